@@ -1,0 +1,71 @@
+//! One request made, and what came of it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Failure;
+
+/// One request made.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// How it ended.
+    pub ending: Ending,
+    /// The head of the reply, if one arrived.
+    pub head: Option<Head>,
+    /// Body bytes of the target that arrived; zero for the body of a redirect or an error.
+    pub bytes: u64,
+    /// Body bytes that arrived, of whatever body.
+    pub wire_bytes: u64,
+    /// When things happened.
+    pub phases: Phases,
+    /// Who made it, from 1.
+    pub worker: usize,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// A final 2xx with its whole body.
+    Whole,
+    /// A redirect; the Location field as sent, if it was.
+    Redirect {
+        /// The bytes of the Location field.
+        location: Option<Vec<u8>>,
+    },
+    /// Anything else.
+    Failed(Failure),
+}
+
+/// What the head of a reply says that a record keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Status code.
+    pub status: u16,
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    pub version: &'static str,
+    /// The peer of the connection: the server, or the proxy before it.
+    pub remote_addr: Option<SocketAddr>,
+    /// Content-Type as sent.
+    pub content_type: Option<String>,
+    /// ETag as sent (RFC 9110 section 8.8.3).
+    pub etag: Option<String>,
+    /// Last-Modified as sent (RFC 9110 section 8.8.2).
+    pub last_modified: Option<String>,
+    /// Retry-After as sent (RFC 9110 section 10.2.3).
+    pub retry_after: Option<String>,
+}
+
+/// When the things of one attempt happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Phases {
+    /// The start, on the clock that durations are taken from.
+    pub started: Instant,
+    /// The start, on the wall's clock.
+    pub started_at: SystemTime,
+    /// From the start to a connection, TLS included; `None` where one was reused or none came about.
+    pub connect: Option<Duration>,
+    /// From the start to the end of the reply's head.
+    pub first_byte: Option<Duration>,
+    /// From the start to the end.
+    pub total: Duration,
+}

@@ -1,0 +1,198 @@
+//! Why a URL failed: one variant per class, with what a reader can act on.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Why an attempt, and in the end a target, failed. `Display` is the message of the record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The host's name has no address.
+    #[error("cannot resolve {host}: {reason}")]
+    Dns {
+        /// The name that was looked up.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// No connection came about.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The TLS handshake failed: a certificate that is not trusted, no common version.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The proxy refused, or could not be used.
+    #[error("proxy: {0}")]
+    Proxy(String),
+    /// The attempt took longer than `--max-time`.
+    #[error("not done after {}", seconds(.0))]
+    Timeout(Duration),
+    /// No byte arrived for `--stall-timeout`.
+    #[error("no byte for {}", seconds(.0))]
+    Stalled(Duration),
+    /// The peer broke the connection off.
+    #[error("connection broken off: {0}")]
+    Reset(String),
+    /// The body ended before its promised end.
+    #[error("body cut short after {received} bytes{}", of_promised(.promised))]
+    Truncated {
+        /// Body bytes that arrived.
+        received: u64,
+        /// The Content-Length, where one was sent.
+        promised: Option<u64>,
+    },
+    /// The reply is not HTTP, or not HTTP that can be understood without guessing.
+    #[error("not a valid HTTP reply: {0}")]
+    Protocol(String),
+    /// A final status of 400 to 599 but 429.
+    #[error("HTTP {}", phrase(*.0))]
+    Status(u16),
+    /// The server asks for fewer requests (429, RFC 6585 section 4).
+    #[error("HTTP {}{}", phrase(*.status), asked(.wait))]
+    RateLimited {
+        /// The status.
+        status: u16,
+        /// The wait asked for that is longer than `--max-retry-after` allows, where that ended it.
+        wait: Option<Duration>,
+    },
+    /// A redirect that leads nowhere or around in circles.
+    #[error("{0}")]
+    Redirect(String),
+    /// The body is not the one that the list asks for.
+    #[error("{algorithm} is {actual}, the list says {expected}")]
+    Checksum {
+        /// Its name in RFC 9530.
+        algorithm: &'static str,
+        /// What the list says, in hex.
+        expected: String,
+        /// What the body hashes to, in hex.
+        actual: String,
+    },
+    /// The run ended first.
+    #[error("not done: {0}")]
+    Cancelled(Cause),
+    /// The list's line is not a URL to fetch.
+    #[error("{0}")]
+    InvalidUrl(String),
+}
+
+/// What ended a run before its list was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// `--deadline` passed.
+    #[error("the deadline passed")]
+    Deadline,
+    /// SIGINT.
+    #[error("interrupted")]
+    Interrupted,
+    /// SIGTERM.
+    #[error("terminated")]
+    Terminated,
+    /// Nobody reads the report any more.
+    #[error("the reader of the report has gone")]
+    ReaderGone,
+    /// The list could not be read to its end, or the report not be written.
+    #[error("the run stopped on an error")]
+    Fatal,
+}
+
+/// The closed set of failure classes, as the reports name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // each is the class of the failure of the same name
+pub enum Class {
+    Dns,
+    Connect,
+    Tls,
+    Proxy,
+    Timeout,
+    Stalled,
+    Reset,
+    Truncated,
+    Protocol,
+    #[serde(rename = "http_4xx")]
+    Http4xx,
+    #[serde(rename = "http_5xx")]
+    Http5xx,
+    RateLimited,
+    Redirect,
+    Checksum,
+    Cancelled,
+    InvalidUrl,
+}
+
+impl Failure {
+    /// The class that the failure belongs to.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Dns { .. } => Class::Dns,
+            Self::Connect(_) => Class::Connect,
+            Self::Tls(_) => Class::Tls,
+            Self::Proxy(_) => Class::Proxy,
+            Self::Timeout(_) => Class::Timeout,
+            Self::Stalled(_) => Class::Stalled,
+            Self::Reset(_) => Class::Reset,
+            Self::Truncated { .. } => Class::Truncated,
+            Self::Protocol(_) => Class::Protocol,
+            Self::Status(500..) => Class::Http5xx,
+            Self::Status(_) => Class::Http4xx,
+            Self::RateLimited { .. } => Class::RateLimited,
+            Self::Redirect(_) => Class::Redirect,
+            Self::Checksum { .. } => Class::Checksum,
+            Self::Cancelled(_) => Class::Cancelled,
+            Self::InvalidUrl(_) => Class::InvalidUrl,
+        }
+    }
+}
+
+impl Class {
+    /// The class's name in every report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::Reset => "reset",
+            Self::Truncated => "truncated",
+            Self::Protocol => "protocol",
+            Self::Http4xx => "http_4xx",
+            Self::Http5xx => "http_5xx",
+            Self::RateLimited => "rate_limited",
+            Self::Redirect => "redirect",
+            Self::Checksum => "checksum",
+            Self::Cancelled => "cancelled",
+            Self::InvalidUrl => "invalid_url",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+fn seconds(duration: &Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+fn of_promised(length: &Option<u64>) -> String {
+    length.map_or(String::new(), |length| format!(" of {length}"))
+}
+
+fn asked(wait: &Option<Duration>) -> String {
+    wait.map_or(String::new(), |wait| {
+        format!(", asks to wait {}, longer than --max-retry-after", seconds(&wait))
+    })
+}
+
+fn phrase(code: u16) -> String {
+    match http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()) {
+        Some(reason) => format!("{code} {reason}"),
+        None => code.to_string(),
+    }
+}

@@ -1,0 +1,55 @@
+//! One request to be made.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use url::Url;
+
+use super::Target;
+
+/// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
+/// carry what happened before.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What it is for.
+    pub target: Arc<Target>,
+    /// What to ask for: a listed URL, or where a redirect led.
+    pub url: Url,
+    /// Which of the target's URLs this goes back to, from 0.
+    pub mirror: usize,
+    /// Redirects followed since that URL.
+    pub hops: u32,
+    /// How often the target has been tried from a listed URL on, this time included; from 1.
+    pub attempt: u32,
+    /// How often the whole set of mirrors has been gone through before.
+    pub round: u32,
+    /// Mirrors that failed in a way that waiting does not heal, by position.
+    pub dead_mirrors: Vec<usize>,
+    /// The longest wait that a server asked for in this round.
+    pub asked_wait: Option<std::time::Duration>,
+    /// Body bytes that crossed the wire for the target before this job.
+    pub wire_bytes: u64,
+    /// When the target entered the queue.
+    pub queued: Instant,
+    /// When its first request was started, by both clocks; `None` before it.
+    pub started: Option<(Instant, SystemTime)>,
+}
+
+impl Job {
+    /// The first job of a target.
+    pub fn first(target: Target, queued: Instant) -> Self {
+        Self {
+            url: target.url().clone(),
+            target: Arc::new(target),
+            mirror: 0,
+            hops: 0,
+            attempt: 1,
+            round: 0,
+            dead_mirrors: Vec::new(),
+            asked_wait: None,
+            wire_bytes: 0,
+            queued,
+            started: None,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The nouns: what a list entry, a request, its outcome and the rows about them are. Pure data.
+
+mod attempt;
+mod entry;
+mod event;
+mod failure;
+mod job;
+mod result;
+mod slot;
+mod summary;
+
+pub use attempt::{Attempt, Ending, Head, Phases};
+pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
+pub use event::Event;
+pub use failure::{Cause, Class, Failure};
+pub use job::Job;
+pub use result::{Outcome, Record, RecordError, Timings};
+pub use slot::{Slot, Slots};
+pub use summary::{Counts, Resources, Summary};

@@ -1,0 +1,131 @@
+//! The final row of one target: the schema of every output. Fields are only ever added.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::{Class, Failure};
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A final 2xx whose whole body arrived.
+    Ok,
+    /// It failed for good.
+    Failed,
+    /// The list's line names nothing to fetch.
+    Invalid,
+}
+
+impl Outcome {
+    /// The outcome's name in every report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// The final row of one target. `None` means not known, or that it does not apply.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "result")]
+pub struct Record {
+    /// Place among all entries of all sources, from 1.
+    pub index: u64,
+    /// Where it was listed.
+    pub source: Arc<str>,
+    /// Line in that source, from 1; `None` on the command line.
+    pub line: Option<u64>,
+    /// The URL as listed, a password redacted; for an invalid line its text.
+    pub url: String,
+    /// The URL whose reply this is, after redirects; `None` if no request was made.
+    pub final_url: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Status of the last reply.
+    pub http_status: Option<u16>,
+    /// Version of the last reply.
+    pub http_version: Option<&'static str>,
+    /// Body bytes as counted on arrival, of the last attempt.
+    pub bytes: u64,
+    /// Body bytes that crossed the wire over all attempts, hops and mirrors included; at most 64 KiB are read of a
+    /// body that is not kept (of a redirect or an error).
+    pub wire_bytes: u64,
+    /// How often it was tried; redirect hops belong to their try.
+    pub attempts: u32,
+    /// Who made the last request, from 1.
+    pub worker: Option<usize>,
+    /// Peer of the last connection.
+    pub remote_addr: Option<SocketAddr>,
+    /// Content-Type of the last reply.
+    pub content_type: Option<String>,
+    /// File it was saved under.
+    pub path: Option<String>,
+    /// The mirror that served it, where several were listed.
+    pub served_by: Option<String>,
+    /// The index of the target that this one repeats.
+    pub duplicate_of: Option<u64>,
+    /// Why it failed.
+    pub error: Option<RecordError>,
+    /// ETag of the last reply.
+    pub etag: Option<String>,
+    /// Last-Modified of the last reply.
+    pub last_modified: Option<String>,
+    /// Digest of the body, where one was asked for.
+    pub digest: Option<String>,
+    /// When its first request was started, UTC, to the millisecond (RFC 3339).
+    #[serde(serialize_with = "as_rfc3339")]
+    pub started_at: Option<SystemTime>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Why a target failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordError {
+    /// One of the closed set.
+    pub class: Class,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl From<&Failure> for RecordError {
+    fn from(failure: &Failure) -> Self {
+        Self { class: failure.class(), message: failure.to_string() }
+    }
+}
+
+/// Where a target's time went; seconds, to the microsecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// In the queue before the first request was started.
+    #[serde(serialize_with = "as_microseconds")]
+    pub queued: Option<f64>,
+    /// From `started_at` until the last attempt had its connection; `None` where it reused one.
+    #[serde(serialize_with = "as_microseconds")]
+    pub connect: Option<f64>,
+    /// From `started_at` until the last attempt had the reply's head.
+    #[serde(serialize_with = "as_microseconds")]
+    pub first_byte: Option<f64>,
+    /// From `started_at` until the end.
+    #[serde(serialize_with = "as_microseconds")]
+    pub total: Option<f64>,
+}
+
+/// The moment as RFC 3339 writes it, UTC, to the millisecond.
+pub(crate) fn rfc3339(moment: SystemTime) -> String {
+    jiff::Timestamp::try_from(moment).map(|stamp| format!("{stamp:.3}")).unwrap_or_default()
+}
+
+fn as_rfc3339<S: Serializer>(moment: &Option<SystemTime>, out: S) -> Result<S::Ok, S::Error> {
+    moment.map(rfc3339).serialize(out)
+}
+
+fn as_microseconds<S: Serializer>(seconds: &Option<f64>, out: S) -> Result<S::Ok, S::Error> {
+    seconds.map(|seconds| (seconds * 1e6).round() / 1e6).serialize(out)
+}
