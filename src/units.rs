@@ -86,7 +86,8 @@ impl fmt::Display for Rate {
 /// A sentence for the person who typed it.
 pub fn rate(text: &str) -> Result<Rate, String> {
     let complaint = || format!("\"{text}\" is not a rate; write 20/s, 5/15s or 100/m");
-    let (events, per) = text.split_once('/').ok_or_else(complaint)?;
+    let (events, per) =
+        text.split_once('/').filter(|(_, per)| !per.is_empty()).ok_or_else(complaint)?;
     let events = events.parse().map_err(|_| complaint())?;
     let per = if per.starts_with(|first: char| first.is_ascii_digit()) {
         duration_above_zero(per)
