@@ -4,5 +4,6 @@
 //! hear every event; a strategy only says who the workers are. The rooms, in the order of a URL's way back home:
 
 pub mod plan;
+pub mod policy;
 pub mod record;
 pub mod units;

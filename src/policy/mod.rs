@@ -1,0 +1,11 @@
+//! Decisions, pure: replies, time and chance are arguments; nothing here waits, reads a clock or touches a file.
+
+mod redirect;
+mod retry;
+mod schedule;
+mod verdict;
+
+pub use redirect::{carries_secrets, hop};
+pub use retry::{asked_wait, backoff, is_transient};
+pub use schedule::{Next, Schedule};
+pub use verdict::{Rules, Verdict, verdict};

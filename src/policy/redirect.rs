@@ -1,0 +1,93 @@
+//! Where a redirect leads, and what may be told there. Pure.
+
+use url::Url;
+
+use crate::record::{Failure, Job};
+
+/// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
+/// as long as the origin stays the same.
+///
+/// # Errors
+/// [`Failure::Redirect`] if the Location is missing or unusable, or `max_redirects` have been followed.
+pub fn hop(job: &Job, location: Option<&[u8]>, max_redirects: u32) -> Result<Url, Failure> {
+    let Some(location) = location else {
+        return Err(Failure::Redirect("redirect without a Location".to_owned()));
+    };
+    let text = String::from_utf8_lossy(location);
+    let mut next = job
+        .url
+        .join(&text)
+        .map_err(|error| Failure::Redirect(format!("redirect to {text:?}: {error}")))?;
+    if !matches!(next.scheme(), "http" | "https") {
+        return Err(Failure::Redirect(format!("redirect to scheme {:?}", next.scheme())));
+    }
+    if job.hops >= max_redirects {
+        return Err(Failure::Redirect(format!("more than {max_redirects} redirects")));
+    }
+    if next.fragment().is_none() {
+        next.set_fragment(job.url.fragment());
+    }
+    if next.origin() == job.url.origin() && next.username().is_empty() {
+        // Neither can fail: an http URL has a host.
+        let _ = next.set_username(job.url.username());
+        let _ = next.set_password(job.url.password());
+    }
+    Ok(next)
+}
+
+/// Whether the request may carry the header fields that were given for its target: only at the origin that was
+/// listed. Elsewhere none but those that cannot be a secret are sent.
+pub fn carries_secrets(job: &Job) -> bool {
+    job.url.origin() == job.target.urls[job.mirror].origin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::verdict::tests::job;
+
+    #[test]
+    fn a_relative_location_is_resolved_against_the_url_that_sent_it() {
+        let next = hop(&job("http://a.test/x/y?q#part"), Some(b"../z"), 10).unwrap();
+        assert_eq!(next.as_str(), "http://a.test/z#part");
+    }
+
+    #[test]
+    fn userinfo_stays_within_its_origin() {
+        let job = job("http://user:secret@a.test/");
+        assert_eq!(hop(&job, Some(b"/x"), 10).unwrap().as_str(), "http://user:secret@a.test/x");
+        for elsewhere in ["http://b.test/x", "https://a.test/x", "http://a.test:81/x"] {
+            assert_eq!(hop(&job, Some(elsewhere.as_bytes()), 10).unwrap().as_str(), elsewhere);
+        }
+    }
+
+    #[test]
+    fn a_redirect_that_leads_nowhere_is_a_failure() {
+        for location in
+            [None, Some(&b"ftp://a.test/"[..]), Some(b"http://"), Some(b"http://a:99999/")]
+        {
+            let failure = hop(&job("http://a.test/"), location, 10).unwrap_err();
+            assert!(matches!(failure, Failure::Redirect(_)), "{location:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_redirects_are_followed_than_allowed() {
+        let mut job = job("http://a.test/");
+        job.hops = 3;
+        assert!(hop(&job, Some(b"/x"), 4).is_ok());
+        assert_eq!(hop(&job, Some(b"/x"), 3).unwrap_err().to_string(), "more than 3 redirects");
+    }
+
+    #[test]
+    fn secrets_are_carried_at_the_listed_origin_alone() {
+        let mut job = job("https://a.test/");
+        assert!(carries_secrets(&job));
+        job.url = "https://a.test/elsewhere".parse().unwrap();
+        assert!(carries_secrets(&job));
+        for other in ["http://a.test/", "https://b.test/", "https://a.test:444/"] {
+            job.url = other.parse().unwrap();
+            assert!(!carries_secrets(&job), "{other}");
+        }
+    }
+}

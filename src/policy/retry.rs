@@ -1,0 +1,82 @@
+//! Which failures heal by waiting, and how long to wait. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use crate::record::Failure;
+
+/// The longest back-off.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Whether trying again may help.
+pub fn is_transient(failure: &Failure) -> bool {
+    match failure {
+        Failure::Connect(_)
+        | Failure::Reset(_)
+        | Failure::Timeout(_)
+        | Failure::Stalled(_)
+        | Failure::Truncated { .. } => true,
+        Failure::Status(status) => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
+        Failure::RateLimited { wait, .. } => wait.is_none(),
+        _ => false,
+    }
+}
+
+/// How long to wait before the try after `failed` failed ones: exponential with full jitter, between nothing and
+/// `base` doubled from try to try, at most a minute. `chance` is uniform in 0..1.
+pub fn backoff(base: Duration, failed: u32, chance: f64) -> Duration {
+    let doubled = base.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
+    doubled.min(LONGEST.max(base)).mul_f64(chance)
+}
+
+/// The wait that a Retry-After field asks for, in seconds or as a date (RFC 9110 section 10.2.3); `None` if it
+/// says neither.
+pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
+    let text = retry_after.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_a_minute_and_jitter_covers_it_whole() {
+        let upper = |failed| backoff(Duration::from_secs(1), failed, 1.0).as_secs();
+        assert_eq!([1, 2, 3, 4, 7, 40].map(upper), [1, 2, 4, 8, 60, 60]);
+        assert_eq!(backoff(Duration::from_secs(1), 5, 0.0), Duration::ZERO);
+        assert_eq!(backoff(Duration::from_secs(1), 2, 0.5), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_each_kind_of_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:07 GMT").unwrap();
+        let asked = |text| asked_wait(text, now).map(|wait| wait.as_secs());
+        assert_eq!(asked("120"), Some(120));
+        assert_eq!(asked(" 0 "), Some(0));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
+        assert_eq!(asked("Sunday, 06-Nov-94 08:49:37 GMT"), Some(30));
+        assert_eq!(asked("Sun Nov  6 08:49:37 1994"), Some(30));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0), "a date that has passed");
+        assert_eq!(asked("99999999999999999999999"), Some(u64::from(u32::MAX)));
+        for nonsense in ["", "soon", "-1", "1.5", "1 s"] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn only_what_waiting_may_heal_is_transient() {
+        for status in [408, 425, 500, 502, 503, 504] {
+            assert!(is_transient(&Failure::Status(status)), "{status}");
+        }
+        for status in [400, 403, 404, 410, 501, 505] {
+            assert!(!is_transient(&Failure::Status(status)), "{status}");
+        }
+        assert!(is_transient(&Failure::RateLimited { status: 429, wait: None }));
+        assert!(!is_transient(&Failure::Protocol("x".into())));
+        assert!(!is_transient(&Failure::Tls("x".into())));
+    }
+}

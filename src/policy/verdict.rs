@@ -1,0 +1,299 @@
+//! What follows an attempt: the end, a redirect's hop, the next mirror, or another try. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+
+use super::{asked_wait, backoff, hop, is_transient};
+use crate::plan::Retry;
+use crate::record::{Attempt, Ending, Failure, Job};
+
+/// The limits that a verdict keeps to.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// What to do about transient failures.
+    pub retry: Retry,
+    /// Redirects to follow at most.
+    pub max_redirects: u32,
+}
+
+/// What follows an attempt.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The body is whole.
+    Whole,
+    /// The target failed for good.
+    Failed(Failure),
+    /// A redirect is followed, after a wait if the server asked for one.
+    Hop {
+        /// The request to make.
+        job: Job,
+        /// How long it waits.
+        wait: Duration,
+    },
+    /// The target is tried again, at the same URL or another mirror.
+    Again {
+        /// The request to make.
+        job: Job,
+        /// How long it waits.
+        wait: Duration,
+        /// Why the last one failed.
+        failure: Failure,
+    },
+}
+
+/// Decides what follows `attempt` of `job`. `now` is the wall's clock, for dates; `chance` is uniform in 0..1.
+///
+/// Mirrors are gone through in rounds: each failure leads to the next mirror at once, and a round in which all
+/// failed is followed by a back-off and another one without those that failed in a way that waiting does not heal.
+pub fn verdict(
+    job: &Job,
+    attempt: &Attempt,
+    rules: &Rules,
+    now: SystemTime,
+    chance: f64,
+) -> Verdict {
+    let asked = attempt
+        .head
+        .as_ref()
+        .and_then(|head| head.retry_after.as_deref())
+        .and_then(|field| asked_wait(field, now));
+    let failure = match &attempt.ending {
+        Ending::Whole => return Verdict::Whole,
+        Ending::Redirect { location } => {
+            let status = attempt.head.as_ref().map_or(0, |head| head.status);
+            match hop(job, location.as_deref(), rules.max_redirects) {
+                Ok(url) => match too_long(status, asked, rules) {
+                    None => {
+                        let wait = asked.map_or(Duration::ZERO, |asked| lengthened(asked, chance));
+                        return Verdict::Hop { job: hopped(job, attempt, url), wait };
+                    }
+                    Some(failure) => failure,
+                },
+                Err(failure) => failure,
+            }
+        }
+        Ending::Failed(
+            failure @ (Failure::Status(status @ 503) | Failure::RateLimited { status, .. }),
+        ) => too_long(*status, asked, rules).unwrap_or_else(|| failure.clone()),
+        Ending::Failed(failure) => failure.clone(),
+    };
+    after_failure(job, attempt, failure, asked, rules, chance)
+}
+
+fn after_failure(
+    job: &Job,
+    attempt: &Attempt,
+    failure: Failure,
+    asked: Option<Duration>,
+    rules: &Rules,
+    chance: f64,
+) -> Verdict {
+    if matches!(failure, Failure::Cancelled(_)) {
+        return Verdict::Failed(failure);
+    }
+    let mut next = job.clone();
+    next.asked_wait = next.asked_wait.max(asked);
+    if !is_transient(&failure) {
+        next.dead_mirrors.push(job.mirror);
+    }
+    let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
+    let mirrors = job.target.urls.len();
+    if let Some(mirror) = (job.mirror + 1..mirrors).find(alive) {
+        restart(&mut next, attempt, mirror);
+        return Verdict::Again { job: next, wait: Duration::ZERO, failure };
+    }
+    let Some(mirror) = (0..mirrors).find(alive).filter(|_| job.round < rules.retry.times) else {
+        return Verdict::Failed(failure);
+    };
+    next.round += 1;
+    let wait = match next.asked_wait.take() {
+        Some(asked) => lengthened(asked, chance),
+        None => backoff(rules.retry.base, next.round, chance),
+    };
+    restart(&mut next, attempt, mirror);
+    Verdict::Again { job: next, wait, failure }
+}
+
+/// Jitter only adds to what a server asked for: up to a tenth, at most a second.
+fn lengthened(asked: Duration, chance: f64) -> Duration {
+    asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
+}
+
+fn too_long(status: u16, asked: Option<Duration>, rules: &Rules) -> Option<Failure> {
+    let wait = asked.filter(|asked| *asked > rules.retry.max_retry_after)?;
+    Some(Failure::RateLimited { status, wait: Some(wait) })
+}
+
+fn hopped(job: &Job, attempt: &Attempt, url: Url) -> Job {
+    let mut next = job.clone();
+    next.url = url;
+    next.hops += 1;
+    carry(&mut next, attempt);
+    next
+}
+
+fn restart(next: &mut Job, attempt: &Attempt, mirror: usize) {
+    next.url = next.target.urls[mirror].clone();
+    next.mirror = mirror;
+    next.hops = 0;
+    next.attempt += 1;
+    carry(next, attempt);
+}
+
+fn carry(next: &mut Job, attempt: &Attempt) {
+    next.wire_bytes += attempt.wire_bytes;
+    next.started.get_or_insert((attempt.phases.started, attempt.phases.started_at));
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::record::{Cause, Head, Options, Phases, Target};
+
+    pub fn job(urls: &str) -> Job {
+        let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
+        let options = Options::default();
+        Job::first(
+            Target { index: 1, source: "list".into(), line: Some(1), urls, options },
+            Instant::now(),
+        )
+    }
+
+    fn attempt(ending: Ending, retry_after: Option<&str>) -> Attempt {
+        let head = Head { retry_after: retry_after.map(str::to_owned), ..Head::default() };
+        let phases = Phases {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            connect: None,
+            first_byte: None,
+            total: Duration::ZERO,
+        };
+        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, phases, worker: 1 }
+    }
+
+    fn failed(failure: Failure) -> Attempt {
+        attempt(Ending::Failed(failure), None)
+    }
+
+    fn rules(times: u32) -> Rules {
+        let retry = Retry {
+            times,
+            base: Duration::from_secs(1),
+            max_retry_after: Duration::from_secs(600),
+        };
+        Rules { retry, max_redirects: 10 }
+    }
+
+    fn judge(job: &Job, attempt: &Attempt, times: u32) -> Verdict {
+        verdict(job, attempt, &rules(times), SystemTime::UNIX_EPOCH, 0.5)
+    }
+
+    fn reset() -> Failure {
+        Failure::Reset("x".into())
+    }
+
+    #[test]
+    fn a_transient_failure_is_tried_again_as_often_as_allowed() {
+        let mut current = job("http://a.test/");
+        for round in 1..=3 {
+            match judge(&current, &failed(reset()), 3) {
+                Verdict::Again { job, .. } => current = job,
+                other => panic!("round {round}: {other:?}"),
+            }
+        }
+        assert_eq!((current.attempt, current.wire_bytes), (4, 21));
+        assert!(matches!(judge(&current, &failed(reset()), 3), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn a_lasting_failure_is_final_at_once() {
+        let verdict = judge(&job("http://a.test/"), &failed(Failure::Status(404)), 3);
+        assert!(matches!(verdict, Verdict::Failed(Failure::Status(404))));
+    }
+
+    #[test]
+    fn a_failed_mirror_leads_to_the_next_one_without_a_wait() {
+        let first = job("http://a.test/ http://b.test/");
+        let Verdict::Again { job: second, wait, .. } =
+            judge(&first, &failed(Failure::Status(404)), 3)
+        else {
+            panic!()
+        };
+        assert_eq!((second.url.as_str(), wait), ("http://b.test/", Duration::ZERO));
+        let Verdict::Again { job: third, wait, .. } = judge(&second, &failed(reset()), 3) else {
+            panic!()
+        };
+        assert_eq!(
+            third.url.as_str(),
+            "http://b.test/",
+            "the mirror that answered 404 is left out"
+        );
+        assert_eq!(wait, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_target_whose_mirrors_all_failed_for_good_is_done() {
+        let first = job("http://a.test/ http://b.test/");
+        let Verdict::Again { job: second, .. } = judge(&first, &failed(Failure::Status(404)), 3)
+        else {
+            panic!()
+        };
+        assert!(matches!(
+            judge(&second, &failed(Failure::Status(410)), 3),
+            Verdict::Failed(Failure::Status(410))
+        ));
+    }
+
+    #[test]
+    fn retry_after_is_never_undercut_and_jitter_only_adds() {
+        let busy = attempt(Ending::Failed(Failure::Status(503)), Some("5"));
+        let Verdict::Again { wait, .. } = judge(&job("http://a.test/"), &busy, 3) else { panic!() };
+        assert_eq!(wait, Duration::from_millis(5250));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_too_long_a_wait_ends_the_target_as_rate_limited() {
+        for ending in [
+            Ending::Failed(Failure::Status(503)),
+            Ending::Failed(Failure::RateLimited { status: 429, wait: None }),
+            Ending::Redirect { location: Some(b"/x".to_vec()) },
+        ] {
+            let verdict = judge(&job("http://a.test/"), &attempt(ending, Some("601")), 3);
+            assert!(
+                matches!(verdict, Verdict::Failed(Failure::RateLimited { wait: Some(_), .. })),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_a_job_of_its_own_within_the_same_try() {
+        let redirect = attempt(Ending::Redirect { location: Some(b"/x".to_vec()) }, None);
+        let Verdict::Hop { job, wait } = judge(&job("http://a.test/"), &redirect, 0) else {
+            panic!()
+        };
+        assert_eq!((job.url.as_str(), job.hops, job.attempt), ("http://a.test/x", 1, 1));
+        assert_eq!((wait, job.wire_bytes), (Duration::ZERO, 7));
+    }
+
+    #[test]
+    fn a_retry_starts_again_at_the_listed_url() {
+        let mut hopped = job("http://a.test/");
+        hopped.url = "http://b.test/".parse().unwrap();
+        hopped.hops = 1;
+        let Verdict::Again { job, .. } = judge(&hopped, &failed(reset()), 3) else { panic!() };
+        assert_eq!((job.url.as_str(), job.hops), ("http://a.test/", 0));
+    }
+
+    #[test]
+    fn what_was_cancelled_is_not_tried_again() {
+        let cancelled = failed(Failure::Cancelled(Cause::Deadline));
+        assert!(matches!(
+            judge(&job("http://a.test/ http://b.test/"), &cancelled, 3),
+            Verdict::Failed(_)
+        ));
+    }
+}
