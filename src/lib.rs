@@ -6,4 +6,5 @@
 pub mod plan;
 pub mod policy;
 pub mod record;
+pub mod transfer;
 pub mod units;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{Class, Failure};
+use super::{Class, Failure, Invalid};
 
 /// What became of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,6 +83,47 @@ pub struct Record {
     pub started_at: Option<SystemTime>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+impl Record {
+    /// The row of an entry of which nothing more is known yet than where it was listed.
+    pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
+        Self {
+            index,
+            source,
+            line,
+            url,
+            final_url: None,
+            outcome: Outcome::Failed,
+            http_status: None,
+            http_version: None,
+            bytes: 0,
+            wire_bytes: 0,
+            attempts: 0,
+            worker: None,
+            remote_addr: None,
+            content_type: None,
+            path: None,
+            served_by: None,
+            duplicate_of: None,
+            error: None,
+            etag: None,
+            last_modified: None,
+            digest: None,
+            started_at: None,
+            timings: Timings::default(),
+        }
+    }
+
+    /// The row of a line that names nothing to fetch.
+    pub fn invalid(entry: Invalid) -> Self {
+        let failure = Failure::InvalidUrl(entry.message);
+        Self {
+            outcome: Outcome::Invalid,
+            error: Some(RecordError::from(&failure)),
+            ..Self::blank(entry.index, entry.source, entry.line, entry.text)
+        }
+    }
 }
 
 /// Why a target failed.

@@ -3,20 +3,24 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use url::Url;
+
+use super::redacted;
+
 /// One worker's place on the board.
 #[derive(Debug, Default)]
 pub struct Slot {
-    url: Mutex<Option<String>>,
+    url: Mutex<Option<Url>>,
     bytes: AtomicU64,
     promised: AtomicU64,
 }
 
 impl Slot {
     /// The worker starts a request.
-    pub fn begin(&self, url: String) {
+    pub fn begin(&self, url: &Url) {
         self.bytes.store(0, Relaxed);
         self.promised.store(0, Relaxed);
-        *self.url.lock().expect("no holder panics") = Some(url);
+        *self.url.lock().expect("no holder panics") = Some(url.clone());
     }
 
     /// The reply promises so many body bytes.
@@ -37,7 +41,7 @@ impl Slot {
 
     /// What the worker is busy with, redacted; `None` while it waits.
     pub fn url(&self) -> Option<String> {
-        self.url.lock().expect("no holder panics").clone()
+        self.url.lock().expect("no holder panics").as_ref().map(redacted)
     }
 
     /// Body bytes of the request in progress so far.

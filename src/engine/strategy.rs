@@ -1,0 +1,48 @@
+//! What the strategies differ in, and all they differ in: who the workers are.
+
+use super::event_loop::Crew;
+use crate::plan::Strategy;
+
+/// The crews of a strategy: one event loop for each, with the workers that it carries.
+pub fn crews(strategy: Strategy) -> Vec<Crew> {
+    match strategy {
+        // One worker on one loop.
+        Strategy::Sequential => vec![1..=1],
+        // As many loops as workers: each thread does the socket and TLS work of its own transfers.
+        Strategy::Threads(jobs) => (1..=jobs.get()).map(|worker| worker..=worker).collect(),
+        // Many workers on few loops, spread as evenly as it goes.
+        Strategy::Tasks { jobs, loops } => {
+            let first = |number| 1 + number * jobs.get() / loops;
+            (0..loops.get()).map(|number| first(number)..=first(number + 1) - 1).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    fn some(number: usize) -> NonZeroUsize {
+        NonZeroUsize::new(number).unwrap()
+    }
+
+    #[test]
+    fn sequential_is_one_worker_on_one_loop() {
+        assert_eq!(crews(Strategy::Sequential), [1..=1]);
+    }
+
+    #[test]
+    fn each_thread_is_a_loop_of_its_own() {
+        assert_eq!(crews(Strategy::Threads(some(3))), [1..=1, 2..=2, 3..=3]);
+    }
+
+    #[test]
+    fn tasks_are_spread_evenly_over_the_loops_and_none_is_left_out() {
+        let tasks = |jobs, loops| Strategy::Tasks { jobs: some(jobs), loops: some(loops) };
+        assert_eq!(crews(tasks(16, 1)), [1..=16]);
+        assert_eq!(crews(tasks(5, 2)), [1..=2, 3..=5]);
+        assert_eq!(crews(tasks(2, 2)), [1..=1, 2..=2]);
+    }
+}

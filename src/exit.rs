@@ -1,0 +1,99 @@
+//! Every way the program can end, and its number; and the signals that end it.
+
+use std::process::{self, ExitCode};
+use std::{io, thread};
+
+use tokio::runtime::Builder;
+
+use crate::engine::Stop;
+use crate::record::Cause;
+use crate::run::{Ended, RunError};
+
+/// How the program ended. The number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well, or the list was empty.
+    Ok = 0,
+    /// At least one URL failed for good, or a line was invalid.
+    SomeFailed = 1,
+    /// A usage error or an unreadable list.
+    Usage = 2,
+    /// The machine did not let it: cannot write, no thread.
+    Fatal = 3,
+    /// Stopped early with work left; the same command continues.
+    Unfinished = 4,
+    /// SIGINT.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// What the end of a run amounts to; the most serious thing counts.
+    pub fn of(ended: &Result<Ended, RunError>) -> Self {
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(RunError::Usage(_)) => return Self::Usage,
+            Err(RunError::Fatal(_)) => return Self::Fatal,
+        };
+        if ended.unreadable.is_some() {
+            return Self::Usage;
+        }
+        match ended.stopped {
+            Some(Cause::Interrupted) => Self::Interrupted,
+            Some(Cause::Terminated) => Self::Terminated,
+            Some(Cause::Fatal) => Self::Fatal,
+            Some(Cause::Deadline | Cause::ReaderGone) => Self::Unfinished,
+            None if ended.summary.counts.failed + ended.summary.counts.invalid > 0 => {
+                Self::SomeFailed
+            }
+            None => Self::Ok,
+        }
+    }
+}
+
+/// Lets SIGINT and SIGTERM end the run in good order the first time and leave at once the second time.
+///
+/// # Errors
+/// If the system lets no signal be listened for.
+#[cfg(unix)]
+pub fn on_signals(stop: &Stop) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = stop.clone();
+    let listen = async move {
+        loop {
+            let (cause, exit) = tokio::select! {
+                _ = interrupt.recv() => (Cause::Interrupted, Exit::Interrupted),
+                _ = terminate.recv() => (Cause::Terminated, Exit::Terminated),
+            };
+            if stop.cause().is_some() {
+                process::exit(exit as i32);
+            }
+            stop.drain(cause);
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listen))?;
+    Ok(())
+}
+
+/// Signals are left to the system here.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn on_signals(_: &Stop) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What this process uses of the machine, and what it may use. `None` where the platform does not tell.
+
+use std::time::Duration;
+
+/// What has been used since the process started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// CPU time in user mode.
+    pub cpu_user: Option<Duration>,
+    /// CPU time in the kernel.
+    pub cpu_system: Option<Duration>,
+    /// Peak resident memory, bytes.
+    pub peak_memory: Option<u64>,
+}
+
+/// Raises the limit on open descriptors to `wanted`, as far as the hard limit allows; returns what it is then.
+/// `None` if the platform has no such limit.
+pub fn descriptors(wanted: u64) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
+        if soft >= wanted {
+            return Some(soft);
+        }
+        Some(rlimit::increase_nofile_limit(wanted).unwrap_or(soft))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = wanted;
+        None
+    }
+}
+
+/// What this process has used so far.
+#[cfg(unix)]
+pub fn usage() -> Usage {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeVal;
+
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
+    let duration = |time: TimeVal| {
+        Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
+    };
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    Usage {
+        cpu_user: Some(duration(usage.user_time())),
+        cpu_system: Some(duration(usage.system_time())),
+        peak_memory: Some(usage.max_rss() as u64 * unit),
+    }
+}
+
+/// What this process has used so far.
+#[cfg(not(unix))]
+pub fn usage() -> Usage {
+    Usage::default()
+}

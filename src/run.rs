@@ -1,0 +1,285 @@
+//! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
+
+use crate::engine::{self, EngineError, Finished, Input, Pace, Stop};
+use crate::plan::{Plan, Source, Strategy, Verbosity};
+use crate::process::{self, Usage};
+use crate::record::{Cause, Class, Counts, Event, Resources, Slots, Summary};
+use crate::report::{Outputs, Reporter, reporter};
+use crate::transfer::{Kit, Resolver};
+
+/// Events that may wait for the reports; beyond them the workers do.
+const EVENTS: usize = 256;
+
+/// How often the progress display looks at the workers.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Names that may be looked up at once.
+const LOOKUPS: usize = 16;
+
+/// Idle connections kept open in all, where descriptors allow it.
+const IDLE: usize = 256;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The run in one row.
+    pub summary: Summary,
+    /// Why work was left undone, if it was, or that a signal came.
+    pub stopped: Option<Cause>,
+    /// The list that could not be read to its end.
+    pub unreadable: Option<anyhow::Error>,
+}
+
+/// Why a run could not begin, or broke.
+#[derive(Debug)]
+pub enum RunError {
+    /// What was asked for cannot be done: an unreadable list or certificate.
+    Usage(anyhow::Error),
+    /// The machine does not let it: no thread, no room for the report.
+    Fatal(anyhow::Error),
+}
+
+/// Runs `plan` and reports it to `outputs`. `stop` may end it early.
+///
+/// # Errors
+/// If it cannot begin, or the report cannot be written; a URL that fails is a row.
+pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError> {
+    let before = process::usage();
+    let inputs: Result<Vec<_>, _> = plan.sources.iter().map(open).collect();
+    let inputs = inputs.map_err(RunError::Usage)?;
+    let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
+    let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
+    let handle = runtime.handle().clone();
+    let resolver = Arc::new(Resolver::new(plan.http.pins.clone(), plan.http.family, handle));
+    let kit = Kit::new(&plan.http, &plan.clocks, resolver, idle);
+    let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
+    let slots = Arc::new(Slots::new(plan.strategy.jobs()));
+    let reporter = reporter(plan.report, outputs, Arc::clone(&slots));
+
+    let (events, heard) = channel(EVENTS);
+    let reports = thread::Builder::new().name("reports".into()).spawn(|| narrate(reporter, heard));
+    let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
+    let work = engine::run(&plan, inputs, Arc::clone(&kit), slots, events, stop.clone());
+    let finished = runtime.block_on(work);
+    // A name that is still being looked up is of no use any more.
+    runtime.shutdown_background();
+    let told = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
+    let finished = finished.map_err(broken)?;
+    conclude(&plan, &kit, before, finished, told, stop.cause())
+}
+
+/// Adds up what is known at the end, and reports it.
+fn conclude(
+    plan: &Plan,
+    kit: &Kit,
+    before: Usage,
+    finished: Finished,
+    mut told: Told,
+    cause: Option<Cause>,
+) -> Result<Ended, RunError> {
+    let Finished { list_complete, unreadable, setup, elapsed } = finished;
+    let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
+    let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
+    let stopped = cause.filter(|_| work_left || signalled);
+    let summary = Summary {
+        list_complete,
+        counts: told.counts,
+        bytes: told.bytes,
+        wire_bytes: told.wire_bytes,
+        elapsed: elapsed.as_secs_f64(),
+        setup: setup.as_secs_f64(),
+        mode: plan.strategy.name(),
+        jobs: plan.strategy.jobs(),
+        loops: plan.strategy.loops(),
+        stopped: stopped.map(|cause| cause.to_string()),
+        resources: resources(plan, kit, before),
+    };
+    let written = told.written.and_then(|()| told.reporter.finish(&summary));
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let error = anyhow!(error).context("cannot write the report");
+            return Err(RunError::Fatal(error));
+        }
+        _ => {}
+    }
+    if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
+        eprintln!("fetch: the list is empty; nothing was fetched");
+    }
+    Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
+}
+
+fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
+    let now = process::usage();
+    let spent = |now: Option<Duration>, before: Option<Duration>| {
+        Some(now?.saturating_sub(before?).as_secs_f64())
+    };
+    Resources {
+        cpu_user: spent(now.cpu_user, before.cpu_user),
+        cpu_system: spent(now.cpu_system, before.cpu_system),
+        peak_memory: now.peak_memory,
+        worker_threads: plan.strategy.loops(),
+        requests: kit.requests(),
+        connections: kit.connections(),
+        lookups: kit.lookups(),
+    }
+}
+
+fn broken(error: EngineError) -> RunError {
+    match error {
+        EngineError::Kit(error) => RunError::Usage(error.into()),
+        other => RunError::Fatal(other.into()),
+    }
+}
+
+fn open(source: &Source) -> anyhow::Result<Input> {
+    match source {
+        Source::Argument(text) => Ok(Input::Argument(text.clone())),
+        Source::Stdin => Ok(Input::List {
+            name: "-".into(),
+            bytes: Box::new(io::stdin()),
+            pace: Pace::Live,
+        }),
+        Source::File(path) => open_file(path),
+    }
+}
+
+fn open_file(path: &Path) -> anyhow::Result<Input> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!(
+            "{name}: no such list; give a file with one URL a line, or a URL that starts with https:// or http://"
+        ),
+        _ => anyhow!("{name}: {error}"),
+    })?;
+    let kind = file.metadata().with_context(|| name.clone())?;
+    if kind.is_dir() {
+        return Err(anyhow!("{name}: is a directory; give a file with one URL a line"));
+    }
+    let pace = if kind.is_file() { Pace::AtRest } else { Pace::Live };
+    Ok(Input::List { name: name.into(), bytes: Box::new(file), pace })
+}
+
+/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups.
+fn coordinator() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()
+}
+
+/// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.
+fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
+    let mut plan = plan.clone();
+    let asked = plan.strategy.jobs();
+    let need = Descriptors::of(plan.strategy, inputs);
+    let Some(limit) = process::descriptors((need.all() + IDLE) as u64) else {
+        return Ok((plan, IDLE.div_ceil(need.loops)));
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    while Descriptors::of(plan.strategy, inputs).all() > limit {
+        let fewer = NonZeroUsize::new(plan.strategy.jobs() - 1);
+        plan.strategy = plan.strategy.cut_to(fewer.with_context(|| {
+            format!("only {limit} files may be open at once; raise the limit (ulimit -n)")
+        })?);
+    }
+    let need = Descriptors::of(plan.strategy, inputs);
+    if plan.strategy.jobs() < asked {
+        eprintln!(
+            "fetch: {} jobs instead of {asked}: only {limit} files may be open at once (ulimit -n)",
+            plan.strategy.jobs()
+        );
+    }
+    let spare = (limit - need.all()).min(IDLE);
+    Ok((plan, spare.div_ceil(need.loops)))
+}
+
+/// The descriptors that a run needs at most, idle connections beyond one a loop aside.
+struct Descriptors {
+    fixed: usize,
+    loops: usize,
+    jobs: usize,
+}
+
+impl Descriptors {
+    fn of(strategy: Strategy, inputs: usize) -> Self {
+        // Streams, the coordinating runtime, signals and the files that a lookup opens.
+        let fixed = 32 + 2 * LOOKUPS + inputs;
+        Self { fixed, loops: strategy.loops(), jobs: strategy.jobs() }
+    }
+
+    fn all(&self) -> usize {
+        // A loop: its poller, waker and signal pipe, and one idle connection. A job: the connection in use, and one
+        // that is being closed or was begun for nothing.
+        self.fixed + 4 * self.loops + 2 * self.jobs
+    }
+}
+
+/// What the reports have heard.
+struct Told {
+    reporter: Box<dyn Reporter>,
+    counts: Counts,
+    bytes: u64,
+    wire_bytes: u64,
+    written: io::Result<()>,
+}
+
+/// Tells the reporter every event as it comes, until none comes any more or it cannot be told.
+fn narrate(reporter: Box<dyn Reporter>, events: Receiver<Event>) -> Told {
+    let (counts, written) = (Counts::default(), Ok(()));
+    let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written };
+    told.written = match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(told.listen(events)),
+        Err(error) => Err(error),
+    };
+    told
+}
+
+impl Told {
+    async fn listen(&mut self, mut events: Receiver<Event>) -> io::Result<()> {
+        let ticks = self.reporter.wants_ticks();
+        loop {
+            let event = match events.try_recv() {
+                Ok(event) => Some(event),
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {
+                    self.reporter.flush()?;
+                    let next = events.recv();
+                    let waited = if ticks {
+                        tokio::time::timeout(TICK, next).await.ok()
+                    } else {
+                        Some(next.await)
+                    };
+                    match waited {
+                        Some(None) => return Ok(()),
+                        Some(event) => event,
+                        None => None,
+                    }
+                }
+            };
+            if let Some(event) = &event {
+                self.count(event);
+                self.reporter.event(event)?;
+            }
+            if ticks {
+                self.reporter.tick(Instant::now())?;
+            }
+        }
+    }
+
+    fn count(&mut self, event: &Event) {
+        if let Event::Finished(record) = event {
+            self.counts.add(record);
+            self.wire_bytes += record.wire_bytes;
+            self.bytes += if record.error.is_none() { record.bytes } else { 0 };
+        }
+    }
+}

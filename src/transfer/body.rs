@@ -1,0 +1,103 @@
+//! The body, chunk by chunk: counted as it arrives, never believed from a header.
+
+use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
+use reqwest::{Response, StatusCode, Version};
+use sha2::{Digest, Sha256};
+
+use super::call::Call;
+use super::classify;
+use crate::record::{Checksum, Failure, Job, Slot};
+
+/// How much is read of a body that is not kept, so that its connection can serve again.
+const DISCARDED_AT_MOST: u64 = 64 * 1024;
+
+/// Refuses a body in a transfer coding that cannot be undone (RFC 9112 section 6.1): only `chunked`, once, can. The
+/// library would hand the coded bytes on as if they were the content.
+///
+/// # Errors
+/// [`Failure::Protocol`] naming the coding.
+pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
+    let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || response.version() >= Version::HTTP_2 {
+        return Ok(());
+    }
+    let fields = response.headers().get_all(TRANSFER_ENCODING);
+    let codings: Vec<_> = fields.iter().map(HeaderValue::as_bytes).collect();
+    match codings[..] {
+        [] => Ok(()),
+        [coding] if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => {
+            let codings = codings.join(&b", "[..]);
+            let codings = String::from_utf8_lossy(&codings);
+            Err(Failure::Protocol(format!("transfer coding {codings:?} cannot be undone")))
+        }
+    }
+}
+
+/// Receives the body of a target to its end.
+///
+/// # Errors
+/// A body that ends early, breaks off or does not have the checksum asked for.
+pub async fn receive(
+    response: &mut Response,
+    job: &Job,
+    call: &Call,
+    slot: &Slot,
+) -> Result<(), Failure> {
+    let promised = response.content_length();
+    slot.promise(promised.unwrap_or_default());
+    let mut check = job.target.options.checksum.as_ref().map(Check::new);
+    loop {
+        let chunk = response.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| classify::body(&error, call.bytes(), promised))?
+        else {
+            break;
+        };
+        call.receives(chunk.len());
+        slot.received(chunk.len() as u64);
+        if let Some(check) = &mut check {
+            check.hash.update(&chunk);
+        }
+    }
+    check.map_or(Ok(()), Check::ensure_it_fits)
+}
+
+/// Reads the rest of a body that nobody wants, if it is short; how it ends does not matter.
+pub async fn discard(response: &mut Response, call: &Call) {
+    if response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST) {
+        return;
+    }
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
+        call.receives(chunk.len().min(room as usize));
+        if chunk.len() as u64 >= room {
+            break;
+        }
+    }
+}
+
+/// A digest on its way.
+struct Check<'a> {
+    hash: Sha256,
+    expected: &'a [u8],
+}
+
+impl<'a> Check<'a> {
+    fn new(checksum: &'a Checksum) -> Self {
+        let Checksum::Sha256(expected) = checksum;
+        Self { hash: Sha256::new(), expected }
+    }
+
+    fn ensure_it_fits(self) -> Result<(), Failure> {
+        let actual = self.hash.finalize();
+        if actual[..] == *self.expected {
+            return Ok(());
+        }
+        let (expected, actual) = (hex(self.expected), hex(&actual));
+        Err(Failure::Checksum { algorithm: "sha-256", expected, actual })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,166 @@
+//! A client: connections, and the state of TLS and of names that they need. It belongs to the runtime that first
+//! uses it, so each event loop has one of its own; what can be shared is made once, in the kit.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::redirect;
+use rustls::ClientConfig;
+use tower::util::MapFutureLayer;
+
+use super::call::{CALL, Call};
+use super::resolver::{Directory, Resolver};
+use super::trust::{TrustError, tls_settings};
+use crate::plan::{Clocks, Http, Proxy, Versions};
+
+/// How long a connection is kept open for a next request.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What all clients of a run share: made once, before the clock starts.
+#[derive(Debug)]
+pub struct Kit {
+    pub(super) http: Http,
+    pub(super) clocks: Clocks,
+    pub(super) resolver: Arc<Resolver>,
+    tls: ClientConfig,
+    idle: usize,
+    pub(super) requests: AtomicU64,
+    connections: Arc<AtomicU64>,
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum KitError {
+    /// A certificate file is of no use.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The HTTP library refuses the settings.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Kit {
+    /// Loads the trust roots. `idle` is how many connections a client may keep open without use.
+    ///
+    /// # Errors
+    /// If a certificate file cannot be used.
+    pub fn new(
+        http: &Http,
+        clocks: &Clocks,
+        resolver: Arc<Resolver>,
+        idle: usize,
+    ) -> Result<Self, KitError> {
+        let tls = tls_settings(http)?;
+        let (requests, connections) = Default::default();
+        let (http, clocks) = (http.clone(), *clocks);
+        Ok(Self { http, clocks, resolver, tls, idle, requests, connections })
+    }
+
+    /// Requests sent so far, by all clients.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Connections opened so far, by all clients.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Names looked up so far, for all clients.
+    pub fn lookups(&self) -> u64 {
+        self.resolver.lookups()
+    }
+
+    fn library_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
+        let http = &self.http;
+        let all = Arc::clone(&self.connections);
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(http.user_agent.clone())
+            .connect_timeout(self.clocks.connect)
+            .dns_resolver(Directory(Arc::clone(&self.resolver)))
+            .connector_layer(MapFutureLayer::new(move |connecting| {
+                timed(connecting, Arc::clone(&opened), Arc::clone(&all))
+            }))
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .pool_idle_timeout(IDLE)
+            .tcp_nodelay(true);
+        if http.versions == Versions::Http1 {
+            builder = builder.http1_only();
+        }
+        builder = match &http.proxy {
+            Proxy::Environment => builder,
+            Proxy::Direct => builder.no_proxy(),
+            Proxy::Use(url) => {
+                let proxy = reqwest::Proxy::all(url.as_str())?;
+                builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
+            }
+        };
+        builder.build()
+    }
+}
+
+/// Makes requests, one after another or several at once, over connections of its own.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) kit: Arc<Kit>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    library: reqwest::Client,
+    opened: Arc<AtomicU64>,
+}
+
+impl Client {
+    /// A client for the runtime that will use it.
+    ///
+    /// # Errors
+    /// If the HTTP library refuses the settings.
+    pub fn new(kit: Arc<Kit>) -> Result<Self, KitError> {
+        let current = Mutex::new(Current::new(&kit)?);
+        Ok(Self { kit, current })
+    }
+
+    /// The library's client. It bounds idle connections per host and in time, but not their number; so after as
+    /// many new connections as may be idle, it is replaced by a fresh one, and what the old one keeps closes as
+    /// soon as its last request is done.
+    pub(super) fn library(&self) -> reqwest::Client {
+        let mut current = self.current.lock().expect("no holder panics");
+        if current.opened.load(Relaxed) as usize > self.kit.idle
+            && let Ok(fresh) = Current::new(&self.kit)
+        {
+            *current = fresh;
+        }
+        current.library.clone()
+    }
+}
+
+impl Current {
+    fn new(kit: &Kit) -> Result<Self, KitError> {
+        let opened = Arc::<AtomicU64>::default();
+        let library = kit.library_client(Arc::clone(&opened))?;
+        Ok(Self { library, opened })
+    }
+}
+
+/// Tells the request that a connection is made for, and the counters, how it goes.
+async fn timed<C, E>(
+    connecting: impl Future<Output = Result<C, E>>,
+    opened: Arc<AtomicU64>,
+    all: Arc<AtomicU64>,
+) -> Result<C, E> {
+    let token = CALL.try_with(Call::connects).ok();
+    let connection = connecting.await?;
+    opened.fetch_add(1, Relaxed);
+    all.fetch_add(1, Relaxed);
+    if let Some(token) = token {
+        token.succeeds();
+    }
+    Ok(connection)
+}

@@ -1,0 +1,14 @@
+//! One attempt at one URL: a client, a request, and the body chunk by chunk. Everything that knows HTTP from the
+//! inside is here; nothing here decides what follows an attempt.
+
+mod attempt;
+mod body;
+mod call;
+mod classify;
+mod client;
+mod request;
+mod resolver;
+mod trust;
+
+pub use client::{Client, Kit, KitError};
+pub use resolver::Resolver;

@@ -1,0 +1,30 @@
+//! What is asked of a server: the method, the URL, and only those header fields that this origin may see.
+
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA,
+    USER_AGENT,
+};
+
+use crate::plan::Http;
+use crate::policy::carries_secrets;
+use crate::record::Job;
+
+/// Fields that cannot be a secret; any other may be, whatever its name.
+const HARMLESS: [HeaderName; 6] =
+    [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
+
+/// The fields given for all requests and for this target. Of several with one name, the target's replace the
+/// run's; at another origin than the listed one, only harmless ones go along.
+pub fn fields(http: &Http, job: &Job) -> HeaderMap {
+    let everywhere = carries_secrets(job);
+    let mut fields = HeaderMap::new();
+    for group in [&http.headers, &job.target.options.headers] {
+        for (name, _) in group {
+            fields.remove(name);
+        }
+        for (name, value) in group.iter().filter(|(name, _)| everywhere || HARMLESS.contains(name)) {
+            fields.append(name, value.clone());
+        }
+    }
+    fields
+}
