@@ -3,6 +3,7 @@
 //! A plan puts targets in a queue; workers take one at a time, transfer it and settle it into a record; reporters
 //! hear every event; a strategy only says who the workers are. The rooms, in the order of a URL's way back home:
 
+pub mod list;
 pub mod plan;
 pub mod policy;
 pub mod record;

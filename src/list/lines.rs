@@ -1,0 +1,171 @@
+//! Bytes as they come -> lines, however the bytes are cut. A line that lies within one chunk is not copied; of a
+//! longer line than allowed only the start is kept, so memory is bounded whatever is fed.
+
+use std::ops::ControlFlow;
+
+/// The longest line that is read, in bytes, its end not counted.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// One line without its newline.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// From 1.
+    pub number: u64,
+    /// Bytes of the source before it; no more than a lower bound once a line was too long.
+    pub offset: u64,
+    /// What is in it, or its first [`LONGEST`] bytes.
+    pub bytes: &'a [u8],
+    /// Whether that is all.
+    pub extent: Extent,
+}
+
+/// Whether a line was kept in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// Only its start, for it is longer than [`LONGEST`].
+    Start,
+}
+
+/// Cuts chunks into lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    ended: u64,
+    offset: u64,
+    partial: Vec<u8>,
+    skipping: bool,
+}
+
+impl Lines {
+    /// Hands over every line that this chunk ends, until `each` has enough.
+    pub(super) fn feed(
+        &mut self,
+        chunk: &[u8],
+        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut rest = chunk;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.end_line(&rest[..end], each)?;
+            rest = &rest[end + 1..];
+        }
+        self.keep(rest, each)
+    }
+
+    /// Hands over the last line if no newline ended it.
+    pub(super) fn finish(
+        &mut self,
+        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.partial.is_empty() { ControlFlow::Continue(()) } else { self.end_line(b"", each) }
+    }
+
+    /// Whether the line that is coming in has begun with a blank, and so may belong to the line above.
+    pub(super) fn may_continue_the_line_above(&self) -> bool {
+        self.partial.first().is_some_and(u8::is_ascii_whitespace)
+    }
+
+    fn end_line(
+        &mut self,
+        tail: &[u8],
+        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut length = tail.len();
+        if self.partial.is_empty() && !self.skipping && length <= LONGEST {
+            each(self.line(tail, Extent::Whole))?;
+        } else {
+            self.keep(tail, each)?;
+            length = self.partial.len();
+            if !self.skipping {
+                each(self.line(&self.partial, Extent::Whole))?;
+            }
+        }
+        self.partial.clear();
+        self.skipping = false;
+        self.ended += 1;
+        self.offset += length as u64 + 1;
+        ControlFlow::Continue(())
+    }
+
+    /// Keeps a part of a line that has not ended, as far as there is room.
+    fn keep(
+        &mut self,
+        part: &[u8],
+        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.skipping {
+            return ControlFlow::Continue(());
+        }
+        let fits = part.len().min(LONGEST - self.partial.len());
+        self.partial.extend_from_slice(&part[..fits]);
+        if fits < part.len() {
+            self.skipping = true;
+            each(self.line(&self.partial, Extent::Start))?;
+            self.offset += LONGEST as u64;
+            self.partial = Vec::new();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn line<'a>(&self, bytes: &'a [u8], extent: Extent) -> Line<'a> {
+        Line { number: self.ended + 1, offset: self.offset, bytes, extent }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Number, offset, length and extent of each line.
+    fn cut(chunks: &[&[u8]]) -> Vec<(u64, u64, usize, Extent)> {
+        let mut seen = Vec::new();
+        let mut each = |line: Line<'_>| {
+            seen.push((line.number, line.offset, line.bytes.len(), line.extent));
+            ControlFlow::Continue(())
+        };
+        let mut lines = Lines::default();
+        for chunk in chunks {
+            assert!(lines.feed(chunk, &mut each).is_continue());
+        }
+        assert!(lines.finish(&mut each).is_continue());
+        seen
+    }
+
+    #[test]
+    fn a_line_may_come_in_pieces_and_the_last_may_lack_its_end() {
+        let whole = cut(&[b"ab\n\ncde"]);
+        assert_eq!(
+            whole,
+            [(1, 0, 2, Extent::Whole), (2, 3, 0, Extent::Whole), (3, 4, 3, Extent::Whole)]
+        );
+        assert_eq!(cut(&[b"a", b"b", b"\n\nc", b"", b"de"]), whole);
+        assert_eq!(cut(&[b"ab\n\ncde\n"]), whole);
+    }
+
+    #[test]
+    fn the_longest_line_is_whole_and_one_byte_more_is_not() {
+        let longest = [b'x'; LONGEST];
+        let seen = [(1, 0, LONGEST, Extent::Whole)];
+        assert_eq!(cut(&[&longest, b"\n"]), seen);
+        assert_eq!(cut(&[&[&longest[..], b"\n"].concat()]), seen);
+        let seen = [(1, 0, LONGEST, Extent::Start)];
+        assert_eq!(cut(&[&longest, b"x", b"x\n"]), seen);
+        assert_eq!(cut(&[&[&longest[..], b"x\n"].concat()]), seen);
+    }
+
+    #[test]
+    fn a_line_without_end_is_skipped_without_being_kept() {
+        let mut lines = Lines::default();
+        let mut count = 0;
+        let mut each = |_: Line<'_>| {
+            count += 1;
+            ControlFlow::Continue(())
+        };
+        for _ in 0..1000 {
+            assert!(lines.feed(&[b'x'; 8192], &mut each).is_continue());
+            assert!(lines.partial.capacity() <= 2 * LONGEST);
+        }
+        assert!(lines.feed(b"\nnext\n", &mut each).is_continue());
+        assert_eq!(count, 2);
+    }
+}

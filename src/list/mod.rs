@@ -1,0 +1,186 @@
+//! List text -> numbered entries, streamed: every line that names something to fetch, and every line that fails to.
+//! Pure: bytes are handed in as they come, entries handed out; nothing is opened, waited for or timed.
+
+mod address;
+mod draft;
+mod field;
+mod lines;
+mod meaning;
+mod options;
+mod shown;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::record::Entry;
+use draft::Draft;
+use lines::{Line, Lines};
+use meaning::{Meaning, Said, meaning};
+
+pub use field::field;
+
+/// Numbers the entries of a run from 1, across all its sources.
+#[derive(Debug, Default)]
+pub struct Numbering {
+    given: u64,
+}
+
+impl Numbering {
+    /// How many numbers were given: the number of entries so far.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    fn give(&mut self) -> u64 {
+        self.given += 1;
+        self.given
+    }
+}
+
+/// Whether the parser has use for more of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a source that is no list need not be read to its end"]
+pub enum Appetite {
+    /// There may be more entries.
+    More,
+    /// The source is no list; the last entry says so. Whatever else is fed is passed over.
+    Enough,
+}
+
+/// The entry of a URL that was typed on the command line.
+pub fn argument(text: &str, numbering: &mut Numbering) -> Entry {
+    Draft::of_argument(text).finish(numbering.give(), Arc::from("argument"))
+}
+
+/// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it.
+///
+/// An entry is handed out as soon as the next one begins, since option lines may follow it; where no next line is
+/// at hand, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most as many entries as it has
+/// lines, so the size of a chunk bounds what a caller has to take at once.
+#[derive(Debug)]
+pub struct Parser {
+    lines: Lines,
+    entries: Entries,
+    appetite: Appetite,
+}
+
+impl Parser {
+    /// A parser for the source of this name.
+    pub fn new(source: Arc<str>) -> Self {
+        let entries = Entries { source, above: Above::Nothing };
+        Self { lines: Lines::default(), entries, appetite: Appetite::More }
+    }
+
+    /// Takes the next bytes of the source, cut anywhere, and hands out every entry that they complete.
+    pub fn feed(
+        &mut self,
+        chunk: &[u8],
+        numbering: &mut Numbering,
+        mut out: impl FnMut(Entry),
+    ) -> Appetite {
+        if self.appetite == Appetite::More {
+            let entries = &mut self.entries;
+            let ended =
+                self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, &mut out));
+            self.appetite = appetite_after(ended);
+        }
+        self.appetite
+    }
+
+    /// Hands out an entry that only waits for option lines, because no more input is at hand just now. Where the
+    /// next line has begun to look like an option line it keeps waiting.
+    pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
+        if !self.lines.may_continue_the_line_above() {
+            self.entries.release(numbering, &mut out);
+        }
+    }
+
+    /// The source has ended, with or without a newline: hands out what is left.
+    pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
+        if self.appetite == Appetite::More {
+            let entries = &mut self.entries;
+            // What the last line has to say of the appetite no longer matters.
+            let _ = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
+        }
+        self.entries.release(numbering, &mut out);
+    }
+}
+
+fn appetite_after(flow: ControlFlow<()>) -> Appetite {
+    if flow.is_continue() { Appetite::More } else { Appetite::Enough }
+}
+
+/// Puts the meanings of lines together to entries.
+#[derive(Debug)]
+struct Entries {
+    source: Arc<str>,
+    above: Above,
+}
+
+/// The entry above the line that comes next.
+#[derive(Debug)]
+enum Above {
+    /// There has been none.
+    Nothing,
+    /// It can still be given options.
+    Pending(Draft),
+    /// It has been handed out.
+    Released,
+}
+
+impl Entries {
+    fn take(
+        &mut self,
+        line: &Line<'_>,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        match meaning(line) {
+            Meaning::Nothing => {}
+            Meaning::Option(said) => self.take_option(line.number, &said, numbering, out),
+            Meaning::Entry(said) => {
+                self.release(numbering, out);
+                self.above = Above::Pending(Draft::of_line(line.number, &said));
+            }
+            Meaning::NotAList(reason) => {
+                self.release(numbering, out);
+                let draft = Draft::of_no_list(line.number, &self.source, reason);
+                self.hand_out(draft, numbering, out);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take_option(
+        &mut self,
+        number: u64,
+        said: &Said<'_>,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) {
+        let why = match &mut self.above {
+            Above::Pending(draft) => return draft.add_option(number, said),
+            Above::Nothing => "has no URL above it; write it below the URL it is for",
+            Above::Released => {
+                "came too late, its URL was already under way; write a URL and its options at once"
+            }
+        };
+        self.hand_out(Draft::of_stray_option(number, said, why), numbering, out);
+    }
+
+    fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let Above::Pending(_) = self.above
+            && let Above::Pending(draft) = std::mem::replace(&mut self.above, Above::Released)
+        {
+            self.hand_out(draft, numbering, out);
+        }
+    }
+
+    fn hand_out(&self, draft: Draft, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
