@@ -1,11 +1,27 @@
 //! `fetch` gets whole lists of URLs, intact and politely, under the strategy of your choice.
 //!
 //! A plan puts targets in a queue; workers take one at a time, transfer it and settle it into a record; reporters
-//! hear every event; a strategy only says who the workers are. The rooms, in the order of a URL's way back home:
+//! hear every event; a strategy only says who the workers are. The rooms, from the door down; each knows only those
+//! below it:
+//!
+//! - [`exit`]: every way the program can end, and the signals that end it
+//! - [`run`]: opens the lists and the outputs, connects the engine to the reports
+//! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
+//! - [`transfer`]: one attempt at one URL
+//! - [`policy`]: what follows an attempt, and which job comes next; pure
+//! - [`list`]: list text to numbered entries; pure
+//! - [`plan`]: what was decided
+//! - [`record`]: the nouns
+//! - [`units`]: bytes, rates and durations
+//! - [`process`]: what this process uses of the machine
+
+pub mod engine;
 
 pub mod list;
 pub mod plan;
 pub mod policy;
+pub mod process;
 pub mod record;
+
 pub mod transfer;
 pub mod units;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::queue::undone;
 use super::worker::Floor;
-use crate::list::{self, Numbering, Parser};
+use crate::list::{self, Appetite, Numbering, Parser};
 use crate::record::{Entry, Event, Job, Record};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
@@ -63,11 +64,14 @@ pub struct Fed {
 /// A piece of the inputs, as the reading thread hands it over.
 enum Piece {
     Argument(String),
-    Opens(Arc<str>, Pace),
+    Opens(Arc<str>, Pace, Enough),
     Bytes(Vec<u8>),
     Ends,
     Breaks(ReadError),
 }
+
+/// Set once no more of a list is wanted, because it is none.
+type Enough = Arc<AtomicBool>;
 
 /// Feeds the queue from the inputs, in their order, and closes it.
 pub async fn feed(inputs: Vec<Input>, floor: &Floor) -> Fed {
@@ -108,7 +112,7 @@ impl Feeder<'_> {
                     let entry = list::argument(&text, &mut self.numbering);
                     self.bring(vec![entry]).await?;
                 }
-                Piece::Opens(name, pace) => self.list(name, pace).await?,
+                Piece::Opens(name, pace, enough) => self.list(name, pace, &enough).await?,
                 Piece::Breaks(error) => return Err(Halt::Unreadable(error)),
                 Piece::Bytes(_) | Piece::Ends => unreachable!("a list opens before its bytes come"),
             }
@@ -117,30 +121,32 @@ impl Feeder<'_> {
     }
 
     /// Feeds one list to its end.
-    async fn list(&mut self, name: Arc<str>, pace: Pace) -> Result<(), Halt> {
+    async fn list(&mut self, name: Arc<str>, pace: Pace, enough: &AtomicBool) -> Result<(), Halt> {
         let mut parser = Parser::new(name);
         loop {
-            let mut entries = Vec::new();
             let piece = match pace {
                 Pace::AtRest => self.piece().await?,
                 Pace::Live => match timeout(QUIET, self.piece()).await {
                     Ok(piece) => piece?,
                     Err(_) => {
-                        parser.flush_pending(|entry| entries.push(entry));
+                        let mut entries = Vec::new();
+                        parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
                         self.bring(entries).await?;
-                        entries = Vec::new();
                         self.piece().await?
                     }
                 },
             };
+            let mut entries = Vec::new();
+            let numbering = &mut self.numbering;
             match piece {
                 Some(Piece::Bytes(bytes)) => {
-                    parser.feed(&bytes, &mut self.numbering, |entry| entries.push(entry));
+                    let appetite = parser.feed(&bytes, numbering, |entry| entries.push(entry));
+                    enough.store(appetite == Appetite::Enough, Relaxed);
                     self.bring(entries).await?;
                 }
                 Some(Piece::Breaks(error)) => return Err(Halt::Unreadable(error)),
                 _ => {
-                    parser.finish(&mut self.numbering, |entry| entries.push(entry));
+                    parser.finish(numbering, |entry| entries.push(entry));
                     return self.bring(entries).await;
                 }
             }
@@ -205,9 +211,13 @@ fn read(
     pace: Pace,
     send: &Sender<Piece>,
 ) -> Option<()> {
-    send.blocking_send(Piece::Opens(Arc::clone(&name), pace)).ok()?;
+    let enough = Enough::default();
+    send.blocking_send(Piece::Opens(Arc::clone(&name), pace, Arc::clone(&enough))).ok()?;
     let mut buffer = [0; CHUNK];
     loop {
+        if enough.load(Relaxed) {
+            return send.blocking_send(Piece::Ends).ok();
+        }
         let piece = match bytes.read(&mut buffer) {
             Ok(0) => return send.blocking_send(Piece::Ends).ok(),
             Ok(length) => Piece::Bytes(buffer[..length].to_vec()),

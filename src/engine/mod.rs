@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-pub use feed::{Input, ReadError};
+pub use feed::{Input, Pace, ReadError};
 pub use stop::Stop;
 
 use crate::plan::{Order, Plan};
@@ -69,7 +69,7 @@ pub enum EngineError {
 pub async fn run(
     plan: &Plan,
     inputs: Vec<Input>,
-    kit: Kit,
+    kit: Arc<Kit>,
     slots: Arc<Slots>,
     events: Sender<Event>,
     stop: Stop,
@@ -80,7 +80,7 @@ pub async fn run(
     let queue = Queue::new(rules, window);
     let floor = Arc::new(Floor { queue, stop, slots, events });
     let crews = strategy::crews(plan.strategy);
-    let loops = event_loop::open_all(crews, &Arc::new(kit), &floor).await?;
+    let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let (setup, clock) = (begun.elapsed(), Instant::now());
     let work = async { tokio::join!(loops.join(&floor.queue), feed::feed(inputs, &floor)) };
     let (worked, fed) = tokio::select! {
