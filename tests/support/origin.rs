@@ -1,0 +1,252 @@
+//! A server on raw sockets, so that it can do what no well-behaved server does. Loopback, any free port.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The target, as sent.
+    pub path: String,
+    /// How often this path has been asked for before.
+    pub nth: usize,
+    /// Field lines, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Which connection it came on, from 0.
+    pub connection: usize,
+}
+
+impl Request {
+    /// The value of a field.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What is sent, byte for byte, and what happens to the connection then.
+pub struct Reply {
+    pub bytes: Vec<u8>,
+    pub end: End,
+}
+
+/// What happens to a connection after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It waits for the next request.
+    KeepAlive,
+    /// It is closed in good order.
+    Close,
+    /// It is reset (RST).
+    Reset,
+    /// It stays open and says nothing more.
+    Stall,
+}
+
+impl Reply {
+    /// Bytes as they are, then the end.
+    pub fn raw(bytes: impl AsRef<[u8]>, end: End) -> Self {
+        Self { bytes: bytes.as_ref().to_vec(), end }
+    }
+
+    /// A whole reply with this status line, field lines and body; the connection is kept.
+    pub fn of(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let mut bytes =
+            format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n", body.len())
+                .into_bytes();
+        bytes.extend_from_slice(body);
+        Self { bytes, end: End::KeepAlive }
+    }
+
+    /// 200 with a body.
+    pub fn ok(body: impl AsRef<[u8]>) -> Self {
+        Self::of("200 OK", "", body)
+    }
+
+    /// A redirect.
+    pub fn redirect(status: u16, to: &str) -> Self {
+        Self::of(&format!("{status} Moved"), &format!("Location: {to}\r\n"), "moved")
+    }
+}
+
+/// Opens only when so many have come.
+#[derive(Clone)]
+pub struct Gate(Arc<(Mutex<usize>, Condvar, usize)>);
+
+impl Gate {
+    pub fn of(number: usize) -> Self {
+        Self(Arc::new((Mutex::new(0), Condvar::new(), number)))
+    }
+
+    /// Comes in and waits for the rest. Gives up after a time that no working run takes, so that a failing test
+    /// ends.
+    pub fn pass(&self) {
+        let (inside, change, number) = &*self.0;
+        let mut count = inside.lock().unwrap();
+        *count += 1;
+        change.notify_all();
+        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
+    }
+
+    /// Waits until so many have come, without coming in.
+    pub fn wait(&self) {
+        let (inside, change, number) = &*self.0;
+        let count = inside.lock().unwrap();
+        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        assert!(!waited.unwrap().1.timed_out(), "nobody came");
+    }
+}
+
+type Temper = dyn Fn(&Request) -> Reply + Send + Sync;
+
+struct Inner {
+    temper: Box<Temper>,
+    seen: Mutex<Vec<Request>>,
+    counts: Mutex<HashMap<String, usize>>,
+    connections: AtomicUsize,
+    in_progress: AtomicUsize,
+    peak: AtomicUsize,
+    over: AtomicBool,
+}
+
+/// The server; it goes with its value.
+pub struct Origin {
+    inner: Arc<Inner>,
+    address: SocketAddr,
+}
+
+impl Origin {
+    /// A server that answers each request as `temper` says.
+    pub fn new(temper: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Arc::new(Inner {
+            temper: Box::new(temper),
+            seen: Mutex::default(),
+            counts: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            in_progress: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&inner);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.over.load(SeqCst) {
+                    return;
+                }
+                let (Ok(stream), shared) = (stream, Arc::clone(&shared)) else { continue };
+                thread::spawn(move || shared.converse(stream));
+            }
+        });
+        Self { inner, address }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// All requests so far, in the order of their arrival.
+    pub fn seen(&self) -> Vec<Request> {
+        self.inner.seen.lock().unwrap().clone()
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(SeqCst)
+    }
+
+    /// The most requests that were in progress at once.
+    pub fn peak(&self) -> usize {
+        self.inner.peak.load(SeqCst)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.inner.over.store(true, SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Inner {
+    fn converse(&self, mut stream: TcpStream) {
+        let connection = self.connections.fetch_add(1, SeqCst);
+        let _ = stream.set_nodelay(true);
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = self.request(&mut reader, connection) {
+            let now = self.in_progress.fetch_add(1, SeqCst) + 1;
+            self.peak.fetch_max(now, SeqCst);
+            let reply = (self.temper)(&request);
+            self.in_progress.fetch_sub(1, SeqCst);
+            if stream.write_all(&reply.bytes).is_err() {
+                return;
+            }
+            match reply.end {
+                End::KeepAlive => {}
+                End::Close => return,
+                End::Reset => return reset(stream),
+                End::Stall => return self.hold(stream),
+            }
+        }
+    }
+
+    fn request(&self, reader: &mut impl BufRead, connection: usize) -> Option<Request> {
+        let line = line(reader)?;
+        let path = line.split(' ').nth(1)?.to_owned();
+        let mut headers = Vec::new();
+        loop {
+            let line = self::line(reader)?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':')?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut counts = self.counts.lock().unwrap();
+        let count = counts.entry(path.clone()).or_default();
+        let nth = *count;
+        *count += 1;
+        let request = Request { path, nth, headers, connection };
+        self.seen.lock().unwrap().push(request.clone());
+        Some(request)
+    }
+
+    /// Says nothing until the peer hangs up.
+    fn hold(&self, mut stream: TcpStream) {
+        let mut byte = [0];
+        loop {
+            match std::io::Read::read(&mut stream, &mut byte) {
+                Ok(0) => return,
+                Err(error) if error.kind() != ErrorKind::Interrupted => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    match reader.read_until(b'\n', &mut line) {
+        Ok(length) if length > 0 => {
+            Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn reset(stream: TcpStream) {
+    let socket = socket2::Socket::from(stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
