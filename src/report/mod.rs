@@ -6,4 +6,5 @@ mod csv;
 mod jsonl;
 mod ordered;
 mod printable;
+mod progress;
 mod text;
