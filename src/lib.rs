@@ -6,6 +6,7 @@
 //!
 //! - [`exit`]: every way the program can end, and the signals that end it
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
+//! - [`report`]: text, JSON lines, CSV and the progress display
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
 //! - [`transfer`]: one attempt at one URL
 //! - [`policy`]: what follows an attempt, and which job comes next; pure
@@ -16,12 +17,13 @@
 //! - [`process`]: what this process uses of the machine
 
 pub mod engine;
-
+pub mod exit;
 pub mod list;
 pub mod plan;
 pub mod policy;
 pub mod process;
 pub mod record;
-
+pub mod report;
+pub mod run;
 pub mod transfer;
 pub mod units;

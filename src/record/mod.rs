@@ -3,6 +3,8 @@
 mod attempt;
 mod entry;
 mod event;
+#[cfg(test)]
+pub(crate) mod example;
 mod failure;
 mod job;
 mod result;
@@ -14,6 +16,7 @@ pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
 pub use failure::{Cause, Class, Failure};
 pub use job::Job;
+pub(crate) use result::rfc3339;
 pub use result::{Outcome, Record, RecordError, Timings};
 pub use slot::{Slot, Slots};
 pub use summary::{Counts, Resources, Summary};
