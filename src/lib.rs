@@ -5,6 +5,8 @@
 //! below it:
 //!
 //! - [`exit`]: every way the program can end, and the signals that end it
+//! - [`cli`]: what can be typed, and its translation to a plan
+//! - [`serve`]: the built-in local origin
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
 //! - [`report`]: text, JSON lines, CSV and the progress display
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
@@ -16,6 +18,7 @@
 //! - [`units`]: bytes, rates and durations
 //! - [`process`]: what this process uses of the machine
 
+pub mod cli;
 pub mod engine;
 pub mod exit;
 pub mod list;
@@ -25,5 +28,6 @@ pub mod process;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod transfer;
 pub mod units;

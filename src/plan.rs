@@ -104,7 +104,8 @@ pub struct Http {
     pub versions: Versions,
     /// Whom to ask instead of the origin.
     pub proxy: Proxy,
-    /// Addresses given by hand; the first that fits counts.
+    /// Addresses given by hand, endpoints before addresses. The first endpoint that fits says where to connect; the
+    /// first addresses that fit the host and port so found say how to get there.
     pub pins: Vec<Pin>,
     /// Which addresses may be used.
     pub family: Family,

@@ -47,6 +47,11 @@ pub enum Appetite {
     Enough,
 }
 
+/// Whether a text begins with `scheme://`, whatever the scheme, and so is meant to be an address.
+pub fn begins_with_a_scheme(text: &str) -> bool {
+    address::split_scheme(text).is_some()
+}
+
 /// The entry of a URL that was typed on the command line.
 pub fn argument(text: &str, numbering: &mut Numbering) -> Entry {
     Draft::of_argument(text).finish(numbering.give(), Arc::from("argument"))

@@ -1,0 +1,350 @@
+//! What can be typed, word by word. Help texts live here.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::{numbers, pins};
+use crate::plan::Pin;
+use crate::units::{self, Rate, Share};
+
+const EXAMPLES: &str = "\
+Examples:
+  fetch sites.txt
+  fetch -j 64 --json sites.txt > report.jsonl
+  grep pdf links.txt | fetch --mode threads -
+  fetch --retry 5 https://example.org/a https://example.org/b";
+
+const MORE: &str = "\
+Examples:
+  fetch sites.txt
+  fetch -j 64 --json sites.txt > report.jsonl
+  grep pdf links.txt | fetch --mode threads -
+  fetch --retry 5 https://example.org/a https://example.org/b
+  fetch serve --port 8080 --latency 50ms
+
+Lists:
+  One URL per line. Blank lines and lines that begin with # are skipped. TAB
+  separates mirrors of one file. Indented lines below a URL are its options:
+  out=NAME, checksum=sha-256=HEX, header=NAME: VALUE. A bad line is a result
+  with its line number; the run goes on.
+
+Units:
+  Durations are 10, 500ms, 10s, 2m or 1h. Sizes are 512, 20k, 1.5M or 2G,
+  1024-based.
+
+Exit codes:
+  0  every URL was fetched          3         a local fault, as a full disk
+  1  a URL failed or was invalid    4         stopped early, with work left
+  2  wrong usage, unreadable list   130, 143  interrupted";
+
+/// Fetch every URL of a list, once and whole
+#[derive(Debug, Parser)]
+#[command(
+    name = "fetch",
+    version,
+    after_help = EXAMPLES,
+    after_long_help = MORE,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommands>,
+    #[command(flatten)]
+    pub fetch: Fetch,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Subcommands {
+    /// Run a local origin to fetch from: slow, failing or strict on request
+    Serve(Serve),
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell that is to know fetch's options
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Fetch {
+    /// List files, URLs, or - for standard input
+    ///
+    /// What begins with http:// or https:// is a URL, - is standard input, anything else is a list file. Without a
+    /// SOURCE a list is read from standard input, if that is not a terminal.
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<OsString>,
+
+    #[command(flatten)]
+    pub strategy: Strategy,
+
+    #[command(flatten)]
+    pub requests: Requests,
+
+    #[command(flatten)]
+    pub clocks: Clocks,
+
+    #[command(flatten)]
+    pub retries: Retries,
+
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Strategy")]
+pub(super) struct Strategy {
+    /// Who does the work
+    #[arg(short, long, value_enum, default_value = "async")]
+    pub mode: Mode,
+
+    /// Transfers at a time (1 to 10000); one in mode sequential
+    #[arg(
+        short, long, value_name = "N", default_value = "16", value_parser = numbers::jobs,
+        allow_hyphen_values = true
+    )]
+    pub jobs: NonZeroUsize,
+
+    /// Event loops of mode async, each a thread; at most one per job [default: 1]
+    #[arg(long, value_name = "N", value_parser = numbers::jobs, allow_hyphen_values = true)]
+    pub loops: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub(super) struct Requests {
+    /// A header field for every request; repeatable
+    ///
+    /// Written 'Name: value', or 'Name;' to send it empty. Host and fields that frame a message cannot be set.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+
+    /// What to call itself [default: fetch/VERSION]
+    #[arg(short = 'A', long, value_name = "NAME")]
+    pub user_agent: Option<String>,
+
+    /// The proxy for all requests; '' for none
+    ///
+    /// http, https, socks5, socks5h or socks4; without a scheme http, without a port 1080. '' means none even where
+    /// the environment (http_proxy, https_proxy, all_proxy) names one.
+    #[arg(short = 'x', long, value_name = "URL")]
+    pub proxy: Option<String>,
+
+    /// A PEM file of certificates to trust beside the system's; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Vec<PathBuf>,
+
+    /// Believe whoever answers: check no certificate
+    #[arg(short = 'k', long)]
+    pub insecure: bool,
+
+    /// Speak HTTP/1.1 alone
+    #[arg(long)]
+    pub http1: bool,
+
+    /// Redirects to follow for one URL (0 to 1000)
+    #[arg(
+        long, value_name = "N", default_value = "10", value_parser = numbers::redirects,
+        allow_hyphen_values = true
+    )]
+    pub max_redirs: u32,
+
+    /// Use IPv4 addresses alone
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Use IPv6 addresses alone
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+
+    /// Addresses for a host and port, in place of a lookup; repeatable
+    ///
+    /// HOST may be * for any host. IPv6 addresses may stand in brackets. The first that fits counts.
+    #[arg(
+        long, value_name = "HOST:PORT:ADDR[,ADDR]...", value_parser = pins::resolve,
+        allow_hyphen_values = true
+    )]
+    pub resolve: Vec<Pin>,
+
+    /// Connect to HOST2:PORT2 where a URL says HOST1:PORT1; repeatable
+    ///
+    /// An empty HOST1 or PORT1 means any, an empty HOST2 or PORT2 the URL's own. The first that fits counts; --resolve
+    /// then applies to the host that results. The port can be changed only for URLs that are written without one,
+    /// and nothing for URLs whose host is an IP address.
+    #[arg(
+        long, value_name = "HOST1:PORT1:HOST2:PORT2", value_parser = pins::connect_to,
+        allow_hyphen_values = true
+    )]
+    pub connect_to: Vec<Pin>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Clocks")]
+pub(super) struct Clocks {
+    /// Longest wait for a connection, name lookup and TLS included
+    #[arg(
+        long, value_name = "DURATION", default_value = "10s",
+        value_parser = units::duration_above_zero, allow_hyphen_values = true
+    )]
+    pub connect_timeout: Duration,
+
+    /// Longest wait for the next byte
+    #[arg(
+        long, value_name = "DURATION", default_value = "30s",
+        value_parser = units::duration_above_zero, allow_hyphen_values = true
+    )]
+    pub stall_timeout: Duration,
+
+    /// Longest time for one attempt [default: no limit]
+    #[arg(
+        long, value_name = "DURATION", value_parser = units::duration_above_zero,
+        allow_hyphen_values = true
+    )]
+    pub max_time: Option<Duration>,
+
+    /// Longest time for the whole run [default: no limit]
+    #[arg(
+        long, value_name = "DURATION", value_parser = units::duration_above_zero,
+        allow_hyphen_values = true
+    )]
+    pub deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Retries")]
+pub(super) struct Retries {
+    /// Further tries after a failure that may pass (0 to 1000)
+    #[arg(
+        long, value_name = "N", default_value = "3", value_parser = numbers::retries,
+        allow_hyphen_values = true
+    )]
+    pub retry: u32,
+
+    /// Longest wait before the first further try (at most 60s)
+    ///
+    /// The wait is drawn at random up to this, which doubles from try to try up to 60s.
+    #[arg(
+        long, value_name = "DURATION", default_value = "1s", value_parser = numbers::retry_delay,
+        allow_hyphen_values = true
+    )]
+    pub retry_delay: Duration,
+
+    /// Longest wait that a server may ask for with Retry-After
+    #[arg(
+        long, value_name = "DURATION", default_value = "10m", value_parser = units::duration,
+        allow_hyphen_values = true
+    )]
+    pub max_retry_after: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct Output {
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+
+    /// The same as --format jsonl
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// Report in the order of the list, not of completion
+    #[arg(long)]
+    pub ordered: bool,
+
+    /// Tell of failures alone; no progress display
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Tell of retries and redirects too
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    /// One transfer at a time, on connections that are kept
+    #[value(alias = "seq")]
+    Sequential,
+    /// A thread for each transfer, with its own sockets
+    Threads,
+    /// Tasks on event loops
+    #[value(alias = "tasks")]
+    Async,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Sentences for people
+    Text,
+    /// One JSON object per line
+    Jsonl,
+    /// Comma-separated values
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Port to listen on; 0 picks a free one
+    #[arg(
+        long, value_name = "N", default_value = "8080", value_parser = numbers::port,
+        allow_hyphen_values = true
+    )]
+    pub port: u16,
+
+    /// Address to listen on
+    #[arg(
+        long, value_name = "ADDRESS", default_value = "127.0.0.1",
+        value_parser = numbers::address
+    )]
+    pub bind: IpAddr,
+
+    /// Wait before each reply
+    #[arg(
+        long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
+        allow_hyphen_values = true
+    )]
+    pub latency: Duration,
+
+    /// A further wait before each reply, drawn up to this
+    #[arg(
+        long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
+        allow_hyphen_values = true
+    )]
+    pub jitter: Duration,
+
+    /// Body bytes per second and connection, as in 100k [default: no limit]
+    #[arg(
+        long, value_name = "SIZE", value_parser = numbers::bytes_a_second,
+        allow_hyphen_values = true
+    )]
+    pub limit_rate: Option<NonZeroU64>,
+
+    /// Share of requests answered by an error, as in 2%
+    #[arg(
+        long, value_name = "SHARE", default_value = "0%", value_parser = units::share,
+        allow_hyphen_values = true
+    )]
+    pub error_rate: Share,
+
+    /// Requests answered, as in 20/s; those beyond get 429 [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::rate, allow_hyphen_values = true)]
+    pub rate: Option<Rate>,
+
+    /// Connections served at a time (1 to 100000) [default: no limit]
+    #[arg(long, value_name = "N", value_parser = numbers::connections, allow_hyphen_values = true)]
+    pub max_connections: Option<NonZeroUsize>,
+
+    /// What bodies and chance are drawn from; the same again with the same seed
+    #[arg(
+        long, value_name = "N", default_value = "0", value_parser = numbers::seed,
+        allow_hyphen_values = true
+    )]
+    pub seed: u64,
+}

@@ -1,0 +1,176 @@
+//! What was typed -> what was decided. An error is the sentence to print.
+
+use std::ffi::OsString;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+
+use super::arguments::{self, Fetch, Format, Mode, Output, Requests, Retries, Serve};
+use super::proxy::proxy;
+use crate::list;
+use crate::plan::{self, Clocks, Family, Http, Order, Plan, Proxy, Report, Retry, Source};
+use crate::plan::{Strategy, Verbosity, Verification, Versions};
+use crate::serve;
+
+const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
+
+/// Decides a run.
+pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String> {
+    Ok(Plan {
+        strategy: strategy(&typed.strategy)?,
+        http: http(typed.requests)?,
+        clocks: clocks(&typed.clocks),
+        retry: retry(&typed.retries),
+        report: report(&typed.output),
+        // Last, because a value left out before a SOURCE leaves no SOURCE.
+        sources: sources(&typed.sources, stdin_is_terminal)?,
+    })
+}
+
+/// Decides how the local origin behaves.
+pub(super) fn origin(typed: Serve) -> serve::Options {
+    serve::Options {
+        port: typed.port,
+        bind: typed.bind,
+        latency: typed.latency,
+        jitter: typed.jitter,
+        limit_rate: typed.limit_rate,
+        error_rate: typed.error_rate,
+        rate: typed.rate,
+        max_connections: typed.max_connections,
+        seed: typed.seed,
+    }
+}
+
+fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
+    if typed.is_empty() && stdin_is_terminal {
+        return Err(
+            "nothing to fetch; name a list file or a URL, as in: fetch sites.txt".to_owned()
+        );
+    }
+    if typed.is_empty() {
+        return Ok(vec![Source::Stdin]);
+    }
+    if typed.iter().any(|source| source.is_empty()) {
+        return Err("a SOURCE is empty; name a list file, a URL, or -".to_owned());
+    }
+    if typed.iter().filter(|source| *source == "-").count() > 1 {
+        return Err(
+            "- is given twice, but standard input can be read only once; keep one".to_owned()
+        );
+    }
+    Ok(typed.iter().map(source).collect())
+}
+
+fn source(typed: &OsString) -> Source {
+    match typed.to_str() {
+        Some("-") => Source::Stdin,
+        // Another scheme is no file either: it becomes a row that says what is wrong with it.
+        Some(text) if list::begins_with_a_scheme(text) => Source::Argument(text.to_owned()),
+        _ => Source::File(typed.into()),
+    }
+}
+
+fn strategy(typed: &arguments::Strategy) -> Result<Strategy, String> {
+    if typed.loops.is_some() && typed.mode != Mode::Async {
+        return Err("--loops is for --mode async alone; leave out one of the two".to_owned());
+    }
+    let jobs = typed.jobs;
+    Ok(match typed.mode {
+        Mode::Sequential => Strategy::Sequential,
+        Mode::Threads => Strategy::Threads(jobs),
+        Mode::Async => {
+            let loops = typed.loops.unwrap_or(std::num::NonZeroUsize::MIN);
+            Strategy::Tasks { jobs, loops: loops.min(jobs) }
+        }
+    })
+}
+
+fn http(typed: Requests) -> Result<Http, String> {
+    let proxy = proxy_or_environment(typed.proxy.as_deref())?;
+    if matches!(proxy, Proxy::Use(_)) && !typed.connect_to.is_empty() {
+        return Err(
+            "--connect-to has no effect behind --proxy, which connects by itself; leave out one of the two".to_owned(),
+        );
+    }
+    let mut headers = headers(&typed.headers)?;
+    Ok(Http {
+        user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
+        headers,
+        cacert: typed.cacert,
+        verification: if typed.insecure { Verification::Off } else { Verification::Full },
+        versions: if typed.http1 { Versions::Http1 } else { Versions::Negotiated },
+        proxy,
+        pins: [typed.connect_to, typed.resolve].concat(),
+        family: match (typed.ipv4, typed.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        },
+        max_redirects: typed.max_redirs,
+    })
+}
+
+fn proxy_or_environment(typed: Option<&str>) -> Result<Proxy, String> {
+    typed.map_or(Ok(Proxy::Environment), |text| {
+        proxy(text).map_err(|complaint| format!("invalid value for --proxy: {complaint}"))
+    })
+}
+
+type Headers = Vec<(http::HeaderName, HeaderValue)>;
+
+fn headers(typed: &[String]) -> Result<Headers, String> {
+    typed
+        .iter()
+        .map(|text| list::field(text))
+        .collect::<Result<_, _>>()
+        .map_err(|complaint| format!("invalid value for --header: {complaint}"))
+}
+
+/// The name to go by, wherever it was typed; it is taken out of the headers, or it would be sent twice.
+fn user_agent(typed: Option<&str>, headers: &mut Headers) -> Result<HeaderValue, String> {
+    let in_headers = headers.extract_if(.., |(name, _)| *name == USER_AGENT).last();
+    match (typed, in_headers) {
+        (Some(_), Some(_)) => {
+            Err("the user agent is given by --user-agent and by --header; keep one".to_owned())
+        }
+        (Some(name), None) => HeaderValue::from_bytes(name.trim().as_bytes())
+            .ok()
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| {
+                "invalid value for --user-agent: write at least one character and no control characters".to_owned()
+            }),
+        (None, Some((_, name))) => Ok(name),
+        (None, None) => Ok(HeaderValue::from_static(USER_AGENT_BY_DEFAULT)),
+    }
+}
+
+fn clocks(typed: &arguments::Clocks) -> Clocks {
+    Clocks {
+        connect: typed.connect_timeout,
+        stall: typed.stall_timeout,
+        attempt: typed.max_time,
+        deadline: typed.deadline,
+    }
+}
+
+fn retry(typed: &Retries) -> Retry {
+    Retry { times: typed.retry, base: typed.retry_delay, max_retry_after: typed.max_retry_after }
+}
+
+fn report(typed: &Output) -> Report {
+    Report {
+        format: match typed.format {
+            _ if typed.json => plan::Format::Jsonl,
+            Format::Text => plan::Format::Text,
+            Format::Jsonl => plan::Format::Jsonl,
+            Format::Csv => plan::Format::Csv,
+        },
+        order: if typed.ordered { Order::List } else { Order::Completion },
+        verbosity: match (typed.quiet, typed.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        },
+    }
+}

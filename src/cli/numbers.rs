@@ -1,0 +1,93 @@
+//! Numbers as they may be typed: each with its bounds, and a sentence for whatever lies outside of them.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use crate::units;
+
+/// More workers than this wait for each other, not for the network.
+const MOST_JOBS: usize = 10_000;
+const MOST_REDIRECTS: u32 = 1_000;
+const MOST_RETRIES: u32 = 1_000;
+const MOST_CONNECTIONS: usize = 100_000;
+
+/// No back-off is longer, so that none can begin longer.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_JOBS).map(above_zero)
+}
+
+pub(super) fn redirects(text: &str) -> Result<u32, String> {
+    within(text, 0, MOST_REDIRECTS)
+}
+
+pub(super) fn retries(text: &str) -> Result<u32, String> {
+    within(text, 0, MOST_RETRIES)
+}
+
+pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        delay if delay > LONGEST_BACK_OFF => {
+            Err("the first back-off can be 60s at most, where doubling ends".to_owned())
+        }
+        delay => Ok(delay),
+    }
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    within(text, 0, u16::MAX)
+}
+
+pub(super) fn connections(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_CONNECTIONS).map(above_zero)
+}
+
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    within(text, 0, u64::MAX)
+}
+
+pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(units::size(text)?).ok_or_else(|| "must be more than zero".to_owned())
+}
+
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an IP address, as in 127.0.0.1 or ::1".to_owned())
+}
+
+fn within<N>(text: &str, least: N, most: N) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    match text.parse::<N>() {
+        Ok(number) if least <= number && number <= most => Ok(number),
+        _ => Err(format!("write a whole number from {least} to {most}")),
+    }
+}
+
+fn above_zero(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("the range begins at 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_lies_within_its_bounds() {
+        assert_eq!(jobs("1").map(NonZeroUsize::get), Ok(1));
+        assert_eq!(jobs("10000").map(NonZeroUsize::get), Ok(10_000));
+        for text in ["0", "10001", "-1", "", "x", "1.5", "99999999999999999999"] {
+            assert_eq!(
+                jobs(text),
+                Err("write a whole number from 1 to 10000".to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!((redirects("0"), redirects("1000")), (Ok(0), Ok(1000)));
+        assert!(redirects("1001").is_err());
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65535)));
+        assert!(port("65536").is_err());
+    }
+}

@@ -1,0 +1,464 @@
+//! The command line as it is typed, and what becomes of it.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::plan::{self, Family, Order, Pin, PinTo, Proxy, Source, Strategy, Verbosity};
+use crate::plan::{Verification, Versions};
+use crate::units;
+
+fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, Usage> {
+    parse(["fetch"].iter().chain(words).map(OsString::from), stdin_is_terminal)
+}
+
+/// The plan of a run over `sites.txt` with these words before it.
+fn plan(words: &[&str]) -> Plan {
+    match typed(&[words, &["sites.txt"]].concat(), true) {
+        Ok(Command::Fetch(plan)) => *plan,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn complaint(words: &[&str]) -> String {
+    let usage = typed(&[words, &["sites.txt"]].concat(), true).expect_err(&words.join(" "));
+    assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+    usage.text
+}
+
+fn assert_complaint(words: &[&str], complaint_part: &str) {
+    let text = complaint(words);
+    assert!(text.contains(complaint_part), "{words:?}: {text}");
+}
+
+fn sources(words: &[&str]) -> Vec<Source> {
+    match typed(words, false) {
+        Ok(Command::Fetch(plan)) => plan.sources,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn origin(words: &[&str]) -> serve::Options {
+    match typed(&[&["serve"], words].concat(), true) {
+        Ok(Command::Serve(options)) => options,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap()
+}
+
+const fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn without_options_a_plan_has_the_values_that_the_help_names() {
+    let plan = plan(&[]);
+    assert_eq!(plan.strategy, Strategy::Tasks { jobs: count(16), loops: count(1) });
+    assert_eq!(plan.http.user_agent, concat!("fetch/", env!("CARGO_PKG_VERSION")));
+    assert_eq!(plan.http.headers, []);
+    assert!(plan.http.cacert.is_empty());
+    assert_eq!(plan.http.verification, Verification::Full);
+    assert_eq!(plan.http.versions, Versions::Negotiated);
+    assert_eq!(plan.http.proxy, Proxy::Environment);
+    assert_eq!(plan.http.pins, []);
+    assert_eq!(plan.http.family, Family::Any);
+    assert_eq!(plan.http.max_redirects, 10);
+    assert_eq!((plan.clocks.connect, plan.clocks.stall), (seconds(10), seconds(30)));
+    assert_eq!((plan.clocks.attempt, plan.clocks.deadline), (None, None));
+    assert_eq!((plan.retry.times, plan.retry.base), (3, seconds(1)));
+    assert_eq!(plan.retry.max_retry_after, seconds(600));
+    assert_eq!(plan.report.format, plan::Format::Text);
+    assert_eq!(plan.report.order, Order::Completion);
+    assert_eq!(plan.report.verbosity, Verbosity::Normal);
+}
+
+#[test]
+fn a_source_is_a_url_a_file_or_standard_input() {
+    let file = |name: &str| Source::File(name.into());
+    let url = |text: &str| Source::Argument(text.to_owned());
+    assert_eq!(
+        sources(&["a.txt", "HTTPS://a.b/x", "-", "ftp://c.d", "./serve", "http:a"]),
+        [
+            file("a.txt"),
+            url("HTTPS://a.b/x"),
+            Source::Stdin,
+            url("ftp://c.d"),
+            file("./serve"),
+            file("http:a")
+        ]
+    );
+    assert_eq!(sources(&["--", "serve", "-q"]), [file("serve"), file("-q")]);
+    assert_eq!(sources(&["help"]), [file("help")]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_may_have_a_name_that_is_no_text() {
+    use std::os::unix::ffi::OsStringExt;
+    let name = OsString::from_vec(b"\xff://".to_vec());
+    match parse(["fetch".into(), name.clone()], true) {
+        Ok(Command::Fetch(plan)) => assert_eq!(plan.sources, [Source::File(name.into())]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_a_source_a_pipe_is_read_and_a_terminal_is_told_what_to_type() {
+    assert_eq!(sources(&[]), [Source::Stdin]);
+    let usage = typed(&[], true).unwrap_err();
+    assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+    assert!(usage.text.contains("nothing to fetch"), "{}", usage.text);
+    assert!(usage.text.contains("fetch sites.txt"), "{}", usage.text);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_refused() {
+    assert_complaint(&["-", "-"], "- is given twice");
+    assert_complaint(&[""], "a SOURCE is empty");
+}
+
+#[test]
+fn each_mode_is_typed_by_its_name_or_its_alias() {
+    let tasks = |jobs, loops| Strategy::Tasks { jobs: count(jobs), loops: count(loops) };
+    assert_eq!(plan(&["--mode", "sequential"]).strategy, Strategy::Sequential);
+    assert_eq!(plan(&["-m", "seq", "-j", "9"]).strategy, Strategy::Sequential);
+    assert_eq!(plan(&["-m", "threads", "-j4"]).strategy, Strategy::Threads(count(4)));
+    assert_eq!(plan(&["-m", "async", "--jobs", "10000"]).strategy, tasks(10_000, 1));
+    assert_eq!(plan(&["-m", "tasks", "--loops", "2"]).strategy, tasks(16, 2));
+    assert_eq!(plan(&["-j", "3", "--loops", "8"]).strategy, tasks(3, 3));
+}
+
+#[test]
+fn a_strategy_that_cannot_be_is_refused() {
+    assert_complaint(&["-m", "fast"], "possible values: sequential, threads, async");
+    for jobs in ["0", "10001", "-1", "many"] {
+        assert_complaint(&["-j", jobs], "'--jobs <N>': write a whole number from 1 to 10000");
+        assert_complaint(&["--loops", jobs], "'--loops <N>': write a whole number from 1 to 10000");
+    }
+    for mode in ["sequential", "threads"] {
+        assert_complaint(&["-m", mode, "--loops", "2"], "--loops is for --mode async alone");
+    }
+}
+
+#[test]
+fn headers_keep_their_order() {
+    let headers =
+        plan(&["-H", "Accept: a", "--header", "X-Empty;", "-H", "Accept: b"]).http.headers;
+    let seen: Vec<_> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(seen, [("accept", "a"), ("x-empty", ""), ("accept", "b")]);
+}
+
+#[test]
+fn a_bad_header_is_refused_without_its_value() {
+    assert_complaint(&["-H", "Accept"], "invalid value for --header: a header without a colon");
+    assert_complaint(&["-H", "Host: a.b"], "use --connect-to");
+    let text = complaint(&["-H", "Co okie: hunter2"]);
+    assert!(
+        text.contains("\"Co okie\" is not a header name") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_user_agent_can_be_typed_either_way_but_not_both() {
+    assert_eq!(plan(&["-A", "me/1"]).http.user_agent, "me/1");
+    let http = plan(&["-H", "User-Agent: a", "-H", "user-agent: me/2"]).http;
+    assert_eq!((http.user_agent, http.headers), ("me/2".parse().unwrap(), vec![]));
+    assert_complaint(&["-A", "a", "-H", "User-Agent: b"], "keep one");
+    assert_complaint(&["-A", ""], "at least one character");
+    assert_complaint(&["--user-agent", "a\nb"], "no control characters");
+}
+
+#[test]
+fn a_proxy_is_one_or_none_whatever_the_environment_says() {
+    assert_eq!(
+        plan(&["-x", "proxy.example:3128"]).http.proxy,
+        Proxy::Use("http://proxy.example:3128".parse().unwrap())
+    );
+    assert_eq!(plan(&["--proxy", ""]).http.proxy, Proxy::Direct);
+    let text = complaint(&["-x", "http://u:hunter2@a.b:99999"]);
+    assert!(text.contains("invalid value for --proxy: invalid port number"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn certificates_and_versions_are_chosen() {
+    let http = plan(&["--cacert", "a.pem", "--cacert", "b.pem", "-k", "--http1"]).http;
+    assert_eq!(http.cacert, [PathBuf::from("a.pem"), PathBuf::from("b.pem")]);
+    assert_eq!(http.verification, Verification::Off);
+    assert_eq!(http.versions, Versions::Http1);
+}
+
+#[test]
+fn an_address_family_is_one_of_two() {
+    assert_eq!(plan(&["-4"]).http.family, Family::V4);
+    assert_eq!(plan(&["--ipv6"]).http.family, Family::V6);
+    assert_complaint(&["-4", "-6"], "cannot be used with");
+}
+
+#[test]
+fn redirects_are_limited() {
+    assert_eq!(plan(&["--max-redirs", "0"]).http.max_redirects, 0);
+    assert_complaint(&["--max-redirs", "-1"], "write a whole number from 0 to 1000");
+    assert_complaint(&["--max-redirs", "1001"], "write a whole number from 0 to 1000");
+}
+
+#[test]
+fn pins_to_endpoints_come_before_pins_to_addresses() {
+    let words =
+        ["--resolve", "c.d:443:127.0.0.1", "--connect-to", "a.b::c.d:", "--resolve", "*:80:[::1]"];
+    let to = |text: &str| PinTo::Addresses(vec![text.parse::<IpAddr>().unwrap()]);
+    let pin = |host: Option<&str>, port, to| Pin { host: host.map(str::to_owned), port, to };
+    let endpoint = PinTo::Endpoint { host: Some("c.d".to_owned()), port: None };
+    assert_eq!(
+        plan(&words).http.pins,
+        [
+            pin(Some("a.b"), None, endpoint),
+            pin(Some("c.d"), Some(443), to("127.0.0.1")),
+            pin(None, Some(80), to("::1"))
+        ]
+    );
+}
+
+#[test]
+fn a_pin_that_cannot_be_kept_is_refused() {
+    assert_complaint(&["--resolve", "-a.b:80"], "nothing is cached");
+    assert_complaint(&["--resolve", "a.b:80"], "write HOST:PORT:ADDRESS");
+    assert_complaint(&["--connect-to", "a.b:8000:c.d:9000"], "always sent to port 8000");
+    assert_complaint(&["--connect-to", "a.b::c.d:", "-x", "p:1"], "no effect behind --proxy");
+    assert_eq!(plan(&["--connect-to", "a.b::c.d:", "-x", ""]).http.pins.len(), 1);
+}
+
+#[test]
+fn every_clock_is_set_by_its_option() {
+    let clocks = plan(&[
+        "--connect-timeout",
+        "500ms",
+        "--stall-timeout",
+        "1m",
+        "--max-time",
+        "2",
+        "--deadline",
+        "1h",
+    ])
+    .clocks;
+    assert_eq!(clocks.connect, Duration::from_millis(500));
+    assert_eq!(clocks.stall, seconds(60));
+    assert_eq!(clocks.attempt, Some(seconds(2)));
+    assert_eq!(clocks.deadline, Some(seconds(3600)));
+}
+
+#[test]
+fn a_clock_of_zero_is_refused() {
+    for clock in ["--connect-timeout", "--stall-timeout", "--max-time", "--deadline"] {
+        assert_complaint(&[clock, "0"], "must be longer than zero");
+        assert_complaint(&[clock, "-1s"], "is not a duration; write 10, 500ms, 10s, 2m or 1h");
+        assert_complaint(&[clock, "9999999h"], "longer than a year");
+    }
+}
+
+#[test]
+fn retries_are_set_by_their_options() {
+    let retry = plan(&["--retry", "0", "--retry-delay", "60", "--max-retry-after", "0"]).retry;
+    assert_eq!((retry.times, retry.base, retry.max_retry_after), (0, seconds(60), seconds(0)));
+    assert_complaint(&["--retry", "1001"], "write a whole number from 0 to 1000");
+    assert_complaint(&["--retry-delay", "61s"], "60s at most");
+    assert_complaint(&["--max-retry-after", "soon"], "is not a duration");
+}
+
+#[test]
+fn the_report_is_set_by_its_options() {
+    use plan::Format;
+    for (words, format) in [
+        (&["--format", "text"][..], Format::Text),
+        (&["--format", "jsonl"], Format::Jsonl),
+        (&["--format", "csv"], Format::Csv),
+        (&["--json"], Format::Jsonl),
+    ] {
+        assert_eq!(plan(words).report.format, format);
+    }
+    assert_eq!(plan(&["--ordered"]).report.order, Order::List);
+    assert_eq!(plan(&["-q"]).report.verbosity, Verbosity::Quiet);
+    assert_eq!(plan(&["--verbose"]).report.verbosity, Verbosity::Verbose);
+    assert_complaint(&["--format", "xml"], "possible values: text, jsonl, csv");
+    assert_complaint(&["--json", "--format", "csv"], "cannot be used with");
+    assert_complaint(&["-q", "-v"], "cannot be used with");
+}
+
+#[test]
+fn the_origin_is_set_by_its_options() {
+    let plain = origin(&[]);
+    assert_eq!((plain.port, plain.bind), (8080, IpAddr::from([127, 0, 0, 1])));
+    assert_eq!((plain.latency, plain.jitter, plain.seed), (seconds(0), seconds(0), 0));
+    assert_eq!((plain.limit_rate, plain.rate, plain.max_connections), (None, None, None));
+    assert_eq!(plain.error_rate, units::Share::NONE);
+    let words = "--port 0 --bind ::1 --latency 50ms --jitter 5ms --limit-rate 100k --error-rate 2% --rate 20/s \
+                 --max-connections 4 --seed 7";
+    let set = origin(&words.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        set,
+        serve::Options {
+            port: 0,
+            bind: "::1".parse().unwrap(),
+            latency: Duration::from_millis(50),
+            jitter: Duration::from_millis(5),
+            limit_rate: NonZeroU64::new(100 * 1024),
+            error_rate: units::share("2%").unwrap(),
+            rate: units::rate("20/s").ok(),
+            max_connections: NonZeroUsize::new(4),
+            seed: 7,
+        }
+    );
+}
+
+#[test]
+fn an_origin_that_cannot_be_is_refused() {
+    for (option, value, part) in [
+        ("--port", "65536", "write a whole number from 0 to 65535"),
+        ("--bind", "localhost", "write an IP address"),
+        ("--latency", "x", "is not a duration"),
+        ("--jitter", "-1", "is not a duration"),
+        ("--limit-rate", "0", "must be more than zero"),
+        ("--error-rate", "101%", "from 0% to 100%"),
+        ("--rate", "20", "is not a rate"),
+        ("--max-connections", "0", "write a whole number from 1 to 100000"),
+        ("--seed", "-1", "write a whole number from 0"),
+    ] {
+        let usage = typed(&["serve", option, value], true).unwrap_err();
+        assert_eq!(usage.code, 2);
+        assert!(usage.text.contains(part), "{option} {value}: {}", usage.text);
+    }
+}
+
+#[test]
+fn help_and_version_are_printed_to_stdout_and_are_no_mistake() {
+    for words in [&["-h"][..], &["--help"], &["-V"], &["--version"], &["serve", "--help"]] {
+        let usage = typed(words, true).unwrap_err();
+        assert_eq!((usage.to, usage.code), (Stream::Stdout, 0), "{words:?}");
+    }
+    let version = typed(&["-V"], true).unwrap_err().text;
+    assert_eq!(version, concat!("fetch ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_completion_script_knows_the_options() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let Ok(Command::Completions(completions)) = typed(&["completions", shell], true) else {
+            panic!("{shell}");
+        };
+        let mut script = Vec::new();
+        completions.write(&mut script).unwrap();
+        assert!(String::from_utf8(script).unwrap().contains("max-retry-after"), "{shell}");
+    }
+}
+
+#[test]
+fn a_completion_script_that_cannot_be_written_is_an_error() {
+    let Ok(Command::Completions(completions)) = typed(&["completions", "zsh"], true) else {
+        panic!();
+    };
+    assert!(completions.write(&mut &mut [0; 10][..]).is_err());
+}
+
+#[test]
+fn the_short_help_reads_well() {
+    let help = Arguments::command().term_width(100).render_help().to_string();
+    insta::assert_snapshot!(help, @r"
+    Fetch every URL of a list, once and whole
+
+    Usage: fetch [OPTIONS] [SOURCE]...
+           fetch <COMMAND>
+
+    Commands:
+      serve        Run a local origin to fetch from: slow, failing or strict on request
+      completions  Print the completion script for a shell
+
+    Arguments:
+      [SOURCE]...  List files, URLs, or - for standard input
+
+    Options:
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+
+    Strategy:
+      -m, --mode <MODE>  Who does the work [default: async] [possible values: sequential, threads,
+                         async]
+      -j, --jobs <N>     Transfers at a time (1 to 10000); one in mode sequential [default: 16]
+          --loops <N>    Event loops of mode async, each a thread; at most one per job [default: 1]
+
+    Requests:
+      -H, --header <NAME: VALUE>
+              A header field for every request; repeatable
+      -A, --user-agent <NAME>
+              What to call itself [default: fetch/VERSION]
+      -x, --proxy <URL>
+              The proxy for all requests; '' for none
+          --cacert <FILE>
+              A PEM file of certificates to trust beside the system's; repeatable
+      -k, --insecure
+              Believe whoever answers: check no certificate
+          --http1
+              Speak HTTP/1.1 alone
+          --max-redirs <N>
+              Redirects to follow for one URL (0 to 1000) [default: 10]
+      -4, --ipv4
+              Use IPv4 addresses alone
+      -6, --ipv6
+              Use IPv6 addresses alone
+          --resolve <HOST:PORT:ADDR[,ADDR]...>
+              Addresses for a host and port, in place of a lookup; repeatable
+          --connect-to <HOST1:PORT1:HOST2:PORT2>
+              Connect to HOST2:PORT2 where a URL says HOST1:PORT1; repeatable
+
+    Clocks:
+          --connect-timeout <DURATION>  Longest wait for a connection, name lookup and TLS included
+                                        [default: 10s]
+          --stall-timeout <DURATION>    Longest wait for the next byte [default: 30s]
+          --max-time <DURATION>         Longest time for one attempt [default: no limit]
+          --deadline <DURATION>         Longest time for the whole run [default: no limit]
+
+    Retries:
+          --retry <N>                   Further tries after a failure that may pass (0 to 1000)
+                                        [default: 3]
+          --retry-delay <DURATION>      Longest wait before the first further try (at most 60s)
+                                        [default: 1s]
+          --max-retry-after <DURATION>  Longest wait that a server may ask for with Retry-After
+                                        [default: 10m]
+
+    Output:
+          --format <FORMAT>  The form of the report [default: text] [possible values: text, jsonl, csv]
+          --json             The same as --format jsonl
+          --ordered          Report in the order of the list, not of completion
+      -q, --quiet            Tell of failures alone; no progress display
+      -v, --verbose          Tell of retries and redirects too
+
+    Examples:
+      fetch sites.txt
+      fetch -j 64 --json sites.txt > report.jsonl
+      grep pdf links.txt | fetch --mode threads -
+      fetch --retry 5 https://example.org/a https://example.org/b
+    ");
+}
+
+#[test]
+fn the_long_help_tells_of_lists_units_and_exit_codes() {
+    let help = Arguments::command().term_width(100).render_long_help().to_string();
+    for heading in ["Strategy:", "Requests:", "Clocks:", "Retries:", "Output:", "Examples:"] {
+        assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
+    }
+    for heading in ["Lists:", "Units:", "Exit codes:"] {
+        assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
+    }
+    assert!(help.lines().all(|line| line.len() <= 100));
+}
