@@ -1,1 +1,64 @@
-fn main() {}
+//! Parse, run, print the one error, exit.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use fetch::cli::{self, Command, Stream, Usage};
+use fetch::engine::Stop;
+use fetch::exit::{self, Exit};
+use fetch::plan::Plan;
+use fetch::report::Outputs;
+use fetch::run;
+use fetch::serve;
+
+fn main() -> ExitCode {
+    match cli::parse(env::args_os(), io::stdin().is_terminal()) {
+        Ok(Command::Fetch(plan)) => fetch(&plan),
+        Ok(Command::Serve(options)) => told(serve::run(options)),
+        Ok(Command::Completions(completions)) => {
+            told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
+        }
+        Err(usage) => explain(&usage),
+    }
+}
+
+fn fetch(plan: &Plan) -> ExitCode {
+    let stop = Stop::default();
+    if let Err(error) = exit::on_signals(&stop) {
+        eprintln!("fetch: signals cannot be listened for: {error}");
+        return Exit::Fatal.into();
+    }
+    let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let ended = run::run(plan, Outputs::of_process(colour), &stop);
+    if let Some(error) = run::error_of(&ended) {
+        eprintln!("fetch: {error:#}");
+    }
+    Exit::of(&ended).into()
+}
+
+/// Prints what a command that is not a run has come to.
+fn told(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) if is_broken_pipe(&error) => Exit::Ok.into(),
+        Err(error) => {
+            eprintln!("fetch: {error:#}");
+            Exit::Fatal.into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Prints help, or what is wrong with what was typed. A reader who has gone is no error.
+fn explain(usage: &Usage) -> ExitCode {
+    let _ = match usage.to {
+        Stream::Stdout => io::stdout().write_all(usage.text.as_bytes()),
+        Stream::Stderr => io::stderr().write_all(usage.text.as_bytes()),
+    };
+    usage.code.into()
+}

@@ -283,3 +283,11 @@ impl Told {
         }
     }
 }
+
+/// The one error that a person should be told of how a run ended; `None` if there is none.
+pub fn error_of(ended: &Result<Ended, RunError>) -> Option<&anyhow::Error> {
+    match ended {
+        Ok(ended) => ended.unreadable.as_ref(),
+        Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
+    }
+}
