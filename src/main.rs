@@ -1,6 +1,7 @@
 //! Parse, run, print the one error, exit.
 
 use std::env;
+use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -11,11 +12,12 @@ use fetch::plan::Plan;
 use fetch::report::Outputs;
 use fetch::run;
 use fetch::serve;
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os(), io::stdin().is_terminal()) {
         Ok(Command::Fetch(plan)) => fetch(&plan),
-        Ok(Command::Serve(options)) => told(serve::run(options)),
+        Ok(Command::Serve(options)) => told(serve(options)),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
@@ -35,6 +37,15 @@ fn fetch(plan: &Plan) -> ExitCode {
         eprintln!("fetch: {error:#}");
     }
     Exit::of(&ended).into()
+}
+
+fn serve(options: serve::Options) -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let origin = serve::bind(options).await?;
+        writeln!(io::stdout(), "Listening on http://{}", origin.address())?;
+        origin.serve(pending()).await
+    })
 }
 
 /// Prints what a command that is not a run has come to.

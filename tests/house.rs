@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
     ("exit", &["run", "engine", "record"]),
-    ("cli", &["serve", "list", "plan", "record", "units"]),
+    ("cli", &["serve", "list", "plan", "units"]),
     ("serve", &["record", "units"]),
     ("run", &["report", "engine", "transfer", "plan", "record", "process"]),
     ("report", &["plan", "record", "units"]),

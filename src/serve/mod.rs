@@ -1,30 +1,255 @@
-//! The built-in local origin.
+//! The built-in local origin: something to fetch from where there is no internet, and a way to meet slow, failing
+//! and strict servers on request. It speaks HTTP/1.1 over plain TCP and runs on one thread.
 
-use std::net::IpAddr;
+mod answer;
+mod body;
+mod conditions;
+mod noise;
+mod pace;
+mod ranges;
+mod routes;
+mod stats;
+mod temper;
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use http::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinSet;
 
 use crate::units::{Rate, Share};
+use answer::{House, answer};
+use pace::Pace;
+use stats::{Connection, Stats};
+use temper::Temper;
 
-/// How the origin behaves.
+/// Connections that the system may hold before they are accepted; it may allow fewer.
+const BACKLOG: u32 = 4096;
+
+/// How long a connection may be open without a whole request head, idle ones included.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long to leave the system alone after it refused to accept a connection.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How an origin behaves. The default answers at once, whole and right, on a free port of the loopback interface.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Port to listen on; 0 picks a free one.
+    /// Port to listen on; zero: any free one.
     pub port: u16,
     /// Address to listen on.
     pub bind: IpAddr,
-    /// Wait before each reply.
+    /// Wait before the head of every reply.
     pub latency: Duration,
-    /// Further wait before each reply, at most.
+    /// A further wait between zero and this, drawn for each request from the seed, the path and query, and how often
+    /// they were asked for before.
     pub jitter: Duration,
-    /// Body bytes a second of each reply; `None`: as fast as it goes.
+    /// Body bytes per second of each connection; `None`: as fast as they go. Heads are not slowed.
     pub limit_rate: Option<NonZeroU64>,
-    /// Share of requests that are answered by an error.
+    /// Share of requests answered by 503, drawn as the jitter is: it does not depend on time or order. A path is
+    /// remembered until 400,000 others were asked for since.
     pub error_rate: Share,
-    /// Requests served in a window, 429 beyond it; `None`: any number.
+    /// Requests that are answered, over all connections, in windows that open with a request; `None`: all are. Those
+    /// beyond get 429 with a Retry-After that reaches to the end of the window.
     pub rate: Option<Rate>,
-    /// Connections served at a time; `None`: any number.
+    /// Connections that are served at a time; `None`: as many as come. Those beyond wait in the system's backlog:
+    /// open for the client, but not accepted, until another one closes.
     pub max_connections: Option<NonZeroUsize>,
-    /// Where the dice for jitter and errors start.
+    /// What bodies, tags, dates and chance depend on. Two origins with one seed are alike; the same path under another
+    /// seed is another version of it.
     pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            limit_rate: None,
+            error_rate: Share::NONE,
+            rate: None,
+            max_connections: None,
+            seed: 0,
+        }
+    }
+}
+
+/// An origin that listens; clients can connect, and are answered once it serves.
+pub struct Origin {
+    listener: TcpListener,
+    address: SocketAddr,
+    seats: Option<Arc<Semaphore>>,
+    house: Arc<House>,
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn bind(options: Options) -> anyhow::Result<Origin> {
+    let address = SocketAddr::new(options.bind, options.port);
+    let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr().context("cannot tell the port that was opened")?;
+    let seats = options.max_connections.map(|most| most.get().min(Semaphore::MAX_PERMITS));
+    Ok(Origin {
+        listener,
+        address,
+        seats: seats.map(|most| Arc::new(Semaphore::new(most))),
+        house: Arc::new(house(&options)),
+    })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn house(options: &Options) -> House {
+    let last_modified = last_modified(options.seed);
+    House {
+        seed: options.seed,
+        pace: options.limit_rate.map(Pace::per_second),
+        temper: Mutex::new(Temper::new(
+            options.latency,
+            options.jitter,
+            options.error_rate,
+            options.rate,
+        )),
+        stats: Arc::new(Stats::default()),
+        last_modified,
+        last_modified_field: HeaderValue::from_str(&httpdate::fmt_http_date(last_modified))
+            .expect("a date is plain ASCII"),
+    }
+}
+
+/// 2025 began with seed 0; each further seed is a second later, for about twelve days.
+fn last_modified(seed: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600 + seed % (1 << 20))
+}
+
+impl Origin {
+    /// Where it listens, with the port that was chosen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready, then drops every connection, whatever is on it. Meant to have a current-thread
+    /// runtime to itself; it must have timers and sockets enabled.
+    ///
+    /// # Errors
+    /// None so far: a broken client costs its own connection, and a system without free descriptors is asked again.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                (stream, peer, seat) = self.next() => {
+                    connections.spawn(converse(stream, peer, Arc::clone(&self.house), seat));
+                }
+            }
+        }
+        connections.shutdown().await;
+        Ok(())
+    }
+
+    /// The next connection that may be served.
+    async fn next(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+        let seat = match &self.seats {
+            None => None,
+            Some(seats) => Arc::clone(seats).acquire_owned().await.ok(),
+        };
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => return (stream, peer, seat),
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(_) => tokio::time::sleep(BREATH).await,
+            }
+        }
+    }
+}
+
+/// Answers on one connection until either side closes it. Its seat is free again after that.
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    house: Arc<House>,
+    _seat: Option<OwnedSemaphorePermit>,
+) {
+    // Without it small replies come late; they are right all the same.
+    let _ = stream.set_nodelay(true);
+    let connection = Connection::new(peer, Arc::clone(&house.stats));
+    let service =
+        service_fn(|request| answer(Arc::clone(&house), Arc::clone(&connection), request));
+    let conversation = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // How a conversation ends is the client's business.
+    let _ = conversation.await;
+}
+
+/// An origin that serves on a thread of its own for as long as this value lives.
+pub struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Opens the port and serves.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the system gives no thread or runtime.
+    pub fn start(options: Options) -> anyhow::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("origin".to_owned()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error.into()))),
+            };
+            runtime.block_on(async {
+                let origin = match bind(options).await {
+                    Ok(origin) => origin,
+                    Err(error) => return drop(tell.send(Err(error))),
+                };
+                let _ = tell.send(Ok(origin.address()));
+                let _ = origin.serve(async { drop(stopped.await) }).await;
+            });
+        })?;
+        let address = told.recv().context("the origin's thread ended early")??;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }

@@ -1,0 +1,260 @@
+//! The body of a reply: bytes made or sliced when the socket has room for them, never before.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::noise;
+use super::pace::Pace;
+use super::ranges::Span;
+use super::stats::Ticket;
+
+/// The largest piece that is made at once, where the reply does not ask for another size.
+const PIECE: usize = 64 * 1024;
+
+/// A body on its way.
+pub(super) struct Body {
+    source: Source,
+    /// The next byte to send.
+    at: u64,
+    /// The first byte not to send.
+    end: u64,
+    /// Where the connection is broken off instead; not below `at`.
+    cut: Option<Cut>,
+    /// The largest piece.
+    piece: usize,
+    framing: Framing,
+    pacer: Option<Pacer>,
+    /// Keeps the request in progress until the body is gone, sent or not.
+    _ticket: Option<Ticket>,
+}
+
+enum Source {
+    /// Made from this key.
+    Noise(u64),
+    /// Had whole.
+    Text(Bytes),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length,
+    Chunks,
+}
+
+enum Cut {
+    At(u64),
+    /// All before it was handed over and had its turn to be written.
+    Flushed,
+}
+
+struct Pacer {
+    pace: Pace,
+    sleep: Pin<Box<Sleep>>,
+    /// The length of the piece that the sleep is for; `None` between two.
+    waiting: Option<usize>,
+}
+
+impl Body {
+    /// These bytes.
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self::new(text.len() as u64, Source::Text(text))
+    }
+
+    /// So many bytes made from this key.
+    pub fn noise(key: u64, length: u64) -> Self {
+        Self::new(length, Source::Noise(key))
+    }
+
+    fn new(end: u64, source: Source) -> Self {
+        Self {
+            source,
+            at: 0,
+            end,
+            cut: None,
+            piece: PIECE,
+            framing: Framing::Length,
+            pacer: None,
+            _ticket: None,
+        }
+    }
+
+    /// Only this part of it.
+    pub fn part(self, span: Span) -> Self {
+        Self { at: span.first, end: span.last + 1, ..self }
+    }
+
+    /// Sent without a length, in chunks of this size.
+    pub fn in_chunks(self, size: usize) -> Self {
+        Self { piece: size, framing: Framing::Chunks, ..self }
+    }
+
+    /// Broken off after so many bytes, if it has more.
+    pub fn cut_after(self, bytes: u64) -> Self {
+        let at = self.at.saturating_add(bytes);
+        Self { cut: (at < self.end).then_some(Cut::At(at)), ..self }
+    }
+
+    /// Sent no faster than this. Its clock starts now.
+    pub fn no_faster_than(mut self, pace: Pace) -> Self {
+        let pace = self.pacer.take().map_or(pace, |pacer| pacer.pace.or_slower(pace));
+        let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
+        Self { pacer: Some(Pacer { pace, sleep, waiting: None }), ..self }
+    }
+
+    /// Keeps the ticket until the body is gone.
+    pub fn holding(self, ticket: Ticket) -> Self {
+        Self { _ticket: Some(ticket), ..self }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let stop = match self.cut {
+            Some(Cut::At(stop)) if self.at == stop => {
+                self.cut = Some(Cut::Flushed);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Cut::Flushed) => return Poll::Ready(Some(Err(io::Error::other("cut as asked")))),
+            Some(Cut::At(stop)) => stop,
+            None => self.end,
+        };
+        let left = stop - self.at;
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece);
+        let length = match &mut self.pacer {
+            None => most,
+            Some(pacer) => ready!(pacer.poll_length(most, context)),
+        };
+        let piece = self.source.bytes(self.at, length);
+        self.at += length as u64;
+        Poll::Ready(Some(Ok(piece)))
+    }
+}
+
+impl Source {
+    fn bytes(&self, at: u64, length: usize) -> Bytes {
+        match self {
+            Self::Noise(key) => noise::bytes(*key, at, length),
+            Self::Text(text) => text.slice(at as usize..at as usize + length),
+        }
+    }
+}
+
+impl Pacer {
+    /// The length of the next piece, once it is due.
+    fn poll_length(&mut self, most: usize, context: &mut Context<'_>) -> Poll<usize> {
+        let length = match self.waiting {
+            Some(length) => length,
+            None => {
+                let length = self.pace.piece(most);
+                let due = self.pace.due(self.sleep.deadline(), Instant::now(), length);
+                self.sleep.as_mut().reset(due);
+                *self.waiting.insert(length)
+            }
+        };
+        ready!(self.sleep.as_mut().poll(context));
+        self.waiting = None;
+        Poll::Ready(length)
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.get_mut().poll_piece(context).map_ok(Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.framing == Framing::Length && self.at == self.end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.framing {
+            Framing::Length => SizeHint::with_exact(self.end - self.at),
+            Framing::Chunks => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    async fn pieces(mut body: Body) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        while let Some(frame) = body.frame().await {
+            pieces.push(frame.unwrap().into_data().unwrap());
+        }
+        pieces
+    }
+
+    #[tokio::test]
+    async fn a_large_body_comes_in_pieces_and_a_part_of_it_is_a_part_of_it() {
+        let whole = pieces(Body::noise(1, 200_000)).await;
+        assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [65536, 65536, 65536, 3392]);
+        let part = pieces(Body::noise(1, 200_000).part(Span { first: 65_535, last: 65_536 })).await;
+        assert_eq!(part.concat(), whole.concat()[65_535..=65_536]);
+    }
+
+    #[tokio::test]
+    async fn a_tebibyte_is_promised_without_being_made() {
+        use hyper::body::Body as _;
+        let mut body = Body::noise(1, 1 << 40);
+        assert_eq!(body.size_hint().exact(), Some(1 << 40));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE);
+    }
+
+    #[tokio::test]
+    async fn chunks_have_the_size_asked_for_and_promise_no_length() {
+        use hyper::body::Body as _;
+        let body = Body::noise(1, 25).in_chunks(10);
+        assert_eq!(body.size_hint().exact(), None);
+        assert_eq!(pieces(body).await.iter().map(Bytes::len).collect::<Vec<_>>(), [10, 10, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_body_ends_in_an_error_after_the_bytes_before_the_cut() {
+        let mut body = Body::noise(1, 25).cut_after(10);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 10);
+        assert!(body.frame().await.unwrap().is_err());
+        assert_eq!(pieces(Body::noise(1, 25).cut_after(25)).await.concat().len(), 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paced_body_takes_its_time_to_the_millisecond() {
+        let start = Instant::now();
+        let pace = Pace::per_second(NonZeroU64::new(1000).unwrap());
+        let sizes: Vec<_> = pieces(Body::noise(1, 2990).no_faster_than(pace))
+            .await
+            .iter()
+            .map(Bytes::len)
+            .collect();
+        assert_eq!(start.elapsed(), Duration::from_millis(2990));
+        assert!(sizes.iter().all(|size| *size <= 20));
+        assert_eq!(sizes.iter().sum::<usize>(), 2990);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_paces_the_slower_one_counts() {
+        let start = Instant::now();
+        let pace = |bytes| Pace::per_second(NonZeroU64::new(bytes).unwrap());
+        let body = Body::text(vec![b'x'; 100]).no_faster_than(pace(50)).no_faster_than(pace(1000));
+        assert_eq!(pieces(body).await.concat().len(), 100);
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+    }
+}

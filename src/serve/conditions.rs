@@ -1,0 +1,221 @@
+//! Whether a request wants the body, a part of it, or only to hear that nothing has changed (RFC 9110 section 13).
+//! Pure.
+
+use std::time::SystemTime;
+
+use http::Method;
+use http::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
+};
+
+use super::ranges::{self, Asked, Span};
+
+/// What the conditions of a request are held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Validators<'a> {
+    /// The entity tag, in its quotes; always a strong one.
+    pub etag: &'a str,
+    /// When the body last changed, in whole seconds; long enough ago to count as strong (section 8.8.2.2).
+    pub last_modified: SystemTime,
+}
+
+/// What to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All of it: 200.
+    Whole,
+    /// This part: 206.
+    Part(Span),
+    /// 304.
+    NotModified,
+    /// 412.
+    Failed,
+    /// 416.
+    Unsatisfiable,
+}
+
+/// Takes the conditions in the order of section 13.2.2, for GET and HEAD on a body of this length.
+pub(super) fn wanted(
+    method: &Method,
+    fields: &HeaderMap,
+    validators: Validators<'_>,
+    length: u64,
+) -> Wanted {
+    if !is_the_one_expected(fields, validators) {
+        return Wanted::Failed;
+    }
+    if is_the_one_known(fields, validators) {
+        return Wanted::NotModified;
+    }
+    // Section 14.2: ranges are defined for GET alone.
+    if method != Method::GET || !continues_the_same(fields, validators) {
+        return Wanted::Whole;
+    }
+    match only(fields, RANGE).map(|field| ranges::asked(field, length)) {
+        None | Some(Asked::Whole) => Wanted::Whole,
+        Some(Asked::Part(span)) => Wanted::Part(span),
+        Some(Asked::Unsatisfiable) => Wanted::Unsatisfiable,
+    }
+}
+
+/// If-Match, or else If-Unmodified-Since.
+fn is_the_one_expected(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+    if fields.contains_key(IF_MATCH) {
+        return lists(fields, IF_MATCH, |tag| !tag.weak && tag.opaque == validators.etag);
+    }
+    date(fields, IF_UNMODIFIED_SINCE).is_none_or(|date| validators.last_modified <= date)
+}
+
+/// If-None-Match, or else If-Modified-Since.
+fn is_the_one_known(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+    if fields.contains_key(IF_NONE_MATCH) {
+        return lists(fields, IF_NONE_MATCH, |tag| tag.opaque == validators.etag);
+    }
+    date(fields, IF_MODIFIED_SINCE).is_some_and(|date| validators.last_modified <= date)
+}
+
+/// If-Range: by strong comparison, or by exactly the same date (section 13.1.5).
+fn continues_the_same(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+    if !fields.contains_key(IF_RANGE) {
+        return true;
+    }
+    let Some(field) = only(fields, IF_RANGE) else { return false };
+    if field.starts_with('"') || field.starts_with("W/") {
+        return field == validators.etag;
+    }
+    httpdate::parse_http_date(field).is_ok_and(|date| date == validators.last_modified)
+}
+
+/// The value of a field that may stand once; `None` where it does not.
+fn only(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = fields.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok().map(str::trim)
+}
+
+/// A date that can be read; any other is to be ignored (sections 13.1.3 and 13.1.4).
+fn date(fields: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(only(fields, name)?).ok()
+}
+
+/// Whether a field is `*` or has a tag that fits.
+fn lists(fields: &HeaderMap, name: HeaderName, fits: impl Fn(Tag<'_>) -> bool) -> bool {
+    let mut values = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.trim() == "*" || tags(value).any(&fits))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tag<'a> {
+    weak: bool,
+    /// With its quotes.
+    opaque: &'a str,
+}
+
+/// The tags of a list up to the first that is malformed. A comma may stand within a tag.
+fn tags(mut rest: &str) -> impl Iterator<Item = Tag<'_>> {
+    std::iter::from_fn(move || {
+        let text = rest.trim_start_matches([' ', '\t', ',']);
+        let (weak, text) = text.strip_prefix("W/").map_or((false, text), |text| (true, text));
+        let end = text.strip_prefix('"')?.find('"')? + 2;
+        rest = &text[end..];
+        Some(Tag { weak, opaque: &text[..end] })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const CHANGED: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
+    const BEFORE: &str = "Tue, 31 Dec 2024 23:59:59 GMT";
+    const AFTER: &str = "Wed, 01 Jan 2025 00:00:01 GMT";
+
+    /// What is sent for a body of 10 bytes, tag "a", changed at `CHANGED`.
+    fn sent(method: Method, fields: &[(HeaderName, &str)]) -> Wanted {
+        let fields =
+            fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let last_modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
+        wanted(&method, &fields, Validators { etag: "\"a\"", last_modified }, 10)
+    }
+
+    fn got(fields: &[(HeaderName, &str)]) -> Wanted {
+        sent(Method::GET, fields)
+    }
+
+    const PART: Wanted = Wanted::Part(Span { first: 2, last: 9 });
+
+    #[test]
+    fn without_conditions_all_of_it_is_sent() {
+        assert_eq!(got(&[]), Wanted::Whole);
+    }
+
+    #[test]
+    fn a_known_tag_is_not_sent_again_however_it_is_listed() {
+        for list in ["\"a\"", "W/\"a\"", "*", "\"b\", \"a\"", "\"x,y\" ,W/\"a\"", ",\"a\""] {
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Wanted::NotModified, "{list}");
+            assert_eq!(sent(Method::HEAD, &[(IF_NONE_MATCH, list)]), Wanted::NotModified, "{list}");
+        }
+        for list in ["\"b\"", "a", "", "\"a", "\"A\"", "\"b,\"a\"\""] {
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Wanted::Whole, "{list}");
+        }
+    }
+
+    #[test]
+    fn the_date_counts_only_where_no_tag_is_named() {
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, CHANGED)]), Wanted::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, AFTER)]), Wanted::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, BEFORE)]), Wanted::Whole);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, "yesterday")]), Wanted::Whole);
+        let both = [(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)];
+        assert_eq!(got(&both), Wanted::Whole);
+    }
+
+    #[test]
+    fn an_expected_tag_must_match_strongly() {
+        assert_eq!(got(&[(IF_MATCH, "\"a\"")]), Wanted::Whole);
+        assert_eq!(got(&[(IF_MATCH, "*")]), Wanted::Whole);
+        assert_eq!(got(&[(IF_MATCH, "W/\"a\"")]), Wanted::Failed);
+        assert_eq!(got(&[(IF_MATCH, "\"b\"")]), Wanted::Failed);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, CHANGED)]), Wanted::Whole);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, BEFORE)]), Wanted::Failed);
+        let both = [(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)];
+        assert_eq!(got(&both), Wanted::Whole);
+    }
+
+    #[test]
+    fn a_failed_expectation_goes_before_a_known_tag_and_a_known_tag_before_a_range() {
+        let all = [(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\""), (RANGE, "bytes=2-")];
+        assert_eq!(got(&all), Wanted::Failed);
+        assert_eq!(got(&all[1..]), Wanted::NotModified);
+        assert_eq!(got(&all[2..]), PART);
+    }
+
+    #[test]
+    fn a_range_is_served_only_to_continue_the_same_version() {
+        let with = |validator| got(&[(RANGE, "bytes=2-"), (IF_RANGE, validator)]);
+        assert_eq!(with("\"a\""), PART);
+        assert_eq!(with(CHANGED), PART);
+        for other in ["\"b\"", "W/\"a\"", "*", AFTER, BEFORE, "a", ""] {
+            assert_eq!(with(other), Wanted::Whole, "{other}");
+        }
+        let beyond = |validator| got(&[(RANGE, "bytes=10-"), (IF_RANGE, validator)]);
+        assert_eq!(beyond("\"a\""), Wanted::Unsatisfiable);
+        assert_eq!(beyond("\"b\""), Wanted::Whole);
+    }
+
+    #[test]
+    fn head_knows_no_ranges() {
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=2-")]), Wanted::Whole);
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=10-")]), Wanted::Whole);
+    }
+
+    #[test]
+    fn a_range_named_twice_is_none() {
+        let mut fields = HeaderMap::new();
+        fields.append(RANGE, "bytes=2-".parse().unwrap());
+        fields.append(RANGE, "bytes=3-".parse().unwrap());
+        assert_eq!(only(&fields, RANGE), None);
+    }
+}

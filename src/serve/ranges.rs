@@ -1,0 +1,131 @@
+//! Which part of a body a Range field asks for (RFC 9110 section 14). Pure.
+
+/// A part of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Its first byte, from 0.
+    pub first: u64,
+    /// Its last byte, included.
+    pub last: u64,
+}
+
+/// What a Range field asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// All of it: the field is not one that is served in parts, and RFC 9110 section 14.2 allows to ignore it.
+    Whole,
+    /// One part.
+    Part(Span),
+    /// Nothing that the body has.
+    Unsatisfiable,
+}
+
+/// Reads a Range field against a body of this length. Other units, several ranges and malformed fields ask for the
+/// whole; a last byte beyond the end means the end (section 14.1.2).
+pub(super) fn asked(field: &str, length: u64) -> Asked {
+    match only_range(field) {
+        None => Asked::Whole,
+        Some(Range::Last(0)) => Asked::Unsatisfiable,
+        // The last bytes of nothing can be asked for, but no Content-Range can say so.
+        Some(Range::Last(_)) if length == 0 => Asked::Whole,
+        Some(Range::Last(count)) => {
+            Asked::Part(Span { first: length.saturating_sub(count), last: length - 1 })
+        }
+        Some(Range::From(first, _)) if first >= length => Asked::Unsatisfiable,
+        Some(Range::From(first, last)) => {
+            Asked::Part(Span { first, last: last.unwrap_or(u64::MAX).min(length - 1) })
+        }
+    }
+}
+
+enum Range {
+    From(u64, Option<u64>),
+    Last(u64),
+}
+
+fn only_range(field: &str) -> Option<Range> {
+    let (unit, set) = field.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let mut ranges = set.split(',').map(str::trim).filter(|range| !range.is_empty());
+    let range = ranges.next().filter(|_| ranges.next().is_none())?;
+    match range.split_once('-')? {
+        ("", count) => Some(Range::Last(position(count)?)),
+        (first, "") => Some(Range::From(position(first)?, None)),
+        (first, last) => {
+            let (first, last) = (position(first)?, position(last)?);
+            (first <= last).then_some(Range::From(first, Some(last)))
+        }
+    }
+}
+
+/// Digits of any number: what is too large for 64 bits is as good as the largest of them.
+fn position(digits: &str) -> Option<u64> {
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(first: u64, last: u64) -> Asked {
+        Asked::Part(Span { first, last })
+    }
+
+    #[test]
+    fn a_single_range_is_served_in_its_three_forms() {
+        assert_eq!(asked("bytes=2-5", 10), part(2, 5));
+        assert_eq!(asked("bytes=0-0", 10), part(0, 0));
+        assert_eq!(asked("bytes=7-", 10), part(7, 9));
+        assert_eq!(asked("bytes=-3", 10), part(7, 9));
+        assert_eq!(asked("BYTES= 2-5 ,", 10), part(2, 5));
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_end_is_cut_at_the_end() {
+        assert_eq!(asked("bytes=7-99", 10), part(7, 9));
+        assert_eq!(asked("bytes=-99", 10), part(0, 9));
+        assert_eq!(asked("bytes=0-99999999999999999999999", 10), part(0, 9));
+    }
+
+    #[test]
+    fn what_starts_beyond_the_end_cannot_be_satisfied() {
+        for field in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999999-"] {
+            assert_eq!(asked(field, 10), Asked::Unsatisfiable, "{field}");
+        }
+        assert_eq!(asked("bytes=0-", 0), Asked::Unsatisfiable);
+    }
+
+    #[test]
+    fn several_ranges_other_units_and_nonsense_get_the_whole() {
+        for field in [
+            "bytes=0-1,3-4",
+            "lines=0-1",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=1-2-3",
+            "bytes=1 -2",
+            "",
+            "=",
+            "bytes=--1",
+        ] {
+            assert_eq!(asked(field, 10), Asked::Whole, "{field}");
+        }
+        assert_eq!(asked("bytes=-5", 0), Asked::Whole);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_part_lies_within_the_body_whatever_was_asked(field in "bytes=[0-9]{0,22}-[0-9]{0,22}", length: u64) {
+            if let Asked::Part(span) = asked(&field, length) {
+                assert!(span.first <= span.last && span.last < length);
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What a path and its query ask for. Pure.
+
+use std::borrow::Cow;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::units;
+
+/// What `/` says.
+pub(super) const INDEX: &str = "\
+A local origin to try things on. The names and meanings are httpbin's, the limits and options are these:
+
+/bytes/N               N bytes, at most 1 TiB; they depend on the seed, the path and the query alone
+    ?cut=N             breaks the connection off after N bytes of each reply
+/range/N               the same
+/stream-bytes/N        N bytes in chunks, without a length
+    ?chunk_size=N      10240 unless told otherwise, at most 1 MiB
+/etag/TAG              1 KiB under this entity tag
+/drip                  a body that takes its time
+    ?numbytes=N        10 unless told otherwise
+    ?duration=SECONDS  the time that the body takes; 2 unless told otherwise
+    ?delay=SECONDS     the time before the reply; 0 unless told otherwise
+    ?code=CODE         200 unless told otherwise
+/delay/SECONDS         what /get says, after so many seconds, at most 3600
+/status/CODE           an empty reply, 200 to 599
+    ?retry_after=TEXT  with this Retry-After
+/redirect/N            N redirects that end at /get; the query goes along
+/absolute-redirect/N   the same, by whole URLs
+/redirect-to?url=URL   one redirect
+    ?status_code=CODE  302 unless told otherwise
+/get                   the request in JSON
+/headers               its header fields in JSON
+/stats                 what was counted so far in JSON
+
+GET and HEAD. /bytes, /range and /etag serve ranges and conditions. Any further query makes another URL
+of the same kind with another body: /bytes/1024?n=17
+";
+
+/// The longest body.
+const LONGEST_BODY: u64 = 1 << 40;
+
+/// The longest delay or drip.
+const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+
+/// The largest chunk.
+const LARGEST_CHUNK: u64 = 1 << 20;
+
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Route<'a> {
+    /// The list of what there is.
+    Index,
+    /// The counts.
+    Stats,
+    /// The request, echoed.
+    Get,
+    /// Its header fields alone.
+    Headers,
+    /// A body with a length, in ranges.
+    Bytes {
+        length: u64,
+        /// Where each reply is broken off.
+        cut: Option<u64>,
+    },
+    /// A body in chunks.
+    StreamBytes { length: u64, chunk: usize },
+    /// A body under a given tag.
+    Etag(&'a str),
+    /// A slow body.
+    Drip { length: u64, over: Duration, delay: Duration, status: StatusCode },
+    /// A late reply.
+    Delay(Duration),
+    /// A reply that is nothing but its status.
+    Status { status: StatusCode, retry_after: Option<Cow<'a, str>> },
+    /// A redirect to this path, the query not included.
+    Redirect { path: Cow<'static, str>, form: Form },
+    /// A redirect to anywhere.
+    RedirectTo { url: Cow<'a, str>, status: StatusCode },
+}
+
+/// How a redirect names its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// By its path.
+    Relative,
+    /// By the whole URL.
+    Absolute,
+}
+
+/// Why nothing is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// No such path.
+    Unknown,
+    /// A known path with a number or option that is none; what it should be.
+    Malformed(&'static str),
+}
+
+/// Finds what a path and its query ask for.
+pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, Lost> {
+    let path = path.strip_prefix('/').ok_or(Lost::Unknown)?;
+    let (name, argument) = match path.split_once('/') {
+        Some((name, argument)) => (name, Some(argument)),
+        None => (path, None),
+    };
+    match (name, argument) {
+        ("", None) => Ok(Route::Index),
+        ("stats", None) => Ok(Route::Stats),
+        ("get", None) => Ok(Route::Get),
+        ("headers", None) => Ok(Route::Headers),
+        ("bytes" | "range", Some(length)) => {
+            Ok(Route::Bytes { length: body_length(length)?, cut: number(query, "cut")? })
+        }
+        ("stream-bytes", Some(length)) => stream_bytes(length, query),
+        ("etag", Some(tag)) => etag(tag),
+        ("drip", None) => drip(query),
+        ("delay", Some(seconds)) => Ok(Route::Delay(delay(seconds)?)),
+        ("status", Some(code)) => {
+            Ok(Route::Status { status: status(code)?, retry_after: option(query, "retry_after") })
+        }
+        ("redirect" | "relative-redirect", Some(hops)) => {
+            redirect("redirect", hops, Form::Relative)
+        }
+        ("absolute-redirect", Some(hops)) => redirect("absolute-redirect", hops, Form::Absolute),
+        ("redirect-to", None) => redirect_to(query),
+        _ => Err(Lost::Unknown),
+    }
+}
+
+fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, Lost> {
+    let chunk: NonZeroU64 =
+        number(query, "chunk_size")?.unwrap_or(const { NonZeroU64::new(10 * 1024).unwrap() });
+    if chunk.get() > LARGEST_CHUNK {
+        return Err(Lost::Malformed("chunk_size is a number of bytes from 1 to 1 MiB"));
+    }
+    Ok(Route::StreamBytes { length: body_length(length)?, chunk: chunk.get() as usize })
+}
+
+fn etag(tag: &str) -> Result<Route<'_>, Lost> {
+    // RFC 9110 section 8.8.3: a tag has no quotes within; a URI has no controls and no blanks.
+    if tag.is_empty() || tag.contains('"') {
+        return Err(Lost::Malformed("a tag is not empty and has no quotes"));
+    }
+    Ok(Route::Etag(tag))
+}
+
+fn drip(query: &str) -> Result<Route<'_>, Lost> {
+    let time = |name| option(query, name).map(|seconds| delay(&seconds)).transpose();
+    let length = option(query, "numbytes").map(|length| body_length(&length)).transpose()?;
+    let code = option(query, "code").map(|code| status(&code)).transpose()?;
+    Ok(Route::Drip {
+        length: length.unwrap_or(10),
+        over: time("duration")?.unwrap_or(Duration::from_secs(2)),
+        delay: time("delay")?.unwrap_or(Duration::ZERO),
+        status: code.unwrap_or(StatusCode::OK),
+    })
+}
+
+fn redirect(name: &str, hops: &str, form: Form) -> Result<Route<'static>, Lost> {
+    let path = match digits::<u32>(hops) {
+        None | Some(0) => return Err(Lost::Malformed("the number of redirects is at least 1")),
+        Some(1) => "/get".into(),
+        Some(hops) => format!("/{name}/{}", hops - 1).into(),
+    };
+    Ok(Route::Redirect { path, form })
+}
+
+fn redirect_to(query: &str) -> Result<Route<'_>, Lost> {
+    let url = option(query, "url").ok_or(Lost::Malformed("url is missing"))?;
+    let status = match option(query, "status_code") {
+        None => StatusCode::FOUND,
+        Some(code) => status(&code)?,
+    };
+    if !status.is_redirection() {
+        return Err(Lost::Malformed("status_code is a number from 300 to 399"));
+    }
+    Ok(Route::RedirectTo { url, status })
+}
+
+fn body_length(text: &str) -> Result<u64, Lost> {
+    digits(text)
+        .filter(|length| *length <= LONGEST_BODY)
+        .ok_or(Lost::Malformed("the length of a body is a number of bytes up to 1 TiB"))
+}
+
+fn delay(text: &str) -> Result<Duration, Lost> {
+    // Bare seconds alone, as httpbin has them; the longer forms of a duration are no web address.
+    let bare = text.ends_with(|last: char| last.is_ascii_digit());
+    let duration = bare.then(|| units::duration(text).ok()).flatten();
+    duration
+        .filter(|duration| *duration <= LONGEST_DELAY)
+        .ok_or(Lost::Malformed("a time is a number of seconds up to 3600"))
+}
+
+fn status(text: &str) -> Result<StatusCode, Lost> {
+    digits::<u16>(text)
+        .filter(|code| (200..600).contains(code))
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or(Lost::Malformed("a status is a number from 200 to 599"))
+}
+
+/// A number among the options; `None` where it is not given.
+fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, Lost> {
+    option(query, name)
+        .map(|text| digits(&text).ok_or(Lost::Malformed("an option that is a number is not one")))
+        .transpose()
+}
+
+/// An option of the query, decoded.
+fn option<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn digits<T: FromStr>(text: &str) -> Option<T> {
+    // `parse` alone would take a sign.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_malformed(target: &str) -> bool {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        matches!(find(path, query), Err(Lost::Malformed(_)))
+    }
+
+    #[test]
+    fn a_further_query_changes_nothing_but_the_url() {
+        let route = Route::Bytes { length: 1024, cut: None };
+        assert_eq!(find("/bytes/1024", ""), Ok(route.clone()));
+        assert_eq!(find("/bytes/1024", "n=17&seed=3"), Ok(route));
+    }
+
+    #[test]
+    fn options_are_read_decoded() {
+        let route = Route::RedirectTo { url: "/get?a=b c".into(), status: StatusCode::SEE_OTHER };
+        assert_eq!(find("/redirect-to", "status_code=303&url=%2Fget%3Fa%3Db+c"), Ok(route));
+    }
+
+    #[test]
+    fn a_redirect_leads_to_the_next_and_the_last_to_get() {
+        let path = |asked| match find(asked, "") {
+            Ok(Route::Redirect { path, .. }) => path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path("/redirect/3"), "/redirect/2");
+        assert_eq!(path("/absolute-redirect/2"), "/absolute-redirect/1");
+        assert_eq!(path("/redirect/1"), "/get");
+    }
+
+    #[test]
+    fn times_are_seconds_with_decimals() {
+        assert_eq!(find("/delay/0.25", ""), Ok(Route::Delay(Duration::from_millis(250))));
+        assert_eq!(find("/delay/3600", ""), Ok(Route::Delay(LONGEST_DELAY)));
+    }
+
+    #[test]
+    fn numbers_beyond_their_bounds_are_refused() {
+        for target in [
+            "/bytes/1099511627777",
+            "/bytes/99999999999999999999999",
+            "/bytes/",
+            "/bytes/-1",
+            "/bytes/+1",
+            "/bytes/1/2",
+            "/bytes/%31",
+            "/bytes/1?cut=x",
+            "/stream-bytes/1?chunk_size=0",
+            "/stream-bytes/1?chunk_size=1048577",
+            "/etag/",
+            "/etag/\"",
+            "/drip?numbytes=x",
+            "/drip?duration=1m",
+            "/drip?code=100",
+            "/delay/3601",
+            "/delay/inf",
+            "/delay/NaN",
+            "/delay/1s",
+            "/status/101",
+            "/status/600",
+            "/status/x",
+            "/redirect/0",
+            "/redirect/x",
+            "/redirect-to",
+            "/redirect-to?url=/&status_code=200",
+        ] {
+            assert!(is_malformed(target), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_unknown() {
+        for path in
+            ["/nothing", "/bytes", "/drip/1", "//", "/../etc/passwd", "*", "", "/Bytes/1", "/get/"]
+        {
+            assert_eq!(find(path, ""), Err(Lost::Unknown), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_of_the_index_is_found() {
+        for line in INDEX.lines().filter(|line| line.starts_with('/')) {
+            let target = line.split_whitespace().next().unwrap();
+            let target = ["CODE", "SECONDS", "TAG", "URL"]
+                .iter()
+                .fold(target.to_owned(), |target, word| target.replace(word, "200"));
+            let target = target.replace('N', "200");
+            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+            assert!(find(path, query).is_ok(), "{target}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_is_too_hostile_to_be_refused(path in "/?[a-z-]{0,12}/?.{0,40}", query in ".{0,40}") {
+            let _ = find(&path, &query);
+        }
+    }
+}
