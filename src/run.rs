@@ -56,7 +56,7 @@ pub enum RunError {
 /// # Errors
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
 pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError> {
-    let before = process::usage();
+    let begun = Begun { at: Instant::now(), usage: process::usage() };
     let inputs: Result<Vec<_>, _> = plan.sources.iter().map(open).collect();
     let inputs = inputs.map_err(RunError::Usage)?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
@@ -77,19 +77,25 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     runtime.shutdown_background();
     let told = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
     let finished = finished.map_err(broken)?;
-    conclude(&plan, &kit, before, finished, told, stop.cause())
+    conclude(&plan, &kit, &begun, finished, told, stop.cause())
+}
+
+/// How things stood when the run began.
+struct Begun {
+    at: Instant,
+    usage: Usage,
 }
 
 /// Adds up what is known at the end, and reports it.
 fn conclude(
     plan: &Plan,
     kit: &Kit,
-    before: Usage,
+    begun: &Begun,
     finished: Finished,
     mut told: Told,
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
-    let Finished { list_complete, unreadable, setup, elapsed } = finished;
+    let Finished { list_complete, unreadable, ready, elapsed } = finished;
     let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
     let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
@@ -99,12 +105,12 @@ fn conclude(
         bytes: told.bytes,
         wire_bytes: told.wire_bytes,
         elapsed: elapsed.as_secs_f64(),
-        setup: setup.as_secs_f64(),
+        setup: (ready - begun.at).as_secs_f64(),
         mode: plan.strategy.name(),
         jobs: plan.strategy.jobs(),
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
-        resources: resources(plan, kit, before),
+        resources: resources(plan, kit, begun.usage),
     };
     let written = told.written.and_then(|()| told.reporter.finish(&summary));
     match written {
@@ -146,11 +152,9 @@ fn broken(error: EngineError) -> RunError {
 fn open(source: &Source) -> anyhow::Result<Input> {
     match source {
         Source::Argument(text) => Ok(Input::Argument(text.clone())),
-        Source::Stdin => Ok(Input::List {
-            name: "-".into(),
-            bytes: Box::new(io::stdin()),
-            pace: Pace::Live,
-        }),
+        Source::Stdin => {
+            Ok(Input::List { name: "-".into(), bytes: Box::new(io::stdin()), pace: Pace::Live })
+        }
         Source::File(path) => open_file(path),
     }
 }

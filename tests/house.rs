@@ -45,7 +45,10 @@ fn every_arrow_points_down_and_is_agreed() {
             panic!("src/{room} is not in the table of arrows");
         };
         for known in rooms_named_in(&text) {
-            assert!(known == room || below.contains(known.as_str()), "{room} must not know {known}");
+            assert!(
+                known == room || below.contains(known.as_str()),
+                "{room} must not know {known}"
+            );
         }
     }
 }
@@ -141,7 +144,8 @@ fn code_of(text: &str) -> impl Iterator<Item = &str> {
 /// Whether a line names something that is not the end of a longer name.
 fn mentions(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
-        !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+        !line[..at]
+            .ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
     })
 }
 

@@ -36,9 +36,9 @@ pub struct Finished {
     pub list_complete: bool,
     /// The input that could not be read to its end.
     pub unreadable: Option<ReadError>,
-    /// What it took to open the event loops.
-    pub setup: Duration,
-    /// From the start of the clock until all was settled.
+    /// When every event loop had its client: the start of the clock.
+    pub ready: Instant,
+    /// From then until all was settled.
     pub elapsed: Duration,
 }
 
@@ -74,14 +74,13 @@ pub async fn run(
     events: Sender<Event>,
     stop: Stop,
 ) -> Result<Finished, EngineError> {
-    let begun = Instant::now();
     let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let window = Window::new(plan.strategy.jobs(), plan.report.order == Order::List);
     let queue = Queue::new(rules, window);
     let floor = Arc::new(Floor { queue, stop, slots, events });
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
-    let (setup, clock) = (begun.elapsed(), Instant::now());
+    let ready = Instant::now();
     let work = async { tokio::join!(loops.join(&floor.queue), feed::feed(inputs, &floor)) };
     let (worked, fed) = tokio::select! {
         ended = work => ended,
@@ -94,8 +93,8 @@ pub async fn run(
     Ok(Finished {
         list_complete: fed.complete,
         unreadable: fed.unreadable,
-        setup,
-        elapsed: clock.elapsed(),
+        ready,
+        elapsed: ready.elapsed(),
     })
 }
 

@@ -167,6 +167,11 @@ fn as_rfc3339<S: Serializer>(moment: &Option<SystemTime>, out: S) -> Result<S::O
     moment.map(rfc3339).serialize(out)
 }
 
-fn as_microseconds<S: Serializer>(seconds: &Option<f64>, out: S) -> Result<S::Ok, S::Error> {
+/// Seconds, if known, cut to what the clock is good for.
+pub(super) fn as_microseconds<S: Serializer>(
+    seconds: &(impl Copy + Into<Option<f64>>),
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    let seconds: Option<f64> = (*seconds).into();
     seconds.map(|seconds| (seconds * 1e6).round() / 1e6).serialize(out)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::result::as_microseconds;
 use super::{Class, Outcome, Record};
 
 /// The run in one row, the last one of a report.
@@ -20,8 +21,11 @@ pub struct Summary {
     /// Body bytes that crossed the wire, for all targets.
     pub wire_bytes: u64,
     /// From the start of the clock, when the clients were built, to the last row; seconds.
+    #[serde(serialize_with = "as_microseconds")]
     pub elapsed: f64,
-    /// What it took to build runtimes, clients and trust roots before the clock started; seconds.
+    /// What it took to open the lists and to build runtimes, clients and trust roots before the clock started;
+    /// seconds.
+    #[serde(serialize_with = "as_microseconds")]
     pub setup: f64,
     /// The strategy's name.
     pub mode: &'static str,

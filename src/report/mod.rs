@@ -473,7 +473,7 @@ mod tests {
     fn rows_scroll_by_above_the_display_and_remain_when_it_is_gone() {
         let term = InMemoryTerm::new(10, 80);
         let slots = Arc::new(Slots::new(1));
-        slots.of(1).begin("https://a.b/two".to_owned());
+        slots.of(1).begin(&"https://a.b/two".parse().unwrap());
         let mut desk = on_one_terminal(&term, slots);
         let start = Instant::now();
         assert!(desk.wants_ticks());

@@ -348,12 +348,14 @@ pub(super) mod tests {
         progress.draw(start);
         finished(&mut progress, 12, 100_000);
         progress.count(&Event::ListRead { entries: 15 });
-        slots.of(1).begin("https://en.wikipedia.org/wiki/Portal:Arts".to_owned());
+        slots.of(1).begin(&"https://en.wikipedia.org/wiki/Portal:Arts".parse().unwrap());
         slots.of(1).promise(400_000);
         slots.of(1).received(168_000);
-        slots.of(4).begin(format!("https://example.org/{}/last-part.iso", "a/".repeat(40)));
+        slots.of(4).begin(
+            &format!("https://example.org/{}/last-part.iso", "a/".repeat(40)).parse().unwrap(),
+        );
         slots.of(4).received(2_500_000);
-        slots.of(10).begin("https://example.org/\u{1b}[2J".to_owned());
+        slots.of(10).begin(&"https://example.org/\u{1b}[2J".parse().unwrap());
         progress.draw(start + Duration::from_secs(10));
         term.contents()
     }
@@ -401,7 +403,7 @@ pub(super) mod tests {
     fn at_most_eight_transfers_are_shown() {
         let slots = Slots::new(100);
         for worker in 1..=100 {
-            slots.of(worker).begin(format!("https://a.b/{worker}"));
+            slots.of(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
         }
         let view = View::of(&mut Tally::default(), &slots, Instant::now());
         assert_eq!(view.active.len(), 8);
@@ -415,7 +417,7 @@ pub(super) mod tests {
     fn the_display_leaves_nothing_behind() {
         let term = InMemoryTerm::new(12, 40);
         let slots = Arc::new(Slots::new(2));
-        slots.of(1).begin("https://a.b/".to_owned());
+        slots.of(1).begin(&"https://a.b/".parse().unwrap());
         let mut progress = on_a_terminal(&term, slots);
         progress.draw(Instant::now());
         assert_ne!(term.contents(), "");
@@ -428,7 +430,9 @@ pub(super) mod tests {
     fn a_frame_with_fewer_lines_leaves_none_of_the_one_before() {
         let term = InMemoryTerm::new(12, 40);
         let slots = Arc::new(Slots::new(3));
-        (1..=3).for_each(|worker| slots.of(worker).begin(format!("https://a.b/{worker}")));
+        (1..=3).for_each(|worker| {
+            slots.of(worker).begin(&format!("https://a.b/{worker}").parse().unwrap())
+        });
         let mut progress = on_a_terminal(&term, Arc::clone(&slots));
         let start = Instant::now();
         progress.draw(start);

@@ -66,7 +66,8 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
             && (h2.reason() == Some(h2::Reason::REFUSED_STREAM)
                 || (h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)));
     }
-    let closed = causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
+    let closed =
+        causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
     closed || causes.io_kind().is_some_and(breaks_off)
 }
 
@@ -110,7 +111,9 @@ pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Fai
 fn exchange(causes: &Causes<'_>) -> Failure {
     if let Some(h2) = causes.h2 {
         return match h2.reason() {
-            Some(h2::Reason::PROTOCOL_ERROR) if !h2.is_remote() => Failure::Protocol(h2.to_string()),
+            Some(h2::Reason::PROTOCOL_ERROR) if !h2.is_remote() => {
+                Failure::Protocol(h2.to_string())
+            }
             _ => Failure::Reset(h2.to_string()),
         };
     }

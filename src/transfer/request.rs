@@ -22,7 +22,8 @@ pub fn fields(http: &Http, job: &Job) -> HeaderMap {
         for (name, _) in group {
             fields.remove(name);
         }
-        for (name, value) in group.iter().filter(|(name, _)| everywhere || HARMLESS.contains(name)) {
+        for (name, value) in group.iter().filter(|(name, _)| everywhere || HARMLESS.contains(name))
+        {
             fields.append(name, value.clone());
         }
     }

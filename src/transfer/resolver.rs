@@ -66,7 +66,10 @@ impl Resolver {
         let address = literal(url);
         if address.is_some_and(|address| !self.admits(&address)) {
             let reason = format!("not {}", self.family_name());
-            return Err(Failure::Dns { host: url.host_str().unwrap_or_default().to_owned(), reason });
+            return Err(Failure::Dns {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                reason,
+            });
         }
         let Some((host, port)) = self.redirection(url) else { return Ok(()) };
         let moves_port = port.is_some_and(|port| url.port().is_some_and(|written| written != port));
