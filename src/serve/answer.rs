@@ -20,7 +20,7 @@ use super::noise;
 use super::pace::Pace;
 use super::routes::{self, Form, Lost, Route};
 use super::stats::{Connection, Stats};
-use super::temper::{Temper, Verdict, whole_seconds};
+use super::temper::{Judgement, Temper, Verdict, whole_seconds};
 
 /// How long a body under a given tag is.
 const TAGGED: u64 = 1024;
@@ -86,7 +86,7 @@ pub(super) async fn answer<B>(
 }
 
 impl House {
-    fn judge(&self, key: u64) -> super::temper::Judgement {
+    fn judge(&self, key: u64) -> Judgement {
         self.temper.lock().unwrap_or_else(PoisonError::into_inner).judge(key, Instant::now())
     }
 }
@@ -100,7 +100,9 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
         (None, _) if request.version() == Version::HTTP_10 => "",
         _ => return None,
     };
-    Some(request.uri().authority().map_or(field, |authority| authority.as_str()))
+    let whole =
+        request.uri().authority().and_then(|authority| authority.as_str().rsplit('@').next());
+    Some(whole.unwrap_or(field))
 }
 
 fn target<B>(request: &Request<B>) -> &str {
@@ -396,7 +398,7 @@ mod tests {
     #[tokio::test]
     async fn the_host_is_that_of_a_whole_url_or_else_of_the_field() {
         let visit = Visit::to(Options::default());
-        for (target, host) in [("/get", "a"), ("http://b:1/get", "b:1")] {
+        for (target, host) in [("/get", "a"), ("http://me:secret@b:1/get", "b:1")] {
             let body = visit.get(target).await.into_body().collect().await.unwrap().to_bytes();
             let echo: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(echo["url"], format!("http://{host}/get"));

@@ -40,6 +40,9 @@ const BACKLOG: u32 = 4096;
 /// How long a connection may be open without a whole request head, idle ones included.
 const IDLE: Duration = Duration::from_secs(75);
 
+/// Bytes that may wait for a connection's client, about. (Flushing pipelined replies together would lift this bound.)
+const BUFFER: usize = 128 * 1024;
+
 /// How long to leave the system alone after it refused to accept a connection.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -200,7 +203,7 @@ async fn converse(
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .pipeline_flush(true)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     // How a conversation ends is the client's business.
     let _ = conversation.await;

@@ -64,7 +64,7 @@ impl Temper {
         let jitter = self.jitter.mul_f64(noise::unit(noise::draw(key, JITTER, visit)));
         let fails = noise::unit(noise::draw(key, ERROR, visit)) < self.error_rate.as_f64();
         let verdict = if fails { Verdict::Fail } else { Verdict::Serve };
-        Judgement { delay: self.latency + jitter, verdict }
+        Judgement { delay: self.latency.saturating_add(jitter), verdict }
     }
 }
 
