@@ -3,3 +3,4 @@
 //! and is written whole; what cannot be written is an error.
 
 mod printable;
+mod text;

@@ -1,0 +1,250 @@
+//! The report in sentences: a line per URL, a total, and the words that go beside any report. Pure: lines are appended
+//! to a page, nobody is written to. All that comes from a list or a server is made [`printable`] first.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::printable::printable;
+use crate::record::{Failure, Outcome, Record, Summary};
+use crate::units::human_bytes;
+
+/// Whether words may be coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    /// No.
+    Plain,
+    /// With the escapes of ECMA-48 (SGR).
+    Colours,
+}
+
+impl Paint {
+    /// What goes before and after the first word of a row: red where something went wrong.
+    fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
+        match (self, outcome) {
+            (Self::Plain, _) | (_, Outcome::Ok) => ("", ""),
+            (Self::Colours, _) => ("\u{1b}[31m", "\u{1b}[0m"),
+        }
+    }
+}
+
+/// One URL's line.
+pub(super) fn row(record: &Record, paint: Paint, page: &mut Vec<u8>) -> io::Result<()> {
+    let (on, off) = paint.of(record.outcome);
+    let url = printable(&record.url);
+    let message = record.error.as_ref().map_or("", |error| &error.message);
+    let message = printable(message);
+    match record.outcome {
+        Outcome::Ok => writeln!(page, "Read {} from {url}", record.bytes),
+        Outcome::Failed => {
+            let attempts = Counted(record.attempts.into(), "attempt");
+            writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
+        }
+        Outcome::Invalid => {
+            let source = printable(&record.source);
+            write!(page, "{on}Invalid{off} {source}")?;
+            if let Some(line) = record.line {
+                write!(page, ":{line}")?;
+            }
+            writeln!(page, ": {message}")
+        }
+    }
+}
+
+/// The last line: how much of the list was got, and how.
+pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+    write!(
+        page,
+        "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
+        summary.counts.ok,
+        Counted(summary.counts.targets, "site"),
+        human_bytes(summary.bytes),
+        summary.elapsed,
+        summary.mode,
+        Counted(summary.jobs as u64, "job"),
+    )?;
+    if let Some(cause) = &summary.stopped {
+        write!(page, "; stopped early: {}", printable(cause))?;
+    }
+    if !summary.list_complete {
+        write!(page, "; the list was not read to its end")?;
+    }
+    writeln!(page)
+}
+
+/// What `--verbose` adds to the total: failures by class, and what the run took.
+pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+    let used = &summary.resources;
+    if !summary.counts.failures.is_empty() {
+        let classes = summary.counts.failures.iter();
+        let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
+        writeln!(page, "Failures: {}", classes.join(", "))?;
+    }
+    let requests = Counted(used.requests, "request");
+    let connections = Counted(used.connections, "connection");
+    let lookups = Counted(used.lookups, "name lookup");
+    writeln!(page, "Network: {requests}, {connections}, {lookups}")?;
+    writeln!(page, "Wire: {} of bodies", human_bytes(summary.wire_bytes))?;
+    if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
+        writeln!(page, "CPU: {user:.2} s user, {system:.2} s system")?;
+    }
+    if let Some(peak) = used.peak_memory {
+        writeln!(page, "Memory: {} at the peak", human_bytes(peak))?;
+    }
+    let threads = Counted(used.worker_threads as u64, "worker thread");
+    writeln!(page, "Workers: {threads}, built in {:.3} seconds", summary.setup)
+}
+
+/// An attempt failed and another one is to come.
+pub(super) fn retrying(
+    url: &str,
+    next: &str,
+    wait: Duration,
+    failure: &Failure,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
+    write!(page, "Retrying {}", printable(url))?;
+    if next != url {
+        write!(page, " at {}", printable(next))?;
+    }
+    let failure = failure.to_string();
+    writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
+}
+
+/// A redirect is being followed.
+pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(page, "Redirected {} -> {} ({status})", printable(from), printable(to))
+}
+
+/// So many of a thing: `1 site`, `2 sites`.
+struct Counted(u64, &'static str);
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(count, thing) = self;
+        let ending = if *count == 1 { "" } else { "s" };
+        write!(out, "{count} {thing}{ending}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::record::{Resources, example};
+
+    fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut page = Vec::new();
+        write(&mut page).expect("memory takes all");
+        String::from_utf8(page).expect("text")
+    }
+
+    fn line(record: &Record) -> String {
+        written(|page| row(record, Paint::Plain, page))
+    }
+
+    #[test]
+    fn a_url_that_was_read_is_told_with_its_bytes() {
+        let record = example::record("https://en.wikipedia.org/wiki/Portal:Arts").read(189_658);
+        assert_snapshot!(line(&record), @"Read 189658 from https://en.wikipedia.org/wiki/Portal:Arts");
+    }
+
+    #[test]
+    fn a_url_that_failed_is_told_with_its_reason_and_attempts() {
+        let record = example::record("https://example.org/gone");
+        assert_snapshot!(line(&record.clone().failed(&Failure::Status(404), 1)), @"Failed https://example.org/gone: HTTP 404 Not Found (1 attempt)");
+        assert_snapshot!(line(&record.failed(&Failure::Status(503), 3)), @"Failed https://example.org/gone: HTTP 503 Service Unavailable (3 attempts)");
+    }
+
+    #[test]
+    fn an_invalid_line_is_told_with_its_place() {
+        let message = "\"htp://a.b\" is not a web address";
+        let record = example::invalid("sites.txt", Some(7), "htp://a.b", message);
+        assert_snapshot!(line(&record), @r#"Invalid sites.txt:7: "htp://a.b" is not a web address"#);
+        let record = example::invalid("argument", None, "htp://a.b", message);
+        assert_snapshot!(line(&record), @r#"Invalid argument: "htp://a.b" is not a web address"#);
+    }
+
+    #[test]
+    fn hostile_text_stays_inert() {
+        let record = example::record("https://a.b/\u{1b}[2J<script>\u{202e}")
+            .failed(&Failure::Redirect("Location: \r\nRead 1 from https://fake".to_owned()), 1);
+        assert_snapshot!(line(&record), @r"Failed https://a.b/\u{1b}[2J<script>\u{202e}: Location: \u{d}\u{a}Read 1 from https://fake (1 attempt)");
+    }
+
+    #[test]
+    fn only_what_went_wrong_is_coloured() {
+        let record = example::record("https://a.b/");
+        assert_eq!(written(|page| row(&record, Paint::Colours, page)), line(&record));
+        let failed = record.failed(&Failure::Status(404), 1);
+        assert_snapshot!(
+            written(|page| row(&failed, Paint::Colours, page)).escape_debug(),
+            @r"\u{1b}[31mFailed\u{1b}[0m https://a.b/: HTTP 404 Not Found (1 attempt)\n"
+        );
+    }
+
+    fn total_of(summary: &Summary) -> String {
+        written(|page| total(summary, page))
+    }
+
+    #[test]
+    fn the_total_tells_sites_bytes_time_and_workers() {
+        let mut records = vec![example::record("https://a.b/").read(254_654); 14];
+        records.push(example::record("https://a.b/").failed(&Failure::Status(404), 1));
+        assert_snapshot!(total_of(&example::summary(&records)), @"Downloaded 14 of 15 sites, 3.4 MiB in 1.61 seconds (threads, 5 jobs)");
+    }
+
+    #[test]
+    fn one_of_a_thing_is_told_in_the_singular() {
+        let mut summary = example::summary([&example::record("https://a.b/").read(1)]);
+        (summary.mode, summary.jobs) = ("sequential", 1);
+        assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (sequential, 1 job)");
+    }
+
+    #[test]
+    fn an_empty_list_has_a_total_too() {
+        assert_snapshot!(total_of(&example::summary([])), @"Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)");
+    }
+
+    #[test]
+    fn a_run_that_ended_early_says_so_in_the_total() {
+        let mut summary = example::summary([&example::record("https://a.b/").read(1)]);
+        summary.stopped = Some("the deadline passed".to_owned());
+        summary.list_complete = false;
+        assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed; the list was not read to its end");
+    }
+
+    #[test]
+    fn the_details_tell_failures_by_class_and_what_the_run_took() {
+        let record = example::record("https://a.b/").read(2048);
+        let gone = record.clone().failed(&Failure::Status(404), 1);
+        let reset = record.clone().failed(&Failure::Reset("by peer".to_owned()), 3);
+        let mut summary = example::summary([&record, &gone, &gone, &reset]);
+        summary.resources = Resources {
+            cpu_user: Some(0.214),
+            cpu_system: Some(0.08),
+            peak_memory: Some(15 << 20),
+            worker_threads: 5,
+            requests: 6,
+            connections: 1,
+            lookups: 1,
+        };
+        assert_snapshot!(written(|page| details(&summary, page)), @r"
+        Failures: 2 http_4xx, 1 reset
+        Network: 6 requests, 1 connection, 1 name lookup
+        Wire: 8.0 KiB of bodies
+        CPU: 0.21 s user, 0.08 s system
+        Memory: 15.0 MiB at the peak
+        Workers: 5 worker threads, built in 0.020 seconds
+        ");
+    }
+
+    #[test]
+    fn retries_and_redirects_are_told_with_where_they_lead() {
+        let wait = Duration::from_millis(1200);
+        let failure = Failure::Status(503);
+        assert_snapshot!(written(|page| retrying("https://a.b/", "https://a.b/", wait, &failure, page)), @"Retrying https://a.b/ in 1.2 s: HTTP 503 Service Unavailable");
+        assert_snapshot!(written(|page| retrying("https://a.b/", "https://c.d/", Duration::ZERO, &failure, page)), @"Retrying https://a.b/ at https://c.d/ in 0.0 s: HTTP 503 Service Unavailable");
+        assert_snapshot!(written(|page| redirected("https://a.b/", "https://c.d/", 301, page)), @"Redirected https://a.b/ -> https://c.d/ (301)");
+    }
+}
