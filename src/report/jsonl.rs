@@ -1,0 +1,103 @@
+//! The report as JSON, one object a line (jsonlines.org): each record as it is, the summary last. Pure.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::record::{Record, Summary};
+
+/// One URL's line.
+pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
+    line(record, page)
+}
+
+/// The last line.
+pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+    line(summary, page)
+}
+
+fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer(&mut *page, object)?;
+    page.push(b'\n');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::record::{Failure, example};
+
+    fn read_back(page: &[u8]) -> Value {
+        assert_eq!(page.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+        serde_json::from_slice(page).expect("one object")
+    }
+
+    fn row_of(record: &Record) -> Value {
+        let mut page = Vec::new();
+        row(record, &mut page).expect("memory takes all");
+        read_back(&page)
+    }
+
+    #[test]
+    fn a_record_is_written_with_every_field() {
+        let record = example::record("https://example.org/").at(3).read(189_658);
+        assert_eq!(
+            row_of(&record),
+            json!({
+                "type": "result", "index": 3, "source": "sites.txt", "line": 3,
+                "url": "https://example.org/", "final_url": "https://example.org/",
+                "outcome": "ok", "http_status": 200, "http_version": "HTTP/1.1",
+                "bytes": 189_658, "wire_bytes": 189_658, "attempts": 1, "worker": 1,
+                "remote_addr": "192.0.2.1:443", "content_type": "text/html", "path": null,
+                "served_by": null, "duplicate_of": null, "error": null, "etag": null,
+                "last_modified": null, "digest": null, "started_at": "2026-01-01T00:00:00.000Z",
+                "timings": {"queued": 0.01, "connect": 0.02, "first_byte": 0.1, "total": 0.41},
+            })
+        );
+    }
+
+    #[test]
+    fn a_failure_is_written_with_its_class() {
+        let record = example::record("https://example.org/").failed(&Failure::Status(404), 1);
+        let row = row_of(&record);
+        assert_eq!(row["outcome"], "failed");
+        assert_eq!(row["error"], json!({"class": "http_4xx", "message": "HTTP 404 Not Found"}));
+    }
+
+    #[test]
+    fn an_invalid_line_is_a_row_too() {
+        let row = row_of(&example::invalid("argument", None, "htp://a.b", "use http"));
+        assert_eq!(row["outcome"], "invalid");
+        assert_eq!(row["line"], Value::Null);
+        assert_eq!(row["started_at"], Value::Null);
+        assert_eq!(row["error"]["class"], "invalid_url");
+    }
+
+    #[test]
+    fn hostile_text_comes_back_as_it_was_from_one_line() {
+        let mut record = example::record("https://a.b/\"</script>\u{1b}[2J\r\n{}");
+        record.content_type = Some("=1+1\",\n\u{2028}".to_owned());
+        let row = row_of(&record);
+        assert_eq!(row["url"], record.url.as_str());
+        assert_eq!(row["content_type"], record.content_type.as_deref().unwrap());
+    }
+
+    #[test]
+    fn the_summary_is_one_flat_object() {
+        let record = example::record("https://a.b/").read(10);
+        let gone = record.clone().failed(&Failure::Status(404), 1);
+        let mut page = Vec::new();
+        total(&example::summary([&record, &gone]), &mut page).expect("memory takes all");
+        let summary = read_back(&page);
+        assert_eq!(summary["type"], "summary");
+        assert_eq!(summary["list_complete"], true);
+        assert_eq!(summary["targets"], 2);
+        assert_eq!(summary["ok"], 1);
+        assert_eq!(summary["failures"], json!({"http_4xx": 1}));
+        assert_eq!(summary["bytes"], 10);
+        assert_eq!(summary["mode"], "threads");
+        assert_eq!(summary["resources"]["requests"], 0);
+    }
+}
