@@ -2,6 +2,7 @@
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
+mod csv;
 mod jsonl;
 mod printable;
 mod text;

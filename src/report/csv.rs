@@ -1,0 +1,231 @@
+//! The report as comma-separated values (RFC 4180): a header row, then a row per record. Pure.
+//!
+//! A table is opened in spreadsheets, which take a cell that starts like a formula for one. Such text (`=`, `+`, `-`,
+//! `@`, their full-width forms, TAB, CR or LF in front) gets a `'` before it, which a spreadsheet reads as "text
+//! follows"; a lone `-`, the name of standard input, computes nothing and stays. Of the control characters a cell
+//! keeps those that quoting covers (CR, LF) and TAB; others are escaped as in the text report.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
+use std::io;
+
+use csv::{Terminator, WriterBuilder};
+
+use super::printable::printable_but;
+use crate::record::{Record, rfc3339};
+
+/// The columns: the fields of a record in their order, those of `error` and `timings` laid flat. Columns are only
+/// ever added.
+const COLUMNS: [&str; 27] = [
+    "index",
+    "source",
+    "line",
+    "url",
+    "final_url",
+    "outcome",
+    "http_status",
+    "http_version",
+    "bytes",
+    "wire_bytes",
+    "attempts",
+    "worker",
+    "remote_addr",
+    "content_type",
+    "path",
+    "served_by",
+    "duplicate_of",
+    "error_class",
+    "error_message",
+    "etag",
+    "last_modified",
+    "digest",
+    "started_at",
+    "queued",
+    "connect",
+    "first_byte",
+    "total",
+];
+
+/// The header row.
+pub(super) fn head(page: &mut Vec<u8>) {
+    page.extend_from_slice(COLUMNS.join(",").as_bytes());
+    page.extend_from_slice(b"\r\n");
+}
+
+/// One URL's row.
+pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
+    let error = record.error.as_ref();
+    let timings = &record.timings;
+    let mut row = Row::on(page);
+    row.value(Some(record.index))?;
+    row.text(Some(&record.source))?;
+    row.value(record.line)?;
+    row.text(Some(&record.url))?;
+    row.text(record.final_url.as_deref())?;
+    row.text(Some(record.outcome.name()))?;
+    row.value(record.http_status)?;
+    row.text(record.http_version)?;
+    row.value(Some(record.bytes))?;
+    row.value(Some(record.wire_bytes))?;
+    row.value(Some(record.attempts))?;
+    row.value(record.worker)?;
+    row.value(record.remote_addr)?;
+    row.text(record.content_type.as_deref())?;
+    row.text(record.path.as_deref())?;
+    row.text(record.served_by.as_deref())?;
+    row.value(record.duplicate_of)?;
+    row.text(error.map(|error| error.class.name()))?;
+    row.text(error.map(|error| error.message.as_str()))?;
+    row.text(record.etag.as_deref())?;
+    row.text(record.last_modified.as_deref())?;
+    row.text(record.digest.as_deref())?;
+    row.value(record.started_at.map(rfc3339))?;
+    row.seconds(timings.queued)?;
+    row.seconds(timings.connect)?;
+    row.seconds(timings.first_byte)?;
+    row.seconds(timings.total)?;
+    row.end()
+}
+
+/// A row in the making.
+struct Row<'a> {
+    writer: csv::Writer<&'a mut Vec<u8>>,
+    scratch: String,
+}
+
+impl<'a> Row<'a> {
+    fn on(page: &'a mut Vec<u8>) -> Self {
+        let mut builder = WriterBuilder::new();
+        builder.terminator(Terminator::CRLF).buffer_capacity(1024);
+        Self { writer: builder.from_writer(page), scratch: String::new() }
+    }
+
+    /// Words from anywhere; an empty cell where there are none.
+    fn text(&mut self, text: Option<&str>) -> io::Result<()> {
+        Ok(self.writer.write_field(inert(text.unwrap_or_default()).as_bytes())?)
+    }
+
+    /// What we count ourselves.
+    fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
+        self.scratch.clear();
+        if let Some(value) = value {
+            write!(self.scratch, "{value}").map_err(io::Error::other)?;
+        }
+        Ok(self.writer.write_field(&self.scratch)?)
+    }
+
+    /// Seconds to the microsecond, as the JSON report has them.
+    fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
+        self.value(seconds.map(|seconds| (seconds * 1e6).round() / 1e6))
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        self.writer.write_record(None::<&[u8]>)?;
+        self.writer.flush()
+    }
+}
+
+/// The text as a cell that nobody obeys.
+fn inert(text: &str) -> Cow<'_, str> {
+    let shown = printable_but(text, |character| matches!(character, '\r' | '\n' | '\t'));
+    let starts_a_formula = |first: char| {
+        matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r' | '\n')
+    };
+    if shown.starts_with(starts_a_formula) && shown != "-" {
+        return Cow::Owned(format!("'{shown}"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::record::{Failure, example};
+
+    fn table(records: &[Record]) -> Vec<u8> {
+        let mut page = Vec::new();
+        head(&mut page);
+        for record in records {
+            row(record, &mut page).expect("memory takes all");
+        }
+        page
+    }
+
+    fn read_back(page: &[u8]) -> Vec<BTreeMap<String, String>> {
+        csv::Reader::from_reader(page).deserialize().map(|row| row.expect("a row")).collect()
+    }
+
+    #[test]
+    fn a_record_is_a_row_under_the_header() {
+        let records = [example::record("https://example.org/a,b").read(189_658)];
+        insta::assert_snapshot!(String::from_utf8(table(&records)).unwrap().replace('\r', "␍"), @r#"
+        index,source,line,url,final_url,outcome,http_status,http_version,bytes,wire_bytes,attempts,worker,remote_addr,content_type,path,served_by,duplicate_of,error_class,error_message,etag,last_modified,digest,started_at,queued,connect,first_byte,total␍
+        1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41␍
+        "#);
+    }
+
+    #[test]
+    fn the_columns_are_the_fields_of_the_json_report() {
+        let record = example::record("https://a.b/").failed(&Failure::Status(404), 1);
+        let json = serde_json::to_value(&record).unwrap();
+        let mut fields = Vec::new();
+        for (name, value) in json.as_object().unwrap() {
+            match (name.as_str(), value.as_object()) {
+                ("type", _) => {}
+                ("error", Some(error)) => {
+                    fields.extend(error.keys().map(|key| format!("error_{key}")));
+                }
+                (_, Some(inner)) => fields.extend(inner.keys().cloned()),
+                (name, None) => fields.push(name.to_owned()),
+            }
+        }
+        fields.sort();
+        let mut columns = COLUMNS.map(str::to_owned).to_vec();
+        columns.sort();
+        assert_eq!(columns, fields);
+    }
+
+    #[test]
+    fn values_come_back_as_the_json_report_has_them() {
+        let record = example::record("https://a.b/\"q\"")
+            .at(9)
+            .failed(&Failure::Redirect("a, \"b\"\r\nc".to_owned()), 2);
+        let rows = read_back(&table(std::slice::from_ref(&record)));
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0]["index"], "9");
+        assert_eq!(rows[0]["url"], "https://a.b/\"q\"");
+        assert_eq!(rows[0]["http_status"], "");
+        assert_eq!(rows[0]["error_class"], "redirect");
+        assert_eq!(rows[0]["error_message"], "a, \"b\"\r\nc");
+        assert_eq!(rows[0]["total"], "0.41");
+    }
+
+    #[test]
+    fn formulas_escapes_and_markup_stay_inert() {
+        let mut record = example::record("=HYPERLINK(\"https://evil\")");
+        record.content_type = Some("\u{1b}[2J<script>".to_owned());
+        record.etag = Some("@SUM(A1)".to_owned());
+        record.last_modified = Some("\t=1".to_owned());
+        record.digest = Some("\r=1".to_owned());
+        record.path = Some("+1".to_owned());
+        record.served_by = Some("-1".to_owned());
+        record.final_url = Some("＝1".to_owned());
+        let row = &read_back(&table(&[record]))[0];
+        assert_eq!(row["url"], "'=HYPERLINK(\"https://evil\")");
+        assert_eq!(row["content_type"], "\\u{1b}[2J<script>");
+        assert_eq!(row["etag"], "'@SUM(A1)");
+        assert_eq!(row["last_modified"], "'\t=1");
+        assert_eq!(row["digest"], "'\r=1");
+        assert_eq!(row["path"], "'+1");
+        assert_eq!(row["served_by"], "'-1");
+        assert_eq!(row["final_url"], "'＝1");
+    }
+
+    #[test]
+    fn the_name_of_standard_input_stays() {
+        assert_eq!(inert("-"), "-");
+        assert_eq!(inert("--"), "'--");
+    }
+}
