@@ -4,5 +4,6 @@
 
 mod csv;
 mod jsonl;
+mod ordered;
 mod printable;
 mod text;

@@ -1,0 +1,125 @@
+//! Rows in the order of the list: a finished record waits until all before it have been passed on. Pure.
+//!
+//! How many wait is bounded by who admits targets: none further than 1,024 past the oldest one not yet finished.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::plan::Order;
+use crate::record::Record;
+
+/// The rows on their way to a report.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// Each at once.
+    AsCompleted,
+    /// Each after all before it.
+    AsListed {
+        /// The index to be passed on next.
+        next: u64,
+        /// Those that wait for it, by index.
+        held: BTreeMap<u64, Record>,
+    },
+}
+
+impl Rows {
+    /// No row yet.
+    pub(super) fn by(order: Order) -> Self {
+        match order {
+            Order::Completion => Self::AsCompleted,
+            Order::List => Self::AsListed { next: 1, held: BTreeMap::new() },
+        }
+    }
+
+    /// Takes a finished record, and passes on all that have waited long enough.
+    ///
+    /// # Errors
+    /// Those of `pass_on`, at once.
+    pub(super) fn take(
+        &mut self,
+        record: &Record,
+        mut pass_on: impl FnMut(&Record) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Self::AsListed { next, held } = self else {
+            return pass_on(record);
+        };
+        if record.index > *next {
+            held.insert(record.index, record.clone());
+            return Ok(());
+        }
+        pass_on(record)?;
+        *next = (*next).max(record.index + 1);
+        while let Some(record) = held.remove(next) {
+            pass_on(&record)?;
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// Passes on what is left: a run that was stopped leaves gaps, and nothing waits for them any more.
+    ///
+    /// # Errors
+    /// Those of `pass_on`, at once.
+    pub(super) fn end(
+        &mut self,
+        mut pass_on: impl FnMut(&Record) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if let Self::AsListed { held, .. } = self {
+            std::mem::take(held).values().try_for_each(&mut pass_on)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::example;
+
+    /// The indexes passed on for each record taken, then those at the end.
+    fn passed_on(order: Order, taken: &[u64]) -> Vec<Vec<u64>> {
+        let mut rows = Rows::by(order);
+        let mut steps = vec![Vec::new()];
+        let note = |steps: &mut Vec<Vec<u64>>, record: &Record| -> io::Result<()> {
+            steps.last_mut().expect("never empty").push(record.index);
+            Ok(())
+        };
+        for index in taken {
+            let record = example::record("https://a.b/").at(*index);
+            rows.take(&record, |record| note(&mut steps, record)).unwrap();
+            steps.push(Vec::new());
+        }
+        rows.end(|record| note(&mut steps, record)).unwrap();
+        steps
+    }
+
+    #[test]
+    fn rows_by_completion_wait_for_nothing() {
+        assert_eq!(passed_on(Order::Completion, &[3, 1, 2]), [vec![3], vec![1], vec![2], vec![]]);
+    }
+
+    #[test]
+    fn rows_by_list_wait_for_those_before_them() {
+        assert_eq!(
+            passed_on(Order::List, &[2, 3, 1, 5, 4]),
+            [vec![], vec![], vec![1, 2, 3], vec![], vec![4, 5], vec![]]
+        );
+    }
+
+    #[test]
+    fn what_waits_behind_a_gap_is_passed_on_at_the_end_in_order() {
+        assert_eq!(
+            passed_on(Order::List, &[1, 9, 4, 6]),
+            [vec![1], vec![], vec![], vec![], vec![4, 6, 9]]
+        );
+    }
+
+    #[test]
+    fn an_error_is_returned_and_not_swallowed() {
+        let mut rows = Rows::by(Order::List);
+        rows.take(&example::record("https://a.b/").at(2), |_| Ok(())).unwrap();
+        let broken = |_: &Record| Err(io::ErrorKind::BrokenPipe.into());
+        let error = rows.take(&example::record("https://a.b/").at(1), broken).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
