@@ -3,7 +3,9 @@
 //! and is written whole; what cannot be written is an error.
 
 mod csv;
+mod frame;
 mod jsonl;
 mod ordered;
 mod printable;
+mod progress;
 mod text;
