@@ -6,6 +6,494 @@ mod csv;
 mod frame;
 mod jsonl;
 mod ordered;
+mod page;
 mod printable;
 mod progress;
 mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::plan::{self, Format, Verbosity};
+use crate::record::{Event, Outcome, Record, Slots, Summary};
+use ordered::Rows;
+use page::Page;
+pub use printable::printable;
+use progress::Progress;
+
+/// Who hears of a run. All of its errors are those of writing; after one there is no use in telling it more.
+pub trait Reporter: Send {
+    /// Something happened. What there is to tell of it may wait in memory (64 KiB a stream, and rows that are not
+    /// their turn yet) until [`flush`](Self::flush), [`tick`](Self::tick) or [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// A stream could not be written.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Nothing is happening just now: a moment to write what waits.
+    ///
+    /// # Errors
+    /// A stream could not be written.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// The run is over: no event follows. Writes everything and takes the display away.
+    ///
+    /// # Errors
+    /// A stream could not be written.
+    fn finish(&mut self, summary: &Summary) -> io::Result<()>;
+
+    /// Whether [`tick`](Self::tick) is to be called every tenth of a second.
+    fn wants_ticks(&self) -> bool;
+
+    /// Tells the time to the display, which draws itself anew, ten times a second at most.
+    ///
+    /// # Errors
+    /// A stream could not be written.
+    fn tick(&mut self, now: Instant) -> io::Result<()>;
+}
+
+/// Where reports go.
+pub struct Outputs {
+    /// Data: the rows.
+    pub stdout: Stream,
+    /// Words: notices and the progress display.
+    pub stderr: Stream,
+    /// Whether a terminal may be sent colours (`NO_COLOR`).
+    pub colour: bool,
+}
+
+/// One of them. It is written in large pieces, and needs no buffer of its own.
+pub struct Stream {
+    /// The stream.
+    pub writer: Box<dyn Write + Send>,
+    /// Whether it is a terminal.
+    pub is_terminal: bool,
+}
+
+impl Outputs {
+    /// The streams of this process.
+    pub fn of_process(colour: bool) -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        Self {
+            stdout: Stream { is_terminal: stdout.is_terminal(), writer: Box::new(stdout) },
+            stderr: Stream { is_terminal: stderr.is_terminal(), writer: Box::new(stderr) },
+            colour,
+        }
+    }
+}
+
+/// The reporter that a plan asks for. The progress display looks at `slots`; it is there if stderr is a terminal and
+/// nobody asked for quiet.
+pub fn reporter(report: plan::Report, outputs: Outputs, slots: Arc<Slots>) -> Box<dyn Reporter> {
+    let teller = Teller::new(report, outputs);
+    let progress = if teller.stderr.is_terminal && report.verbosity != Verbosity::Quiet {
+        Progress::on_stderr(slots, teller.stderr.paint)
+    } else {
+        Progress::hidden()
+    };
+    Box::new(Desk { rows: Rows::by(report.order), teller, progress })
+}
+
+/// Where rows are put in order and the display is kept out of the way of lines.
+struct Desk {
+    rows: Rows,
+    teller: Teller,
+    progress: Progress,
+}
+
+impl Reporter for Desk {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        let Self { rows, teller, progress } = self;
+        progress.count(event);
+        match event {
+            Event::Finished(record) => rows.take(record, |record| teller.row(record))?,
+            event => teller.notice(event)?,
+        }
+        if teller.is_full() { self.write_out() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Self { teller, progress, .. } = self;
+        if !progress.is_shown() {
+            return teller.write_out();
+        }
+        // Lines for the terminal wait for the next tick, or the display would flicker.
+        if teller.stdout.is_terminal { Ok(()) } else { teller.stdout.write_out() }
+    }
+
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        let Self { rows, teller, progress } = self;
+        progress.clear();
+        rows.end(|record| teller.row(record))?;
+        teller.write_out()?;
+        teller.total(summary)?;
+        teller.stdout.write_out()?;
+        teller.stderr.write_out()
+    }
+
+    fn wants_ticks(&self) -> bool {
+        self.progress.is_shown()
+    }
+
+    fn tick(&mut self, now: Instant) -> io::Result<()> {
+        if self.progress.is_due(now) {
+            // The frame first: after the lines it is drawn once more, and has to fit by then.
+            self.progress.draw(now);
+            self.write_out()?;
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    /// Writes what waits; a terminal that the display is on is cleared of it meanwhile.
+    fn write_out(&mut self) -> io::Result<()> {
+        let Self { teller, progress, .. } = self;
+        if teller.has_lines_for_a_terminal() {
+            progress.suspend(|| teller.write_out())
+        } else {
+            teller.write_out()
+        }
+    }
+}
+
+/// What is said, in which form and on which page.
+struct Teller {
+    format: Format,
+    verbosity: Verbosity,
+    stdout: Page,
+    stderr: Page,
+}
+
+impl Teller {
+    fn new(report: plan::Report, outputs: Outputs) -> Self {
+        let plan::Report { format, verbosity, .. } = report;
+        let Outputs { stdout, stderr, colour } = outputs;
+        let mut stdout = Page::of(stdout, colour);
+        if format == Format::Csv {
+            csv::head(&mut stdout.lines);
+        }
+        Self { format, verbosity, stdout, stderr: Page::of(stderr, colour) }
+    }
+
+    /// Tells of a record: in its row, and in words on stderr where it went wrong and the row is not words.
+    fn row(&mut self, record: &Record) -> io::Result<()> {
+        let quiet = self.verbosity == Verbosity::Quiet;
+        let in_words_apart = match self.format {
+            Format::Text => quiet,
+            Format::Jsonl | Format::Csv => !quiet,
+        };
+        if in_words_apart && record.outcome != Outcome::Ok {
+            text::row(record, self.stderr.paint, &mut self.stderr.lines)?;
+        }
+        let Page { lines, paint, .. } = &mut self.stdout;
+        match self.format {
+            Format::Text if quiet => Ok(()),
+            Format::Text => text::row(record, *paint, lines),
+            Format::Jsonl => jsonl::row(record, lines),
+            Format::Csv => csv::row(record, lines),
+        }
+    }
+
+    /// Tells of what is not a row, to those who asked for it.
+    fn notice(&mut self, event: &Event) -> io::Result<()> {
+        if self.verbosity != Verbosity::Verbose {
+            return Ok(());
+        }
+        let lines = &mut self.stderr.lines;
+        match event {
+            Event::Retrying { url, failure, next, wait } => {
+                text::retrying(url, next, *wait, failure, lines)
+            }
+            Event::Redirected { from, to, status } => text::redirected(from, to, *status, lines),
+            Event::Finished(_) | Event::ListRead { .. } => Ok(()),
+        }
+    }
+
+    /// Tells of the whole run: as the last row where the form has one, else on stderr.
+    fn total(&mut self, summary: &Summary) -> io::Result<()> {
+        let quiet = self.verbosity == Verbosity::Quiet;
+        match self.format {
+            Format::Jsonl => return jsonl::total(summary, &mut self.stdout.lines),
+            _ if quiet => return Ok(()),
+            Format::Text => text::total(summary, &mut self.stdout.lines)?,
+            Format::Csv => text::total(summary, &mut self.stderr.lines)?,
+        }
+        match self.verbosity {
+            Verbosity::Verbose => text::details(summary, &mut self.stderr.lines),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.stdout.is_full() || self.stderr.is_full()
+    }
+
+    fn has_lines_for_a_terminal(&self) -> bool {
+        let waits = |page: &Page| page.is_terminal && !page.lines.is_empty();
+        waits(&self.stdout) || waits(&self.stderr)
+    }
+
+    /// Writes what waits: words first, for they tell of what came before the rows. One stream's error does not keep
+    /// the other from being written.
+    fn write_out(&mut self) -> io::Result<()> {
+        let words = self.stderr.write_out();
+        self.stdout.write_out().and(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use indicatif::InMemoryTerm;
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::plan::Order;
+    use crate::record::{Failure, example};
+
+    /// A stream that can be read while it is written.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Shared {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).expect("text")
+        }
+    }
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A stream that nobody reads any more.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A terminal, seen as the stream of rows that shares it with the display.
+    struct OnTerminal(InMemoryTerm);
+
+    impl Write for OnTerminal {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            use indicatif::TermLike;
+            let text = std::str::from_utf8(bytes).expect("text");
+            text.lines().try_for_each(|line| self.0.write_line(line))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn piped(writer: impl Write + Send + 'static) -> Stream {
+        Stream { writer: Box::new(writer), is_terminal: false }
+    }
+
+    fn plan(format: Format, verbosity: Verbosity) -> plan::Report {
+        plan::Report { format, order: Order::Completion, verbosity }
+    }
+
+    fn finished(record: Record) -> Event {
+        Event::Finished(Box::new(record))
+    }
+
+    /// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.
+    fn told(report: plan::Report) -> (String, String) {
+        let (stdout, stderr) = (Shared::default(), Shared::default());
+        let outputs =
+            Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
+        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        let records = [
+            example::record("https://a.b/old").read(2048),
+            example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
+            example::invalid("sites.txt", Some(1), "htp://c", "not a web address").at(3),
+        ];
+        let events = [
+            Event::Redirected {
+                from: "https://a.b/old".to_owned(),
+                to: "https://a.b/new".to_owned(),
+                status: 301,
+            },
+            Event::Retrying {
+                url: "https://a.b/new".to_owned(),
+                failure: Failure::Status(503),
+                next: "https://a.b/new".to_owned(),
+                wait: Duration::from_millis(1200),
+            },
+            finished(records[2].clone()),
+            Event::ListRead { entries: 3 },
+            finished(records[0].clone()),
+            finished(records[1].clone()),
+        ];
+        for event in &events {
+            reporter.event(event).expect("memory takes all");
+        }
+        reporter.finish(&example::summary(&records)).expect("memory takes all");
+        (stdout.text(), stderr.text())
+    }
+
+    #[test]
+    fn text_is_rows_and_a_total_on_stdout_alone() {
+        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Normal));
+        assert_snapshot!(stdout, @"
+        Invalid sites.txt:3: not a web address
+        Read 2048 from https://a.b/old
+        Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+        Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
+        ");
+        assert_eq!(stderr, "");
+    }
+
+    #[test]
+    fn quiet_text_tells_what_went_wrong_on_stderr_and_nothing_else() {
+        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Quiet));
+        assert_eq!(stdout, "");
+        assert_snapshot!(stderr, @"
+        Invalid sites.txt:3: not a web address
+        Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+        ");
+    }
+
+    #[test]
+    fn verbose_text_tells_retries_redirects_and_details_on_stderr() {
+        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Verbose));
+        assert_eq!(stdout.lines().count(), 4);
+        assert_snapshot!(stderr, @"
+        Redirected https://a.b/old -> https://a.b/new (301)
+        Retrying https://a.b/new in 1.2 s: HTTP 503 Service Unavailable
+        Failures: 1 http_4xx, 1 invalid_url
+        Network: 0 requests, 0 connections, 0 name lookups
+        Wire: 2.0 KiB of bodies
+        Workers: 0 worker threads, built in 0.020 seconds
+        ");
+    }
+
+    #[test]
+    fn rows_by_list_come_in_its_order() {
+        let report = plan::Report { order: Order::List, ..plan(Format::Text, Verbosity::Normal) };
+        let (stdout, _) = told(report);
+        let verbs: Vec<_> = stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(verbs, ["Read", "Failed", "Invalid", "Downloaded"]);
+    }
+
+    #[test]
+    fn json_is_every_record_and_the_summary_and_failures_are_told_apart() {
+        let (stdout, stderr) = told(plan(Format::Jsonl, Verbosity::Normal));
+        let objects: Vec<serde_json::Value> =
+            stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        let kinds: Vec<_> = objects.iter().map(|object| object["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["result", "result", "result", "summary"]);
+        assert_snapshot!(stderr, @"
+        Invalid sites.txt:3: not a web address
+        Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+        ");
+    }
+
+    #[test]
+    fn csv_is_a_header_and_every_record_with_the_total_on_stderr() {
+        let (stdout, stderr) = told(plan(Format::Csv, Verbosity::Normal));
+        assert_eq!(stdout.lines().count(), 4);
+        assert!(stdout.starts_with("index,source,line,url,"));
+        assert_snapshot!(stderr, @"
+        Invalid sites.txt:3: not a web address
+        Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+        Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
+        ");
+    }
+
+    #[test]
+    fn quiet_data_is_the_same_data_and_no_words() {
+        for format in [Format::Jsonl, Format::Csv] {
+            let (loud, _) = told(plan(format, Verbosity::Normal));
+            assert_eq!(told(plan(format, Verbosity::Quiet)), (loud, String::new()));
+        }
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_written_is_an_error() {
+        let outputs =
+            || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
+        let new = || {
+            let report = plan(Format::Jsonl, Verbosity::Normal);
+            reporter(report, outputs(), Arc::new(Slots::new(1)))
+        };
+        let event = finished(example::record("https://a.b/"));
+        let kind = |result: io::Result<()>| result.unwrap_err().kind();
+
+        let mut flushed = new();
+        flushed.event(&event).expect("it waits in memory");
+        assert_eq!(kind(flushed.flush()), io::ErrorKind::BrokenPipe);
+        assert_eq!(kind(new().finish(&example::summary([]))), io::ErrorKind::BrokenPipe);
+        let mut busy = new();
+        let error = (0..10_000).find_map(|_| busy.event(&event).err()).expect("an error in time");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
+        let stdout = Shared::default();
+        let outputs =
+            Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
+        let report = plan(Format::Text, Verbosity::Normal);
+        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        assert!(!reporter.wants_ticks());
+        reporter.event(&finished(example::record("https://a.b/"))).unwrap();
+        assert_eq!(stdout.text(), "");
+        reporter.flush().unwrap();
+        assert_eq!(stdout.text(), "Read 0 from https://a.b/\n");
+    }
+
+    /// A desk whose rows and display share a terminal.
+    fn on_one_terminal(term: &InMemoryTerm, slots: Arc<Slots>) -> Desk {
+        let shared = || Stream { writer: Box::new(OnTerminal(term.clone())), is_terminal: true };
+        let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
+        let report = plan(Format::Text, Verbosity::Normal);
+        let progress = progress::tests::on_a_terminal(term, slots);
+        Desk { rows: Rows::by(report.order), teller: Teller::new(report, outputs), progress }
+    }
+
+    #[test]
+    fn rows_scroll_by_above_the_display_and_remain_when_it_is_gone() {
+        let term = InMemoryTerm::new(10, 80);
+        let slots = Arc::new(Slots::new(1));
+        slots.of(1).begin("https://a.b/two".to_owned());
+        let mut desk = on_one_terminal(&term, slots);
+        let start = Instant::now();
+        assert!(desk.wants_ticks());
+        desk.tick(start).unwrap();
+        let one = example::record("https://a.b/one").read(7);
+        desk.event(&finished(one.clone())).unwrap();
+        desk.flush().unwrap();
+        assert!(!term.contents().contains("Read"), "rows wait for the tick");
+        desk.tick(start + Duration::from_secs(1)).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        Read 7 from https://a.b/one
+        1 done  7 B  7 B/s
+                       0 B  https://a.b/two
+        ");
+        desk.finish(&example::summary([&one])).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        Read 7 from https://a.b/one
+        Downloaded 1 of 1 site, 7 B in 1.61 seconds (threads, 5 jobs)
+        ");
+    }
+}
