@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("exit", &["run", "engine", "record"]),
     ("cli", &["serve", "list", "plan", "units"]),
-    ("serve", &["record", "units"]),
+    ("serve", &["units"]),
     ("run", &["report", "engine", "transfer", "plan", "record", "process"]),
     ("report", &["plan", "record", "units"]),
     ("engine", &["transfer", "policy", "list", "plan", "record"]),

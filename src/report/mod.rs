@@ -3,6 +3,7 @@
 //! and is written whole; what cannot be written is an error.
 
 mod csv;
+mod frame;
 mod jsonl;
 mod ordered;
 mod page;
@@ -23,8 +24,8 @@ use progress::Progress;
 
 /// Who hears of a run. All of its errors are those of writing; after one there is no use in telling it more.
 pub trait Reporter: Send {
-    /// Something happened. What it leads to may wait in memory, 64 KiB at most, until [`flush`](Self::flush) or
-    /// [`tick`](Self::tick).
+    /// Something happened. What there is to tell of it may wait in memory (64 KiB a stream, and rows that are not
+    /// their turn yet) until [`flush`](Self::flush), [`tick`](Self::tick) or [`finish`](Self::finish).
     ///
     /// # Errors
     /// A stream could not be written.
@@ -137,8 +138,9 @@ impl Reporter for Desk {
 
     fn tick(&mut self, now: Instant) -> io::Result<()> {
         if self.progress.is_due(now) {
-            self.write_out()?;
+            // The frame first: after the lines it is drawn once more, and has to fit by then.
             self.progress.draw(now);
+            self.write_out()?;
         }
         Ok(())
     }

@@ -1,31 +1,22 @@
 //! The progress display: how far the run is, and what it is busy with, redrawn in place on a terminal's stderr.
 //!
-//! It samples the board of [`Slots`] when told the time and waits for nobody. A frame is text made by a pure function
-//! for a width in columns; indicatif's part is to draw one over the other and to leave nothing behind. One message
-//! of many lines rather than a bar per transfer, so that a frame is drawn whole or not at all. A terminal that
-//! re-wraps what is already drawn when it is resized may keep parts of one old frame; the next one fits.
+//! It samples the board of [`Slots`] when told the time and waits for nobody. A frame is made by a pure function;
+//! indicatif draws it over the one before and leaves nothing behind. One message of many lines rather than a bar per
+//! transfer, so that a frame is drawn whole.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Term, measure_text_width};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::printable::printable;
+use super::frame::{Tally, View};
 use super::text::Paint;
 use crate::record::{Event, Slots};
-use crate::units::human_bytes;
 
-/// Transfers shown at most.
-const SHOWN: usize = 8;
-/// The rate is that of the last so many seconds.
-const RATE_OVER: Duration = Duration::from_secs(5);
 /// A little less than the beat of a tenth of a second that the display is driven at, which may come early.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(95);
-/// The bar's columns, ends included.
-const BAR: std::ops::RangeInclusive<usize> = 12..=32;
 
 /// The display, or none.
 pub(super) struct Progress(Option<Display>);
@@ -48,31 +39,24 @@ impl Progress {
     /// A display on stderr; none where that is no terminal, or one that cannot move its cursor (`TERM=dumb`).
     pub(super) fn on_stderr(slots: Arc<Slots>, paint: Paint) -> Self {
         let term = Term::buffered_stderr();
-        // Twice the beat: the limit must not swallow frames that are a moment early.
-        let target = ProgressDrawTarget::term(term.clone(), 20);
-        if target.is_hidden() {
+        if ProgressDrawTarget::term(term.clone(), 1).is_hidden() {
             return Self::hidden();
         }
-        Self::on(target, move || usize::from(term.size().1), slots, paint)
+        let width = term.clone();
+        Self::on(term, move || width.width().into(), slots, paint)
     }
 
     fn on(
-        target: ProgressDrawTarget,
+        term: impl TermLike + 'static,
         width: impl Fn() -> usize + Send + 'static,
         slots: Arc<Slots>,
         paint: Paint,
     ) -> Self {
+        let target = ProgressDrawTarget::term_like(Box::new(Screen::new(term)));
         let style = ProgressStyle::with_template("{msg}").expect("a template");
         let canvas = ProgressBar::with_draw_target(None, target).with_style(style);
-        let width = Box::new(width);
-        Self(Some(Display {
-            canvas,
-            width,
-            paint,
-            slots,
-            tally: Tally::default(),
-            next_frame: None,
-        }))
+        let (tally, width) = (Tally::default(), Box::new(width));
+        Self(Some(Display { canvas, width, paint, slots, tally, next_frame: None }))
     }
 
     /// Whether there is a display, which has to be told the time.
@@ -118,218 +102,136 @@ impl Progress {
     }
 }
 
-/// What has been counted so far.
-#[derive(Debug, Default)]
-struct Tally {
-    /// Settled targets.
-    done: u64,
-    /// All targets; `None` until the list has been read.
-    total: Option<u64>,
-    /// Body bytes of settled targets.
-    settled_bytes: u64,
-    /// Body bytes shown last: a transfer leaves the board before its record arrives, and they must not fall.
-    shown_bytes: u64,
-    /// Recent values of `shown_bytes`.
-    samples: VecDeque<(Instant, u64)>,
-    /// The first look.
-    started: Option<Instant>,
-}
-
-impl Tally {
-    fn count(&mut self, event: &Event) {
-        match event {
-            Event::Finished(record) => {
-                self.done += 1;
-                self.settled_bytes += record.wire_bytes;
-            }
-            Event::ListRead { entries } => self.total = Some(*entries),
-            Event::Retrying { .. } | Event::Redirected { .. } => {}
-        }
-    }
-
-    fn sample(&mut self, in_flight: u64, now: Instant) {
-        self.started.get_or_insert(now);
-        self.shown_bytes = self.shown_bytes.max(self.settled_bytes + in_flight);
-        self.samples.push_back((now, self.shown_bytes));
-        while self.samples.len() > 2 && now - self.samples[1].0 >= RATE_OVER {
-            self.samples.pop_front();
-        }
-    }
-
-    /// Bytes a second of late; `None` before there is anything to compare.
-    fn rate(&self) -> Option<u64> {
-        let ((then, before), (now, after)) = (self.samples.front()?, self.samples.back()?);
-        let seconds = (*now - *then).as_secs_f64();
-        (seconds > 0.0).then(|| ((after - before) as f64 / seconds) as u64)
-    }
-
-    /// How long the rest takes if it takes as long as what is done; `None` while nobody can say.
-    fn time_left(&self, now: Instant) -> Option<Duration> {
-        let left = self.total?.checked_sub(self.done).filter(|left| *left > 0)?;
-        if self.done == 0 {
-            return None;
-        }
-        let seconds = (now - self.started?).as_secs_f64() * left as f64 / self.done as f64;
-        Duration::try_from_secs_f64(seconds).ok()
-    }
-}
-
-/// What one frame shows.
-#[derive(Debug, Default)]
-struct View {
-    done: u64,
-    total: Option<u64>,
-    bytes: u64,
-    rate: Option<u64>,
-    time_left: Option<Duration>,
-    active: Vec<Active>,
-    /// Transfers that are not shown.
-    more: usize,
-}
-
-/// A transfer in progress.
+/// A terminal on which every line of a frame ends where its text ends.
+///
+/// indicatif fills lines with blanks and lets the terminal wrap them, so that to the terminal a frame is one long line.
+/// Most terminals re-wrap long lines when they are resized, and the next frame would be drawn over other rows, or
+/// below the remains of the last one. Here the lines stay apart, and on a terminal that became narrower the rows that
+/// they now take are cleared. (A terminal that cuts lines off instead loses as many rows above, once.)
 #[derive(Debug)]
-struct Active {
-    url: String,
-    bytes: u64,
-    promised: Option<u64>,
+struct Screen<T> {
+    term: T,
+    drawn: Mutex<Drawn>,
 }
 
-impl View {
-    fn of(tally: &mut Tally, slots: &Slots, now: Instant) -> Self {
-        let mut busy = slots.iter().filter_map(|slot| {
-            Some(Active { url: slot.url()?, bytes: slot.bytes(), promised: slot.promised() })
-        });
-        let active = busy.by_ref().take(SHOWN).collect();
-        let more = busy.count();
-        tally.sample(slots.iter().map(|slot| slot.bytes()).sum(), now);
-        Self {
-            done: tally.done,
-            total: tally.total,
-            bytes: tally.shown_bytes,
-            rate: tally.rate(),
-            time_left: tally.time_left(now),
-            active,
-            more,
+/// The frame on the screen, or the part of it that has been drawn.
+#[derive(Debug, Default)]
+struct Drawn {
+    /// Columns of each line.
+    lines: Vec<usize>,
+    /// Columns of the terminal when it was drawn.
+    width: usize,
+    /// How far it is.
+    stage: Stage,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// It is complete; what comes belongs to the next one.
+    #[default]
+    Complete,
+    /// In the midst of a line, or before the first.
+    InLine,
+    /// Before another line, if there is one.
+    AfterLine,
+}
+
+impl<T: TermLike> Screen<T> {
+    fn new(term: T) -> Self {
+        Self { term, drawn: Mutex::default() }
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, Drawn> {
+        self.drawn.lock().expect("no holder panics")
+    }
+}
+
+impl Drawn {
+    /// Rows that the lines take beyond what they took when they were drawn, now that the terminal is so wide.
+    fn rows_more_at(&self, width: usize) -> usize {
+        self.rows_at(width).saturating_sub(self.rows_at(self.width))
+    }
+
+    fn rows_at(&self, width: usize) -> usize {
+        self.lines.iter().map(|columns| columns.div_ceil(width.max(1)).max(1)).sum()
+    }
+}
+
+impl<T: TermLike> TermLike for Screen<T> {
+    fn width(&self) -> u16 {
+        self.term.width()
+    }
+
+    fn height(&self) -> u16 {
+        self.term.height()
+    }
+
+    /// Every frame begins with this, to the first line of the one before.
+    fn move_cursor_up(&self, rows: usize) -> io::Result<()> {
+        let mut drawn = self.drawn();
+        if drawn.stage != Stage::Complete {
+            return self.term.move_cursor_up(rows);
         }
+        let width = self.term.width().into();
+        let more = drawn.rows_more_at(width);
+        *drawn = Drawn { lines: Vec::new(), width, stage: Stage::InLine };
+        self.term.move_cursor_up(rows + more)?;
+        if more > 0 { self.term.write_str("\r\u{1b}[J") } else { Ok(()) }
     }
 
-    /// The lines to draw, none longer than so many columns.
-    fn frame(&self, width: usize, paint: Paint) -> String {
-        let mut frame = self.overall(width, paint);
-        for active in &self.active {
-            frame.push('\n');
-            frame.push_str(&active.line(width));
+    fn move_cursor_down(&self, rows: usize) -> io::Result<()> {
+        self.term.move_cursor_down(rows)
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.term.move_cursor_right(columns)
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.term.move_cursor_left(columns)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.term.write_line(text)
+    }
+
+    /// Either the text of a line or the blanks after it.
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let mut drawn = self.drawn();
+        if text.bytes().all(|byte| byte == b' ') {
+            drawn.stage = Stage::AfterLine;
+            return Ok(());
         }
-        if self.more > 0 {
-            frame.push('\n');
-            frame.push_str(&shortened(&format!("  and {} more", self.more), width));
+        if drawn.stage == Stage::AfterLine {
+            self.term.write_str("\r\n")?;
         }
-        frame
+        drawn.stage = Stage::InLine;
+        drawn.lines.push(measure_text_width(text));
+        self.term.write_str(text)
     }
 
-    /// The line for the whole run; what there is no room for is left out, the least wanted first.
-    fn overall(&self, width: usize, paint: Paint) -> String {
-        let counts = match self.total {
-            Some(total) => format!("{}/{total}", self.done),
-            None => format!("{} done", self.done),
-        };
-        let mut facts = vec![counts, human_bytes(self.bytes)];
-        facts.extend(self.rate.map(|rate| format!("{}/s", human_bytes(rate))));
-        facts.extend(self.time_left.map(|left| format!("ETA {}", clock(left))));
-        while facts.len() > 1 && columns(&facts) > width {
-            facts.pop();
-        }
-        let room = width.saturating_sub(columns(&facts) + GAP.len()).min(*BAR.end());
-        match self.total {
-            Some(total) if BAR.contains(&room) => {
-                facts.insert(1, bar(self.done, total, room, paint));
-                facts.join(GAP)
-            }
-            _ => shortened(&facts.join(GAP), width),
-        }
+    fn clear_line(&self) -> io::Result<()> {
+        self.term.clear_line()
     }
-}
 
-impl Active {
-    /// The line for one transfer; a narrow terminal keeps the URL and loses the numbers.
-    fn line(&self, width: usize) -> String {
-        let percent = match self.promised {
-            Some(promised) => {
-                format!("{}%", (u128::from(self.bytes) * 100 / u128::from(promised)).min(100))
-            }
-            None => String::new(),
-        };
-        let numbers = match width {
-            50.. => format!("  {percent:>4}  {:>10}  ", human_bytes(self.bytes)),
-            30.. => format!("  {percent:>4}  "),
-            10.. => "  ".to_owned(),
-            _ => String::new(),
-        };
-        let url = shortened(&self.url, width - numbers.len());
-        format!("{numbers}{url}")
+    fn flush(&self) -> io::Result<()> {
+        self.drawn().stage = Stage::Complete;
+        self.term.flush()
     }
-}
-
-const GAP: &str = "  ";
-
-fn columns(facts: &[String]) -> usize {
-    facts.iter().map(|fact| fact.len()).sum::<usize>() + GAP.len() * (facts.len() - 1)
-}
-
-/// A bar of so many columns, ends included.
-fn bar(done: u64, total: u64, columns: usize, paint: Paint) -> String {
-    let inside = columns - 2;
-    let share = if total == 0 { 1.0 } else { (done as f64 / total as f64).min(1.0) };
-    let filled = (inside as f64 * share) as usize;
-    let head = if filled < inside { ">" } else { "" };
-    let body = format!("{}{head}", "=".repeat(filled));
-    let rest = " ".repeat(inside - body.len());
-    match paint {
-        Paint::Plain => format!("[{body}{rest}]"),
-        Paint::Colours => format!("[\u{1b}[36m{body}\u{1b}[0m{rest}]"),
-    }
-}
-
-/// `0:12`, `1:02:03`.
-fn clock(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match hours {
-        0 => format!("{minutes}:{seconds:02}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
-    }
-}
-
-/// The text in at most so many columns, its middle left out where it is longer. A URL is ASCII (RFC 3986); what is not
-/// is shown as `?`, for then a character is a column.
-fn shortened(text: &str, columns: usize) -> String {
-    let safe = printable(text).replace(|character: char| !character.is_ascii(), "?");
-    if safe.len() <= columns {
-        return safe;
-    }
-    let Some(kept) = columns.checked_sub("...".len()).filter(|kept| *kept >= 2) else {
-        return safe[..columns].to_owned();
-    };
-    let tail = kept / 2;
-    format!("{}...{}", &safe[..kept - tail], &safe[safe.len() - tail..])
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use indicatif::InMemoryTerm;
     use insta::assert_snapshot;
-    use proptest::prelude::*;
 
     use super::*;
     use crate::record::example;
 
     /// A display on a made-up terminal.
     pub(in crate::report) fn on_a_terminal(term: &InMemoryTerm, slots: Arc<Slots>) -> Progress {
-        use indicatif::TermLike;
-        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-        let term = term.clone();
-        Progress::on(target, move || usize::from(term.width()), slots, Paint::Plain)
+        let width = term.clone();
+        Progress::on(term.clone(), move || width.width().into(), slots, Paint::Plain)
     }
 
     fn finished(progress: &mut Progress, records: u64, bytes: u64) {
@@ -366,7 +268,7 @@ pub(super) mod tests {
         12/15  [========================>     ]  3.7 MiB  377.7 KiB/s  ETA 0:02
            42%   164.1 KiB  https://en.wikipedia.org/wiki/Portal:Arts
                    2.4 MiB  https://example.org/a/a/a/a/a...a/a/a/a/a/a/a//last-part.iso
-                       0 B  https://example.org/\u{1b}[2J
+                       0 B  https://example.org/%1B[2J
         ");
     }
 
@@ -376,7 +278,7 @@ pub(super) mod tests {
         12/15  3.7 MiB  377.7 KiB/s  ETA 0:02
            42%  https://en.wiki...ki/Portal:Arts
                 https://example.../last-part.iso
-                https://example.org/\u{1b}[2J
+                https://example.org/%1B[2J
         ");
     }
 
@@ -386,7 +288,7 @@ pub(super) mod tests {
         12/15  3.7 MiB
           https://...al:Arts
           https://...art.iso
-          https://...{1b}[2J
+          https://.../%1B[2J
         ");
     }
 
@@ -400,20 +302,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn at_most_eight_transfers_are_shown() {
-        let slots = Slots::new(100);
-        for worker in 1..=100 {
-            slots.of(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
-        }
-        let view = View::of(&mut Tally::default(), &slots, Instant::now());
-        assert_eq!(view.active.len(), 8);
-        assert_eq!(view.more, 92);
-        let frame = view.frame(80, Paint::Plain);
-        assert_eq!(frame.lines().count(), 10);
-        assert!(frame.ends_with("  and 92 more"), "{frame}");
-    }
-
-    #[test]
     fn the_display_leaves_nothing_behind() {
         let term = InMemoryTerm::new(12, 40);
         let slots = Arc::new(Slots::new(2));
@@ -424,6 +312,16 @@ pub(super) mod tests {
         progress.clear();
         assert_eq!(term.contents(), "");
         assert!(!progress.is_shown());
+    }
+
+    #[test]
+    fn a_display_that_is_dropped_in_the_middle_leaves_nothing_behind() {
+        let term = InMemoryTerm::new(12, 40);
+        let mut progress = on_a_terminal(&term, Arc::new(Slots::new(1)));
+        progress.draw(Instant::now());
+        assert_ne!(term.contents(), "");
+        drop(progress);
+        assert_eq!(term.contents(), "");
     }
 
     #[test]
@@ -455,76 +353,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_bytes_shown_never_fall() {
-        let mut tally = Tally::default();
-        let start = Instant::now();
-        tally.sample(500, start);
-        tally.sample(0, start + Duration::from_secs(1));
-        assert_eq!(tally.shown_bytes, 500);
-        assert_eq!(tally.rate(), Some(0));
+    fn on_a_terminal_that_became_narrower_the_re_wrapped_rows_are_cleared() {
+        let term = InMemoryTerm::new(12, 40);
+        let first_move = |width| {
+            let drawn = Drawn { lines: vec![41, 10, 100], width, stage: Stage::Complete };
+            let screen = Screen { term: term.clone(), drawn: Mutex::new(drawn) };
+            screen.move_cursor_up(2).unwrap();
+            term.moves_since_last_check()
+        };
+        assert_eq!(first_move(120), "Up(5)\nStr(\"\\r\\u{1b}[J\")\n");
+        assert_eq!(first_move(40), "Up(2)\n");
+        assert_eq!(first_move(20), "Up(2)\n");
     }
 
     #[test]
-    fn the_rate_is_that_of_the_last_seconds() {
-        let mut tally = Tally::default();
-        let start = Instant::now();
-        assert_eq!(tally.rate(), None);
-        for second in 0..60 {
-            tally.sample(
-                if second < 30 { 0 } else { (second - 30) * 1000 },
-                start + Duration::from_secs(second),
-            );
-        }
-        assert_eq!(tally.rate(), Some(1000));
-        assert!(tally.samples.len() <= 7);
-    }
-
-    #[test]
-    fn the_middle_of_a_long_url_is_left_out() {
-        assert_eq!(shortened("https://example.org/a/b/c", 15), "https:.../a/b/c");
-        assert_eq!(shortened("https://a.b/", 12), "https://a.b/");
-        assert_eq!(shortened("https://a.b/", 4), "http");
-        assert_eq!(shortened("https://a.b/", 0), "");
-        assert_eq!(shortened("日本", 9), "??");
-    }
-
-    #[test]
-    fn colours_take_no_columns() {
-        let plain = bar(3, 10, 20, Paint::Plain);
-        assert_eq!(plain, "[=====>            ]");
-        let coloured = bar(3, 10, 20, Paint::Colours);
-        assert_eq!(console::strip_ansi_codes(&coloured), plain);
-        assert_eq!(bar(10, 10, 12, Paint::Plain), "[==========]");
-        assert_eq!(bar(0, 0, 12, Paint::Plain), "[==========]");
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_is_wider_than_the_terminal(
-            width in 0_usize..200,
-            done in any::<u64>(),
-            total in any::<Option<u64>>(),
-            bytes in any::<u64>(),
-            seconds in any::<Option<u32>>(),
-            promised in 1_u64..,
-            url in any::<String>(),
-            colours in any::<bool>(),
-        ) {
-            let view = View {
-                done,
-                total,
-                bytes,
-                rate: Some(bytes),
-                time_left: seconds.map(|seconds| Duration::from_secs(seconds.into())),
-                active: vec![Active { url, bytes, promised: Some(promised) }],
-                more: 7,
-            };
-            let paint = if colours { Paint::Colours } else { Paint::Plain };
-            let frame = view.frame(width, paint);
-            prop_assert_eq!(frame.split('\n').count(), 3);
-            for line in frame.split('\n') {
-                prop_assert!(console::measure_text_width(line) <= width, "{}", line);
-            }
-        }
+    fn the_lines_of_a_frame_are_not_one_long_line() {
+        let term = InMemoryTerm::new(12, 80);
+        let slots = Arc::new(Slots::new(1));
+        slots.of(1).begin(&"https://a.b/".parse().unwrap());
+        on_a_terminal(&term, slots).draw(Instant::now());
+        let moves = term.moves_since_last_check();
+        assert!(moves.contains("Str(\"\\r\\n\")"), "{moves}");
+        assert!(!moves.contains(&" ".repeat(40)), "{moves}");
     }
 }

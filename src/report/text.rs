@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::printable::printable;
-use crate::record::{Outcome, Record, Resources, Summary};
+use crate::record::{Failure, Outcome, Record, Summary};
 use crate::units::human_bytes;
 
 /// Whether words may be coloured.
@@ -18,7 +18,7 @@ pub(super) enum Paint {
 }
 
 impl Paint {
-    /// Green for words that tell of good things, red for others.
+    /// What goes before and after the first word of a row: red where something went wrong.
     fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
         match (self, outcome) {
             (Self::Plain, _) | (_, Outcome::Ok) => ("", ""),
@@ -31,7 +31,7 @@ impl Paint {
 pub(super) fn row(record: &Record, paint: Paint, page: &mut Vec<u8>) -> io::Result<()> {
     let (on, off) = paint.of(record.outcome);
     let url = printable(&record.url);
-    let message = record.error.as_ref().map_or("", |error| error.message.as_str());
+    let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = printable(message);
     match record.outcome {
         Outcome::Ok => writeln!(page, "Read {} from {url}", record.bytes),
@@ -73,25 +73,24 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
 
 /// What `--verbose` adds to the total: failures by class, and what the run took.
 pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
-    let Resources { cpu_user, cpu_system, peak_memory, worker_threads, .. } = summary.resources;
-    let Resources { requests, connections, lookups, .. } = summary.resources;
+    let used = &summary.resources;
     if !summary.counts.failures.is_empty() {
         let classes = summary.counts.failures.iter();
         let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(page, "Failures: {}", classes.join(", "))?;
     }
-    let requests = Counted(requests, "request");
-    let connections = Counted(connections, "connection");
-    let lookups = Counted(lookups, "name lookup");
+    let requests = Counted(used.requests, "request");
+    let connections = Counted(used.connections, "connection");
+    let lookups = Counted(used.lookups, "name lookup");
     writeln!(page, "Network: {requests}, {connections}, {lookups}")?;
     writeln!(page, "Wire: {} of bodies", human_bytes(summary.wire_bytes))?;
-    if let (Some(user), Some(system)) = (cpu_user, cpu_system) {
+    if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
         writeln!(page, "CPU: {user:.2} s user, {system:.2} s system")?;
     }
-    if let Some(peak) = peak_memory {
+    if let Some(peak) = used.peak_memory {
         writeln!(page, "Memory: {} at the peak", human_bytes(peak))?;
     }
-    let threads = Counted(worker_threads as u64, "worker thread");
+    let threads = Counted(used.worker_threads as u64, "worker thread");
     writeln!(page, "Workers: {threads}, built in {:.3} seconds", summary.setup)
 }
 
@@ -100,7 +99,7 @@ pub(super) fn retrying(
     url: &str,
     next: &str,
     wait: Duration,
-    failure: impl ToString,
+    failure: &Failure,
     page: &mut Vec<u8>,
 ) -> io::Result<()> {
     write!(page, "Retrying {}", printable(url))?;
@@ -132,7 +131,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::record::{Failure, example};
+    use crate::record::{Resources, example};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
