@@ -50,7 +50,7 @@ impl Exit {
             Some(Cause::Interrupted) => Self::Interrupted,
             Some(Cause::Terminated) => Self::Terminated,
             Some(Cause::Fatal) => Self::Fatal,
-            Some(Cause::Deadline | Cause::ReaderGone) => Self::Unfinished,
+            Some(Cause::Deadline | Cause::TooManyFailures | Cause::ReaderGone) => Self::Unfinished,
             None if ended.summary.counts.failed + ended.summary.counts.invalid > 0 => {
                 Self::SomeFailed
             }

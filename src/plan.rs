@@ -1,10 +1,14 @@
 //! What was decided: complete, checked, and free of the way it was typed.
 
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
+
+use crate::record::Class;
+use crate::units::{Rate, Share};
 
 /// A run as decided.
 #[derive(Debug, Clone)]
@@ -19,8 +23,23 @@ pub struct Plan {
     pub clocks: Clocks,
     /// What to do about transient failures.
     pub retry: Retry,
+    /// How gently each host is treated.
+    pub manners: Manners,
+    /// When so much has failed that going on does harm.
+    pub damage: Damage,
     /// What to tell, and how.
     pub report: Report,
+    /// Where to write the targets that failed for good, as a list.
+    pub failed: Option<FailedList>,
+}
+
+/// Where to write the targets that failed for good, as a list that can be fetched again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedList {
+    /// The file; what it held is replaced.
+    pub path: PathBuf,
+    /// Only failures of these classes; empty: of all.
+    pub classes: Vec<Class>,
 }
 
 /// Where targets come from.
@@ -200,6 +219,94 @@ pub struct Retry {
     pub base: Duration,
     /// The longest wait that a server may ask for.
     pub max_retry_after: Duration,
+}
+
+/// How gently each host is treated. A host is a scheme, a name and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manners {
+    /// Requests in progress at one host, at most.
+    pub per_host: PerHost,
+    /// Time between two starts at one host, at least.
+    pub host_delay: Duration,
+    /// Starts at one host, at most; they are spread evenly.
+    pub host_rate: Option<Rate>,
+    /// Starts in all, at most; they are spread evenly.
+    pub rate: Option<Rate>,
+    /// Body bytes a second in all, at most.
+    pub limit_rate: Option<NonZeroU64>,
+    /// After so many failures in a row to reach a host it is left alone for a while.
+    pub host_failures: NonZeroU32,
+    /// How long a host that cannot be reached is waited for.
+    pub host_patience: Duration,
+    /// Whether robots.txt is asked for and obeyed.
+    pub robots: Robots,
+    /// What is different for some hosts, by name (lower case), whatever the scheme and port.
+    pub hosts: BTreeMap<String, HostManners>,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            per_host: PerHost::Default,
+            host_delay: Duration::ZERO,
+            host_rate: None,
+            rate: None,
+            limit_rate: None,
+            host_failures: NonZeroU32::new(3).expect("three is not zero"),
+            host_patience: Duration::from_secs(30),
+            robots: Robots::Ignored,
+            hosts: BTreeMap::new(),
+        }
+    }
+}
+
+/// Requests in progress at one host, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerHost {
+    /// Six, as browsers do; any number at a host that is written `localhost`, `127.x.x.x` or `[::1]`.
+    Default,
+    /// So many.
+    Most(NonZeroUsize),
+    /// Any number.
+    NoLimit,
+}
+
+/// Whether robots.txt is asked for and obeyed (RFC 9309).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Robots {
+    /// No: the list was written by a person.
+    Ignored,
+    /// Yes.
+    Obeyed,
+}
+
+/// What is different for one host; `None` is as for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostManners {
+    /// Requests in progress, at most.
+    pub per_host: Option<PerHost>,
+    /// Time between two starts, at least.
+    pub delay: Option<Duration>,
+    /// Starts, at most.
+    pub rate: Option<Rate>,
+    /// Further fields of every request to this host.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+/// When so much has failed that going on does harm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Damage {
+    /// The run stops with more failures than this.
+    pub most: Option<MostFailures>,
+}
+
+/// How many failures are too many.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MostFailures {
+    /// More than so many.
+    Number(u64),
+    /// More than this share of what is settled, looked at from 100 settled on.
+    Share(Share),
 }
 
 /// What to tell, and how.

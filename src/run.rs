@@ -294,7 +294,7 @@ impl Told {
     }
 
     fn count(&mut self, event: &Event) {
-        if let Event::Finished(record) = event {
+        if let Event::Finished { record, .. } = event {
             self.counts.add(record);
             self.wire_bytes += record.wire_bytes;
             self.bytes += if record.error.is_none() { record.bytes } else { 0 };

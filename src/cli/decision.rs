@@ -8,7 +8,9 @@ use http::header::USER_AGENT;
 use super::arguments::{self, Fetch, Format, Mode, Output, Requests, Retries, Serve};
 use super::proxy::proxy;
 use crate::list;
-use crate::plan::{self, Clocks, Family, Http, Order, Plan, Proxy, Report, Retry, Source};
+use crate::plan::{
+    self, Clocks, Damage, Family, Http, Manners, Order, Plan, Proxy, Report, Retry, Source,
+};
 use crate::plan::{Strategy, Verbosity, Verification, Versions};
 use crate::serve;
 
@@ -22,6 +24,9 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         clocks: clocks(&typed.clocks),
         retry: retry(&typed.retries),
         report: report(&typed.output),
+        manners: Manners::default(),
+        damage: Damage { most: None },
+        failed: None,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
     })

@@ -1,109 +1,475 @@
-//! Which job comes next: those that are due, in order, and those that wait for a moment. Pure; time is an argument.
+//! Which job comes next. Each host has a lane with its own limits; the lanes take turns. Pure; time is an argument,
+//! and so is whatever is known of hosts.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::record::Job;
+use url::Url;
+
+use super::lane::{Lane, Limits, Lookup, Place, Signal, Start};
+use crate::record::{Class, Failure, HostRow, Job, host_of};
+
+/// Hosts that are remembered though they have no jobs.
+const HOSTS_KEPT: usize = 4096;
+
+/// Rows of the table of hosts.
+const TABLE: usize = 20;
+
+/// How often in a row a worker may stay with its host while others have jobs.
+const STAY: u32 = 16;
+
+/// In which order jobs start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Hosts take turns.
+    ByHost,
+    /// As listed, as far as each job's host allows.
+    ByList,
+}
+
+/// What is known of hosts before the first request.
+pub struct Hosts {
+    /// What the host of a URL may be asked at most.
+    pub limits: Box<dyn Fn(&Url) -> Limits + Send>,
+    /// The name that has to be looked up to reach the host of a URL, if any.
+    pub name: Box<dyn Fn(&Url) -> Option<String> + Send>,
+}
+
+impl fmt::Debug for Hosts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Hosts")
+    }
+}
 
 /// The jobs that nobody works on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Schedule {
-    ready: VecDeque<Job>,
+    hosts: Hosts,
+    turns: Turns,
+    /// Jobs in memory, at most; and for one host, at most a share of them.
+    room: usize,
+    lanes: Vec<Option<Seat>>,
+    vacant: Vec<usize>,
+    by_host: HashMap<Arc<str>, usize>,
+    /// Lanes whose next job may start now, by rank.
+    startable: BTreeSet<(u64, usize)>,
+    /// Lanes whose next job is to fail.
+    to_fail: BTreeSet<usize>,
+    /// Lanes that have room for what was put aside.
+    hungry: BTreeSet<usize>,
+    /// Lanes of which nothing is known that matters, the one longest unused first.
+    idle: BTreeSet<(u64, usize)>,
+    /// When a lane has to be looked at again.
+    alarms: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Jobs that wait for a moment of their own.
     moments: BinaryHeap<Reverse<(Instant, u64)>>,
     waiting: BTreeMap<u64, Job>,
+    names: VecDeque<(Arc<str>, String)>,
     tickets: u64,
+    held: usize,
+    pace: Pace,
+    retired: Vec<HostRow>,
+}
+
+/// A lane and where it stands in the schedule's books.
+#[derive(Debug)]
+struct Seat {
+    lane: Lane,
+    rank: Option<u64>,
+    idle: Option<u64>,
+    alarm: Option<Instant>,
+}
+
+/// Starts in all, spread evenly.
+#[derive(Debug)]
+struct Pace {
+    gap: Duration,
+    next: Option<Instant>,
 }
 
 /// What a worker is to do.
 #[derive(Debug)]
 pub enum Next {
-    /// This.
+    /// Make this request.
     Job(Box<Job>),
+    /// Settle this one without a request.
+    Failed(Box<Job>, Failure),
     /// Nothing before this moment.
     Wait(Instant),
     /// Nothing as things stand.
     Nothing,
 }
 
+/// Whether there is room for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// There is.
+    Here,
+    /// Not for one more of its host, but for others: it may be put aside.
+    Aside,
+    /// Not now.
+    None,
+}
+
 impl Schedule {
-    /// Adds a target's first job, behind all others.
-    pub fn admit(&mut self, job: Job) {
-        self.ready.push_back(job);
+    /// A schedule that keeps at most `room` jobs in memory and starts at most one job per `gap` in all.
+    pub fn new(hosts: Hosts, turns: Turns, room: usize, gap: Duration) -> Self {
+        Self {
+            hosts,
+            turns,
+            room,
+            lanes: Vec::new(),
+            vacant: Vec::new(),
+            by_host: HashMap::new(),
+            startable: BTreeSet::new(),
+            to_fail: BTreeSet::new(),
+            hungry: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            alarms: BinaryHeap::new(),
+            moments: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            names: VecDeque::new(),
+            tickets: 0,
+            held: 0,
+            pace: Pace { gap, next: None },
+            retired: Vec::new(),
+        }
     }
 
-    /// Puts back a job that continues what was begun: due at once, it goes ahead of what was not.
-    pub fn resume(&mut self, job: Job, at: Instant, now: Instant) {
-        if at <= now {
-            return self.ready.push_front(job);
+    /// Whether there is room for a target at this URL.
+    pub fn room(&self, url: &Url) -> Room {
+        if self.held >= self.room {
+            return Room::None;
         }
+        match self.by_host.get(host_of(url).as_ref()) {
+            Some(at) if self.seat(*at).lane.aside > 0 => Room::Aside,
+            Some(at) if self.seat(*at).lane.held() >= self.share(*at) => Room::Aside,
+            _ => Room::Here,
+        }
+    }
+
+    /// A target of this URL's host was put aside for want of room.
+    pub fn put_aside(&mut self, url: &Url, now: Instant) {
+        let at = self.lane_of(url, now);
+        let lane = &mut self.seat_mut(at).lane;
+        lane.aside += 1;
+        if lane.aside == 1 {
+            self.refresh(at, now);
+        }
+    }
+
+    /// A host that has room again for targets that were put aside.
+    pub fn hungry(&self) -> Option<Arc<str>> {
+        self.hungry.first().map(|at| Arc::clone(&self.seat(*at).lane.host))
+    }
+
+    /// Adds a target that was put aside, behind those of its host that are here.
+    pub fn bring_back(&mut self, job: Job, now: Instant) {
+        let at = self.lane_of(&job.url, now);
+        let lane = &mut self.seat_mut(at).lane;
+        lane.aside = lane.aside.saturating_sub(1);
+        self.add(at, job, now, VecDeque::push_back);
+    }
+
+    /// Adds a target's first job, behind all others of its host.
+    pub fn admit(&mut self, job: Job, now: Instant) {
+        let at = self.lane_of(&job.url, now);
+        self.add(at, job, now, VecDeque::push_back);
+    }
+
+    /// Puts back a job that continues what was begun: once it is due, it goes ahead of what was not.
+    pub fn resume(&mut self, job: Job, due: Instant, now: Instant) {
+        let at = self.lane_of(&job.url, now);
+        if due <= now {
+            return self.add(at, job, now, VecDeque::push_front);
+        }
+        self.held += 1;
+        self.seat_mut(at).lane.waiting += 1;
         self.tickets += 1;
-        self.moments.push(Reverse((at, self.tickets)));
+        self.moments.push(Reverse((due, self.tickets)));
         self.waiting.insert(self.tickets, job);
+        self.refresh(at, now);
     }
 
-    /// Takes the next job that is due; what has waited goes ahead of what has not begun.
-    pub fn next(&mut self, now: Instant) -> Next {
-        match self.moments.peek() {
-            Some(Reverse((at, ticket))) if *at <= now => {
-                let job = self.waiting.remove(ticket).expect("every moment has its job");
-                self.moments.pop();
-                Next::Job(Box::new(job))
+    fn add(&mut self, at: usize, job: Job, now: Instant, put: fn(&mut VecDeque<Job>, Job)) {
+        self.held += 1;
+        put(&mut self.seat_mut(at).lane.ready, job);
+        self.refresh(at, now);
+    }
+
+    /// Takes the next job. A worker stays with the host that it served `last`, for a while, if that has one.
+    pub fn next(&mut self, last: &mut LastHost, now: Instant) -> Next {
+        self.wake(now);
+        if let Some(at) = self.to_fail.first().copied() {
+            let failed = self.seat_mut(at).lane.take_to_fail();
+            self.refresh(at, now);
+            if let Some((job, failure)) = failed {
+                self.held -= 1;
+                return Next::Failed(Box::new(job), failure);
             }
-            later => match self.ready.pop_front() {
-                Some(job) => Next::Job(Box::new(job)),
-                None => later.map_or(Next::Nothing, |Reverse((at, _))| Next::Wait(*at)),
-            },
         }
+        let Some((_, first)) = self.startable.first().copied() else { return self.later() };
+        if let Some(moment) = self.pace.next.filter(|moment| *moment > now) {
+            return Next::Wait(self.alarm().map_or(moment, |alarm| alarm.min(moment)));
+        }
+        let at = self.choose(first, last);
+        let lane = &mut self.seat_mut(at).lane;
+        let (host, job) = (Arc::clone(&lane.host), lane.take(now));
+        self.pace.start(now);
+        last.served(host);
+        self.refresh(at, now);
+        let job = job.expect("a startable lane has a job");
+        self.held -= 1;
+        Next::Job(Box::new(job))
+    }
+
+    fn choose(&self, first: usize, last: &LastHost) -> usize {
+        let stay = self.turns == Turns::ByHost && last.times < STAY;
+        let same = last.host.as_ref().filter(|_| stay).and_then(|host| self.by_host.get(host));
+        same.copied().filter(|at| self.seat(*at).rank.is_some()).unwrap_or(first)
+    }
+
+    fn later(&mut self) -> Next {
+        self.alarm().map_or(Next::Nothing, Next::Wait)
+    }
+
+    /// The next moment at which something may be due.
+    fn alarm(&mut self) -> Option<Instant> {
+        while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
+            let current = self.lanes[at].as_ref().is_some_and(|seat| seat.alarm == Some(moment));
+            if current {
+                break;
+            }
+            self.alarms.pop();
+        }
+        let lane = self.alarms.peek().map(|Reverse((moment, _))| *moment);
+        let job = self.moments.peek().map(|Reverse((moment, _))| *moment);
+        [lane, job].into_iter().flatten().min()
+    }
+
+    /// Looks at all whose moment has come.
+    fn wake(&mut self, now: Instant) {
+        while let Some(Reverse((moment, ticket))) = self.moments.peek().copied() {
+            if moment > now {
+                break;
+            }
+            self.moments.pop();
+            let job = self.waiting.remove(&ticket).expect("every moment has its job");
+            let at = self.lane_of(&job.url, now);
+            self.held -= 1;
+            self.seat_mut(at).lane.waiting -= 1;
+            self.add(at, job, now, VecDeque::push_front);
+        }
+        while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
+            if moment > now {
+                break;
+            }
+            self.alarms.pop();
+            if self.lanes[at].as_ref().is_some_and(|seat| seat.alarm == Some(moment)) {
+                self.seat_mut(at).alarm = None;
+                self.refresh(at, now);
+            }
+        }
+    }
+
+    /// An attempt at this URL that was started at `started` has ended, and says this of its host.
+    pub fn learn(&mut self, url: &Url, signal: Signal, started: Instant, now: Instant) {
+        let at = self.lane_of(url, now);
+        self.seat_mut(at).lane.learn(signal, started, now);
+        self.refresh(at, now);
+    }
+
+    /// Counts an attempt at this URL in the table of hosts.
+    pub fn count(&mut self, url: &Url, bytes: u64, failure: Option<Class>) {
+        if let Some(at) = self.by_host.get(host_of(url).as_ref()).copied() {
+            self.seat_mut(at).lane.count(bytes, failure);
+        }
+    }
+
+    /// The names to look up, each with the host that waits for it.
+    pub fn names_wanted(&mut self) -> impl Iterator<Item = (Arc<str>, String)> {
+        std::mem::take(&mut self.names).into_iter()
+    }
+
+    /// A lookup for this host has ended.
+    pub fn looked_up(&mut self, host: &str, found: Result<Arc<[IpAddr]>, Lookup>, now: Instant) {
+        if let Some(at) = self.by_host.get(host).copied() {
+            self.seat_mut(at).lane.looked_up(found, now);
+            self.refresh(at, now);
+        }
+    }
+
+    /// Whether several hosts have jobs and none of them can be reached.
+    pub fn seems_cut_off(&self) -> bool {
+        let mut hosts = 0;
+        for seat in self.lanes.iter().flatten() {
+            if seat.lane.held() > 0 || seat.lane.in_progress > 0 {
+                hosts += 1;
+                if !seat.lane.is_failing() {
+                    return false;
+                }
+            }
+        }
+        hosts > 1
     }
 
     /// Takes all jobs out, in no order.
-    pub fn drain(&mut self) -> impl Iterator<Item = Job> {
+    pub fn drain(&mut self) -> Vec<Job> {
         self.moments.clear();
-        std::mem::take(&mut self.ready)
-            .into_iter()
-            .chain(std::mem::take(&mut self.waiting).into_values())
+        self.held = 0;
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let ready = self.lanes.iter_mut().flatten().flat_map(|seat| seat.lane.ready.drain(..));
+        waiting.chain(ready).collect()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+    /// The hosts that were asked most, first.
+    pub fn table(&mut self, now: Instant) -> Vec<HostRow> {
+        let mut rows = std::mem::take(&mut self.retired);
+        for seat in self.lanes.iter_mut().flatten() {
+            seat.lane.account(now);
+            rows.push(seat.lane.row());
+        }
+        keep_the_most_asked(&mut rows);
+        rows
+    }
 
-    use super::*;
-    use crate::policy::verdict::tests::job;
-
-    fn taken(schedule: &mut Schedule, now: Instant) -> String {
-        match schedule.next(now) {
-            Next::Job(job) => job.url.path().to_owned(),
-            Next::Wait(_) => "wait".to_owned(),
-            Next::Nothing => "nothing".to_owned(),
+    /// Brings the books up to date with what has changed in a lane.
+    fn refresh(&mut self, at: usize, now: Instant) {
+        let share = self.share(at);
+        let seat = self.lanes[at].as_mut().expect("the lane is there");
+        let lane = &mut seat.lane;
+        lane.lose_patience(now);
+        lane.account(now);
+        if lane.held() > 0 || lane.aside > 0 {
+            self.names.extend(lane.name_wanted(now).map(|name| (Arc::clone(&lane.host), name)));
+        }
+        let start = lane.start(now);
+        let alarm = lane.alarm(now);
+        if alarm != seat.alarm {
+            seat.alarm = alarm;
+            self.alarms.extend(alarm.map(|moment| Reverse((moment, at))));
+        }
+        if let Some(rank) = seat.rank.take() {
+            self.startable.remove(&(rank, at));
+        }
+        if start == Start::Now {
+            self.tickets += 1;
+            let rank = match self.turns {
+                Turns::ByHost => self.tickets,
+                Turns::ByList => lane.ready.front().map_or(0, |job| job.target.index),
+            };
+            self.startable.insert((rank, at));
+            seat.rank = Some(rank);
+        }
+        set(&mut self.to_fail, at, start == Start::ToFail);
+        set(&mut self.hungry, at, lane.aside > 0 && lane.held() <= share / 2);
+        if let Some(turn) = seat.idle.take() {
+            self.idle.remove(&(turn, at));
+        }
+        if lane.is_idle(now) {
+            self.tickets += 1;
+            seat.idle = Some(self.tickets);
+            self.idle.insert((self.tickets, at));
         }
     }
 
-    #[test]
-    fn jobs_come_in_list_order_and_what_was_begun_goes_ahead() {
-        let now = Instant::now();
-        let mut schedule = Schedule::default();
-        schedule.admit(job("http://a.test/1"));
-        schedule.admit(job("http://a.test/2"));
-        schedule.resume(job("http://a.test/hop"), now, now);
-        assert_eq!(
-            ["/hop", "/1", "/2", "nothing"].map(|_| taken(&mut schedule, now)),
-            ["/hop", "/1", "/2", "nothing"]
-        );
+    /// The lane of a URL's host; a new one takes the place of one that is long idle.
+    fn lane_of(&mut self, url: &Url, now: Instant) -> usize {
+        let host = host_of(url);
+        if let Some(at) = self.by_host.get(host.as_ref()) {
+            return *at;
+        }
+        if self.idle.len() > HOSTS_KEPT {
+            self.retire();
+        }
+        let host: Arc<str> = host.into();
+        let place = (self.hosts.name)(url).map_or(Place::Known, Place::Unknown);
+        let lane = Lane::new(Arc::clone(&host), (self.hosts.limits)(url), place, now);
+        let seat = Some(Seat { lane, rank: None, idle: None, alarm: None });
+        let at = match self.vacant.pop() {
+            Some(at) => {
+                self.lanes[at] = seat;
+                at
+            }
+            None => {
+                self.lanes.push(seat);
+                self.lanes.len() - 1
+            }
+        };
+        self.by_host.insert(host, at);
+        at
     }
 
-    #[test]
-    fn a_waiting_job_is_not_released_early_and_holds_up_nobody() {
-        let now = Instant::now();
-        let later = now + Duration::from_secs(5);
-        let mut schedule = Schedule::default();
-        schedule.resume(job("http://a.test/retry"), later, now);
-        schedule.admit(job("http://a.test/1"));
-        assert_eq!(taken(&mut schedule, now), "/1");
-        assert!(matches!(schedule.next(now), Next::Wait(at) if at == later));
-        assert_eq!(taken(&mut schedule, later), "/retry");
-        assert_eq!(taken(&mut schedule, later), "nothing");
+    /// Forgets the host that has been idle longest, but for its row.
+    fn retire(&mut self) {
+        let Some((_, at)) = self.idle.pop_first() else { return };
+        let Some(seat) = self.lanes[at].take() else { return };
+        self.by_host.remove(&seat.lane.host);
+        self.vacant.push(at);
+        self.retired.push(seat.lane.row());
+        if self.retired.len() > 2 * TABLE {
+            keep_the_most_asked(&mut self.retired);
+        }
+    }
+
+    /// Jobs of one host that may be in memory: enough to keep it busy, and no more than half of the room.
+    fn share(&self, at: usize) -> usize {
+        if self.turns == Turns::ByList {
+            return self.room;
+        }
+        let half = self.room / 2;
+        self.seat(at).lane.ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
+    }
+
+    fn seat(&self, at: usize) -> &Seat {
+        self.lanes[at].as_ref().expect("the lane is there")
+    }
+
+    fn seat_mut(&mut self, at: usize) -> &mut Seat {
+        self.lanes[at].as_mut().expect("the lane is there")
+    }
+}
+
+/// The host that a worker served last, and how often in a row.
+#[derive(Debug, Default)]
+pub struct LastHost {
+    host: Option<Arc<str>>,
+    times: u32,
+}
+
+impl LastHost {
+    fn served(&mut self, host: Arc<str>) {
+        let same = self.host.as_ref() == Some(&host);
+        self.times = if same { self.times + 1 } else { 1 };
+        self.host = Some(host);
+    }
+}
+
+impl Pace {
+    /// Spreads starts evenly without drifting: a start that comes late does not push back the next one, and what
+    /// was missed in a longer pause is not made up for.
+    fn start(&mut self, now: Instant) {
+        if self.gap.is_zero() {
+            return;
+        }
+        let due = self.next.filter(|due| now.duration_since(*due) < self.gap).unwrap_or(now);
+        self.next = Some(due + self.gap);
+    }
+}
+
+fn keep_the_most_asked(rows: &mut Vec<HostRow>) {
+    rows.sort_by(|one, other| other.requests.cmp(&one.requests).then(one.host.cmp(&other.host)));
+    rows.truncate(TABLE);
+}
+
+fn set(set: &mut BTreeSet<usize>, at: usize, inside: bool) {
+    if inside {
+        set.insert(at);
+    } else {
+        set.remove(&at);
     }
 }

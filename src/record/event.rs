@@ -1,14 +1,22 @@
 //! What crosses from the engine to the reports; nothing else does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, Record};
+use super::{Failure, Record, Target};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A target is settled; its row.
-    Finished(Box<Record>),
+    /// A target is settled.
+    Finished {
+        /// Its row.
+        record: Box<Record>,
+        /// What was listed; `None` for a line that names nothing to fetch.
+        target: Option<Arc<Target>>,
+    },
+    /// A word for the person who waits.
+    Notice(String),
     /// An attempt failed and the target will be tried again.
     Retrying {
         /// The URL that failed, redacted.

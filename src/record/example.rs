@@ -104,5 +104,6 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
         loops: 5,
         stopped: None,
         resources: Resources::default(),
+        hosts: Vec::new(),
     }
 }

@@ -16,6 +16,12 @@ pub enum Failure {
         /// The resolver's words.
         reason: String,
     },
+    /// The host could not be reached for as long as it was waited for; this URL was not tried, or not since.
+    #[error("the host is down: {0}")]
+    HostDown(String),
+    /// robots.txt asks not to fetch it (RFC 9309).
+    #[error("robots.txt does not allow it")]
+    Robots,
     /// No connection came about.
     #[error("cannot connect: {0}")]
     Connect(String),
@@ -89,6 +95,9 @@ pub enum Cause {
     /// SIGTERM.
     #[error("terminated")]
     Terminated,
+    /// `--max-failures` or `--fail-fast`.
+    #[error("too many failures")]
+    TooManyFailures,
     /// Nobody reads the report any more.
     #[error("the reader of the report has gone")]
     ReaderGone,
@@ -103,6 +112,8 @@ pub enum Cause {
 #[allow(missing_docs)] // each is the class of the failure of the same name
 pub enum Class {
     Dns,
+    HostDown,
+    Robots,
     Connect,
     Tls,
     Proxy,
@@ -127,6 +138,8 @@ impl Failure {
     pub fn class(&self) -> Class {
         match self {
             Self::Dns { .. } => Class::Dns,
+            Self::HostDown(_) => Class::HostDown,
+            Self::Robots => Class::Robots,
             Self::Connect(_) => Class::Connect,
             Self::Tls(_) => Class::Tls,
             Self::Proxy(_) => Class::Proxy,
@@ -151,6 +164,8 @@ impl Class {
     pub fn name(self) -> &'static str {
         match self {
             Self::Dns => "dns",
+            Self::HostDown => "host_down",
+            Self::Robots => "robots",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Proxy => "proxy",

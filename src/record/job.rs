@@ -1,5 +1,6 @@
 //! One request to be made.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -27,6 +28,8 @@ pub struct Job {
     pub dead_mirrors: Vec<usize>,
     /// The longest wait that a server asked for in this round.
     pub asked_wait: Option<std::time::Duration>,
+    /// What its host's name was resolved to; `None` where the name is not ours to look up, or need not be.
+    pub addresses: Option<Arc<[IpAddr]>>,
     /// Body bytes that crossed the wire for the target before this job.
     pub wire_bytes: u64,
     /// When the target entered the queue.
@@ -47,6 +50,7 @@ impl Job {
             round: 0,
             dead_mirrors: Vec::new(),
             asked_wait: None,
+            addresses: None,
             wire_bytes: 0,
             queued,
             started: None,

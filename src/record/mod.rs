@@ -6,6 +6,7 @@ mod event;
 #[cfg(test)]
 pub(crate) mod example;
 mod failure;
+mod host;
 mod job;
 mod result;
 mod slot;
@@ -15,6 +16,7 @@ pub use attempt::{Attempt, Ending, Head, Phases};
 pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
 pub use failure::{Cause, Class, Failure};
+pub use host::{HostRow, Why, host_of};
 pub use job::Job;
 pub(crate) use result::rfc3339;
 pub use result::{Outcome, Record, RecordError, Timings};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::result::as_microseconds;
-use super::{Class, Outcome, Record};
+use super::{Class, HostRow, Outcome, Record};
 
 /// The run in one row, the last one of a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +37,8 @@ pub struct Summary {
     pub stopped: Option<String>,
     /// What the process used.
     pub resources: Resources,
+    /// The hosts that were asked most, at most 20, the one asked most first.
+    pub hosts: Vec<HostRow>,
 }
 
 /// Rows by outcome and by class of failure.

@@ -41,12 +41,12 @@ impl Tally {
     /// Counts what has happened.
     pub(super) fn count(&mut self, event: &Event) {
         match event {
-            Event::Finished(record) => {
+            Event::Finished { record, .. } => {
                 self.done += 1;
                 self.settled_bytes += record.wire_bytes;
             }
             Event::ListRead { entries } => self.total = Some(*entries),
-            Event::Retrying { .. } | Event::Redirected { .. } => {}
+            Event::Retrying { .. } | Event::Redirected { .. } | Event::Notice(_) => {}
         }
     }
 

@@ -107,7 +107,7 @@ impl Reporter for Desk {
         let Self { rows, teller, progress } = self;
         progress.count(event);
         match event {
-            Event::Finished(record) => rows.take(record, |record| teller.row(record))?,
+            Event::Finished { record, .. } => rows.take(record, |record| teller.row(record))?,
             event => teller.notice(event)?,
         }
         if teller.is_full() { self.write_out() } else { Ok(()) }
@@ -207,7 +207,8 @@ impl Teller {
                 text::retrying(url, next, *wait, failure, lines)
             }
             Event::Redirected { from, to, status } => text::redirected(from, to, *status, lines),
-            Event::Finished(_) | Event::ListRead { .. } => Ok(()),
+            Event::Notice(text) => text::notice(text, lines),
+            Event::Finished { .. } | Event::ListRead { .. } => Ok(()),
         }
     }
 
@@ -313,7 +314,7 @@ mod tests {
     }
 
     fn finished(record: Record) -> Event {
-        Event::Finished(Box::new(record))
+        Event::Finished { record: Box::new(record), target: None }
     }
 
     /// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.

@@ -110,6 +110,11 @@ pub(super) fn retrying(
     writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
 }
 
+/// A word for the person who waits.
+pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(page, "fetch: {}", printable(text))
+}
+
 /// A redirect is being followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "Redirected {} -> {} ({status})", printable(from), printable(to))
