@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use reqwest::header::{
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Method, Request, Response, Version};
+use reqwest::{Response, Version};
 
 use super::body;
 use super::call::{CALL, Call, watched};
@@ -97,10 +97,11 @@ impl Client {
     async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
-            let mut request = Request::new(Method::GET, job.url.clone());
-            *request.headers_mut() = fields(&self.kit.http, job);
+            // A request built by the library has the user name and password of its URL taken out of the URL, where they
+            // must not be sent (RFC 9110 section 4.2.4), and put into Authorization, unless that field is given.
+            let request = self.library().get(job.url.clone()).headers(fields(&self.kit.http, job));
             self.kit.requests.fetch_add(1, Relaxed);
-            match self.library().execute(request).await {
+            match request.send().await {
                 Ok(response) => return Ok(response),
                 Err(error)
                     if !call.dialled()
