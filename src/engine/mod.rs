@@ -76,12 +76,12 @@ pub async fn run(
 ) -> Result<Finished, EngineError> {
     let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let window = Window::new(plan.strategy.jobs(), plan.report.order == Order::List);
-    let queue = Queue::new(rules, window);
+    let queue = Queue::new(rules, window, stop.clone());
     let floor = Arc::new(Floor { queue, stop, slots, events });
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let ready = Instant::now();
-    let work = async { tokio::join!(loops.join(&floor.queue), feed::feed(inputs, &floor)) };
+    let work = async { tokio::join!(loops.join(&floor.stop), feed::feed(inputs, &floor)) };
     let (worked, fed) = tokio::select! {
         ended = work => ended,
         never = obey(&floor, plan.clocks.deadline) => match never {},
@@ -102,7 +102,7 @@ pub async fn run(
 async fn obey(floor: &Floor, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = floor.stop.drained().await;
-        floor.queue.stop(cause);
+        floor.queue.stopped();
         tokio::time::sleep(GRACE).await;
         floor.stop.cut(cause);
     };

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::stop::Stop;
 use super::window::Window;
 use crate::policy::{Next, Rules, Schedule, Verdict, verdict};
 use crate::record::{
@@ -16,6 +17,8 @@ use crate::record::{
 #[derive(Debug)]
 pub struct Queue {
     rules: Rules,
+    /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
+    stop: Stop,
     state: Mutex<State>,
     /// Waiting workers stand here one behind another; only the foremost watches the bell and the time.
     door: tokio::sync::Mutex<()>,
@@ -28,7 +31,6 @@ struct State {
     schedule: Schedule,
     window: Window,
     feeding: bool,
-    stopped: Option<Cause>,
 }
 
 enum Turn {
@@ -39,12 +41,13 @@ enum Turn {
 }
 
 impl Queue {
-    /// An empty queue that admits targets as long as `window` has room for them.
-    pub fn new(rules: Rules, window: Window) -> Self {
+    /// An empty queue that admits targets as long as `window` has room for them, and hands out jobs until `stop`.
+    pub fn new(rules: Rules, window: Window, stop: Stop) -> Self {
         let schedule = Schedule::default();
         Self {
             rules,
-            state: Mutex::new(State { schedule, window, feeding: true, stopped: None }),
+            stop,
+            state: Mutex::new(State { schedule, window, feeding: true }),
             door: tokio::sync::Mutex::default(),
             bell: Notify::new(),
             room: Notify::new(),
@@ -57,13 +60,10 @@ impl Queue {
     /// The cause, if the run is ended first.
     pub async fn wait_for_room(&self, index: u64) -> Result<(), Cause> {
         loop {
-            {
-                let state = self.lock();
-                match state.stopped {
-                    Some(cause) => return Err(cause),
-                    None if state.window.has_room(index) => return Ok(()),
-                    None => {}
-                }
+            match self.stop.cause() {
+                Some(cause) => return Err(cause),
+                None if self.lock().window.has_room(index) => return Ok(()),
+                None => {}
             }
             self.room.notified().await;
         }
@@ -84,9 +84,8 @@ impl Queue {
         self.bell.notify_one();
     }
 
-    /// Hands out no more jobs; what is left is found in `leftovers`.
-    pub fn stop(&self, cause: Cause) {
-        self.lock().stopped.get_or_insert(cause);
+    /// Lets those who wait see that the run has been stopped; what is left is found in `leftovers`.
+    pub fn stopped(&self) {
         self.room.notify_one();
         self.bell.notify_one();
     }
@@ -112,7 +111,7 @@ impl Queue {
 
     fn turn(&self) -> Turn {
         let mut state = self.lock();
-        if state.stopped.is_some() {
+        if self.stop.cause().is_some() {
             return Turn::Over;
         }
         match state.schedule.next(Instant::now()) {
@@ -145,7 +144,7 @@ impl Queue {
     /// The rows of all that was admitted and not done when the run was stopped.
     pub fn leftovers(&self) -> Vec<Record> {
         let mut state = self.lock();
-        let cause = state.stopped.unwrap_or(Cause::Fatal);
+        let cause = self.stop.cause().unwrap_or(Cause::Fatal);
         state.schedule.drain().map(|job| undone(&job, cause)).collect()
     }
 
