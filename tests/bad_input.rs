@@ -158,7 +158,7 @@ fn a_list_that_cannot_be_opened_ends_the_run_before_it_begins() {
     in_every_mode(|mode| {
         let origin = hello();
         let (folder, secret) = file(origin.url("/"));
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
         let missing = folder.path().join("missing.txt");
         let mut table =
             vec![(missing, "no such list"), (folder.path().to_owned(), "is a directory")];
@@ -371,6 +371,20 @@ fn an_international_host_goes_out_as_punycode() {
             .map(|request| request.header("host").unwrap().to_owned())
             .collect();
         assert_eq!(hosts, [host.as_str(), "xn--bcher-kva.example"]);
+    });
+}
+
+#[test]
+fn a_host_that_no_certificate_can_be_for_fails_at_once() {
+    in_every_mode(|mode| {
+        for host in ["x".repeat(64), "a..b".to_owned()] {
+            let row = Run::json(mode).arg(format!("https://{host}/")).seen().row();
+            assert_eq!(
+                (&row["error"]["class"], &row["attempts"]),
+                (&"tls".into(), &1.into()),
+                "{row}"
+            );
+        }
     });
 }
 

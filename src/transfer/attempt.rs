@@ -97,8 +97,7 @@ impl Client {
     async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
-            // A request built by the library has the user name and password of its URL taken out of the URL, where they
-            // must not be sent (RFC 9110 section 4.2.4), and put into Authorization, unless that field is given.
+            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
             let request = self.library().get(job.url.clone()).headers(fields(&self.kit.http, job));
             self.kit.requests.fetch_add(1, Relaxed);
             match request.send().await {

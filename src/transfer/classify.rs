@@ -4,6 +4,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use rustls::pki_types::InvalidDnsNameError;
+
 use super::resolver::LookupFailed;
 use crate::plan::Clocks;
 use crate::record::Failure;
@@ -13,6 +15,7 @@ use crate::record::Failure;
 struct Causes<'a> {
     lookup: Option<&'a LookupFailed>,
     tls: Option<&'a rustls::Error>,
+    bad_name: Option<&'a InvalidDnsNameError>,
     io: Option<&'a io::Error>,
     hyper: Option<&'a hyper::Error>,
     h2: Option<&'a h2::Error>,
@@ -38,6 +41,7 @@ impl<'a> Causes<'a> {
     fn note(&mut self, cause: &'a (dyn Error + 'static)) {
         self.lookup = self.lookup.or(cause.downcast_ref());
         self.tls = self.tls.or(cause.downcast_ref());
+        self.bad_name = self.bad_name.or(cause.downcast_ref());
         self.io = cause.downcast_ref().or(self.io);
         self.hyper = self.hyper.or(cause.downcast_ref());
         self.h2 = self.h2.or(cause.downcast_ref());
@@ -83,6 +87,9 @@ pub fn request(error: &reqwest::Error, clocks: &Clocks) -> Failure {
     }
     if let Some(tls) = causes.tls {
         return Failure::Tls(tls.to_string());
+    }
+    if causes.bad_name.is_some() {
+        return Failure::Tls("no certificate can be for a host of this name".to_owned());
     }
     if error.is_connect() {
         return Failure::Connect(if error.is_timeout() {
