@@ -87,6 +87,22 @@ fn one_failure_or_one_bad_line_ends_with_1_wherever_it_stands() {
 }
 
 #[test]
+fn without_a_network_every_page_of_the_list_is_a_row_of_class_dns() {
+    // A label of more than 63 characters has no address anywhere, and no server is asked for it (RFC 1035).
+    let nowhere = format!("http://{}", "x".repeat(64));
+    let list = include_str!("../sites.txt").replace("https://en.wikipedia.org", &nowhere);
+    in_every_mode(|mode| {
+        let seen = Run::json(mode).list(&list).seen();
+        assert_eq!(seen.code, Some(1), "{seen:?}");
+        let rows = seen.rows();
+        assert_one_row_for_each_entry(&rows);
+        assert_eq!((rows.len(), of_class(&rows, "dns")), (15, 15), "{seen:?}");
+        assert_eq!(seen.summary()["resources"]["lookups"], 1);
+        assert_eq!(seen.summary()["list_complete"], true);
+    });
+}
+
+#[test]
 fn an_unreadable_list_is_more_serious_than_a_failure() {
     in_every_mode(|mode| {
         let seen = Run::json(mode).args(["http://127.0.0.1:1/", "/nowhere/list.txt"]).seen();
