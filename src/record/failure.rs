@@ -147,6 +147,26 @@ impl Failure {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Proxy,
+        Self::Timeout,
+        Self::Stalled,
+        Self::Reset,
+        Self::Truncated,
+        Self::Protocol,
+        Self::Http4xx,
+        Self::Http5xx,
+        Self::RateLimited,
+        Self::Redirect,
+        Self::Checksum,
+        Self::Cancelled,
+        Self::InvalidUrl,
+    ];
+
     /// The class's name in every report.
     pub fn name(self) -> &'static str {
         match self {
@@ -194,5 +214,19 @@ fn phrase(code: u16) -> String {
     match http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()) {
         Some(reason) => format!("{code} {reason}"),
         None => code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_classes_are_listed_and_go_by_one_name() {
+        assert_eq!(Class::ALL.len(), Class::InvalidUrl as usize + 1, "it is the last");
+        for (place, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, place);
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+        }
     }
 }
