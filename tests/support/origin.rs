@@ -164,6 +164,11 @@ impl Origin {
         self.inner.seen.lock().unwrap().clone()
     }
 
+    /// How many requests there were so far.
+    pub fn requests(&self) -> usize {
+        self.inner.seen.lock().unwrap().len()
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.inner.connections.load(SeqCst)
