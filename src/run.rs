@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
+use tokio::time::timeout;
 
 use crate::engine::{self, EngineError, Finished, Input, Pace, Stop};
 use crate::plan::{Plan, Source, Strategy, Verbosity};
@@ -20,7 +21,14 @@ use crate::report::{Outputs, Reporter, reporter};
 use crate::transfer::{Kit, Resolver};
 
 /// Events that may wait for the reports; beyond them the workers do.
-const EVENTS: usize = 256;
+const EVENTS: usize = 512;
+
+/// After so many events without a pause the reports let events gather for a moment: a thread that is woken for each
+/// one costs the workers more than the event itself.
+const BUSY: usize = 32;
+
+/// How long they gather.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// How often the progress display looks at the workers.
 const TICK: Duration = Duration::from_millis(100);
@@ -263,33 +271,39 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
 impl Told {
     async fn listen(&mut self, events: &mut Receiver<Event>) -> io::Result<()> {
         let ticks = self.reporter.wants_ticks();
+        let mut at_once = 0;
         loop {
-            let event = match events.try_recv() {
-                Ok(event) => Some(event),
+            match events.try_recv() {
+                Ok(event) => {
+                    at_once += 1;
+                    self.hear(&event)?;
+                }
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.reporter.flush()?;
-                    let next = events.recv();
-                    let waited = if ticks {
-                        tokio::time::timeout(TICK, next).await.ok()
-                    } else {
-                        Some(next.await)
-                    };
-                    match waited {
-                        Some(None) => return Ok(()),
-                        Some(event) => event,
-                        None => None,
+                    if std::mem::take(&mut at_once) >= BUSY {
+                        thread::sleep(GATHER);
+                        continue;
+                    }
+                    match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
+                        Ok(Some(event)) => {
+                            at_once += 1;
+                            self.hear(&event)?;
+                        }
+                        Ok(None) => return Ok(()),
+                        Err(_) => {}
                     }
                 }
-            };
-            if let Some(event) = &event {
-                self.count(event);
-                self.reporter.event(event)?;
             }
             if ticks {
                 self.reporter.tick(Instant::now())?;
             }
         }
+    }
+
+    fn hear(&mut self, event: &Event) -> io::Result<()> {
+        self.count(event);
+        self.reporter.event(event)
     }
 
     fn count(&mut self, event: &Event) {
