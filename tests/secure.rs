@@ -274,7 +274,7 @@ fn ten_requests_one_after_another_use_one_connection_and_one_handshake() {
     assert_eq!(seen.summary()["resources"]["connections"], 1);
     let connects = seen.rows_in_list_order();
     let connects: Vec<_> = connects.iter().map(|row| row["timings"]["connect"].is_null()).collect();
-    assert_eq!(connects[0], false, "the first one connects");
+    assert!(!connects[0], "the first one connects");
     assert!(connects[1..].iter().all(|reused| *reused), "{connects:?}");
 }
 

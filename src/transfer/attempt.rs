@@ -15,6 +15,7 @@ use super::call::{CALL, Call, watched};
 use super::classify;
 use super::client::Client;
 use super::request::fields;
+use super::route::Route;
 use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Phases, Slot};
 
 /// How many stale connections may be found in a row before it counts as a failure.
@@ -71,8 +72,9 @@ impl Client {
         slot: &Slot,
         seen: &mut Yield,
     ) -> Result<Ending, Failure> {
-        self.kit.resolver.ensure_can_place(&job.url)?;
-        let mut response = self.reply(job, call).await?;
+        let route = self.kit.routes.of(&job.url);
+        self.kit.resolver.ensure_can_place(&job.url, route)?;
+        let mut response = self.reply(job, call, route).await?;
         seen.first_byte = Some(call.elapsed());
         let head = head_of(&response);
         let verdict = told(&head);
@@ -94,7 +96,7 @@ impl Client {
     /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile;
     /// nothing of the reply has been seen then, so the request is sent again and not counted (RFC 9112 section
     /// 9.3.1).
-    async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
+    async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
             let mut request = Request::new(Method::GET, job.url.clone());
@@ -109,7 +111,9 @@ impl Client {
                 {
                     stale += 1;
                 }
-                Err(error) => return Err(classify::request(&error, &self.kit.clocks)),
+                Err(error) => {
+                    return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
+                }
             }
         }
     }

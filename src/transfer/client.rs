@@ -11,6 +11,7 @@ use tower::util::MapFutureLayer;
 
 use super::call::{CALL, Call};
 use super::resolver::{Directory, Resolver};
+use super::route::Routes;
 use super::trust::{TrustError, tls_settings};
 use crate::plan::{Clocks, Http, Proxy, Versions};
 
@@ -23,6 +24,7 @@ pub struct Kit {
     pub(super) http: Http,
     pub(super) clocks: Clocks,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) routes: Routes,
     tls: ClientConfig,
     idle: usize,
     pub(super) requests: AtomicU64,
@@ -52,9 +54,10 @@ impl Kit {
         idle: usize,
     ) -> Result<Self, KitError> {
         let tls = tls_settings(http)?;
+        let routes = Routes::new(&http.proxy);
         let (requests, connections) = Default::default();
         let (http, clocks) = (http.clone(), *clocks);
-        Ok(Self { http, clocks, resolver, tls, idle, requests, connections })
+        Ok(Self { http, clocks, resolver, routes, tls, idle, requests, connections })
     }
 
     /// Requests sent so far, by all clients.

@@ -8,6 +8,7 @@ mod classify;
 mod client;
 mod request;
 mod resolver;
+mod route;
 mod trust;
 
 pub use client::{Client, Kit, KitError};

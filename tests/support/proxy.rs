@@ -65,16 +65,18 @@ fn converse(mut stream: TcpStream, manner: Manner, seen: &Mutex<Vec<HeadOf>>) {
     }
 }
 
-/// A SOCKS5 proxy (RFC 1928) without authentication that leads every connection to one origin. It notes what it
-/// was asked to connect to: the type of the address and its bytes.
+/// What a SOCKS5 proxy is asked to connect to: the type of the address and its bytes (RFC 1928 section 5).
+pub type Destination = (u8, Vec<u8>);
+
+/// A SOCKS5 proxy without authentication that leads every connection to one origin.
 pub struct SocksProxy {
     raw: Raw,
-    seen: Arc<Mutex<Vec<(u8, Vec<u8>)>>>,
+    seen: Arc<Mutex<Vec<Destination>>>,
 }
 
 impl SocksProxy {
     pub fn new(origin: SocketAddr) -> Self {
-        let seen = Arc::<Mutex<Vec<(u8, Vec<u8>)>>>::default();
+        let seen = Arc::<Mutex<Vec<Destination>>>::default();
         let shared = Arc::clone(&seen);
         let raw = Raw::new(move |mut stream, _| {
             if let Ok(asked) = shake_hands(&mut stream) {
@@ -89,12 +91,12 @@ impl SocksProxy {
         self.raw.address()
     }
 
-    pub fn seen(&self) -> Vec<(u8, Vec<u8>)> {
+    pub fn seen(&self) -> Vec<Destination> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-fn shake_hands(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
+fn shake_hands(stream: &mut TcpStream) -> std::io::Result<Destination> {
     let methods = take(stream, 2)?[1];
     take(stream, methods)?;
     stream.write_all(&[5, 0])?;
