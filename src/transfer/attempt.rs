@@ -95,7 +95,7 @@ impl Client {
 
     /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile;
     /// nothing of the reply has been seen then, so the request is sent again and not counted (RFC 9112 section
-    /// 9.3.1).
+    /// 9.3.1). So is one that the server says it has not looked at, on whatever connection.
     async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
@@ -105,9 +105,10 @@ impl Client {
             match self.library().execute(request).await {
                 Ok(response) => return Ok(response),
                 Err(error)
-                    if !call.dialled()
-                        && stale < STALE_AT_MOST
-                        && classify::was_never_answered(&error) =>
+                    if stale < STALE_AT_MOST
+                        && (classify::was_never_looked_at(&error)
+                            || (call.connect_time().is_none()
+                                && classify::was_never_answered(&error))) =>
                 {
                     stale += 1;
                 }

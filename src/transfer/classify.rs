@@ -65,13 +65,22 @@ impl<'a> Causes<'a> {
     }
 }
 
-/// Whether the connection was closed before any of the reply was seen, so that asking again asks once.
+/// Whether the server closes the connection in good order and says that this request came too late for it (RFC 9113
+/// section 6.8). Those that it has looked at are answered, and do not fail with this.
+pub fn was_never_looked_at(error: &reqwest::Error) -> bool {
+    Causes::of(error).h2.is_some_and(|h2| {
+        h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+/// Whether an open connection was closed before any of the reply was seen, so that asking again asks once.
 pub fn was_never_answered(error: &reqwest::Error) -> bool {
+    if error.is_connect() {
+        return false;
+    }
     let causes = Causes::of(error);
     if let Some(h2) = causes.h2 {
-        return h2.is_remote()
-            && (h2.reason() == Some(h2::Reason::REFUSED_STREAM)
-                || (h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)));
+        return h2.is_io() || (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM));
     }
     let closed =
         causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
