@@ -7,7 +7,7 @@ use std::io::Write;
 use serde_json::Value;
 use support::raw::{Raw, sip};
 use support::tls::{Authority, Identity, Then, TlsOrigin, whole};
-use support::{Origin, Reply, Run, Seen, in_every_mode};
+use support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
 
 const SITE: &str = "https://site.test/";
 
@@ -276,6 +276,39 @@ fn ten_requests_one_after_another_use_one_connection_and_one_handshake() {
     let connects: Vec<_> = connects.iter().map(|row| row["timings"]["connect"].is_null()).collect();
     assert!(!connects[0], "the first one connects");
     assert!(connects[1..].iter().all(|reused| *reused), "{connects:?}");
+}
+
+#[test]
+fn tasks_that_let_one_shake_hands_first_get_connections_of_their_own_where_they_need_them() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["site.test"]);
+    let gate = Gate::of(8);
+    let origin = TlsOrigin::new(&identity, move |_| {
+        gate.pass();
+        whole("hello")
+    });
+    let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
+    let run = trusting("async", &authority, &origin).args(["-j", "8", "--retry", "0", "-"]);
+    let seen = run.list(list).seen();
+    assert_eq!((seen.code, origin.connections()), (Some(0), 8), "{seen:?}");
+}
+
+#[test]
+fn tasks_that_wait_for_a_handshake_that_fails_make_their_own() {
+    let gate = Gate::of(7);
+    let cut = Raw::new(move |mut stream, number| {
+        // The first one fails; the others all come, although none of them ends before.
+        sip(&mut stream);
+        if number > 0 {
+            gate.pass();
+        }
+    });
+    let there = format!("site.test:443:{}", cut.address());
+    let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
+    let run = Run::json("async").args(["-j", "8", "--retry", "0", "--connect-to", &there, "-"]);
+    let seen = run.list(list).seen();
+    assert_eq!((seen.rows().len(), cut.connections()), (8, 8), "{seen:?}");
+    assert_eq!(seen.summary()["failures"]["connect"], 8, "{seen:?}");
 }
 
 #[test]

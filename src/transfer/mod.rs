@@ -6,6 +6,7 @@ mod body;
 mod call;
 mod classify;
 mod client;
+mod doors;
 mod request;
 mod resolver;
 mod route;
