@@ -19,12 +19,18 @@ pub enum Failure {
     /// No connection came about.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// An address given by hand cannot be kept for this URL.
+    #[error("cannot connect: {0}")]
+    Pinned(String),
     /// The TLS handshake failed: a certificate that is not trusted, no common version.
     #[error("TLS: {0}")]
     Tls(String),
     /// The proxy refused, or could not be used.
     #[error("proxy: {0}")]
     Proxy(String),
+    /// The proxy could not be reached, or broke off.
+    #[error("cannot connect to the proxy: {0}")]
+    ProxyLost(String),
     /// The attempt took longer than `--max-time`.
     #[error("not done after {}", seconds(.0))]
     Timeout(Duration),
@@ -127,9 +133,9 @@ impl Failure {
     pub fn class(&self) -> Class {
         match self {
             Self::Dns { .. } => Class::Dns,
-            Self::Connect(_) => Class::Connect,
+            Self::Connect(_) | Self::Pinned(_) => Class::Connect,
             Self::Tls(_) => Class::Tls,
-            Self::Proxy(_) => Class::Proxy,
+            Self::Proxy(_) | Self::ProxyLost(_) => Class::Proxy,
             Self::Timeout(_) => Class::Timeout,
             Self::Stalled(_) => Class::Stalled,
             Self::Reset(_) => Class::Reset,

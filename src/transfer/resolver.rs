@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use super::call::CALL;
+use super::route::Route;
 use crate::plan::{Family, Pin, PinTo};
 use crate::record::Failure;
 
@@ -58,11 +59,21 @@ impl Resolver {
     }
 
     /// Whether the pins and the family can be honoured for this URL. The client dials a port that is written in
-    /// the URL, and an address that stands in the place of a name, without asking the resolver.
+    /// the URL, and an address that stands in the place of a name, without asking the resolver; a proxy finds the
+    /// origin by itself.
     ///
     /// # Errors
-    /// [`Failure::Connect`] or [`Failure::Dns`] with the reason.
-    pub fn ensure_can_place(&self, url: &Url) -> Result<(), Failure> {
+    /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
+    pub fn ensure_can_place(&self, url: &Url, route: Route) -> Result<(), Failure> {
+        if route == Route::ByProxy {
+            return match self.redirection(url) {
+                None => Ok(()),
+                Some(_) => Err(Failure::Pinned(
+                    "--connect-to has no effect behind a proxy, which the environment names; -x '' means none"
+                        .to_owned(),
+                )),
+            };
+        }
         let address = literal(url);
         if address.is_some_and(|address| !self.admits(&address)) {
             let reason = format!("not {}", self.family_name());
@@ -72,10 +83,12 @@ impl Resolver {
             });
         }
         let Some((host, port)) = self.redirection(url) else { return Ok(()) };
-        let moves_port = port.is_some_and(|port| url.port().is_some_and(|written| written != port));
-        if moves_port || (host.is_some() && address.is_some()) {
-            let what = if moves_port { "the port written in the URL" } else { "an IP address" };
-            return Err(Failure::Connect(format!(
+        let moves_port = port.is_some_and(|port| port != port_of(url));
+        let moves_written_port = moves_port && url.port().is_some();
+        if moves_written_port || (address.is_some() && (moves_port || host.is_some())) {
+            let what =
+                if moves_written_port { "the port written in the URL" } else { "an IP address" };
+            return Err(Failure::Pinned(format!(
                 "--connect-to cannot stand in for {what}: the HTTP library dials it as it is"
             )));
         }
