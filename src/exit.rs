@@ -36,6 +36,17 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::SomeFailed,
+        Self::Usage,
+        Self::Fatal,
+        Self::Unfinished,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
     /// What the end of a run amounts to; the most serious thing counts.
     pub fn of(ended: &Result<Ended, RunError>) -> Self {
         let ended = match ended {

@@ -77,7 +77,10 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let reporter = reporter(plan.report, outputs, Arc::clone(&slots));
 
     let (events, heard) = channel(EVENTS);
-    let reports = thread::Builder::new().name("reports".into()).spawn(|| narrate(reporter, heard));
+    let reports = thread::Builder::new().name("reports".into()).spawn({
+        let stop = stop.clone();
+        move || narrate(reporter, heard, &stop)
+    });
     let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
     let work = engine::run(&plan, inputs, Arc::clone(&kit), slots, events, stop.clone());
     let finished = runtime.block_on(work);
@@ -245,19 +248,29 @@ struct Told {
     written: io::Result<()>,
 }
 
-/// Tells the reporter every event as it comes, until none comes any more or it cannot be told.
-fn narrate(reporter: Box<dyn Reporter>, events: Receiver<Event>) -> Told {
+/// Tells the reporter every event as it comes, until none comes any more. Once it cannot be told it ends the run, and
+/// only counts what comes: whether work is left is known from the rows, told or not.
+fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop) -> Told {
     let (counts, written) = (Counts::default(), Ok(()));
     let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written };
     told.written = match Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(told.listen(events)),
+        Ok(runtime) => runtime.block_on(told.listen(&mut events)),
         Err(error) => Err(error),
     };
+    if let Err(error) = &told.written {
+        stop.cut(match error.kind() {
+            ErrorKind::BrokenPipe => Cause::ReaderGone,
+            _ => Cause::Fatal,
+        });
+        while let Some(event) = events.blocking_recv() {
+            told.count(&event);
+        }
+    }
     told
 }
 
 impl Told {
-    async fn listen(&mut self, mut events: Receiver<Event>) -> io::Result<()> {
+    async fn listen(&mut self, events: &mut Receiver<Event>) -> io::Result<()> {
         let ticks = self.reporter.wants_ticks();
         let mut at_once = 0;
         loop {

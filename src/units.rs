@@ -24,7 +24,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("\"{text}\" is not a duration; write 10, 500ms, 10s, 2m or 1h"))?
         * scale;
     if seconds > LONGEST.as_secs_f64() {
-        return Err(format!("\"{text}\" is longer than a year"));
+        return Err(format!("\"{text}\" is longer than a year; write 8784h at most"));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -35,7 +35,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A sentence for the person who typed it.
 pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("must be longer than zero".to_owned()),
+        Duration::ZERO => Err("must be longer than zero; write 500ms, 10s, 2m or 1h".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -56,11 +56,13 @@ pub fn size(text: &str) -> Result<u64, String> {
         _ => return Err(complaint()),
     };
     if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(1 << shift).ok_or_else(|| format!("\"{text}\" is too large"));
+        return whole
+            .checked_mul(1 << shift)
+            .ok_or_else(|| format!("\"{text}\" is too large; write 16777215T at most"));
     }
     let bytes = decimal(number).ok_or_else(complaint)? * (1u64 << shift) as f64;
     if bytes >= u64::MAX as f64 {
-        return Err(format!("\"{text}\" is too large"));
+        return Err(format!("\"{text}\" is too large; write 16777215T at most"));
     }
     Ok(bytes as u64)
 }

@@ -30,7 +30,7 @@ pub(super) fn retries(text: &str) -> Result<u32, String> {
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
         delay if delay > LONGEST_BACK_OFF => {
-            Err("the first back-off can be 60s at most, where doubling ends".to_owned())
+            Err("the first back-off ends where doubling does; write 60s at most".to_owned())
         }
         delay => Ok(delay),
     }
@@ -49,7 +49,8 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
-    NonZeroU64::new(units::size(text)?).ok_or_else(|| "must be more than zero".to_owned())
+    NonZeroU64::new(units::size(text)?)
+        .ok_or_else(|| "must be more than zero; write bytes, or 20k, 1.5M, 2G".to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::EngineError;
-use super::queue::Queue;
+use super::stop::Stop;
 use super::worker::{Floor, work};
 use crate::record::Cause;
 use crate::transfer::{Client, Kit};
@@ -65,8 +65,8 @@ pub async fn open_all(
 }
 
 impl Loops {
-    /// Lets them begin and waits until all have ended. When one breaks, the queue is stopped, as its jobs are lost.
-    pub async fn join(self, queue: &Queue) -> Result<(), EngineError> {
+    /// Lets them begin and waits until all have ended. When one breaks, the run is stopped, as its jobs are lost.
+    pub async fn join(self, stop: &Stop) -> Result<(), EngineError> {
         let (go, ended): (Vec<_>, Vec<_>) =
             self.0.into_iter().map(|open| (open.go, open.ended)).unzip();
         for go in go {
@@ -75,7 +75,7 @@ impl Loops {
         let mut result = Ok(());
         for ended in ended {
             if ended.await.is_err() {
-                queue.stop(Cause::Fatal);
+                stop.drain(Cause::Fatal);
                 result = Err(EngineError::Panicked);
             }
         }

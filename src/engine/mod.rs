@@ -92,7 +92,7 @@ pub async fn run(
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let ready = Instant::now();
-    let work = async { tokio::join!(loops.join(&floor.queue), feed::feed(inputs, &floor)) };
+    let work = async { tokio::join!(loops.join(&floor.stop), feed::feed(inputs, &floor)) };
     let (worked, fed) = tokio::select! {
         ended = work => ended,
         never = obey(&floor, plan.clocks.deadline) => match never {},
@@ -111,12 +111,12 @@ pub async fn run(
     })
 }
 
-fn queue(plan: &Plan, kit: &Kit, stop: Stop) -> Queue {
+fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
     let jobs = plan.strategy.jobs();
-    let (manners, resolver) = (plan.manners.clone(), Arc::clone(kit.resolver()));
+    let (manners, kit) = (plan.manners.clone(), Arc::clone(kit));
     let hosts = Hosts {
         limits: Box::new(move |url| limits_of(&manners, url)),
-        name: Box::new(move |url| resolver.name_needed(url)),
+        name: Box::new(move |url| kit.name_needed(url)),
     };
     let turns = match plan.strategy {
         Strategy::Sequential => Turns::ByList,
@@ -147,7 +147,7 @@ async fn leave_the_rest(floor: &Floor) -> Result<(), EngineError> {
 async fn obey(floor: &Floor, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = floor.stop.drained().await;
-        floor.queue.stop(cause);
+        floor.queue.stopped();
         tokio::time::sleep(GRACE).await;
         floor.stop.cut(cause);
     };

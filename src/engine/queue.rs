@@ -24,6 +24,7 @@ use crate::record::{
 pub struct Queue {
     rules: Rules,
     most_failures: Option<MostFailures>,
+    /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
     stop: Stop,
     state: Mutex<State>,
     /// Waiting workers stand here one behind another; only the foremost watches the bell and the time.
@@ -39,7 +40,6 @@ struct State {
     schedule: Schedule,
     window: Window,
     feeding: bool,
-    stopped: Option<Cause>,
     /// Workers that wait for a job.
     free: usize,
     /// Until when the foremost of them sleeps, if it does.
@@ -92,7 +92,6 @@ impl Queue {
             schedule,
             window,
             feeding: true,
-            stopped: None,
             free: 0,
             asleep: None,
             settled: 0,
@@ -146,10 +145,10 @@ impl Queue {
     async fn wait_for<T>(&self, found: impl Fn(&State) -> Option<T>) -> Result<T, Cause> {
         loop {
             {
-                let state = self.lock();
-                if let Some(cause) = state.stopped {
+                if let Some(cause) = self.stop.cause() {
                     return Err(cause);
                 }
+                let state = self.lock();
                 if let Some(found) = found(&state) {
                     return Ok(found);
                 }
@@ -221,9 +220,8 @@ impl Queue {
         self.bell.notify_one();
     }
 
-    /// Hands out no more jobs; what is left is found in `leftovers`.
-    pub fn stop(&self, cause: Cause) {
-        self.lock().stopped.get_or_insert(cause);
+    /// Lets those who wait see that the run has been stopped; what is left is found in `leftovers`.
+    pub fn stopped(&self) {
         self.room.notify_one();
         self.bell.notify_one();
     }
@@ -253,7 +251,7 @@ impl Queue {
         if foremost.is_some() {
             state.asleep = None;
         }
-        if state.stopped.is_some() {
+        if self.stop.cause().is_some() {
             return Turn::Over;
         }
         let sleep = match state.schedule.next(last, Instant::now()) {
@@ -328,7 +326,7 @@ impl Queue {
     /// The rows of all that is in the queue and not done when the run was stopped.
     pub fn leftovers(&self) -> Vec<(Record, Arc<Target>)> {
         let mut state = self.lock();
-        let cause = state.stopped.unwrap_or(Cause::Fatal);
+        let cause = self.stop.cause().unwrap_or(Cause::Fatal);
         let jobs = state.schedule.drain().into_iter();
         jobs.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
     }
@@ -342,8 +340,7 @@ impl Queue {
         state.window.leave(job.target.index);
         state.settled += 1;
         state.failed += u64::from(record.outcome == Outcome::Failed);
-        if state.stopped.is_none() && self.is_too_much(state) {
-            state.stopped = Some(Cause::TooManyFailures);
+        if self.is_too_much(state) {
             self.stop.drain(Cause::TooManyFailures);
         }
         Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
@@ -369,7 +366,7 @@ impl Queue {
                 Sleep::UntilCalled => true,
                 Sleep::Until(until) => moment < until,
             });
-            let over = state.stopped.is_some() || (!state.feeding && state.window.is_empty());
+            let over = self.stop.cause().is_some() || (!state.feeding && state.window.is_empty());
             if spare || sooner || over {
                 state.asleep = None;
                 self.bell.notify_one();

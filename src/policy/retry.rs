@@ -11,6 +11,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub fn is_transient(failure: &Failure) -> bool {
     match failure {
         Failure::Connect(_)
+        | Failure::ProxyLost(_)
         | Failure::Reset(_)
         | Failure::Timeout(_)
         | Failure::Stalled(_)
@@ -78,5 +79,9 @@ mod tests {
         assert!(is_transient(&Failure::RateLimited { status: 429, wait: None }));
         assert!(!is_transient(&Failure::Protocol("x".into())));
         assert!(!is_transient(&Failure::Tls("x".into())));
+        assert!(is_transient(&Failure::ProxyLost("x".into())));
+        assert!(!is_transient(&Failure::Proxy("x".into())));
+        assert!(is_transient(&Failure::Connect("x".into())));
+        assert!(!is_transient(&Failure::Pinned("x".into())));
     }
 }

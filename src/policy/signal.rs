@@ -13,7 +13,7 @@ pub fn is_not_reached(attempt: &Attempt) -> bool {
         _ => return false,
     };
     attempt.head.is_none()
-        && matches!(failed, Failure::Connect(_) | Failure::Tls(_) | Failure::Proxy(_))
+        && matches!(failed, Failure::Connect(_) | Failure::Tls(_) | Failure::ProxyLost(_))
 }
 
 /// What `attempt` says of its host. `now` is the wall's clock, for dates.

@@ -25,12 +25,18 @@ pub enum Failure {
     /// No connection came about.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// An address given by hand cannot be kept for this URL.
+    #[error("cannot connect: {0}")]
+    Pinned(String),
     /// The TLS handshake failed: a certificate that is not trusted, no common version.
     #[error("TLS: {0}")]
     Tls(String),
     /// The proxy refused, or could not be used.
     #[error("proxy: {0}")]
     Proxy(String),
+    /// The proxy could not be reached, or broke off.
+    #[error("cannot connect to the proxy: {0}")]
+    ProxyLost(String),
     /// The attempt took longer than `--max-time`.
     #[error("not done after {}", seconds(.0))]
     Timeout(Duration),
@@ -140,9 +146,9 @@ impl Failure {
             Self::Dns { .. } => Class::Dns,
             Self::HostDown(_) => Class::HostDown,
             Self::Robots => Class::Robots,
-            Self::Connect(_) => Class::Connect,
+            Self::Connect(_) | Self::Pinned(_) => Class::Connect,
             Self::Tls(_) => Class::Tls,
-            Self::Proxy(_) => Class::Proxy,
+            Self::Proxy(_) | Self::ProxyLost(_) => Class::Proxy,
             Self::Timeout(_) => Class::Timeout,
             Self::Stalled(_) => Class::Stalled,
             Self::Reset(_) => Class::Reset,
@@ -160,6 +166,28 @@ impl Failure {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Dns,
+        Self::HostDown,
+        Self::Robots,
+        Self::Connect,
+        Self::Tls,
+        Self::Proxy,
+        Self::Timeout,
+        Self::Stalled,
+        Self::Reset,
+        Self::Truncated,
+        Self::Protocol,
+        Self::Http4xx,
+        Self::Http5xx,
+        Self::RateLimited,
+        Self::Redirect,
+        Self::Checksum,
+        Self::Cancelled,
+        Self::InvalidUrl,
+    ];
+
     /// The class's name in every report.
     pub fn name(self) -> &'static str {
         match self {
@@ -209,5 +237,19 @@ fn phrase(code: u16) -> String {
     match http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()) {
         Some(reason) => format!("{code} {reason}"),
         None => code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_classes_are_listed_and_go_by_one_name() {
+        assert_eq!(Class::ALL.len(), Class::InvalidUrl as usize + 1, "it is the last");
+        for (place, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, place);
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+        }
     }
 }

@@ -8,13 +8,14 @@ use std::time::{Instant, SystemTime};
 use reqwest::header::{
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Method, Request, Response, Version};
+use reqwest::{Response, Version};
 
 use super::body;
 use super::call::{CALL, Call, watched};
 use super::classify;
 use super::client::Client;
 use super::request::fields;
+use super::route::Route;
 use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Phases, Slot};
 
 /// How many stale connections may be found in a row before it counts as a failure.
@@ -71,8 +72,9 @@ impl Client {
         slot: &Slot,
         seen: &mut Yield,
     ) -> Result<Ending, Failure> {
-        self.kit.resolver.ensure_can_place(&job.url)?;
-        let mut response = self.reply(job, call).await?;
+        let route = self.kit.routes.of(&job.url);
+        self.kit.resolver.ensure_can_place(&job.url, route)?;
+        let mut response = self.reply(job, call, route).await?;
         seen.first_byte = Some(call.elapsed());
         let head = head_of(&response);
         let verdict = told(&head);
@@ -93,23 +95,26 @@ impl Client {
 
     /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile;
     /// nothing of the reply has been seen then, so the request is sent again and not counted (RFC 9112 section
-    /// 9.3.1).
-    async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
+    /// 9.3.1). So is one that the server says it has not looked at, on whatever connection.
+    async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
-            let mut request = Request::new(Method::GET, job.url.clone());
-            *request.headers_mut() = fields(&self.kit.http, job);
+            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
+            let request = self.library().get(job.url.clone()).headers(fields(&self.kit.http, job));
             self.kit.requests.fetch_add(1, Relaxed);
-            match self.library().execute(request).await {
+            match request.send().await {
                 Ok(response) => return Ok(response),
                 Err(error)
-                    if !call.dialled()
-                        && stale < STALE_AT_MOST
-                        && classify::was_never_answered(&error) =>
+                    if stale < STALE_AT_MOST
+                        && (classify::was_never_looked_at(&error)
+                            || (call.connect_time().is_none()
+                                && classify::was_never_answered(&error))) =>
                 {
                     stale += 1;
                 }
-                Err(error) => return Err(classify::request(&error, &self.kit.clocks)),
+                Err(error) => {
+                    return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
+                }
             }
         }
     }

@@ -70,7 +70,7 @@ impl Call {
     }
 
     /// Whether a connection was begun for this request, rather than an open one taken.
-    pub fn dialled(&self) -> bool {
+    fn dialled(&self) -> bool {
         self.connecting.load(Relaxed) > 0
     }
 

@@ -4,15 +4,24 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use rustls::pki_types::InvalidDnsNameError;
+use url::Url;
+
 use super::resolver::LookupFailed;
+use super::route::Route;
 use crate::plan::Clocks;
 use crate::record::Failure;
+
+/// What the library says of a proxy that did not refuse, but was not there.
+const LOST: [&str; 3] =
+    ["failed to create underlying connection", "io error", "unexpected end of file"];
 
 /// What an error chain holds.
 #[derive(Default)]
 struct Causes<'a> {
     lookup: Option<&'a LookupFailed>,
     tls: Option<&'a rustls::Error>,
+    bad_name: Option<&'a InvalidDnsNameError>,
     io: Option<&'a io::Error>,
     hyper: Option<&'a hyper::Error>,
     h2: Option<&'a h2::Error>,
@@ -38,6 +47,7 @@ impl<'a> Causes<'a> {
     fn note(&mut self, cause: &'a (dyn Error + 'static)) {
         self.lookup = self.lookup.or(cause.downcast_ref());
         self.tls = self.tls.or(cause.downcast_ref());
+        self.bad_name = self.bad_name.or(cause.downcast_ref());
         self.io = cause.downcast_ref().or(self.io);
         self.hyper = self.hyper.or(cause.downcast_ref());
         self.h2 = self.h2.or(cause.downcast_ref());
@@ -58,43 +68,89 @@ impl<'a> Causes<'a> {
     }
 }
 
-/// Whether the connection was closed before any of the reply was seen, so that asking again asks once.
+/// Whether the server closes the connection in good order and says that this request came too late for it (RFC 9113
+/// section 6.8). Those that it has looked at are answered, and do not fail with this.
+pub fn was_never_looked_at(error: &reqwest::Error) -> bool {
+    Causes::of(error).h2.is_some_and(|h2| {
+        h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+/// Whether an open connection was closed before any of the reply was seen, so that asking again asks once.
 pub fn was_never_answered(error: &reqwest::Error) -> bool {
+    if error.is_connect() {
+        return false;
+    }
     let causes = Causes::of(error);
     if let Some(h2) = causes.h2 {
-        return h2.is_remote()
-            && (h2.reason() == Some(h2::Reason::REFUSED_STREAM)
-                || (h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)));
+        return h2.is_io() || (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM));
     }
     let closed =
         causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
     closed || causes.io_kind().is_some_and(breaks_off)
 }
 
-/// Why no reply arrived.
-pub fn request(error: &reqwest::Error, clocks: &Clocks) -> Failure {
+/// Why no reply arrived from `url`, by this route.
+pub fn request(error: &reqwest::Error, url: &Url, route: Route, clocks: &Clocks) -> Failure {
     let causes = Causes::of(error);
+    if route == Route::ByProxy
+        && let Some(failure) = proxy(error, &causes, url, clocks)
+    {
+        return failure;
+    }
     if let Some(lookup) = causes.lookup {
         let LookupFailed { host, reason, .. } = lookup.clone();
         return Failure::Dns { host, reason };
     }
-    if let Some(words) = &causes.proxy {
-        return Failure::Proxy(format!("{words}: {}", causes.words()));
-    }
     if let Some(tls) = causes.tls {
         return Failure::Tls(tls.to_string());
     }
+    if causes.bad_name.is_some() {
+        return Failure::Tls("no certificate can be for a host of this name".to_owned());
+    }
     if error.is_connect() {
-        return Failure::Connect(if error.is_timeout() {
-            format!("no connection within {} s", clocks.connect.as_secs_f64())
-        } else {
-            causes.words()
-        });
+        return Failure::Connect(unconnected(error, &causes, clocks));
     }
     if error.is_builder() {
         return Failure::InvalidUrl(causes.words());
     }
     exchange(&causes)
+}
+
+/// What of it is the proxy's failure; `None` if the origin may as well have failed behind it.
+fn proxy(
+    error: &reqwest::Error,
+    causes: &Causes<'_>,
+    url: &Url,
+    clocks: &Clocks,
+) -> Option<Failure> {
+    if let Some(lookup) = causes.lookup {
+        let origins = url.host_str() == Some(lookup.host.as_str());
+        return (!origins).then(|| Failure::Proxy(format!("cannot resolve {lookup}")));
+    }
+    if let Some(words) = &causes.proxy {
+        let last = causes.words();
+        let words = if last == *words { last } else { format!("{words}: {last}") };
+        let is_lost = causes.tls.is_none() && LOST.iter().any(|lost| words.contains(lost));
+        return Some(if is_lost { Failure::ProxyLost(words) } else { Failure::Proxy(words) });
+    }
+    // Without a tunnel every connection is the proxy's, and its handshake too.
+    let tunnelled = url.scheme() == "https";
+    match causes.tls {
+        Some(tls) if !tunnelled => Some(Failure::Proxy(tls.to_string())),
+        None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
+            Some(Failure::ProxyLost(unconnected(error, causes, clocks)))
+        }
+        _ => None,
+    }
+}
+
+fn unconnected(error: &reqwest::Error, causes: &Causes<'_>, clocks: &Clocks) -> String {
+    if error.is_timeout() {
+        format!("no connection within {} s", clocks.connect.as_secs_f64())
+    } else {
+        causes.words()
+    }
 }
 
 /// Why a body did not arrive whole.

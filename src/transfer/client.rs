@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::Connection;
 use reqwest::redirect;
 use rustls::ClientConfig;
 use tower::util::MapFutureLayer;
+use url::Url;
 
 use super::call::{CALL, Call};
+use super::doors::{Doors, NotNeeded};
 use super::resolver::{Directory, Resolver};
+use super::route::{Route, Routes};
 use super::trust::{TrustError, tls_settings};
 use crate::plan::{Clocks, Http, Proxy, Versions};
 
@@ -23,6 +27,7 @@ pub struct Kit {
     pub(super) http: Http,
     pub(super) clocks: Clocks,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) routes: Routes,
     tls: ClientConfig,
     idle: usize,
     pub(super) requests: AtomicU64,
@@ -52,9 +57,19 @@ impl Kit {
         idle: usize,
     ) -> Result<Self, KitError> {
         let tls = tls_settings(http)?;
+        let routes = Routes::new(&http.proxy);
         let (requests, connections) = Default::default();
         let (http, clocks) = (http.clone(), *clocks);
-        Ok(Self { http, clocks, resolver, tls, idle, requests, connections })
+        Ok(Self { http, clocks, resolver, routes, tls, idle, requests, connections })
+    }
+
+    /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
+    /// a proxy looks it up.
+    pub fn name_needed(&self, url: &Url) -> Option<String> {
+        match self.routes.of(url) {
+            Route::ByProxy => None,
+            Route::Direct => self.resolver.name_needed(url),
+        }
     }
 
     /// The resolver of the run.
@@ -80,6 +95,7 @@ impl Kit {
     fn library_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
         let http = &self.http;
         let all = Arc::clone(&self.connections);
+        let doors = Arc::new(Doors::new(http.versions));
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .redirect(redirect::Policy::none())
@@ -89,7 +105,7 @@ impl Kit {
             .connect_timeout(self.clocks.connect)
             .dns_resolver(Directory(Arc::clone(&self.resolver)))
             .connector_layer(MapFutureLayer::new(move |connecting| {
-                timed(connecting, Arc::clone(&opened), Arc::clone(&all))
+                timed(connecting, Arc::clone(&doors), Arc::clone(&opened), Arc::clone(&all))
             }))
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .pool_idle_timeout(IDLE)
@@ -155,13 +171,22 @@ impl Current {
 }
 
 /// Tells the request that a connection is made for, and the counters, how it goes.
-async fn timed<C, E>(
+async fn timed<C: Connection, E: From<NotNeeded>>(
     connecting: impl Future<Output = Result<C, E>>,
+    doors: Arc<Doors>,
     opened: Arc<AtomicU64>,
     all: Arc<AtomicU64>,
 ) -> Result<C, E> {
-    let token = CALL.try_with(Call::connects).ok();
+    let call = CALL.try_with(Arc::clone).ok();
+    let token = call.as_ref().map(Call::connects);
+    let opener = match &call {
+        Some(call) => doors.pass(call.url()).await?,
+        None => None,
+    };
     let connection = connecting.await?;
+    if let Some(opener) = opener {
+        opener.finds(connection.connected().is_negotiated_h2());
+    }
     opened.fetch_add(1, Relaxed);
     all.fetch_add(1, Relaxed);
     if let Some(token) = token {

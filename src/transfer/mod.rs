@@ -6,8 +6,10 @@ mod body;
 mod call;
 mod classify;
 mod client;
+mod doors;
 mod request;
 mod resolver;
+mod route;
 mod trust;
 
 pub use client::{Client, Kit, KitError};

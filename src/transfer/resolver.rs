@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use super::call::CALL;
-use crate::plan::{Family, Http, Pin, PinTo, Proxy};
+use super::route::Route;
+use crate::plan::{Family, Http, Pin, PinTo};
 use crate::policy::Lookup;
 use crate::record::Failure;
 
@@ -39,7 +39,6 @@ type Asked = Arc<OnceCell<Answer>>;
 pub struct Resolver {
     pins: Vec<Pin>,
     family: Family,
-    proxies: Matcher,
     runtime: Handle,
     names: Mutex<Names>,
     lookups: AtomicU64,
@@ -55,18 +54,13 @@ impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
     pub fn new(http: &Http, runtime: Handle) -> Self {
         let (names, lookups) = Default::default();
-        let (pins, proxies) = (http.pins.clone(), proxies(&http.proxy));
-        Self { pins, family: http.family, proxies, runtime, names, lookups }
+        let (pins, family) = (http.pins.clone(), http.family);
+        Self { pins, family, runtime, names, lookups }
     }
 
-    /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
-    /// a proxy looks it up.
+    /// The name that has to be looked up before a connection to this URL's host can be made, if any.
     pub fn name_needed(&self, url: &Url) -> Option<String> {
         let host = url.host_str().filter(|_| literal(url).is_none())?;
-        let uri = url.as_str().parse().ok()?;
-        if self.proxies.intercept(&uri).is_some() {
-            return None;
-        }
         let (host, port) = match self.redirection(url) {
             Some((other, port)) => (other.unwrap_or(host), port.unwrap_or(port_of(url))),
             None => (host, port_of(url)),
@@ -95,11 +89,21 @@ impl Resolver {
     }
 
     /// Whether the pins and the family can be honoured for this URL. The client dials a port that is written in
-    /// the URL, and an address that stands in the place of a name, without asking the resolver.
+    /// the URL, and an address that stands in the place of a name, without asking the resolver; a proxy finds the
+    /// origin by itself.
     ///
     /// # Errors
-    /// [`Failure::Connect`] or [`Failure::Dns`] with the reason.
-    pub fn ensure_can_place(&self, url: &Url) -> Result<(), Failure> {
+    /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
+    pub fn ensure_can_place(&self, url: &Url, route: Route) -> Result<(), Failure> {
+        if route == Route::ByProxy {
+            return match self.redirection(url) {
+                None => Ok(()),
+                Some(_) => Err(Failure::Pinned(
+                    "--connect-to has no effect behind a proxy, which the environment names; -x '' means none"
+                        .to_owned(),
+                )),
+            };
+        }
         let address = literal(url);
         if address.is_some_and(|address| !self.admits(&address)) {
             let reason = format!("not {}", self.family_name());
@@ -109,10 +113,12 @@ impl Resolver {
             });
         }
         let Some((host, port)) = self.redirection(url) else { return Ok(()) };
-        let moves_port = port.is_some_and(|port| url.port().is_some_and(|written| written != port));
-        if moves_port || (host.is_some() && address.is_some()) {
-            let what = if moves_port { "the port written in the URL" } else { "an IP address" };
-            return Err(Failure::Connect(format!(
+        let moves_port = port.is_some_and(|port| port != port_of(url));
+        let moves_written_port = moves_port && url.port().is_some();
+        if moves_written_port || (address.is_some() && (moves_port || host.is_some())) {
+            let what =
+                if moves_written_port { "the port written in the URL" } else { "an IP address" };
+            return Err(Failure::Pinned(format!(
                 "--connect-to cannot stand in for {what}: the HTTP library dials it as it is"
             )));
         }
@@ -251,19 +257,6 @@ fn ask_system(host: String) -> Answer {
         LookupFailed { host: host.clone(), reason: reason.to_owned(), is_final }
     })?;
     Ok(found.filter_map(Result::ok).map(|info| info.sockaddr.ip()).collect())
-}
-
-/// The library's own idea of which URLs a proxy is asked for, so that both agree.
-fn proxies(proxy: &Proxy) -> Matcher {
-    match proxy {
-        Proxy::Environment => Matcher::from_system(),
-        Proxy::Direct => Matcher::builder().build(),
-        Proxy::Use(url) => {
-            let spared = |name| std::env::var(name).ok();
-            let spared = spared("NO_PROXY").or_else(|| spared("no_proxy")).unwrap_or_default();
-            Matcher::builder().all(url.as_str()).no(spared).build()
-        }
-    }
 }
 
 fn fits(pin: &Pin, host: &str, port: u16) -> bool {

@@ -1,8 +1,12 @@
 //! What the tests arrange: an origin with a temper, a run of the program, and what is seen of it.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unused_imports)] // each test file uses a part of it
 
+pub mod nginx;
 pub mod origin;
+pub mod proxy;
+pub mod raw;
 pub mod run;
+pub mod tls;
 
 pub use origin::{End, Gate, Origin, Reply, Request};
-pub use run::{MODES, Run, Seen, in_every_mode};
+pub use run::{Live, MODES, Run, Seen, in_every_mode};

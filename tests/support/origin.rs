@@ -90,7 +90,8 @@ impl Gate {
         let mut count = inside.lock().unwrap();
         *count += 1;
         change.notify_all();
-        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited =
+            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
     }
 
@@ -98,7 +99,8 @@ impl Gate {
     pub fn wait(&self) {
         let (inside, change, number) = &*self.0;
         let count = inside.lock().unwrap();
-        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited =
+            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "nobody came");
     }
 }
@@ -160,6 +162,11 @@ impl Origin {
     /// All requests so far, in the order of their arrival.
     pub fn seen(&self) -> Vec<Request> {
         self.inner.seen.lock().unwrap().clone()
+    }
+
+    /// How many requests there were so far.
+    pub fn requests(&self) -> usize {
+        self.inner.seen.lock().unwrap().len()
     }
 
     /// Connections accepted so far.

@@ -1,9 +1,11 @@
 //! A run of the program, and what is seen of it.
 
-use std::io::{Read, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::thread;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// Every mode that there is.
@@ -75,6 +77,21 @@ impl Run {
         child
     }
 
+    /// Starts it, to be watched while it is under way.
+    pub fn live(self) -> Live {
+        let mut child = self.start();
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().map(BufReader::new);
+        let stderr = drain(child.stderr.take().unwrap());
+        Live { child, stdin, stdout, stderr }
+    }
+
+    /// A run of the program in a shell that has said something first, for instance `ulimit -n 256`.
+    pub fn after(words: &str) -> Self {
+        let script = format!("{words} && exec \"$0\" \"$@\"");
+        Self::of("sh").args(["-c", &script, env!("CARGO_BIN_EXE_fetch")])
+    }
+
     /// Makes it and waits for its end.
     pub fn seen(mut self) -> Seen {
         self.input.get_or_insert_default();
@@ -130,8 +147,68 @@ impl Seen {
     }
 
     fn objects(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// A run that is under way.
+pub struct Live {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<BufReader<ChildStdout>>,
+    stderr: thread::JoinHandle<String>,
+}
+
+impl Live {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its standard input, which stays open.
+    pub fn write(&mut self, text: &str) {
+        self.stdin.as_mut().expect("no list was given").write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Ends its standard input.
+    pub fn close(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for the next line of its standard output.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().expect("it is read").read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits for the next row of a JSON report.
+    pub fn row(&mut self) -> Value {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
+    }
+
+    /// Closes the reading end of its standard output.
+    pub fn stop_reading(&mut self) {
+        self.stdout = None;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Reads what has not been read yet, and waits for its end.
+    pub fn seen(mut self) -> Seen {
+        self.close();
+        let mut stdout = String::new();
+        if let Some(mut stream) = self.stdout {
+            stream.read_to_string(&mut stdout).unwrap();
+        }
+        let code = self.child.wait().unwrap().code();
+        Seen { code, stdout, stderr: self.stderr.join().unwrap() }
     }
 }
 

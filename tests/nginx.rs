@@ -1,0 +1,193 @@
+//! Against nginx, as Debian ships it: the lesson's list, HTTP/2, and a server that ends connections as servers do.
+
+mod support;
+
+use std::fs;
+
+use serde_json::Value;
+use support::nginx::Nginx;
+use support::{Run, Seen, in_every_mode};
+
+const HOST: &str = "en.wikipedia.org";
+
+/// What the lesson read of each page, in the order of the list.
+const LESSON: [u64; 15] = [
+    189658, 195629, 242087, 335213, 143121, 170746, 194867, 160215, 344283, 431421, 327230, 491525,
+    183878, 62420, 322886,
+];
+
+/// nginx with the lesson's pages, each of the lesson's length.
+fn encyclopedia(inside: &str) -> Nginx {
+    let nginx = Nginx::start(&[HOST], inside);
+    let list = fs::read_to_string("sites.txt").unwrap();
+    let urls = list.lines().filter(|line| line.starts_with("https://"));
+    let mut pages = 0;
+    for (url, length) in urls.zip(LESSON) {
+        let path = url.strip_prefix(&format!("https://{HOST}/")).unwrap();
+        let file = nginx.pages().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text(length)).unwrap();
+        pages += 1;
+    }
+    assert_eq!(pages, LESSON.len());
+    nginx
+}
+
+/// So much text that compresses well.
+fn text(length: u64) -> Vec<u8> {
+    b"the quick brown fox jumps over the lazy dog\n"
+        .iter()
+        .copied()
+        .cycle()
+        .take(length as usize)
+        .collect()
+}
+
+/// nginx with one page of 1000 bytes.
+fn one_page(inside: &str) -> Nginx {
+    let nginx = Nginx::start(&[HOST], inside);
+    fs::write(nginx.pages().join("page"), text(1000)).unwrap();
+    nginx
+}
+
+/// A run that takes nginx for the encyclopedia.
+fn reading(nginx: &Nginx, mode: &str) -> Run {
+    Run::json(mode)
+        .arg("--cacert")
+        .arg(nginx.authority())
+        .args(["--connect-to", &format!("{HOST}:443:{}", nginx.secure)])
+}
+
+/// A list of the one page, so many times.
+fn pages(base: &str, number: usize) -> String {
+    (0..number).map(|number| format!("{base}/page?{number}\n")).collect()
+}
+
+fn field<'a>(rows: &'a [Value], name: &str) -> Vec<&'a Value> {
+    rows.iter().map(|row| &row[name]).collect()
+}
+
+/// All rows are ok, whole and tried once.
+fn all_ok(seen: &Seen, number: usize) {
+    let rows = seen.rows();
+    assert_eq!((seen.code, rows.len()), (Some(0), number), "{}", seen.stderr);
+    for row in rows {
+        let seen = (&row["outcome"], &row["bytes"], &row["attempts"]);
+        assert_eq!(seen, (&"ok".into(), &1000.into(), &1.into()), "{row}");
+    }
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn the_lessons_list_is_read_to_the_byte_in_every_mode_and_version() {
+    let nginx = encyclopedia("");
+    in_every_mode(|mode| {
+        for (args, version) in [(&[][..], "HTTP/2"), (&["--http1"], "HTTP/1.1")] {
+            let seen = reading(&nginx, mode).args(args).arg("sites.txt").seen();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            let rows = seen.rows_in_list_order();
+            assert_eq!(field(&rows, "bytes"), LESSON);
+            assert_eq!(field(&rows, "http_version"), [version; 15]);
+            assert_eq!(field(&rows, "attempts"), [1; 15]);
+            assert_eq!(seen.summary()["bytes"], LESSON.iter().sum::<u64>());
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn every_mode_waits_out_the_latency_of_each_page() {
+    let inside = "location /wiki/ { echo_sleep 0.2; echo_exec @page; }\nlocation @page { }";
+    let nginx = encyclopedia(inside);
+    for version in [&[][..], &["--http1"]] {
+        for (mode, jobs) in [("sequential", "1"), ("threads", "5"), ("async", "5"), ("async", "15")]
+        {
+            let seen = reading(&nginx, mode).args(version).args(["-j", jobs, "sites.txt"]).seen();
+            let rows = seen.rows_in_list_order();
+            assert_eq!(field(&rows, "bytes"), LESSON, "{}", seen.stderr);
+            let elapsed = &seen.summary()["elapsed"];
+            eprintln!("{mode} -j {jobs} {version:?}: {elapsed} s");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn nothing_is_asked_to_be_compressed_so_bytes_are_plain() {
+    let inside =
+        "gzip on; gzip_min_length 1; gzip_types *; gzip_proxied any; gzip_http_version 1.0;";
+    let nginx = encyclopedia(inside);
+    in_every_mode(|mode| {
+        let seen = reading(&nginx, mode).arg("sites.txt").seen();
+        let rows = seen.rows_in_list_order();
+        assert_eq!(field(&rows, "bytes"), LESSON);
+        assert_eq!(field(&rows, "wire_bytes"), LESSON);
+        // The server does compress for who asks for it, and what is counted is what crossed the wire.
+        let run = reading(&nginx, mode).args(["-H", "Accept-Encoding: gzip", "sites.txt"]);
+        let asked = run.seen().rows_in_list_order();
+        assert!(
+            asked.iter().zip(LESSON).all(|(row, length)| row["bytes"].as_u64() < Some(length / 10))
+        );
+    });
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn many_tasks_share_one_connection_of_http2() {
+    let nginx = one_page("");
+    let list = pages(&format!("https://{HOST}"), 500);
+    let seen = reading(&nginx, "async").args(["-j", "32", "-"]).list(list).seen();
+    all_ok(&seen, 500);
+    assert_eq!(seen.rows()[0]["http_version"], "HTTP/2");
+    assert_eq!(seen.summary()["resources"]["connections"], 1, "{}", seen.summary());
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn a_server_that_ends_each_connection_after_ten_requests_costs_no_attempt() {
+    let nginx = one_page("keepalive_requests 10;");
+    in_every_mode(|mode| {
+        for jobs in ["1", "4", "16"] {
+            for version in [&[][..], &["--http1"]] {
+                let list = pages(&format!("https://{HOST}"), 200);
+                let run = reading(&nginx, mode).args(version).args(["-j", jobs, "-"]);
+                let seen = run.list(list).seen();
+                all_ok(&seen, 200);
+                eprintln!(
+                    "-j {jobs} {version:?}: {} connections",
+                    seen.summary()["resources"]["connections"]
+                );
+            }
+            let list = pages(&format!("http://{}", nginx.plain), 200);
+            all_ok(&Run::json(mode).args(["-j", jobs, "-"]).list(list).seen(), 200);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn a_reload_in_the_middle_costs_no_row_and_no_attempt() {
+    use std::io::{BufRead, BufReader};
+    let nginx = one_page("");
+    in_every_mode(|mode| {
+        for version in [&[][..], &["--http1"]] {
+            let list = pages(&format!("https://{HOST}"), 600);
+            let run = reading(&nginx, mode).args(version).args(["-j", "4", "-"]);
+            let mut child = run.list(list).start();
+            let mut out = BufReader::new(child.stdout.take().unwrap());
+            let mut stdout = String::new();
+            // Three times, each after a hundred rows.
+            for _ in 0..3 {
+                for _ in 0..100 {
+                    out.read_line(&mut stdout).unwrap();
+                }
+                nginx.reload();
+            }
+            while out.read_line(&mut stdout).unwrap() > 0 {}
+            let mut seen = Seen::from(child.wait_with_output().unwrap());
+            seen.stdout = stdout;
+            all_ok(&seen, 600);
+            eprintln!("{version:?}: {} connections", seen.summary()["resources"]["connections"]);
+        }
+    });
+}

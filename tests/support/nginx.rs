@@ -1,0 +1,130 @@
+//! nginx in the foreground, from a configuration in a temporary folder, on free ports of the loopback.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::tls::{Authority, Identity};
+
+/// Where Debian puts the module that waits.
+const ECHO: &str = "/usr/lib/nginx/modules/ngx_http_echo_module.so";
+
+/// The server; it goes with its value.
+pub struct Nginx {
+    child: Child,
+    folder: TempDir,
+    authority: Authority,
+    /// Where it speaks TLS.
+    pub secure: SocketAddr,
+    /// Where it speaks plain HTTP.
+    pub plain: SocketAddr,
+}
+
+impl Nginx {
+    /// A server for these names whose two `server` blocks hold `inside`.
+    pub fn start(names: &[&str], inside: &str) -> Self {
+        let authority = Authority::new();
+        let identity = authority.identity(names);
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("pages")).unwrap();
+        // Held together until both are known, so that they differ.
+        let [secure, plain] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [secure, plain] = [secure, plain].map(|listener| listener.local_addr().unwrap());
+        let text = configuration(folder.path(), &identity, secure, plain, inside);
+        fs::write(folder.path().join("nginx.conf"), text).unwrap();
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-c", "nginx.conf", "-e", "stderr"])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("nginx is installed");
+        let mut nginx = Self { child, folder, authority, secure, plain };
+        nginx.wait_until_it_listens();
+        nginx
+    }
+
+    /// The folder of the pages.
+    pub fn pages(&self) -> PathBuf {
+        self.folder.path().join("pages")
+    }
+
+    /// The file to give to `--cacert`.
+    pub fn authority(&self) -> PathBuf {
+        self.authority.file()
+    }
+
+    /// Tells it to read its configuration again: new workers come, the old ones finish what they have begun.
+    pub fn reload(&self) {
+        let kill = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    fn wait_until_it_listens(&mut self) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(self.secure).is_err() || TcpStream::connect(self.plain).is_err() {
+            assert!(self.child.try_wait().unwrap().is_none(), "nginx has ended");
+            assert!(Instant::now() < end, "nginx does not listen");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers go with a master that is asked, not with one that is killed.
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn configuration(
+    folder: &Path,
+    identity: &Identity,
+    secure: SocketAddr,
+    plain: SocketAddr,
+    inside: &str,
+) -> String {
+    let module =
+        if Path::new(ECHO).exists() { format!("load_module {ECHO};") } else { String::new() };
+    let folder = folder.display();
+    let (certificate, key) = (identity.certificate_file.display(), identity.key_file.display());
+    format!(
+        "{module}
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+    access_log {folder}/access.log;
+    default_type text/html;
+    client_body_temp_path {folder}/client;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    root {folder}/pages;
+    server {{
+        listen {secure} ssl http2;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+{inside}
+    }}
+    server {{
+        listen {plain};
+{inside}
+    }}
+}}
+"
+    )
+}

@@ -1,0 +1,119 @@
+//! A proxy on raw sockets: it notes what it is asked for and passes tunnels on.
+
+use std::io::{BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::raw::{HeadOf, Raw, splice};
+
+/// What a proxy does with its requests.
+#[derive(Debug, Clone, Copy)]
+pub enum Manner {
+    /// Every tunnel leads to this origin, and every other request is answered with `proxied`.
+    Serves(SocketAddr),
+    /// Every request is answered with this status.
+    Refuses(u16),
+    /// Every connection is closed after the request, without a word.
+    HangsUp,
+}
+
+/// The proxy; it goes with its value.
+pub struct HttpProxy {
+    raw: Raw,
+    seen: Arc<Mutex<Vec<HeadOf>>>,
+}
+
+impl HttpProxy {
+    pub fn new(manner: Manner) -> Self {
+        let seen = Arc::<Mutex<Vec<HeadOf>>>::default();
+        let shared = Arc::clone(&seen);
+        let raw = Raw::new(move |stream, _| converse(stream, manner, &shared));
+        Self { raw, seen }
+    }
+
+    /// Its URL, with the user name and password if there are any.
+    pub fn url(&self, credentials: &str) -> String {
+        format!("http://{credentials}{}", self.raw.address())
+    }
+
+    /// All heads of requests so far, in the order of their arrival.
+    pub fn seen(&self) -> Vec<HeadOf> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn converse(mut stream: TcpStream, manner: Manner, seen: &Mutex<Vec<HeadOf>>) {
+    // Nothing follows the head before it is answered, so nothing is lost in the buffer.
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    while let Some(head) = HeadOf::read(&mut reader) {
+        seen.lock().unwrap().push(head.clone());
+        let reply = match manner {
+            Manner::HangsUp => return,
+            Manner::Refuses(status) => format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"),
+            Manner::Serves(origin) if head.method == "CONNECT" => {
+                let Ok(origin) = TcpStream::connect(origin) else { return };
+                if stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").is_ok() {
+                    splice(stream, origin);
+                }
+                return;
+            }
+            Manner::Serves(_) => "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nproxied".to_owned(),
+        };
+        if stream.write_all(reply.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// What a SOCKS5 proxy is asked to connect to: the type of the address and its bytes (RFC 1928 section 5).
+pub type Destination = (u8, Vec<u8>);
+
+/// A SOCKS5 proxy without authentication that leads every connection to one origin.
+pub struct SocksProxy {
+    raw: Raw,
+    seen: Arc<Mutex<Vec<Destination>>>,
+}
+
+impl SocksProxy {
+    pub fn new(origin: SocketAddr) -> Self {
+        let seen = Arc::<Mutex<Vec<Destination>>>::default();
+        let shared = Arc::clone(&seen);
+        let raw = Raw::new(move |mut stream, _| {
+            if let Ok(asked) = shake_hands(&mut stream) {
+                shared.lock().unwrap().push(asked);
+                splice(stream, TcpStream::connect(origin).unwrap());
+            }
+        });
+        Self { raw, seen }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.raw.address()
+    }
+
+    pub fn seen(&self) -> Vec<Destination> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn shake_hands(stream: &mut TcpStream) -> std::io::Result<Destination> {
+    let methods = take(stream, 2)?[1];
+    take(stream, methods)?;
+    stream.write_all(&[5, 0])?;
+    let kind = take(stream, 4)?[3];
+    let length = match kind {
+        1 => 4,
+        4 => 16,
+        _ => take(stream, 1)?[0],
+    };
+    let address = take(stream, length)?;
+    take(stream, 2)?;
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    Ok((kind, address))
+}
+
+fn take(stream: &mut TcpStream, length: u8) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length.into()];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

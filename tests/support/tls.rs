@@ -1,0 +1,212 @@
+//! Certificates of our own, and an origin that speaks TLS with them.
+
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use tempfile::TempDir;
+
+use super::raw::{HeadOf, Raw};
+
+/// Somebody who signs certificates.
+pub struct Authority {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, both also as PEM files.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        Self::named("an authority of the tests")
+    }
+
+    pub fn named(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        std::fs::write(folder.path().join("authority.pem"), pem).unwrap();
+        Self { folder, issuer: Issuer::new(params, key) }
+    }
+
+    /// The file to give to `--cacert`.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    /// A certificate for these names and addresses.
+    pub fn identity(&self, names: &[&str]) -> Identity {
+        self.sign(params(names))
+    }
+
+    /// A certificate that was good until the end of 2020.
+    pub fn expired_identity(&self, names: &[&str]) -> Identity {
+        let mut params = params(names);
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 12, 31));
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let file = |name| self.folder.path().join(name);
+        let (certificate_file, key_file) = (file("certificate.pem"), file("key.pem"));
+        std::fs::write(&certificate_file, certificate.pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        Identity {
+            chain: vec![certificate.der().clone()],
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            certificate_file,
+            key_file,
+        }
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its head.
+    pub head: HeadOf,
+    /// The name that the handshake asked for (SNI).
+    pub sni: Option<String>,
+    /// `TLSv1_2` or `TLSv1_3`.
+    pub version: String,
+    /// Which connection it came on, from 0.
+    pub connection: usize,
+}
+
+/// What happens to a connection after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It waits for the next request.
+    KeepAlive,
+    /// It is closed in good order, with close_notify.
+    Close,
+    /// It is closed without close_notify, as by somebody on the way.
+    Cut,
+}
+
+/// A whole reply with this body; the connection is kept.
+pub fn whole(body: &str) -> (String, Then) {
+    (format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()), Then::KeepAlive)
+}
+
+/// The server; it goes with its value.
+pub struct TlsOrigin {
+    raw: Raw,
+    seen: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl TlsOrigin {
+    /// A server of this identity that answers each request as `temper` says.
+    pub fn new(
+        identity: &Identity,
+        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_versions(identity, rustls::ALL_VERSIONS, temper)
+    }
+
+    /// The same, of these versions of TLS.
+    pub fn of_versions(
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let settings = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(identity.chain.clone(), identity.key.clone_key())
+            .unwrap();
+        let settings = Arc::new(settings);
+        let seen = Arc::<Mutex<Vec<Asked>>>::default();
+        let shared = Arc::clone(&seen);
+        let raw = Raw::new(move |stream, number| {
+            let connection = ServerConnection::new(Arc::clone(&settings)).unwrap();
+            converse(StreamOwned::new(connection, stream), number, &temper, &shared);
+        });
+        Self { raw, seen }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.raw.port()
+    }
+
+    /// The arguments that send the requests for a name here.
+    pub fn stands_for(&self, name: &str) -> [String; 2] {
+        ["--connect-to".into(), format!("{name}:443:127.0.0.1:{}", self.port())]
+    }
+
+    /// All requests so far, in the order of their arrival.
+    pub fn seen(&self) -> Vec<Asked> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Connections accepted so far, with or without a handshake.
+    pub fn connections(&self) -> usize {
+        self.raw.connections()
+    }
+}
+
+fn converse(
+    stream: StreamOwned<ServerConnection, TcpStream>,
+    connection: usize,
+    temper: &impl Fn(&Asked) -> (String, Then),
+    seen: &Mutex<Vec<Asked>>,
+) {
+    let mut reader = BufReader::new(stream);
+    while let Some(head) = HeadOf::read(&mut reader) {
+        let tls = &reader.get_ref().conn;
+        let sni = tls.server_name().map(str::to_owned);
+        let version = format!("{:?}", tls.protocol_version().unwrap());
+        let asked = Asked { head, sni, version, connection };
+        seen.lock().unwrap().push(asked.clone());
+        let (reply, then) = temper(&asked);
+        let stream = reader.get_mut();
+        if stream.write_all(reply.as_bytes()).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+        match then {
+            Then::KeepAlive => continue,
+            Then::Close => {
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+            Then::Cut => {}
+        }
+        return hang_up(&mut stream.sock);
+    }
+}
+
+/// Ends the stream and waits for the peer to do so, so that nothing unread turns the end into a reset.
+fn hang_up(socket: &mut TcpStream) {
+    let _ = socket.shutdown(Shutdown::Write);
+    let mut rest = [0; 1024];
+    loop {
+        match socket.read(&mut rest) {
+            Ok(0) => return,
+            Err(error) if error.kind() != ErrorKind::Interrupted => return,
+            _ => {}
+        }
+    }
+}
