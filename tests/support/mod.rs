@@ -5,4 +5,4 @@ pub mod origin;
 pub mod run;
 
 pub use origin::{End, Gate, Origin, Reply, Request};
-pub use run::{MODES, Run, Seen, in_every_mode};
+pub use run::{MODES, Run, Seen, class_of, in_every_mode};
