@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use reqwest::header::{
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Method, Request, Response, Version};
+use reqwest::{Response, Version};
 
 use super::body;
 use super::call::{CALL, Call, watched};
@@ -93,10 +93,10 @@ impl Client {
     async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
-            let mut request = Request::new(Method::GET, job.url.clone());
-            *request.headers_mut() = fields(&self.kit.http, job);
+            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
+            let request = self.library().get(job.url.clone()).headers(fields(&self.kit.http, job));
             self.kit.requests.fetch_add(1, Relaxed);
-            match self.library().execute(request).await {
+            match request.send().await {
                 Ok(response) => return Ok(response),
                 Err(error)
                     if !call.dialled()
