@@ -87,9 +87,9 @@ impl Client {
         Ok(Ending::Whole)
     }
 
-    /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile;
-    /// nothing of the reply has been seen then, so the request is sent again and not counted (RFC 9112 section
-    /// 9.3.1).
+    /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile, or
+    /// still carry the rest of an earlier reply; it has no reply to this request then, which is sent again and not
+    /// counted (RFC 9112 section 9.3.1).
     async fn reply(&self, job: &Job, call: &Call) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
@@ -99,8 +99,8 @@ impl Client {
             match request.send().await {
                 Ok(response) => return Ok(response),
                 Err(error)
-                    if !call.dialled()
-                        && stale < STALE_AT_MOST
+                    if stale < STALE_AT_MOST
+                        && classify::connection(&error).is_some_and(|used| !call.owns(used))
                         && classify::was_never_answered(&error) =>
                 {
                     stale += 1;

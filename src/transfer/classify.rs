@@ -3,7 +3,11 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
+use hyper_util::client::legacy;
+
+use super::client::local_address;
 use super::resolver::LookupFailed;
 use crate::plan::Clocks;
 use crate::record::Failure;
@@ -16,6 +20,7 @@ struct Causes<'a> {
     io: Option<&'a io::Error>,
     hyper: Option<&'a hyper::Error>,
     h2: Option<&'a h2::Error>,
+    client: Option<&'a legacy::Error>,
     proxy: Option<String>,
     last: Option<&'a (dyn Error + 'static)>,
 }
@@ -41,6 +46,7 @@ impl<'a> Causes<'a> {
         self.io = cause.downcast_ref().or(self.io);
         self.hyper = self.hyper.or(cause.downcast_ref());
         self.h2 = self.h2.or(cause.downcast_ref());
+        self.client = self.client.or(cause.downcast_ref());
         // The errors of tunnels and SOCKS have no public type.
         let text = cause.to_string();
         if self.proxy.is_none() && (text.contains("tunnel error") || text.contains("SOCKS error")) {
@@ -58,7 +64,13 @@ impl<'a> Causes<'a> {
     }
 }
 
-/// Whether the connection was closed before any of the reply was seen, so that asking again asks once.
+/// The connection that the request went over, by its local address; `None` if it came to none.
+pub fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
+    local_address(Causes::of(error).client?.connect_info()?)
+}
+
+/// Whether a connection that was open had no reply to give: it was closed before a head was complete, or what it
+/// carried is none, which may be the rest of an earlier reply. Asking again asks once, as far as anyone can tell.
 pub fn was_never_answered(error: &reqwest::Error) -> bool {
     let causes = Causes::of(error);
     if let Some(h2) = causes.h2 {
@@ -66,9 +78,10 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
             && (h2.reason() == Some(h2::Reason::REFUSED_STREAM)
                 || (h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)));
     }
-    let closed =
-        causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
-    closed || causes.io_kind().is_some_and(breaks_off)
+    let unanswered = causes.hyper.is_some_and(|hyper| {
+        hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_parse()
+    });
+    unanswered || causes.io_kind().is_some_and(breaks_off)
 }
 
 /// Why no reply arrived.
