@@ -62,6 +62,8 @@ impl Client {
             total: started.elapsed(),
         };
         let bytes = if seen.kept { call.bytes() } else { 0 };
+        // The connection's own task has a turn to take it back; else the next request would open another one.
+        tokio::task::yield_now().await;
         Attempt { ending, head: seen.head, bytes, wire_bytes: call.bytes(), phases, worker }
     }
 
