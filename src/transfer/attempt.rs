@@ -78,12 +78,12 @@ impl Client {
         let mut response = self.reply(job, call).await?;
         seen.first_byte = Some(call.elapsed());
         seen.head = Some(head_of(&response));
-        body::ensure_can_be_decoded(&response)?;
         seen.told = told(&response);
         if let Some(ending) = seen.told.clone() {
             body::discard(&mut response, call).await;
             return Ok(ending);
         }
+        body::ensure_can_be_decoded(&response)?;
         seen.kept = true;
         body::receive(&mut response, job, call, slot).await?;
         Ok(Ending::Whole)

@@ -69,7 +69,8 @@ pub async fn receive(
 
 /// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
 pub async fn discard(response: &mut Response, call: &Call) {
-    if response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST) {
+    let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
+    if is_long || ensure_can_be_decoded(response).is_err() {
         return;
     }
     let rest = async {
