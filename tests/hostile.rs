@@ -422,6 +422,7 @@ fn an_error_keeps_its_status_whatever_becomes_of_its_body() {
         })
         .chain([
             Reply::raw("HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", End::Close),
+            Reply::raw("HTTP/1.1 404 No\r\nTransfer-Encoding: gzip\r\n\r\nwords", End::Stall),
             Reply::raw("HTTP/1.1 404 No\r\n\r\n", End::Drip),
             Reply::raw("HTTP/1.1 404 No\r\nContent-Length: 99999999\r\n\r\nx", End::Stall),
         ])

@@ -85,6 +85,12 @@ impl Reply {
         Self { end, ..self }
     }
 
+    /// The same reply without so many bytes of its end, after which the connection does this.
+    pub fn but(mut self, bytes: usize, end: End) -> Self {
+        self.bytes.truncate(self.bytes.len() - bytes);
+        self.then(end)
+    }
+
     /// A redirect.
     pub fn redirect(status: u16, to: &str) -> Self {
         Self::of(&format!("{status} Moved"), &format!("Location: {to}\r\n"), "moved")
