@@ -106,6 +106,7 @@ impl Client {
                         && classify::was_never_answered(&error) =>
                 {
                     stale += 1;
+                    call.disowns();
                 }
                 Err(error) => return Err(classify::request(&error, &self.kit.clocks)),
             }

@@ -64,6 +64,11 @@ impl Call {
         self.bytes.load(Relaxed)
     }
 
+    /// The request is sent again: a connection made for it before may have served another one meanwhile.
+    pub fn disowns(&self) {
+        *self.own.lock().expect("no holder panics") = None;
+    }
+
     /// Whether the connection with this local address was made for the request. One may be made in vain: where
     /// another becomes idle first, the library takes that.
     pub fn owns(&self, connection: SocketAddr) -> bool {
