@@ -32,7 +32,7 @@ use window::Window;
 use worker::Floor;
 
 /// Targets that may wait in memory, at least; more for many workers.
-const LOOK_AHEAD: usize = 1024;
+const LOOK_AHEAD: usize = 2048;
 
 /// How long a transfer under way may take to finish once nothing new is started.
 const GRACE: Duration = Duration::from_secs(10);

@@ -264,8 +264,8 @@ impl Queue {
                 self.after(&mut state, Comes::Nobody);
                 return Turn::Work(Work::Tell(event));
             }
+            _ if !state.feeding && state.window.is_empty() => return Turn::Over,
             Next::Wait(moment) => Sleep::Until(moment),
-            Next::Nothing if !state.feeding && state.window.is_empty() => return Turn::Over,
             Next::Nothing => Sleep::UntilCalled,
         };
         // Looking at what is due may have found names to look up.

@@ -1,5 +1,7 @@
 //! Where a redirect leads, and what may be told there. Pure.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use crate::record::{Failure, Job};
@@ -13,7 +15,7 @@ pub fn hop(job: &Job, location: Option<&[u8]>, max_redirects: u32) -> Result<Url
     let Some(location) = location else {
         return Err(Failure::Redirect("redirect without a Location".to_owned()));
     };
-    let text = String::from_utf8_lossy(location);
+    let text = text_of(location);
     let mut next = job
         .url
         .join(&text)
@@ -33,6 +35,18 @@ pub fn hop(job: &Job, location: Option<&[u8]>, max_redirects: u32) -> Result<Url
         let _ = next.set_password(job.url.password());
     }
     Ok(next)
+}
+
+/// A Location as text. Where it is not UTF-8, its other bytes stand for themselves, as browsers take them.
+fn text_of(location: &[u8]) -> Cow<'_, str> {
+    let escaped = |byte: &u8| match byte {
+        0..=0x7f => char::from(*byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    match str::from_utf8(location) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => location.iter().map(escaped).collect(),
+    }
 }
 
 /// Whether the request may carry the header fields that were given for its target: only at the origin that was
@@ -69,6 +83,13 @@ mod tests {
             let failure = hop(&job("http://a.test/"), location, 10).unwrap_err();
             assert!(matches!(failure, Failure::Redirect(_)), "{location:?}");
         }
+    }
+
+    #[test]
+    fn a_location_that_is_not_utf_8_is_taken_byte_by_byte() {
+        let next = |location| hop(&job("http://a.test/"), Some(location), 10).unwrap();
+        assert_eq!(next(b"/caf\xe9?\xff").as_str(), "http://a.test/caf%E9?%FF");
+        assert_eq!(next("/café".as_bytes()).as_str(), "http://a.test/caf%C3%A9");
     }
 
     #[test]

@@ -71,8 +71,10 @@ pub fn verdict(
             }
         }
         Ending::Failed(
-            failure @ (Failure::Status(status @ 503) | Failure::RateLimited { status, .. }),
-        ) => too_long(*status, asked, rules).unwrap_or_else(|| failure.clone()),
+            failure @ (Failure::Status(status) | Failure::RateLimited { status, .. }),
+        ) if is_transient(failure) => {
+            too_long(*status, asked, rules).unwrap_or_else(|| failure.clone())
+        }
         Ending::Failed(failure) => failure.clone(),
     };
     if matches!(failure, Failure::Cancelled(_)) {
@@ -80,7 +82,8 @@ pub fn verdict(
     }
     let mut next = job.clone();
     carry(&mut next, attempt);
-    if is_not_reached(attempt) && job.target.urls.len() == 1 && rules.retry.times > 0 {
+    let alone = job.target.urls.len() == 1;
+    if alone && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
         // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
         next.failed = Some(failure.clone());
         next.attempt += 1;
@@ -108,9 +111,13 @@ fn after_failure(
     rules: &Rules,
     chance: f64,
 ) -> Verdict {
-    next.asked_wait = next.asked_wait.max(asked);
-    if !is_transient(&failure) {
-        next.dead_mirrors.push(job.mirror);
+    match failure {
+        // Only who will be asked again has a say in when.
+        _ if !is_transient(&failure) => next.dead_mirrors.push(job.mirror),
+        Failure::Status(_) | Failure::RateLimited { .. } => {
+            next.asked_wait = next.asked_wait.max(asked);
+        }
+        _ => {}
     }
     let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
     let mirrors = job.target.urls.len();
@@ -286,6 +293,36 @@ pub(crate) mod tests {
                 matches!(verdict, Verdict::Failed(Failure::RateLimited { wait: Some(_), .. })),
                 "{verdict:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_is_kept_out_whatever_carries_it() {
+        let day = Some("86400");
+        for status in [408, 500, 502] {
+            let busy = attempt(Ending::Failed(Failure::Status(status)), day);
+            let verdict = judge(&job("http://a.test/"), &busy, 3);
+            assert!(matches!(verdict, Verdict::Failed(Failure::RateLimited { .. })), "{status}");
+        }
+        let cut = attempt(Ending::Failed(reset()), day);
+        let Verdict::Again { wait, .. } = judge(&job("http://a.test/"), &cut, 3) else { panic!() };
+        assert_eq!(wait, Duration::from_millis(500), "a reply that broke off asked for nothing");
+    }
+
+    #[test]
+    fn a_mirror_that_is_given_up_has_no_say_in_when_the_others_are_tried_again() {
+        let mirrors = job("http://a.test/ http://b.test/");
+        for status in [404, 503] {
+            let given_up = attempt(Ending::Failed(Failure::Status(status)), Some("86400"));
+            let Verdict::Again { job: second, .. } = judge(&mirrors, &given_up, 3) else {
+                panic!()
+            };
+            let Verdict::Again { job: third, wait, .. } = judge(&second, &failed(reset()), 3)
+            else {
+                panic!()
+            };
+            let (url, wait) = (third.url.as_str(), wait.as_millis());
+            assert_eq!((url, wait), ("http://b.test/", 500), "{status}");
         }
     }
 

@@ -26,6 +26,8 @@ const STALE_AT_MOST: usize = 64;
 struct Yield {
     head: Option<Head>,
     first_byte: Option<std::time::Duration>,
+    /// How it ends, where the head has told.
+    told: Option<Ending>,
     kept: bool,
 }
 
@@ -46,11 +48,10 @@ impl Client {
         let ending = match watched(&call, &self.kit.clocks, cut, work).await {
             Ok(Ok(ending)) => ending,
             Ok(Err(failure)) => Ending::Failed(failure),
-            // The head of an error has told how it ends; what is missing is only the server's words about it.
-            Err(Failure::Stalled(_)) if !seen.kept => match seen.head.as_ref().and_then(told) {
-                Some(ending) => ending,
-                None => Ending::Failed(Failure::Stalled(self.kit.clocks.stall)),
-            },
+            // Where the head has told how it ends, only the server's words about it are missing.
+            Err(failure @ (Failure::Stalled(_) | Failure::Timeout(_))) => {
+                seen.told.take().unwrap_or(Ending::Failed(failure))
+            }
             Err(failure) => Ending::Failed(failure),
         };
         slot.end();
@@ -62,6 +63,8 @@ impl Client {
             total: started.elapsed(),
         };
         let bytes = if seen.kept { call.bytes() } else { 0 };
+        // The connection's own task has a turn to take it back; else the next request would open another one.
+        tokio::task::yield_now().await;
         Attempt { ending, head: seen.head, bytes, wire_bytes: call.bytes(), phases, worker }
     }
 
@@ -76,26 +79,21 @@ impl Client {
         self.kit.resolver.ensure_can_place(&job.url, route)?;
         let mut response = self.reply(job, call, route).await?;
         seen.first_byte = Some(call.elapsed());
-        let head = head_of(&response);
-        let verdict = told(&head);
-        seen.head = Some(head);
-        body::ensure_can_be_decoded(&response)?;
-        match verdict {
-            Some(ending) => {
-                body::discard(&mut response, call).await;
-                Ok(with_location(ending, response.headers()))
-            }
-            None => {
-                seen.kept = true;
-                body::receive(&mut response, job, call, slot).await?;
-                Ok(Ending::Whole)
-            }
+        seen.head = Some(head_of(&response));
+        seen.told = told(&response);
+        if let Some(ending) = seen.told.clone() {
+            body::discard(&mut response, call).await;
+            return Ok(ending);
         }
+        body::ensure_can_be_decoded(&response)?;
+        seen.kept = true;
+        body::receive(&mut response, job, call, slot).await?;
+        Ok(Ending::Whole)
     }
 
-    /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile;
-    /// nothing of the reply has been seen then, so the request is sent again and not counted (RFC 9112 section
-    /// 9.3.1). So is one that the server says it has not looked at, on whatever connection.
+    /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile, or
+    /// still carry the rest of an earlier reply; it has no reply to this request then, which is sent again and not
+    /// counted (RFC 9112 section 9.3.1). So is one that the server says it has not looked at, on whatever connection.
     async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
         let mut stale = 0;
         loop {
@@ -107,10 +105,12 @@ impl Client {
                 Err(error)
                     if stale < STALE_AT_MOST
                         && (classify::was_never_looked_at(&error)
-                            || (call.connect_time().is_none()
+                            || (classify::connection(&error)
+                                .is_some_and(|used| !call.owns(used))
                                 && classify::was_never_answered(&error))) =>
                 {
                     stale += 1;
+                    call.disowns();
                 }
                 Err(error) => {
                     return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
@@ -121,11 +121,14 @@ impl Client {
 }
 
 /// How a reply ends whose body is not the target's: a redirect or a failure; `None` if it is.
-fn told(head: &Head) -> Option<Ending> {
-    Some(match head.status {
+fn told(response: &Response) -> Option<Ending> {
+    Some(match response.status().as_u16() {
         206 => unasked("a part (206) of what was asked for as a whole"),
         200..=299 => return None,
-        300 | 301 | 302 | 303 | 307 | 308 => Ending::Redirect { location: None },
+        300 | 301 | 302 | 303 | 307 | 308 => {
+            let location = response.headers().get(LOCATION);
+            Ending::Redirect { location: location.map(|value| value.as_bytes().to_vec()) }
+        }
         304 => unasked("304 Not Modified to an unconditional request"),
         429 => Ending::Failed(Failure::RateLimited { status: 429, wait: None }),
         status @ 400..=599 => Ending::Failed(Failure::Status(status)),
@@ -135,16 +138,6 @@ fn told(head: &Head) -> Option<Ending> {
 
 fn unasked(what: &str) -> Ending {
     Ending::Failed(Failure::Protocol(what.to_owned()))
-}
-
-fn with_location(ending: Ending, headers: &HeaderMap) -> Ending {
-    match ending {
-        Ending::Redirect { .. } => {
-            let location = headers.get(LOCATION).map(|value| value.as_bytes().to_vec());
-            Ending::Redirect { location }
-        }
-        other => other,
-    }
 }
 
 fn head_of(response: &Response) -> Head {

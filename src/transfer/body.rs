@@ -1,5 +1,7 @@
 //! The body, chunk by chunk: counted as it arrives, never believed from a header.
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 use sha2::{Digest, Sha256};
@@ -10,6 +12,9 @@ use crate::record::{Checksum, Failure, Job, Slot};
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
 const DISCARDED_AT_MOST: u64 = 64 * 1024;
+
+/// How long that may take; a new connection takes less.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Refuses a body in a transfer coding that cannot be undone (RFC 9112 section 6.1): only `chunked`, once, can. The
 /// library would hand the coded bytes on as if they were the content.
@@ -62,18 +67,22 @@ pub async fn receive(
     check.map_or(Ok(()), Check::ensure_it_fits)
 }
 
-/// Reads the rest of a body that nobody wants, if it is short; how it ends does not matter.
+/// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
 pub async fn discard(response: &mut Response, call: &Call) {
-    if response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST) {
+    let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
+    if is_long || ensure_can_be_decoded(response).is_err() {
         return;
     }
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
-        call.receives(chunk.len().min(room as usize));
-        if chunk.len() as u64 >= room {
-            break;
+    let rest = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
+            call.receives(chunk.len().min(room as usize));
+            if chunk.len() as u64 >= room {
+                break;
+            }
         }
-    }
+    };
+    let _ = tokio::time::timeout(PATIENCE, rest).await;
 }
 
 /// A digest on its way.

@@ -2,9 +2,9 @@
 //! the clock that watches both.
 
 use std::future::Future;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -26,6 +26,7 @@ pub struct Call {
     started: Instant,
     connecting: AtomicU64,
     connected: AtomicU64,
+    own: Mutex<Option<SocketAddr>>,
     progress: AtomicU64,
     bytes: AtomicU64,
 }
@@ -39,6 +40,7 @@ impl Call {
             started,
             connecting: zero(),
             connected: zero(),
+            own: Mutex::default(),
             progress: zero(),
             bytes: zero(),
         }
@@ -69,9 +71,15 @@ impl Call {
         self.bytes.load(Relaxed)
     }
 
-    /// Whether a connection was begun for this request, rather than an open one taken.
-    fn dialled(&self) -> bool {
-        self.connecting.load(Relaxed) > 0
+    /// The request is sent again: a connection made for it before may have served another one meanwhile.
+    pub fn disowns(&self) {
+        *self.own.lock().expect("no holder panics") = None;
+    }
+
+    /// Whether the connection with this local address was made for the request. One may be made in vain: where
+    /// another becomes idle first, the library takes that.
+    pub fn owns(&self, connection: SocketAddr) -> bool {
+        *self.own.lock().expect("no holder panics") == Some(connection)
     }
 
     /// From the start to the connection; `None` if none was made.
@@ -91,7 +99,7 @@ impl Call {
     /// The moment when silence becomes a stall; `None` while a connection is being made, which has its own clock.
     fn stalls_at(&self, stall: Duration) -> Option<Instant> {
         let progress = self.progress.load(Relaxed);
-        if progress == 0 && self.dialled() {
+        if progress == 0 && self.connecting.load(Relaxed) > 0 {
             return None;
         }
         Some(self.started + Duration::from_micros(progress) + stall)
@@ -102,7 +110,9 @@ impl Call {
 pub struct Connecting(Arc<Call>);
 
 impl Connecting {
-    pub fn succeeds(self) {
+    /// There it is, with this local address.
+    pub fn succeeds(self, connection: Option<SocketAddr>) {
+        *self.0.own.lock().expect("no holder panics") = connection;
         self.0.connected.store(self.0.moment(), Relaxed);
     }
 }

@@ -3,10 +3,13 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
+use hyper_util::client::legacy;
 use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
+use super::client::local_address;
 use super::resolver::LookupFailed;
 use super::route::Route;
 use crate::plan::Clocks;
@@ -25,6 +28,7 @@ struct Causes<'a> {
     io: Option<&'a io::Error>,
     hyper: Option<&'a hyper::Error>,
     h2: Option<&'a h2::Error>,
+    client: Option<&'a legacy::Error>,
     proxy: Option<String>,
     last: Option<&'a (dyn Error + 'static)>,
 }
@@ -51,6 +55,7 @@ impl<'a> Causes<'a> {
         self.io = cause.downcast_ref().or(self.io);
         self.hyper = self.hyper.or(cause.downcast_ref());
         self.h2 = self.h2.or(cause.downcast_ref());
+        self.client = self.client.or(cause.downcast_ref());
         // The errors of tunnels and SOCKS have no public type.
         let text = cause.to_string();
         if self.proxy.is_none() && (text.contains("tunnel error") || text.contains("SOCKS error")) {
@@ -76,7 +81,13 @@ pub fn was_never_looked_at(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Whether an open connection was closed before any of the reply was seen, so that asking again asks once.
+/// The connection that the request went over, by its local address; `None` if it came to none.
+pub fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
+    local_address(Causes::of(error).client?.connect_info()?)
+}
+
+/// Whether a connection that was open had no reply to give: it was closed before a head was complete, or what it
+/// carried is none, which may be the rest of an earlier reply. Asking again asks once, as far as anyone can tell.
 pub fn was_never_answered(error: &reqwest::Error) -> bool {
     if error.is_connect() {
         return false;
@@ -85,9 +96,10 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
     if let Some(h2) = causes.h2 {
         return h2.is_io() || (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM));
     }
-    let closed =
-        causes.hyper.is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled());
-    closed || causes.io_kind().is_some_and(breaks_off)
+    let unanswered = causes.hyper.is_some_and(|hyper| {
+        hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_parse()
+    });
+    unanswered || causes.io_kind().is_some_and(breaks_off)
 }
 
 /// Why no reply arrived from `url`, by this route.

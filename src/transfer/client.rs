@@ -1,11 +1,12 @@
 //! A client: connections, and the state of TLS and of names that they need. It belongs to the runtime that first
 //! uses it, so each event loop has one of its own; what can be shared is made once, in the kit.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::Connection;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
 use reqwest::redirect;
 use rustls::ClientConfig;
 use tower::util::MapFutureLayer;
@@ -189,8 +190,18 @@ async fn timed<C: Connection, E: From<NotNeeded>>(
     }
     opened.fetch_add(1, Relaxed);
     all.fetch_add(1, Relaxed);
-    if let Some(token) = token {
-        token.succeeds();
+    // A connection that is finished in the background is for whoever comes next.
+    if let Some(token) = token
+        && CALL.try_with(|_| ()).is_ok()
+    {
+        token.succeeds(local_address(&connection.connected()));
     }
     Ok(connection)
+}
+
+/// This end of a connection, which names it as long as it is open.
+pub(super) fn local_address(connected: &Connected) -> Option<SocketAddr> {
+    let mut extras = http::Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.get().map(HttpInfo::local_addr)
 }

@@ -9,4 +9,4 @@ pub mod run;
 pub mod tls;
 
 pub use origin::{End, Gate, Origin, Reply, Request};
-pub use run::{Live, MODES, Run, Seen, in_every_mode};
+pub use run::{Live, MODES, Run, Seen, class_of, in_every_mode};

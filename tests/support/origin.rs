@@ -29,6 +29,7 @@ impl Request {
 }
 
 /// What is sent, byte for byte, and what happens to the connection then.
+#[derive(Clone)]
 pub struct Reply {
     pub bytes: Vec<u8>,
     pub end: End,
@@ -45,6 +46,8 @@ pub enum End {
     Reset,
     /// It stays open and says nothing more.
     Stall,
+    /// It sends one byte after another until the peer hangs up.
+    Drip,
 }
 
 impl Reply {
@@ -66,6 +69,26 @@ impl Reply {
     /// 200 with a body.
     pub fn ok(body: impl AsRef<[u8]>) -> Self {
         Self::of("200 OK", "", body)
+    }
+
+    /// 200 with a body in these chunks.
+    pub fn chunked<'a>(chunks: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+        for chunk in chunks {
+            text.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+        }
+        Self::raw(text + "0\r\n\r\n", End::KeepAlive)
+    }
+
+    /// The same reply, after which the connection does this.
+    pub fn then(self, end: End) -> Self {
+        Self { end, ..self }
+    }
+
+    /// The same reply without so many bytes of its end, after which the connection does this.
+    pub fn but(mut self, bytes: usize, end: End) -> Self {
+        self.bytes.truncate(self.bytes.len() - bytes);
+        self.then(end)
     }
 
     /// A redirect.
@@ -205,6 +228,7 @@ impl Inner {
                 End::Close => return,
                 End::Reset => return reset(stream),
                 End::Stall => return self.hold(stream),
+                End::Drip => return drip(stream),
             }
         }
     }
@@ -250,6 +274,13 @@ fn line(reader: &mut impl BufRead) -> Option<String> {
             Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
         }
         _ => None,
+    }
+}
+
+/// Sends a byte now and then until the peer hangs up.
+fn drip(mut stream: TcpStream) {
+    while stream.write_all(b"x").is_ok() {
+        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -146,6 +146,11 @@ impl Seen {
         last
     }
 
+    /// The class of each row's failure in list order; `ok` for those without one.
+    pub fn classes_in_list_order(&self) -> Vec<String> {
+        self.rows_in_list_order().iter().map(class_of).collect()
+    }
+
     fn objects(&self) -> Vec<Value> {
         let parse =
             |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
@@ -210,6 +215,11 @@ impl Live {
         let code = self.child.wait().unwrap().code();
         Seen { code, stdout, stderr: self.stderr.join().unwrap() }
     }
+}
+
+/// The class of a row's failure; `ok` if it has none.
+pub fn class_of(row: &Value) -> String {
+    row["error"]["class"].as_str().unwrap_or("ok").to_owned()
 }
 
 /// Reads a stream to its end beside the test.
