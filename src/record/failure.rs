@@ -1,6 +1,7 @@
 //! Why a URL failed: one variant per class, with what a reader can act on.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -159,7 +160,42 @@ impl Failure {
     }
 }
 
+/// A name that is no class's. `Display` names those that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write one of {}", Class::ALL.map(Class::name).join(", "))]
+pub struct UnknownClass;
+
+impl FromStr for Class {
+    type Err = UnknownClass;
+
+    fn from_str(name: &str) -> Result<Self, UnknownClass> {
+        Self::ALL.into_iter().find(|class| class.name() == name).ok_or(UnknownClass)
+    }
+}
+
 impl Class {
+    /// Every class there is.
+    pub const ALL: [Self; 18] = [
+        Self::Dns,
+        Self::HostDown,
+        Self::Robots,
+        Self::Connect,
+        Self::Tls,
+        Self::Proxy,
+        Self::Timeout,
+        Self::Stalled,
+        Self::Reset,
+        Self::Truncated,
+        Self::Protocol,
+        Self::Http4xx,
+        Self::Http5xx,
+        Self::RateLimited,
+        Self::Redirect,
+        Self::Checksum,
+        Self::Cancelled,
+        Self::InvalidUrl,
+    ];
+
     /// The class's name in every report.
     pub fn name(self) -> &'static str {
         match self {
@@ -209,5 +245,26 @@ fn phrase(code: u16) -> String {
     match http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()) {
         Some(reason) => format!("{code} {reason}"),
         None => code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_in_the_list_of_all_and_is_read_back_by_its_name() {
+        for (place, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, place, "the list is in the order of the set");
+            assert_eq!(class.name().parse(), Ok(class));
+        }
+        assert_eq!(Class::ALL.len(), Class::InvalidUrl as usize + 1);
+    }
+
+    #[test]
+    fn an_unknown_class_is_told_which_ones_there_are() {
+        let unknown = "http_500".parse::<Class>().unwrap_err().to_string();
+        assert!(unknown.starts_with("write one of dns, host_down, robots, connect,"), "{unknown}");
+        assert!(unknown.contains("http_5xx"), "{unknown}");
     }
 }
