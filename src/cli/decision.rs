@@ -36,6 +36,16 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
     })
 }
 
+/// What a dry run tells are no rows of a run.
+pub(super) fn ensure_it_can_be_told_dry(plan: &Plan) -> Result<(), String> {
+    match plan.report.format {
+        plan::Format::Csv => {
+            Err("--dry-run cannot tell in --format csv; write --format text or jsonl".to_owned())
+        }
+        plan::Format::Text | plan::Format::Jsonl => Ok(()),
+    }
+}
+
 /// Decides how the local origin behaves.
 pub(super) fn origin(typed: Serve) -> serve::Options {
     serve::Options {
@@ -189,8 +199,9 @@ fn damage(typed: &Failures) -> Damage {
 fn failed(typed: Failures, sources: &[OsString]) -> Result<Option<FailedList>, String> {
     let Some(path) = typed.failed else { return Ok(None) };
     if path.as_os_str().is_empty() || path == Path::new("-") {
-        return Err("invalid value for --failed: name a file; standard output is for the report"
-            .to_owned());
+        return Err(
+            "invalid value for --failed: name a file; standard output is for the report".to_owned()
+        );
     }
     ensure_it_is_not_a_list(&path, sources)?;
     Ok(Some(FailedList { path, classes: typed.failed_class }))

@@ -104,10 +104,7 @@ mod tests {
     #[test]
     fn failures_are_counted_or_are_a_share() {
         assert_eq!(most_failures("10"), Ok(MostFailures::Number(10)));
-        assert_eq!(
-            most_failures("2.5%"),
-            Ok(MostFailures::Share(units::share("2.5%").unwrap()))
-        );
+        assert_eq!(most_failures("2.5%"), Ok(MostFailures::Share(units::share("2.5%").unwrap())));
         for text in ["", "-1", "x", "1.5", "%", "101%", "5 %"] {
             let complaint = most_failures(text).unwrap_err();
             assert!(complaint.contains('%'), "{text}: {complaint}");
