@@ -42,9 +42,9 @@ Units:
 Configuration:
   Options can be kept in fetch/config.toml in the folder $XDG_CONFIG_HOME, or
   else ~/.config, by their long names, as in jobs = 8; a section
-  [hosts.\"example.org\"] holds per-host, host-delay, host-rate and header for
-  one host. They can be set in the environment, as in FETCH_JOBS=8. What is
-  typed wins over the environment, and the environment over the file.
+  [hosts.\"example.org\"] holds per-host, host-delay, host-rate, header and
+  user-agent for one host. They can be set in the environment, as in
+  FETCH_JOBS=8. What is typed wins over the environment, and that over the file.
 
 Exit codes:
   0  every URL was fetched          3         a local fault, as a full disk

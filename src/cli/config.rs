@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use http::header::USER_AGENT;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Host;
@@ -19,7 +20,7 @@ use super::layers::{Layer, Options, Setting, Takes, Value, quotable};
 use crate::plan::{HostManners, Plan};
 
 /// What one host can have of its own.
-const OF_A_HOST: [&str; 4] = ["per-host", "host-delay", "host-rate", "header"];
+const OF_A_HOST: [&str; 5] = ["per-host", "host-delay", "host-rate", "header", "user-agent"];
 
 /// Options that name files. In a configuration file they are looked for beside it, wherever the program is started.
 const FILES: [&str; 1] = ["cacert"];
@@ -186,8 +187,7 @@ impl Page<'_> {
             }
             self.set(key, value, &mut layer)?;
         }
-        let plan = layer.plan()?;
-        Ok(manners(&layer, plan))
+        Ok(manners(&layer, layer.plan()?))
     }
 
     fn no_option(&self, name: &str) -> String {
@@ -211,12 +211,15 @@ impl Page<'_> {
 }
 
 fn manners(layer: &Layer, plan: Plan) -> HostManners {
-    let said = |name| layer.sets(name).then_some(());
+    let (general, mut headers) = (plan.manners, plan.http.headers);
+    if layer.sets("user-agent") {
+        headers.push((USER_AGENT, plan.http.user_agent));
+    }
     HostManners {
-        per_host: said("per-host").map(|()| plan.manners.per_host),
-        delay: said("host-delay").map(|()| plan.manners.host_delay),
-        rate: plan.manners.host_rate,
-        headers: plan.http.headers,
+        per_host: layer.sets("per-host").then_some(general.per_host),
+        delay: layer.sets("host-delay").then_some(general.host_delay),
+        rate: general.host_rate,
+        headers,
     }
 }
 

@@ -207,7 +207,7 @@ fn failed(typed: Failures, sources: &[OsString]) -> Result<Option<FailedList>, S
     Ok(Some(FailedList { path, classes: typed.failed_class }))
 }
 
-/// As far as names tell; two names of one file are found out when the lists are opened.
+/// As far as names tell; two names of one file come to light when the lists are opened.
 fn ensure_it_is_not_a_list(failed: &Path, sources: &[OsString]) -> Result<(), String> {
     let plain = |path: &Path| -> PathBuf {
         path.components().filter(|part| *part != Component::CurDir).collect()
