@@ -39,7 +39,7 @@ Units:
   Durations are 10, 500ms, 10s, 2m or 1h. Sizes are 512, 20k, 1.5M or 2G,
   1024-based. Rates are 20/s, 5/15s or 100/m.
 
-Configuration:
+Settings:
   Options can be kept in fetch/config.toml in the folder $XDG_CONFIG_HOME, or
   else ~/.config, by their long names, as in jobs = 8; a section
   [hosts.\"example.org\"] holds per-host, host-delay, host-rate, header and
@@ -277,11 +277,11 @@ pub(super) struct Manners {
     )]
     pub host_delay: Duration,
 
-    /// Requests to one host, as in 5/15s, evenly spread [default: no limit]
+    /// Requests to one host, spread evenly, as in 5/15s [default: no limit]
     #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
     pub host_rate: Option<Rate>,
 
-    /// Requests in all, as in 20/s, evenly spread [default: no limit]
+    /// Requests in all, spread evenly, as in 20/s [default: no limit]
     #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
     pub rate: Option<Rate>,
 
@@ -292,7 +292,7 @@ pub(super) struct Manners {
     )]
     pub limit_rate: Option<NonZeroU64>,
 
-    /// Failures in a row to reach a host before it is left alone for a while (1 to 1000)
+    /// Failures in a row to reach a host before it is left alone (1 to 1000)
     #[arg(
         long, value_name = "N", default_value = "3", value_parser = numbers::host_failures,
         allow_hyphen_values = true
@@ -327,7 +327,7 @@ pub(super) struct Failures {
     #[arg(long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
 
-    /// A file to write what failed for good to, as a list; replaced if it is there
+    /// Write what failed for good to FILE, as a list; replaces it
     #[arg(long, value_name = "FILE")]
     pub failed: Option<PathBuf>,
 
@@ -370,7 +370,7 @@ pub(super) struct Output {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct Configuration {
-    /// The file to take options from [default: ~/.config/fetch/config.toml, if it is there]
+    /// Take options from FILE [default: ~/.config/fetch/config.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -529,12 +529,38 @@ fn the_short_help_reads_well() {
           --max-retry-after <DURATION>  Longest wait that a server may ask for with Retry-After
                                         [default: 10m]
 
+    Manners:
+          --per-host <N>              Transfers at a time from one host (0 to 10000); 0 for any number
+                                      [default: 6]
+          --host-delay <DURATION>     Shortest time between two requests to one host [default: 0s]
+          --host-rate <N/TIME>        Requests to one host, spread evenly, as in 5/15s [default: no
+                                      limit]
+          --rate <N/TIME>             Requests in all, spread evenly, as in 20/s [default: no limit]
+          --limit-rate <SIZE>         Body bytes a second in all, as in 500k [default: no limit]
+          --host-failures <N>         Failures in a row to reach a host before it is left alone (1 to
+                                      1000) [default: 3]
+          --host-patience <DURATION>  How long to wait for a host that cannot be reached; 0 to give up
+                                      at once [default: 30s]
+          --robots                    Ask for robots.txt and obey it
+
+    Failures:
+          --max-failures <N|P%>       Stop with more failures than N, or than P% of what is done
+                                      [default: no limit]
+          --fail-fast                 Stop with the first failure: --max-failures 0
+          --failed <FILE>             Write what failed for good to FILE, as a list; replaces it
+          --failed-class <CLASS,...>  Only failures of these classes, as in timeout,dns [default: all]
+
     Output:
           --format <FORMAT>  The form of the report [default: text] [possible values: text, jsonl, csv]
           --json             The same as --format jsonl
           --ordered          Report in the order of the list, not of completion
       -q, --quiet            Tell of failures alone; no progress display
       -v, --verbose          Tell of retries and redirects too
+          --dry-run          Tell what would be done, and make no request
+
+    Configuration:
+          --config <FILE>  Take options from FILE [default: ~/.config/fetch/config.toml]
+          --no-config      Take no options from a file
 
     Examples:
       fetch sites.txt
@@ -547,10 +573,12 @@ fn the_short_help_reads_well() {
 #[test]
 fn the_long_help_tells_of_lists_units_and_exit_codes() {
     let help = Arguments::command().term_width(100).render_long_help().to_string();
-    for heading in ["Strategy:", "Requests:", "Clocks:", "Retries:", "Output:", "Examples:"] {
+    for heading in ["Strategy:", "Requests:", "Clocks:", "Retries:", "Manners:", "Failures:"] {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
-    for heading in ["Lists:", "Units:", "Exit codes:"] {
+    for heading in
+        ["Output:", "Configuration:", "Examples:", "Lists:", "Units:", "Settings:", "Exit codes:"]
+    {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
     assert!(help.lines().all(|line| line.len() <= 100));
