@@ -186,6 +186,23 @@ fn a_dry_run_of_a_list_that_cannot_be_read_is_a_usage_error() {
     assert!(seen.stderr.contains("the list is empty"), "{}", seen.stderr);
 }
 
+#[test]
+fn a_dry_run_whose_reader_has_gone_ends_quietly() {
+    let list = "http://a.b/\n".repeat(50_000);
+    let program = format!("{} --dry-run - | head -n 1", env!("CARGO_BIN_EXE_fetch"));
+    let seen = Run::of("sh").args(["-c", &program]).list(list).seen();
+    assert_eq!((seen.stdout.as_str(), seen.stderr.as_str()), ("1 http://a.b/\n", ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dry_run_that_cannot_be_written_is_a_local_fault() {
+    let program = format!("{} --dry-run http://a.b/ > /dev/full", env!("CARGO_BIN_EXE_fetch"));
+    let seen = Run::of("sh").args(["-c", &program]).seen();
+    assert_eq!(seen.code, Some(3), "{seen:?}");
+    assert!(seen.stderr.contains("cannot write the report"), "{}", seen.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn the_file_for_failures_is_no_list_by_any_name() {

@@ -256,3 +256,22 @@ fn host(text: &str) -> Result<String, String> {
     })?;
     Ok(host.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_a_complaint_that_names_the_file(
+            text in "([a-z-]{1,8}|jobs|hosts|header|[ \n=\"'.\\[\\]{}#0-9]|\\PC){0,40}"
+        ) {
+            match parse(&text, Path::new("config.toml"), &Options::known()) {
+                Ok(_) => {}
+                Err(complaint) => prop_assert!(complaint.starts_with("config.toml:"), "{}", complaint),
+            }
+        }
+    }
+}
