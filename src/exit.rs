@@ -1,11 +1,13 @@
 //! Every way the program can end, and its number; and the signals that end it.
 
+use std::io::{self, ErrorKind};
 use std::process::{self, ExitCode};
-use std::{io, thread};
+use std::thread;
 
 use tokio::runtime::Builder;
 
 use crate::engine::Stop;
+use crate::preview::{Counts, PreviewError};
 use crate::record::Cause;
 use crate::run::{Ended, RunError};
 
@@ -66,6 +68,19 @@ impl Exit {
                 Self::SomeFailed
             }
             None => Self::Ok,
+        }
+    }
+
+    /// What a dry run amounts to.
+    pub fn of_preview(told: &Result<Counts, PreviewError>) -> Self {
+        match told {
+            Ok(counts) if counts.invalid > 0 => Self::SomeFailed,
+            Ok(_) => Self::Ok,
+            Err(PreviewError::Unopened(_) | PreviewError::Unreadable(_)) => Self::Usage,
+            Err(PreviewError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                Self::Ok
+            }
+            Err(PreviewError::Unwritten(_)) => Self::Fatal,
         }
     }
 }

@@ -8,10 +8,12 @@
 //! - [`cli`]: what can be typed, and its translation to a plan
 //! - [`serve`]: the built-in local origin
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
+//! - [`preview`]: what a run would do, told without doing it
 //! - [`report`]: text, JSON lines, CSV and the progress display
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
 //! - [`transfer`]: one attempt at one URL
 //! - [`policy`]: what follows an attempt, and which job comes next; pure
+//! - [`source`]: where targets are read from: opens what a plan names
 //! - [`list`]: list text to numbered entries; pure
 //! - [`plan`]: what was decided
 //! - [`record`]: the nouns
@@ -24,10 +26,12 @@ pub mod exit;
 pub mod list;
 pub mod plan;
 pub mod policy;
+pub mod preview;
 pub mod process;
 pub mod record;
 pub mod report;
 pub mod run;
 pub mod serve;
+pub mod source;
 pub mod transfer;
 pub mod units;

@@ -2,21 +2,28 @@
 
 use std::env;
 use std::future::pending;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
-use fetch::cli::{self, Command, Stream, Usage};
+use fetch::cli::{self, Command, Stream, Surroundings, Usage};
 use fetch::engine::Stop;
 use fetch::exit::{self, Exit};
 use fetch::plan::Plan;
+use fetch::preview::{self, PreviewError};
 use fetch::report::Outputs;
 use fetch::run;
 use fetch::serve;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    match cli::parse(env::args_os(), io::stdin().is_terminal()) {
+    let around = Surroundings {
+        variable: &|name| env::var_os(name),
+        home: env::home_dir(),
+        stdin_is_terminal: io::stdin().is_terminal(),
+    };
+    match cli::parse(env::args_os(), &around) {
         Ok(Command::Fetch(plan)) => fetch(&plan),
+        Ok(Command::DryRun(plan)) => preview(&plan),
         Ok(Command::Serve(options)) => told(serve(options)),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
@@ -37,6 +44,21 @@ fn fetch(plan: &Plan) -> ExitCode {
         eprintln!("fetch: {error:#}");
     }
     Exit::of(&ended).into()
+}
+
+/// Tells what a run would do. A reader who has gone has seen enough.
+fn preview(plan: &Plan) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let told = preview::preview(plan, &mut out);
+    match &told {
+        Err(PreviewError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => eprintln!("fetch: {error}"),
+        Ok(counts) if *counts == preview::Counts::default() => {
+            eprintln!("fetch: the list is empty; nothing would be fetched");
+        }
+        Ok(_) => {}
+    }
+    Exit::of_preview(&told).into()
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

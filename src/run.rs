@@ -1,9 +1,7 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,11 +11,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use crate::engine::{self, EngineError, Finished, Input, Pace, Stop};
-use crate::plan::{Plan, Source, Strategy, Verbosity};
+use crate::engine::{self, EngineError, Finished, Stop};
+use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
 use crate::record::{Cause, Class, Counts, Event, Resources, Slots, Summary};
 use crate::report::{Outputs, Reporter, reporter};
+use crate::source;
 use crate::transfer::{Kit, Resolver};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -65,8 +64,7 @@ pub enum RunError {
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
 pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError> {
     let begun = Begun { at: Instant::now(), usage: process::usage() };
-    let inputs: Result<Vec<_>, _> = plan.sources.iter().map(open).collect();
-    let inputs = inputs.map_err(RunError::Usage)?;
+    let inputs = source::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
@@ -159,32 +157,6 @@ fn broken(error: EngineError) -> RunError {
         EngineError::Kit(error) => RunError::Usage(error.into()),
         other => RunError::Fatal(other.into()),
     }
-}
-
-fn open(source: &Source) -> anyhow::Result<Input> {
-    match source {
-        Source::Argument(text) => Ok(Input::Argument(text.clone())),
-        Source::Stdin => {
-            Ok(Input::List { name: "-".into(), bytes: Box::new(io::stdin()), pace: Pace::Live })
-        }
-        Source::File(path) => open_file(path),
-    }
-}
-
-fn open_file(path: &Path) -> anyhow::Result<Input> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!(
-            "{name}: no such list; give a file with one URL a line, or a URL that starts with https:// or http://"
-        ),
-        _ => anyhow!("{name}: {error}"),
-    })?;
-    let kind = file.metadata().with_context(|| name.clone())?;
-    if kind.is_dir() {
-        return Err(anyhow!("{name}: is a directory; give a file with one URL a line"));
-    }
-    let pace = if kind.is_file() { Pace::AtRest } else { Pace::Live };
-    Ok(Input::List { name: name.into(), bytes: Box::new(file), pace })
 }
 
 /// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups.

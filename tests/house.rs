@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "engine", "record"]),
-    ("cli", &["serve", "list", "plan", "units"]),
+    ("exit", &["run", "preview", "engine", "record"]),
+    ("cli", &["serve", "list", "plan", "record", "units"]),
     ("serve", &["units"]),
-    ("run", &["report", "engine", "transfer", "plan", "record", "process"]),
+    ("run", &["report", "engine", "transfer", "source", "plan", "record", "process"]),
+    ("preview", &["report", "policy", "source", "list", "plan", "record"]),
     ("report", &["plan", "record", "units"]),
-    ("engine", &["transfer", "policy", "list", "plan", "record"]),
+    ("engine", &["transfer", "policy", "source", "list", "plan", "record"]),
     ("transfer", &["policy", "plan", "record"]),
     ("policy", &["plan", "record", "units"]),
+    ("source", &["plan"]),
     ("list", &["record"]),
     ("plan", &["record", "units"]),
     ("record", &[]),
@@ -33,6 +35,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("reqwest", &["transfer"]),
     ("rlimit", &["process"]),
     ("rustls", &["transfer"]),
+    ("toml", &["cli"]),
     ("tokio", &["exit", "serve", "run", "engine", "transfer", "main"]),
 ];
 

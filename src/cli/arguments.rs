@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::{numbers, pins};
-use crate::plan::Pin;
+use crate::plan::{MostFailures, PerHost, Pin};
+use crate::record::Class;
 use crate::units::{self, Rate, Share};
 
 const EXAMPLES: &str = "\
@@ -36,7 +37,14 @@ Lists:
 
 Units:
   Durations are 10, 500ms, 10s, 2m or 1h. Sizes are 512, 20k, 1.5M or 2G,
-  1024-based.
+  1024-based. Rates are 20/s, 5/15s or 100/m.
+
+Settings:
+  Options can be kept in fetch/config.toml in the folder $XDG_CONFIG_HOME, or
+  else ~/.config, by their long names, as in jobs = 8; a section
+  [hosts.\"example.org\"] holds per-host, host-delay, host-rate, header and
+  user-agent for one host. They can be set in the environment, as in
+  FETCH_JOBS=8. What is typed wins over the environment, and that over the file.
 
 Exit codes:
   0  every URL was fetched          3         a local fault, as a full disk
@@ -94,7 +102,16 @@ pub(super) struct Fetch {
     pub retries: Retries,
 
     #[command(flatten)]
+    pub manners: Manners,
+
+    #[command(flatten)]
+    pub failures: Failures,
+
+    #[command(flatten)]
     pub output: Output,
+
+    #[command(flatten)]
+    pub configuration: Configuration,
 }
 
 #[derive(Debug, Args)]
@@ -244,6 +261,85 @@ pub(super) struct Retries {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Manners")]
+pub(super) struct Manners {
+    /// Transfers at a time from one host (0 to 10000); 0 for any number [default: 6]
+    ///
+    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or [::1] has no
+    /// limit.
+    #[arg(long, value_name = "N", value_parser = numbers::per_host, allow_hyphen_values = true)]
+    pub per_host: Option<PerHost>,
+
+    /// Shortest time between two requests to one host
+    #[arg(
+        long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
+        allow_hyphen_values = true
+    )]
+    pub host_delay: Duration,
+
+    /// Requests to one host, spread evenly, as in 5/15s [default: no limit]
+    #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
+    pub host_rate: Option<Rate>,
+
+    /// Requests in all, spread evenly, as in 20/s [default: no limit]
+    #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
+    pub rate: Option<Rate>,
+
+    /// Body bytes a second in all, as in 500k [default: no limit]
+    #[arg(
+        long, value_name = "SIZE", value_parser = numbers::bytes_a_second,
+        allow_hyphen_values = true
+    )]
+    pub limit_rate: Option<NonZeroU64>,
+
+    /// Failures in a row to reach a host before it is left alone (1 to 1000)
+    #[arg(
+        long, value_name = "N", default_value = "3", value_parser = numbers::host_failures,
+        allow_hyphen_values = true
+    )]
+    pub host_failures: NonZeroU32,
+
+    /// How long to wait for a host that cannot be reached; 0 to give up at once
+    #[arg(
+        long, value_name = "DURATION", default_value = "30s", value_parser = units::duration,
+        allow_hyphen_values = true
+    )]
+    pub host_patience: Duration,
+
+    /// Ask for robots.txt and obey it
+    #[arg(long)]
+    pub robots: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Failures")]
+pub(super) struct Failures {
+    /// Stop with more failures than N, or than P% of what is done [default: no limit]
+    ///
+    /// A share is looked at once 100 URLs are done.
+    #[arg(
+        long, value_name = "N|P%", value_parser = numbers::most_failures,
+        allow_hyphen_values = true
+    )]
+    pub max_failures: Option<MostFailures>,
+
+    /// Stop with the first failure: --max-failures 0
+    #[arg(long, conflicts_with = "max_failures")]
+    pub fail_fast: bool,
+
+    /// Write what failed for good to FILE, as a list; replaces it
+    #[arg(long, value_name = "FILE")]
+    pub failed: Option<PathBuf>,
+
+    /// Only failures of these classes, as in timeout,dns [default: all]
+    #[arg(
+        long, value_name = "CLASS,...", value_delimiter = ',', requires = "failed",
+        value_parser = numbers::class
+    )]
+    pub failed_class: Vec<Class>,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
     /// The form of the report
@@ -265,6 +361,22 @@ pub(super) struct Output {
     /// Tell of retries and redirects too
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Tell what would be done, and make no request
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(super) struct Configuration {
+    /// Take options from FILE [default: ~/.config/fetch/config.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Take no options from a file
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,17 +1,21 @@
 //! What was typed -> what was decided. An error is the sentence to print.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
-use super::arguments::{self, Fetch, Format, Mode, Output, Requests, Retries, Serve};
+use super::arguments::{self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Serve};
 use super::proxy::proxy;
 use crate::list;
 use crate::plan::{
-    self, Clocks, Damage, Family, Http, Manners, Order, Plan, Proxy, Report, Retry, Source,
+    self, Clocks, Damage, FailedList, Family, Http, Manners, MostFailures, Order, PerHost, Plan,
 };
-use crate::plan::{Strategy, Verbosity, Verification, Versions};
+use crate::plan::{
+    Proxy, Report, Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
+};
 use crate::serve;
 
 const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
@@ -24,12 +28,22 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         clocks: clocks(&typed.clocks),
         retry: retry(&typed.retries),
         report: report(&typed.output),
-        manners: Manners::default(),
-        damage: Damage { most: None },
-        failed: None,
+        manners: manners(&typed.manners),
+        damage: damage(&typed.failures),
+        failed: failed(typed.failures, &typed.sources)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
     })
+}
+
+/// What a dry run tells are no rows of a run.
+pub(super) fn ensure_it_can_be_told_dry(plan: &Plan) -> Result<(), String> {
+    match plan.report.format {
+        plan::Format::Csv => {
+            Err("--dry-run cannot tell in --format csv; write --format text or jsonl".to_owned())
+        }
+        plan::Format::Text | plan::Format::Jsonl => Ok(()),
+    }
 }
 
 /// Decides how the local origin behaves.
@@ -161,6 +175,50 @@ fn clocks(typed: &arguments::Clocks) -> Clocks {
 
 fn retry(typed: &Retries) -> Retry {
     Retry { times: typed.retry, base: typed.retry_delay, max_retry_after: typed.max_retry_after }
+}
+
+fn manners(typed: &arguments::Manners) -> Manners {
+    Manners {
+        per_host: typed.per_host.unwrap_or(PerHost::Default),
+        host_delay: typed.host_delay,
+        host_rate: typed.host_rate,
+        rate: typed.rate,
+        limit_rate: typed.limit_rate,
+        host_failures: typed.host_failures,
+        host_patience: typed.host_patience,
+        robots: if typed.robots { Robots::Obeyed } else { Robots::Ignored },
+        hosts: BTreeMap::new(),
+    }
+}
+
+fn damage(typed: &Failures) -> Damage {
+    let none = typed.fail_fast.then_some(MostFailures::Number(0));
+    Damage { most: none.or(typed.max_failures) }
+}
+
+fn failed(typed: Failures, sources: &[OsString]) -> Result<Option<FailedList>, String> {
+    let Some(path) = typed.failed else { return Ok(None) };
+    if path.as_os_str().is_empty() || path == Path::new("-") {
+        return Err(
+            "invalid value for --failed: name a file; standard output is for the report".to_owned()
+        );
+    }
+    ensure_it_is_not_a_list(&path, sources)?;
+    Ok(Some(FailedList { path, classes: typed.failed_class }))
+}
+
+/// As far as names tell; two names of one file come to light when the lists are opened.
+fn ensure_it_is_not_a_list(failed: &Path, sources: &[OsString]) -> Result<(), String> {
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != Component::CurDir).collect()
+    };
+    match sources.iter().find(|source| plain(Path::new(source)) == plain(failed)) {
+        Some(list) => Err(format!(
+            "--failed would overwrite the list \"{}\"; name another file",
+            list.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 fn report(typed: &Output) -> Report {

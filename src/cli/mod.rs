@@ -1,28 +1,36 @@
-//! What can be typed, and its translation to a plan. Validates, does nothing: opens no file, makes no request. The
-//! only room that knows the argument parser.
+//! What can be typed, and its translation to a plan. Validates, does nothing: makes no request, and opens no file but
+//! the configuration, of which there is need before there can be a plan. The only room that knows the argument parser.
 
 mod arguments;
+mod config;
 mod decision;
+mod environment;
+mod layers;
 mod numbers;
 mod pins;
 mod proxy;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
 use crate::plan::Plan;
 use crate::serve;
-use arguments::{Arguments, Subcommands};
+use arguments::{Arguments, Configuration, Fetch, Subcommands};
+use config::Which;
+use layers::{Layer, Options, Settled};
 
 /// What is asked for.
 #[derive(Debug)]
 pub enum Command {
     /// Fetch what is listed.
     Fetch(Box<Plan>),
+    /// Tell what would be done for it.
+    DryRun(Box<Plan>),
     /// Run the local origin.
     Serve(serve::Options),
     /// Print a completion script.
@@ -73,21 +81,73 @@ impl From<clap::Error> for Usage {
     }
 }
 
-/// Reads the words of a command line, the program's name first.
+/// What a command line is read in.
+pub struct Surroundings<'a> {
+    /// What a variable of the environment holds, if it is set.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The person's own folder.
+    pub home: Option<PathBuf>,
+    /// Whether standard input is a terminal.
+    pub stdin_is_terminal: bool,
+}
+
+/// Reads the words of a command line, the program's name first. What is typed wins over what the environment says
+/// (`FETCH_JOBS=8`), and that over the configuration file.
 ///
 /// # Errors
 /// The text to print instead, help and version included.
 pub fn parse(
     words: impl IntoIterator<Item = OsString>,
-    stdin_is_terminal: bool,
+    around: &Surroundings,
 ) -> Result<Command, Usage> {
-    let Arguments { subcommand, fetch } = Arguments::try_parse_from(words)?;
-    match subcommand {
+    let words: Vec<_> = words.into_iter().collect();
+    let matches = Arguments::command().try_get_matches_from(&words)?;
+    let typed = Arguments::from_arg_matches(&matches)?;
+    let settled = Settled::by_words(&matches, &typed);
+    match typed.subcommand {
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
-        None => decision::plan(fetch, stdin_is_terminal)
-            .map(|plan| Command::Fetch(Box::new(plan)))
-            .map_err(|complaint| mistake(complaint).into()),
+        None => Ok(fetch(&words, &settled, around)?),
+    }
+}
+
+/// What `words` and the layers below them ask for.
+fn fetch(
+    words: &[OsString],
+    settled: &Settled,
+    around: &Surroundings,
+) -> Result<Command, clap::Error> {
+    let options = Options::known();
+    let environment = environment::layer(&options, around.variable).map_err(mistake)?;
+    let environment = environment.below(settled);
+    let which = which(arguments(&environment, words)?.configuration, around);
+    let file = config::load(&which, &options).map_err(mistake)?;
+    let lower = environment.over(file.layer).below(settled);
+    let all = arguments(&lower, words)?;
+    let dry_run = all.output.dry_run;
+    let plan = decision::plan(all, around.stdin_is_terminal);
+    let mut plan = plan.map_err(|complaint| mistake(lower.trace(complaint)))?;
+    plan.manners.hosts = file.hosts;
+    if !dry_run {
+        return Ok(Command::Fetch(Box::new(plan)));
+    }
+    decision::ensure_it_can_be_told_dry(&plan)
+        .map_err(|complaint| mistake(lower.trace(complaint)))?;
+    Ok(Command::DryRun(Box::new(plan)))
+}
+
+/// The words typed with those of a lower layer in front of them.
+fn arguments(lower: &Layer, words: &[OsString]) -> Result<Fetch, clap::Error> {
+    let (program, typed) = words.split_at(words.len().min(1));
+    let words = program.iter().cloned().chain(lower.words()).chain(typed.iter().cloned());
+    Ok(Arguments::try_parse_from(words)?.fetch)
+}
+
+fn which(said: Configuration, around: &Surroundings) -> Which {
+    match said.config {
+        Some(path) => Which::Named(path),
+        None if said.no_config => Which::Nothing,
+        None => config::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
     }
 }
 

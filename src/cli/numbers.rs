@@ -1,9 +1,11 @@
-//! Numbers as they may be typed: each with its bounds, and a sentence for whatever lies outside of them.
+//! Values as they may be typed: each with its bounds, and a sentence for whatever lies outside of them.
 
 use std::net::IpAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use crate::plan::{MostFailures, PerHost};
+use crate::record::{Class, UnknownClass};
 use crate::units;
 
 /// More workers than this wait for each other, not for the network.
@@ -11,12 +13,37 @@ const MOST_JOBS: usize = 10_000;
 const MOST_REDIRECTS: u32 = 1_000;
 const MOST_RETRIES: u32 = 1_000;
 const MOST_CONNECTIONS: usize = 100_000;
+const MOST_HOST_FAILURES: u32 = 1_000;
 
 /// No back-off is longer, so that none can begin longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_JOBS).map(above_zero)
+}
+
+/// 0 lifts the limit.
+pub(super) fn per_host(text: &str) -> Result<PerHost, String> {
+    let most = within(text, 0, MOST_JOBS)?;
+    Ok(NonZeroUsize::new(most).map_or(PerHost::NoLimit, PerHost::Most))
+}
+
+pub(super) fn host_failures(text: &str) -> Result<NonZeroU32, String> {
+    let failures = within(text, 1, MOST_HOST_FAILURES)?;
+    Ok(NonZeroU32::new(failures).expect("the range begins at 1"))
+}
+
+pub(super) fn most_failures(text: &str) -> Result<MostFailures, String> {
+    if text.contains('%') {
+        return units::share(text).map(MostFailures::Share);
+    }
+    text.parse().map(MostFailures::Number).map_err(|_| {
+        format!("\"{text}\" is not a number of failures; write a whole number or a share, as in 10 or 5%")
+    })
+}
+
+pub(super) fn class(text: &str) -> Result<Class, UnknownClass> {
+    text.trim().parse()
 }
 
 pub(super) fn redirects(text: &str) -> Result<u32, String> {
@@ -74,6 +101,24 @@ fn above_zero(number: usize) -> NonZeroUsize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_counted_or_are_a_share() {
+        assert_eq!(most_failures("10"), Ok(MostFailures::Number(10)));
+        assert_eq!(most_failures("2.5%"), Ok(MostFailures::Share(units::share("2.5%").unwrap())));
+        for text in ["", "-1", "x", "1.5", "%", "101%", "5 %"] {
+            let complaint = most_failures(text).unwrap_err();
+            assert!(complaint.contains('%'), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        assert_eq!(per_host("0"), Ok(PerHost::NoLimit));
+        assert_eq!(per_host("2"), Ok(PerHost::Most(NonZeroUsize::new(2).unwrap())));
+        assert_eq!(per_host("-1"), Err("write a whole number from 0 to 10000".to_owned()));
+        assert!(host_failures("0").is_err() && host_failures("1001").is_err());
+    }
 
     #[test]
     fn a_number_lies_within_its_bounds() {

@@ -1,17 +1,27 @@
 //! The command line as it is typed, and what becomes of it.
 
+mod layered;
+
 use std::net::IpAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::plan::{self, Family, Order, Pin, PinTo, Proxy, Source, Strategy, Verbosity};
-use crate::plan::{Verification, Versions};
+use crate::plan::{
+    self, FailedList, Family, Manners, MostFailures, Order, PerHost, Pin, PinTo, Proxy, Robots,
+};
+use crate::plan::{Source, Strategy, Verbosity, Verification, Versions};
+use crate::record::Class;
 use crate::units;
 
 fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, Usage> {
-    parse(["fetch"].iter().chain(words).map(OsString::from), stdin_is_terminal)
+    parse(["fetch"].iter().chain(words).map(OsString::from), &nowhere(stdin_is_terminal))
+}
+
+/// Surroundings that say nothing.
+fn nowhere(stdin_is_terminal: bool) -> Surroundings<'static> {
+    Surroundings { variable: &|_| None, home: None, stdin_is_terminal }
 }
 
 /// The plan of a run over `sites.txt` with these words before it.
@@ -77,6 +87,8 @@ fn without_options_a_plan_has_the_values_that_the_help_names() {
     assert_eq!((plan.clocks.attempt, plan.clocks.deadline), (None, None));
     assert_eq!((plan.retry.times, plan.retry.base), (3, seconds(1)));
     assert_eq!(plan.retry.max_retry_after, seconds(600));
+    assert_eq!(plan.manners, Manners::default());
+    assert_eq!((plan.damage.most, plan.failed), (None, None));
     assert_eq!(plan.report.format, plan::Format::Text);
     assert_eq!(plan.report.order, Order::Completion);
     assert_eq!(plan.report.verbosity, Verbosity::Normal);
@@ -106,7 +118,7 @@ fn a_source_is_a_url_a_file_or_standard_input() {
 fn a_file_may_have_a_name_that_is_no_text() {
     use std::os::unix::ffi::OsStringExt;
     let name = OsString::from_vec(b"\xff://".to_vec());
-    match parse(["fetch".into(), name.clone()], true) {
+    match parse(["fetch".into(), name.clone()], &nowhere(true)) {
         Ok(Command::Fetch(plan)) => assert_eq!(plan.sources, [Source::File(name.into())]),
         other => panic!("{other:?}"),
     }
@@ -278,6 +290,87 @@ fn retries_are_set_by_their_options() {
 }
 
 #[test]
+fn manners_are_set_by_their_options() {
+    let words = "--per-host 2 --host-delay 500ms --host-rate 5/15s --rate 20/s --limit-rate 100k --host-failures 5 \
+                 --host-patience 0 --robots";
+    assert_eq!(
+        plan(&words.split_whitespace().collect::<Vec<_>>()).manners,
+        Manners {
+            per_host: PerHost::Most(count(2)),
+            host_delay: Duration::from_millis(500),
+            host_rate: units::rate("5/15s").ok(),
+            rate: units::rate("20/s").ok(),
+            limit_rate: NonZeroU64::new(100 * 1024),
+            host_failures: NonZeroU32::new(5).unwrap(),
+            host_patience: seconds(0),
+            robots: Robots::Obeyed,
+            hosts: std::collections::BTreeMap::new(),
+        }
+    );
+    assert_eq!(plan(&["--per-host", "0"]).manners.per_host, PerHost::NoLimit);
+}
+
+#[test]
+fn manners_that_cannot_be_are_refused() {
+    for (option, value, part) in [
+        ("--per-host", "-1", "'--per-host <N>': write a whole number from 0 to 10000"),
+        ("--host-delay", "soon", "is not a duration; write 10, 500ms, 10s, 2m or 1h"),
+        ("--host-rate", "5", "is not a rate; write 20/s, 5/15s or 100/m"),
+        ("--rate", "0/s", "is not a rate; write 20/s, 5/15s or 100/m"),
+        ("--limit-rate", "0", "must be more than zero"),
+        ("--host-failures", "0", "write a whole number from 1 to 1000"),
+        ("--host-patience", "-1", "is not a duration"),
+    ] {
+        assert_complaint(&[option, value], part);
+    }
+}
+
+#[test]
+fn a_number_or_a_share_of_failures_ends_a_run() {
+    let most = |words| plan(words).damage.most;
+    assert_eq!(most(&["--max-failures", "10"]), Some(MostFailures::Number(10)));
+    let share = units::share("5%").unwrap();
+    assert_eq!(most(&["--max-failures", "5%"]), Some(MostFailures::Share(share)));
+    assert_eq!(most(&["--fail-fast"]), Some(MostFailures::Number(0)));
+    assert_complaint(&["--fail-fast", "--max-failures", "0"], "cannot be used with");
+    assert_complaint(&["--max-failures", "-1"], "write a whole number or a share, as in 10 or 5%");
+    assert_complaint(&["--max-failures", "101%"], "from 0% to 100%");
+}
+
+#[test]
+fn failures_are_written_to_a_file_of_their_own() {
+    let failed = |words| plan(words).failed.unwrap();
+    let all = FailedList { path: "failed.txt".into(), classes: vec![] };
+    assert_eq!(failed(&["--failed", "failed.txt"]), all);
+    let words = ["--failed", "f", "--failed-class", "timeout,http_5xx", "--failed-class", "dns"];
+    assert_eq!(failed(&words).classes, [Class::Timeout, Class::Http5xx, Class::Dns]);
+    assert_complaint(&["--failed-class", "dns"], "--failed <FILE>");
+    assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "write one of dns, ");
+    assert_complaint(&["--failed", "-"], "name a file; standard output is for the report");
+}
+
+#[test]
+fn failures_never_overwrite_a_list() {
+    for path in ["sites.txt", "./sites.txt", ".//sites.txt"] {
+        assert_complaint(
+            &["--failed", path],
+            "--failed would overwrite the list \"sites.txt\"; name another file",
+        );
+    }
+    assert!(plan(&["--failed", "../sites.txt"]).failed.is_some());
+}
+
+#[test]
+fn a_dry_run_has_the_plan_of_a_run_and_is_told_in_text_or_json() {
+    let Ok(Command::DryRun(plan)) = typed(&["--dry-run", "-j", "3", "sites.txt"], true) else {
+        panic!();
+    };
+    assert_eq!(plan.strategy.jobs(), 3);
+    assert!(matches!(typed(&["--dry-run", "--json", "a"], true), Ok(Command::DryRun(_))));
+    assert_complaint(&["--dry-run", "--format", "csv"], "write --format text or jsonl");
+}
+
+#[test]
 fn the_report_is_set_by_its_options() {
     use plan::Format;
     for (words, format) in [
@@ -436,12 +529,38 @@ fn the_short_help_reads_well() {
           --max-retry-after <DURATION>  Longest wait that a server may ask for with Retry-After
                                         [default: 10m]
 
+    Manners:
+          --per-host <N>              Transfers at a time from one host (0 to 10000); 0 for any number
+                                      [default: 6]
+          --host-delay <DURATION>     Shortest time between two requests to one host [default: 0s]
+          --host-rate <N/TIME>        Requests to one host, spread evenly, as in 5/15s [default: no
+                                      limit]
+          --rate <N/TIME>             Requests in all, spread evenly, as in 20/s [default: no limit]
+          --limit-rate <SIZE>         Body bytes a second in all, as in 500k [default: no limit]
+          --host-failures <N>         Failures in a row to reach a host before it is left alone (1 to
+                                      1000) [default: 3]
+          --host-patience <DURATION>  How long to wait for a host that cannot be reached; 0 to give up
+                                      at once [default: 30s]
+          --robots                    Ask for robots.txt and obey it
+
+    Failures:
+          --max-failures <N|P%>       Stop with more failures than N, or than P% of what is done
+                                      [default: no limit]
+          --fail-fast                 Stop with the first failure: --max-failures 0
+          --failed <FILE>             Write what failed for good to FILE, as a list; replaces it
+          --failed-class <CLASS,...>  Only failures of these classes, as in timeout,dns [default: all]
+
     Output:
           --format <FORMAT>  The form of the report [default: text] [possible values: text, jsonl, csv]
           --json             The same as --format jsonl
           --ordered          Report in the order of the list, not of completion
       -q, --quiet            Tell of failures alone; no progress display
       -v, --verbose          Tell of retries and redirects too
+          --dry-run          Tell what would be done, and make no request
+
+    Configuration:
+          --config <FILE>  Take options from FILE [default: ~/.config/fetch/config.toml]
+          --no-config      Take no options from a file
 
     Examples:
       fetch sites.txt
@@ -454,10 +573,12 @@ fn the_short_help_reads_well() {
 #[test]
 fn the_long_help_tells_of_lists_units_and_exit_codes() {
     let help = Arguments::command().term_width(100).render_long_help().to_string();
-    for heading in ["Strategy:", "Requests:", "Clocks:", "Retries:", "Output:", "Examples:"] {
+    for heading in ["Strategy:", "Requests:", "Clocks:", "Retries:", "Manners:", "Failures:"] {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
-    for heading in ["Lists:", "Units:", "Exit codes:"] {
+    for heading in
+        ["Output:", "Configuration:", "Examples:", "Lists:", "Units:", "Settings:", "Exit codes:"]
+    {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
     assert!(help.lines().all(|line| line.len() <= 100));

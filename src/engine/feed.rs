@@ -14,44 +14,13 @@ use super::row::undone;
 use super::worker::Floor;
 use crate::list::{self, Appetite, Numbering, Parser};
 use crate::record::{Cause, Entry, Event, Job, Record, Target};
+use crate::source::{Input, Pace, ReadError};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
 const CHUNK: usize = 16 * 1024;
 
 /// How long a live input must be silent before an entry is begun that option lines could still follow.
 const QUIET: Duration = Duration::from_millis(100);
-
-/// Where targets are read from.
-pub enum Input {
-    /// A URL given on the command line.
-    Argument(String),
-    /// The text of a list.
-    List {
-        /// What the list is called in reports.
-        name: Arc<str>,
-        /// Its bytes.
-        bytes: Box<dyn Read + Send>,
-        /// How they come.
-        pace: Pace,
-    },
-}
-
-/// How the bytes of a list come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// All are there, as in a file.
-    AtRest,
-    /// Somebody may be writing them as we read, as in a pipe.
-    Live,
-}
-
-/// A list that could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read {name}: {reason}")]
-pub struct ReadError {
-    name: Arc<str>,
-    reason: io::Error,
-}
 
 /// How feeding ended.
 #[derive(Debug)]

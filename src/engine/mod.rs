@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-pub use feed::{Input, Pace, ReadError};
 pub use stop::Stop;
 
 use crate::plan::{Order, Plan, Strategy};
 use crate::policy::{Hosts, Rules, Schedule, Turns, limits_of, spread};
 use crate::record::{Cause, Event, HostRow, Job, Slots};
+use crate::source::{Input, ReadError};
 use crate::transfer::{Kit, KitError};
 use lookup::answer_names;
 use queue::Queue;

@@ -1,6 +1,7 @@
 //! Why a URL failed: one variant per class, with what a reader can act on.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -165,6 +166,19 @@ impl Failure {
     }
 }
 
+/// A name that is no class's. `Display` names those that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write one of {}", Class::ALL.map(Class::name).join(", "))]
+pub struct UnknownClass;
+
+impl FromStr for Class {
+    type Err = UnknownClass;
+
+    fn from_str(name: &str) -> Result<Self, UnknownClass> {
+        Self::ALL.into_iter().find(|class| class.name() == name).ok_or(UnknownClass)
+    }
+}
+
 impl Class {
     /// All of them.
     pub const ALL: [Self; 18] = [
@@ -249,7 +263,15 @@ mod tests {
         assert_eq!(Class::ALL.len(), Class::InvalidUrl as usize + 1, "it is the last");
         for (place, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, place);
+            assert_eq!(class.name().parse(), Ok(class));
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
         }
+    }
+
+    #[test]
+    fn an_unknown_class_is_told_which_ones_there_are() {
+        let unknown = "http_500".parse::<Class>().unwrap_err().to_string();
+        assert!(unknown.starts_with("write one of dns, host_down, robots, connect,"), "{unknown}");
+        assert!(unknown.contains("http_5xx"), "{unknown}");
     }
 }

@@ -15,7 +15,7 @@ mod summary;
 pub use attempt::{Attempt, Ending, Head, Phases};
 pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
-pub use failure::{Cause, Class, Failure};
+pub use failure::{Cause, Class, Failure, UnknownClass};
 pub use host::{HostRow, Why, host_of};
 pub use job::Job;
 pub(crate) use result::rfc3339;

@@ -19,7 +19,10 @@ pub fn in_every_mode(prove: impl Fn(&'static str)) {
     }
 }
 
-/// A run to be made. It sees nothing of the environment's proxies.
+/// A folder that is nobody's: there is nothing in it, because it is not there.
+const NOBODY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody");
+
+/// A run to be made. It sees nothing of the environment's proxies, nor of the person's own configuration.
 pub struct Run {
     command: Command,
     input: Option<Vec<u8>>,
@@ -36,6 +39,12 @@ impl Run {
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_COLOR"] {
             command.env_remove(name).env_remove(name.to_uppercase());
         }
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FETCH_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", NOBODY).env("XDG_CONFIG_HOME", NOBODY);
         Self { command, input: None }
     }
 
@@ -56,6 +65,12 @@ impl Run {
 
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// The folder that it is started in.
+    pub fn inside(mut self, folder: &std::path::Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 

@@ -1,0 +1,400 @@
+//! The words typed, the environment and the configuration file, one over the other.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::*;
+use crate::plan::HostManners;
+
+/// A person's surroundings: a configuration folder and an environment.
+struct Desk {
+    folder: tempfile::TempDir,
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Desk {
+    fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("XDG_CONFIG_HOME".to_owned(), folder.path().into())].into();
+        Self { folder, variables }
+    }
+
+    /// A desk with this configuration in the usual place.
+    fn with(config: &str) -> Self {
+        let desk = Self::empty();
+        fs::create_dir(desk.folder.path().join("fetch")).unwrap();
+        fs::write(desk.usual(), config).unwrap();
+        desk
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn usual(&self) -> PathBuf {
+        self.folder.path().join("fetch/config.toml")
+    }
+
+    fn parse(&self, words: &[&str]) -> Result<Command, Usage> {
+        let around = Surroundings {
+            variable: &|name| self.variables.get(name).cloned(),
+            home: None,
+            stdin_is_terminal: true,
+        };
+        parse(["fetch"].iter().chain(words).map(OsString::from), &around)
+    }
+
+    fn plan(&self, words: &[&str]) -> Plan {
+        match self.parse(&[words, &["sites.txt"]].concat()) {
+            Ok(Command::Fetch(plan)) => *plan,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn complaint(&self, words: &[&str]) -> String {
+        let usage = self.parse(&[words, &["sites.txt"]].concat()).expect_err(&words.join(" "));
+        assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+        usage.text.replace(&self.folder.path().display().to_string(), "~")
+    }
+
+    fn assert_complaint(&self, words: &[&str], complaint: &str) {
+        let text = self.complaint(words);
+        assert!(text.starts_with(&format!("error: {complaint}\n")), "{text}");
+    }
+}
+
+#[test]
+fn what_is_typed_wins_over_the_environment_and_that_over_the_file() {
+    let file = Desk::with("jobs = 2");
+    assert_eq!(file.plan(&[]).strategy.jobs(), 2);
+    let both = file.variable("FETCH_JOBS", "3");
+    assert_eq!(both.plan(&[]).strategy.jobs(), 3);
+    assert_eq!(both.plan(&["-j", "4"]).strategy.jobs(), 4);
+    assert_eq!(Desk::empty().plan(&[]).strategy.jobs(), 16);
+}
+
+#[test]
+fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
+    let desk = Desk::with(
+        r#"
+            mode = "async"
+            jobs = 8
+            loops = 2
+            header = ["Accept: a", "X-Empty;"]
+            user-agent = "me/1"
+            proxy = ""
+            cacert = "/a.pem"
+            insecure = true
+            http1 = true
+            max-redirs = 3
+            ipv4 = true
+            resolve = ["a.b:80:127.0.0.1"]
+            connect-to = "a.b::c.d:"
+            connect-timeout = 2.5
+            stall-timeout = "1m"
+            max-time = 7
+            deadline = "1h"
+            retry = 0
+            retry-delay = "20s"
+            max-retry-after = "1m"
+            per-host = 0
+            host-delay = "500ms"
+            host-rate = "5/15s"
+            rate = "20/s"
+            limit-rate = "1.5M"
+            host-failures = 5
+            host-patience = 0
+            robots = true
+            max-failures = "5%"
+            format = "jsonl"
+            ordered = true
+            quiet = true
+        "#,
+    );
+    let typed = "--mode async --jobs 8 --loops 2 -H Accept:a -H X-Empty; -A me/1 -x= --cacert /a.pem --insecure \
+                 --http1 --max-redirs 3 -4 --resolve a.b:80:127.0.0.1 --connect-to a.b::c.d: --connect-timeout 2.5 \
+                 --stall-timeout 1m --max-time 7 --deadline 1h --retry 0 --retry-delay 20 --max-retry-after 1m \
+                 --per-host 0 --host-delay 500ms --host-rate 5/15s --rate 20/s --limit-rate 1.5M --host-failures 5 \
+                 --host-patience 0 --robots --max-failures 5% --format jsonl --ordered --quiet";
+    let typed = plan(&typed.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(format!("{:?}", desk.plan(&[])), format!("{typed:?}"));
+    let others = Desk::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
+    let typed = plan(&["--json", "--verbose", "-6", "--fail-fast"]);
+    assert_eq!(format!("{others:?}"), format!("{typed:?}"));
+}
+
+#[test]
+fn a_list_of_values_replaces_the_one_below_it() {
+    let desk = Desk::with("header = [\"A: file\", \"B: file\"]");
+    let names = |plan: Plan| -> Vec<String> {
+        plan.http.headers.iter().map(|(name, _)| name.to_string()).collect()
+    };
+    assert_eq!(names(desk.plan(&[])), ["a", "b"]);
+    assert_eq!(names(desk.plan(&["-H", "C: typed"])), ["c"]);
+    let desk = desk.variable("FETCH_HEADER", "D: one\n  E: two\n");
+    assert_eq!(names(desk.plan(&[])), ["d", "e"]);
+}
+
+#[test]
+fn an_option_does_away_with_its_opposite_below() {
+    let file = Desk::with(
+        "quiet = true\nformat = \"csv\"\nmode = \"async\"\nloops = 2\nipv4 = true\nfail-fast = true",
+    );
+    let plan = file.plan(&["-v", "--json", "-m", "threads", "-6", "--max-failures", "9"]);
+    assert_eq!(plan.report.verbosity, Verbosity::Verbose);
+    assert_eq!(plan.report.format, plan::Format::Jsonl);
+    assert_eq!(plan.strategy, Strategy::Threads(count(16)));
+    assert_eq!(plan.http.family, Family::V6);
+    assert_eq!(plan.damage.most, Some(MostFailures::Number(9)));
+    let agent = Desk::with("user-agent = \"file\"");
+    assert_eq!(agent.plan(&["-H", "User-Agent: typed"]).http.user_agent, "typed");
+}
+
+#[test]
+fn a_flag_can_be_taken_back_by_the_environment() {
+    let desk = Desk::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
+    assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Normal);
+    assert_eq!(desk.plan(&[]).manners.robots, Robots::Obeyed);
+    let desk = Desk::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
+    assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Verbose);
+}
+
+#[test]
+fn a_variable_that_is_empty_says_nothing() {
+    let desk = Desk::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
+    assert_eq!(desk.plan(&[]).strategy.jobs(), 2);
+}
+
+#[test]
+fn a_bad_variable_is_named_with_what_to_write() {
+    for (name, value, complaint) in [
+        ("FETCH_JOBS", "0", "FETCH_JOBS=0: write a whole number from 1 to 10000"),
+        ("FETCH_MODE", "fast", "FETCH_MODE=fast: write one of sequential, threads, async"),
+        ("FETCH_QUIET", "yes", "FETCH_QUIET=yes: write 1 or 0"),
+        (
+            "FETCH_HEADER",
+            "Secret",
+            "FETCH_HEADER: invalid value for --header: a header without a colon; write \"Name: value\"",
+        ),
+        ("FETCH_HEADER", "User-Agent: a", "FETCH_HEADER: User-Agent is set by user-agent here"),
+        (
+            "FETCH_PROXY",
+            "ftp://u:p@a",
+            "FETCH_PROXY: invalid value for --proxy: scheme \"ftp\"; use http, https, socks5, socks5h, socks4",
+        ),
+    ] {
+        Desk::empty().variable(name, value).assert_complaint(&[], complaint);
+    }
+}
+
+#[test]
+fn variables_that_do_not_go_together_are_named() {
+    let desk = Desk::empty().variable("FETCH_QUIET", "1").variable("FETCH_VERBOSE", "1");
+    let text = desk.complaint(&[]);
+    assert!(text.contains("--quiet from FETCH_QUIET, --verbose from FETCH_VERBOSE"), "{text}");
+}
+
+#[test]
+fn an_option_below_that_stands_in_the_way_is_named_with_its_place() {
+    let desk = Desk::with("\nconnect-to = \"a.b::c.d:\"");
+    let text = desk.complaint(&["-x", "proxy.example:1"]);
+    assert!(
+        text.contains("leave out one of the two (--connect-to from ~/fetch/config.toml:2)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_is_named_on_the_command_line_or_in_the_environment() {
+    let desk = Desk::with("jobs = 2");
+    let other = desk.folder.path().join("other.toml");
+    fs::write(&other, "jobs = 5").unwrap();
+    let other = other.to_str().unwrap();
+    assert_eq!(desk.plan(&["--config", other]).strategy.jobs(), 5);
+    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
+    let desk = desk.variable("FETCH_CONFIG", other);
+    assert_eq!(desk.plan(&[]).strategy.jobs(), 5);
+    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
+    assert_complaint(&["--config", other, "--no-config"], "cannot be used with");
+    let none = Desk::with("jobs = 2").variable("FETCH_NO_CONFIG", "1");
+    assert_eq!(none.plan(&[]).strategy.jobs(), 16);
+    assert_eq!(none.plan(&["--config", other]).strategy.jobs(), 5);
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
+    let desk = Desk::empty();
+    assert_eq!(desk.plan(&[]).strategy.jobs(), 16);
+    let text = desk.complaint(&["--config", "/nowhere/config.toml"]);
+    assert!(text.contains("/nowhere/config.toml: cannot be read: No such file"), "{text}");
+}
+
+#[test]
+fn a_usual_file_that_cannot_be_read_is_an_error() {
+    let desk = Desk::empty();
+    fs::create_dir_all(desk.usual()).unwrap();
+    let text = desk.complaint(&[]);
+    assert!(text.contains("~/fetch/config.toml: cannot be read: "), "{text}");
+    assert!(text.contains("use --no-config to go without it"), "{text}");
+    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
+    fs::remove_dir(desk.usual()).unwrap();
+    fs::write(desk.usual(), b"jobs = 8 # \xff").unwrap();
+    assert!(desk.complaint(&[]).contains("valid UTF-8"), "{}", desk.complaint(&[]));
+    fs::write(desk.usual(), "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(desk.complaint(&[]).contains("longer than 1 MiB"));
+}
+
+#[test]
+fn the_usual_file_is_below_the_home_folder_where_nothing_else_is_said() {
+    use crate::cli::config::{Which, usual};
+    let home = || Some(PathBuf::from("/home/me"));
+    let at = |path: &str| Which::Usual(path.into());
+    assert_eq!(usual(None, home()), at("/home/me/.config/fetch/config.toml"));
+    assert_eq!(usual(Some("/xdg".into()), home()), at("/xdg/fetch/config.toml"));
+    assert_eq!(usual(Some("xdg".into()), home()), at("/home/me/.config/fetch/config.toml"));
+    assert_eq!(usual(Some("".into()), None), Which::Nothing);
+}
+
+#[test]
+fn a_host_has_manners_of_its_own() {
+    let desk = Desk::with(
+        r#"
+            per-host = 2
+            [hosts."Example.ORG"]
+            per-host = 1
+            host-delay = "1s"
+            host-rate = "1/m"
+            header = ["Authorization: Bearer hunter2"]
+            user-agent = "me/2"
+            [hosts."bücher.example"]
+            per-host = 0
+            [hosts."[::1]"]
+        "#,
+    );
+    let manners = desk.plan(&["--per-host", "3"]).manners;
+    assert_eq!(manners.per_host, PerHost::Most(count(3)));
+    let names: Vec<_> = manners.hosts.keys().map(String::as_str).collect();
+    assert_eq!(names, ["[::1]", "example.org", "xn--bcher-kva.example"]);
+    let own = &manners.hosts["example.org"];
+    assert_eq!(own.per_host, Some(PerHost::Most(count(1))));
+    assert_eq!((own.delay, own.rate), (Some(seconds(1)), units::rate("1/m").ok()));
+    let headers: Vec<_> = own.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(headers, ["authorization", "user-agent"]);
+    assert_eq!(manners.hosts["xn--bcher-kva.example"].per_host, Some(PerHost::NoLimit));
+    assert_eq!(manners.hosts["[::1]"], HostManners::default());
+}
+
+#[test]
+fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
+    for (config, complaint) in [
+        ("\njobs = 0", "2: jobs = 0: write a whole number from 1 to 10000"),
+        ("jobs = 0x8000", "1: jobs = 0x8000: write a whole number from 1 to 10000"),
+        ("mode = \"fast\"", "1: mode = \"fast\": write one of sequential, threads, async"),
+        (
+            "retry = [1, 2]",
+            "1: retry = [1, 2]: write one value, in quotes if it is not a number, as --retry takes it",
+        ),
+        (
+            "retry = true",
+            "1: retry = true: write one value, in quotes if it is not a number, as --retry takes it",
+        ),
+        ("quiet = \"yes\"", "1: quiet = \"yes\": write true or false"),
+        (
+            "host-delay = 1979-05-27",
+            "1: host-delay = 1979-05-27: write one value, in quotes if it is not a number, as --host-delay takes it",
+        ),
+        ("jbos = 8", "1: \"jbos\" is not an option; write jobs"),
+        ("per_host = 8", "1: \"per_host\" is not an option; write per-host"),
+        (
+            "zzz = 8",
+            "1: \"zzz\" is not an option; write the long name of an option, as in jobs = 8",
+        ),
+        ("[host.\"a.b\"]", "1: \"host\" is not an option; write "),
+        ("config = \"a\"", "1: --config is for the command line alone"),
+        ("dry-run = true", "1: --dry-run is for the command line alone"),
+        ("failed = \"a\"", "1: --failed is for the command line alone"),
+        (
+            "header = [\n\"hunter2\"]",
+            "1: header: invalid value for --header: a header without a colon; write \"Name: value\"",
+        ),
+        ("header = \"User-Agent: a\"", "1: header: User-Agent is set by user-agent here"),
+        (
+            "proxy = \"ftp://u:hunter2@a\"",
+            "1: proxy: invalid value for --proxy: scheme \"ftp\"; use http",
+        ),
+        ("jobs = 1\njobs = 2", "2: duplicate key"),
+        ("jobs 8", "1: "),
+        ("hosts = 1", "1: what is for one host stands in a section [hosts.\"example.org\"]"),
+        (
+            "[hosts]\n\"a.b\" = 1",
+            "2: what is for one host stands in a section [hosts.\"example.org\"]",
+        ),
+        (
+            "[hosts.\"https://a.b\"]",
+            "1: hosts.\"https://a.b\": write the name alone, without scheme, port and path, as in example.org or [::1]",
+        ),
+        ("[hosts.\"a.b:80\"]", "1: hosts.\"a.b:80\": write the name alone"),
+        ("[hosts.\"::1\"]", "1: hosts.\"::1\": write the name alone"),
+        (
+            "[hosts.\"a.b\"]\n[hosts.\"A.B\"]",
+            "2: hosts.\"A.B\": the host has a section already; put the two together",
+        ),
+        (
+            "[hosts.\"a.b\"]\njobs = 8",
+            "2: jobs is not for one host; use per-host, host-delay, host-rate, header, user-agent",
+        ),
+        (
+            "[hosts.\"a.b\"]\nper-host = -1",
+            "2: per-host = -1: write a whole number from 0 to 10000",
+        ),
+    ] {
+        let text = Desk::with(config).complaint(&[]);
+        let told =
+            text.strip_prefix("error: ~/fetch/config.toml:").unwrap_or_else(|| panic!("{text}"));
+        assert!(told.starts_with(complaint), "{config}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let both = Desk::with("quiet = true\nverbose = true").complaint(&[]);
+    assert!(both.starts_with("error: ~/fetch/config.toml: the argument '--quiet'"), "{both}");
+    assert!(both.contains("(--quiet from ~/fetch/config.toml:1, --verbose from"), "{both}");
+}
+
+#[test]
+fn the_first_mistake_is_told_first() {
+    let text = Desk::with("retry = -1\njobs = 0").complaint(&[]);
+    assert!(text.contains("config.toml:1: retry = -1"), "{text}");
+}
+
+#[test]
+fn a_file_may_begin_with_a_mark_and_have_lines_of_two_bytes() {
+    let desk = Desk::with("\u{feff}# mine\r\njobs = 2\r\nretry = 1_0\r\n");
+    assert_eq!((desk.plan(&[]).strategy.jobs(), desk.plan(&[]).retry.times), (2, 10));
+}
+
+#[test]
+fn files_named_in_a_file_are_looked_for_beside_it() {
+    let desk = Desk::with("cacert = [\"a.pem\", \"/b.pem\"]");
+    let beside = desk.folder.path().join("fetch/a.pem");
+    assert_eq!(desk.plan(&[]).http.cacert, [beside, "/b.pem".into()]);
+}
+
+#[test]
+fn what_makes_no_run_reads_no_configuration() {
+    let desk = Desk::with("nonsense").variable("FETCH_JOBS", "0");
+    assert!(matches!(desk.parse(&["serve"]), Ok(Command::Serve(_))));
+    assert!(matches!(desk.parse(&["completions", "zsh"]), Ok(Command::Completions(_))));
+    assert_eq!(desk.parse(&["--help"]).unwrap_err().code, 0);
+}
+
+#[test]
+fn words_after_two_dashes_are_no_options_here_either() {
+    let desk = Desk::with("jobs = 2");
+    match desk.parse(&["--", "--jobs"]) {
+        Ok(Command::Fetch(plan)) => {
+            assert_eq!(plan.sources, [Source::File("--jobs".into())]);
+            assert_eq!(plan.strategy.jobs(), 2);
+        }
+        other => panic!("{other:?}"),
+    }
+}

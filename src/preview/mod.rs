@@ -1,0 +1,231 @@
+//! What a run would do, told without doing it: its targets, its hosts with what they may be asked, its settings. Makes
+//! no request and looks up no name. The lists are streamed; of hosts only the first are told apart.
+
+mod hosts;
+mod settings;
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::list::{self, Appetite, Numbering, Parser};
+use crate::plan::{Format, Plan, Verbosity};
+use crate::record::{Entry, Invalid, Target, redacted};
+use crate::report::printable;
+use crate::source::{self, Input, OpenError, Pace, ReadError};
+use hosts::{Host, Hosts};
+use settings::settings;
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// How many entries there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What would be fetched.
+    pub targets: u64,
+    /// Lines that name nothing to fetch.
+    pub invalid: u64,
+}
+
+/// Why not all could be told.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// A list cannot be opened.
+    #[error(transparent)]
+    Unopened(#[from] OpenError),
+    /// A list could not be read to its end.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// It could not be written.
+    #[error("cannot write the report: {0}")]
+    Unwritten(#[from] io::Error),
+}
+
+/// Tells `out` what a run would do, in the plan's format; CSV has no form for it and is told as text.
+///
+/// # Errors
+/// If a list cannot be read, after all that comes before it was told; or those of `out`.
+pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<Counts, PreviewError> {
+    let inputs = source::open_all(plan)?;
+    let mut preview = Preview { plan, out, hosts: Hosts::default(), counts: Counts::default() };
+    let read = preview.targets(inputs);
+    preview.out.flush()?;
+    read?;
+    preview.conclude()?;
+    Ok(preview.counts)
+}
+
+struct Preview<'a, W> {
+    plan: &'a Plan,
+    out: &'a mut W,
+    hosts: Hosts,
+    counts: Counts,
+}
+
+impl<W: Write> Preview<'_, W> {
+    fn targets(&mut self, inputs: Vec<Input>) -> Result<(), PreviewError> {
+        let mut numbering = Numbering::default();
+        for input in inputs {
+            match input {
+                Input::Argument(text) => self.entry(&list::argument(&text, &mut numbering))?,
+                Input::List { name, bytes, pace } => {
+                    self.list(name, bytes, pace, &mut numbering)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        name: Arc<str>,
+        mut bytes: Box<dyn Read + Send>,
+        pace: Pace,
+        numbering: &mut Numbering,
+    ) -> Result<(), PreviewError> {
+        let mut parser = Parser::new(Arc::clone(&name));
+        let (mut buffer, mut entries) = ([0; CHUNK], Vec::new());
+        loop {
+            let length = match bytes.read(&mut buffer) {
+                Ok(length) => length,
+                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
+                Err(reason) => return Err(ReadError { name, reason }.into()),
+            };
+            let appetite = parser.feed(&buffer[..length], numbering, |entry| entries.push(entry));
+            if length == 0 || appetite == Appetite::Enough {
+                break;
+            }
+            self.entries(&mut entries)?;
+            if pace == Pace::Live {
+                self.out.flush()?;
+            }
+        }
+        parser.finish(numbering, |entry| entries.push(entry));
+        self.entries(&mut entries)
+    }
+
+    fn entries(&mut self, entries: &mut Vec<Entry>) -> Result<(), PreviewError> {
+        entries.drain(..).try_for_each(|entry| self.entry(&entry))
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
+        match entry {
+            Entry::Target(target) => {
+                self.counts.targets += 1;
+                self.hosts.count(&self.plan.manners, target.url());
+                if self.plan.report.verbosity != Verbosity::Quiet {
+                    self.target(target)?;
+                }
+            }
+            Entry::Invalid(invalid) => {
+                self.counts.invalid += 1;
+                self.invalid(invalid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, target: &Target) -> io::Result<()> {
+        let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "target", "index": target.index, "source": target.source, "line": target.line,
+                "url": url, "mirrors": mirrors,
+            }));
+        }
+        write!(self.out, "{} {}", target.index, printable(&url))?;
+        if mirrors > 0 {
+            write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
+        }
+        writeln!(self.out)
+    }
+
+    fn invalid(&mut self, invalid: &Invalid) -> io::Result<()> {
+        let Invalid { index, source, line, text, message } = invalid;
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "invalid", "index": index, "source": source, "line": line, "url": text,
+                "message": message,
+            }));
+        }
+        write!(self.out, "Invalid {}", printable(source))?;
+        if let Some(line) = line {
+            write!(self.out, ":{line}")?;
+        }
+        writeln!(self.out, ": {}", printable(message))
+    }
+
+    /// What is known once all targets are.
+    fn conclude(&mut self) -> io::Result<()> {
+        for host in std::mem::take(&mut self.hosts.told) {
+            self.host(&host)?;
+        }
+        self.settings()?;
+        let Counts { targets, invalid } = self.counts;
+        let further = self.hosts.further;
+        if self.is_json() {
+            self.object(&json!({
+                "type": "preview", "targets": targets, "invalid": invalid, "targets_of_further_hosts": further,
+            }))?;
+        } else {
+            write!(self.out, "Would fetch {}", counted(targets, "site"))?;
+            if invalid > 0 {
+                write!(self.out, "; {} invalid", counted(invalid, "line"))?;
+            }
+            writeln!(self.out, " (dry run: nothing was fetched)")?;
+        }
+        self.out.flush()
+    }
+
+    fn host(&mut self, host: &Host) -> io::Result<()> {
+        let Host { name, targets, limits } = host;
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "host", "host": name, "targets": targets, "per_host": limits.ceiling,
+                "gap": limits.gap.as_secs_f64(),
+            }));
+        }
+        let at_a_time = limits.ceiling.map_or("any number".to_owned(), |most| most.to_string());
+        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "site"))?;
+        write!(self.out, "{at_a_time} at a time")?;
+        if !limits.gap.is_zero() {
+            write!(self.out, ", one start in {} s", limits.gap.as_secs_f64())?;
+        }
+        writeln!(self.out)
+    }
+
+    fn settings(&mut self) -> io::Result<()> {
+        let settings = settings(self.plan);
+        if self.is_json() {
+            let settings =
+                settings.into_iter().map(|(name, value)| (name.replace('-', "_"), value));
+            let mut object: serde_json::Map<_, _> = settings.collect();
+            object.insert("type".to_owned(), "settings".into());
+            return self.object(&object);
+        }
+        if self.hosts.further > 0 {
+            writeln!(self.out, "and {} of further hosts", counted(self.hosts.further, "site"))?;
+        }
+        writeln!(self.out, "Settings:")?;
+        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
+            writeln!(self.out, "  {name} = {}", printable(&value.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.out, object)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn is_json(&self) -> bool {
+        self.plan.report.format == Format::Jsonl
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
