@@ -32,6 +32,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("nix", &["process"]),
     ("reqwest", &["transfer"]),
     ("rlimit", &["process"]),
+    ("robotxt", &["policy"]),
     ("rustls", &["transfer"]),
     ("tokio", &["exit", "serve", "run", "engine", "transfer", "main"]),
 ];

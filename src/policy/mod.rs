@@ -3,6 +3,7 @@
 mod lane;
 mod redirect;
 mod retry;
+pub mod robots;
 mod schedule;
 mod verdict;
 
