@@ -70,7 +70,7 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
-    let resolver = Arc::new(Resolver::new(plan.http.pins.clone(), plan.http.family, handle));
+    let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let kit = Kit::new(&plan.http, &plan.clocks, resolver, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
@@ -103,7 +103,7 @@ fn conclude(
     mut told: Told,
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
-    let Finished { list_complete, unreadable, ready, elapsed } = finished;
+    let Finished { list_complete, unreadable, hosts, ready, elapsed } = finished;
     let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
     let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
@@ -119,6 +119,7 @@ fn conclude(
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
         resources: resources(plan, kit, begun.usage),
+        hosts,
     };
     let written = told.written.and_then(|()| told.reporter.finish(&summary));
     match written {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
-use super::queue::undone;
+use super::queue::Spot;
+use super::row::undone;
 use super::worker::Floor;
 use crate::list::{self, Appetite, Numbering, Parser};
-use crate::record::{Entry, Event, Job, Record};
+use crate::record::{Cause, Entry, Event, Job, Record, Target};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
 const CHUNK: usize = 16 * 1024;
@@ -74,28 +75,48 @@ enum Piece {
 type Enough = Arc<AtomicBool>;
 
 /// Feeds the queue from the inputs, in their order, and closes it.
-pub async fn feed(inputs: Vec<Input>, floor: &Floor) -> Fed {
+///
+/// # Errors
+/// If a target cannot be put aside; an input that cannot be read is told by the result.
+pub async fn feed(inputs: Vec<Input>, floor: &Floor) -> io::Result<Fed> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
     thread::spawn(move || read_all(inputs, &send));
     let mut feeder = Feeder { floor, numbering: Numbering::default(), pieces };
-    let fed = match feeder.run().await {
-        Ok(()) => Fed { complete: true, unreadable: None },
-        Err(Halt::Stopped) => Fed { complete: false, unreadable: None },
-        Err(Halt::Unreadable(error)) => Fed { complete: false, unreadable: Some(error) },
-    };
-    if fed.complete {
+    let fed = feeder.run().await;
+    if fed.is_ok() {
         let entries = feeder.numbering.given();
         floor.tell(Event::ListRead { entries }).await;
     }
     floor.queue.close();
-    fed
+    let complete = fed.is_ok();
+    match fed {
+        Err(Halt::Broken(error)) => Err(error),
+        Err(Halt::Unreadable(error)) => Ok(Fed { complete, unreadable: Some(error) }),
+        Ok(()) | Err(Halt::Stopped) => Ok(Fed { complete, unreadable: None }),
+    }
+}
+
+/// Brings targets back that were put aside, whenever their host has room.
+///
+/// # Errors
+/// Ends only when they cannot be read.
+pub async fn bring_back(floor: &Floor) -> io::Error {
+    loop {
+        let host = floor.queue.hungry().await;
+        let targets = floor.spill().take(&host);
+        match targets {
+            Ok(targets) => floor.queue.bring_back(targets),
+            Err(error) => return error,
+        }
+    }
 }
 
 /// Why feeding ended before the inputs did.
 enum Halt {
     Stopped,
     Unreadable(ReadError),
+    Broken(io::Error),
 }
 
 struct Feeder<'a> {
@@ -165,29 +186,40 @@ impl Feeder<'_> {
     async fn bring(&mut self, entries: Vec<Entry>) -> Result<(), Halt> {
         let mut stopped = None;
         for entry in entries {
-            if stopped.is_none() {
-                stopped = self.floor.queue.wait_for_room(index_of(&entry)).await.err();
-            }
             match (entry, stopped) {
-                (Entry::Target(target), None) => self.floor.queue.admit(target),
-                (Entry::Target(target), Some(cause)) => {
-                    self.row(undone(&Job::first(target, Instant::now()), cause)).await;
+                (Entry::Target(target), None) => stopped = self.place(target).await?,
+                (Entry::Target(target), Some(cause)) => self.leave(target, cause).await,
+                (Entry::Invalid(invalid), _) => {
+                    let turn = self.floor.queue.wait_for_turn(invalid.index).await;
+                    stopped = stopped.or(turn.err());
+                    self.floor.row(Record::invalid(invalid), None).await;
                 }
-                (Entry::Invalid(invalid), _) => self.row(Record::invalid(invalid)).await,
             }
         }
         stopped.map_or(Ok(()), |_| Err(Halt::Stopped))
     }
 
-    async fn row(&self, record: Record) {
-        self.floor.tell(Event::Finished(Box::new(record))).await;
+    /// Brings a target to the queue or puts it aside; tells why not, if the run is ended first.
+    async fn place(&self, target: Target) -> Result<Option<Cause>, Halt> {
+        let queue = &self.floor.queue;
+        let aside = || self.floor.spill().has_room();
+        match queue.wait_for_spot(target.index, target.url(), aside).await {
+            Ok(Spot::Queue) => queue.admit(target),
+            Ok(Spot::Aside) => {
+                self.floor.spill().put(&target).map_err(Halt::Broken)?;
+                queue.put_aside(target.index, target.url());
+            }
+            Err(cause) => {
+                self.leave(target, cause).await;
+                return Ok(Some(cause));
+            }
+        }
+        Ok(None)
     }
-}
 
-fn index_of(entry: &Entry) -> u64 {
-    match entry {
-        Entry::Target(target) => target.index,
-        Entry::Invalid(invalid) => invalid.index,
+    async fn leave(&self, target: Target, cause: Cause) {
+        let job = Job::first(target, Instant::now());
+        self.floor.row(undone(&job, cause), Some(Arc::clone(&job.target))).await;
     }
 }
 

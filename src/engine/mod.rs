@@ -3,14 +3,17 @@
 
 mod event_loop;
 mod feed;
+mod lookup;
 mod queue;
+mod row;
+mod spill;
 mod stop;
 mod strategy;
 mod window;
 mod worker;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
@@ -18,13 +21,18 @@ use tokio::sync::mpsc::Sender;
 pub use feed::{Input, Pace, ReadError};
 pub use stop::Stop;
 
-use crate::plan::{Order, Plan};
-use crate::policy::Rules;
-use crate::record::{Cause, Event, Slots};
+use crate::plan::{Order, Plan, Strategy};
+use crate::policy::{Hosts, Rules, Schedule, Turns, limits_of, spread};
+use crate::record::{Cause, Event, HostRow, Job, Slots};
 use crate::transfer::{Kit, KitError};
+use lookup::answer_names;
 use queue::Queue;
+use row::undone;
 use window::Window;
 use worker::Floor;
+
+/// Targets that may wait in memory, at least; more for many workers.
+const LOOK_AHEAD: usize = 1024;
 
 /// How long a transfer under way may take to finish once nothing new is started.
 const GRACE: Duration = Duration::from_secs(10);
@@ -36,6 +44,8 @@ pub struct Finished {
     pub list_complete: bool,
     /// The input that could not be read to its end.
     pub unreadable: Option<ReadError>,
+    /// The hosts that were asked most, first.
+    pub hosts: Vec<HostRow>,
     /// When every event loop had its client: the start of the clock.
     pub ready: Instant,
     /// From then until all was settled.
@@ -56,6 +66,9 @@ pub enum EngineError {
         /// The system's words.
         reason: std::io::Error,
     },
+    /// The temporary file does not work.
+    #[error("cannot put targets aside in a temporary file: {0}")]
+    Aside(std::io::Error),
     /// A bug: a thread ended before its work was done.
     #[error("a thread of the program failed; this is a bug")]
     Panicked,
@@ -74,10 +87,8 @@ pub async fn run(
     events: Sender<Event>,
     stop: Stop,
 ) -> Result<Finished, EngineError> {
-    let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
-    let window = Window::new(plan.strategy.jobs(), plan.report.order == Order::List);
-    let queue = Queue::new(rules, window);
-    let floor = Arc::new(Floor { queue, stop, slots, events });
+    let queue = queue(plan, &kit, stop.clone());
+    let floor = Arc::new(Floor { queue, spill: Mutex::default(), stop, slots, events });
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let ready = Instant::now();
@@ -85,17 +96,51 @@ pub async fn run(
     let (worked, fed) = tokio::select! {
         ended = work => ended,
         never = obey(&floor, plan.clocks.deadline) => match never {},
+        never = answer_names(&floor, kit.resolver()) => match never {},
+        error = feed::bring_back(&floor) => return Err(EngineError::Aside(error)),
     };
-    for record in floor.queue.leftovers() {
-        floor.tell(Event::Finished(Box::new(record))).await;
-    }
+    leave_the_rest(&floor).await?;
     worked?;
+    let fed = fed.map_err(EngineError::Aside)?;
     Ok(Finished {
         list_complete: fed.complete,
         unreadable: fed.unreadable,
+        hosts: floor.queue.table(),
         ready,
         elapsed: ready.elapsed(),
     })
+}
+
+fn queue(plan: &Plan, kit: &Kit, stop: Stop) -> Queue {
+    let jobs = plan.strategy.jobs();
+    let (manners, resolver) = (plan.manners.clone(), Arc::clone(kit.resolver()));
+    let hosts = Hosts {
+        limits: Box::new(move |url| limits_of(&manners, url)),
+        name: Box::new(move |url| resolver.name_needed(url)),
+    };
+    let turns = match plan.strategy {
+        Strategy::Sequential => Turns::ByList,
+        _ => Turns::ByHost,
+    };
+    let gap = plan.manners.rate.map_or(Duration::ZERO, spread);
+    let schedule = Schedule::new(hosts, turns, LOOK_AHEAD.max(8 * jobs), gap);
+    let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
+    let window = Window::new(plan.report.order == Order::List);
+    Queue::new(rules, plan.damage.most, schedule, window, stop)
+}
+
+/// Tells the rows of all that was read and is not done.
+async fn leave_the_rest(floor: &Floor) -> Result<(), EngineError> {
+    for (record, target) in floor.queue.leftovers() {
+        floor.row(record, Some(target)).await;
+    }
+    let Some(cause) = floor.stop.cause() else { return Ok(()) };
+    let aside = floor.spill().take_all().map_err(EngineError::Aside)?;
+    for target in aside {
+        let job = Job::first(target, Instant::now());
+        floor.row(undone(&job, cause), Some(Arc::clone(&job.target))).await;
+    }
+    Ok(())
 }
 
 /// Passes on what `stop`, the deadline and the reader of the events want.

@@ -1,26 +1,37 @@
 //! The queue: the asynchronous door to the schedule. Workers of any thread take jobs from it and settle them into
 //! it; the feeder brings targets as fast as there is room.
 
-use std::sync::{Mutex, MutexGuard};
-use std::time::{Instant, SystemTime};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
+use url::Url;
 
+use super::row::{given_up, settled, undone};
+use super::stop::Stop;
 use super::window::Window;
-use crate::policy::{Next, Rules, Schedule, Verdict, verdict};
+use crate::plan::MostFailures;
+use crate::policy::{
+    self, LastHost, Lookup, Next, Room, Rules, Schedule, Verdict, signal, verdict,
+};
 use crate::record::{
-    Attempt, Cause, Event, Failure, Job, Outcome, Record, RecordError, Target, Timings, redacted,
+    Attempt, Cause, Ending, Event, Failure, HostRow, Job, Outcome, Record, Target, redacted,
 };
 
 /// The queue of one run.
 #[derive(Debug)]
 pub struct Queue {
     rules: Rules,
+    most_failures: Option<MostFailures>,
+    stop: Stop,
     state: Mutex<State>,
     /// Waiting workers stand here one behind another; only the foremost watches the bell and the time.
     door: tokio::sync::Mutex<()>,
     bell: Notify,
     room: Notify,
+    hunger: Notify,
+    names: Notify,
 }
 
 #[derive(Debug)]
@@ -29,53 +40,179 @@ struct State {
     window: Window,
     feeding: bool,
     stopped: Option<Cause>,
+    /// Workers that wait for a job.
+    free: usize,
+    /// Until when the foremost of them sleeps, if it does.
+    asleep: Option<Sleep>,
+    settled: u64,
+    failed: u64,
+    cut_off: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    Until(Instant),
+    UntilCalled,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub enum Work {
+    /// Make this request, and settle it.
+    Transfer(Box<Job>),
+    /// Pass this on: it is settled without a request.
+    Tell(Event),
 }
 
 enum Turn {
-    Job(Box<Job>),
-    WaitUntil(Instant),
-    Wait,
+    Work(Work),
+    Sleep(Sleep),
     Over,
 }
 
+/// Where there is room for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// In the queue.
+    Queue,
+    /// Aside, for its host has its share of the queue while others may have jobs for workers that are free.
+    Aside,
+}
+
 impl Queue {
-    /// An empty queue that admits targets as long as `window` has room for them.
-    pub fn new(rules: Rules, window: Window) -> Self {
-        let schedule = Schedule::default();
+    /// An empty queue.
+    pub fn new(
+        rules: Rules,
+        most_failures: Option<MostFailures>,
+        schedule: Schedule,
+        window: Window,
+        stop: Stop,
+    ) -> Self {
+        let state = State {
+            schedule,
+            window,
+            feeding: true,
+            stopped: None,
+            free: 0,
+            asleep: None,
+            settled: 0,
+            failed: 0,
+            cut_off: false,
+        };
         Self {
             rules,
-            state: Mutex::new(State { schedule, window, feeding: true, stopped: None }),
+            most_failures,
+            stop,
+            state: Mutex::new(state),
             door: tokio::sync::Mutex::default(),
             bell: Notify::new(),
             room: Notify::new(),
+            hunger: Notify::new(),
+            names: Notify::new(),
         }
     }
 
-    /// Waits for room for the entry of this index.
+    /// Waits until the entry of this index may be begun.
     ///
     /// # Errors
     /// The cause, if the run is ended first.
-    pub async fn wait_for_room(&self, index: u64) -> Result<(), Cause> {
+    pub async fn wait_for_turn(&self, index: u64) -> Result<(), Cause> {
+        self.wait_for(|state| state.window.has_room(index).then_some(())).await
+    }
+
+    /// Waits for a spot for the target of this index and URL. `aside` says whether targets can be put aside.
+    ///
+    /// # Errors
+    /// The cause, if the run is ended first.
+    pub async fn wait_for_spot(
+        &self,
+        index: u64,
+        url: &Url,
+        aside: impl Fn() -> bool,
+    ) -> Result<Spot, Cause> {
+        self.wait_for(|state| {
+            if !state.window.has_room(index) {
+                return None;
+            }
+            match state.schedule.room(url) {
+                Room::Here => Some(Spot::Queue),
+                Room::Aside if state.free > 0 && aside() => Some(Spot::Aside),
+                _ => None,
+            }
+        })
+        .await
+    }
+
+    async fn wait_for<T>(&self, found: impl Fn(&State) -> Option<T>) -> Result<T, Cause> {
         loop {
             {
                 let state = self.lock();
-                match state.stopped {
-                    Some(cause) => return Err(cause),
-                    None if state.window.has_room(index) => return Ok(()),
-                    None => {}
+                if let Some(cause) = state.stopped {
+                    return Err(cause);
+                }
+                if let Some(found) = found(&state) {
+                    return Ok(found);
                 }
             }
             self.room.notified().await;
         }
     }
 
-    /// Brings a target; it must have been waited for room for.
+    /// Brings a target; it must have been waited for a spot for.
     pub fn admit(&self, target: Target) {
+        let now = Instant::now();
         let mut state = self.lock();
         state.window.enter(target.index);
-        state.schedule.admit(Job::first(target, Instant::now()));
-        drop(state);
-        self.bell.notify_one();
+        state.schedule.admit(Job::first(target, now), now);
+        self.after(&mut state, Comes::Nobody);
+    }
+
+    /// A target was put aside.
+    pub fn put_aside(&self, index: u64, url: &Url) {
+        let mut state = self.lock();
+        state.window.enter(index);
+        state.schedule.put_aside(url, Instant::now());
+        self.after(&mut state, Comes::Nobody);
+    }
+
+    /// Waits for a host that has room for targets that were put aside.
+    pub async fn hungry(&self) -> Arc<str> {
+        loop {
+            if let Some(host) = self.lock().schedule.hungry() {
+                return host;
+            }
+            self.hunger.notified().await;
+        }
+    }
+
+    /// Brings targets that were put aside, in their order.
+    pub fn bring_back(&self, targets: Vec<Target>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        for target in targets {
+            state.schedule.bring_back(Job::first(target, now), now);
+        }
+        self.after(&mut state, Comes::Nobody);
+    }
+
+    /// Waits for names that have to be looked up, each with the host that waits for it.
+    pub async fn names_wanted(&self) -> Vec<(Arc<str>, String)> {
+        loop {
+            let names: Vec<_> = self.lock().schedule.names_wanted().collect();
+            if !names.is_empty() {
+                return names;
+            }
+            self.names.notified().await;
+        }
+    }
+
+    /// A lookup for this host has ended. A word about it, if there is one to be said.
+    pub fn looked_up(&self, host: &str, found: Result<Arc<[IpAddr]>, Lookup>) -> Option<Event> {
+        let mut state = self.lock();
+        let out_of_reach = matches!(found, Err(Lookup::OutOfReach(_)));
+        state.schedule.looked_up(host, found, Instant::now());
+        self.after(&mut state, Comes::Nobody);
+        if out_of_reach { state.notice_of_cut_off() } else { None }
     }
 
     /// No more targets come.
@@ -91,18 +228,19 @@ impl Queue {
         self.bell.notify_one();
     }
 
-    /// The next job that is due, as soon as there is one; `None` once there will be none any more.
-    pub async fn next(&self) -> Option<Box<Job>> {
-        if let Turn::Job(job) = self.turn() {
-            return Some(job);
+    /// The next thing to do, as soon as there is one; `None` once there will be none any more.
+    pub async fn next(&self, last: &mut LastHost) -> Option<Work> {
+        if let Turn::Work(work) = self.turn(last, None) {
+            return Some(work);
         }
+        let waiting = Waiting::of(self);
         let _foremost = self.door.lock().await;
         loop {
-            match self.turn() {
-                Turn::Job(job) => return Some(job),
+            match self.turn(last, Some(&waiting)) {
+                Turn::Work(work) => return Some(work),
                 Turn::Over => return None,
-                Turn::Wait => self.bell.notified().await,
-                Turn::WaitUntil(moment) => tokio::select! {
+                Turn::Sleep(Sleep::UntilCalled) => self.bell.notified().await,
+                Turn::Sleep(Sleep::Until(moment)) => tokio::select! {
                     () = self.bell.notified() => {}
                     () = tokio::time::sleep_until(moment.into()) => {}
                 },
@@ -110,61 +248,140 @@ impl Queue {
         }
     }
 
-    fn turn(&self) -> Turn {
+    fn turn(&self, last: &mut LastHost, foremost: Option<&Waiting<'_>>) -> Turn {
         let mut state = self.lock();
+        if foremost.is_some() {
+            state.asleep = None;
+        }
         if state.stopped.is_some() {
             return Turn::Over;
         }
-        match state.schedule.next(Instant::now()) {
-            Next::Job(job) => Turn::Job(job),
-            Next::Wait(moment) => Turn::WaitUntil(moment),
-            Next::Nothing if !state.feeding && state.window.is_empty() => Turn::Over,
-            Next::Nothing => Turn::Wait,
+        let sleep = match state.schedule.next(last, Instant::now()) {
+            Next::Job(job) => {
+                self.after(&mut state, Comes::Nobody);
+                return Turn::Work(Work::Transfer(job));
+            }
+            Next::Failed(job, failure) => {
+                let event = self.give_up(&mut state, &job, failure);
+                self.after(&mut state, Comes::Nobody);
+                return Turn::Work(Work::Tell(event));
+            }
+            Next::Wait(moment) => Sleep::Until(moment),
+            Next::Nothing if !state.feeding && state.window.is_empty() => return Turn::Over,
+            Next::Nothing => Sleep::UntilCalled,
+        };
+        // Looking at what is due may have found names to look up.
+        self.after(&mut state, Comes::Worker);
+        if foremost.is_some() {
+            state.asleep = Some(sleep);
         }
+        Turn::Sleep(sleep)
     }
 
-    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why.
-    pub fn settle(&self, job: Job, attempt: Attempt) -> Event {
-        match verdict(&job, &attempt, &self.rules, SystemTime::now(), fastrand::f64()) {
-            Verdict::Whole => self.finish(&job, &attempt, None),
-            Verdict::Failed(failure) => self.finish(&job, &attempt, Some(failure)),
+    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
+    /// about the network, if there is one to be said.
+    pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let signal = signal(&attempt, &self.rules, wall);
+        let not_reached = matches!(signal, policy::Signal::NotReached(_));
+        let failure = match &attempt.ending {
+            Ending::Failed(failure) => Some(failure.class()),
+            _ => None,
+        };
+        let mut state = self.lock();
+        state.schedule.learn(&job.url, signal, attempt.phases.started, now);
+        state.schedule.count(&job.url, attempt.wire_bytes, failure);
+        let event = match verdict(&job, &attempt, &self.rules, wall, fastrand::f64()) {
+            Verdict::Whole => self.finish(&mut state, &job, settled(&job, &attempt, None)),
+            Verdict::Failed(failure) => {
+                self.finish(&mut state, &job, settled(&job, &attempt, Some(failure)))
+            }
             Verdict::Hop { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
                 let (from, to) = (redacted(&job.url), redacted(&next.url));
-                self.resume(next, wait);
+                state.schedule.resume(next, now + wait, now);
                 Event::Redirected { from, to, status }
             }
             Verdict::Again { job: next, wait, failure } => {
-                let (url, next_url) = (redacted(&job.url), redacted(&next.url));
-                self.resume(next, wait);
-                Event::Retrying { url, failure, next: next_url, wait }
+                again(&mut state, &job, next, wait, failure, now)
+            }
+        };
+        let notice = if not_reached { state.notice_of_cut_off() } else { None };
+        if !not_reached && state.cut_off && attempt.head.is_some() {
+            state.cut_off = false;
+        }
+        self.after(&mut state, Comes::Worker);
+        [event].into_iter().chain(notice)
+    }
+
+    fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Event {
+        let now = Instant::now();
+        match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
+            Verdict::Again { job: next, wait, failure } => {
+                again(state, job, next, wait, failure, now)
+            }
+            Verdict::Failed(failure) => self.finish(state, job, given_up(job, failure)),
+            other => unreachable!("a job that is given up is not {other:?}"),
+        }
+    }
+
+    /// The rows of all that is in the queue and not done when the run was stopped.
+    pub fn leftovers(&self) -> Vec<(Record, Arc<Target>)> {
+        let mut state = self.lock();
+        let cause = state.stopped.unwrap_or(Cause::Fatal);
+        let jobs = state.schedule.drain().into_iter();
+        jobs.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
+    }
+
+    /// The hosts that were asked most, first.
+    pub fn table(&self) -> Vec<HostRow> {
+        self.lock().schedule.table(Instant::now())
+    }
+
+    fn finish(&self, state: &mut State, job: &Job, record: Record) -> Event {
+        state.window.leave(job.target.index);
+        state.settled += 1;
+        state.failed += u64::from(record.outcome == Outcome::Failed);
+        if state.stopped.is_none() && self.is_too_much(state) {
+            state.stopped = Some(Cause::TooManyFailures);
+            self.stop.drain(Cause::TooManyFailures);
+        }
+        Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
+    }
+
+    /// Whether more has failed than was thought to be tolerable.
+    fn is_too_much(&self, state: &State) -> bool {
+        match self.most_failures {
+            None => false,
+            Some(MostFailures::Number(most)) => state.failed > most,
+            Some(MostFailures::Share(share)) => {
+                state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
             }
         }
     }
 
-    /// The rows of all that was admitted and not done when the run was stopped.
-    pub fn leftovers(&self) -> Vec<Record> {
-        let mut state = self.lock();
-        let cause = state.stopped.unwrap_or(Cause::Fatal);
-        state.schedule.drain().map(|job| undone(&job, cause)).collect()
-    }
-
-    fn resume(&self, job: Job, wait: std::time::Duration) {
-        let now = Instant::now();
-        self.lock().schedule.resume(job, now + wait, now);
-        self.bell.notify_one();
-    }
-
-    fn finish(&self, job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Event {
-        let mut state = self.lock();
-        state.window.leave(job.target.index);
-        let over = !state.feeding && state.window.is_empty();
-        drop(state);
-        self.room.notify_one();
-        if over {
-            self.bell.notify_one();
+    /// Wakes those for whom something has changed. A worker that comes by itself takes one job; the foremost of the
+    /// waiting is woken only for more than that, or to sleep less long.
+    fn after(&self, state: &mut State, comes: Comes) {
+        if let Some(sleep) = state.asleep {
+            let spare = state.schedule.startable() > usize::from(comes == Comes::Worker);
+            let sooner = state.schedule.alarm().is_some_and(|moment| match sleep {
+                Sleep::UntilCalled => true,
+                Sleep::Until(until) => moment < until,
+            });
+            let over = state.stopped.is_some() || (!state.feeding && state.window.is_empty());
+            if spare || sooner || over {
+                state.asleep = None;
+                self.bell.notify_one();
+            }
         }
-        Event::Finished(Box::new(record_of(job, attempt, failure)))
+        if state.schedule.hungry().is_some() {
+            self.hunger.notify_one();
+        }
+        if state.schedule.wants_names() {
+            self.names.notify_one();
+        }
+        self.room.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -172,55 +389,51 @@ impl Queue {
     }
 }
 
-/// The row of a target whose last attempt is this one.
-fn record_of(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record {
-    let phases = &attempt.phases;
-    let (started, started_at) = job.started.unwrap_or((phases.started, phases.started_at));
-    let since_first = |time: std::time::Duration| (phases.started - started + time).as_secs_f64();
-    let mut record = blank(job);
-    if let Some(head) = &attempt.head {
-        record.http_status = Some(head.status);
-        record.http_version = Some(head.version);
-        record.remote_addr = head.remote_addr;
-        record.content_type.clone_from(&head.content_type);
-        record.etag.clone_from(&head.etag);
-        record.last_modified.clone_from(&head.last_modified);
-    }
-    let served = failure.is_none() && job.target.urls.len() > 1;
-    Record {
-        final_url: Some(redacted(&job.url)),
-        outcome: if failure.is_none() { Outcome::Ok } else { Outcome::Failed },
-        bytes: attempt.bytes,
-        wire_bytes: job.wire_bytes + attempt.wire_bytes,
-        attempts: job.attempt,
-        worker: Some(attempt.worker),
-        served_by: served.then(|| redacted(&job.target.urls[job.mirror])),
-        error: failure.as_ref().map(RecordError::from),
-        started_at: Some(started_at),
-        timings: Timings {
-            queued: Some(started.duration_since(job.queued).as_secs_f64()),
-            connect: phases.connect.map(since_first),
-            first_byte: phases.first_byte.map(since_first),
-            total: Some(since_first(phases.total)),
-        },
-        ..record
+/// Whether somebody will look at the queue in a moment anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    Nobody,
+    Worker,
+}
+
+impl State {
+    /// The network is said to be down once each time it goes.
+    fn notice_of_cut_off(&mut self) -> Option<Event> {
+        if self.cut_off || !self.schedule.seems_cut_off() {
+            return None;
+        }
+        self.cut_off = true;
+        Some(Event::Notice("the network seems down; waiting".to_owned()))
     }
 }
 
-/// The row of a target that was not done.
-pub(super) fn undone(job: &Job, cause: Cause) -> Record {
-    let failure = Failure::Cancelled(cause);
-    Record {
-        outcome: Outcome::Failed,
-        wire_bytes: job.wire_bytes,
-        attempts: job.attempt - u32::from(job.hops == 0),
-        error: Some(RecordError::from(&failure)),
-        started_at: job.started.map(|(_, started_at)| started_at),
-        ..blank(job)
+fn again(
+    state: &mut State,
+    job: &Job,
+    next: Job,
+    wait: Duration,
+    failure: Failure,
+    now: Instant,
+) -> Event {
+    let (url, next_url) = (redacted(&job.url), redacted(&next.url));
+    state.schedule.resume(next, now + wait, now);
+    Event::Retrying { url, failure, next: next_url, wait }
+}
+
+/// A worker that waits for a job, as long as this value lives.
+struct Waiting<'a>(&'a Queue);
+
+impl<'a> Waiting<'a> {
+    fn of(queue: &'a Queue) -> Self {
+        queue.lock().free += 1;
+        // The feeder may look further for those who have nothing to do.
+        queue.room.notify_one();
+        Self(queue)
     }
 }
 
-fn blank(job: &Job) -> Record {
-    let target = &job.target;
-    Record::blank(target.index, target.source.clone(), target.line, redacted(target.url()))
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().free -= 1;
+    }
 }

@@ -1,33 +1,56 @@
 //! The worker: the only loop there is. Every strategy runs it; a strategy only says where.
 
+use std::sync::{Arc, Mutex, MutexGuard};
+
 use tokio::sync::mpsc::Sender;
 
-use super::queue::Queue;
+use super::queue::{Queue, Work};
+use super::spill::Spill;
 use super::stop::Stop;
-use crate::record::{Event, Slots};
+use crate::policy::LastHost;
+use crate::record::{Event, Record, Slots, Target};
 use crate::transfer::Client;
 
 /// What all workers of a run share.
 #[derive(Debug)]
 pub struct Floor {
     pub queue: Queue,
+    pub spill: Mutex<Spill>,
     pub stop: Stop,
-    pub slots: std::sync::Arc<Slots>,
+    pub slots: Arc<Slots>,
     pub events: Sender<Event>,
 }
 
 impl Floor {
+    /// The targets that were put aside.
+    pub fn spill(&self) -> MutexGuard<'_, Spill> {
+        self.spill.lock().expect("no holder panics")
+    }
+
     /// Tells what happened; waits while the reports are behind. Where nobody listens any more, nobody is told.
     pub async fn tell(&self, event: Event) {
         let _ = self.events.send(event).await;
+    }
+
+    /// Tells a row.
+    pub async fn row(&self, record: Record, target: Option<Arc<Target>>) {
+        self.tell(Event::Finished { record: Box::new(record), target }).await;
     }
 }
 
 /// Works until there is nothing left to do.
 pub async fn work(floor: &Floor, client: &Client, worker: usize) {
     let slot = floor.slots.of(worker);
-    while let Some(job) = floor.queue.next().await {
-        let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
-        floor.tell(floor.queue.settle(*job, attempt)).await;
+    let mut last = LastHost::default();
+    while let Some(work) = floor.queue.next(&mut last).await {
+        match work {
+            Work::Tell(event) => floor.tell(event).await,
+            Work::Transfer(job) => {
+                let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
+                for event in floor.queue.settle(*job, attempt) {
+                    floor.tell(event).await;
+                }
+            }
+        }
     }
 }

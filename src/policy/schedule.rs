@@ -238,7 +238,7 @@ impl Schedule {
     }
 
     /// The next moment at which something may be due.
-    fn alarm(&mut self) -> Option<Instant> {
+    pub fn alarm(&mut self) -> Option<Instant> {
         while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
             let current = self.lanes[at].as_ref().is_some_and(|seat| seat.alarm == Some(moment));
             if current {
@@ -301,6 +301,16 @@ impl Schedule {
             self.seat_mut(at).lane.looked_up(found, now);
             self.refresh(at, now);
         }
+    }
+
+    /// Whether there are names to look up.
+    pub fn wants_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// How many hosts have a job that may start now, or is to fail.
+    pub fn startable(&self) -> usize {
+        self.startable.len() + self.to_fail.len()
     }
 
     /// Whether several hosts have jobs and none of them can be reached.
@@ -473,3 +483,6 @@ fn set(set: &mut BTreeSet<usize>, at: usize, inside: bool) {
         set.remove(&at);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::signal::is_not_reached;
 use super::{asked_wait, backoff, hop, is_transient};
 use crate::plan::Retry;
 use crate::record::{Attempt, Ending, Failure, Job};
@@ -53,11 +54,7 @@ pub fn verdict(
     now: SystemTime,
     chance: f64,
 ) -> Verdict {
-    let asked = attempt
-        .head
-        .as_ref()
-        .and_then(|head| head.retry_after.as_deref())
-        .and_then(|field| asked_wait(field, now));
+    let asked = asked_by(attempt, now);
     let failure = match &attempt.ending {
         Ending::Whole => return Verdict::Whole,
         Ending::Redirect { location } => {
@@ -78,21 +75,39 @@ pub fn verdict(
         ) => too_long(*status, asked, rules).unwrap_or_else(|| failure.clone()),
         Ending::Failed(failure) => failure.clone(),
     };
-    after_failure(job, attempt, failure, asked, rules, chance)
+    if matches!(failure, Failure::Cancelled(_)) {
+        return Verdict::Failed(failure);
+    }
+    let mut next = job.clone();
+    carry(&mut next, attempt);
+    if is_not_reached(attempt) && job.target.urls.len() == 1 && rules.retry.times > 0 {
+        // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
+        next.failed = Some(failure.clone());
+        next.attempt += 1;
+        return Verdict::Again { job: next, wait: Duration::ZERO, failure };
+    }
+    after_failure(job, next, failure, asked, rules, chance)
+}
+
+/// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
+/// target's own failure counts for more than the host's.
+pub fn given_up(job: &Job, failure: Failure, rules: &Rules, chance: f64) -> Verdict {
+    let failure = job.failed.clone().unwrap_or(failure);
+    let mut next = job.clone();
+    next.dead_mirrors.push(job.mirror);
+    // The try that this job stood for is not made.
+    next.attempt -= u32::from(job.hops == 0);
+    after_failure(job, next, failure, None, rules, chance)
 }
 
 fn after_failure(
     job: &Job,
-    attempt: &Attempt,
+    mut next: Job,
     failure: Failure,
     asked: Option<Duration>,
     rules: &Rules,
     chance: f64,
 ) -> Verdict {
-    if matches!(failure, Failure::Cancelled(_)) {
-        return Verdict::Failed(failure);
-    }
-    let mut next = job.clone();
     next.asked_wait = next.asked_wait.max(asked);
     if !is_transient(&failure) {
         next.dead_mirrors.push(job.mirror);
@@ -100,7 +115,7 @@ fn after_failure(
     let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
     let mirrors = job.target.urls.len();
     if let Some(mirror) = (job.mirror + 1..mirrors).find(alive) {
-        restart(&mut next, attempt, mirror);
+        restart(&mut next, mirror);
         return Verdict::Again { job: next, wait: Duration::ZERO, failure };
     }
     let Some(mirror) = (0..mirrors).find(alive).filter(|_| job.round < rules.retry.times) else {
@@ -111,7 +126,7 @@ fn after_failure(
         Some(asked) => lengthened(asked, chance),
         None => backoff(rules.retry.base, next.round, chance),
     };
-    restart(&mut next, attempt, mirror);
+    restart(&mut next, mirror);
     Verdict::Again { job: next, wait, failure }
 }
 
@@ -120,7 +135,12 @@ fn lengthened(asked: Duration, chance: f64) -> Duration {
     asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
 }
 
-fn too_long(status: u16, asked: Option<Duration>, rules: &Rules) -> Option<Failure> {
+/// The wait that a reply asks for.
+pub(super) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
+    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
+}
+
+pub(super) fn too_long(status: u16, asked: Option<Duration>, rules: &Rules) -> Option<Failure> {
     let wait = asked.filter(|asked| *asked > rules.retry.max_retry_after)?;
     Some(Failure::RateLimited { status, wait: Some(wait) })
 }
@@ -133,15 +153,15 @@ fn hopped(job: &Job, attempt: &Attempt, url: Url) -> Job {
     next
 }
 
-fn restart(next: &mut Job, attempt: &Attempt, mirror: usize) {
+fn restart(next: &mut Job, mirror: usize) {
     next.url = next.target.urls[mirror].clone();
     next.mirror = mirror;
     next.hops = 0;
     next.attempt += 1;
-    carry(next, attempt);
 }
 
 fn carry(next: &mut Job, attempt: &Attempt) {
+    next.failed = None;
     next.wire_bytes += attempt.wire_bytes;
     next.started.get_or_insert((attempt.phases.started, attempt.phases.started_at));
 }

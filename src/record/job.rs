@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use url::Url;
 
-use super::Target;
+use super::{Failure, Target};
 
 /// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
 /// carry what happened before.
@@ -28,6 +28,8 @@ pub struct Job {
     pub dead_mirrors: Vec<usize>,
     /// The longest wait that a server asked for in this round.
     pub asked_wait: Option<std::time::Duration>,
+    /// Why the last try failed, where the next one waits for its host to be reached.
+    pub failed: Option<Failure>,
     /// What its host's name was resolved to; `None` where the name is not ours to look up, or need not be.
     pub addresses: Option<Arc<[IpAddr]>>,
     /// Body bytes that crossed the wire for the target before this job.
@@ -50,6 +52,7 @@ impl Job {
             round: 0,
             dead_mirrors: Vec::new(),
             asked_wait: None,
+            failed: None,
             addresses: None,
             wire_bytes: 0,
             queued,

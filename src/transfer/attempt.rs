@@ -38,7 +38,7 @@ impl Client {
         cut: impl Future<Output = Cause>,
     ) -> Attempt {
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        let call = Arc::new(Call::new(job.url.clone(), started));
+        let call = Arc::new(Call::new(job, started));
         let mut seen = Yield::default();
         slot.begin(&job.url);
         let work = CALL.scope(Arc::clone(&call), self.exchange(job, &call, slot, &mut seen));

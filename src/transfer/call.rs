@@ -2,6 +2,7 @@
 //! the clock that watches both.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::plan::Clocks;
-use crate::record::{Cause, Failure};
+use crate::record::{Cause, Failure, Job};
 
 tokio::task_local! {
     /// The request that this task makes. A client tells neither its connector nor its resolver which request they
@@ -21,6 +22,7 @@ tokio::task_local! {
 #[derive(Debug)]
 pub struct Call {
     url: Url,
+    addresses: Option<Arc<[IpAddr]>>,
     started: Instant,
     connecting: AtomicU64,
     connected: AtomicU64,
@@ -29,10 +31,11 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new(url: Url, started: Instant) -> Self {
+    pub fn new(job: &Job, started: Instant) -> Self {
         let zero = AtomicU64::default;
         Self {
-            url,
+            url: job.url.clone(),
+            addresses: job.addresses.clone(),
             started,
             connecting: zero(),
             connected: zero(),
@@ -43,6 +46,11 @@ impl Call {
 
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// What the host's name was resolved to, if that was done before.
+    pub fn addresses(&self) -> Option<Arc<[IpAddr]>> {
+        self.addresses.clone()
     }
 
     /// A connection is being made. When the token is dropped it is not any more, whatever came of it.

@@ -75,7 +75,7 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
 pub fn request(error: &reqwest::Error, clocks: &Clocks) -> Failure {
     let causes = Causes::of(error);
     if let Some(lookup) = causes.lookup {
-        let LookupFailed { host, reason } = lookup.clone();
+        let LookupFailed { host, reason, .. } = lookup.clone();
         return Failure::Dns { host, reason };
     }
     if let Some(words) = &causes.proxy {

@@ -57,6 +57,11 @@ impl Kit {
         Ok(Self { http, clocks, resolver, tls, idle, requests, connections })
     }
 
+    /// The resolver of the run.
+    pub fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
     /// Requests sent so far, by all clients.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)

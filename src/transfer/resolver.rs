@@ -1,17 +1,20 @@
 //! Names to addresses: what was pinned by hand, else one lookup per name, shared by all clients of the run.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use super::call::CALL;
-use crate::plan::{Family, Pin, PinTo};
+use crate::plan::{Family, Http, Pin, PinTo, Proxy};
+use crate::policy::Lookup;
 use crate::record::Failure;
 
 /// Names whose answers are kept; beyond them the oldest is forgotten.
@@ -23,6 +26,8 @@ const NAMES_KEPT: usize = 4096;
 pub struct LookupFailed {
     pub host: String,
     pub reason: String,
+    /// Whether the answer is that there is no such name, rather than that nobody could be asked.
+    pub is_final: bool,
 }
 
 type Answer = Result<Arc<[IpAddr]>, LookupFailed>;
@@ -34,6 +39,7 @@ type Asked = Arc<OnceCell<Answer>>;
 pub struct Resolver {
     pins: Vec<Pin>,
     family: Family,
+    proxies: Matcher,
     runtime: Handle,
     names: Mutex<Names>,
     lookups: AtomicU64,
@@ -47,9 +53,40 @@ struct Names {
 
 impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
-    pub fn new(pins: Vec<Pin>, family: Family, runtime: Handle) -> Self {
-        let names = Mutex::default();
-        Self { pins, family, runtime, names, lookups: AtomicU64::new(0) }
+    pub fn new(http: &Http, runtime: Handle) -> Self {
+        let (names, lookups) = Default::default();
+        let (pins, proxies) = (http.pins.clone(), proxies(&http.proxy));
+        Self { pins, family: http.family, proxies, runtime, names, lookups }
+    }
+
+    /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
+    /// a proxy looks it up.
+    pub fn name_needed(&self, url: &Url) -> Option<String> {
+        let host = url.host_str().filter(|_| literal(url).is_none())?;
+        let uri = url.as_str().parse().ok()?;
+        if self.proxies.intercept(&uri).is_some() {
+            return None;
+        }
+        let (host, port) = match self.redirection(url) {
+            Some((other, port)) => (other.unwrap_or(host), port.unwrap_or(port_of(url))),
+            None => (host, port_of(url)),
+        };
+        let known = self.pinned(host, port).is_some() || host.parse::<IpAddr>().is_ok();
+        (!known).then(|| host.to_owned())
+    }
+
+    /// The addresses of a name that may be used. Each name is asked for once.
+    ///
+    /// # Errors
+    /// If it has none, or nobody could be asked.
+    pub async fn find(&self, name: String) -> Result<Arc<[IpAddr]>, Lookup> {
+        let failed = |failed: LookupFailed| {
+            let LookupFailed { host, reason, is_final } = failed;
+            let failure = Failure::Dns { host, reason };
+            if is_final { Lookup::NoSuchName(failure) } else { Lookup::OutOfReach(failure) }
+        };
+        let found = self.lookup(name.clone()).await.map_err(failed)?;
+        self.usable(name, &found).map_err(failed)
     }
 
     /// Names looked up so far.
@@ -101,21 +138,25 @@ impl Resolver {
             None => (asked, 0),
         };
         let dialled = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
-        let found = match self.pinned(&host, dialled) {
-            Some(addresses) => addresses.into(),
-            None => match host.parse::<IpAddr>() {
+        let known = CALL.try_with(|call| call.addresses()).ok().flatten().filter(|_| url.is_some());
+        let found = match (self.pinned(&host, dialled), known) {
+            (Some(addresses), _) => addresses.into(),
+            (None, Some(known)) => known,
+            (None, None) => match host.parse::<IpAddr>() {
                 Ok(address) => Arc::from([address]),
                 Err(_) => self.lookup(host.clone()).await?,
             },
         };
-        let usable: Vec<_> = found
-            .iter()
-            .filter(|address| self.admits(address))
-            .map(|address| SocketAddr::new(*address, port))
-            .collect();
+        let usable = self.usable(host, &found)?;
+        Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
+    }
+
+    /// Those of the addresses that may be used.
+    fn usable(&self, host: String, found: &[IpAddr]) -> Answer {
+        let usable: Arc<[_]> = found.iter().copied().filter(|found| self.admits(found)).collect();
         if usable.is_empty() {
             let reason = format!("no {} address", self.family_name());
-            return Err(LookupFailed { host, reason });
+            return Err(LookupFailed { host, reason, is_final: true });
         }
         Ok(usable)
     }
@@ -134,9 +175,17 @@ impl Resolver {
             self.lookups.fetch_add(1, Relaxed);
             let name = host.clone();
             let found = self.runtime.spawn_blocking(move || ask_system(name)).await;
-            found.unwrap_or_else(|_| Err(LookupFailed { host, reason: "the run has ended".into() }))
+            let ended = |_| {
+                let reason = "the run has ended".to_owned();
+                Err(LookupFailed { host: host.clone(), reason, is_final: false })
+            };
+            found.unwrap_or_else(ended)
         });
-        answer.await.clone()
+        let answer = answer.await.clone();
+        if answer.as_ref().is_err_and(|failed| !failed.is_final) {
+            self.names.lock().expect("no holder panics").forget(&host, &asked);
+        }
+        answer
     }
 
     fn admits(&self, address: &IpAddr) -> bool {
@@ -169,6 +218,14 @@ impl Names {
         self.order.push_back(host.to_owned());
         self.asked.entry(host.to_owned()).or_default().clone()
     }
+
+    /// Lets the name be asked for again, unless that has been done already.
+    fn forget(&mut self, host: &str, asked: &Asked) {
+        if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(kept, asked)) {
+            self.asked.remove(host);
+            self.order.retain(|kept| kept != host);
+        }
+    }
 }
 
 /// The resolver as a client sees it.
@@ -186,13 +243,25 @@ impl Resolve for Directory {
 }
 
 fn ask_system(host: String) -> Answer {
-    match (host.as_str(), 0).to_socket_addrs() {
-        Ok(found) => Ok(found.map(|address| address.ip()).collect()),
-        Err(error) => {
-            let text = error.to_string();
-            let reason =
-                text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-            Err(LookupFailed { host, reason: reason.to_owned() })
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(&host), None, Some(hints)).map_err(|error| {
+        let is_final = matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
+        let text = std::io::Error::from(error).to_string();
+        let reason = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+        LookupFailed { host: host.clone(), reason: reason.to_owned(), is_final }
+    })?;
+    Ok(found.filter_map(Result::ok).map(|info| info.sockaddr.ip()).collect())
+}
+
+/// The library's own idea of which URLs a proxy is asked for, so that both agree.
+fn proxies(proxy: &Proxy) -> Matcher {
+    match proxy {
+        Proxy::Environment => Matcher::from_system(),
+        Proxy::Direct => Matcher::builder().build(),
+        Proxy::Use(url) => {
+            let spared = |name| std::env::var(name).ok();
+            let spared = spared("NO_PROXY").or_else(|| spared("no_proxy")).unwrap_or_default();
+            Matcher::builder().all(url.as_str()).no(spared).build()
         }
     }
 }

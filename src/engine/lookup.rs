@@ -1,0 +1,30 @@
+//! Names that hosts wait for, looked up beside the transfers: no worker waits for one.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::worker::Floor;
+use crate::transfer::Resolver;
+
+/// Answers every name that the queue wants, as long as it is polled. The resolver bounds how many are under way.
+pub async fn answer_names(floor: &Arc<Floor>, resolver: &Arc<Resolver>) -> Infallible {
+    let mut lookups = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = lookups.join_next() => {}
+            names = floor.queue.names_wanted() => {
+                for (host, name) in names {
+                    let (floor, resolver) = (Arc::clone(floor), Arc::clone(resolver));
+                    lookups.spawn(async move {
+                        let found = resolver.find(name).await;
+                        if let Some(event) = floor.queue.looked_up(&host, found) {
+                            floor.tell(event).await;
+                        }
+                    });
+                }
+            }
+        }
+    }
+}

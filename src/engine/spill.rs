@@ -1,0 +1,236 @@
+//! Targets put aside: the lines of hosts that have their share of the queue, in an unnamed temporary file, so that
+//! the list can be read on for hosts that have not. In memory stays a note for each block of targets.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Checksum, Options, Target, host_of};
+
+/// Bytes that the file may hold. Then reading waits.
+const MOST: u64 = 1 << 30;
+
+/// Bytes of one host's targets that are written at once.
+const BLOCK: usize = 16 * 1024;
+
+/// The targets that were put aside, by host.
+#[derive(Debug, Default)]
+pub struct Spill {
+    file: Option<File>,
+    length: u64,
+    hosts: HashMap<Arc<str>, Aside>,
+    sources: Vec<Arc<str>>,
+}
+
+/// One host's targets: blocks in the file, and those that come after them.
+#[derive(Debug, Default)]
+struct Aside {
+    blocks: VecDeque<(u64, usize)>,
+    tail: Vec<u8>,
+}
+
+/// A target as it is written, without what all have in common.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    index: u64,
+    source: usize,
+    line: Option<u64>,
+    #[serde(borrow)]
+    urls: Vec<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    out: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, Vec<u8>, bool)>,
+}
+
+impl Spill {
+    /// Whether more can be put aside.
+    pub fn has_room(&self) -> bool {
+        self.length < MOST
+    }
+
+    /// Puts a target aside, behind those of its host.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn put(&mut self, target: &Target) -> io::Result<()> {
+        let source = self.source(&target.source);
+        let host = host_of(target.url());
+        if !self.hosts.contains_key(host.as_ref()) {
+            self.hosts.insert(host.as_ref().into(), Aside::default());
+        }
+        let aside = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
+        serde_json::to_writer(&mut aside.tail, &stored(target, source))?;
+        aside.tail.push(b'\n');
+        if aside.tail.len() < BLOCK {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile()?),
+        };
+        file.seek(SeekFrom::Start(self.length))?;
+        file.write_all(&aside.tail)?;
+        aside.blocks.push_back((self.length, aside.tail.len()));
+        self.length += aside.tail.len() as u64;
+        aside.tail.clear();
+        Ok(())
+    }
+
+    /// Takes the next targets of a host, in the order in which they were put aside.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn take(&mut self, host: &str) -> io::Result<Vec<Target>> {
+        let Some(aside) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
+        let block = match aside.blocks.pop_front() {
+            None => std::mem::take(&mut aside.tail),
+            Some((start, length)) => {
+                let file = self.file.as_mut().expect("a block was written to it");
+                let mut block = vec![0; length];
+                file.seek(SeekFrom::Start(start))?;
+                file.read_exact(&mut block)?;
+                block
+            }
+        };
+        if aside.blocks.is_empty() && aside.tail.is_empty() {
+            self.hosts.remove(host);
+        }
+        if self.hosts.values().all(|aside| aside.blocks.is_empty()) {
+            self.length = 0;
+        }
+        block
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| self.restored(line))
+            .collect()
+    }
+
+    /// Takes all that is left.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn take_all(&mut self) -> io::Result<Vec<Target>> {
+        let hosts: Vec<_> = self.hosts.keys().cloned().collect();
+        let mut all = Vec::new();
+        for host in hosts {
+            while self.hosts.contains_key(&host) {
+                all.extend(self.take(&host)?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn source(&mut self, name: &Arc<str>) -> usize {
+        match self.sources.iter().rposition(|known| known == name) {
+            Some(at) => at,
+            None => {
+                self.sources.push(Arc::clone(name));
+                self.sources.len() - 1
+            }
+        }
+    }
+
+    fn restored(&self, line: &[u8]) -> io::Result<Target> {
+        let stored: Stored<'_> = serde_json::from_slice(line)?;
+        let urls: Result<_, _> = stored.urls.iter().map(|url| url.parse()).collect();
+        let headers = stored.headers.iter().map(|(name, value, sensitive)| {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let mut value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+            value.set_sensitive(*sensitive);
+            Ok((name.map_err(io::Error::other)?, value))
+        });
+        Ok(Target {
+            index: stored.index,
+            source: Arc::clone(&self.sources[stored.source]),
+            line: stored.line,
+            urls: urls.map_err(io::Error::other)?,
+            options: Options {
+                headers: headers.collect::<io::Result<_>>()?,
+                checksum: stored.sha256.map(Checksum::Sha256),
+                out: stored.out,
+            },
+        })
+    }
+}
+
+fn stored(target: &Target, source: usize) -> Stored<'_> {
+    let Options { out, checksum, headers } = &target.options;
+    let headers = headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec(), value.is_sensitive())
+    });
+    Stored {
+        index: target.index,
+        source,
+        line: target.line,
+        urls: target.urls.iter().map(|url| url.as_str().into()).collect(),
+        out: out.clone(),
+        sha256: checksum.as_ref().map(|Checksum::Sha256(digest)| *digest),
+        headers: headers.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(index: u64, url: &str) -> Target {
+        let options = Options::default();
+        Target {
+            index,
+            source: "list".into(),
+            line: Some(index),
+            urls: vec![url.parse().unwrap()],
+            options,
+        }
+    }
+
+    #[test]
+    fn targets_come_back_by_host_in_their_order_and_unchanged() {
+        let mut spill = Spill::default();
+        for index in 0..2000 {
+            spill.put(&target(2 * index, &format!("http://a.test/{index}"))).unwrap();
+            spill.put(&target(2 * index + 1, &format!("http://b.test/{index}"))).unwrap();
+        }
+        assert!(spill.length > 0, "some are in the file");
+        for (host, first) in [("http://b.test", 1), ("http://a.test", 0)] {
+            let mut seen = Vec::new();
+            loop {
+                let some = spill.take(host).unwrap();
+                if some.is_empty() {
+                    break;
+                }
+                seen.extend(some);
+            }
+            let expected: Vec<_> = (0..2000)
+                .map(|index| target(2 * index + first, &format!("{host}/{index}")))
+                .collect();
+            assert_eq!(seen, expected);
+        }
+        assert_eq!(spill.length, 0, "an empty file is written anew from its start");
+    }
+
+    #[test]
+    fn options_and_mirrors_survive() {
+        let mut whole = target(7, "https://user:secret@a.test/x");
+        whole.urls.push("http://b.test/".parse().unwrap());
+        let mut secret = HeaderValue::from_bytes(b"\xff key").unwrap();
+        secret.set_sensitive(true);
+        whole.options = Options {
+            out: Some("näme".to_owned()),
+            checksum: Some(Checksum::Sha256([7; 32])),
+            headers: vec![(HeaderName::from_static("x-key"), secret)],
+        };
+        let mut spill = Spill::default();
+        spill.put(&whole).unwrap();
+        let back = spill.take_all().unwrap();
+        assert_eq!(back, [whole]);
+        assert!(back[0].options.headers[0].1.is_sensitive());
+    }
+}

@@ -1,0 +1,514 @@
+//! The schedule on a made-up clock: single stories, and properties over random ones.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::verdict::tests::job;
+use crate::record::{Failure, Why};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn limits(ceiling: Option<usize>) -> Limits {
+    Limits { ceiling, gap: Duration::ZERO, failures: 3, patience: 30 * SECOND }
+}
+
+fn schedule_with(turns: Turns, limits: Limits, gap: Duration) -> Schedule {
+    let hosts = Hosts { limits: Box::new(move |_| limits), name: Box::new(|_| None) };
+    Schedule::new(hosts, turns, 1024, gap)
+}
+
+fn by_host(limits: Limits) -> Schedule {
+    schedule_with(Turns::ByHost, limits, Duration::ZERO)
+}
+
+fn listed(url: &str, index: u64) -> Job {
+    let mut job = job(url);
+    Arc::get_mut(&mut job.target).unwrap().index = index;
+    job
+}
+
+fn refused() -> Failure {
+    Failure::Connect("refused".to_owned())
+}
+
+/// A worker that never stays with a host takes the next job: its URL, or what else it is told.
+fn taken(schedule: &mut Schedule, now: Instant) -> String {
+    match schedule.next(&mut LastHost::default(), now) {
+        Next::Job(job) => job.url.to_string(),
+        Next::Failed(job, failure) => format!("{} {}", failure.class(), job.url),
+        Next::Wait(moment) => format!("wait {}", (moment - now).as_millis()),
+        Next::Nothing => "nothing".to_owned(),
+    }
+}
+
+#[test]
+fn a_host_is_never_asked_more_at_once_than_its_limit() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(2)));
+    for path in 0..5 {
+        schedule.admit(job(&format!("http://a.test/{path}")), now);
+    }
+    assert_eq!(taken(&mut schedule, now), "http://a.test/0");
+    assert_eq!(taken(&mut schedule, now), "http://a.test/1");
+    assert_eq!(taken(&mut schedule, now), "nothing");
+    schedule.learn(&"http://a.test/0".parse().unwrap(), Signal::Served(None), now, now);
+    assert_eq!(taken(&mut schedule, now), "http://a.test/2");
+    assert_eq!(taken(&mut schedule, now), "nothing");
+}
+
+#[test]
+fn hosts_take_turns_and_a_slow_one_does_not_hold_up_a_fast_one() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(2)));
+    for path in 0..80 {
+        schedule.admit(job(&format!("http://slow.test/{path}")), now);
+    }
+    for path in 0..3 {
+        schedule.admit(job(&format!("http://fast.test/{path}")), now);
+    }
+    let taken: Vec<_> = (0..5).map(|_| taken(&mut schedule, now)).collect();
+    assert_eq!(
+        taken,
+        [
+            "http://slow.test/0",
+            "http://fast.test/0",
+            "http://slow.test/1",
+            "http://fast.test/1",
+            "nothing"
+        ]
+    );
+}
+
+#[test]
+fn a_single_worker_follows_the_list_whatever_the_hosts() {
+    let now = Instant::now();
+    let mut schedule = schedule_with(Turns::ByList, limits(Some(6)), Duration::ZERO);
+    let urls = ["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://c.test/4"];
+    for (index, url) in (1..).zip(urls) {
+        schedule.admit(listed(url, index), now);
+    }
+    for url in urls {
+        assert_eq!(taken(&mut schedule, now), url);
+        schedule.learn(&url.parse().unwrap(), Signal::Served(None), now, now);
+    }
+}
+
+#[test]
+fn a_worker_stays_with_its_host_for_a_while_and_not_forever() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(None));
+    for path in 0..20 {
+        schedule.admit(job(&format!("http://a.test/{path}")), now);
+        schedule.admit(job(&format!("http://b.test/{path}")), now);
+    }
+    let mut last = LastHost::default();
+    let mut hosts = Vec::new();
+    for _ in 0..20 {
+        let Next::Job(job) = schedule.next(&mut last, now) else { panic!() };
+        hosts.push(job.url.host_str().unwrap().to_owned());
+    }
+    assert!(hosts[..16].iter().all(|host| *host == hosts[0]), "{hosts:?}");
+    assert!(hosts.iter().any(|host| *host != hosts[0]), "{hosts:?}");
+}
+
+#[test]
+fn the_gap_between_two_starts_at_one_host_is_kept_whatever_became_of_the_first() {
+    let now = Instant::now();
+    let gap = Limits { gap: 2 * SECOND, ..limits(None) };
+    let mut schedule = by_host(gap);
+    schedule.admit(job("http://a.test/1"), now);
+    schedule.admit(job("http://a.test/2"), now);
+    assert_eq!(taken(&mut schedule, now), "http://a.test/1");
+    let url = "http://a.test/1".parse().unwrap();
+    schedule.learn(&url, Signal::NotReached(refused()), now, now + SECOND);
+    assert_eq!(taken(&mut schedule, now + SECOND), "wait 1000");
+    assert_eq!(taken(&mut schedule, now + 2 * SECOND), "http://a.test/2");
+}
+
+#[test]
+fn starts_in_all_are_spread_evenly_and_do_not_drift() {
+    let now = Instant::now();
+    let mut schedule = schedule_with(Turns::ByHost, limits(None), SECOND / 10);
+    for path in 0..100 {
+        schedule.admit(job(&format!("http://{}.test/", path % 7)), now);
+    }
+    // Somebody looks every 7 ms, which is never quite the moment.
+    let mut starts = 0;
+    for look in 0..=(5000 / 7) {
+        let moment = now + Duration::from_millis(7 * look);
+        while taken(&mut schedule, moment).starts_with("http") {
+            starts += 1;
+        }
+    }
+    assert_eq!(starts, 50);
+}
+
+#[test]
+fn a_wait_that_was_asked_for_binds_the_whole_host_and_no_other() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for url in ["http://a.test/1", "http://a.test/2", "http://b.test/1"] {
+        schedule.admit(job(url), now);
+    }
+    assert_eq!(taken(&mut schedule, now), "http://a.test/1");
+    let url = "http://a.test/1".parse().unwrap();
+    schedule.learn(&url, Signal::Refused(Some(5 * SECOND)), now, now);
+    assert_eq!(taken(&mut schedule, now), "http://b.test/1");
+    assert_eq!(taken(&mut schedule, now + 4 * SECOND), "wait 1000");
+    assert_eq!(taken(&mut schedule, now + 5 * SECOND), "http://a.test/2");
+}
+
+#[test]
+fn without_a_wait_a_refusal_halves_what_is_in_progress_and_success_opens_it_again() {
+    let mut now = Instant::now();
+    let mut schedule = by_host(limits(Some(8)));
+    let url: Url = "http://a.test/".parse().unwrap();
+    let peak = |schedule: &mut Schedule, now: &mut Instant, signal: Signal| {
+        let mut taken = 0;
+        for _ in 0..8 {
+            schedule.admit(job("http://a.test/"), *now);
+        }
+        loop {
+            match schedule.next(&mut LastHost::default(), *now) {
+                Next::Job(_) => taken += 1,
+                Next::Wait(moment) => *now = moment,
+                _ => break,
+            }
+        }
+        for _ in 0..taken {
+            schedule.learn(&url, signal.clone(), *now, *now);
+        }
+        schedule.drain().len();
+        taken
+    };
+    assert_eq!(peak(&mut schedule, &mut now, Signal::Served(None)), 8);
+    now += SECOND;
+    assert_eq!(peak(&mut schedule, &mut now, Signal::Refused(None)), 8);
+    let after = peak(&mut schedule, &mut now, Signal::Served(None));
+    assert!(after <= 4, "{after} in progress after refusals");
+    for _ in 0..100 {
+        peak(&mut schedule, &mut now, Signal::Served(None));
+    }
+    assert_eq!(peak(&mut schedule, &mut now, Signal::Served(None)), 8);
+}
+
+#[test]
+fn a_host_that_allows_so_many_a_second_is_soon_asked_hardly_more() {
+    // The origin admits 20 in each window of a second and asks for the rest of the window beyond that.
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for path in 0..200 {
+        schedule.admit(job(&format!("http://a.test/{path}")), start);
+    }
+    let (mut now, mut window, mut admitted) = (start, start, 0);
+    let (mut served, mut refused, mut refused_in_the_first_window) = (0, 0, 0);
+    let latency = Duration::from_millis(2);
+    while served < 200 {
+        let job = match schedule.next(&mut LastHost::default(), now) {
+            Next::Job(job) => job,
+            Next::Wait(moment) => {
+                now = moment;
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
+        let started = now;
+        now += latency;
+        if now - window >= SECOND {
+            (window, admitted) = (now, 0);
+        }
+        if admitted < 20 {
+            admitted += 1;
+            served += 1;
+            schedule.learn(&job.url, Signal::Served(None), started, now);
+        } else {
+            refused += 1;
+            refused_in_the_first_window += u32::from(now - start < SECOND);
+            schedule.learn(&job.url, Signal::Refused(Some(SECOND)), started, now);
+            schedule.resume(*job, now + SECOND, now);
+        }
+    }
+    assert!(refused - refused_in_the_first_window < 10, "{refused} refused");
+    assert!(now - start < 16 * SECOND, "it took {:?}", now - start);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_tried_one_at_a_time_then_parked_then_given_up() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for path in 0..100 {
+        schedule.admit(job(&format!("http://dead.test/{path}")), start);
+    }
+    let url: Url = "http://dead.test/".parse().unwrap();
+    let first = taken(&mut schedule, start);
+    schedule.learn(&url, Signal::NotReached(refused()), start, start);
+    schedule.resume(job(&first), start, start);
+    let (mut now, mut tries) = (start, 1);
+    loop {
+        match schedule.next(&mut LastHost::default(), now) {
+            Next::Job(job) => {
+                tries += 1;
+                assert_eq!(
+                    taken(&mut schedule, now).split(' ').next(),
+                    Some("wait"),
+                    "one at a time"
+                );
+                schedule.learn(&url, Signal::NotReached(refused()), now, now);
+                schedule.resume(*job, now, now);
+            }
+            Next::Wait(moment) => now = moment,
+            Next::Failed(_, failure) => {
+                assert_eq!(failure.class(), Class::HostDown);
+                break;
+            }
+            Next::Nothing => panic!("somebody must be waiting for the end of patience"),
+        }
+    }
+    assert_eq!(now - start, 30 * SECOND, "its URLs wait as long as patience lasts");
+    assert!(tries < 12, "{tries} tries");
+    let rest = (0..99).filter(|_| taken(&mut schedule, now).starts_with("host_down")).count();
+    assert_eq!(rest, 99);
+}
+
+#[test]
+fn patience_ends_while_a_probe_hangs() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(1)));
+    schedule.admit(job("http://dead.test/1"), start);
+    schedule.admit(job("http://dead.test/2"), start);
+    let url: Url = "http://dead.test/".parse().unwrap();
+    assert_eq!(taken(&mut schedule, start), "http://dead.test/1");
+    let ten = start + 10 * SECOND;
+    schedule.learn(&url, Signal::NotReached(refused()), start, ten);
+    schedule.resume(job("http://dead.test/1"), ten, ten);
+    assert_eq!(taken(&mut schedule, ten), "http://dead.test/1", "this one hangs");
+    assert_eq!(taken(&mut schedule, ten), "wait 20000");
+    assert_eq!(taken(&mut schedule, start + 30 * SECOND), "host_down http://dead.test/2");
+}
+
+#[test]
+fn a_host_that_comes_back_is_asked_as_before() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(2)));
+    for path in 0..4 {
+        schedule.admit(job(&format!("http://a.test/{path}")), start);
+    }
+    let url: Url = "http://a.test/".parse().unwrap();
+    let first = taken(&mut schedule, start);
+    schedule.learn(&url, Signal::NotReached(refused()), start, start);
+    schedule.resume(job(&first), start, start);
+    assert_eq!(taken(&mut schedule, start), "http://a.test/0");
+    schedule.learn(&url, Signal::Served(None), start, start);
+    assert_eq!(taken(&mut schedule, start), "http://a.test/1");
+    assert_eq!(taken(&mut schedule, start), "http://a.test/2", "two at a time again");
+}
+
+#[test]
+fn a_name_that_does_not_exist_fails_its_urls_at_once_and_a_silent_resolver_does_not() {
+    let start = Instant::now();
+    let hosts = Hosts {
+        limits: Box::new(|_| limits(Some(6))),
+        name: Box::new(|url| url.host_str().map(str::to_owned)),
+    };
+    let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+    schedule.admit(job("http://gone.test/1"), start);
+    schedule.admit(job("http://gone.test/2"), start);
+    schedule.admit(job("http://slow.test/1"), start);
+    let names: Vec<_> = schedule.names_wanted().map(|(_, name)| name).collect();
+    assert_eq!(names, ["gone.test", "slow.test"], "each is asked for once");
+    assert_eq!(taken(&mut schedule, start), "nothing");
+    let no_such = Failure::Dns { host: "gone.test".into(), reason: "no such name".into() };
+    schedule.looked_up("http://gone.test", Err(Lookup::NoSuchName(no_such)), start);
+    assert_eq!(taken(&mut schedule, start), "dns http://gone.test/1");
+    assert_eq!(taken(&mut schedule, start), "dns http://gone.test/2");
+    let silent = Failure::Dns { host: "slow.test".into(), reason: "try again".into() };
+    schedule.looked_up("http://slow.test", Err(Lookup::OutOfReach(silent)), start);
+    assert_eq!(schedule.names_wanted().count(), 1, "it is asked for again");
+    schedule.looked_up("http://slow.test", Ok(Arc::from([[127, 0, 0, 1].into()])), start);
+    assert_eq!(taken(&mut schedule, start), "http://slow.test/1");
+}
+
+#[test]
+fn the_table_tells_why_a_host_waited() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(1)));
+    schedule.admit(job("http://a.test/1"), start);
+    schedule.admit(job("http://a.test/2"), start);
+    let url = "http://a.test/1".parse().unwrap();
+    taken(&mut schedule, start);
+    schedule.learn(&url, Signal::Refused(Some(3 * SECOND)), start, start + SECOND);
+    schedule.count(&url, 10, Some(Class::RateLimited));
+    taken(&mut schedule, start + 4 * SECOND);
+    let row = schedule.table(start + 4 * SECOND).remove(0);
+    assert_eq!((row.host.as_ref(), row.requests, row.bytes, row.peak), ("http://a.test", 2, 10, 1));
+    assert_eq!(row.waited[&Why::Limit], SECOND);
+    assert_eq!(row.waited[&Why::RetryAfter], 3 * SECOND);
+    assert_eq!(row.failures[&Class::RateLimited], 1);
+}
+
+#[test]
+fn a_host_that_has_its_share_leaves_room_for_others() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    let url: Url = "http://a.test/".parse().unwrap();
+    let mut here = 0;
+    while schedule.room(&url) == Room::Here {
+        schedule.admit(job("http://a.test/"), now);
+        here += 1;
+    }
+    assert_eq!(schedule.room(&url), Room::Aside);
+    assert_eq!(schedule.room(&"http://b.test/".parse().unwrap()), Room::Here);
+    schedule.put_aside(&url, now);
+    assert_eq!(schedule.hungry(), None);
+    for _ in 0..here / 2 {
+        taken(&mut schedule, now);
+        schedule.learn(&url, Signal::Served(None), now, now);
+    }
+    assert_eq!(schedule.hungry().as_deref(), Some("http://a.test"));
+    assert_eq!(schedule.room(&url), Room::Aside, "what was put aside comes first");
+    schedule.bring_back(job("http://a.test/"), now);
+    assert_eq!(schedule.hungry(), None);
+    assert_eq!(schedule.room(&url), Room::Here);
+}
+
+#[test]
+fn hosts_without_jobs_are_forgotten_when_there_are_too_many_but_for_their_rows() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for host in 0..3 * HOSTS_KEPT {
+        let url = format!("http://{host}.test/");
+        schedule.admit(job(&url), now);
+        assert_eq!(taken(&mut schedule, now), url);
+        schedule.learn(&url.parse().unwrap(), Signal::NotReached(refused()), now, now);
+    }
+    assert!(schedule.by_host.len() <= HOSTS_KEPT + 2);
+    assert!(schedule.lanes.len() <= HOSTS_KEPT + 2);
+    assert_eq!(schedule.table(now).len(), TABLE);
+}
+
+/// What an origin made up by chance does with a request.
+#[derive(Debug, Clone)]
+enum Fate {
+    Serve,
+    Refuse(Option<u64>),
+    Break,
+    Unreachable,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        6 => Just(Fate::Serve),
+        1 => proptest::option::of(1u64..20).prop_map(Fate::Refuse),
+        1 => Just(Fate::Break),
+        1 => Just(Fate::Unreachable),
+    ]
+}
+
+/// A request that is under way in a story.
+struct UnderWay {
+    job: Job,
+    fate: Fate,
+    started: Instant,
+    ends: Instant,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_limits_hold_waits_are_kept_and_each_target_settles_once(
+        targets in proptest::collection::vec((0u8..5, fate(), 1u64..4000), 1..120),
+        fates in proptest::collection::vec(fate(), 1..40),
+        workers in 1usize..12,
+        ceiling in proptest::option::of(1usize..5),
+        gap in 0u64..300,
+        order in proptest::bool::ANY,
+    ) {
+        let start = Instant::now();
+        let limits = Limits {
+            ceiling,
+            gap: Duration::from_millis(gap),
+            failures: 2,
+            patience: 10 * SECOND,
+        };
+        let turns = if order { Turns::ByList } else { Turns::ByHost };
+        let mut schedule = schedule_with(turns, limits, Duration::ZERO);
+        for (index, (host, _, _)) in targets.iter().enumerate() {
+            schedule.admit(listed(&format!("http://{host}.test/{index}"), index as u64 + 1), start);
+        }
+        let mut now = start;
+        let mut under_way: Vec<UnderWay> = Vec::new();
+        let mut settled = HashSet::new();
+        let mut held: HashMap<String, Instant> = HashMap::new();
+        let mut last_start: HashMap<String, Instant> = HashMap::new();
+        let mut steps = 0;
+        while settled.len() < targets.len() {
+            steps += 1;
+            prop_assert!(steps < 100_000, "no progress");
+            let mut wake = None;
+            while under_way.len() < workers {
+                match schedule.next(&mut LastHost::default(), now) {
+                    Next::Job(job) => {
+                        let host = job.url.host_str().unwrap().to_owned();
+                        let busy = under_way.iter().filter(|other| other.job.url.host_str() == Some(&host)).count();
+                        prop_assert!(ceiling.is_none_or(|ceiling| busy < ceiling), "limit");
+                        if let Some(until) = held.get(&host) {
+                            prop_assert!(now >= *until, "a wait was cut short");
+                        }
+                        if let Some(last) = last_start.insert(host, now) {
+                            prop_assert!(now - last >= limits.gap, "a gap was cut short");
+                        }
+                        let (_, first, takes) = &targets[job.target.index as usize - 1];
+                        let later = fates[(job.target.index as usize + job.attempt as usize) % fates.len()].clone();
+                        let fate = if job.attempt == 1 { first.clone() } else { later };
+                        let ends = now + Duration::from_millis(*takes);
+                        under_way.push(UnderWay { job: *job, fate, started: now, ends });
+                    }
+                    Next::Failed(job, _) => prop_assert!(settled.insert(job.target.index), "settled twice"),
+                    Next::Wait(moment) => {
+                        prop_assert!(moment > now, "a wait for the past");
+                        wake = Some(moment);
+                        break;
+                    }
+                    Next::Nothing => break,
+                }
+            }
+            let first = under_way.iter().map(|one| one.ends).min();
+            let Some(moment) = [first, wake].into_iter().flatten().min() else {
+                prop_assert!(settled.len() == targets.len(), "nobody will ever come for the rest");
+                break;
+            };
+            now = moment;
+            let (over, rest): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|one| one.ends <= now);
+            under_way = rest;
+            for UnderWay { mut job, fate, started, .. } in over {
+                let host = job.url.host_str().unwrap().to_owned();
+                job.attempt += 1;
+                let signal_of_last = fate.clone();
+                let (signal, due) = match fate {
+                    Fate::Serve => (Signal::Served(None), None),
+                    Fate::Refuse(wait) => {
+                        let wait = wait.map(|seconds| Duration::from_secs(seconds));
+                        if let Some(wait) = wait {
+                            let until = held.entry(host).or_insert(now);
+                            *until = (*until).max(now + wait);
+                        }
+                        (Signal::Refused(wait), Some(now + wait.unwrap_or(SECOND)))
+                    }
+                    Fate::Break => (Signal::BrokeOff, Some(now + SECOND)),
+                    Fate::Unreachable => (Signal::NotReached(refused()), Some(now)),
+                };
+                schedule.learn(&job.url, signal, started, now);
+                match due.filter(|_| job.attempt < 10 || matches!(signal_of_last, Fate::Unreachable)) {
+                    None => prop_assert!(settled.insert(job.target.index), "settled twice"),
+                    Some(due) => schedule.resume(job, due, now),
+                }
+            }
+        }
+        prop_assert!(matches!(schedule.next(&mut LastHost::default(), now), Next::Nothing | Next::Wait(_)));
+        prop_assert_eq!(schedule.drain().len(), 0);
+        prop_assert_eq!(schedule.held, 0);
+    }
+}

@@ -1,0 +1,46 @@
+//! What an attempt says of its host, whatever becomes of its target. Pure.
+
+use std::time::SystemTime;
+
+use super::lane::Signal;
+use super::verdict::{Rules, asked_by, too_long};
+use crate::record::{Attempt, Ending, Failure};
+
+/// Whether nothing was sent, because the host could not be reached.
+pub fn is_not_reached(attempt: &Attempt) -> bool {
+    let failed = match &attempt.ending {
+        Ending::Failed(failure) => failure,
+        _ => return false,
+    };
+    attempt.head.is_none()
+        && matches!(failed, Failure::Connect(_) | Failure::Tls(_) | Failure::Proxy(_))
+}
+
+/// What `attempt` says of its host. `now` is the wall's clock, for dates.
+pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
+    let asked = asked_by(attempt, now);
+    let status = attempt.head.as_ref().map_or(0, |head| head.status);
+    match &attempt.ending {
+        Ending::Failed(failure) if is_not_reached(attempt) => Signal::NotReached(failure.clone()),
+        Ending::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
+            match too_long(status, asked, rules) {
+                Some(failure) => Signal::RefusedForGood(failure),
+                None => Signal::Refused(asked),
+            }
+        }
+        Ending::Redirect { .. } => match too_long(status, asked, rules) {
+            Some(failure) => Signal::RefusedForGood(failure),
+            None => Signal::Served(asked),
+        },
+        Ending::Whole | Ending::Failed(Failure::Status(_) | Failure::Checksum { .. }) => {
+            Signal::Served(None)
+        }
+        Ending::Failed(Failure::Reset(_) | Failure::Stalled(_) | Failure::Truncated { .. })
+            if attempt.head.is_some() =>
+        {
+            Signal::BrokeOff
+        }
+        Ending::Failed(Failure::Reset(_) | Failure::Protocol(_)) => Signal::Reached,
+        Ending::Failed(_) => Signal::Nothing,
+    }
+}
