@@ -4,6 +4,7 @@
 
 mod csv;
 mod frame;
+mod hosts;
 mod jsonl;
 mod ordered;
 mod page;
@@ -196,19 +197,20 @@ impl Teller {
         }
     }
 
-    /// Tells of what is not a row, to those who asked for it.
+    /// Tells of what is not a row: words for the person who waits, and each step to those who asked for it.
     fn notice(&mut self, event: &Event) -> io::Result<()> {
-        if self.verbosity != Verbosity::Verbose {
-            return Ok(());
-        }
         let lines = &mut self.stderr.lines;
-        match event {
-            Event::Retrying { url, failure, next, wait } => {
+        match (self.verbosity, event) {
+            (Verbosity::Normal | Verbosity::Verbose, Event::Notice(text)) => {
+                text::notice(text, lines)
+            }
+            (Verbosity::Verbose, Event::Retrying { url, failure, next, wait }) => {
                 text::retrying(url, next, *wait, failure, lines)
             }
-            Event::Redirected { from, to, status } => text::redirected(from, to, *status, lines),
-            Event::Notice(text) => text::notice(text, lines),
-            Event::Finished { .. } | Event::ListRead { .. } => Ok(()),
+            (Verbosity::Verbose, Event::Redirected { from, to, status }) => {
+                text::redirected(from, to, *status, lines)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -222,7 +224,10 @@ impl Teller {
             Format::Csv => text::total(summary, &mut self.stderr.lines)?,
         }
         match self.verbosity {
-            Verbosity::Verbose => text::details(summary, &mut self.stderr.lines),
+            Verbosity::Verbose => {
+                text::details(summary, &mut self.stderr.lines)?;
+                hosts::table(&summary.hosts, &mut self.stderr.lines)
+            }
             _ => Ok(()),
         }
     }
@@ -254,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::plan::Order;
-    use crate::record::{Failure, example};
+    use crate::record::{Failure, HostRow, example};
 
     /// A stream that can be read while it is written.
     #[derive(Clone, Default)]
@@ -348,7 +353,9 @@ mod tests {
         for event in &events {
             reporter.event(event).expect("memory takes all");
         }
-        reporter.finish(&example::summary(&records)).expect("memory takes all");
+        let mut summary = example::summary(&records);
+        summary.hosts = vec![HostRow { requests: 4, ..HostRow::of(&Arc::from("https://a.b")) }];
+        reporter.finish(&summary).expect("memory takes all");
         (stdout.text(), stderr.text())
     }
 
@@ -385,7 +392,33 @@ mod tests {
         Network: 0 requests, 0 connections, 0 name lookups
         Wire: 2.0 KiB of bodies
         Workers: 0 worker threads, built in 0.020 seconds
+        Host         Requests       Bytes  Peak  Limit
+        https://a.b         4         0 B     0   none
         ");
+    }
+
+    #[test]
+    fn a_notice_is_told_on_stderr_unless_quiet() {
+        let told = |format, verbosity| {
+            let (stdout, stderr) = (Shared::default(), Shared::default());
+            let outputs = Outputs {
+                stdout: piped(stdout.clone()),
+                stderr: piped(stderr.clone()),
+                colour: true,
+            };
+            let slots = Arc::new(Slots::new(1));
+            let mut reporter = reporter(plan(format, verbosity), outputs, slots);
+            reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
+            reporter.flush().unwrap();
+            assert!(!stdout.text().contains("down"));
+            stderr.text()
+        };
+        for format in [Format::Text, Format::Jsonl, Format::Csv] {
+            for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
+                assert_eq!(told(format, verbosity), "fetch: a.b is down\\u{1b}\\u{a}\n");
+            }
+            assert_eq!(told(format, Verbosity::Quiet), "");
+        }
     }
 
     #[test]
@@ -469,7 +502,8 @@ mod tests {
         let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);
-        Desk { rows: Rows::by(report.order), teller: Teller::new(report, outputs), progress }
+        let teller = Teller::new(report, outputs);
+        Desk { rows: Rows::by(report.order), teller, progress }
     }
 
     #[test]
@@ -495,6 +529,29 @@ mod tests {
         assert_snapshot!(term.contents(), @r"
         Read 7 from https://a.b/one
         Downloaded 1 of 1 site, 7 B in 1.61 seconds (threads, 5 jobs)
+        ");
+    }
+
+    #[test]
+    fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
+        let term = InMemoryTerm::new(10, 80);
+        let slots = Arc::new(Slots::new(1));
+        let mut desk = on_one_terminal(&term, slots);
+        let start = Instant::now();
+        desk.tick(start).unwrap();
+        desk.event(&Event::Notice("a.b is down".to_owned())).unwrap();
+        desk.flush().unwrap();
+        desk.tick(start + Duration::from_secs(1)).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        fetch: a.b is down
+        0 done  0 B  0 B/s
+        ");
+        desk.event(&Event::Notice("c.d is down".to_owned())).unwrap();
+        desk.finish(&example::summary([])).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        fetch: a.b is down
+        fetch: c.d is down
+        Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)
         ");
     }
 }
