@@ -1,8 +1,10 @@
-//! What is told of a run, and where: rows on stdout in the form asked for, words and the progress display on stderr.
+//! What is told of a run, and where: rows on stdout in the form asked for, words and the progress display on stderr,
+//! what failed in a list of its own if one was asked for.
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
 mod csv;
+mod failed;
 mod frame;
 mod hosts;
 mod jsonl;
@@ -18,6 +20,7 @@ use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
 use crate::record::{Event, Outcome, Record, Slots, Summary};
+pub use failed::FailedTargets;
 use ordered::Rows;
 use page::Page;
 pub use printable::printable;
@@ -86,51 +89,62 @@ impl Outputs {
 
 /// The reporter that a plan asks for. The progress display looks at `slots`; it is there if stderr is a terminal and
 /// nobody asked for quiet.
-pub fn reporter(report: plan::Report, outputs: Outputs, slots: Arc<Slots>) -> Box<dyn Reporter> {
+pub fn reporter(
+    report: plan::Report,
+    outputs: Outputs,
+    failed: FailedTargets,
+    slots: Arc<Slots>,
+) -> Box<dyn Reporter> {
     let teller = Teller::new(report, outputs);
     let progress = if teller.stderr.is_terminal && report.verbosity != Verbosity::Quiet {
         Progress::on_stderr(slots, teller.stderr.paint)
     } else {
         Progress::hidden()
     };
-    Box::new(Desk { rows: Rows::by(report.order), teller, progress })
+    Box::new(Desk { rows: Rows::by(report.order), teller, failed, progress })
 }
 
 /// Where rows are put in order and the display is kept out of the way of lines.
 struct Desk {
     rows: Rows,
     teller: Teller,
+    failed: FailedTargets,
     progress: Progress,
 }
 
 impl Reporter for Desk {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Self { rows, teller, progress } = self;
+        let Self { rows, teller, failed, progress } = self;
         progress.count(event);
         match event {
-            Event::Finished { record, .. } => rows.take(record, |record| teller.row(record))?,
+            Event::Finished { record, target } => {
+                failed.take(record, target.as_deref())?;
+                rows.take(record, |record| teller.row(record))?;
+            }
             event => teller.notice(event)?,
         }
         if teller.is_full() { self.write_out() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Self { teller, progress, .. } = self;
+        let Self { teller, failed, progress, .. } = self;
+        let kept = failed.write_out();
         if !progress.is_shown() {
-            return teller.write_out();
+            return teller.write_out().and(kept);
         }
         // Lines for the terminal wait for the next tick, or the display would flicker.
-        if teller.stdout.is_terminal { Ok(()) } else { teller.stdout.write_out() }
+        if teller.stdout.is_terminal { kept } else { teller.stdout.write_out().and(kept) }
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        let Self { rows, teller, progress } = self;
+        let Self { rows, teller, failed, progress } = self;
         progress.clear();
+        let kept = failed.write_out();
         rows.end(|record| teller.row(record))?;
         teller.write_out()?;
         teller.total(summary)?;
         teller.stdout.write_out()?;
-        teller.stderr.write_out()
+        teller.stderr.write_out().and(kept)
     }
 
     fn wants_ticks(&self) -> bool {
@@ -327,7 +341,8 @@ mod tests {
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
-        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        let mut reporter =
+            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
         let records = [
             example::record("https://a.b/old").read(2048),
             example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
@@ -407,7 +422,8 @@ mod tests {
                 colour: true,
             };
             let slots = Arc::new(Slots::new(1));
-            let mut reporter = reporter(plan(format, verbosity), outputs, slots);
+            let mut reporter =
+                reporter(plan(format, verbosity), outputs, FailedTargets::nowhere(), slots);
             reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
             reporter.flush().unwrap();
             assert!(!stdout.text().contains("down"));
@@ -468,7 +484,7 @@ mod tests {
             || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
         let new = || {
             let report = plan(Format::Jsonl, Verbosity::Normal);
-            reporter(report, outputs(), Arc::new(Slots::new(1)))
+            reporter(report, outputs(), FailedTargets::nowhere(), Arc::new(Slots::new(1)))
         };
         let event = finished(example::record("https://a.b/"));
         let kind = |result: io::Result<()>| result.unwrap_err().kind();
@@ -488,7 +504,8 @@ mod tests {
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
-        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        let mut reporter =
+            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
         assert!(!reporter.wants_ticks());
         reporter.event(&finished(example::record("https://a.b/"))).unwrap();
         assert_eq!(stdout.text(), "");
@@ -503,7 +520,7 @@ mod tests {
         let report = plan(Format::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);
         let teller = Teller::new(report, outputs);
-        Desk { rows: Rows::by(report.order), teller, progress }
+        Desk { rows: Rows::by(report.order), teller, failed: FailedTargets::nowhere(), progress }
     }
 
     #[test]
@@ -553,5 +570,25 @@ mod tests {
         fetch: c.d is down
         Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)
         ");
+    }
+
+    #[test]
+    fn what_failed_is_in_its_list_whenever_nothing_is_happening() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        let list = plan::FailedList { path: path.clone(), classes: Vec::new() };
+        let term = InMemoryTerm::new(10, 80);
+        let mut desk = on_one_terminal(&term, Arc::new(Slots::new(1)));
+        desk.failed = FailedTargets::create(Some(&list), &[]).unwrap();
+        let target = Some(Arc::new(example::target("https://a.b/gone")));
+        let record = example::record("https://a.b/gone").failed(&Failure::Status(404), 1);
+        let event = Event::Finished { record: Box::new(record), target };
+        desk.event(&event).unwrap();
+        desk.flush().unwrap();
+        let written = "# http_4xx: HTTP 404 Not Found\nhttps://a.b/gone\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+        desk.event(&event).unwrap();
+        desk.finish(&example::summary([])).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), written.repeat(2));
     }
 }
