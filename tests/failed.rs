@@ -1,17 +1,23 @@
 //! The list of what failed, read again: it fetches the same, whatever was listed. Here, because the room that writes
 //! it does not know the room that reads it.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use fetch::cli::{self, Command};
+use fetch::engine::Stop;
 use fetch::list::{Numbering, Parser};
 use fetch::plan::{FailedList, Format, Order, Report, Verbosity};
 use fetch::record::{
     Entry, Event, Failure, Options, Outcome, Record, RecordError, Slots, Target, redacted,
 };
 use fetch::report::{FailedTargets, Outputs, Stream, reporter};
+use fetch::run::{Ended, RunError, run};
 use proptest::prelude::*;
+use support::{Origin, Reply};
 use url::Url;
 
 /// The targets of a list, and how many of its lines are none.
@@ -32,11 +38,9 @@ fn read(text: &[u8]) -> (Vec<Target>, usize) {
 fn written(targets: &[Target], path: &Path) -> Vec<u8> {
     let list = FailedList { path: path.to_owned(), classes: Vec::new() };
     let failed = FailedTargets::create(Some(&list), &[]).unwrap();
-    let nowhere = || Stream { writer: Box::new(std::io::sink()), is_terminal: false };
-    let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), colour: false };
     let report =
         Report { format: Format::Text, order: Order::Completion, verbosity: Verbosity::Normal };
-    let mut reporter = reporter(report, outputs, failed, Arc::new(Slots::new(1)));
+    let mut reporter = reporter(report, nowhere(), failed, Arc::new(Slots::new(1)));
     for target in targets {
         let failure = Failure::Redirect("to\nhttps://else.where/\n".to_owned());
         let blank = Record::blank(
@@ -52,6 +56,19 @@ fn written(targets: &[Target], path: &Path) -> Vec<u8> {
     }
     reporter.flush().unwrap();
     fs::read(path).unwrap()
+}
+
+fn nowhere() -> Outputs {
+    let stream = || Stream { writer: Box::new(std::io::sink()), is_terminal: false };
+    Outputs { stdout: stream(), stderr: stream(), colour: false }
+}
+
+/// Fetches a list, and writes what fails to another.
+fn fetched(list: &Path, again: &Path) -> Result<Ended, RunError> {
+    let words = ["fetch".into(), "--retry".into(), "0".into(), list.into()];
+    let Ok(Command::Fetch(mut plan)) = cli::parse(words, true) else { panic!("a command line") };
+    plan.failed = Some(FailedList { path: again.to_owned(), classes: Vec::new() });
+    run(&plan, nowhere(), &Stop::default())
 }
 
 fn meant(targets: &[Target]) -> Vec<(&[Url], &Options)> {
@@ -89,6 +106,40 @@ fn what_could_be_read_otherwise_is_not() {
     assert_eq!(listed[0].urls.len(), 2);
     assert_eq!(listed[0].options.out.as_deref(), Some("#a\tb=c"));
     assert_eq!(listed[0].options.headers.len(), 5);
+}
+
+#[test]
+fn the_list_of_one_run_is_fetched_by_the_next_until_it_is_empty() {
+    let origin = Origin::new(|request| match (request.path.as_str(), request.nth) {
+        ("/later", 0) => Reply::of("503 Busy", "", ""),
+        ("/later", _) if request.header("x-word") != Some("yes") => Reply::of("400 No", "", ""),
+        _ => Reply::ok("here"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let [sites, again, last] =
+        ["sites.txt", "again.txt", "last.txt"].map(|name| folder.path().join(name));
+    let (now, later) = (origin.url("/now"), origin.url("/later"));
+    fs::write(&sites, format!("{now}\n{later}\n\theader=X-Word: yes\nhtp://no\n")).unwrap();
+
+    let counts = fetched(&sites, &again).unwrap().summary.counts;
+    assert_eq!((counts.ok, counts.failed, counts.invalid), (1, 1, 1));
+    let written =
+        format!("# http_5xx: HTTP 503 Service Unavailable\n{later}\n  header=x-word: yes\n");
+    assert_eq!(fs::read_to_string(&again).unwrap(), written);
+
+    let counts = fetched(&again, &last).unwrap().summary.counts;
+    assert_eq!((counts.targets, counts.ok), (1, 1));
+    assert_eq!(fs::read(&last).unwrap(), b"");
+}
+
+#[test]
+fn a_list_is_not_replaced_by_what_of_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = folder.path().join("sites.txt");
+    fs::write(&sites, "http://127.0.0.1:1/\n").unwrap();
+    let Err(RunError::Usage(error)) = fetched(&sites, &sites) else { panic!("it ran") };
+    assert!(error.to_string().contains("another file"), "{error}");
+    assert_eq!(fs::read_to_string(&sites).unwrap(), "http://127.0.0.1:1/\n");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What the tests arrange: an origin with a temper, a run of the program, and what is seen of it.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unused_imports)] // each test file uses a part of it
 
 pub mod origin;
 pub mod run;

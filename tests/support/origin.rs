@@ -90,7 +90,8 @@ impl Gate {
         let mut count = inside.lock().unwrap();
         *count += 1;
         change.notify_all();
-        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited =
+            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
     }
 
@@ -98,7 +99,8 @@ impl Gate {
     pub fn wait(&self) {
         let (inside, change, number) = &*self.0;
         let count = inside.lock().unwrap();
-        let waited = change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited =
+            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "nobody came");
     }
 }
