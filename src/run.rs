@@ -15,7 +15,7 @@ use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
 use crate::record::{Cause, Class, Counts, Event, Resources, Slots, Summary};
-use crate::report::{Outputs, Reporter, reporter};
+use crate::report::{FailedTargets, Outputs, Reporter, reporter};
 use crate::source;
 use crate::transfer::{Kit, Resolver};
 
@@ -72,7 +72,8 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let kit = Kit::new(&plan.http, &plan.clocks, resolver, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
-    let reporter = reporter(plan.report, outputs, Arc::clone(&slots));
+    let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
+    let reporter = reporter(plan.report, outputs, failed, Arc::clone(&slots));
 
     let (events, heard) = channel(EVENTS);
     let reports = thread::Builder::new().name("reports".into()).spawn({
@@ -149,6 +150,14 @@ fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
         requests: kit.requests(),
         connections: kit.connections(),
         lookups: kit.lookups(),
+    }
+}
+
+/// Why the list of what fails cannot be written: by what was asked for, or by the machine.
+fn unwritable(error: io::Error) -> RunError {
+    match error.kind() {
+        ErrorKind::InvalidInput => RunError::Usage(error.into()),
+        _ => RunError::Fatal(error.into()),
     }
 }
 

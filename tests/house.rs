@@ -34,6 +34,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("nix", &["process"]),
     ("reqwest", &["transfer"]),
     ("rlimit", &["process"]),
+    ("robotxt", &["policy"]),
     ("rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("tokio", &["exit", "serve", "run", "engine", "transfer", "main"]),

@@ -4,6 +4,7 @@ mod lane;
 mod limits;
 mod redirect;
 mod retry;
+pub mod robots;
 mod schedule;
 mod signal;
 mod verdict;

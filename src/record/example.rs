@@ -1,9 +1,22 @@
-//! Records and summaries for tests: a story of what became of a URL, told in a line.
+//! Targets, records and summaries for tests: a story of what became of a URL, told in a line.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Counts, Failure, Outcome, Record, RecordError, Resources, Summary, Timings};
+use super::{
+    Counts, Failure, Options, Outcome, Record, RecordError, Resources, Summary, Target, Timings,
+};
+
+/// A URL without options, the first of `sites.txt`.
+pub(crate) fn target(url: &str) -> Target {
+    Target {
+        index: 1,
+        source: Arc::from("sites.txt"),
+        line: Some(1),
+        urls: vec![url.parse().expect("a URL")],
+        options: Options::default(),
+    }
+}
 
 /// The record of a URL that was read, 0 bytes long, the first of `sites.txt`.
 pub(crate) fn record(url: &str) -> Record {

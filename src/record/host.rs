@@ -56,7 +56,7 @@ pub struct HostRow {
     pub peak: usize,
     /// Requests in progress that it would be asked now at most; `None`: any number.
     pub limit: Option<usize>,
-    /// How long its next request could not start, by reason; seconds. Reasons do not overlap.
+    /// How long its next request could not start, by reason; seconds, to the microsecond. Reasons do not overlap.
     #[serde(serialize_with = "in_seconds")]
     pub waited: BTreeMap<Why, Duration>,
 }
@@ -85,5 +85,5 @@ pub fn host_of(url: &Url) -> std::borrow::Cow<'_, str> {
 }
 
 fn in_seconds<S: Serializer>(waited: &BTreeMap<Why, Duration>, out: S) -> Result<S::Ok, S::Error> {
-    out.collect_map(waited.iter().map(|(why, time)| (why, time.as_secs_f64())))
+    out.collect_map(waited.iter().map(|(why, time)| (why, time.as_micros() as f64 / 1e6)))
 }

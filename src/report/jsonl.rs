@@ -24,10 +24,13 @@ fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::record::{Failure, example};
+    use crate::record::{Class, Failure, HostRow, Why, example};
 
     fn read_back(page: &[u8]) -> Value {
         assert_eq!(page.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
@@ -99,5 +102,35 @@ mod tests {
         assert_eq!(summary["bytes"], 10);
         assert_eq!(summary["mode"], "threads");
         assert_eq!(summary["resources"]["requests"], 0);
+    }
+    #[test]
+    fn the_summary_tells_of_each_host() {
+        let mut summary = example::summary([]);
+        let host = HostRow {
+            requests: 31,
+            bytes: 2048,
+            failures: [(Class::Http4xx, 2), (Class::Reset, 1)].into(),
+            peak: 6,
+            limit: Some(3),
+            waited: [(Why::RetryAfter, Duration::from_nanos(1_500_000_700))].into(),
+            ..HostRow::of(&Arc::from("https://a.b:8443"))
+        };
+        summary.hosts = vec![host, HostRow::of(&Arc::from("https://c.d"))];
+        let mut page = Vec::new();
+        total(&summary, &mut page).expect("memory takes all");
+        assert_eq!(
+            read_back(&page)["hosts"],
+            json!([
+                {
+                    "host": "https://a.b:8443", "requests": 31, "bytes": 2048,
+                    "failures": {"http_4xx": 2, "reset": 1}, "peak": 6, "limit": 3,
+                    "waited": {"retry_after": 1.5},
+                },
+                {
+                    "host": "https://c.d", "requests": 0, "bytes": 0, "failures": {}, "peak": 0,
+                    "limit": null, "waited": {},
+                },
+            ])
+        );
     }
 }

@@ -1,9 +1,12 @@
-//! What is told of a run, and where: rows on stdout in the form asked for, words and the progress display on stderr.
+//! What is told of a run, and where: rows on stdout in the form asked for, words and the progress display on stderr,
+//! what failed in a list of its own if one was asked for.
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
 mod csv;
+mod failed;
 mod frame;
+mod hosts;
 mod jsonl;
 mod ordered;
 mod page;
@@ -17,6 +20,7 @@ use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
 use crate::record::{Event, Outcome, Record, Slots, Summary};
+pub use failed::FailedTargets;
 use ordered::Rows;
 use page::Page;
 pub use printable::printable;
@@ -85,51 +89,62 @@ impl Outputs {
 
 /// The reporter that a plan asks for. The progress display looks at `slots`; it is there if stderr is a terminal and
 /// nobody asked for quiet.
-pub fn reporter(report: plan::Report, outputs: Outputs, slots: Arc<Slots>) -> Box<dyn Reporter> {
+pub fn reporter(
+    report: plan::Report,
+    outputs: Outputs,
+    failed: FailedTargets,
+    slots: Arc<Slots>,
+) -> Box<dyn Reporter> {
     let teller = Teller::new(report, outputs);
     let progress = if teller.stderr.is_terminal && report.verbosity != Verbosity::Quiet {
         Progress::on_stderr(slots, teller.stderr.paint)
     } else {
         Progress::hidden()
     };
-    Box::new(Desk { rows: Rows::by(report.order), teller, progress })
+    Box::new(Desk { rows: Rows::by(report.order), teller, failed, progress })
 }
 
 /// Where rows are put in order and the display is kept out of the way of lines.
 struct Desk {
     rows: Rows,
     teller: Teller,
+    failed: FailedTargets,
     progress: Progress,
 }
 
 impl Reporter for Desk {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Self { rows, teller, progress } = self;
+        let Self { rows, teller, failed, progress } = self;
         progress.count(event);
         match event {
-            Event::Finished { record, .. } => rows.take(record, |record| teller.row(record))?,
+            Event::Finished { record, target } => {
+                failed.take(record, target.as_deref())?;
+                rows.take(record, |record| teller.row(record))?;
+            }
             event => teller.notice(event)?,
         }
         if teller.is_full() { self.write_out() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Self { teller, progress, .. } = self;
+        let Self { teller, failed, progress, .. } = self;
+        let kept = failed.write_out();
         if !progress.is_shown() {
-            return teller.write_out();
+            return teller.write_out().and(kept);
         }
         // Lines for the terminal wait for the next tick, or the display would flicker.
-        if teller.stdout.is_terminal { Ok(()) } else { teller.stdout.write_out() }
+        if teller.stdout.is_terminal { kept } else { teller.stdout.write_out().and(kept) }
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        let Self { rows, teller, progress } = self;
+        let Self { rows, teller, failed, progress } = self;
         progress.clear();
+        let kept = failed.write_out();
         rows.end(|record| teller.row(record))?;
         teller.write_out()?;
         teller.total(summary)?;
         teller.stdout.write_out()?;
-        teller.stderr.write_out()
+        teller.stderr.write_out().and(kept)
     }
 
     fn wants_ticks(&self) -> bool {
@@ -196,19 +211,20 @@ impl Teller {
         }
     }
 
-    /// Tells of what is not a row, to those who asked for it.
+    /// Tells of what is not a row: words for the person who waits, and each step to those who asked for it.
     fn notice(&mut self, event: &Event) -> io::Result<()> {
-        if self.verbosity != Verbosity::Verbose {
-            return Ok(());
-        }
         let lines = &mut self.stderr.lines;
-        match event {
-            Event::Retrying { url, failure, next, wait } => {
+        match (self.verbosity, event) {
+            (Verbosity::Normal | Verbosity::Verbose, Event::Notice(text)) => {
+                text::notice(text, lines)
+            }
+            (Verbosity::Verbose, Event::Retrying { url, failure, next, wait }) => {
                 text::retrying(url, next, *wait, failure, lines)
             }
-            Event::Redirected { from, to, status } => text::redirected(from, to, *status, lines),
-            Event::Notice(text) => text::notice(text, lines),
-            Event::Finished { .. } | Event::ListRead { .. } => Ok(()),
+            (Verbosity::Verbose, Event::Redirected { from, to, status }) => {
+                text::redirected(from, to, *status, lines)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -222,7 +238,10 @@ impl Teller {
             Format::Csv => text::total(summary, &mut self.stderr.lines)?,
         }
         match self.verbosity {
-            Verbosity::Verbose => text::details(summary, &mut self.stderr.lines),
+            Verbosity::Verbose => {
+                text::details(summary, &mut self.stderr.lines)?;
+                hosts::table(&summary.hosts, &mut self.stderr.lines)
+            }
             _ => Ok(()),
         }
     }
@@ -254,7 +273,7 @@ mod tests {
 
     use super::*;
     use crate::plan::Order;
-    use crate::record::{Failure, example};
+    use crate::record::{Failure, HostRow, example};
 
     /// A stream that can be read while it is written.
     #[derive(Clone, Default)]
@@ -322,7 +341,8 @@ mod tests {
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
-        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        let mut reporter =
+            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
         let records = [
             example::record("https://a.b/old").read(2048),
             example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
@@ -348,7 +368,9 @@ mod tests {
         for event in &events {
             reporter.event(event).expect("memory takes all");
         }
-        reporter.finish(&example::summary(&records)).expect("memory takes all");
+        let mut summary = example::summary(&records);
+        summary.hosts = vec![HostRow { requests: 4, ..HostRow::of(&Arc::from("https://a.b")) }];
+        reporter.finish(&summary).expect("memory takes all");
         (stdout.text(), stderr.text())
     }
 
@@ -385,7 +407,34 @@ mod tests {
         Network: 0 requests, 0 connections, 0 name lookups
         Wire: 2.0 KiB of bodies
         Workers: 0 worker threads, built in 0.020 seconds
+        Host         Requests       Bytes  Peak  Limit
+        https://a.b         4         0 B     0   none
         ");
+    }
+
+    #[test]
+    fn a_notice_is_told_on_stderr_unless_quiet() {
+        let told = |format, verbosity| {
+            let (stdout, stderr) = (Shared::default(), Shared::default());
+            let outputs = Outputs {
+                stdout: piped(stdout.clone()),
+                stderr: piped(stderr.clone()),
+                colour: true,
+            };
+            let slots = Arc::new(Slots::new(1));
+            let mut reporter =
+                reporter(plan(format, verbosity), outputs, FailedTargets::nowhere(), slots);
+            reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
+            reporter.flush().unwrap();
+            assert!(!stdout.text().contains("down"));
+            stderr.text()
+        };
+        for format in [Format::Text, Format::Jsonl, Format::Csv] {
+            for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
+                assert_eq!(told(format, verbosity), "fetch: a.b is down\\u{1b}\\u{a}\n");
+            }
+            assert_eq!(told(format, Verbosity::Quiet), "");
+        }
     }
 
     #[test]
@@ -435,7 +484,7 @@ mod tests {
             || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
         let new = || {
             let report = plan(Format::Jsonl, Verbosity::Normal);
-            reporter(report, outputs(), Arc::new(Slots::new(1)))
+            reporter(report, outputs(), FailedTargets::nowhere(), Arc::new(Slots::new(1)))
         };
         let event = finished(example::record("https://a.b/"));
         let kind = |result: io::Result<()>| result.unwrap_err().kind();
@@ -455,7 +504,8 @@ mod tests {
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
-        let mut reporter = reporter(report, outputs, Arc::new(Slots::new(1)));
+        let mut reporter =
+            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
         assert!(!reporter.wants_ticks());
         reporter.event(&finished(example::record("https://a.b/"))).unwrap();
         assert_eq!(stdout.text(), "");
@@ -469,7 +519,8 @@ mod tests {
         let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);
-        Desk { rows: Rows::by(report.order), teller: Teller::new(report, outputs), progress }
+        let teller = Teller::new(report, outputs);
+        Desk { rows: Rows::by(report.order), teller, failed: FailedTargets::nowhere(), progress }
     }
 
     #[test]
@@ -496,5 +547,48 @@ mod tests {
         Read 7 from https://a.b/one
         Downloaded 1 of 1 site, 7 B in 1.61 seconds (threads, 5 jobs)
         ");
+    }
+
+    #[test]
+    fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
+        let term = InMemoryTerm::new(10, 80);
+        let slots = Arc::new(Slots::new(1));
+        let mut desk = on_one_terminal(&term, slots);
+        let start = Instant::now();
+        desk.tick(start).unwrap();
+        desk.event(&Event::Notice("a.b is down".to_owned())).unwrap();
+        desk.flush().unwrap();
+        desk.tick(start + Duration::from_secs(1)).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        fetch: a.b is down
+        0 done  0 B  0 B/s
+        ");
+        desk.event(&Event::Notice("c.d is down".to_owned())).unwrap();
+        desk.finish(&example::summary([])).unwrap();
+        assert_snapshot!(term.contents(), @r"
+        fetch: a.b is down
+        fetch: c.d is down
+        Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)
+        ");
+    }
+
+    #[test]
+    fn what_failed_is_in_its_list_whenever_nothing_is_happening() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        let list = plan::FailedList { path: path.clone(), classes: Vec::new() };
+        let term = InMemoryTerm::new(10, 80);
+        let mut desk = on_one_terminal(&term, Arc::new(Slots::new(1)));
+        desk.failed = FailedTargets::create(Some(&list), &[]).unwrap();
+        let target = Some(Arc::new(example::target("https://a.b/gone")));
+        let record = example::record("https://a.b/gone").failed(&Failure::Status(404), 1);
+        let event = Event::Finished { record: Box::new(record), target };
+        desk.event(&event).unwrap();
+        desk.flush().unwrap();
+        let written = "# http_4xx: HTTP 404 Not Found\nhttps://a.b/gone\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+        desk.event(&event).unwrap();
+        desk.finish(&example::summary([])).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), written.repeat(2));
     }
 }
