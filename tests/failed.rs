@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use fetch::cli::{self, Command};
+use fetch::cli::{self, Command, Surroundings};
 use fetch::engine::Stop;
 use fetch::list::{Numbering, Parser};
 use fetch::plan::{FailedList, Format, Order, Report, Verbosity};
@@ -66,7 +66,9 @@ fn nowhere() -> Outputs {
 /// Fetches a list, and writes what fails to another.
 fn fetched(list: &Path, again: &Path) -> Result<Ended, RunError> {
     let words = ["fetch".into(), "--retry".into(), "0".into(), list.into()];
-    let Ok(Command::Fetch(mut plan)) = cli::parse(words, true) else { panic!("a command line") };
+    let around = Surroundings { variable: &|_| None, home: None, stdin_is_terminal: true };
+    let parsed = cli::parse(words, &around);
+    let Ok(Command::Fetch(mut plan)) = parsed else { panic!("a command line") };
     plan.failed = Some(FailedList { path: again.to_owned(), classes: Vec::new() });
     run(&plan, nowhere(), &Stop::default())
 }

@@ -91,9 +91,6 @@ fn open(kit: Arc<Kit>, worker: usize) -> Result<(Runtime, Client), EngineError> 
 }
 
 fn carry(runtime: &Runtime, client: Client, floor: Arc<Floor>, crew: Crew) {
-    if crew.start() == crew.end() {
-        return runtime.block_on(work(&floor, &client, *crew.start()));
-    }
     let client = Arc::new(client);
     runtime.block_on(async {
         let mut workers = JoinSet::new();
