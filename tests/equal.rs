@@ -44,12 +44,11 @@ enum Way {
     HeadTooLong,
     BusyOnce,
     SlowDownOnce,
-    SlowDownForLong,
 }
 
 use Way::*;
 
-const WAYS: [Way; 31] = [
+const WAYS: [Way; 30] = [
     Small,
     Large,
     Empty,
@@ -80,7 +79,6 @@ const WAYS: [Way; 31] = [
     HeadTooLong,
     BusyOnce,
     SlowDownOnce,
-    SlowDownForLong,
 ];
 
 impl Way {
@@ -145,7 +143,6 @@ impl Way {
             SlowDownOnce if request.nth == 0 => {
                 Reply::of("429 Slow Down", "Retry-After: 0\r\n", "slowly")
             }
-            SlowDownForLong => Reply::of("503 Busy", "Retry-After: 86400\r\n", "tomorrow"),
             BusyOnce | SlowDownOnce => Reply::ok("hello"),
         }
     }
@@ -290,7 +287,7 @@ fn timeless(seen: &Seen, origin: &Origin, lines: &[Line]) -> Shown {
     }
     let mut counts = seen.summary();
     let fields = counts.as_object_mut().unwrap();
-    for timed in ["elapsed", "setup", "resources", "mode", "jobs", "loops"] {
+    for timed in ["elapsed", "setup", "resources", "hosts", "mode", "jobs", "loops"] {
         fields.remove(timed).unwrap_or_else(|| panic!("{timed} is gone"));
     }
     if resets {

@@ -13,10 +13,11 @@ use super::stop::Stop;
 use super::window::Window;
 use crate::plan::MostFailures;
 use crate::policy::{
-    self, LastHost, Lookup, Next, Room, Rules, Schedule, Verdict, signal, verdict,
+    self, LastHost, Lookup, Next, Room, Rules, Schedule, Verdict, robots, signal, verdict,
 };
 use crate::record::{
-    Attempt, Cause, Ending, Event, Failure, HostRow, Job, Outcome, Record, Target, redacted,
+    Attempt, Cause, Ending, Event, Failure, HostRow, Job, Outcome, Purpose, Record, Target,
+    redacted,
 };
 
 /// The queue of one run.
@@ -24,6 +25,8 @@ use crate::record::{
 pub struct Queue {
     rules: Rules,
     most_failures: Option<MostFailures>,
+    /// Who we are to robots.txt.
+    robots_token: String,
     /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
     stop: Stop,
     state: Mutex<State>,
@@ -60,12 +63,14 @@ enum Sleep {
 pub enum Work {
     /// Make this request, and settle it.
     Transfer(Box<Job>),
-    /// Pass this on: it is settled without a request.
-    Tell(Event),
+    /// Pass this on, if there is anything to be told: a job is settled without a request.
+    Tell(Option<Event>),
 }
 
 enum Turn {
     Work(Work),
+    /// This job, if its host allows it.
+    Ask(Box<Job>, Arc<robots::Rules>),
     Sleep(Sleep),
     Over,
 }
@@ -84,6 +89,7 @@ impl Queue {
     pub fn new(
         rules: Rules,
         most_failures: Option<MostFailures>,
+        robots_token: String,
         schedule: Schedule,
         window: Window,
         stop: Stop,
@@ -101,6 +107,7 @@ impl Queue {
         Self {
             rules,
             most_failures,
+            robots_token,
             stop,
             state: Mutex::new(state),
             door: tokio::sync::Mutex::default(),
@@ -228,14 +235,17 @@ impl Queue {
 
     /// The next thing to do, as soon as there is one; `None` once there will be none any more.
     pub async fn next(&self, last: &mut LastHost) -> Option<Work> {
-        if let Turn::Work(work) = self.turn(last, None) {
-            return Some(work);
+        match self.turn(last, None) {
+            Turn::Work(work) => return Some(work),
+            Turn::Ask(job, rules) => return Some(self.ask(job, &rules)),
+            Turn::Sleep(_) | Turn::Over => {}
         }
         let waiting = Waiting::of(self);
         let _foremost = self.door.lock().await;
         loop {
             match self.turn(last, Some(&waiting)) {
                 Turn::Work(work) => return Some(work),
+                Turn::Ask(job, rules) => return Some(self.ask(job, &rules)),
                 Turn::Over => return None,
                 Turn::Sleep(Sleep::UntilCalled) => self.bell.notified().await,
                 Turn::Sleep(Sleep::Until(moment)) => tokio::select! {
@@ -255,9 +265,12 @@ impl Queue {
             return Turn::Over;
         }
         let sleep = match state.schedule.next(last, Instant::now()) {
-            Next::Job(job) => {
+            Next::Job(job, rules) => {
                 self.after(&mut state, Comes::Nobody);
-                return Turn::Work(Work::Transfer(job));
+                return match rules {
+                    None => Turn::Work(Work::Transfer(job)),
+                    Some(rules) => Turn::Ask(job, rules),
+                };
             }
             Next::Failed(job, failure) => {
                 let event = self.give_up(&mut state, &job, failure);
@@ -276,6 +289,18 @@ impl Queue {
         Turn::Sleep(sleep)
     }
 
+    /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
+    fn ask(&self, job: Box<Job>, rules: &robots::Rules) -> Work {
+        if rules.allows(&job.url) {
+            return Work::Transfer(job);
+        }
+        let mut state = self.lock();
+        state.schedule.untake(&job.url, Instant::now());
+        let event = self.give_up(&mut state, &job, Failure::Robots);
+        self.after(&mut state, Comes::Worker);
+        Work::Tell(event)
+    }
+
     /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
     /// about the network, if there is one to be said.
     pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
@@ -289,19 +314,17 @@ impl Queue {
         let mut state = self.lock();
         state.schedule.learn(&job.url, signal, attempt.phases.started, now);
         state.schedule.count(&job.url, attempt.wire_bytes, failure);
-        let event = match verdict(&job, &attempt, &self.rules, wall, fastrand::f64()) {
-            Verdict::Whole => self.finish(&mut state, &job, settled(&job, &attempt, None)),
-            Verdict::Failed(failure) => {
-                self.finish(&mut state, &job, settled(&job, &attempt, Some(failure)))
-            }
+        let event = match verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64()) {
+            Verdict::Whole => self.finish(&mut state, &job, &attempt, None),
+            Verdict::Failed(failure) => self.finish(&mut state, &job, &attempt, Some(failure)),
             Verdict::Hop { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
                 let (from, to) = (redacted(&job.url), redacted(&next.url));
                 state.schedule.resume(next, now + wait, now);
-                Event::Redirected { from, to, status }
+                Some(Event::Redirected { from, to, status })
             }
             Verdict::Again { job: next, wait, failure } => {
-                again(&mut state, &job, next, wait, failure, now)
+                Some(again(&mut state, &job, next, wait, failure, now))
             }
         };
         let notice = if not_reached { state.notice_of_cut_off() } else { None };
@@ -309,16 +332,29 @@ impl Queue {
             state.cut_off = false;
         }
         self.after(&mut state, Comes::Worker);
-        [event].into_iter().chain(notice)
+        event.into_iter().chain(notice)
     }
 
-    fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Event {
+    fn rules_for(&self, job: &Job) -> Rules {
+        match job.purpose {
+            Purpose::Body => self.rules,
+            Purpose::Robots(_) => Rules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
+        }
+    }
+
+    fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Option<Event> {
         let now = Instant::now();
         match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
             Verdict::Again { job: next, wait, failure } => {
-                again(state, job, next, wait, failure, now)
+                Some(again(state, job, next, wait, failure, now))
             }
-            Verdict::Failed(failure) => self.finish(state, job, given_up(job, failure)),
+            Verdict::Failed(failure) => match &job.purpose {
+                Purpose::Body => Some(self.row(state, job, given_up(job, failure))),
+                Purpose::Robots(host) => {
+                    self.allow(state, host, robots::Reply::Failed(&failure));
+                    None
+                }
+            },
             other => unreachable!("a job that is given up is not {other:?}"),
         }
     }
@@ -328,7 +364,8 @@ impl Queue {
         let mut state = self.lock();
         let cause = self.stop.cause().unwrap_or(Cause::Fatal);
         let jobs = state.schedule.drain().into_iter();
-        jobs.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
+        let listed = jobs.filter(|job| job.purpose == Purpose::Body);
+        listed.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
     }
 
     /// The hosts that were asked most, first.
@@ -336,7 +373,34 @@ impl Queue {
         self.lock().schedule.table(Instant::now())
     }
 
-    fn finish(&self, state: &mut State, job: &Job, record: Record) -> Event {
+    /// Ends a job with its last attempt: the target's row, or what its host allows.
+    fn finish(
+        &self,
+        state: &mut State,
+        job: &Job,
+        attempt: &Attempt,
+        failure: Option<Failure>,
+    ) -> Option<Event> {
+        let Purpose::Robots(host) = &job.purpose else {
+            return Some(self.row(state, job, settled(job, attempt, failure)));
+        };
+        match &failure {
+            None => {
+                let text = attempt.text.as_deref().unwrap_or_default();
+                self.allow(state, host, robots::Reply::Body(text));
+            }
+            Some(Failure::Cancelled(_)) => {}
+            Some(failure) => self.allow(state, host, robots::Reply::Failed(failure)),
+        }
+        None
+    }
+
+    fn allow(&self, state: &mut State, host: &str, reply: robots::Reply<'_>) {
+        let rules = robots::rules_of_reply(reply, &self.robots_token);
+        state.schedule.allow(host, rules, Instant::now());
+    }
+
+    fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {
         state.window.leave(job.target.index);
         state.settled += 1;
         state.failed += u64::from(record.outcome == Outcome::Failed);

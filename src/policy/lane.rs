@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::record::{Class, Failure, HostRow, Job, Why};
+use url::Url;
 
-/// The gap that the first refusal without a Retry-After opens.
+use super::robots;
+use crate::record::{Class, Failure, HostRow, Job, Options, Purpose, Target, Why};
+
+/// The gap that a refusal without a Retry-After opens; it doubles with each further one in a row.
 const FIRST_GAP: Duration = Duration::from_millis(100);
 
 /// The longest gap that refusals open.
@@ -16,7 +19,7 @@ const WIDEST_GAP: Duration = Duration::from_secs(30);
 /// A gap below this is none.
 const NO_GAP: Duration = Duration::from_millis(5);
 
-/// Replies in a row without trouble, at least, before a host is trusted with more.
+/// Replies without trouble before a host is trusted with more.
 const CLEAN: u32 = 10;
 
 /// The first pause before a host that cannot be reached is probed; it doubles.
@@ -81,6 +84,28 @@ pub(super) enum Place {
     Found(Arc<[IpAddr]>),
 }
 
+/// What a host allows, as far as known.
+#[derive(Debug, Clone)]
+pub(super) enum Allowed {
+    /// Nobody wants to know.
+    All,
+    /// To be asked for before anything else.
+    Unknown,
+    /// Being asked for.
+    Asked,
+    /// This.
+    By(Arc<robots::Rules>),
+}
+
+/// What a lane hands out.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// A job, and what its host allows.
+    Job(Job, Option<Arc<robots::Rules>>),
+    /// A request for what the host allows, made for its jobs.
+    Robots(Job),
+}
+
 /// When a lane's next job may start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -108,11 +133,16 @@ pub(super) struct Lane {
     pub aside: u64,
     pub in_progress: usize,
     pub place: Place,
+    allowed: Allowed,
     limits: Limits,
     /// The number of requests in progress that the host is trusted with, where that is below the ceiling.
     trust: Option<f64>,
-    /// The time between two starts that refusals have opened.
-    gap: Duration,
+    /// The time between two starts that refusals have opened; it closes quickly.
+    penalty: Duration,
+    /// Refusals without a reply in good order between them.
+    strikes: u32,
+    /// The time between two starts at which the host does not refuse, as far as it has let us know; it shrinks slowly.
+    pace: Duration,
     next_start: Option<Instant>,
     held_until: Option<Instant>,
     health: Health,
@@ -131,7 +161,13 @@ struct Window {
 }
 
 impl Lane {
-    pub fn new(host: Arc<str>, limits: Limits, place: Place, now: Instant) -> Self {
+    pub fn new(
+        host: Arc<str>,
+        limits: Limits,
+        place: Place,
+        allowed: Allowed,
+        now: Instant,
+    ) -> Self {
         Self {
             row: HostRow::of(&host),
             host,
@@ -140,9 +176,12 @@ impl Lane {
             aside: 0,
             in_progress: 0,
             place,
+            allowed,
             limits,
             trust: None,
-            gap: Duration::ZERO,
+            penalty: Duration::ZERO,
+            strikes: 0,
+            pace: Duration::ZERO,
             next_start: None,
             held_until: None,
             health: Health::Up,
@@ -185,6 +224,9 @@ impl Lane {
         }
         if matches!(self.place, Place::Unknown(_) | Place::Asked(_)) {
             return Start::Blocked(Why::Lookup);
+        }
+        if matches!(self.allowed, Allowed::Asked) && !self.next_is_for_robots() {
+            return Start::Blocked(Why::Robots);
         }
         if self.limit().is_some_and(|limit| self.in_progress >= limit) {
             return Start::Blocked(Why::Limit);
@@ -252,18 +294,49 @@ impl Lane {
         }
     }
 
-    /// Takes the next job, to be started now.
-    pub fn take(&mut self, now: Instant) -> Option<Job> {
+    /// Whether the next job asks what some host allows: it may, whatever its own host does.
+    fn next_is_for_robots(&self) -> bool {
+        self.ready.front().is_some_and(|job| matches!(job.purpose, Purpose::Robots(_)))
+    }
+
+    /// Takes the next job, to be started now; before the first one, a request for what the host allows.
+    pub fn take(&mut self, now: Instant) -> Option<Taken> {
+        if matches!(self.allowed, Allowed::Unknown) && !self.next_is_for_robots() {
+            let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
+            self.allowed = Allowed::Asked;
+            self.start_one(&mut job, now);
+            return Some(Taken::Robots(job));
+        }
+        let rules = match &self.allowed {
+            Allowed::By(rules) if !self.next_is_for_robots() => Some(Arc::clone(rules)),
+            _ => None,
+        };
         let mut job = self.ready.pop_front()?;
+        self.start_one(&mut job, now);
+        Some(Taken::Job(job, rules))
+    }
+
+    fn start_one(&mut self, job: &mut Job, now: Instant) {
         self.in_progress += 1;
         self.row.requests += 1;
         self.row.peak = self.row.peak.max(self.in_progress);
-        let gap = self.limits.gap.max(self.gap);
+        let gap = self.limits.gap.max(self.penalty).max(self.pace);
         self.next_start = Some(now + gap).filter(|_| !gap.is_zero());
         if let Place::Found(addresses) = &self.place {
             job.addresses = Some(Arc::clone(addresses));
         }
-        Some(job)
+    }
+
+    /// A job that was taken is not started after all.
+    pub fn untake(&mut self) {
+        self.in_progress -= 1;
+        self.row.requests -= 1;
+        self.next_start = None;
+    }
+
+    /// What the host allows is known.
+    pub fn allow(&mut self, rules: Arc<robots::Rules>) {
+        self.allowed = Allowed::By(rules);
     }
 
     /// Takes the next job, to fail like this.
@@ -295,17 +368,22 @@ impl Lane {
         }
     }
 
-    /// Trust grows by one, and the gap shrinks, with each round of replies without trouble.
+    /// Trust grows by one, and the gaps shrink, with each round of replies without trouble.
     fn served(&mut self, asked: Option<Duration>, now: Instant) {
         self.reached();
         self.held_until = self.held_until.max(asked.map(|wait| now + wait));
+        self.strikes = 0;
         self.window.served += 1;
         self.clean += 1;
-        if (self.clean as f64) < self.trust.unwrap_or_default().max(f64::from(CLEAN)) {
+        if self.clean < CLEAN {
             return;
         }
         self.clean = 0;
-        self.gap = Some(self.gap.mul_f64(0.9)).filter(|gap| *gap > NO_GAP).unwrap_or_default();
+        let shrunk = |gap: Duration, to: f64| {
+            Some(gap.mul_f64(to)).filter(|gap| *gap > NO_GAP).unwrap_or_default()
+        };
+        self.penalty = shrunk(self.penalty, 0.25);
+        self.pace = shrunk(self.pace, 0.9);
         let full = self.limits.ceiling.unwrap_or(self.row.peak) as f64;
         self.trust = self.trust.map(|trust| trust + 1.0).filter(|trust| *trust < full);
     }
@@ -323,12 +401,14 @@ impl Lane {
         self.last_cut = Some(now);
         self.clean = 0;
         match asked {
-            Some(wait) => self.gap = self.gap_that_was_allowed(wait, now),
+            Some(wait) => self.pace = self.pace_that_was_allowed(wait, now),
             None => {
                 let trusted =
                     self.limit().unwrap_or(self.in_progress + 1).min(self.in_progress + 1);
                 self.trust = Some((trusted as f64 / 2.0).max(1.0));
-                self.gap = (self.gap * 2).clamp(FIRST_GAP, WIDEST_GAP);
+                let doubled = FIRST_GAP.saturating_mul(2u32.saturating_pow(self.strikes));
+                self.strikes += 1;
+                self.penalty = self.penalty.max(doubled).min(WIDEST_GAP);
             }
         }
         self.window = Window { since: now + asked.unwrap_or_default(), served: 0 };
@@ -336,11 +416,11 @@ impl Lane {
 
     /// The time between two starts at which the host would just not have refused: what it served over the time that
     /// it served and wants to rest, and a little more.
-    fn gap_that_was_allowed(&self, wait: Duration, now: Instant) -> Duration {
+    fn pace_that_was_allowed(&self, wait: Duration, now: Instant) -> Duration {
         let span = now.saturating_duration_since(self.window.since) + wait;
         match span.checked_div(self.window.served) {
             Some(each) => each.mul_f64(1.05).min(wait),
-            None => (self.gap * 2).clamp(FIRST_GAP, WIDEST_GAP).min(wait),
+            None => (self.pace * 2).clamp(FIRST_GAP, WIDEST_GAP).min(wait),
         }
     }
 
@@ -397,6 +477,15 @@ impl Lane {
     pub fn row(&self) -> HostRow {
         HostRow { limit: self.limit(), ..self.row.clone() }
     }
+}
+
+/// The request for what the host of a URL allows, for this host.
+fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
+    let urls = vec![robots::robots_url(url)];
+    let options = Options::default();
+    let source = Arc::from("robots.txt");
+    let target = Target { index: 0, source, line: None, urls, options };
+    Job { purpose: Purpose::Robots(Arc::clone(host)), ..Job::first(target, now) }
 }
 
 /// Why a name has no address.

@@ -35,12 +35,12 @@ pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
         Ending::Whole | Ending::Failed(Failure::Status(_) | Failure::Checksum { .. }) => {
             Signal::Served(None)
         }
-        Ending::Failed(Failure::Reset(_) | Failure::Stalled(_) | Failure::Truncated { .. })
-            if attempt.head.is_some() =>
-        {
+        Ending::Failed(Failure::Reset(_) | Failure::Stalled(_)) if attempt.head.is_some() => {
             Signal::BrokeOff
         }
-        Ending::Failed(Failure::Reset(_) | Failure::Protocol(_)) => Signal::Reached,
+        Ending::Failed(Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_)) => {
+            Signal::Reached
+        }
         Ending::Failed(_) => Signal::Nothing,
     }
 }

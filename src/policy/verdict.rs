@@ -198,7 +198,7 @@ pub(crate) mod tests {
             first_byte: None,
             total: Duration::ZERO,
         };
-        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, phases, worker: 1 }
+        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, text: None, phases, worker: 1 }
     }
 
     fn failed(failure: Failure) -> Attempt {
