@@ -490,7 +490,7 @@ proptest! {
                 let (signal, due) = match fate {
                     Fate::Serve => (Signal::Served(None), None),
                     Fate::Refuse(wait) => {
-                        let wait = wait.map(|seconds| Duration::from_secs(seconds));
+                        let wait = wait.map(Duration::from_secs);
                         if let Some(wait) = wait {
                             let until = held.entry(host).or_insert(now);
                             *until = (*until).max(now + wait);
