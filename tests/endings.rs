@@ -197,8 +197,8 @@ fn a_run_that_ends_early_says_so_in_words() {
 
 // Signals.
 
-/// A run with two jobs, if the mode has so many, that are held at the origin until somebody passes the gate. Its list
-/// is longer than what is read ahead, and what is read ahead is full or about to be.
+/// A run with two jobs, if the mode has so many, that are held at the origin until somebody passes the gate. Its input
+/// stays open, and what was written to it has been read.
 struct Held {
     run: Live,
     origin: Origin,

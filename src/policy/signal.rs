@@ -25,6 +25,7 @@ pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
         Ending::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
             match too_long(status, asked, rules) {
                 Some(failure) => Signal::RefusedForGood(failure),
+                None if status == 503 && asked.is_none() => Signal::Strained,
                 None => Signal::Refused(asked),
             }
         }
@@ -38,7 +39,7 @@ pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
         Ending::Failed(Failure::Reset(_) | Failure::Stalled(_) | Failure::Truncated { .. })
             if attempt.head.is_some() =>
         {
-            Signal::BrokeOff
+            Signal::Strained
         }
         Ending::Failed(Failure::Reset(_) | Failure::Protocol(_)) => Signal::Reached,
         Ending::Failed(_) => Signal::Nothing,

@@ -497,7 +497,7 @@ proptest! {
                         }
                         (Signal::Refused(wait), Some(now + wait.unwrap_or(SECOND)))
                     }
-                    Fate::Break => (Signal::BrokeOff, Some(now + SECOND)),
+                    Fate::Break => (Signal::Strained, Some(now + SECOND)),
                     Fate::Unreachable => (Signal::NotReached(refused()), Some(now)),
                 };
                 schedule.learn(&job.url, signal, started, now);
