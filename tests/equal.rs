@@ -89,6 +89,13 @@ impl Way {
         !matches!(self, BusyOnce | SlowDownOnce | SlowDownForLong)
     }
 
+    /// Whether a host that does this is asked less, or nothing more: each such URL has a host of its own, so that no
+    /// other waits for it.
+    fn slows_its_host(self) -> bool {
+        let breaks_off = matches!(self, BodyShort | BodyReset | BodyStalled | ChunkedCut);
+        breaks_off || matches!(self, BusyOnce | SlowDownOnce | SlowDownForLong)
+    }
+
     fn reply(self, request: &Request) -> Reply {
         let raw = |text: &'static str, end| Reply::raw(text, end);
         let here = request.path.as_str();
@@ -231,9 +238,8 @@ fn text_of(lines: &[Line], origin: &Origin) -> String {
         entries.push(match line {
             Line::Urls(ways) => {
                 let urls = ways.iter().enumerate().map(|(nth, way)| {
-                    // Nothing more is asked of such a host, so it is one of its own.
-                    let host = format!("late-{at}-{nth}.test");
-                    let host = Some(host).filter(|_| *way == SlowDownForLong);
+                    let host = format!("slow-{at}-{nth}.test");
+                    let host = Some(host).filter(|_| way.slows_its_host());
                     url_of(origin, host, &path(*way, nth))
                 });
                 let urls = urls.collect::<Vec<_>>().join("\t");
@@ -245,7 +251,7 @@ fn text_of(lines: &[Line], origin: &Origin) -> String {
             Line::Duplicate(index) => entries[index.index(at)].clone(),
             Line::Invalid(text) => (*text).to_owned(),
             Line::Own(way) => {
-                let host = Some(format!("late-{at}.test")).filter(|_| *way == SlowDownForLong);
+                let host = Some(format!("slow-{at}.test")).filter(|_| way.slows_its_host());
                 let url = url_of(origin, host, &path(*way, 0));
                 let url = url.replace("http://", "http://user:secret@");
                 format!("{url}\n  header=X-Api-Key: {at}\n  out=name-{at}")

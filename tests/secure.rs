@@ -288,7 +288,15 @@ fn tasks_that_let_one_shake_hands_first_get_connections_of_their_own_where_they_
         whole("hello")
     });
     let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
-    let run = trusting("async", &authority, &origin).args(["-j", "8", "--per-host", "0", "--retry", "0", "-"]);
+    let run = trusting("async", &authority, &origin).args([
+        "-j",
+        "8",
+        "--per-host",
+        "0",
+        "--retry",
+        "0",
+        "-",
+    ]);
     let seen = run.list(list).seen();
     assert_eq!((seen.code, origin.connections()), (Some(0), 8), "{seen:?}");
 }
