@@ -377,8 +377,13 @@ fn an_international_host_goes_out_as_punycode() {
 #[test]
 fn a_host_that_no_certificate_can_be_for_fails_at_once() {
     in_every_mode(|mode| {
+        let origin = hello();
+        let port = origin.address().port();
         for host in ["x".repeat(64), "a..b".to_owned()] {
-            let row = Run::json(mode).arg(format!("https://{host}/")).seen().row();
+            // Neither name could be looked up.
+            let pin = format!("{host}:{port}:127.0.0.1");
+            let url = format!("https://{host}:{port}/");
+            let row = Run::json(mode).args(["--resolve", &pin, &url]).seen().row();
             assert_eq!(
                 (&row["error"]["class"], &row["attempts"]),
                 (&"tls".into(), &1.into()),
@@ -409,6 +414,7 @@ fn the_password_of_a_url_is_sent_and_never_shown() {
             list += &format!("{base}/spoilt\n  outt=hunter%40two\n");
             list += &format!("{base}/ok\tftp://bob:hunter%40two@a.b/\n");
             let run = Run::new().args(["-v", "--retry", "1", "--retry-delay", "0", "--mode", mode]);
+            let run = run.args(["--host-patience", "400ms"]);
             let seen = run.args(["--format", format]).list(list).seen();
             assert_eq!(seen.code, Some(1), "{seen:?}");
             for secret in SECRETS {

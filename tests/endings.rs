@@ -23,6 +23,9 @@ fn list(origin: &Origin, number: usize) -> String {
     (1..=number).map(|path| format!("{}\n", origin.url(&format!("/{path}")))).collect()
 }
 
+/// Entries of one host that are read though nobody has begun them.
+const READ_AHEAD: usize = 400;
+
 /// The workers that a mode has when asked for two.
 fn two_jobs(mode: &str) -> usize {
     if mode == "sequential" { 1 } else { 2 }
@@ -198,7 +201,7 @@ fn a_run_that_ends_early_says_so_in_words() {
 // Signals.
 
 /// A run with two jobs, if the mode has so many, that are held at the origin until somebody passes the gate. Its list
-/// is longer than what is read ahead, and what is read ahead is full or about to be.
+/// is longer than what is read ahead.
 struct Held {
     run: Live,
     origin: Origin,
@@ -218,11 +221,11 @@ impl Held {
             Reply::ok("hello")
         });
         let mut file = NamedTempFile::new().unwrap();
-        write!(file, "{}a bad line\n{}", list(&origin, 1000), list(&origin, 2000)).unwrap();
+        write!(file, "{}a bad line\n{}", list(&origin, READ_AHEAD), list(&origin, 9000)).unwrap();
         let mut run = Run::json(mode).args(["-j", "2"]).arg(file.path()).live();
         arrived.wait();
         let rows = vec![run.row()];
-        assert_eq!(class(&rows[0]), "invalid_url", "it is near the end of what is read ahead");
+        assert_eq!(class(&rows[0]), "invalid_url", "what stands before it is read");
         Self { run, origin, open, _list: file, rows }
     }
 

@@ -44,11 +44,12 @@ enum Way {
     HeadTooLong,
     BusyOnce,
     SlowDownOnce,
+    SlowDownForLong,
 }
 
 use Way::*;
 
-const WAYS: [Way; 30] = [
+const WAYS: [Way; 31] = [
     Small,
     Large,
     Empty,
@@ -79,12 +80,20 @@ const WAYS: [Way; 30] = [
     HeadTooLong,
     BusyOnce,
     SlowDownOnce,
+    SlowDownForLong,
 ];
 
 impl Way {
-    /// Whether the second request is answered as the first.
+    /// Whether the second request is made, and answered as the first.
     fn is_steady(self) -> bool {
-        !matches!(self, BusyOnce | SlowDownOnce)
+        !matches!(self, BusyOnce | SlowDownOnce | SlowDownForLong)
+    }
+
+    /// Whether a host that does this is asked less, or nothing more: each such URL has a host of its own, so that no
+    /// other waits for it.
+    fn slows_its_host(self) -> bool {
+        let breaks_off = matches!(self, BodyShort | BodyReset | BodyStalled | ChunkedCut);
+        breaks_off || matches!(self, BusyOnce | SlowDownOnce | SlowDownForLong)
     }
 
     fn reply(self, request: &Request) -> Reply {
@@ -143,6 +152,7 @@ impl Way {
             SlowDownOnce if request.nth == 0 => {
                 Reply::of("429 Slow Down", "Retry-After: 0\r\n", "slowly")
             }
+            SlowDownForLong => Reply::of("503 Busy", "Retry-After: 86400\r\n", "tomorrow"),
             BusyOnce | SlowDownOnce => Reply::ok("hello"),
         }
     }
@@ -227,7 +237,11 @@ fn text_of(lines: &[Line], origin: &Origin) -> String {
         };
         entries.push(match line {
             Line::Urls(ways) => {
-                let urls = ways.iter().enumerate().map(|(nth, way)| origin.url(&path(*way, nth)));
+                let urls = ways.iter().enumerate().map(|(nth, way)| {
+                    let host = format!("slow-{at}-{nth}.test");
+                    let host = Some(host).filter(|_| way.slows_its_host());
+                    url_of(origin, host, &path(*way, nth))
+                });
                 let urls = urls.collect::<Vec<_>>().join("\t");
                 match ways.contains(&WrongChecksum) {
                     true => format!("{urls}\n  checksum=sha-256={HELLO_SHA256}"),
@@ -237,12 +251,22 @@ fn text_of(lines: &[Line], origin: &Origin) -> String {
             Line::Duplicate(index) => entries[index.index(at)].clone(),
             Line::Invalid(text) => (*text).to_owned(),
             Line::Own(way) => {
-                let url = format!("http://user:secret@{}{}", origin.address(), path(*way, 0));
+                let host = Some(format!("slow-{at}.test")).filter(|_| way.slows_its_host());
+                let url = url_of(origin, host, &path(*way, 0));
+                let url = url.replace("http://", "http://user:secret@");
                 format!("{url}\n  header=X-Api-Key: {at}\n  out=name-{at}")
             }
         });
     }
     entries.join("\n") + "\n"
+}
+
+/// The URL of a path by this name of the origin.
+fn url_of(origin: &Origin, host: Option<String>, path: &str) -> String {
+    match host {
+        Some(host) => format!("http://{host}:{}{path}", origin.address().port()),
+        None => origin.url(path),
+    }
 }
 
 fn origin() -> Origin {
@@ -264,17 +288,21 @@ fn shown_in(mode: &str, lines: &[Line]) -> Shown {
     let origin = origin();
     let list = text_of(lines, &origin);
     let args = ["-j", "8", "--retry", "1", "--retry-delay", "0s", "--max-redirs", "4"];
-    let run = Run::json(mode).args(args).args(["--stall-timeout", "1s"]).list(list);
+    let pin = format!("*:{}:127.0.0.1", origin.address().port());
+    let run = Run::json(mode).args(args).args(["--stall-timeout", "1s", "--resolve", &pin]);
+    let run = run.list(list);
     timeless(&run.seen(), &origin, lines)
 }
 
 fn timeless(seen: &Seen, origin: &Origin, lines: &[Line]) -> Shown {
     let address = origin.address().to_string();
+    let named = format!(".test:{}", origin.address().port());
     let mut rows = seen.rows_in_list_order();
     assert_eq!(rows.len(), lines.len(), "one row a line: {}", seen.stderr);
     let mut resets = false;
     for (row, line) in rows.iter_mut().zip(lines) {
-        *row = serde_json::from_str(&row.to_string().replace(&address, "ORIGIN")).unwrap();
+        let text = row.to_string().replace(&address, "ORIGIN").replace(&named, ".test");
+        *row = serde_json::from_str(&text).unwrap();
         let fields = row.as_object_mut().unwrap();
         for timed in ["timings", "started_at", "worker"] {
             fields.remove(timed).unwrap_or_else(|| panic!("{timed} is gone"));
@@ -287,7 +315,7 @@ fn timeless(seen: &Seen, origin: &Origin, lines: &[Line]) -> Shown {
     }
     let mut counts = seen.summary();
     let fields = counts.as_object_mut().unwrap();
-    for timed in ["elapsed", "setup", "resources", "hosts", "mode", "jobs", "loops"] {
+    for timed in ["elapsed", "setup", "resources", "mode", "jobs", "loops", "hosts"] {
         fields.remove(timed).unwrap_or_else(|| panic!("{timed} is gone"));
     }
     if resets {

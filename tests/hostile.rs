@@ -769,15 +769,16 @@ fn what_may_pass_is_tried_as_often_as_allowed_and_what_lasts_once() {
     let replies: Vec<_> = all.iter().map(|(_, reply)| reply.clone()).collect();
     in_every_mode(|mode| {
         for (retries, tries) in [("0", 1), ("2", 3)] {
-            let origin = origin_of(&replies);
-            let list = list_of(&origin, (0..all.len()).map(|number| format!("/{number}")));
+            // Each by a host of its own, since a host that fails is asked less.
+            let origins: Vec<_> = replies.iter().map(|reply| origin_of(&[reply.clone()])).collect();
+            let list: String = origins.iter().map(|origin| list_of(origin, ["/0"])).collect();
             let args = ["--retry", retries, "--retry-delay", "1ms", "--stall-timeout", "400ms"];
             let seen = Run::json(mode).args(args).list(list).seen();
             for (at, row) in seen.rows_in_list_order().iter().enumerate() {
                 let expected = if at < passing.len() { tries } else { 1 };
                 assert_eq!(class_of(row), all[at].0, "{row}");
                 assert_eq!(row["attempts"], expected, "{row}");
-                assert_eq!(count(&origin, &format!("/{at}")), expected, "{row}");
+                assert_eq!(origins[at].requests(), expected, "{row}");
             }
         }
     });
@@ -790,8 +791,8 @@ fn a_connection_refused_and_a_wrong_checksum_are_tried_as_their_classes_say() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let list =
             format!("http://{closed}/\n{}\n  checksum=sha-256={HELLO_SHA256}\n", origin.url("/a"));
-        let run = Run::json(mode).args(["--retry", "2", "--retry-delay", "1ms"]).list(list);
-        let rows = run.seen().rows_in_list_order();
+        let run = Run::json(mode).args(["--host-failures", "3", "--host-patience", "400ms"]);
+        let rows = run.list(list).seen().rows_in_list_order();
         assert_eq!((class_of(&rows[0]).as_str(), &rows[0]["attempts"]), ("connect", &3.into()));
         assert_eq!((class_of(&rows[1]).as_str(), &rows[1]["attempts"]), ("checksum", &1.into()));
         assert_eq!(count(&origin, "/a"), 1);
@@ -806,10 +807,12 @@ fn a_server_that_asks_for_too_long_a_wait_is_left_at_once() {
         let origin = origin_of(&replies);
         let run =
             Run::json(mode).args(["--max-retry-after", "59m"]).list(list_of(&origin, ["/0", "/1"]));
-        for row in run.seen().rows() {
-            assert_eq!((class_of(&row).as_str(), &row["attempts"]), ("rate_limited", &1.into()));
-        }
-        assert_eq!(origin.seen().len(), 2);
+        let rows = run.seen().rows();
+        assert!(rows.iter().all(|row| class_of(row) == "rate_limited"), "{rows:?}");
+        let tries: u64 = rows.iter().map(|row| row["attempts"].as_u64().unwrap()).sum();
+        assert_eq!(origin.seen().len() as u64, tries);
+        // What is under way with the first is not called back; nothing is started after it.
+        assert!((1..=2).contains(&tries) && (mode != "sequential" || tries == 1), "{rows:?}");
     });
 }
 
@@ -820,9 +823,12 @@ fn a_waiting_url_holds_no_worker() {
             ("/waits", 0) => Reply::of("503 Busy", "Retry-After: 1\r\n", "later"),
             _ => Reply::ok("hello"),
         });
-        let run = Run::json(mode).args(["-j", "1"]).list(list_of(&origin, ["/waits", "/b", "/c"]));
-        assert_all_ok(&run.seen(), 3);
-        assert_eq!(paths(&origin), ["/waits", "/b", "/c", "/waits"]);
+        let other = Origin::new(|_| Reply::ok("hello"));
+        let list = list_of(&origin, ["/waits"]) + &list_of(&other, ["/b", "/c"]);
+        let seen = Run::json(mode).args(["-j", "1"]).list(list).seen();
+        assert_all_ok(&seen, 3);
+        let order: Vec<_> = seen.rows().iter().map(|row| row["index"].as_u64().unwrap()).collect();
+        assert_eq!((order, origin.requests()), (vec![2, 3, 1], 2));
     });
 }
 

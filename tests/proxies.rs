@@ -34,9 +34,10 @@ fn failed(seen: &Seen, attempts: u32) -> String {
     error["message"].as_str().unwrap().to_owned()
 }
 
-/// A run that tries everything that may pass once more.
+/// A run that tries everything that may pass once more, and who cannot be reached three times.
 fn trying_twice(mode: &str) -> Run {
-    Run::json(mode).args(["--retry", "1", "--retry-delay", "0s"])
+    let patience = ["--host-failures", "3", "--host-patience", "400ms"];
+    Run::json(mode).args(["--retry", "1", "--retry-delay", "0s"]).args(patience)
 }
 
 #[test]
@@ -138,7 +139,7 @@ fn a_tunnel_that_breaks_off_is_the_proxys_failure_and_tried_again() {
     in_every_mode(|mode| {
         let proxy = HttpProxy::new(Manner::HangsUp);
         let seen = trying_twice(mode).args(["-x", &proxy.url(""), "https://site.test/"]).seen();
-        let message = failed(&seen, 2);
+        let message = failed(&seen, 3);
         assert!(message.starts_with("cannot connect to the proxy: tunnel error: "), "{message}");
     });
 }
@@ -151,10 +152,10 @@ fn a_proxy_that_cannot_be_reached_is_the_proxys_failure_and_tried_again() {
         for proxy in proxies {
             for url in ["http://127.0.0.9/", "https://127.0.0.9/"] {
                 let seen = trying_twice(mode).args(["-x", &proxy, url]).seen();
-                let message = failed(&seen, 2);
+                let message = failed(&seen, 3);
                 assert!(message.starts_with("cannot connect to the proxy: "), "{message}");
                 let from_environment = trying_twice(mode).arg(url).env("all_proxy", &proxy).seen();
-                assert_eq!(failed(&from_environment, 2), message);
+                assert_eq!(failed(&from_environment, 3), message);
             }
         }
     });

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use fetch::cli::{self, Command};
+use fetch::cli::{self, Command, Surroundings};
 use fetch::exit::Exit;
 use fetch::record::Class;
 use serde_json::Value;
@@ -72,10 +72,11 @@ fn words(command: &str) -> Vec<String> {
 fn every_command_can_be_typed() {
     let commands = commands();
     assert!(commands.len() >= 8, "{commands:?}");
+    let around = Surroundings { variable: &|_| None, home: None, stdin_is_terminal: true };
     let mut served = 0;
     for words in commands {
         let typed = ["fetch".into()].into_iter().chain(words.iter().map(OsString::from));
-        match cli::parse(typed, true) {
+        match cli::parse(typed, &around) {
             Ok(Command::Serve(_)) => served += 1,
             Ok(_) => {}
             Err(usage) => panic!("{words:?}: {}", usage.text),

@@ -155,8 +155,8 @@ fn a_handshake_that_is_cut_is_a_failure_that_is_tried_again() {
     in_every_mode(|mode| {
         let cut = Raw::new(|mut stream, _| sip(&mut stream));
         let there = format!("site.test:443:{}", cut.address());
-        let args = ["--retry", "2", "--retry-delay", "0s", "--connect-to", &there, SITE];
-        let seen = Run::json(mode).args(args).seen();
+        let args = ["--host-failures", "3", "--host-patience", "400ms", "--connect-to", &there];
+        let seen = Run::json(mode).args(args).arg(SITE).seen();
         let row = seen.row();
         assert_eq!((seen.code, class(&row), &row["attempts"]), (Some(1), "connect", &3.into()));
         assert_eq!(cut.connections(), 3);
@@ -288,7 +288,15 @@ fn tasks_that_let_one_shake_hands_first_get_connections_of_their_own_where_they_
         whole("hello")
     });
     let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
-    let run = trusting("async", &authority, &origin).args(["-j", "8", "--retry", "0", "-"]);
+    let run = trusting("async", &authority, &origin).args([
+        "-j",
+        "8",
+        "--per-host",
+        "0",
+        "--retry",
+        "0",
+        "-",
+    ]);
     let seen = run.list(list).seen();
     assert_eq!((seen.code, origin.connections()), (Some(0), 8), "{seen:?}");
 }
@@ -305,7 +313,8 @@ fn tasks_that_wait_for_a_handshake_that_fails_make_their_own() {
     });
     let there = format!("site.test:443:{}", cut.address());
     let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
-    let run = Run::json("async").args(["-j", "8", "--retry", "0", "--connect-to", &there, "-"]);
+    let run = Run::json("async").args(["-j", "8", "--per-host", "0", "--retry", "0"]);
+    let run = run.args(["--connect-to", &there, "-"]);
     let seen = run.list(list).seen();
     assert_eq!((seen.rows().len(), cut.connections()), (8, 8), "{seen:?}");
     assert_eq!(seen.summary()["failures"]["connect"], 8, "{seen:?}");

@@ -16,6 +16,10 @@ const FIRST_GAP: Duration = Duration::from_millis(100);
 /// The longest gap that refusals open.
 const WIDEST_GAP: Duration = Duration::from_secs(30);
 
+/// The longest gap that a host opens that is busy or breaks off, but does not say that it is asked too often. It may
+/// be about a few URLs that never work.
+const WIDEST_GAP_UNASKED: Duration = Duration::from_secs(1);
+
 /// A gap below this is none.
 const NO_GAP: Duration = Duration::from_millis(5);
 
@@ -52,8 +56,8 @@ pub enum Signal {
     Refused(Option<Duration>),
     /// It asks for a wait that is too long: nothing more is asked of it.
     RefusedForGood(Failure),
-    /// It broke off or fell silent in the middle of a reply.
-    BrokeOff,
+    /// It was busy and asked for no wait, broke off, or fell silent in the middle of a reply.
+    Strained,
     /// It could not be reached: nothing was sent.
     NotReached(Failure),
     /// Nothing: the attempt was cut short by us, or failed for a reason of its own.
@@ -354,7 +358,7 @@ impl Lane {
             Signal::Served(asked) => self.served(asked, now),
             Signal::Reached => self.reached(),
             Signal::Refused(asked) => self.refused(asked, started, now),
-            Signal::BrokeOff => self.refused(None, started, now),
+            Signal::Strained => self.strained(started, now),
             Signal::RefusedForGood(failure) => self.health = Health::Barred(failure),
             Signal::NotReached(failure) => self.not_reached(failure, started, now),
             Signal::Nothing => {}
@@ -395,23 +399,51 @@ impl Lane {
         if let Some(wait) = asked {
             self.held_until = self.held_until.max(Some(now + wait));
         }
-        if self.last_cut.is_some_and(|cut| started < cut) {
-            return;
-        }
-        self.last_cut = Some(now);
-        self.clean = 0;
-        match asked {
-            Some(wait) => self.pace = self.pace_that_was_allowed(wait, now),
-            None => {
-                let trusted =
-                    self.limit().unwrap_or(self.in_progress + 1).min(self.in_progress + 1);
-                self.trust = Some((trusted as f64 / 2.0).max(1.0));
-                let doubled = FIRST_GAP.saturating_mul(2u32.saturating_pow(self.strikes));
-                self.strikes += 1;
-                self.penalty = self.penalty.max(doubled).min(WIDEST_GAP);
+        if self.counts(started, now) {
+            match asked {
+                Some(wait) => self.pace = self.pace_that_was_allowed(wait, now),
+                None => {
+                    self.halve();
+                    self.strike(WIDEST_GAP);
+                }
             }
+            self.window = Window { since: now + asked.unwrap_or_default(), served: 0 };
         }
-        self.window = Window { since: now + asked.unwrap_or_default(), served: 0 };
+    }
+
+    /// It may be too much for the host, or for one of its URLs: it is asked half as much, and once that is one request
+    /// at a time, more slowly.
+    fn strained(&mut self, started: Instant, now: Instant) {
+        self.reached();
+        if self.counts(started, now) {
+            if self.limit() == Some(1) {
+                self.strike(WIDEST_GAP_UNASKED);
+            }
+            self.halve();
+            self.window = Window { since: now, served: 0 };
+        }
+    }
+
+    /// Whether a reply to what was started then is the first that asks for less since the host was asked less.
+    fn counts(&mut self, started: Instant, now: Instant) -> bool {
+        let counts = self.last_cut.is_none_or(|cut| started >= cut);
+        if counts {
+            self.last_cut = Some(now);
+            self.clean = 0;
+        }
+        counts
+    }
+
+    /// Opens the gap further with each time in a row.
+    fn strike(&mut self, widest: Duration) {
+        let doubled = FIRST_GAP.saturating_mul(2u32.saturating_pow(self.strikes));
+        self.strikes += 1;
+        self.penalty = self.penalty.max(doubled.min(widest));
+    }
+
+    fn halve(&mut self) {
+        let trusted = self.limit().unwrap_or(self.in_progress + 1).min(self.in_progress + 1);
+        self.trust = Some((trusted as f64 / 2.0).max(1.0));
     }
 
     /// The time between two starts at which the host would just not have refused: what it served over the time that

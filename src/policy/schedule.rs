@@ -36,12 +36,15 @@ pub enum Turns {
 /// What is known of hosts before the first request.
 pub struct Hosts {
     /// What the host of a URL may be asked at most.
-    pub limits: Box<dyn Fn(&Url) -> Limits + Send>,
+    pub limits: Known<Limits>,
     /// The name that has to be looked up to reach the host of a URL, if any.
-    pub name: Box<dyn Fn(&Url) -> Option<String> + Send>,
+    pub name: Known<Option<String>>,
     /// Whether their robots.txt is obeyed.
     pub robots: Robots,
 }
+
+/// What is known of the host of a URL.
+pub type Known<T> = Box<dyn Fn(&Url) -> T + Send>;
 
 impl fmt::Debug for Hosts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,7 @@ pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
         Ending::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
             match too_long(status, asked, rules) {
                 Some(failure) => Signal::RefusedForGood(failure),
+                None if status == 503 && asked.is_none() => Signal::Strained,
                 None => Signal::Refused(asked),
             }
         }
@@ -36,7 +37,7 @@ pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
             Signal::Served(None)
         }
         Ending::Failed(Failure::Reset(_) | Failure::Stalled(_)) if attempt.head.is_some() => {
-            Signal::BrokeOff
+            Signal::Strained
         }
         Ending::Failed(Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_)) => {
             Signal::Reached

@@ -495,14 +495,14 @@ proptest! {
                 let (signal, due) = match fate {
                     Fate::Serve => (Signal::Served(None), None),
                     Fate::Refuse(wait) => {
-                        let wait = wait.map(|seconds| Duration::from_secs(seconds));
+                        let wait = wait.map(Duration::from_secs);
                         if let Some(wait) = wait {
                             let until = held.entry(host).or_insert(now);
                             *until = (*until).max(now + wait);
                         }
                         (Signal::Refused(wait), Some(now + wait.unwrap_or(SECOND)))
                     }
-                    Fate::Break => (Signal::BrokeOff, Some(now + SECOND)),
+                    Fate::Break => (Signal::Strained, Some(now + SECOND)),
                     Fate::Unreachable => (Signal::NotReached(refused()), Some(now)),
                 };
                 schedule.learn(&job.url, signal, started, now);
