@@ -204,7 +204,7 @@ pub(super) struct Requests {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Clocks")]
 pub(super) struct Clocks {
-    /// Longest wait for a connection, name lookup and TLS included
+    /// Longest wait for a connection, TLS included
     #[arg(
         long, value_name = "DURATION", default_value = "10s",
         value_parser = units::duration_above_zero, allow_hyphen_values = true

@@ -1,24 +1,21 @@
 //! The queue: the asynchronous door to the schedule. Workers of any thread take jobs from it and settle them into
 //! it; the feeder brings targets as fast as there is room.
 
+mod settle;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use url::Url;
 
-use super::row::{given_up, settled, undone};
+use super::row::undone;
 use super::stop::Stop;
 use super::window::Window;
 use crate::plan::MostFailures;
-use crate::policy::{
-    self, LastHost, Lookup, Next, Room, Rules, Schedule, Verdict, robots, signal, verdict,
-};
-use crate::record::{
-    Attempt, Cause, Ending, Event, Failure, HostRow, Job, Outcome, Purpose, Record, Target,
-    redacted,
-};
+use crate::policy::{LastHost, Lookup, Next, Room, Rules, Schedule, robots};
+use crate::record::{Cause, Event, HostRow, Job, Purpose, Record, Target};
 
 /// The queue of one run.
 #[derive(Debug)]
@@ -289,76 +286,6 @@ impl Queue {
         Turn::Sleep(sleep)
     }
 
-    /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
-    fn ask(&self, job: Box<Job>, rules: &robots::Rules) -> Work {
-        if rules.allows(&job.url) {
-            return Work::Transfer(job);
-        }
-        let mut state = self.lock();
-        state.schedule.untake(&job.url, Instant::now());
-        let event = self.give_up(&mut state, &job, Failure::Robots);
-        self.after(&mut state, Comes::Worker);
-        Work::Tell(event)
-    }
-
-    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
-    /// about the network, if there is one to be said.
-    pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let signal = signal(&attempt, &self.rules, wall);
-        let not_reached = matches!(signal, policy::Signal::NotReached(_));
-        let failure = match &attempt.ending {
-            Ending::Failed(failure) => Some(failure.class()),
-            _ => None,
-        };
-        let mut state = self.lock();
-        state.schedule.learn(&job.url, signal, attempt.phases.started, now);
-        state.schedule.count(&job.url, attempt.wire_bytes, failure);
-        let event = match verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64()) {
-            Verdict::Whole => self.finish(&mut state, &job, &attempt, None),
-            Verdict::Failed(failure) => self.finish(&mut state, &job, &attempt, Some(failure)),
-            Verdict::Hop { job: next, wait } => {
-                let status = attempt.head.as_ref().map_or(0, |head| head.status);
-                let (from, to) = (redacted(&job.url), redacted(&next.url));
-                state.schedule.resume(next, now + wait, now);
-                Some(Event::Redirected { from, to, status })
-            }
-            Verdict::Again { job: next, wait, failure } => {
-                Some(again(&mut state, &job, next, wait, failure, now))
-            }
-        };
-        let notice = if not_reached { state.notice_of_cut_off() } else { None };
-        if !not_reached && state.cut_off && attempt.head.is_some() {
-            state.cut_off = false;
-        }
-        self.after(&mut state, Comes::Worker);
-        event.into_iter().chain(notice)
-    }
-
-    fn rules_for(&self, job: &Job) -> Rules {
-        match job.purpose {
-            Purpose::Body => self.rules,
-            Purpose::Robots(_) => Rules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
-        }
-    }
-
-    fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Option<Event> {
-        let now = Instant::now();
-        match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
-            Verdict::Again { job: next, wait, failure } => {
-                Some(again(state, job, next, wait, failure, now))
-            }
-            Verdict::Failed(failure) => match &job.purpose {
-                Purpose::Body => Some(self.row(state, job, given_up(job, failure))),
-                Purpose::Robots(host) => {
-                    self.allow(state, host, robots::Reply::Failed(&failure));
-                    None
-                }
-            },
-            other => unreachable!("a job that is given up is not {other:?}"),
-        }
-    }
-
     /// The rows of all that is in the queue and not done when the run was stopped.
     pub fn leftovers(&self) -> Vec<(Record, Arc<Target>)> {
         let mut state = self.lock();
@@ -371,54 +298,6 @@ impl Queue {
     /// The hosts that were asked most, first.
     pub fn table(&self) -> Vec<HostRow> {
         self.lock().schedule.table(Instant::now())
-    }
-
-    /// Ends a job with its last attempt: the target's row, or what its host allows.
-    fn finish(
-        &self,
-        state: &mut State,
-        job: &Job,
-        attempt: &Attempt,
-        failure: Option<Failure>,
-    ) -> Option<Event> {
-        let Purpose::Robots(host) = &job.purpose else {
-            return Some(self.row(state, job, settled(job, attempt, failure)));
-        };
-        match &failure {
-            None => {
-                let text = attempt.text.as_deref().unwrap_or_default();
-                self.allow(state, host, robots::Reply::Body(text));
-            }
-            Some(Failure::Cancelled(_)) => {}
-            Some(failure) => self.allow(state, host, robots::Reply::Failed(failure)),
-        }
-        None
-    }
-
-    fn allow(&self, state: &mut State, host: &str, reply: robots::Reply<'_>) {
-        let rules = robots::rules_of_reply(reply, &self.robots_token);
-        state.schedule.allow(host, rules, Instant::now());
-    }
-
-    fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {
-        state.window.leave(job.target.index);
-        state.settled += 1;
-        state.failed += u64::from(record.outcome == Outcome::Failed);
-        if self.is_too_much(state) {
-            self.stop.drain(Cause::TooManyFailures);
-        }
-        Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
-    }
-
-    /// Whether more has failed than was thought to be tolerable.
-    fn is_too_much(&self, state: &State) -> bool {
-        match self.most_failures {
-            None => false,
-            Some(MostFailures::Number(most)) => state.failed > most,
-            Some(MostFailures::Share(share)) => {
-                state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
-            }
-        }
     }
 
     /// Wakes those for whom something has changed. A worker that comes by itself takes one job; the foremost of the
@@ -455,30 +334,6 @@ impl Queue {
 enum Comes {
     Nobody,
     Worker,
-}
-
-impl State {
-    /// The network is said to be down once each time it goes.
-    fn notice_of_cut_off(&mut self) -> Option<Event> {
-        if self.cut_off || !self.schedule.seems_cut_off() {
-            return None;
-        }
-        self.cut_off = true;
-        Some(Event::Notice("the network seems down; waiting".to_owned()))
-    }
-}
-
-fn again(
-    state: &mut State,
-    job: &Job,
-    next: Job,
-    wait: Duration,
-    failure: Failure,
-    now: Instant,
-) -> Event {
-    let (url, next_url) = (redacted(&job.url), redacted(&next.url));
-    state.schedule.resume(next, now + wait, now);
-    Event::Retrying { url, failure, next: next_url, wait }
 }
 
 /// A worker that waits for a job, as long as this value lives.
