@@ -120,12 +120,15 @@ fn every_exit_code_is_named() {
     assert_eq!(named, Exit::ALL.map(|exit| exit as i32).into());
 }
 
-/// The names of all fields of an object and of the objects in it.
+/// The names of all fields of a value and of the objects in it.
 fn fields(object: &Value, found: &mut BTreeSet<String>) {
+    for one in object.as_array().into_iter().flatten() {
+        fields(one, found);
+    }
     for (name, value) in object.as_object().into_iter().flatten() {
         found.insert(name.clone());
-        // Classes are fields there, and are named elsewhere.
-        if name != "failures" {
+        // Classes and reasons are fields there, and are named elsewhere.
+        if name != "failures" && name != "waited" {
             fields(value, found);
         }
     }
