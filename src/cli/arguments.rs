@@ -265,7 +265,7 @@ pub(super) struct Retries {
 pub(super) struct Manners {
     /// Transfers at a time from one host (0 to 10000); 0 for any number [default: 6]
     ///
-    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or [::1] has no
+    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or ::1 has no
     /// limit.
     #[arg(long, value_name = "N", value_parser = numbers::per_host, allow_hyphen_values = true)]
     pub per_host: Option<PerHost>,

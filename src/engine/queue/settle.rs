@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Comes, Queue, State, Work};
-use crate::engine::row::{given_up, settled};
+use super::super::row::{given_up, settled};
 use crate::plan::MostFailures;
 use crate::policy::{self, Rules, Signal, Verdict, robots, signal, verdict};
 use crate::record::{
