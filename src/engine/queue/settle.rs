@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Comes, Queue, State, Work};
 use super::super::row::{given_up, settled};
+use super::{Comes, Queue, State, Work};
 use crate::plan::MostFailures;
 use crate::policy::{self, Rules, Signal, Verdict, robots, signal, verdict};
 use crate::record::{
