@@ -770,7 +770,8 @@ fn what_may_pass_is_tried_as_often_as_allowed_and_what_lasts_once() {
     in_every_mode(|mode| {
         for (retries, tries) in [("0", 1), ("2", 3)] {
             // Each by a host of its own, since a host that fails is asked less.
-            let origins: Vec<_> = replies.iter().map(|reply| origin_of(&[reply.clone()])).collect();
+            let origins: Vec<_> =
+                replies.iter().map(|reply| origin_of(std::slice::from_ref(reply))).collect();
             let list: String = origins.iter().map(|origin| list_of(origin, ["/0"])).collect();
             let args = ["--retry", retries, "--retry-delay", "1ms", "--stall-timeout", "400ms"];
             let seen = Run::json(mode).args(args).list(list).seen();
