@@ -200,7 +200,7 @@ pub enum PinTo {
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
-    /// For a connection, name and TLS included.
+    /// For a connection, TLS included; a name is looked up before.
     pub connect: Duration,
     /// For the next byte.
     pub stall: Duration,

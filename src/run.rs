@@ -69,7 +69,7 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
-    let kit = Kit::new(&plan.http, &plan.clocks, resolver, idle);
+    let kit = Kit::new(&plan, resolver, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
     let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;

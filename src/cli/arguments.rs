@@ -204,7 +204,7 @@ pub(super) struct Requests {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Clocks")]
 pub(super) struct Clocks {
-    /// Longest wait for a connection, name lookup and TLS included
+    /// Longest wait for a connection, TLS included
     #[arg(
         long, value_name = "DURATION", default_value = "10s",
         value_parser = units::duration_above_zero, allow_hyphen_values = true
@@ -265,7 +265,7 @@ pub(super) struct Retries {
 pub(super) struct Manners {
     /// Transfers at a time from one host (0 to 10000); 0 for any number [default: 6]
     ///
-    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or [::1] has no
+    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or ::1 has no
     /// limit.
     #[arg(long, value_name = "N", value_parser = numbers::per_host, allow_hyphen_values = true)]
     pub per_host: Option<PerHost>,

@@ -515,8 +515,7 @@ fn the_short_help_reads_well() {
               Connect to HOST2:PORT2 where a URL says HOST1:PORT1; repeatable
 
     Clocks:
-          --connect-timeout <DURATION>  Longest wait for a connection, name lookup and TLS included
-                                        [default: 10s]
+          --connect-timeout <DURATION>  Longest wait for a connection, TLS included [default: 10s]
           --stall-timeout <DURATION>    Longest wait for the next byte [default: 30s]
           --max-time <DURATION>         Longest time for one attempt [default: no limit]
           --deadline <DURATION>         Longest time for the whole run [default: no limit]

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::Sender;
 pub use stop::Stop;
 
 use crate::plan::{Order, Plan, Strategy};
-use crate::policy::{Hosts, Rules, Schedule, Turns, limits_of, spread};
+use crate::policy::{Hosts, Rules, Schedule, Turns, limits_of, robots, spread};
 use crate::record::{Cause, Event, HostRow, Job, Slots};
 use crate::source::{Input, ReadError};
 use crate::transfer::{Kit, KitError};
@@ -117,6 +117,7 @@ fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
     let hosts = Hosts {
         limits: Box::new(move |url| limits_of(&manners, url)),
         name: Box::new(move |url| kit.name_needed(url)),
+        robots: plan.manners.robots,
     };
     let turns = match plan.strategy {
         Strategy::Sequential => Turns::ByList,
@@ -126,7 +127,8 @@ fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
     let schedule = Schedule::new(hosts, turns, LOOK_AHEAD.max(8 * jobs), gap);
     let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let window = Window::new(plan.report.order == Order::List);
-    Queue::new(rules, plan.damage.most, schedule, window, stop)
+    let token = robots::product_token(&plan.http.user_agent).to_owned();
+    Queue::new(rules, plan.damage.most, token, schedule, window, stop)
 }
 
 /// Tells the rows of all that was read and is not done.

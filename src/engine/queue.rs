@@ -1,29 +1,29 @@
 //! The queue: the asynchronous door to the schedule. Workers of any thread take jobs from it and settle them into
 //! it; the feeder brings targets as fast as there is room.
 
+mod settle;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use url::Url;
 
-use super::row::{given_up, settled, undone};
+use super::row::undone;
 use super::stop::Stop;
 use super::window::Window;
 use crate::plan::MostFailures;
-use crate::policy::{
-    self, LastHost, Lookup, Next, Room, Rules, Schedule, Verdict, signal, verdict,
-};
-use crate::record::{
-    Attempt, Cause, Ending, Event, Failure, HostRow, Job, Outcome, Record, Target, redacted,
-};
+use crate::policy::{LastHost, Lookup, Next, Room, Rules, Schedule, robots};
+use crate::record::{Cause, Event, HostRow, Job, Purpose, Record, Target};
 
 /// The queue of one run.
 #[derive(Debug)]
 pub struct Queue {
     rules: Rules,
     most_failures: Option<MostFailures>,
+    /// Who we are to robots.txt.
+    robots_token: String,
     /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
     stop: Stop,
     state: Mutex<State>,
@@ -60,12 +60,14 @@ enum Sleep {
 pub enum Work {
     /// Make this request, and settle it.
     Transfer(Box<Job>),
-    /// Pass this on: it is settled without a request.
-    Tell(Event),
+    /// Pass this on, if there is anything to be told: a job is settled without a request.
+    Tell(Option<Event>),
 }
 
 enum Turn {
     Work(Work),
+    /// This job, if its host allows it.
+    Ask(Box<Job>, Arc<robots::Rules>),
     Sleep(Sleep),
     Over,
 }
@@ -84,6 +86,7 @@ impl Queue {
     pub fn new(
         rules: Rules,
         most_failures: Option<MostFailures>,
+        robots_token: String,
         schedule: Schedule,
         window: Window,
         stop: Stop,
@@ -101,6 +104,7 @@ impl Queue {
         Self {
             rules,
             most_failures,
+            robots_token,
             stop,
             state: Mutex::new(state),
             door: tokio::sync::Mutex::default(),
@@ -228,14 +232,17 @@ impl Queue {
 
     /// The next thing to do, as soon as there is one; `None` once there will be none any more.
     pub async fn next(&self, last: &mut LastHost) -> Option<Work> {
-        if let Turn::Work(work) = self.turn(last, None) {
-            return Some(work);
+        match self.turn(last, None) {
+            Turn::Work(work) => return Some(work),
+            Turn::Ask(job, rules) => return Some(self.ask(job, &rules)),
+            Turn::Sleep(_) | Turn::Over => {}
         }
         let waiting = Waiting::of(self);
         let _foremost = self.door.lock().await;
         loop {
             match self.turn(last, Some(&waiting)) {
                 Turn::Work(work) => return Some(work),
+                Turn::Ask(job, rules) => return Some(self.ask(job, &rules)),
                 Turn::Over => return None,
                 Turn::Sleep(Sleep::UntilCalled) => self.bell.notified().await,
                 Turn::Sleep(Sleep::Until(moment)) => tokio::select! {
@@ -255,9 +262,12 @@ impl Queue {
             return Turn::Over;
         }
         let sleep = match state.schedule.next(last, Instant::now()) {
-            Next::Job(job) => {
+            Next::Job(job, rules) => {
                 self.after(&mut state, Comes::Nobody);
-                return Turn::Work(Work::Transfer(job));
+                return match rules {
+                    None => Turn::Work(Work::Transfer(job)),
+                    Some(rules) => Turn::Ask(job, rules),
+                };
             }
             Next::Failed(job, failure) => {
                 let event = self.give_up(&mut state, &job, failure);
@@ -276,85 +286,18 @@ impl Queue {
         Turn::Sleep(sleep)
     }
 
-    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
-    /// about the network, if there is one to be said.
-    pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let signal = signal(&attempt, &self.rules, wall);
-        let not_reached = matches!(signal, policy::Signal::NotReached(_));
-        let failure = match &attempt.ending {
-            Ending::Failed(failure) => Some(failure.class()),
-            _ => None,
-        };
-        let mut state = self.lock();
-        state.schedule.learn(&job.url, signal, attempt.phases.started, now);
-        state.schedule.count(&job.url, attempt.wire_bytes, failure);
-        let event = match verdict(&job, &attempt, &self.rules, wall, fastrand::f64()) {
-            Verdict::Whole => self.finish(&mut state, &job, settled(&job, &attempt, None)),
-            Verdict::Failed(failure) => {
-                self.finish(&mut state, &job, settled(&job, &attempt, Some(failure)))
-            }
-            Verdict::Hop { job: next, wait } => {
-                let status = attempt.head.as_ref().map_or(0, |head| head.status);
-                let (from, to) = (redacted(&job.url), redacted(&next.url));
-                state.schedule.resume(next, now + wait, now);
-                Event::Redirected { from, to, status }
-            }
-            Verdict::Again { job: next, wait, failure } => {
-                again(&mut state, &job, next, wait, failure, now)
-            }
-        };
-        let notice = if not_reached { state.notice_of_cut_off() } else { None };
-        if !not_reached && state.cut_off && attempt.head.is_some() {
-            state.cut_off = false;
-        }
-        self.after(&mut state, Comes::Worker);
-        [event].into_iter().chain(notice)
-    }
-
-    fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Event {
-        let now = Instant::now();
-        match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
-            Verdict::Again { job: next, wait, failure } => {
-                again(state, job, next, wait, failure, now)
-            }
-            Verdict::Failed(failure) => self.finish(state, job, given_up(job, failure)),
-            other => unreachable!("a job that is given up is not {other:?}"),
-        }
-    }
-
     /// The rows of all that is in the queue and not done when the run was stopped.
     pub fn leftovers(&self) -> Vec<(Record, Arc<Target>)> {
         let mut state = self.lock();
         let cause = self.stop.cause().unwrap_or(Cause::Fatal);
         let jobs = state.schedule.drain().into_iter();
-        jobs.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
+        let listed = jobs.filter(|job| job.purpose == Purpose::Body);
+        listed.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
     }
 
     /// The hosts that were asked most, first.
     pub fn table(&self) -> Vec<HostRow> {
         self.lock().schedule.table(Instant::now())
-    }
-
-    fn finish(&self, state: &mut State, job: &Job, record: Record) -> Event {
-        state.window.leave(job.target.index);
-        state.settled += 1;
-        state.failed += u64::from(record.outcome == Outcome::Failed);
-        if self.is_too_much(state) {
-            self.stop.drain(Cause::TooManyFailures);
-        }
-        Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
-    }
-
-    /// Whether more has failed than was thought to be tolerable.
-    fn is_too_much(&self, state: &State) -> bool {
-        match self.most_failures {
-            None => false,
-            Some(MostFailures::Number(most)) => state.failed > most,
-            Some(MostFailures::Share(share)) => {
-                state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
-            }
-        }
     }
 
     /// Wakes those for whom something has changed. A worker that comes by itself takes one job; the foremost of the
@@ -391,30 +334,6 @@ impl Queue {
 enum Comes {
     Nobody,
     Worker,
-}
-
-impl State {
-    /// The network is said to be down once each time it goes.
-    fn notice_of_cut_off(&mut self) -> Option<Event> {
-        if self.cut_off || !self.schedule.seems_cut_off() {
-            return None;
-        }
-        self.cut_off = true;
-        Some(Event::Notice("the network seems down; waiting".to_owned()))
-    }
-}
-
-fn again(
-    state: &mut State,
-    job: &Job,
-    next: Job,
-    wait: Duration,
-    failure: Failure,
-    now: Instant,
-) -> Event {
-    let (url, next_url) = (redacted(&job.url), redacted(&next.url));
-    state.schedule.resume(next, now + wait, now);
-    Event::Retrying { url, failure, next: next_url, wait }
 }
 
 /// A worker that waits for a job, as long as this value lives.

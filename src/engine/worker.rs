@@ -44,7 +44,8 @@ pub async fn work(floor: &Floor, client: &Client, worker: usize) {
     let mut last = LastHost::default();
     while let Some(work) = floor.queue.next(&mut last).await {
         match work {
-            Work::Tell(event) => floor.tell(event).await,
+            Work::Tell(Some(event)) => floor.tell(event).await,
+            Work::Tell(None) => {}
             Work::Transfer(job) => {
                 let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
                 for event in floor.queue.settle(*job, attempt) {

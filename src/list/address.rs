@@ -3,6 +3,7 @@
 use url::{ParseError, Url};
 
 use super::options;
+use super::scheme::split_scheme;
 use super::shown::shown;
 
 /// Why a text is not a web address, and what to write instead.
@@ -39,14 +40,6 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
         return Err("an empty text is not a web address; write https://HOST/PATH".to_owned());
     }
     Ok(urls)
-}
-
-/// The scheme and what comes after its `://`, if the text begins with one (RFC 3986 section 3.1).
-pub(super) fn split_scheme(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once("://")?;
-    let plain = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    plain.then_some((scheme, rest))
 }
 
 fn address(text: &str) -> Result<Url, Fault> {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::address::split_scheme;
 use super::lines::{Extent, Line};
 use super::options;
+use super::scheme::split_scheme;
 use super::shown::{shown, start_shown};
 
 /// A NUL byte so early tells a binary file from a list with one bad line.

@@ -7,6 +7,7 @@ mod field;
 mod lines;
 mod meaning;
 mod options;
+mod scheme;
 mod shown;
 
 use std::ops::ControlFlow;
@@ -49,7 +50,7 @@ pub enum Appetite {
 
 /// Whether a text begins with `scheme://`, whatever the scheme, and so is meant to be an address.
 pub fn begins_with_a_scheme(text: &str) -> bool {
-    address::split_scheme(text).is_some()
+    scheme::split_scheme(text).is_some()
 }
 
 /// The entry of a URL that was typed on the command line.

@@ -1,6 +1,6 @@
 //! A line as it may be printed: secrets cut out, nothing that a terminal would obey, of a readable length.
 
-use super::address::split_scheme;
+use super::scheme::split_scheme;
 
 /// The longest text that is shown, in characters.
 const LONGEST: usize = 200;

@@ -5,29 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::record::{Class, Failure, HostRow, Job, Why};
+use url::Url;
 
-/// The gap that the first refusal without a Retry-After opens.
-const FIRST_GAP: Duration = Duration::from_millis(100);
-
-/// The longest gap that refusals open.
-const WIDEST_GAP: Duration = Duration::from_secs(30);
-
-/// The longest gap that a host opens that is busy or breaks off, but does not say that it is asked too often. It may
-/// be about a few URLs that never work.
-const WIDEST_GAP_UNASKED: Duration = Duration::from_secs(1);
-
-/// A gap below this is none.
-const NO_GAP: Duration = Duration::from_millis(5);
-
-/// Replies in a row without trouble, at least, before a host is trusted with more.
-const CLEAN: u32 = 10;
-
-/// The first pause before a host that cannot be reached is probed; it doubles.
-const FIRST_PROBE: Duration = Duration::from_millis(500);
-
-/// The longest pause between two probes.
-const LONGEST_PROBE: Duration = Duration::from_secs(8);
+use super::health::{Health, Hope};
+use super::robots;
+use super::trust::Trust;
+use crate::record::{Class, Failure, HostRow, Job, Options, Purpose, Target, Why};
 
 /// What a host may be asked at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,17 +44,6 @@ pub enum Signal {
     Nothing,
 }
 
-/// How a host is.
-#[derive(Debug)]
-enum Health {
-    /// It replies, as far as known.
-    Up,
-    /// It could not be reached of late.
-    Failing { since: Instant, failures: u32, probe_at: Instant, last: Failure },
-    /// Nothing more is asked of it: each of its jobs fails like this.
-    Barred(Failure),
-}
-
 /// Where a host is.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
@@ -83,6 +55,28 @@ pub(super) enum Place {
     Asked(String),
     /// Found.
     Found(Arc<[IpAddr]>),
+}
+
+/// What a host allows, as far as known.
+#[derive(Debug, Clone)]
+pub(super) enum Allowed {
+    /// Nobody wants to know.
+    All,
+    /// To be asked for before anything else.
+    Unknown,
+    /// Being asked for.
+    Asked,
+    /// This.
+    By(Arc<robots::Rules>),
+}
+
+/// What a lane hands out.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// A job, and what its host allows.
+    Job(Job, Option<Arc<robots::Rules>>),
+    /// A request for what the host allows, made for its jobs.
+    Robots(Job),
 }
 
 /// When a lane's next job may start.
@@ -112,30 +106,22 @@ pub(super) struct Lane {
     pub aside: u64,
     pub in_progress: usize,
     pub place: Place,
-    limits: Limits,
-    /// The number of requests in progress that the host is trusted with, where that is below the ceiling.
-    trust: Option<f64>,
-    /// The time between two starts that refusals have opened.
-    gap: Duration,
-    next_start: Option<Instant>,
-    held_until: Option<Instant>,
+    allowed: Allowed,
+    hope: Hope,
     health: Health,
-    clean: u32,
-    last_cut: Option<Instant>,
-    window: Window,
+    trust: Trust,
     blocked: Option<(Why, Instant)>,
     row: HostRow,
 }
 
-/// What a host served since it was last held: the measure of what it allows.
-#[derive(Debug)]
-struct Window {
-    since: Instant,
-    served: u32,
-}
-
 impl Lane {
-    pub fn new(host: Arc<str>, limits: Limits, place: Place, now: Instant) -> Self {
+    pub fn new(
+        host: Arc<str>,
+        limits: Limits,
+        place: Place,
+        allowed: Allowed,
+        now: Instant,
+    ) -> Self {
         Self {
             row: HostRow::of(&host),
             host,
@@ -144,15 +130,10 @@ impl Lane {
             aside: 0,
             in_progress: 0,
             place,
-            limits,
-            trust: None,
-            gap: Duration::ZERO,
-            next_start: None,
-            held_until: None,
+            allowed,
+            hope: Hope { failures: limits.failures, patience: limits.patience },
             health: Health::Up,
-            clean: 0,
-            last_cut: None,
-            window: Window { since: now, served: 0 },
+            trust: Trust::new(limits.ceiling, limits.gap, now),
             blocked: None,
         }
     }
@@ -160,11 +141,8 @@ impl Lane {
     /// Whether the host can be forgotten, should there be no room: it has no jobs, and has not asked for a wait that
     /// is not over.
     pub fn is_idle(&self, now: Instant) -> bool {
-        self.held() == 0 && self.aside == 0 && self.in_progress == 0 && !self.is_held(now)
-    }
-
-    fn is_held(&self, now: Instant) -> bool {
-        self.held_until.is_some_and(|moment| moment > now)
+        let has_jobs = self.held() > 0 || self.aside > 0 || self.in_progress > 0;
+        !has_jobs && self.trust.held_until(now).is_none()
     }
 
     /// Jobs in memory that nobody works on.
@@ -190,51 +168,33 @@ impl Lane {
         if matches!(self.place, Place::Unknown(_) | Place::Asked(_)) {
             return Start::Blocked(Why::Lookup);
         }
-        if self.limit().is_some_and(|limit| self.in_progress >= limit) {
+        if matches!(self.allowed, Allowed::Asked) && !self.next_is_for_robots() {
+            return Start::Blocked(Why::Robots);
+        }
+        if self.trust.limit().is_some_and(|limit| self.in_progress >= limit) {
             return Start::Blocked(Why::Limit);
         }
-        match (self.held_until, self.next_start) {
-            (Some(held), _) if held > now => Start::At(held, Why::RetryAfter),
-            (_, Some(next)) if next > now => Start::At(next, Why::Gap),
-            _ => Start::Now,
-        }
+        self.trust.rests_until(now).map_or(Start::Now, |(moment, why)| Start::At(moment, why))
     }
 
     /// When the lane has to be looked at again, if nothing changes before.
     pub fn alarm(&self, now: Instant) -> Option<Instant> {
         let next = match self.start(now) {
             Start::At(moment, _) => Some(moment),
-            _ => self.held_until.filter(|moment| *moment > now),
+            _ => self.trust.held_until(now),
         };
-        self.deadline().into_iter().chain(next).min()
+        self.health.deadline(self.hope).into_iter().chain(next).min()
     }
 
-    /// When patience with a host that cannot be reached ends.
-    fn deadline(&self) -> Option<Instant> {
-        match &self.health {
-            Health::Failing { since, .. } => Some(*since + self.limits.patience),
-            _ => None,
-        }
-    }
-
-    /// Ends the patience with a host that cannot be reached.
+    /// Ends the patience with a host that cannot be reached, if its time has come.
     pub fn lose_patience(&mut self, now: Instant) {
-        if let Health::Failing { last, .. } = &self.health
-            && self.deadline().is_some_and(|deadline| deadline <= now)
-        {
-            self.health = Health::Barred(Failure::HostDown(last.to_string()));
-        }
+        self.health.lose_patience(self.hope, now);
     }
 
     /// The name to look up now, if any.
     pub fn name_wanted(&mut self, now: Instant) -> Option<String> {
-        let due = match &self.health {
-            Health::Up => true,
-            Health::Failing { probe_at, .. } => *probe_at <= now,
-            Health::Barred(_) => false,
-        };
         match &self.place {
-            Place::Unknown(name) if due => {
+            Place::Unknown(name) if self.health.may_try(now) => {
                 let name = name.clone();
                 self.place = Place::Asked(name.clone());
                 Some(name)
@@ -251,23 +211,53 @@ impl Lane {
             Err(Lookup::NoSuchName(failure)) => self.health = Health::Barred(failure),
             Err(Lookup::OutOfReach(failure)) => {
                 self.place = Place::Unknown(name.clone());
-                self.not_reached(failure, now, now);
+                self.health.not_reached(failure, now, self.hope, now);
             }
         }
     }
 
-    /// Takes the next job, to be started now.
-    pub fn take(&mut self, now: Instant) -> Option<Job> {
+    /// Whether the next job asks what some host allows: it may, whatever its own host does.
+    fn next_is_for_robots(&self) -> bool {
+        self.ready.front().is_some_and(|job| matches!(job.purpose, Purpose::Robots(_)))
+    }
+
+    /// Takes the next job, to be started now; before the first one, a request for what the host allows.
+    pub fn take(&mut self, now: Instant) -> Option<Taken> {
+        if matches!(self.allowed, Allowed::Unknown) && !self.next_is_for_robots() {
+            let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
+            self.allowed = Allowed::Asked;
+            self.start_one(&mut job, now);
+            return Some(Taken::Robots(job));
+        }
+        let rules = match &self.allowed {
+            Allowed::By(rules) if !self.next_is_for_robots() => Some(Arc::clone(rules)),
+            _ => None,
+        };
         let mut job = self.ready.pop_front()?;
+        self.start_one(&mut job, now);
+        Some(Taken::Job(job, rules))
+    }
+
+    fn start_one(&mut self, job: &mut Job, now: Instant) {
         self.in_progress += 1;
         self.row.requests += 1;
         self.row.peak = self.row.peak.max(self.in_progress);
-        let gap = self.limits.gap.max(self.gap);
-        self.next_start = Some(now + gap).filter(|_| !gap.is_zero());
+        self.trust.starts(now);
         if let Place::Found(addresses) = &self.place {
             job.addresses = Some(Arc::clone(addresses));
         }
-        Some(job)
+    }
+
+    /// A job that was taken is not started after all.
+    pub fn untake(&mut self) {
+        self.in_progress -= 1;
+        self.row.requests -= 1;
+        self.trust.starts_not();
+    }
+
+    /// What the host allows is known.
+    pub fn allow(&mut self, rules: Arc<robots::Rules>) {
+        self.allowed = Allowed::By(rules);
     }
 
     /// Takes the next job, to fail like this.
@@ -281,119 +271,27 @@ impl Lane {
     /// An attempt that was started at `started` has ended, and says this.
     pub fn learn(&mut self, signal: Signal, started: Instant, now: Instant) {
         self.in_progress -= 1;
+        if matches!(
+            signal,
+            Signal::Served(_) | Signal::Reached | Signal::Refused(_) | Signal::Strained
+        ) {
+            self.health.reached();
+        }
         match signal {
-            Signal::Served(asked) => self.served(asked, now),
-            Signal::Reached => self.reached(),
-            Signal::Refused(asked) => self.refused(asked, started, now),
-            Signal::Strained => self.strained(started, now),
+            Signal::Served(asked) => self.trust.served(asked, self.row.peak, now),
+            Signal::Refused(asked) => self.trust.refused(asked, self.in_progress, started, now),
+            Signal::Strained => self.trust.strained(self.in_progress, started, now),
             Signal::RefusedForGood(failure) => self.health = Health::Barred(failure),
-            Signal::NotReached(failure) => self.not_reached(failure, started, now),
-            Signal::Nothing => {}
-        }
-    }
-
-    /// A reply came, of whatever kind: the host can be reached.
-    fn reached(&mut self) {
-        if !matches!(self.health, Health::Barred(Failure::RateLimited { .. })) {
-            self.health = Health::Up;
-        }
-    }
-
-    /// Trust grows by one, and the gap shrinks, with each round of replies without trouble.
-    fn served(&mut self, asked: Option<Duration>, now: Instant) {
-        self.reached();
-        self.held_until = self.held_until.max(asked.map(|wait| now + wait));
-        self.window.served += 1;
-        self.clean += 1;
-        if (self.clean as f64) < self.trust.unwrap_or_default().max(f64::from(CLEAN)) {
-            return;
-        }
-        self.clean = 0;
-        self.gap = Some(self.gap.mul_f64(0.9)).filter(|gap| *gap > NO_GAP).unwrap_or_default();
-        let full = self.limits.ceiling.unwrap_or(self.row.peak) as f64;
-        self.trust = self.trust.map(|trust| trust + 1.0).filter(|trust| *trust < full);
-    }
-
-    /// The host asks for less. Of the requests that were under way when it first said so, one counts.
-    fn refused(&mut self, asked: Option<Duration>, started: Instant, now: Instant) {
-        self.reached();
-        let asked = asked.filter(|wait| !wait.is_zero());
-        if let Some(wait) = asked {
-            self.held_until = self.held_until.max(Some(now + wait));
-        }
-        if self.counts(started, now) {
-            match asked {
-                Some(wait) => self.gap = self.gap_that_was_allowed(wait, now),
-                None => {
-                    self.halve();
-                    self.gap = (self.gap * 2).clamp(FIRST_GAP, WIDEST_GAP);
-                }
+            Signal::NotReached(failure) => {
+                self.health.not_reached(failure, started, self.hope, now);
             }
-            self.window = Window { since: now + asked.unwrap_or_default(), served: 0 };
+            Signal::Reached | Signal::Nothing => {}
         }
-    }
-
-    /// It may be too much for the host, or for one of its URLs: it is asked half as much, and once that is one request
-    /// at a time, more slowly.
-    fn strained(&mut self, started: Instant, now: Instant) {
-        self.reached();
-        if self.counts(started, now) {
-            if self.limit() == Some(1) {
-                let gap = (self.gap * 2).clamp(FIRST_GAP, WIDEST_GAP_UNASKED);
-                self.gap = self.gap.max(gap);
-            }
-            self.halve();
-            self.window = Window { since: now, served: 0 };
-        }
-    }
-
-    /// Whether a reply to what was started then is the first that asks for less since the host was asked less.
-    fn counts(&mut self, started: Instant, now: Instant) -> bool {
-        let counts = self.last_cut.is_none_or(|cut| started >= cut);
-        if counts {
-            self.last_cut = Some(now);
-            self.clean = 0;
-        }
-        counts
-    }
-
-    fn halve(&mut self) {
-        let trusted = self.limit().unwrap_or(self.in_progress + 1).min(self.in_progress + 1);
-        self.trust = Some((trusted as f64 / 2.0).max(1.0));
-    }
-
-    /// The time between two starts at which the host would just not have refused: what it served over the time that
-    /// it served and wants to rest, and a little more.
-    fn gap_that_was_allowed(&self, wait: Duration, now: Instant) -> Duration {
-        let span = now.saturating_duration_since(self.window.since) + wait;
-        match span.checked_div(self.window.served) {
-            Some(each) => each.mul_f64(1.05).min(wait),
-            None => (self.gap * 2).clamp(FIRST_GAP, WIDEST_GAP).min(wait),
-        }
-    }
-
-    fn not_reached(&mut self, failure: Failure, started: Instant, now: Instant) {
-        let (since, failures) = match &self.health {
-            Health::Up => (started, 1),
-            Health::Failing { since, failures, .. } => (*since, failures + 1),
-            Health::Barred(_) => return,
-        };
-        let parked = failures.checked_sub(self.limits.failures);
-        let pause = parked.map_or(Duration::ZERO, |more| {
-            FIRST_PROBE.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE)
-        });
-        self.health = Health::Failing { since, failures, probe_at: now + pause, last: failure };
-        self.lose_patience(now);
     }
 
     /// Requests in progress that it may be asked at most, whatever it is trusted with.
     pub fn ceiling(&self) -> Option<usize> {
-        self.limits.ceiling
-    }
-
-    fn limit(&self) -> Option<usize> {
-        let trusted = self.trust.map(|trust| trust as usize);
-        [self.limits.ceiling, trusted].into_iter().flatten().min()
+        self.trust.ceiling()
     }
 
     /// Whether the host is one that cannot be reached.
@@ -423,8 +321,17 @@ impl Lane {
 
     /// What is known of the host so far.
     pub fn row(&self) -> HostRow {
-        HostRow { limit: self.limit(), ..self.row.clone() }
+        HostRow { limit: self.trust.limit(), ..self.row.clone() }
     }
+}
+
+/// The request for what the host of a URL allows, for this host.
+fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
+    let urls = vec![robots::robots_url(url)];
+    let options = Options::default();
+    let source = Arc::from("robots.txt");
+    let target = Target { index: 0, source, line: None, urls, options };
+    Job { purpose: Purpose::Robots(Arc::clone(host)), ..Job::first(target, now) }
 }
 
 /// Why a name has no address.

@@ -1,5 +1,6 @@
 //! Decisions, pure: replies, time and chance are arguments; nothing here waits, reads a clock or touches a file.
 
+mod health;
 mod lane;
 mod limits;
 mod redirect;
@@ -7,12 +8,12 @@ mod retry;
 pub mod robots;
 mod schedule;
 mod signal;
+mod trust;
 mod verdict;
 
 pub use lane::{Limits, Lookup, Signal};
 pub use limits::{limits_of, spread};
-pub use redirect::{carries_secrets, hop};
-pub use retry::{asked_wait, backoff, is_transient};
+pub use redirect::carries_secrets;
 pub use schedule::{Hosts, LastHost, Next, Room, Schedule, Turns};
 pub use signal::signal;
 pub use verdict::{Rules, Verdict, given_up, verdict};

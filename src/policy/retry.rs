@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::record::Failure;
+use crate::plan::Retry;
+use crate::record::{Attempt, Failure};
 
 /// The longest back-off.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -38,6 +39,16 @@ pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// The wait that a reply asks for.
+pub(super) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
+    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
+}
+
+pub(super) fn too_long(status: u16, asked: Option<Duration>, retry: &Retry) -> Option<Failure> {
+    let wait = asked.filter(|asked| *asked > retry.max_retry_after)?;
+    Some(Failure::RateLimited { status, wait: Some(wait) })
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::lane::{Lane, Limits, Lookup, Place, Signal, Start};
+use super::lane::{Allowed, Lane, Limits, Lookup, Place, Signal, Start, Taken};
+use super::robots;
+use crate::plan::Robots;
 use crate::record::{Class, Failure, HostRow, Job, host_of};
 
 /// Hosts that are remembered though they have no jobs.
@@ -37,6 +39,8 @@ pub struct Hosts {
     pub limits: Known<Limits>,
     /// The name that has to be looked up to reach the host of a URL, if any.
     pub name: Known<Option<String>>,
+    /// Whether their robots.txt is obeyed.
+    pub robots: Robots,
 }
 
 /// What is known of the host of a URL.
@@ -97,8 +101,8 @@ struct Pace {
 /// What a worker is to do.
 #[derive(Debug)]
 pub enum Next {
-    /// Make this request.
-    Job(Box<Job>),
+    /// Make this request, if it is allowed.
+    Job(Box<Job>, Option<Arc<robots::Rules>>),
     /// Settle this one without a request.
     Failed(Box<Job>, Failure),
     /// Nothing before this moment.
@@ -221,13 +225,17 @@ impl Schedule {
         }
         let at = self.choose(first, last);
         let lane = &mut self.seat_mut(at).lane;
-        let (host, job) = (Arc::clone(&lane.host), lane.take(now));
+        let (host, taken) = (Arc::clone(&lane.host), lane.take(now));
         self.pace.start(now);
         last.served(host);
         self.refresh(at, now);
-        let job = job.expect("a startable lane has a job");
-        self.held -= 1;
-        Next::Job(Box::new(job))
+        match taken.expect("a startable lane has a job") {
+            Taken::Robots(job) => Next::Job(Box::new(job), None),
+            Taken::Job(job, rules) => {
+                self.held -= 1;
+                Next::Job(Box::new(job), rules)
+            }
+        }
     }
 
     fn choose(&self, first: usize, last: &LastHost) -> usize {
@@ -284,6 +292,21 @@ impl Schedule {
         let at = self.lane_of(url, now);
         self.seat_mut(at).lane.learn(signal, started, now);
         self.refresh(at, now);
+    }
+
+    /// A job at this URL that was taken is not started after all.
+    pub fn untake(&mut self, url: &Url, now: Instant) {
+        let at = self.lane_of(url, now);
+        self.seat_mut(at).lane.untake();
+        self.refresh(at, now);
+    }
+
+    /// What this host allows is known.
+    pub fn allow(&mut self, host: &str, rules: robots::Rules, now: Instant) {
+        if let Some(at) = self.by_host.get(host).copied() {
+            self.seat_mut(at).lane.allow(Arc::new(rules));
+            self.refresh(at, now);
+        }
     }
 
     /// Counts an attempt at this URL in the table of hosts.
@@ -401,7 +424,11 @@ impl Schedule {
         }
         let host: Arc<str> = host.into();
         let place = (self.hosts.name)(url).map_or(Place::Known, Place::Unknown);
-        let lane = Lane::new(Arc::clone(&host), (self.hosts.limits)(url), place, now);
+        let allowed = match self.hosts.robots {
+            Robots::Ignored => Allowed::All,
+            Robots::Obeyed => Allowed::Unknown,
+        };
+        let lane = Lane::new(Arc::clone(&host), (self.hosts.limits)(url), place, allowed, now);
         let seat = Some(Seat { lane, rank: None, idle: None, alarm: None });
         let at = match self.vacant.pop() {
             Some(at) => {

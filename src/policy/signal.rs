@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use super::lane::Signal;
-use super::verdict::{Rules, asked_by, too_long};
+use super::retry::{asked_by, too_long};
+use crate::plan::Retry;
 use crate::record::{Attempt, Ending, Failure};
 
 /// Whether nothing was sent, because the host could not be reached.
@@ -17,31 +18,31 @@ pub fn is_not_reached(attempt: &Attempt) -> bool {
 }
 
 /// What `attempt` says of its host. `now` is the wall's clock, for dates.
-pub fn signal(attempt: &Attempt, rules: &Rules, now: SystemTime) -> Signal {
+pub fn signal(attempt: &Attempt, retry: &Retry, now: SystemTime) -> Signal {
     let asked = asked_by(attempt, now);
     let status = attempt.head.as_ref().map_or(0, |head| head.status);
     match &attempt.ending {
         Ending::Failed(failure) if is_not_reached(attempt) => Signal::NotReached(failure.clone()),
         Ending::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
-            match too_long(status, asked, rules) {
+            match too_long(status, asked, retry) {
                 Some(failure) => Signal::RefusedForGood(failure),
                 None if status == 503 && asked.is_none() => Signal::Strained,
                 None => Signal::Refused(asked),
             }
         }
-        Ending::Redirect { .. } => match too_long(status, asked, rules) {
+        Ending::Redirect { .. } => match too_long(status, asked, retry) {
             Some(failure) => Signal::RefusedForGood(failure),
             None => Signal::Served(asked),
         },
         Ending::Whole | Ending::Failed(Failure::Status(_) | Failure::Checksum { .. }) => {
             Signal::Served(None)
         }
-        Ending::Failed(Failure::Reset(_) | Failure::Stalled(_) | Failure::Truncated { .. })
-            if attempt.head.is_some() =>
-        {
+        Ending::Failed(Failure::Reset(_) | Failure::Stalled(_)) if attempt.head.is_some() => {
             Signal::Strained
         }
-        Ending::Failed(Failure::Reset(_) | Failure::Protocol(_)) => Signal::Reached,
+        Ending::Failed(Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_)) => {
+            Signal::Reached
+        }
         Ending::Failed(_) => Signal::Nothing,
     }
 }

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::redirect::hop;
+use super::retry::{asked_by, backoff, is_transient, too_long};
 use super::signal::is_not_reached;
-use super::{asked_wait, backoff, hop, is_transient};
 use crate::plan::Retry;
 use crate::record::{Attempt, Ending, Failure, Job};
 
@@ -60,7 +61,7 @@ pub fn verdict(
         Ending::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
             match hop(job, location.as_deref(), rules.max_redirects) {
-                Ok(url) => match too_long(status, asked, rules) {
+                Ok(url) => match too_long(status, asked, &rules.retry) {
                     None => {
                         let wait = asked.map_or(Duration::ZERO, |asked| lengthened(asked, chance));
                         return Verdict::Hop { job: hopped(job, attempt, url), wait };
@@ -73,7 +74,7 @@ pub fn verdict(
         Ending::Failed(
             failure @ (Failure::Status(status) | Failure::RateLimited { status, .. }),
         ) if is_transient(failure) => {
-            too_long(*status, asked, rules).unwrap_or_else(|| failure.clone())
+            too_long(*status, asked, &rules.retry).unwrap_or_else(|| failure.clone())
         }
         Ending::Failed(failure) => failure.clone(),
     };
@@ -142,16 +143,6 @@ fn lengthened(asked: Duration, chance: f64) -> Duration {
     asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
 }
 
-/// The wait that a reply asks for.
-pub(super) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
-    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
-}
-
-pub(super) fn too_long(status: u16, asked: Option<Duration>, rules: &Rules) -> Option<Failure> {
-    let wait = asked.filter(|asked| *asked > rules.retry.max_retry_after)?;
-    Some(Failure::RateLimited { status, wait: Some(wait) })
-}
-
 fn hopped(job: &Job, attempt: &Attempt, url: Url) -> Job {
     let mut next = job.clone();
     next.url = url;
@@ -198,7 +189,7 @@ pub(crate) mod tests {
             first_byte: None,
             total: Duration::ZERO,
         };
-        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, phases, worker: 1 }
+        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, text: None, phases, worker: 1 }
     }
 
     fn failed(failure: Failure) -> Attempt {

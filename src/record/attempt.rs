@@ -16,6 +16,8 @@ pub struct Attempt {
     pub bytes: u64,
     /// Body bytes that arrived, of whatever body.
     pub wire_bytes: u64,
+    /// The text of a robots.txt, as far as it counts.
+    pub text: Option<Vec<u8>>,
     /// When things happened.
     pub phases: Phases,
     /// Who made it, from 1.

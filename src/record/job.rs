@@ -14,6 +14,8 @@ use super::{Failure, Target};
 pub struct Job {
     /// What it is for.
     pub target: Arc<Target>,
+    /// What the reply is for.
+    pub purpose: Purpose,
     /// What to ask for: a listed URL, or where a redirect led.
     pub url: Url,
     /// Which of the target's URLs this goes back to, from 0.
@@ -40,12 +42,22 @@ pub struct Job {
     pub started: Option<(Instant, SystemTime)>,
 }
 
+/// What a reply is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is the target's own.
+    Body,
+    /// It tells what this host allows (RFC 9309); its target is in no list.
+    Robots(Arc<str>),
+}
+
 impl Job {
     /// The first job of a target.
     pub fn first(target: Target, queued: Instant) -> Self {
         Self {
             url: target.url().clone(),
             target: Arc::new(target),
+            purpose: Purpose::Body,
             mirror: 0,
             hops: 0,
             attempt: 1,

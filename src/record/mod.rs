@@ -17,7 +17,7 @@ pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
 pub use failure::{Cause, Class, Failure, UnknownClass};
 pub use host::{HostRow, Why, host_of};
-pub use job::Job;
+pub use job::{Job, Purpose};
 pub(crate) use result::rfc3339;
 pub use result::{Outcome, Record, RecordError, Timings};
 pub use slot::{Slot, Slots};

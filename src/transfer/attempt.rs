@@ -30,6 +30,7 @@ struct Yield {
     /// How it ends, where the head has told.
     told: Option<Ending>,
     kept: bool,
+    text: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -65,7 +66,8 @@ impl Client {
         };
         let bytes = if seen.kept { call.bytes() } else { 0 };
         let_others_go_first().await;
-        Attempt { ending, head: seen.head, bytes, wire_bytes: call.bytes(), phases, worker }
+        let (head, text, wire_bytes) = (seen.head, seen.text, call.bytes());
+        Attempt { ending, head, bytes, wire_bytes, text, phases, worker }
     }
 
     async fn exchange(
@@ -82,12 +84,12 @@ impl Client {
         seen.head = Some(head_of(&response));
         seen.told = told(&response);
         if let Some(ending) = seen.told.clone() {
-            body::discard(&mut response, call).await;
+            body::discard(&mut response, call, &self.kit.throttle).await;
             return Ok(ending);
         }
         body::ensure_can_be_decoded(&response)?;
         seen.kept = true;
-        body::receive(&mut response, job, call, slot).await?;
+        seen.text = body::receive(&mut response, job, call, slot, &self.kit.throttle).await?;
         Ok(Ending::Whole)
     }
 
@@ -98,7 +100,7 @@ impl Client {
         let mut stale = 0;
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
-            let request = self.library().get(job.url.clone()).headers(fields(&self.kit.http, job));
+            let request = self.library().get(job.url.clone()).headers(fields(&self.kit, job));
             self.kit.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),

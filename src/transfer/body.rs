@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::call::Call;
 use super::classify;
-use crate::record::{Checksum, Failure, Job, Slot};
+use super::throttle::Throttle;
+use crate::policy::robots;
+use crate::record::{Checksum, Failure, Job, Purpose, Slot};
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
 const DISCARDED_AT_MOST: u64 = 64 * 1024;
@@ -39,7 +41,7 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
     }
 }
 
-/// Receives the body of a target to its end.
+/// Receives the body of a target to its end. Of robots.txt the text is given back, as far as it counts.
 ///
 /// # Errors
 /// A body that ends early, breaks off or does not have the checksum asked for.
@@ -48,12 +50,19 @@ pub async fn receive(
     job: &Job,
     call: &Call,
     slot: &Slot,
-) -> Result<(), Failure> {
+    throttle: &Throttle,
+) -> Result<Option<Vec<u8>>, Failure> {
     let promised = response.content_length();
     slot.promise(promised.unwrap_or_default());
     let mut check = job.target.options.checksum.as_ref().map(Check::new);
+    let mut text = matches!(job.purpose, Purpose::Robots(_)).then(Vec::new);
     loop {
+        let leave = call.held_up(throttle, promised).await;
         let chunk = response.chunk().await;
+        throttle.settle(
+            leave,
+            chunk.as_ref().map_or(0, |chunk| chunk.as_ref().map_or(0, |chunk| chunk.len() as u64)),
+        );
         let Some(chunk) = chunk.map_err(|error| classify::body(&error, call.bytes(), promised))?
         else {
             break;
@@ -63,12 +72,19 @@ pub async fn receive(
         if let Some(check) = &mut check {
             check.hash.update(&chunk);
         }
+        if let Some(text) = &mut text {
+            text.extend_from_slice(&chunk);
+            if text.len() > robots::MOST_BYTES {
+                break;
+            }
+        }
     }
-    check.map_or(Ok(()), Check::ensure_it_fits)
+    check.map_or(Ok(()), Check::ensure_it_fits)?;
+    Ok(text)
 }
 
 /// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
-pub async fn discard(response: &mut Response, call: &Call) {
+pub async fn discard(response: &mut Response, call: &Call, throttle: &Throttle) {
     let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
     if is_long || ensure_can_be_decoded(response).is_err() {
         return;
@@ -77,6 +93,7 @@ pub async fn discard(response: &mut Response, call: &Call) {
         while let Ok(Some(chunk)) = response.chunk().await {
             let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
             call.receives(chunk.len().min(room as usize));
+            throttle.owe(chunk.len() as u64);
             if chunk.len() as u64 >= room {
                 break;
             }

@@ -3,12 +3,13 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::throttle::{Leave, Throttle};
 use crate::plan::Clocks;
 use crate::record::{Cause, Failure, Job};
 
@@ -28,6 +29,7 @@ pub struct Call {
     connected: AtomicU64,
     own: Mutex<Option<SocketAddr>>,
     progress: AtomicU64,
+    held_up: AtomicBool,
     bytes: AtomicU64,
 }
 
@@ -42,6 +44,7 @@ impl Call {
             connected: zero(),
             own: Mutex::default(),
             progress: zero(),
+            held_up: AtomicBool::new(false),
             bytes: zero(),
         }
     }
@@ -59,6 +62,19 @@ impl Call {
     pub fn connects(self: &Arc<Self>) -> Connecting {
         self.connecting.store(self.moment(), Relaxed);
         Connecting(Arc::clone(self))
+    }
+
+    /// Waits for leave to read. That is our own doing, and no stall.
+    pub async fn held_up(&self, throttle: &Throttle, promised: Option<u64>) -> Leave {
+        if !throttle.is_there() {
+            return throttle.wait(None).await;
+        }
+        self.held_up.store(true, Relaxed);
+        let left = promised.map(|promised| promised.saturating_sub(self.bytes()));
+        let leave = throttle.wait(left).await;
+        self.progress.store(self.moment(), Relaxed);
+        self.held_up.store(false, Relaxed);
+        leave
     }
 
     /// So many body bytes have arrived.
@@ -96,10 +112,12 @@ impl Call {
         self.started.elapsed().as_micros() as u64 + 1
     }
 
-    /// The moment when silence becomes a stall; `None` while a connection is being made, which has its own clock.
+    /// The moment when silence becomes a stall; `None` while a connection is being made, which has its own clock, and
+    /// while it is us who do not read.
     fn stalls_at(&self, stall: Duration) -> Option<Instant> {
         let progress = self.progress.load(Relaxed);
-        if progress == 0 && self.connecting.load(Relaxed) > 0 {
+        let connecting = progress == 0 && self.connecting.load(Relaxed) > 0;
+        if connecting || self.held_up.load(Relaxed) {
             return None;
         }
         Some(self.started + Duration::from_micros(progress) + stall)

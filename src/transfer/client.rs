@@ -1,6 +1,7 @@
 //! A client: connections, and the state of TLS and of names that they need. It belongs to the runtime that first
 //! uses it, so each event loop has one of its own; what can be shared is made once, in the kit.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -16,8 +17,9 @@ use super::call::{CALL, Call};
 use super::doors::{Doors, NotNeeded};
 use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
+use super::throttle::Throttle;
 use super::trust::{TrustError, tls_settings};
-use crate::plan::{Clocks, Http, Proxy, Versions};
+use crate::plan::{Clocks, HostManners, Http, Plan, Proxy, Versions};
 
 /// How long a connection is kept open for a next request.
 const IDLE: Duration = Duration::from_secs(30);
@@ -26,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Kit {
     pub(super) http: Http,
+    pub(super) hosts: BTreeMap<String, HostManners>,
+    pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) resolver: Arc<Resolver>,
     pub(super) routes: Routes,
@@ -51,17 +55,20 @@ impl Kit {
     ///
     /// # Errors
     /// If a certificate file cannot be used.
-    pub fn new(
-        http: &Http,
-        clocks: &Clocks,
-        resolver: Arc<Resolver>,
-        idle: usize,
-    ) -> Result<Self, KitError> {
-        let tls = tls_settings(http)?;
-        let routes = Routes::new(&http.proxy);
+    pub fn new(plan: &Plan, resolver: Arc<Resolver>, idle: usize) -> Result<Self, KitError> {
         let (requests, connections) = Default::default();
-        let (http, clocks) = (http.clone(), *clocks);
-        Ok(Self { http, clocks, resolver, routes, tls, idle, requests, connections })
+        Ok(Self {
+            http: plan.http.clone(),
+            hosts: plan.manners.hosts.clone(),
+            clocks: plan.clocks,
+            resolver,
+            routes: Routes::new(&plan.http.proxy),
+            throttle: Throttle::new(plan.manners.limit_rate),
+            tls: tls_settings(&plan.http)?,
+            idle,
+            requests,
+            connections,
+        })
     }
 
     /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or

@@ -10,6 +10,7 @@ mod doors;
 mod request;
 mod resolver;
 mod route;
+mod throttle;
 mod trust;
 
 pub use client::{Client, Kit, KitError};

@@ -5,7 +5,7 @@ use reqwest::header::{
     USER_AGENT,
 };
 
-use crate::plan::Http;
+use super::client::Kit;
 use crate::policy::carries_secrets;
 use crate::record::Job;
 
@@ -13,12 +13,14 @@ use crate::record::Job;
 const HARMLESS: [HeaderName; 6] =
     [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
 
-/// The fields given for all requests and for this target. Of several with one name, the target's replace the
-/// run's; at another origin than the listed one, only harmless ones go along.
-pub fn fields(http: &Http, job: &Job) -> HeaderMap {
+/// The fields given for all requests, for this host and for this target. Of several with one name, the later ones of
+/// these replace the earlier; at another origin than the listed one, only harmless ones go along.
+pub fn fields(kit: &Kit, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
+    let own = job.url.host_str().and_then(|host| kit.hosts.get(host));
+    let own = own.map_or(&[][..], |own| &own.headers);
     let mut fields = HeaderMap::new();
-    for group in [&http.headers, &job.target.options.headers] {
+    for group in [&kit.http.headers, own, &job.target.options.headers] {
         for (name, _) in group {
             fields.remove(name);
         }

@@ -15,7 +15,11 @@ fn limits(ceiling: Option<usize>) -> Limits {
 }
 
 fn schedule_with(turns: Turns, limits: Limits, gap: Duration) -> Schedule {
-    let hosts = Hosts { limits: Box::new(move |_| limits), name: Box::new(|_| None) };
+    let hosts = Hosts {
+        limits: Box::new(move |_| limits),
+        name: Box::new(|_| None),
+        robots: Robots::Ignored,
+    };
     Schedule::new(hosts, turns, 1024, gap)
 }
 
@@ -36,7 +40,7 @@ fn refused() -> Failure {
 /// A worker that never stays with a host takes the next job: its URL, or what else it is told.
 fn taken(schedule: &mut Schedule, now: Instant) -> String {
     match schedule.next(&mut LastHost::default(), now) {
-        Next::Job(job) => job.url.to_string(),
+        Next::Job(job, _) => job.url.to_string(),
         Next::Failed(job, failure) => format!("{} {}", failure.class(), job.url),
         Next::Wait(moment) => format!("wait {}", (moment - now).as_millis()),
         Next::Nothing => "nothing".to_owned(),
@@ -106,7 +110,7 @@ fn a_worker_stays_with_its_host_for_a_while_and_not_forever() {
     let mut last = LastHost::default();
     let mut hosts = Vec::new();
     for _ in 0..20 {
-        let Next::Job(job) = schedule.next(&mut last, now) else { panic!() };
+        let Next::Job(job, _) = schedule.next(&mut last, now) else { panic!() };
         hosts.push(job.url.host_str().unwrap().to_owned());
     }
     assert!(hosts[..16].iter().all(|host| *host == hosts[0]), "{hosts:?}");
@@ -172,7 +176,7 @@ fn without_a_wait_a_refusal_halves_what_is_in_progress_and_success_opens_it_agai
         }
         loop {
             match schedule.next(&mut LastHost::default(), *now) {
-                Next::Job(_) => taken += 1,
+                Next::Job(..) => taken += 1,
                 Next::Wait(moment) => *now = moment,
                 _ => break,
             }
@@ -207,7 +211,7 @@ fn a_host_that_allows_so_many_a_second_is_soon_asked_hardly_more() {
     let latency = Duration::from_millis(2);
     while served < 200 {
         let job = match schedule.next(&mut LastHost::default(), now) {
-            Next::Job(job) => job,
+            Next::Job(job, _) => job,
             Next::Wait(moment) => {
                 now = moment;
                 continue;
@@ -248,7 +252,7 @@ fn a_host_that_cannot_be_reached_is_tried_one_at_a_time_then_parked_then_given_u
     let (mut now, mut tries) = (start, 1);
     loop {
         match schedule.next(&mut LastHost::default(), now) {
-            Next::Job(job) => {
+            Next::Job(job, _) => {
                 tries += 1;
                 assert_eq!(
                     taken(&mut schedule, now).split(' ').next(),
@@ -311,6 +315,7 @@ fn a_name_that_does_not_exist_fails_its_urls_at_once_and_a_silent_resolver_does_
     let hosts = Hosts {
         limits: Box::new(|_| limits(Some(6))),
         name: Box::new(|url| url.host_str().map(str::to_owned)),
+        robots: Robots::Ignored,
     };
     let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
     schedule.admit(job("http://gone.test/1"), start);
@@ -450,7 +455,7 @@ proptest! {
             let mut wake = None;
             while under_way.len() < workers {
                 match schedule.next(&mut LastHost::default(), now) {
-                    Next::Job(job) => {
+                    Next::Job(job, _) => {
                         let host = job.url.host_str().unwrap().to_owned();
                         let busy = under_way.iter().filter(|other| other.job.url.host_str() == Some(&host)).count();
                         prop_assert!(ceiling.is_none_or(|ceiling| busy < ceiling), "limit");

@@ -1,0 +1,156 @@
+//! Settling: what becomes of a job once its attempt has ended, or none is made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::row::{given_up, settled};
+use super::{Comes, Queue, State, Work};
+use crate::plan::MostFailures;
+use crate::policy::{self, Rules, Signal, Verdict, robots, signal, verdict};
+use crate::record::{
+    Attempt, Cause, Ending, Event, Failure, Job, Outcome, Purpose, Record, redacted,
+};
+
+impl Queue {
+    /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
+    pub(super) fn ask(&self, job: Box<Job>, rules: &robots::Rules) -> Work {
+        if rules.allows(&job.url) {
+            return Work::Transfer(job);
+        }
+        let mut state = self.lock();
+        state.schedule.untake(&job.url, Instant::now());
+        let event = self.give_up(&mut state, &job, Failure::Robots);
+        self.after(&mut state, Comes::Worker);
+        Work::Tell(event)
+    }
+
+    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
+    /// about the network, if there is one to be said.
+    pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let signal = signal(&attempt, &self.rules.retry, wall);
+        let not_reached = matches!(signal, Signal::NotReached(_));
+        let failure = match &attempt.ending {
+            Ending::Failed(failure) => Some(failure.class()),
+            _ => None,
+        };
+        let mut state = self.lock();
+        state.schedule.learn(&job.url, signal, attempt.phases.started, now);
+        state.schedule.count(&job.url, attempt.wire_bytes, failure);
+        let event = match verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64()) {
+            Verdict::Whole => self.finish(&mut state, &job, &attempt, None),
+            Verdict::Failed(failure) => self.finish(&mut state, &job, &attempt, Some(failure)),
+            Verdict::Hop { job: next, wait } => {
+                let status = attempt.head.as_ref().map_or(0, |head| head.status);
+                let (from, to) = (redacted(&job.url), redacted(&next.url));
+                state.schedule.resume(next, now + wait, now);
+                Some(Event::Redirected { from, to, status })
+            }
+            Verdict::Again { job: next, wait, failure } => {
+                Some(again(&mut state, &job, next, wait, failure, now))
+            }
+        };
+        let notice = if not_reached { state.notice_of_cut_off() } else { None };
+        if !not_reached && state.cut_off && attempt.head.is_some() {
+            state.cut_off = false;
+        }
+        self.after(&mut state, Comes::Worker);
+        event.into_iter().chain(notice)
+    }
+
+    fn rules_for(&self, job: &Job) -> Rules {
+        match job.purpose {
+            Purpose::Body => self.rules,
+            Purpose::Robots(_) => Rules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
+        }
+    }
+
+    pub(super) fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Option<Event> {
+        let now = Instant::now();
+        match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
+            Verdict::Again { job: next, wait, failure } => {
+                Some(again(state, job, next, wait, failure, now))
+            }
+            Verdict::Failed(failure) => match &job.purpose {
+                Purpose::Body => Some(self.row(state, job, given_up(job, failure))),
+                Purpose::Robots(host) => {
+                    self.allow(state, host, robots::Reply::Failed(&failure));
+                    None
+                }
+            },
+            other => unreachable!("a job that is given up is not {other:?}"),
+        }
+    }
+
+    /// Ends a job with its last attempt: the target's row, or what its host allows.
+    fn finish(
+        &self,
+        state: &mut State,
+        job: &Job,
+        attempt: &Attempt,
+        failure: Option<Failure>,
+    ) -> Option<Event> {
+        let Purpose::Robots(host) = &job.purpose else {
+            return Some(self.row(state, job, settled(job, attempt, failure)));
+        };
+        match &failure {
+            None => {
+                let text = attempt.text.as_deref().unwrap_or_default();
+                self.allow(state, host, robots::Reply::Body(text));
+            }
+            Some(Failure::Cancelled(_)) => {}
+            Some(failure) => self.allow(state, host, robots::Reply::Failed(failure)),
+        }
+        None
+    }
+
+    fn allow(&self, state: &mut State, host: &str, reply: robots::Reply<'_>) {
+        let rules = robots::rules_of_reply(reply, &self.robots_token);
+        state.schedule.allow(host, rules, Instant::now());
+    }
+
+    fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {
+        state.window.leave(job.target.index);
+        state.settled += 1;
+        state.failed += u64::from(record.outcome == Outcome::Failed);
+        if self.is_too_much(state) {
+            self.stop.drain(Cause::TooManyFailures);
+        }
+        Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
+    }
+
+    /// Whether more has failed than was thought to be tolerable.
+    fn is_too_much(&self, state: &State) -> bool {
+        match self.most_failures {
+            None => false,
+            Some(MostFailures::Number(most)) => state.failed > most,
+            Some(MostFailures::Share(share)) => {
+                state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
+            }
+        }
+    }
+}
+
+impl State {
+    /// The network is said to be down once each time it goes.
+    pub(super) fn notice_of_cut_off(&mut self) -> Option<Event> {
+        if self.cut_off || !self.schedule.seems_cut_off() {
+            return None;
+        }
+        self.cut_off = true;
+        Some(Event::Notice("the network seems down; waiting".to_owned()))
+    }
+}
+
+fn again(
+    state: &mut State,
+    job: &Job,
+    next: Job,
+    wait: Duration,
+    failure: Failure,
+    now: Instant,
+) -> Event {
+    let (url, next_url) = (redacted(&job.url), redacted(&next.url));
+    state.schedule.resume(next, now + wait, now);
+    Event::Retrying { url, failure, next: next_url, wait }
+}
