@@ -118,6 +118,13 @@ impl Gate {
         assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
     }
 
+    /// Comes in and waits for nobody.
+    pub fn pass_by(&self) {
+        let (inside, change, _) = &*self.0;
+        *inside.lock().unwrap() += 1;
+        change.notify_all();
+    }
+
     /// Waits until so many have come, without coming in.
     pub fn wait(&self) {
         let (inside, change, number) = &*self.0;
@@ -149,7 +156,15 @@ pub struct Origin {
 impl Origin {
     /// A server that answers each request as `temper` says.
     pub fn new(temper: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(([127, 0, 0, 1], 0).into(), temper)
+    }
+
+    /// The same, at this address.
+    pub fn at(
+        address: SocketAddr,
+        temper: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
             temper: Box::new(temper),

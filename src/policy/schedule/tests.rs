@@ -199,6 +199,31 @@ fn without_a_wait_a_refusal_halves_what_is_in_progress_and_success_opens_it_agai
 }
 
 #[test]
+fn pages_that_never_work_do_not_slow_their_host_to_a_crawl() {
+    let start = Instant::now();
+    let mut now = start;
+    let mut schedule = by_host(limits(Some(6)));
+    for path in 0..100 {
+        schedule.admit(job(&format!("http://a.test/{path}")), now);
+    }
+    let (mut gaps, mut before) = (Vec::new(), now);
+    for _ in 0..100 {
+        let job = loop {
+            match schedule.next(&mut LastHost::default(), now) {
+                Next::Job(job, _) => break job,
+                Next::Wait(moment) => now = moment,
+                other => panic!("{other:?}"),
+            }
+        };
+        gaps.push(now - before);
+        before = now;
+        schedule.learn(&job.url, Signal::Strained, now, now);
+    }
+    assert_eq!(gaps[..3], [Duration::ZERO; 3], "it is asked half as much at once at first");
+    assert_eq!(gaps.iter().max(), Some(&SECOND));
+}
+
+#[test]
 fn a_host_that_allows_so_many_a_second_is_soon_asked_hardly_more() {
     // The origin admits 20 in each window of a second and asks for the rest of the window beyond that.
     let start = Instant::now();
