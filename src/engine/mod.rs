@@ -34,6 +34,9 @@ use worker::Floor;
 /// Targets that may wait in memory, at least; more for many workers.
 const LOOK_AHEAD: usize = 2048;
 
+/// A host that refuses everything is given at least this long, however short a wait it may ask for.
+const LEAST_REST: Duration = Duration::from_secs(60);
+
 /// How long a transfer under way may take to finish once nothing new is started.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -118,6 +121,7 @@ fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
         limits: Box::new(move |url| limits_of(&manners, url)),
         name: Box::new(move |url| kit.name_needed(url)),
         robots: plan.manners.robots,
+        longest_rest: plan.retry.max_retry_after.max(LEAST_REST),
     };
     let turns = match plan.strategy {
         Strategy::Sequential => Turns::ByList,

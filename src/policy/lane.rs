@@ -110,6 +110,7 @@ pub(super) struct Lane {
     hope: Hope,
     health: Health,
     trust: Trust,
+    longest_rest: Duration,
     blocked: Option<(Why, Instant)>,
     row: HostRow,
 }
@@ -120,6 +121,7 @@ impl Lane {
         limits: Limits,
         place: Place,
         allowed: Allowed,
+        longest_rest: Duration,
         now: Instant,
     ) -> Self {
         Self {
@@ -134,6 +136,7 @@ impl Lane {
             hope: Hope { failures: limits.failures, patience: limits.patience },
             health: Health::Up,
             trust: Trust::new(limits.ceiling, limits.gap, now),
+            longest_rest,
             blocked: None,
         }
     }
@@ -279,13 +282,25 @@ impl Lane {
         }
         match signal {
             Signal::Served(asked) => self.trust.served(asked, self.row.peak, now),
-            Signal::Refused(asked) => self.trust.refused(asked, self.in_progress, started, now),
+            Signal::Refused(asked) => {
+                self.trust.refused(asked, self.in_progress, started, now);
+                self.bar_if_it_refuses_everything(now);
+            }
             Signal::Strained => self.trust.strained(self.in_progress, started, now),
             Signal::RefusedForGood(failure) => self.health = Health::Barred(failure),
             Signal::NotReached(failure) => {
                 self.health.not_reached(failure, started, self.hope, now);
             }
             Signal::Reached | Signal::Nothing => {}
+        }
+    }
+
+    /// A host that has refused everything for as long as it might have asked to wait is taken at its word.
+    fn bar_if_it_refuses_everything(&mut self, now: Instant) {
+        let rest = self.longest_rest;
+        if self.trust.refused_for(now).is_some_and(|refused| refused >= rest) {
+            let failure = Failure::RateLimited { status: 429, wait: None };
+            self.health = Health::Barred(failure);
         }
     }
 

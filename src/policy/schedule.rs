@@ -41,6 +41,8 @@ pub struct Hosts {
     pub name: Known<Option<String>>,
     /// Whether their robots.txt is obeyed.
     pub robots: Robots,
+    /// How long one may refuse everything before nothing more is asked of it.
+    pub longest_rest: Duration,
 }
 
 /// What is known of the host of a URL.
@@ -428,7 +430,9 @@ impl Schedule {
             Robots::Ignored => Allowed::All,
             Robots::Obeyed => Allowed::Unknown,
         };
-        let lane = Lane::new(Arc::clone(&host), (self.hosts.limits)(url), place, allowed, now);
+        let limits = (self.hosts.limits)(url);
+        let rest = self.hosts.longest_rest;
+        let lane = Lane::new(Arc::clone(&host), limits, place, allowed, rest, now);
         let seat = Some(Seat { lane, rank: None, idle: None, alarm: None });
         let at = match self.vacant.pop() {
             Some(at) => {

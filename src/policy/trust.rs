@@ -34,6 +34,8 @@ pub(super) struct Trust {
     penalty: Duration,
     /// Refusals without a reply in good order between them.
     strikes: u32,
+    /// Since when the host has refused everything.
+    refusing_since: Option<Instant>,
     /// The time between two starts at which the host does not refuse, as far as it has let us know; it shrinks slowly.
     pace: Duration,
     next_start: Option<Instant>,
@@ -59,6 +61,7 @@ impl Trust {
             most: None,
             penalty: Duration::ZERO,
             strikes: 0,
+            refusing_since: None,
             pace: Duration::ZERO,
             next_start: None,
             held_until: None,
@@ -106,6 +109,7 @@ impl Trust {
     pub fn served(&mut self, asked: Option<Duration>, peak: usize, now: Instant) {
         self.hold(asked, now);
         self.strikes = 0;
+        self.refusing_since = None;
         self.window.served += 1;
         self.clean += 1;
         if self.clean < CLEAN {
@@ -126,6 +130,7 @@ impl Trust {
         started: Instant,
         now: Instant,
     ) {
+        self.refusing_since.get_or_insert(started);
         let asked = asked.filter(|wait| !wait.is_zero());
         self.hold(asked, now);
         if !self.counts(started, now) {
@@ -152,6 +157,11 @@ impl Trust {
         }
         self.halve(in_progress);
         self.window = Window { since: now, served: 0 };
+    }
+
+    /// For how long the host has refused everything.
+    pub fn refused_for(&self, now: Instant) -> Option<Duration> {
+        self.refusing_since.map(|since| now.saturating_duration_since(since))
     }
 
     fn hold(&mut self, asked: Option<Duration>, now: Instant) {

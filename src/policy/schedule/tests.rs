@@ -10,6 +10,8 @@ use crate::record::{Failure, Why};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+const LONGEST_REST: Duration = Duration::from_secs(600);
+
 fn limits(ceiling: Option<usize>) -> Limits {
     Limits { ceiling, gap: Duration::ZERO, failures: 3, patience: 30 * SECOND }
 }
@@ -19,6 +21,7 @@ fn schedule_with(turns: Turns, limits: Limits, gap: Duration) -> Schedule {
         limits: Box::new(move |_| limits),
         name: Box::new(|_| None),
         robots: Robots::Ignored,
+        longest_rest: LONGEST_REST,
     };
     Schedule::new(hosts, turns, 1024, gap)
 }
@@ -341,6 +344,7 @@ fn a_name_that_does_not_exist_fails_its_urls_at_once_and_a_silent_resolver_does_
         limits: Box::new(|_| limits(Some(6))),
         name: Box::new(|url| url.host_str().map(str::to_owned)),
         robots: Robots::Ignored,
+        longest_rest: LONGEST_REST,
     };
     let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
     schedule.admit(job("http://gone.test/1"), start);
@@ -416,6 +420,37 @@ fn hosts_without_jobs_are_forgotten_when_there_are_too_many_but_for_their_rows()
     assert!(schedule.by_host.len() <= HOSTS_KEPT + 2);
     assert!(schedule.lanes.len() <= HOSTS_KEPT + 2);
     assert_eq!(schedule.table(now).len(), TABLE);
+}
+
+#[test]
+fn a_host_that_refuses_everything_is_taken_at_its_word_in_the_end() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for path in 0..100 {
+        schedule.admit(job(&format!("http://a.test/{path}")), start);
+    }
+    let (mut now, mut asked) = (start, 0);
+    loop {
+        match schedule.next(&mut LastHost::default(), now) {
+            Next::Job(job, _) => {
+                asked += 1;
+                schedule.learn(&job.url, Signal::Refused(None), now, now);
+                schedule.resume(*job, now, now);
+            }
+            Next::Wait(moment) => now = moment,
+            Next::Failed(_, failure) => {
+                assert_eq!(failure.class(), Class::RateLimited);
+                break;
+            }
+            Next::Nothing => panic!("there are jobs left"),
+        }
+    }
+    assert!(
+        now - start >= LONGEST_REST && now - start < LONGEST_REST + 60 * SECOND,
+        "{:?}",
+        now - start
+    );
+    assert!(asked < 40, "{asked} requests");
 }
 
 /// What an origin made up by chance does with a request.
