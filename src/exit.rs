@@ -100,14 +100,16 @@ pub fn on_signals(stop: &Stop) -> io::Result<()> {
     };
     let stop = stop.clone();
     let listen = async move {
+        let mut asked = false;
         loop {
             let (cause, exit) = tokio::select! {
                 _ = interrupt.recv() => (Cause::Interrupted, Exit::Interrupted),
                 _ = terminate.recv() => (Cause::Terminated, Exit::Terminated),
             };
-            if stop.cause().is_some() {
+            if asked {
                 process::exit(exit as i32);
             }
+            asked = true;
             stop.drain(cause);
         }
     };

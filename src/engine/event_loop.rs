@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::EngineError;
@@ -18,11 +18,34 @@ use crate::transfer::{Client, Kit};
 pub type Crew = RangeInclusive<usize>;
 
 /// Event loops that are open.
-pub struct Loops(Vec<Running>);
+pub struct Loops {
+    go: Vec<oneshot::Sender<()>>,
+    ended: mpsc::UnboundedReceiver<End>,
+}
 
-struct Running {
-    go: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
+/// How an event loop has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Well,
+    Broken,
+}
+
+/// Says how an event loop has ended, whatever way that is.
+struct LastWord {
+    end: End,
+    tell: mpsc::UnboundedSender<End>,
+}
+
+impl LastWord {
+    fn all_is_well(mut self) {
+        self.end = End::Well;
+    }
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.tell.send(self.end);
+    }
 }
 
 /// Opens an event loop for each crew. When it returns every one has its client, and none has begun.
@@ -31,50 +54,49 @@ pub async fn open_all(
     kit: &Arc<Kit>,
     floor: &Arc<Floor>,
 ) -> Result<Loops, EngineError> {
+    let (tell, ended) = mpsc::unbounded_channel();
     let mut opening = Vec::new();
+    let mut go = Vec::new();
     for crew in crews {
         let (ready, is_ready) = oneshot::channel();
-        let (go, may_go) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
+        let (start, may_start) = oneshot::channel();
+        let last_word = LastWord { end: End::Broken, tell: tell.clone() };
         let (kit, floor, worker) = (Arc::clone(kit), Arc::clone(floor), *crew.start());
         let body = move || {
-            let opened = open(kit, worker);
-            let (told, runtime_and_client) = match opened {
+            let (told, opened) = match open(kit, worker) {
                 Ok(opened) => (Ok(()), Some(opened)),
                 Err(error) => (Err(error), None),
             };
             let _ = ready.send(told);
-            if let Some((runtime, client)) = runtime_and_client
-                && runtime.block_on(may_go).is_ok()
+            if let Some((runtime, client)) = opened
+                && runtime.block_on(may_start).is_ok()
             {
                 carry(&runtime, client, floor, crew);
-                let _ = end.send(());
             }
+            last_word.all_is_well();
         };
         let name = format!("worker-{worker}");
         let spawned = thread::Builder::new().name(name).spawn(body);
         spawned.map_err(|reason| EngineError::Loop { worker, reason })?;
-        opening.push((is_ready, Running { go, ended }));
+        opening.push(is_ready);
+        go.push(start);
     }
-    let mut running = Vec::new();
-    for (is_ready, open) in opening {
+    for is_ready in opening {
         is_ready.await.map_err(|_| EngineError::Panicked)??;
-        running.push(open);
     }
-    Ok(Loops(running))
+    Ok(Loops { go, ended })
 }
 
 impl Loops {
     /// Lets them begin and waits until all have ended. When one breaks, the run is stopped, as its jobs are lost.
-    pub async fn join(self, stop: &Stop) -> Result<(), EngineError> {
-        let (go, ended): (Vec<_>, Vec<_>) =
-            self.0.into_iter().map(|open| (open.go, open.ended)).unzip();
-        for go in go {
+    pub async fn join(mut self, stop: &Stop) -> Result<(), EngineError> {
+        let mut result = Ok(());
+        let loops = self.go.len();
+        for go in self.go {
             let _ = go.send(());
         }
-        let mut result = Ok(());
-        for ended in ended {
-            if ended.await.is_err() {
+        for _ in 0..loops {
+            if self.ended.recv().await != Some(End::Well) {
                 stop.drain(Cause::Fatal);
                 result = Err(EngineError::Panicked);
             }

@@ -1,5 +1,8 @@
 //! The feeder: inputs -> entries -> queue, as fast as the queue has room. Nothing is read that is far from its turn.
 
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -60,23 +63,28 @@ pub async fn feed(inputs: Vec<Input>, floor: &Floor) -> io::Result<Fed> {
     floor.queue.close();
     let complete = fed.is_ok();
     match fed {
-        Err(Halt::Broken(error)) => Err(error),
+        Err(Halt::Broken(error)) => {
+            floor.stop.drain(Cause::Fatal);
+            Err(error)
+        }
         Err(Halt::Unreadable(error)) => Ok(Fed { complete, unreadable: Some(error) }),
         Ok(()) | Err(Halt::Stopped) => Ok(Fed { complete, unreadable: None }),
     }
 }
 
-/// Brings targets back that were put aside, whenever their host has room.
-///
-/// # Errors
-/// Ends only when they cannot be read.
-pub async fn bring_back(floor: &Floor) -> io::Error {
+/// Brings targets back that were put aside, whenever their host has room, as long as it is polled. Where they cannot be
+/// read, the run is stopped and `broken` tells why.
+pub async fn bring_back(floor: &Floor, broken: &Cell<Option<io::Error>>) -> Infallible {
     loop {
         let host = floor.queue.hungry().await;
         let targets = floor.spill().take(&host);
         match targets {
             Ok(targets) => floor.queue.bring_back(targets),
-            Err(error) => return error,
+            Err(error) => {
+                broken.set(Some(error));
+                floor.stop.cut(Cause::Fatal);
+                return pending().await;
+            }
         }
     }
 }

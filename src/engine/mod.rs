@@ -12,6 +12,7 @@ mod strategy;
 mod window;
 mod worker;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -95,15 +96,18 @@ pub async fn run(
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let ready = Instant::now();
+    let broken = Cell::new(None);
     let work = async { tokio::join!(loops.join(&floor.stop), feed::feed(inputs, &floor)) };
     let (worked, fed) = tokio::select! {
         ended = work => ended,
         never = obey(&floor, plan.clocks.deadline) => match never {},
         never = answer_names(&floor, kit.resolver()) => match never {},
-        error = feed::bring_back(&floor) => return Err(EngineError::Aside(error)),
+        never = feed::bring_back(&floor, &broken) => match never {},
     };
-    leave_the_rest(&floor).await?;
+    let left = leave_the_rest(&floor).await;
     worked?;
+    broken.take().map_or(Ok(()), |error| Err(EngineError::Aside(error)))?;
+    left?;
     let fed = fed.map_err(EngineError::Aside)?;
     Ok(Finished {
         list_complete: fed.complete,

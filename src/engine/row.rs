@@ -45,7 +45,7 @@ pub fn settled(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record
 pub fn given_up(job: &Job, failure: Failure) -> Record {
     Record {
         wire_bytes: job.wire_bytes,
-        attempts: job.attempt - u32::from(job.hops == 0),
+        attempts: job.tries_before(),
         error: Some(RecordError::from(&failure)),
         started_at: job.started.map(|(_, started_at)| started_at),
         ..blank(job)

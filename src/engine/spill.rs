@@ -66,11 +66,24 @@ impl Spill {
             self.hosts.insert(host.as_ref().into(), Aside::default());
         }
         let aside = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
+        let length = aside.tail.len();
         serde_json::to_writer(&mut aside.tail, &stored(target, source))?;
         aside.tail.push(b'\n');
         if aside.tail.len() < BLOCK {
             return Ok(());
         }
+        let written = self.write_tail_of(&host);
+        if written.is_err()
+            && let Some(aside) = self.hosts.get_mut(host.as_ref())
+        {
+            aside.tail.truncate(length);
+        }
+        written
+    }
+
+    /// Makes a block of what has gathered for a host.
+    fn write_tail_of(&mut self, host: &str) -> io::Result<()> {
+        let Some(aside) = self.hosts.get_mut(host) else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(tempfile::tempfile()?),

@@ -15,19 +15,28 @@ const LONGEST_PROBE: Duration = Duration::from_secs(8);
 pub(super) enum Health {
     /// It replies, as far as known.
     Up,
-    /// It could not be reached of late: the next job is a probe, not before its moment.
+    /// It could not be reached of late: the next job is a probe, and there is one at a time.
     Failing {
-        /// When the first of the failures in a row began.
+        /// Since when: the start of the first of the failures in a row, or the last reply, if that came later.
         since: Instant,
         /// How many there were.
         failures: u32,
-        /// When the next probe may start.
-        probe_at: Instant,
+        /// The next probe, or the one under way.
+        probe: Probe,
         /// The last of them.
         last: Failure,
     },
     /// Nothing more is asked of it: each of its jobs fails like this.
     Barred(Failure),
+}
+
+/// A job that is to show whether a host can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It may start at this moment.
+    At(Instant),
+    /// It is under way; it was started at this moment.
+    StartedAt(Instant),
 }
 
 /// How long a host is hoped for.
@@ -47,17 +56,37 @@ impl Health {
         }
     }
 
-    /// Nothing could be sent, by a request that was started at `started`.
-    pub fn not_reached(&mut self, failure: Failure, started: Instant, hope: Hope, now: Instant) {
-        let (since, failures) = match self {
-            Self::Up => (started, 1),
-            Self::Failing { since, failures, .. } => (*since, *failures + 1),
+    /// A request starts.
+    pub fn starts(&mut self, now: Instant) {
+        if let Self::Failing { probe, .. } = self {
+            *probe = Probe::StartedAt(now);
+        }
+    }
+
+    /// A request ends that was started at this moment. If it was the probe, another one may start.
+    pub fn ends(&mut self, started: Instant) {
+        if let Self::Failing { probe, .. } = self
+            && matches!(probe, Probe::StartedAt(moment) if *moment <= started)
+        {
+            *probe = Probe::At(started);
+        }
+    }
+
+    /// Nothing could be sent. `since` is when that began, if it did not before.
+    pub fn not_reached(&mut self, failure: Failure, since: Instant, hope: Hope, now: Instant) {
+        let (since, failures, under_way) = match self {
+            Self::Up => (since, 1, None),
+            Self::Failing { since, failures, probe, .. } => {
+                let under_way = matches!(probe, Probe::StartedAt(_)).then_some(*probe);
+                (*since, *failures + 1, under_way)
+            }
             Self::Barred(_) => return,
         };
         let pause = failures.checked_sub(hope.failures).map_or(Duration::ZERO, |more| {
             FIRST_PROBE.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE)
         });
-        *self = Self::Failing { since, failures, probe_at: now + pause, last: failure };
+        let probe = under_way.unwrap_or(Probe::At(now + pause));
+        *self = Self::Failing { since, failures, probe, last: failure };
         self.lose_patience(hope, now);
     }
 
@@ -83,7 +112,7 @@ impl Health {
     pub fn may_try(&self, now: Instant) -> bool {
         match self {
             Self::Up => true,
-            Self::Failing { probe_at, .. } => *probe_at <= now,
+            Self::Failing { probe, .. } => matches!(probe, Probe::At(moment) if *moment <= now),
             Self::Barred(_) => false,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::health::{Health, Hope};
+use super::health::{Health, Hope, Probe};
 use super::robots;
 use super::trust::Trust;
 use crate::record::{Class, Failure, HostRow, Job, Options, Purpose, Target, Why};
@@ -79,6 +79,24 @@ pub(super) enum Taken {
     Robots(Job),
 }
 
+/// What a lane is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It has jobs.
+    Jobs,
+    /// It has none, but a gap, a wait or a failure of its host to remember.
+    Manners,
+    /// A new lane would do as well.
+    Nothing,
+}
+
+/// Which end of a lane a job is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Front,
+    Back,
+}
+
 /// When a lane's next job may start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -100,6 +118,8 @@ pub(super) struct Lane {
     pub host: Arc<str>,
     /// Jobs that may start as far as they are concerned, in list order; those that were begun go ahead.
     pub ready: VecDeque<Job>,
+    /// Requests for what some host allows. They go ahead of all others, and whatever this host itself allows.
+    pub asking: VecDeque<Job>,
     /// Jobs that wait for a moment of their own.
     pub waiting: usize,
     /// Jobs that were put aside for want of room; they come after those that are here.
@@ -107,8 +127,10 @@ pub(super) struct Lane {
     pub in_progress: usize,
     pub place: Place,
     allowed: Allowed,
+    rules_bytes: usize,
     hope: Hope,
     health: Health,
+    last_reached: Option<Instant>,
     trust: Trust,
     longest_rest: Duration,
     blocked: Option<(Why, Instant)>,
@@ -128,42 +150,56 @@ impl Lane {
             row: HostRow::of(&host),
             host,
             ready: VecDeque::new(),
+            asking: VecDeque::new(),
             waiting: 0,
             aside: 0,
             in_progress: 0,
             place,
             allowed,
+            rules_bytes: 0,
             hope: Hope { failures: limits.failures, patience: limits.patience },
             health: Health::Up,
+            last_reached: None,
             trust: Trust::new(limits.ceiling, limits.gap, now),
             longest_rest,
             blocked: None,
         }
     }
 
-    /// Whether the host can be forgotten, should there be no room: it has no jobs, and has not asked for a wait that
-    /// is not over.
-    pub fn is_idle(&self, now: Instant) -> bool {
-        let has_jobs = self.held() > 0 || self.aside > 0 || self.in_progress > 0;
-        !has_jobs && self.trust.held_until(now).is_none()
+    /// How well the host could be forgotten, should there be no room.
+    pub fn keep(&self, now: Instant) -> Keep {
+        if self.held() > 0 || self.aside > 0 || self.in_progress > 0 {
+            return Keep::Jobs;
+        }
+        let is_fresh = matches!(self.health, Health::Up) && self.trust.is_full(now);
+        if is_fresh { Keep::Nothing } else { Keep::Manners }
     }
 
     /// Jobs in memory that nobody works on.
     pub fn held(&self) -> usize {
-        self.ready.len() + self.waiting
+        self.ready.len() + self.asking.len() + self.waiting
+    }
+
+    /// Adds a job, behind all others or, if it continues what was begun, ahead of them.
+    pub fn add(&mut self, job: Job, end: End) {
+        match (&job.purpose, end) {
+            (Purpose::Robots(_), _) => self.asking.push_back(job),
+            (Purpose::Body, End::Back) => self.ready.push_back(job),
+            (Purpose::Body, End::Front) => self.ready.push_front(job),
+        }
     }
 
     /// When the next job may start.
     pub fn start(&self, now: Instant) -> Start {
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.asking.is_empty() {
             return Start::NoJob;
         }
         match &self.health {
             Health::Barred(_) => return Start::ToFail,
-            Health::Failing { probe_at, .. } if *probe_at > now => {
-                return Start::At(*probe_at, Why::Unreachable);
+            Health::Failing { probe: Probe::At(moment), .. } if *moment > now => {
+                return Start::At(*moment, Why::Unreachable);
             }
-            Health::Failing { .. } if self.in_progress > 0 => {
+            Health::Failing { probe: Probe::StartedAt(_), .. } => {
                 return Start::Blocked(Why::Unreachable);
             }
             _ => {}
@@ -171,7 +207,7 @@ impl Lane {
         if matches!(self.place, Place::Unknown(_) | Place::Asked(_)) {
             return Start::Blocked(Why::Lookup);
         }
-        if matches!(self.allowed, Allowed::Asked) && !self.next_is_for_robots() {
+        if matches!(self.allowed, Allowed::Asked) && self.asking.is_empty() {
             return Start::Blocked(Why::Robots);
         }
         if self.trust.limit().is_some_and(|limit| self.in_progress >= limit) {
@@ -219,21 +255,20 @@ impl Lane {
         }
     }
 
-    /// Whether the next job asks what some host allows: it may, whatever its own host does.
-    fn next_is_for_robots(&self) -> bool {
-        self.ready.front().is_some_and(|job| matches!(job.purpose, Purpose::Robots(_)))
-    }
-
     /// Takes the next job, to be started now; before the first one, a request for what the host allows.
     pub fn take(&mut self, now: Instant) -> Option<Taken> {
-        if matches!(self.allowed, Allowed::Unknown) && !self.next_is_for_robots() {
+        if let Some(mut job) = self.asking.pop_front() {
+            self.start_one(&mut job, now);
+            return Some(Taken::Job(job, None));
+        }
+        if matches!(self.allowed, Allowed::Unknown) {
             let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
             self.allowed = Allowed::Asked;
             self.start_one(&mut job, now);
             return Some(Taken::Robots(job));
         }
         let rules = match &self.allowed {
-            Allowed::By(rules) if !self.next_is_for_robots() => Some(Arc::clone(rules)),
+            Allowed::By(rules) => Some(Arc::clone(rules)),
             _ => None,
         };
         let mut job = self.ready.pop_front()?;
@@ -246,27 +281,40 @@ impl Lane {
         self.row.requests += 1;
         self.row.peak = self.row.peak.max(self.in_progress);
         self.trust.starts(now);
-        if let Place::Found(addresses) = &self.place {
-            job.addresses = Some(Arc::clone(addresses));
-        }
+        self.health.starts(now);
+        // What another host's name was resolved to is of no use here.
+        job.addresses = match &self.place {
+            Place::Found(addresses) => Some(Arc::clone(addresses)),
+            _ => None,
+        };
     }
 
     /// A job that was taken is not started after all.
-    pub fn untake(&mut self) {
+    pub fn untake(&mut self, now: Instant) {
         self.in_progress -= 1;
         self.row.requests -= 1;
+        self.health.ends(now);
         self.trust.starts_not();
     }
 
-    /// What the host allows is known.
-    pub fn allow(&mut self, rules: Arc<robots::Rules>) {
+    /// What the host allows is known; to keep it takes so many bytes.
+    pub fn allow(&mut self, rules: Arc<robots::Rules>, bytes: usize) {
         self.allowed = Allowed::By(rules);
+        self.rules_bytes = bytes;
+    }
+
+    /// Bytes that it takes to keep what the host allows.
+    pub fn rules_bytes(&self) -> usize {
+        self.rules_bytes
     }
 
     /// Takes the next job, to fail like this.
     pub fn take_to_fail(&mut self) -> Option<(Job, Failure)> {
         match &self.health {
-            Health::Barred(failure) => Some((self.ready.pop_front()?, failure.clone())),
+            Health::Barred(failure) => {
+                let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
+                Some((job, failure.clone()))
+            }
             _ => None,
         }
     }
@@ -279,7 +327,9 @@ impl Lane {
             Signal::Served(_) | Signal::Reached | Signal::Refused(_) | Signal::Strained
         ) {
             self.health.reached();
+            self.last_reached = Some(now);
         }
+        self.health.ends(started);
         match signal {
             Signal::Served(asked) => self.trust.served(asked, self.row.peak, now),
             Signal::Refused(asked) => {
@@ -289,7 +339,9 @@ impl Lane {
             Signal::Strained => self.trust.strained(self.in_progress, started, now),
             Signal::RefusedForGood(failure) => self.health = Health::Barred(failure),
             Signal::NotReached(failure) => {
-                self.health.not_reached(failure, started, self.hope, now);
+                // What it replied to meanwhile counts for it.
+                let since = Some(started).max(self.last_reached).unwrap_or(started);
+                self.health.not_reached(failure, since, self.hope, now);
             }
             Signal::Reached | Signal::Nothing => {}
         }
@@ -326,7 +378,7 @@ impl Lane {
         self.blocked = why.map(|why| (why, now));
     }
 
-    /// A target of the host is settled.
+    /// An attempt has ended, with so many bytes.
     pub fn count(&mut self, bytes: u64, failure: Option<Class>) {
         self.row.bytes += bytes;
         if let Some(class) = failure {

@@ -35,7 +35,7 @@ pub fn spread(rate: Rate) -> Duration {
 }
 
 /// Whether the URL itself says that its host is this machine; a name that only resolves to it does not count.
-fn is_written_as_loopback(url: &Url) -> bool {
+pub fn is_written_as_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -12,7 +12,7 @@ mod trust;
 mod verdict;
 
 pub use lane::{Limits, Lookup, Signal};
-pub use limits::{limits_of, spread};
+pub use limits::{is_written_as_loopback, limits_of, spread};
 pub use redirect::carries_secrets;
 pub use schedule::{Hosts, LastHost, Next, Room, Schedule, Turns};
 pub use signal::signal;

@@ -25,8 +25,6 @@ pub struct Rules(Robots);
 pub enum Reply<'a> {
     /// The body of a final 2xx, or its first [`MOST_BYTES`] and at least one more.
     Body(&'a [u8]),
-    /// More redirects than [`MOST_REDIRECTS`].
-    MovedTooOften,
     /// Anything else, after all tries.
     Failed(&'a Failure),
 }
@@ -39,9 +37,7 @@ pub enum Reply<'a> {
 pub fn rules_of_reply(reply: Reply<'_>, product_token: &str) -> Rules {
     match reply {
         Reply::Body(body) => Rules::parse(body, product_token),
-        Reply::MovedTooOften | Reply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => {
-            Rules::everything()
-        }
+        Reply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => Rules::everything(),
         Reply::Failed(_) => Rules::nothing(),
     }
 }
@@ -343,7 +339,6 @@ mod tests {
         let body = b"User-agent: fetch\nDisallow: /a\n";
         assert_eq!(of(Reply::Body(body)), (false, true));
         assert_eq!(of(Reply::Body(b"")), (true, true));
-        assert_eq!(of(Reply::MovedTooOften), (true, true));
         let nothing_there = [
             Failure::Status(400),
             Failure::Status(401),

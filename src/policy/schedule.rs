@@ -10,13 +10,22 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::lane::{Allowed, Lane, Limits, Lookup, Place, Signal, Start, Taken};
+use super::lane::{Allowed, End, Keep, Lane, Limits, Lookup, Place, Signal, Start, Taken};
 use super::robots;
 use crate::plan::Robots;
 use crate::record::{Class, Failure, HostRow, Job, host_of};
 
 /// Hosts that are remembered though they have no jobs.
 const HOSTS_KEPT: usize = 4096;
+
+/// Hosts that are remembered for their manners, though they have no jobs.
+const RESTING_KEPT: usize = 16 * HOSTS_KEPT;
+
+/// Bytes that may be spent on what hosts allow.
+const RULES_KEPT: usize = 64 * 1024 * 1024;
+
+/// What a robots.txt takes in memory, of its size (measured: four times).
+const RULES_GROW: usize = 5;
 
 /// Rows of the table of hosts.
 const TABLE: usize = 20;
@@ -72,6 +81,8 @@ pub struct Schedule {
     hungry: BTreeSet<usize>,
     /// Lanes of which nothing is known that matters, the one longest unused first.
     idle: BTreeSet<(u64, usize)>,
+    /// Lanes without jobs whose hosts have a gap, a wait or a failure to remember, the one longest unused first.
+    resting: BTreeSet<(u64, usize)>,
     /// When a lane has to be looked at again.
     alarms: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Jobs that wait for a moment of their own.
@@ -81,6 +92,7 @@ pub struct Schedule {
     tickets: u64,
     held: usize,
     pace: Pace,
+    rules_bytes: usize,
     retired: Vec<HostRow>,
 }
 
@@ -138,6 +150,7 @@ impl Schedule {
             to_fail: BTreeSet::new(),
             hungry: BTreeSet::new(),
             idle: BTreeSet::new(),
+            resting: BTreeSet::new(),
             alarms: BinaryHeap::new(),
             moments: BinaryHeap::new(),
             waiting: BTreeMap::new(),
@@ -145,6 +158,7 @@ impl Schedule {
             tickets: 0,
             held: 0,
             pace: Pace { gap, next: None },
+            rules_bytes: 0,
             retired: Vec::new(),
         }
     }
@@ -181,20 +195,20 @@ impl Schedule {
         let at = self.lane_of(&job.url, now);
         let lane = &mut self.seat_mut(at).lane;
         lane.aside = lane.aside.saturating_sub(1);
-        self.add(at, job, now, VecDeque::push_back);
+        self.add(at, job, now, End::Back);
     }
 
     /// Adds a target's first job, behind all others of its host.
     pub fn admit(&mut self, job: Job, now: Instant) {
         let at = self.lane_of(&job.url, now);
-        self.add(at, job, now, VecDeque::push_back);
+        self.add(at, job, now, End::Back);
     }
 
     /// Puts back a job that continues what was begun: once it is due, it goes ahead of what was not.
     pub fn resume(&mut self, job: Job, due: Instant, now: Instant) {
         let at = self.lane_of(&job.url, now);
         if due <= now {
-            return self.add(at, job, now, VecDeque::push_front);
+            return self.add(at, job, now, End::Front);
         }
         self.held += 1;
         self.seat_mut(at).lane.waiting += 1;
@@ -204,9 +218,9 @@ impl Schedule {
         self.refresh(at, now);
     }
 
-    fn add(&mut self, at: usize, job: Job, now: Instant, put: fn(&mut VecDeque<Job>, Job)) {
+    fn add(&mut self, at: usize, job: Job, now: Instant, end: End) {
         self.held += 1;
-        put(&mut self.seat_mut(at).lane.ready, job);
+        self.seat_mut(at).lane.add(job, end);
         self.refresh(at, now);
     }
 
@@ -275,7 +289,7 @@ impl Schedule {
             let at = self.lane_of(&job.url, now);
             self.held -= 1;
             self.seat_mut(at).lane.waiting -= 1;
-            self.add(at, job, now, VecDeque::push_front);
+            self.add(at, job, now, End::Front);
         }
         while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
             if moment > now {
@@ -299,16 +313,24 @@ impl Schedule {
     /// A job at this URL that was taken is not started after all.
     pub fn untake(&mut self, url: &Url, now: Instant) {
         let at = self.lane_of(url, now);
-        self.seat_mut(at).lane.untake();
+        self.seat_mut(at).lane.untake(now);
         self.refresh(at, now);
     }
 
-    /// What this host allows is known.
-    pub fn allow(&mut self, host: &str, rules: robots::Rules, now: Instant) {
-        if let Some(at) = self.by_host.get(host).copied() {
-            self.seat_mut(at).lane.allow(Arc::new(rules));
-            self.refresh(at, now);
+    /// What this host allows is known; it was told in so many bytes. Where there is no room to remember it, nothing is
+    /// allowed, which is on the safe side.
+    pub fn allow(&mut self, host: &str, rules: robots::Rules, told: usize, now: Instant) {
+        let Some(at) = self.by_host.get(host).copied() else { return };
+        let bytes = told.saturating_mul(RULES_GROW);
+        while self.rules_bytes + bytes > RULES_KEPT && !self.idle.is_empty() {
+            let longest = self.idle.pop_first();
+            self.retire(longest);
         }
+        let fits = self.rules_bytes + bytes <= RULES_KEPT;
+        let (rules, bytes) = if fits { (rules, bytes) } else { (robots::Rules::nothing(), 0) };
+        self.rules_bytes += bytes;
+        self.seat_mut(at).lane.allow(Arc::new(rules), bytes);
+        self.refresh(at, now);
     }
 
     /// Counts an attempt at this URL in the table of hosts.
@@ -360,7 +382,10 @@ impl Schedule {
         self.moments.clear();
         self.held = 0;
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        let ready = self.lanes.iter_mut().flatten().flat_map(|seat| seat.lane.ready.drain(..));
+        let ready = self.lanes.iter_mut().flatten().flat_map(|seat| {
+            let Lane { ready, asking, .. } = &mut seat.lane;
+            ready.drain(..).chain(asking.drain(..))
+        });
         waiting.chain(ready).collect()
     }
 
@@ -407,12 +432,16 @@ impl Schedule {
         set(&mut self.hungry, at, lane.aside > 0 && lane.held() <= share / 2);
         if let Some(turn) = seat.idle.take() {
             self.idle.remove(&(turn, at));
+            self.resting.remove(&(turn, at));
         }
-        if lane.is_idle(now) {
-            self.tickets += 1;
-            seat.idle = Some(self.tickets);
-            self.idle.insert((self.tickets, at));
-        }
+        let unused = match lane.keep(now) {
+            Keep::Jobs => return,
+            Keep::Manners => &mut self.resting,
+            Keep::Nothing => &mut self.idle,
+        };
+        self.tickets += 1;
+        seat.idle = Some(self.tickets);
+        unused.insert((self.tickets, at));
     }
 
     /// The lane of a URL's host; a new one takes the place of one that is long idle.
@@ -422,7 +451,12 @@ impl Schedule {
             return *at;
         }
         if self.idle.len() > HOSTS_KEPT {
-            self.retire();
+            let longest = self.idle.pop_first();
+            self.retire(longest);
+        }
+        if self.resting.len() > RESTING_KEPT {
+            let longest = self.resting.pop_first();
+            self.retire(longest);
         }
         let host: Arc<str> = host.into();
         let place = (self.hosts.name)(url).map_or(Place::Known, Place::Unknown);
@@ -448,12 +482,13 @@ impl Schedule {
         at
     }
 
-    /// Forgets the host that has been idle longest, but for its row.
-    fn retire(&mut self) {
-        let Some((_, at)) = self.idle.pop_first() else { return };
+    /// Forgets a host that is not used, but for its row.
+    fn retire(&mut self, unused: Option<(u64, usize)>) {
+        let Some((_, at)) = unused else { return };
         let Some(seat) = self.lanes[at].take() else { return };
         self.by_host.remove(&seat.lane.host);
         self.vacant.push(at);
+        self.rules_bytes -= seat.lane.rules_bytes();
         self.retired.push(seat.lane.row());
         if self.retired.len() > 2 * TABLE {
             keep_the_most_asked(&mut self.retired);

@@ -88,6 +88,14 @@ impl Trust {
         held.or(gap)
     }
 
+    /// Whether nothing has happened that matters for the next request.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.most.is_none()
+            && self.penalty.is_zero()
+            && self.pace.is_zero()
+            && self.rests_until(now).is_none()
+    }
+
     /// Until when the host has asked not to be asked.
     pub fn held_until(&self, now: Instant) -> Option<Instant> {
         self.held_until.filter(|moment| *moment > now)

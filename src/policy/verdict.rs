@@ -100,7 +100,7 @@ pub fn given_up(job: &Job, failure: Failure, rules: &Rules, chance: f64) -> Verd
     let mut next = job.clone();
     next.dead_mirrors.push(job.mirror);
     // The try that this job stood for is not made.
-    next.attempt -= u32::from(job.hops == 0);
+    next.attempt = job.tries_before();
     after_failure(job, next, failure, None, rules, chance)
 }
 

@@ -52,6 +52,12 @@ pub enum Purpose {
 }
 
 impl Job {
+    /// How often the target has been tried, this job not begun.
+    pub fn tries_before(&self) -> u32 {
+        let counts_itself = self.hops == 0 || self.failed.is_some();
+        self.attempt - u32::from(counts_itself)
+    }
+
     /// The first job of a target.
     pub fn first(target: Target, queued: Instant) -> Self {
         Self {

@@ -22,6 +22,9 @@ use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Phases, Slot};
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
 
+/// How often a server may say that it has not looked at a request that came on a new connection.
+const UNSEEN_AT_MOST: usize = 3;
+
 /// What an attempt has yielded so far.
 #[derive(Default)]
 struct Yield {
@@ -97,29 +100,30 @@ impl Client {
     /// still carry the rest of an earlier reply; it has no reply to this request then, which is sent again and not
     /// counted (RFC 9112 section 9.3.1). So is one that the server says it has not looked at, on whatever connection.
     async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
-        let mut stale = 0;
+        let (mut stale, mut unseen) = (0, 0);
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
             let request = self.library().get(job.url.clone()).headers(fields(&self.kit, job));
             self.kit.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),
-                Err(error)
-                    if stale < STALE_AT_MOST
-                        && (classify::was_never_looked_at(&error)
-                            || (classify::connection(&error)
-                                .is_some_and(|used| !call.owns(used))
-                                && classify::was_never_answered(&error))) =>
-                {
-                    stale += 1;
-                    call.disowns();
+                Err(error) if stale < STALE_AT_MOST && is_stale(&error, call) => stale += 1,
+                Err(error) if unseen < UNSEEN_AT_MOST && classify::was_never_looked_at(&error) => {
+                    unseen += 1;
                 }
                 Err(error) => {
                     return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
                 }
             }
+            call.disowns();
         }
     }
+}
+
+/// Whether the request went over a connection that was open before, and had no reply to give.
+fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
+    classify::connection(error).is_some_and(|used| !call.owns(used))
+        && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
 }
 
 /// Gives the connection's own task a turn to take it back; else the next request would open another one. The

@@ -106,7 +106,11 @@ impl Queue {
 
     fn allow(&self, state: &mut State, host: &str, reply: robots::Reply<'_>) {
         let rules = robots::rules_of_reply(reply, &self.robots_token);
-        state.schedule.allow(host, rules, Instant::now());
+        let told = match reply {
+            robots::Reply::Body(text) => text.len(),
+            robots::Reply::Failed(_) => 0,
+        };
+        state.schedule.allow(host, rules, told, Instant::now());
     }
 
     fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {

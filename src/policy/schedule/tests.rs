@@ -415,11 +415,128 @@ fn hosts_without_jobs_are_forgotten_when_there_are_too_many_but_for_their_rows()
         let url = format!("http://{host}.test/");
         schedule.admit(job(&url), now);
         assert_eq!(taken(&mut schedule, now), url);
-        schedule.learn(&url.parse().unwrap(), Signal::NotReached(refused()), now, now);
+        schedule.learn(&url.parse().unwrap(), Signal::Served(None), now, now);
     }
     assert!(schedule.by_host.len() <= HOSTS_KEPT + 2);
     assert!(schedule.lanes.len() <= HOSTS_KEPT + 2);
     assert_eq!(schedule.table(now).len(), TABLE);
+}
+
+#[test]
+fn a_host_with_a_failure_to_remember_is_kept_longer_and_not_forever() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for host in 0..RESTING_KEPT + 100 {
+        let url = format!("http://{host}.test/");
+        schedule.admit(job(&url), now);
+        assert_eq!(taken(&mut schedule, now), url);
+        schedule.learn(&url.parse().unwrap(), Signal::NotReached(refused()), now, now);
+    }
+    assert!((HOSTS_KEPT..=RESTING_KEPT + 2).contains(&schedule.by_host.len()));
+}
+
+#[test]
+fn a_long_transfer_does_not_keep_its_host_from_being_probed() {
+    let start = Instant::now();
+    let mut schedule = by_host(limits(Some(6)));
+    for path in 0..4 {
+        schedule.admit(job(&format!("http://a.test/{path}")), start);
+    }
+    assert_eq!(taken(&mut schedule, start), "http://a.test/0", "this one takes very long");
+    let later = start + SECOND;
+    assert_eq!(taken(&mut schedule, later), "http://a.test/1");
+    let url = "http://a.test/1".parse().unwrap();
+    schedule.learn(&url, Signal::NotReached(refused()), later, later);
+    assert_eq!(taken(&mut schedule, later), "http://a.test/2", "a probe");
+    assert!(taken(&mut schedule, later).starts_with("wait"), "one at a time");
+    schedule.learn(&"http://a.test/2".parse().unwrap(), Signal::Served(None), later, later);
+    assert_eq!(taken(&mut schedule, later), "http://a.test/3");
+}
+
+#[test]
+fn a_host_that_has_just_replied_is_not_given_up_over_an_old_attempt() {
+    let start = Instant::now();
+    let mut schedule = by_host(Limits { patience: 5 * SECOND, ..limits(Some(6)) });
+    for path in 0..3 {
+        schedule.admit(job(&format!("http://a.test/{path}")), start);
+    }
+    assert_eq!(taken(&mut schedule, start), "http://a.test/0");
+    assert_eq!(taken(&mut schedule, start), "http://a.test/1");
+    let url = "http://a.test/0".parse().unwrap();
+    schedule.learn(&url, Signal::Served(None), start, start + 9 * SECOND);
+    let ten = start + 10 * SECOND;
+    schedule.learn(&url, Signal::NotReached(refused()), start, ten);
+    assert_eq!(taken(&mut schedule, ten), "http://a.test/2");
+}
+
+#[test]
+fn what_one_host_s_name_came_to_is_not_carried_to_another() {
+    let now = Instant::now();
+    let hosts = Hosts {
+        limits: Box::new(|_| limits(None)),
+        name: Box::new(|url| (url.host_str() == Some("a.test")).then(|| "a.test".to_owned())),
+        robots: Robots::Ignored,
+        longest_rest: LONGEST_REST,
+    };
+    let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+    schedule.admit(job("http://a.test/"), now);
+    assert_eq!(schedule.names_wanted().count(), 1);
+    schedule.looked_up("http://a.test", Ok(Arc::from([[127, 0, 0, 1].into()])), now);
+    let Next::Job(mut job, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
+    assert!(job.addresses.is_some());
+    job.url = "http://b.test/".parse().unwrap();
+    schedule.resume(*job, now, now);
+    let Next::Job(job, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
+    assert_eq!(job.addresses, None);
+}
+
+#[test]
+fn a_request_for_robots_txt_is_not_overtaken_by_what_waits_for_it() {
+    let now = Instant::now();
+    let hosts = Hosts {
+        limits: Box::new(|_| Limits { gap: SECOND, ..limits(Some(1)) }),
+        name: Box::new(|_| None),
+        robots: Robots::Obeyed,
+        longest_rest: LONGEST_REST,
+    };
+    let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+    schedule.admit(job("http://a.test/1"), now);
+    let Next::Job(asking, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
+    assert_eq!(asking.url.path(), "/robots.txt");
+    schedule.learn(&asking.url, Signal::Served(None), now, now);
+    schedule.resume(*asking, now, now);
+    schedule.resume(job("http://a.test/hop"), now, now);
+    assert_eq!(taken(&mut schedule, now), "wait 1000");
+    assert_eq!(taken(&mut schedule, now + SECOND), "http://a.test/robots.txt");
+    schedule.learn(&"http://a.test/".parse().unwrap(), Signal::Served(None), now, now + SECOND);
+    schedule.allow("http://a.test", robots::Rules::everything(), 0, now + SECOND);
+    assert_eq!(taken(&mut schedule, now + 2 * SECOND), "http://a.test/hop");
+}
+
+#[test]
+fn what_hosts_allow_is_remembered_in_bounded_memory() {
+    let now = Instant::now();
+    let hosts = Hosts {
+        limits: Box::new(|_| limits(None)),
+        name: Box::new(|_| None),
+        robots: Robots::Obeyed,
+        longest_rest: LONGEST_REST,
+    };
+    let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+    for host in 0..100 {
+        let url = format!("http://{host}.test/");
+        schedule.admit(job(&url), now);
+        assert_eq!(taken(&mut schedule, now), format!("{url}robots.txt"));
+        let url = url.parse().unwrap();
+        schedule.learn(&url, Signal::Served(None), now, now);
+        let rules = robots::Rules::parse(b"User-agent: *\nDisallow: /x\n", "fetch");
+        schedule.allow(&host_of(&url), rules, robots::MOST_BYTES, now);
+        assert!(schedule.rules_bytes <= RULES_KEPT);
+        taken(&mut schedule, now);
+        if host % 2 == 0 {
+            schedule.learn(&url, Signal::Served(None), now, now);
+        }
+    }
 }
 
 #[test]
