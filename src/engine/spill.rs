@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_cannot_be_written_is_not_put_aside() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read_only = File::open(file.path()).unwrap();
+        let mut spill = Spill { file: Some(read_only), ..Spill::default() };
+        let put = (0..)
+            .map(|index| spill.put(&target(index, "http://a.test/")))
+            .take_while(Result::is_ok);
+        let put = put.count();
+        assert_eq!(spill.take_all().unwrap().len(), put);
+    }
+
+    #[test]
     fn options_and_mirrors_survive() {
         let mut whole = target(7, "https://user:secret@a.test/x");
         whole.urls.push("http://b.test/".parse().unwrap());
