@@ -17,6 +17,10 @@ use crate::plan::MostFailures;
 use crate::policy::{LastHost, Lookup, Next, Room, Rules, Schedule, robots};
 use crate::record::{Cause, Event, HostRow, Job, Purpose, Record, Target};
 
+/// As long as all workers are busy, the feeder is told of changes by so many at a time: to wake it for each job that
+/// leaves would cost more than the job itself.
+const CHANGES: u32 = 64;
+
 /// The queue of one run.
 #[derive(Debug)]
 pub struct Queue {
@@ -44,6 +48,8 @@ struct State {
     free: usize,
     /// Until when the foremost of them sleeps, if it does.
     asleep: Option<Sleep>,
+    /// Changes that the feeder, who waits for room, has not been told of.
+    changes_unseen: Option<u32>,
     settled: u64,
     failed: u64,
     cut_off: bool,
@@ -97,6 +103,7 @@ impl Queue {
             feeding: true,
             free: 0,
             asleep: None,
+            changes_unseen: None,
             settled: 0,
             failed: 0,
             cut_off: false,
@@ -152,10 +159,11 @@ impl Queue {
                 if let Some(cause) = self.stop.cause() {
                     return Err(cause);
                 }
-                let state = self.lock();
+                let mut state = self.lock();
                 if let Some(found) = found(&state) {
                     return Ok(found);
                 }
+                state.changes_unseen = Some(0);
             }
             self.room.notified().await;
         }
@@ -321,7 +329,13 @@ impl Queue {
         if state.schedule.wants_names() {
             self.names.notify_one();
         }
-        self.room.notify_one();
+        if let Some(changes) = &mut state.changes_unseen {
+            *changes += 1;
+            if *changes >= CHANGES || state.free > 0 {
+                state.changes_unseen = None;
+                self.room.notify_one();
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
