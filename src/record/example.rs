@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Counts, Failure, Options, Outcome, Record, RecordError, Resources, Summary, Target, Timings,
+    Counts, Failure, Invalid, Options, Outcome, Record, RecordError, Resources, Summary, Target,
+    Timings,
 };
 
 /// A URL without options, the first of `sites.txt`.
@@ -21,27 +22,14 @@ pub(crate) fn target(url: &str) -> Target {
 /// The record of a URL that was read, 0 bytes long, the first of `sites.txt`.
 pub(crate) fn record(url: &str) -> Record {
     Record {
-        index: 1,
-        source: Arc::from("sites.txt"),
-        line: Some(1),
-        url: url.to_owned(),
         final_url: Some(url.to_owned()),
         outcome: Outcome::Ok,
         http_status: Some(200),
         http_version: Some("HTTP/1.1"),
-        bytes: 0,
-        wire_bytes: 0,
         attempts: 1,
         worker: Some(1),
         remote_addr: Some("192.0.2.1:443".parse().expect("an address")),
         content_type: Some("text/html".to_owned()),
-        path: None,
-        served_by: None,
-        duplicate_of: None,
-        error: None,
-        etag: None,
-        last_modified: None,
-        digest: None,
         started_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)),
         timings: Timings {
             queued: Some(0.01),
@@ -49,27 +37,14 @@ pub(crate) fn record(url: &str) -> Record {
             first_byte: Some(0.1),
             total: Some(0.41),
         },
+        ..Record::blank(1, Arc::from("sites.txt"), Some(1), url.to_owned())
     }
 }
 
 /// The record of a line that is no URL.
 pub(crate) fn invalid(source: &str, line: Option<u64>, text: &str, message: &str) -> Record {
-    Record {
-        source: Arc::from(source),
-        line,
-        final_url: None,
-        outcome: Outcome::Invalid,
-        http_status: None,
-        http_version: None,
-        attempts: 0,
-        worker: None,
-        remote_addr: None,
-        content_type: None,
-        error: Some(RecordError::from(&Failure::InvalidUrl(message.to_owned()))),
-        started_at: None,
-        timings: Timings::default(),
-        ..record(text)
-    }
+    let (text, message) = (text.to_owned(), message.to_owned());
+    Record::invalid(Invalid { index: 1, source: Arc::from(source), line, text, message })
 }
 
 impl Record {
