@@ -320,12 +320,13 @@ impl Schedule {
     /// What this host allows is known; it was told in so many bytes. Where there is no room to remember it, nothing is
     /// allowed, which is on the safe side.
     pub fn allow(&mut self, host: &str, rules: robots::Rules, told: usize, now: Instant) {
-        let Some(at) = self.by_host.get(host).copied() else { return };
         let bytes = told.saturating_mul(RULES_GROW);
         while self.rules_bytes + bytes > RULES_KEPT && !self.idle.is_empty() {
             let longest = self.idle.pop_first();
             self.retire(longest);
         }
+        // Only now, since the host may have lost its jobs meanwhile and be among the forgotten.
+        let Some(at) = self.by_host.get(host).copied() else { return };
         let fits = self.rules_bytes + bytes <= RULES_KEPT;
         let (rules, bytes) = if fits { (rules, bytes) } else { (robots::Rules::nothing(), 0) };
         self.rules_bytes += bytes;

@@ -282,7 +282,8 @@ impl Inner {
     }
 }
 
-fn line(reader: &mut impl BufRead) -> Option<String> {
+/// The next line without its end; `None` once there is none.
+pub fn line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     match reader.read_until(b'\n', &mut line) {
         Ok(length) if length > 0 => {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use super::origin::line;
+
 /// The listener; it goes with its value.
 pub struct Raw {
     address: SocketAddr,
@@ -100,16 +102,6 @@ impl HeadOf {
     /// The value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
-    }
-}
-
-fn line(reader: &mut impl BufRead) -> Option<String> {
-    let mut line = Vec::new();
-    match reader.read_until(b'\n', &mut line) {
-        Ok(length) if length > 0 => {
-            Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
-        }
-        _ => None,
     }
 }
 

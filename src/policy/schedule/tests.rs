@@ -570,6 +570,33 @@ fn a_host_that_refuses_everything_is_taken_at_its_word_in_the_end() {
     assert!(asked < 40, "{asked} requests");
 }
 
+#[test]
+fn rules_of_a_host_that_has_no_jobs_any_more_may_come_when_there_is_no_room_for_them() {
+    let now = Instant::now();
+    let hosts = Hosts {
+        limits: Box::new(|_| limits(None)),
+        name: Box::new(|_| None),
+        robots: Robots::Obeyed,
+        longest_rest: LONGEST_REST,
+    };
+    let mut schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+    let rules = || robots::Rules::parse(b"User-agent: *\nDisallow: /x\n", "fetch");
+    for (host, is_busy) in [("http://busy.test", true), ("http://done.test", false)] {
+        let url: Url = format!("{host}/").parse().unwrap();
+        schedule.admit(job(url.as_str()), now);
+        assert_eq!(taken(&mut schedule, now), format!("{host}/robots.txt"));
+        if !is_busy {
+            assert_eq!(schedule.drain().len(), 1);
+        }
+        schedule.learn(&url, Signal::Served(None), now, now);
+        schedule.allow(host, rules(), RULES_KEPT / RULES_GROW, now);
+        if is_busy {
+            assert_eq!(taken(&mut schedule, now), url.as_str());
+        }
+    }
+    assert!(schedule.rules_bytes <= RULES_KEPT);
+}
+
 /// What an origin made up by chance does with a request.
 #[derive(Debug, Clone)]
 enum Fate {
