@@ -3,12 +3,13 @@
 mod support;
 
 use std::collections::HashSet;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
+use support::raw::refusing_port;
 use support::{End, Gate, Origin, Reply, Run, Seen, class_of, in_every_mode};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -505,7 +506,7 @@ fn a_dripping_body_ends_with_the_time_of_its_attempt() {
 #[test]
 fn a_connection_that_does_not_come_about_ends_as_connect() {
     let (_full, address, _waiting) = full_backlog();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = format!("127.0.0.1:{}", refusing_port());
     in_every_mode(|mode| {
         let list = format!("http://{address}/\nhttp://{closed}/\n");
         let run = Run::json(mode).args(["--connect-timeout", "200ms", "--retry", "0"]).list(list);
@@ -789,7 +790,7 @@ fn what_may_pass_is_tried_as_often_as_allowed_and_what_lasts_once() {
 fn a_connection_refused_and_a_wrong_checksum_are_tried_as_their_classes_say() {
     in_every_mode(|mode| {
         let origin = Origin::new(|_| Reply::ok("other"));
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = format!("127.0.0.1:{}", refusing_port());
         let list =
             format!("http://{closed}/\n{}\n  checksum=sha-256={HELLO_SHA256}\n", origin.url("/a"));
         let run = Run::json(mode).args(["--host-failures", "3", "--host-patience", "400ms"]);

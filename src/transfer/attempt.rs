@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use reqwest::header::{
@@ -68,7 +67,8 @@ impl Client {
             total: started.elapsed(),
         };
         let bytes = if seen.kept { call.bytes() } else { 0 };
-        let_others_go_first().await;
+        // The connection's own tasks have their turns to take it back; else the next request would open another one.
+        tokio::task::yield_now().await;
         let (head, text, wire_bytes) = (seen.head, seen.text, call.bytes());
         Attempt { ending, head, bytes, wire_bytes, text, phases, worker }
     }
@@ -124,20 +124,6 @@ impl Client {
 fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
     classify::connection(error).is_some_and(|used| !call.owns(used))
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
-}
-
-/// Gives the connection's own task a turn to take it back; else the next request would open another one. The
-/// runtime's own yield also looks for sockets that are ready, a system call that is not needed for that.
-async fn let_others_go_first() {
-    let mut gone = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut gone, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// How a reply ends whose body is not the target's: a redirect or a failure; `None` if it is.

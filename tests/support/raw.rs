@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 use super::origin::line;
 
 /// The listener; it goes with its value.
@@ -66,9 +68,14 @@ impl Drop for Raw {
     }
 }
 
-/// A port of this machine at which nobody listens.
+/// A port of this machine at which nobody listens. It stays taken as long as the test runs, or a server of another
+/// test could get it, and be met in place of nobody.
 pub fn refusing_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    std::mem::forget(socket);
+    port
 }
 
 /// The head of a request.
