@@ -67,7 +67,8 @@ impl Client {
             total: started.elapsed(),
         };
         let bytes = if seen.kept { call.bytes() } else { 0 };
-        // The connection's own tasks have their turns to take it back; else the next request would open another one.
+        // The connection's two tasks have their turns to take it back; else the next request would open another one.
+        tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         let (head, text, wire_bytes) = (seen.head, seen.text, call.bytes());
         Attempt { ending, head, bytes, wire_bytes, text, phases, worker }
