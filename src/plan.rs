@@ -27,6 +27,10 @@ pub struct Plan {
     pub manners: Manners,
     /// When so much has failed that going on does harm.
     pub damage: Damage,
+    /// What bodies must be like, and what is found out of them.
+    pub bodies: Bodies,
+    /// Where bodies are saved; `None`: they are read and thrown away.
+    pub keep: Option<Keep>,
     /// What to tell, and how.
     pub report: Report,
     /// Where to write the targets that failed for good, as a list.
@@ -307,6 +311,97 @@ pub enum MostFailures {
     Number(u64),
     /// More than this share of what is settled, looked at from 100 settled on.
     Share(Share),
+}
+
+/// What bodies must be like, and what is found out of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// Bytes that one body may have, decoded.
+    pub max_filesize: Option<u64>,
+    /// Body bytes that the run may read in all.
+    pub quota: Option<u64>,
+    /// Whether bodies may come compressed, to be decoded.
+    pub coding: Coding,
+}
+
+/// Whether bodies may come compressed (RFC 9110 section 8.4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// Bodies are taken as they come.
+    #[default]
+    AsSent,
+    /// The server is told which codings can be undone, and they are.
+    Undone,
+}
+
+/// Where bodies are saved, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The folder.
+    pub dir: PathBuf,
+    /// How files are named.
+    pub names: Names,
+    /// Whether the server may name them.
+    pub named_by: NamedBy,
+    /// What becomes of targets that were saved before.
+    pub again: Again,
+    /// What becomes of a file in the way that is not ours.
+    pub foreign: Foreign,
+    /// Whether a saved file must outlast a power loss.
+    pub durability: Durability,
+    /// Bytes that must stay free in the folder's file system.
+    pub min_free: Option<u64>,
+}
+
+/// How files are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By the last segment of the URL.
+    Flat,
+    /// By host and path.
+    Tree,
+    /// By the URL's SHA-256, in folders.
+    Hash,
+    /// By the place in the list.
+    Index,
+}
+
+/// Whether the server may name files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// No.
+    List,
+    /// Yes, by Content-Disposition (RFC 6266), where it is sent and the list names none.
+    Server,
+}
+
+/// What becomes of targets that were saved before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// They are skipped.
+    Skip,
+    /// The server is asked whether they have changed (RFC 9110 section 13).
+    Refresh,
+    /// They are fetched again.
+    Force,
+}
+
+/// What becomes of a file in the way that is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// It stays, and the target fails.
+    Stays,
+    /// It is replaced.
+    Replaced,
+}
+
+/// What a saved file outlasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of this program, however it ends.
+    Process,
+    /// The loss of power too.
+    Power,
 }
 
 /// What to tell, and how.

@@ -105,6 +105,12 @@ pub(super) struct Fetch {
     pub manners: Manners,
 
     #[command(flatten)]
+    pub saving: Saving,
+
+    #[command(flatten)]
+    pub bodies: Bodies,
+
+    #[command(flatten)]
     pub failures: Failures,
 
     #[command(flatten)]
@@ -312,6 +318,64 @@ pub(super) struct Manners {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Saving")]
+pub(super) struct Saving {
+    /// Save each body as a file in DIR, made if missing
+    ///
+    /// What is saved is written down in DIR/.fetch/manifest.jsonl; the same command again skips what is complete,
+    /// continues what was begun and fetches what is missing.
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// How files are named
+    #[arg(long, value_enum, default_value = "flat")]
+    pub names: Names,
+
+    /// Let the server name files (Content-Disposition)
+    #[arg(short = 'J', long, requires = "dir")]
+    pub remote_header_name: bool,
+
+    /// Ask for what was saved before whether it has changed
+    #[arg(long, requires = "dir", conflicts_with = "force")]
+    pub refresh: bool,
+
+    /// Fetch again what was saved before
+    #[arg(long, requires = "dir")]
+    pub force: bool,
+
+    /// Replace files in the way that were not saved by fetch
+    #[arg(long, requires = "dir")]
+    pub overwrite: bool,
+
+    /// Make each file last through a loss of power before it counts
+    #[arg(long, requires = "dir")]
+    pub fsync: bool,
+
+    /// Stop before less than this is free on DIR's file system
+    #[arg(
+        long, value_name = "SIZE", requires = "dir", value_parser = units::size,
+        allow_hyphen_values = true
+    )]
+    pub min_free: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Bodies")]
+pub(super) struct Bodies {
+    /// Ask for compressed bodies and decode them
+    #[arg(long)]
+    pub compressed: bool,
+
+    /// Largest body, decoded [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
+    pub max_filesize: Option<u64>,
+
+    /// Body bytes to read in all; then stop [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
+    pub quota: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Failures")]
 pub(super) struct Failures {
     /// Stop with more failures than N, or than P% of what is done [default: no limit]
@@ -389,6 +453,18 @@ pub(super) enum Mode {
     /// Tasks on event loops
     #[value(alias = "tasks")]
     Async,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Names {
+    /// By the last segment of the URL
+    Flat,
+    /// By host and path
+    Tree,
+    /// By the URL's SHA-256, in folders
+    Hash,
+    /// By the place in the list
+    Index,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,14 +7,15 @@ use std::path::{Component, Path, PathBuf};
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
-use super::arguments::{self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Serve};
+use super::arguments::{
+    self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve,
+};
 use super::proxy::proxy;
 use crate::list;
 use crate::plan::{
-    self, Clocks, Damage, FailedList, Family, Http, Manners, MostFailures, Order, PerHost, Plan,
-};
-use crate::plan::{
-    Proxy, Report, Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
+    self, Again, Bodies, Clocks, Coding, Damage, Durability, FailedList, Family, Foreign, Http,
+    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Retry,
+    Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
 use crate::serve;
 
@@ -30,6 +31,8 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         report: report(&typed.output),
         manners: manners(&typed.manners),
         damage: damage(&typed.failures),
+        bodies: bodies(&typed.bodies),
+        keep: keep(typed.saving)?,
         failed: failed(typed.failures, &typed.sources)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
@@ -188,6 +191,39 @@ fn manners(typed: &arguments::Manners) -> Manners {
         host_patience: typed.host_patience,
         robots: if typed.robots { Robots::Obeyed } else { Robots::Ignored },
         hosts: BTreeMap::new(),
+    }
+}
+
+fn keep(typed: Saving) -> Result<Option<Keep>, String> {
+    let Some(dir) = typed.dir else { return Ok(None) };
+    if dir.as_os_str().is_empty() {
+        return Err("invalid value for --dir: name a folder; . is this one".to_owned());
+    }
+    Ok(Some(Keep {
+        dir,
+        names: match typed.names {
+            arguments::Names::Flat => Names::Flat,
+            arguments::Names::Tree => Names::Tree,
+            arguments::Names::Hash => Names::Hash,
+            arguments::Names::Index => Names::Index,
+        },
+        named_by: if typed.remote_header_name { NamedBy::Server } else { NamedBy::List },
+        again: match (typed.refresh, typed.force) {
+            (true, _) => Again::Refresh,
+            (_, true) => Again::Force,
+            _ => Again::Skip,
+        },
+        foreign: if typed.overwrite { Foreign::Replaced } else { Foreign::Stays },
+        durability: if typed.fsync { Durability::Power } else { Durability::Process },
+        min_free: typed.min_free,
+    }))
+}
+
+fn bodies(typed: &arguments::Bodies) -> Bodies {
+    Bodies {
+        max_filesize: typed.max_filesize,
+        quota: typed.quota,
+        coding: if typed.compressed { Coding::Undone } else { Coding::AsSent },
     }
 }
 

@@ -13,11 +13,12 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
 use super::queue::Spot;
-use super::row::undone;
+use super::row::unasked;
 use super::worker::Floor;
 use crate::list::{self, Appetite, Numbering, Parser};
 use crate::record::{Cause, Entry, Event, Job, Record, Target};
 use crate::source::{Input, Pace, ReadError};
+use crate::store::{Claim, Settled};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
 const CHUNK: usize = 16 * 1024;
@@ -169,7 +170,7 @@ impl Feeder<'_> {
                 (Entry::Invalid(invalid), _) => {
                     let turn = self.floor.queue.wait_for_turn(invalid.index).await;
                     stopped = stopped.or(turn.err());
-                    self.floor.row(Record::invalid(invalid), None).await;
+                    self.floor.row(Record::invalid(invalid), None, None).await;
                 }
             }
         }
@@ -179,24 +180,39 @@ impl Feeder<'_> {
     /// Brings a target to the queue or puts it aside; tells why not, if the run is ended first.
     async fn place(&self, target: Target) -> Result<Option<Cause>, Halt> {
         let queue = &self.floor.queue;
+        let place = match self.floor.store.claim(&target) {
+            Claim::Fetch(place) => place,
+            Claim::Settled(name, settled) => return Ok(self.settle(target, name, settled).await),
+        };
         let aside = || self.floor.spill().has_room();
         match queue.wait_for_spot(target.index, target.url(), aside).await {
-            Ok(Spot::Queue) => queue.admit(target),
+            Ok(Spot::Queue) => queue.admit(target, place),
             Ok(Spot::Aside) => {
-                self.floor.spill().put(&target).map_err(Halt::Broken)?;
+                let mut spill = self.floor.spill();
+                spill.put(&target, place.as_ref()).map_err(Halt::Broken)?;
                 queue.put_aside(target.index, target.url());
             }
             Err(cause) => {
-                self.leave(target, cause).await;
+                let job = Job::first(target, place, Instant::now());
+                self.floor.leave(&job, cause).await;
                 return Ok(Some(cause));
             }
         }
         Ok(None)
     }
 
+    /// Tells the row of a target for which no request is made, in its turn.
+    async fn settle(&self, target: Target, name: Arc<str>, settled: Settled) -> Option<Cause> {
+        let queue = &self.floor.queue;
+        let turn = queue.wait_for_turn(target.index).await;
+        let record = unasked(&target, &name, settled);
+        queue.told(&record);
+        self.floor.row(record, Some(Arc::new(target)), Some(name)).await;
+        turn.err()
+    }
+
     async fn leave(&self, target: Target, cause: Cause) {
-        let job = Job::first(target, Instant::now());
-        self.floor.row(undone(&job, cause), Some(Arc::clone(&job.target))).await;
+        self.floor.leave(&Job::first(target, None, Instant::now()), cause).await;
     }
 }
 

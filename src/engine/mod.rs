@@ -28,7 +28,6 @@ use crate::source::{Input, ReadError};
 use crate::transfer::{Kit, KitError};
 use lookup::answer_names;
 use queue::Queue;
-use row::undone;
 use window::Window;
 use worker::Floor;
 
@@ -141,14 +140,14 @@ fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
 
 /// Tells the rows of all that was read and is not done.
 async fn leave_the_rest(floor: &Floor) -> Result<(), EngineError> {
-    for (record, target) in floor.queue.leftovers() {
-        floor.row(record, Some(target)).await;
+    let cause = floor.stop.cause();
+    for job in floor.queue.leftovers() {
+        floor.leave(&job, cause.unwrap_or(Cause::Fatal)).await;
     }
-    let Some(cause) = floor.stop.cause() else { return Ok(()) };
+    let Some(cause) = cause else { return Ok(()) };
     let aside = floor.spill().take_all().map_err(EngineError::Aside)?;
-    for target in aside {
-        let job = Job::first(target, Instant::now());
-        floor.row(undone(&job, cause), Some(Arc::clone(&job.target))).await;
+    for (target, place) in aside {
+        floor.leave(&Job::first(target, place, Instant::now()), cause).await;
     }
     Ok(())
 }

@@ -10,12 +10,12 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use url::Url;
 
-use super::row::undone;
+use super::spill::Placed;
 use super::stop::Stop;
 use super::window::Window;
 use crate::plan::MostFailures;
 use crate::policy::{LastHost, Lookup, Next, Room, Rules, Schedule, robots};
-use crate::record::{Cause, Event, HostRow, Job, Purpose, Record, Target};
+use crate::record::{Cause, Event, HostRow, Job, Place, Purpose, Target};
 
 /// As long as all workers are busy, the feeder is told of changes by so many at a time: to wake it for each job that
 /// leaves would cost more than the job itself.
@@ -169,12 +169,12 @@ impl Queue {
         }
     }
 
-    /// Brings a target; it must have been waited for a spot for.
-    pub fn admit(&self, target: Target) {
+    /// Brings a target whose body goes to `place`; it must have been waited for a spot for.
+    pub fn admit(&self, target: Target, place: Option<Place>) {
         let now = Instant::now();
         let mut state = self.lock();
         state.window.enter(target.index);
-        state.schedule.admit(Job::first(target, now), now);
+        state.schedule.admit(Job::first(target, place, now), now);
         self.after(&mut state, Comes::Nobody);
     }
 
@@ -197,11 +197,11 @@ impl Queue {
     }
 
     /// Brings targets that were put aside, in their order.
-    pub fn bring_back(&self, targets: Vec<Target>) {
+    pub fn bring_back(&self, targets: Vec<Placed>) {
         let now = Instant::now();
         let mut state = self.lock();
-        for target in targets {
-            state.schedule.bring_back(Job::first(target, now), now);
+        for (target, place) in targets {
+            state.schedule.bring_back(Job::first(target, place, now), now);
         }
         self.after(&mut state, Comes::Nobody);
     }
@@ -294,13 +294,11 @@ impl Queue {
         Turn::Sleep(sleep)
     }
 
-    /// The rows of all that is in the queue and not done when the run was stopped.
-    pub fn leftovers(&self) -> Vec<(Record, Arc<Target>)> {
+    /// The targets that were in the queue and not done when the run was stopped.
+    pub fn leftovers(&self) -> Vec<Job> {
         let mut state = self.lock();
-        let cause = self.stop.cause().unwrap_or(Cause::Fatal);
         let jobs = state.schedule.drain().into_iter();
-        let listed = jobs.filter(|job| job.purpose == Purpose::Body);
-        listed.map(|job| (undone(&job, cause), Arc::clone(&job.target))).collect()
+        jobs.filter(|job| job.purpose == Purpose::Body).collect()
     }
 
     /// The hosts that were asked most, first.

@@ -1,10 +1,13 @@
 //! Rows: what is told of a target when it is settled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::{
-    Attempt, Cause, Failure, Job, Outcome, Record, RecordError, Timings, redacted,
+    Attempt, Cause, Ending, Event, Failure, Job, Outcome, Record, RecordError, Target, Timings,
+    Version, redacted,
 };
+use crate::store::Settled;
 
 /// The row of a target whose last attempt is this one.
 pub fn settled(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record {
@@ -20,11 +23,21 @@ pub fn settled(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record
         record.etag.clone_from(&head.etag);
         record.last_modified.clone_from(&head.last_modified);
     }
+    let place = job.place.as_ref().filter(|_| failure.is_none());
+    record.path = place.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
+    record.bytes = attempt.bytes;
+    record.digest = attempt.digests.first().map(Digest::to_string);
+    record.outcome = match (&attempt.ending, &failure) {
+        (_, Some(_)) => Outcome::Failed,
+        (Ending::Unchanged, _) => Outcome::Unchanged,
+        _ => Outcome::Ok,
+    };
+    if let (Outcome::Unchanged, Some(version)) = (record.outcome, place.and_then(|place| place.saved.clone())) {
+        kept(&mut record, version);
+    }
     let served = failure.is_none() && job.target.urls.len() > 1;
     Record {
         final_url: Some(redacted(&job.url)),
-        outcome: if failure.is_none() { Outcome::Ok } else { Outcome::Failed },
-        bytes: attempt.bytes,
         wire_bytes: job.wire_bytes + attempt.wire_bytes,
         attempts: job.attempt,
         worker: Some(attempt.worker),
@@ -41,6 +54,32 @@ pub fn settled(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record
     }
 }
 
+/// The row of a target for which no request is made.
+pub fn unasked(target: &Target, name: &str, settled: Settled) -> Record {
+    let mut record = listed(target);
+    match settled {
+        Settled::Skipped(version) => {
+            record.outcome = Outcome::Skipped;
+            record.path = Some(name.to_owned());
+            kept(&mut record, version);
+        }
+        Settled::Duplicate(first) => {
+            record.outcome = Outcome::Duplicate;
+            record.duplicate_of = Some(first);
+        }
+        Settled::Failed(failure) => record.error = Some(RecordError::from(&failure)),
+    }
+    record
+}
+
+/// What is known of a body that was saved before.
+fn kept(record: &mut Record, version: Version) {
+    record.bytes = version.bytes;
+    record.etag = version.etag;
+    record.last_modified = version.last_modified;
+    record.digest = version.digest;
+}
+
 /// The row of a target that is given up before its next request.
 pub fn given_up(job: &Job, failure: Failure) -> Record {
     Record {
@@ -52,12 +91,21 @@ pub fn given_up(job: &Job, failure: Failure) -> Record {
     }
 }
 
+/// The last word about a job's target.
+pub fn finished(job: &Job, record: Record) -> Event {
+    let name = job.place.as_ref().map(|place| Arc::clone(&place.name));
+    Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)), name }
+}
+
 /// The row of a target that was not done when the run ended.
 pub fn undone(job: &Job, cause: Cause) -> Record {
     given_up(job, Failure::Cancelled(cause))
 }
 
 fn blank(job: &Job) -> Record {
-    let target = &job.target;
+    listed(&job.target)
+}
+
+fn listed(target: &Target) -> Record {
     Record::blank(target.index, target.source.clone(), target.line, redacted(target.url()))
 }

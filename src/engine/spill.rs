@@ -1,6 +1,7 @@
 //! Targets put aside: the lines of hosts that have their share of the queue, in an unnamed temporary file, so that
 //! the list can be read on for hosts that have not. In memory stays a note for each block of targets.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Checksum, Options, Target, host_of};
+use crate::record::{Checksum, Options, Place, Target, host_of};
 
 /// Bytes that the file may hold. Then reading waits.
 const MOST: u64 = 1 << 30;
@@ -40,14 +41,19 @@ struct Stored<'a> {
     source: usize,
     line: Option<u64>,
     #[serde(borrow)]
-    urls: Vec<std::borrow::Cow<'a, str>>,
+    urls: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     out: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Vec<u8>, bool)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Cow<'a, Place>>,
 }
+
+/// A target, and where its body goes.
+pub type Placed = (Target, Option<Place>);
 
 impl Spill {
     /// Whether more can be put aside.
@@ -59,7 +65,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub fn put(&mut self, target: &Target) -> io::Result<()> {
+    pub fn put(&mut self, target: &Target, place: Option<&Place>) -> io::Result<()> {
         let source = self.source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
@@ -67,7 +73,7 @@ impl Spill {
         }
         let aside = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
         let length = aside.tail.len();
-        serde_json::to_writer(&mut aside.tail, &stored(target, source))?;
+        serde_json::to_writer(&mut aside.tail, &stored(target, place, source))?;
         aside.tail.push(b'\n');
         if aside.tail.len() < BLOCK {
             return Ok(());
@@ -100,7 +106,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take(&mut self, host: &str) -> io::Result<Vec<Target>> {
+    pub fn take(&mut self, host: &str) -> io::Result<Vec<Placed>> {
         let Some(aside) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
         let block = match aside.blocks.pop_front() {
             None => std::mem::take(&mut aside.tail),
@@ -129,7 +135,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take_all(&mut self) -> io::Result<Vec<Target>> {
+    pub fn take_all(&mut self) -> io::Result<Vec<Placed>> {
         let hosts: Vec<_> = self.hosts.keys().cloned().collect();
         let mut all = Vec::new();
         for host in hosts {
@@ -150,7 +156,7 @@ impl Spill {
         }
     }
 
-    fn restored(&self, line: &[u8]) -> io::Result<Target> {
+    fn restored(&self, line: &[u8]) -> io::Result<Placed> {
         let stored: Stored<'_> = serde_json::from_slice(line)?;
         let urls: Result<_, _> = stored.urls.iter().map(|url| url.parse()).collect();
         let headers = stored.headers.iter().map(|(name, value, sensitive)| {
@@ -159,7 +165,7 @@ impl Spill {
             value.set_sensitive(*sensitive);
             Ok((name.map_err(io::Error::other)?, value))
         });
-        Ok(Target {
+        let target = Target {
             index: stored.index,
             source: Arc::clone(&self.sources[stored.source]),
             line: stored.line,
@@ -169,11 +175,12 @@ impl Spill {
                 checksum: stored.sha256.map(Checksum::Sha256),
                 out: stored.out,
             },
-        })
+        };
+        Ok((target, stored.place.map(Cow::into_owned)))
     }
 }
 
-fn stored(target: &Target, source: usize) -> Stored<'_> {
+fn stored<'a>(target: &'a Target, place: Option<&'a Place>, source: usize) -> Stored<'a> {
     let Options { out, checksum, headers } = &target.options;
     let headers = headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), value.as_bytes().to_vec(), value.is_sensitive())
@@ -186,12 +193,14 @@ fn stored(target: &Target, source: usize) -> Stored<'_> {
         out: out.clone(),
         sha256: checksum.as_ref().map(|Checksum::Sha256(digest)| *digest),
         headers: headers.collect(),
+        place: place.map(Cow::Borrowed),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Over, Part, Validator};
 
     fn target(index: u64, url: &str) -> Target {
         let options = Options::default();
@@ -208,8 +217,8 @@ mod tests {
     fn targets_come_back_by_host_in_their_order_and_unchanged() {
         let mut spill = Spill::default();
         for index in 0..2000 {
-            spill.put(&target(2 * index, &format!("http://a.test/{index}"))).unwrap();
-            spill.put(&target(2 * index + 1, &format!("http://b.test/{index}"))).unwrap();
+            spill.put(&target(2 * index, &format!("http://a.test/{index}")), None).unwrap();
+            spill.put(&target(2 * index + 1, &format!("http://b.test/{index}")), None).unwrap();
         }
         assert!(spill.length > 0, "some are in the file");
         for (host, first) in [("http://b.test", 1), ("http://a.test", 0)] {
@@ -222,7 +231,7 @@ mod tests {
                 seen.extend(some);
             }
             let expected: Vec<_> = (0..2000)
-                .map(|index| target(2 * index + first, &format!("{host}/{index}")))
+                .map(|index| (target(2 * index + first, &format!("{host}/{index}")), None))
                 .collect();
             assert_eq!(seen, expected);
         }
@@ -235,14 +244,14 @@ mod tests {
         let read_only = File::open(file.path()).unwrap();
         let mut spill = Spill { file: Some(read_only), ..Spill::default() };
         let put = (0..)
-            .map(|index| spill.put(&target(index, "http://a.test/")))
+            .map(|index| spill.put(&target(index, "http://a.test/"), None))
             .take_while(Result::is_ok);
         let put = put.count();
         assert_eq!(spill.take_all().unwrap().len(), put);
     }
 
     #[test]
-    fn options_and_mirrors_survive() {
+    fn options_mirrors_and_places_survive() {
         let mut whole = target(7, "https://user:secret@a.test/x");
         whole.urls.push("http://b.test/".parse().unwrap());
         let mut secret = HeaderValue::from_bytes(b"\xff key").unwrap();
@@ -252,10 +261,17 @@ mod tests {
             checksum: Some(Checksum::Sha256([7; 32])),
             headers: vec![(HeaderName::from_static("x-key"), secret)],
         };
+        let validator = Validator::Etag("\"v1\"".to_owned());
+        let place = Place {
+            name: "a/näme".into(),
+            over: Over::File,
+            saved: None,
+            part: Some(Part { bytes: 7, length: None, validator, mirror: 1 }),
+        };
         let mut spill = Spill::default();
-        spill.put(&whole).unwrap();
+        spill.put(&whole, Some(&place)).unwrap();
         let back = spill.take_all().unwrap();
-        assert_eq!(back, [whole]);
-        assert!(back[0].options.headers[0].1.is_sensitive());
+        assert!(back[0].0.options.headers[0].1.is_sensitive());
+        assert_eq!(back, [(whole, Some(place))]);
     }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc::Sender;
 
 use super::queue::{Queue, Work};
+use super::row::{finished, undone};
 use super::spill::Spill;
 use super::stop::Stop;
 use crate::policy::LastHost;
-use crate::record::{Event, Record, Slots, Target};
+use crate::record::{Cause, Event, Job, Record, Slots, Target};
 use crate::transfer::Client;
 
 /// What all workers of a run share.
@@ -32,9 +33,14 @@ impl Floor {
         let _ = self.events.send(event).await;
     }
 
-    /// Tells a row.
-    pub async fn row(&self, record: Record, target: Option<Arc<Target>>) {
-        self.tell(Event::Finished { record: Box::new(record), target }).await;
+    /// Tells the row of an entry that never was a job.
+    pub async fn row(&self, record: Record, target: Option<Arc<Target>>, name: Option<Arc<str>>) {
+        self.tell(Event::Finished { record: Box::new(record), target, name }).await;
+    }
+
+    /// Tells the row of a job that is not done because the run ends.
+    pub async fn leave(&self, job: &Job, cause: Cause) {
+        self.tell(finished(job, undone(job, cause))).await;
     }
 }
 

@@ -398,7 +398,7 @@ fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
     let options = Options::default();
     let source = Arc::from("robots.txt");
     let target = Target { index: 0, source, line: None, urls, options };
-    Job { purpose: Purpose::Robots(Arc::clone(host)), ..Job::first(target, now) }
+    Job { purpose: Purpose::Robots(Arc::clone(host)), ..Job::first(target, None, now) }
 }
 
 /// Why a name has no address.

@@ -34,9 +34,15 @@ pub fn signal(attempt: &Attempt, retry: &Retry, now: SystemTime) -> Signal {
             Some(failure) => Signal::RefusedForGood(failure),
             None => Signal::Served(asked),
         },
-        Ending::Whole | Ending::Failed(Failure::Status(_) | Failure::Checksum { .. }) => {
-            Signal::Served(None)
-        }
+        Ending::Whole
+        | Ending::Unchanged
+        | Ending::Anew
+        | Ending::Failed(
+            Failure::Status(_)
+            | Failure::Checksum { .. }
+            | Failure::TooLarge { .. }
+            | Failure::Quota { .. },
+        ) => Signal::Served(None),
         Ending::Failed(Failure::Reset(_) | Failure::Stalled(_)) if attempt.head.is_some() => {
             Signal::Strained
         }

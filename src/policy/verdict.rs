@@ -22,8 +22,10 @@ pub struct Rules {
 /// What follows an attempt.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The body is whole.
+    /// The body is whole, or the one that was saved before is.
     Whole,
+    /// The target is asked for as a whole: what there was of it cannot be continued.
+    Anew(Job),
     /// The target failed for good.
     Failed(Failure),
     /// A redirect is followed, after a wait if the server asked for one.
@@ -57,7 +59,8 @@ pub fn verdict(
 ) -> Verdict {
     let asked = asked_by(attempt, now);
     let failure = match &attempt.ending {
-        Ending::Whole => return Verdict::Whole,
+        Ending::Whole | Ending::Unchanged => return Verdict::Whole,
+        Ending::Anew => return Verdict::Anew(anew(job, attempt)),
         Ending::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
             match hop(job, location.as_deref(), rules.max_redirects) {
@@ -113,6 +116,8 @@ fn after_failure(
     chance: f64,
 ) -> Verdict {
     match failure {
+        // It may have been damaged on its way, once.
+        Failure::Checksum { .. } if job.mismatches == 0 => next.mismatches += 1,
         // Only who will be asked again has a say in when.
         _ if !is_transient(&failure) => next.dead_mirrors.push(job.mirror),
         Failure::Status(_) | Failure::RateLimited { .. } => {
@@ -143,6 +148,13 @@ fn lengthened(asked: Duration, chance: f64) -> Duration {
     asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
 }
 
+fn anew(job: &Job, attempt: &Attempt) -> Job {
+    let mut next = job.clone();
+    carry(&mut next, attempt);
+    next.part = None;
+    next
+}
+
 fn hopped(job: &Job, attempt: &Attempt, url: Url) -> Job {
     let mut next = job.clone();
     next.url = url;
@@ -160,6 +172,7 @@ fn restart(next: &mut Job, mirror: usize) {
 
 fn carry(next: &mut Job, attempt: &Attempt) {
     next.failed = None;
+    next.part.clone_from(&attempt.part);
     next.wire_bytes += attempt.wire_bytes;
     next.started.get_or_insert((attempt.phases.started, attempt.phases.started_at));
 }
@@ -176,6 +189,7 @@ pub(crate) mod tests {
         let options = Options::default();
         Job::first(
             Target { index: 1, source: "list".into(), line: Some(1), urls, options },
+            None,
             Instant::now(),
         )
     }
@@ -189,7 +203,16 @@ pub(crate) mod tests {
             first_byte: None,
             total: Duration::ZERO,
         };
-        Attempt { ending, head: Some(head), bytes: 0, wire_bytes: 7, text: None, phases, worker: 1 }
+        Attempt {
+            ending,
+            head: Some(head),
+            bytes: 0,
+            wire_bytes: 7,
+            text: None,
+            part: None,
+            phases,
+            worker: 1,
+        }
     }
 
     fn failed(failure: Failure) -> Attempt {

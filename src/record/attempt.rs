@@ -1,9 +1,10 @@
 //! One request made, and what came of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Failure;
+use super::{Failure, Part};
 
 /// One request made.
 #[derive(Debug, Clone)]
@@ -12,12 +13,18 @@ pub struct Attempt {
     pub ending: Ending,
     /// The head of the reply, if one arrived.
     pub head: Option<Head>,
-    /// Body bytes of the target that arrived; zero for the body of a redirect or an error.
+    /// Bytes that there are of the target's body; zero for the body of a redirect or an error.
     pub bytes: u64,
     /// Body bytes that arrived, of whatever body.
     pub wire_bytes: u64,
     /// The text of a robots.txt, as far as it counts.
     pub text: Option<Vec<u8>>,
+    /// What is left of an unfinished body that can be resumed.
+    pub part: Option<Part>,
+    /// The name that the body was saved under, where it is not the one of its place.
+    pub name: Option<Arc<str>>,
+    /// Digests of a whole body: the one asked for first.
+    pub digests: Vec<Digest>,
     /// When things happened.
     pub phases: Phases,
     /// Who made it, from 1.
@@ -34,6 +41,10 @@ pub enum Ending {
         /// The bytes of the Location field.
         location: Option<Vec<u8>>,
     },
+    /// What was saved before is what the server has (304 to a conditional request).
+    Unchanged,
+    /// The reply does not continue what was begun; the target has to be asked for as a whole.
+    Anew,
     /// Anything else.
     Failed(Failure),
 }
@@ -53,6 +64,12 @@ pub struct Head {
     pub etag: Option<String>,
     /// Last-Modified as sent (RFC 9110 section 8.8.2).
     pub last_modified: Option<String>,
+    /// Date as sent (RFC 9110 section 6.6.1).
+    pub date: Option<String>,
+    /// Content-Range as sent (RFC 9110 section 14.4).
+    pub content_range: Option<String>,
+    /// Content-Disposition as sent (RFC 6266).
+    pub content_disposition: Option<String>,
     /// Retry-After as sent (RFC 9110 section 10.2.3).
     pub retry_after: Option<String>,
 }

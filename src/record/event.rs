@@ -14,6 +14,8 @@ pub enum Event {
         record: Box<Record>,
         /// What was listed; `None` for a line that names nothing to fetch.
         target: Option<Arc<Target>>,
+        /// The name of the file that its body goes to; `None` if it has none.
+        name: Option<Arc<str>>,
     },
     /// A word for the person who waits.
     Notice(String),

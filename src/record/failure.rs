@@ -72,6 +72,18 @@ pub enum Failure {
     /// A redirect that leads nowhere or around in circles.
     #[error("{0}")]
     Redirect(String),
+    /// The body is larger than `--max-filesize`.
+    #[error("larger than {limit} bytes (--max-filesize)")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// More bytes than `--quota` allows for the run.
+    #[error("the quota of {limit} bytes is used up")]
+    Quota {
+        /// The limit.
+        limit: u64,
+    },
     /// The body is not the one that the list asks for.
     #[error("{algorithm} is {actual}, the list says {expected}")]
     Checksum {
@@ -82,6 +94,12 @@ pub enum Failure {
         /// What the body hashes to, in hex.
         actual: String,
     },
+    /// It cannot be saved under its name: something that is not ours stands there.
+    #[error("cannot be saved: {0}")]
+    Name(String),
+    /// The folder cannot be written, or has no room.
+    #[error("cannot be saved: {0}")]
+    Disk(String),
     /// The run ended first.
     #[error("not done: {0}")]
     Cancelled(Cause),
@@ -105,6 +123,12 @@ pub enum Cause {
     /// `--max-failures` or `--fail-fast`.
     #[error("too many failures")]
     TooManyFailures,
+    /// `--quota`.
+    #[error("the quota is used up")]
+    Quota,
+    /// The folder to save into is full, or cannot be written.
+    #[error("the folder cannot be written")]
+    Disk,
     /// Nobody reads the report any more.
     #[error("the reader of the report has gone")]
     ReaderGone,
@@ -135,7 +159,11 @@ pub enum Class {
     Http5xx,
     RateLimited,
     Redirect,
+    TooLarge,
+    Quota,
     Checksum,
+    Name,
+    Disk,
     Cancelled,
     InvalidUrl,
 }
@@ -159,7 +187,11 @@ impl Failure {
             Self::Status(_) => Class::Http4xx,
             Self::RateLimited { .. } => Class::RateLimited,
             Self::Redirect(_) => Class::Redirect,
+            Self::TooLarge { .. } => Class::TooLarge,
+            Self::Quota { .. } => Class::Quota,
             Self::Checksum { .. } => Class::Checksum,
+            Self::Name(_) => Class::Name,
+            Self::Disk(_) => Class::Disk,
             Self::Cancelled(_) => Class::Cancelled,
             Self::InvalidUrl(_) => Class::InvalidUrl,
         }
@@ -181,7 +213,7 @@ impl FromStr for Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Dns,
         Self::HostDown,
         Self::Robots,
@@ -197,7 +229,11 @@ impl Class {
         Self::Http5xx,
         Self::RateLimited,
         Self::Redirect,
+        Self::TooLarge,
+        Self::Quota,
         Self::Checksum,
+        Self::Name,
+        Self::Disk,
         Self::Cancelled,
         Self::InvalidUrl,
     ];
@@ -220,7 +256,11 @@ impl Class {
             Self::Http5xx => "http_5xx",
             Self::RateLimited => "rate_limited",
             Self::Redirect => "redirect",
+            Self::TooLarge => "too_large",
+            Self::Quota => "quota",
             Self::Checksum => "checksum",
+            Self::Name => "name",
+            Self::Disk => "disk",
             Self::Cancelled => "cancelled",
             Self::InvalidUrl => "invalid_url",
         }

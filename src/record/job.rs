@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use url::Url;
 
-use super::{Failure, Target};
+use super::{Failure, Part, Place, Target};
 
 /// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
 /// carry what happened before.
@@ -34,6 +34,12 @@ pub struct Job {
     pub failed: Option<Failure>,
     /// What its host's name was resolved to; `None` where the name is not ours to look up, or need not be.
     pub addresses: Option<Arc<[IpAddr]>>,
+    /// Where its body is saved; `None` if nowhere.
+    pub place: Option<Arc<Place>>,
+    /// What there is of its body, to be continued.
+    pub part: Option<Part>,
+    /// How often its body was not the one that was promised.
+    pub mismatches: u32,
     /// Body bytes that crossed the wire for the target before this job.
     pub wire_bytes: u64,
     /// When the target entered the queue.
@@ -58,11 +64,14 @@ impl Job {
         self.attempt - u32::from(counts_itself)
     }
 
-    /// The first job of a target.
-    pub fn first(target: Target, queued: Instant) -> Self {
+    /// The first job of a target, whose body goes to `place`.
+    pub fn first(target: Target, place: Option<Place>, queued: Instant) -> Self {
         Self {
             url: target.url().clone(),
             target: Arc::new(target),
+            part: place.as_ref().and_then(|place| place.part.clone()),
+            place: place.map(Arc::new),
+            mismatches: 0,
             purpose: Purpose::Body,
             mirror: 0,
             hops: 0,

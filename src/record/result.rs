@@ -14,6 +14,12 @@ use super::{Class, Failure, Invalid};
 pub enum Outcome {
     /// A final 2xx whose whole body arrived.
     Ok,
+    /// It was saved before; no request was made.
+    Skipped,
+    /// The server says that what was saved before is what it has (304).
+    Unchanged,
+    /// The list has it twice; see the first one.
+    Duplicate,
     /// It failed for good.
     Failed,
     /// The list's line names nothing to fetch.
@@ -25,6 +31,9 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Skipped => "skipped",
+            Self::Unchanged => "unchanged",
+            Self::Duplicate => "duplicate",
             Self::Failed => "failed",
             Self::Invalid => "invalid",
         }
@@ -51,7 +60,8 @@ pub struct Record {
     pub http_status: Option<u16>,
     /// Version of the last reply.
     pub http_version: Option<&'static str>,
-    /// Body bytes as counted on arrival, of the last attempt.
+    /// Bytes of the body as it is kept: as counted on arrival, what was there before included where it was resumed,
+    /// decoded where it was compressed. Of a failure, what there is of it.
     pub bytes: u64,
     /// Body bytes that crossed the wire over all attempts, hops and mirrors included; at most 64 KiB are read of a
     /// body that is not kept (of a redirect or an error).
@@ -64,7 +74,7 @@ pub struct Record {
     pub remote_addr: Option<SocketAddr>,
     /// Content-Type of the last reply.
     pub content_type: Option<String>,
-    /// File it was saved under.
+    /// File it is saved under, relative to the folder, with `/` between its parts.
     pub path: Option<String>,
     /// The mirror that served it, where several were listed.
     pub served_by: Option<String>,
@@ -76,7 +86,7 @@ pub struct Record {
     pub etag: Option<String>,
     /// Last-Modified of the last reply.
     pub last_modified: Option<String>,
-    /// Digest of the body, where one was asked for.
+    /// Digest of the body, where one was asked for, as `sha-256=HEX`.
     pub digest: Option<String>,
     /// When its first request was started, UTC, to the millisecond (RFC 3339).
     #[serde(serialize_with = "as_rfc3339")]

@@ -48,6 +48,12 @@ pub struct Counts {
     pub targets: u64,
     /// Whole bodies.
     pub ok: u64,
+    /// Saved before.
+    pub skipped: u64,
+    /// Saved before, and the same still.
+    pub unchanged: u64,
+    /// Listed before.
+    pub duplicate: u64,
     /// Failed for good.
     pub failed: u64,
     /// Lines that name nothing to fetch.
@@ -81,6 +87,9 @@ impl Counts {
         self.targets += 1;
         match record.outcome {
             Outcome::Ok => self.ok += 1,
+            Outcome::Skipped => self.skipped += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Duplicate => self.duplicate += 1,
             Outcome::Failed => self.failed += 1,
             Outcome::Invalid => self.invalid += 1,
         }

@@ -53,11 +53,16 @@ impl FailedTargets {
         Ok(Self(Some(open)))
     }
 
-    /// Takes note of a finished target if it failed.
+    /// Takes note of a finished target if it failed. `name` is the one of its file, if it was given one.
     ///
     /// # Errors
     /// As [`write_out`](Self::write_out).
-    pub(super) fn take(&mut self, record: &Record, target: Option<&Target>) -> io::Result<()> {
+    pub(super) fn take(
+        &mut self,
+        record: &Record,
+        target: Option<&Target>,
+        name: Option<&str>,
+    ) -> io::Result<()> {
         let Some(open) = &mut self.0 else { return Ok(()) };
         let (Outcome::Failed, Some(error), Some(target)) = (record.outcome, &record.error, target)
         else {
@@ -66,7 +71,7 @@ impl FailedTargets {
         if !open.classes.is_empty() && !open.classes.contains(&error.class) {
             return Ok(());
         }
-        entry(target, error, &mut open.waiting)?;
+        entry(target, name, error, &mut open.waiting)?;
         if open.waiting.len() >= FULL { self.write_out() } else { Ok(()) }
     }
 
@@ -170,14 +175,20 @@ fn is_same(path: &Path, _: &File, other: &Path) -> bool {
 }
 
 /// One target in the syntax of lists. What came out of a list goes into it again.
-fn entry(target: &Target, error: &RecordError, page: &mut Vec<u8>) -> io::Result<()> {
+/// `name` is the one that its file was given: a shorter list may give another one.
+fn entry(
+    target: &Target,
+    name: Option<&str>,
+    error: &RecordError,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
     let Target { urls, options, .. } = target;
     writeln!(page, "# {}: {}", error.class, printable(&error.message))?;
     for (place, url) in urls.iter().enumerate() {
         write!(page, "{}{url}", if place == 0 { "" } else { "\t" })?;
     }
     writeln!(page)?;
-    if let Some(name) = &options.out {
+    if let Some(name) = name.or(options.out.as_deref()) {
         writeln!(page, "  out={name}")?;
     }
     if let Some(Checksum::Sha256(digest)) = &options.checksum {

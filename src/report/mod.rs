@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
-use crate::record::{Event, Outcome, Record, Slots, Summary};
+use crate::record::{Event, Record, Slots, Summary};
 pub use failed::FailedTargets;
 use ordered::Rows;
 use page::Page;
@@ -117,8 +117,8 @@ impl Reporter for Desk {
         let Self { rows, teller, failed, progress } = self;
         progress.count(event);
         match event {
-            Event::Finished { record, target } => {
-                failed.take(record, target.as_deref())?;
+            Event::Finished { record, target, name } => {
+                failed.take(record, target.as_deref(), name.as_deref())?;
                 rows.take(record, |record| teller.row(record))?;
             }
             event => teller.notice(event)?,
@@ -199,7 +199,7 @@ impl Teller {
             Format::Text => quiet,
             Format::Jsonl | Format::Csv => !quiet,
         };
-        if in_words_apart && record.outcome != Outcome::Ok {
+        if in_words_apart && record.error.is_some() {
             text::row(record, self.stderr.paint, &mut self.stderr.lines)?;
         }
         let Page { lines, paint, .. } = &mut self.stdout;
@@ -333,7 +333,7 @@ mod tests {
     }
 
     fn finished(record: Record) -> Event {
-        Event::Finished { record: Box::new(record), target: None }
+        Event::Finished { record: Box::new(record), target: None, name: None }
     }
 
     /// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.
@@ -582,7 +582,7 @@ mod tests {
         desk.failed = FailedTargets::create(Some(&list), &[]).unwrap();
         let target = Some(Arc::new(example::target("https://a.b/gone")));
         let record = example::record("https://a.b/gone").failed(&Failure::Status(404), 1);
-        let event = Event::Finished { record: Box::new(record), target };
+        let event = Event::Finished { record: Box::new(record), target, name: None };
         desk.event(&event).unwrap();
         desk.flush().unwrap();
         let written = "# http_4xx: HTTP 404 Not Found\nhttps://a.b/gone\n";

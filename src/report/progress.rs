@@ -237,7 +237,11 @@ pub(super) mod tests {
     fn finished(progress: &mut Progress, records: u64, bytes: u64) {
         let record = example::record("https://a.b/").read(bytes);
         for _ in 0..records {
-            progress.count(&Event::Finished { record: Box::new(record.clone()), target: None });
+            progress.count(&Event::Finished {
+                record: Box::new(record.clone()),
+                target: None,
+                name: None,
+            });
         }
     }
 

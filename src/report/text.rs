@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::printable::printable;
-use crate::record::{Failure, Outcome, Record, Summary};
+use crate::record::{Counts, Failure, Outcome, Record, Summary};
 use crate::units::human_bytes;
 
 /// Whether words may be coloured.
@@ -21,8 +21,9 @@ impl Paint {
     /// What goes before and after the first word of a row: red where something went wrong.
     fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
         match (self, outcome) {
-            (Self::Plain, _) | (_, Outcome::Ok) => ("", ""),
-            (Self::Colours, _) => ("\u{1b}[31m", "\u{1b}[0m"),
+            (Self::Plain, _) => ("", ""),
+            (Self::Colours, Outcome::Failed | Outcome::Invalid) => ("\u{1b}[31m", "\u{1b}[0m"),
+            (Self::Colours, _) => ("", ""),
         }
     }
 }
@@ -34,7 +35,28 @@ pub(super) fn row(record: &Record, paint: Paint, page: &mut Vec<u8>) -> io::Resu
     let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = printable(message);
     match record.outcome {
-        Outcome::Ok => writeln!(page, "Read {} from {url}", record.bytes),
+        Outcome::Ok => {
+            write!(page, "Read {} from {url}", record.bytes)?;
+            if let Some(name) = &record.path {
+                write!(page, " as {}", printable(name))?;
+            }
+            writeln!(page)
+        }
+        Outcome::Skipped => {
+            let name = record.path.as_deref().unwrap_or_default();
+            writeln!(page, "Skipped {url}: saved before as {}", printable(name))
+        }
+        Outcome::Unchanged => {
+            let name = record.path.as_deref().unwrap_or_default();
+            writeln!(page, "Unchanged {url}: saved before as {}", printable(name))
+        }
+        Outcome::Duplicate => {
+            write!(page, "Duplicate {url}")?;
+            if let Some(first) = record.duplicate_of {
+                write!(page, ": the same as target {first}")?;
+            }
+            writeln!(page)
+        }
         Outcome::Failed => {
             let attempts = Counted(record.attempts.into(), "attempt");
             writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
@@ -62,6 +84,12 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         summary.mode,
         Counted(summary.jobs as u64, "job"),
     )?;
+    let Counts { skipped, unchanged, duplicate, .. } = summary.counts;
+    for (count, what) in [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")] {
+        if count > 0 {
+            write!(page, "; {count} {what}")?;
+        }
+    }
     if let Some(cause) = &summary.stopped {
         write!(page, "; stopped early: {}", printable(cause))?;
     }

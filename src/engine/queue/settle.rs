@@ -1,14 +1,13 @@
 //! Settling: what becomes of a job once its attempt has ended, or none is made.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::row::{given_up, settled};
+use super::super::row::{finished, given_up, settled};
 use super::{Comes, Queue, State, Work};
 use crate::plan::MostFailures;
 use crate::policy::{self, Rules, Signal, Verdict, robots, signal, verdict};
 use crate::record::{
-    Attempt, Cause, Ending, Event, Failure, Job, Outcome, Purpose, Record, redacted,
+    Attempt, Cause, Class, Ending, Event, Failure, Job, Outcome, Purpose, Record, redacted,
 };
 
 impl Queue {
@@ -40,6 +39,10 @@ impl Queue {
         let event = match verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64()) {
             Verdict::Whole => self.finish(&mut state, &job, &attempt, None),
             Verdict::Failed(failure) => self.finish(&mut state, &job, &attempt, Some(failure)),
+            Verdict::Anew(next) => {
+                state.schedule.resume(next, now, now);
+                None
+            }
             Verdict::Hop { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
                 let (from, to) = (redacted(&job.url), redacted(&next.url));
@@ -115,12 +118,24 @@ impl Queue {
 
     fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {
         state.window.leave(job.target.index);
+        self.count(state, &record);
+        finished(job, record)
+    }
+
+    /// Takes note of a row that was settled without a job.
+    pub fn told(&self, record: &Record) {
+        self.count(&mut self.lock(), record);
+    }
+
+    fn count(&self, state: &mut State, record: &Record) {
         state.settled += 1;
         state.failed += u64::from(record.outcome == Outcome::Failed);
-        if self.is_too_much(state) {
-            self.stop.drain(Cause::TooManyFailures);
+        match record.error.as_ref().map(|error| error.class) {
+            Some(Class::Disk) => self.stop.cut(Cause::Disk),
+            Some(Class::Quota) => self.stop.cut(Cause::Quota),
+            _ if self.is_too_much(state) => self.stop.drain(Cause::TooManyFailures),
+            _ => {}
         }
-        Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)) }
     }
 
     /// Whether more has failed than was thought to be tolerable.

@@ -1,0 +1,63 @@
+//! Where a body is saved, and what is there already.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the body of a target is saved, settled when the target's turn in the list came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file's name, relative to the folder, with `/` between its parts.
+    pub name: Arc<str>,
+    /// What may be replaced there.
+    pub over: Over,
+    /// What was saved there before, where the server is to be asked whether it has changed.
+    pub saved: Option<Version>,
+    /// What was begun there by an earlier run.
+    pub part: Option<Part>,
+}
+
+/// What may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Over {
+    /// Nothing: a file that stands there is not ours.
+    Nothing,
+    /// The file that stands there: it is ours, or may be overwritten.
+    File,
+}
+
+/// A version of a body that is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// ETag that it came with.
+    pub etag: Option<String>,
+    /// Last-Modified that it came with.
+    pub last_modified: Option<String>,
+    /// A digest of it, where one was computed.
+    pub digest: Option<String>,
+}
+
+/// The beginning of a body, saved beside its final name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Bytes that there are of it.
+    pub bytes: u64,
+    /// Bytes that it will have; `None` if the server did not say.
+    pub length: Option<u64>,
+    /// What tells its version.
+    pub validator: Validator,
+    /// Which of the target's URLs it came from, from 0.
+    pub mirror: usize,
+}
+
+/// What tells a version from another one byte by byte: a strong validator (RFC 9110 section 8.8.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validator {
+    /// A strong entity tag, as sent.
+    Etag(String),
+    /// A Last-Modified date that is strong, as sent.
+    LastModified(String),
+}
