@@ -4,6 +4,7 @@ mod health;
 mod lane;
 mod limits;
 mod redirect;
+pub mod resume;
 mod retry;
 pub mod robots;
 mod schedule;

@@ -1,0 +1,253 @@
+//! Continuing a body that was begun, and asking whether one that was saved has changed. Pure.
+
+use crate::record::{Head, Job, Part, Purpose, Validator, Version};
+
+/// How much later than Last-Modified a reply must be dated for that to be a strong validator: within the same second
+/// a second version could have come about, and clocks differ (RFC 9110 section 8.8.2.2).
+const STRONG_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The body, whatever it is.
+    Whole,
+    /// What is missing of this part, or all if it belongs to another version (RFC 9110 section 13.1.5).
+    Rest(&'a Part),
+    /// The body if it is not this version any more (RFC 9110 section 13.1).
+    IfChanged(&'a Version),
+}
+
+/// What a reply is to what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The body from its first byte on.
+    Whole,
+    /// What is missing of the part; the whole has so many bytes, where that is known.
+    Rest(Option<u64>),
+    /// The part lacks nothing.
+    Complete,
+    /// The version is still the one that there is.
+    Unchanged,
+    /// Nothing that the part could be continued with: the body has to be asked for as a whole.
+    Anew,
+    /// What any other request might have got too.
+    Other,
+}
+
+/// What `job` asks for.
+pub fn asked(job: &Job) -> Asked<'_> {
+    if job.purpose != Purpose::Body {
+        return Asked::Whole;
+    }
+    match (&job.part, &job.place) {
+        (Some(part), _) if part.mirror == job.mirror => Asked::Rest(part),
+        (None, Some(place)) => match &place.saved {
+            Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
+                Asked::IfChanged(version)
+            }
+            _ => Asked::Whole,
+        },
+        _ => Asked::Whole,
+    }
+}
+
+/// What a reply with this head is to what was asked for. A part is continued only with what is proven to be of its
+/// version: servers that honour Range may ignore If-Range.
+pub fn answer(asked: Asked<'_>, head: &Head) -> Answer {
+    match (asked, head.status) {
+        (Asked::Rest(part), 206) => rest(part, head),
+        (Asked::Rest(part), 416) if is_all(part, head) => Answer::Complete,
+        (Asked::Rest(_), 304 | 416) => Answer::Anew,
+        (Asked::IfChanged(_), 304) => Answer::Unchanged,
+        (_, 206) => Answer::Other,
+        (_, 200..=299) => Answer::Whole,
+        _ => Answer::Other,
+    }
+}
+
+fn rest(part: &Part, head: &Head) -> Answer {
+    let range = head.content_range.as_deref().and_then(ContentRange::read);
+    let Some(ContentRange { first: Some(first), length }) = range else { return Answer::Anew };
+    let agrees = part.length.is_none_or(|known| length == Some(known));
+    if first == part.bytes && agrees && is_of_version(&part.validator, head) {
+        Answer::Rest(length)
+    } else {
+        Answer::Anew
+    }
+}
+
+fn is_all(part: &Part, head: &Head) -> bool {
+    let range = head.content_range.as_deref().and_then(ContentRange::read);
+    let length = range.and_then(|range| range.length);
+    let contradicted = match &part.validator {
+        Validator::Etag(tag) => head.etag.as_ref().is_some_and(|sent| sent != tag),
+        Validator::LastModified(date) => {
+            head.last_modified.as_ref().is_some_and(|sent| sent != date)
+        }
+    };
+    length == Some(part.bytes) && part.length.is_none_or(|known| known == part.bytes) && !contradicted
+}
+
+fn is_of_version(validator: &Validator, head: &Head) -> bool {
+    match validator {
+        Validator::Etag(tag) => head.etag.as_ref() == Some(tag),
+        Validator::LastModified(date) => head.last_modified.as_ref() == Some(date),
+    }
+}
+
+/// What tells the version of a reply's body from every other one; `None` if nothing does that byte by byte.
+pub fn validator(head: &Head) -> Option<Validator> {
+    if let Some(tag) = &head.etag {
+        let is_strong = tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"');
+        return is_strong.then(|| Validator::Etag(tag.clone()));
+    }
+    let modified = httpdate::parse_http_date(head.last_modified.as_deref()?).ok()?;
+    let date = httpdate::parse_http_date(head.date.as_deref()?).ok()?;
+    let is_strong = date.duration_since(modified).is_ok_and(|age| age >= STRONG_AFTER);
+    is_strong.then(|| Validator::LastModified(head.last_modified.clone().unwrap_or_default()))
+}
+
+/// A Content-Range field (RFC 9110 section 14.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ContentRange {
+    /// Where it starts; `None` if the range asked for is not there.
+    first: Option<u64>,
+    /// Bytes of the whole; `None` if not known.
+    length: Option<u64>,
+}
+
+impl ContentRange {
+    fn read(field: &str) -> Option<Self> {
+        let (unit, rest) = field.trim().split_once(' ')?;
+        let (range, length) = rest.trim().split_once('/')?;
+        let length = match length {
+            "*" => None,
+            digits => Some(number(digits)?),
+        };
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        if range == "*" {
+            return Some(Self { first: None, length });
+        }
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (number(first)?, number(last)?);
+        let is_sound = first <= last && length.is_none_or(|length| last < length);
+        is_sound.then_some(Self { first: Some(first), length })
+    }
+}
+
+fn number(digits: &str) -> Option<u64> {
+    let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const A_MINUTE_LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
+
+    fn part() -> Part {
+        let validator = Validator::Etag("\"v1\"".to_owned());
+        Part { bytes: 40, length: Some(100), validator, mirror: 0 }
+    }
+
+    fn reply(status: u16, range: &str, etag: &str) -> Head {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Head { status, content_range: some(range), etag: some(etag), ..Head::default() }
+    }
+
+    fn answered(part: &Part, status: u16, range: &str, etag: &str) -> Answer {
+        answer(Asked::Rest(part), &reply(status, range, etag))
+    }
+
+    #[test]
+    fn a_part_is_continued_with_what_is_proven_to_follow_it() {
+        let go = |range, etag| answered(&part(), 206, range, etag);
+        assert_eq!(go("bytes 40-99/100", "\"v1\""), Answer::Rest(Some(100)));
+        assert_eq!(go("bytes 40-59/100", "\"v1\""), Answer::Rest(Some(100)), "less is no fault");
+        for (range, etag, why) in [
+            ("bytes 40-99/100", "\"v2\"", "another version"),
+            ("bytes 40-99/100", "W/\"v1\"", "a weak tag proves nothing"),
+            ("bytes 40-99/100", "", "no proof"),
+            ("bytes 41-99/100", "\"v1\"", "another start"),
+            ("bytes 0-99/100", "\"v1\"", "from the beginning"),
+            ("bytes 40-100/101", "\"v1\"", "another length"),
+            ("bytes 40-99/*", "\"v1\"", "no length, where it was known"),
+            ("bytes 99-40/100", "\"v1\"", "backwards"),
+            ("bytes 40-100/100", "\"v1\"", "beyond its end"),
+            ("lines 40-99/100", "\"v1\"", "not bytes"),
+            ("bytes */100", "\"v1\"", "no range"),
+            ("", "\"v1\"", "no field, as in several parts"),
+            ("bytes +40-99/100", "\"v1\"", "no number"),
+        ] {
+            assert_eq!(go(range, etag), Answer::Anew, "{why}");
+        }
+        let unknown = Part { length: None, ..part() };
+        assert_eq!(answered(&unknown, 206, "bytes 40-99/*", "\"v1\""), Answer::Rest(None));
+    }
+
+    #[test]
+    fn a_whole_reply_to_a_range_is_a_beginning_and_no_failure() {
+        assert_eq!(answered(&part(), 200, "", "\"v2\""), Answer::Whole);
+    }
+
+    #[test]
+    fn a_part_as_long_as_the_whole_is_complete() {
+        let all = Part { bytes: 100, ..part() };
+        let go = |range, etag| answered(&all, 416, range, etag);
+        assert_eq!(go("bytes */100", "\"v1\""), Answer::Complete);
+        assert_eq!(go("bytes */100", ""), Answer::Complete);
+        assert_eq!(go("bytes */100", "\"v2\""), Answer::Anew);
+        assert_eq!(go("bytes */101", ""), Answer::Anew);
+        assert_eq!(go("bytes */*", ""), Answer::Anew);
+        assert_eq!(go("", ""), Answer::Anew);
+        assert_eq!(answered(&part(), 416, "bytes */40", ""), Answer::Anew, "100 were promised");
+    }
+
+    #[test]
+    fn not_modified_is_an_answer_to_a_condition_alone() {
+        let version = Version {
+            bytes: 1,
+            etag: Some("\"v1\"".to_owned()),
+            last_modified: None,
+            digest: None,
+        };
+        let head = reply(304, "", "\"v1\"");
+        assert_eq!(answer(Asked::IfChanged(&version), &head), Answer::Unchanged);
+        assert_eq!(answer(Asked::Rest(&part()), &head), Answer::Anew);
+        assert_eq!(answer(Asked::Whole, &head), Answer::Other);
+        assert_eq!(answer(Asked::Whole, &reply(206, "bytes 0-9/10", "")), Answer::Other);
+        assert_eq!(answer(Asked::IfChanged(&version), &reply(200, "", "")), Answer::Whole);
+        assert_eq!(answer(Asked::Rest(&part()), &reply(503, "", "")), Answer::Other);
+    }
+
+    #[test]
+    fn only_strong_validators_are_taken() {
+        let dated = |modified: &str, date: &str| Head {
+            last_modified: Some(modified.to_owned()),
+            date: Some(date.to_owned()),
+            ..Head::default()
+        };
+        let tagged = |tag: &str| Head { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
+        assert_eq!(validator(&tagged("\"a\"")), Some(Validator::Etag("\"a\"".to_owned())));
+        assert_eq!(validator(&tagged("W/\"a\"")), None, "where the tag is weak, so is the date");
+        assert_eq!(validator(&tagged("a")), None);
+        let date = Validator::LastModified(DATE.to_owned());
+        assert_eq!(validator(&dated(DATE, A_MINUTE_LATER)), Some(date));
+        assert_eq!(validator(&dated(DATE, DATE)), None);
+        assert_eq!(validator(&dated("yesterday", A_MINUTE_LATER)), None);
+        assert_eq!(validator(&Head::default()), None);
+    }
+
+    #[test]
+    fn what_another_mirror_began_is_not_continued() {
+        let mut job = crate::policy::verdict::tests::job("http://a.test/ http://b.test/");
+        job.part = Some(part());
+        assert_eq!(asked(&job), Asked::Rest(&part()));
+        job.mirror = 1;
+        assert_eq!(asked(&job), Asked::Whole);
+    }
+}

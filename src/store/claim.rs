@@ -1,0 +1,293 @@
+//! Claims: targets, in the order of the list, get their names and learn what is there already.
+
+use std::io;
+use std::sync::Arc;
+
+use super::entry::{Entry, Partial, Saved, Sha256};
+use super::folder::{Found, Placed, Seat};
+use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
+use crate::plan::{Again, Foreign, NamedBy};
+use crate::policy::naming::{self, Whose};
+use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted};
+
+/// What is to be done about a target.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is to be fetched, and its body goes to this place; `None` if nowhere.
+    Fetch(Option<Place>),
+    /// Nothing: the file of this name settles it.
+    Settled(Arc<str>, Settled),
+}
+
+/// How a target is settled without a request.
+#[derive(Debug)]
+pub enum Settled {
+    /// It was saved before.
+    Skipped(Version),
+    /// It is the same as an earlier one, of this index.
+    Duplicate(u64),
+    /// It has no place.
+    Failed(Failure),
+}
+
+/// What a target is told by.
+pub(super) struct Identity {
+    /// The hash of its URL, which the manifest knows.
+    pub id: Sha256,
+    /// The hash of all that makes it differ from other targets of the list.
+    pub whole: [u8; 32],
+}
+
+impl Identity {
+    pub fn of(target: &Target) -> Self {
+        let id = Sha256(naming::identity(target.url()));
+        let options = &target.options;
+        if options.out.is_none() && options.checksum.is_none() && options.headers.is_empty() {
+            return Self { whole: id.0, id };
+        }
+        let mut text = id.to_string();
+        for part in options.out.iter().cloned().chain(options.checksum.map(|sum| sum.to_string())) {
+            text.push_str(&format!("\n{part}"));
+        }
+        let mut bytes = text.into_bytes();
+        for (name, value) in &options.headers {
+            bytes.extend([b"\n", name.as_str().as_bytes(), b":", value.as_bytes()].concat());
+        }
+        Self { whole: Sha256::of(bytes).0, id }
+    }
+}
+
+/// What is known of a name that a target has got.
+enum Standing {
+    /// Nothing.
+    New,
+    /// An earlier target of the list is the same: the one of this index.
+    Duplicate(u64),
+    /// The manifest has an entry, which starts at this byte.
+    Recorded(u64),
+}
+
+impl Store {
+    /// Gives `target` its name and tells what is to be done. To be called in the order of the list.
+    pub fn claim(&self, target: &Target) -> Claim {
+        self.0.as_ref().map_or(Claim::Fetch(None), |open| open.claim(target))
+    }
+}
+
+impl Open {
+    fn claim(&self, target: &Target) -> Claim {
+        let identity = Identity::of(target);
+        let wanted = self.wanted(target, &identity.id);
+        let named = wanted.and_then(|wanted| self.named(target, &identity, &wanted));
+        let (name, standing) = match named {
+            Ok(Some(named)) => named,
+            Ok(None) => return failed("", Failure::Name("every name for it is taken".to_owned())),
+            Err(error) => return failed("", self.fault("", &error, 0)),
+        };
+        let claim = match standing {
+            Standing::New => self.fresh(&name).map(|over| fetch(&name, over, false)),
+            Standing::Duplicate(first) => {
+                return Claim::Settled(name, Settled::Duplicate(first));
+            }
+            Standing::Recorded(at) => self.recorded(target, &name, at),
+        };
+        claim.unwrap_or_else(|failure| failed(&name, failure))
+    }
+
+    /// The name that the target would have if it were alone.
+    fn wanted(&self, target: &Target, id: &Sha256) -> io::Result<String> {
+        if let Some(out) = &target.options.out {
+            return Ok(naming::of_option(out));
+        }
+        if self.keep.named_by == NamedBy::Server
+            && let Some(Holder::Recorded { check, at }) = self.names().get(&by_url(id))?
+            && check == Check::of(id.0)
+        {
+            return Ok(self.manifest.read(at)?.path().to_owned());
+        }
+        Ok(naming::of_url(self.keep.names, target.url(), target.index))
+    }
+
+    /// The name that it has; `None` if there is none left.
+    fn named(
+        &self,
+        target: &Target,
+        identity: &Identity,
+        wanted: &str,
+    ) -> io::Result<Option<(Arc<str>, Standing)>> {
+        let mut names = self.names();
+        let listed = Holder::Listed { check: Check::of(identity.whole), index: target.index };
+        if self.looks_up_targets() {
+            let key = Key::of(&format!("target:{}", Sha256(identity.whole)));
+            if let Some(Holder::Listed { index, .. }) = names.get(&key)? {
+                return Ok(Some((wanted.into(), Standing::Duplicate(index))));
+            }
+            names.set(&key, listed)?;
+        }
+        let holder = |key: &str| holder(&names, identity, key);
+        let Some(settled) = naming::settle(wanted, &identity.whole, holder)? else {
+            return Ok(None);
+        };
+        let key = Key::of(&naming::key(&settled.name));
+        let standing = match (settled.whose, names.get(&key)?) {
+            (Whose::Mine, Some(Holder::Recorded { at, .. })) => Standing::Recorded(at),
+            (Whose::Mine, Some(Holder::Listed { index, .. })) => Standing::Duplicate(index),
+            _ => Standing::New,
+        };
+        if !matches!(standing, Standing::Duplicate(_)) {
+            enter(&mut names, &settled.name, listed)?;
+        }
+        Ok(Some((settled.name.into(), standing)))
+    }
+
+    /// What a file of this name, which the manifest does not know, may take the place of.
+    fn fresh(&self, name: &str) -> Result<Over, Failure> {
+        let Some(seat) = self.seat_if_there(name)? else { return Ok(Over::Nothing) };
+        match seat.found().map_err(|error| self.fault(name, &error, 0))? {
+            Found::Nothing => Ok(Over::Nothing),
+            Found::File { .. } if self.keep.foreign == Foreign::Replaced => Ok(Over::File),
+            Found::File { .. } => Err(self.in_the_way(
+                name,
+                "was not saved by fetch; move it away, or write --overwrite",
+            )),
+            Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
+        }
+    }
+
+    /// What is to be done about a target whose name has an entry in the manifest.
+    fn recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
+        let entry = self.manifest.read(at).map_err(|error| self.fault(name, &error, 0))?;
+        match entry {
+            Entry::Saved(saved) => self.saved(target, name, &saved),
+            Entry::Partial(partial) => self.partial(target, name, &partial),
+            Entry::Marked(_) => Ok(fetch(name, Over::File, true)),
+            Entry::Dropped(_) => Ok(fetch(name, self.fresh(name)?, true)),
+        }
+    }
+
+    fn saved(
+        &self,
+        target: &Target,
+        name: &Arc<str>,
+        saved: &Saved<'_>,
+    ) -> Result<Claim, Failure> {
+        let there = match self.seat_if_there(name)? {
+            None => Found::Nothing,
+            Some(seat) => {
+                self.finish(name, saved, &seat)?;
+                seat.found().map_err(|error| self.fault(name, &error, 0))?
+            }
+        };
+        let is_whole = match there {
+            Found::Nothing => false,
+            Found::File { bytes, .. } => bytes == saved.bytes,
+            Found::Other => return Err(self.in_the_way(name, "is no file; move it away")),
+        };
+        if !is_whole || contradicts(target, saved) {
+            return Ok(fetch(name, Over::File, true));
+        }
+        let version = saved.version();
+        Ok(match self.keep.again {
+            Again::Skip => Claim::Settled(Arc::clone(name), Settled::Skipped(version)),
+            Again::Force => fetch(name, Over::File, true),
+            Again::Refresh => {
+                let (name, saved) = (Arc::clone(name), Some(version));
+                Claim::Fetch(Some(Place { name, over: Over::File, noted: true, saved, part: None }))
+            }
+        })
+    }
+
+    /// Makes up for a rename that was written down and did not come about.
+    fn finish(&self, name: &str, saved: &Saved<'_>, seat: &Seat) -> Result<(), Failure> {
+        let begun = match &saved.part {
+            Some(part) => &seat.begun_as(part),
+            None => seat,
+        };
+        let placed = match begun.part().map_err(|error| self.fault(name, &error, 0))? {
+            Found::File { bytes, .. } if bytes == saved.bytes => {
+                let over = if saved.replaces { Over::File } else { Over::Nothing };
+                begun.place(over.into())
+            }
+            Found::File { .. } => begun.remove_part().map(|()| Placed::Done),
+            _ => return Ok(()),
+        };
+        match placed.map_err(|error| self.fault(name, &error, 0))? {
+            Placed::Done => Ok(()),
+            Placed::Taken => Err(self.in_the_way(name, "was not saved by fetch; move it away")),
+        }
+    }
+
+    fn partial(
+        &self,
+        target: &Target,
+        name: &Arc<str>,
+        partial: &Partial<'_>,
+    ) -> Result<Claim, Failure> {
+        let over = if partial.replaces { Over::File } else { self.fresh(name)? };
+        let found = match self.seat_if_there(name)? {
+            None => Found::Nothing,
+            Some(seat) => seat.part().map_err(|error| self.fault(name, &error, 0))?,
+        };
+        let part = match found {
+            Found::File { bytes, .. } if self.keep.again != Again::Force => {
+                part(target, partial, bytes)
+            }
+            _ => None,
+        };
+        let name = Arc::clone(name);
+        Ok(Claim::Fetch(Some(Place { name, over, noted: true, saved: None, part })))
+    }
+
+    fn seat_if_there(&self, name: &str) -> Result<Option<Seat>, Failure> {
+        self.folder.seat_if_there(name).map_err(|why| self.no_seat(name, why))
+    }
+}
+
+/// Who holds a name, as the target of this identity sees it.
+pub(super) fn holder(
+    names: &Index,
+    identity: &Identity,
+    key: &str,
+) -> io::Result<naming::Holder> {
+    Ok(match names.get(&Key::of(key))? {
+        None => naming::Holder::Nobody,
+        Some(Holder::Folder) => naming::Holder::Folder,
+        Some(Holder::Listed { check, .. }) if check == Check::of(identity.whole) => {
+            naming::Holder::Mine
+        }
+        Some(Holder::Recorded { check, .. }) if check == Check::of(identity.id.0) => {
+            naming::Holder::Mine
+        }
+        Some(_) => naming::Holder::Other,
+    })
+}
+
+/// What there is of a body that was begun, if it can be continued.
+fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
+    let validator = match (&partial.etag, &partial.last_modified) {
+        (Some(tag), _) => Validator::Etag(tag.to_string()),
+        (None, Some(date)) => Validator::LastModified(date.to_string()),
+        (None, None) => return None,
+    };
+    let mirror = target.urls.iter().position(|url| redacted(url) == partial.url)?;
+    let is_a_beginning = bytes > 0 && partial.length.is_none_or(|length| bytes <= length);
+    is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror })
+}
+
+/// Whether the list wants another body than the one that was saved.
+fn contradicts(target: &Target, saved: &Saved<'_>) -> bool {
+    let digests = saved.version().digest.and_then(|digest| digest.parse().ok());
+    match (&target.options.checksum, digests) {
+        (Some(wanted), Some(saved)) => wanted.algorithm() == saved.algorithm() && *wanted != saved,
+        _ => false,
+    }
+}
+
+fn fetch(name: &Arc<str>, over: Over, noted: bool) -> Claim {
+    let name = Arc::clone(name);
+    Claim::Fetch(Some(Place { name, over, noted, saved: None, part: None }))
+}
+
+fn failed(name: &str, failure: Failure) -> Claim {
+    Claim::Settled(name.into(), Settled::Failed(failure))
+}

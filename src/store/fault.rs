@@ -1,0 +1,42 @@
+//! What the file system refuses, as a failure of the target: what, where, and what to do about it.
+
+use std::io::{self, ErrorKind};
+
+use super::Open;
+use super::folder::{NoSeat, is_full};
+use crate::record::Failure;
+use crate::units::human_bytes;
+
+impl Open {
+    /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs.
+    pub(super) fn fault(&self, name: &str, error: &io::Error, wanted: u64) -> Failure {
+        let dir = self.keep.dir.display();
+        if is_full(error) {
+            let free = self.folder.free().unwrap_or(0);
+            let missing = human_bytes(wanted.saturating_sub(free).max(1));
+            return Failure::Disk(format!(
+                "no room in {dir}: {name} needs {missing} more; make room, then run the same command again"
+            ));
+        }
+        match error.kind() {
+            ErrorKind::InvalidFilename | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+                Failure::Name(format!("{dir}/{name}: {error}"))
+            }
+            _ => Failure::Disk(format!("{dir}/{name}: {error}")),
+        }
+    }
+
+    /// The failure of a target that has no place in the folder.
+    pub(super) fn no_seat(&self, name: &str, why: NoSeat) -> Failure {
+        match why {
+            NoSeat::Disk(_, error) => self.fault(name, &error, 0),
+            other => Failure::Name(format!("{}: {other}", self.keep.dir.display())),
+        }
+    }
+
+    /// The failure of a target whose name is that of a file which is not ours.
+    pub(super) fn in_the_way(&self, name: &str, what: &str) -> Failure {
+        let dir = self.keep.dir.display();
+        Failure::Name(format!("{dir}/{name} is there, and {what}"))
+    }
+}

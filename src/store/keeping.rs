@@ -1,0 +1,159 @@
+//! The last steps of a body that is whole: its entry in the manifest, and its final name, in this order.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::claim::{Identity, holder};
+use super::entry::{Dropped, Entry, Saved, Sha256};
+use super::folder::{Placed, Seat};
+use super::{Check, Holder, Open, Store, enter, failpoint};
+use crate::digest::Algorithm;
+use crate::plan::{Durability, NamedBy};
+use crate::policy::naming::{self, Whose};
+use crate::record::{Attempt, Failure, Job, Over, Place, Validator, redacted};
+
+impl Store {
+    /// Gives the body of this attempt, which is whole, its entry and its final name. The name is told where it is not
+    /// the one of its place.
+    ///
+    /// # Errors
+    /// If either cannot be had.
+    pub fn keep(&self, job: &Job, attempt: &Attempt) -> Result<Option<Arc<str>>, Failure> {
+        let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
+        open.keep(job, place, attempt)
+    }
+}
+
+impl Open {
+    fn keep(
+        &self,
+        job: &Job,
+        place: &Place,
+        attempt: &Attempt,
+    ) -> Result<Option<Arc<str>>, Failure> {
+        let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
+        let Some(wanted) = self.wanted_by_server(job, place, attempt) else {
+            self.place(job, place, &place.name, &seat, attempt)?;
+            return Ok(None);
+        };
+        let mut taken = None;
+        loop {
+            let name = self.named_by_server(job, &wanted, taken.as_deref())?;
+            let seat = seat.under(&name);
+            match self.place(job, place, &name, &seat, attempt) {
+                // A file of that name, which is not ours, was not known of before.
+                Err(Failure::Name(_)) if taken.is_none() => taken = Some(name),
+                placed => return placed.map(|()| Some(name)),
+            }
+        }
+    }
+
+    fn place(
+        &self,
+        job: &Job,
+        place: &Place,
+        name: &str,
+        seat: &Seat,
+        attempt: &Attempt,
+    ) -> Result<(), Failure> {
+        let fault = |error: &_| self.fault(name, error, 0);
+        let durable = self.keep.durability == Durability::Power;
+        let entry = saved(job, place, name, attempt);
+        self.manifest.append(&Entry::Saved(entry)).map_err(|error| fault(&error))?;
+        if durable {
+            self.manifest.sync().map_err(|error| fault(&error))?;
+        }
+        failpoint::pass("appended");
+        let placed = seat.place(place.over.into()).map_err(|error| fault(&error))?;
+        if placed == Placed::Taken {
+            let id = Sha256(naming::identity(job.target.url()));
+            let entry = Dropped { path: name.into(), id, dropped_at: SystemTime::now() };
+            self.manifest.append(&Entry::Dropped(entry)).map_err(|error| fault(&error))?;
+            return Err(self.in_the_way(
+                name,
+                "was not saved by fetch; move it away, or write --overwrite",
+            ));
+        }
+        failpoint::pass("renamed");
+        if durable {
+            seat.sync_folder().map_err(|error| fault(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The name that the server wishes, where it has a say.
+    fn wanted_by_server(&self, job: &Job, place: &Place, attempt: &Attempt) -> Option<String> {
+        let has_a_say = self.keep.named_by == NamedBy::Server
+            && job.target.options.out.is_none()
+            && place.over == Over::Nothing;
+        let field = attempt.head.as_ref()?.content_disposition.as_ref().filter(|_| has_a_say)?;
+        let wished = naming::of_disposition(field)?;
+        let wanted = match place.name.rsplit_once('/') {
+            Some((folder, _)) => format!("{folder}/{wished}"),
+            None => wished,
+        };
+        (wanted != *place.name).then_some(wanted)
+    }
+
+    /// The name that the server wishes, or the same with the mark of the URL where it is taken.
+    fn named_by_server(
+        &self,
+        job: &Job,
+        wanted: &str,
+        taken: Option<&str>,
+    ) -> Result<Arc<str>, Failure> {
+        let identity = Identity::of(&job.target);
+        let taken = taken.map(naming::key);
+        let mut names = self.names();
+        let settled = naming::settle(wanted, &identity.whole, |key| {
+            if taken.as_deref() == Some(key) {
+                return Ok(naming::Holder::Other);
+            }
+            holder(&names, &identity, key)
+        });
+        let settled = settled.map_err(|error| self.fault(wanted, &error, 0))?;
+        let every = || Failure::Name("every name for it is taken".to_owned());
+        let settled = settled.ok_or_else(every)?;
+        if settled.whose == Whose::New {
+            let listed =
+                Holder::Listed { check: Check::of(identity.whole), index: job.target.index };
+            enter(&mut names, &settled.name, listed)
+                .map_err(|error| self.fault(wanted, &error, 0))?;
+        }
+        Ok(settled.name.into())
+    }
+}
+
+fn saved<'a>(job: &Job, place: &'a Place, name: &'a str, attempt: &'a Attempt) -> Saved<'a> {
+    let head = attempt.head.as_ref();
+    let of_head = |field: Option<&'a String>| field.map(|text| text.as_str().into());
+    let digest = |wanted: bool| {
+        let mut digests = attempt.digests.iter();
+        digests.find(|digest| (digest.algorithm() == Algorithm::Sha256) == wanted)
+    };
+    let (mut etag, mut last_modified) = (
+        of_head(head.and_then(|head| head.etag.as_ref())),
+        of_head(head.and_then(|head| head.last_modified.as_ref())),
+    );
+    // A reply that says only that nothing is missing may leave out what tells the version.
+    match job.part.as_ref().map(|part| &part.validator) {
+        Some(Validator::Etag(tag)) if etag.is_none() => etag = Some(tag.clone().into()),
+        Some(Validator::LastModified(date)) if last_modified.is_none() => {
+            last_modified = Some(date.clone().into());
+        }
+        _ => {}
+    }
+    Saved {
+        url: redacted(&job.target.urls[job.mirror]).into(),
+        id: Sha256(naming::identity(job.target.url())),
+        path: name.into(),
+        part: (name != &*place.name).then(|| naming::part_of(&place.name).into()),
+        bytes: attempt.bytes,
+        etag,
+        last_modified,
+        sha256: digest(true).and_then(|digest| digest.bytes().try_into().ok()).map(Sha256),
+        digest: digest(false).map(|digest| digest.to_string().into()),
+        replaces: place.over == Over::File,
+        saved_at: SystemTime::now(),
+    }
+}

@@ -1,0 +1,332 @@
+//! A body on its way into the folder: small ones are gathered and written at once, large ones as they come.
+
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::claim::Identity;
+use super::entry::{Entry, Partial};
+use super::folder::{Part as Unfinished, Seat};
+use super::{Open, Store, failpoint};
+use crate::plan::Durability;
+use crate::policy::naming;
+use crate::record::{Failure, Job, Over, Part, Place, Purpose, Validator, redacted};
+
+/// So many bytes are gathered before a file is begun: a body that is shorter is written when it is whole.
+const GATHERED: usize = 64 * 1024;
+
+/// Room is made at once for a body of at least so many bytes.
+const LARGE: u64 = 1 << 20;
+
+/// After so many bytes it is looked again whether enough of the disk is free.
+const LOOK: u64 = 16 << 20;
+
+/// Where one body goes. Where it goes nowhere, all of this does nothing.
+#[derive(Debug)]
+pub struct Sink(Option<Writing>);
+
+/// What is known of a body before its first byte.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// Where its first byte belongs.
+    pub at: u64,
+    /// Bytes of the whole, if known.
+    pub length: Option<u64>,
+    /// What tells its version; `None` if it cannot be continued.
+    pub validator: Option<Validator>,
+}
+
+/// Whether a body can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// Yes.
+    Yes,
+    /// What it should continue is not there any more.
+    Lost,
+}
+
+/// What an unfinished body leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// What was there before.
+    AsBefore,
+    /// Nothing that could be continued.
+    Nothing,
+    /// This.
+    Part(Part),
+}
+
+#[derive(Debug)]
+struct Writing {
+    open: Arc<Open>,
+    job: About,
+    begin: Option<Begin>,
+    /// Bytes of the body so far, those before `begin.at` included.
+    bytes: u64,
+    to: To,
+    next_look: u64,
+}
+
+/// What a job says of its body.
+#[derive(Debug)]
+struct About {
+    place: Arc<Place>,
+    url: String,
+    id: [u8; 32],
+    mirror: usize,
+    noted: bool,
+}
+
+#[derive(Debug)]
+enum To {
+    Memory(Vec<Bytes>),
+    File(Unfinished, Seat),
+}
+
+impl Store {
+    /// Where the body of this job goes.
+    pub fn sink(&self, job: &Job) -> Sink {
+        let (Some(open), Some(place), Purpose::Body) = (&self.0, &job.place, &job.purpose) else {
+            return Sink(None);
+        };
+        let job = About {
+            place: Arc::clone(place),
+            url: redacted(&job.target.urls[job.mirror]),
+            id: Identity::of_url(job.target.url()),
+            mirror: job.mirror,
+            noted: job.noted,
+        };
+        let open = Arc::clone(open);
+        let to = To::Memory(Vec::new());
+        Sink(Some(Writing { open, job, begin: None, bytes: 0, to, next_look: 0 }))
+    }
+}
+
+impl Sink {
+    /// Whether the body goes anywhere.
+    pub fn keeps(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the manifest has an entry about the body.
+    pub fn noted(&self) -> bool {
+        self.0.as_ref().is_some_and(|writing| writing.job.noted)
+    }
+
+    /// The body is about to come.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin(&mut self, begin: Begin) -> Result<Ready, Failure> {
+        self.0.as_mut().map_or(Ok(Ready::Yes), |writing| writing.begin(begin))
+    }
+
+    /// Reads what there is of the body, from `at` on.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
+        let Some(writing) = &mut self.0 else { return Ok(0) };
+        let To::File(file, _) = &mut writing.to else { return Ok(0) };
+        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read(into));
+        let back = file.seek(SeekFrom::End(0));
+        read.and_then(|read| back.map(|_| read)).map_err(|error| writing.fault(&error))
+    }
+
+    /// The next bytes of the body.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
+        self.0.as_mut().map_or(Ok(()), |writing| writing.write(piece))
+    }
+
+    /// The body is whole. `modified` is when it was last changed, by its server.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
+        self.0.as_mut().map_or(Ok(()), |writing| writing.finish(modified))
+    }
+
+    /// The body is not whole.
+    pub fn leave(self) -> Left {
+        self.0.map_or(Left::Nothing, Writing::leave)
+    }
+
+    /// The body is of no use.
+    pub fn discard(self) -> Left {
+        if let Some(Writing { to: To::File(_, seat), .. }) = self.0 {
+            // What stays is made empty before it is used again.
+            let _ = seat.remove_part();
+        }
+        Left::Nothing
+    }
+}
+
+impl Writing {
+    fn begin(&mut self, begin: Begin) -> Result<Ready, Failure> {
+        let (at, length) = (begin.at, begin.length);
+        self.bytes = at;
+        self.begin = Some(begin);
+        self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
+        if at == 0 {
+            return Ok(Ready::Yes);
+        }
+        let seat = self.seat()?;
+        let Some(mut file) = seat.reopen_part(at).map_err(|error| self.fault(&error))? else {
+            return Ok(Ready::Lost);
+        };
+        file.cut(at).map_err(|error| self.fault(&error))?;
+        self.to = To::File(file, seat);
+        Ok(Ready::Yes)
+    }
+
+    fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
+        let length = piece.len() as u64;
+        match &mut self.to {
+            To::File(file, _) => {
+                let written = file.write_all(&piece);
+                written.map_err(|error| self.fault(&error))?;
+                self.bytes += length;
+            }
+            To::Memory(pieces) => {
+                pieces.push(piece);
+                self.bytes += length;
+                if self.bytes >= GATHERED as u64 {
+                    self.write_out(true)?;
+                }
+            }
+        }
+        if self.bytes >= self.next_look {
+            self.next_look = self.bytes + LOOK;
+            self.ensure_enough_stays_free(0)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
+        if let To::Memory(_) = self.to {
+            let noted = self.job.noted;
+            self.write_out(noted)?;
+        }
+        let To::File(file, _) = &self.to else { return Ok(()) };
+        if let Some(modified) = modified {
+            // A file system that cannot hold this time has the file all the same.
+            let _ = file.set_modified(modified);
+        }
+        if self.open.keep.durability == Durability::Power {
+            file.sync().map_err(|error| self.fault(&error))?;
+        }
+        failpoint::pass("written");
+        Ok(())
+    }
+
+    fn leave(mut self) -> Left {
+        let Some(Begin { length, validator, .. }) = self.begin.clone() else {
+            return Left::AsBefore;
+        };
+        if let (To::Memory(pieces), Some(_)) = (&self.to, &validator)
+            && !pieces.is_empty()
+        {
+            // An error here costs what is written already, and will show again.
+            let _ = self.write_out(true);
+        }
+        let To::File(mut file, seat) = self.to else { return Left::Nothing };
+        let bytes = file.seek(SeekFrom::End(0)).unwrap_or(0);
+        match validator {
+            Some(validator) if bytes > 0 => {
+                Left::Part(Part { bytes, length, validator, mirror: self.job.mirror })
+            }
+            _ => {
+                let _ = seat.remove_part();
+                Left::Nothing
+            }
+        }
+    }
+
+    /// Begins the file and writes what was gathered. `noted` is whether the manifest is to know of it: it must, where
+    /// it has another entry of that name, or where the body is still to come.
+    fn write_out(&mut self, noted: bool) -> Result<(), Failure> {
+        let To::Memory(pieces) = &mut self.to else { return Ok(()) };
+        let pieces = std::mem::take(pieces);
+        let seat = self.seat()?;
+        let file = seat.create_part().map_err(|error| self.fault(&error))?;
+        failpoint::pass("created");
+        if noted {
+            self.note()?;
+        }
+        let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
+        let reserved = if length >= LARGE { file.reserve(length) } else { Ok(()) };
+        self.to = To::File(file, seat);
+        reserved.map_err(|error| self.fault(&error))?;
+        let To::File(file, _) = &mut self.to else { return Ok(()) };
+        write_all(file, &pieces).map_err(|error| self.fault(&error))?;
+        failpoint::pass("begun");
+        Ok(())
+    }
+
+    fn note(&mut self) -> Result<(), Failure> {
+        let place = &self.job.place;
+        let begin = self.begin.as_ref();
+        let validator = begin.and_then(|begin| begin.validator.as_ref());
+        let (etag, last_modified) = match validator {
+            Some(Validator::Etag(tag)) => (Some(tag.as_str().into()), None),
+            Some(Validator::LastModified(date)) => (None, Some(date.as_str().into())),
+            None => (None, None),
+        };
+        let entry = Entry::Partial(Partial {
+            url: self.job.url.as_str().into(),
+            id: super::entry::Sha256(self.job.id),
+            path: (&*place.name).into(),
+            part: naming::part_of(&place.name).into(),
+            etag,
+            last_modified,
+            length: begin.and_then(|begin| begin.length),
+            replaces: place.over == Over::File,
+            started_at: SystemTime::now(),
+        });
+        self.open.manifest.append(&entry).map_err(|error| self.fault(&error))?;
+        self.job.noted = true;
+        failpoint::pass("noted");
+        Ok(())
+    }
+
+    fn seat(&self) -> Result<Seat, Failure> {
+        let name = &self.job.place.name;
+        self.open.folder.seat(name).map_err(|why| self.open.no_seat(name, why))
+    }
+
+    fn fault(&self, error: &io::Error) -> Failure {
+        let length = self.begin.as_ref().and_then(|begin| begin.length);
+        let wanted = length.map_or(0, |length| length.saturating_sub(self.bytes));
+        self.open.fault(&self.job.place.name, error, wanted)
+    }
+
+    /// Refuses what would leave less of the disk free than was asked for.
+    fn ensure_enough_stays_free(&self, wanted: u64) -> Result<(), Failure> {
+        let Some(least) = self.open.keep.min_free else { return Ok(()) };
+        let free = self.open.folder.free().map_err(|error| self.fault(&error))?;
+        if free.saturating_sub(wanted) >= least {
+            return Ok(());
+        }
+        Err(self.open.too_little_free(&self.job.place.name, wanted, free, least))
+    }
+}
+
+/// Writes all of several pieces, with as few calls as it takes.
+fn write_all(file: &mut Unfinished, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = &mut slices[..];
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
