@@ -1,0 +1,172 @@
+//! The folder that files are saved to. All work goes through a handle of it and of folders below it, one component
+//! of a name at a time, and no step follows a symbolic link: whatever a name says, nothing outside is touched.
+
+mod part;
+mod seat;
+mod system;
+mod walk;
+
+#[cfg(all(test, unix))]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::{Arc, OnceLock};
+
+use cap_fs_ext::{DirExt, MetadataExt};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use thiserror::Error;
+
+pub use part::{Part, is_full};
+pub use seat::{Found, Over, PART, Placed, Seat};
+pub use walk::{Files, Listed};
+
+/// The name of the folder for bookkeeping, within the folder.
+const BOOKKEEPING: &str = ".fetch";
+
+/// The folder that files are saved to, held open: a rename or a symbolic link put in its place later changes nothing.
+#[derive(Debug)]
+pub struct Folder {
+    root: Arc<Dir>,
+    /// Device and inode of the bookkeeping, once it was opened.
+    bookkeeping: OnceLock<(u64, u64)>,
+}
+
+/// What to do when the folder is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Make it, and the folders above it.
+    Create,
+    /// That is an error.
+    Refuse,
+}
+
+/// Why there is no place for a file of this name.
+#[derive(Debug, Error)]
+pub enum NoSeat {
+    /// Empty, absolute, with an empty, `.` or `..` component, with NUL, or the bookkeeping.
+    #[error("{0:?} cannot be the name of a file in the folder")]
+    Name(String),
+    /// A folder of the name is a symbolic link: it may lead outside, or make one file of two names.
+    #[error("{0:?} is a symbolic link, and none is followed")]
+    Outside(String),
+    /// A folder of the name is a file or a device.
+    #[error("{0:?} is in the way: it is not a folder")]
+    Taken(String),
+    /// A folder of the name can be neither opened nor made.
+    #[error("{0:?}: {1}")]
+    Disk(String, #[source] io::Error),
+}
+
+impl Folder {
+    /// Opens the folder. `path` itself may be, or lead through, symbolic links.
+    ///
+    /// # Errors
+    /// If it is not there and is not to be made, is not a folder, or cannot be opened.
+    pub fn open(path: &Path, missing: Missing) -> io::Result<Self> {
+        if missing == Missing::Create {
+            fs::create_dir_all(path)?;
+        }
+        let root = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(Self { root: Arc::new(root), bookkeeping: OnceLock::new() })
+    }
+
+    /// The folder `.fetch` within, made when missing. Open it before the first [`Folder::seat`]: from then on it is
+    /// known under every other name that the file system may have for it, such as `FETCH~1`.
+    ///
+    /// # Errors
+    /// If it is not a folder (a symbolic link is none), or can be neither opened nor made.
+    pub fn bookkeeping(&self) -> io::Result<Dir> {
+        let dir = open_or_make(&self.root, BOOKKEEPING)?;
+        let _ = self.bookkeeping.set(identity(&dir)?);
+        Ok(dir)
+    }
+
+    /// The place of the file of this name: a relative path with `/`. Makes the folders of the name; for a bare name
+    /// there is nothing to do. No symbolic link is followed, not even to a folder that is within.
+    ///
+    /// # Errors
+    /// See [`NoSeat`].
+    pub fn seat(&self, name: &str) -> Result<Seat, NoSeat> {
+        if !name.split('/').all(is_plain) || is_bookkeeping(name) {
+            return Err(NoSeat::Name(name.to_owned()));
+        }
+        let mut parent = Arc::clone(&self.root);
+        for (slash, _) in name.match_indices('/') {
+            let above = &name[..slash];
+            let dir = open_or_make(&parent, last(above))
+                .map_err(|error| why_not(&parent, above, error))?;
+            if Arc::ptr_eq(&parent, &self.root) && self.is_the_bookkeeping(&dir) {
+                return Err(NoSeat::Name(name.to_owned()));
+            }
+            parent = Arc::new(dir);
+        }
+        Ok(Seat::new(Arc::clone(&self.root), parent, name))
+    }
+
+    /// All regular files in the folder and below, except the bookkeeping: read folder by folder as it is asked for,
+    /// sorted by the bytes of the names within each. In memory are the names of one folder at each depth.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn files(&self) -> io::Result<Files> {
+        Files::of(&self.root)
+    }
+
+    /// Bytes that are free to this user on the file system of the folder; `u64::MAX` where the platform does not tell.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub fn free(&self) -> io::Result<u64> {
+        system::free(&self.root)
+    }
+
+    fn is_the_bookkeeping(&self, dir: &Dir) -> bool {
+        self.bookkeeping.get().is_some_and(|known| identity(dir).is_ok_and(|this| this == *known))
+    }
+}
+
+/// Opens a folder by one component. A symbolic link is not a folder.
+fn open_or_make(parent: &Dir, component: &str) -> io::Result<Dir> {
+    match parent.open_dir_nofollow(component) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    match parent.create_dir(component) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => parent.open_dir_nofollow(component),
+    }
+}
+
+/// Why the last component of `path` could not be opened as a folder.
+fn why_not(parent: &Dir, path: &str, error: io::Error) -> NoSeat {
+    match parent.symlink_metadata(last(path)) {
+        Ok(there) if there.is_symlink() => NoSeat::Outside(path.to_owned()),
+        Ok(there) if !there.is_dir() => NoSeat::Taken(path.to_owned()),
+        _ => NoSeat::Disk(path.to_owned(), error),
+    }
+}
+
+/// Whether a component names an entry of its folder, by the rules of this platform.
+fn is_plain(component: &str) -> bool {
+    let mut parts = Path::new(component).components();
+    let first = parts.next();
+    parts.next().is_none()
+        && matches!(first, Some(Component::Normal(plain)) if plain == component)
+        && !component.contains('\0')
+}
+
+/// Whether a name begins with the folder for bookkeeping, on file systems that ignore case too.
+fn is_bookkeeping(name: &str) -> bool {
+    name.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(BOOKKEEPING))
+}
+
+fn identity(dir: &Dir) -> io::Result<(u64, u64)> {
+    dir.dir_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, last)| last)
+}

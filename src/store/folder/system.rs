@@ -1,0 +1,63 @@
+//! What the portable handles of folders do not offer, by platform.
+
+use std::fs::File;
+use std::io;
+
+use cap_std::fs::Dir;
+
+/// Renames within a folder, unless something has the new name: then the error is `AlreadyExists`.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(super) fn rename_exclusively(folder: &Dir, from: &str, to: &str) -> io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+
+    Ok(renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn rename_exclusively(_: &Dir, _: &str, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Takes blocks for `bytes`, which are not 0, and leaves the length as it is.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::{Errno, retry_on_intr};
+
+    match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes)) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        reserved => Ok(reserved?),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn reserve(_: &File, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+pub(super) fn free(folder: &Dir) -> io::Result<u64> {
+    let space = rustix::fs::fstatvfs(folder)?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(super) fn free(_: &Dir) -> io::Result<u64> {
+    Ok(u64::MAX)
+}
+
+/// Waits until the names in a folder are on the disk.
+#[cfg(unix)]
+pub(super) fn sync(folder: &Dir) -> io::Result<()> {
+    // The handle is for lookups alone: what is synced has to be opened for reading.
+    match folder.open(".")?.sync_all() {
+        // Some network file systems have no such thing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn sync(_: &Dir) -> io::Result<()> {
+    Ok(())
+}
