@@ -19,9 +19,11 @@
 //! - [`plan`]: what was decided
 //! - [`record`]: the nouns
 //! - [`units`]: bytes, rates and durations
+//! - [`digest`]: digests of bodies, and what is claimed about them; pure
 //! - [`process`]: what this process uses of the machine
 
 pub mod cli;
+pub mod digest;
 pub mod engine;
 pub mod exit;
 pub mod list;

@@ -19,6 +19,8 @@ pub struct Attempt {
     pub wire_bytes: u64,
     /// The text of a robots.txt, as far as it counts.
     pub text: Option<Vec<u8>>,
+    /// Whether the manifest has an entry about the target's name now.
+    pub noted: bool,
     /// What is left of an unfinished body that can be resumed.
     pub part: Option<Part>,
     /// The name that the body was saved under, where it is not the one of its place.

@@ -11,6 +11,8 @@ pub struct Place {
     pub name: Arc<str>,
     /// What may be replaced there.
     pub over: Over,
+    /// Whether the manifest has an entry about the name, which a new beginning must replace.
+    pub noted: bool,
     /// What was saved there before, where the server is to be asked whether it has changed.
     pub saved: Option<Version>,
     /// What was begun there by an earlier run.

@@ -90,14 +90,32 @@ impl Folder {
     /// # Errors
     /// See [`NoSeat`].
     pub fn seat(&self, name: &str) -> Result<Seat, NoSeat> {
+        self.seat_by(name, open_or_make)
+    }
+
+    /// The same where the folders of the name are there already; `None` where they are not, so that nothing can be.
+    ///
+    /// # Errors
+    /// See [`NoSeat`].
+    pub fn seat_if_there(&self, name: &str) -> Result<Option<Seat>, NoSeat> {
+        match self.seat_by(name, Dir::open_dir_nofollow) {
+            Err(NoSeat::Disk(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            seat => seat.map(Some),
+        }
+    }
+
+    fn seat_by<'a>(
+        &self,
+        name: &'a str,
+        open: impl Fn(&Dir, &'a str) -> io::Result<Dir>,
+    ) -> Result<Seat, NoSeat> {
         if !name.split('/').all(is_plain) || is_bookkeeping(name) {
             return Err(NoSeat::Name(name.to_owned()));
         }
         let mut parent = Arc::clone(&self.root);
         for (slash, _) in name.match_indices('/') {
             let above = &name[..slash];
-            let dir = open_or_make(&parent, last(above))
-                .map_err(|error| why_not(&parent, above, error))?;
+            let dir = open(&parent, last(above)).map_err(|error| why_not(&parent, above, error))?;
             if Arc::ptr_eq(&parent, &self.root) && self.is_the_bookkeeping(&dir) {
                 return Err(NoSeat::Name(name.to_owned()));
             }

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::claim::Identity;
 use super::entry::{Entry, Partial};
 use super::folder::{Part as Unfinished, Seat};
 use super::{Open, Store, failpoint};
@@ -94,7 +93,7 @@ impl Store {
         let job = About {
             place: Arc::clone(place),
             url: redacted(&job.target.urls[job.mirror]),
-            id: Identity::of_url(job.target.url()),
+            id: naming::identity(job.target.url()),
             mirror: job.mirror,
             noted: job.noted,
         };

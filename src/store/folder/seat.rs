@@ -8,6 +8,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, Open
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::{Part, system};
+use crate::record;
 
 /// What follows a final name while the file is unfinished. File systems allow 255 bytes for both together.
 pub const PART: &str = ".part";
@@ -48,6 +49,15 @@ pub enum Over {
     Anything,
 }
 
+impl From<record::Over> for Over {
+    fn from(over: record::Over) -> Self {
+        match over {
+            record::Over::Nothing => Self::Nothing,
+            record::Over::File => Self::Anything,
+        }
+    }
+}
+
 /// What became of a file that was to be placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placed {
@@ -61,6 +71,18 @@ impl Seat {
     pub(super) fn new(root: Arc<Dir>, parent: Arc<Dir>, name: &str) -> Self {
         let part = format!("{}{PART}", super::last(name)).into();
         Self { root, parent, name: name.into(), part }
+    }
+
+    /// The same part with another final name in the same folder: `name` is from the root.
+    pub fn under(&self, name: &str) -> Self {
+        let (root, parent) = (Arc::clone(&self.root), Arc::clone(&self.parent));
+        Self { root, parent, name: name.into(), part: self.part.clone() }
+    }
+
+    /// The same final name for another part in the same folder: `part` is from the root.
+    pub fn begun_as(&self, part: &str) -> Self {
+        let (root, parent) = (Arc::clone(&self.root), Arc::clone(&self.parent));
+        Self { root, parent, name: self.name.clone(), part: super::last(part).into() }
     }
 
     /// What stands under the final name.

@@ -1,0 +1,227 @@
+//! Digests computed while their body arrives.
+
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::{Algorithm, Digest};
+
+/// A digest on its way.
+#[derive(Debug, Clone)]
+pub struct Hasher(State);
+
+#[derive(Debug, Clone)]
+enum State {
+    Md5(Md5),
+    Sha1(Sha1),
+    /// By the CPU's own instructions where it has them, which the library finds out at run time.
+    Sha256(Sha256),
+    Sha512(Sha512),
+    /// Some 2 KB, ten times the others.
+    Blake3(Box<blake3::Hasher>),
+    Crc32(crc32fast::Hasher),
+    Crc32c(u32),
+}
+
+impl Hasher {
+    /// Starts at the first byte of a body.
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self(match algorithm {
+            Algorithm::Md5 => State::Md5(Md5::new()),
+            Algorithm::Sha1 => State::Sha1(Sha1::new()),
+            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha512 => State::Sha512(Sha512::new()),
+            Algorithm::Blake3 => State::Blake3(Box::default()),
+            Algorithm::Crc32 => State::Crc32(crc32fast::Hasher::new()),
+            Algorithm::Crc32c => State::Crc32c(0),
+        })
+    }
+
+    /// How it computes.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Md5(_) => Algorithm::Md5,
+            State::Sha1(_) => Algorithm::Sha1,
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+            State::Blake3(_) => Algorithm::Blake3,
+            State::Crc32(_) => Algorithm::Crc32,
+            State::Crc32c(_) => Algorithm::Crc32c,
+        }
+    }
+
+    /// The next bytes of the body. Where it is cut does not matter.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Md5(state) => state.update(bytes),
+            State::Sha1(state) => state.update(bytes),
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+            State::Blake3(state) => {
+                state.update(bytes);
+            }
+            State::Crc32(state) => state.update(bytes),
+            State::Crc32c(state) => *state = crc32c::crc32c_append(*state, bytes),
+        }
+    }
+
+    /// The digest of all bytes so far.
+    pub fn finish(self) -> Digest {
+        let algorithm = self.algorithm();
+        let digest = |bytes: &[u8]| Digest::new(algorithm, bytes).expect("its own length");
+        match self.0 {
+            State::Md5(state) => digest(&state.finalize()),
+            State::Sha1(state) => digest(&state.finalize()),
+            State::Sha256(state) => digest(&state.finalize()),
+            State::Sha512(state) => digest(&state.finalize()),
+            State::Blake3(state) => digest(state.finalize().as_bytes()),
+            State::Crc32(state) => digest(&state.finalize().to_be_bytes()),
+            State::Crc32c(state) => digest(&state.to_be_bytes()),
+        }
+    }
+}
+
+/// Several digests of one body, each computed once. None at all costs nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Hashers(Vec<Hasher>);
+
+impl Hashers {
+    /// Computes this one too, unless it is among them; to be called before the first byte.
+    pub fn add(&mut self, algorithm: Algorithm) {
+        if self.0.iter().all(|hasher| hasher.algorithm() != algorithm) {
+            self.0.push(Hasher::new(algorithm));
+        }
+    }
+
+    /// Whether none is computed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next bytes of the body.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|hasher| hasher.update(bytes));
+    }
+
+    /// The digests of all bytes so far, in the order in which they were first asked for.
+    pub fn finish(self) -> Vec<Digest> {
+        self.0.into_iter().map(Hasher::finish).collect()
+    }
+}
+
+impl FromIterator<Algorithm> for Hashers {
+    fn from_iter<Algorithms: IntoIterator<Item = Algorithm>>(algorithms: Algorithms) -> Self {
+        let mut hashers = Self::default();
+        algorithms.into_iter().for_each(|algorithm| hashers.add(algorithm));
+        hashers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hex_of(algorithm: Algorithm, body: &[u8]) -> String {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(body);
+        hasher.finish().hex()
+    }
+
+    /// Of the empty body and of `abc`: RFC 1321 appendix A.5, FIPS 180-4's examples, BLAKE3's test vectors and its
+    /// reference program, and the CRCs as zlib and RFC 3720 compute them.
+    #[test]
+    fn each_algorithm_gives_what_is_known_of_it() {
+        let table = [
+            (
+                Algorithm::Md5,
+                "d41d8cd98f00b204e9800998ecf8427e",
+                "900150983cd24fb0d6963f7d28e17f72",
+            ),
+            (
+                Algorithm::Sha1,
+                "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+                "a9993e364706816aba3e25717850c26c9cd0d89d",
+            ),
+            (
+                Algorithm::Sha256,
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+            (
+                Algorithm::Sha512,
+                "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
+                 47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
+                "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                 2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            ),
+            (
+                Algorithm::Blake3,
+                "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+                "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+            ),
+            (Algorithm::Crc32, "00000000", "352441c2"),
+            (Algorithm::Crc32c, "00000000", "364b3fb7"),
+        ];
+        for (algorithm, empty, abc) in table {
+            assert_eq!(hex_of(algorithm, b""), empty);
+            assert_eq!(hex_of(algorithm, b"abc"), abc);
+        }
+        assert_eq!(table.map(|(algorithm, ..)| algorithm), Algorithm::ALL);
+    }
+
+    #[test]
+    fn the_check_values_of_the_crcs_are_right() {
+        assert_eq!(hex_of(Algorithm::Crc32, b"123456789"), "cbf43926");
+        assert_eq!(hex_of(Algorithm::Crc32c, b"123456789"), "e3069283");
+    }
+
+    /// The long message of FIPS 180's examples.
+    #[test]
+    fn a_million_letters_hash_as_the_standard_says() {
+        let letters = vec![b'a'; 1_000_000];
+        assert_eq!(hex_of(Algorithm::Sha1, &letters), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+        assert_eq!(
+            hex_of(Algorithm::Sha256, &letters),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+        );
+        assert_eq!(
+            hex_of(Algorithm::Sha512, &letters),
+            "e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973eb\
+             de0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b"
+        );
+    }
+
+    #[test]
+    fn several_digests_are_computed_once_each() {
+        let mut hashers: Hashers =
+            [Algorithm::Crc32, Algorithm::Md5, Algorithm::Crc32].into_iter().collect();
+        hashers.update(b"ab");
+        hashers.update(b"c");
+        let digests: Vec<_> = hashers.finish().iter().map(Digest::to_string).collect();
+        assert_eq!(digests, ["crc32=352441c2", "md5=900150983cd24fb0d6963f7d28e17f72"]);
+    }
+
+    #[test]
+    fn no_digests_take_no_memory() {
+        let mut hashers = Hashers::default();
+        hashers.update(b"abc");
+        assert!(hashers.is_empty());
+        assert_eq!((hashers.0.capacity(), hashers.finish().capacity()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn where_a_body_is_cut_does_not_matter(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..12),
+        ) {
+            let whole = chunks.concat();
+            let mut hashers: Hashers = Algorithm::ALL.into_iter().collect();
+            chunks.iter().for_each(|chunk| hashers.update(chunk));
+            for digest in hashers.finish() {
+                prop_assert_eq!(digest.hex(), hex_of(digest.algorithm(), &whole));
+            }
+        }
+    }
+}

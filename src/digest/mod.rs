@@ -1,0 +1,237 @@
+//! Digests of bodies: their names and forms, how they are computed while a body arrives, and what servers and files
+//! claim about them. Pure.
+
+mod fields;
+mod hasher;
+mod sums;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use fields::{Claim, Of, claims};
+pub use hasher::{Hasher, Hashers};
+pub use sums::{Sums, SumsError};
+
+/// Bytes of the longest digest.
+const LONGEST: usize = 64;
+
+/// How a digest is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Algorithm {
+    /// MD5 (RFC 1321). Finds damage; who means harm can forge it.
+    Md5,
+    /// SHA-1 (FIPS 180-4). Finds damage; who means harm can forge it.
+    Sha1,
+    /// SHA-256 (FIPS 180-4).
+    Sha256,
+    /// SHA-512 (FIPS 180-4).
+    Sha512,
+    /// BLAKE3, not keyed, of the usual 32 bytes.
+    Blake3,
+    /// The CRC of zip and gzip (RFC 1952 section 8), its most significant byte first. Finds damage alone.
+    Crc32,
+    /// The CRC of Castagnoli (RFC 9260 appendix A), its most significant byte first. Finds damage alone.
+    Crc32c,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Md5,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+        Self::Blake3,
+        Self::Crc32,
+        Self::Crc32c,
+    ];
+
+    /// Its name wherever it is written, that of aria2 where aria2 knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha-1",
+            Self::Sha256 => "sha-256",
+            Self::Sha512 => "sha-512",
+            Self::Blake3 => "blake3",
+            Self::Crc32 => "crc32",
+            Self::Crc32c => "crc32c",
+        }
+    }
+
+    /// Bytes of its digests.
+    pub fn length(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 | Self::Blake3 => 32,
+            Self::Sha512 => LONGEST,
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = Complaint;
+
+    /// Reads a name, in any case; `sha1`, `sha256` and `sha512` do without their hyphen.
+    fn from_str(name: &str) -> Result<Self, Complaint> {
+        let goes_by = |algorithm: &Self| {
+            let known = algorithm.name();
+            known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name)
+        };
+        Self::ALL.into_iter().find(goes_by).ok_or(Complaint::Algorithm)
+    }
+}
+
+/// What a body hashes to, or should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest {
+    algorithm: Algorithm,
+    /// Zero beyond the algorithm's length.
+    bytes: [u8; LONGEST],
+}
+
+impl Digest {
+    /// The digest of these bytes; `None` where the algorithm's are not so many.
+    pub fn new(algorithm: Algorithm, digest: &[u8]) -> Option<Self> {
+        if digest.len() != algorithm.length() {
+            return None;
+        }
+        let mut bytes = [0; LONGEST];
+        bytes[..digest.len()].copy_from_slice(digest);
+        Some(Self { algorithm, bytes })
+    }
+
+    /// Reads hexadecimal digits of either case; `None` where they are not those of a digest.
+    pub fn parse_hex(algorithm: Algorithm, digits: &str) -> Option<Self> {
+        let digits = digits.as_bytes();
+        if digits.len() != 2 * algorithm.length() {
+            return None;
+        }
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        let mut bytes = [0; LONGEST];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (value(pair[0])? * 16 + value(pair[1])?) as u8;
+        }
+        Some(Self { algorithm, bytes })
+    }
+
+    /// How it is computed.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The digest itself, as many bytes as the algorithm's digests have.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.length()]
+    }
+
+    /// Its hexadecimal digits, in lower case.
+    pub fn hex(&self) -> String {
+        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}=", self.algorithm.name())?;
+        self.bytes().iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Complaint;
+
+    /// Reads `ALGORITHM=HEX`, with or without blanks around either.
+    fn from_str(text: &str) -> Result<Self, Complaint> {
+        let (name, digits) = text.split_once('=').ok_or(Complaint::Form)?;
+        let algorithm = name.trim().parse()?;
+        Self::parse_hex(algorithm, digits.trim()).ok_or(Complaint::Digits(algorithm))
+    }
+}
+
+/// Why a text is no digest. `Display` says what to write, and nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Complaint {
+    /// It names no algorithm.
+    #[error("write sha-256= and 64 hexadecimal digits")]
+    Form,
+    /// It names one that is not known.
+    #[error("write one of {} and its hexadecimal digits", names())]
+    Algorithm,
+    /// Its digits are too few, too many, or none.
+    #[error("write {}= and {} hexadecimal digits", .0.name(), 2 * .0.length())]
+    Digits(Algorithm),
+}
+
+/// `md5=, sha-1=, …`
+fn names() -> String {
+    Algorithm::ALL.map(|algorithm| format!("{}=", algorithm.name())).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_goes_by_its_name_in_any_case() {
+        for algorithm in Algorithm::ALL {
+            let name = algorithm.name();
+            assert_eq!(name.parse(), Ok(algorithm));
+            assert_eq!(name.to_uppercase().parse(), Ok(algorithm));
+        }
+        let short = [
+            ("sha1", Algorithm::Sha1),
+            ("SHA256", Algorithm::Sha256),
+            ("Sha512", Algorithm::Sha512),
+        ];
+        for (name, algorithm) in short {
+            assert_eq!(name.parse(), Ok(algorithm));
+        }
+        for name in ["", "sha", "sha-2-56", "sha_256", "md-5", "crc", " md5", "sha-384"] {
+            assert_eq!(name.parse::<Algorithm>(), Err(Complaint::Algorithm), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_written_as_it_is_read() {
+        for algorithm in Algorithm::ALL {
+            let digest = Digest::new(algorithm, &vec![0xa5; algorithm.length()]).unwrap();
+            assert_eq!(digest.to_string().parse(), Ok(digest));
+            assert_eq!(Digest::parse_hex(algorithm, &digest.hex().to_uppercase()), Some(digest));
+            assert_eq!(digest.bytes().len(), algorithm.length());
+        }
+        let digest = Digest::new(Algorithm::Crc32, &[0, 1, 0xab, 0xff]).unwrap();
+        assert_eq!(digest.to_string(), "crc32=0001abff");
+        assert_eq!(" CRC32 = 0001ABFF ".parse(), Ok(digest));
+    }
+
+    #[test]
+    fn a_digest_has_as_many_bytes_as_its_algorithm_says() {
+        assert_eq!(Digest::new(Algorithm::Crc32, &[1, 2, 3]), None);
+        assert_eq!(Digest::new(Algorithm::Crc32, &[1, 2, 3, 4, 5]), None);
+        for digits in
+            ["", "0", "0011223", "001122334", "0011223g", "+0112233", "é11223", "0x112233"]
+        {
+            assert_eq!(Digest::parse_hex(Algorithm::Crc32, digits), None, "{digits}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_digest_is_answered_with_what_to_write() {
+        let table = [
+            ("00", "write sha-256= and 64 hexadecimal digits"),
+            ("sha-1=00", "write sha-1= and 40 hexadecimal digits"),
+            ("SHA512=", "write sha-512= and 128 hexadecimal digits"),
+            (
+                "sha-224=00",
+                "write one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c= and its \
+                 hexadecimal digits",
+            ),
+        ];
+        for (text, complaint) in table {
+            assert_eq!(text.parse::<Digest>().unwrap_err().to_string(), complaint);
+        }
+    }
+}
