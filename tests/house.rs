@@ -27,9 +27,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates that live in some rooms alone.
 const RESIDENTS: &[(&str, &[&str])] = &[
     ("anyhow", &["run", "serve", "main"]),
+    ("brotli_decompressor", &["transfer"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("csv", &["report"]),
+    ("flate2", &["transfer"]),
     ("indicatif", &["report"]),
     ("nix", &["process"]),
     ("reqwest", &["transfer"]),
@@ -38,6 +40,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("tokio", &["exit", "serve", "run", "engine", "transfer", "main"]),
+    ("zstd", &["transfer"]),
 ];
 
 #[test]
