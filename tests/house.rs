@@ -32,11 +32,13 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("blake3", &["digest"]),
     ("cap_fs_ext", &["store"]),
     ("cap_std", &["store"]),
+    ("brotli_decompressor", &["transfer"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("crc32c", &["digest"]),
     ("crc32fast", &["digest"]),
     ("csv", &["report"]),
+    ("flate2", &["transfer"]),
     ("indicatif", &["report"]),
     ("md5", &["digest"]),
     ("nix", &["process", "store"]),
@@ -49,6 +51,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("sha1", &["digest"]),
     ("toml", &["cli"]),
     ("tokio", &["exit", "serve", "run", "engine", "transfer", "main"]),
+    ("zstd", &["transfer"]),
 ];
 
 #[test]

@@ -1,0 +1,288 @@
+//! Content codings (RFC 9110 section 8.4), undone as a body arrives: chunks go in, the content comes out in pieces
+//! of bounded size, however much a chunk expands to. Nothing here waits.
+//!
+//! What is damaged and what ends early are told apart. No bytes at all decode to no bytes in every coding: servers
+//! name the coding of empty bodies too, and browsers take them so.
+
+mod brotli;
+mod deflate;
+mod gzip;
+#[cfg(test)]
+mod tests;
+mod zstd;
+
+use std::fmt;
+use std::mem;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+
+use crate::record::Failure;
+
+/// The most bytes that a piece of decoded content has.
+pub const PIECE: usize = 64 * 1024;
+
+/// The most codings that are undone of one body. Each may take a window of up to 16 MiB.
+const STACKED_AT_MOST: usize = 4;
+
+/// A content coding that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or RFC 1951 alone, as some servers mean it.
+    Deflate,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
+    Zstd,
+}
+
+impl Coding {
+    /// The coding of this name, in any case.
+    fn named(name: &[u8]) -> Option<Self> {
+        match name.to_ascii_lowercase().as_slice() {
+            b"gzip" | b"x-gzip" => Some(Self::Gzip),
+            b"deflate" => Some(Self::Deflate),
+            b"br" => Some(Self::Brotli),
+            b"zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// What undoes it.
+    fn codec(self) -> Box<dyn Codec + Send> {
+        match self {
+            Self::Gzip => Box::new(gzip::Gzip::new()),
+            Self::Deflate => Box::new(deflate::Deflate::new()),
+            Self::Brotli => Box::new(brotli::Brotli::new()),
+            Self::Zstd => Box::new(zstd::Zstd::new()),
+        }
+    }
+}
+
+impl fmt::Display for Coding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// What to ask for (RFC 9110 section 12.5.3). `deflate` is undone, but not asked for: its name stands for two
+/// formats, and who has it has gzip.
+pub fn accept_encoding() -> HeaderValue {
+    HeaderValue::from_static("gzip, br, zstd")
+}
+
+/// The codings of a body, in the order in which they were applied (RFC 9110 section 8.4). `identity` is none.
+///
+/// # Errors
+/// [`Failure::Protocol`] if a coding cannot be undone, or more than four are stacked.
+pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Failure> {
+    let fields = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    // Empty elements do not count (RFC 9110 section 5.6.1.2).
+    let names = fields
+        .flat_map(|field| field.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
+    let mut codings = Vec::new();
+    for name in names {
+        let Some(coding) = Coding::named(name) else {
+            let name = String::from_utf8_lossy(name);
+            return Err(Failure::Protocol(format!("content coding {name:?} cannot be undone")));
+        };
+        if codings.len() == STACKED_AT_MOST {
+            let words = format!("more than {STACKED_AT_MOST} content codings");
+            return Err(Failure::Protocol(words));
+        }
+        codings.push(coding);
+    }
+    Ok(codings)
+}
+
+/// The coded bytes are none that the coding allows; more of them would not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("content coding {coding}: {reason}")]
+pub struct Damaged {
+    /// The coding that noticed.
+    pub coding: Coding,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl From<Damaged> for Failure {
+    fn from(damaged: Damaged) -> Self {
+        Self::Protocol(damaged.to_string())
+    }
+}
+
+/// The coded bytes are the beginning of something whole, and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("content coding {0}: ends early")]
+pub struct EndsEarly(pub Coding);
+
+/// One body being decoded. After [`Damaged`] it is of no more use.
+pub struct Decoder {
+    /// What was taken in and not decoded yet.
+    chunk: Bytes,
+    /// The coding applied last is undone first.
+    layers: Vec<Layer>,
+    /// The last piece, where nothing is to be decoded.
+    plain: Bytes,
+}
+
+impl Decoder {
+    /// `codings` in the order in which they were applied. Without any, chunks come out as they are.
+    pub fn new(codings: &[Coding]) -> Self {
+        let layers = codings.iter().rev().map(|coding| Layer::new(*coding)).collect();
+        Self { chunk: Bytes::new(), layers, plain: Bytes::new() }
+    }
+
+    /// Decodes a chunk and hands the content on in pieces of at most [`PIECE`] bytes, which may be many. An error of
+    /// `out` ends it before more is produced.
+    ///
+    /// # Errors
+    /// That of `out`, or [`Damaged`].
+    pub fn push<E: From<Damaged>>(
+        &mut self,
+        chunk: &Bytes,
+        mut out: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.take_in(chunk.clone());
+        while let Some(piece) = self.piece()? {
+            out(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a chunk, to be followed by [`Decoder::piece`] until there is none. For callers that have to wait
+    /// between pieces: a few bytes may expand to gigabytes.
+    pub fn take_in(&mut self, chunk: Bytes) {
+        debug_assert!(self.chunk.is_empty(), "the chunk before it was not used up");
+        self.chunk = chunk;
+    }
+
+    /// The next piece of the content, never empty and of at most [`PIECE`] bytes; `None` if that takes another chunk.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn piece(&mut self) -> Result<Option<&[u8]>, Damaged> {
+        if !fill(&mut self.layers, &mut self.chunk)? {
+            return Ok(None);
+        }
+        if let Some(innermost) = self.layers.last_mut() {
+            return Ok(Some(innermost.take()));
+        }
+        self.plain = self.chunk.split_to(self.chunk.len().min(PIECE));
+        Ok(Some(&self.plain))
+    }
+
+    /// The body has ended.
+    ///
+    /// # Errors
+    /// [`EndsEarly`] if its content has not.
+    pub fn finish(self) -> Result<(), EndsEarly> {
+        match self.layers.iter().find(|layer| !layer.is_whole()) {
+            Some(layer) => Err(EndsEarly(layer.coding)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sees to it that the last of `layers` has bytes ready; false if that takes another chunk.
+fn fill(layers: &mut [Layer], chunk: &mut Bytes) -> Result<bool, Damaged> {
+    let Some((layer, outer)) = layers.split_last_mut() else {
+        return Ok(!chunk.is_empty());
+    };
+    while layer.ready.is_empty() {
+        let input = outer.last().map_or(&chunk[..], Layer::ready);
+        if input.is_empty() && !layer.may_hold_back {
+            if !fill(outer, chunk)? {
+                return Ok(false);
+            }
+            continue;
+        }
+        let read = layer.step(input)?;
+        match outer.last_mut() {
+            Some(outer) => outer.ready.start += read,
+            None => chunk.advance(read),
+        }
+    }
+    Ok(true)
+}
+
+/// One coding of a body, and what it has yielded.
+struct Layer {
+    coding: Coding,
+    codec: Box<dyn Codec + Send>,
+    buffer: Box<[u8]>,
+    /// Which bytes of the buffer wait to be taken.
+    ready: Range<usize>,
+    /// The buffer was filled to its end: there may be more that needs no input.
+    may_hold_back: bool,
+    has_begun: bool,
+}
+
+impl Layer {
+    fn new(coding: Coding) -> Self {
+        Self {
+            coding,
+            codec: coding.codec(),
+            buffer: vec![0; PIECE].into(),
+            ready: 0..0,
+            may_hold_back: false,
+            has_begun: false,
+        }
+    }
+
+    fn ready(&self) -> &[u8] {
+        &self.buffer[self.ready.clone()]
+    }
+
+    fn take(&mut self) -> &[u8] {
+        &self.buffer[mem::take(&mut self.ready)]
+    }
+
+    /// Decodes some of `input`, and tells how much. All that was ready has been taken.
+    fn step(&mut self, input: &[u8]) -> Result<usize, Damaged> {
+        self.has_begun = true;
+        let damaged = |reason| Damaged { coding: self.coding, reason };
+        let step = self.codec.step(input, &mut self.buffer).map_err(damaged)?;
+        if !input.is_empty() && step.read == 0 && step.written == 0 {
+            return Err(damaged("leads nowhere".to_owned()));
+        }
+        self.ready = 0..step.written;
+        self.may_hold_back = step.written == self.buffer.len();
+        Ok(step.read)
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.has_begun || self.codec.is_whole()
+    }
+}
+
+/// What undoes one coding.
+trait Codec {
+    /// Decodes some of `input` into `output`. Without input it yields what did not fit before.
+    ///
+    /// # Errors
+    /// What is wrong with the input.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String>;
+
+    /// Whether the input may end here.
+    fn is_whole(&self) -> bool;
+}
+
+/// How far a codec has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    /// Bytes of the input that it has no more need of.
+    read: usize,
+    /// Bytes of the output that it has filled.
+    written: usize,
+}
