@@ -41,7 +41,7 @@ const RESIDENTS: &[(&str, &[&str])] = &[
     ("flate2", &["transfer"]),
     ("indicatif", &["report"]),
     ("md5", &["digest"]),
-    ("nix", &["process", "store"]),
+    ("nix", &["process"]),
     ("reqwest", &["transfer"]),
     ("rlimit", &["process"]),
     ("robotxt", &["policy"]),

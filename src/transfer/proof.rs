@@ -1,0 +1,109 @@
+//! What a body must hash to, and what it does: asked for by a person, claimed by the reply.
+
+use reqwest::header::HeaderMap;
+
+use crate::digest::{Algorithm, Claim, Digest, Hashers, Of, claims};
+use crate::record::Failure;
+
+/// The digests of one body on its way, and what they must be.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Of the bytes as they are saved, from the first one of the body on.
+    saved: Hashers,
+    /// Of the bytes of this message, as they are sent.
+    sent: Hashers,
+    expected: Vec<Expected>,
+}
+
+#[derive(Debug)]
+struct Expected {
+    digest: Digest,
+    of: Bytes,
+    claimed_by: String,
+}
+
+/// The bytes that a digest is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    Saved,
+    Sent,
+}
+
+/// What the bytes of a message are to the bytes that are saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// The same.
+    Whole,
+    /// Their last ones.
+    Rest,
+    /// The same, coded.
+    Coded,
+}
+
+impl Proof {
+    /// Computes this digest of the bytes that are saved.
+    pub fn compute(&mut self, algorithm: Algorithm) {
+        self.saved.add(algorithm);
+    }
+
+    /// The bytes that are saved must have this digest; `claimed_by` says so.
+    pub fn expect(&mut self, digest: Digest, claimed_by: &str) {
+        self.expect_of(digest, Bytes::Saved, claimed_by);
+    }
+
+    /// Hears what the reply claims.
+    pub fn hear(&mut self, headers: &HeaderMap, message: Message) {
+        for Claim { digest, of, field } in claims(headers) {
+            let of = match (message, of) {
+                (Message::Whole, _) | (Message::Rest, Of::Representation) => Bytes::Saved,
+                (Message::Rest, Of::Content) | (Message::Coded, _) => Bytes::Sent,
+            };
+            self.expect_of(digest, of, field);
+        }
+    }
+
+    fn expect_of(&mut self, digest: Digest, of: Bytes, claimed_by: &str) {
+        match of {
+            Bytes::Saved => self.saved.add(digest.algorithm()),
+            Bytes::Sent => self.sent.add(digest.algorithm()),
+        }
+        self.expected.push(Expected { digest, of, claimed_by: claimed_by.to_owned() });
+    }
+
+    /// Whether the bytes that are saved matter.
+    pub fn looks_at_saved(&self) -> bool {
+        !self.saved.is_empty()
+    }
+
+    /// The next bytes as they are sent.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        self.sent.update(bytes);
+    }
+
+    /// The next bytes as they are saved.
+    pub fn saved(&mut self, bytes: &[u8]) {
+        self.saved.update(bytes);
+    }
+
+    /// The digests of the bytes that are saved, those asked for first.
+    ///
+    /// # Errors
+    /// [`Failure::Checksum`] if one is not what it must be.
+    pub fn check(self) -> Result<Vec<Digest>, Failure> {
+        let (saved, sent) = (self.saved.finish(), self.sent.finish());
+        for Expected { digest, of, claimed_by } in self.expected {
+            let digests = if of == Bytes::Saved { &saved } else { &sent };
+            let found = digests.iter().find(|found| found.algorithm() == digest.algorithm());
+            let actual = found.expect("it was added when it was expected");
+            if *actual != digest {
+                return Err(Failure::Checksum {
+                    algorithm: digest.algorithm().name(),
+                    claimed_by,
+                    expected: digest.hex(),
+                    actual: actual.hex(),
+                });
+            }
+        }
+        Ok(saved)
+    }
+}
