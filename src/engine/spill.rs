@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Checksum, Options, Target, host_of};
+use crate::record::{Options, Target, host_of};
 
 /// Bytes that the file may hold. Then reading waits.
 const MOST: u64 = 1 << 30;
@@ -44,7 +44,7 @@ struct Stored<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     out: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<[u8; 32]>,
+    checksum: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Vec<u8>, bool)>,
 }
@@ -159,6 +159,7 @@ impl Spill {
             value.set_sensitive(*sensitive);
             Ok((name.map_err(io::Error::other)?, value))
         });
+        let checksum = stored.checksum.map(|digest| digest.parse()).transpose();
         Ok(Target {
             index: stored.index,
             source: Arc::clone(&self.sources[stored.source]),
@@ -166,7 +167,7 @@ impl Spill {
             urls: urls.map_err(io::Error::other)?,
             options: Options {
                 headers: headers.collect::<io::Result<_>>()?,
-                checksum: stored.sha256.map(Checksum::Sha256),
+                checksum: checksum.map_err(io::Error::other)?,
                 out: stored.out,
             },
         })
@@ -184,7 +185,7 @@ fn stored(target: &Target, source: usize) -> Stored<'_> {
         line: target.line,
         urls: target.urls.iter().map(|url| url.as_str().into()).collect(),
         out: out.clone(),
-        sha256: checksum.as_ref().map(|Checksum::Sha256(digest)| *digest),
+        checksum: checksum.as_ref().map(ToString::to_string),
         headers: headers.collect(),
     }
 }
@@ -249,7 +250,7 @@ mod tests {
         secret.set_sensitive(true);
         whole.options = Options {
             out: Some("näme".to_owned()),
-            checksum: Some(Checksum::Sha256([7; 32])),
+            checksum: Some(format!("sha-512={}", "07".repeat(64)).parse().unwrap()),
             headers: vec![(HeaderName::from_static("x-key"), secret)],
         };
         let mut spill = Spill::default();
