@@ -164,7 +164,8 @@ proptest! {
                 prop_oneof![
                     "[ \t]out[ ]?=[\\PC\t\u{85}\u{2028}]{1,9}",
                     "\theader=[a-zA-Z~!-]{1,4}[:;][\\PC\t\u{a0}]{0,9}",
-                    " checksum=sha-256=[0-9a-fA-F]{64}",
+                    " checksum=(sha-256|BLAKE3)=[0-9a-fA-F]{64}",
+                    " checksum=crc32c? = [0-9a-f]{8}",
                 ],
                 0..4,
             ),

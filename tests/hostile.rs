@@ -962,9 +962,10 @@ fn a_body_without_the_checksum_asked_for_is_a_failure() {
             _ => Reply::ok("hello"),
         });
         let sum = format!("  checksum=sha-256={HELLO_SHA256}\n");
-        let list: String = ["/wrong", "/chunked", "/right"]
+        let crc = "  checksum=crc32c=9a71bb4c\n";
+        let list: String = [("/wrong", sum.as_str()), ("/chunked", &sum), ("/right", crc)]
             .iter()
-            .map(|path| format!("{}\n{sum}", origin.url(path)))
+            .map(|(path, sum)| format!("{}\n{sum}", origin.url(path)))
             .collect();
         let seen = Run::json(mode).list(list).seen();
         assert_eq!(seen.classes_in_list_order(), ["checksum", "ok", "ok"]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Checksum, Options, Place, Target, host_of};
+use crate::record::{Options, Place, Target, host_of};
 
 /// Bytes that the file may hold. Then reading waits.
 const MOST: u64 = 1 << 30;
@@ -45,7 +45,7 @@ struct Stored<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     out: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<[u8; 32]>,
+    checksum: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Vec<u8>, bool)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +165,7 @@ impl Spill {
             value.set_sensitive(*sensitive);
             Ok((name.map_err(io::Error::other)?, value))
         });
+        let checksum = stored.checksum.map(|digest| digest.parse()).transpose();
         let target = Target {
             index: stored.index,
             source: Arc::clone(&self.sources[stored.source]),
@@ -172,7 +173,7 @@ impl Spill {
             urls: urls.map_err(io::Error::other)?,
             options: Options {
                 headers: headers.collect::<io::Result<_>>()?,
-                checksum: stored.sha256.map(Checksum::Sha256),
+                checksum: checksum.map_err(io::Error::other)?,
                 out: stored.out,
             },
         };
@@ -191,7 +192,7 @@ fn stored<'a>(target: &'a Target, place: Option<&'a Place>, source: usize) -> St
         line: target.line,
         urls: target.urls.iter().map(|url| url.as_str().into()).collect(),
         out: out.clone(),
-        sha256: checksum.as_ref().map(|Checksum::Sha256(digest)| *digest),
+        checksum: checksum.as_ref().map(ToString::to_string),
         headers: headers.collect(),
         place: place.map(Cow::Borrowed),
     }
@@ -258,13 +259,14 @@ mod tests {
         secret.set_sensitive(true);
         whole.options = Options {
             out: Some("näme".to_owned()),
-            checksum: Some(Checksum::Sha256([7; 32])),
+            checksum: Some(format!("sha-512={}", "07".repeat(64)).parse().unwrap()),
             headers: vec![(HeaderName::from_static("x-key"), secret)],
         };
         let validator = Validator::Etag("\"v1\"".to_owned());
         let place = Place {
             name: "a/näme".into(),
             over: Over::File,
+            noted: true,
             saved: None,
             part: Some(Part { bytes: 7, length: None, validator, mirror: 1 }),
         };

@@ -1,7 +1,8 @@
 //! Option lines: `key=value`, indented below the entry they are for, in the words of aria2.
 
 use super::field::field;
-use crate::record::{Checksum, Options};
+use crate::digest::{Complaint, Digest};
+use crate::record::Options;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];
 
@@ -56,29 +57,10 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
     Ok(())
 }
 
-fn checksum(value: &str) -> Result<Checksum, String> {
-    let complaint = || {
-        format!(
-            "checksum={} is not a checksum; write checksum=sha-256= and 64 hexadecimal digits",
-            super::shown::shown(value)
-        )
-    };
-    let (kind, digits) = value.split_once('=').ok_or_else(complaint)?;
-    if !kind.trim().eq_ignore_ascii_case("sha-256") {
-        return Err(complaint());
-    }
-    sha256(digits.trim()).map(Checksum::Sha256).ok_or_else(complaint)
-}
-
-fn sha256(digits: &str) -> Option<[u8; 32]> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
-    }
-    Some(digest)
+fn checksum(value: &str) -> Result<Digest, String> {
+    value.parse().map_err(|complaint: Complaint| {
+        format!("checksum={} is not a checksum; {complaint}", super::shown::shown(value))
+    })
 }
 
 fn split_key(text: &str) -> (&str, &str) {
@@ -92,6 +74,7 @@ fn split_key(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Algorithm;
 
     const DIGITS: &str = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00FF";
 
@@ -121,22 +104,31 @@ mod tests {
         let options =
             read(&["out = a=b ", &digits, "header=X: 1", "header=Referer: http://a.b"]).unwrap();
         assert_eq!(options.out.as_deref(), Some("a=b"));
-        let Some(Checksum::Sha256(digest)) = options.checksum else { panic!() };
-        assert_eq!(digest, [0, 255].repeat(16)[..]);
+        assert_eq!(options.checksum.unwrap().bytes(), [0, 255].repeat(16));
         assert_eq!(options.headers.len(), 2);
         assert_eq!(options.headers[1].1, "http://a.b");
     }
 
     #[test]
+    fn a_checksum_may_be_of_any_algorithm() {
+        for algorithm in Algorithm::ALL {
+            let digits = "0f".repeat(algorithm.length());
+            let options = read(&[&format!("checksum={}={digits}", algorithm.name())]).unwrap();
+            assert_eq!(options.checksum, Digest::parse_hex(algorithm, &digits));
+        }
+    }
+
+    #[test]
     fn a_bad_option_says_what_is_wrong() {
-        let table: [(&[&str], &str); 9] = [
+        let table: [(&[&str], &str); 10] = [
             (&["outt=x"], "unknown option \"outt\"; known are out, checksum, header"),
             (&["=x"], "unknown option \"\""),
             (&["out="], "option out has no value; write out=VALUE"),
             (&["header: X: 1"], "option header has no value"),
             (&["out=a", "out=b"], "option out is given twice"),
-            (&["checksum=md5=00"], "checksum=md5=00 is not a checksum"),
-            (&["checksum=sha-256=00"], "64 hexadecimal digits"),
+            (&["checksum=md5=00"], "checksum=md5=00 is not a checksum; write md5= and 32"),
+            (&["checksum=adler32=00"], "; write one of md5=, sha-1=, sha-256=, "),
+            (&["checksum=SHA256=00"], "; write sha-256= and 64 hexadecimal digits"),
             (&["checksum=00"], "is not a checksum"),
             (&["header=Host: a.b"], "--connect-to"),
         ];

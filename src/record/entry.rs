@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::digest::Digest;
+
 /// What one entry of the list turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
@@ -41,16 +43,9 @@ pub struct Options {
     /// Name to save under; without a folder to save into it has no effect.
     pub out: Option<String>,
     /// What the body must hash to.
-    pub checksum: Option<Checksum>,
+    pub checksum: Option<Digest>,
     /// Request header fields of this target alone, name and value, in the order listed.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-}
-
-/// A digest that a body must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checksum {
-    /// SHA-256 (FIPS 180-4).
-    Sha256([u8; 32]),
 }
 
 /// A line that names nothing to fetch.

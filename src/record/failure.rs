@@ -84,12 +84,14 @@ pub enum Failure {
         /// The limit.
         limit: u64,
     },
-    /// The body is not the one that the list asks for.
-    #[error("{algorithm} is {actual}, the list says {expected}")]
+    /// The body is not the one that it should be.
+    #[error("{algorithm} is {actual}, {claimed_by} says {expected}")]
     Checksum {
-        /// Its name in RFC 9530.
+        /// The name of its algorithm.
         algorithm: &'static str,
-        /// What the list says, in hex.
+        /// Who says what it should be: `the list`, a file of sums, a field of the reply.
+        claimed_by: String,
+        /// What it should be, in hex.
         expected: String,
         /// What the body hashes to, in hex.
         actual: String,
@@ -305,6 +307,20 @@ mod tests {
             assert_eq!(class as usize, place);
             assert_eq!(class.name().parse(), Ok(class));
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_names_who_claimed_another() {
+        let wrong = |claimed_by: &str| Failure::Checksum {
+            algorithm: "crc32",
+            claimed_by: claimed_by.to_owned(),
+            expected: "00000000".to_owned(),
+            actual: "352441c2".to_owned(),
+        };
+        for claimed_by in ["the list", "Repr-Digest", "SHA256SUMS"] {
+            let message = format!("crc32 is 352441c2, {claimed_by} says 00000000");
+            assert_eq!(wrong(claimed_by).to_string(), message);
         }
     }
 

@@ -14,7 +14,7 @@ mod slot;
 mod summary;
 
 pub use attempt::{Attempt, Ending, Head, Phases};
-pub use entry::{Checksum, Entry, Invalid, Options, Target, redacted};
+pub use entry::{Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
 pub use failure::{Cause, Class, Failure, UnknownClass};
 pub use host::{HostRow, Why, host_of};

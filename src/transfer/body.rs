@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
-use sha2::{Digest, Sha256};
 
 use super::call::Call;
 use super::classify;
 use super::throttle::Throttle;
+use crate::digest::{Digest, Hasher};
 use crate::policy::robots;
-use crate::record::{Checksum, Failure, Job, Purpose, Slot};
+use crate::record::{Failure, Job, Purpose, Slot};
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
 const DISCARDED_AT_MOST: u64 = 64 * 1024;
@@ -70,7 +70,7 @@ pub async fn receive(
         call.receives(chunk.len());
         slot.received(chunk.len() as u64);
         if let Some(check) = &mut check {
-            check.hash.update(&chunk);
+            check.hasher.update(&chunk);
         }
         if let Some(text) = &mut text {
             text.extend_from_slice(&chunk);
@@ -102,28 +102,27 @@ pub async fn discard(response: &mut Response, call: &Call, throttle: &Throttle) 
     let _ = tokio::time::timeout(PATIENCE, rest).await;
 }
 
-/// A digest on its way.
+/// What the list says of a body that is on its way.
 struct Check<'a> {
-    hash: Sha256,
-    expected: &'a [u8],
+    hasher: Hasher,
+    expected: &'a Digest,
 }
 
 impl<'a> Check<'a> {
-    fn new(checksum: &'a Checksum) -> Self {
-        let Checksum::Sha256(expected) = checksum;
-        Self { hash: Sha256::new(), expected }
+    fn new(expected: &'a Digest) -> Self {
+        Self { hasher: Hasher::new(expected.algorithm()), expected }
     }
 
     fn ensure_it_fits(self) -> Result<(), Failure> {
-        let actual = self.hash.finalize();
-        if actual[..] == *self.expected {
+        let actual = self.hasher.finish();
+        if actual == *self.expected {
             return Ok(());
         }
-        let (expected, actual) = (hex(self.expected), hex(&actual));
-        Err(Failure::Checksum { algorithm: "sha-256", expected, actual })
+        Err(Failure::Checksum {
+            algorithm: actual.algorithm().name(),
+            claimed_by: "the list".to_owned(),
+            expected: self.expected.hex(),
+            actual: actual.hex(),
+        })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
