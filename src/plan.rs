@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::digest::{Algorithm, Digest};
 use crate::record::Class;
 use crate::units::{Rate, Share};
 
@@ -322,6 +323,12 @@ pub struct Bodies {
     pub quota: Option<u64>,
     /// Whether bodies may come compressed, to be decoded.
     pub coding: Coding,
+    /// Digests to compute, the one to be told first.
+    pub digests: Vec<Algorithm>,
+    /// What the one body must hash to.
+    pub checksum: Option<Digest>,
+    /// A file that tells what bodies must hash to, by the names of their files.
+    pub sums: Option<PathBuf>,
 }
 
 /// Whether bodies may come compressed (RFC 9110 section 8.4).

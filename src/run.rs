@@ -1,7 +1,9 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +14,15 @@ use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
 use crate::engine::{self, EngineError, Finished, Stop};
+use crate::digest::Sums;
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
-use crate::record::{Cause, Class, Counts, Event, Resources, Slots, Summary};
+use crate::record::{
+    Cause, Class, Counts, Event, Outcome, RecordError, Resources, Slots, Summary,
+};
 use crate::report::{FailedTargets, Outputs, Reporter, reporter};
 use crate::source;
+use crate::store::{Store, StoreError};
 use crate::transfer::{Kit, Resolver};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -47,6 +53,8 @@ pub struct Ended {
     pub stopped: Option<Cause>,
     /// The list that could not be read to its end.
     pub unreadable: Option<anyhow::Error>,
+    /// Why the folder could not be written any more.
+    pub unwritable: Option<anyhow::Error>,
 }
 
 /// Why a run could not begin, or broke.
@@ -69,7 +77,10 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
-    let kit = Kit::new(&plan, resolver, idle);
+    let sums = plan.bodies.sums.as_deref().map(sums).transpose().map_err(RunError::Usage)?;
+    let (store, notices) = Store::open(plan.keep.as_ref()).map_err(no_store)?;
+    notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
+    let kit = Kit::new(&plan, resolver, sums, store, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
     let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
@@ -134,7 +145,8 @@ fn conclude(
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
         eprintln!("fetch: the list is empty; nothing was fetched");
     }
-    Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
+    let unwritable = told.disk.map(anyhow::Error::msg);
+    Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
 }
 
 fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
@@ -159,6 +171,18 @@ fn unwritable(error: io::Error) -> RunError {
         ErrorKind::InvalidInput => RunError::Usage(error.into()),
         _ => RunError::Fatal(error.into()),
     }
+}
+
+fn no_store(error: StoreError) -> RunError {
+    match error {
+        StoreError::Busy(_) => RunError::Usage(error.into()),
+        StoreError::Unusable { .. } => RunError::Fatal(error.into()),
+    }
+}
+
+fn sums(path: &Path) -> anyhow::Result<Sums> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Sums::parse(&text).with_context(|| path.display().to_string())
 }
 
 fn broken(error: EngineError) -> RunError {
@@ -227,13 +251,15 @@ struct Told {
     bytes: u64,
     wire_bytes: u64,
     written: io::Result<()>,
+    /// What the first failure of the folder says.
+    disk: Option<String>,
 }
 
 /// Tells the reporter every event as it comes, until none comes any more. Once it cannot be told it ends the run, and
 /// only counts what comes: whether work is left is known from the rows, told or not.
 fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop) -> Told {
     let (counts, written) = (Counts::default(), Ok(()));
-    let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written };
+    let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
     told.written = match Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(told.listen(&mut events)),
         Err(error) => Err(error),
@@ -292,7 +318,10 @@ impl Told {
         if let Event::Finished { record, .. } = event {
             self.counts.add(record);
             self.wire_bytes += record.wire_bytes;
-            self.bytes += if record.error.is_none() { record.bytes } else { 0 };
+            self.bytes += if record.outcome == Outcome::Ok { record.bytes } else { 0 };
+            if let Some(RecordError { class: Class::Disk, message }) = &record.error {
+                self.disk.get_or_insert_with(|| message.clone());
+            }
         }
     }
 }
@@ -300,7 +329,7 @@ impl Told {
 /// The one error that a person should be told of how a run ended; `None` if there is none.
 pub fn error_of(ended: &Result<Ended, RunError>) -> Option<&anyhow::Error> {
     match ended {
-        Ok(ended) => ended.unreadable.as_ref(),
+        Ok(ended) => ended.unreadable.as_ref().or(ended.unwritable.as_ref()),
         Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
     }
 }

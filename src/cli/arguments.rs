@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::{numbers, pins};
+use crate::digest::{Algorithm, Digest};
 use crate::plan::{MostFailures, PerHost, Pin};
 use crate::record::Class;
 use crate::units::{self, Rate, Share};
@@ -365,6 +366,20 @@ pub(super) struct Bodies {
     /// Ask for compressed bodies and decode them
     #[arg(long)]
     pub compressed: bool,
+
+    /// What the body of the one URL must hash to, as in sha-256=HEX
+    #[arg(long, value_name = "ALGO=HEX")]
+    pub checksum: Option<Digest>,
+
+    /// A file of SHA-256 sums by file name, as sha256sum writes it
+    #[arg(long, value_name = "FILE")]
+    pub sha256sums: Option<PathBuf>,
+
+    /// Compute and report digests of bodies, as in sha256 or blake3
+    ///
+    /// md5, sha-1, sha-256, sha-512, blake3, crc32 or crc32c; of several, the first is told.
+    #[arg(long, value_name = "ALGO,...", value_delimiter = ',')]
+    pub digest: Vec<Algorithm>,
 
     /// Largest body, decoded [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]

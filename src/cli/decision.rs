@@ -31,7 +31,7 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         report: report(&typed.output),
         manners: manners(&typed.manners),
         damage: damage(&typed.failures),
-        bodies: bodies(&typed.bodies),
+        bodies: bodies(typed.bodies, &typed.sources)?,
         keep: keep(typed.saving)?,
         failed: failed(typed.failures, &typed.sources)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
@@ -219,12 +219,21 @@ fn keep(typed: Saving) -> Result<Option<Keep>, String> {
     }))
 }
 
-fn bodies(typed: &arguments::Bodies) -> Bodies {
-    Bodies {
+fn bodies(typed: arguments::Bodies, sources: &[OsString]) -> Result<Bodies, String> {
+    let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
+    if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
+        return Err(
+            "--checksum is for one URL on the command line; in a list write checksum= below each URL, or use --sha256sums".to_owned(),
+        );
+    }
+    Ok(Bodies {
+        checksum: typed.checksum,
+        sums: typed.sha256sums,
+        digests: typed.digest,
         max_filesize: typed.max_filesize,
         quota: typed.quota,
         coding: if typed.compressed { Coding::Undone } else { Coding::AsSent },
-    }
+    })
 }
 
 fn damage(typed: &Failures) -> Damage {

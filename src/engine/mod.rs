@@ -91,7 +91,8 @@ pub async fn run(
     stop: Stop,
 ) -> Result<Finished, EngineError> {
     let queue = queue(plan, &kit, stop.clone());
-    let floor = Arc::new(Floor { queue, spill: Mutex::default(), stop, slots, events });
+    let (store, spill) = (kit.store().clone(), Mutex::default());
+    let floor = Arc::new(Floor { store, queue, spill, stop, slots, events });
     let crews = strategy::crews(plan.strategy);
     let loops = event_loop::open_all(crews, &kit, &floor).await?;
     let ready = Instant::now();

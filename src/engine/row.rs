@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::record::{
     Attempt, Cause, Ending, Event, Failure, Job, Outcome, Record, RecordError, Target, Timings,
     Version, redacted,

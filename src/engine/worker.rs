@@ -9,12 +9,16 @@ use super::row::{finished, undone};
 use super::spill::Spill;
 use super::stop::Stop;
 use crate::policy::LastHost;
-use crate::record::{Cause, Event, Job, Record, Slots, Target};
+use crate::record::{
+    Attempt, Cause, Ending, Event, Job, Purpose, Record, Slots, Target,
+};
+use crate::store::Store;
 use crate::transfer::Client;
 
 /// What all workers of a run share.
 #[derive(Debug)]
 pub struct Floor {
+    pub store: Store,
     pub queue: Queue,
     pub spill: Mutex<Spill>,
     pub stop: Stop,
@@ -38,6 +42,17 @@ impl Floor {
         self.tell(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
+    /// Gives a whole body its final name.
+    fn kept(&self, job: &Job, mut attempt: Attempt) -> Attempt {
+        if attempt.ending == Ending::Whole && job.purpose == Purpose::Body {
+            match self.store.keep(job, &attempt) {
+                Ok(name) => attempt.name = name,
+                Err(failure) => attempt.ending = Ending::Failed(failure),
+            }
+        }
+        attempt
+    }
+
     /// Tells the row of a job that is not done because the run ends.
     pub async fn leave(&self, job: &Job, cause: Cause) {
         self.tell(finished(job, undone(job, cause))).await;
@@ -54,6 +69,7 @@ pub async fn work(floor: &Floor, client: &Client, worker: usize) {
             Work::Tell(None) => {}
             Work::Transfer(job) => {
                 let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
+                let attempt = floor.kept(&job, attempt);
                 for event in floor.queue.settle(*job, attempt) {
                     floor.tell(event).await;
                 }

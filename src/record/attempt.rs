@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Failure, Part};
+use crate::digest::Digest;
 
 /// One request made.
 #[derive(Debug, Clone)]

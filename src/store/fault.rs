@@ -26,6 +26,21 @@ impl Open {
         }
     }
 
+    /// The failure of a target whose body would leave less free than must stay free.
+    pub(super) fn too_little_free(
+        &self,
+        name: &str,
+        wanted: u64,
+        free: u64,
+        least: u64,
+    ) -> Failure {
+        let dir = self.keep.dir.display();
+        let (wanted, free, least) = (human_bytes(wanted), human_bytes(free), human_bytes(least));
+        Failure::Disk(format!(
+            "too little room in {dir}: {free} are free, {name} needs {wanted} more, and {least} must stay free (--min-free)"
+        ))
+    }
+
     /// The failure of a target that has no place in the folder.
     pub(super) fn no_seat(&self, name: &str, why: NoSeat) -> Failure {
         match why {

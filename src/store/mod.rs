@@ -34,7 +34,7 @@ use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};
 use manifest::{BadLine, Manifest, Tail};
-pub use sink::{Begin, Ready, Sink};
+pub use sink::{Begin, Left, Ready, Sink};
 
 /// How many bad lines of a manifest are told one by one.
 const TOLD: u64 = 5;

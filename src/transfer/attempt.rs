@@ -6,17 +6,25 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime};
 
 use reqwest::header::{
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
+    LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Response, Version};
 
-use super::body;
+use super::body::{self, Intake};
 use super::call::{CALL, Call, watched};
 use super::classify;
-use super::client::Client;
+use super::client::{Client, Kit};
+use super::coding::{Decoder, codings};
+use super::proof::{Message, Proof};
 use super::request::fields;
 use super::route::Route;
-use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Phases, Slot};
+use crate::digest::Digest;
+use crate::plan::{Coding, Names};
+use crate::policy::naming;
+use crate::policy::resume::{self, Answer};
+use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Part, Phases, Purpose, Slot};
+use crate::store::{Begin, Left, Ready, Sink};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -25,14 +33,23 @@ const STALE_AT_MOST: usize = 64;
 const UNSEEN_AT_MOST: usize = 3;
 
 /// What an attempt has yielded so far.
-#[derive(Default)]
 struct Yield {
     head: Option<Head>,
     first_byte: Option<std::time::Duration>,
     /// How it ends, where the head has told.
     told: Option<Ending>,
-    kept: bool,
+    /// Bytes that there are of the body.
+    bytes: u64,
     text: Option<Vec<u8>>,
+    digests: Vec<Digest>,
+    sink: Sink,
+}
+
+impl Yield {
+    fn new(sink: Sink) -> Self {
+        let (head, first_byte, told, text, digests) = Default::default();
+        Self { head, first_byte, told, bytes: 0, text, digests, sink }
+    }
 }
 
 impl Client {
@@ -46,7 +63,7 @@ impl Client {
     ) -> Attempt {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let call = Arc::new(Call::new(job, started));
-        let mut seen = Yield::default();
+        let mut seen = Yield::new(self.kit.store.sink(job));
         slot.begin(&job.url);
         let work = CALL.scope(Arc::clone(&call), self.exchange(job, &call, slot, &mut seen));
         let ending = match watched(&call, &self.kit.clocks, cut, work).await {
@@ -66,12 +83,24 @@ impl Client {
             first_byte: seen.first_byte,
             total: started.elapsed(),
         };
-        let bytes = if seen.kept { call.bytes() } else { 0 };
+        let noted = seen.sink.noted();
+        let part = left(seen.sink, &ending, job);
         // The connection's two tasks have their turns to take it back; else the next request would open another one.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
-        let (head, text, wire_bytes) = (seen.head, seen.text, call.bytes());
-        Attempt { ending, head, bytes, wire_bytes, text, phases, worker }
+        Attempt {
+            ending,
+            head: seen.head,
+            bytes: seen.bytes,
+            wire_bytes: call.bytes(),
+            text: seen.text,
+            noted,
+            part,
+            name: None,
+            digests: seen.digests,
+            phases,
+            worker,
+        }
     }
 
     async fn exchange(
@@ -85,15 +114,65 @@ impl Client {
         self.kit.resolver.ensure_can_place(&job.url, route)?;
         let mut response = self.reply(job, call, route).await?;
         seen.first_byte = Some(call.elapsed());
-        seen.head = Some(head_of(&response));
-        seen.told = told(&response);
+        let head = seen.head.insert(head_of(&response));
+        let asked = resume::asked(job);
+        let answer = resume::answer(asked, head);
+        seen.told = match answer {
+            Answer::Whole | Answer::Rest(_) | Answer::Complete => None,
+            Answer::Unchanged => Some(Ending::Unchanged),
+            Answer::Anew => Some(Ending::Anew),
+            Answer::Other => Some(told(&response)),
+        };
         if let Some(ending) = seen.told.clone() {
             body::discard(&mut response, call, &self.kit.throttle).await;
             return Ok(ending);
         }
-        body::ensure_can_be_decoded(&response)?;
-        seen.kept = true;
-        seen.text = body::receive(&mut response, job, call, slot, &self.kit.throttle).await?;
+        if answer == Answer::Complete {
+            body::discard(&mut response, call, &self.kit.throttle).await;
+        }
+        self.body(&mut response, job, answer, call, slot, seen).await
+    }
+
+    /// Receives the body of a reply that is the target's, or what is missing of it.
+    async fn body(
+        &self,
+        response: &mut Response,
+        job: &Job,
+        answer: Answer,
+        call: &Call,
+        slot: &Slot,
+        seen: &mut Yield,
+    ) -> Result<Ending, Failure> {
+        body::ensure_can_be_decoded(response)?;
+        let Some(reading) = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())? else {
+            return Ok(Ending::Anew);
+        };
+        let Reading { begin, decoder, proof } = reading;
+        let mut intake = Intake {
+            decoder,
+            proof,
+            sink: &mut seen.sink,
+            most: self.kit.bodies.max_filesize.filter(|_| job.purpose == Purpose::Body),
+            length: begin.length,
+            bytes: begin.at,
+            text: matches!(job.purpose, Purpose::Robots(_)).then(Vec::new),
+        };
+        intake.ensure_it_may_have(begin.length.unwrap_or(0))?;
+        if intake.sink.begin(begin)? == Ready::Lost {
+            return Ok(Ending::Anew);
+        }
+        intake.read_back().await?;
+        let received = match answer {
+            Answer::Complete => Ok(()),
+            _ => body::receive(response, &mut intake, call, slot, &self.kit).await,
+        };
+        let Intake { proof, bytes, text, .. } = intake;
+        (seen.bytes, seen.text) = (bytes, text);
+        received?;
+        seen.digests = proof.check()?;
+        let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
+        let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
+        seen.sink.finish(modified)?;
         Ok(Ending::Whole)
     }
 
@@ -127,11 +206,102 @@ fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
 }
 
-/// How a reply ends whose body is not the target's: a redirect or a failure; `None` if it is.
-fn told(response: &Response) -> Option<Ending> {
-    Some(match response.status().as_u16() {
+/// How a body is to be read.
+struct Reading {
+    begin: Begin,
+    decoder: Option<Decoder>,
+    proof: Proof,
+}
+
+impl Reading {
+    /// `None` if what it should continue cannot be.
+    fn of(
+        response: &Response,
+        job: &Job,
+        answer: Answer,
+        kit: &Kit,
+        head: Option<&Head>,
+    ) -> Result<Option<Self>, Failure> {
+        let is_decoded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
+        let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
+        let begin = match (answer, &job.part) {
+            (Answer::Rest(length), Some(part)) => Begin { length, ..begin_at(part) },
+            (Answer::Complete, Some(part)) => begin_at(part),
+            _ if codings.is_empty() => Begin {
+                at: 0,
+                length: response.content_length(),
+                validator: head.and_then(resume::validator),
+            },
+            _ => Begin { at: 0, length: None, validator: None },
+        };
+        if begin.at > 0 && !codings.is_empty() {
+            return Ok(None);
+        }
+        let message = match (begin.at, codings.is_empty()) {
+            (_, false) => Message::Coded,
+            (0, true) => Message::Whole,
+            (_, true) => Message::Rest,
+        };
+        let mut proof = asked_of(job, kit);
+        if answer != Answer::Complete && job.purpose == Purpose::Body {
+            proof.hear(response.headers(), message);
+        }
+        let decoder = (!codings.is_empty()).then(|| Decoder::new(&codings));
+        Ok(Some(Self { begin, decoder, proof }))
+    }
+}
+
+fn begin_at(part: &Part) -> Begin {
+    let validator = Some(part.validator.clone());
+    Begin { at: part.bytes, length: part.length, validator }
+}
+
+/// What people want of a body.
+fn asked_of(job: &Job, kit: &Kit) -> Proof {
+    let mut proof = Proof::default();
+    if job.purpose != Purpose::Body {
+        return proof;
+    }
+    kit.bodies.digests.iter().for_each(|algorithm| proof.compute(*algorithm));
+    if let Some(digest) = &job.target.options.checksum {
+        proof.expect(*digest, "the list");
+    }
+    if let Some(digest) = &kit.bodies.checksum {
+        proof.expect(*digest, "--checksum");
+    }
+    if let Some(digest) = listed_sum(job, kit) {
+        proof.expect(*digest, "--sha256sums");
+    }
+    proof
+}
+
+/// What the file of sums has for the name that the body is saved under, or would be.
+fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
+    let sums = kit.sums.as_ref()?;
+    match &job.place {
+        Some(place) => sums.of(&place.name),
+        None => sums.of(&naming::of_url(Names::Flat, job.target.url(), job.target.index)),
+    }
+}
+
+/// What an attempt leaves of a body that is not whole.
+fn left(sink: Sink, ending: &Ending, job: &Job) -> Option<Part> {
+    let left = match ending {
+        Ending::Whole => return None,
+        Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
+        _ => sink.leave(),
+    };
+    match left {
+        Left::AsBefore => job.part.clone(),
+        Left::Nothing => None,
+        Left::Part(part) => Some(part),
+    }
+}
+
+/// How a reply ends whose body is not the target's: a redirect or a failure.
+fn told(response: &Response) -> Ending {
+    match response.status().as_u16() {
         206 => unasked("a part (206) of what was asked for as a whole"),
-        200..=299 => return None,
         300 | 301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION);
             Ending::Redirect { location: location.map(|value| value.as_bytes().to_vec()) }
@@ -140,7 +310,7 @@ fn told(response: &Response) -> Option<Ending> {
         429 => Ending::Failed(Failure::RateLimited { status: 429, wait: None }),
         status @ 400..=599 => Ending::Failed(Failure::Status(status)),
         status => unasked(&format!("a final status of {status}")),
-    })
+    }
 }
 
 fn unasked(what: &str) -> Ending {
@@ -162,6 +332,9 @@ fn head_of(response: &Response) -> Head {
         content_type: text(headers, CONTENT_TYPE),
         etag: text(headers, ETAG),
         last_modified: text(headers, LAST_MODIFIED),
+        date: text(headers, DATE),
+        content_range: text(headers, CONTENT_RANGE),
+        content_disposition: text(headers, CONTENT_DISPOSITION),
         retry_after: text(headers, RETRY_AFTER),
     }
 }

@@ -2,21 +2,31 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
 use super::call::Call;
 use super::classify;
+use super::client::Kit;
+use super::coding::Decoder;
+use super::proof::Proof;
 use super::throttle::Throttle;
-use crate::digest::{Digest, Hasher};
 use crate::policy::robots;
-use crate::record::{Failure, Job, Purpose, Slot};
+use crate::record::{Failure, Slot};
+use crate::store::Sink;
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
 const DISCARDED_AT_MOST: u64 = 64 * 1024;
 
 /// How long that may take; a new connection takes less.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that are read at once of a body that was begun.
+const READ_BACK: usize = 256 * 1024;
+
+/// After so many decoded pieces of one chunk others have their turn.
+const PIECES: u32 = 16;
 
 /// Refuses a body in a transfer coding that cannot be undone (RFC 9112 section 6.1): only `chunked`, once, can. The
 /// library would hand the coded bytes on as if they were the content.
@@ -41,46 +51,139 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
     }
 }
 
-/// Receives the body of a target to its end. Of robots.txt the text is given back, as far as it counts.
+/// What happens to the bytes of one body.
+pub struct Intake<'a> {
+    /// Undoes content codings, if there are any.
+    pub decoder: Option<Decoder>,
+    /// What it must hash to.
+    pub proof: Proof,
+    /// Where it goes.
+    pub sink: &'a mut Sink,
+    /// Bytes that it may have.
+    pub most: Option<u64>,
+    /// Bytes of the whole, if known.
+    pub length: Option<u64>,
+    /// Bytes of it so far.
+    pub bytes: u64,
+    /// Its text, where that is wanted.
+    pub text: Option<Vec<u8>>,
+}
+
+impl Intake<'_> {
+    /// Takes what is there of the body already, for its digests.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn read_back(&mut self) -> Result<(), Failure> {
+        if !self.proof.looks_at_saved() {
+            return Ok(());
+        }
+        let mut buffer = vec![0; READ_BACK];
+        let mut at = 0;
+        while at < self.bytes {
+            let wanted = buffer.len().min((self.bytes - at) as usize);
+            let read = self.sink.read_back(at, &mut buffer[..wanted])?;
+            if read == 0 {
+                break;
+            }
+            self.proof.saved(&buffer[..read]);
+            at += read as u64;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Refuses a body of so many bytes if that is too long.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`].
+    pub fn ensure_it_may_have(&self, bytes: u64) -> Result<(), Failure> {
+        match self.most {
+            Some(limit) if bytes > limit => Err(Failure::TooLarge { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the next chunk.
+    async fn take(&mut self, chunk: Bytes) -> Result<(), Failure> {
+        self.proof.sent(&chunk);
+        let Some(mut decoder) = self.decoder.take() else { return self.piece(chunk) };
+        decoder.take_in(chunk);
+        let mut pieces = 0;
+        while let Some(piece) = decoder.piece()? {
+            self.piece(Bytes::copy_from_slice(piece))?;
+            pieces += 1;
+            // A few bytes may become gigabytes, and others are waiting.
+            if pieces % PIECES == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.decoder = Some(decoder);
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Bytes) -> Result<(), Failure> {
+        self.ensure_it_may_have(self.bytes + piece.len() as u64)?;
+        self.bytes += piece.len() as u64;
+        self.proof.saved(&piece);
+        if let Some(text) = &mut self.text {
+            text.extend_from_slice(&piece);
+        }
+        self.sink.write(piece)
+    }
+
+    fn has_enough(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| text.len() > robots::MOST_BYTES)
+    }
+
+    /// The message has ended.
+    fn ensure_it_is_whole(&mut self, received: u64, promised: Option<u64>) -> Result<(), Failure> {
+        let decoded = self.decoder.take().map_or(Ok(()), Decoder::finish);
+        decoded.map_err(|_| Failure::Truncated { received, promised })?;
+        match self.length {
+            Some(length) if self.bytes < length => {
+                Err(Failure::Truncated { received: self.bytes, promised: Some(length) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Receives the body of a reply to its end.
 ///
 /// # Errors
-/// A body that ends early, breaks off or does not have the checksum asked for.
+/// A body that ends early, breaks off, is larger than it may be, or cannot be written.
 pub async fn receive(
     response: &mut Response,
-    job: &Job,
+    intake: &mut Intake<'_>,
     call: &Call,
     slot: &Slot,
-    throttle: &Throttle,
-) -> Result<Option<Vec<u8>>, Failure> {
+    kit: &Kit,
+) -> Result<(), Failure> {
     let promised = response.content_length();
-    slot.promise(promised.unwrap_or_default());
-    let mut check = job.target.options.checksum.as_ref().map(Check::new);
-    let mut text = matches!(job.purpose, Purpose::Robots(_)).then(Vec::new);
+    slot.promise(promised.map_or(0, |promised| intake.bytes + promised));
+    slot.received(intake.bytes);
     loop {
-        let leave = call.held_up(throttle, promised).await;
+        let leave = call.held_up(&kit.throttle, promised).await;
         let chunk = response.chunk().await;
-        throttle.settle(
-            leave,
-            chunk.as_ref().map_or(0, |chunk| chunk.as_ref().map_or(0, |chunk| chunk.len() as u64)),
-        );
+        let length = match &chunk {
+            Ok(Some(chunk)) => chunk.len(),
+            _ => 0,
+        };
+        kit.throttle.settle(leave, length as u64);
         let Some(chunk) = chunk.map_err(|error| classify::body(&error, call.bytes(), promised))?
         else {
             break;
         };
-        call.receives(chunk.len());
-        slot.received(chunk.len() as u64);
-        if let Some(check) = &mut check {
-            check.hasher.update(&chunk);
-        }
-        if let Some(text) = &mut text {
-            text.extend_from_slice(&chunk);
-            if text.len() > robots::MOST_BYTES {
-                break;
-            }
+        call.receives(length);
+        slot.received(length as u64);
+        intake.take(chunk).await?;
+        kit.quota.take(length as u64)?;
+        if intake.has_enough() {
+            return Ok(());
         }
     }
-    check.map_or(Ok(()), Check::ensure_it_fits)?;
-    Ok(text)
+    intake.ensure_it_is_whole(call.bytes(), promised)
 }
 
 /// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
@@ -100,29 +203,4 @@ pub async fn discard(response: &mut Response, call: &Call, throttle: &Throttle) 
         }
     };
     let _ = tokio::time::timeout(PATIENCE, rest).await;
-}
-
-/// What the list says of a body that is on its way.
-struct Check<'a> {
-    hasher: Hasher,
-    expected: &'a Digest,
-}
-
-impl<'a> Check<'a> {
-    fn new(expected: &'a Digest) -> Self {
-        Self { hasher: Hasher::new(expected.algorithm()), expected }
-    }
-
-    fn ensure_it_fits(self) -> Result<(), Failure> {
-        let actual = self.hasher.finish();
-        if actual == *self.expected {
-            return Ok(());
-        }
-        Err(Failure::Checksum {
-            algorithm: actual.algorithm().name(),
-            claimed_by: "the list".to_owned(),
-            expected: self.expected.hex(),
-            actual: actual.hex(),
-        })
-    }
 }

@@ -15,11 +15,14 @@ use url::Url;
 
 use super::call::{CALL, Call};
 use super::doors::{Doors, NotNeeded};
+use super::quota::Quota;
 use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
 use super::throttle::Throttle;
 use super::trust::{TrustError, tls_settings};
-use crate::plan::{Clocks, HostManners, Http, Plan, Proxy, Versions};
+use crate::digest::Sums;
+use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
+use crate::store::Store;
 
 /// How long a connection is kept open for a next request.
 const IDLE: Duration = Duration::from_secs(30);
@@ -31,6 +34,10 @@ pub struct Kit {
     pub(super) hosts: BTreeMap<String, HostManners>,
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
+    pub(super) bodies: Bodies,
+    pub(super) sums: Option<Sums>,
+    pub(super) quota: Quota,
+    pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
     pub(super) routes: Routes,
     tls: ClientConfig,
@@ -51,16 +58,27 @@ pub enum KitError {
 }
 
 impl Kit {
-    /// Loads the trust roots. `idle` is how many connections a client may keep open without use.
+    /// Loads the trust roots. `sums` is what files must hash to by their names, `store` is where bodies go, `idle` is
+    /// how many connections a client may keep open without use.
     ///
     /// # Errors
     /// If a certificate file cannot be used.
-    pub fn new(plan: &Plan, resolver: Arc<Resolver>, idle: usize) -> Result<Self, KitError> {
+    pub fn new(
+        plan: &Plan,
+        resolver: Arc<Resolver>,
+        sums: Option<Sums>,
+        store: Store,
+        idle: usize,
+    ) -> Result<Self, KitError> {
         let (requests, connections) = Default::default();
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
+            bodies: plan.bodies.clone(),
+            sums,
+            quota: Quota::new(plan.bodies.quota),
+            store,
             resolver,
             routes: Routes::new(&plan.http.proxy),
             throttle: Throttle::new(plan.manners.limit_rate),
@@ -83,6 +101,11 @@ impl Kit {
     /// The resolver of the run.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
+    }
+
+    /// Where bodies go.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Requests sent so far, by all clients.

@@ -9,6 +9,8 @@ mod client;
 #[cfg_attr(not(test), expect(dead_code, reason = "no transfer asks for a coding yet"))]
 mod coding;
 mod doors;
+mod proof;
+mod quota;
 mod request;
 mod resolver;
 mod route;

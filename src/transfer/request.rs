@@ -1,13 +1,16 @@
 //! What is asked of a server: the method, the URL, and only those header fields that this origin may see.
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA,
-    USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
 
 use super::client::Kit;
+use super::coding::accept_encoding;
+use crate::plan::Coding;
+use crate::policy::resume::{Asked, asked};
 use crate::policy::{carries_secrets, is_written_as_loopback};
-use crate::record::Job;
+use crate::record::{Job, Purpose, Validator};
 
 /// Fields that cannot be a secret; any other may be, whatever its name.
 const HARMLESS: [HeaderName; 6] =
@@ -35,5 +38,41 @@ pub fn fields(kit: &Kit, job: &Job) -> HeaderMap {
             fields.append(name, value.clone());
         }
     }
+    conditions(kit, job, &mut fields);
     fields
+}
+
+/// What makes it a request for a part, or for a changed body (RFC 9110 sections 13.1 and 14.2). Fields given by hand
+/// count more.
+fn conditions(kit: &Kit, job: &Job, fields: &mut HeaderMap) {
+    let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
+    if own.iter().any(|name| fields.contains_key(name)) {
+        return;
+    }
+    let asked = asked(job);
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            fields.insert(name, value);
+        }
+    };
+    match asked {
+        Asked::Whole => {}
+        Asked::Rest(part) => {
+            set(RANGE, &format!("bytes={}-", part.bytes));
+            match &part.validator {
+                Validator::Etag(tag) => set(IF_RANGE, tag),
+                Validator::LastModified(date) => set(IF_RANGE, date),
+            }
+        }
+        Asked::IfChanged(version) => match (&version.etag, &version.last_modified) {
+            (Some(tag), _) => set(IF_NONE_MATCH, tag),
+            (None, Some(date)) => set(IF_MODIFIED_SINCE, date),
+            (None, None) => {}
+        },
+    }
+    // A part is of the bytes as they are sent, and is never coded.
+    let may_be_coded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
+    if may_be_coded && !matches!(asked, Asked::Rest(_)) && !fields.contains_key(ACCEPT_ENCODING) {
+        fields.insert(ACCEPT_ENCODING, accept_encoding());
+    }
 }
