@@ -13,13 +13,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use crate::engine::{self, EngineError, Finished, Stop};
 use crate::digest::Sums;
+use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
-use crate::record::{
-    Cause, Class, Counts, Event, Outcome, RecordError, Resources, Slots, Summary,
-};
+use crate::record::{Cause, Class, Counts, Event, Outcome, RecordError, Resources, Slots, Summary};
 use crate::report::{FailedTargets, Outputs, Reporter, reporter};
 use crate::source;
 use crate::store::{Store, StoreError};

@@ -52,7 +52,7 @@ fn written(targets: &[Target], path: &Path) -> Vec<u8> {
         let error = Some(RecordError::from(&failure));
         let record = Box::new(Record { outcome: Outcome::Failed, error, ..blank });
         let target = Some(Arc::new(target.clone()));
-        reporter.event(&Event::Finished { record, target }).unwrap();
+        reporter.event(&Event::Finished { record, target, name: None }).unwrap();
     }
     reporter.flush().unwrap();
     fs::read(path).unwrap()

@@ -33,7 +33,9 @@ pub fn settled(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record
         (Ending::Unchanged, _) => Outcome::Unchanged,
         _ => Outcome::Ok,
     };
-    if let (Outcome::Unchanged, Some(version)) = (record.outcome, place.and_then(|place| place.saved.clone())) {
+    if let (Outcome::Unchanged, Some(version)) =
+        (record.outcome, place.and_then(|place| place.saved.clone()))
+    {
         kept(&mut record, version);
     }
     let served = failure.is_none() && job.target.urls.len() > 1;

@@ -9,9 +9,7 @@ use super::row::{finished, undone};
 use super::spill::Spill;
 use super::stop::Stop;
 use crate::policy::LastHost;
-use crate::record::{
-    Attempt, Cause, Ending, Event, Job, Purpose, Record, Slots, Target,
-};
+use crate::record::{Attempt, Cause, Ending, Event, Job, Purpose, Record, Slots, Target};
 use crate::store::Store;
 use crate::transfer::Client;
 

@@ -85,7 +85,9 @@ fn is_all(part: &Part, head: &Head) -> bool {
             head.last_modified.as_ref().is_some_and(|sent| sent != date)
         }
     };
-    length == Some(part.bytes) && part.length.is_none_or(|known| known == part.bytes) && !contradicted
+    length == Some(part.bytes)
+        && part.length.is_none_or(|known| known == part.bytes)
+        && !contradicted
 }
 
 fn is_of_version(validator: &Validator, head: &Head) -> bool {

@@ -228,7 +228,7 @@ mod tests {
         let mut list = list_of(&path, classes);
         for (target, failure) in failures {
             let record = example::record(target.url().as_str()).failed(failure, 1);
-            list.take(&record, Some(target)).unwrap();
+            list.take(&record, Some(target), None).unwrap();
         }
         list.write_out().unwrap();
         fs::read_to_string(path).unwrap()
@@ -291,8 +291,8 @@ mod tests {
         let mut list = list_of(&path, &[]);
         assert_eq!(fs::read(&path).unwrap(), b"");
         let url = target("https://a.b/");
-        list.take(&example::record("https://a.b/"), Some(&url)).unwrap();
-        list.take(&example::invalid("sites.txt", Some(1), "htp", "no"), None).unwrap();
+        list.take(&example::record("https://a.b/"), Some(&url), None).unwrap();
+        list.take(&example::invalid("sites.txt", Some(1), "htp", "no"), None, None).unwrap();
         list.write_out().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
@@ -305,7 +305,7 @@ mod tests {
         let url = target("https://a.b/");
         let record = example::record("https://a.b/").failed(&Failure::Status(404), 1);
         while fs::read(&path).unwrap().is_empty() {
-            list.take(&record, Some(&url)).unwrap();
+            list.take(&record, Some(&url), None).unwrap();
         }
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.len() >= FULL);
@@ -344,7 +344,7 @@ mod tests {
         let path = folder.path().join("again.txt");
         let mut list = list_of(&path, &[]);
         let record = example::record("https://a.b/").failed(&Failure::Status(404), 1);
-        list.take(&record, Some(&target("https://a.b/"))).unwrap();
+        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
         drop(list);
         assert!(fs::read_to_string(&path).unwrap().ends_with("https://a.b/\n"));
@@ -366,7 +366,7 @@ mod tests {
     fn a_list_without_room_is_an_error_with_its_name() {
         let mut list = list_of(Path::new("/dev/full"), &[]);
         let record = example::record("https://a.b/").failed(&Failure::Status(404), 1);
-        list.take(&record, Some(&target("https://a.b/"))).unwrap();
+        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
         let error = list.write_out().unwrap_err();
         assert!(error.to_string().starts_with("/dev/full: "), "{error}");
         list.write_out().expect("what could not be written does not wait");

@@ -85,7 +85,8 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         Counted(summary.jobs as u64, "job"),
     )?;
     let Counts { skipped, unchanged, duplicate, .. } = summary.counts;
-    for (count, what) in [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")] {
+    for (count, what) in [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
+    {
         if count > 0 {
             write!(page, "; {count} {what}")?;
         }

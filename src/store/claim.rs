@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Partial, Saved, Sha256};
 use super::folder::{Found, Placed, Seat};
 use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
+use crate::digest::Digest;
 use crate::plan::{Again, Foreign, NamedBy};
 use crate::policy::naming::{self, Whose};
 use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted};
@@ -146,10 +147,10 @@ impl Open {
         match seat.found().map_err(|error| self.fault(name, &error, 0))? {
             Found::Nothing => Ok(Over::Nothing),
             Found::File { .. } if self.keep.foreign == Foreign::Replaced => Ok(Over::File),
-            Found::File { .. } => Err(self.in_the_way(
-                name,
-                "was not saved by fetch; move it away, or write --overwrite",
-            )),
+            Found::File { .. } => {
+                Err(self
+                    .in_the_way(name, "was not saved by fetch; move it away, or write --overwrite"))
+            }
             Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
     }
@@ -165,12 +166,7 @@ impl Open {
         }
     }
 
-    fn saved(
-        &self,
-        target: &Target,
-        name: &Arc<str>,
-        saved: &Saved<'_>,
-    ) -> Result<Claim, Failure> {
+    fn saved(&self, target: &Target, name: &Arc<str>, saved: &Saved<'_>) -> Result<Claim, Failure> {
         let there = match self.seat_if_there(name)? {
             None => Found::Nothing,
             Some(seat) => {
@@ -206,7 +202,7 @@ impl Open {
         let placed = match begun.part().map_err(|error| self.fault(name, &error, 0))? {
             Found::File { bytes, .. } if bytes == saved.bytes => {
                 let over = if saved.replaces { Over::File } else { Over::Nothing };
-                begun.place(over.into())
+                begun.place(over)
             }
             Found::File { .. } => begun.remove_part().map(|()| Placed::Done),
             _ => return Ok(()),
@@ -244,11 +240,7 @@ impl Open {
 }
 
 /// Who holds a name, as the target of this identity sees it.
-pub(super) fn holder(
-    names: &Index,
-    identity: &Identity,
-    key: &str,
-) -> io::Result<naming::Holder> {
+pub(super) fn holder(names: &Index, identity: &Identity, key: &str) -> io::Result<naming::Holder> {
     Ok(match names.get(&Key::of(key))? {
         None => naming::Holder::Nobody,
         Some(Holder::Folder) => naming::Holder::Folder,
@@ -276,11 +268,9 @@ fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
 
 /// Whether the list wants another body than the one that was saved.
 fn contradicts(target: &Target, saved: &Saved<'_>) -> bool {
-    let digests = saved.version().digest.and_then(|digest| digest.parse().ok());
-    match (&target.options.checksum, digests) {
-        (Some(wanted), Some(saved)) => wanted.algorithm() == saved.algorithm() && *wanted != saved,
-        _ => false,
-    }
+    let Some(wanted) = target.options.checksum else { return false };
+    let digest = saved.version().digest.and_then(|digest| digest.parse::<Digest>().ok());
+    digest.is_some_and(|digest| digest.algorithm() == wanted.algorithm() && digest != wanted)
 }
 
 fn fetch(name: &Arc<str>, over: Over, noted: bool) -> Claim {

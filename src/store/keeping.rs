@@ -64,15 +64,14 @@ impl Open {
             self.manifest.sync().map_err(|error| fault(&error))?;
         }
         failpoint::pass("appended");
-        let placed = seat.place(place.over.into()).map_err(|error| fault(&error))?;
+        let placed = seat.place(place.over).map_err(|error| fault(&error))?;
         if placed == Placed::Taken {
             let id = Sha256(naming::identity(job.target.url()));
             let entry = Dropped { path: name.into(), id, dropped_at: SystemTime::now() };
             self.manifest.append(&Entry::Dropped(entry)).map_err(|error| fault(&error))?;
-            return Err(self.in_the_way(
-                name,
-                "was not saved by fetch; move it away, or write --overwrite",
-            ));
+            return Err(
+                self.in_the_way(name, "was not saved by fetch; move it away, or write --overwrite")
+            );
         }
         failpoint::pass("renamed");
         if durable {

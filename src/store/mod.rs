@@ -28,7 +28,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::plan::{Keep, NamedBy, Names};
 use crate::policy::naming;
-use crate::record::redacted;
 pub use claim::{Claim, Settled};
 use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
@@ -119,13 +118,9 @@ impl Open {
 }
 
 /// Who has which name, by the manifest.
-fn known(
-    keep: &Keep,
-    manifest: &Manifest,
-    notices: &mut Vec<String>,
-) -> std::io::Result<Index> {
+fn known(keep: &Keep, manifest: &Manifest, notices: &mut Vec<String>) -> std::io::Result<Index> {
     let mut names = match keep.names {
-        Names::Hash => Index::on_disk()?,
+        Names::Hash => Index::in_file()?,
         Names::Flat | Names::Tree | Names::Index => Index::in_memory(),
     };
     let mut bad = 0;

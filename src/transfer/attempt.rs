@@ -144,7 +144,8 @@ impl Client {
         seen: &mut Yield,
     ) -> Result<Ending, Failure> {
         body::ensure_can_be_decoded(response)?;
-        let Some(reading) = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())? else {
+        let Some(reading) = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())?
+        else {
             return Ok(Ending::Anew);
         };
         let Reading { begin, decoder, proof } = reading;

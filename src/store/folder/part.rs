@@ -50,11 +50,6 @@ impl Part {
         self.file.set_len(bytes)?;
         self.file.seek(SeekFrom::Start(bytes)).map(drop)
     }
-
-    /// The file itself, open for reading and writing.
-    pub fn into_file(self) -> File {
-        self.file
-    }
 }
 
 impl Write for Part {

@@ -8,7 +8,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, Open
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::{Part, system};
-use crate::record;
+use crate::record::Over;
 
 /// What follows a final name while the file is unfinished. File systems allow 255 bytes for both together.
 pub const PART: &str = ".part";
@@ -38,24 +38,6 @@ pub enum Found {
     },
     /// A folder, a symbolic link, a device.
     Other,
-}
-
-/// What a file may take the place of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
-    /// Of nothing.
-    Nothing,
-    /// Of a file, of a symbolic link (not of what it leads to); never of a folder.
-    Anything,
-}
-
-impl From<record::Over> for Over {
-    fn from(over: record::Over) -> Self {
-        match over {
-            record::Over::Nothing => Self::Nothing,
-            record::Over::File => Self::Anything,
-        }
-    }
 }
 
 /// What became of a file that was to be placed.
@@ -166,7 +148,7 @@ impl Seat {
     pub fn place(&self, over: Over) -> io::Result<Placed> {
         match over {
             Over::Nothing => self.place_over_nothing(),
-            Over::Anything => self.place_over_anything(),
+            Over::File => self.place_over_anything(),
         }
     }
 

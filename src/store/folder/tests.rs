@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::record::Over;
 
 /// A folder to save to, and beside it one that nobody may touch.
 struct House {
@@ -129,7 +130,7 @@ fn a_name_that_is_taken_is_told_and_nothing_is_lost() {
         assert!(taken, "{name}");
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "theirs");
         assert_eq!(fs::read_to_string(house.at(&format!("{name}.part"))).unwrap(), "ours");
-        assert_eq!(seat.place(Over::Anything).unwrap(), Placed::Done);
+        assert_eq!(seat.place(Over::File).unwrap(), Placed::Done);
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "ours");
     }
 }
@@ -155,14 +156,14 @@ fn a_folder_is_never_replaced() {
     write(&seat, "body");
     assert_eq!(seat.found().unwrap(), Found::Other);
     assert_eq!(seat.place(Over::Nothing).unwrap(), Placed::Taken);
-    assert_eq!(seat.place(Over::Anything).unwrap(), Placed::Taken);
+    assert_eq!(seat.place(Over::File).unwrap(), Placed::Taken);
     assert!(house.at("a").is_dir());
 }
 
 #[test]
 fn placing_without_a_part_is_an_error() {
     let house = House::new();
-    for over in [Over::Nothing, Over::Anything] {
+    for over in [Over::Nothing, Over::File] {
         let error = house.seat("a").place(over).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
@@ -244,7 +245,7 @@ fn a_final_name_that_is_a_symbolic_link_is_replaced_and_not_followed() {
     assert_eq!(seat.found().unwrap(), Found::Other);
     write(&seat, "body");
     assert_eq!(seat.place(Over::Nothing).unwrap(), Placed::Taken);
-    assert_eq!(seat.place(Over::Anything).unwrap(), Placed::Done);
+    assert_eq!(seat.place(Over::File).unwrap(), Placed::Done);
     assert!(fs::symlink_metadata(house.at("a")).unwrap().is_file());
     assert_eq!(fs::read_to_string(house.outside("secret")).unwrap(), "secret");
 }
@@ -355,7 +356,7 @@ fn work_goes_on_in_the_opened_folder_when_a_link_takes_its_place() {
     for name in ["a", "b/c"] {
         let seat = house.seat(name);
         write(&seat, "body");
-        seat.place(Over::Anything).unwrap();
+        seat.place(Over::File).unwrap();
         seat.sync_folder().unwrap();
         assert_eq!(fs::read_to_string(moved.join(name)).unwrap(), "body");
     }
@@ -370,7 +371,7 @@ fn a_folder_that_a_link_replaces_after_it_was_opened_is_still_the_one_written_to
     fs::rename(house.at("a"), house.at("c")).unwrap();
     symlink(house.outside(""), house.at("a")).unwrap();
     write(&seat, "body");
-    seat.place(Over::Anything).unwrap();
+    seat.place(Over::File).unwrap();
     assert_eq!(fs::read_to_string(house.at("c/b")).unwrap(), "body");
     assert_eq!(house.untouchable(), before);
 }
@@ -522,7 +523,7 @@ proptest! {
     ) {
         let house = hostile_house();
         let before = house.untouchable();
-        let over = if anything { Over::Anything } else { Over::Nothing };
+        let over = if anything { Over::File } else { Over::Nothing };
         for name in names {
             let name = name.join("/");
             let Ok(seat) = house.folder.seat(&name) else { continue };
