@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Codec, Step};
+use super::layer::{Codec, Step};
 
 /// The compression method in the first byte of a wrapper (RFC 1950 section 2.2).
 const METHOD: u8 = 8;

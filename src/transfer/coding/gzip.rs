@@ -4,7 +4,7 @@
 use flate2::Crc;
 
 use super::deflate::Inflate;
-use super::{Codec, Step};
+use super::layer::{Codec, Step};
 
 /// What a member begins with: two bytes to know it by, and the compression method.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];

@@ -7,17 +7,17 @@
 mod brotli;
 mod deflate;
 mod gzip;
+mod layer;
 #[cfg(test)]
 mod tests;
 mod zstd;
 
 use std::fmt;
-use std::mem;
-use std::ops::Range;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
+use self::layer::{Codec, Filled, Layer, STEPS_AT_MOST, fill};
 use crate::record::Failure;
 
 /// The most bytes that a piece of decoded content has.
@@ -143,8 +143,8 @@ impl Decoder {
         Self { chunk: Bytes::new(), layers, plain: Bytes::new() }
     }
 
-    /// Decodes a chunk and hands the content on in pieces of at most [`PIECE`] bytes, which may be many. An error of
-    /// `out` ends it before more is produced.
+    /// Decodes a chunk and hands the content on in pieces of at most [`PIECE`] bytes, which may be many or
+    /// empty. An error of `out` ends it before more is produced.
     ///
     /// # Errors
     /// That of `out`, or [`Damaged`].
@@ -167,13 +167,17 @@ impl Decoder {
         self.chunk = chunk;
     }
 
-    /// The next piece of the content, never empty and of at most [`PIECE`] bytes; `None` if that takes another chunk.
+    /// The next piece of the content, of at most [`PIECE`] bytes; `None` if that takes another chunk. It is empty
+    /// where a few megabytes of one coding came to nothing in the next: a moment to look at the clock, then go on.
     ///
     /// # Errors
     /// [`Damaged`].
     pub fn piece(&mut self) -> Result<Option<&[u8]>, Damaged> {
-        if !fill(&mut self.layers, &mut self.chunk)? {
-            return Ok(None);
+        let mut steps = STEPS_AT_MOST;
+        match fill(&mut self.layers, &mut self.chunk, &mut steps)? {
+            Filled::Ready => {}
+            Filled::NeedsChunk => return Ok(None),
+            Filled::Later => return Ok(Some(&[])),
         }
         if let Some(innermost) = self.layers.last_mut() {
             return Ok(Some(innermost.take()));
@@ -192,97 +196,4 @@ impl Decoder {
             None => Ok(()),
         }
     }
-}
-
-/// Sees to it that the last of `layers` has bytes ready; false if that takes another chunk.
-fn fill(layers: &mut [Layer], chunk: &mut Bytes) -> Result<bool, Damaged> {
-    let Some((layer, outer)) = layers.split_last_mut() else {
-        return Ok(!chunk.is_empty());
-    };
-    while layer.ready.is_empty() {
-        let input = outer.last().map_or(&chunk[..], Layer::ready);
-        if input.is_empty() && !layer.may_hold_back {
-            if !fill(outer, chunk)? {
-                return Ok(false);
-            }
-            continue;
-        }
-        let read = layer.step(input)?;
-        match outer.last_mut() {
-            Some(outer) => outer.ready.start += read,
-            None => chunk.advance(read),
-        }
-    }
-    Ok(true)
-}
-
-/// One coding of a body, and what it has yielded.
-struct Layer {
-    coding: Coding,
-    codec: Box<dyn Codec + Send>,
-    buffer: Box<[u8]>,
-    /// Which bytes of the buffer wait to be taken.
-    ready: Range<usize>,
-    /// The buffer was filled to its end: there may be more that needs no input.
-    may_hold_back: bool,
-    has_begun: bool,
-}
-
-impl Layer {
-    fn new(coding: Coding) -> Self {
-        Self {
-            coding,
-            codec: coding.codec(),
-            buffer: vec![0; PIECE].into(),
-            ready: 0..0,
-            may_hold_back: false,
-            has_begun: false,
-        }
-    }
-
-    fn ready(&self) -> &[u8] {
-        &self.buffer[self.ready.clone()]
-    }
-
-    fn take(&mut self) -> &[u8] {
-        &self.buffer[mem::take(&mut self.ready)]
-    }
-
-    /// Decodes some of `input`, and tells how much. All that was ready has been taken.
-    fn step(&mut self, input: &[u8]) -> Result<usize, Damaged> {
-        self.has_begun = true;
-        let damaged = |reason| Damaged { coding: self.coding, reason };
-        let step = self.codec.step(input, &mut self.buffer).map_err(damaged)?;
-        if !input.is_empty() && step.read == 0 && step.written == 0 {
-            return Err(damaged("leads nowhere".to_owned()));
-        }
-        self.ready = 0..step.written;
-        self.may_hold_back = step.written == self.buffer.len();
-        Ok(step.read)
-    }
-
-    fn is_whole(&self) -> bool {
-        !self.has_begun || self.codec.is_whole()
-    }
-}
-
-/// What undoes one coding.
-trait Codec {
-    /// Decodes some of `input` into `output`. Without input it yields what did not fit before.
-    ///
-    /// # Errors
-    /// What is wrong with the input.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String>;
-
-    /// Whether the input may end here.
-    fn is_whole(&self) -> bool;
-}
-
-/// How far a codec has come.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    /// Bytes of the input that it has no more need of.
-    read: usize,
-    /// Bytes of the output that it has filled.
-    written: usize,
 }
