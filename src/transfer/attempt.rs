@@ -149,13 +149,14 @@ impl Client {
             return Ok(Ending::Anew);
         };
         let Reading { begin, decoder, proof } = reading;
+        seen.bytes = begin.at;
         let mut intake = Intake {
             decoder,
             proof,
             sink: &mut seen.sink,
             most: self.kit.bodies.max_filesize.filter(|_| job.purpose == Purpose::Body),
             length: begin.length,
-            bytes: begin.at,
+            bytes: &mut seen.bytes,
             text: matches!(job.purpose, Purpose::Robots(_)).then(Vec::new),
         };
         intake.ensure_it_may_have(begin.length.unwrap_or(0))?;
@@ -167,9 +168,9 @@ impl Client {
             Answer::Complete => Ok(()),
             _ => body::receive(response, &mut intake, call, slot, &self.kit).await,
         };
-        let Intake { proof, bytes, text, .. } = intake;
-        (seen.bytes, seen.text) = (bytes, text);
+        let Intake { proof, text, .. } = intake;
         received?;
+        seen.text = text;
         seen.digests = proof.check()?;
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
         let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());

@@ -64,7 +64,7 @@ pub struct Intake<'a> {
     /// Bytes of the whole, if known.
     pub length: Option<u64>,
     /// Bytes of it so far.
-    pub bytes: u64,
+    pub bytes: &'a mut u64,
     /// Its text, where that is wanted.
     pub text: Option<Vec<u8>>,
 }
@@ -80,8 +80,8 @@ impl Intake<'_> {
         }
         let mut buffer = vec![0; READ_BACK];
         let mut at = 0;
-        while at < self.bytes {
-            let wanted = buffer.len().min((self.bytes - at) as usize);
+        while at < *self.bytes {
+            let wanted = buffer.len().min((*self.bytes - at) as usize);
             let read = self.sink.read_back(at, &mut buffer[..wanted])?;
             if read == 0 {
                 break;
@@ -111,7 +111,9 @@ impl Intake<'_> {
         decoder.take_in(chunk);
         let mut pieces = 0;
         while let Some(piece) = decoder.piece()? {
-            self.piece(Bytes::copy_from_slice(piece))?;
+            if !piece.is_empty() {
+                self.piece(Bytes::copy_from_slice(piece))?;
+            }
             pieces += 1;
             // A few bytes may become gigabytes, and others are waiting.
             if pieces % PIECES == 0 {
@@ -123,8 +125,8 @@ impl Intake<'_> {
     }
 
     fn piece(&mut self, piece: Bytes) -> Result<(), Failure> {
-        self.ensure_it_may_have(self.bytes + piece.len() as u64)?;
-        self.bytes += piece.len() as u64;
+        self.ensure_it_may_have(*self.bytes + piece.len() as u64)?;
+        *self.bytes += piece.len() as u64;
         self.proof.saved(&piece);
         if let Some(text) = &mut self.text {
             text.extend_from_slice(&piece);
@@ -141,8 +143,8 @@ impl Intake<'_> {
         let decoded = self.decoder.take().map_or(Ok(()), Decoder::finish);
         decoded.map_err(|_| Failure::Truncated { received, promised })?;
         match self.length {
-            Some(length) if self.bytes < length => {
-                Err(Failure::Truncated { received: self.bytes, promised: Some(length) })
+            Some(length) if *self.bytes < length => {
+                Err(Failure::Truncated { received: *self.bytes, promised: Some(length) })
             }
             _ => Ok(()),
         }
@@ -161,8 +163,8 @@ pub async fn receive(
     kit: &Kit,
 ) -> Result<(), Failure> {
     let promised = response.content_length();
-    slot.promise(promised.map_or(0, |promised| intake.bytes + promised));
-    slot.received(intake.bytes);
+    slot.promise(promised.map_or(0, |promised| *intake.bytes + promised));
+    slot.received(*intake.bytes);
     loop {
         let leave = call.held_up(&kit.throttle, promised).await;
         let chunk = response.chunk().await;

@@ -6,7 +6,6 @@ mod body;
 mod call;
 mod classify;
 mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "no transfer asks for a coding yet"))]
 mod coding;
 mod doors;
 mod proof;

@@ -148,6 +148,7 @@ impl Decoder {
     ///
     /// # Errors
     /// That of `out`, or [`Damaged`].
+    #[cfg(test)]
     pub fn push<E: From<Damaged>>(
         &mut self,
         chunk: &Bytes,
