@@ -108,6 +108,19 @@ impl Strategy {
     }
 }
 
+/// What bodies are called that are saved in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By the last part of the URL, all in one folder: `page.html`.
+    Flat,
+    /// By host and path, as the site is laid out: `example.org/docs/page.html`.
+    Tree,
+    /// By the SHA-256 of the URL, spread over folders: `ab/cd/abcd….html`.
+    Hash,
+    /// By the place in the list: `000042.html`.
+    Index,
+}
+
 /// How requests are made.
 #[derive(Debug, Clone)]
 pub struct Http {
