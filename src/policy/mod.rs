@@ -3,6 +3,7 @@
 mod health;
 mod lane;
 mod limits;
+pub mod naming;
 mod redirect;
 mod retry;
 pub mod robots;
