@@ -12,6 +12,7 @@
 //! - [`report`]: text, JSON lines, CSV and the progress display
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
 //! - [`transfer`]: one attempt at one URL
+//! - [`store`]: where bodies and bookkeeping go
 //! - [`policy`]: what follows an attempt, and which job comes next; pure
 //! - [`source`]: where targets are read from: opens what a plan names
 //! - [`list`]: list text to numbered entries; pure
@@ -33,5 +34,6 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod source;
+pub mod store;
 pub mod transfer;
 pub mod units;

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["plan", "record", "units"]),
     ("engine", &["transfer", "policy", "source", "list", "plan", "record"]),
     ("transfer", &["policy", "plan", "record"]),
+    ("store", &["record"]),
     ("policy", &["plan", "record", "units"]),
     ("source", &["plan"]),
     ("list", &["record"]),
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates that live in some rooms alone.
 const RESIDENTS: &[(&str, &[&str])] = &[
     ("anyhow", &["run", "serve", "main"]),
+    ("cap_std", &["store"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("csv", &["report"]),

@@ -1,0 +1,324 @@
+//! What a manifest tells: one entry a line, as JSON. Fields are only ever added; those that are not known are passed
+//! over in reading.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::Digest;
+
+/// The longest URL that is written in full, in bytes. It is for people: an entry is told by its `id`.
+const LONGEST_URL: usize = 8 * 1024;
+
+/// The longest validator that is written, in bytes. A server may send any; without one the file is fetched again.
+const LONGEST_VALIDATOR: usize = 4 * 1024;
+
+/// One line of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Entry<'a> {
+    /// A file is whole.
+    Saved(Saved<'a>),
+    /// A body too large to arrive at once was begun.
+    Partial(Partial<'a>),
+    /// A file must be fetched again.
+    Marked(Marked<'a>),
+}
+
+/// A whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved<'a> {
+    /// Where it came from, for people: redacted, and cut if it is very long.
+    #[serde(serialize_with = "cut")]
+    pub url: Cow<'a, str>,
+    /// The hash of its URL.
+    pub id: Sha256,
+    /// Where it is, relative to the folder, with `/`.
+    pub path: Cow<'a, str>,
+    /// Its length.
+    pub bytes: u64,
+    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub etag: Option<Cow<'a, str>>,
+    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub last_modified: Option<Cow<'a, str>>,
+    /// The hash of its bytes, if it was taken.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
+    /// Another hash of its bytes, if one was taken: the name of its kind, `=`, its digits.
+    #[serde(default)]
+    pub digest: Option<Cow<'a, str>>,
+    /// When it was whole; written to the millisecond.
+    #[serde(with = "moment")]
+    pub saved_at: SystemTime,
+}
+
+/// A file that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial<'a> {
+    /// Where it comes from, for people: redacted, and cut if it is very long.
+    #[serde(serialize_with = "cut")]
+    pub url: Cow<'a, str>,
+    /// The hash of its URL.
+    pub id: Sha256,
+    /// Where it is going to be, relative to the folder, with `/`.
+    pub path: Cow<'a, str>,
+    /// Where its bytes are until then, relative to the folder, with `/`.
+    pub part: Cow<'a, str>,
+    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub etag: Option<Cow<'a, str>>,
+    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub last_modified: Option<Cow<'a, str>>,
+    /// How many bytes it is going to have, if known.
+    #[serde(default)]
+    pub length: Option<u64>,
+    /// When its first byte came; written to the millisecond.
+    #[serde(with = "moment")]
+    pub started_at: SystemTime,
+}
+
+/// A file that is not what was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked<'a> {
+    /// Where it should be, relative to the folder, with `/`.
+    pub path: Cow<'a, str>,
+    /// The hash of its URL.
+    pub id: Sha256,
+    /// What is wrong with it.
+    pub why: Why,
+    /// When that was found; written to the millisecond.
+    #[serde(with = "moment")]
+    pub marked_at: SystemTime,
+}
+
+/// Why a file must be fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It is not there.
+    Missing,
+    /// It is not as it was saved.
+    Changed,
+}
+
+/// What matters of an entry when a manifest is loaded; it borrows from the line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Brief<'a> {
+    /// Which entry it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// The hash of the URL.
+    pub id: Sha256,
+    /// Where the file is, relative to the folder, with `/`.
+    #[serde(borrow)]
+    pub path: Cow<'a, str>,
+}
+
+/// Which entry a line holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// [`Entry::Saved`].
+    Saved,
+    /// [`Entry::Partial`].
+    Partial,
+    /// [`Entry::Marked`].
+    Marked,
+}
+
+/// A SHA-256 (FIPS 180-4). Text and JSON show it as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+impl Sha256 {
+    /// The hash of these bytes.
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        HEXLOWER.encode_display(&self.0).fmt(out)
+    }
+}
+
+impl Serialize for Sha256 {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(HEXLOWER.encode_mut_str(&self.0, &mut [0; 64]))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Digits)
+    }
+}
+
+/// Reads 64 hexadecimal digits where they are.
+struct Digits;
+
+impl de::Visitor<'_> for Digits {
+    type Value = Sha256;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("64 hexadecimal digits")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Sha256, E> {
+        let wrong = || E::invalid_value(de::Unexpected::Str(text), &self);
+        let mut hash = [0; 32];
+        if text.len() != 2 * hash.len() {
+            return Err(wrong());
+        }
+        HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut hash).map_err(|_| wrong())?;
+        Ok(Sha256(hash))
+    }
+}
+
+fn cut<S: Serializer>(url: &str, out: S) -> Result<S::Ok, S::Error> {
+    if url.len() <= LONGEST_URL {
+        return out.serialize_str(url);
+    }
+    out.serialize_str(&format!("{}…", &url[..url.floor_char_boundary(LONGEST_URL)]))
+}
+
+/// Half a validator would be none.
+fn kept_if_short<S: Serializer>(
+    validator: &Option<Cow<'_, str>>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    validator.as_deref().filter(|text| text.len() <= LONGEST_VALIDATOR).serialize(out)
+}
+
+/// Times as RFC 3339 writes them, UTC.
+mod moment {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use crate::record::rfc3339;
+
+    pub fn serialize<S: Serializer>(moment: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
+        rfc3339(*moment).serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn a_moment() -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(1_767_225_600_123)
+    }
+
+    /// One entry of every kind, with all that they can hold.
+    pub fn every_entry() -> [Entry<'static>; 3] {
+        let (url, id) = ("https://a.test/a/b?q=\"ü\"".into(), Sha256::of("https://a.test/a/b"));
+        let saved = Saved {
+            url,
+            id,
+            path: "a.test/a/b\n\u{2028}\"".into(),
+            bytes: u64::MAX,
+            etag: Some("W/\"x\"".into()),
+            last_modified: Some("Thu, 01 Jan 2026 00:00:00 GMT".into()),
+            sha256: Some(Sha256::of("body")),
+            digest: Some("blake3=00ff".into()),
+            saved_at: a_moment(),
+        };
+        let partial = Partial {
+            url: saved.url.clone(),
+            id,
+            path: "a.test/a/b".into(),
+            part: "a.test/a/.b.part".into(),
+            etag: saved.etag.clone(),
+            last_modified: saved.last_modified.clone(),
+            length: Some(7),
+            started_at: a_moment(),
+        };
+        let marked =
+            Marked { path: "a.test/a/b".into(), id, why: Why::Changed, marked_at: a_moment() };
+        [Entry::Saved(saved), Entry::Partial(partial), Entry::Marked(marked)]
+    }
+
+    pub fn saved() -> Saved<'static> {
+        let [Entry::Saved(saved), ..] = every_entry() else { panic!("it is the first") };
+        saved
+    }
+
+    #[test]
+    fn an_entry_reads_as_one_flat_object_that_names_its_type_first() {
+        let [.., marked] = every_entry();
+        let text = serde_json::to_string(&marked).unwrap();
+        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expected = json!({
+            "type": "marked", "path": "a.test/a/b", "id": Sha256::of("https://a.test/a/b").to_string(), "why": "changed",
+            "marked_at": "2026-01-01T00:00:00.123Z",
+        });
+        assert_eq!(object, expected);
+        assert!(text.starts_with("{\"type\":\"marked\","));
+    }
+
+    #[test]
+    fn a_hash_is_written_as_its_digits_and_read_in_either_case() {
+        let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Sha256::of("abc").to_string(), digits);
+        assert_eq!(serde_json::to_value(Sha256::of("abc")).unwrap(), digits);
+        for text in [digits.to_owned(), digits.to_uppercase()] {
+            assert_eq!(serde_json::from_value::<Sha256>(text.into()).unwrap(), Sha256::of("abc"));
+        }
+        for wrong in ["", &digits[1..], &digits.replace('b', "g")] {
+            assert!(serde_json::from_value::<Sha256>(wrong.into()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_none_and_what_is_not_known_is_passed_over() {
+        let id = Sha256::of("").to_string();
+        let line = json!({
+            "type": "partial", "url": "http://a.test/", "id": id, "path": "a", "part": "a.part",
+            "started_at": "2026-01-01T00:00:00Z", "spans": [[0, 7]], "mood": {"good": true},
+        });
+        let Entry::Partial(partial) = serde_json::from_str(&line.to_string()).unwrap() else {
+            panic!("it is partial");
+        };
+        assert_eq!((partial.etag, partial.last_modified, partial.length), (None, None, None));
+        assert_eq!(partial.started_at, UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    }
+
+    #[test]
+    fn a_brief_entry_borrows_its_path_from_the_line() {
+        let line = serde_json::to_string(&every_entry()[1]).unwrap();
+        let brief: Brief<'_> = serde_json::from_str(&line).unwrap();
+        assert_eq!((brief.kind, brief.id), (Kind::Partial, Sha256::of("https://a.test/a/b")));
+        assert!(matches!(brief.path, Cow::Borrowed("a.test/a/b")));
+    }
+
+    #[test]
+    fn what_a_server_sends_too_long_is_left_out_and_a_long_url_is_cut() {
+        let whole = Saved {
+            url: "é".repeat(LONGEST_URL).into(),
+            etag: Some("e".repeat(LONGEST_VALIDATOR + 1).into()),
+            last_modified: Some("m".repeat(LONGEST_VALIDATOR).into()),
+            ..saved()
+        };
+        let text = serde_json::to_string(&whole).unwrap();
+        let back: Saved<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.url, format!("{}…", "é".repeat(LONGEST_URL / 2)));
+        assert_eq!((back.etag, back.last_modified), (None, whole.last_modified));
+    }
+}

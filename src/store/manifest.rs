@@ -1,0 +1,483 @@
+//! The manifest: what was saved to a folder, one JSON object a line, only ever added to. A run that is killed in the
+//! middle of a line leaves that one torn, at the end, and the next run mends it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::entry::{Brief, Entry};
+
+/// The manifest's name in the folder of bookkeeping.
+const NAME: &str = "manifest.jsonl";
+
+/// The longest line, in bytes, with its newline.
+const LONGEST: usize = 64 * 1024;
+
+/// Bytes that are read at once to find one entry; most are shorter.
+const USUAL: usize = 1024;
+
+/// Bytes that are read at once in a pass over all lines.
+const CHUNK: usize = 256 * 1024;
+
+/// The manifest of a folder. Threads may share it.
+#[derive(Debug)]
+pub struct Manifest {
+    file: File,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// Bytes of whole lines.
+    length: u64,
+    /// Whether there may be something behind them.
+    torn: bool,
+    line: Vec<u8>,
+}
+
+/// How the last line of a manifest was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Whole, or there is none.
+    Whole,
+    /// It had no newline and now has one. It is an entry, or too long to be one.
+    Ended,
+    /// It was torn and is gone: so many bytes.
+    CutOff(u64),
+}
+
+/// One line of the manifest, as a pass over all of them finds it.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// From 1.
+    pub number: u64,
+    /// The byte at which it starts, as [`Manifest::read`] wants it.
+    pub at: u64,
+    /// What it tells.
+    pub brief: Result<Brief<'a>, BadLine>,
+}
+
+/// Why a line tells nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// No entry is that long.
+    #[error("longer than 64 KiB")]
+    TooLong,
+    /// It is not JSON, or lacks what every entry has.
+    #[error("not an entry: {0}")]
+    Unreadable(String),
+}
+
+impl Manifest {
+    /// Opens the manifest in `dir`, the folder of bookkeeping, or begins one, and mends its last line. The caller
+    /// holds the folder's [`Lock`](super::lock::Lock): two writers would undo each other's work.
+    ///
+    /// # Errors
+    /// If it cannot be opened, read or mended.
+    pub fn open(dir: &Dir) -> io::Result<(Self, Tail)> {
+        let options = OpenOptions::new().create(true).read(true).append(true).clone();
+        let file = dir.open_with(NAME, &options)?.into_std();
+        let tail = mend(&file)?;
+        let length = file.metadata()?.len();
+        let writer = Writer { length, torn: false, line: Vec::new() };
+        Ok((Self { file, writer: Mutex::new(writer) }, tail))
+    }
+
+    /// Adds an entry and tells the byte at which its line starts. An entry that could not be added leaves no trace.
+    ///
+    /// # Errors
+    /// If it cannot be written, or is longer than 64 KiB (`InvalidInput`), which a path alone can make it.
+    pub fn append(&self, entry: &Entry<'_>) -> io::Result<u64> {
+        let mut writer = self.writer();
+        writer.mend(&self.file)?;
+        writer.line.clear();
+        serde_json::to_writer(&mut writer.line, entry)?;
+        writer.line.push(b'\n');
+        if writer.line.len() > LONGEST {
+            let error = "an entry of the manifest would be longer than 64 KiB";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        writer.write(&self.file)
+    }
+
+    /// Waits until what was added is on the disk.
+    ///
+    /// # Errors
+    /// If the disk says so.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// The entry whose line starts at this byte.
+    ///
+    /// # Errors
+    /// If it cannot be read, or no entry starts there (`InvalidData`, `UnexpectedEof`).
+    pub fn read(&self, at: u64) -> io::Result<Entry<'static>> {
+        let mut line = Vec::new();
+        let reader = BufReader::with_capacity(USUAL, Onward { file: &self.file, at });
+        reader.take(LONGEST as u64).read_until(b'\n', &mut line)?;
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Shows every line to `visit`, in the order in which they were added, until it errs. In memory is one line.
+    ///
+    /// # Errors
+    /// If the file cannot be read, and what `visit` returns.
+    pub fn visit(&self, mut visit: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
+        let whole = Onward { file: &self.file, at: 0 }.take(self.writer().length);
+        let mut reader = BufReader::with_capacity(CHUNK, whole);
+        let mut line = Vec::new();
+        let mut at = 0;
+        for number in 1.. {
+            line.clear();
+            let mut length = reader.by_ref().take(LONGEST as u64).read_until(b'\n', &mut line)?;
+            if length == 0 {
+                break;
+            }
+            let brief = match line.strip_suffix(b"\n") {
+                Some(line) => serde_json::from_slice(line).map_err(BadLine::from),
+                None => {
+                    length += reader.skip_until(b'\n')?;
+                    Err(BadLine::TooLong)
+                }
+            };
+            visit(Line { number, at, brief })?;
+            at += length as u64;
+        }
+        Ok(())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Writes the line, or nothing.
+    fn write(&mut self, mut file: &File) -> io::Result<u64> {
+        let at = self.length;
+        self.torn = true;
+        if let Err(error) = file.write_all(&self.line) {
+            // If this fails too, the next entry tries again before it is written.
+            let _ = self.mend(file);
+            return Err(error);
+        }
+        self.torn = false;
+        self.length += self.line.len() as u64;
+        Ok(at)
+    }
+
+    /// Cuts off what a failed write has left.
+    fn mend(&mut self, file: &File) -> io::Result<()> {
+        if self.torn {
+            file.set_len(self.length)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+}
+
+impl From<serde_json::Error> for BadLine {
+    fn from(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        // Its line is always the first: it sees only one.
+        let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
+        Self::Unreadable(reason.to_owned())
+    }
+}
+
+/// Ends the last line of the file, or cuts it off if it is torn.
+fn mend(mut file: &File) -> io::Result<Tail> {
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(LONGEST as u64);
+    let mut end = vec![0; (length - start) as usize];
+    file.read_exact_at(&mut end, start)?;
+    let line = match end.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => &end[newline + 1..],
+        None => &end,
+    };
+    if line.is_empty() {
+        return Ok(Tail::Whole);
+    }
+    // A line without an end that is longer than any entry was not torn by us. Ended, it is a bad line among others.
+    if line.len() == LONGEST || serde_json::from_slice::<Entry<'_>>(line).is_ok() {
+        file.write_all(b"\n")?;
+        return Ok(Tail::Ended);
+    }
+    let torn = line.len() as u64;
+    file.set_len(length - torn)?;
+    Ok(Tail::CutOff(torn))
+}
+
+/// A file read from some byte on. The file's own position stays as it is.
+struct Onward<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Onward<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(into, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::{env, fs, thread};
+
+    use cap_std::ambient_authority;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::entry::tests::{every_entry, saved};
+    use crate::store::entry::{Kind, Saved, Sha256};
+
+    fn open(folder: &TempDir) -> (Manifest, Tail) {
+        let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        Manifest::open(&dir).unwrap()
+    }
+
+    fn text(folder: &TempDir) -> String {
+        fs::read_to_string(folder.path().join(NAME)).unwrap()
+    }
+
+    /// A folder with a manifest of these bytes.
+    fn folder_with(bytes: impl AsRef<[u8]>) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(NAME), bytes).unwrap();
+        folder
+    }
+
+    type Told = Result<(Kind, String), BadLine>;
+
+    /// What a pass finds, as far as it can be kept.
+    fn lines(manifest: &Manifest) -> Vec<(u64, u64, Told)> {
+        let mut lines = Vec::new();
+        let keep = |line: Line<'_>| {
+            let brief = line.brief.map(|brief| (brief.kind, brief.path.into_owned()));
+            lines.push((line.number, line.at, brief));
+            Ok(())
+        };
+        manifest.visit(keep).unwrap();
+        lines
+    }
+
+    #[test]
+    fn every_entry_is_read_back_from_where_it_was_put() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, tail) = open(&folder);
+        assert_eq!(tail, Tail::Whole);
+        let places = every_entry().map(|entry| manifest.append(&entry).unwrap());
+        let (again, tail) = open(&folder);
+        assert_eq!(tail, Tail::Whole);
+        for manifest in [&manifest, &again] {
+            assert_eq!(places.map(|at| manifest.read(at).unwrap()), every_entry());
+            let found: Vec<_> = lines(manifest).into_iter().map(|(_, at, _)| at).collect();
+            assert_eq!(found, places);
+        }
+        assert_eq!(again.append(&every_entry()[0]).unwrap(), lines_end(&folder, 3));
+        assert_eq!(text(&folder).lines().count(), 4);
+    }
+
+    /// The byte behind so many lines.
+    fn lines_end(folder: &TempDir, count: usize) -> u64 {
+        text(folder).split_inclusive('\n').take(count).map(|line| line.len() as u64).sum()
+    }
+
+    #[test]
+    fn where_no_entry_starts_none_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        manifest.append(&every_entry()[0]).unwrap();
+        for nowhere in [1, lines_end(&folder, 1), 1 << 40] {
+            assert!(manifest.read(nowhere).is_err(), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_line_torn_at_any_byte_is_cut_off_and_a_whole_one_is_ended() {
+        let [first, second, _] = every_entry().map(|entry| serde_json::to_string(&entry).unwrap());
+        for length in 0..=second.len() {
+            let folder =
+                folder_with([first.as_bytes(), b"\n", &second.as_bytes()[..length]].concat());
+            let (manifest, tail) = open(&folder);
+            let (expected, kept) = match length {
+                0 => (Tail::Whole, format!("{first}\n")),
+                _ if length == second.len() => (Tail::Ended, format!("{first}\n{second}\n")),
+                _ => (Tail::CutOff(length as u64), format!("{first}\n")),
+            };
+            assert_eq!((tail, text(&folder)), (expected, kept.clone()), "{length}");
+            let at = manifest.append(&every_entry()[2]).unwrap();
+            assert_eq!(at, kept.len() as u64);
+            assert_eq!(manifest.read(at).unwrap(), every_entry()[2]);
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_one_torn_line_is_empty_again() {
+        let folder = folder_with(b"{\"type\":\"sav");
+        assert_eq!(open(&folder).1, Tail::CutOff(12));
+        assert_eq!(text(&folder), "");
+    }
+
+    #[test]
+    fn bad_lines_are_told_with_their_number_and_passed_over() {
+        let [saved, ..] = every_entry().map(|entry| serde_json::to_string(&entry).unwrap());
+        let long = "x".repeat(3 * LONGEST);
+        let nearly = format!("{saved}{}", " ".repeat(LONGEST - 1 - saved.len()));
+        let folder = folder_with(format!(
+            "{saved}\n\u{0}\n{long}\n{{}}\n\n{nearly}\n{nearly} \n{saved}\n{long}"
+        ));
+        let (manifest, tail) = open(&folder);
+        assert_eq!(tail, Tail::Ended);
+        let found = lines(&manifest);
+        let numbers: Vec<_> = found.iter().map(|(number, ..)| *number).collect();
+        assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
+        let good: Vec<_> = found.iter().filter(|(.., brief)| brief.is_ok()).collect();
+        assert_eq!(good.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [1, 6, 8]);
+        for (_, at, _) in good {
+            assert_eq!(manifest.read(*at).unwrap(), every_entry()[0]);
+        }
+        let bad = |number: usize| found[number - 1].2.clone().unwrap_err();
+        assert_eq!([3, 7, 9].map(bad), [BadLine::TooLong, BadLine::TooLong, BadLine::TooLong]);
+        assert_eq!(bad(4).to_string(), "not an entry: missing field `type`");
+    }
+
+    #[test]
+    fn a_pass_ends_with_the_first_error_of_who_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        manifest.append(&every_entry()[0]).unwrap();
+        manifest.append(&every_entry()[1]).unwrap();
+        let mut seen = 0;
+        let stopped = manifest.visit(|_| {
+            seen += 1;
+            Err(io::Error::other("enough"))
+        });
+        assert_eq!((seen, stopped.unwrap_err().to_string()), (1, "enough".to_owned()));
+    }
+
+    #[test]
+    fn threads_that_add_at_once_write_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        let mut places: Vec<(u64, String)> = thread::scope(|scope| {
+            let add = |thread| {
+                let manifest = &manifest;
+                move || {
+                    let add = |number| {
+                        let path = format!("{thread}/{}", "x".repeat(number));
+                        let entry = Entry::Saved(Saved { path: path.clone().into(), ..saved() });
+                        (manifest.append(&entry).unwrap(), path)
+                    };
+                    (0..200).map(add).collect::<Vec<_>>()
+                }
+            };
+            let threads: Vec<_> = (0..8).map(|thread| scope.spawn(add(thread))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        places.sort();
+        let found: Vec<_> =
+            lines(&manifest).into_iter().map(|(_, at, brief)| (at, brief.unwrap().1)).collect();
+        assert_eq!(found, places);
+    }
+
+    #[test]
+    fn an_entry_that_is_too_long_is_refused_and_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        let entry = Entry::Saved(Saved { path: "p".repeat(LONGEST).into(), ..saved() });
+        assert_eq!(manifest.append(&entry).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(manifest.append(&every_entry()[0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_entry_fits_however_long_its_url_and_validators_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        let long = || "\"".repeat(1 << 20).into();
+        let saved =
+            Saved { url: long(), etag: Some(long()), last_modified: Some(long()), ..saved() };
+        assert_eq!(manifest.append(&Entry::Saved(saved)).unwrap(), 0);
+    }
+
+    /// Names the folder to the process in which the next test really happens.
+    const LIMITED: &str = "FETCH_TEST_LIMITED_FOLDER";
+
+    /// The limit of a file's size stands in for a disk that is full: the write that crosses it is cut short, and the
+    /// next fails. It binds a whole process, so the test runs itself in one of its own.
+    #[test]
+    fn a_write_that_was_cut_short_is_undone() {
+        if let Some(folder) = env::var_os(LIMITED) {
+            return fill(&Dir::open_ambient_dir(folder, ambient_authority()).unwrap());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let test = "store::manifest::tests::a_write_that_was_cut_short_is_undone";
+        let limited = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact \"$1\""])
+            .arg(env::current_exe().unwrap())
+            .arg(test)
+            .env(LIMITED, folder.path())
+            .output()
+            .unwrap();
+        assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stdout));
+        let (manifest, tail) = open(&folder);
+        assert_eq!(tail, Tail::Whole, "nothing was left to mend");
+        let kinds = lines(&manifest).into_iter().map(|(.., brief)| brief.unwrap().0);
+        assert_eq!(kinds.collect::<Vec<_>>(), [Kind::Saved, Kind::Marked]);
+    }
+
+    /// Adds an entry, one that does not fit, and another that does.
+    fn fill(dir: &Dir) {
+        let (manifest, _) = Manifest::open(dir).unwrap();
+        let length = || manifest.file.metadata().unwrap().len();
+        manifest.append(&every_entry()[0]).unwrap();
+        let before = length();
+        let large = Entry::Saved(Saved { path: "p".repeat(LONGEST / 2).into(), ..saved() });
+        let refused = manifest.append(&large).unwrap_err();
+        assert_eq!((refused.kind(), length()), (io::ErrorKind::FileTooLarge, before));
+        assert_eq!(manifest.append(&every_entry()[2]).unwrap(), before);
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_cut_off_before_the_next_even_if_it_could_not_be_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        manifest.append(&every_entry()[0]).unwrap();
+        (&manifest.file).write_all(b"{\"type\":").unwrap();
+        manifest.writer().torn = true;
+        let at = manifest.append(&every_entry()[1]).unwrap();
+        assert_eq!(at, lines_end(&folder, 1));
+        assert_eq!(manifest.read(at).unwrap(), every_entry()[1]);
+    }
+
+    /// `cargo test --release --lib a_million -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn a_million_lines_are_written_and_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        let start = std::time::Instant::now();
+        for number in 0..1_000_000 {
+            let path = format!("a.test/{number}.html");
+            let saved = Saved { path: path.into(), id: Sha256([7; 32]), ..saved() };
+            manifest.append(&Entry::Saved(saved)).unwrap();
+        }
+        let written = start.elapsed();
+        let start = std::time::Instant::now();
+        let mut count = 0;
+        let counted = manifest.visit(|line| {
+            count += u64::from(line.brief.is_ok());
+            Ok(())
+        });
+        counted.unwrap();
+        let bytes = manifest.writer().length;
+        println!("{count} lines, {bytes} bytes: written {written:?}, read {:?}", start.elapsed());
+    }
+}
