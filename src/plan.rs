@@ -114,114 +114,6 @@ impl Strategy {
 }
 
 /// How requests are made.
-    pub http: Http,
-    /// How long to wait for what.
-    pub clocks: Clocks,
-    /// What to do about transient failures.
-    pub retry: Retry,
-    /// How gently each host is treated.
-    pub manners: Manners,
-    /// When so much has failed that going on does harm.
-    pub damage: Damage,
-    /// What bodies must be like, and what is found out of them.
-    pub bodies: Bodies,
-    /// Where bodies are saved; `None`: they are read and thrown away.
-    pub keep: Option<Keep>,
-    /// What to tell, and how.
-    pub report: Report,
-    /// Where to write the targets that failed for good, as a list.
-    pub failed: Option<FailedList>,
-}
-
-/// Where to write the targets that failed for good, as a list that can be fetched again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedList {
-    /// The file; what it held is replaced.
-    pub path: PathBuf,
-    /// Only failures of these classes; empty: of all.
-    pub classes: Vec<Class>,
-}
-
-/// Where targets come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A URL given on the command line, as typed.
-    Argument(String),
-    /// A list file.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-}
-
-/// Who the workers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// One transfer at a time.
-    Sequential,
-    /// So many OS threads, each with its own runtime and client.
-    Threads(NonZeroUsize),
-    /// So many tasks, spread over so many event loops.
-    Tasks {
-        /// Tasks in all.
-        jobs: NonZeroUsize,
-        /// Event loops, each a thread with its own client; at most one a task.
-        loops: NonZeroUsize,
-    },
-}
-
-impl Strategy {
-    /// The name that the mode is typed and reported by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sequential => "sequential",
-            Self::Threads(_) => "threads",
-            Self::Tasks { .. } => "async",
-        }
-    }
-
-    /// How many workers there are.
-    pub fn jobs(self) -> usize {
-        match self {
-            Self::Sequential => 1,
-            Self::Threads(jobs) | Self::Tasks { jobs, .. } => jobs.get(),
-        }
-    }
-
-    /// How many threads carry them, each with a runtime and a client of its own.
-    pub fn loops(self) -> usize {
-        match self {
-            Self::Sequential => 1,
-            Self::Threads(jobs) => jobs.get(),
-            Self::Tasks { loops, .. } => loops.get(),
-        }
-    }
-
-    /// The same strategy with at most so many workers.
-    pub fn cut_to(self, most: NonZeroUsize) -> Self {
-        match self {
-            Self::Sequential => Self::Sequential,
-            Self::Threads(jobs) => Self::Threads(jobs.min(most)),
-            Self::Tasks { jobs, loops } => {
-                Self::Tasks { jobs: jobs.min(most), loops: loops.min(most) }
-            }
-        }
-    }
-}
-
-/// What bodies are called that are saved in a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
-    /// By the last part of the URL, all in one folder: `page.html`.
-    Flat,
-    /// By host and path, as the site is laid out: `example.org/docs/page.html`.
-    Tree,
-    /// By the SHA-256 of the URL, spread over folders: `ab/cd/abcd….html`.
-    Hash,
-    /// By the place in the list: `000042.html`.
-    Index,
-}
-
-/// How requests are made.
 #[derive(Debug, Clone)]
 pub struct Http {
     /// User-Agent of every request.
@@ -466,6 +358,19 @@ pub struct Keep {
     pub durability: Durability,
     /// Bytes that must stay free in the folder's file system.
     pub min_free: Option<u64>,
+}
+
+/// How files are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By the last part of the URL, all in one folder: `page.html`.
+    Flat,
+    /// By host and path, as the site is laid out: `example.org/docs/page.html`.
+    Tree,
+    /// By the SHA-256 of the URL, spread over folders: `ab/cd/abcd….html`.
+    Hash,
+    /// By the place in the list: `000042.html`.
+    Index,
 }
 
 /// Whether the server may name files.
