@@ -26,9 +26,9 @@ use crate::transfer::{Kit, Resolver};
 /// Events that may wait for the reports; beyond them the workers do.
 const EVENTS: usize = 512;
 
-/// After so many events without a pause the reports let events gather for a moment: a thread that is woken for each
-/// one costs the workers more than the event itself.
-const BUSY: usize = 32;
+/// Where events follow each other this closely, the reports let them gather for a moment: a thread that is woken for
+/// each one costs the workers more than the event itself.
+const BUSY: Duration = Duration::from_millis(5);
 
 /// How long they gather.
 const GATHER: Duration = Duration::from_millis(2);
@@ -277,24 +277,20 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
 impl Told {
     async fn listen(&mut self, events: &mut Receiver<Event>) -> io::Result<()> {
         let ticks = self.reporter.wants_ticks();
-        let mut at_once = 0;
+        let mut last_woken: Option<Instant> = None;
         loop {
             match events.try_recv() {
-                Ok(event) => {
-                    at_once += 1;
-                    self.hear(&event)?;
-                }
+                Ok(event) => self.hear(&event)?,
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     self.reporter.flush()?;
-                    if std::mem::take(&mut at_once) >= BUSY {
-                        thread::sleep(GATHER);
-                        continue;
-                    }
                     match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
                         Ok(Some(event)) => {
-                            at_once += 1;
                             self.hear(&event)?;
+                            if last_woken.is_some_and(|last| last.elapsed() < BUSY) {
+                                thread::sleep(GATHER);
+                            }
+                            last_woken = Some(Instant::now());
                         }
                         Ok(None) => return Ok(()),
                         Err(_) => {}

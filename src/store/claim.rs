@@ -143,6 +143,9 @@ impl Open {
 
     /// What a file of this name, which the manifest does not know, may take the place of.
     fn fresh(&self, name: &str) -> Result<Over, Failure> {
+        if self.was_empty {
+            return Ok(Over::Nothing);
+        }
         let Some(seat) = self.seat_if_there(name)? else { return Ok(Over::Nothing) };
         match seat.found().map_err(|error| self.fault(name, &error, 0))? {
             Found::Nothing => Ok(Over::Nothing),

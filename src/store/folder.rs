@@ -133,6 +133,19 @@ impl Folder {
         Files::of(&self.root)
     }
 
+    /// Whether there is nothing in the folder but the bookkeeping.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        for entry in self.root.entries()? {
+            if entry?.file_name() != BOOKKEEPING {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Bytes that are free to this user on the file system of the folder; `u64::MAX` where the platform does not tell.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ struct Open {
     folder: Folder,
     manifest: Manifest,
     names: Mutex<Index>,
+    /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
+    was_empty: bool,
     _lock: Lock,
 }
 
@@ -103,8 +105,9 @@ impl Open {
             ));
         }
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
+        let was_empty = folder.is_empty().map_err(unusable)?;
         let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, _lock: lock }, notices))
+        Ok((Self { keep, folder, manifest, names, was_empty, _lock: lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {
