@@ -35,7 +35,20 @@ struct Writer {
     length: u64,
     /// Whether there may be something behind them.
     torn: bool,
-    line: Vec<u8>,
+    /// Lines that are not written yet.
+    waiting: Vec<u8>,
+    /// Which batch of lines they are.
+    batch: u64,
+    /// The batches that could not be written, and why.
+    failed: Vec<(u64, io::ErrorKind)>,
+}
+
+/// An entry that waits to be written.
+#[derive(Debug)]
+#[must_use]
+pub struct Entered {
+    batch: u64,
+    at: u64,
 }
 
 /// How the last line of a manifest was found.
@@ -82,25 +95,53 @@ impl Manifest {
         let file = dir.open_with(NAME, &options)?.into_std();
         let tail = mend(&file)?;
         let length = file.metadata()?.len();
-        let writer = Writer { length, torn: false, line: Vec::new() };
+        let writer =
+            Writer { length, torn: false, waiting: Vec::new(), batch: 0, failed: Vec::new() };
         Ok((Self { file, writer: Mutex::new(writer) }, tail))
     }
 
     /// Adds an entry and tells the byte at which its line starts. An entry that could not be added leaves no trace.
     ///
     /// # Errors
-    /// If it cannot be written, or is longer than 64 KiB (`InvalidInput`), which a path alone can make it.
+    /// As those of [`enter`](Self::enter) and [`commit`](Self::commit).
     pub fn append(&self, entry: &Entry<'_>) -> io::Result<u64> {
+        self.commit(self.enter(entry)?)
+    }
+
+    /// Takes an entry that is to be written: with those of others at once, by whoever commits first.
+    ///
+    /// # Errors
+    /// If it is longer than 64 KiB (`InvalidInput`), which a path alone can make it.
+    pub fn enter(&self, entry: &Entry<'_>) -> io::Result<Entered> {
         let mut writer = self.writer();
-        writer.mend(&self.file)?;
-        writer.line.clear();
-        serde_json::to_writer(&mut writer.line, entry)?;
-        writer.line.push(b'\n');
-        if writer.line.len() > LONGEST {
+        let before = writer.waiting.len();
+        let written = serde_json::to_writer(&mut writer.waiting, entry);
+        writer.waiting.push(b'\n');
+        let is_too_long = writer.waiting.len() - before > LONGEST;
+        if written.is_err() || is_too_long {
+            writer.waiting.truncate(before);
+            written?;
             let error = "an entry of the manifest would be longer than 64 KiB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
-        writer.write(&self.file)
+        Ok(Entered { batch: writer.batch, at: writer.length + before as u64 })
+    }
+
+    /// Sees to it that the entry is written, and tells the byte at which its line starts. A batch that could not be
+    /// written leaves no trace.
+    ///
+    /// # Errors
+    /// If its batch cannot be written.
+    pub fn commit(&self, entered: Entered) -> io::Result<u64> {
+        let mut writer = self.writer();
+        if writer.batch == entered.batch {
+            writer.write(&self.file)?;
+        } else if let Some((_, kind)) =
+            writer.failed.iter().find(|(batch, _)| *batch == entered.batch)
+        {
+            return Err((*kind).into());
+        }
+        Ok(entered.at)
     }
 
     /// Waits until what was added is on the disk.
@@ -156,18 +197,29 @@ impl Manifest {
 }
 
 impl Writer {
-    /// Writes the line, or nothing.
-    fn write(&mut self, mut file: &File) -> io::Result<u64> {
-        let at = self.length;
-        self.torn = true;
-        if let Err(error) = file.write_all(&self.line) {
-            // If this fails too, the next entry tries again before it is written.
-            let _ = self.mend(file);
-            return Err(error);
+    /// Writes the lines that wait, or nothing.
+    fn write(&mut self, mut file: &File) -> io::Result<()> {
+        let batch = self.batch;
+        self.batch += 1;
+        let lines = std::mem::take(&mut self.waiting);
+        let written = self.mend(file).and_then(|()| {
+            self.torn = true;
+            file.write_all(&lines)
+        });
+        match &written {
+            Ok(()) => {
+                self.torn = false;
+                self.length += lines.len() as u64;
+            }
+            Err(error) => {
+                self.failed.push((batch, error.kind()));
+                // If this fails too, it is tried again before the next batch is written.
+                let _ = self.mend(file);
+            }
         }
-        self.torn = false;
-        self.length += self.line.len() as u64;
-        Ok(at)
+        self.waiting = lines;
+        self.waiting.clear();
+        written
     }
 
     /// Cuts off what a failed write has left.
@@ -386,6 +438,36 @@ mod tests {
         let found: Vec<_> =
             lines(&manifest).into_iter().map(|(_, at, brief)| (at, brief.unwrap().1)).collect();
         assert_eq!(found, places);
+    }
+
+    #[test]
+    fn entries_that_wait_are_written_together_by_whoever_commits_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, _) = open(&folder);
+        let entered = every_entry().map(|entry| manifest.enter(&entry).unwrap());
+        assert_eq!(text(&folder), "");
+        let places = entered.map(|entered| {
+            let at = manifest.commit(entered).unwrap();
+            assert_eq!(text(&folder).lines().count(), 3);
+            at
+        });
+        for (at, entry) in places.into_iter().zip(every_entry()) {
+            assert_eq!(manifest.read(at).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn all_of_a_batch_hear_that_it_could_not_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut manifest, _) = open(&folder);
+        let read_only = File::open(folder.path().join(NAME)).unwrap();
+        let writable = std::mem::replace(&mut manifest.file, read_only);
+        let [first, second, third] = every_entry();
+        let lost = [manifest.enter(&first).unwrap(), manifest.enter(&second).unwrap()];
+        assert!(lost.map(|entered| manifest.commit(entered)).iter().all(Result::is_err));
+        manifest.file = writable;
+        assert_eq!(manifest.append(&third).unwrap(), 0);
+        assert_eq!(text(&folder).lines().count(), 1);
     }
 
     #[test]
