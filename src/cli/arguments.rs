@@ -333,7 +333,7 @@ pub(super) struct Saving {
     pub names: Names,
 
     /// Let the server name files (Content-Disposition)
-    #[arg(short = 'J', long, requires = "dir")]
+    #[arg(short = 'J', long)]
     pub remote_header_name: bool,
 
     /// Ask for what was saved before whether it has changed
@@ -349,13 +349,12 @@ pub(super) struct Saving {
     pub overwrite: bool,
 
     /// Make each file last through a loss of power before it counts
-    #[arg(long, requires = "dir")]
+    #[arg(long)]
     pub fsync: bool,
 
     /// Stop before less than this is free on DIR's file system
     #[arg(
-        long, value_name = "SIZE", requires = "dir", value_parser = units::size,
-        allow_hyphen_values = true
+        long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true
     )]
     pub min_free: Option<u64>,
 }

@@ -32,7 +32,7 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         manners: manners(&typed.manners),
         damage: damage(&typed.failures),
         bodies: bodies(typed.bodies, &typed.sources)?,
-        keep: keep(typed.saving)?,
+        keep: keep(typed.saving),
         failed: failed(typed.failures, &typed.sources)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
@@ -194,13 +194,9 @@ fn manners(typed: &arguments::Manners) -> Manners {
     }
 }
 
-fn keep(typed: Saving) -> Result<Option<Keep>, String> {
-    let Some(dir) = typed.dir else { return Ok(None) };
-    if dir.as_os_str().is_empty() {
-        return Err("invalid value for --dir: name a folder; . is this one".to_owned());
-    }
-    Ok(Some(Keep {
-        dir,
+fn keep(typed: Saving) -> Option<Keep> {
+    Some(Keep {
+        dir: typed.dir?,
         names: match typed.names {
             arguments::Names::Flat => Names::Flat,
             arguments::Names::Tree => Names::Tree,
@@ -216,7 +212,7 @@ fn keep(typed: Saving) -> Result<Option<Keep>, String> {
         foreign: if typed.overwrite { Foreign::Replaced } else { Foreign::Stays },
         durability: if typed.fsync { Durability::Power } else { Durability::Process },
         min_free: typed.min_free,
-    }))
+    })
 }
 
 fn bodies(typed: arguments::Bodies, sources: &[OsString]) -> Result<Bodies, String> {

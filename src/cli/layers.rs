@@ -15,7 +15,17 @@ use crate::list;
 use crate::plan::Plan;
 
 /// Options of one run alone: they are typed, or not given.
-const TYPED_ALONE: [&str; 3] = ["dry-run", "failed", "failed-class"];
+const TYPED_ALONE: [&str; 9] = [
+    "dir",
+    "refresh",
+    "force",
+    "overwrite",
+    "checksum",
+    "sha256sums",
+    "dry-run",
+    "failed",
+    "failed-class",
+];
 
 /// Options that say which file there is, and so cannot be in it.
 const OF_THE_FILE: [&str; 2] = ["config", "no-config"];

@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::digest::Algorithm;
 use crate::plan::{
-    self, FailedList, Family, Manners, MostFailures, Order, PerHost, Pin, PinTo, Proxy, Robots,
+    self, Again, Bodies, Coding, Durability, FailedList, Family, Foreign, Keep, Manners,
+    MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Robots, Source, Strategy,
+    Verbosity, Verification, Versions,
 };
-use crate::plan::{Source, Strategy, Verbosity, Verification, Versions};
 use crate::record::Class;
 use crate::units;
 
@@ -361,6 +363,69 @@ fn failures_never_overwrite_a_list() {
 }
 
 #[test]
+fn bodies_are_saved_where_a_folder_is_named() {
+    let keep = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).keep.unwrap();
+    let plain = Keep {
+        dir: "pages".into(),
+        names: Names::Flat,
+        named_by: NamedBy::List,
+        again: Again::Skip,
+        foreign: Foreign::Stays,
+        durability: Durability::Process,
+        min_free: None,
+    };
+    assert_eq!(keep(&[]), plain);
+    for (words, expected) in [
+        (&["--names", "tree"][..], Keep { names: Names::Tree, ..plain.clone() }),
+        (&["--names", "hash"], Keep { names: Names::Hash, ..plain.clone() }),
+        (&["--names", "index"], Keep { names: Names::Index, ..plain.clone() }),
+        (&["-J"], Keep { named_by: NamedBy::Server, ..plain.clone() }),
+        (&["--refresh"], Keep { again: Again::Refresh, ..plain.clone() }),
+        (&["--force"], Keep { again: Again::Force, ..plain.clone() }),
+        (&["--overwrite"], Keep { foreign: Foreign::Replaced, ..plain.clone() }),
+        (&["--fsync"], Keep { durability: Durability::Power, ..plain.clone() }),
+        (&["--min-free", "2k"], Keep { min_free: Some(2048), ..plain.clone() }),
+    ] {
+        assert_eq!(keep(words), expected, "{words:?}");
+    }
+    assert_eq!(plan(&["--names", "tree"]).keep, None);
+    assert_complaint(&["-d", ""], "a value is required for '--dir <DIR>'");
+    assert_complaint(&["--refresh"], "--dir <DIR>");
+    assert_complaint(&["-d", "pages", "--force", "--refresh"], "cannot be used with");
+    assert_complaint(&["-d", "pages", "--min-free", "much"], "is not a size");
+}
+
+#[test]
+fn bodies_are_limited_and_proved_by_their_options() {
+    let bodies = |words: &[&str]| plan(words).bodies;
+    assert_eq!(bodies(&[]), Bodies::default());
+    let words = ["--max-filesize", "1M", "--quota", "2k", "--compressed"];
+    let limited = Bodies {
+        max_filesize: Some(1 << 20),
+        quota: Some(2048),
+        coding: Coding::Undone,
+        ..Bodies::default()
+    };
+    assert_eq!(bodies(&words), limited);
+    let digests = bodies(&["--digest", "SHA256,blake3", "--digest", "md5"]).digests;
+    assert_eq!(digests, [Algorithm::Sha256, Algorithm::Blake3, Algorithm::Md5]);
+    assert_eq!(bodies(&["--sha256sums", "SUMS"]).sums, Some("SUMS".into()));
+    assert_complaint(&["--digest", "sha3"], "write one of md5=, ");
+}
+
+#[test]
+fn a_checksum_is_for_one_url() {
+    let sum = "crc32=00ff00ff";
+    let Ok(Command::Fetch(plan)) = typed(&["--checksum", sum, "http://a.b/"], true) else {
+        panic!();
+    };
+    assert_eq!(plan.bodies.checksum.unwrap().to_string(), sum);
+    assert_complaint(&["--checksum", sum], "--checksum is for one URL");
+    assert_complaint(&["--checksum", sum, "http://a.b/"], "--checksum is for one URL");
+    assert_complaint(&["--checksum", "crc32=0"], "write crc32= and 8 hexadecimal digits");
+}
+
+#[test]
 fn a_dry_run_has_the_plan_of_a_run_and_is_told_in_text_or_json() {
     let Ok(Command::DryRun(plan)) = typed(&["--dry-run", "-j", "3", "sites.txt"], true) else {
         panic!();
@@ -541,6 +606,25 @@ fn the_short_help_reads_well() {
           --host-patience <DURATION>  How long to wait for a host that cannot be reached; 0 to give up
                                       at once [default: 30s]
           --robots                    Ask for robots.txt and obey it
+
+    Saving:
+      -d, --dir <DIR>           Save each body as a file in DIR, made if missing
+          --names <NAMES>       How files are named [default: flat] [possible values: flat, tree, hash,
+                                index]
+      -J, --remote-header-name  Let the server name files (Content-Disposition)
+          --refresh             Ask for what was saved before whether it has changed
+          --force               Fetch again what was saved before
+          --overwrite           Replace files in the way that were not saved by fetch
+          --fsync               Make each file last through a loss of power before it counts
+          --min-free <SIZE>     Stop before less than this is free on DIR's file system
+
+    Bodies:
+          --compressed           Ask for compressed bodies and decode them
+          --checksum <ALGO=HEX>  What the body of the one URL must hash to, as in sha-256=HEX
+          --sha256sums <FILE>    A file of SHA-256 sums by file name, as sha256sum writes it
+          --digest <ALGO,...>    Compute and report digests of bodies, as in sha256 or blake3
+          --max-filesize <SIZE>  Largest body, decoded [default: no limit]
+          --quota <SIZE>         Body bytes to read in all; then stop [default: no limit]
 
     Failures:
           --max-failures <N|P%>       Stop with more failures than N, or than P% of what is done
