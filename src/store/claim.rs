@@ -103,8 +103,10 @@ impl Open {
         if self.keep.named_by == NamedBy::Server
             && let Some(Holder::Recorded { check, at }) = self.names().get(&by_url(id))?
             && check == Check::of(id.0)
+            && let entry @ (Entry::Saved(_) | Entry::Partial(_) | Entry::Marked(_)) =
+                self.manifest.read(at)?
         {
-            return Ok(self.manifest.read(at)?.path().to_owned());
+            return Ok(entry.path().to_owned());
         }
         Ok(naming::of_url(self.keep.names, target.url(), target.index))
     }
@@ -125,10 +127,7 @@ impl Open {
             }
             names.set(&key, listed)?;
         }
-        let holder = |key: &str| holder(&names, identity, key);
-        let Some(settled) = naming::settle(wanted, &identity.whole, holder)? else {
-            return Ok(None);
-        };
+        let Some(settled) = settle(&names, identity, wanted)? else { return Ok(None) };
         let key = Key::of(&naming::key(&settled.name));
         let standing = match (settled.whose, names.get(&key)?) {
             (Whose::Mine, Some(Holder::Recorded { at, .. })) => Standing::Recorded(at),
@@ -178,7 +177,8 @@ impl Open {
             }
         };
         let is_whole = match there {
-            Found::Nothing => false,
+            // What comes there from now on is not ours.
+            Found::Nothing => return Ok(fetch(name, Over::Nothing, true)),
             Found::File { bytes, .. } => bytes == saved.bytes,
             Found::Other => return Err(self.in_the_way(name, "is no file; move it away")),
         };
@@ -198,21 +198,19 @@ impl Open {
 
     /// Makes up for a rename that was written down and did not come about.
     fn finish(&self, name: &str, saved: &Saved<'_>, seat: &Seat) -> Result<(), Failure> {
-        let begun = match &saved.part {
-            Some(part) => &seat.begun_as(part),
-            None => seat,
-        };
-        let placed = match begun.part().map_err(|error| self.fault(name, &error, 0))? {
-            Found::File { bytes, .. } if bytes == saved.bytes => {
-                let over = if saved.replaces { Over::File } else { Over::Nothing };
-                begun.place(over)
-            }
-            Found::File { .. } => begun.remove_part().map(|()| Placed::Done),
-            _ => return Ok(()),
-        };
-        match placed.map_err(|error| self.fault(name, &error, 0))? {
+        let fault = |error: io::Error| self.fault(name, &error, 0);
+        let Found::File { bytes, .. } = seat.part().map_err(fault)? else { return Ok(()) };
+        if bytes != saved.bytes || seat.has_both_names().map_err(fault)? {
+            return seat.remove_part().map_err(fault);
+        }
+        let may_replace = saved.replaces || self.keep.foreign == Foreign::Replaced;
+        let over = if may_replace { Over::File } else { Over::Nothing };
+        match seat.place(over).map_err(fault)? {
             Placed::Done => Ok(()),
-            Placed::Taken => Err(self.in_the_way(name, "was not saved by fetch; move it away")),
+            Placed::Taken => {
+                Err(self
+                    .in_the_way(name, "was not saved by fetch; move it away, or write --overwrite"))
+            }
         }
     }
 
@@ -257,7 +255,26 @@ pub(super) fn holder(names: &Index, identity: &Identity, key: &str) -> io::Resul
     })
 }
 
-/// What there is of a body that was begun, if it can be continued.
+/// The name of a target that wants this one. Where it has another one from an earlier run, and the list of that was in
+/// another order or was not read so far, it keeps that.
+fn settle(names: &Index, identity: &Identity, wanted: &str) -> io::Result<Option<naming::Settled>> {
+    let settled = naming::settle(wanted, &identity.whole, |key| holder(names, identity, key))?;
+    if !settled
+        .as_ref()
+        .is_some_and(|settled| settled.whose == Whose::New && settled.name == wanted)
+    {
+        return Ok(settled);
+    }
+    let taken = naming::key(wanted);
+    let other = naming::settle(wanted, &identity.whole, |key| match key == taken {
+        true => Ok(naming::Holder::Other),
+        false => holder(names, identity, key),
+    })?;
+    Ok(other.filter(|other| other.whose == Whose::Mine).or(settled))
+}
+
+/// What there is of a body that was begun, if it can be continued. Where that is all, its last byte is left out: the
+/// run may have been killed before it knew that it was not what the server claims, and says again with that byte.
 fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
     let validator = match (&partial.etag, &partial.last_modified) {
         (Some(tag), _) => Validator::Etag(tag.to_string()),
@@ -266,6 +283,8 @@ fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
     };
     let mirror = target.urls.iter().position(|url| redacted(url) == partial.url)?;
     let is_a_beginning = bytes > 0 && partial.length.is_none_or(|length| bytes <= length);
+    let bytes = if partial.length == Some(bytes) { bytes.saturating_sub(1) } else { bytes };
+    let is_a_beginning = is_a_beginning && bytes > 0;
     is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror })
 }
 

@@ -33,19 +33,30 @@ impl Open {
     ) -> Result<Option<Arc<str>>, Failure> {
         let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
         let Some(wanted) = self.wanted_by_server(job, place, attempt) else {
-            self.place(job, place, &place.name, &seat, attempt)?;
-            return Ok(None);
+            match self.place(job, place, &place.name, &seat, attempt)? {
+                Placed::Done => return Ok(None),
+                Placed::Taken => return Err(self.without_a_name(&place.name, &seat)),
+            }
         };
-        let mut taken = None;
+        let (mut seat, mut taken) = (seat, None);
         loop {
             let name = self.named_by_server(job, &wanted, taken.as_deref())?;
-            let seat = seat.under(&name);
-            match self.place(job, place, &name, &seat, attempt) {
+            seat = seat.moved_to(&name).map_err(|error| self.fault(&name, &error, 0))?;
+            failpoint::pass("moved");
+            match self.place(job, place, &name, &seat, attempt)? {
+                Placed::Done => return Ok(Some(name)),
                 // A file of that name, which is not ours, was not known of before.
-                Err(Failure::Name(_)) if taken.is_none() => taken = Some(name),
-                placed => return placed.map(|()| Some(name)),
+                Placed::Taken if taken.is_none() => taken = Some(name),
+                Placed::Taken => return Err(self.without_a_name(&name, &seat)),
             }
         }
+    }
+
+    /// What came is of no use: what has its name is not ours.
+    fn without_a_name(&self, name: &str, seat: &Seat) -> Failure {
+        // What stays is removed before the name is used again.
+        let _ = seat.remove_part();
+        self.in_the_way(name, "was not saved by fetch; move it away, or write --overwrite")
     }
 
     fn place(
@@ -55,10 +66,10 @@ impl Open {
         name: &str,
         seat: &Seat,
         attempt: &Attempt,
-    ) -> Result<(), Failure> {
+    ) -> Result<Placed, Failure> {
         let fault = |error: &_| self.fault(name, error, 0);
         let durable = self.keep.durability == Durability::Power;
-        let entry = saved(job, place, name, attempt);
+        let entry = saved(job, name, place.over, attempt);
         self.manifest.append(&Entry::Saved(entry)).map_err(|error| fault(&error))?;
         if durable {
             self.manifest.sync().map_err(|error| fault(&error))?;
@@ -69,15 +80,14 @@ impl Open {
             let id = Sha256(naming::identity(job.target.url()));
             let entry = Dropped { path: name.into(), id, dropped_at: SystemTime::now() };
             self.manifest.append(&Entry::Dropped(entry)).map_err(|error| fault(&error))?;
-            return Err(
-                self.in_the_way(name, "was not saved by fetch; move it away, or write --overwrite")
-            );
+            failpoint::pass("dropped");
+            return Ok(Placed::Taken);
         }
         failpoint::pass("renamed");
         if durable {
             seat.sync_folder().map_err(|error| fault(&error))?;
         }
-        Ok(())
+        Ok(Placed::Done)
     }
 
     /// The name that the server wishes, where it has a say.
@@ -123,7 +133,7 @@ impl Open {
     }
 }
 
-fn saved<'a>(job: &Job, place: &'a Place, name: &'a str, attempt: &'a Attempt) -> Saved<'a> {
+fn saved<'a>(job: &Job, name: &'a str, over: Over, attempt: &'a Attempt) -> Saved<'a> {
     let head = attempt.head.as_ref();
     let of_head = |field: Option<&'a String>| field.map(|text| text.as_str().into());
     let digest = |wanted: bool| {
@@ -146,13 +156,13 @@ fn saved<'a>(job: &Job, place: &'a Place, name: &'a str, attempt: &'a Attempt) -
         url: redacted(&job.target.urls[job.mirror]).into(),
         id: Sha256(naming::identity(job.target.url())),
         path: name.into(),
-        part: (name != &*place.name).then(|| naming::part_of(&place.name).into()),
+        part: None,
         bytes: attempt.bytes,
         etag,
         last_modified,
         sha256: digest(true).and_then(|digest| digest.bytes().try_into().ok()).map(Sha256),
         digest: digest(false).map(|digest| digest.to_string().into()),
-        replaces: place.over == Over::File,
+        replaces: over == Over::File,
         saved_at: SystemTime::now(),
     }
 }

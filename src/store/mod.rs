@@ -9,8 +9,9 @@
 //! - it is `partial`: what the unfinished name holds is a beginning of the version that the entry names;
 //! - there is none: an unfinished file is of no use.
 //!
-//! For that an unfinished file of a name that has an entry is made empty first, then its `partial` entry is written,
-//! and only then its first byte.
+//! For that an unfinished file of a name that has an entry is removed first, then its `partial` entry is written, and
+//! only then it is made anew. An unfinished name belongs to one final name: what is finished under another one than it
+//! was begun for gets the unfinished name of that one first.
 
 mod claim;
 mod entry;

@@ -158,7 +158,8 @@ impl Sink {
     /// The body is of no use.
     pub fn discard(self) -> Left {
         if let Some(Writing { to: To::File(_, seat), .. }) = self.0 {
-            // What stays is made empty before it is used again.
+            failpoint::pass("refused");
+            // What stays is removed before the name is used again.
             let _ = seat.remove_part();
         }
         Left::Nothing
@@ -179,6 +180,7 @@ impl Writing {
             return Ok(Ready::Lost);
         };
         file.cut(at).map_err(|error| self.fault(&error))?;
+        failpoint::pass("reopened");
         self.to = To::File(file, seat);
         Ok(Ready::Yes)
     }
@@ -190,6 +192,7 @@ impl Writing {
                 let written = file.write_all(&piece);
                 written.map_err(|error| self.fault(&error))?;
                 self.bytes += length;
+                failpoint::pass("grown");
             }
             To::Memory(pieces) => {
                 pieces.push(piece);
@@ -252,11 +255,13 @@ impl Writing {
         let To::Memory(pieces) = &mut self.to else { return Ok(()) };
         let pieces = std::mem::take(pieces);
         let seat = self.seat()?;
-        let file = seat.create_part().map_err(|error| self.fault(&error))?;
-        failpoint::pass("created");
         if noted {
+            // An empty file beside an entry that is not about it could pass for what that entry tells.
+            seat.clear_part().map_err(|error| self.fault(&error))?;
             self.note()?;
         }
+        let file = seat.create_part().map_err(|error| self.fault(&error))?;
+        failpoint::pass("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
         let reserved = if length >= LARGE { file.reserve(length) } else { Ok(()) };
         self.to = To::File(file, seat);

@@ -9,6 +9,7 @@ use cap_std::fs::{Dir, OpenOptions};
 
 use super::{Part, system};
 use crate::record::Over;
+use crate::store::failpoint;
 
 /// What follows a final name while the file is unfinished. File systems allow 255 bytes for both together.
 pub const PART: &str = ".part";
@@ -55,16 +56,19 @@ impl Seat {
         Self { root, parent, name: name.into(), part }
     }
 
-    /// The same part with another final name in the same folder: `name` is from the root.
-    pub fn under(&self, name: &str) -> Self {
-        let (root, parent) = (Arc::clone(&self.root), Arc::clone(&self.parent));
-        Self { root, parent, name: name.into(), part: self.part.clone() }
-    }
-
-    /// The same final name for another part in the same folder: `part` is from the root.
-    pub fn begun_as(&self, part: &str) -> Self {
-        let (root, parent) = (Arc::clone(&self.root), Arc::clone(&self.parent));
-        Self { root, parent, name: self.name.clone(), part: super::last(part).into() }
+    /// Moves the part to the place of another file in the same folder: `name` is from the root. A part that is left over
+    /// there is replaced.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if something else than a regular file has the unfinished name there; if there is no part, or it
+    /// cannot be renamed.
+    pub fn moved_to(&self, name: &str) -> io::Result<Self> {
+        let there = Self::new(Arc::clone(&self.root), Arc::clone(&self.parent), name);
+        if there.part()? == Found::Other {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.parent.rename(&*self.part, &self.parent, &*there.part)?;
+        Ok(there)
     }
 
     /// What stands under the final name.
@@ -93,9 +97,7 @@ impl Seat {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
         }
-        if let Found::File { .. } = self.part()? {
-            self.remove_part()?;
-        }
+        self.clear_part()?;
         self.create_new_part()
     }
 
@@ -128,6 +130,18 @@ impl Seat {
         Ok(Some(Part::new(file)))
     }
 
+    /// Removes a part that is left over. What is no regular file stays.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn clear_part(&self) -> io::Result<()> {
+        if let Found::File { .. } = self.part()? {
+            self.remove_part()?;
+            failpoint::pass("removed");
+        }
+        Ok(())
+    }
+
     /// Removes the part. That there is none is fine.
     ///
     /// # Errors
@@ -136,6 +150,20 @@ impl Seat {
         match self.parent.remove_file_or_symlink(&*self.part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the part and the file under the final name are one: a second name was given and the first one not taken
+    /// back.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub fn has_both_names(&self) -> io::Result<bool> {
+        let part = self.parent.symlink_metadata(&*self.part)?;
+        match self.parent.symlink_metadata(self.base()) {
+            Ok(found) => Ok((part.dev(), part.ino()) == (found.dev(), found.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -323,6 +323,50 @@ fn a_part_is_removed_once_and_that_there_is_none_is_fine() {
 }
 
 #[test]
+fn a_part_is_moved_to_another_place_and_replaces_what_is_left_over_there() {
+    let house = House::new();
+    for name in ["x/a", "x/b"] {
+        write(&house.seat(name), name);
+    }
+    let moved = house.seat("x/a").moved_to("x/b").unwrap();
+    assert_eq!(house.seat("x/a").part().unwrap(), Found::Nothing);
+    assert_eq!(moved.place(Over::Nothing).unwrap(), Placed::Done);
+    assert_eq!(fs::read_to_string(house.at("x/b")).unwrap(), "x/a");
+    assert_eq!(house.files(), [("x/b".to_owned(), 3)]);
+    assert!(house.seat("x/a").moved_to("x/c").is_err(), "there is none");
+}
+
+#[test]
+fn a_part_is_not_moved_to_where_something_else_than_a_file_is_and_that_is_not_cleared() {
+    let house = House::new();
+    symlink(house.outside("secret"), house.at("link.part")).unwrap();
+    fs::create_dir(house.at("folder.part")).unwrap();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    for name in ["link", "folder"] {
+        assert_eq!(seat.moved_to(name).unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+        house.seat(name).clear_part().unwrap();
+        assert_eq!(house.seat(name).part().unwrap(), Found::Other, "{name}");
+    }
+    assert!(matches!(seat.part().unwrap(), Found::File { bytes: 4, .. }));
+    seat.clear_part().unwrap();
+    assert_eq!(seat.part().unwrap(), Found::Nothing);
+}
+
+#[test]
+fn a_part_that_has_its_final_name_too_is_known() {
+    let house = House::new();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    assert!(!seat.has_both_names().unwrap());
+    fs::write(house.at("a"), "body").unwrap();
+    assert!(!seat.has_both_names().unwrap(), "equal is not the same");
+    fs::remove_file(house.at("a")).unwrap();
+    fs::hard_link(house.at("a.part"), house.at("a")).unwrap();
+    assert!(seat.has_both_names().unwrap());
+}
+
+#[test]
 fn room_is_taken_without_making_the_file_longer() {
     let house = House::new();
     let seat = house.seat("a");

@@ -1,0 +1,347 @@
+//! A server whose bodies have versions. It may kill a run at any byte that it sends.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::raw::{HeadOf, Raw};
+
+/// Bytes that are sent at once.
+const PIECE: usize = 8 * 1024;
+
+/// Bytes of the longest body.
+const LONGEST: usize = 4 << 20;
+
+/// What tells one version from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// An ETag that is equal only for equal bytes.
+    Strong,
+    /// An ETag that may be equal for bytes that differ.
+    Weak,
+    /// Last-Modified, long ago.
+    Date,
+    /// Nothing.
+    Nothing,
+}
+
+/// A body, and how it is served.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Bytes of each version; later ones are as long as the last.
+    pub sizes: Vec<usize>,
+    pub tag: Tag,
+    pub chunked: bool,
+    /// So many replies end in the middle.
+    pub cuts: usize,
+    /// Whether there is another version after each of these.
+    pub changes: bool,
+    /// Whether a range is served whatever version it is asked of.
+    pub ignores_if_range: bool,
+    /// More field lines.
+    pub fields: &'static str,
+}
+
+impl Page {
+    pub fn of(bytes: usize) -> Self {
+        Self {
+            sizes: vec![bytes],
+            tag: Tag::Strong,
+            chunked: false,
+            cuts: 0,
+            changes: false,
+            ignores_if_range: false,
+            fields: "",
+        }
+    }
+}
+
+/// When a run is killed.
+#[derive(Debug, Clone, Copy)]
+pub enum Trigger {
+    /// When so many bytes of bodies have been sent to it.
+    Bytes(usize),
+    /// When it has sent so many requests.
+    Requests(usize),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pages: BTreeMap<String, (Page, Progress)>,
+    requests: usize,
+    trigger: Option<Trigger>,
+    victim: Option<u32>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Progress {
+    version: usize,
+    requests: usize,
+    bodies: usize,
+    ranges: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The server; it goes with its value.
+pub struct Library {
+    inner: Arc<Inner>,
+    raw: Raw,
+}
+
+impl Library {
+    /// A server of these pages.
+    pub fn of(pages: impl IntoIterator<Item = (String, Page)>) -> Self {
+        let inner = Arc::<Inner>::default();
+        let pages = pages.into_iter().map(|(path, page)| (path, (page, Progress::default())));
+        inner.state().pages = pages.collect();
+        let shared = Arc::clone(&inner);
+        Self { inner, raw: Raw::new(move |stream, _| shared.converse(stream)) }
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.raw.address())
+    }
+
+    /// What a path has now.
+    pub fn body(&self, path: &str) -> Vec<u8> {
+        let (page, progress) = self.page(path);
+        body(path, &page, progress.version).to_vec()
+    }
+
+    /// Every path has another version from now on.
+    pub fn change_all(&self) {
+        self.inner.state().pages.values_mut().for_each(|(_, progress)| progress.version += 1);
+    }
+
+    /// The path has another version from now on.
+    pub fn change(&self, path: &str) {
+        self.inner.state().pages.get_mut(path).unwrap().1.version += 1;
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> usize {
+        self.inner.state().requests
+    }
+
+    /// How often a path was asked for.
+    pub fn requests_of(&self, path: &str) -> usize {
+        self.page(path).1.requests
+    }
+
+    /// How often a body, or some of it, was sent for a path.
+    pub fn bodies_of(&self, path: &str) -> usize {
+        self.page(path).1.bodies
+    }
+
+    /// How often the rest of a body was sent.
+    pub fn ranges(&self) -> usize {
+        self.inner.state().pages.values().map(|(_, progress)| progress.ranges).sum()
+    }
+
+    /// Kills the run to come, whose process has to be told.
+    pub fn arm(&self, trigger: Trigger) {
+        let mut state = self.inner.state();
+        (state.trigger, state.victim) = (Some(trigger), None);
+    }
+
+    /// Tells the process to kill.
+    pub fn aim(&self, victim: u32) {
+        self.inner.state().victim = Some(victim);
+        self.inner.changed.notify_all();
+    }
+
+    /// Kills nobody any more.
+    pub fn disarm(&self) {
+        self.inner.state().trigger = None;
+        self.inner.changed.notify_all();
+    }
+
+    fn page(&self, path: &str) -> (Page, Progress) {
+        self.inner.state().pages[path].clone()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn converse(&self, mut stream: TcpStream) {
+        // What is sent is not long on its way.
+        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(2 * PIECE);
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = HeadOf::read(&mut reader) {
+            if self.answer(&request, &mut stream).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// `None` once the connection is of no use.
+    fn answer(&self, request: &HeadOf, stream: &mut TcpStream) -> Option<()> {
+        let path = &request.target;
+        let (page, version, is_cut) = self.asked(path);
+        let body = body(path, &page, version);
+        let tag = page.tag.fields(path, version);
+        let all = body.len();
+        let reply = Kind::of(request, &page, &tag, all);
+        let (status, range, from) = match reply {
+            Kind::Whole => ("200 OK", String::new(), 0),
+            Kind::Rest(from) => {
+                let range = format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
+                ("206 Partial Content", range, from)
+            }
+            Kind::Beyond => ("416 Beyond", format!("Content-Range: bytes */{all}\r\n"), all),
+            Kind::Unchanged => ("304 Not Modified", String::new(), all),
+        };
+        let body = &body[from..];
+        let framing = match (reply, page.chunked) {
+            (Kind::Unchanged, _) => String::new(),
+            (Kind::Beyond, _) => "Content-Length: 0\r\n".to_owned(),
+            (_, true) => "Transfer-Encoding: chunked\r\n".to_owned(),
+            (_, false) => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let date = "Date: Wed, 01 Jan 2020 00:00:00 GMT\r\n";
+        let head = format!("HTTP/1.1 {status}\r\n{date}{tag}{range}{framing}{}\r\n", page.fields);
+        stream.write_all(head.as_bytes()).ok()?;
+        if matches!(reply, Kind::Unchanged | Kind::Beyond) {
+            return Some(());
+        }
+        self.counts(path, reply);
+        let sent = if is_cut { &body[..body.len() / 2] } else { body };
+        for piece in sent.chunks(PIECE) {
+            match page.chunked {
+                true => {
+                    write!(stream, "{:x}\r\n", piece.len()).ok()?;
+                    stream.write_all(piece).ok()?;
+                    stream.write_all(b"\r\n").ok()?;
+                }
+                false => stream.write_all(piece).ok()?,
+            }
+            self.sent(piece.len());
+        }
+        if is_cut {
+            self.cut(path, &page);
+            return None;
+        }
+        if page.chunked {
+            stream.write_all(b"0\r\n\r\n").ok()?;
+        }
+        Some(())
+    }
+
+    /// The page, its version, and whether this reply ends in the middle.
+    fn asked(&self, path: &str) -> (Page, usize, bool) {
+        let mut state = self.state();
+        state.requests += 1;
+        let (page, progress) = state.pages.get_mut(path).expect("it has all pages");
+        progress.requests += 1;
+        let is_cut = page.cuts > 0;
+        page.cuts -= usize::from(is_cut);
+        let asked = (page.clone(), progress.version, is_cut);
+        if let Some(Trigger::Requests(left)) = &mut state.trigger {
+            *left = left.saturating_sub(1);
+        }
+        self.shoot(state);
+        asked
+    }
+
+    fn counts(&self, path: &str, reply: Kind) {
+        let mut state = self.state();
+        let (_, progress) = state.pages.get_mut(path).expect("it has all pages");
+        progress.bodies += 1;
+        progress.ranges += usize::from(matches!(reply, Kind::Rest(_)));
+    }
+
+    fn cut(&self, path: &str, page: &Page) {
+        let mut state = self.state();
+        let (_, progress) = state.pages.get_mut(path).expect("it has all pages");
+        progress.version += usize::from(page.changes);
+    }
+
+    fn sent(&self, bytes: usize) {
+        let mut state = self.state();
+        if let Some(Trigger::Bytes(left)) = &mut state.trigger {
+            *left = left.saturating_sub(bytes);
+        }
+        self.shoot(state);
+    }
+
+    /// Kills the run if it is time.
+    fn shoot(&self, state: MutexGuard<'_, State>) {
+        if !matches!(state.trigger, Some(Trigger::Bytes(0) | Trigger::Requests(0))) {
+            return;
+        }
+        let nobody = |state: &mut State| state.trigger.is_some() && state.victim.is_none();
+        let waited = self.changed.wait_timeout_while(state, Duration::from_secs(30), nobody);
+        let mut state = waited.unwrap().0;
+        if let (Some(_), Some(victim)) = (state.trigger.take(), state.victim.take()) {
+            let _ = kill(Pid::from_raw(victim as i32), Signal::SIGKILL);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Whole,
+    Rest(usize),
+    Beyond,
+    Unchanged,
+}
+
+impl Kind {
+    /// What a server makes of a request that has only the fields that this program sends.
+    fn of(request: &HeadOf, page: &Page, tag: &str, all: usize) -> Self {
+        let names = |field: &str| !tag.is_empty() && tag.contains(&format!(": {field}\r\n"));
+        let condition =
+            request.field("if-none-match").or_else(|| request.field("if-modified-since"));
+        if condition.is_some_and(names) {
+            return Self::Unchanged;
+        }
+        let Some(range) = request.field("range") else { return Self::Whole };
+        let is_of_version = request.field("if-range").is_some_and(names);
+        if !is_of_version && !page.ignores_if_range {
+            return Self::Whole;
+        }
+        let from = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+        if from < all { Self::Rest(from) } else { Self::Beyond }
+    }
+}
+
+impl Tag {
+    fn fields(self, path: &str, version: usize) -> String {
+        match self {
+            Self::Strong => format!("ETag: \"{path}-{version}\"\r\n"),
+            Self::Weak => format!("ETag: W/\"{path}-{version}\"\r\n"),
+            Self::Date => {
+                format!("Last-Modified: Thu, 01 Jan 2015 00:00:{:02} GMT\r\n", version % 60)
+            }
+            Self::Nothing => String::new(),
+        }
+    }
+}
+
+/// The bytes of a version. No two versions have a piece in common at the same place.
+fn body(path: &str, page: &Page, version: usize) -> &'static [u8] {
+    static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+    let noise = NOISE.get_or_init(|| {
+        let mut random = fastrand::Rng::with_seed(1);
+        let words = std::iter::repeat_with(|| random.u64(..));
+        words.take(2 * LONGEST / 8).flat_map(u64::to_le_bytes).collect()
+    });
+    let seed = path.bytes().fold(version as u64, |seed, byte| seed * 257 + u64::from(byte));
+    let at = fastrand::Rng::with_seed(seed).usize(..LONGEST);
+    let size = page.sizes.get(version).or(page.sizes.last()).expect("there is a version");
+    &noise[at..at + size]
+}
