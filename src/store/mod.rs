@@ -20,6 +20,7 @@ mod folder;
 mod index;
 mod keeping;
 mod lock;
+mod look;
 mod manifest;
 mod sink;
 
@@ -49,7 +50,8 @@ struct Open {
     folder: Folder,
     manifest: Manifest,
     names: Mutex<Index>,
-    _lock: Lock,
+    /// `None` where nothing may be written.
+    lock: Option<Lock>,
 }
 
 /// Why there is no saving to a folder.
@@ -95,16 +97,28 @@ impl Open {
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
-        let mut notices = Vec::new();
+        let (open, mut notices) = Self::read(keep, folder, manifest, Some(lock))?;
         if let Tail::CutOff(_) = tail {
             notices.push(format!(
                 "{}: the last line of the manifest was torn and is left out",
                 keep.dir.display()
             ));
         }
-        let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
+        Ok((open, notices))
+    }
+
+    /// The folder with all that its manifest tells, and what was odd about that.
+    fn read(
+        keep: &Keep,
+        folder: Folder,
+        manifest: Manifest,
+        lock: Option<Lock>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let mut notices = Vec::new();
+        let names = known(keep, &manifest, &mut notices)
+            .map_err(|reason| StoreError::Unusable { dir: keep.dir.clone(), reason })?;
         let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, _lock: lock }, notices))
+        Ok((Self { keep, folder, manifest, names, lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {
