@@ -76,13 +76,13 @@ impl Exit {
     /// What a dry run amounts to.
     pub fn of_preview(told: &Result<Counts, PreviewError>) -> Self {
         match told {
-            Ok(counts) if counts.invalid > 0 => Self::SomeFailed,
+            Ok(counts) if counts.invalid + counts.failed > 0 => Self::SomeFailed,
             Ok(_) => Self::Ok,
             Err(PreviewError::Unopened(_) | PreviewError::Unreadable(_)) => Self::Usage,
             Err(PreviewError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {
                 Self::Ok
             }
-            Err(PreviewError::Unwritten(_)) => Self::Fatal,
+            Err(PreviewError::Unwritten(_) | PreviewError::Unusable(_)) => Self::Fatal,
         }
     }
 }

@@ -147,7 +147,8 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
         of_type(&objects, "target"),
         [&json!({
             "type": "target", "index": 1, "source": "argument", "line": null,
-            "url": "http://u:***@a.b/", "mirrors": 0,
+            "url": "http://u:***@a.b/", "mirrors": 0, "path": null, "outcome": null,
+            "duplicate_of": null, "error": null,
         })]
     );
     assert_eq!(
@@ -155,8 +156,10 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
         [&json!({"type": "host", "host": "http://a.b", "targets": 1, "per_host": 6, "gap": 0.0})]
     );
     assert_eq!(settings(&seen)["host_patience"], "30s");
-    let last =
-        json!({"type": "preview", "targets": 1, "invalid": 0, "targets_of_further_hosts": 0});
+    let last = json!({
+        "type": "preview", "targets": 1, "skipped": 0, "duplicate": 0, "failed": 0, "invalid": 0,
+        "targets_of_further_hosts": 0,
+    });
     assert_eq!(objects.last(), Some(&last));
 }
 

@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "run",
         &["report", "engine", "transfer", "store", "source", "plan", "record", "digest", "process"],
     ),
-    ("preview", &["report", "policy", "source", "list", "plan", "record"]),
+    ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
     ("report", &["plan", "record", "units"]),
     ("engine", &["transfer", "store", "policy", "source", "list", "plan", "record", "digest"]),
     ("transfer", &["store", "policy", "plan", "record", "digest"]),

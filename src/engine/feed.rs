@@ -207,12 +207,21 @@ impl Feeder<'_> {
         let turn = queue.wait_for_turn(target.index).await;
         let record = unasked(&target, &name, settled);
         queue.told(&record);
-        self.floor.row(record, Some(Arc::new(target)), Some(name)).await;
+        // Where not even a name could be found, there is none to ask for again.
+        let name = Some(name).filter(|name| !name.is_empty());
+        self.floor.row(record, Some(Arc::new(target)), name).await;
         turn.err()
     }
 
+    /// Tells the row of a target that the run has ended before. It has a name all the same: whoever fetches it later
+    /// is to put it where this list expects it.
     async fn leave(&self, target: Target, cause: Cause) {
-        self.floor.leave(&Job::first(target, None, Instant::now()), cause).await;
+        match self.floor.store.claim(&target) {
+            Claim::Fetch(place) => {
+                self.floor.leave(&Job::first(target, place, Instant::now()), cause).await;
+            }
+            Claim::Settled(name, settled) => drop(self.settle(target, name, settled).await),
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use crate::record::Options;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];
 
+/// What stands between the components of a path, on one system or another.
+const SEPARATORS: [char; 2] = ['/', '\\'];
+
 /// Whether an indented line means an option: a word and `=`, a word alone, or a known key with whatever behind it.
 /// Anything else is meant to be an address.
 pub(super) fn is_option(text: &str) -> bool {
@@ -40,7 +43,7 @@ pub(super) fn add(options: &mut Options, text: &str) -> Result<(), String> {
     let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
     let value = value.ok_or_else(|| format!("option {key} has no value; write {key}=VALUE"))?;
     match key {
-        "out" => set_once(&mut options.out, key, value.to_owned()),
+        "out" => set_once(&mut options.out, key, name(value)?),
         "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
         _ => {
             options.headers.push(field(value)?);
@@ -55,6 +58,28 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
     }
     *place = Some(value);
     Ok(())
+}
+
+/// A path below the folder that files are saved in. Both separators are looked at, whatever the system: a list is
+/// carried from one to another. Elsewhere in a name a `\` is a letter like any other.
+fn name(value: &str) -> Result<String, String> {
+    let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
+    let wrong = if first == Some("") || begins_with_a_drive(value) {
+        "is an absolute path"
+    } else if value.split(SEPARATORS).any(|component| component == "..") {
+        "holds \"..\""
+    } else if matches!(last, Some("" | ".")) {
+        "names a folder and no file"
+    } else {
+        return Ok(value.to_owned());
+    };
+    let shown = super::shown::shown(value);
+    Err(format!("out={shown} {wrong}; write a path below the folder, as in docs/page.html"))
+}
+
+/// `C:/` or `C:\`, as on Windows.
+fn begins_with_a_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic())
 }
 
 fn checksum(value: &str) -> Result<Digest, String> {
@@ -137,6 +162,31 @@ mod tests {
             assert!(message.contains(complaint), "{lines:?}: {message}");
         }
         assert!(read(&[&format!("checksum=sha-256={}g", &DIGITS[1..])]).is_err());
+    }
+
+    #[test]
+    fn a_name_stays_below_the_folder() {
+        for name in ["/etc/passwd", "/", r"\etc\passwd", r"\\host\x", "C:/x", r"c:\x"] {
+            let message = read(&[&format!("out={name}")]).unwrap_err();
+            assert!(message.starts_with(&format!("out={name} is an absolute path; ")), "{message}");
+        }
+        for name in ["..", "../x", "a/../x", "a/..", r"..\x", r"a\..\x", r"a/..\x", "../"] {
+            let message = read(&[&format!("out={name}")]).unwrap_err();
+            assert!(message.starts_with(&format!("out={name} holds \"..\"; ")), "{message}");
+        }
+        for name in ["a/", "a//", r"a\", ".", "a/.", "./"] {
+            let message = read(&[&format!("out={name}")]).unwrap_err();
+            assert!(message.starts_with(&format!("out={name} names a folder and ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_kept_as_it_was_written() {
+        for name in
+            ["a", "a/b", "./a", "a//b", "...", "a..b", "..a", ".a", r"a\b", "C:x", "a/ ../b"]
+        {
+            assert_eq!(read(&[&format!("out={name}")]).unwrap().out.as_deref(), Some(name));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What a run would do, told without doing it: its targets, its hosts with what they may be asked, its settings. Makes
-//! no request and looks up no name. The lists are streamed; of hosts only the first are told apart.
+//! What a run would do, told without doing it: its targets and the names of their files, its hosts with what they may
+//! be asked, its settings. Makes no request, looks up no host and leaves the folder for files as it is. The lists are
+//! streamed; of hosts only the first are told apart.
 
 mod hosts;
 mod settings;
@@ -12,9 +13,10 @@ use serde_json::json;
 
 use crate::list::{self, Appetite, Numbering, Parser};
 use crate::plan::{Format, Plan, Verbosity};
-use crate::record::{Entry, Invalid, Target, redacted};
+use crate::record::{Entry, Invalid, Outcome, Place, RecordError, Target, redacted};
 use crate::report::printable;
 use crate::source::{self, Input, OpenError, Pace, ReadError};
+use crate::store::{Claim, Settled, Store, StoreError};
 use hosts::{Host, Hosts};
 use settings::settings;
 
@@ -26,6 +28,12 @@ const CHUNK: usize = 16 * 1024;
 pub struct Counts {
     /// What would be fetched.
     pub targets: u64,
+    /// What was saved before.
+    pub skipped: u64,
+    /// What is listed twice.
+    pub duplicate: u64,
+    /// What has no place in the folder.
+    pub failed: u64,
     /// Lines that name nothing to fetch.
     pub invalid: u64,
 }
@@ -39,6 +47,9 @@ pub enum PreviewError {
     /// A list could not be read to its end.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
+    /// The folder for files cannot be looked at.
+    #[error(transparent)]
+    Unusable(#[from] StoreError),
     /// It could not be written.
     #[error("cannot write the report: {0}")]
     Unwritten(#[from] io::Error),
@@ -47,10 +58,14 @@ pub enum PreviewError {
 /// Tells `out` what a run would do, in the plan's format; CSV has no form for it and is told as text.
 ///
 /// # Errors
-/// If a list cannot be read, after all that comes before it was told; or those of `out`.
+/// If the folder for files cannot be looked at; if a list cannot be read, after all that comes before it was told; or
+/// those of `out`.
 pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<Counts, PreviewError> {
     let inputs = source::open_all(plan)?;
-    let mut preview = Preview { plan, out, hosts: Hosts::default(), counts: Counts::default() };
+    let (store, notices) = Store::look(plan.keep.as_ref())?;
+    notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
+    let (hosts, counts) = (Hosts::default(), Counts::default());
+    let mut preview = Preview { plan, out, store, hosts, counts };
     let read = preview.targets(inputs);
     preview.out.flush()?;
     read?;
@@ -61,6 +76,7 @@ pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<Counts, PreviewError
 struct Preview<'a, W> {
     plan: &'a Plan,
     out: &'a mut W,
+    store: Store,
     hosts: Hosts,
     counts: Counts,
 }
@@ -113,13 +129,7 @@ impl<W: Write> Preview<'_, W> {
 
     fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
         match entry {
-            Entry::Target(target) => {
-                self.counts.targets += 1;
-                self.hosts.count(&self.plan.manners, target.url());
-                if self.plan.report.verbosity != Verbosity::Quiet {
-                    self.target(target)?;
-                }
-            }
+            Entry::Target(target) => self.claimed(target, &self.store.claim(target))?,
             Entry::Invalid(invalid) => {
                 self.counts.invalid += 1;
                 self.invalid(invalid)?;
@@ -128,19 +138,41 @@ impl<W: Write> Preview<'_, W> {
         Ok(())
     }
 
-    fn target(&mut self, target: &Target) -> io::Result<()> {
+    fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
+        let mut is_told = self.plan.report.verbosity != Verbosity::Quiet;
+        match claim {
+            Claim::Fetch(_) => {
+                self.counts.targets += 1;
+                self.hosts.count(&self.plan.manners, target.url());
+            }
+            Claim::Settled(_, Settled::Failed(_)) => {
+                self.counts.failed += 1;
+                is_told = true;
+            }
+            Claim::Settled(_, Settled::Skipped(_)) => self.counts.skipped += 1,
+            Claim::Settled(_, Settled::Duplicate(_)) => self.counts.duplicate += 1,
+        }
+        if is_told { self.target(target, &Fate::of(claim)) } else { Ok(()) }
+    }
+
+    fn target(&mut self, target: &Target, fate: &Fate<'_>) -> io::Result<()> {
         let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
+        let Fate { path, outcome, duplicate_of, error, words } = fate;
         if self.is_json() {
             return self.object(&json!({
                 "type": "target", "index": target.index, "source": target.source, "line": target.line,
-                "url": url, "mirrors": mirrors,
+                "url": url, "mirrors": mirrors, "path": path, "outcome": outcome,
+                "duplicate_of": duplicate_of, "error": error,
             }));
         }
         write!(self.out, "{} {}", target.index, printable(&url))?;
         if mirrors > 0 {
             write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
         }
-        writeln!(self.out)
+        if let Some(path) = path {
+            write!(self.out, " as {}", printable(path))?;
+        }
+        writeln!(self.out, "{}", printable(words))
     }
 
     fn invalid(&mut self, invalid: &Invalid) -> io::Result<()> {
@@ -164,14 +196,22 @@ impl<W: Write> Preview<'_, W> {
             self.host(&host)?;
         }
         self.settings()?;
-        let Counts { targets, invalid } = self.counts;
+        let Counts { targets, skipped, duplicate, failed, invalid } = self.counts;
         let further = self.hosts.further;
         if self.is_json() {
             self.object(&json!({
-                "type": "preview", "targets": targets, "invalid": invalid, "targets_of_further_hosts": further,
+                "type": "preview", "targets": targets, "skipped": skipped, "duplicate": duplicate,
+                "failed": failed, "invalid": invalid, "targets_of_further_hosts": further,
             }))?;
         } else {
             write!(self.out, "Would fetch {}", counted(targets, "site"))?;
+            for (count, what) in
+                [(skipped, "skipped"), (duplicate, "duplicate"), (failed, "failed")]
+            {
+                if count > 0 {
+                    write!(self.out, "; {count} {what}")?;
+                }
+            }
             if invalid > 0 {
                 write!(self.out, "; {} invalid", counted(invalid, "line"))?;
             }
@@ -223,6 +263,58 @@ impl<W: Write> Preview<'_, W> {
 
     fn is_json(&self) -> bool {
         self.plan.report.format == Format::Jsonl
+    }
+}
+
+/// What would become of a target, as far as it is known without a request. Named as in the rows of a run.
+#[derive(Default)]
+struct Fate<'a> {
+    path: Option<&'a str>,
+    outcome: Option<Outcome>,
+    duplicate_of: Option<u64>,
+    error: Option<RecordError>,
+    /// All that a sentence says beyond the path.
+    words: String,
+}
+
+impl<'a> Fate<'a> {
+    fn of(claim: &'a Claim) -> Self {
+        let fate = Self::default();
+        match claim {
+            Claim::Fetch(None) => fate,
+            Claim::Fetch(Some(place)) => {
+                Self { path: Some(&place.name), words: begun(place), ..fate }
+            }
+            Claim::Settled(name, Settled::Skipped(_)) => Self {
+                path: Some(name),
+                outcome: Some(Outcome::Skipped),
+                words: " (skipped: saved before)".to_owned(),
+                ..fate
+            },
+            Claim::Settled(_, Settled::Duplicate(first)) => Self {
+                outcome: Some(Outcome::Duplicate),
+                duplicate_of: Some(*first),
+                words: format!(" (duplicate: the same as target {first})"),
+                ..fate
+            },
+            Claim::Settled(_, Settled::Failed(failure)) => Self {
+                outcome: Some(Outcome::Failed),
+                error: Some(RecordError::from(failure)),
+                words: format!(" (failed: {failure})"),
+                ..fate
+            },
+        }
+    }
+}
+
+/// What a place has of its body already.
+fn begun(place: &Place) -> String {
+    match place {
+        Place { part: Some(part), .. } => {
+            format!(" (continued: {} there)", counted(part.bytes, "byte"))
+        }
+        Place { saved: Some(_), .. } => " (refreshed: saved before)".to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::plan::{
-    Family, MostFailures, Order, PerHost, Pin, PinTo, Plan, Proxy, Robots, Strategy, Verification,
-    Versions,
+    Again, Coding, Durability, Family, Foreign, Keep, MostFailures, NamedBy, Names, Order, PerHost,
+    Pin, PinTo, Plan, Proxy, Robots, Strategy, Verification, Versions,
 };
 use crate::record::redacted;
 
 /// Every option by its long name; null where it is not set.
 pub(super) fn settings(plan: &Plan) -> Vec<(&'static str, Value)> {
-    [strategy(plan), requests(plan), waits(plan), manners(plan), failures(plan)].concat()
+    let requests = [requests(plan), waits(plan), manners(plan)].concat();
+    [strategy(plan), requests, saving(plan), bodies(plan), failures(plan)].concat()
 }
 
 type Settings = Vec<(&'static str, Value)>;
@@ -78,6 +79,39 @@ fn manners(plan: &Plan) -> Settings {
         ("host-failures", json!(manners.host_failures)),
         ("host-patience", time(manners.host_patience)),
         ("robots", on(manners.robots == Robots::Obeyed)),
+    ]
+}
+
+fn saving(plan: &Plan) -> Settings {
+    let keep = plan.keep.as_ref();
+    let is = |given: fn(&Keep) -> bool| on(keep.is_some_and(given));
+    let names = keep.map(|keep| match keep.names {
+        Names::Flat => "flat",
+        Names::Tree => "tree",
+        Names::Hash => "hash",
+        Names::Index => "index",
+    });
+    vec![
+        ("dir", json!(keep.map(|keep| keep.dir.display().to_string()))),
+        ("names", json!(names)),
+        ("remote-header-name", is(|keep| keep.named_by == NamedBy::Server)),
+        ("refresh", is(|keep| keep.again == Again::Refresh)),
+        ("force", is(|keep| keep.again == Again::Force)),
+        ("overwrite", is(|keep| keep.foreign == Foreign::Replaced)),
+        ("fsync", is(|keep| keep.durability == Durability::Power)),
+        ("min-free", json!(keep.and_then(|keep| keep.min_free))),
+    ]
+}
+
+fn bodies(plan: &Plan) -> Settings {
+    let bodies = &plan.bodies;
+    vec![
+        ("compressed", on(bodies.coding == Coding::Undone)),
+        ("checksum", json!(bodies.checksum.as_ref().map(ToString::to_string))),
+        ("sha256sums", json!(bodies.sums.as_ref().map(|path| path.display().to_string()))),
+        ("digest", list(bodies.digests.iter().map(|algorithm| algorithm.name().to_owned()))),
+        ("max-filesize", json!(bodies.max_filesize)),
+        ("quota", json!(bodies.quota)),
     ]
 }
 

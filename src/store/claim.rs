@@ -171,6 +171,7 @@ impl Open {
     fn saved(&self, target: &Target, name: &Arc<str>, saved: &Saved<'_>) -> Result<Claim, Failure> {
         let there = match self.seat_if_there(name)? {
             None => Found::Nothing,
+            Some(seat) if self.only_looks() => self.foreseen(name, saved, &seat)?,
             Some(seat) => {
                 self.finish(name, saved, &seat)?;
                 seat.found().map_err(|error| self.fault(name, &error, 0))?

@@ -84,6 +84,19 @@ impl Folder {
         Ok(dir)
     }
 
+    /// The same where it is there already.
+    ///
+    /// # Errors
+    /// If it is not a folder, or cannot be opened.
+    pub fn bookkeeping_if_there(&self) -> io::Result<Option<Dir>> {
+        let dir = match self.root.open_dir_nofollow(BOOKKEEPING) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            dir => dir?,
+        };
+        let _ = self.bookkeeping.set(identity(&dir)?);
+        Ok(Some(dir))
+    }
+
     /// The place of the file of this name: a relative path with `/`. Makes the folders of the name; for a bare name
     /// there is nothing to do. No symbolic link is followed, not even to a folder that is within.
     ///

@@ -21,6 +21,7 @@ mod folder;
 mod index;
 mod keeping;
 mod lock;
+mod look;
 mod manifest;
 mod sink;
 
@@ -52,7 +53,8 @@ struct Open {
     names: Mutex<Index>,
     /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
     was_empty: bool,
-    _lock: Lock,
+    /// `None` where nothing may be written.
+    lock: Option<Lock>,
 }
 
 /// Why there is no saving to a folder.
@@ -98,17 +100,29 @@ impl Open {
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
-        let mut notices = Vec::new();
+        let (open, mut notices) = Self::read(keep, folder, manifest, Some(lock))?;
         if let Tail::CutOff(_) = tail {
             notices.push(format!(
                 "{}: the last line of the manifest was torn and is left out",
                 keep.dir.display()
             ));
         }
+        Ok((open, notices))
+    }
+
+    /// The folder with all that its manifest tells, and what was odd about that.
+    fn read(
+        keep: &Keep,
+        folder: Folder,
+        manifest: Manifest,
+        lock: Option<Lock>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
+        let mut notices = Vec::new();
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_empty = folder.is_empty().map_err(unusable)?;
         let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, was_empty, _lock: lock }, notices))
+        Ok((Self { keep, folder, manifest, names, was_empty, lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {

@@ -1,0 +1,56 @@
+//! What is in a folder, to be compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+/// What stands under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum There {
+    File(Vec<u8>),
+    Folder,
+    Link(String),
+    Device,
+}
+
+/// All that is in a folder and below, by paths from it with `/`. No link is followed.
+pub fn all_in(folder: &Path) -> BTreeMap<String, There> {
+    let mut all = BTreeMap::new();
+    collect(folder, "", &mut all);
+    all
+}
+
+/// The regular files in a folder that something was saved to, the bookkeeping aside.
+pub fn saved_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = all_in(folder).into_iter().filter_map(|(name, there)| match there {
+        There::File(bytes) if !name.starts_with(".fetch/") => Some((name, bytes)),
+        _ => None,
+    });
+    files.collect()
+}
+
+fn collect(folder: &Path, prefix: &str, all: &mut BTreeMap<String, There>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        let kind = entry.file_type().unwrap();
+        let there = if kind.is_dir() {
+            collect(&path, &format!("{name}/"), all);
+            There::Folder
+        } else if kind.is_symlink() {
+            There::Link(fs::read_link(&path).unwrap().display().to_string())
+        } else if kind.is_file() {
+            There::File(fs::read(&path).unwrap())
+        } else {
+            There::Device
+        };
+        all.insert(name, there);
+    }
+}
+
+/// A temporary folder for thousands of files: in memory, where the machine has such a place.
+pub fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
