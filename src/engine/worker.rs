@@ -41,12 +41,18 @@ impl Floor {
     }
 
     /// Gives a whole body its final name.
-    fn kept(&self, job: &Job, mut attempt: Attempt) -> Attempt {
-        if attempt.ending == Ending::Whole && job.purpose == Purpose::Body {
-            match self.store.keep(job, &attempt) {
-                Ok(name) => attempt.name = name,
-                Err(failure) => attempt.ending = Ending::Failed(failure),
-            }
+    async fn kept(&self, job: &Job, mut attempt: Attempt) -> Attempt {
+        if attempt.ending != Ending::Whole || job.purpose != Purpose::Body {
+            return attempt;
+        }
+        let entered = self.store.enter(job, &attempt);
+        if let Ok(Some(_)) = &entered {
+            // Bodies that end in the same moment are written down together.
+            tokio::task::yield_now().await;
+        }
+        match entered.and_then(|entered| self.store.keep(job, &attempt, entered)) {
+            Ok(name) => attempt.name = name,
+            Err(failure) => attempt.ending = Ending::Failed(failure),
         }
         attempt
     }
@@ -67,7 +73,7 @@ pub async fn work(floor: &Floor, client: &Client, worker: usize) {
             Work::Tell(None) => {}
             Work::Transfer(job) => {
                 let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
-                let attempt = floor.kept(&job, attempt);
+                let attempt = floor.kept(&job, attempt).await;
                 for event in floor.queue.settle(*job, attempt) {
                     floor.tell(event).await;
                 }

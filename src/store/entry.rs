@@ -53,9 +53,6 @@ pub struct Saved<'a> {
     pub id: Sha256,
     /// Where it is, relative to the folder, with `/`.
     pub path: Cow<'a, str>,
-    /// Where its bytes were until then, where that is not its path and `.part`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<Cow<'a, str>>,
     /// Its length.
     pub bytes: u64,
     /// The ETag of the reply, as sent; `None` too if it is too long to keep.
@@ -290,7 +287,6 @@ pub(super) mod tests {
             url,
             id,
             path: "a.test/a/b\n\u{2028}\"".into(),
-            part: Some("a.test/a/c.part".into()),
             bytes: u64::MAX,
             etag: Some("W/\"x\"".into()),
             last_modified: Some("Thu, 01 Jan 2026 00:00:00 GMT".into()),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::claim::{Identity, holder};
 use super::entry::{Dropped, Entry, Saved, Sha256};
 use super::folder::{Placed, Seat};
+use super::manifest::Entered;
 use super::{Check, Holder, Open, Store, enter, failpoint};
 use crate::digest::Algorithm;
 use crate::plan::{Durability, NamedBy};
@@ -13,37 +14,64 @@ use crate::policy::naming::{self, Whose};
 use crate::record::{Attempt, Failure, Job, Over, Place, Validator, redacted};
 
 impl Store {
+    /// Enters the body of this attempt, which is whole, in the manifest. The entry is written when one of those that
+    /// were entered is kept: all at once, for each write costs as much as the body of a small file. `None` where there
+    /// is nothing to wait for.
+    ///
+    /// # Errors
+    /// If there can be no such entry.
+    pub fn enter(&self, job: &Job, attempt: &Attempt) -> Result<Option<Entered>, Failure> {
+        let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
+        if open.wanted_by_server(job, place, attempt).is_some() {
+            return Ok(None);
+        }
+        open.enter(job, place, &place.name, attempt).map(Some)
+    }
+
     /// Gives the body of this attempt, which is whole, its entry and its final name. The name is told where it is not
     /// the one of its place.
     ///
     /// # Errors
     /// If either cannot be had.
-    pub fn keep(&self, job: &Job, attempt: &Attempt) -> Result<Option<Arc<str>>, Failure> {
+    pub fn keep(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        entered: Option<Entered>,
+    ) -> Result<Option<Arc<str>>, Failure> {
         let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
-        open.keep(job, place, attempt)
+        match entered {
+            Some(entered) => open.keep(job, place, entered).map(|()| None),
+            None => open.keep_as_named(job, place, attempt),
+        }
     }
 }
 
 impl Open {
-    fn keep(
+    fn keep(&self, job: &Job, place: &Place, entered: Entered) -> Result<(), Failure> {
+        let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
+        match self.place(job, place, &place.name, &seat, entered)? {
+            Placed::Done => Ok(()),
+            Placed::Taken => Err(self.without_a_name(&place.name, &seat)),
+        }
+    }
+
+    /// The same under the name that the server wishes.
+    fn keep_as_named(
         &self,
         job: &Job,
         place: &Place,
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
+        let Some(wanted) = self.wanted_by_server(job, place, attempt) else { return Ok(None) };
         let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
-        let Some(wanted) = self.wanted_by_server(job, place, attempt) else {
-            match self.place(job, place, &place.name, &seat, attempt)? {
-                Placed::Done => return Ok(None),
-                Placed::Taken => return Err(self.without_a_name(&place.name, &seat)),
-            }
-        };
         let (mut seat, mut taken) = (seat, None);
         loop {
             let name = self.named_by_server(job, &wanted, taken.as_deref())?;
             seat = seat.moved_to(&name).map_err(|error| self.fault(&name, &error, 0))?;
             failpoint::pass("moved");
-            match self.place(job, place, &name, &seat, attempt)? {
+            let entered = self.enter(job, place, &name, attempt)?;
+            match self.place(job, place, &name, &seat, entered)? {
                 Placed::Done => return Ok(Some(name)),
                 // A file of that name, which is not ours, was not known of before.
                 Placed::Taken if taken.is_none() => taken = Some(name),
@@ -59,18 +87,28 @@ impl Open {
         self.in_the_way(name, "was not saved by fetch; move it away, or write --overwrite")
     }
 
+    fn enter(
+        &self,
+        job: &Job,
+        place: &Place,
+        name: &str,
+        attempt: &Attempt,
+    ) -> Result<Entered, Failure> {
+        let entry = Entry::Saved(saved(job, name, place.over, attempt));
+        self.manifest.enter(&entry).map_err(|error| self.fault(name, &error, 0))
+    }
+
     fn place(
         &self,
         job: &Job,
         place: &Place,
         name: &str,
         seat: &Seat,
-        attempt: &Attempt,
+        entered: Entered,
     ) -> Result<Placed, Failure> {
         let fault = |error: &_| self.fault(name, error, 0);
         let durable = self.keep.durability == Durability::Power;
-        let entry = saved(job, name, place.over, attempt);
-        self.manifest.append(&Entry::Saved(entry)).map_err(|error| fault(&error))?;
+        self.manifest.commit(entered).map_err(|error| fault(&error))?;
         if durable {
             self.manifest.sync().map_err(|error| fault(&error))?;
         }
@@ -156,7 +194,6 @@ fn saved<'a>(job: &Job, name: &'a str, over: Over, attempt: &'a Attempt) -> Save
         url: redacted(&job.target.urls[job.mirror]).into(),
         id: Sha256(naming::identity(job.target.url())),
         path: name.into(),
-        part: None,
         bytes: attempt.bytes,
         etag,
         last_modified,

@@ -43,11 +43,7 @@ impl Open {
         saved: &Saved<'_>,
         seat: &Seat,
     ) -> Result<Found, Failure> {
-        let begun = match &saved.part {
-            Some(part) => &seat.begun_as(part),
-            None => seat,
-        };
-        let part = begun.part().map_err(|error| self.fault(name, &error, 0))?;
+        let part = seat.part().map_err(|error| self.fault(name, &error, 0))?;
         let there = seat.found().map_err(|error| self.fault(name, &error, 0))?;
         match (part, there) {
             (Found::File { bytes, .. }, _) if bytes != saved.bytes => Ok(there),

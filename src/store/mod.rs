@@ -34,6 +34,7 @@ pub use claim::{Claim, Settled};
 use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};
+pub use manifest::Entered;
 use manifest::{BadLine, Manifest, Tail};
 pub use sink::{Begin, Left, Ready, Sink};
 
