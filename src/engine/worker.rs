@@ -40,16 +40,15 @@ impl Floor {
         self.tell(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
-    /// Gives a whole body its final name.
-    async fn kept(&self, job: &Job, mut attempt: Attempt) -> Attempt {
+    /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
+    /// same moment are written down together.
+    async fn kept(&self, job: &Job, mut attempt: Attempt, client: &Client) -> Attempt {
         if attempt.ending != Ending::Whole || job.purpose != Purpose::Body {
+            client.take_back().await;
             return attempt;
         }
         let entered = self.store.enter(job, &attempt);
-        if let Ok(Some(_)) = &entered {
-            // Bodies that end in the same moment are written down together.
-            tokio::task::yield_now().await;
-        }
+        client.take_back().await;
         match entered.and_then(|entered| self.store.keep(job, &attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.ending = Ending::Failed(failure),
@@ -73,7 +72,7 @@ pub async fn work(floor: &Floor, client: &Client, worker: usize) {
             Work::Tell(None) => {}
             Work::Transfer(job) => {
                 let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
-                let attempt = floor.kept(&job, attempt).await;
+                let attempt = floor.kept(&job, attempt, client).await;
                 for event in floor.queue.settle(*job, attempt) {
                     floor.tell(event).await;
                 }

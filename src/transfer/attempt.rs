@@ -85,9 +85,6 @@ impl Client {
         };
         let noted = seen.sink.noted();
         let part = left(seen.sink, &ending, job);
-        // The connection's two tasks have their turns to take it back; else the next request would open another one.
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
         Attempt {
             ending,
             head: seen.head,
@@ -101,6 +98,13 @@ impl Client {
             phases,
             worker,
         }
+    }
+
+    /// Waits until the connection of a transfer that has just ended can serve again: its two tasks have their turns to
+    /// take it back. Else the next request would open another one.
+    pub async fn take_back(&self) {
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
     }
 
     async fn exchange(
