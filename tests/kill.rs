@@ -427,10 +427,19 @@ fn a_name_by_the_server_is_given_late_and_the_list_begins_with_another_url_of_th
         let pages = [("/a/x", Page { fields, ..Page::of(3000) }), ("/b/x", Page::of(3000))];
         for place in ["appended", "moved"] {
             let mut work = Work::new(mode, pages.clone());
-            let last = work.paths.pop().unwrap();
+            let other = work.paths.pop().unwrap();
             let mut work = work.with(&["-J"]);
             work.kill_at(place, 1);
-            work.paths.insert(0, last);
+            work.goes_on(|| {
+                // The other one is done before the list goes on to the first.
+                let run = Run::json(mode).arg("-d").arg(work.folder.path()).args(&work.args);
+                let mut live = run.arg("-").live();
+                live.write(&(work.library.url(&other) + "\n"));
+                assert_eq!(live.row()["outcome"], "ok");
+                live.write(&(work.library.url(&work.paths[0]) + "\n"));
+                work.end(&live.seen())
+            });
+            work.paths.insert(0, other);
             work.finish();
         }
     });
