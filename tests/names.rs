@@ -596,6 +596,14 @@ fn no_made_up_name_does_harm() {
                 let seen = saving(mode, &ground.dir()).args(words).list(&list).seen();
                 ground.ensure_it_holds_what_the_rows_say(&seen, &origin);
                 prop_assert!(!outcomes(&seen).contains("failed"), "{:?}", seen);
+
+                // A list of what failed asks for the names that were given: they are given again.
+                let rows = seen.rows_in_list_order();
+                let given: Vec<_> = rows.iter().filter_map(|row| row["path"].as_str()).collect();
+                let list = list_with(&origin, &given);
+                let again = saving(mode, &Ground::new().dir()).arg("--dry-run").list(list).seen();
+                let again = told(&again);
+                prop_assert_eq!(again.iter().map(|row| &row["path"]).collect::<Vec<_>>(), given);
             }
             Ok(())
         });
@@ -647,6 +655,82 @@ fn nothing_that_stands_in_the_way_leads_outside_or_is_touched() {
             let mut now = all_in(&dir);
             now.retain(|name, _| !name.starts_with(".fetch"));
             assert_eq!(now, before);
+        }
+    });
+}
+
+#[test]
+fn a_link_within_the_folder_makes_no_second_name_of_a_file() {
+    let origin = echo();
+    let list = list_with(&origin, &["folder/page", "linked/page", "alias"]);
+    in_every_mode(|mode| {
+        let ground = Ground::new();
+        fs::create_dir_all(ground.dir().join("folder")).unwrap();
+        symlink("folder", ground.dir().join("linked")).unwrap();
+        symlink("folder/page", ground.dir().join("alias")).unwrap();
+        for _ in 0..2 {
+            let seen = saving(mode, &ground.dir()).arg("--overwrite").list(&list).seen();
+            let classes = seen.classes_in_list_order();
+            assert_eq!(
+                (seen.code, &classes[1..]),
+                (Some(1), &["name".to_owned(), "name".to_owned()][..])
+            );
+            assert_eq!(saved_in(&ground.dir())["folder/page"], b"/0");
+            assert_eq!(saved_in(&ground.dir()).len(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_while_its_file_is_fetched_is_not_followed() {
+    in_every_mode(|mode| {
+        for target in ["../elsewhere", "other"] {
+            let ground = Ground::new();
+            let dir = ground.dir();
+            let origin = Origin::new(move |request| {
+                fs::create_dir_all(dir.join("other")).unwrap();
+                symlink(target, dir.join("folder")).unwrap();
+                Reply::ok(&request.path)
+            });
+            let list = list_with(&origin, &["folder/new.txt"]);
+            let seen = saving(mode, &ground.dir()).arg("--overwrite").list(list).seen();
+            assert_eq!(
+                (seen.code, class_of(&seen.row())),
+                (Some(1), "name".to_owned()),
+                "{seen:?}"
+            );
+            ground.ensure_it_holds_what_the_rows_say(&seen, &origin);
+        }
+    });
+}
+
+#[test]
+fn a_manifest_that_was_tampered_with_leads_nowhere() {
+    let origin = echo();
+    let id = HEXLOWER.encode(&Sha256::digest(origin.url("/page")));
+    let entry = |path: &str, part: &str| {
+        format!(
+            "{{\"type\":\"saved\",\"url\":\"\",\"id\":\"{id}\",\"path\":\"{path}\",\"part\":\"{part}\",\
+             \"bytes\":4,\"replaces\":true,\"saved_at\":\"2026-01-01T00:00:00Z\"}}\n"
+        )
+    };
+    let entries = [
+        entry("../elsewhere/kept.txt", "x"),
+        entry("/etc/passwd", "x"),
+        entry(".fetch/lock", "x"),
+        entry("page", "../elsewhere/kept.txt"),
+        entry("../beside.txt", "../elsewhere/kept.txt"),
+    ];
+    in_every_mode(|mode| {
+        for (entry, words) in entries.iter().flat_map(|entry| [(entry, None), (entry, Some("-J"))])
+        {
+            let ground = Ground::new();
+            fs::create_dir_all(ground.dir().join(".fetch")).unwrap();
+            fs::write(ground.dir().join(".fetch/manifest.jsonl"), entry).unwrap();
+            let run = saving(mode, &ground.dir()).args(words).list(list_of(&origin, ["/page"]));
+            let seen = run.seen();
+            assert!(["ok", "name"].contains(&class_of(&seen.row()).as_str()), "{seen:?}");
+            ground.ensure_it_holds_what_the_rows_say(&seen, &origin);
         }
     });
 }
