@@ -22,8 +22,8 @@ pub enum Asked<'a> {
 pub enum Answer {
     /// The body from its first byte on.
     Whole,
-    /// What is missing of the part; the whole has so many bytes, where that is known.
-    Rest(Option<u64>),
+    /// What is missing of the part, or the beginning of that.
+    Rest(Span),
     /// The part lacks nothing.
     Complete,
     /// The version is still the one that there is.
@@ -34,6 +34,15 @@ pub enum Answer {
     Other,
 }
 
+/// How far a reply leads that continues a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The byte behind its last one.
+    pub end: u64,
+    /// Bytes of the whole.
+    pub length: u64,
+}
+
 /// What `job` asks for.
 pub fn asked(job: &Job) -> Asked<'_> {
     if job.purpose != Purpose::Body {
@@ -41,7 +50,8 @@ pub fn asked(job: &Job) -> Asked<'_> {
     }
     match (&job.part, &job.place) {
         (Some(part), _) if part.mirror == job.mirror => Asked::Rest(part),
-        (None, Some(place)) => match &place.saved {
+        // Once another version was begun, the manifest knows the saved one no more.
+        (None, Some(place)) if !job.begun => match &place.saved {
             Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
                 Asked::IfChanged(version)
             }
@@ -65,12 +75,16 @@ pub fn answer(asked: Asked<'_>, head: &Head) -> Answer {
     }
 }
 
+/// Where the length of the whole is not told, nothing would tell whether the rest is all of it.
 fn rest(part: &Part, head: &Head) -> Answer {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
-    let Some(ContentRange { first: Some(first), length }) = range else { return Answer::Anew };
-    let agrees = part.length.is_none_or(|known| length == Some(known));
-    if first == part.bytes && agrees && is_of_version(&part.validator, head) {
-        Answer::Rest(length)
+    let Some(ContentRange { bytes: Some((first, last)), length: Some(length) }) = range else {
+        return Answer::Anew;
+    };
+    let agrees = part.length.is_none_or(|known| length == known);
+    let is_plain = !is_coded(head) && !is_of_several_parts(head);
+    if first == part.bytes && agrees && is_plain && is_of_version(&part.validator, head) {
+        Answer::Rest(Span { end: last + 1, length })
     } else {
         Answer::Anew
     }
@@ -85,9 +99,11 @@ fn is_all(part: &Part, head: &Head) -> bool {
             head.last_modified.as_ref().is_some_and(|sent| sent != date)
         }
     };
-    length == Some(part.bytes)
-        && part.length.is_none_or(|known| known == part.bytes)
-        && !contradicted
+    let is_known_to_be_all = match part.length {
+        Some(known) => known == part.bytes && !contradicted,
+        None => is_of_version(&part.validator, head),
+    };
+    length == Some(part.bytes) && is_known_to_be_all
 }
 
 fn is_of_version(validator: &Validator, head: &Head) -> bool {
@@ -97,10 +113,29 @@ fn is_of_version(validator: &Validator, head: &Head) -> bool {
     }
 }
 
+/// Whether the body is coded. Servers give one strong tag to what they code and what they do not, though they must not
+/// (RFC 9110 section 8.8.3.3).
+fn is_coded(head: &Head) -> bool {
+    let mut names = head.content_encoding.as_deref().unwrap_or("").split(',').map(str::trim);
+    names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether the body is several parts and their heads (RFC 9110 section 14.6).
+fn is_of_several_parts(head: &Head) -> bool {
+    let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/byteranges"))
+}
+
 /// What tells the version of a reply's body from every other one; `None` if nothing does that byte by byte.
 pub fn validator(head: &Head) -> Option<Validator> {
+    if is_coded(head) {
+        return None;
+    }
     if let Some(tag) = &head.etag {
-        let is_strong = tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"');
+        let inner = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        // Other bytes are allowed, but neither keep their difference as text nor can be sent back.
+        let is_told = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"';
+        let is_strong = inner.is_some_and(|inner| inner.bytes().all(is_told));
         return is_strong.then(|| Validator::Etag(tag.clone()));
     }
     let modified = httpdate::parse_http_date(head.last_modified.as_deref()?).ok()?;
@@ -112,8 +147,8 @@ pub fn validator(head: &Head) -> Option<Validator> {
 /// A Content-Range field (RFC 9110 section 14.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ContentRange {
-    /// Where it starts; `None` if the range asked for is not there.
-    first: Option<u64>,
+    /// Its first byte and its last one; `None` if the range asked for is not there.
+    bytes: Option<(u64, u64)>,
     /// Bytes of the whole; `None` if not known.
     length: Option<u64>,
 }
@@ -130,12 +165,12 @@ impl ContentRange {
             return None;
         }
         if range == "*" {
-            return Some(Self { first: None, length });
+            return Some(Self { bytes: None, length });
         }
         let (first, last) = range.split_once('-')?;
         let (first, last) = (number(first)?, number(last)?);
         let is_sound = first <= last && length.is_none_or(|length| last < length);
-        is_sound.then_some(Self { first: Some(first), length })
+        is_sound.then_some(Self { bytes: Some((first, last)), length })
     }
 }
 
@@ -168,8 +203,9 @@ mod tests {
     #[test]
     fn a_part_is_continued_with_what_is_proven_to_follow_it() {
         let go = |range, etag| answered(&part(), 206, range, etag);
-        assert_eq!(go("bytes 40-99/100", "\"v1\""), Answer::Rest(Some(100)));
-        assert_eq!(go("bytes 40-59/100", "\"v1\""), Answer::Rest(Some(100)), "less is no fault");
+        let until = |end| Answer::Rest(Span { end, length: 100 });
+        assert_eq!(go("bytes 40-99/100", "\"v1\""), until(100));
+        assert_eq!(go("bytes 40-59/100", "\"v1\""), until(60), "less is no fault");
         for (range, etag, why) in [
             ("bytes 40-99/100", "\"v2\"", "another version"),
             ("bytes 40-99/100", "W/\"v1\"", "a weak tag proves nothing"),
@@ -188,7 +224,26 @@ mod tests {
             assert_eq!(go(range, etag), Answer::Anew, "{why}");
         }
         let unknown = Part { length: None, ..part() };
-        assert_eq!(answered(&unknown, 206, "bytes 40-99/*", "\"v1\""), Answer::Rest(None));
+        assert_eq!(answered(&unknown, 206, "bytes 40-99/100", "\"v1\""), until(100));
+        let endless = answered(&unknown, 206, "bytes 40-99/*", "\"v1\"");
+        assert_eq!(endless, Answer::Anew, "nothing would tell whether that is all");
+    }
+
+    #[test]
+    fn what_is_coded_or_made_of_several_parts_continues_nothing() {
+        let plain = reply(206, "bytes 40-99/100", "\"v1\"");
+        let go = |head: Head| answer(Asked::Rest(&part()), &head);
+        let coded =
+            |coding: &str| Head { content_encoding: Some(coding.to_owned()), ..plain.clone() };
+        let of_type = |kind: &str| Head { content_type: Some(kind.to_owned()), ..plain.clone() };
+        for head in [plain.clone(), coded("identity"), coded(""), of_type("text/html")] {
+            assert_ne!(go(head), Answer::Anew);
+        }
+        for head in [coded("gzip"), coded("identity, br"), of_type("Multipart/ByteRanges; a=b")] {
+            assert_eq!(go(head), Answer::Anew);
+        }
+        assert_eq!(validator(&coded("gzip")), None);
+        assert_ne!(validator(&coded("identity")), None);
     }
 
     #[test]
@@ -207,6 +262,10 @@ mod tests {
         assert_eq!(go("bytes */*", ""), Answer::Anew);
         assert_eq!(go("", ""), Answer::Anew);
         assert_eq!(answered(&part(), 416, "bytes */40", ""), Answer::Anew, "100 were promised");
+        let unknown = Part { length: None, ..all };
+        let go = |etag| answered(&unknown, 416, "bytes */100", etag);
+        assert_eq!(go("\"v1\""), Answer::Complete);
+        assert_eq!(go(""), Answer::Anew, "another version may be as long as the part is by chance");
     }
 
     #[test]
@@ -236,7 +295,9 @@ mod tests {
         let tagged = |tag: &str| Head { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
         assert_eq!(validator(&tagged("\"a\"")), Some(Validator::Etag("\"a\"".to_owned())));
         assert_eq!(validator(&tagged("W/\"a\"")), None, "where the tag is weak, so is the date");
-        assert_eq!(validator(&tagged("a")), None);
+        for tag in ["a", "\"", "\"a", "a\"", "\"a\"b\"", "\"\u{fffd}\"", "\"\t\""] {
+            assert_eq!(validator(&tagged(tag)), None, "{tag}");
+        }
         let date = Validator::LastModified(DATE.to_owned());
         assert_eq!(validator(&dated(DATE, A_MINUTE_LATER)), Some(date));
         assert_eq!(validator(&dated(DATE, DATE)), None);

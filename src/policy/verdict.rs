@@ -173,7 +173,7 @@ fn restart(next: &mut Job, mirror: usize) {
 fn carry(next: &mut Job, attempt: &Attempt) {
     next.failed = None;
     next.part.clone_from(&attempt.part);
-    next.noted |= attempt.noted;
+    next.begun |= attempt.begun;
     next.wire_bytes += attempt.wire_bytes;
     next.started.get_or_insert((attempt.phases.started, attempt.phases.started_at));
 }
@@ -210,7 +210,7 @@ pub(crate) mod tests {
             bytes: 0,
             wire_bytes: 7,
             text: None,
-            noted: false,
+            begun: false,
             part: None,
             name: None,
             digests: Vec::new(),

@@ -20,8 +20,8 @@ pub struct Attempt {
     pub wire_bytes: u64,
     /// The text of a robots.txt, as far as it counts.
     pub text: Option<Vec<u8>>,
-    /// Whether the manifest has an entry about the target's name now.
-    pub noted: bool,
+    /// Whether it, or one before it, has entered in the manifest that the body was begun.
+    pub begun: bool,
     /// What is left of an unfinished body that can be resumed.
     pub part: Option<Part>,
     /// The name that the body was saved under, where it is not the one of its place.
@@ -63,6 +63,8 @@ pub struct Head {
     pub remote_addr: Option<SocketAddr>,
     /// Content-Type as sent.
     pub content_type: Option<String>,
+    /// Content-Encoding as sent (RFC 9110 section 8.4).
+    pub content_encoding: Option<String>,
     /// ETag as sent (RFC 9110 section 8.8.3).
     pub etag: Option<String>,
     /// Last-Modified as sent (RFC 9110 section 8.8.2).

@@ -38,8 +38,8 @@ pub struct Job {
     pub place: Option<Arc<Place>>,
     /// What there is of its body, to be continued.
     pub part: Option<Part>,
-    /// Whether the manifest has an entry about its name.
-    pub noted: bool,
+    /// Whether an earlier job of its target has entered in the manifest that the body was begun.
+    pub begun: bool,
     /// How often its body was not the one that was promised.
     pub mismatches: u32,
     /// Body bytes that crossed the wire for the target before this job.
@@ -72,7 +72,7 @@ impl Job {
             url: target.url().clone(),
             target: Arc::new(target),
             part: place.as_ref().and_then(|place| place.part.clone()),
-            noted: place.as_ref().is_some_and(|place| place.noted),
+            begun: false,
             place: place.map(Arc::new),
             mismatches: 0,
             purpose: Purpose::Body,

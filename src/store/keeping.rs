@@ -183,7 +183,8 @@ fn saved<'a>(job: &Job, name: &'a str, over: Over, attempt: &'a Attempt) -> Save
         of_head(head.and_then(|head| head.last_modified.as_ref())),
     );
     // A reply that says only that nothing is missing may leave out what tells the version.
-    match job.part.as_ref().map(|part| &part.validator) {
+    let part = job.part.as_ref().filter(|_| head.is_some_and(|head| head.status == 416));
+    match part.map(|part| &part.validator) {
         Some(Validator::Etag(tag)) if etag.is_none() => etag = Some(tag.clone().into()),
         Some(Validator::LastModified(date)) if last_modified.is_none() => {
             last_modified = Some(date.clone().into());

@@ -75,7 +75,8 @@ struct About {
     url: String,
     id: [u8; 32],
     mirror: usize,
-    noted: bool,
+    /// Whether this run has entered that it was begun.
+    begun: bool,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Store {
             url: redacted(&job.target.urls[job.mirror]),
             id: naming::identity(job.target.url()),
             mirror: job.mirror,
-            noted: job.noted,
+            begun: job.begun,
         };
         let open = Arc::clone(open);
         let to = To::Memory(Vec::new());
@@ -109,9 +110,9 @@ impl Sink {
         self.0.is_some()
     }
 
-    /// Whether the manifest has an entry about the body.
-    pub fn noted(&self) -> bool {
-        self.0.as_ref().is_some_and(|writing| writing.job.noted)
+    /// Whether this run has entered in the manifest that the body was begun.
+    pub fn begun(&self) -> bool {
+        self.0.as_ref().is_some_and(|writing| writing.job.begun)
     }
 
     /// The body is about to come.
@@ -151,13 +152,13 @@ impl Sink {
     }
 
     /// The body is not whole.
-    pub fn leave(self) -> Left {
-        self.0.map_or(Left::Nothing, Writing::leave)
+    pub fn leave(&mut self) -> Left {
+        self.0.as_mut().map_or(Left::Nothing, Writing::leave)
     }
 
     /// The body is of no use.
-    pub fn discard(self) -> Left {
-        if let Some(Writing { to: To::File(_, seat), .. }) = self.0 {
+    pub fn discard(&mut self) -> Left {
+        if let Some(Writing { to: To::File(_, seat), .. }) = &self.0 {
             failpoint::pass("refused");
             // What stays is removed before the name is used again.
             let _ = seat.remove_part();
@@ -211,7 +212,7 @@ impl Writing {
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
         if let To::Memory(_) = self.to {
-            let noted = self.job.noted;
+            let noted = self.job.begun || self.job.place.noted;
             self.write_out(noted)?;
         }
         let To::File(file, _) = &self.to else { return Ok(()) };
@@ -226,7 +227,7 @@ impl Writing {
         Ok(())
     }
 
-    fn leave(mut self) -> Left {
+    fn leave(&mut self) -> Left {
         let Some(Begin { length, validator, .. }) = self.begin.clone() else {
             return Left::AsBefore;
         };
@@ -236,7 +237,7 @@ impl Writing {
             // An error here costs what is written already, and will show again.
             let _ = self.write_out(true);
         }
-        let To::File(mut file, seat) = self.to else { return Left::Nothing };
+        let To::File(file, seat) = &mut self.to else { return Left::Nothing };
         let bytes = file.seek(SeekFrom::End(0)).unwrap_or(0);
         match validator {
             Some(validator) if bytes > 0 => {
@@ -260,7 +261,7 @@ impl Writing {
             seat.clear_part().map_err(|error| self.fault(&error))?;
             self.note()?;
         }
-        let file = seat.create_part().map_err(|error| self.fault(&error))?;
+        let file = seat.create_part().map_err(|error| self.no_part(&error))?;
         failpoint::pass("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
         let reserved = if length >= LARGE { file.reserve(length) } else { Ok(()) };
@@ -293,7 +294,7 @@ impl Writing {
             started_at: SystemTime::now(),
         });
         self.open.manifest.append(&entry).map_err(|error| self.fault(&error))?;
-        self.job.noted = true;
+        self.job.begun = true;
         failpoint::pass("noted");
         Ok(())
     }
@@ -301,6 +302,14 @@ impl Writing {
     fn seat(&self) -> Result<Seat, Failure> {
         let name = &self.job.place.name;
         self.open.folder.seat(name).map_err(|why| self.open.no_seat(name, why))
+    }
+
+    fn no_part(&self, error: &io::Error) -> Failure {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return self.fault(error);
+        }
+        let part = naming::part_of(&self.job.place.name);
+        self.open.in_the_way(&part, "is no file; move it away")
     }
 
     fn fault(&self, error: &io::Error) -> Failure {

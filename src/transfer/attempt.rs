@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime};
 
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
-    LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap,
+    HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Response, Version};
 
@@ -83,15 +83,14 @@ impl Client {
             first_byte: seen.first_byte,
             total: started.elapsed(),
         };
-        let noted = seen.sink.noted();
-        let part = left(seen.sink, &ending, job);
+        let part = left(&mut seen.sink, &ending, job);
         Attempt {
             ending,
             head: seen.head,
             bytes: seen.bytes,
             wire_bytes: call.bytes(),
             text: seen.text,
-            noted,
+            begun: seen.sink.begun(),
             part,
             name: None,
             digests: seen.digests,
@@ -116,10 +115,10 @@ impl Client {
     ) -> Result<Ending, Failure> {
         let route = self.kit.routes.of(&job.url);
         self.kit.resolver.ensure_can_place(&job.url, route)?;
-        let mut response = self.reply(job, call, route).await?;
+        let (fields, asked) = fields(&self.kit, job);
+        let mut response = self.reply(job, &fields, call, route).await?;
         seen.first_byte = Some(call.elapsed());
         let head = seen.head.insert(head_of(&response));
-        let asked = resume::asked(job);
         let answer = resume::answer(asked, head);
         seen.told = match answer {
             Answer::Whole | Answer::Rest(_) | Answer::Complete => None,
@@ -148,11 +147,8 @@ impl Client {
         seen: &mut Yield,
     ) -> Result<Ending, Failure> {
         body::ensure_can_be_decoded(response)?;
-        let Some(reading) = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())?
-        else {
-            return Ok(Ending::Anew);
-        };
-        let Reading { begin, decoder, proof } = reading;
+        let reading = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())?;
+        let Reading { begin, end, decoder, proof } = reading;
         seen.bytes = begin.at;
         let mut intake = Intake {
             decoder,
@@ -160,6 +156,7 @@ impl Client {
             sink: &mut seen.sink,
             most: self.kit.bodies.max_filesize.filter(|_| job.purpose == Purpose::Body),
             length: begin.length,
+            end,
             bytes: &mut seen.bytes,
             text: matches!(job.purpose, Purpose::Robots(_)).then(Vec::new),
         };
@@ -185,11 +182,17 @@ impl Client {
     /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile, or
     /// still carry the rest of an earlier reply; it has no reply to this request then, which is sent again and not
     /// counted (RFC 9112 section 9.3.1). So is one that the server says it has not looked at, on whatever connection.
-    async fn reply(&self, job: &Job, call: &Call, route: Route) -> Result<Response, Failure> {
+    async fn reply(
+        &self,
+        job: &Job,
+        fields: &HeaderMap,
+        call: &Call,
+        route: Route,
+    ) -> Result<Response, Failure> {
         let (mut stale, mut unseen) = (0, 0);
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
-            let request = self.library().get(job.url.clone()).headers(fields(&self.kit, job));
+            let request = self.library().get(job.url.clone()).headers(fields.clone());
             self.kit.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),
@@ -215,45 +218,50 @@ fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
 /// How a body is to be read.
 struct Reading {
     begin: Begin,
+    /// The byte of the body behind the last one that the reply may bring, if known.
+    end: Option<u64>,
     decoder: Option<Decoder>,
     proof: Proof,
 }
 
 impl Reading {
-    /// `None` if what it should continue cannot be.
     fn of(
         response: &Response,
         job: &Job,
         answer: Answer,
         kit: &Kit,
         head: Option<&Head>,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Self, Failure> {
+        let mut proof = asked_of(job, kit);
+        let (begin, end) = match (answer, &job.part) {
+            (Answer::Rest(span), Some(part)) => {
+                proof.hear(response.headers(), Message::Rest);
+                (Begin { length: Some(span.length), ..begin_at(part) }, Some(span.end))
+            }
+            (Answer::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
+            _ => return Self::whole(response, job, kit, head, proof),
+        };
+        Ok(Self { begin, end, decoder: None, proof })
+    }
+
+    fn whole(
+        response: &Response,
+        job: &Job,
+        kit: &Kit,
+        head: Option<&Head>,
+        mut proof: Proof,
+    ) -> Result<Self, Failure> {
         let is_decoded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
         let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
-        let begin = match (answer, &job.part) {
-            (Answer::Rest(length), Some(part)) => Begin { length, ..begin_at(part) },
-            (Answer::Complete, Some(part)) => begin_at(part),
-            _ if codings.is_empty() => Begin {
-                at: 0,
-                length: response.content_length(),
-                validator: head.and_then(resume::validator),
-            },
-            _ => Begin { at: 0, length: None, validator: None },
-        };
-        if begin.at > 0 && !codings.is_empty() {
-            return Ok(None);
-        }
-        let message = match (begin.at, codings.is_empty()) {
-            (_, false) => Message::Coded,
-            (0, true) => Message::Whole,
-            (_, true) => Message::Rest,
-        };
-        let mut proof = asked_of(job, kit);
-        if answer != Answer::Complete && job.purpose == Purpose::Body {
+        let is_coded = !codings.is_empty();
+        if job.purpose == Purpose::Body {
+            let message = if is_coded { Message::Coded } else { Message::Whole };
             proof.hear(response.headers(), message);
         }
-        let decoder = (!codings.is_empty()).then(|| Decoder::new(&codings));
-        Ok(Some(Self { begin, decoder, proof }))
+        let length = response.content_length().filter(|_| !is_coded);
+        let validator = head.and_then(resume::validator);
+        let decoder = is_coded.then(|| Decoder::new(&codings));
+        Ok(Self { begin: Begin { at: 0, length, validator }, end: length, decoder, proof })
     }
 }
 
@@ -291,10 +299,12 @@ fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
 }
 
 /// What an attempt leaves of a body that is not whole.
-fn left(sink: Sink, ending: &Ending, job: &Job) -> Option<Part> {
+fn left(sink: &mut Sink, ending: &Ending, job: &Job) -> Option<Part> {
     let left = match ending {
         Ending::Whole => return None,
-        Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
+        Ending::Failed(
+            Failure::Checksum { .. } | Failure::TooLarge { .. } | Failure::Protocol(_),
+        ) => sink.discard(),
         _ => sink.leave(),
     };
     match left {
@@ -336,6 +346,7 @@ fn head_of(response: &Response) -> Head {
         },
         remote_addr: response.remote_addr(),
         content_type: text(headers, CONTENT_TYPE),
+        content_encoding: all_of(headers, CONTENT_ENCODING),
         etag: text(headers, ETAG),
         last_modified: text(headers, LAST_MODIFIED),
         date: text(headers, DATE),
@@ -343,6 +354,13 @@ fn head_of(response: &Response) -> Head {
         content_disposition: text(headers, CONTENT_DISPOSITION),
         retry_after: text(headers, RETRY_AFTER),
     }
+}
+
+/// A field of several lines as one (RFC 9110 section 5.3).
+fn all_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let lines = headers.get_all(name).iter();
+    let lines: Vec<_> = lines.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// A field as text; what is not UTF-8 in it shows as U+FFFD.

@@ -63,6 +63,8 @@ pub struct Intake<'a> {
     pub most: Option<u64>,
     /// Bytes of the whole, if known.
     pub length: Option<u64>,
+    /// The byte behind the last one that may come, if known.
+    pub end: Option<u64>,
     /// Bytes of it so far.
     pub bytes: &'a mut u64,
     /// Its text, where that is wanted.
@@ -125,8 +127,13 @@ impl Intake<'_> {
     }
 
     fn piece(&mut self, piece: Bytes) -> Result<(), Failure> {
-        self.ensure_it_may_have(*self.bytes + piece.len() as u64)?;
-        *self.bytes += piece.len() as u64;
+        let bytes = *self.bytes + piece.len() as u64;
+        self.ensure_it_may_have(bytes)?;
+        if self.end.is_some_and(|end| bytes > end) {
+            let words = "more bytes than the range that the reply names";
+            return Err(Failure::Protocol(words.to_owned()));
+        }
+        *self.bytes = bytes;
         self.proof.saved(&piece);
         if let Some(text) = &mut self.text {
             text.extend_from_slice(&piece);

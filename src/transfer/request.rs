@@ -19,7 +19,26 @@ const HARMLESS: [HeaderName; 6] =
 /// The fields given for all requests, for this host and for this target. Of several with one name, the later ones of
 /// these replace the earlier; at another origin than the listed one, only harmless ones go along. What is meant for a
 /// host is not told to whoever listens on the way to it: the list may name any scheme.
-pub fn fields(kit: &Kit, job: &Job) -> HeaderMap {
+///
+/// With what makes it a request for a part, or for a changed body, if it is to be one (RFC 9110 sections 13.1 and 14.2).
+/// Where such fields are given by hand, the reply answers those and not ours.
+pub fn fields<'a>(kit: &Kit, job: &'a Job) -> (HeaderMap, Asked<'a>) {
+    let mut fields = given(kit, job);
+    let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
+    if own.iter().any(|name| fields.contains_key(name)) {
+        return (fields, Asked::Whole);
+    }
+    let asked = asked(job);
+    condition(asked, &mut fields);
+    // A part is of the bytes as they are sent, and is never coded.
+    let may_be_coded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
+    if may_be_coded && !matches!(asked, Asked::Rest(_)) && !fields.contains_key(ACCEPT_ENCODING) {
+        fields.insert(ACCEPT_ENCODING, accept_encoding());
+    }
+    (fields, asked)
+}
+
+fn given(kit: &Kit, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
     let own = job.url.host_str().and_then(|host| kit.hosts.get(host));
     let own = own.map_or(&[][..], |own| &own.headers);
@@ -38,18 +57,10 @@ pub fn fields(kit: &Kit, job: &Job) -> HeaderMap {
             fields.append(name, value.clone());
         }
     }
-    conditions(kit, job, &mut fields);
     fields
 }
 
-/// What makes it a request for a part, or for a changed body (RFC 9110 sections 13.1 and 14.2). Fields given by hand
-/// count more.
-fn conditions(kit: &Kit, job: &Job, fields: &mut HeaderMap) {
-    let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
-    if own.iter().any(|name| fields.contains_key(name)) {
-        return;
-    }
-    let asked = asked(job);
+fn condition(asked: Asked<'_>, fields: &mut HeaderMap) {
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             fields.insert(name, value);
@@ -69,10 +80,5 @@ fn conditions(kit: &Kit, job: &Job, fields: &mut HeaderMap) {
             (None, Some(date)) => set(IF_MODIFIED_SINCE, date),
             (None, None) => {}
         },
-    }
-    // A part is of the bytes as they are sent, and is never coded.
-    let may_be_coded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
-    if may_be_coded && !matches!(asked, Asked::Rest(_)) && !fields.contains_key(ACCEPT_ENCODING) {
-        fields.insert(ACCEPT_ENCODING, accept_encoding());
     }
 }

@@ -9,6 +9,8 @@ pub mod proxy;
 pub mod raw;
 pub mod run;
 pub mod tls;
+pub mod versions;
 
 pub use origin::{End, Gate, Origin, Reply, Request};
 pub use run::{Live, MODES, Run, Seen, class_of, in_every_mode};
+pub use versions::{Version, Versions};

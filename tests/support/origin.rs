@@ -202,6 +202,11 @@ impl Origin {
         self.inner.seen.lock().unwrap().clone()
     }
 
+    /// The same, and forgets them.
+    pub fn take_seen(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.inner.seen.lock().unwrap())
+    }
+
     /// How many requests there were so far.
     pub fn requests(&self) -> usize {
         self.inner.seen.lock().unwrap().len()
