@@ -675,27 +675,22 @@ fn a_body_of_unknown_length_that_lacks_only_its_end_is_complete_where_that_is_pr
 }
 
 #[test]
-fn a_whole_body_that_was_not_entered_yet_is_completed_without_a_byte() {
+fn a_whole_body_that_was_not_entered_yet_is_completed_with_its_last_byte() {
     in_every_mode(|mode| {
         let length = LENGTHS[1];
-        for reply in [(|version: &Version| version.beyond()) as fn(&Version) -> Reply, |version| {
-            version.clone().untagged().beyond()
-        }] {
-            let (folder, server) = (Folder::new(), Versions::of(first(length)));
-            let run = folder.run(mode).env("FETCH_KILL_AT", "written:1");
-            let seen = run.arg(server.url("/file.bin")).seen();
-            assert_eq!((seen.code, folder.begun()), (None, length), "{seen:?}");
-            server.forget();
-            server.then(move |_, version| reply(version));
-            let seen = folder.fetch(mode, &server, &[]);
-            assert_eq!((asked(&server), server.sent()), (vec![Some(length)], 0));
-            assert_eq!((seen.code, folder.file() == first(length).body), (Some(0), true));
-            let row = seen.row();
-            assert_eq!((&row["bytes"], &row["wire_bytes"]), (&length.into(), &0.into()));
-            let last = folder.entries().pop().unwrap();
-            assert_eq!((&last["type"], &last["etag"]), (&"saved".into(), &"\"v1\"".into()));
-            assert_eq!(folder.names(), [NAME]);
-        }
+        let (folder, server) = (Folder::new(), Versions::of(first(length)));
+        let run = folder.run(mode).env("FETCH_KILL_AT", "written:1");
+        let seen = run.arg(server.url("/file.bin")).seen();
+        assert_eq!((seen.code, folder.begun()), (None, length), "{seen:?}");
+        server.forget();
+        let seen = folder.fetch(mode, &server, &[]);
+        assert_eq!((asked(&server), server.sent()), (vec![Some(length - 1)], 1));
+        assert_eq!((seen.code, folder.file() == first(length).body), (Some(0), true));
+        let row = seen.row();
+        assert_eq!((&row["bytes"], &row["wire_bytes"]), (&length.into(), &1.into()));
+        let last = folder.entries().pop().unwrap();
+        assert_eq!((&last["type"], &last["etag"]), (&"saved".into(), &"\"v1\"".into()));
+        assert_eq!(folder.names(), [NAME]);
         // Nothing that the tag contradicts is complete.
         let (folder, server) = (Folder::new(), Versions::of(first(length)));
         let run = folder.run(mode).env("FETCH_KILL_AT", "written:1");

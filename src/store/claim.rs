@@ -127,7 +127,8 @@ impl Open {
             }
             names.set(&key, listed)?;
         }
-        let Some(settled) = settle(&names, identity, wanted)? else { return Ok(None) };
+        let settled = settle(&names, identity, wanted, self.was_known)?;
+        let Some(settled) = settled else { return Ok(None) };
         let key = Key::of(&naming::key(&settled.name));
         let standing = match (settled.whose, names.get(&key)?) {
             (Whose::Mine, Some(Holder::Recorded { at, .. })) => Standing::Recorded(at),
@@ -256,14 +257,17 @@ pub(super) fn holder(names: &Index, identity: &Identity, key: &str) -> io::Resul
     })
 }
 
-/// The name of a target that wants this one. Where it has another one from an earlier run, and the list of that was in
-/// another order or was not read so far, it keeps that.
-fn settle(names: &Index, identity: &Identity, wanted: &str) -> io::Result<Option<naming::Settled>> {
+/// The name of a target that wants this one. Where it may have another one from an earlier run, and the list of that was
+/// in another order or was not read so far, it keeps that.
+fn settle(
+    names: &Index,
+    identity: &Identity,
+    wanted: &str,
+    may_have_another: bool,
+) -> io::Result<Option<naming::Settled>> {
     let settled = naming::settle(wanted, &identity.whole, |key| holder(names, identity, key))?;
-    if !settled
-        .as_ref()
-        .is_some_and(|settled| settled.whose == Whose::New && settled.name == wanted)
-    {
+    let is_new = |settled: &naming::Settled| settled.whose == Whose::New && settled.name == wanted;
+    if !may_have_another || !settled.as_ref().is_some_and(is_new) {
         return Ok(settled);
     }
     let taken = naming::key(wanted);

@@ -52,6 +52,8 @@ struct Open {
     folder: Folder,
     manifest: Manifest,
     names: Mutex<Index>,
+    /// Whether the manifest told of anything when it was opened.
+    was_known: bool,
     /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
     was_empty: bool,
     /// `None` where nothing may be written.
@@ -121,9 +123,10 @@ impl Open {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
         let mut notices = Vec::new();
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
+        let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
         let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, was_empty, lock }, notices))
+        Ok((Self { keep, folder, manifest, names, was_known, was_empty, lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {
