@@ -135,7 +135,7 @@ pub(super) struct Strategy {
     )]
     pub jobs: NonZeroUsize,
 
-    /// Event loops of mode async, each a thread; at most one per job [default: 1]
+    /// Event loops of mode async, each a thread; at most one per job [default: 1; with --dir one per core, up to 4]
     #[arg(long, value_name = "N", value_parser = numbers::jobs, allow_hyphen_values = true)]
     pub loops: Option<NonZeroUsize>,
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
@@ -24,7 +26,7 @@ const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"))
 /// Decides a run.
 pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String> {
     Ok(Plan {
-        strategy: strategy(&typed.strategy)?,
+        strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests)?,
         clocks: clocks(&typed.clocks),
         retry: retry(&typed.retries),
@@ -93,7 +95,7 @@ fn source(typed: &OsString) -> Source {
     }
 }
 
-fn strategy(typed: &arguments::Strategy) -> Result<Strategy, String> {
+fn strategy(typed: &arguments::Strategy, saves: bool) -> Result<Strategy, String> {
     if typed.loops.is_some() && typed.mode != Mode::Async {
         return Err("--loops is for --mode async alone; leave out one of the two".to_owned());
     }
@@ -102,10 +104,17 @@ fn strategy(typed: &arguments::Strategy) -> Result<Strategy, String> {
         Mode::Sequential => Strategy::Sequential,
         Mode::Threads => Strategy::Threads(jobs),
         Mode::Async => {
-            let loops = typed.loops.unwrap_or(std::num::NonZeroUsize::MIN);
+            let loops = typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
             Strategy::Tasks { jobs, loops: loops.min(jobs) }
         }
     })
+}
+
+/// Who writes a file does not read from the network meanwhile. So where bodies are saved, each core has a loop, as far
+/// as there is something to gain.
+fn cores() -> NonZeroUsize {
+    let most = NonZeroUsize::new(4).expect("four is not zero");
+    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(most))
 }
 
 fn http(typed: Requests) -> Result<Http, String> {

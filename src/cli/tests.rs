@@ -150,6 +150,9 @@ fn each_mode_is_typed_by_its_name_or_its_alias() {
     assert_eq!(plan(&["-m", "async", "--jobs", "10000"]).strategy, tasks(10_000, 1));
     assert_eq!(plan(&["-m", "tasks", "--loops", "2"]).strategy, tasks(16, 2));
     assert_eq!(plan(&["-j", "3", "--loops", "8"]).strategy, tasks(3, 3));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(plan(&["-d", "pages"]).strategy, tasks(16, cores.min(4)));
+    assert_eq!(plan(&["-d", "pages", "--loops", "1"]).strategy, tasks(16, 1));
 }
 
 #[test]
@@ -553,7 +556,8 @@ fn the_short_help_reads_well() {
       -m, --mode <MODE>  Who does the work [default: async] [possible values: sequential, threads,
                          async]
       -j, --jobs <N>     Transfers at a time (1 to 10000); one in mode sequential [default: 16]
-          --loops <N>    Event loops of mode async, each a thread; at most one per job [default: 1]
+          --loops <N>    Event loops of mode async, each a thread; at most one per job [default: 1; with
+                         --dir one per core, up to 4]
 
     Requests:
       -H, --header <NAME: VALUE>
