@@ -403,9 +403,15 @@ fn a_line_of_the_manifest_that_is_torn_anywhere() {
             let work = Work::new(mode, pages());
             work.kill_at(place, 2);
             let manifest = work.manifest();
-            let last = manifest.lines().last().unwrap().len();
+            let last = manifest.lines().last().unwrap();
+            let entry: Value = serde_json::from_str(last).unwrap();
+            // A line that was whole when its file got its name was not torn.
+            if entry["type"] == "saved" && work.at(entry["path"].as_str().unwrap()).exists() {
+                assert_ne!(mode, "sequential");
+                continue;
+            }
             // At least its first byte stays.
-            let cut = manifest.len() - cut.min(last);
+            let cut = manifest.len() - cut.min(last.len());
             fs::write(work.at(".fetch/manifest.jsonl"), &manifest[..cut]).unwrap();
             work.finish();
         }
