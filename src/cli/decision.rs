@@ -104,7 +104,8 @@ fn strategy(typed: &arguments::Strategy, saves: bool) -> Result<Strategy, String
         Mode::Sequential => Strategy::Sequential,
         Mode::Threads => Strategy::Threads(jobs),
         Mode::Async => {
-            let loops = typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
+            let loops =
+                typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
             Strategy::Tasks { jobs, loops: loops.min(jobs) }
         }
     })

@@ -1,6 +1,5 @@
 //! A look at a folder: what a run would make of it, told without making, locking or writing anything in it.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +10,6 @@ use super::manifest::Manifest;
 use super::{Open, Store, StoreError};
 use crate::plan::Keep;
 use crate::record::Failure;
-
-/// The manifest's name in the folder of bookkeeping.
-const MANIFEST: &str = "manifest.jsonl";
 
 impl Store {
     /// Looks at the folder that was asked for, if one was, as it is now; also what was odd about its manifest. The
@@ -56,24 +52,18 @@ impl Open {
     }
 }
 
-/// The folder, and a copy of its manifest that has no name: whoever reads a manifest mends its last line, which another
-/// run may be in the middle of. A folder that is not there is looked at as one that is empty.
+/// The folder and its manifest, to be read alone. A folder that is not there is looked at as one that is empty.
 fn looked_at(dir: &Path) -> io::Result<(Folder, Manifest)> {
-    let scratch = tempfile::tempdir()?;
-    let nowhere = Folder::open(scratch.path(), Missing::Refuse)?;
-    let copy = nowhere.bookkeeping()?;
     let folder = match Folder::open(dir, Missing::Refuse) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => nowhere,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let nowhere = tempfile::tempdir()?;
+            return Ok((Folder::open(nowhere.path(), Missing::Refuse)?, Manifest::empty()?));
+        }
         folder => folder?,
     };
-    let original = match folder.bookkeeping_if_there()?.map(|dir| dir.open(MANIFEST)) {
-        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        original => original.and_then(Result::ok),
+    let manifest = match folder.bookkeeping_if_there()? {
+        Some(bookkeeping) => Manifest::look(&bookkeeping)?,
+        None => None,
     };
-    if let Some(original) = original {
-        let mut original: File = original.into_std();
-        io::copy(&mut original, &mut copy.create(MANIFEST)?.into_std())?;
-    }
-    let (manifest, _) = Manifest::open(&copy)?;
-    Ok((folder, manifest))
+    Ok((folder, manifest.map_or_else(Manifest::empty, Ok)?))
 }

@@ -95,9 +95,37 @@ impl Manifest {
         let file = dir.open_with(NAME, &options)?.into_std();
         let tail = mend(&file)?;
         let length = file.metadata()?.len();
+        Ok((Self::of(file, length), tail))
+    }
+
+    /// Opens the manifest in `dir` to read what is whole of it, while another run may be adding to it; `None` if there
+    /// is none.
+    ///
+    /// # Errors
+    /// If it is there and cannot be opened or read.
+    pub fn look(dir: &Dir) -> io::Result<Option<Self>> {
+        let file = match dir.open(NAME) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?.into_std(),
+        };
+        let length = file.metadata()?.len();
+        let torn = last_line(&file, length)?.len() as u64;
+        Ok(Some(Self::of(file, length - torn)))
+    }
+
+    /// A manifest that tells of nothing, in no folder.
+    ///
+    /// # Errors
+    /// If there can be no temporary file.
+    pub fn empty() -> io::Result<Self> {
+        Ok(Self::of(tempfile::tempfile()?, 0))
+    }
+
+    /// `length` is how much of the file is whole lines.
+    fn of(file: File, length: u64) -> Self {
         let writer =
             Writer { length, torn: false, waiting: Vec::new(), batch: 0, failed: Vec::new() };
-        Ok((Self { file, writer: Mutex::new(writer) }, tail))
+        Self { file, writer: Mutex::new(writer) }
     }
 
     /// Adds an entry and tells the byte at which its line starts. An entry that could not be added leaves no trace.
@@ -244,24 +272,29 @@ impl From<serde_json::Error> for BadLine {
 /// Ends the last line of the file, or cuts it off if it is torn.
 fn mend(mut file: &File) -> io::Result<Tail> {
     let length = file.metadata()?.len();
-    let start = length.saturating_sub(LONGEST as u64);
-    let mut end = vec![0; (length - start) as usize];
-    file.read_exact_at(&mut end, start)?;
-    let line = match end.iter().rposition(|byte| *byte == b'\n') {
-        Some(newline) => &end[newline + 1..],
-        None => &end,
-    };
+    let line = last_line(file, length)?;
     if line.is_empty() {
         return Ok(Tail::Whole);
     }
     // A line without an end that is longer than any entry was not torn by us. Ended, it is a bad line among others.
-    if line.len() == LONGEST || serde_json::from_slice::<Entry<'_>>(line).is_ok() {
+    if line.len() == LONGEST || serde_json::from_slice::<Entry<'_>>(&line).is_ok() {
         file.write_all(b"\n")?;
         return Ok(Tail::Ended);
     }
     let torn = line.len() as u64;
     file.set_len(length - torn)?;
     Ok(Tail::CutOff(torn))
+}
+
+/// What stands behind the last newline of so many bytes, or the end of that.
+fn last_line(file: &File, length: u64) -> io::Result<Vec<u8>> {
+    let start = length.saturating_sub(LONGEST as u64);
+    let mut end = vec![0; (length - start) as usize];
+    file.read_exact_at(&mut end, start)?;
+    Ok(match end.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => end.split_off(newline + 1),
+        None => end,
+    })
 }
 
 /// A file read from some byte on. The file's own position stays as it is.
