@@ -88,13 +88,14 @@ impl Store {
     /// If another run saves to it, or it cannot be used.
     pub fn open(keep: Option<&Keep>) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
-        let (open, notices) = Open::open(keep)?;
+        let (open, notices) = Open::to_save(keep)?;
         Ok((Self(Some(Arc::new(open))), notices))
     }
 }
 
 impl Open {
-    fn open(keep: &Keep) -> Result<(Self, Vec<String>), StoreError> {
+    /// The folder, locked and ready to be written to.
+    fn to_save(keep: &Keep) -> Result<(Self, Vec<String>), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
         let folder = Folder::open(&keep.dir, Missing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
