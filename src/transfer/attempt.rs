@@ -14,17 +14,14 @@ use reqwest::{Response, Version};
 use super::body::{self, Intake};
 use super::call::{CALL, Call, watched};
 use super::classify;
-use super::client::{Client, Kit};
-use super::coding::{Decoder, codings};
-use super::proof::{Message, Proof};
+use super::client::Client;
+use super::reading::Reading;
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
-use crate::plan::{Coding, Names};
-use crate::policy::naming;
 use crate::policy::resume::{self, Answer};
 use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Part, Phases, Purpose, Slot};
-use crate::store::{Begin, Left, Ready, Sink};
+use crate::store::{Left, Ready, Sink};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -206,84 +203,6 @@ impl Client {
 fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
     classify::connection(error).is_some_and(|used| !call.owns(used))
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
-}
-
-/// How a body is to be read.
-struct Reading {
-    begin: Begin,
-    decoder: Option<Decoder>,
-    proof: Proof,
-}
-
-impl Reading {
-    /// `None` if what it should continue cannot be.
-    fn of(
-        response: &Response,
-        job: &Job,
-        answer: Answer,
-        kit: &Kit,
-        head: Option<&Head>,
-    ) -> Result<Option<Self>, Failure> {
-        let is_decoded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
-        let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
-        let begin = match (answer, &job.part) {
-            (Answer::Rest(length), Some(part)) => Begin { length, ..begin_at(part) },
-            (Answer::Complete, Some(part)) => begin_at(part),
-            _ if codings.is_empty() => Begin {
-                at: 0,
-                length: response.content_length(),
-                validator: head.and_then(resume::validator),
-            },
-            _ => Begin { at: 0, length: None, validator: None },
-        };
-        if begin.at > 0 && !codings.is_empty() {
-            return Ok(None);
-        }
-        let message = match (begin.at, codings.is_empty()) {
-            (_, false) => Message::Coded,
-            (0, true) => Message::Whole,
-            (_, true) => Message::Rest,
-        };
-        let mut proof = asked_of(job, kit);
-        if answer != Answer::Complete && job.purpose == Purpose::Body {
-            proof.hear(response.headers(), message);
-        }
-        let decoder = (!codings.is_empty()).then(|| Decoder::new(&codings));
-        Ok(Some(Self { begin, decoder, proof }))
-    }
-}
-
-fn begin_at(part: &Part) -> Begin {
-    let validator = Some(part.validator.clone());
-    Begin { at: part.bytes, length: part.length, validator }
-}
-
-/// What people want of a body.
-fn asked_of(job: &Job, kit: &Kit) -> Proof {
-    let mut proof = Proof::default();
-    if job.purpose != Purpose::Body {
-        return proof;
-    }
-    kit.bodies.digests.iter().for_each(|algorithm| proof.compute(*algorithm));
-    if let Some(digest) = &job.target.options.checksum {
-        proof.expect(*digest, "the list");
-    }
-    if let Some(digest) = &kit.bodies.checksum {
-        proof.expect(*digest, "--checksum");
-    }
-    if let Some(digest) = listed_sum(job, kit) {
-        proof.expect(*digest, "--sha256sums");
-    }
-    proof
-}
-
-/// What the file of sums has for the name that the body is saved under, or would be.
-fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
-    let sums = kit.sums.as_ref()?;
-    match &job.place {
-        Some(place) => sums.of(&place.name),
-        None => sums.of(&naming::of_url(Names::Flat, job.target.url(), job.target.index)),
-    }
 }
 
 /// What an attempt leaves of a body that is not whole.
