@@ -59,7 +59,13 @@ impl Open {
         let fault = |error: &_| self.fault(name, error, 0);
         let durable = self.keep.durability == Durability::Power;
         let entry = saved(job, place, name, attempt);
-        self.manifest.append(&Entry::Saved(entry)).map_err(|error| fault(&error))?;
+        if let Err(error) = self.manifest.append(&Entry::Saved(entry)) {
+            if !attempt.noted {
+                // No entry tells of the file: the next run could make nothing of it.
+                let _ = seat.remove_part();
+            }
+            return Err(fault(&error));
+        }
         if durable {
             self.manifest.sync().map_err(|error| fault(&error))?;
         }

@@ -26,7 +26,7 @@ mod sink;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::plan::{Keep, NamedBy, Names};
+use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use claim::{Claim, Settled};
 use folder::{Folder, Missing};
@@ -59,7 +59,7 @@ pub enum StoreError {
     #[error("{}: another run is saving to this folder; wait for it, or name another --dir", .0.display())]
     Busy(PathBuf),
     /// It cannot be made, or not be used.
-    #[error("{}: {reason}", dir.display())]
+    #[error("{}: cannot be used as a folder: {reason}", dir.display())]
     Unusable {
         /// The folder.
         dir: PathBuf,
@@ -95,6 +95,9 @@ impl Open {
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
+        if keep.durability == Durability::Power {
+            folder.sync(&bookkeeping).map_err(unusable)?;
+        }
         let mut notices = Vec::new();
         if let Tail::CutOff(_) = tail {
             notices.push(format!(

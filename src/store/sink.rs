@@ -157,10 +157,14 @@ impl Sink {
 
     /// The body is of no use.
     pub fn discard(self) -> Left {
-        if let Some(Writing { to: To::File(_, seat), .. }) = self.0 {
-            // What stays is made empty before it is used again.
-            let _ = seat.remove_part();
-        }
+        let seat = match self.0 {
+            Some(Writing { to: To::File(_, seat), .. }) => Some(seat),
+            // An earlier attempt, or run, may have left something.
+            Some(writing) if writing.job.noted => writing.seat().ok(),
+            _ => None,
+        };
+        // What stays all the same is made empty before it is used again.
+        seat.map(|seat| seat.remove_part());
         Left::Nothing
     }
 }
@@ -300,7 +304,11 @@ impl Writing {
 
     fn fault(&self, error: &io::Error) -> Failure {
         let length = self.begin.as_ref().and_then(|begin| begin.length);
-        let wanted = length.map_or(0, |length| length.saturating_sub(self.bytes));
+        let written = match &self.to {
+            To::File(file, _) => file.length().unwrap_or(self.bytes),
+            To::Memory(_) => 0,
+        };
+        let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
         self.open.fault(&self.job.place.name, error, wanted)
     }
 
