@@ -115,7 +115,9 @@ fn conclude(
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
     let Finished { list_complete, unreadable, hosts, ready, elapsed } = finished;
-    let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
+    // What a limit or the disk ended is left to be done as much as what was not begun.
+    let undone = [Class::Cancelled, Class::Quota, Class::Disk];
+    let work_left = !list_complete || undone.iter().any(|class| told.counts.of(*class) > 0);
     let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
@@ -142,6 +144,12 @@ fn conclude(
     }
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
         eprintln!("fetch: the list is empty; nothing was fetched");
+    }
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted())
+        && plan.report.verbosity != Verbosity::Quiet
+    {
+        let sums = sums.display();
+        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
     }
     let unwritable = told.disk.map(anyhow::Error::msg);
     Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })

@@ -43,6 +43,7 @@ pub struct Kit {
     tls: ClientConfig,
     idle: usize,
     pub(super) requests: AtomicU64,
+    pub(super) unlisted: AtomicU64,
     connections: Arc<AtomicU64>,
 }
 
@@ -70,7 +71,7 @@ impl Kit {
         store: Store,
         idle: usize,
     ) -> Result<Self, KitError> {
-        let (requests, connections) = Default::default();
+        let (requests, unlisted, connections) = Default::default();
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
@@ -85,6 +86,7 @@ impl Kit {
             tls: tls_settings(&plan.http)?,
             idle,
             requests,
+            unlisted,
             connections,
         })
     }
@@ -111,6 +113,11 @@ impl Kit {
     /// Requests sent so far, by all clients.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    /// Whole bodies so far that the file of sums does not name, where there is one.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted.load(Relaxed)
     }
 
     /// Connections opened so far, by all clients.

@@ -89,7 +89,7 @@ fn asked_of(job: &Job, kit: &Kit) -> Proof {
 }
 
 /// What the file of sums has for the name that the body is saved under, or would be.
-fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
+pub fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
     let sums = kit.sums.as_ref()?;
     match &job.place {
         Some(place) => sums.of(&place.name),
