@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use crate::digest::Sums;
+use crate::digest::{Sums, Wanted};
 use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
@@ -76,9 +76,10 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let sums = plan.bodies.sums.as_deref().map(sums).transpose().map_err(RunError::Usage)?;
-    let (store, notices) = Store::open(plan.keep.as_ref()).map_err(no_store)?;
+    let wanted = Arc::new(Wanted { checksum: plan.bodies.checksum, sums });
+    let (store, notices) = Store::open(plan.keep.as_ref(), &wanted).map_err(no_store)?;
     notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
-    let kit = Kit::new(&plan, resolver, sums, store, idle);
+    let kit = Kit::new(&plan, resolver, wanted, store, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
     let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
@@ -145,14 +146,24 @@ fn conclude(
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
         eprintln!("fetch: the list is empty; nothing was fetched");
     }
-    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted())
-        && plan.report.verbosity != Verbosity::Quiet
-    {
-        let sums = sums.display();
-        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+    if plan.report.verbosity != Verbosity::Quiet {
+        tell_what_was_not_checked(plan, kit);
     }
     let unwritable = told.disk.map(anyhow::Error::msg);
     Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
+}
+
+/// Who gives checksums takes for granted that they are looked at.
+fn tell_what_was_not_checked(plan: &Plan, kit: &Kit) {
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted()) {
+        let sums = sums.display();
+        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+    }
+    if let unchecked @ 1.. = kit.store().unchecked() {
+        eprintln!(
+            "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
+        );
+    }
 }
 
 fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {

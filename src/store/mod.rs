@@ -24,8 +24,10 @@ mod manifest;
 mod sink;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::digest::Wanted;
 use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use claim::{Claim, Settled};
@@ -46,9 +48,12 @@ pub struct Store(Option<Arc<Open>>);
 #[derive(Debug)]
 struct Open {
     keep: Keep,
+    wanted: Arc<Wanted>,
     folder: Folder,
     manifest: Manifest,
     names: Mutex<Index>,
+    /// Files that were skipped though nothing is known of what they must hash to.
+    unchecked: AtomicU64,
     _lock: Lock,
 }
 
@@ -74,19 +79,28 @@ impl Store {
         Self(None)
     }
 
-    /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that.
+    /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that. `wanted`
+    /// is what bodies must hash to.
     ///
     /// # Errors
     /// If another run saves to it, or it cannot be used.
-    pub fn open(keep: Option<&Keep>) -> Result<(Self, Vec<String>), StoreError> {
+    pub fn open(
+        keep: Option<&Keep>,
+        wanted: &Arc<Wanted>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
-        let (open, notices) = Open::open(keep)?;
+        let (open, notices) = Open::open(keep, Arc::clone(wanted))?;
         Ok((Self(Some(Arc::new(open))), notices))
+    }
+
+    /// Files so far that were skipped though the manifest does not know the digest that they must have.
+    pub fn unchecked(&self) -> u64 {
+        self.0.as_ref().map_or(0, |open| open.unchecked.load(Relaxed))
     }
 }
 
 impl Open {
-    fn open(keep: &Keep) -> Result<(Self, Vec<String>), StoreError> {
+    fn open(keep: &Keep, wanted: Arc<Wanted>) -> Result<(Self, Vec<String>), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
         let folder = Folder::open(&keep.dir, Missing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
@@ -106,8 +120,8 @@ impl Open {
             ));
         }
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
-        let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, _lock: lock }, notices))
+        let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
+        Ok((Self { keep, wanted, folder, manifest, names, unchecked, _lock: lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {

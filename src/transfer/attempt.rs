@@ -15,7 +15,7 @@ use super::body::{self, Intake};
 use super::call::{CALL, Call, watched};
 use super::classify;
 use super::client::Client;
-use super::reading::{Reading, listed_sum};
+use super::reading::{Reading, name_of};
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
@@ -169,8 +169,7 @@ impl Client {
         received?;
         seen.text = text;
         seen.digests = proof.check()?;
-        let has_sums = self.kit.sums.is_some() && job.purpose == Purpose::Body;
-        if has_sums && listed_sum(job, &self.kit).is_none() {
+        if job.purpose == Purpose::Body && self.kit.wanted.leaves_out(&name_of(job)) {
             self.kit.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());

@@ -20,7 +20,7 @@ use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
 use super::throttle::Throttle;
 use super::trust::{TrustError, tls_settings};
-use crate::digest::Sums;
+use crate::digest::Wanted;
 use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
 use crate::store::Store;
 
@@ -35,7 +35,7 @@ pub struct Kit {
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) bodies: Bodies,
-    pub(super) sums: Option<Sums>,
+    pub(super) wanted: Arc<Wanted>,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
@@ -59,7 +59,7 @@ pub enum KitError {
 }
 
 impl Kit {
-    /// Loads the trust roots. `sums` is what files must hash to by their names, `store` is where bodies go, `idle` is
+    /// Loads the trust roots. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
     /// how many connections a client may keep open without use.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Kit {
     pub fn new(
         plan: &Plan,
         resolver: Arc<Resolver>,
-        sums: Option<Sums>,
+        wanted: Arc<Wanted>,
         store: Store,
         idle: usize,
     ) -> Result<Self, KitError> {
@@ -77,7 +77,7 @@ impl Kit {
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
             bodies: plan.bodies.clone(),
-            sums,
+            wanted,
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,

@@ -1,12 +1,13 @@
 //! How the body of a reply is to be read, as its head and its job tell: where it begins, in which codings it comes, and
 //! what it must hash to. Reads none of it.
 
+use std::sync::Arc;
+
 use reqwest::Response;
 
 use super::client::Kit;
 use super::coding::{Decoder, codings};
 use super::proof::{Message, Proof};
-use crate::digest::Digest;
 use crate::plan::{Coding, Names};
 use crate::policy::naming;
 use crate::policy::resume::{self, Answer};
@@ -79,20 +80,16 @@ fn asked_of(job: &Job, kit: &Kit) -> Proof {
     if let Some(digest) = &job.target.options.checksum {
         proof.expect(*digest, "the list");
     }
-    if let Some(digest) = &kit.bodies.checksum {
-        proof.expect(*digest, "--checksum");
-    }
-    if let Some(digest) = listed_sum(job, kit) {
-        proof.expect(*digest, "--sha256sums");
+    for (digest, option) in kit.wanted.of(&name_of(job)) {
+        proof.expect(digest, option);
     }
     proof
 }
 
-/// What the file of sums has for the name that the body is saved under, or would be.
-pub fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
-    let sums = kit.sums.as_ref()?;
+/// The name that the body is saved under, or would be.
+pub fn name_of(job: &Job) -> Arc<str> {
     match &job.place {
-        Some(place) => sums.of(&place.name),
-        None => sums.of(&naming::of_url(Names::Flat, job.target.url(), job.target.index)),
+        Some(place) => Arc::clone(&place.name),
+        None => naming::of_url(Names::Flat, job.target.url(), job.target.index).into(),
     }
 }
