@@ -408,3 +408,48 @@ fn what_was_saved_is_fetched_again_for_a_list_that_wants_another_body() {
         assert_eq!((origin.requests(), &*files(folder.path())["a"]), (2, &b"hello"[..]));
     });
 }
+
+#[test]
+fn what_was_saved_is_fetched_again_where_an_option_wants_another_body() {
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let (sums, files) = (folder.path().join("SUMS"), folder.path().join("files"));
+        fs::write(&sums, format!("{HELLO_SHA256}  a\n")).unwrap();
+        let by_sums = ["--sha256sums".to_owned(), sums.display().to_string()];
+        let by_checksum = ["--checksum".to_owned(), format!("sha-256={HELLO_SHA256}")];
+        for wish in [by_sums, by_checksum] {
+            let origin = Origin::new(|request| Reply::ok(["hullo", "hello"][request.nth]));
+            let args = ["--force", "--digest", "blake3,sha-256", &origin.url("/a")];
+            assert_eq!(saving(mode, &files).args(args).seen().code, Some(0));
+            for outcome in ["ok", "skipped"] {
+                let seen = saving(mode, &files).args(&wish).arg(origin.url("/a")).seen();
+                assert_eq!((seen.code, &seen.row()["outcome"]), (Some(0), &outcome.into()));
+                assert_eq!(seen.stderr, "");
+            }
+            assert_eq!(
+                (origin.requests(), fs::read(files.join("a")).unwrap()),
+                (2, b"hello".into())
+            );
+        }
+    });
+}
+
+#[test]
+fn what_was_saved_without_a_digest_and_is_skipped_is_told_not_to_be_checked() {
+    in_every_mode(|mode| {
+        let (origin, folder) = (hello(), tempfile::tempdir().unwrap());
+        assert_eq!(saving(mode, folder.path()).arg(origin.url("/a")).seen().code, Some(0));
+        let list = format!("{}\n  checksum=md5={}\n", origin.url("/a"), HELLO[0].1);
+        let seen = saving(mode, folder.path()).list(&list).seen();
+        assert_eq!((seen.code, &seen.row()["outcome"]), (Some(0), &"skipped".into()));
+        let notice = "fetch: files saved before and not checked, as the manifest has no such digest of them: 1; \
+                      --force fetches them again\n";
+        assert_eq!(seen.stderr, notice);
+        let seen = saving(mode, folder.path()).arg("-q").list(&list).seen();
+        assert_eq!((seen.code, &*seen.stderr), (Some(0), ""));
+        let seen = saving(mode, folder.path()).arg("--force").list(&list).seen();
+        assert_eq!((seen.code, &*seen.stderr, &seen.row()["outcome"]), (Some(0), "", &"ok".into()));
+        let seen = saving(mode, folder.path()).list(&list).seen();
+        assert_eq!((seen.code, &*seen.stderr), (Some(0), ""), "now it is known");
+    });
+}

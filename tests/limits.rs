@@ -37,6 +37,20 @@ fn list_of(origin: &Origin, paths: &[String]) -> String {
     paths.iter().map(|path| origin.url(path) + "\n").collect()
 }
 
+/// The same for a run that stops: the last line is one more that is a duplicate. A line that options could still follow
+/// may be left out when a run stops, and that must be none of these.
+fn list_of_more_than(origin: &Origin, paths: &[String]) -> String {
+    list_of(origin, paths) + &list_of(origin, &paths[..1])
+}
+
+/// The classes of the rows of these paths.
+fn classes_of(seen: &Seen, paths: &[String]) -> Vec<String> {
+    let mut classes = seen.classes_in_list_order();
+    assert!(classes.len() >= paths.len(), "rows are missing: {seen:?}");
+    classes.truncate(paths.len());
+    classes
+}
+
 /// Paths of so many bytes each, with a name for each.
 fn paths(lengths: impl IntoIterator<Item = usize>) -> Vec<String> {
     (0..).zip(lengths).map(|(number, length)| format!("/{length}/{number:02}")).collect()
@@ -139,12 +153,12 @@ fn a_quota_stops_the_run_and_the_same_command_with_more_of_it_finishes() {
         let paths = paths([100_000; 8]);
         let asking = |quota: &str| {
             let run = saving(mode, folder.path()).args(["-j", "1", "--quota", quota]);
-            run.list(list_of(&origin, &paths)).seen()
+            run.list(list_of_more_than(&origin, &paths)).seen()
         };
         let seen = asking("250k");
         let mut expected = vec!["ok", "ok", "quota"];
         expected.resize(paths.len(), "cancelled");
-        assert_eq!(seen.classes_in_list_order(), expected, "{seen:?}");
+        assert_eq!(classes_of(&seen, &paths), expected, "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(4), 3));
         assert_eq!(seen.summary()["stopped"], "the quota is used up");
         let message = &seen.rows_in_list_order()[2]["error"]["message"];
@@ -167,14 +181,14 @@ fn a_quota_holds_for_many_transfers_at_once() {
         let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
         let paths = paths([50_000; 40]);
         let run = saving(mode, folder.path()).args(["-j", "8", "--quota", "400k"]);
-        let seen = run.list(list_of(&origin, &paths)).seen();
-        let classes = seen.classes_in_list_order();
+        let seen = run.list(list_of_more_than(&origin, &paths)).seen();
+        let classes = classes_of(&seen, &paths);
         assert_eq!((seen.code, classes.len()), (Some(4), paths.len()), "{seen:?}");
         assert!(count(&classes, "ok") <= 8 && count(&classes, "quota") >= 1, "{classes:?}");
         let done = ["ok", "quota", "cancelled"].map(|class| count(&classes, class));
         assert_eq!(done.into_iter().sum::<usize>(), paths.len(), "{classes:?}");
         assert!(seen.summary()["bytes"].as_u64().unwrap() <= 400 << 10);
-        let seen = saving(mode, folder.path()).list(list_of(&origin, &paths)).seen();
+        let seen = saving(mode, folder.path()).list(list_of_more_than(&origin, &paths)).seen();
         assert_eq!(seen.code, Some(0), "{seen:?}");
         all_saved(folder.path(), &paths);
     });
@@ -243,8 +257,8 @@ fn a_run_that_would_leave_too_little_free_stops_and_says_so() {
         let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
         let paths = paths([1000; 3]);
         let run = saving(mode, folder.path()).args(["-j", "1", "--min-free", "8000000T"]);
-        let seen = run.list(list_of(&origin, &paths)).seen();
-        assert_eq!(seen.classes_in_list_order(), ["disk", "cancelled", "cancelled"], "{seen:?}");
+        let seen = run.list(list_of_more_than(&origin, &paths)).seen();
+        assert_eq!(classes_of(&seen, &paths), ["disk", "cancelled", "cancelled"], "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 1));
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
         let start =
@@ -299,11 +313,11 @@ fn a_file_that_cannot_be_written_stops_the_run_at_once_and_a_later_run_finishes(
     in_every_mode(|mode| {
         let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
         let paths = paths([20_000, 20_000, 500_000, 20_000, 20_000]);
-        let list = list_of(&origin, &paths);
+        let list = list_of_more_than(&origin, &paths);
         let run = limited(200, mode).args(["-j", "1", "-d"]).arg(folder.path());
         let seen = run.list(&list).seen();
         let classes = ["ok", "ok", "disk", "cancelled", "cancelled"];
-        assert_eq!(seen.classes_in_list_order(), classes, "{seen:?}");
+        assert_eq!(classes_of(&seen, &paths), classes, "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 3));
         assert_eq!(seen.summary()["stopped"], "the folder cannot be written");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
@@ -336,10 +350,10 @@ fn a_disk_runs_full(mode: &str, jobs: &str, large: usize) {
     let filler = disk.fill_but(400 << 10);
     let asking = || {
         let run = saving(mode, &folder).args(["-j", jobs]);
-        run.list(list_of(&origin, &paths)).seen()
+        run.list(list_of_more_than(&origin, &paths)).seen()
     };
     let seen = asking();
-    let classes = seen.classes_in_list_order();
+    let classes = classes_of(&seen, &paths);
     assert_eq!((seen.code, classes.len()), (Some(3), paths.len()), "{seen:?}");
     assert!(count(&classes, "disk") >= 1, "{classes:?}");
     let done = ["ok", "disk", "cancelled"].map(|class| count(&classes, class));
@@ -384,11 +398,12 @@ fn a_disk_that_is_full_for_the_manifest_stops_the_run_and_leaves_it_sound() {
         let paths = paths([0; 40]);
         // Empty files take no page; the manifest gets one and no second.
         let filler = disk.fill_but(4096);
-        let asking =
-            || saving(mode, &folder).args(["-j", "1"]).list(list_of(&origin, &paths)).seen();
+        let asking = || {
+            saving(mode, &folder).args(["-j", "1"]).list(list_of_more_than(&origin, &paths)).seen()
+        };
         let seen = asking();
         assert_eq!(seen.code, Some(3), "{seen:?}");
-        let classes = seen.classes_in_list_order();
+        let classes = classes_of(&seen, &paths);
         assert_eq!((classes.len(), count(&classes, "disk")), (paths.len(), 1), "{seen:?}");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
         assert!(said.contains(" cannot be written; make room, "), "{said}");
@@ -438,5 +453,36 @@ fn as_much_stays_free_as_was_asked_for() {
         assert_eq!(count(&seen.classes_in_list_order(), "disk"), 1, "{seen:?}");
         let said = said(&seen).concat();
         assert!(said.contains(" needs 97.7 KiB more, and 1.0 MiB must stay free"), "{said}");
+    });
+}
+
+#[test]
+fn what_is_not_fetched_is_counted_apart() {
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = Origin::new(|request| match request.header("if-none-match") {
+            Some("\"a\"") => Reply::raw("HTTP/1.1 304 Not Modified\r\n\r\n", End::KeepAlive),
+            _ => Reply::of("200 OK", "ETag: \"a\"\r\n", served(&request.path)),
+        });
+        let paths = paths([1000, 2000]);
+        let list = list_of(&origin, &paths[..1]) + &list_of_more_than(&origin, &paths);
+        let text = |args: &[&str]| {
+            let run = Run::new().args(["--mode", mode, "-d"]).arg(folder.path());
+            let seen = run.args(args).list(&list).seen();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            seen.stdout.lines().last().unwrap().to_owned()
+        };
+        let first = text(&[]);
+        assert!(first.starts_with("Downloaded 2 of 4 sites, 2.9 KiB in "), "{first}");
+        assert!(first.ends_with("); 2 duplicate"), "{first}");
+        let second = text(&[]);
+        assert!(second.starts_with("Downloaded 0 of 4 sites, 0 B in "), "{second}");
+        assert!(second.ends_with("); 2 skipped; 2 duplicate"), "{second}");
+        let third = text(&["--refresh"]);
+        assert!(third.ends_with("); 2 unchanged; 2 duplicate"), "{third}");
+
+        let summary = saving(mode, folder.path()).arg("--refresh").list(&list).seen().summary();
+        let counted = ["targets", "ok", "skipped", "unchanged", "duplicate", "failed", "bytes"];
+        assert_eq!(counted.map(|count| summary[count].as_u64()), [4, 0, 0, 2, 2, 0, 0].map(Some));
     });
 }
