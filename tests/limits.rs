@@ -23,6 +23,10 @@ fn origin() -> Origin {
         };
         let first: usize = range["bytes=".len()..].trim_end_matches('-').parse().unwrap();
         let (last, length) = (body.len() - 1, body.len());
+        if first == length {
+            let range = format!("Content-Range: bytes */{length}\r\n");
+            return Reply::of("416 Range Not Satisfiable", &range, "");
+        }
         let range = format!("ETag: \"a\"\r\nContent-Range: bytes {first}-{last}/{length}\r\n");
         Reply::of("206 Partial Content", &range, &body[first..])
     })
@@ -453,6 +457,25 @@ fn as_much_stays_free_as_was_asked_for() {
         assert_eq!(count(&seen.classes_in_list_order(), "disk"), 1, "{seen:?}");
         let said = said(&seen).concat();
         assert!(said.contains(" needs 97.7 KiB more, and 1.0 MiB must stay free"), "{said}");
+    });
+}
+
+#[test]
+#[ignore = "mounts a small file system; run with --run-ignored all"]
+fn a_body_of_unknown_length_is_given_up_when_it_has_taken_what_must_stay_free() {
+    let origin = Origin::new(|_| {
+        let body = "x".repeat(40 << 20);
+        Reply::chunked([&body[..]])
+    });
+    in_every_mode(|mode| {
+        let disk = SmallDisk::of("64m");
+        for (least, code) in [("40M", 3), ("10M", 0)] {
+            let folder = disk.path().join(least);
+            let args = ["--min-free", least, &origin.url("/a")];
+            let seen = saving(mode, &folder).args(args).seen();
+            assert_eq!(seen.code, Some(code), "{seen:?}");
+            fs::remove_dir_all(folder).unwrap();
+        }
     });
 }
 
