@@ -1,9 +1,7 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +11,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use crate::digest::Sums;
 use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
@@ -75,10 +72,11 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
-    let sums = plan.bodies.sums.as_deref().map(sums).transpose().map_err(RunError::Usage)?;
-    let (store, notices) = Store::open(plan.keep.as_ref()).map_err(no_store)?;
+    let wanted = source::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
+    let wanted = Arc::new(wanted);
+    let (store, notices) = Store::open(plan.keep.as_ref(), &wanted).map_err(no_store)?;
     notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
-    let kit = Kit::new(&plan, resolver, sums, store, idle);
+    let kit = Kit::new(&plan, resolver, wanted, store, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
     let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
@@ -115,7 +113,9 @@ fn conclude(
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
     let Finished { list_complete, unreadable, hosts, ready, elapsed } = finished;
-    let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
+    // What a limit or the disk ended is left to be done as much as what was not begun.
+    let undone = [Class::Cancelled, Class::Quota, Class::Disk];
+    let work_left = !list_complete || undone.iter().any(|class| told.counts.of(*class) > 0);
     let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
@@ -143,8 +143,24 @@ fn conclude(
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
         eprintln!("fetch: the list is empty; nothing was fetched");
     }
+    if plan.report.verbosity != Verbosity::Quiet {
+        tell_what_was_not_checked(plan, kit);
+    }
     let unwritable = told.disk.map(anyhow::Error::msg);
     Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
+}
+
+/// Who gives checksums takes for granted that they are looked at.
+fn tell_what_was_not_checked(plan: &Plan, kit: &Kit) {
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted()) {
+        let sums = sums.display();
+        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+    }
+    if let unchecked @ 1.. = kit.store().unchecked() {
+        eprintln!(
+            "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
+        );
+    }
 }
 
 fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
@@ -176,11 +192,6 @@ fn no_store(error: StoreError) -> RunError {
         StoreError::Busy(_) => RunError::Usage(error.into()),
         StoreError::Unusable { .. } => RunError::Fatal(error.into()),
     }
-}
-
-fn sums(path: &Path) -> anyhow::Result<Sums> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Sums::parse(&text).with_context(|| path.display().to_string())
 }
 
 fn broken(error: EngineError) -> RunError {

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::digest::{Sums, SumsError, Wanted};
 use crate::plan::{Plan, Source};
 
 /// Where targets are read from.
@@ -56,9 +57,28 @@ pub enum OpenError {
     /// The system does not let it be read.
     #[error("{name}: {reason}")]
     Refused { name: String, reason: io::Error },
+    /// It is no file of sums.
+    #[error("{name}: {reason}")]
+    Sums { name: String, reason: SumsError },
     /// The file for failures is this list.
     #[error("--failed would overwrite the list \"{name}\"; name another file")]
     Overwritten { name: String },
+}
+
+/// What bodies must hash to, as a plan says and the file of sums that it names.
+///
+/// # Errors
+/// If that file cannot be read, or is none.
+pub fn wanted(plan: &Plan) -> Result<Wanted, OpenError> {
+    let sums = plan.bodies.sums.as_deref().map(sums).transpose()?;
+    Ok(Wanted { checksum: plan.bodies.checksum, sums })
+}
+
+fn sums(path: &Path) -> Result<Sums, OpenError> {
+    let name = || path.display().to_string();
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|reason| OpenError::Refused { name: name(), reason })?;
+    Sums::parse(&text).map_err(|reason| OpenError::Sums { name: name(), reason })
 }
 
 /// Opens the sources of a plan, in its order.

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("transfer", &["store", "policy", "plan", "record", "digest"]),
     ("store", &["policy", "plan", "record", "units", "digest"]),
     ("policy", &["plan", "record", "units"]),
-    ("source", &["plan"]),
+    ("source", &["plan", "digest"]),
     ("list", &["record", "digest"]),
     ("plan", &["record", "units", "digest"]),
     ("record", &["digest"]),

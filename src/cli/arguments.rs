@@ -380,11 +380,11 @@ pub(super) struct Bodies {
     #[arg(long, value_name = "ALGO,...", value_delimiter = ',')]
     pub digest: Vec<Algorithm>,
 
-    /// Largest body, decoded [default: no limit]
+    /// Largest body, decoded; 0 for any [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub max_filesize: Option<u64>,
 
-    /// Body bytes to read in all; then stop [default: no limit]
+    /// Body bytes to read in all, then stop; 0 for any number [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub quota: Option<u64>,
 }

@@ -236,10 +236,15 @@ fn bodies(typed: arguments::Bodies, sources: &[OsString]) -> Result<Bodies, Stri
         checksum: typed.checksum,
         sums: typed.sha256sums,
         digests: typed.digest,
-        max_filesize: typed.max_filesize,
-        quota: typed.quota,
+        max_filesize: limit(typed.max_filesize),
+        quota: limit(typed.quota),
         coding: if typed.compressed { Coding::Undone } else { Coding::AsSent },
     })
+}
+
+/// Zero is no limit, as with curl and wget.
+fn limit(typed: Option<u64>) -> Option<u64> {
+    typed.filter(|limit| *limit > 0)
 }
 
 fn damage(typed: &Failures) -> Damage {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 pub use fields::{Claim, Of, claims};
 pub use hasher::{Hasher, Hashers};
-pub use sums::{Sums, SumsError};
+pub use sums::{Sums, SumsError, Wanted};
 
 /// Bytes of the longest digest.
 const LONGEST: usize = 64;

@@ -11,6 +11,32 @@ use super::{Algorithm, Digest};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sums(HashMap<Box<str>, Digest>);
 
+/// What the person who started the run says that bodies must hash to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Every body: there is one alone.
+    pub checksum: Option<Digest>,
+    /// The body that is saved under a name, or would be.
+    pub sums: Option<Sums>,
+}
+
+impl Wanted {
+    /// What the body of this name must hash to, and by which option.
+    pub fn of(&self, name: &str) -> impl Iterator<Item = (Digest, &'static str)> {
+        let checksum = self.checksum.map(|digest| (digest, "--checksum"));
+        checksum.into_iter().chain(self.listed(name).map(|digest| (digest, "--sha256sums")))
+    }
+
+    /// Whether there is a file of sums that does not name it.
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.sums.is_some() && self.listed(name).is_none()
+    }
+
+    fn listed(&self, name: &str) -> Option<Digest> {
+        self.sums.as_ref().and_then(|sums| sums.of(name)).copied()
+    }
+}
+
 /// Why a file of sums cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SumsError {

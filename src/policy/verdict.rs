@@ -81,7 +81,7 @@ pub fn verdict(
         }
         Ending::Failed(failure) => failure.clone(),
     };
-    if matches!(failure, Failure::Cancelled(_)) {
+    if is_our_own(&failure) {
         return Verdict::Failed(failure);
     }
     let mut next = job.clone();
@@ -94,6 +94,13 @@ pub fn verdict(
         return Verdict::Again { job: next, wait: Duration::ZERO, failure };
     }
     after_failure(job, next, failure, asked, rules, chance)
+}
+
+/// Whether it is this run, or this machine, that refuses: no server and no mirror can help.
+fn is_our_own(failure: &Failure) -> bool {
+    use Failure::{Cancelled, Disk, Name, Quota};
+
+    matches!(failure, Cancelled(_) | Quota { .. } | Disk(_) | Name(_))
 }
 
 /// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
@@ -364,11 +371,30 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_cancelled_is_not_tried_again() {
-        let cancelled = failed(Failure::Cancelled(Cause::Deadline));
-        assert!(matches!(
-            judge(&job("http://a.test/ http://b.test/"), &cancelled, 3),
-            Verdict::Failed(_)
-        ));
+    fn what_this_run_or_machine_refuses_is_tried_at_no_other_mirror() {
+        for failure in [
+            Failure::Cancelled(Cause::Deadline),
+            Failure::Quota { limit: 1 },
+            Failure::Disk("full".into()),
+            Failure::Name("taken".into()),
+        ] {
+            let verdict = judge(&job("http://a.test/ http://b.test/"), &failed(failure), 3);
+            assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_with_the_wrong_checksum_is_asked_for_once_more_and_then_no_more() {
+        let wrong = || Failure::Checksum {
+            algorithm: "md5",
+            claimed_by: "the list".into(),
+            expected: "0".into(),
+            actual: "1".into(),
+        };
+        let Verdict::Again { job: second, .. } = judge(&job("http://a.test/"), &failed(wrong()), 3)
+        else {
+            panic!()
+        };
+        assert!(matches!(judge(&second, &failed(wrong()), 3), Verdict::Failed(_)));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::entry::{Entry, Partial, Saved, Sha256};
 use super::folder::{Found, Placed, Seat};
 use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::plan::{Again, Foreign, NamedBy};
 use crate::policy::naming::{self, Whose};
 use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted};
@@ -56,6 +57,17 @@ impl Identity {
         }
         Self { whole: Sha256::of(bytes).0, id }
     }
+}
+
+/// Whether what was saved is what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// Yes, as far as anything is wanted.
+    Same,
+    /// No.
+    Other,
+    /// Its digest of the algorithm is not in the manifest.
+    Unknown,
 }
 
 /// What is known of a name that a target has got.
@@ -184,18 +196,38 @@ impl Open {
             Found::File { bytes, .. } => bytes == saved.bytes,
             Found::Other => return Err(self.in_the_way(name, "is no file; move it away")),
         };
-        if !is_whole || contradicts(target, saved) {
+        let likeness = self.likeness(target, name, saved);
+        if !is_whole || likeness == Likeness::Other {
             return Ok(fetch(name, Over::File, true));
         }
         let version = saved.version();
         Ok(match self.keep.again {
-            Again::Skip => Claim::Settled(Arc::clone(name), Settled::Skipped(version)),
+            Again::Skip => {
+                if likeness == Likeness::Unknown {
+                    self.unchecked.fetch_add(1, Relaxed);
+                }
+                Claim::Settled(Arc::clone(name), Settled::Skipped(version))
+            }
             Again::Force => fetch(name, Over::File, true),
             Again::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
                 Claim::Fetch(Some(Place { name, over: Over::File, noted: true, saved, part: None }))
             }
         })
+    }
+
+    /// What the digests in the manifest say of the one that is wanted.
+    fn likeness(&self, target: &Target, name: &str, saved: &Saved<'_>) -> Likeness {
+        let others = self.wanted.of(name).map(|(digest, _)| digest);
+        let mut likeness = Likeness::Same;
+        for wanted in target.options.checksum.into_iter().chain(others) {
+            match digest_of(saved, wanted.algorithm()) {
+                Some(digest) if digest != wanted => return Likeness::Other,
+                Some(_) => {}
+                None => likeness = Likeness::Unknown,
+            }
+        }
+        likeness
     }
 
     /// Makes up for a rename that was written down and did not come about.
@@ -293,11 +325,11 @@ fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
     is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror })
 }
 
-/// Whether the list wants another body than the one that was saved.
-fn contradicts(target: &Target, saved: &Saved<'_>) -> bool {
-    let Some(wanted) = target.options.checksum else { return false };
-    let digest = saved.version().digest.and_then(|digest| digest.parse::<Digest>().ok());
-    digest.is_some_and(|digest| digest.algorithm() == wanted.algorithm() && digest != wanted)
+/// The digest of this algorithm, if the manifest has it.
+fn digest_of(saved: &Saved<'_>, algorithm: Algorithm) -> Option<Digest> {
+    let sha256 = saved.sha256.and_then(|sha256| Digest::new(Algorithm::Sha256, &sha256.0));
+    let other = saved.digest.as_ref().and_then(|digest| digest.parse().ok());
+    sha256.into_iter().chain(other).find(|digest: &Digest| digest.algorithm() == algorithm)
 }
 
 fn fetch(name: &Arc<str>, over: Over, noted: bool) -> Claim {

@@ -7,16 +7,21 @@ use super::folder::{NoSeat, is_full};
 use crate::record::Failure;
 use crate::units::human_bytes;
 
+/// What to do where there is too little room.
+const MAKE_ROOM: &str = "make room, then run the same command again";
+
 impl Open {
-    /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs.
+    /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs,
+    /// where that is known.
     pub(super) fn fault(&self, name: &str, error: &io::Error, wanted: u64) -> Failure {
         let dir = self.keep.dir.display();
         if is_full(error) {
             let free = self.folder.free().unwrap_or(0);
-            let missing = human_bytes(wanted.saturating_sub(free).max(1));
-            return Failure::Disk(format!(
-                "no room in {dir}: {name} needs {missing} more; make room, then run the same command again"
-            ));
+            let need = match wanted.saturating_sub(free) {
+                0 => format!("{name} cannot be written"),
+                missing => format!("{name} needs {} more", human_bytes(missing)),
+            };
+            return Failure::Disk(format!("no room in {dir}: {need}; {MAKE_ROOM}"));
         }
         match error.kind() {
             ErrorKind::InvalidFilename | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
@@ -37,7 +42,7 @@ impl Open {
         let dir = self.keep.dir.display();
         let (wanted, free, least) = (human_bytes(wanted), human_bytes(free), human_bytes(least));
         Failure::Disk(format!(
-            "too little room in {dir}: {free} are free, {name} needs {wanted} more, and {least} must stay free (--min-free)"
+            "too little room in {dir}: {free} are free, {name} needs {wanted} more, and {least} must stay free (--min-free); {MAKE_ROOM}"
         ))
     }
 

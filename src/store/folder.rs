@@ -97,6 +97,15 @@ impl Folder {
         Ok(Some(dir))
     }
 
+    /// Waits until the bookkeeping, and what is named in it, would be found after a loss of power.
+    ///
+    /// # Errors
+    /// If a folder cannot be written.
+    pub fn sync(&self, bookkeeping: &Dir) -> io::Result<()> {
+        system::sync(bookkeeping)?;
+        system::sync(&self.root)
+    }
+
     /// The place of the file of this name: a relative path with `/`. Makes the folders of the name; for a bare name
     /// there is nothing to do. No symbolic link is followed, not even to a folder that is within.
     ///

@@ -41,16 +41,22 @@ impl Store {
     ) -> Result<Option<Arc<str>>, Failure> {
         let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
         match entered {
-            Some(entered) => open.keep(job, place, entered).map(|()| None),
+            Some(entered) => open.keep(job, place, attempt, entered).map(|()| None),
             None => open.keep_as_named(job, place, attempt),
         }
     }
 }
 
 impl Open {
-    fn keep(&self, job: &Job, place: &Place, entered: Entered) -> Result<(), Failure> {
+    fn keep(
+        &self,
+        job: &Job,
+        place: &Place,
+        attempt: &Attempt,
+        entered: Entered,
+    ) -> Result<(), Failure> {
         let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
-        match self.place(job, place, &place.name, &seat, entered)? {
+        match self.place(job, place, &place.name, &seat, attempt, entered)? {
             Placed::Done => Ok(()),
             Placed::Taken => Err(self.without_a_name(&place.name, &seat)),
         }
@@ -71,7 +77,7 @@ impl Open {
             seat = seat.moved_to(&name).map_err(|error| self.fault(&name, &error, 0))?;
             failpoint::pass("moved");
             let entered = self.enter(job, place, &name, attempt)?;
-            match self.place(job, place, &name, &seat, entered)? {
+            match self.place(job, place, &name, &seat, attempt, entered)? {
                 Placed::Done => return Ok(Some(name)),
                 // A file of that name, which is not ours, was not known of before.
                 Placed::Taken if taken.is_none() => taken = Some(name),
@@ -104,11 +110,18 @@ impl Open {
         place: &Place,
         name: &str,
         seat: &Seat,
+        attempt: &Attempt,
         entered: Entered,
     ) -> Result<Placed, Failure> {
         let fault = |error: &_| self.fault(name, error, 0);
         let durable = self.keep.durability == Durability::Power;
-        self.manifest.commit(entered).map_err(|error| fault(&error))?;
+        if let Err(error) = self.manifest.commit(entered) {
+            if !attempt.begun && !place.noted {
+                // No entry tells of the file: the next run could make nothing of it.
+                let _ = seat.remove_part();
+            }
+            return Err(fault(&error));
+        }
         if durable {
             self.manifest.sync().map_err(|error| fault(&error))?;
         }

@@ -8,6 +8,7 @@ use super::entry::Saved;
 use super::folder::{Folder, Found, Missing, Seat};
 use super::manifest::Manifest;
 use super::{Open, Store, StoreError};
+use crate::digest::Wanted;
 use crate::plan::Keep;
 use crate::record::Failure;
 
@@ -17,11 +18,14 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read. That it is not there is fine.
-    pub fn look(keep: Option<&Keep>) -> Result<(Self, Vec<String>), StoreError> {
+    pub fn look(
+        keep: Option<&Keep>,
+        wanted: &Arc<Wanted>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
         let (folder, manifest) = looked_at(&keep.dir)
             .map_err(|reason| StoreError::Unusable { dir: keep.dir.clone(), reason })?;
-        let (open, notices) = Open::read(keep, folder, manifest, None)?;
+        let (open, notices) = Open::read(keep, Arc::clone(wanted), folder, manifest, None)?;
         Ok((Self(Some(Arc::new(open))), notices))
     }
 }

@@ -26,9 +26,11 @@ mod manifest;
 mod sink;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::plan::{Keep, NamedBy, Names};
+use crate::digest::Wanted;
+use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use claim::{Claim, Settled};
 use folder::{Folder, Missing};
@@ -49,6 +51,7 @@ pub struct Store(Option<Arc<Open>>);
 #[derive(Debug)]
 struct Open {
     keep: Keep,
+    wanted: Arc<Wanted>,
     folder: Folder,
     manifest: Manifest,
     names: Mutex<Index>,
@@ -56,6 +59,8 @@ struct Open {
     was_known: bool,
     /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
     was_empty: bool,
+    /// Files that were skipped though nothing is known of what they must hash to.
+    unchecked: AtomicU64,
     /// `None` where nothing may be written.
     lock: Option<Lock>,
 }
@@ -67,7 +72,7 @@ pub enum StoreError {
     #[error("{}: another run is saving to this folder; wait for it, or name another --dir", .0.display())]
     Busy(PathBuf),
     /// It cannot be made, or not be used.
-    #[error("{}: {reason}", dir.display())]
+    #[error("{}: cannot be used as a folder: {reason}", dir.display())]
     Unusable {
         /// The folder.
         dir: PathBuf,
@@ -82,20 +87,29 @@ impl Store {
         Self(None)
     }
 
-    /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that.
+    /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that. `wanted`
+    /// is what bodies must hash to.
     ///
     /// # Errors
     /// If another run saves to it, or it cannot be used.
-    pub fn open(keep: Option<&Keep>) -> Result<(Self, Vec<String>), StoreError> {
+    pub fn open(
+        keep: Option<&Keep>,
+        wanted: &Arc<Wanted>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
-        let (open, notices) = Open::to_save(keep)?;
+        let (open, notices) = Open::to_save(keep, Arc::clone(wanted))?;
         Ok((Self(Some(Arc::new(open))), notices))
+    }
+
+    /// Files so far that were skipped though the manifest does not know the digest that they must have.
+    pub fn unchecked(&self) -> u64 {
+        self.0.as_ref().map_or(0, |open| open.unchecked.load(Relaxed))
     }
 }
 
 impl Open {
     /// The folder, locked and ready to be written to.
-    fn to_save(keep: &Keep) -> Result<(Self, Vec<String>), StoreError> {
+    fn to_save(keep: &Keep, wanted: Arc<Wanted>) -> Result<(Self, Vec<String>), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
         let folder = Folder::open(&keep.dir, Missing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
@@ -104,7 +118,10 @@ impl Open {
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
-        let (open, mut notices) = Self::read(keep, folder, manifest, Some(lock))?;
+        if keep.durability == Durability::Power {
+            folder.sync(&bookkeeping).map_err(unusable)?;
+        }
+        let (open, mut notices) = Self::read(keep, wanted, folder, manifest, Some(lock))?;
         if let Tail::CutOff(_) = tail {
             notices.push(format!(
                 "{}: the last line of the manifest was torn and is left out",
@@ -117,6 +134,7 @@ impl Open {
     /// The folder with all that its manifest tells, and what was odd about that.
     fn read(
         keep: &Keep,
+        wanted: Arc<Wanted>,
         folder: Folder,
         manifest: Manifest,
         lock: Option<Lock>,
@@ -126,8 +144,11 @@ impl Open {
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
-        let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, was_known, was_empty, lock }, notices))
+        let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
+        Ok((
+            Self { keep, wanted, folder, manifest, names, was_known, was_empty, unchecked, lock },
+            notices,
+        ))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {

@@ -158,11 +158,17 @@ impl Sink {
 
     /// The body is of no use.
     pub fn discard(&mut self) -> Left {
-        if let Some(Writing { to: To::File(_, seat), .. }) = &self.0 {
-            failpoint::pass("refused");
-            // What stays is removed before the name is used again.
-            let _ = seat.remove_part();
-        }
+        let Some(writing) = &self.0 else { return Left::Nothing };
+        failpoint::pass("refused");
+        // What stays all the same is removed before the name is used again.
+        let _ = match &writing.to {
+            To::File(_, seat) => seat.remove_part(),
+            // An earlier attempt, or run, may have left something.
+            To::Memory(_) if writing.is_noted() => {
+                writing.seat().map_or(Ok(()), |seat| seat.remove_part())
+            }
+            To::Memory(_) => Ok(()),
+        };
         Left::Nothing
     }
 }
@@ -212,8 +218,7 @@ impl Writing {
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
         if let To::Memory(_) = self.to {
-            let noted = self.job.begun || self.job.place.noted;
-            self.write_out(noted)?;
+            self.write_out(self.is_noted())?;
         }
         let To::File(file, _) = &self.to else { return Ok(()) };
         if let Some(modified) = modified {
@@ -299,6 +304,11 @@ impl Writing {
         Ok(())
     }
 
+    /// Whether the manifest has an entry about the name.
+    fn is_noted(&self) -> bool {
+        self.job.begun || self.job.place.noted
+    }
+
     fn seat(&self) -> Result<Seat, Failure> {
         let name = &self.job.place.name;
         self.open.folder.seat(name).map_err(|why| self.open.no_seat(name, why))
@@ -314,7 +324,11 @@ impl Writing {
 
     fn fault(&self, error: &io::Error) -> Failure {
         let length = self.begin.as_ref().and_then(|begin| begin.length);
-        let wanted = length.map_or(0, |length| length.saturating_sub(self.bytes));
+        let written = match &self.to {
+            To::File(file, _) => file.length().unwrap_or(self.bytes),
+            To::Memory(_) => 0,
+        };
+        let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
         self.open.fault(&self.job.place.name, error, wanted)
     }
 

@@ -14,17 +14,14 @@ use reqwest::{Response, Version};
 use super::body::{self, Intake};
 use super::call::{CALL, Call, watched};
 use super::classify;
-use super::client::{Client, Kit};
-use super::coding::{Decoder, codings};
-use super::proof::{Message, Proof};
+use super::client::Client;
+use super::reading::{Reading, name_of};
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
-use crate::plan::{Coding, Names};
-use crate::policy::naming;
 use crate::policy::resume::{self, Answer};
 use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Part, Phases, Purpose, Slot};
-use crate::store::{Begin, Left, Ready, Sink};
+use crate::store::{Left, Ready, Sink};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -173,6 +170,9 @@ impl Client {
         received?;
         seen.text = text;
         seen.digests = proof.check()?;
+        if job.purpose == Purpose::Body && self.kit.wanted.leaves_out(&name_of(job)) {
+            self.kit.unlisted.fetch_add(1, Relaxed);
+        }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
         let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
         seen.sink.finish(modified)?;
@@ -213,89 +213,6 @@ impl Client {
 fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
     classify::connection(error).is_some_and(|used| !call.owns(used))
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
-}
-
-/// How a body is to be read.
-struct Reading {
-    begin: Begin,
-    /// The byte of the body behind the last one that the reply may bring, if known.
-    end: Option<u64>,
-    decoder: Option<Decoder>,
-    proof: Proof,
-}
-
-impl Reading {
-    fn of(
-        response: &Response,
-        job: &Job,
-        answer: Answer,
-        kit: &Kit,
-        head: Option<&Head>,
-    ) -> Result<Self, Failure> {
-        let mut proof = asked_of(job, kit);
-        let (begin, end) = match (answer, &job.part) {
-            (Answer::Rest(span), Some(part)) => {
-                proof.hear(response.headers(), Message::Rest);
-                (Begin { length: Some(span.length), ..begin_at(part) }, Some(span.end))
-            }
-            (Answer::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
-            _ => return Self::whole(response, job, kit, head, proof),
-        };
-        Ok(Self { begin, end, decoder: None, proof })
-    }
-
-    fn whole(
-        response: &Response,
-        job: &Job,
-        kit: &Kit,
-        head: Option<&Head>,
-        mut proof: Proof,
-    ) -> Result<Self, Failure> {
-        let is_decoded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
-        let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
-        let is_coded = !codings.is_empty();
-        if job.purpose == Purpose::Body {
-            let message = if is_coded { Message::Coded } else { Message::Whole };
-            proof.hear(response.headers(), message);
-        }
-        let length = response.content_length().filter(|_| !is_coded);
-        let validator = head.and_then(resume::validator);
-        let decoder = is_coded.then(|| Decoder::new(&codings));
-        Ok(Self { begin: Begin { at: 0, length, validator }, end: length, decoder, proof })
-    }
-}
-
-fn begin_at(part: &Part) -> Begin {
-    let validator = Some(part.validator.clone());
-    Begin { at: part.bytes, length: part.length, validator }
-}
-
-/// What people want of a body.
-fn asked_of(job: &Job, kit: &Kit) -> Proof {
-    let mut proof = Proof::default();
-    if job.purpose != Purpose::Body {
-        return proof;
-    }
-    kit.bodies.digests.iter().for_each(|algorithm| proof.compute(*algorithm));
-    if let Some(digest) = &job.target.options.checksum {
-        proof.expect(*digest, "the list");
-    }
-    if let Some(digest) = &kit.bodies.checksum {
-        proof.expect(*digest, "--checksum");
-    }
-    if let Some(digest) = listed_sum(job, kit) {
-        proof.expect(*digest, "--sha256sums");
-    }
-    proof
-}
-
-/// What the file of sums has for the name that the body is saved under, or would be.
-fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
-    let sums = kit.sums.as_ref()?;
-    match &job.place {
-        Some(place) => sums.of(&place.name),
-        None => sums.of(&naming::of_url(Names::Flat, job.target.url(), job.target.index)),
-    }
 }
 
 /// What an attempt leaves of a body that is not whole.

@@ -20,7 +20,7 @@ use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
 use super::throttle::Throttle;
 use super::trust::{TrustError, tls_settings};
-use crate::digest::Sums;
+use crate::digest::Wanted;
 use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
 use crate::store::Store;
 
@@ -35,7 +35,7 @@ pub struct Kit {
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) bodies: Bodies,
-    pub(super) sums: Option<Sums>,
+    pub(super) wanted: Arc<Wanted>,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
@@ -43,6 +43,7 @@ pub struct Kit {
     tls: ClientConfig,
     idle: usize,
     pub(super) requests: AtomicU64,
+    pub(super) unlisted: AtomicU64,
     connections: Arc<AtomicU64>,
 }
 
@@ -58,7 +59,7 @@ pub enum KitError {
 }
 
 impl Kit {
-    /// Loads the trust roots. `sums` is what files must hash to by their names, `store` is where bodies go, `idle` is
+    /// Loads the trust roots. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
     /// how many connections a client may keep open without use.
     ///
     /// # Errors
@@ -66,17 +67,17 @@ impl Kit {
     pub fn new(
         plan: &Plan,
         resolver: Arc<Resolver>,
-        sums: Option<Sums>,
+        wanted: Arc<Wanted>,
         store: Store,
         idle: usize,
     ) -> Result<Self, KitError> {
-        let (requests, connections) = Default::default();
+        let (requests, unlisted, connections) = Default::default();
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
             bodies: plan.bodies.clone(),
-            sums,
+            wanted,
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
@@ -85,6 +86,7 @@ impl Kit {
             tls: tls_settings(&plan.http)?,
             idle,
             requests,
+            unlisted,
             connections,
         })
     }
@@ -111,6 +113,11 @@ impl Kit {
     /// Requests sent so far, by all clients.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    /// Whole bodies so far that the file of sums does not name, where there is one.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted.load(Relaxed)
     }
 
     /// Connections opened so far, by all clients.

@@ -10,6 +10,7 @@ mod coding;
 mod doors;
 mod proof;
 mod quota;
+mod reading;
 mod request;
 mod resolver;
 mod route;

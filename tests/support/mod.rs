@@ -1,13 +1,16 @@
 //! What the tests arrange: an origin with a temper, a run of the program, and what is seen of it.
 #![allow(dead_code, unused_imports)] // each test file uses a part of it
 
+pub mod coded;
 pub mod folder;
+pub mod kept;
 pub mod library;
 pub mod nginx;
 pub mod origin;
 pub mod proxy;
 pub mod raw;
 pub mod run;
+pub mod small_disk;
 pub mod tls;
 pub mod versions;
 

@@ -26,6 +26,14 @@ impl Part {
         if bytes == 0 { Ok(()) } else { system::reserve(&self.file, bytes) }
     }
 
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub fn length(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
     /// Sets the time of the last change. Do so after the last write.
     ///
     /// # Errors

@@ -1,0 +1,322 @@
+//! `--compressed`: bodies that come in a content coding are decoded, and are whole or not saved.
+
+mod support;
+
+use std::path::Path;
+
+use support::coded::{brotli, gzip, zstd};
+use support::kept::{entry, files, names};
+use support::{End, Origin, Reply, Run, class_of, in_every_mode};
+
+/// Text that compresses well, and is large enough to be on the disk before it is whole.
+fn text() -> Vec<u8> {
+    (0..10_000).flat_map(|number| format!("line {number}\n").into_bytes()).collect()
+}
+
+fn run(mode: &str) -> Run {
+    Run::json(mode).args(["--compressed", "--retry-delay", "1ms"])
+}
+
+fn saving(mode: &str, folder: &Path) -> Run {
+    run(mode).arg("-d").arg(folder)
+}
+
+/// A reply whose body is in these codings, framed by its length.
+fn coded(codings: &str, body: &[u8]) -> Reply {
+    Reply::of("200 OK", &format!("Content-Encoding: {codings}\r\nETag: \"a\"\r\n"), body)
+}
+
+/// An origin whose path `/n` is answered by the nth reply.
+fn origin_of(replies: Vec<Reply>) -> Origin {
+    Origin::new(move |request| replies[request.path[1..].parse::<usize>().unwrap()].clone())
+}
+
+fn list_of(origin: &Origin, number: usize) -> String {
+    (0..number).map(|number| origin.url(&format!("/{number}")) + "\n").collect()
+}
+
+#[test]
+fn what_is_saved_is_the_source_whatever_it_was_sent_in() {
+    let text = text();
+    let half = text.len() / 2;
+    let members = [gzip(&text[..half]), gzip(&text[half..])].concat();
+    let chunked = {
+        let body = gzip(&text);
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n";
+        let mut bytes = format!("{head}\r\n{:x}\r\n", body.len()).into_bytes();
+        bytes.extend([&body[..], b"\r\n0\r\n\r\n"].concat());
+        Reply::raw(bytes, End::KeepAlive)
+    };
+    let bodies = [
+        ("gzip", gzip(&text)),
+        ("br", brotli(&text)),
+        ("zstd", zstd(&text)),
+        ("x-gzip", gzip(&text)),
+        ("GZip", gzip(&text)),
+        ("X-GZIP", gzip(&text)),
+        ("Br", brotli(&text)),
+        ("ZStd", zstd(&text)),
+        ("gzip", members),
+        ("gzip, br", brotli(gzip(&text))),
+        ("zstd,gzip", gzip(zstd(&text))),
+        ("gzip\r\nContent-Encoding: br", brotli(gzip(&text))),
+        (", gzip,", gzip(&text)),
+        ("identity", text.clone()),
+        ("gzip, identity", gzip(&text)),
+    ];
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut replies: Vec<_> =
+            bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+        replies.push(chunked.clone());
+        let count = replies.len();
+        let origin = origin_of(replies);
+        let seen = saving(mode, folder.path()).list(list_of(&origin, count)).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let saved = files(folder.path());
+        assert_eq!(saved.len(), count);
+        for (row, place) in seen.rows_in_list_order().iter().zip(0..) {
+            assert!(saved[&place.to_string()] == text, "{row}");
+            assert_eq!((&row["bytes"], &row["attempts"]), (&text.len().into(), &1.into()));
+            let sent = bodies.get(place).unwrap_or(&bodies[0]).1.len();
+            assert_eq!(row["wire_bytes"], sent, "{row}");
+            assert_eq!(entry(folder.path(), &place.to_string())["bytes"], text.len());
+        }
+        let sent: usize = bodies.iter().map(|(_, body)| body.len()).sum();
+        assert_eq!(seen.summary()["bytes"], text.len() * count);
+        assert_eq!(seen.summary()["wire_bytes"], sent + bodies[0].1.len());
+        for request in origin.seen() {
+            assert_eq!(request.header("accept-encoding"), Some("gzip, br, zstd"));
+        }
+    });
+}
+
+#[test]
+fn it_is_decoded_where_nothing_is_saved_too_and_digests_are_of_what_is_decoded() {
+    in_every_mode(|mode| {
+        let body = gzip("hello");
+        let length = body.len();
+        let origin = origin_of(vec![coded("gzip", &body)]);
+        let seen = run(mode).args(["--digest", "crc32", &origin.url("/0")]).seen();
+        let row = seen.row();
+        assert_eq!((&row["bytes"], &row["wire_bytes"]), (&5.into(), &length.into()), "{seen:?}");
+        assert_eq!(row["digest"], "crc32=3610a686");
+    });
+}
+
+#[test]
+fn an_accept_encoding_of_ones_own_counts_more() {
+    in_every_mode(|mode| {
+        let origin = origin_of(vec![coded("gzip", &gzip("hello"))]);
+        let args = ["-H", "Accept-Encoding: zstd", &origin.url("/0")];
+        let seen = run(mode).args(args).seen();
+        assert_eq!(seen.row()["bytes"], 5, "it is decoded all the same: {seen:?}");
+        let request = &origin.seen()[0];
+        let fields = request.headers.iter().filter(|(name, _)| name == "accept-encoding");
+        assert_eq!(fields.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["zstd"]);
+    });
+}
+
+#[test]
+fn without_it_a_coded_body_is_saved_as_it_is_sent() {
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let body = gzip(text());
+        let odd = coded("rot13", b"uryyb");
+        let origin = origin_of(vec![coded("gzip", &body), odd]);
+        let run = Run::json(mode).arg("-d").arg(folder.path());
+        let seen = run.list(list_of(&origin, 2)).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        assert_eq!(files(folder.path()).into_values().collect::<Vec<_>>(), [body, b"uryyb".into()]);
+        assert!(origin.seen().iter().all(|request| request.header("accept-encoding").is_none()));
+    });
+}
+
+#[test]
+fn a_coded_body_that_ends_early_in_whole_framing_is_truncated_tried_again_and_never_saved() {
+    let text = text();
+    let cut = |body: Vec<u8>| body[..body.len() - 5].to_vec();
+    let bodies = [
+        ("gzip", cut(gzip(&text))),
+        ("br", cut(brotli(&text))),
+        ("zstd", cut(zstd(&text))),
+        ("gzip", gzip(&text)[..9].to_vec()),
+        ("gzip, br", brotli(cut(gzip(&text)))),
+        ("gzip, br", cut(brotli(gzip(&text)))),
+        ("gzip", [gzip(&text), cut(gzip(&text))].concat()),
+    ];
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+        let count = replies.len();
+        let origin = origin_of(replies);
+        let run = saving(mode, folder.path()).args(["--retry", "2"]);
+        let seen = run.list(list_of(&origin, count)).seen();
+        for row in seen.rows_in_list_order() {
+            assert_eq!(
+                (class_of(&row), &row["attempts"]),
+                ("truncated".into(), &3.into()),
+                "{row}"
+            );
+        }
+        assert_eq!((seen.code, names(folder.path())), (Some(1), vec![]), "{seen:?}");
+        assert_eq!(origin.requests(), 3 * count);
+        assert!(origin.seen().iter().all(|request| request.header("range").is_none()));
+    });
+}
+
+#[test]
+fn a_coded_body_that_is_cut_is_asked_for_as_a_whole_and_saved_at_last() {
+    // Enough that some is on the disk when it is cut.
+    let text: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(300_000).collect();
+    let body = gzip(&text);
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let reply = coded("gzip", &body);
+        let origin = Origin::new(move |request| match request.nth {
+            0 => reply.clone().but(100_000, End::Reset),
+            1 => reply.clone().but(50_000, End::Close),
+            _ => reply.clone(),
+        });
+        let seen = saving(mode, folder.path()).arg(origin.url("/a")).seen();
+        assert_eq!((seen.code, &seen.row()["attempts"]), (Some(0), &3.into()), "{seen:?}");
+        assert!(origin.seen().iter().all(|request| request.header("range").is_none()));
+        assert!(files(folder.path()) == [("a".to_owned(), text.clone())].into());
+    });
+}
+
+#[test]
+fn a_part_of_a_run_without_it_is_continued_uncoded() {
+    in_every_mode(|mode| {
+        let (folder, body) = (tempfile::tempdir().unwrap(), text());
+        let origin = Origin::new(move |request| {
+            let Some(range) = request.header("range") else {
+                return Reply::of("200 OK", "ETag: \"a\"\r\n", &body).but(20_000, End::Close);
+            };
+            let first: usize = range["bytes=".len()..].trim_end_matches('-').parse().unwrap();
+            let (last, length) = (body.len() - 1, body.len());
+            let range = format!("ETag: \"a\"\r\nContent-Range: bytes {first}-{last}/{length}\r\n");
+            Reply::of("206 Partial Content", &range, &body[first..])
+        });
+        let run = Run::json(mode).args(["--retry", "0"]).arg("-d").arg(folder.path());
+        assert_eq!(class_of(&run.arg(origin.url("/a")).seen().row()), "truncated");
+        let seen = saving(mode, folder.path()).arg(origin.url("/a")).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let request = origin.seen().pop().unwrap();
+        assert!(request.header("range").is_some());
+        assert_eq!(request.header("accept-encoding"), None);
+        assert!(files(folder.path())["a"] == text());
+    });
+}
+
+#[test]
+fn a_damaged_coded_body_is_protocol_and_is_not_tried_again() {
+    let text = text();
+    let mut damaged = gzip(&text);
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    damaged[middle + 1] ^= 0xff;
+    let mut wrong_sum = gzip(&text);
+    let length = wrong_sum.len();
+    wrong_sum[length - 8] ^= 0xff;
+    let bodies = [
+        ("gzip", damaged),
+        ("gzip", wrong_sum),
+        ("gzip", text.clone()),
+        ("br", gzip(&text)),
+        ("zstd", gzip(&text)),
+        ("zstd", text.clone()),
+    ];
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+        let count = replies.len();
+        let origin = origin_of(replies);
+        let seen = saving(mode, folder.path()).list(list_of(&origin, count)).seen();
+        for (row, (codings, _)) in seen.rows_in_list_order().iter().zip(&bodies) {
+            assert_eq!(class_of(row), "protocol", "{row}");
+            let message = row["error"]["message"].as_str().unwrap();
+            assert!(message.contains(&format!("content coding {codings}: ")), "{message}");
+        }
+        assert_eq!((seen.code, names(folder.path())), (Some(1), vec![]), "{seen:?}");
+        assert_eq!(origin.requests(), count);
+    });
+}
+
+#[test]
+fn a_coding_that_is_not_known_is_protocol_and_named() {
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies = ["rot13", "gzip, rot13", "rot13, br"].map(|codings| coded(codings, b"x"));
+        let origin = origin_of(replies.to_vec());
+        let seen = saving(mode, folder.path()).list(list_of(&origin, 3)).seen();
+        for row in seen.rows() {
+            assert_eq!((class_of(&row), &row["attempts"]), ("protocol".into(), &1.into()));
+            let message = row["error"]["message"].as_str().unwrap();
+            assert!(message.ends_with("content coding \"rot13\" cannot be undone"), "{message}");
+        }
+        assert_eq!((seen.code, names(folder.path())), (Some(1), vec![]), "{seen:?}");
+    });
+}
+
+#[test]
+fn what_a_reply_says_of_a_coded_body_is_held_against_what_is_sent() {
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let body = gzip("hello");
+        let digest = |bytes: &[u8]| {
+            use base64::Engine;
+            use sha2::Digest;
+
+            base64::prelude::BASE64_STANDARD.encode(sha2::Sha256::digest(bytes))
+        };
+        let claiming = |field: &str, bytes: &[u8]| {
+            let fields =
+                format!("Content-Encoding: gzip\r\n{field}: sha-256=:{}:\r\n", digest(bytes));
+            Reply::of("200 OK", &fields, &body)
+        };
+        let origin = origin_of(vec![
+            claiming("Content-Digest", &body),
+            claiming("Repr-Digest", &body),
+            claiming("Repr-Digest", b"hello"),
+        ]);
+        let seen = saving(mode, folder.path()).list(list_of(&origin, 3)).seen();
+        assert_eq!(seen.classes_in_list_order(), ["ok", "ok", "checksum"], "{seen:?}");
+        assert_eq!(names(folder.path()), ["0", "1"]);
+    });
+}
+
+#[test]
+fn a_few_bytes_that_become_very_many_are_stopped_at_the_largest_size_with_memory_flat() {
+    let zeros = vec![0; 40 << 20];
+    // Twice coded, they are a few hundred bytes.
+    let bodies =
+        [("gzip", gzip(&zeros)), ("br", brotli(&zeros)), ("gzip, zstd", zstd(gzip(&zeros)))];
+    drop(zeros);
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+        let count = replies.len();
+        let origin = origin_of(replies);
+        let run = saving(mode, folder.path()).args(["--max-filesize", "1M"]);
+        let seen = run.list(list_of(&origin, count)).seen();
+        assert_eq!(seen.classes_in_list_order(), vec!["too_large"; count], "{seen:?}");
+        assert_eq!((origin.requests(), names(folder.path())), (count, vec![]));
+        for row in seen.rows() {
+            assert!(row["bytes"].as_u64().unwrap() <= 1 << 20, "{row}");
+        }
+        let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap();
+        assert!(peak < 40 << 20, "{peak} bytes at the peak");
+    });
+}
+
+#[test]
+fn memory_is_flat_where_a_bomb_is_let_through() {
+    let zeros = vec![0; 64 << 20];
+    let body = gzip(gzip(&zeros));
+    let origin = origin_of(vec![coded("gzip, gzip", &body)]);
+    let seen = run("async").arg(origin.url("/0")).seen();
+    assert_eq!(seen.row()["bytes"], zeros.len(), "{seen:?}");
+    let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap();
+    assert!(peak < 40 << 20, "{peak} bytes at the peak");
+}
