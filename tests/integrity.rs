@@ -417,7 +417,8 @@ fn what_was_saved_is_fetched_again_where_an_option_wants_another_body() {
         fs::write(&sums, format!("{HELLO_SHA256}  a\n")).unwrap();
         let by_sums = ["--sha256sums".to_owned(), sums.display().to_string()];
         let by_checksum = ["--checksum".to_owned(), format!("sha-256={HELLO_SHA256}")];
-        for wish in [by_sums, by_checksum] {
+        let by_another = ["--checksum".to_owned(), format!("blake3={HELLO_BLAKE3}")];
+        for wish in [by_sums, by_checksum, by_another] {
             let origin = Origin::new(|request| Reply::ok(["hullo", "hello"][request.nth]));
             let args = ["--force", "--digest", "blake3,sha-256", &origin.url("/a")];
             assert_eq!(saving(mode, &files).args(args).seen().code, Some(0));
