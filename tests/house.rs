@@ -10,10 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("exit", &["run", "preview", "engine", "record"]),
     ("cli", &["serve", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
-    (
-        "run",
-        &["report", "engine", "transfer", "store", "source", "plan", "record", "digest", "process"],
-    ),
+    ("run", &["report", "engine", "transfer", "store", "source", "plan", "record", "process"]),
     ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
     ("report", &["plan", "record", "units"]),
     ("engine", &["transfer", "store", "policy", "source", "list", "plan", "record", "digest"]),

@@ -15,7 +15,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
 use crate::plan::Plan;
@@ -107,7 +108,23 @@ pub fn parse(
     match typed.subcommand {
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
-        None => Ok(fetch(&words, &settled, around)?),
+        None => {
+            ensure_there_is_a_folder_to_save_to(&matches).map_err(mistake)?;
+            Ok(fetch(&words, &settled, around)?)
+        }
+    }
+}
+
+/// Who types how to save has forgotten where; a configuration may say it for whenever there is a folder.
+fn ensure_there_is_a_folder_to_save_to(matches: &ArgMatches) -> Result<(), String> {
+    let is_typed = |option: &&str| {
+        matches.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine)
+    };
+    match ["names", "remote-header-name", "fsync", "min-free"].iter().find(|name| is_typed(name)) {
+        Some(name) if !is_typed(&"dir") => {
+            Err(format!("--{name} is for files that are saved; name their folder with --dir"))
+        }
+        _ => Ok(()),
     }
 }
 

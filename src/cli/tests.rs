@@ -391,7 +391,9 @@ fn bodies_are_saved_where_a_folder_is_named() {
     ] {
         assert_eq!(keep(words), expected, "{words:?}");
     }
-    assert_eq!(plan(&["--names", "tree"]).keep, None);
+    for words in [&["--names", "tree"][..], &["-J"], &["--fsync"], &["--min-free", "1G"]] {
+        assert_complaint(words, "name their folder with --dir");
+    }
     assert_complaint(&["-d", ""], "a value is required for '--dir <DIR>'");
     assert_complaint(&["--refresh"], "--dir <DIR>");
     assert_complaint(&["-d", "pages", "--force", "--refresh"], "cannot be used with");
@@ -627,8 +629,9 @@ fn the_short_help_reads_well() {
           --checksum <ALGO=HEX>  What the body of the one URL must hash to, as in sha-256=HEX
           --sha256sums <FILE>    A file of SHA-256 sums by file name, as sha256sum writes it
           --digest <ALGO,...>    Compute and report digests of bodies, as in sha256 or blake3
-          --max-filesize <SIZE>  Largest body, decoded [default: no limit]
-          --quota <SIZE>         Body bytes to read in all; then stop [default: no limit]
+          --max-filesize <SIZE>  Largest body, decoded; 0 for any [default: no limit]
+          --quota <SIZE>         Body bytes to read in all, then stop; 0 for any number [default: no
+                                 limit]
 
     Failures:
           --max-failures <N|P%>       Stop with more failures than N, or than P% of what is done
