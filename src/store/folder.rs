@@ -20,8 +20,8 @@ use cap_std::fs::Dir;
 use thiserror::Error;
 
 pub use part::{Part, is_full};
-pub use seat::{Found, Placed, Seat};
-pub use walk::Files;
+pub use seat::{Found, PART, Placed, Seat};
+pub use walk::{Files, Listed};
 
 /// The name of the folder for bookkeeping, within the folder.
 const BOOKKEEPING: &str = ".fetch";

@@ -13,6 +13,7 @@
 //! only then it is made anew. An unfinished name belongs to one final name: what is finished under another one than it
 //! was begun for gets the unfinished name of that one first.
 
+mod archive;
 mod claim;
 mod entry;
 mod failpoint;
@@ -32,7 +33,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::digest::Wanted;
 use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
+pub use archive::{Archive, ArchiveError, Compared, Purpose, Standing};
 pub use claim::{Claim, Settled};
+pub use entry::{Entry, Saved, Sha256, Why};
+pub use folder::Listed;
 use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};

@@ -1,5 +1,6 @@
 //! The place of one file: its folder, its final name, and its name while it is unfinished.
 
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -140,6 +141,32 @@ impl Seat {
             failpoint::pass("removed");
         }
         Ok(())
+    }
+
+    /// The file under the final name, to be read.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is no regular file.
+    pub fn open_file(&self) -> io::Result<File> {
+        self.open_to_read(self.base())
+    }
+
+    /// The file under the unfinished name, to be read.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is no regular file.
+    pub fn open_part(&self) -> io::Result<File> {
+        self.open_to_read(&self.part)
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        let file = self.parent.open_with(name, &options)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+        }
+        Ok(file.into_std())
     }
 
     /// Removes the part. That there is none is fine.

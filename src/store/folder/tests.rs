@@ -586,3 +586,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_a_regular_file_is_opened_to_be_read_and_no_link_is_followed() {
+    let house = House::new();
+    fs::write(house.at("a"), "whole").unwrap();
+    fs::write(house.at("a.part"), "begun").unwrap();
+    let read = |file: std::io::Result<File>| std::io::read_to_string(file?);
+    assert_eq!(read(house.seat("a").open_file()).unwrap(), "whole");
+    assert_eq!(read(house.seat("a").open_part()).unwrap(), "begun");
+    for name in ["link", "link.part"] {
+        symlink(house.outside("secret"), house.at(name)).unwrap();
+    }
+    for name in ["pipe", "pipe.part"] {
+        pipe(&house.at(name));
+    }
+    fs::create_dir(house.at("folder")).unwrap();
+    for name in ["link", "pipe", "folder", "none"] {
+        assert!(house.seat(name).open_file().is_err(), "{name}");
+        assert!(house.seat(name).open_part().is_err(), "{name}");
+    }
+}
