@@ -15,7 +15,7 @@ use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
 use crate::record::{Cause, Class, Counts, Event, Outcome, RecordError, Resources, Slots, Summary};
-use crate::report::{FailedTargets, Outputs, Reporter, reporter};
+use crate::report::{FailedTargets, Outputs, Reporter, printable, reporter};
 use crate::source;
 use crate::store::{Store, StoreError};
 use crate::transfer::{Kit, Resolver};
@@ -75,7 +75,7 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let wanted = source::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
     let wanted = Arc::new(wanted);
     let (store, notices) = Store::open(plan.keep.as_ref(), &wanted).map_err(no_store)?;
-    notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
+    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
     let kit = Kit::new(&plan, resolver, wanted, store, idle);
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));

@@ -63,7 +63,7 @@ pub enum PreviewError {
 pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<Counts, PreviewError> {
     let inputs = source::open_all(plan)?;
     let (store, notices) = Store::look(plan.keep.as_ref(), &Arc::new(source::wanted(plan)?))?;
-    notices.iter().for_each(|notice| eprintln!("fetch: {notice}"));
+    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
     let (hosts, counts) = (Hosts::default(), Counts::default());
     let mut preview = Preview { plan, out, store, hosts, counts };
     let read = preview.targets(inputs);
