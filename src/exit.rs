@@ -10,6 +10,7 @@ use crate::engine::Stop;
 use crate::preview::{Counts, PreviewError};
 use crate::record::Cause;
 use crate::run::{Ended, RunError};
+use crate::verify::{Totals, VerifyError};
 
 /// How the program ended. The number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ use crate::run::{Ended, RunError};
 pub enum Exit {
     /// All is well, or the list was empty.
     Ok = 0,
-    /// At least one URL failed for good, or a line was invalid.
+    /// At least one URL failed for good, or a line was invalid; a file that was saved is missing or changed.
     SomeFailed = 1,
     /// A usage error or an unreadable list.
     Usage = 2,
@@ -83,6 +84,20 @@ impl Exit {
                 Self::Ok
             }
             Err(PreviewError::Unwritten(_) | PreviewError::Unusable(_)) => Self::Fatal,
+        }
+    }
+
+    /// What a look at what was saved amounts to; the most serious thing counts.
+    pub fn of_verify(told: &Result<Totals, VerifyError>) -> Self {
+        match told {
+            Ok(totals) if totals.unreadable > 0 => Self::Fatal,
+            Ok(totals) if totals.missing + totals.changed > 0 => Self::SomeFailed,
+            Ok(_) => Self::Ok,
+            Err(VerifyError::NoArchive(_)) => Self::Usage,
+            Err(VerifyError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                Self::Unfinished
+            }
+            Err(_) => Self::Fatal,
         }
     }
 }

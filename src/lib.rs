@@ -9,6 +9,7 @@
 //! - [`serve`]: the built-in local origin
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
 //! - [`preview`]: what a run would do, told without doing it
+//! - [`verify`]: what has become of what was saved
 //! - [`report`]: text, JSON lines, CSV and the progress display
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
 //! - [`transfer`]: one attempt at one URL
@@ -39,3 +40,4 @@ pub mod source;
 pub mod store;
 pub mod transfer;
 pub mod units;
+pub mod verify;

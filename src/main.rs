@@ -13,6 +13,7 @@ use fetch::preview::{self, PreviewError};
 use fetch::report::Outputs;
 use fetch::run;
 use fetch::serve;
+use fetch::verify::{self, VerifyError};
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     match cli::parse(env::args_os(), &around) {
         Ok(Command::Fetch(plan)) => fetch(&plan),
         Ok(Command::DryRun(plan)) => preview(&plan),
+        Ok(Command::Verify(options)) => verify(&options),
         Ok(Command::Serve(options)) => told(serve(options)),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
@@ -59,6 +61,20 @@ fn preview(plan: &Plan) -> ExitCode {
         Ok(_) => {}
     }
     Exit::of_preview(&told).into()
+}
+
+/// Tells what has become of a folder that was saved to.
+fn verify(options: &verify::Options) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout());
+    let told = verify::verify(options, &mut out, |notice| eprintln!("fetch: {notice}"));
+    // What a reader who has gone did not take is no error, and not to be tried again.
+    let _ = out.into_parts();
+    match &told {
+        Err(VerifyError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => eprintln!("fetch: {error}"),
+        Ok(_) => {}
+    }
+    Exit::of_verify(&told).into()
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

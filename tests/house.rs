@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "preview", "engine", "record"]),
-    ("cli", &["serve", "list", "plan", "record", "units", "digest"]),
+    ("exit", &["run", "preview", "verify", "engine", "record"]),
+    ("cli", &["serve", "verify", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
     ("run", &["report", "engine", "transfer", "store", "source", "plan", "record", "process"]),
     ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
+    ("verify", &["report", "store", "plan", "units"]),
     ("report", &["plan", "record", "units"]),
     ("engine", &["transfer", "store", "policy", "source", "list", "plan", "record", "digest"]),
     ("transfer", &["store", "policy", "plan", "record", "digest"]),

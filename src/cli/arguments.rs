@@ -72,6 +72,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subcommands {
+    /// Tell what is missing, changed or extra of what was saved
+    Verify(Verify),
     /// Run a local origin to fetch from: slow, failing or strict on request
     Serve(Serve),
     /// Print the completion script for a shell
@@ -489,6 +491,62 @@ pub(super) enum Format {
     Jsonl,
     /// Comma-separated values
     Csv,
+}
+
+const ABOUT_VERIFY: &str = "\
+Files are compared by their digest where the manifest has one, else by their
+length alone, which finds no change that keeps it: save with --digest sha256.
+
+What is missing or changed is marked in the manifest, and the next run of the
+fetch command that saved it fetches just that. A changed file is replaced then.
+
+Exit codes:
+  0  all is as it was saved
+  1  a file is missing or changed
+  2  wrong usage, nothing was saved there, or another run is at work there
+  3  something cannot be read or written
+  4  nobody reads the report any more";
+
+#[derive(Debug, Args)]
+#[command(after_help = ABOUT_VERIFY)]
+pub(super) struct Verify {
+    /// The folder that was given to --dir
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Files read at a time (1 to 10000) [default: one a processor]
+    #[arg(
+        short, long, value_name = "N", value_parser = numbers::jobs, allow_hyphen_values = true
+    )]
+    pub jobs: Option<NonZeroUsize>,
+
+    /// The form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+
+    /// The same as --format jsonl
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// Tell of what is missing or changed alone
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Tell of files that are as they were saved too
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Only look: mark nothing, rename nothing
+    #[arg(long)]
+    pub no_mark: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// Sentences for people
+    Text,
+    /// One JSON object per line
+    Jsonl,
 }
 
 #[derive(Debug, Args)]

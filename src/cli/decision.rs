@@ -10,7 +10,7 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::arguments::{
-    self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve,
+    self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve, Verify,
 };
 use super::proxy::proxy;
 use crate::list;
@@ -19,7 +19,7 @@ use crate::plan::{
     Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Retry,
     Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
-use crate::serve;
+use crate::{serve, verify};
 
 const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
 
@@ -63,6 +63,21 @@ pub(super) fn origin(typed: Serve) -> serve::Options {
         rate: typed.rate,
         max_connections: typed.max_connections,
         seed: typed.seed,
+    }
+}
+
+/// Decides how a folder is looked at.
+pub(super) fn look(typed: Verify) -> verify::Options {
+    verify::Options {
+        dir: typed.dir,
+        jobs: typed.jobs,
+        form: match typed.format {
+            _ if typed.json => verify::Form::Jsonl,
+            arguments::Form::Text => verify::Form::Text,
+            arguments::Form::Jsonl => verify::Form::Jsonl,
+        },
+        verbosity: verbosity(typed.quiet, typed.verbose),
+        marking: if typed.no_mark { verify::Marking::Off } else { verify::Marking::On },
     }
 }
 
@@ -286,10 +301,14 @@ fn report(typed: &Output) -> Report {
             Format::Csv => plan::Format::Csv,
         },
         order: if typed.ordered { Order::List } else { Order::Completion },
-        verbosity: match (typed.quiet, typed.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
-        },
+        verbosity: verbosity(typed.quiet, typed.verbose),
+    }
+}
+
+fn verbosity(quiet: bool, verbose: bool) -> Verbosity {
+    match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
     }
 }

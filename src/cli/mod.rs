@@ -20,7 +20,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
 use crate::plan::Plan;
-use crate::serve;
+use crate::{serve, verify};
 use arguments::{Arguments, Configuration, Fetch, Subcommands};
 use config::Which;
 use layers::{Layer, Options, Settled};
@@ -32,6 +32,8 @@ pub enum Command {
     Fetch(Box<Plan>),
     /// Tell what would be done for it.
     DryRun(Box<Plan>),
+    /// Tell what has become of what was saved.
+    Verify(verify::Options),
     /// Run the local origin.
     Serve(serve::Options),
     /// Print a completion script.
@@ -106,6 +108,7 @@ pub fn parse(
     let typed = Arguments::from_arg_matches(&matches)?;
     let settled = Settled::by_words(&matches, &typed);
     match typed.subcommand {
+        Some(Subcommands::Verify(verify)) => Ok(Command::Verify(decision::look(verify))),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
         None => {

@@ -504,6 +504,43 @@ fn an_origin_that_cannot_be_is_refused() {
     }
 }
 
+fn look(words: &[&str]) -> verify::Options {
+    match typed(&[&["verify"], words].concat(), true) {
+        Ok(Command::Verify(options)) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_look_at_what_was_saved_is_set_by_its_options() {
+    let plain = verify::Options {
+        dir: "pages".into(),
+        jobs: None,
+        form: verify::Form::Text,
+        verbosity: Verbosity::Normal,
+        marking: verify::Marking::On,
+    };
+    assert_eq!(look(&["pages"]), plain);
+    let set = verify::Options {
+        dir: "-".into(),
+        jobs: NonZeroUsize::new(3),
+        form: verify::Form::Jsonl,
+        verbosity: Verbosity::Verbose,
+        marking: verify::Marking::Off,
+    };
+    assert_eq!(look(&["--json", "-j3", "-v", "--no-mark", "-"]), set);
+    assert_eq!(look(&["--format", "jsonl", "pages"]).form, verify::Form::Jsonl);
+    assert_eq!(look(&["-q", "pages"]).verbosity, Verbosity::Quiet);
+    for words in [
+        &["verify"][..],
+        &["verify", "a", "b"],
+        &["verify", "-q", "-v", "a"],
+        &["verify", "-j0", "a"],
+    ] {
+        assert_eq!(typed(words, true).unwrap_err().code, 2, "{words:?}");
+    }
+}
+
 #[test]
 fn help_and_version_are_printed_to_stdout_and_are_no_mistake() {
     for words in [&["-h"][..], &["--help"], &["-V"], &["--version"], &["serve", "--help"]] {
@@ -544,6 +581,7 @@ fn the_short_help_reads_well() {
            fetch <COMMAND>
 
     Commands:
+      verify       Tell what is missing, changed or extra of what was saved
       serve        Run a local origin to fetch from: slow, failing or strict on request
       completions  Print the completion script for a shell
 

@@ -1,0 +1,231 @@
+//! Rows: what is told of a file, and of all of them.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::report::printable;
+use crate::store::{Archive, Compared, Entry, Saved, Sha256, Standing, Why};
+use crate::units::human_bytes;
+
+/// What has become of one file.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "file")]
+pub(super) struct Row {
+    /// Its name, from the folder.
+    pub path: String,
+    pub state: State,
+    /// Where it came from; `None` where the manifest does not say, or does not know the file.
+    pub url: Option<String>,
+    /// The length of the file that stands there; `None` where none does, or it was not looked at.
+    pub bytes: Option<u64>,
+    /// What it was found to be as it was saved by: an algorithm, or `length`.
+    pub checked_by: Option<&'static str>,
+    /// What there is to say about it.
+    pub message: Option<String>,
+    /// That it is to be fetched again.
+    #[serde(skip)]
+    pub mark: Option<(Sha256, Why)>,
+    /// Whether that was said before.
+    #[serde(skip)]
+    pub marked: bool,
+    /// The unfinished name that it still goes by.
+    #[serde(skip)]
+    pub under: Option<String>,
+}
+
+/// What has become of a file, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Ok,
+    Missing,
+    Changed,
+    Extra,
+    /// Begun, and not finished yet.
+    #[serde(rename = "unchecked")]
+    Unfinished,
+    #[serde(rename = "unchecked")]
+    Unreadable,
+    /// Its name can be that of no file.
+    #[serde(rename = "unchecked")]
+    Nameless,
+}
+
+impl State {
+    /// Whether it is to be told even to those who want to hear little.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Missing | Self::Changed | Self::Unreadable)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "Ok",
+            Self::Missing => "Missing",
+            Self::Changed => "Changed",
+            Self::Extra => "Extra",
+            Self::Unfinished => "Unfinished",
+            Self::Unreadable | Self::Nameless => "Unchecked",
+        }
+    }
+}
+
+impl Row {
+    /// What has become of the file that this entry is about.
+    pub fn of(archive: &Archive, entry: Entry<'_>) -> Self {
+        let blank = Self::blank(entry.path().to_owned());
+        match entry {
+            Entry::Saved(saved) => match archive.compare(&saved) {
+                Ok(compared) => blank.compared(&saved, compared),
+                Err(error) => blank.told(&saved.url, State::Unreadable, &error.to_string()),
+            },
+            Entry::Partial(partial) => {
+                blank.told(&partial.url, State::Unfinished, "begun, and not finished yet")
+            }
+            Entry::Marked(marked) => Self {
+                state: match marked.why {
+                    Why::Missing => State::Missing,
+                    Why::Changed => State::Changed,
+                },
+                message: Some("marked before, and not fetched again since".to_owned()),
+                marked: true,
+                ..blank
+            },
+            Entry::Dropped(_) => blank,
+        }
+    }
+
+    /// A file that the manifest does not know.
+    pub fn extra(path: String, bytes: u64) -> Self {
+        Self { bytes: Some(bytes), ..Self::blank(path) }
+    }
+
+    fn blank(path: String) -> Self {
+        let (url, bytes, checked_by, message, mark, under) = Default::default();
+        let (state, marked) = (State::Extra, false);
+        Self { path, state, url, bytes, checked_by, message, mark, marked, under }
+    }
+
+    fn told(self, url: &str, state: State, message: &str) -> Self {
+        let (url, message) = (Some(url.to_owned()), Some(message.to_owned()));
+        Self { url, state, message, ..self }
+    }
+
+    fn compared(self, saved: &Saved<'_>, compared: Compared) -> Self {
+        let Compared { standing, bytes, by, message, under } = compared;
+        let (state, why) = match standing {
+            Standing::Whole => (State::Ok, None),
+            Standing::Missing => (State::Missing, Some(Why::Missing)),
+            Standing::Changed => (State::Changed, Some(Why::Changed)),
+            // Marked, the file in the way would be replaced; it is not ours.
+            Standing::Displaced => (State::Changed, None),
+            Standing::Nameless => (State::Nameless, None),
+        };
+        let by = by.map_or("length", |algorithm| algorithm.name());
+        Self {
+            state,
+            url: Some(saved.url.clone().into_owned()),
+            bytes,
+            checked_by: (state == State::Ok).then_some(by),
+            message,
+            mark: why.map(|why| (saved.id, why)),
+            under,
+            ..self
+        }
+    }
+
+    pub fn as_json(&self, out: &mut impl Write) -> io::Result<()> {
+        object(self, out)
+    }
+
+    pub fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "{} {}", self.state.word(), printable(&self.path))?;
+        if let Some(by) = self.checked_by {
+            write!(out, " by its {by}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(out, ": {}", printable(message))?;
+        }
+        writeln!(out)
+    }
+}
+
+/// What was found in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "summary")]
+pub struct Totals {
+    /// Files that the manifest tells of.
+    pub files: u64,
+    /// Those that are as they were saved.
+    pub ok: u64,
+    /// Those of them that were compared by length alone.
+    pub by_length: u64,
+    /// Bytes of those that are as they were saved.
+    pub bytes: u64,
+    /// Those that are not there.
+    pub missing: u64,
+    /// Those that are there, and not as they were saved.
+    pub changed: u64,
+    /// Those that were begun and not finished.
+    pub unfinished: u64,
+    /// Files and folders that cannot be read.
+    pub unreadable: u64,
+    /// Entries whose name can be that of no file.
+    pub nameless: u64,
+    /// Those that are to be fetched again, whenever that was found.
+    pub marked: u64,
+    /// Files that the manifest does not tell of.
+    pub extra: u64,
+    /// Lines of the manifest that tell nothing.
+    pub bad_lines: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, row: &Row) {
+        self.files += u64::from(row.state != State::Extra);
+        self.marked += u64::from(row.marked);
+        *match row.state {
+            State::Ok => &mut self.ok,
+            State::Missing => &mut self.missing,
+            State::Changed => &mut self.changed,
+            State::Extra => &mut self.extra,
+            State::Unfinished => &mut self.unfinished,
+            State::Unreadable => &mut self.unreadable,
+            State::Nameless => &mut self.nameless,
+        } += 1;
+        if row.state == State::Ok {
+            self.bytes += row.bytes.unwrap_or(0);
+            self.by_length += u64::from(row.checked_by == Some("length"));
+        }
+    }
+
+    pub(super) fn as_json(&self, out: &mut impl Write) -> io::Result<()> {
+        object(self, out)
+    }
+
+    pub(super) fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let files = if self.files == 1 { "file" } else { "files" };
+        write!(out, "Verified {} of {} {files}, {}", self.ok, self.files, human_bytes(self.bytes))?;
+        for (count, what) in [
+            (self.missing, "missing"),
+            (self.changed, "changed"),
+            (self.unfinished, "unfinished"),
+            (self.unreadable, "unreadable"),
+            (self.nameless, "with an impossible name"),
+            (self.extra, "extra"),
+            (self.bad_lines, "bad in the manifest"),
+            (self.by_length, "checked by length alone"),
+            (self.marked, "marked: the same fetch command fetches them again"),
+        ] {
+            if count > 0 {
+                write!(out, "; {count} {what}")?;
+            }
+        }
+        writeln!(out)
+    }
+}
+
+fn object(object: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")
+}
