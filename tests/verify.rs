@@ -237,6 +237,41 @@ fn the_next_run_fetches_what_is_missing_or_changed_and_nothing_else() {
 }
 
 #[test]
+fn what_has_come_in_place_of_a_missing_file_is_not_ours() {
+    in_every_mode(|mode| {
+        let house = House::with(&["a", "b"]);
+        fs::remove_file(house.at("a")).unwrap();
+        fs::write(house.at("b"), "changed").unwrap();
+        assert_eq!(house.verify(&[]).code, Some(1));
+        fs::write(house.at("a"), "somebody's").unwrap();
+        fs::remove_file(house.at("b")).unwrap();
+        symlink("a", house.at("b")).unwrap();
+        let seen = house.fetch(mode, &["a", "b"], &[]);
+        let rows = seen.rows_in_list_order();
+        assert!(rows.iter().all(|row| row["error"]["class"] == "name"), "{seen:?}");
+        assert_eq!(fs::read_to_string(house.at("a")).unwrap(), "somebody's");
+        assert!(house.at("b").is_symlink());
+        let seen = house.fetch(mode, &["a"], &["--overwrite"]);
+        assert_eq!((seen.code, fs::read_to_string(house.at("a")).unwrap()), (Some(0), body("a")));
+    });
+}
+
+#[test]
+fn an_entry_that_lacks_something_is_as_good_as_none() {
+    in_every_mode(|mode| {
+        let house = House::with(&["a", "b"]);
+        let whole = house.manifest();
+        fs::write(house.at(".fetch/manifest.jsonl"), whole.replace("\"bytes\"", "\"lost\""))
+            .unwrap();
+        fs::remove_file(house.at("b")).unwrap();
+        let seen = house.fetch(mode, &["a", "b"], &[]);
+        let rows = seen.rows_in_list_order();
+        assert_eq!((seen.code, &rows[0]["error"]["class"]), (Some(1), &"name".into()), "{seen:?}");
+        assert_eq!(rows[1]["outcome"], "ok", "{seen:?}");
+    });
+}
+
+#[test]
 fn what_was_marked_is_told_again_and_not_marked_again() {
     let house = House::with(&["a", "b"]);
     fs::remove_file(house.at("a")).unwrap();

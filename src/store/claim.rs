@@ -1,10 +1,10 @@
 //! Claims: targets, in the order of the list, get their names and learn what is there already.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::entry::{Entry, Partial, Saved, Sha256};
+use super::entry::{Entry, Partial, Saved, Sha256, Why};
 use super::folder::{Found, Placed, Seat};
 use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
@@ -115,8 +115,8 @@ impl Open {
         if self.keep.named_by == NamedBy::Server
             && let Some(Holder::Recorded { check, at }) = self.names().get(&by_url(id))?
             && check == Check::of(id.0)
-            && let entry @ (Entry::Saved(_) | Entry::Partial(_) | Entry::Marked(_)) =
-                self.manifest.read(at)?
+            && let Some(entry @ (Entry::Saved(_) | Entry::Partial(_) | Entry::Marked(_))) =
+                self.entry(at)?
         {
             return Ok(entry.path().to_owned());
         }
@@ -172,12 +172,35 @@ impl Open {
 
     /// What is to be done about a target whose name has an entry in the manifest.
     fn recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
-        let entry = self.manifest.read(at).map_err(|error| self.fault(name, &error, 0))?;
-        match entry {
-            Entry::Saved(saved) => self.saved(target, name, &saved),
-            Entry::Partial(partial) => self.partial(target, name, &partial),
-            Entry::Marked(_) => Ok(fetch(name, Over::File, true)),
-            Entry::Dropped(_) => Ok(fetch(name, self.fresh(name)?, true)),
+        match self.entry(at).map_err(|error| self.fault(name, &error, 0))? {
+            Some(Entry::Saved(saved)) => self.saved(target, name, &saved),
+            Some(Entry::Partial(partial)) => self.partial(target, name, &partial),
+            Some(Entry::Marked(marked)) => Ok(fetch(name, self.marked(name, marked.why)?, true)),
+            Some(Entry::Dropped(_)) | None => Ok(fetch(name, self.fresh(name)?, true)),
+        }
+    }
+
+    /// The entry that starts at this byte; `None` if it lacks what it should have.
+    fn entry(&self, at: u64) -> io::Result<Option<Entry<'static>>> {
+        match self.manifest.read(at) {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidData) => Ok(None),
+            entry => entry.map(Some),
+        }
+    }
+
+    /// What a file that is to be fetched again may take the place of.
+    fn marked(&self, name: &str, why: Why) -> Result<Over, Failure> {
+        let there = match (why, self.seat_if_there(name)?) {
+            (Why::Changed, Some(seat)) => {
+                seat.found().map_err(|error| self.fault(name, &error, 0))?
+            }
+            // What has come in place of a missing file is not ours.
+            _ => return self.fresh(name),
+        };
+        match there {
+            Found::Nothing => Ok(Over::Nothing),
+            Found::File { .. } => Ok(Over::File),
+            Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
     }
 

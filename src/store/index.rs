@@ -111,6 +111,7 @@ impl Index {
     }
 
     /// Names that are held.
+    #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.names
     }
