@@ -114,6 +114,7 @@ impl Work {
     }
 
     fn end(&self, seen: &Seen) -> End {
+        self.library.hush();
         match seen.code {
             None => End::Killed,
             Some(code @ 0..=1) => End::Code(code),

@@ -61,6 +61,9 @@ impl Page {
     }
 }
 
+/// The path of a request that is not counted.
+const HUSH: &str = "/hush";
+
 /// When a run is killed.
 #[derive(Debug, Clone, Copy)]
 pub enum Trigger {
@@ -72,6 +75,10 @@ pub enum Trigger {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Connections that have come to their end.
+    ended: usize,
+    /// How often silence was asked for.
+    hushed: usize,
     pages: BTreeMap<String, (Page, Progress)>,
     requests: usize,
     trigger: Option<Trigger>,
@@ -134,6 +141,17 @@ impl Library {
         self.inner.state().requests
     }
 
+    /// Waits until all is counted that runs have sent which have ended: a connection of its own is accepted after theirs.
+    pub fn hush(&self) {
+        let before = self.inner.state().hushed;
+        let mut last = TcpStream::connect(self.raw.address()).unwrap();
+        last.write_all(format!("GET {HUSH} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+        let is_loud = |state: &mut State| {
+            state.hushed == before || state.ended < self.raw.connections()
+        };
+        drop(self.inner.changed.wait_while(self.inner.state(), is_loud).unwrap());
+    }
+
     /// How often a path was asked for.
     pub fn requests_of(&self, path: &str) -> usize {
         self.page(path).1.requests
@@ -182,10 +200,16 @@ impl Inner {
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(2 * PIECE);
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(request) = HeadOf::read(&mut reader) {
+            if request.target == HUSH {
+                self.state().hushed += 1;
+                break;
+            }
             if self.answer(&request, &mut stream).is_none() {
-                return;
+                break;
             }
         }
+        self.state().ended += 1;
+        self.changed.notify_all();
     }
 
     /// `None` once the connection is of no use.
