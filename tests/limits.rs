@@ -224,6 +224,27 @@ fn no_mirror_is_asked_for_what_a_quota_or_the_disk_has_ended() {
 }
 
 #[test]
+fn an_announced_length_that_no_disk_can_hold_ends_no_run() {
+    in_every_mode(|mode| {
+        let lengths = ["1000000000000000", "9223372036854775807"];
+        let body = "x".repeat(100_000);
+        let liar = Origin::new(move |request| match request.path.as_str() {
+            "/ok" => Reply::ok("hello"),
+            path => {
+                let fields = format!("Content-Length: {}\r\n", lengths[path.len() % 2]);
+                Reply::raw(format!("HTTP/1.1 200 OK\r\n{fields}\r\n{body}"), End::Close)
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let list = ["/a", "/ab", "/ok"].map(|path| liar.url(path) + "\n").concat();
+        let run = saving(mode, folder.path()).args(["--retry", "0", "--jobs", "1"]);
+        let rows = run.list(list).seen().rows_in_list_order();
+        let classes: Vec<_> = rows.iter().map(|row| row["error"]["class"].as_str()).collect();
+        assert_eq!(classes, [Some("truncated"), Some("truncated"), None], "{rows:?}");
+    });
+}
+
+#[test]
 fn a_limit_of_zero_is_none() {
     in_every_mode(|mode| {
         let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
@@ -323,7 +344,7 @@ fn a_file_that_cannot_be_written_stops_the_run_at_once_and_a_later_run_finishes(
         let classes = ["ok", "ok", "disk", "cancelled", "cancelled"];
         assert_eq!(classes_of(&seen, &paths), classes, "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 3));
-        assert_eq!(seen.summary()["stopped"], "the folder cannot be written");
+        assert_eq!(seen.summary()["stopped"], "the folder is full, or cannot be written");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
         let start = format!("fetch: cannot be saved: {}/02: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::versions::{A_MINUTE_LATER, MODIFIED, asked_from, body};
 use support::{
-    End, Gate, MODES, Reply, Request, Run, Seen, Version, Versions, class_of, in_every_mode,
+    End, Gate, MODES, Origin, Reply, Request, Run, Seen, Version, Versions, class_of, in_every_mode,
 };
 use tempfile::TempDir;
 
@@ -428,7 +429,7 @@ const TURNS: &[Turn] = &[
         what: "a redirect",
         changes: None,
         reply: |_, _, _| Reply::redirect(302, "/elsewhere"),
-        then: &[Then::Again],
+        then: WHOLE,
     },
     Turn {
         what: "no time",
@@ -920,22 +921,93 @@ fn what_one_mirror_began_is_never_continued_by_another() {
 }
 
 #[test]
-fn a_redirect_leads_to_the_rest_wherever_it_is() {
+fn what_a_redirect_led_to_is_continued_where_the_next_one_leads_there_too() {
     in_every_mode(|mode| {
         for length in LENGTHS {
             let begun = beginning(length);
-            for version in [first(length), second(length)] {
-                let (here, there) = (Versions::of(first(length)), Versions::of(version.clone()));
-                let folder = Folder::new();
-                folder.begin(mode, &here, begun);
-                let to = there.url("/moved.bin");
-                here.then(move |_, _| Reply::redirect(302, &to));
-                let seen = folder.fetch(mode, &here, &[]);
-                folder.assert_holds(&version, &seen, "there");
-                assert_eq!((asked(&here), asked(&there)), (vec![Some(begun)], vec![Some(begun)]));
-                assert_eq!(seen.row()["final_url"], there.url("/moved.bin"));
-            }
+            let (here, there) = (Versions::of(first(length)), Versions::of(first(length)));
+            let folder = Folder::new();
+            let signed = |signature: usize| there.url(&format!("/v1.bin?signature={signature}"));
+            let (once, again) = (signed(1), signed(2));
+            here.then(move |_, _| Reply::redirect(302, &once));
+            there.then_cut(begun);
+            assert_eq!(folder.fetch(mode, &here, &["--retry", "0"]).code, Some(1));
+            here.then(move |_, _| Reply::redirect(302, &again));
+            let seen = folder.fetch(mode, &here, &[]);
+            folder.assert_holds(&first(length), &seen, "there");
+            assert_eq!(asked(&there), [None, Some(begun)]);
+            assert_eq!(seen.row()["final_url"], there.url("/v1.bin?signature=2"));
         }
+    });
+}
+
+#[test]
+fn what_one_resource_began_is_never_continued_by_another_that_a_redirect_leads_to() {
+    in_every_mode(|mode| {
+        for length in LENGTHS {
+            let begun = beginning(length);
+            // Another body that goes by the same tag.
+            let other = second(length).tagged("\"v1\"");
+            let (here, there) = (Versions::of(first(length)), Versions::of(other.clone()));
+            let to = [there.url("/v1.bin"), there.url("/v2.bin")];
+            let led_to = |place: usize| {
+                let to = to[place].clone();
+                here.then(move |_, _| Reply::redirect(302, &to));
+            };
+            let folder = Folder::new();
+            folder.begin(mode, &here, begun);
+            led_to(0);
+            let seen = folder.fetch(mode, &here, &[]);
+            folder.assert_holds(&other, &seen, "begun here");
+            assert_eq!(asked(&there), [None]);
+
+            let folder = Folder::new();
+            there.change(first(length));
+            there.then_cut(begun);
+            there.then_change(other.clone());
+            led_to(0);
+            led_to(1);
+            let seen = folder.fetch(mode, &here, &[]);
+            folder.assert_holds(&other, &seen, "begun there, within a run");
+        }
+    });
+}
+
+#[test]
+fn a_reply_that_is_no_http_leaves_what_was_there_before() {
+    in_every_mode(|mode| {
+        let length = LENGTHS[1];
+        let begun = beginning(length);
+        let (folder, server) = (Folder::new(), Versions::of(first(length)));
+        folder.begin(mode, &server, begun);
+        server.then(|_, _| Reply::raw("garbage\r\n\r\n", End::Close));
+        let seen = folder.fetch(mode, &server, &[]);
+        assert_eq!(
+            (class_of(&seen.row()).as_str(), folder.begun()),
+            ("protocol", begun),
+            "{seen:?}"
+        );
+        let seen = folder.fetch(mode, &server, &[]);
+        folder.assert_holds(&first(length), &seen, "after garbage");
+        assert_eq!(asked(&server).last(), Some(&Some(begun)));
+    });
+}
+
+#[test]
+fn one_url_under_two_users_is_two_bodies() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|request| {
+            Reply::ok(request.header("authorization").unwrap_or("nobody").to_owned())
+        });
+        let folder = Folder::new();
+        let url = origin.url("/who");
+        let named = |user: &str| url.replace("http://", &format!("http://{user}@")) + "\n";
+        let list = named("alice:1") + &named("bob:2");
+        let seen = folder.run(mode).list(list).seen();
+        assert_eq!(outcomes(&seen), ["ok", "ok"], "{seen:?}");
+        let bodies: BTreeSet<_> =
+            folder.names().iter().map(|name| fs::read(folder.at(name)).unwrap()).collect();
+        assert_eq!(bodies.len(), 2);
     });
 }
 

@@ -33,7 +33,7 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         report: report(&typed.output),
         manners: manners(&typed.manners),
         damage: damage(&typed.failures),
-        bodies: bodies(typed.bodies, &typed.sources)?,
+        bodies: bodies(typed.bodies, &typed.sources, typed.saving.remote_header_name)?,
         keep: keep(typed.saving),
         failed: failed(typed.failures, &typed.sources)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
@@ -240,11 +240,20 @@ fn keep(typed: Saving) -> Option<Keep> {
     })
 }
 
-fn bodies(typed: arguments::Bodies, sources: &[OsString]) -> Result<Bodies, String> {
+fn bodies(
+    typed: arguments::Bodies,
+    sources: &[OsString],
+    remote_header_name: bool,
+) -> Result<Bodies, String> {
     let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
     if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
         return Err(
             "--checksum is for one URL on the command line; in a list write checksum= below each URL, or use --sha256sums".to_owned(),
+        );
+    }
+    if typed.sha256sums.is_some() && remote_header_name {
+        return Err(
+            "--sha256sums goes by names, which --remote-header-name leaves to the server; leave out one of the two".to_owned(),
         );
     }
     Ok(Bodies {

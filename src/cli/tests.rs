@@ -416,6 +416,8 @@ fn bodies_are_limited_and_proved_by_their_options() {
     assert_eq!(digests, [Algorithm::Sha256, Algorithm::Blake3, Algorithm::Md5]);
     assert_eq!(bodies(&["--sha256sums", "SUMS"]).sums, Some("SUMS".into()));
     assert_complaint(&["--digest", "sha3"], "write one of md5=, ");
+    let words = ["-d", "pages", "-J", "--sha256sums", "SUMS"];
+    assert_complaint(&words, "--sha256sums goes by names, which --remote-header-name leaves");
 }
 
 #[test]

@@ -268,7 +268,13 @@ mod tests {
             over: Over::File,
             noted: true,
             saved: None,
-            part: Some(Part { bytes: 7, length: None, validator, mirror: 1 }),
+            part: Some(Part {
+                bytes: 7,
+                length: None,
+                validator,
+                mirror: 1,
+                from: "http://b.test/".to_owned(),
+            }),
         };
         let mut spill = Spill::default();
         spill.put(&whole, Some(&place)).unwrap();

@@ -1,6 +1,6 @@
 //! Continuing a body that was begun, and asking whether one that was saved has changed. Pure.
 
-use crate::record::{Head, Job, Part, Purpose, Validator, Version};
+use crate::record::{Head, Job, Part, Purpose, Validator, Version, resource};
 
 /// How much later than Last-Modified a reply must be dated for that to be a strong validator: within the same second
 /// a second version could have come about, and clocks differ (RFC 9110 section 8.8.2.2).
@@ -49,7 +49,9 @@ pub fn asked(job: &Job) -> Asked<'_> {
         return Asked::Whole;
     }
     match (&job.part, &job.place) {
-        (Some(part), _) if part.mirror == job.mirror => Asked::Rest(part),
+        (Some(part), _) if part.mirror == job.mirror && part.from == resource(&job.url) => {
+            Asked::Rest(part)
+        }
         // Once another version was begun, the manifest knows the saved one no more.
         (None, Some(place)) if !job.begun => match &place.saved {
             Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
@@ -188,7 +190,8 @@ mod tests {
 
     fn part() -> Part {
         let validator = Validator::Etag("\"v1\"".to_owned());
-        Part { bytes: 40, length: Some(100), validator, mirror: 0 }
+        let from = "http://a.test/".to_owned();
+        Part { bytes: 40, length: Some(100), validator, mirror: 0, from }
     }
 
     fn reply(status: u16, range: &str, etag: &str) -> Head {
@@ -312,5 +315,22 @@ mod tests {
         assert_eq!(asked(&job), Asked::Rest(&part()));
         job.mirror = 1;
         assert_eq!(asked(&job), Asked::Whole);
+    }
+
+    #[test]
+    fn what_a_redirect_led_to_is_continued_there_and_nowhere_else() {
+        let mut job = crate::policy::verdict::tests::job("http://a.test/latest");
+        let from = "https://b.test:8443/v1".to_owned();
+        job.part = Some(Part { from, ..part() });
+        assert_eq!(asked(&job), Asked::Whole, "the listed URL leads there, or elsewhere");
+        for (url, is_it) in [
+            ("https://user:secret@b.test:8443/v1?signature=2#x", true),
+            ("https://b.test:8443/v2", false),
+            ("https://b.test/v1", false),
+            ("http://b.test:8443/v1", false),
+        ] {
+            job.url = url.parse().unwrap();
+            assert_eq!(matches!(asked(&job), Asked::Rest(_)), is_it, "{url}");
+        }
     }
 }

@@ -129,7 +129,7 @@ pub enum Cause {
     #[error("the quota is used up")]
     Quota,
     /// The folder to save into is full, or cannot be written.
-    #[error("the folder cannot be written")]
+    #[error("the folder is full, or cannot be written")]
     Disk,
     /// Nobody reads the report any more.
     #[error("the reader of the report has gone")]

@@ -19,7 +19,7 @@ pub use event::Event;
 pub use failure::{Cause, Class, Failure, UnknownClass};
 pub use host::{HostRow, Why, host_of};
 pub use job::{Job, Purpose};
-pub use place::{Over, Part, Place, Validator, Version};
+pub use place::{Over, Part, Place, Validator, Version, resource};
 pub(crate) use result::rfc3339;
 pub use result::{Outcome, Record, RecordError, Timings};
 pub use slot::{Slot, Slots};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Where the body of a target is saved, settled when the target's turn in the list came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +51,22 @@ pub struct Part {
     pub length: Option<u64>,
     /// What tells its version.
     pub validator: Validator,
-    /// Which of the target's URLs it came from, from 0.
+    /// Which of the target's URLs led to it, from 0.
     pub mirror: usize,
+    /// The [`resource`] that it came from: a validator says nothing of another one (RFC 9110 section 8.8.1), to which a
+    /// redirect may lead the next time.
+    pub from: String,
+}
+
+/// What a URL is the address of, as far as bodies are continued: without the user, without the query, which is a fresh
+/// signature in many a redirect, and without the fragment.
+pub fn resource(url: &Url) -> String {
+    let (scheme, path) = (url.scheme(), url.path());
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{scheme}://{host}:{port}{path}"),
+        None => format!("{scheme}://{host}{path}"),
+    }
 }
 
 /// What tells a version from another one byte by byte: a strong validator (RFC 9110 section 8.8.1).

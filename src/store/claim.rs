@@ -8,9 +8,9 @@ use super::entry::{Entry, Partial, Saved, Sha256, Why};
 use super::folder::{Found, Placed, Seat};
 use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
-use crate::plan::{Again, Foreign, NamedBy};
+use crate::plan::{Again, Durability, Foreign, NamedBy};
 use crate::policy::naming::{self, Whose};
-use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted};
+use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted, resource};
 
 /// What is to be done about a target.
 #[derive(Debug)]
@@ -44,10 +44,14 @@ impl Identity {
     pub fn of(target: &Target) -> Self {
         let id = Sha256(naming::identity(target.url()));
         let options = &target.options;
-        if options.out.is_none() && options.checksum.is_none() && options.headers.is_empty() {
+        let url = target.url();
+        let is_named = !url.username().is_empty() || url.password().is_some();
+        let is_plain =
+            options.out.is_none() && options.checksum.is_none() && options.headers.is_empty();
+        if is_plain && !is_named {
             return Self { whole: id.0, id };
         }
-        let mut text = id.to_string();
+        let mut text = format!("{id}\n{}:{}", url.username(), url.password().unwrap_or_default());
         for part in options.out.iter().cloned().chain(options.checksum.map(|sum| sum.to_string())) {
             text.push_str(&format!("\n{part}"));
         }
@@ -263,6 +267,9 @@ impl Open {
         let may_replace = saved.replaces || self.keep.foreign == Foreign::Replaced;
         let over = if may_replace { Over::File } else { Over::Nothing };
         match seat.place(over).map_err(fault)? {
+            Placed::Done if self.keep.durability == Durability::Power => {
+                seat.sync_folder().map_err(fault)
+            }
             Placed::Done => Ok(()),
             Placed::Taken => {
                 Err(self
@@ -345,7 +352,9 @@ fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
     let is_a_beginning = bytes > 0 && partial.length.is_none_or(|length| bytes <= length);
     let bytes = if partial.length == Some(bytes) { bytes.saturating_sub(1) } else { bytes };
     let is_a_beginning = is_a_beginning && bytes > 0;
-    is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror })
+    let from = partial.from.as_deref().map(str::to_owned);
+    let from = from.unwrap_or_else(|| resource(&target.urls[mirror]));
+    is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror, from })
 }
 
 /// The digest of this algorithm, if the manifest has it.

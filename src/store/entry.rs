@@ -97,6 +97,9 @@ pub struct Partial<'a> {
     pub url: Cow<'a, str>,
     /// The hash of its URL.
     pub id: Sha256,
+    /// The resource that its bytes come from, after redirects; `None` if that is the URL's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Cow<'a, str>>,
     /// Where it is going to be, relative to the folder, with `/`.
     pub path: Cow<'a, str>,
     /// Where its bytes are until then, relative to the folder, with `/`.
@@ -298,6 +301,7 @@ pub(super) mod tests {
         let partial = Partial {
             url: saved.url.clone(),
             id,
+            from: Some("https://b.test/a".into()),
             path: "a.test/a/b".into(),
             part: "a.test/a/.b.part".into(),
             etag: saved.etag.clone(),

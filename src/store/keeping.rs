@@ -25,6 +25,10 @@ impl Store {
         if open.wanted_by_server(job, place, attempt).is_some() {
             return Ok(None);
         }
+        if place.name.contains('/') {
+            // Once entered it will be written down, so it had better have a place.
+            open.folder.seat(&place.name).map_err(|why| open.no_seat(&place.name, why))?;
+        }
         open.enter(job, place, &place.name, attempt).map(Some)
     }
 

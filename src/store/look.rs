@@ -9,7 +9,7 @@ use super::folder::{Folder, Found, Missing, Seat};
 use super::manifest::Manifest;
 use super::{Open, Store, StoreError};
 use crate::digest::Wanted;
-use crate::plan::Keep;
+use crate::plan::{Foreign, Keep};
 use crate::record::Failure;
 
 impl Store {
@@ -47,7 +47,9 @@ impl Open {
         let there = seat.found().map_err(|error| self.fault(name, &error, 0))?;
         match (part, there) {
             (Found::File { bytes, .. }, _) if bytes != saved.bytes => Ok(there),
-            (Found::File { .. }, Found::File { .. }) if !saved.replaces => {
+            (Found::File { .. }, Found::File { .. })
+                if !saved.replaces && self.keep.foreign == Foreign::Stays =>
+            {
                 Err(self.in_the_way(name, "was not saved by fetch; move it away"))
             }
             (Found::File { .. }, Found::Nothing | Found::File { .. }) => Ok(part),

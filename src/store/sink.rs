@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use url::Url;
 
 use super::entry::{Entry, Partial};
 use super::folder::{Part as Unfinished, Seat};
 use super::{Open, Store, failpoint};
 use crate::plan::Durability;
 use crate::policy::naming;
-use crate::record::{Failure, Job, Over, Part, Place, Purpose, Validator, redacted};
+use crate::record::{
+    Failure, Job, Over, Part, Place, Purpose, Target, Validator, redacted, resource,
+};
 
 /// So many bytes are gathered before a file is begun: a body that is shorter is written when it is whole.
 const GATHERED: usize = 64 * 1024;
@@ -72,8 +75,9 @@ struct Writing {
 #[derive(Debug)]
 struct About {
     place: Arc<Place>,
-    url: String,
-    id: [u8; 32],
+    target: Arc<Target>,
+    /// Where its bytes come from.
+    url: Url,
     mirror: usize,
     /// Whether this run has entered that it was begun.
     begun: bool,
@@ -93,8 +97,8 @@ impl Store {
         };
         let job = About {
             place: Arc::clone(place),
-            url: redacted(&job.target.urls[job.mirror]),
-            id: naming::identity(job.target.url()),
+            target: Arc::clone(&job.target),
+            url: job.url.clone(),
             mirror: job.mirror,
             begun: job.begun,
         };
@@ -151,6 +155,11 @@ impl Sink {
         self.0.as_mut().map_or(Ok(()), |writing| writing.finish(modified))
     }
 
+    /// Whether anything of a body was about to come.
+    pub fn has_begun(&self) -> bool {
+        self.0.as_ref().is_some_and(|writing| writing.begin.is_some())
+    }
+
     /// The body is not whole.
     pub fn leave(&mut self) -> Left {
         self.0.as_mut().map_or(Left::Nothing, Writing::leave)
@@ -178,8 +187,8 @@ impl Writing {
         let (at, length) = (begin.at, begin.length);
         self.bytes = at;
         self.begin = Some(begin);
-        self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         if at == 0 {
+            self.ensure_enough_stays_free(length.unwrap_or(0))?;
             return Ok(Ready::Yes);
         }
         let seat = self.seat()?;
@@ -189,6 +198,8 @@ impl Writing {
         file.cut(at).map_err(|error| self.fault(&error))?;
         failpoint::pass("reopened");
         self.to = To::File(file, seat);
+        // What was reserved for it before is free again now.
+        self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         Ok(Ready::Yes)
     }
 
@@ -246,7 +257,8 @@ impl Writing {
         let bytes = file.seek(SeekFrom::End(0)).unwrap_or(0);
         match validator {
             Some(validator) if bytes > 0 => {
-                Left::Part(Part { bytes, length, validator, mirror: self.job.mirror })
+                let (mirror, from) = (self.job.mirror, resource(&self.job.url));
+                Left::Part(Part { bytes, length, validator, mirror, from })
             }
             _ => {
                 let _ = seat.remove_part();
@@ -269,13 +281,21 @@ impl Writing {
         let file = seat.create_part().map_err(|error| self.no_part(&error))?;
         failpoint::pass("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
-        let reserved = if length >= LARGE { file.reserve(length) } else { Ok(()) };
+        self.reserve(&file, length);
         self.to = To::File(file, seat);
-        reserved.map_err(|error| self.fault(&error))?;
         let To::File(file, _) = &mut self.to else { return Ok(()) };
         write_all(file, &pieces).map_err(|error| self.fault(&error))?;
         failpoint::pass("begun");
         Ok(())
+    }
+
+    /// Makes room for a large body, if there is as much. What a server announces is no reason to end a run; if it then
+    /// sends all that, the disk says so.
+    fn reserve(&self, file: &Unfinished, length: u64) {
+        let fits = || self.open.folder.free().is_ok_and(|free| length <= free);
+        if length >= LARGE && fits() {
+            let _ = file.reserve(length);
+        }
     }
 
     fn note(&mut self) -> Result<(), Failure> {
@@ -288,8 +308,9 @@ impl Writing {
             None => (None, None),
         };
         let entry = Entry::Partial(Partial {
-            url: self.job.url.as_str().into(),
-            id: super::entry::Sha256(self.job.id),
+            url: redacted(&self.job.target.urls[self.job.mirror]).into(),
+            id: super::entry::Sha256(naming::identity(self.job.target.url())),
+            from: Some(resource(&self.job.url).into()),
             path: (&*place.name).into(),
             part: naming::part_of(&place.name).into(),
             etag,

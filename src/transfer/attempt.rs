@@ -161,7 +161,7 @@ impl Client {
         if intake.sink.begin(begin)? == Ready::Lost {
             return Ok(Ending::Anew);
         }
-        intake.read_back().await?;
+        intake.read_back(call).await?;
         let received = match answer {
             Answer::Complete => Ok(()),
             _ => body::receive(response, &mut intake, call, slot, &self.kit).await,
@@ -219,9 +219,9 @@ fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
 fn left(sink: &mut Sink, ending: &Ending, job: &Job) -> Option<Part> {
     let left = match ending {
         Ending::Whole => return None,
-        Ending::Failed(
-            Failure::Checksum { .. } | Failure::TooLarge { .. } | Failure::Protocol(_),
-        ) => sink.discard(),
+        Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
+        // What came is of no use; where none came, what was there before still is.
+        Ending::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
         _ => sink.leave(),
     };
     match left {

@@ -76,7 +76,7 @@ impl Intake<'_> {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn read_back(&mut self) -> Result<(), Failure> {
+    pub async fn read_back(&mut self, call: &Call) -> Result<(), Failure> {
         if !self.proof.looks_at_saved() {
             return Ok(());
         }
@@ -90,6 +90,8 @@ impl Intake<'_> {
             }
             self.proof.saved(&buffer[..read]);
             at += read as u64;
+            // It is us who take that long.
+            call.receives(0);
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -170,7 +172,7 @@ pub async fn receive(
     kit: &Kit,
 ) -> Result<(), Failure> {
     let promised = response.content_length();
-    slot.promise(promised.map_or(0, |promised| *intake.bytes + promised));
+    slot.promise(promised.map_or(0, |promised| intake.bytes.saturating_add(promised)));
     slot.received(*intake.bytes);
     loop {
         let leave = call.held_up(&kit.throttle, promised).await;

@@ -146,9 +146,8 @@ impl Library {
         let before = self.inner.state().hushed;
         let mut last = TcpStream::connect(self.raw.address()).unwrap();
         last.write_all(format!("GET {HUSH} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
-        let is_loud = |state: &mut State| {
-            state.hushed == before || state.ended < self.raw.connections()
-        };
+        let is_loud =
+            |state: &mut State| state.hushed == before || state.ended < self.raw.connections();
         drop(self.inner.changed.wait_while(self.inner.state(), is_loud).unwrap());
     }
 
