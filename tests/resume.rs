@@ -996,9 +996,8 @@ fn a_reply_that_is_no_http_leaves_what_was_there_before() {
 #[test]
 fn one_url_under_two_users_is_two_bodies() {
     in_every_mode(|mode| {
-        let origin = Origin::new(|request| {
-            Reply::ok(request.header("authorization").unwrap_or("nobody").to_owned())
-        });
+        let origin =
+            Origin::new(|request| Reply::ok(request.header("authorization").unwrap_or("nobody")));
         let folder = Folder::new();
         let url = origin.url("/who");
         let named = |user: &str| url.replace("http://", &format!("http://{user}@")) + "\n";
