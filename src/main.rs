@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
 use fetch::engine::Stop;
 use fetch::exit::{self, Exit};
-use fetch::plan::Plan;
+use fetch::plan::{Plan, Rereport};
 use fetch::preview::{self, PreviewError};
-use fetch::report::Outputs;
+use fetch::report::{self, Outputs, RereadError};
 use fetch::run;
 use fetch::serve;
 use tokio::runtime::Builder;
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     match cli::parse(env::args_os(), &around) {
         Ok(Command::Fetch(plan)) => fetch(&plan),
         Ok(Command::DryRun(plan)) => preview(&plan),
+        Ok(Command::Report(asked)) => rereport(&asked),
         Ok(Command::Serve(options)) => told(serve(options)),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
@@ -59,6 +60,17 @@ fn preview(plan: &Plan) -> ExitCode {
         Ok(_) => {}
     }
     Exit::of_preview(&told).into()
+}
+
+/// Reports a saved run. A reader who has gone has seen enough.
+fn rereport(asked: &Rereport) -> ExitCode {
+    let told = report::rereport(asked, &mut io::stdout(), &mut io::stderr());
+    match &told {
+        Err(RereadError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => eprintln!("fetch: {error}"),
+        Ok(_) => {}
+    }
+    Exit::of_rereport(&told).into()
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "preview", "engine", "record"]),
+    ("exit", &["run", "preview", "report", "engine", "record"]),
     ("cli", &["serve", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
     (

@@ -4,6 +4,7 @@
 mod arguments;
 mod config;
 mod decision;
+mod documents;
 mod environment;
 mod layers;
 mod numbers;
@@ -18,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Rereport};
 use crate::serve;
 use arguments::{Arguments, Configuration, Fetch, Subcommands};
 use config::Which;
@@ -31,6 +32,8 @@ pub enum Command {
     Fetch(Box<Plan>),
     /// Tell what would be done for it.
     DryRun(Box<Plan>),
+    /// Report a saved run again.
+    Report(Rereport),
     /// Run the local origin.
     Serve(serve::Options),
     /// Print a completion script.
@@ -106,6 +109,9 @@ pub fn parse(
     let settled = Settled::by_words(&matches, &typed);
     match typed.subcommand {
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
+        Some(Subcommands::Report(report)) => {
+            Ok(Command::Report(decision::rereport(report).map_err(mistake)?))
+        }
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
         None => Ok(fetch(&words, &settled, around)?),
     }
