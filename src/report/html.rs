@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::fold::{Fold, Row, micros};
 use super::printable::printable;
+use super::text::Counted;
 use crate::record::Summary;
 use crate::units::human_bytes;
 
@@ -99,7 +100,8 @@ fn facts(fold: &Fold, summary: Option<&Summary>) -> Vec<(&'static str, String)> 
     }
     let Some(summary) = summary else { return facts };
     facts.push(("Elapsed", short(seconds(micros(summary.elapsed)))));
-    facts.push(("Mode", format!("{}, {} jobs", summary.mode, summary.jobs)));
+    let jobs = Counted(summary.jobs as u64, "job");
+    facts.push(("Mode", format!("{}, {jobs}", summary.mode)));
     facts.push(("Requests", summary.resources.requests.to_string()));
     facts.push(("Connections", summary.resources.connections.to_string()));
     if let (Some(user), Some(system)) = (summary.resources.cpu_user, summary.resources.cpu_system) {

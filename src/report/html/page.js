@@ -219,8 +219,8 @@
     bar.append(spoken);
     for (const [kind, , from, to] of parts(row)) {
       const part = make("i", undefined, kind);
-      part.style.left = `${100 * (row.started + from) / span}%`;
-      part.style.width = `${100 * (to - from) / span}%`;
+      part.style.left = `${100 * (row.started + from - view[0]) / (view[1] - view[0])}%`;
+      part.style.width = `${100 * (to - from) / (view[1] - view[0])}%`;
       bar.append(part);
     }
     made.append(cell(`${row.index}`, "number"), cell(row.url, "url"), cell(time(row.total), "number"), bar);
@@ -236,12 +236,32 @@
     made.setAttribute("role", "columnheader");
     head.append(made);
   }
+  // The rows in sight, and so many beside them.
+  const sight = (beside) => [
+    Math.max(0, Math.floor(box.scrollTop / HEIGHT) - beside),
+    Math.min(rows.length, Math.ceil((box.scrollTop + box.clientHeight) / HEIGHT) + beside),
+  ];
+  // What the waterfall shows, from when to when.
+  const look = () => {
+    if (at("scale").value === "run") return [0, span];
+    const begun = sorted.slice(...sight(0)).filter((row) => parts(row).length > 0);
+    if (begun.length === 0) return [0, span];
+    const first = Math.min(...begun.map((row) => row.started));
+    const last = Math.max(...begun.map(done));
+    return [first, Math.max(last, first + 1e-6)];
+  };
+  let view = [0, span];
   let shown = [-1, -1];
-  const window_ = () => {
-    const wide = rows.length > ALL;
-    const first = wide ? Math.max(0, Math.floor(box.scrollTop / HEIGHT) - 20) : 0;
-    const last = wide ? Math.min(rows.length, Math.ceil((box.scrollTop + box.clientHeight) / HEIGHT) + 20) : rows.length;
-    if (first === shown[0] && last === shown[1]) return;
+  let rescale = () => {};
+  const refresh = () => {
+    const [first, last] = rows.length > ALL ? sight(20) : [0, rows.length];
+    const [from, to] = look();
+    if (from !== view[0] || to !== view[1]) {
+      view = [from, to];
+      rescale();
+    } else if (first === shown[0] && last === shown[1]) {
+      return;
+    }
     shown = [first, last];
     all.replaceChildren(head, ...sorted.slice(first, last).map((row, step) => draw(row, first + step)));
   };
@@ -269,12 +289,11 @@
     legend();
     all.style.height = `${Math.max(1, sorted.length) * HEIGHT}px`;
     shown = [-1, -1];
-    window_();
+    refresh();
     again();
   };
-  at("order").onchange = arrange;
-  at("colour").onchange = arrange;
-  box.addEventListener("scroll", window_);
+  for (const id of ["order", "scale", "colour"]) at(id).onchange = arrange;
+  box.addEventListener("scroll", refresh);
   if (rows.length > 0) arrange();
   else box.textContent = "The list was empty.";
 
@@ -293,10 +312,11 @@
     at("axis").style.paddingLeft = `${left - BESIDE}px`;
     const chart = new uPlot({
       width: width + 2 * BESIDE, height: 40, padding: [0, BESIDE, 0, BESIDE], legend: { show: false }, cursor: { show: false },
-      scales: { x: { time: false, range: [0, span] }, y: { range: [0, 1] } },
-      axes: [axis(undefined, { side: 0, size: 38, values: (_, marks) => marks.map((mark) => `${mark} s`) }), { show: false }],
+      scales: { x: { time: false, range: () => view }, y: { range: [0, 1] } },
+      axes: [axis(undefined, { side: 0, size: 38, values: (_, marks) => marks.map((mark) => `${+mark.toFixed(6)} s`) }), { show: false }],
       series: [{}, { show: false }],
     }, [[0, span], [null, null]], at("axis"));
+    rescale = () => chart.setScale("x", { min: view[0], max: view[1] });
     return () => {
       const { left, width } = sizes();
       at("axis").style.paddingLeft = `${left - BESIDE}px`;
@@ -307,7 +327,7 @@
   const redraw = () => {
     for (const [place, drawn] of charts) drawn.setSize({ width: place.clientWidth, height: 220 });
     if (scale) scale();
-    if (rows.length > 0) window_();
+    if (rows.length > 0) refresh();
   };
   addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
