@@ -155,6 +155,8 @@ fn a_run_that_is_interrupted_leaves_whole_reports() {
         }
         run.signal(Signal::SIGINT);
         may_end.pass();
+        // The list stays open: it is the signal that ends the run.
+        while run.row()["type"] != "summary" {}
         let seen = run.seen();
         assert_eq!(seen.code, Some(130), "{seen:?}");
         let lines = reports.text("jsonl");

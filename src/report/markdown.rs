@@ -3,7 +3,6 @@
 //! Whatever comes from a list or a server stands in code spans, where nothing is markup; a `|` in it is escaped, as
 //! tables want it.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::fold::{Fold, Row};
@@ -18,7 +17,7 @@ pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -
     if !fold.counts.failures.is_empty() {
         writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
         for (class, count) in &fold.counts.failures {
-            writeln!(page, "| {} | {count} |", code(class))?;
+            writeln!(page, "| {} | {count} |", cell(class))?;
         }
     }
     writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Why |")?;
@@ -32,7 +31,12 @@ pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -
 
 fn total(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(summary) = summary {
-        return text::total(summary, page);
+        // A saved run may say anything of why it was stopped.
+        text::total(&Summary { stopped: None, ..summary.clone() }, page)?;
+        return match &summary.stopped {
+            Some(cause) => writeln!(page, "\nStopped early: {}", code(cause)),
+            None => Ok(()),
+        };
     }
     let bytes = human_bytes(fold.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);
@@ -49,23 +53,27 @@ fn line(row: &Row, page: &mut Vec<u8>) -> io::Result<()> {
         row.index,
         row.outcome.name(),
         row.bytes,
-        code(&row.url),
-        code(message)
+        cell(&row.url),
+        cell(message)
     )
 }
 
 /// The text as a code span in a cell.
-fn code(text: &str) -> Cow<'_, str> {
+fn cell(text: &str) -> String {
+    // Before a `|` a backslash would be taken for another escape, and readers differ about what two of them are.
+    code(&text.replace("\\|", "\\\\u{7c}").replace('|', "\\|"))
+}
+
+/// The text as a code span.
+fn code(text: &str) -> String {
     let text = printable(text.trim());
     if text.is_empty() {
-        return Cow::Borrowed("");
+        return String::new();
     }
-    // Before a `|` a backslash would be taken for another escape, and readers differ about what two of them are.
-    let text = text.replace("\\|", "\\\\u{7c}").replace('|', "\\|");
     let fence = "`".repeat(longest_run_of_backticks(&text) + 1);
     let at_an_end = text.starts_with('`') || text.ends_with('`');
     let pad = if at_an_end { " " } else { "" };
-    Cow::Owned(format!("{fence}{pad}{text}{pad}{fence}"))
+    format!("{fence}{pad}{text}{pad}{fence}")
 }
 
 fn longest_run_of_backticks(text: &str) -> usize {
@@ -133,6 +141,17 @@ mod tests {
     fn a_run_that_was_cut_off_is_told_as_one() {
         let text = written(&[example::record("https://a.b/").read(10)], None);
         assert!(text.starts_with("Downloaded 1 of 1 sites, 10 B; the saved report has no end\n"));
+    }
+
+    #[test]
+    fn why_a_run_was_stopped_is_no_markup_either() {
+        let hostile = "</script><b>|`x` [a](https://a.b/) &amp;\u{1b}";
+        let summary = Summary { stopped: Some(hostile.to_owned()), ..example::summary([]) };
+        let read = cells(&written(&[], Some(&summary))).concat().concat();
+        assert!(
+            read.contains("Stopped early: </script><b>|`x` [a](https://a.b/) &amp;\\u{1b}"),
+            "{read}"
+        );
     }
 
     proptest! {

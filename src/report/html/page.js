@@ -136,9 +136,11 @@
   const steps = data.totals;
   const ends = steps.length > 0 ? [...steps.map(([from]) => from), steps[steps.length - 1][1]] : [];
   const counts = steps.length > 0 ? [...steps.map(([, , count]) => count), 0] : [];
+  // Marks stand at powers of ten: two of them at least have to be in sight.
+  const decade = (time, way) => 10 ** way(Math.round(Math.log10(time) * 1000) / 1000);
   chart("totals", {
     scales: {
-      x: { time: false, distr: 3, range: [ends[0], ends[ends.length - 1]] },
+      x: { time: false, distr: 3, range: [decade(ends[0], Math.floor), decade(ends[ends.length - 1], Math.ceil)] },
       y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] },
     },
     axes: [
