@@ -9,6 +9,7 @@ use tokio::runtime::Builder;
 use crate::engine::Stop;
 use crate::preview::{Counts, PreviewError};
 use crate::record::Cause;
+use crate::report::{Reread, RereadError};
 use crate::run::{Ended, RunError};
 use crate::verify::{Totals, VerifyError};
 
@@ -98,6 +99,17 @@ impl Exit {
                 Self::Unfinished
             }
             Err(_) => Self::Fatal,
+        }
+    }
+
+    /// What reporting a saved run amounts to.
+    pub fn of_rereport(told: &Result<Reread, RereadError>) -> Self {
+        match told {
+            Ok(reread) if reread.bad_lines > 0 => Self::SomeFailed,
+            Ok(_) => Self::Ok,
+            Err(RereadError::Unreadable(_)) => Self::Usage,
+            Err(RereadError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => Self::Ok,
+            Err(RereadError::Unwritten(_)) => Self::Fatal,
         }
     }
 }

@@ -10,7 +10,7 @@
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
 //! - [`preview`]: what a run would do, told without doing it
 //! - [`verify`]: what has become of what was saved
-//! - [`report`]: text, JSON lines, CSV and the progress display
+//! - [`report`]: text, JSON lines, CSV and the progress display; pages and archives in files of their own
 //! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
 //! - [`transfer`]: one attempt at one URL
 //! - [`store`]: where bodies and bookkeeping go

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
 use fetch::engine::Stop;
 use fetch::exit::{self, Exit};
-use fetch::plan::Plan;
+use fetch::plan::{Plan, Rereport};
 use fetch::preview::{self, PreviewError};
-use fetch::report::Outputs;
+use fetch::report::{self, Outputs, RereadError};
 use fetch::run;
 use fetch::serve;
 use fetch::verify::{self, VerifyError};
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Ok(Command::Fetch(plan)) => fetch(&plan),
         Ok(Command::DryRun(plan)) => preview(&plan),
         Ok(Command::Verify(options)) => verify(&options),
+        Ok(Command::Report(asked)) => rereport(&asked),
         Ok(Command::Serve(options)) => told(serve(options)),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
@@ -75,6 +76,17 @@ fn verify(options: &verify::Options) -> ExitCode {
         Ok(_) => {}
     }
     Exit::of_verify(&told).into()
+}
+
+/// Reports a saved run. A reader who has gone has seen enough.
+fn rereport(asked: &Rereport) -> ExitCode {
+    let told = report::rereport(asked, &mut io::stdout(), &mut io::stderr());
+    match &told {
+        Err(RereadError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => eprintln!("fetch: {error}"),
+        Ok(_) => {}
+    }
+    Exit::of_rereport(&told).into()
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -36,6 +36,63 @@ pub struct Plan {
     pub report: Report,
     /// Where to write the targets that failed for good, as a list.
     pub failed: Option<FailedList>,
+    /// Further reports of the run, each a file of its own.
+    pub documents: Vec<Document>,
+}
+
+/// A saved run that is to be reported again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rereport {
+    /// Where its JSON lines are read from: a file or standard input.
+    pub source: Source,
+    /// The reports to write; none: a table on standard output.
+    pub documents: Vec<Document>,
+}
+
+/// A report that is a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The file; what it held is replaced once the report is whole.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: DocumentKind,
+}
+
+/// What a report that is a file of its own may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// One page to look at, with charts.
+    Html,
+    /// An HTTP archive (HAR 1.2), for the waterfall of a browser.
+    Har,
+    /// Comma-separated values, as [`Format::Csv`].
+    Csv,
+    /// JSON lines, as [`Format::Jsonl`].
+    Jsonl,
+    /// A table to paste.
+    Markdown,
+}
+
+impl DocumentKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Html, Self::Har, Self::Csv, Self::Jsonl, Self::Markdown];
+
+    /// How the names of such files end, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Har => "har",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Markdown => "md",
+        }
+    }
+
+    /// What a file is to be by its name; upper case counts as lower case.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?;
+        Self::ALL.into_iter().find(|kind| extension.eq_ignore_ascii_case(kind.extension()))
+    }
 }
 
 /// Where to write the targets that failed for good, as a list that can be fetched again.

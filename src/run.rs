@@ -15,7 +15,7 @@ use crate::engine::{self, EngineError, Finished, Stop};
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::process::{self, Usage};
 use crate::record::{Cause, Class, Counts, Event, Outcome, RecordError, Resources, Slots, Summary};
-use crate::report::{FailedTargets, Outputs, Reporter, printable, reporter};
+use crate::report::{Documents, FailedTargets, Outputs, Reporter, printable, reporter};
 use crate::source;
 use crate::store::{Store, StoreError};
 use crate::transfer::{Kit, Resolver};
@@ -80,7 +80,8 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
     let slots = Arc::new(Slots::new(plan.strategy.jobs()));
     let failed = FailedTargets::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
-    let reporter = reporter(plan.report, outputs, failed, Arc::clone(&slots));
+    let documents = Documents::create(&plan.documents, &plan.sources).map_err(unwritable)?;
+    let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&slots));
 
     let (events, heard) = channel(EVENTS);
     let reports = thread::Builder::new().name("reports".into()).spawn({
@@ -132,7 +133,12 @@ fn conclude(
         resources: resources(plan, kit, begun.usage),
         hosts,
     };
-    let written = told.written.and_then(|()| told.reporter.finish(&summary));
+    let finished = told.reporter.finish(&summary);
+    let written = match told.written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        // Files may be wrong even where nobody reads the rows any more.
+        _ => finished,
+    };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let error = anyhow!(error).context("cannot write the report");
@@ -179,7 +185,7 @@ fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
     }
 }
 
-/// Why the list of what fails cannot be written: by what was asked for, or by the machine.
+/// Why a file beside the report cannot be written: by what was asked for, or by the machine.
 fn unwritable(error: io::Error) -> RunError {
     match error.kind() {
         ErrorKind::InvalidInput => RunError::Usage(error.into()),
@@ -264,8 +270,9 @@ struct Told {
     disk: Option<String>,
 }
 
-/// Tells the reporter every event as it comes, until none comes any more. Once it cannot be told it ends the run, and
-/// only counts what comes: whether work is left is known from the rows, told or not.
+/// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
+/// what comes then is told all the same, for the files that can be written, and counted: whether work is left is known
+/// from the rows, told or not.
 fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop) -> Told {
     let (counts, written) = (Counts::default(), Ok(()));
     let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
@@ -279,7 +286,8 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
             _ => Cause::Fatal,
         });
         while let Some(event) = events.blocking_recv() {
-            told.count(&event);
+            // The first error is the one that counts.
+            let _ = told.hear(&event);
         }
     }
     told

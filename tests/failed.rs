@@ -14,7 +14,7 @@ use fetch::plan::{FailedList, Format, Order, Report, Verbosity};
 use fetch::record::{
     Entry, Event, Failure, Options, Outcome, Record, RecordError, Slots, Target, redacted,
 };
-use fetch::report::{FailedTargets, Outputs, Stream, reporter};
+use fetch::report::{Documents, FailedTargets, Outputs, Stream, reporter};
 use fetch::run::{Ended, RunError, run};
 use proptest::prelude::*;
 use support::{Origin, Reply};
@@ -40,7 +40,8 @@ fn written(targets: &[Target], path: &Path) -> Vec<u8> {
     let failed = FailedTargets::create(Some(&list), &[]).unwrap();
     let report =
         Report { format: Format::Text, order: Order::Completion, verbosity: Verbosity::Normal };
-    let mut reporter = reporter(report, nowhere(), failed, Arc::new(Slots::new(1)));
+    let mut reporter =
+        reporter(report, nowhere(), failed, Documents::none(), Arc::new(Slots::new(1)));
     for target in targets {
         let failure = Failure::Redirect("to\nhttps://else.where/\n".to_owned());
         let blank = Record::blank(

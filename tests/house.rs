@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "preview", "verify", "engine", "record"]),
+    ("exit", &["run", "preview", "verify", "report", "engine", "record"]),
     ("cli", &["serve", "verify", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
     ("run", &["report", "engine", "transfer", "store", "source", "plan", "record", "process"]),

@@ -87,7 +87,9 @@ fn every_command_can_be_typed() {
 
 #[test]
 fn the_help_is_the_program_s() {
-    for words in [&["--help"][..], &["verify", "--help"], &["serve", "--help"]] {
+    for words in
+        [&["--help"][..], &["verify", "--help"], &["report", "--help"], &["serve", "--help"]]
+    {
         // Where no stream is a terminal, COLUMNS is the width.
         let seen = Run::new().args(words).env("COLUMNS", "80").seen();
         assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""));

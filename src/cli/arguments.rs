@@ -28,6 +28,7 @@ Examples:
   fetch -j 64 --json sites.txt > report.jsonl
   grep pdf links.txt | fetch --mode threads -
   fetch --retry 5 https://example.org/a https://example.org/b
+  fetch --report run.html sites.txt
   fetch serve --port 8080 --latency 50ms
 
 Lists:
@@ -76,6 +77,8 @@ pub(super) enum Subcommands {
     Verify(Verify),
     /// Run a local origin to fetch from: slow, failing or strict on request
     Serve(Serve),
+    /// Write reports of a run that was saved with --json
+    Report(Report),
     /// Print the completion script for a shell
     Completions {
         /// The shell that is to know fetch's options
@@ -434,6 +437,13 @@ pub(super) struct Output {
     #[arg(long)]
     pub ordered: bool,
 
+    /// Write a report to FILE as well; repeatable
+    ///
+    /// What it is follows from how its name ends: .html (a page with charts), .har (for the waterfall of a browser),
+    /// .csv, .jsonl or .md (a table to paste). It replaces FILE when the run ends, interrupted or not.
+    #[arg(long = "report", value_name = "FILE")]
+    pub reports: Vec<PathBuf>,
+
     /// Tell of failures alone; no progress display
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -547,6 +557,17 @@ pub(super) enum Form {
     Text,
     /// One JSON object per line
     Jsonl,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// What fetch --json has written, or - for standard input
+    #[arg(value_name = "FILE.jsonl")]
+    pub run: PathBuf,
+
+    /// Write a report to FILE: .html, .har, .csv, .jsonl or .md; repeatable [default: a table on standard output]
+    #[arg(long, value_name = "FILE")]
+    pub to: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

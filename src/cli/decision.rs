@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use http::HeaderValue;
@@ -12,12 +12,13 @@ use http::header::USER_AGENT;
 use super::arguments::{
     self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve, Verify,
 };
+use super::documents::{documents, is_one_name};
 use super::proxy::proxy;
 use crate::list;
 use crate::plan::{
     self, Again, Bodies, Clocks, Coding, Damage, Durability, FailedList, Family, Foreign, Http,
-    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Retry,
-    Robots, Source, Strategy, Verbosity, Verification, Versions,
+    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Rereport,
+    Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
 use crate::{serve, verify};
 
@@ -25,20 +26,34 @@ const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"))
 
 /// Decides a run.
 pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String> {
-    Ok(Plan {
+    let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests)?,
         clocks: clocks(&typed.clocks),
         retry: retry(&typed.retries),
         report: report(&typed.output),
+        documents: documents("--report", typed.output.reports)?,
         manners: manners(&typed.manners),
         damage: damage(&typed.failures),
         bodies: bodies(typed.bodies, &typed.sources, typed.saving.remote_header_name)?,
         keep: keep(typed.saving),
-        failed: failed(typed.failures, &typed.sources)?,
+        failed: failed(typed.failures)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
-    })
+    };
+    ensure_no_list_is_overwritten(&plan)?;
+    ensure_no_report_overwrites_the_failures(&plan)?;
+    Ok(plan)
+}
+
+/// Decides how a saved run is reported again.
+pub(super) fn rereport(typed: arguments::Report) -> Result<Rereport, String> {
+    let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
+    let documents = documents("--to", typed.to)?;
+    for document in &documents {
+        ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
+    }
+    Ok(Rereport { source, documents })
 }
 
 /// What a dry run tells are no rows of a run.
@@ -276,26 +291,43 @@ fn damage(typed: &Failures) -> Damage {
     Damage { most: none.or(typed.max_failures) }
 }
 
-fn failed(typed: Failures, sources: &[OsString]) -> Result<Option<FailedList>, String> {
+fn failed(typed: Failures) -> Result<Option<FailedList>, String> {
     let Some(path) = typed.failed else { return Ok(None) };
     if path.as_os_str().is_empty() || path == Path::new("-") {
         return Err(
             "invalid value for --failed: name a file; standard output is for the report".to_owned()
         );
     }
-    ensure_it_is_not_a_list(&path, sources)?;
     Ok(Some(FailedList { path, classes: typed.failed_class }))
 }
 
-/// As far as names tell; two names of one file come to light when the lists are opened.
-fn ensure_it_is_not_a_list(failed: &Path, sources: &[OsString]) -> Result<(), String> {
-    let plain = |path: &Path| -> PathBuf {
-        path.components().filter(|part| *part != Component::CurDir).collect()
-    };
-    match sources.iter().find(|source| plain(Path::new(source)) == plain(failed)) {
-        Some(list) => Err(format!(
-            "--failed would overwrite the list \"{}\"; name another file",
+fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
+    if let Some(failed) = &plan.failed {
+        ensure_it_is_not_a_list("--failed", &failed.path, &plan.sources)?;
+    }
+    let mut documents = plan.documents.iter();
+    documents
+        .try_for_each(|document| ensure_it_is_not_a_list("--report", &document.path, &plan.sources))
+}
+
+/// As far as names tell; two names of one file come to light when the files are opened.
+fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Result<(), String> {
+    let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
+    match sources.iter().find(is_it) {
+        Some(Source::File(list)) => Err(format!(
+            "{option} would overwrite the list \"{}\"; name another file",
             list.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
+    let Some(failed) = &plan.failed else { return Ok(()) };
+    match plan.documents.iter().find(|document| is_one_name(&document.path, &failed.path)) {
+        Some(document) => Err(format!(
+            "--report and --failed would both write \"{}\"; name another file",
+            document.path.display()
         )),
         None => Ok(()),
     }

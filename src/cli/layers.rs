@@ -15,7 +15,7 @@ use crate::list;
 use crate::plan::Plan;
 
 /// Options of one run alone: they are typed, or not given.
-const TYPED_ALONE: [&str; 9] = [
+const TYPED_ALONE: [&str; 10] = [
     "dir",
     "refresh",
     "force",
@@ -25,6 +25,7 @@ const TYPED_ALONE: [&str; 9] = [
     "dry-run",
     "failed",
     "failed-class",
+    "report",
 ];
 
 /// Options that say which file there is, and so cannot be in it.

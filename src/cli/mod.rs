@@ -4,6 +4,7 @@
 mod arguments;
 mod config;
 mod decision;
+mod documents;
 mod environment;
 mod layers;
 mod numbers;
@@ -19,7 +20,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Rereport};
 use crate::{serve, verify};
 use arguments::{Arguments, Configuration, Fetch, Subcommands};
 use config::Which;
@@ -34,6 +35,8 @@ pub enum Command {
     DryRun(Box<Plan>),
     /// Tell what has become of what was saved.
     Verify(verify::Options),
+    /// Report a saved run again.
+    Report(Rereport),
     /// Run the local origin.
     Serve(serve::Options),
     /// Print a completion script.
@@ -110,6 +113,9 @@ pub fn parse(
     match typed.subcommand {
         Some(Subcommands::Verify(verify)) => Ok(Command::Verify(decision::look(verify))),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
+        Some(Subcommands::Report(report)) => {
+            Ok(Command::Report(decision::rereport(report).map_err(mistake)?))
+        }
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
         None => {
             ensure_there_is_a_folder_to_save_to(&matches).map_err(mistake)?;

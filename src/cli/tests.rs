@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::*;
 use crate::digest::Algorithm;
 use crate::plan::{
-    self, Again, Bodies, Coding, Durability, FailedList, Family, Foreign, Keep, Manners,
-    MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Robots, Source, Strategy,
-    Verbosity, Verification, Versions,
+    self, Again, Bodies, Coding, Document, DocumentKind, Durability, FailedList, Family, Foreign,
+    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Rereport,
+    Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
 use crate::record::Class;
 use crate::units;
@@ -35,7 +35,12 @@ fn plan(words: &[&str]) -> Plan {
 }
 
 fn complaint(words: &[&str]) -> String {
-    let usage = typed(&[words, &["sites.txt"]].concat(), true).expect_err(&words.join(" "));
+    mistake(&[words, &["sites.txt"]].concat())
+}
+
+/// What is said of these words, and nothing after them.
+fn mistake(words: &[&str]) -> String {
+    let usage = typed(words, true).expect_err(&words.join(" "));
     assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
     usage.text
 }
@@ -366,6 +371,51 @@ fn failures_never_overwrite_a_list() {
 }
 
 #[test]
+fn the_name_of_a_further_report_says_what_it_is() {
+    let kinds = |words| {
+        let documents = plan(words).documents.into_iter();
+        documents.map(|document| document.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&[]), []);
+    let words = ["a.html", "a.har", "a.csv", "a.jsonl", "b/A.MD"];
+    let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
+    assert_eq!(kinds(&words), DocumentKind::ALL);
+    for name in ["a.json", "a.htm", "html", ".html", "-", "a."] {
+        let known = "let its name end in one of .html, .har, .csv, .jsonl, .md";
+        assert_complaint(&["--report", name], known);
+    }
+    assert_complaint(&["--report", "a.md", "--report", "./a.md"], "twice; keep one");
+    assert_complaint(&["--report", "a.csv", "--failed", "./a.csv"], "would both write");
+}
+
+#[test]
+fn a_further_report_never_overwrites_a_list() {
+    let text = mistake(&["list.csv", "--report", "./list.csv"]);
+    assert!(
+        text.contains("--report would overwrite the list \"list.csv\"; name another"),
+        "{text}"
+    );
+    let text = mistake(&["report", "--to", "./run.jsonl", "run.jsonl"]);
+    assert!(text.contains("--to would overwrite the list \"run.jsonl\"; name another"), "{text}");
+}
+
+#[test]
+fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
+    let asked = |words: &[&str]| match typed(&[&["report"], words].concat(), true) {
+        Ok(Command::Report(asked)) => asked,
+        other => panic!("{other:?}"),
+    };
+    let page = Document { path: "a.html".into(), kind: DocumentKind::Html };
+    assert_eq!(
+        asked(&["--to", "a.html", "run.jsonl"]),
+        Rereport { source: Source::File("run.jsonl".into()), documents: vec![page] }
+    );
+    assert_eq!(asked(&["-"]), Rereport { source: Source::Stdin, documents: vec![] });
+    assert!(mistake(&["report"]).contains("FILE.jsonl"));
+    assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
+}
+
+#[test]
 fn bodies_are_saved_where_a_folder_is_named() {
     let keep = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).keep.unwrap();
     let plain = Keep {
@@ -585,6 +635,7 @@ fn the_short_help_reads_well() {
     Commands:
       verify       Tell what is missing, changed or extra of what was saved
       serve        Run a local origin to fetch from: slow, failing or strict on request
+      report       Write reports of a run that was saved with --json
       completions  Print the completion script for a shell
 
     Arguments:
@@ -684,6 +735,7 @@ fn the_short_help_reads_well() {
           --format <FORMAT>  The form of the report [default: text] [possible values: text, jsonl, csv]
           --json             The same as --format jsonl
           --ordered          Report in the order of the list, not of completion
+          --report <FILE>    Write a report to FILE as well; repeatable
       -q, --quiet            Tell of failures alone; no progress display
       -v, --verbose          Tell of retries and redirects too
           --dry-run          Tell what would be done, and make no request

@@ -127,6 +127,7 @@ fn failures(plan: &Plan) -> Settings {
         ("failed", json!(failed.map(|failed| failed.path.display().to_string()))),
         ("failed-class", list(classes.map(|class| class.name().to_owned()))),
         ("ordered", on(plan.report.order == Order::List)),
+        ("report", list(plan.documents.iter().map(|document| document.path.display().to_string()))),
     ]
 }
 

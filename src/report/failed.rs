@@ -6,13 +6,14 @@
 //! fetched again. Secrets are written as they were listed, or the list would not fetch the same; a new file is for its
 //! owner's eyes alone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 
 use super::printable::printable;
+use super::same::ensure_it_is_none_of;
 use crate::plan::{FailedList, Source};
 use crate::record::{Class, Outcome, Record, RecordError, Target};
 
@@ -102,7 +103,8 @@ impl Open {
         let file = open_for_its_owner(path)?;
         let is_regular = file.metadata()?.is_file();
         if is_regular {
-            ensure_it_is_none_of(sources, path, &file)?;
+            let advice = "this list is being read; write what fails to another file";
+            ensure_it_is_none_of(sources, path, &file, advice)?;
             file.set_len(0)?;
         }
         let (path, classes) = (path.to_owned(), classes.to_vec());
@@ -141,39 +143,6 @@ fn open_for_its_owner(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn ensure_it_is_none_of(sources: &[Source], path: &Path, file: &File) -> io::Result<()> {
-    let is_read = sources.iter().any(|source| match source {
-        Source::Argument(_) => false,
-        Source::File(list) => is_same(path, file, list),
-        Source::Stdin => is_same(path, file, Path::new("/dev/stdin")),
-    });
-    if is_read {
-        let words = "this list is being read; write what fails to another file";
-        return Err(io::Error::new(ErrorKind::InvalidInput, words));
-    }
-    Ok(())
-}
-
-/// Whether an open file and the one of another name are one.
-#[cfg(unix)]
-fn is_same(_: &Path, file: &File, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-
-    match (file.metadata(), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
-}
-
-/// Whether an open file and the one of another name are one, as far as names tell.
-#[cfg(not(unix))]
-fn is_same(path: &Path, _: &File, other: &Path) -> bool {
-    match (fs::canonicalize(path), fs::canonicalize(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
-}
-
 /// One target in the syntax of lists. What came out of a list goes into it again.
 /// `name` is the one that its file was given: a shorter list may give another one.
 fn entry(
@@ -210,6 +179,8 @@ fn header(name: &HeaderName, value: &HeaderValue, page: &mut Vec<u8>) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use insta::assert_snapshot;
 
     use super::*;

@@ -1,18 +1,28 @@
 //! What is told of a run, and where: rows on stdout in the form asked for, words and the progress display on stderr,
-//! what failed in a list of its own if one was asked for.
+//! what failed in a list of its own if one was asked for, and further reports in files of their own.
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
 mod csv;
+mod document;
 mod failed;
+mod fold;
 mod frame;
+mod har;
+mod histogram;
 mod hosts;
+mod html;
 mod jsonl;
+mod markdown;
 mod ordered;
 mod page;
+mod place;
 mod printable;
 mod progress;
+mod same;
+mod saved;
 mod text;
+mod timeline;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -20,13 +30,16 @@ use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
 use crate::record::{Event, Record, Slots, Summary};
+pub use document::Documents;
 pub use failed::FailedTargets;
 use ordered::Rows;
 use page::Page;
 pub use printable::printable;
 use progress::Progress;
+pub use saved::{Reread, RereadError, rereport};
 
-/// Who hears of a run. All of its errors are those of writing; after one there is no use in telling it more.
+/// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
+/// one stream does not take, a file may.
 pub trait Reporter: Send {
     /// Something happened. What there is to tell of it may wait in memory (64 KiB a stream, and rows that are not
     /// their turn yet) until [`flush`](Self::flush), [`tick`](Self::tick) or [`finish`](Self::finish).
@@ -93,6 +106,7 @@ pub fn reporter(
     report: plan::Report,
     outputs: Outputs,
     failed: FailedTargets,
+    documents: Documents,
     slots: Arc<Slots>,
 ) -> Box<dyn Reporter> {
     let teller = Teller::new(report, outputs);
@@ -101,7 +115,7 @@ pub fn reporter(
     } else {
         Progress::hidden()
     };
-    Box::new(Desk { rows: Rows::by(report.order), teller, failed, progress })
+    Box::new(Desk { rows: Rows::by(report.order), teller, failed, documents, progress })
 }
 
 /// Where rows are put in order and the display is kept out of the way of lines.
@@ -109,17 +123,23 @@ struct Desk {
     rows: Rows,
     teller: Teller,
     failed: FailedTargets,
+    documents: Documents,
     progress: Progress,
 }
 
 impl Reporter for Desk {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Self { rows, teller, failed, progress } = self;
+        let Self { rows, teller, failed, documents, progress } = self;
         progress.count(event);
         match event {
             Event::Finished { record, target, name } => {
-                failed.take(record, target.as_deref(), name.as_deref())?;
-                rows.take(record, |record| teller.row(record))?;
+                let kept = failed.take(record, target.as_deref(), name.as_deref());
+                let mut documented = Ok(());
+                rows.take(record, |record| {
+                    keep_first(&mut documented, documents.row(record));
+                    teller.row(record)
+                })?;
+                kept.and(documented)?;
             }
             event => teller.notice(event)?,
         }
@@ -137,14 +157,17 @@ impl Reporter for Desk {
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        let Self { rows, teller, failed, progress } = self;
+        let Self { rows, teller, failed, documents, progress } = self;
         progress.clear();
         let kept = failed.write_out();
-        rows.end(|record| teller.row(record))?;
-        teller.write_out()?;
-        teller.total(summary)?;
-        teller.stdout.write_out()?;
-        teller.stderr.write_out().and(kept)
+        let mut documented = Ok(());
+        rows.end(|record| {
+            keep_first(&mut documented, documents.row(record));
+            teller.row(record)
+        })?;
+        keep_first(&mut documented, documents.finish(Some(summary)));
+        // A reader who has gone is no error to some: what is wrong with a file is told before.
+        documented.and(kept).and(teller.finish(summary))
     }
 
     fn wants_ticks(&self) -> bool {
@@ -158,6 +181,12 @@ impl Reporter for Desk {
             self.write_out()?;
         }
         Ok(())
+    }
+}
+
+fn keep_first(first: &mut io::Result<()>, next: io::Result<()>) {
+    if first.is_ok() {
+        *first = next;
     }
 }
 
@@ -226,6 +255,14 @@ impl Teller {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes what waits, and the total after it.
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        self.write_out()?;
+        self.total(summary)?;
+        self.stdout.write_out()?;
+        self.stderr.write_out()
     }
 
     /// Tells of the whole run: as the last row where the form has one, else on stderr.
@@ -341,8 +378,13 @@ mod tests {
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
-        let mut reporter =
-            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
+        let mut reporter = reporter(
+            report,
+            outputs,
+            FailedTargets::nowhere(),
+            Documents::none(),
+            Arc::new(Slots::new(1)),
+        );
         let records = [
             example::record("https://a.b/old").read(2048),
             example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
@@ -422,8 +464,13 @@ mod tests {
                 colour: true,
             };
             let slots = Arc::new(Slots::new(1));
-            let mut reporter =
-                reporter(plan(format, verbosity), outputs, FailedTargets::nowhere(), slots);
+            let mut reporter = reporter(
+                plan(format, verbosity),
+                outputs,
+                FailedTargets::nowhere(),
+                Documents::none(),
+                slots,
+            );
             reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
             reporter.flush().unwrap();
             assert!(!stdout.text().contains("down"));
@@ -484,7 +531,13 @@ mod tests {
             || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
         let new = || {
             let report = plan(Format::Jsonl, Verbosity::Normal);
-            reporter(report, outputs(), FailedTargets::nowhere(), Arc::new(Slots::new(1)))
+            reporter(
+                report,
+                outputs(),
+                FailedTargets::nowhere(),
+                Documents::none(),
+                Arc::new(Slots::new(1)),
+            )
         };
         let event = finished(example::record("https://a.b/"));
         let kind = |result: io::Result<()>| result.unwrap_err().kind();
@@ -504,8 +557,13 @@ mod tests {
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
-        let mut reporter =
-            reporter(report, outputs, FailedTargets::nowhere(), Arc::new(Slots::new(1)));
+        let mut reporter = reporter(
+            report,
+            outputs,
+            FailedTargets::nowhere(),
+            Documents::none(),
+            Arc::new(Slots::new(1)),
+        );
         assert!(!reporter.wants_ticks());
         reporter.event(&finished(example::record("https://a.b/"))).unwrap();
         assert_eq!(stdout.text(), "");
@@ -520,7 +578,13 @@ mod tests {
         let report = plan(Format::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);
         let teller = Teller::new(report, outputs);
-        Desk { rows: Rows::by(report.order), teller, failed: FailedTargets::nowhere(), progress }
+        Desk {
+            rows: Rows::by(report.order),
+            teller,
+            failed: FailedTargets::nowhere(),
+            documents: Documents::none(),
+            progress,
+        }
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) 
 }
 
 /// So many of a thing: `1 site`, `2 sites`.
-struct Counted(u64, &'static str);
+pub(super) struct Counted(pub(super) u64, pub(super) &'static str);
 
 impl std::fmt::Display for Counted {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

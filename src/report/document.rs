@@ -1,0 +1,119 @@
+//! The reports that are files of their own: what each of them hears, and when it is whole.
+
+use std::io;
+
+use super::fold::Fold;
+use super::har::Archive;
+use super::place::Place;
+use super::{csv, html, jsonl, keep_first, markdown};
+use crate::plan::{Document, DocumentKind, Source};
+use crate::record::{Record, Summary};
+
+/// The reports that were asked for. Whatever the length of the run, they keep 10,000 rows at most.
+#[derive(Debug)]
+pub struct Documents {
+    open: Vec<Open>,
+    /// What is known of the run, where one of them is made at the end.
+    fold: Option<Fold>,
+}
+
+#[derive(Debug)]
+struct Open {
+    place: Place,
+    form: Form,
+}
+
+/// What a report is, and what it has to remember of its beginning.
+#[derive(Debug)]
+enum Form {
+    Html,
+    Har(Archive),
+    Csv,
+    Jsonl,
+    Markdown,
+}
+
+impl Documents {
+    /// None.
+    pub fn none() -> Self {
+        Self { open: Vec::new(), fold: None }
+    }
+
+    /// Opens a file beside the place of each report; it takes its place when the report is whole.
+    ///
+    /// # Errors
+    /// Of the kind `InvalidInput` if one would replace one of `sources`, else those of opening it; they name the file.
+    pub fn create(asked: &[Document], sources: &[Source]) -> io::Result<Self> {
+        let open = asked.iter().map(|document| Open::new(document, sources));
+        let open = open.collect::<io::Result<Vec<_>>>()?;
+        let made_at_the_end = |open: &Open| matches!(open.form, Form::Html | Form::Markdown);
+        let fold = open.iter().any(made_at_the_end).then(Fold::default);
+        Ok(Self { open, fold })
+    }
+
+    /// Tells all of them of a record.
+    ///
+    /// # Errors
+    /// The first that there is; the others have heard of it all the same.
+    pub(super) fn row(&mut self, record: &Record) -> io::Result<()> {
+        if let Some(fold) = &mut self.fold {
+            fold.add(record);
+        }
+        first_error(self.open.iter_mut().map(|open| open.row(record)))
+    }
+
+    /// Makes all of them whole. A saved run that was cut off has no summary.
+    ///
+    /// # Errors
+    /// The first that there is; it names the file, which is as it was before. The others are whole all the same.
+    pub(super) fn finish(&mut self, summary: Option<&Summary>) -> io::Result<()> {
+        let fold = self.fold.take().unwrap_or_default();
+        first_error(self.open.drain(..).map(|open| open.finish(&fold, summary)))
+    }
+}
+
+fn first_error(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
+    let mut first = Ok(());
+    results.for_each(|next| keep_first(&mut first, next));
+    first
+}
+
+impl Open {
+    fn new(document: &Document, sources: &[Source]) -> io::Result<Self> {
+        let mut place = Place::open(&document.path, sources)?;
+        let form = match document.kind {
+            DocumentKind::Html => Form::Html,
+            DocumentKind::Har => Form::Har(Archive::default()),
+            DocumentKind::Csv => {
+                csv::head(&mut place.waiting);
+                Form::Csv
+            }
+            DocumentKind::Jsonl => Form::Jsonl,
+            DocumentKind::Markdown => Form::Markdown,
+        };
+        Ok(Self { place, form })
+    }
+
+    fn row(&mut self, record: &Record) -> io::Result<()> {
+        let page = &mut self.place.waiting;
+        match &mut self.form {
+            Form::Html | Form::Markdown => return Ok(()),
+            Form::Har(archive) => archive.row(record, page)?,
+            Form::Csv => csv::row(record, page)?,
+            Form::Jsonl => jsonl::row(record, page)?,
+        }
+        self.place.write_if_full()
+    }
+
+    fn finish(mut self, fold: &Fold, summary: Option<&Summary>) -> io::Result<()> {
+        let page = &mut self.place.waiting;
+        match (&mut self.form, summary) {
+            (Form::Html, _) => html::page(fold, summary, page)?,
+            (Form::Markdown, _) => markdown::page(fold, summary, page)?,
+            (Form::Har(archive), _) => archive.end(page)?,
+            (Form::Jsonl, Some(summary)) => jsonl::total(summary, page)?,
+            (Form::Jsonl, None) | (Form::Csv, _) => {}
+        }
+        self.place.finish()
+    }
+}

@@ -1,0 +1,202 @@
+//! The report as an HTTP archive (HAR 1.2), which the network panels of browsers show as a waterfall. Pure.
+//!
+//! An entry is what became of a URL; one for which no request was made has none. What is not known is -1 or empty:
+//! fields of requests and replies are not recorded. The phases of an entry are those of its last attempt, earlier ones
+//! are part of its connect or wait; the entry begins when the URL was put in the queue.
+
+use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::fold::{micros, sane, since_1970};
+use crate::record::{Outcome, Record, rfc3339};
+
+/// An archive in the making.
+#[derive(Debug, Default)]
+pub(super) struct Archive {
+    begun: bool,
+}
+
+impl Archive {
+    /// One URL's entry.
+    pub(super) fn row(&mut self, record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
+        let Some(entry) = entry(record) else { return Ok(()) };
+        self.separate(page)?;
+        Ok(serde_json::to_writer(page, &entry)?)
+    }
+
+    /// The end.
+    pub(super) fn end(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
+        if !self.begun {
+            head(page)?;
+        }
+        writeln!(page, "\n]}}}}")
+    }
+
+    /// What comes before an entry.
+    fn separate(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
+        if self.begun {
+            return writeln!(page, ",");
+        }
+        self.begun = true;
+        head(page)
+    }
+}
+
+fn head(page: &mut Vec<u8>) -> io::Result<()> {
+    let creator = json!({"name": "fetch", "version": env!("CARGO_PKG_VERSION")});
+    writeln!(page, r#"{{"log":{{"version":"1.2","creator":{creator},"pages":[],"entries":["#)
+}
+
+fn entry(record: &Record) -> Option<Value> {
+    let timings = Phases::of(record);
+    let began = since_1970(record.started_at?)? - micros(timings.blocked.max(0.0) / 1e3);
+    let began = UNIX_EPOCH + Duration::from_micros(u64::try_from(began).ok()?);
+    let version = record.http_version.unwrap_or_default();
+    // The bytes of one reply are known only where there was one.
+    let alone = record.attempts == 1 && record.final_url.as_ref() == Some(&record.url);
+    let content_type = record.content_type.as_deref().unwrap_or_default();
+    let mut entry = json!({
+        "startedDateTime": rfc3339(began),
+        "time": timings.sum(),
+        "request": {
+            "method": "GET",
+            "url": record.final_url.as_ref().unwrap_or(&record.url),
+            "httpVersion": version,
+            "cookies": [],
+            "headers": [],
+            "queryString": [],
+            "headersSize": -1,
+            "bodySize": 0,
+        },
+        "response": {
+            "status": record.http_status.unwrap_or(0),
+            "statusText": "",
+            "httpVersion": version,
+            "cookies": [],
+            "headers": [],
+            "content": {
+                "size": if record.outcome == Outcome::Unchanged { 0 } else { record.bytes },
+                "mimeType": content_type,
+            },
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": if alone { json!(record.wire_bytes) } else { json!(-1) },
+        },
+        "cache": {},
+        "timings": {
+            "blocked": timings.blocked,
+            "dns": -1,
+            "connect": timings.connect,
+            "ssl": -1,
+            "send": 0,
+            "wait": timings.wait,
+            "receive": timings.receive,
+        },
+    });
+    if let Some(address) = record.remote_addr {
+        entry["serverIPAddress"] = json!(address.ip().to_string());
+    }
+    if let Some(error) = &record.error {
+        entry["comment"] = json!(format!("{}: {}", error.class, error.message));
+    }
+    Some(entry)
+}
+
+/// Milliseconds; -1 for what is not known.
+struct Phases {
+    blocked: f64,
+    connect: f64,
+    wait: f64,
+    receive: f64,
+}
+
+impl Phases {
+    fn of(record: &Record) -> Self {
+        let timings = sane(record.timings);
+        let known = |seconds: Option<f64>| seconds.map_or(-1.0, millis);
+        let total = timings.total.unwrap_or_default();
+        let connected = timings.connect.unwrap_or_default();
+        let answered = timings.first_byte.unwrap_or(total);
+        Self {
+            blocked: known(timings.queued),
+            connect: known(timings.connect),
+            wait: millis(answered - connected),
+            receive: millis(total - answered),
+        }
+    }
+
+    fn sum(&self) -> f64 {
+        let all = [self.blocked, self.connect, self.wait, self.receive];
+        rounded(all.into_iter().filter(|time| *time > 0.0).sum())
+    }
+}
+
+fn millis(seconds: f64) -> f64 {
+    rounded((seconds * 1e3).max(0.0))
+}
+
+/// To the microsecond.
+fn rounded(millis: f64) -> f64 {
+    (millis * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Failure, example};
+
+    fn archive(records: &[Record]) -> har::v1_2::Log {
+        let (mut archive, mut page) = (Archive::default(), Vec::new());
+        for record in records {
+            archive.row(record, &mut page).expect("memory takes all");
+        }
+        archive.end(&mut page).expect("memory takes all");
+        match har::from_slice(&page).expect("an archive").log {
+            har::Spec::V1_2(log) => log,
+            other => panic!("another version: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_archive_without_entries_is_one() {
+        assert!(archive(&[]).entries.is_empty());
+        assert!(archive(&[example::invalid("sites.txt", Some(1), "htp", "no")]).entries.is_empty());
+    }
+
+    #[test]
+    fn an_entry_begins_in_the_queue_and_its_phases_make_up_its_time() {
+        let log = archive(&[example::record("https://a.b/").read(1000)]);
+        let entry = &log.entries[0];
+        assert_eq!(entry.started_date_time, "2025-12-31T23:59:59.990Z");
+        let timings = &entry.timings;
+        assert_eq!((timings.blocked, timings.connect), (Some(10.0), Some(20.0)));
+        assert_eq!((timings.send, timings.wait, timings.receive), (0.0, 80.0, 310.0));
+        assert_eq!((timings.dns, timings.ssl), (Some(-1.0), Some(-1.0)));
+        assert_eq!(entry.time, 420.0);
+        assert_eq!((entry.response.body_size, entry.response.content.size), (1000, 1000));
+    }
+
+    #[test]
+    fn what_is_not_known_is_minus_one() {
+        let mut record = example::record("https://a.b/").failed(&Failure::Status(503), 3);
+        (record.timings.queued, record.timings.connect) = (None, None);
+        let log = archive(&[record]);
+        let entry = &log.entries[0];
+        let timings = &entry.timings;
+        assert_eq!((timings.blocked, timings.connect), (Some(-1.0), Some(-1.0)));
+        assert_eq!((timings.wait, timings.receive, entry.time), (100.0, 310.0, 410.0));
+        let response = &entry.response;
+        assert_eq!((response.status, response.headers_size, response.body_size), (503, -1, -1));
+        assert_eq!(entry.comment.as_deref(), Some("http_5xx: HTTP 503 Service Unavailable"));
+    }
+
+    #[test]
+    fn hostile_text_comes_back_as_it_was() {
+        let text = "https://a.b/\"</script>\u{1b}[2J\r\n\\{},";
+        let log = archive(&[example::record(text), example::record(text)]);
+        let urls: Vec<_> = log.entries.iter().map(|entry| entry.request.url.as_str()).collect();
+        assert_eq!(urls, [text, text]);
+    }
+}

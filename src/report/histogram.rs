@@ -1,0 +1,118 @@
+//! How long things took, as counts in steps that each are a fixed factor longer than the one before. Bounded, pure.
+
+/// Steps to a factor of ten.
+const STEPS: i32 = 20;
+
+/// The steps below and above one second that are told apart: from 10 µs to 10⁶ s.
+const LOWEST: i32 = -5 * STEPS;
+const HIGHEST: i32 = 6 * STEPS;
+
+/// Counts of durations.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    counts: Vec<u64>,
+    all: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; (HIGHEST - LOWEST) as usize], all: 0 }
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Step {
+    /// Its lower end, seconds.
+    pub(super) from: f64,
+    /// Its upper end, seconds.
+    pub(super) to: f64,
+    /// How many durations lie in it.
+    pub(super) count: u64,
+}
+
+impl Histogram {
+    /// Counts one more duration, in seconds.
+    pub(super) fn add(&mut self, seconds: f64) {
+        let step = (seconds.max(f64::MIN_POSITIVE).log10() * f64::from(STEPS)).floor();
+        let step = (step as i32).clamp(LOWEST, HIGHEST - 1);
+        self.counts[(step - LOWEST) as usize] += 1;
+        self.all += 1;
+    }
+
+    /// The steps from the first to the last one that has any, so many joined to one as `joined` says.
+    pub(super) fn steps(&self, joined: usize) -> Vec<Step> {
+        let chunks = self.counts.chunks(joined).map(|chunk| chunk.iter().sum::<u64>());
+        let counts: Vec<u64> = chunks.collect();
+        let Some(first) = counts.iter().position(|count| *count > 0) else { return Vec::new() };
+        let last = counts.iter().rposition(|count| *count > 0).unwrap_or(first);
+        let step = |place: usize| Step {
+            from: lower_end(place * joined),
+            to: lower_end((place + 1) * joined),
+            count: counts[place],
+        };
+        (first..=last).map(step).collect()
+    }
+
+    /// What this share of the durations is not longer than, to a twentieth or so; `None` where there are none.
+    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
+        let rank = (share * self.all as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let place = self.counts.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        })?;
+        Some((lower_end(place) * lower_end(place + 1)).sqrt())
+    }
+}
+
+/// Where a step begins, in seconds.
+fn lower_end(place: usize) -> f64 {
+    10_f64.powf(f64::from(LOWEST + place as i32) / f64::from(STEPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_has_no_steps_and_no_quantiles() {
+        assert_eq!(Histogram::default().steps(4), []);
+        assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_counted_at_an_end() {
+        let mut histogram = Histogram::default();
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MAX] {
+            histogram.add(seconds);
+        }
+        assert_eq!(histogram.steps(1).iter().map(|step| step.count).sum::<u64>(), 5);
+    }
+
+    proptest! {
+        #[test]
+        fn each_duration_lies_in_its_step(seconds in 1e-4..1e5) {
+            let mut histogram = Histogram::default();
+            histogram.add(seconds);
+            let steps = histogram.steps(4);
+            prop_assert_eq!(steps.len(), 1);
+            prop_assert!(steps[0].from <= seconds * 1.000_001 && seconds <= steps[0].to * 1.000_001);
+            prop_assert_eq!(steps[0].count, 1);
+        }
+
+        #[test]
+        fn quantiles_are_near_the_true_ones(mut times in prop::collection::vec(1e-3..1e3, 1..300)) {
+            let mut histogram = Histogram::default();
+            times.iter().for_each(|time| histogram.add(*time));
+            times.sort_by(f64::total_cmp);
+            for share in [0.5, 0.9, 0.99] {
+                let rank = (share * times.len() as f64).ceil() as usize;
+                let (truth, told) = (times[rank - 1], histogram.quantile(share).unwrap());
+                prop_assert!((told / truth - 1.0).abs() < 0.07, "{} told as {}", truth, told);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The report as one page to look at: total, waterfall, URLs under way over time, how long they took, failures. Pure.
+//!
+//! The page is whole in itself and asks nobody for anything. All that comes from a list or a server is in one block of
+//! JSON, in which no `<` is left, and is shown as text alone; the page's policy allows its own two scripts, by their
+//! hashes, and nothing else. Charts are drawn by uPlot, a copy of which lies in this folder with its licence.
+
+use std::io;
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::fold::{Fold, Row, micros};
+use super::printable::printable;
+use super::text::Counted;
+use crate::record::Summary;
+use crate::units::human_bytes;
+
+const PAGE: &str = include_str!("html/page.html");
+const STYLE: &str = concat!(include_str!("html/uplot.min.css"), include_str!("html/page.css"));
+const CHARTS: &str = include_str!("html/uplot.min.js");
+const SCRIPT: &str = include_str!("html/page.js");
+const LICENCE: &str = include_str!("html/uplot.LICENSE");
+
+/// Steps of the histogram that are one bar: five bars to a factor of ten.
+const STEPS_A_BAR: usize = 4;
+
+/// The whole page.
+pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+    let data = in_a_script(&data(fold, summary));
+    let policy = format!(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {} {}",
+        hash(STYLE),
+        hash(CHARTS),
+        hash(SCRIPT)
+    );
+    let parts = [
+        ("POLICY", policy.as_str()),
+        ("STYLE", STYLE),
+        ("DATA", &data),
+        ("CHARTS", CHARTS),
+        ("SCRIPT", SCRIPT),
+        ("LICENCE", LICENCE.trim()),
+    ];
+    // What is put in is not looked at again: the data may hold anything.
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        let part = parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+        page.extend_from_slice(before.as_bytes());
+        page.extend_from_slice(part.unwrap_or_default().as_bytes());
+        rest = after;
+    }
+    page.extend_from_slice(rest.as_bytes());
+    Ok(())
+}
+
+/// JSON that ends no script and begins no comment in one.
+fn in_a_script(data: &Value) -> String {
+    data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// The source of a policy that allows one text (CSP level 3, section 2.3.1).
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
+}
+
+fn data(fold: &Fold, summary: Option<&Summary>) -> Value {
+    let began = fold.began.unwrap_or_default();
+    json!({
+        "facts": facts(fold, summary),
+        "complete": summary.is_some(),
+        "targets": fold.counts.targets,
+        "rows": fold.rows.iter().map(|line| row(line, began)).collect::<Vec<_>>(),
+        "failures": fold.counts.failures,
+        "under_way": under_way(fold, began),
+        "width": seconds(fold.under_way.width()),
+        "totals": totals(fold),
+    })
+}
+
+/// What the page says of the run as a whole: names and values.
+fn facts(fold: &Fold, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
+    let counts = &fold.counts;
+    let mut facts = vec![("URLs", counts.targets.to_string()), ("Whole", counts.ok.to_string())];
+    let others = [
+        ("Failed", counts.failed, true),
+        ("Invalid lines", counts.invalid, false),
+        ("Skipped", counts.skipped, false),
+        ("Unchanged", counts.unchanged, false),
+        ("Duplicates", counts.duplicate, false),
+    ];
+    let others = others.into_iter().filter(|(_, count, always)| *always || *count > 0);
+    facts.extend(others.map(|(name, count, _)| (name, count.to_string())));
+    facts.push(("Bytes", human_bytes(fold.bytes)));
+    for (name, share) in [("Median", 0.5), ("90th percentile", 0.9), ("99th percentile", 0.99)] {
+        facts.extend(
+            fold.totals.quantile(share).map(|time| (name, format!("about {}", short(time)))),
+        );
+    }
+    let Some(summary) = summary else { return facts };
+    facts.push(("Elapsed", short(seconds(micros(summary.elapsed)))));
+    let jobs = Counted(summary.jobs as u64, "job");
+    facts.push(("Mode", format!("{}, {jobs}", summary.mode)));
+    facts.push(("Requests", summary.resources.requests.to_string()));
+    facts.push(("Connections", summary.resources.connections.to_string()));
+    if let (Some(user), Some(system)) = (summary.resources.cpu_user, summary.resources.cpu_system) {
+        facts.push(("CPU", short(seconds(micros(user) + micros(system)))));
+    }
+    if let Some(peak) = summary.resources.peak_memory {
+        facts.push(("Memory at the peak", human_bytes(peak)));
+    }
+    if let Some(cause) = &summary.stopped {
+        facts.push(("Stopped early", printable(cause).into_owned()));
+    }
+    if !summary.list_complete {
+        facts.push(("List", "not read to its end".to_owned()));
+    }
+    facts
+}
+
+/// A row as the script knows it; times are seconds since the beginning.
+fn row(row: &Row, began: i64) -> Value {
+    let timings = &row.timings;
+    json!([
+        row.index,
+        row.url,
+        row.outcome.name(),
+        row.status,
+        row.class.map(|class| class.name()),
+        row.message,
+        row.worker,
+        row.bytes,
+        row.attempts,
+        row.started.map(|started| seconds(started - began)),
+        timings.queued,
+        timings.connect,
+        timings.first_byte,
+        timings.total,
+    ])
+}
+
+fn under_way(fold: &Fold, began: i64) -> Vec<(f64, f64)> {
+    let means = fold.under_way.means();
+    means.map(|(moment, mean)| (seconds(moment - began), (mean * 1e3).round() / 1e3)).collect()
+}
+
+fn totals(fold: &Fold) -> Vec<(f64, f64, u64)> {
+    let steps = fold.totals.steps(STEPS_A_BAR).into_iter();
+    steps.map(|step| (step.from, step.to, step.count)).collect()
+}
+
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// A time in the unit that suits it.
+fn short(time: f64) -> String {
+    match time {
+        ..1e-3 => format!("{:.0} µs", time * 1e6),
+        ..1.0 => format!("{:.0} ms", time * 1e3),
+        ..100.0 => format!("{time:.2} s"),
+        _ => format!("{time:.0} s"),
+    }
+}

@@ -1,0 +1,171 @@
+//! The report as a table to paste (GitHub Flavored Markdown), the total above it. Pure.
+//!
+//! Whatever comes from a list or a server stands in code spans, where nothing is markup; a `|` in it is escaped, as
+//! tables want it.
+
+use std::io::{self, Write};
+
+use super::fold::{Fold, Row};
+use super::printable::printable;
+use super::text;
+use crate::record::Summary;
+use crate::units::human_bytes;
+
+/// The whole page.
+pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+    total(fold, summary, page)?;
+    if !fold.counts.failures.is_empty() {
+        writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
+        for (class, count) in &fold.counts.failures {
+            writeln!(page, "| {} | {count} |", cell(class))?;
+        }
+    }
+    writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Why |")?;
+    writeln!(page, "|---:|---|---:|---:|---:|---|---|")?;
+    fold.rows.iter().try_for_each(|row| line(row, page))?;
+    match fold.further() {
+        0 => Ok(()),
+        further => writeln!(page, "\nAnd {further} more."),
+    }
+}
+
+fn total(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(summary) = summary {
+        // A saved run may say anything of why it was stopped.
+        text::total(&Summary { stopped: None, ..summary.clone() }, page)?;
+        return match &summary.stopped {
+            Some(cause) => writeln!(page, "\nStopped early: {}", code(cause)),
+            None => Ok(()),
+        };
+    }
+    let bytes = human_bytes(fold.bytes);
+    let (ok, targets) = (fold.counts.ok, fold.counts.targets);
+    writeln!(page, "Downloaded {ok} of {targets} sites, {bytes}; the saved report has no end")
+}
+
+fn line(row: &Row, page: &mut Vec<u8>) -> io::Result<()> {
+    let status = row.status.map(|status| status.to_string()).unwrap_or_default();
+    let seconds = row.timings.total.map(|total| format!("{total:.3}")).unwrap_or_default();
+    let message = row.message.as_deref().unwrap_or_default();
+    writeln!(
+        page,
+        "| {} | {} | {status} | {} | {seconds} | {} | {} |",
+        row.index,
+        row.outcome.name(),
+        row.bytes,
+        cell(&row.url),
+        cell(message)
+    )
+}
+
+/// The text as a code span in a cell.
+fn cell(text: &str) -> String {
+    // Before a `|` a backslash would be taken for another escape, and readers differ about what two of them are.
+    code(&text.replace("\\|", "\\\\u{7c}").replace('|', "\\|"))
+}
+
+/// The text as a code span.
+fn code(text: &str) -> String {
+    let text = printable(text.trim());
+    if text.is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run_of_backticks(&text) + 1);
+    let at_an_end = text.starts_with('`') || text.ends_with('`');
+    let pad = if at_an_end { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+fn longest_run_of_backticks(text: &str) -> usize {
+    text.split(|character| character != '`').map(str::len).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, TagEnd};
+
+    use super::*;
+    use crate::record::{Failure, Record, example};
+
+    fn written(records: &[Record], summary: Option<&Summary>) -> String {
+        let mut fold = Fold::default();
+        records.iter().for_each(|record| fold.add(record));
+        let mut text = Vec::new();
+        page(&fold, summary, &mut text).expect("memory takes all");
+        String::from_utf8(text).expect("text")
+    }
+
+    /// The texts of all cells of the last table, as a reader of another make has them.
+    fn cells(text: &str) -> Vec<Vec<String>> {
+        let mut rows = vec![vec![String::new()]];
+        for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Text(text) => rows.last_mut().unwrap().last_mut().unwrap().push_str(&text),
+                Event::Code(code) => rows.last_mut().unwrap().last_mut().unwrap().push_str(&code),
+                Event::End(TagEnd::TableCell) => rows.last_mut().unwrap().push(String::new()),
+                Event::End(TagEnd::TableRow | TagEnd::TableHead) => rows.push(vec![String::new()]),
+                Event::Html(html) | Event::InlineHtml(html) => panic!("markup: {html}"),
+                Event::End(TagEnd::Link | TagEnd::Image) => panic!("a link in {text}"),
+                _ => {}
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn the_total_comes_first_then_failures_then_a_row_a_url() {
+        let records = [
+            example::record("https://a.b/x?a|b").read(2048),
+            example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
+            example::invalid("sites.txt", Some(3), "htp://`c`", "not a web address").at(3),
+        ];
+        assert_snapshot!(written(&records, Some(&example::summary(&records))), @r"
+        Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
+
+        | Failures | URLs |
+        |---|---:|
+        | `http_4xx` | 1 |
+        | `invalid_url` | 1 |
+
+        | # | Outcome | Status | Bytes | Seconds | URL | Why |
+        |---:|---|---:|---:|---:|---|---|
+        | 1 | ok | 200 | 2048 | 0.410 | `https://a.b/x?a\|b` |  |
+        | 2 | failed | 404 | 0 | 0.410 | `https://a.b/gone` | `HTTP 404 Not Found` |
+        | 3 | invalid |  | 0 |  | `` htp://`c` `` | `not a web address` |
+        ");
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_is_told_as_one() {
+        let text = written(&[example::record("https://a.b/").read(10)], None);
+        assert!(text.starts_with("Downloaded 1 of 1 sites, 10 B; the saved report has no end\n"));
+    }
+
+    #[test]
+    fn why_a_run_was_stopped_is_no_markup_either() {
+        let hostile = "</script><b>|`x` [a](https://a.b/) &amp;\u{1b}";
+        let summary = Summary { stopped: Some(hostile.to_owned()), ..example::summary([]) };
+        let read = cells(&written(&[], Some(&summary))).concat().concat();
+        assert!(
+            read.contains("Stopped early: </script><b>|`x` [a](https://a.b/) &amp;\\u{1b}"),
+            "{read}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_one_cell_and_comes_back_as_it_was(
+            url in "[ -~]{0,8}[!-~]", hostile in "([|`\\\\<>*_&]|<script>|\\]\\(|https://a[.]b/){1,12}"
+        ) {
+            let records = [example::record(&url), example::record(&hostile).at(2)];
+            let read = cells(&written(&records, None));
+            let rows: Vec<_> = read.iter().filter(|row| row.len() == 8).collect();
+            prop_assert_eq!(rows.len(), 3);
+            let told = |text: &str| text.trim().replace("\\|", "\\\\u{7c}");
+            prop_assert_eq!(&rows[1][5], &told(&url));
+            prop_assert_eq!(&rows[2][5], &told(&hostile));
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! A run that was saved as JSON lines, read back and reported again. A line that is no row of such a report is told
+//! with its number, and left out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use super::document::Documents;
+use super::fold::Fold;
+use super::markdown;
+use super::printable::printable;
+use crate::plan::{Rereport, Source};
+use crate::record::{
+    Class, Counts, HostRow, Outcome, Record, RecordError, Resources, Summary, Timings, Why,
+};
+
+/// Bytes that a line may have; no row of ours comes near it.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+/// Bad lines that are told one by one.
+const MOST_TOLD: u64 = 20;
+
+/// What a saved run had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reread {
+    /// Lines that were rows, the summary aside.
+    pub rows: u64,
+    /// Lines that were none, and were left out.
+    pub bad_lines: u64,
+}
+
+/// Why a saved run cannot be reported.
+#[derive(Debug, thiserror::Error)]
+pub enum RereadError {
+    /// It cannot be read, or a report would replace it.
+    #[error("{0}")]
+    Unreadable(io::Error),
+    /// A report cannot be written.
+    #[error("cannot write the report: {0}")]
+    Unwritten(io::Error),
+}
+
+/// Reads a saved run and writes the reports that are asked for, or a table to `out` if none is. Bad lines are told to
+/// `words`.
+///
+/// # Errors
+/// If it cannot be read, or a report cannot be written.
+pub fn rereport(
+    asked: &Rereport,
+    out: &mut impl Write,
+    words: &mut impl Write,
+) -> Result<Reread, RereadError> {
+    let (name, source) = open(&asked.source).map_err(RereadError::Unreadable)?;
+    let sources = std::slice::from_ref(&asked.source);
+    let mut documents =
+        Documents::create(&asked.documents, sources).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => RereadError::Unreadable(error),
+            _ => RereadError::Unwritten(error),
+        })?;
+    let mut table = asked.documents.is_empty().then(Fold::default);
+    let mut reading = Reading { name, source, line: 0, reread: Reread::default(), summary: None };
+    while let Some(record) = reading.record(words)? {
+        if let Some(fold) = &mut table {
+            fold.add(&record);
+        }
+        documents.row(&record).map_err(RereadError::Unwritten)?;
+    }
+    reading.tell_of_the_rest(words);
+    let summary = reading.summary.as_ref();
+    documents.finish(summary).map_err(RereadError::Unwritten)?;
+    if let Some(fold) = table {
+        let mut page = Vec::new();
+        markdown::page(&fold, summary, &mut page).map_err(RereadError::Unwritten)?;
+        out.write_all(&page).and_then(|()| out.flush()).map_err(RereadError::Unwritten)?;
+    }
+    Ok(reading.reread)
+}
+
+fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
+    let path = match source {
+        Source::File(path) => path.as_path(),
+        Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(io::stdin())))),
+        Source::Argument(text) => Path::new(text),
+    };
+    let name = path.display().to_string();
+    let about = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let file = File::open(path).map_err(about)?;
+    Ok((name.clone(), Box::new(BufReader::new(file))))
+}
+
+/// A saved run that is being read.
+struct Reading {
+    name: String,
+    source: Box<dyn BufRead>,
+    line: u64,
+    reread: Reread,
+    summary: Option<Summary>,
+}
+
+impl Reading {
+    /// The next row; `None` at the end.
+    fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, RereadError> {
+        loop {
+            let Some(line) = self.line().map_err(RereadError::Unreadable)? else {
+                return Ok(None);
+            };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match self.meaning(&line) {
+                Ok(Line::Result(record)) => {
+                    self.reread.rows += 1;
+                    return Ok(Some(*record));
+                }
+                Ok(Line::Summary(summary)) => self.summary = Some(*summary),
+                Err(complaint) => self.tell(&complaint, words),
+            }
+        }
+    }
+
+    fn meaning(&self, line: &[u8]) -> Result<Line, String> {
+        if line.len() as u64 > LONGEST_LINE {
+            return Err("too long to be a row of a report".to_owned());
+        }
+        if self.summary.is_some() {
+            return Err("comes after the summary; only one run can be reported".to_owned());
+        }
+        let saved: Saved = serde_json::from_slice(line)
+            .map_err(|error| format!("not a row that fetch --json writes: {error}"))?;
+        Ok(match saved {
+            Saved::Result(row) => Line::Result(Box::new(row.record()?)),
+            Saved::Summary(total) => Line::Summary(Box::new(total.summary())),
+        })
+    }
+
+    /// The next line, cut off where it is too long; `None` at the end.
+    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let about =
+            |error: io::Error, name: &str| io::Error::new(error.kind(), format!("{name}: {error}"));
+        let mut line = Vec::new();
+        let mut limited = (&mut self.source).take(LONGEST_LINE + 1);
+        limited.read_until(b'\n', &mut line).map_err(|error| about(error, &self.name))?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.len() as u64 > LONGEST_LINE && line.last() != Some(&b'\n') {
+            self.source.skip_until(b'\n').map_err(|error| about(error, &self.name))?;
+        }
+        self.line += 1;
+        if self.line == 1 && line.starts_with("\u{feff}".as_bytes()) {
+            line.drain(..3);
+        }
+        Ok(Some(line))
+    }
+
+    fn tell(&mut self, complaint: &str, words: &mut impl Write) {
+        self.reread.bad_lines += 1;
+        if self.reread.bad_lines <= MOST_TOLD {
+            let (name, complaint) = (printable(&self.name), printable(complaint));
+            // There is nobody left to tell of an error.
+            let _ = writeln!(words, "fetch: {name}:{}: {complaint}", self.line);
+        }
+    }
+
+    fn tell_of_the_rest(&self, words: &mut impl Write) {
+        let name = printable(&self.name);
+        if self.reread.bad_lines > MOST_TOLD {
+            let further = self.reread.bad_lines - MOST_TOLD;
+            let _ = writeln!(words, "fetch: {name}: {further} more bad lines");
+        }
+        if self.summary.is_none() {
+            let _ = writeln!(words, "fetch: {name}: no summary: the report was cut off");
+        }
+    }
+}
+
+/// What a line says.
+enum Line {
+    Result(Box<Record>),
+    Summary(Box<Summary>),
+}
+
+/// A line as it is written. Fields that came later may be missing, fields that we do not know are passed over.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Saved {
+    Result(Box<SavedRow>),
+    Summary(Box<SavedTotal>),
+}
+
+#[derive(Deserialize)]
+struct SavedRow {
+    index: u64,
+    source: String,
+    line: Option<u64>,
+    url: String,
+    final_url: Option<String>,
+    outcome: String,
+    http_status: Option<u16>,
+    http_version: Option<String>,
+    #[serde(default)]
+    bytes: u64,
+    #[serde(default)]
+    wire_bytes: u64,
+    #[serde(default)]
+    attempts: u32,
+    worker: Option<usize>,
+    remote_addr: Option<SocketAddr>,
+    content_type: Option<String>,
+    path: Option<String>,
+    served_by: Option<String>,
+    duplicate_of: Option<u64>,
+    error: Option<SavedError>,
+    etag: Option<String>,
+    last_modified: Option<String>,
+    digest: Option<String>,
+    started_at: Option<String>,
+    #[serde(default)]
+    timings: SavedTimings,
+}
+
+#[derive(Deserialize)]
+struct SavedError {
+    class: String,
+    message: String,
+}
+
+#[derive(Deserialize, Default)]
+struct SavedTimings {
+    queued: Option<f64>,
+    connect: Option<f64>,
+    first_byte: Option<f64>,
+    total: Option<f64>,
+}
+
+impl SavedRow {
+    fn record(self) -> Result<Record, String> {
+        let blank = Record::blank(self.index, Arc::from(self.source), self.line, self.url);
+        let SavedTimings { queued, connect, first_byte, total } = self.timings;
+        Ok(Record {
+            final_url: self.final_url,
+            outcome: outcome(&self.outcome)?,
+            http_status: self.http_status,
+            http_version: self.http_version.as_deref().and_then(known_version),
+            bytes: self.bytes,
+            wire_bytes: self.wire_bytes,
+            attempts: self.attempts,
+            worker: self.worker,
+            remote_addr: self.remote_addr,
+            content_type: self.content_type,
+            path: self.path,
+            served_by: self.served_by,
+            duplicate_of: self.duplicate_of,
+            error: self.error.map(error).transpose()?,
+            etag: self.etag,
+            last_modified: self.last_modified,
+            digest: self.digest,
+            started_at: self.started_at.as_deref().map(moment).transpose()?,
+            timings: Timings { queued, connect, first_byte, total },
+            ..blank
+        })
+    }
+}
+
+fn outcome(name: &str) -> Result<Outcome, String> {
+    use Outcome::{Duplicate, Failed, Invalid, Ok as Whole, Skipped, Unchanged};
+    let all = [Whole, Skipped, Unchanged, Duplicate, Failed, Invalid];
+    let known = all.into_iter().find(|outcome| outcome.name() == name);
+    known.ok_or_else(|| format!("there is no outcome \"{name}\""))
+}
+
+fn error(saved: SavedError) -> Result<RecordError, String> {
+    let unknown = |_| format!("there is no class \"{}\"", saved.class);
+    let class: Class = saved.class.parse().map_err(unknown)?;
+    Ok(RecordError { class, message: saved.message })
+}
+
+fn known_version(name: &str) -> Option<&'static str> {
+    let known = ["HTTP/0.9", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"];
+    known.into_iter().find(|version| *version == name)
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    let stamp: jiff::Timestamp =
+        text.parse().map_err(|_| format!("\"{text}\" is not a time (RFC 3339)"))?;
+    Ok(SystemTime::from(stamp))
+}
+
+#[derive(Deserialize)]
+struct SavedTotal {
+    list_complete: bool,
+    #[serde(default)]
+    targets: u64,
+    #[serde(default)]
+    ok: u64,
+    #[serde(default)]
+    skipped: u64,
+    #[serde(default)]
+    unchanged: u64,
+    #[serde(default)]
+    duplicate: u64,
+    #[serde(default)]
+    failed: u64,
+    #[serde(default)]
+    invalid: u64,
+    #[serde(default)]
+    failures: BTreeMap<String, u64>,
+    #[serde(default)]
+    bytes: u64,
+    #[serde(default)]
+    wire_bytes: u64,
+    #[serde(default)]
+    elapsed: f64,
+    #[serde(default)]
+    setup: f64,
+    #[serde(default)]
+    mode: String,
+    #[serde(default)]
+    jobs: usize,
+    #[serde(default)]
+    loops: usize,
+    stopped: Option<String>,
+    #[serde(default)]
+    resources: SavedResources,
+    #[serde(default)]
+    hosts: Vec<SavedHost>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SavedResources {
+    cpu_user: Option<f64>,
+    cpu_system: Option<f64>,
+    peak_memory: Option<u64>,
+    worker_threads: usize,
+    requests: u64,
+    connections: u64,
+    lookups: u64,
+}
+
+#[derive(Deserialize)]
+struct SavedHost {
+    host: String,
+    #[serde(default)]
+    requests: u64,
+    #[serde(default)]
+    bytes: u64,
+    #[serde(default)]
+    failures: BTreeMap<String, u64>,
+    #[serde(default)]
+    peak: usize,
+    limit: Option<usize>,
+    #[serde(default)]
+    waited: BTreeMap<String, f64>,
+}
+
+impl SavedTotal {
+    fn summary(self) -> Summary {
+        let classes = self.failures.iter();
+        let failures =
+            classes.filter_map(|(name, count)| Some((name.parse::<Class>().ok()?.name(), *count)));
+        let counts = Counts {
+            targets: self.targets,
+            ok: self.ok,
+            skipped: self.skipped,
+            unchanged: self.unchanged,
+            duplicate: self.duplicate,
+            failed: self.failed,
+            invalid: self.invalid,
+            failures: failures.collect(),
+        };
+        Summary {
+            list_complete: self.list_complete,
+            counts,
+            bytes: self.bytes,
+            wire_bytes: self.wire_bytes,
+            elapsed: self.elapsed,
+            setup: self.setup,
+            mode: known_mode(&self.mode),
+            jobs: self.jobs,
+            loops: self.loops,
+            stopped: self.stopped,
+            resources: self.resources.known(),
+            hosts: self.hosts.into_iter().map(SavedHost::row).collect(),
+        }
+    }
+}
+
+fn known_mode(name: &str) -> &'static str {
+    let known = ["sequential", "threads", "async", "processes"];
+    known.into_iter().find(|mode| *mode == name).unwrap_or("another mode")
+}
+
+impl SavedResources {
+    fn known(self) -> Resources {
+        Resources {
+            cpu_user: self.cpu_user,
+            cpu_system: self.cpu_system,
+            peak_memory: self.peak_memory,
+            worker_threads: self.worker_threads,
+            requests: self.requests,
+            connections: self.connections,
+            lookups: self.lookups,
+        }
+    }
+}
+
+impl SavedHost {
+    fn row(self) -> HostRow {
+        let failures = self.failures.iter();
+        let waited = self.waited.iter();
+        HostRow {
+            host: Arc::from(self.host),
+            requests: self.requests,
+            bytes: self.bytes,
+            failures: failures
+                .filter_map(|(name, count)| Some((name.parse().ok()?, *count)))
+                .collect(),
+            peak: self.peak,
+            limit: self.limit,
+            waited: waited
+                .filter_map(|(name, time)| Some((why(name)?, duration(*time)?)))
+                .collect(),
+        }
+    }
+}
+
+fn why(name: &str) -> Option<Why> {
+    let all = [Why::Limit, Why::Gap, Why::RetryAfter, Why::Unreachable, Why::Lookup, Why::Robots];
+    all.into_iter().find(|why| why.name() == name)
+}
+
+/// Seconds as they were written, to the microsecond.
+fn duration(seconds: f64) -> Option<Duration> {
+    let duration = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(Duration::from_micros(
+        u64::try_from((duration + Duration::from_nanos(500)).as_micros()).ok()?,
+    ))
+}
