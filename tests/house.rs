@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "preview", "engine", "record"]),
-    ("cli", &["serve", "list", "plan", "record", "units", "digest"]),
+    ("exit", &["compare", "run", "preview", "engine", "record"]),
+    ("cli", &["serve", "compare", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
+    ("compare", &["report", "policy", "source", "list", "plan", "record", "units"]),
     (
         "run",
         &["report", "engine", "transfer", "store", "source", "plan", "record", "digest", "process"],
@@ -31,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that live in some rooms alone.
 const RESIDENTS: &[(&str, &[&str])] = &[
-    ("anyhow", &["run", "serve", "main"]),
+    ("anyhow", &["run", "compare", "serve", "main"]),
     ("blake3", &["digest"]),
     ("cap_fs_ext", &["store"]),
     ("cap_std", &["store"]),
