@@ -21,7 +21,7 @@ const CHUNK: usize = 16 * 1024;
 pub(super) struct Lists {
     sources: Vec<Source>,
     /// What pipes held; gone with this value.
-    _kept: Vec<NamedTempFile>,
+    kept: Vec<NamedTempFile>,
 }
 
 impl Lists {
@@ -30,7 +30,7 @@ impl Lists {
     /// # Errors
     /// If a pipe cannot be read or kept.
     pub(super) fn keep(sources: &[Source]) -> anyhow::Result<Self> {
-        let mut lists = Self { sources: Vec::new(), _kept: Vec::new() };
+        let mut lists = Self { sources: Vec::new(), kept: Vec::new() };
         for source in sources {
             let source = match source {
                 Source::Stdin => lists.copy("standard input", &mut io::stdin().lock())?,
@@ -50,7 +50,7 @@ impl Lists {
         let mut copy = NamedTempFile::with_prefix("fetch-list-").context("no temporary file")?;
         io::copy(from, &mut copy).with_context(|| format!("cannot keep {name}"))?;
         let source = Source::File(copy.path().to_owned());
-        self._kept.push(copy);
+        self.kept.push(copy);
         Ok(source)
     }
 
