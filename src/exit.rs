@@ -6,9 +6,10 @@ use std::thread;
 
 use tokio::runtime::Builder;
 
+use crate::compare::CompareError;
 use crate::engine::Stop;
 use crate::preview::{Counts, PreviewError};
-use crate::record::Cause;
+use crate::record::{Cause, Comparison};
 use crate::report::{Reread, RereadError};
 use crate::run::{Ended, RunError};
 use crate::verify::{Totals, VerifyError};
@@ -72,6 +73,17 @@ impl Exit {
                 Self::SomeFailed
             }
             None => Self::Ok,
+        }
+    }
+
+    /// What a comparison amounts to.
+    pub fn of_comparison(compared: &Result<Comparison, CompareError>) -> Self {
+        match compared {
+            Ok(comparison) if comparison.comparable => Self::Ok,
+            Ok(_) => Self::SomeFailed,
+            Err(CompareError::Usage(_)) => Self::Usage,
+            Err(CompareError::Unfinished(_)) => Self::Unfinished,
+            Err(CompareError::Fatal(_)) => Self::Fatal,
         }
     }
 

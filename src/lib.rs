@@ -7,6 +7,7 @@
 //! - [`exit`]: every way the program can end, and the signals that end it
 //! - [`cli`]: what can be typed, and its translation to a plan
 //! - [`serve`]: the built-in local origin
+//! - [`compare`]: the same plan under several strategies, in turn and repeatedly
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
 //! - [`preview`]: what a run would do, told without doing it
 //! - [`verify`]: what has become of what was saved
@@ -24,6 +25,7 @@
 //! - [`process`]: what this process uses of the machine
 
 pub mod cli;
+pub mod compare;
 pub mod digest;
 pub mod engine;
 pub mod exit;

@@ -4,17 +4,21 @@ use std::env;
 use std::future::pending;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
+use std::thread;
 
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
+use fetch::compare::{self, Format};
 use fetch::engine::Stop;
 use fetch::exit::{self, Exit};
 use fetch::plan::{Plan, Rereport};
 use fetch::preview::{self, PreviewError};
+use fetch::record::Comparison;
 use fetch::report::{self, Outputs, RereadError};
 use fetch::run;
-use fetch::serve;
+use fetch::serve::{self, Until};
 use fetch::verify::{self, VerifyError};
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 fn main() -> ExitCode {
     let around = Surroundings {
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
         Ok(Command::Verify(options)) => verify(&options),
         Ok(Command::Report(asked)) => rereport(&asked),
         Ok(Command::Serve(options)) => told(serve(options)),
+        Ok(Command::Compare(options)) => compare(&options),
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
@@ -91,11 +96,53 @@ fn rereport(asked: &Rereport) -> ExitCode {
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    let until = options.until;
     runtime.block_on(async {
         let origin = serve::bind(options).await?;
         writeln!(io::stdout(), "Listening on http://{}", origin.address())?;
-        origin.serve(pending()).await
+        match until {
+            Until::Killed => origin.serve(pending()).await,
+            Until::EndOfInput => origin.serve(end_of_input()?).await,
+        }
     })
+}
+
+/// Is ready when standard input ends, or cannot be read.
+fn end_of_input() -> io::Result<impl Future<Output = ()>> {
+    let (tell, ended) = oneshot::channel();
+    thread::Builder::new().name("input".into()).spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        tell.send(())
+    })?;
+    Ok(async move { drop(ended.await) })
+}
+
+fn compare(options: &compare::Options) -> ExitCode {
+    let compared = compare::compare(options);
+    let code = Exit::of_comparison(&compared);
+    let comparison = match compared {
+        Ok(comparison) => comparison,
+        Err(error) => {
+            eprintln!("fetch: {:#}", error.into_inner());
+            return code.into();
+        }
+    };
+    match (tell(&comparison, options.format), code) {
+        (Ok(()), code) => code.into(),
+        (error, _) => told(error.map_err(anyhow::Error::from)),
+    }
+}
+
+fn tell(comparison: &Comparison, format: Format) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match format {
+        Format::Text => out.write_all(compare::table(comparison).as_bytes())?,
+        Format::Json => {
+            serde_json::to_writer(&mut out, comparison)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()
 }
 
 /// Prints what a command that is not a run has come to.

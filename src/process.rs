@@ -11,6 +11,10 @@ pub struct Usage {
     pub cpu_system: Option<Duration>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
+    /// How often it gave up the processor because it had nothing to do.
+    pub voluntary_switches: Option<u64>,
+    /// How often others took the processor from it.
+    pub involuntary_switches: Option<u64>,
 }
 
 /// Raises the limit on open descriptors to `wanted`, as far as the hard limit allows; returns what it is then.
@@ -46,6 +50,8 @@ pub fn usage() -> Usage {
         cpu_user: Some(duration(usage.user_time())),
         cpu_system: Some(duration(usage.system_time())),
         peak_memory: Some(usage.max_rss() as u64 * unit),
+        voluntary_switches: Some(usage.voluntary_context_switches() as u64),
+        involuntary_switches: Some(usage.involuntary_context_switches() as u64),
     }
 }
 

@@ -174,13 +174,17 @@ fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
     let spent = |now: Option<Duration>, before: Option<Duration>| {
         Some(now?.saturating_sub(before?).as_secs_f64())
     };
+    let more = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
     Resources {
         cpu_user: spent(now.cpu_user, before.cpu_user),
         cpu_system: spent(now.cpu_system, before.cpu_system),
         peak_memory: now.peak_memory,
+        voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
+        involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
         worker_threads: plan.strategy.loops(),
         requests: kit.requests(),
         connections: kit.connections(),
+        handshakes: kit.handshakes(),
         lookups: kit.lookups(),
     }
 }

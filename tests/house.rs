@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Every room from the door down, and the rooms that it may know.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("exit", &["run", "preview", "verify", "report", "engine", "record"]),
-    ("cli", &["serve", "verify", "list", "plan", "record", "units", "digest"]),
+    ("exit", &["compare", "run", "preview", "verify", "report", "engine", "record"]),
+    ("cli", &["serve", "compare", "verify", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
+    ("compare", &["report", "policy", "source", "list", "plan", "record", "units"]),
     ("run", &["report", "engine", "transfer", "store", "source", "plan", "record", "process"]),
     ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
     ("verify", &["report", "store", "plan", "units"]),
@@ -29,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that live in some rooms alone.
 const RESIDENTS: &[(&str, &[&str])] = &[
-    ("anyhow", &["run", "serve", "main"]),
+    ("anyhow", &["run", "compare", "serve", "main"]),
     ("blake3", &["digest"]),
     ("cap_fs_ext", &["store"]),
     ("cap_std", &["store"]),

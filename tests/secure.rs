@@ -271,7 +271,8 @@ fn ten_requests_one_after_another_use_one_connection_and_one_handshake() {
     let seen = trusting("sequential", &authority, &origin).arg("-").list(list).seen();
     assert_eq!(seen.code, Some(0), "{seen:?}");
     assert_eq!((origin.connections(), origin.seen().len()), (1, 10));
-    assert_eq!(seen.summary()["resources"]["connections"], 1);
+    let resources = &seen.summary()["resources"];
+    assert_eq!((&resources["connections"], &resources["handshakes"]), (&1.into(), &1.into()));
     let connects = seen.rows_in_list_order();
     let connects: Vec<_> = connects.iter().map(|row| row["timings"]["connect"].is_null()).collect();
     assert!(!connects[0], "the first one connects");
@@ -335,5 +336,16 @@ fn a_redirect_out_of_tls_takes_no_credentials_along() {
         assert_eq!(request.header("accept"), Some("text/plain"));
         let told = format!("{:?}", request.headers);
         assert!(!told.contains("secret") && !told.contains("authorization"), "{told}");
+    });
+}
+
+#[test]
+fn a_connection_without_tls_is_no_handshake() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    in_every_mode(|mode| {
+        let resources = &Run::json(mode).arg(origin.url("/")).seen().summary()["resources"];
+        assert_eq!((&resources["connections"], &resources["handshakes"]), (&1.into(), &0.into()));
+        assert!(resources["voluntary_switches"].as_u64().is_some_and(|times| times > 0));
+        assert!(resources["involuntary_switches"].is_u64());
     });
 }

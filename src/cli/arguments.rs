@@ -30,6 +30,7 @@ Examples:
   fetch --retry 5 https://example.org/a https://example.org/b
   fetch --report run.html sites.txt
   fetch serve --port 8080 --latency 50ms
+  fetch compare
 
 Lists:
   One URL per line. Blank lines and lines that begin with # are skipped. TAB
@@ -75,6 +76,8 @@ pub(super) struct Arguments {
 pub(super) enum Subcommands {
     /// Tell what is missing, changed or extra of what was saved
     Verify(Verify),
+    /// Run the same list in several modes, in turn and repeatedly
+    Compare(Box<Compare>),
     /// Run a local origin to fetch from: slow, failing or strict on request
     Serve(Serve),
     /// Write reports of a run that was saved with --json
@@ -570,6 +573,90 @@ pub(super) struct Report {
     pub to: Vec<PathBuf>,
 }
 
+const COMPARE: &str = "\
+Examples:
+  fetch compare
+  fetch compare --modes threads,async --jobs 5,20 sites.txt
+  fetch compare --digest sha256 --i-run-this-server https://www.example.org/";
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE)]
+pub(super) struct Compare {
+    /// List files, URLs, or - for standard input; without one the lesson
+    ///
+    /// The lesson is 15 pages, 62,420 to 491,525 bytes, from a local origin that answers after 100 ms; it takes no
+    /// settings from the environment or a file.
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<OsString>,
+
+    #[command(flatten)]
+    pub contest: Contest,
+
+    #[command(flatten)]
+    pub requests: Requests,
+
+    #[command(flatten)]
+    pub clocks: Clocks,
+
+    #[command(flatten)]
+    pub retries: Retries,
+
+    #[command(flatten)]
+    pub manners: Manners,
+
+    #[command(flatten)]
+    pub bodies: Bodies,
+
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub(super) struct Contest {
+    /// The modes to compare, by the first of them [default: all]
+    #[arg(long, value_enum, value_name = "MODE,...", value_delimiter = ',')]
+    pub modes: Vec<Mode>,
+
+    /// Transfers at a time; several are compared too [default: as fetch, 5 in the lesson]
+    #[arg(
+        short, long, value_name = "N,...", value_delimiter = ',', value_parser = numbers::jobs,
+        allow_hyphen_values = true
+    )]
+    pub jobs: Vec<NonZeroUsize>,
+
+    /// Runs of each that count (3 to 100)
+    #[arg(
+        short, long, value_name = "N", default_value = "10", value_parser = numbers::runs,
+        allow_hyphen_values = true
+    )]
+    pub runs: usize,
+
+    /// Runs of each before those, not counted (0 to 100)
+    #[arg(
+        long, value_name = "N", default_value = "1", value_parser = numbers::warmup,
+        allow_hyphen_values = true
+    )]
+    pub warmup: usize,
+
+    /// What the order of runs is drawn from
+    #[arg(
+        long, value_name = "N", default_value = "0", value_parser = numbers::seed,
+        allow_hyphen_values = true
+    )]
+    pub seed: u64,
+
+    /// Ask as often as it takes; without it a host gets at most 300 requests
+    ///
+    /// Hosts that are written localhost, 127.x.x.x or ::1 may be asked any number of times.
+    #[arg(long)]
+    pub i_run_this_server: bool,
+
+    /// Tell everything as one JSON object, each run included
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Port to listen on; 0 picks a free one
@@ -628,4 +715,8 @@ pub(super) struct Serve {
         allow_hyphen_values = true
     )]
     pub seed: u64,
+
+    /// Stop when standard input ends
+    #[arg(long)]
+    pub until_eof: bool,
 }

@@ -6,14 +6,16 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
+use clap::ValueEnum;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::arguments::{
-    self, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve, Verify,
+    self, Compare, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve, Verify,
 };
 use super::documents::{documents, is_one_name};
 use super::proxy::proxy;
+use crate::compare::{self, Servers};
 use crate::list;
 use crate::plan::{
     self, Again, Bodies, Clocks, Coding, Damage, Durability, FailedList, Family, Foreign, Http,
@@ -78,6 +80,37 @@ pub(super) fn origin(typed: Serve) -> serve::Options {
         rate: typed.rate,
         max_connections: typed.max_connections,
         seed: typed.seed,
+        until: if typed.until_eof { serve::Until::EndOfInput } else { serve::Until::Killed },
+    }
+}
+
+/// Decides a comparison of runs that have these words for options; `plan` is theirs.
+pub(super) fn comparison(
+    typed: Compare,
+    words: Vec<OsString>,
+    plan: Box<Plan>,
+) -> compare::Options {
+    let contest = typed.contest;
+    let modes = match &contest.modes[..] {
+        [] => Mode::value_variants(),
+        modes => modes,
+    };
+    let name =
+        |mode: &Mode| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
+    compare::Options {
+        modes: modes.iter().map(name).collect(),
+        jobs: contest.jobs,
+        runs: contest.runs,
+        warmup: contest.warmup,
+        seed: contest.seed,
+        servers: if contest.i_run_this_server { Servers::Own } else { Servers::OfOthers },
+        subject: if typed.sources.is_empty() {
+            compare::Subject::Lesson(plan)
+        } else {
+            compare::Subject::Listed(plan)
+        },
+        words,
+        format: if contest.json { compare::Format::Json } else { compare::Format::Text },
     }
 }
 

@@ -143,6 +143,23 @@ impl Setting {
     }
 }
 
+/// The words that were typed of all options but these, such that they can be typed again.
+pub(super) fn typed_again(matches: &ArgMatches, command: &Command, but: &[&str]) -> Vec<OsString> {
+    let typed = command.get_arguments().filter(|argument| {
+        let id = argument.get_id().as_str();
+        !but.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
+    });
+    let words = typed.filter_map(|argument| Some((argument.get_long()?, argument)));
+    let words = words.flat_map(|(name, argument)| match argument.get_action() {
+        ArgAction::SetTrue => vec![format!("--{name}").into()],
+        _ => {
+            let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+            values.map(|value| word(name, &value.to_owned())).collect()
+        }
+    });
+    words.collect()
+}
+
 fn word(name: &str, value: &OsString) -> OsString {
     let mut word = OsString::from(format!("--{name}="));
     word.push(value);

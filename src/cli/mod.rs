@@ -21,8 +21,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
 use crate::plan::{Plan, Rereport};
-use crate::{serve, verify};
-use arguments::{Arguments, Configuration, Fetch, Subcommands};
+use crate::{compare, serve, verify};
+use arguments::{Arguments, Compare, Configuration, Fetch, Subcommands};
 use config::Which;
 use layers::{Layer, Options, Settled};
 
@@ -39,6 +39,8 @@ pub enum Command {
     Report(Rereport),
     /// Run the local origin.
     Serve(serve::Options),
+    /// Compare modes.
+    Compare(Box<compare::Options>),
     /// Print a completion script.
     Completions(Completions),
 }
@@ -112,6 +114,7 @@ pub fn parse(
     let settled = Settled::by_words(&matches, &typed);
     match typed.subcommand {
         Some(Subcommands::Verify(verify)) => Ok(Command::Verify(decision::look(verify))),
+        Some(Subcommands::Compare(typed)) => Ok(comparison(*typed, &matches, around)?),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
         Some(Subcommands::Report(report)) => {
             Ok(Command::Report(decision::rereport(report).map_err(mistake)?))
@@ -135,6 +138,39 @@ fn ensure_there_is_a_folder_to_save_to(matches: &ArgMatches) -> Result<(), Strin
         }
         _ => Ok(()),
     }
+}
+
+/// Options of a comparison that are none of the runs that it is made of.
+const OF_COMPARISONS: [&str; 9] =
+    ["sources", "modes", "jobs", "runs", "warmup", "seed", "i_run_this_server", "json", "deadline"];
+
+/// What a comparison is made of: runs with the other words that were typed, all of them checked here.
+fn comparison(
+    typed: Compare,
+    matches: &ArgMatches,
+    around: &Surroundings,
+) -> Result<Command, clap::Error> {
+    let known = Arguments::command();
+    let known = known.find_subcommand("compare").expect("it was typed");
+    let matches = matches.subcommand_matches("compare").expect("it was typed");
+    let handed_on = layers::typed_again(matches, known, &OF_COMPARISONS);
+    let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
+    words.extend(handed_on.iter().cloned());
+    words.extend(
+        typed.clocks.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
+    );
+    if typed.sources.is_empty() {
+        words.extend(["--no-config", "--", "http://127.0.0.1/"].map(OsString::from));
+    } else {
+        words.push("--".into());
+        words.extend(typed.sources.iter().cloned());
+    }
+    let of_run = Arguments::command().try_get_matches_from(&words)?;
+    let settled = Settled::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
+    let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
+        return Err(mistake("a dry run compares nothing".to_owned()));
+    };
+    Ok(Command::Compare(Box::new(decision::comparison(typed, handed_on, plan))))
 }
 
 /// What `words` and the layers below them ask for.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use crate::compare::LEAST_RUNS;
 use crate::plan::{MostFailures, PerHost};
 use crate::record::{Class, UnknownClass};
 use crate::units;
@@ -14,6 +15,7 @@ const MOST_REDIRECTS: u32 = 1_000;
 const MOST_RETRIES: u32 = 1_000;
 const MOST_CONNECTIONS: usize = 100_000;
 const MOST_HOST_FAILURES: u32 = 1_000;
+const MOST_RUNS: usize = 100;
 
 /// No back-off is longer, so that none can begin longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
@@ -69,6 +71,14 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 
 pub(super) fn connections(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_CONNECTIONS).map(above_zero)
+}
+
+pub(super) fn runs(text: &str) -> Result<usize, String> {
+    within(text, LEAST_RUNS, MOST_RUNS)
+}
+
+pub(super) fn warmup(text: &str) -> Result<usize, String> {
+    within(text, 0, MOST_RUNS)
 }
 
 pub(super) fn seed(text: &str) -> Result<u64, String> {

@@ -519,7 +519,7 @@ fn the_origin_is_set_by_its_options() {
     assert_eq!((plain.limit_rate, plain.rate, plain.max_connections), (None, None, None));
     assert_eq!(plain.error_rate, units::Share::NONE);
     let words = "--port 0 --bind ::1 --latency 50ms --jitter 5ms --limit-rate 100k --error-rate 2% --rate 20/s \
-                 --max-connections 4 --seed 7";
+                 --max-connections 4 --seed 7 --until-eof";
     let set = origin(&words.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         set,
@@ -532,6 +532,7 @@ fn the_origin_is_set_by_its_options() {
             error_rate: units::share("2%").unwrap(),
             rate: units::rate("20/s").ok(),
             max_connections: NonZeroUsize::new(4),
+            until: serve::Until::EndOfInput,
             seed: 7,
         }
     );
@@ -634,6 +635,7 @@ fn the_short_help_reads_well() {
 
     Commands:
       verify       Tell what is missing, changed or extra of what was saved
+      compare      Run the same list in several modes, in turn and repeatedly
       serve        Run a local origin to fetch from: slow, failing or strict on request
       report       Write reports of a run that was saved with --json
       completions  Print the completion script for a shell

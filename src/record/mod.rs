@@ -1,6 +1,7 @@
 //! The nouns: what a list entry, a request, its outcome and the rows about them are. Pure data.
 
 mod attempt;
+mod comparison;
 mod entry;
 mod event;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod slot;
 mod summary;
 
 pub use attempt::{Attempt, Ending, Head, Phases};
+pub use comparison::{Comparison, Interval, Pair, Sample, SpeedUp, Spread, Standing, Wall};
 pub use entry::{Entry, Invalid, Options, Target, redacted};
 pub use event::Event;
 pub use failure::{Cause, Class, Failure, UnknownClass};

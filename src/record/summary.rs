@@ -71,12 +71,18 @@ pub struct Resources {
     pub cpu_system: Option<f64>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
+    /// Context switches over the run because there was nothing to do.
+    pub voluntary_switches: Option<u64>,
+    /// Context switches over the run because others wanted the processor.
+    pub involuntary_switches: Option<u64>,
     /// Threads that carried workers.
     pub worker_threads: usize,
     /// Requests sent, redirects and retries included.
     pub requests: u64,
     /// Connections opened.
     pub connections: u64,
+    /// TLS handshakes made with origins.
+    pub handshakes: u64,
     /// Names looked up.
     pub lookups: u64,
 }

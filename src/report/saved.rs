@@ -338,9 +338,12 @@ struct SavedResources {
     cpu_user: Option<f64>,
     cpu_system: Option<f64>,
     peak_memory: Option<u64>,
+    voluntary_switches: Option<u64>,
+    involuntary_switches: Option<u64>,
     worker_threads: usize,
     requests: u64,
     connections: u64,
+    handshakes: u64,
     lookups: u64,
 }
 
@@ -403,9 +406,12 @@ impl SavedResources {
             cpu_user: self.cpu_user,
             cpu_system: self.cpu_system,
             peak_memory: self.peak_memory,
+            voluntary_switches: self.voluntary_switches,
+            involuntary_switches: self.involuntary_switches,
             worker_threads: self.worker_threads,
             requests: self.requests,
             connections: self.connections,
+            handshakes: self.handshakes,
             lookups: self.lookups,
         }
     }

@@ -258,9 +258,12 @@ mod tests {
             cpu_user: Some(0.214),
             cpu_system: Some(0.08),
             peak_memory: Some(15 << 20),
+            voluntary_switches: Some(12),
+            involuntary_switches: Some(3),
             worker_threads: 5,
             requests: 6,
             connections: 1,
+            handshakes: 1,
             lookups: 1,
         };
         assert_snapshot!(written(|page| details(&summary, page)), @r"

@@ -69,9 +69,20 @@ pub struct Options {
     /// Connections that are served at a time; `None`: as many as come. Those beyond wait in the system's backlog:
     /// open for the client, but not accepted, until another one closes.
     pub max_connections: Option<NonZeroUsize>,
+    /// When it stops.
+    pub until: Until,
     /// What bodies, tags, dates and chance depend on. Two origins with one seed are alike; the same path under another
     /// seed is another version of it.
     pub seed: u64,
+}
+
+/// When an origin stops by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Never.
+    Killed,
+    /// When its standard input ends: it does not outlive who started it.
+    EndOfInput,
 }
 
 impl Default for Options {
@@ -85,6 +96,7 @@ impl Default for Options {
             error_rate: Share::NONE,
             rate: None,
             max_connections: None,
+            until: Until::Killed,
             seed: 0,
         }
     }

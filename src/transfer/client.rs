@@ -44,7 +44,14 @@ pub struct Kit {
     idle: usize,
     pub(super) requests: AtomicU64,
     pub(super) unlisted: AtomicU64,
-    connections: Arc<AtomicU64>,
+    opened: Arc<Opened>,
+}
+
+/// What was opened so far, by all clients.
+#[derive(Debug, Default)]
+struct Opened {
+    connections: AtomicU64,
+    handshakes: AtomicU64,
 }
 
 /// Why no client can be made.
@@ -71,7 +78,7 @@ impl Kit {
         store: Store,
         idle: usize,
     ) -> Result<Self, KitError> {
-        let (requests, unlisted, connections) = Default::default();
+        let (requests, unlisted, opened) = Default::default();
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
@@ -87,7 +94,7 @@ impl Kit {
             idle,
             requests,
             unlisted,
-            connections,
+            opened,
         })
     }
 
@@ -122,7 +129,12 @@ impl Kit {
 
     /// Connections opened so far, by all clients.
     pub fn connections(&self) -> u64 {
-        self.connections.load(Relaxed)
+        self.opened.connections.load(Relaxed)
+    }
+
+    /// TLS handshakes made with origins so far, by all clients.
+    pub fn handshakes(&self) -> u64 {
+        self.opened.handshakes.load(Relaxed)
     }
 
     /// Names looked up so far, for all clients.
@@ -132,7 +144,7 @@ impl Kit {
 
     fn library_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
         let http = &self.http;
-        let all = Arc::clone(&self.connections);
+        let all = Arc::clone(&self.opened);
         let doors = Arc::new(Doors::new(http.versions));
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
@@ -213,7 +225,7 @@ async fn timed<C: Connection, E: From<NotNeeded>>(
     connecting: impl Future<Output = Result<C, E>>,
     doors: Arc<Doors>,
     opened: Arc<AtomicU64>,
-    all: Arc<AtomicU64>,
+    all: Arc<Opened>,
 ) -> Result<C, E> {
     let call = CALL.try_with(Arc::clone).ok();
     let token = call.as_ref().map(Call::connects);
@@ -226,7 +238,10 @@ async fn timed<C: Connection, E: From<NotNeeded>>(
         opener.finds(connection.connected().is_negotiated_h2());
     }
     opened.fetch_add(1, Relaxed);
-    all.fetch_add(1, Relaxed);
+    all.connections.fetch_add(1, Relaxed);
+    if call.as_ref().is_some_and(|call| call.url().scheme() == "https") {
+        all.handshakes.fetch_add(1, Relaxed);
+    }
     // A connection that is finished in the background is for whoever comes next.
     if let Some(token) = token
         && CALL.try_with(|_| ()).is_ok()

@@ -1,0 +1,252 @@
+//! One sample: a fresh `fetch` of its own, whose report is read as it is written.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, anyhow, bail};
+use serde::Deserialize;
+
+use super::likeness::Likeness;
+use super::statistics::quantile;
+use crate::record::{Sample, Spread};
+
+/// A sample, and what the rules of a comparison have to know of it beside.
+pub(super) struct Taken {
+    /// What counts.
+    pub sample: Sample,
+    /// Why the run ended early, if it did.
+    pub stopped: Option<String>,
+    /// Rows that are neither ok nor failed nor invalid: no body was asked for.
+    pub unasked: u64,
+    /// Whether a reply asked for less (429).
+    pub rate_limited: bool,
+    /// The hosts that were asked most.
+    pub hosts: Vec<Host>,
+}
+
+/// A line of a run's report.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line {
+    Result(Row),
+    Summary(Box<Total>),
+}
+
+/// What counts of a row.
+#[derive(Deserialize)]
+pub(super) struct Row {
+    pub index: usize,
+    pub url: String,
+    pub outcome: String,
+    pub http_status: Option<u16>,
+    pub bytes: u64,
+    pub digest: Option<String>,
+    pub error: Option<Error>,
+    attempts: u64,
+    timings: Timings,
+}
+
+/// Why a row failed.
+#[derive(Deserialize)]
+pub(super) struct Error {
+    pub class: String,
+}
+
+#[derive(Deserialize)]
+struct Timings {
+    first_byte: Option<f64>,
+    total: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Total {
+    targets: u64,
+    ok: u64,
+    bytes: u64,
+    wire_bytes: u64,
+    elapsed: f64,
+    setup: f64,
+    mode: String,
+    jobs: usize,
+    stopped: Option<String>,
+    resources: Resources,
+    hosts: Vec<Host>,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    cpu_user: Option<f64>,
+    cpu_system: Option<f64>,
+    peak_memory: Option<u64>,
+    voluntary_switches: Option<u64>,
+    involuntary_switches: Option<u64>,
+    worker_threads: u64,
+    requests: u64,
+    connections: u64,
+    handshakes: u64,
+    lookups: u64,
+}
+
+/// What a run tells of one host.
+#[derive(Deserialize)]
+pub(super) struct Host {
+    pub host: String,
+    pub requests: u64,
+    pub peak: u64,
+    pub failures: BTreeMap<String, u64>,
+    pub waited: BTreeMap<String, f64>,
+}
+
+/// Which place a sample has.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Its block, from 1; 0 for a warm-up.
+    pub block: usize,
+    /// Whose it is.
+    pub contestant: usize,
+}
+
+/// Why there is no sample.
+#[derive(Debug)]
+pub(super) enum Unsampled {
+    /// The run refused what was asked for.
+    Refused(String),
+    /// It could not be made.
+    Broken(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Unsampled {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Runs `command` and reads its report. Its rows are held against those of other samples by `likeness`.
+///
+/// # Errors
+/// If it does not run to a summary.
+pub(super) fn take(
+    command: &mut Command,
+    place: Place,
+    likeness: &mut Likeness,
+) -> Result<Taken, Unsampled> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot start a run")?;
+    let mut stderr = child.stderr.take().expect("it is piped");
+    let words = thread::spawn(move || {
+        let mut words = Vec::new();
+        stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
+    });
+    let mut reading = Reading { rows: Rows::default(), likeness, contestant: place.contestant };
+    let read = reading.read(BufReader::new(child.stdout.take().expect("it is piped")));
+    let rows = reading.rows;
+    if read.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().context("a run is lost")?;
+    let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
+    let said = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
+    if status.code() == Some(2) {
+        return Err(Unsampled::Refused(said.to_owned()));
+    }
+    match read? {
+        Some(total) if status.code().is_some_and(|code| code < 128 && code != 3) => {
+            Ok(taken(*total, rows, place))
+        }
+        _ => Err(anyhow!("a run failed ({status}): {said}").into()),
+    }
+}
+
+struct Reading<'a> {
+    rows: Rows,
+    likeness: &'a mut Likeness,
+    contestant: usize,
+}
+
+/// What is gathered from rows.
+#[derive(Default)]
+struct Rows {
+    first_byte: Vec<f64>,
+    total: Vec<f64>,
+    transfer: f64,
+    retries: u64,
+    unasked: u64,
+    rate_limited: bool,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Total>>> {
+        let mut last = None;
+        for line in lines.lines() {
+            let line = line.context("a report breaks off")?;
+            match serde_json::from_str(&line) {
+                Ok(Line::Result(row)) => self.hear(&row),
+                Ok(Line::Summary(total)) => last = Some(total),
+                Err(error) => bail!("a run's report is not understood: {error}"),
+            }
+        }
+        Ok(last)
+    }
+
+    fn hear(&mut self, row: &Row) {
+        self.likeness.hold(row, self.contestant);
+        let rows = &mut self.rows;
+        let class = row.error.as_ref().map(|error| error.class.as_str());
+        rows.rate_limited |= row.http_status == Some(429) || class == Some("rate_limited");
+        rows.unasked += u64::from(!["ok", "failed", "invalid"].contains(&row.outcome.as_str()));
+        rows.retries += row.attempts.saturating_sub(1);
+        rows.first_byte.extend(row.timings.first_byte);
+        rows.total.extend(row.timings.total);
+        if let (Some(first_byte), Some(total)) = (row.timings.first_byte, row.timings.total) {
+            rows.transfer += total - first_byte;
+        }
+    }
+}
+
+fn taken(total: Total, rows: Rows, place: Place) -> Taken {
+    let used = total.resources;
+    let limited = |host: &Host| host.failures.get("rate_limited").is_some_and(|count| *count > 0);
+    let busy: f64 = rows.total.iter().sum();
+    let sample = Sample {
+        block: place.block,
+        contestant: place.contestant,
+        mode: total.mode,
+        jobs: total.jobs,
+        wall: total.elapsed,
+        setup: total.setup,
+        targets: total.targets,
+        ok: total.ok,
+        bytes: total.bytes,
+        wire_bytes: total.wire_bytes,
+        first_byte: spread(rows.first_byte),
+        total: spread(rows.total),
+        waiting: busy - rows.transfer,
+        transfer: rows.transfer,
+        retries: rows.retries,
+        cpu_user: used.cpu_user,
+        cpu_system: used.cpu_system,
+        peak_memory: used.peak_memory,
+        worker_threads: used.worker_threads,
+        voluntary_switches: used.voluntary_switches,
+        involuntary_switches: used.involuntary_switches,
+        requests: used.requests,
+        connections: used.connections,
+        handshakes: used.handshakes,
+        lookups: used.lookups,
+    };
+    Taken {
+        sample,
+        stopped: total.stopped,
+        unasked: rows.unasked,
+        rate_limited: rows.rate_limited || total.hosts.iter().any(limited),
+        hosts: total.hosts,
+    }
+}
+
+fn spread(mut times: Vec<f64>) -> Spread {
+    times.sort_by(f64::total_cmp);
+    let at = |share| quantile(&times, share);
+    Spread { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+}
