@@ -480,6 +480,19 @@ fn lines_that_tell_nothing_are_told_and_counted() {
 }
 
 #[test]
+fn an_entry_that_lacks_something_is_a_row_and_a_fault_and_the_rest_is_looked_at() {
+    let house = House::with(&["a"]);
+    house.forge(&format!("{}\n", json!({"type": "saved", "id": "00".repeat(32), "path": "b"})));
+    house.forge(&saved("c", "", json!({})));
+    fs::write(house.at("B"), "").unwrap();
+    let seen = house.verify(&["--json"]);
+    assert_eq!(seen.code, Some(3), "{seen:?}");
+    let (states, summary) = states(&seen);
+    let expected = map([("a", "ok"), ("b", "unchecked"), ("B", "extra"), ("c", "missing")]);
+    assert_eq!((states, &summary["unreadable"]), (expected, &json!(1)));
+}
+
+#[test]
 fn where_nothing_was_saved_there_is_nothing_to_verify_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();

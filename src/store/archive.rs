@@ -139,19 +139,24 @@ impl Archive {
         self.bad_lines
     }
 
-    /// Shows the last entry about each name to `visit`, in the order in which they were written, until it errs. Names
-    /// that something else than ours has are left out.
+    /// Shows each name and the last entry about it to `visit`, in the order in which they were written, until it errs;
+    /// for an entry that lacks something, `None`. Names that something else than ours has are left out.
     ///
     /// # Errors
     /// If the manifest cannot be read, and what `visit` returns.
-    pub fn each(&self, mut visit: impl FnMut(Entry<'static>) -> io::Result<()>) -> io::Result<()> {
+    pub fn each(
+        &self,
+        mut visit: impl FnMut(&str, Option<Entry<'static>>) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.manifest.visit(|line: Line<'_>| {
             let Ok(brief) = line.brief else { return Ok(()) };
-            match self.names.get(&key(&brief.path))? {
-                Some(Holder::Recorded { at, .. }) if at == line.at => {
-                    visit(self.manifest.read(at)?)
-                }
-                _ => Ok(()),
+            let holder = self.names.get(&key(&brief.path))?;
+            if !matches!(holder, Some(Holder::Recorded { at, .. }) if at == line.at) {
+                return Ok(());
+            }
+            match self.manifest.read(line.at) {
+                Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
+                entry => visit(&brief.path, entry.ok()),
             }
         })
     }
@@ -227,7 +232,7 @@ impl Archive {
             // While a new version is unfinished, the one that it is to replace still stands there.
             let replaced =
                 |entry| matches!(entry, Entry::Partial(it) if it.path == name && it.replaces);
-            if replaced(self.manifest.read(at)?) {
+            if self.manifest.read(at).is_ok_and(replaced) {
                 return Ok(true);
             }
         }

@@ -118,8 +118,8 @@ struct Report<'a, W> {
     known: HashSet<String>,
 }
 
-/// An entry to look at, and where its row goes.
-type Task = (Entry<'static>, SyncSender<Row>);
+/// A name, the entry about it, and where its row goes.
+type Task = (String, Option<Entry<'static>>, SyncSender<Row>);
 
 impl<W: Write> Report<'_, W> {
     /// Looks at what the manifest tells of: one thread reads it, several compare files, this one tells. Rows come in
@@ -226,18 +226,18 @@ fn read(
     places: &SyncSender<Receiver<Row>>,
 ) -> io::Result<()> {
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    archive.each(|entry| {
+    archive.each(|path, entry| {
         let (reply, row) = sync_channel(1);
         places.send(row).map_err(|_| gone())?;
-        tasks.send((entry, reply)).map_err(|_| gone())
+        tasks.send((path.to_owned(), entry, reply)).map_err(|_| gone())
     })
 }
 
 /// Compares what is handed out, until nothing is any more.
 fn compare(archive: &Archive, queue: &Mutex<Receiver<Task>>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok((entry, reply)) = next() {
+    while let Ok((path, entry, reply)) = next() {
         // Nobody waits for it where the report has ended.
-        let _ = reply.send(Row::of(archive, entry));
+        let _ = reply.send(Row::of(archive, path, entry));
     }
 }

@@ -71,9 +71,13 @@ impl State {
 }
 
 impl Row {
-    /// What has become of the file that this entry is about.
-    pub fn of(archive: &Archive, entry: Entry<'_>) -> Self {
-        let blank = Self::blank(entry.path().to_owned());
+    /// What has become of the file of this name, which this entry is about.
+    pub fn of(archive: &Archive, path: String, entry: Option<Entry<'_>>) -> Self {
+        let blank = Self::blank(path);
+        let Some(entry) = entry else {
+            let message = Some("its entry in the manifest lacks something".to_owned());
+            return Self { state: State::Unreadable, message, ..blank };
+        };
         match entry {
             Entry::Saved(saved) => match archive.compare(&saved) {
                 Ok(compared) => blank.compared(&saved, compared),
