@@ -290,8 +290,9 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
             _ => Cause::Fatal,
         });
         while let Some(event) = events.blocking_recv() {
+            told.count(&event);
             // The first error is the one that counts.
-            let _ = told.hear(&event);
+            let _ = told.reporter.keep(&event);
         }
     }
     told

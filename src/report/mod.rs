@@ -48,6 +48,13 @@ pub trait Reporter: Send {
     /// A stream could not be written.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
+    /// Something happened after a stream could not be written any more. It is kept for the files that still can be, and
+    /// told to nobody.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    fn keep(&mut self, event: &Event) -> io::Result<()>;
+
     /// Nothing is happening just now: a moment to write what waits.
     ///
     /// # Errors
@@ -144,6 +151,13 @@ impl Reporter for Desk {
             event => teller.notice(event)?,
         }
         if teller.is_full() { self.write_out() } else { Ok(()) }
+    }
+
+    fn keep(&mut self, event: &Event) -> io::Result<()> {
+        let Self { rows, failed, documents, .. } = self;
+        let Event::Finished { record, target, name } = event else { return Ok(()) };
+        let kept = failed.take(record, target.as_deref(), name.as_deref());
+        rows.take(record, |record| documents.row(record)).and(kept)
     }
 
     fn flush(&mut self) -> io::Result<()> {
