@@ -133,11 +133,13 @@ fn conclude(
         resources: resources(plan, kit, begun.usage),
         hosts,
     };
-    let finished = told.reporter.finish(&summary);
     let written = match told.written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        Ok(()) => told.reporter.finish(&summary),
         // Files may be wrong even where nobody reads the rows any more.
-        _ => finished,
+        Err(error) => match told.reporter.finish_files(&summary) {
+            finished if error.kind() == ErrorKind::BrokenPipe => finished,
+            _ => Err(error),
+        },
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

@@ -67,6 +67,13 @@ pub trait Reporter: Send {
     /// A stream could not be written.
     fn finish(&mut self, summary: &Summary) -> io::Result<()>;
 
+    /// The same after a stream could not be written any more: the files that still can be are completed, and nobody is
+    /// told.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    fn finish_files(&mut self, summary: &Summary) -> io::Result<()>;
+
     /// Whether [`tick`](Self::tick) is to be called every tenth of a second.
     fn wants_ticks(&self) -> bool;
 
@@ -182,6 +189,14 @@ impl Reporter for Desk {
         keep_first(&mut documented, documents.finish(Some(summary)));
         // A reader who has gone is no error to some: what is wrong with a file is told before.
         documented.and(kept).and(teller.finish(summary))
+    }
+
+    fn finish_files(&mut self, summary: &Summary) -> io::Result<()> {
+        let Self { rows, failed, documents, progress, .. } = self;
+        progress.clear();
+        let kept = failed.write_out();
+        let ended = rows.end(|record| documents.row(record));
+        ended.and(documents.finish(Some(summary))).and(kept)
     }
 
     fn wants_ticks(&self) -> bool {
