@@ -390,8 +390,8 @@ fn a_disk_runs_full(mode: &str, jobs: &str, large: usize) {
         assert_eq!(classes[..4], ["ok", "ok", "ok", "disk"], "{seen:?}");
         assert_eq!(count(&classes, "cancelled"), 4, "the run stops at once: {classes:?}");
         assert!(said.contains(": 03 needs ") && said.contains("iB more; "), "{said}");
-        // What is known not to fit is not begun; of what is not known to, the beginning is kept.
-        assert_eq!(names(&folder).contains(&"03.part".to_owned()), large < 1 << 20, "{large}");
+        // What a server announces is not believed before it has come; the beginning is kept.
+        assert!(names(&folder).contains(&"03.part".to_owned()), "{large}");
     }
     let finished = manifest(&folder).iter().filter(|entry| entry["type"] == "saved").count();
     assert_eq!(finished, count(&classes, "ok"), "the manifest says what is there");
