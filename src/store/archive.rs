@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 
-use super::TOLD;
+use super::each_entry;
 use super::entry::{Entry, Kind, Marked, Saved, Sha256, Why};
 use super::folder::{Folder, Found, Listed, Missing, NoSeat, PART, Placed, Seat};
 use super::index::{Check, Holder, Index, Key};
@@ -322,32 +322,21 @@ fn last_lines(
     manifest: &Manifest,
     mut notice: impl FnMut(&str),
 ) -> io::Result<(Index, u64)> {
-    let (mut names, mut bad) = (Index::in_memory(), 0);
-    manifest.visit(|line| {
-        let brief = match line.brief {
-            Ok(brief) => brief,
-            Err(reason) => {
-                bad += 1;
-                if bad <= TOLD {
-                    let (dir, number) = (dir.display(), line.number);
-                    notice(&format!(
-                        "{dir}/.fetch/manifest.jsonl:{number}: {reason}; the line is left out"
-                    ));
-                }
-                return Ok(());
-            }
-        };
-        // Told by the name that is expected to stand there: the check is not of a URL here.
-        let expected = match brief.kind {
-            Kind::Saved | Kind::Marked => Check::of(&*brief.path),
-            Kind::Partial => Check::of(naming::part_of(&brief.path)),
-            Kind::Dropped => return names.set(&key(&brief.path), Holder::Folder),
-        };
-        names.set(&key(&brief.path), Holder::Recorded { check: expected, at: line.at })
-    })?;
-    if bad > TOLD {
-        notice(&format!("{}: {bad} bad lines in the manifest", dir.display()));
-    }
+    let mut names = Index::in_memory();
+    let bad = each_entry(
+        dir,
+        manifest,
+        |text| notice(&text),
+        |at, brief| {
+            // Told by the name that is expected to stand there: the check is not of a URL here.
+            let expected = match brief.kind {
+                Kind::Saved | Kind::Marked => Check::of(&*brief.path),
+                Kind::Partial => Check::of(naming::part_of(&brief.path)),
+                Kind::Dropped => return names.set(&key(&brief.path), Holder::Folder),
+            };
+            names.set(&key(&brief.path), Holder::Recorded { check: expected, at })
+        },
+    )?;
     Ok((names, bad))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::entry::{Entry, Partial, Saved, Sha256, Why};
+use super::fault::NOT_OURS;
 use super::folder::{Found, Placed, Seat};
 use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
@@ -166,10 +167,7 @@ impl Open {
         match seat.found().map_err(|error| self.fault(name, &error, 0))? {
             Found::Nothing => Ok(Over::Nothing),
             Found::File { .. } if self.keep.foreign == Foreign::Replaced => Ok(Over::File),
-            Found::File { .. } => {
-                Err(self
-                    .in_the_way(name, "was not saved by fetch; move it away, or write --overwrite"))
-            }
+            Found::File { .. } => Err(self.in_the_way(name, NOT_OURS)),
             Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
     }
@@ -271,10 +269,7 @@ impl Open {
                 seat.sync_folder().map_err(fault)
             }
             Placed::Done => Ok(()),
-            Placed::Taken => {
-                Err(self
-                    .in_the_way(name, "was not saved by fetch; move it away, or write --overwrite"))
-            }
+            Placed::Taken => Err(self.in_the_way(name, NOT_OURS)),
         }
     }
 

@@ -7,6 +7,9 @@ use super::folder::{NoSeat, is_full};
 use crate::record::Failure;
 use crate::units::human_bytes;
 
+/// What is said of a file that has a name which it should not have.
+pub(super) const NOT_OURS: &str = "was not saved by fetch; move it away, or write --overwrite";
+
 /// What to do where there is too little room.
 const MAKE_ROOM: &str = "make room, then run the same command again";
 

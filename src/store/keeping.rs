@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::claim::{Identity, holder};
 use super::entry::{Dropped, Entry, Saved, Sha256};
+use super::fault::NOT_OURS;
 use super::folder::{Placed, Seat};
 use super::manifest::Entered;
 use super::{Check, Holder, Open, Store, enter, failpoint};
@@ -94,7 +95,7 @@ impl Open {
     fn without_a_name(&self, name: &str, seat: &Seat) -> Failure {
         // What stays is removed before the name is used again.
         let _ = seat.remove_part();
-        self.in_the_way(name, "was not saved by fetch; move it away, or write --overwrite")
+        self.in_the_way(name, NOT_OURS)
     }
 
     fn enter(

@@ -26,7 +26,8 @@ mod look;
 mod manifest;
 mod sink;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -35,13 +36,14 @@ use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use archive::{Archive, ArchiveError, Compared, Purpose, Standing};
 pub use claim::{Claim, Settled};
+use entry::Brief;
 pub use entry::{Entry, Saved, Sha256, Why};
 pub use folder::Listed;
 use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};
 pub use manifest::Entered;
-use manifest::{BadLine, Manifest, Tail};
+use manifest::{Manifest, Tail};
 pub use sink::{Begin, Left, Ready, Sink};
 
 /// How many bad lines of a manifest are told one by one.
@@ -81,7 +83,7 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
         /// The system's words.
-        reason: std::io::Error,
+        reason: io::Error,
     },
 }
 
@@ -166,43 +168,53 @@ impl Open {
 }
 
 /// Who has which name, by the manifest.
-fn known(keep: &Keep, manifest: &Manifest, notices: &mut Vec<String>) -> std::io::Result<Index> {
+fn known(keep: &Keep, manifest: &Manifest, notices: &mut Vec<String>) -> io::Result<Index> {
     let mut names = match keep.names {
         Names::Hash => Index::in_file()?,
         Names::Flat | Names::Tree | Names::Index => Index::in_memory(),
     };
-    let mut bad = 0;
-    manifest.visit(|line| {
-        let brief = match line.brief {
-            Ok(brief) => brief,
-            Err(reason) => {
-                bad += 1;
-                if bad <= TOLD {
-                    notices.push(bad_line(keep, line.number, &reason));
-                }
-                return Ok(());
-            }
-        };
-        let recorded = Holder::Recorded { check: Check::of(brief.id.0), at: line.at };
+    let notice = |text| notices.push(text);
+    each_entry(&keep.dir, manifest, notice, |at, brief| {
+        let recorded = Holder::Recorded { check: Check::of(brief.id.0), at };
         enter(&mut names, &brief.path, recorded)?;
         if keep.named_by == NamedBy::Server {
             names.set(&by_url(&brief.id), recorded)?;
         }
         Ok(())
     })?;
-    if bad > TOLD {
-        notices.push(format!("{}: {bad} bad lines in the manifest", keep.dir.display()));
-    }
     Ok(names)
 }
 
-fn bad_line(keep: &Keep, number: u64, reason: &BadLine) -> String {
-    let dir = keep.dir.display();
-    format!("{dir}/.fetch/manifest.jsonl:{number}: {reason}; the line is left out")
+/// Shows every entry of the manifest of `dir` to `visit`, with the byte at which it starts. Tells of the first lines that
+/// are none, and how many they are.
+fn each_entry(
+    dir: &Path,
+    manifest: &Manifest,
+    mut notice: impl FnMut(String),
+    mut visit: impl FnMut(u64, &Brief<'_>) -> io::Result<()>,
+) -> io::Result<u64> {
+    let (dir, mut bad) = (dir.display(), 0);
+    manifest.visit(|line| match line.brief {
+        Ok(brief) => visit(line.at, &brief),
+        Err(reason) => {
+            bad += 1;
+            if bad <= TOLD {
+                let number = line.number;
+                notice(format!(
+                    "{dir}/.fetch/manifest.jsonl:{number}: {reason}; the line is left out"
+                ));
+            }
+            Ok(())
+        }
+    })?;
+    if bad > TOLD {
+        notice(format!("{dir}: {bad} bad lines in the manifest"));
+    }
+    Ok(bad)
 }
 
 /// Gives a name to its holder, and the folders above it to nobody else.
-fn enter(names: &mut Index, name: &str, holder: Holder) -> std::io::Result<()> {
+fn enter(names: &mut Index, name: &str, holder: Holder) -> io::Result<()> {
     let key = naming::key(name);
     for (slash, _) in key.match_indices('/') {
         names.set(&Key::of(&key[..slash]), Holder::Folder)?;

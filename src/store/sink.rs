@@ -109,11 +109,6 @@ impl Store {
 }
 
 impl Sink {
-    /// Whether the body goes anywhere.
-    pub fn keeps(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Whether this run has entered in the manifest that the body was begun.
     pub fn begun(&self) -> bool {
         self.0.as_ref().is_some_and(|writing| writing.job.begun)
