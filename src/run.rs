@@ -133,13 +133,11 @@ fn conclude(
         resources: resources(plan, kit, begun.usage),
         hosts,
     };
+    let finished = told.reporter.finish(&summary);
     let written = match told.written {
-        Ok(()) => told.reporter.finish(&summary),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         // Files may be wrong even where nobody reads the rows any more.
-        Err(error) => match told.reporter.finish_files(&summary) {
-            finished if error.kind() == ErrorKind::BrokenPipe => finished,
-            _ => Err(error),
-        },
+        _ => finished,
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -291,10 +289,10 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
             ErrorKind::BrokenPipe => Cause::ReaderGone,
             _ => Cause::Fatal,
         });
+        told.reporter.mute();
         while let Some(event) = events.blocking_recv() {
-            told.count(&event);
             // The first error is the one that counts.
-            let _ = told.reporter.keep(&event);
+            let _ = told.hear(&event);
         }
     }
     told

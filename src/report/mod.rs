@@ -48,12 +48,8 @@ pub trait Reporter: Send {
     /// A stream could not be written.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Something happened after a stream could not be written any more. It is kept for the files that still can be, and
-    /// told to nobody.
-    ///
-    /// # Errors
-    /// A file could not be written.
-    fn keep(&mut self, event: &Event) -> io::Result<()>;
+    /// A stream cannot be written any more: from now on nobody is told, and only files of their own are written.
+    fn mute(&mut self);
 
     /// Nothing is happening just now: a moment to write what waits.
     ///
@@ -66,13 +62,6 @@ pub trait Reporter: Send {
     /// # Errors
     /// A stream could not be written.
     fn finish(&mut self, summary: &Summary) -> io::Result<()>;
-
-    /// The same after a stream could not be written any more: the files that still can be are completed, and nobody is
-    /// told.
-    ///
-    /// # Errors
-    /// A file could not be written.
-    fn finish_files(&mut self, summary: &Summary) -> io::Result<()>;
 
     /// Whether [`tick`](Self::tick) is to be called every tenth of a second.
     fn wants_ticks(&self) -> bool;
@@ -160,11 +149,8 @@ impl Reporter for Desk {
         if teller.is_full() { self.write_out() } else { Ok(()) }
     }
 
-    fn keep(&mut self, event: &Event) -> io::Result<()> {
-        let Self { rows, failed, documents, .. } = self;
-        let Event::Finished { record, target, name } = event else { return Ok(()) };
-        let kept = failed.take(record, target.as_deref(), name.as_deref());
-        rows.take(record, |record| documents.row(record)).and(kept)
+    fn mute(&mut self) {
+        self.teller.mute();
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -189,14 +175,6 @@ impl Reporter for Desk {
         keep_first(&mut documented, documents.finish(Some(summary)));
         // A reader who has gone is no error to some: what is wrong with a file is told before.
         documented.and(kept).and(teller.finish(summary))
-    }
-
-    fn finish_files(&mut self, summary: &Summary) -> io::Result<()> {
-        let Self { rows, failed, documents, progress, .. } = self;
-        progress.clear();
-        let kept = failed.write_out();
-        let ended = rows.end(|record| documents.row(record));
-        ended.and(documents.finish(Some(summary))).and(kept)
     }
 
     fn wants_ticks(&self) -> bool {
@@ -248,6 +226,12 @@ impl Teller {
             csv::head(&mut stdout.lines);
         }
         Self { format, verbosity, stdout, stderr: Page::of(stderr, colour) }
+    }
+
+    /// Speaks to nobody from now on.
+    fn mute(&mut self) {
+        let nobody = || Stream { writer: Box::new(io::sink()), is_terminal: false };
+        (self.stdout, self.stderr) = (Page::of(nobody(), false), Page::of(nobody(), false));
     }
 
     /// Tells of a record: in its row, and in words on stderr where it went wrong and the row is not words.
