@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
-use fetch::engine::Stop;
+use fetch::engine::{self, Stop};
 use fetch::exit::{self, Exit};
 use fetch::plan::Plan;
 use fetch::preview::{self, PreviewError};
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
+        Ok(Command::Seat) => seat(),
         Err(usage) => explain(&usage),
     }
 }
@@ -59,6 +60,17 @@ fn preview(plan: &Plan) -> ExitCode {
         Ok(_) => {}
     }
     Exit::of_preview(&told).into()
+}
+
+/// Makes transfers for another process.
+fn seat() -> ExitCode {
+    match engine::sit() {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            eprintln!("fetch: {error}");
+            Exit::Fatal.into()
+        }
+    }
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What has been used since the process started.
+/// What has been used since the process started: CPU time also by children that have ended, memory by itself alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// CPU time in user mode.
@@ -38,13 +38,14 @@ pub fn usage() -> Usage {
     use nix::sys::time::TimeVal;
 
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
+    let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Usage::default() };
     let duration = |time: TimeVal| {
         Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
     };
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     Usage {
-        cpu_user: Some(duration(usage.user_time())),
-        cpu_system: Some(duration(usage.system_time())),
+        cpu_user: Some(duration(usage.user_time()) + duration(children.user_time())),
+        cpu_system: Some(duration(usage.system_time()) + duration(children.system_time())),
         peak_memory: Some(usage.max_rss() as u64 * unit),
     }
 }

@@ -114,7 +114,7 @@ fn conclude(
     mut told: Told,
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
-    let Finished { list_complete, unreadable, hosts, ready, elapsed } = finished;
+    let Finished { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } = finished;
     let work_left = !list_complete || told.counts.of(Class::Cancelled) > 0;
     let signalled = matches!(cause, Some(Cause::Interrupted | Cause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
@@ -129,7 +129,7 @@ fn conclude(
         jobs: plan.strategy.jobs(),
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
-        resources: resources(plan, kit, begun.usage),
+        resources: resources(plan, kit, begun.usage, peak_of_children),
         hosts,
     };
     let written = told.written.and_then(|()| told.reporter.finish(&summary));
@@ -147,7 +147,7 @@ fn conclude(
     Ok(Ended { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
 }
 
-fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
+fn resources(plan: &Plan, kit: &Kit, before: Usage, peak_of_children: u64) -> Resources {
     let now = process::usage();
     let spent = |now: Option<Duration>, before: Option<Duration>| {
         Some(now?.saturating_sub(before?).as_secs_f64())
@@ -155,7 +155,7 @@ fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
     Resources {
         cpu_user: spent(now.cpu_user, before.cpu_user),
         cpu_system: spent(now.cpu_system, before.cpu_system),
-        peak_memory: now.peak_memory,
+        peak_memory: now.peak_memory.map(|peak| peak + peak_of_children),
         worker_threads: plan.strategy.loops(),
         requests: kit.requests(),
         connections: kit.connections(),
@@ -201,7 +201,8 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let asked = plan.strategy.jobs();
     let need = Descriptors::of(plan.strategy, inputs);
     let Some(limit) = process::descriptors((need.all() + IDLE) as u64) else {
-        return Ok((plan, IDLE.div_ceil(need.loops)));
+        let loops = plan.strategy.loops();
+        return Ok((plan, IDLE.div_ceil(loops)));
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     while Descriptors::of(plan.strategy, inputs).all() > limit {
@@ -218,7 +219,8 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
         );
     }
     let spare = (limit - need.all()).min(IDLE);
-    Ok((plan, spare.div_ceil(need.loops)))
+    let loops = plan.strategy.loops();
+    Ok((plan, spare.div_ceil(loops)))
 }
 
 /// The descriptors that a run needs at most, idle connections beyond one a loop aside.
@@ -226,19 +228,26 @@ struct Descriptors {
     fixed: usize,
     loops: usize,
     jobs: usize,
+    /// Of each job.
+    each: usize,
 }
 
 impl Descriptors {
     fn of(strategy: Strategy, inputs: usize) -> Self {
         // Streams, the coordinating runtime, signals and the files that a lookup opens.
         let fixed = 32 + 2 * LOOKUPS + inputs;
-        Self { fixed, loops: strategy.loops(), jobs: strategy.jobs() }
+        let (loops, each) = match strategy {
+            // The pipes of a child, and a handle of it. What it opens is its own.
+            Strategy::Processes(_) => (1, 3),
+            // The connection in use, and one that is being closed or was begun for nothing.
+            _ => (strategy.loops(), 2),
+        };
+        Self { fixed, loops, jobs: strategy.jobs(), each }
     }
 
     fn all(&self) -> usize {
-        // A loop: its poller, waker and signal pipe, and one idle connection. A job: the connection in use, and one
-        // that is being closed or was begun for nothing.
-        self.fixed + 4 * self.loops + 2 * self.jobs
+        // A loop: its poller, waker and signal pipe, and one idle connection.
+        self.fixed + 4 * self.loops + self.each * self.jobs
     }
 }
 

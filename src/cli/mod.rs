@@ -35,6 +35,8 @@ pub enum Command {
     Serve(serve::Options),
     /// Print a completion script.
     Completions(Completions),
+    /// Make transfers for another process.
+    Seat,
 }
 
 /// The completion script of one shell.
@@ -107,6 +109,7 @@ pub fn parse(
     match typed.subcommand {
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
+        Some(Subcommands::Seat) => Ok(Command::Seat),
         None => Ok(fetch(&words, &settled, around)?),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::entry::Saved;
 use super::folder::{Folder, Found, Missing, Seat};
 use super::manifest::Manifest;
-use super::{Open, Store, StoreError};
+use super::{Kind, Open, Store, StoreError};
 use crate::plan::Keep;
 use crate::record::Failure;
 
@@ -22,7 +22,7 @@ impl Store {
         let (folder, manifest) = looked_at(&keep.dir)
             .map_err(|reason| StoreError::Unusable { dir: keep.dir.clone(), reason })?;
         let (open, notices) = Open::read(keep, folder, manifest, None)?;
-        Ok((Self(Some(Arc::new(open))), notices))
+        Ok((Self(Kind::Folder(Arc::new(open))), notices))
     }
 }
 

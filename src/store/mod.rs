@@ -14,6 +14,7 @@
 //! was begun for gets the unfinished name of that one first.
 
 mod claim;
+mod desk;
 mod entry;
 mod failpoint;
 mod fault;
@@ -25,12 +26,15 @@ mod look;
 mod manifest;
 mod sink;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::plan::{Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use claim::{Claim, Settled};
+pub use desk::{Bookkeeper, Commission};
+use desk::{Books, Desk};
 use folder::{Folder, Missing};
 use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};
@@ -43,13 +47,21 @@ const TOLD: u64 = 5;
 
 /// Where bodies go.
 #[derive(Debug, Clone)]
-pub struct Store(Option<Arc<Open>>);
+pub struct Store(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Nowhere,
+    Folder(Arc<Open>),
+    /// To the folder of another process, unfinished.
+    Child(Arc<desk::Child>),
+}
 
 /// A folder to save into.
 #[derive(Debug)]
 struct Open {
     keep: Keep,
-    folder: Folder,
+    desk: Arc<Desk>,
     manifest: Manifest,
     names: Mutex<Index>,
     /// Whether the manifest told of anything when it was opened.
@@ -79,7 +91,7 @@ pub enum StoreError {
 impl Store {
     /// Nowhere: bodies are thrown away.
     pub fn nowhere() -> Self {
-        Self(None)
+        Self(Kind::Nowhere)
     }
 
     /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that.
@@ -89,7 +101,23 @@ impl Store {
     pub fn open(keep: Option<&Keep>) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
         let (open, notices) = Open::open(keep)?;
-        Ok((Self(Some(Arc::new(open))), notices))
+        Ok((Self(Kind::Folder(Arc::new(open))), notices))
+    }
+
+    /// The folder with its books, where they are here.
+    fn books(&self) -> Option<&Arc<Open>> {
+        match &self.0 {
+            Kind::Folder(open) => Some(open),
+            Kind::Nowhere | Kind::Child(_) => None,
+        }
+    }
+}
+
+impl Deref for Open {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
     }
 }
 
@@ -125,8 +153,9 @@ impl Open {
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
+        let desk = Arc::new(Desk::new(keep, folder));
         let (keep, names) = (keep.clone(), Mutex::new(names));
-        Ok((Self { keep, folder, manifest, names, was_known, was_empty, lock }, notices))
+        Ok((Self { keep, desk, manifest, names, was_known, was_empty, lock }, notices))
     }
 
     fn names(&self) -> MutexGuard<'_, Index> {

@@ -20,8 +20,7 @@ use super::proof::{Message, Proof};
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
-use crate::plan::{Coding, Names};
-use crate::policy::naming;
+use crate::plan::Coding;
 use crate::policy::resume::{self, Answer};
 use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Part, Phases, Purpose, Slot};
 use crate::store::{Begin, Left, Ready, Sink};
@@ -283,19 +282,10 @@ fn asked_of(job: &Job, kit: &Kit) -> Proof {
     if let Some(digest) = &kit.bodies.checksum {
         proof.expect(*digest, "--checksum");
     }
-    if let Some(digest) = listed_sum(job, kit) {
-        proof.expect(*digest, "--sha256sums");
+    if let Some(digest) = kit.sums.of(job) {
+        proof.expect(digest, "--sha256sums");
     }
     proof
-}
-
-/// What the file of sums has for the name that the body is saved under, or would be.
-fn listed_sum<'a>(job: &Job, kit: &'a Kit) -> Option<&'a Digest> {
-    let sums = kit.sums.as_ref()?;
-    match &job.place {
-        Some(place) => sums.of(&place.name),
-        None => sums.of(&naming::of_url(Names::Flat, job.target.url(), job.target.index)),
-    }
 }
 
 /// What an attempt leaves of a body that is not whole.

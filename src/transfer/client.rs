@@ -2,7 +2,9 @@
 //! uses it, so each event loop has one of its own; what can be shared is made once, in the kit.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,18 +12,22 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
 use reqwest::redirect;
 use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
 use tower::util::MapFutureLayer;
 use url::Url;
 
 use super::call::{CALL, Call};
 use super::doors::{Doors, NotNeeded};
+use super::listed::Listed;
+use super::parent::{Fields, Outfit, Parent};
 use super::quota::Quota;
 use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
-use super::throttle::Throttle;
-use super::trust::{TrustError, tls_settings};
-use crate::digest::Sums;
+use super::throttle::{Leave, Throttle};
+use super::trust::{TrustError, Trusted, late_tls_settings, tls_settings};
+use crate::digest::{Digest, Sums};
 use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
+use crate::record::Job;
 use crate::store::Store;
 
 /// How long a connection is kept open for a next request.
@@ -35,15 +41,39 @@ pub struct Kit {
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) bodies: Bodies,
-    pub(super) sums: Option<Sums>,
+    pub(super) sums: Listed,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
     pub(super) routes: Routes,
     tls: ClientConfig,
+    /// Certificates trusted beside the system's.
+    certificates: Vec<Trusted>,
     idle: usize,
     pub(super) requests: AtomicU64,
     connections: Arc<AtomicU64>,
+}
+
+/// What was done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests sent.
+    pub requests: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Names looked up.
+    pub lookups: u64,
+}
+
+impl Tally {
+    /// What was done since then.
+    pub fn since(self, then: Self) -> Self {
+        Self {
+            requests: self.requests - then.requests,
+            connections: self.connections - then.connections,
+            lookups: self.lookups - then.lookups,
+        }
+    }
 }
 
 /// Why no client can be made.
@@ -71,22 +101,92 @@ impl Kit {
         idle: usize,
     ) -> Result<Self, KitError> {
         let (requests, connections) = Default::default();
+        let (tls, certificates) = tls_settings(&plan.http)?;
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
             bodies: plan.bodies.clone(),
-            sums,
+            sums: Listed::File(sums),
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
             routes: Routes::new(&plan.http.proxy),
             throttle: Throttle::new(plan.manners.limit_rate),
-            tls: tls_settings(&plan.http)?,
+            tls,
+            certificates,
             idle,
             requests,
             connections,
         })
+    }
+
+    /// What a child process needs to make the same clients.
+    pub fn outfit(&self) -> Outfit {
+        Outfit {
+            http: self.http.clone(),
+            hosts: Fields::of(&self.hosts),
+            clocks: self.clocks,
+            bodies: self.bodies.clone(),
+            certificates: self.certificates.iter().map(|known| known.to_vec()).collect(),
+            idle: self.idle,
+            is_throttled: self.throttle.is_there(),
+        }
+    }
+
+    /// The kit of a child process, whose `parent` keeps what belongs to the whole run. The trust roots are loaded when
+    /// they are needed.
+    pub fn of_child(
+        outfit: Outfit,
+        parent: Arc<dyn Parent>,
+        resolver: impl FnOnce(&Http) -> Arc<Resolver>,
+        store: Store,
+    ) -> Self {
+        let Outfit { http, hosts, clocks, bodies, certificates, idle, is_throttled } = outfit;
+        let (requests, connections) = Default::default();
+        let certificates: Vec<Trusted> = certificates.into_iter().map(Trusted::from).collect();
+        let throttle =
+            if is_throttled { Throttle::of(Arc::clone(&parent)) } else { Throttle::new(None) };
+        Self {
+            hosts: Fields::manners(hosts),
+            throttle,
+            clocks,
+            sums: Listed::Told(Mutex::default()),
+            quota: Quota::of(bodies.quota, parent),
+            bodies,
+            store,
+            resolver: resolver(&http),
+            routes: Routes::new(&http.proxy),
+            tls: late_tls_settings(&http, certificates.clone()),
+            http,
+            certificates,
+            idle,
+            requests,
+            connections,
+        }
+    }
+
+    /// What the file of sums lists for the body of this job.
+    pub fn listed(&self, job: &Job) -> Option<Digest> {
+        self.sums.of(job)
+    }
+
+    /// What is listed for the body that is asked for next, where the file of sums is not known here.
+    pub fn tell_listed(&self, next: Option<Digest>) {
+        self.sums.tell(next);
+    }
+
+    /// Counts what was done elsewhere.
+    pub fn count(&self, done: Tally) {
+        self.requests.fetch_add(done.requests, Relaxed);
+        self.connections.fetch_add(done.connections, Relaxed);
+        self.resolver.count(done.lookups);
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> Tally {
+        let (requests, connections) = (self.requests(), self.connections());
+        Tally { requests, connections, lookups: self.lookups() }
     }
 
     /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
@@ -153,6 +253,20 @@ impl Kit {
             }
         };
         builder.build()
+    }
+}
+
+impl Parent for Kit {
+    fn turn(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+        Box::pin(async move { self.throttle.wait(left).await.advance })
+    }
+
+    fn settle(&self, bytes: u64, booked: u64) {
+        self.throttle.settle(Leave { advance: booked }, bytes);
+    }
+
+    fn may_have(&self, bytes: u64) -> bool {
+        self.quota.take(bytes).is_ok()
     }
 }
 

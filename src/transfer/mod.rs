@@ -8,6 +8,8 @@ mod classify;
 mod client;
 mod coding;
 mod doors;
+mod listed;
+mod parent;
 mod proof;
 mod quota;
 mod request;
@@ -16,5 +18,6 @@ mod route;
 mod throttle;
 mod trust;
 
-pub use client::{Client, Kit, KitError};
+pub use client::{Client, Kit, KitError, Tally};
+pub use parent::{Outfit, Parent};
 pub use resolver::Resolver;
