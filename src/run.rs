@@ -290,7 +290,7 @@ impl Told {
         loop {
             match events.try_recv() {
                 Ok(event) => self.hear(&event)?,
-                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return self.reporter.flush(),
                 Err(TryRecvError::Empty) => {
                     self.reporter.flush()?;
                     match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
@@ -301,7 +301,7 @@ impl Told {
                             }
                             last_woken = Some(Instant::now());
                         }
-                        Ok(None) => return Ok(()),
+                        Ok(None) => return self.reporter.flush(),
                         Err(_) => {}
                     }
                 }
