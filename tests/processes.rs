@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use nix::sys::signal::Signal;
-use support::children::{children_of, is_there, send};
+use support::children::{children_of, is_stopped, is_there, send};
 use support::folder::saved_in;
-use support::{End, Gate, Live, Origin, Reply, Run, class_of};
+use support::{End, Gate, Live, Origin, Reply, Run, class_of, in_every_mode};
 
 /// A run in this mode whose list stays open.
 fn run(args: &[&str]) -> Run {
@@ -169,6 +169,9 @@ fn the_next_run_waits_for_a_child_that_a_killed_run_has_left_behind() {
     wait_for_parts(1, folder.path());
     let child = only_child(&live);
     send(child, Signal::SIGSTOP);
+    while !is_stopped(child) {
+        thread::yield_now();
+    }
     live.signal(Signal::SIGKILL);
     while is_there(live.id()) {
         thread::yield_now();
@@ -236,4 +239,37 @@ fn no_secret_is_among_the_words_or_the_surroundings_of_a_child() {
     open.pass();
     assert_eq!(live.seen().code, Some(0));
     assert_eq!(origin.seen()[0].header("x-key"), Some("hidden"), "it went another way");
+}
+
+#[test]
+fn the_quota_and_the_rate_are_those_of_the_whole_run() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|_| Reply::ok("hello"));
+        let urls: String = (0..12).map(|number| origin.url(&format!("/{number}\n"))).collect();
+        for jobs in ["1", "3"] {
+            let args = ["-j", jobs, "--quota", "20", "--limit-rate", "1G", "-"];
+            let seen = Run::json(mode).args(args).list(&urls).seen();
+            let classes = seen.classes_in_list_order();
+            let ok = classes.iter().filter(|class| *class == "ok").count();
+            assert_eq!((seen.code, classes.len()), (Some(4), 12), "{seen:?}");
+            assert!(classes.contains(&"quota".to_owned()), "{classes:?}");
+            // What is under way when it is used up is cut.
+            assert!(ok <= 4 && (jobs != "1" || ok == 4), "{classes:?}");
+        }
+    });
+}
+
+#[test]
+fn a_file_of_sums_is_kept_in_every_mode() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|_| Reply::ok("hello"));
+        let folder = tempfile::tempdir().unwrap();
+        let sums = folder.path().join("sums");
+        let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        fs::write(&sums, format!("{sum}  right\n{}  wrong\n", "0".repeat(64))).unwrap();
+        let urls = ["right", "wrong", "other"].map(|path| origin.url(&format!("/{path}\n")));
+        let run = Run::json(mode).args(["-j", "1", "--retry", "0", "--sha256sums"]).arg(&sums);
+        let seen = run.arg("-").list(urls.concat()).seen();
+        assert_eq!(seen.classes_in_list_order(), ["ok", "checksum", "ok"], "{seen:?}");
+    });
 }

@@ -21,6 +21,14 @@ pub fn is_there(process: u32) -> bool {
     !matches!(stat(process).as_deref().and_then(|rest| rest.chars().next()), None | Some('Z' | 'X'))
 }
 
+/// Whether every thread of a process is stopped.
+pub fn is_stopped(process: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    tasks
+        .map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap())
+        .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+}
+
 /// Sends a signal to a process.
 pub fn send(process: u32, signal: Signal) {
     kill(Pid::from_raw(process as i32), signal).unwrap();
