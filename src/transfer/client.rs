@@ -23,7 +23,7 @@ use super::quota::Quota;
 use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
 use super::throttle::{Leave, Throttle};
-use super::trust::{TrustError, Trusted, late_tls_settings, tls_settings};
+use super::trust::{self, TrustError, Trusted, tls_settings};
 use crate::digest::Wanted;
 use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
 use crate::store::Store;
@@ -100,7 +100,7 @@ pub enum KitError {
 }
 
 impl Kit {
-    /// Loads the trust roots. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
+    /// Loads the certificates given by hand. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
     /// how many connections a client may keep open without use.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Kit {
         idle: usize,
     ) -> Result<Self, KitError> {
         let (requests, unlisted, opened) = Default::default();
-        let (tls, certificates) = tls_settings(&plan.http)?;
+        let certificates = trust::given(&plan.http)?;
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
@@ -125,7 +125,7 @@ impl Kit {
             resolver,
             routes: Routes::new(&plan.http.proxy),
             throttle: Throttle::new(plan.manners.limit_rate),
-            tls,
+            tls: tls_settings(&plan.http, certificates.clone()),
             certificates,
             idle,
             requests,
@@ -147,8 +147,7 @@ impl Kit {
         }
     }
 
-    /// The kit of a child process, whose `parent` keeps what belongs to the whole run. The trust roots are loaded when
-    /// they are needed.
+    /// The kit of a child process, whose `parent` keeps what belongs to the whole run.
     pub fn of_child(
         outfit: Outfit,
         parent: Arc<dyn Parent>,
@@ -170,7 +169,7 @@ impl Kit {
             store,
             resolver: resolver(&http),
             routes: Routes::new(&http.proxy),
-            tls: late_tls_settings(&http, certificates.clone()),
+            tls: tls_settings(&http, certificates.clone()),
             http,
             certificates,
             idle,

@@ -9,8 +9,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme, WantsVerifier,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
 use crate::plan::{Http, Verification, Versions};
@@ -26,56 +25,40 @@ pub struct TrustError {
 /// A certificate that is trusted beside the system's.
 pub type Trusted = CertificateDer<'static>;
 
-/// The TLS settings of every client, and the certificates given by hand; a clone shares the roots and the session
-/// tickets.
-pub fn tls_settings(http: &Http) -> Result<(ClientConfig, Vec<Trusted>), TrustError> {
-    let mut given = RootCertStore::empty();
+/// The certificates given by hand.
+///
+/// # Errors
+/// The first file that has none, or one that is of no use.
+pub fn given(http: &Http) -> Result<Vec<Trusted>, TrustError> {
+    let mut store = RootCertStore::empty();
     let mut certificates = Vec::new();
     for file in &http.cacert {
         for certificate in certificates_in(file)? {
             let complaint = |error: Error| unusable(file, error.to_string());
-            given.add(certificate.clone()).map_err(complaint)?;
+            store.add(certificate.clone()).map_err(complaint)?;
             certificates.push(certificate);
         }
     }
-    let settings = match http.verification {
+    Ok(certificates)
+}
+
+/// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever meets no TLS does not
+/// pay for it: the system's roots are loaded for the first handshake.
+pub fn tls_settings(http: &Http, certificates: Vec<Trusted>) -> ClientConfig {
+    let provider = || Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match http.verification {
         Verification::Full => {
-            given.add_parsable_certificates(of_system());
-            begun().with_root_certificates(given).with_no_client_auth()
+            Arc::new(Web { provider: provider(), certificates, web: OnceLock::new() })
         }
-        Verification::Off => believing(Anyone(provider())),
+        Verification::Off => Arc::new(Anyone(provider())),
     };
-    Ok((spoken(settings, http.versions), certificates))
-}
-
-/// The same for a client that may never need them: the system's roots are loaded for the first handshake.
-pub fn late_tls_settings(http: &Http, certificates: Vec<Trusted>) -> ClientConfig {
-    let settings = match http.verification {
-        Verification::Full => {
-            believing(Late { provider: provider(), certificates, web: OnceLock::new() })
-        }
-        Verification::Off => believing(Anyone(provider())),
-    };
-    spoken(settings, http.versions)
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn begun() -> ConfigBuilder<ClientConfig, WantsVerifier> {
-    ClientConfig::builder_with_provider(provider())
+    let mut settings = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider speaks TLS 1.2 and 1.3")
-}
-
-fn believing(verifier: impl ServerCertVerifier + 'static) -> ClientConfig {
-    let begun = begun().dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    begun.with_no_client_auth()
-}
-
-fn spoken(mut settings: ClientConfig, versions: Versions) -> ClientConfig {
-    settings.alpn_protocols = match versions {
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    settings.alpn_protocols = match http.versions {
         Versions::Negotiated => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Versions::Http1 => vec![b"http/1.1".to_vec()],
     };
@@ -145,14 +128,14 @@ impl ServerCertVerifier for Anyone {
 
 /// Believes whom the web believes, and finds out who that is when it is first asked.
 #[derive(Debug)]
-struct Late {
+struct Web {
     provider: Arc<CryptoProvider>,
     certificates: Vec<Trusted>,
     /// `None` where nobody is believed.
     web: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
 }
 
-impl Late {
+impl Web {
     fn web(&self) -> Result<&WebPkiServerVerifier, Error> {
         let web = self.web.get_or_init(|| {
             let mut roots = RootCertStore::empty();
@@ -164,7 +147,7 @@ impl Late {
     }
 }
 
-impl ServerCertVerifier for Late {
+impl ServerCertVerifier for Web {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
