@@ -20,6 +20,11 @@ use fetch::verify::{self, VerifyError};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+/// For each URL many small things are made by one thread and dropped by another.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let around = Surroundings {
         variable: &|name| env::var_os(name),
