@@ -17,7 +17,8 @@ use crate::record::{
     Failure, Job, Over, Part, Place, Purpose, Target, Validator, redacted, resource,
 };
 
-/// So many bytes are gathered before a file is begun: a body that is shorter is written when it is whole.
+/// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
+/// whole.
 const GATHERED: usize = 64 * 1024;
 
 /// Room is made at once for a body of at least so many bytes.
@@ -234,7 +235,7 @@ impl Writing {
             To::Memory(pieces) => {
                 pieces.push(piece);
                 self.bytes += length;
-                if self.bytes >= GATHERED as u64 {
+                if self.bytes >= GATHERED as u64 && !self.seems_whole() {
                     self.write_out(true)?;
                 }
             }
@@ -244,6 +245,11 @@ impl Writing {
             self.ensure_enough_stays_free(0)?;
         }
         Ok(())
+    }
+
+    /// Whether there is as much of the body as was announced. Then it is about to be finished, at once.
+    fn seems_whole(&self) -> bool {
+        self.begin.as_ref().and_then(|begin| begin.length) == Some(self.bytes)
     }
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
