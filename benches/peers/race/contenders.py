@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,10 +42,13 @@ class Contender:
     counted: re.Pattern | None = re.compile(r"(?m)^Read (\d+) from ")
     # Why it cannot do this case, if so.
     unfit: Callable = lambda case: None
-    # Rounds that it takes part in at most, where it is so slow that all would take too long.
+    # Rounds of a long list that it takes part in at most, where it is so slow that all would take too long.
     rounds: int | None = None
     # How much of the case the lap was, judging by what was said.
     scale: Callable = lambda task, said, lap: lap
+
+    def takes_part(self, case, round):
+        return self.rounds is None or round < self.rounds or len(case.lengths) < 100
 
     def reason_to_leave_out(self, case):
         if self.program is None:
@@ -54,18 +58,18 @@ class Contender:
         return self.unfit(case)
 
 
-def fetch_contenders(fetch, help_text):
+def fetch_contenders(fetch, called="fetch"):
     """One for each mode that the binary has, and one that splits if it can."""
-    listed = help_text.split("--mode <MODE>", 1)[1].split("--jobs", 1)[0]
-    modes = re.findall(r"(?m)^\s+- ([a-z]+):", listed)
-    for mode in modes:
-        yield Contender(f"fetch {mode}", fetch, lambda task, mode=mode: fetch_command(fetch, mode, task))
+    told = subprocess.run([fetch, "--help"], check=True, capture_output=True, text=True).stdout
+    listed = told.split("--mode <MODE>", 1)[1].split("--jobs", 1)[0]
+    for mode in re.findall(r"(?m)^\s+- ([a-z]+):", listed):
+        yield Contender(f"{called} {mode}", fetch, lambda task, mode=mode: fetch_command(fetch, mode, task))
 
     def split(task):
         return fetch_command(fetch, "async", task) + ["--split", "4", "--min-split-size", "5M"]
 
-    without = None if "--split" in help_text else "this fetch has no --split"
-    yield Contender("fetch split", fetch, split, unfit=lambda case: without)
+    without = None if "--split" in told else "this build has no --split"
+    yield Contender(f"{called} split", fetch, split, unfit=lambda case: without)
 
 
 def fetch_command(fetch, mode, task):
@@ -166,8 +170,9 @@ def installed(program):
     return shutil.which(program)
 
 
-def contenders(fetch, help_text, floor, python):
-    """All there are. `python` has the libraries of the lesson's programs, or is None."""
+def contenders(fetch, other, floor, python):
+    """All there are. `other` is another build of fetch, or None; `python` has the libraries of the lesson's programs,
+    or is None."""
     numbers = re.compile(r"(?m)^(\d+)$")
 
     def lesson(name):
@@ -179,7 +184,8 @@ def contenders(fetch, help_text, floor, python):
                 *([str(task.folder)] if task.folder else [])]
 
     return [
-        *fetch_contenders(fetch, help_text),
+        *fetch_contenders(fetch),
+        *(fetch_contenders(other, "other") if other else ()),
         Contender("floor", str(floor), floor_command, unfit=plain),
         Contender("wrk", installed("wrk"), wrk, unfit=plain, scale=scale_wrk),
         Contender("curl", installed("curl"), curl, counted=numbers),

@@ -16,7 +16,8 @@ def case_page(case, figures):
         peak = figures.median(case.name, who, "peak") / (1 << 20)
         lines.append(f"| {who} | {seconds(figures.median(case.name, who))} | {ratio_text(ratio)} | "
                      f"{seconds(cpu)} | {peak:.1f} MiB | {len(figures.laps(case.name, who))} |")
-    lines += ["", *(f"Left out: {who} ({why})." for who, why in figures.out(case.name).items())]
+    lines += ["", noise([case], figures)]
+    lines += (f"Left out: {who} ({why})." for who, why in figures.out(case.name).items())
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -51,6 +52,13 @@ def overview(cases, figures):
         own = seconds(figures.median(case.name, case.reference))
         lines.append(f"| {described(case)} | {own} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def noise(cases, figures):
+    """How far apart laps of one program were, at worst."""
+    spreads = [figures.spread(case.name, who) for case in cases for who in figures.who(case.name)]
+    return f"The quartiles of a program's wall times are at most {max(filter(None, spreads), default=0):.0%} " \
+           "of their median apart.\n"
 
 
 def write_into_readme(readme, text):

@@ -27,7 +27,7 @@ def race(case, track, rounds, seed):
     listed.write_text("".join(url + "\n" for url in urls))
     laps, chance = defaultdict(dict), random.Random(f"{seed} {case.name}")
     for round in range(rounds):
-        order = [one for one in starters if one.rounds is None or round < one.rounds]
+        order = [one for one in starters if one.takes_part(case, round)]
         chance.shuffle(order)
         for contender in order:
             if contender.name in out:
@@ -43,10 +43,10 @@ def race(case, track, rounds, seed):
 
 
 def asked_for(contender, case):
-    """A case names its contenders, and `fetch` for all modes."""
-    if contender.name in case.contenders:
-        return True
-    return "fetch" in case.contenders and contender.name.startswith("fetch ") and contender.name != "fetch split"
+    """A case names its contenders, and `fetch` for all modes. Another build goes where this one goes."""
+    name = contender.name.replace("other ", "fetch ")
+    is_a_mode = name.startswith("fetch ") and name != "fetch split"
+    return name in case.contenders or is_a_mode and "fetch" in case.contenders
 
 
 def run(contender, case, track, urls, listed):

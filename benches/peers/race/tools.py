@@ -47,12 +47,9 @@ def python_with_libraries(folder):
         return None, words.splitlines()[-1] if words else str(error)
 
 
-def help_of(fetch):
-    return subprocess.run([fetch, "--help"], check=True, capture_output=True, text=True).stdout
-
-
-def digest(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+def digest(*paths):
+    """Which programs these are."""
+    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths)).hexdigest()[:16]
 
 
 def machine():
