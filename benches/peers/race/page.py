@@ -34,10 +34,9 @@ def targets_page(figures, measured=None):
         if measured is not None and target.case not in measured:
             continue
         figure = target.figure(figures)
-        sign = "≥ " if target.at_least else "≤ "
         shown = "-" if figure is None else f"{figure:.2f}{target.unit}"
-        lines.append(f"| {target.what} | {sign}{target.bound:g}{target.unit} | "
-                     f"{sign}{target.dream:g}{target.unit} | {shown} | {target.verdict(figure)} |")
+        lines.append(f"| {target.what} | {target.shown(target.bound)} | {target.shown(target.dream)} | {shown} | "
+                     f"{target.verdict(figure)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,12 +9,12 @@ import sys
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "speed"
+matplotlib.rcParams |= {"svg.hashsalt": "speed", "svg.fonttype": "none", "font.family": "sans-serif"}
 
 from matplotlib import pyplot  # noqa: E402
 
 # Longer bars are cut: what is told is who is ahead, and how far.
-LONGEST = 8
+LONGEST = 4
 
 
 def draw(cases, path):
@@ -28,7 +28,7 @@ def draw(cases, path):
         shown = panel.barh(names, lengths, color=colours)
         panel.bar_label(shown, [f"{bars[name]:.2f}" for name in names], padding=3, fontsize=8)
         panel.axvline(1, color="#64748b", linewidth=0.8, linestyle=":")
-        panel.set_xlim(0, LONGEST + 0.8)
+        panel.set_xlim(0, LONGEST + 0.4)
         panel.set_title(title, fontsize=9, loc="left")
         panel.tick_params(labelsize=8)
         panel.set_xticks([])
