@@ -10,8 +10,10 @@ from .clock import Lap
 class Figures:
     """Results by case: laps by contender and round, figures of trials, and who was left out and why."""
 
-    def __init__(self, folder, binary):
+    def __init__(self, folder, binary, keeps=True):
         self.folder = folder
+        # Whether what is measured now is kept; a part of a race must not take the place of a whole one.
+        self.keeps = keeps
         # What was measured of another build says nothing of this one.
         self.binary = binary
         self.cases = {}
@@ -29,7 +31,8 @@ class Figures:
 
     def keep(self, name, result):
         self.cases[name] = json.loads(json.dumps({"binary": self.binary, **result}))
-        (self.folder / f"{name}.json").write_text(json.dumps(self.cases[name], indent=1) + "\n")
+        if self.keeps:
+            (self.folder / f"{name}.json").write_text(json.dumps(self.cases[name], indent=1) + "\n")
 
     def laps(self, case, who):
         """The laps of a contender by round; none if it has none."""
