@@ -80,7 +80,6 @@ def save(track, lines, jobs):
     listed = list_of(track, f"http://127.0.0.1:{track.origin.http}/many/", lines)
     case = Case("memory", "", "tiny", (), save="tmpfs", jobs=jobs)
     folder = track.folder("tmpfs")
-    folder.mkdir()
     task = Task(case, [], listed, folder, track.scratch, track.origin.authority)
     try:
         lap, _ = clock.time(track.stopwatch, fetch_command(track.fetch, "async", task), track.scratch,
