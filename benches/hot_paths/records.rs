@@ -1,0 +1,67 @@
+//! Rows a second, in each form.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use criterion::{Criterion, Throughput};
+use fetch::plan::{Format, Order, Report, Verbosity};
+use fetch::record::{Event, Outcome, Record, Slots, Timings};
+use fetch::report::{self, Documents, FailedTargets, Outputs, Reporter, Stream};
+
+use crate::urls;
+
+const ROWS: u64 = 1000;
+
+pub fn writing(criterion: &mut Criterion) {
+    let events: Vec<_> = (1..=ROWS).map(finished).collect();
+    let mut group = criterion.benchmark_group("records");
+    group.throughput(Throughput::Elements(ROWS));
+    for format in [Format::Jsonl, Format::Csv, Format::Text] {
+        let mut reporter = reporter(format);
+        group.bench_function(format!("{format:?}").to_lowercase(), |bench| {
+            bench.iter(|| {
+                for event in &events {
+                    reporter.event(event).expect("a sink takes all");
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn reporter(format: Format) -> Box<dyn Reporter> {
+    let nowhere = || Stream { writer: Box::new(io::sink()), is_terminal: false };
+    let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), colour: false };
+    let report = Report { format, order: Order::Completion, verbosity: Verbosity::Normal };
+    let slots = Arc::new(Slots::new(16));
+    report::reporter(report, outputs, FailedTargets::nowhere(), Documents::none(), slots)
+}
+
+fn finished(index: u64) -> Event {
+    let url = urls::nth(index as usize, 1000);
+    let record = Record {
+        final_url: Some(url.clone()),
+        outcome: Outcome::Ok,
+        http_status: Some(200),
+        http_version: Some("HTTP/1.1"),
+        bytes: 10_240,
+        wire_bytes: 10_240,
+        attempts: 1,
+        worker: Some(3),
+        remote_addr: Some("192.0.2.1:443".parse().expect("an address")),
+        content_type: Some("text/html; charset=utf-8".to_owned()),
+        path: Some("list.bc7c7eb0.html".to_owned()),
+        etag: Some("\"686897696a7c876b7e\"".to_owned()),
+        last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
+        started_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)),
+        timings: Timings {
+            queued: Some(0.010_203),
+            connect: None,
+            first_byte: Some(0.100_405),
+            total: Some(0.410_607),
+        },
+        ..Record::blank(index, Arc::from("sites.txt"), Some(index), url)
+    };
+    Event::Finished { record: Box::new(record), target: None, name: None }
+}

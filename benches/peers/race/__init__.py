@@ -1,0 +1,1 @@
+"""Programs that fetch lists of URLs, side by side."""
