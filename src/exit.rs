@@ -6,10 +6,10 @@ use std::thread;
 
 use tokio::runtime::Builder;
 
-use crate::compare::CompareError;
+use crate::compare::{CompareError, Compared};
 use crate::engine::Stop;
 use crate::preview::{Counts, PreviewError};
-use crate::record::{Cause, Comparison};
+use crate::record::Cause;
 use crate::report::{Reread, RereadError};
 use crate::run::{Ended, RunError};
 use crate::verify::{Totals, VerifyError};
@@ -77,9 +77,9 @@ impl Exit {
     }
 
     /// What a comparison amounts to.
-    pub fn of_comparison(compared: &Result<Comparison, CompareError>) -> Self {
+    pub fn of_comparison(compared: &Result<Compared, CompareError>) -> Self {
         match compared {
-            Ok(comparison) if comparison.comparable => Self::Ok,
+            Ok(compared) if compared.comparison.comparable => Self::Ok,
             Ok(_) => Self::SomeFailed,
             Err(CompareError::Usage(_)) => Self::Usage,
             Err(CompareError::Unfinished(_)) => Self::Unfinished,

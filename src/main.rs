@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
-use fetch::compare::{self, Format};
+use fetch::compare::{self, Compared, Format};
 use fetch::engine::Stop;
 use fetch::exit::{self, Exit};
 use fetch::plan::{Plan, Rereport};
@@ -120,16 +120,21 @@ fn end_of_input() -> io::Result<impl Future<Output = ()>> {
 fn compare(options: &compare::Options) -> ExitCode {
     let compared = compare::compare(options);
     let code = Exit::of_comparison(&compared);
-    let comparison = match compared {
-        Ok(comparison) => comparison,
+    let Compared { comparison, files } = match compared {
+        Ok(compared) => compared,
         Err(error) => {
             eprintln!("fetch: {:#}", error.into_inner());
             return code.into();
         }
     };
-    match (tell(&comparison, options.format), code) {
-        (Ok(()), code) => code.into(),
-        (error, _) => told(error.map_err(anyhow::Error::from)),
+    let printed = tell(&comparison, options.format);
+    if let Err(error) = files.finish(&comparison) {
+        eprintln!("fetch: cannot write the report: {error}");
+        return Exit::Fatal.into();
+    }
+    match printed {
+        Ok(()) => code.into(),
+        error => told(error.map_err(anyhow::Error::from)),
     }
 }
 

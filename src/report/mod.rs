@@ -3,6 +3,7 @@
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
+pub mod comparison;
 mod csv;
 mod document;
 mod failed;
@@ -30,6 +31,7 @@ use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
 use crate::record::{Event, Record, Slots, Summary};
+pub use comparison::ComparisonFiles;
 pub use document::Documents;
 pub use failed::FailedTargets;
 use ordered::Rows;
