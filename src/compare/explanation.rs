@@ -39,10 +39,11 @@ fn where_the_time_goes(contestants: &[Standing]) -> Option<String> {
         ));
     }
     if most <= 1.0 - MOST {
-        return Some(format!(
-            "Of a URL's time {} is reading the body: what counts is how fast bytes come.",
-            percent(1.0 - most, 1.0 - least)
-        ));
+        let busy = contestants.iter().any(|one| cores_of_the_busy(one).is_some());
+        let what_counts =
+            if busy { ", work on it included" } else { ": what counts is how fast bytes come" };
+        let share = percent(1.0 - most, 1.0 - least);
+        return Some(format!("Of a URL's time {share} is reading the body{what_counts}."));
     }
     Some(format!(
         "Of a URL's time {} is waiting for the first byte, the rest reading the body.",
@@ -169,11 +170,17 @@ mod tests {
     #[test]
     fn threads_ahead_of_a_loop_without_time_left_are_ahead_by_cores() {
         insta::assert_snapshot!(told(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
-        Of a URL's time 80 % is reading the body: what counts is how fast bytes come.
+        Of a URL's time 80 % is reading the body, work on it included.
         async (4 jobs) keeps 0.97 cores busy: its one thread has no time left, so the processor bounds it.
         threads (4 jobs) is 1.82 times as fast as async (4 jobs).
         threads (4 jobs) is ahead of async (4 jobs) because its 4 threads keep 1.80 cores busy instead of 0.97, for no less work: 0.995 s of CPU time against 0.975 s.
         ");
+    }
+
+    #[test]
+    fn how_fast_bytes_come_counts_only_where_the_processor_has_time_left() {
+        let told = told(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
+        assert!(told.contains("reading the body: what counts is how fast bytes come."), "{told}");
     }
 
     #[test]
