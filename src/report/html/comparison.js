@@ -71,7 +71,7 @@
       if (one.interval) {
         add(one.interval, below, { stroke: () => colour("--line"), width: 10, spanGaps: true, points: { show: false } });
       }
-      add([one.middle], below, dots(7, "--ink", "--ink"));
+      add([one.middle], below, dots(13, "--paper", "--ink"));
     });
     const room = Math.min(190, 10 + 7.5 * Math.max(...rows.map((one) => clipped(one.name).length)));
     chart(id, {
