@@ -83,7 +83,7 @@ fn verify(options: &verify::Options) -> ExitCode {
     Exit::of_verify(&told).into()
 }
 
-/// Reports a saved run. A reader who has gone has seen enough.
+/// Reports a saved run or comparison. A reader who has gone has seen enough.
 fn rereport(asked: &Rereport) -> ExitCode {
     let told = report::rereport(asked, &mut io::stdout(), &mut io::stderr());
     match &told {

@@ -571,8 +571,8 @@ pub(super) enum Form {
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// What fetch --json or fetch compare --json has written, or - for standard input
-    #[arg(value_name = "FILE.jsonl")]
+    /// A run that was saved with --json, or a comparison, or - for standard input
+    #[arg(value_name = "FILE")]
     pub run: PathBuf,
 
     /// Write a report to FILE: .html, .har, .csv, .jsonl or .md, of a comparison .json and no .har; repeatable

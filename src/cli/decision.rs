@@ -50,7 +50,7 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
     Ok(plan)
 }
 
-/// Decides how a saved run is reported again.
+/// Decides how a saved run or comparison is reported again.
 pub(super) fn rereport(typed: arguments::Report) -> Result<Rereport, String> {
     let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
     let documents = documents("--to", typed.to, None)?;

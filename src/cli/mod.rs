@@ -35,7 +35,7 @@ pub enum Command {
     DryRun(Box<Plan>),
     /// Tell what has become of what was saved.
     Verify(verify::Options),
-    /// Report a saved run again.
+    /// Report a saved run or comparison again.
     Report(Rereport),
     /// Run the local origin.
     Serve(serve::Options),

@@ -456,7 +456,7 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
         Rereport { source: Source::File("run.jsonl".into()), documents: vec![page] }
     );
     assert_eq!(asked(&["-"]), Rereport { source: Source::Stdin, documents: vec![] });
-    assert!(mistake(&["report"]).contains("FILE.jsonl"));
+    assert!(mistake(&["report"]).contains("<FILE>"));
     assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
 }
 
