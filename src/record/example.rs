@@ -151,20 +151,34 @@ fn standing(mode: &str, jobs: usize, speed_up: Option<SpeedUp>) -> Standing {
     }
 }
 
+/// No two of its figures are the same.
 fn sample(block: usize, contestant: usize, mode: &str) -> Sample {
+    let spread = |p50: f64| Spread { p50: Some(p50), p90: Some(2.0 * p50), p99: None };
     Sample {
         block,
         contestant,
         mode: mode.to_owned(),
-        jobs: 1 + 4 * contestant,
+        jobs: 5 + contestant,
         wall: 1.0 + 0.25 * block as f64,
         setup: 0.01,
         targets: 15,
-        ok: 15,
+        ok: 14,
         bytes: 3_795_179,
-        wire_bytes: 3_795_179,
+        wire_bytes: 3_795_180,
+        first_byte: spread(0.1),
+        total: spread(0.15),
+        waiting: 1.1,
+        transfer: 0.7,
+        retries: 7,
         cpu_user: Some(0.02),
-        worker_threads: 1,
-        ..Sample::default()
+        cpu_system: Some(0.03),
+        peak_memory: Some(20 << 20),
+        worker_threads: 8,
+        voluntary_switches: Some(60),
+        involuntary_switches: None,
+        requests: 17,
+        connections: 9,
+        handshakes: 10,
+        lookups: 11,
     }
 }

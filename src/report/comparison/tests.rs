@@ -8,10 +8,12 @@ use super::*;
 use crate::record::example;
 
 /// What a list, a server or a saved comparison may say.
-const HOSTILE: [&str; 6] = [
+const HOSTILE: [&str; 8] = [
     "</script><script>alert(1)</script><!--",
     "|\n\n# a\n- b **c** _d_ [e](https://a.b/) ![f](g) `h` <b>i</b> &amp; \\",
     " https://a.b/ www.a.b a@b.cd <https://a.b/>",
+    " www.a.b",
+    "http://a.b",
     "\u{1b}[2J\u{9b}31m\u{202e}",
     "\"'`=1+1",
     "{{DATA}}{{SCRIPT}}",
