@@ -76,9 +76,14 @@ impl Exit {
         }
     }
 
-    /// What a comparison amounts to.
-    pub fn of_comparison(compared: &Result<Compared, CompareError>) -> Self {
+    /// What a comparison amounts to that a signal may have stopped.
+    pub fn of_comparison(
+        compared: &Result<Compared, CompareError>,
+        stopped: Option<Cause>,
+    ) -> Self {
         match compared {
+            _ if stopped == Some(Cause::Interrupted) => Self::Interrupted,
+            _ if stopped == Some(Cause::Terminated) => Self::Terminated,
             Ok(compared) if compared.comparison.comparable => Self::Ok,
             Ok(_) => Self::SomeFailed,
             Err(CompareError::Usage(_)) => Self::Usage,

@@ -118,8 +118,13 @@ fn end_of_input() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn compare(options: &compare::Options) -> ExitCode {
-    let compared = compare::compare(options);
-    let code = Exit::of_comparison(&compared);
+    let stop = Stop::default();
+    if let Err(error) = exit::on_signals(&stop) {
+        eprintln!("fetch: signals cannot be listened for: {error}");
+        return Exit::Fatal.into();
+    }
+    let compared = compare::compare(options, &|| stop.cause().is_some());
+    let code = Exit::of_comparison(&compared, stop.cause());
     let Compared { comparison, files } = match compared {
         Ok(compared) => compared,
         Err(error) => {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::coded::gzip;
-use support::{MODES, Origin, Reply, Run, Seen};
+use support::{Gate, MODES, Origin, Reply, Run, Seen};
 use tempfile::{TempDir, tempdir};
 
 /// A comparison of three runs after one to warm up, as JSON.
@@ -576,6 +577,34 @@ fn each_run_saves_into_a_folder_that_is_new_and_goes_after_it() {
 }
 
 #[test]
+fn a_comparison_that_is_interrupted_leaves_nothing_behind() {
+    let (is_there, may_end) = (Gate::of(2), Gate::of(2));
+    let (arrive, leave) = (is_there.clone(), may_end.clone());
+    let origin = Origin::new(move |request| {
+        if request.nth == 0 {
+            arrive.pass();
+            leave.pass();
+        }
+        Reply::ok("hello")
+    });
+    let reports = Reports::new();
+    let words = ["--runs", "100", "--modes", "threads,async", "--dir"];
+    let run = Run::new()
+        .args(["compare", "--json"])
+        .args(words)
+        .arg(reports.0.path())
+        .args(reports.words("--report"));
+    let run = run.arg(origin.url("/")).live();
+    is_there.pass();
+    run.signal(Signal::SIGTERM);
+    may_end.pass();
+    let seen = run.seen();
+    assert_eq!((seen.code, seen.stdout.as_str()), (Some(143), ""), "{seen:?}");
+    assert!(seen.stderr.contains("0 runs instead of 100: it was interrupted"), "{seen:?}");
+    assert_eq!(names_in(reports.0.path()), Vec::<String>::new());
+}
+
+#[test]
 fn an_origin_that_is_told_to_leaves_when_its_input_ends() {
     let run = Run::new().args(["serve", "--port", "0", "--until-eof"]).list("");
     let mut origin = run.live();
@@ -591,7 +620,7 @@ fn a_speed_up_that_is_known_is_found() {
     let urls: Vec<String> = (0..10).map(|number| format!("{base}/bytes/100?{number}")).collect();
     // Ten waits one after another against two.
     let seen = small().args(["--modes", "sequential,threads,async", "-j5"]).args(&urls).seen();
-    origin.signal(nix::sys::signal::Signal::SIGTERM);
+    origin.signal(Signal::SIGTERM);
     let outcome = outcome(&seen);
     for contestant in &outcome["contestants"].as_array().unwrap()[1..] {
         let ratio = contestant["speed_up"]["ratio"].as_f64().unwrap();

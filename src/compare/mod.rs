@@ -121,7 +121,7 @@ pub enum Format {
 pub enum CompareError {
     /// What was asked for cannot be done, or would ask too much of a server.
     Usage(anyhow::Error),
-    /// The deadline came before there were enough samples.
+    /// The deadline or a signal came before there were enough samples.
     Unfinished(anyhow::Error),
     /// The machine does not let it.
     Fatal(anyhow::Error),
@@ -170,20 +170,20 @@ pub struct Compared {
     pub files: ComparisonFiles,
 }
 
-/// Takes all samples and says what they come to.
+/// Takes all samples and says what they come to. No sample is begun once it `is_stopped`.
 ///
 /// # Errors
 /// If there are not enough samples for a comparison, or a report cannot be opened.
-pub fn compare(options: &Options) -> Result<Compared, CompareError> {
+pub fn compare(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Compared, CompareError> {
     let files = ComparisonFiles::create(&options.documents, options.sources());
     let files = files.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CompareError::Usage(error.into()),
         _ => CompareError::Fatal(error.into()),
     })?;
-    Ok(Compared { comparison: compared(options)?, files })
+    Ok(Compared { comparison: compared(options, is_stopped)?, files })
 }
 
-fn compared(options: &Options) -> Result<Comparison, CompareError> {
+fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, CompareError> {
     let (begun, started_at) = (Instant::now(), SystemTime::now());
     let program = env::current_exe().context("cannot find this program");
     let program = program.map_err(CompareError::Fatal)?;
@@ -218,6 +218,7 @@ fn compared(options: &Options) -> Result<Comparison, CompareError> {
         ground,
         options,
         contestants,
+        is_stopped,
         started_at,
         deadline,
         rng: Rng::with_seed(options.seed),
@@ -255,6 +256,7 @@ struct Field<'a> {
     ground: Ground,
     options: &'a Options,
     contestants: Vec<Contestant>,
+    is_stopped: &'a dyn Fn() -> bool,
     started_at: SystemTime,
     deadline: Option<Instant>,
     rng: Rng,
@@ -278,6 +280,7 @@ impl Field<'_> {
                     samples.extend(taken);
                     continue;
                 }
+                Block::Stopped => "it was interrupted",
                 Block::NoTime => "the deadline passed",
                 Block::NoRequests => "a host had been asked as often as it may be",
             };
@@ -288,8 +291,8 @@ impl Field<'_> {
             }
             let error = anyhow!("{told}; {LEAST_RUNS} are needed to compare");
             return Err(match why {
-                "the deadline passed" => CompareError::Unfinished(error),
-                _ => CompareError::Usage(error),
+                "a host had been asked as often as it may be" => CompareError::Usage(error),
+                _ => CompareError::Unfinished(error),
             });
         }
         Ok((samples, None))
@@ -305,6 +308,9 @@ impl Field<'_> {
         let mut block = Vec::new();
         for contestant in order {
             let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if (self.is_stopped)() {
+                return Ok(Block::Stopped);
+            }
             if left == Some(Duration::ZERO) {
                 return Ok(Block::NoTime);
             }
@@ -315,7 +321,11 @@ impl Field<'_> {
             let whose = &self.contestants[contestant];
             let mut command = self.command(whose, left, folder.as_ref().map(TempDir::path));
             let place = Place { block: counted, contestant };
-            let taken = take(&mut command, place, &mut self.likeness)?;
+            let taken = match take(&mut command, place, &mut self.likeness) {
+                // What interrupts this process may interrupt its samples too.
+                _ if (self.is_stopped)() => return Ok(Block::Stopped),
+                taken => taken?,
+            };
             if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Block::NoTime);
             }
@@ -447,6 +457,8 @@ fn fresh_folder(within: &Path) -> anyhow::Result<TempDir> {
 enum Block {
     /// A sample of each contestant.
     Whole(Vec<Taken>),
+    /// It was to stop first.
+    Stopped,
     /// The deadline came first.
     NoTime,
     /// A host would be asked too often.
