@@ -20,6 +20,7 @@ mod page;
 mod place;
 mod printable;
 mod progress;
+mod reread;
 mod same;
 mod saved;
 mod text;
@@ -38,7 +39,8 @@ use ordered::Rows;
 use page::Page;
 pub use printable::printable;
 use progress::Progress;
-pub use saved::{Reread, RereadError, rereport};
+pub use reread::rereport;
+pub use saved::{Reread, RereadError};
 
 /// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
 /// one stream does not take, a file may.

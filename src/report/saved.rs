@@ -1,5 +1,5 @@
-//! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back and reported again. A line that
-//! is no row of such a report is told with its number, and left out.
+//! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back. A line that is no row of such a
+//! report is told with its number, and left out.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,12 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::comparison::{self, ComparisonFiles};
-use super::document::Documents;
-use super::fold::Fold;
-use super::markdown;
+use super::comparison;
 use super::printable::printable;
-use crate::plan::{Rereport, Source};
+use crate::plan::Source;
 use crate::record::{
     Class, Comparison, Counts, HostRow, Outcome, Record, RecordError, Resources, Summary, Timings,
     Why,
@@ -51,74 +48,6 @@ pub enum RereadError {
     Unwritten(io::Error),
 }
 
-/// Reads a saved run or comparison and writes the reports that are asked for, or a table to `out` if none is. Bad lines
-/// are told to `words`.
-///
-/// # Errors
-/// If it cannot be read, or a report cannot be written.
-pub fn rereport(
-    asked: &Rereport,
-    out: &mut impl Write,
-    words: &mut impl Write,
-) -> Result<Reread, RereadError> {
-    let (name, source) = open(&asked.source).map_err(RereadError::Unreadable)?;
-    let mut reading = Reading::of(name, source);
-    match reading.comparison(words)? {
-        Some(comparison) => retell(asked, &comparison, out)?,
-        None => replay(asked, &mut reading, out, words)?,
-    }
-    Ok(reading.reread)
-}
-
-/// Reports a comparison.
-fn retell(
-    asked: &Rereport,
-    comparison: &Comparison,
-    out: &mut impl Write,
-) -> Result<(), RereadError> {
-    let sources = std::slice::from_ref(&asked.source);
-    let files = ComparisonFiles::create(&asked.documents, sources).map_err(not_opened)?;
-    files.finish(comparison).map_err(RereadError::Unwritten)?;
-    if !asked.documents.is_empty() {
-        return Ok(());
-    }
-    let mut page = Vec::new();
-    comparison::table(comparison, &mut page).map_err(RereadError::Unwritten)?;
-    out.write_all(&page).and_then(|()| out.flush()).map_err(RereadError::Unwritten)
-}
-
-/// Reports a run.
-fn replay(
-    asked: &Rereport,
-    reading: &mut Reading,
-    out: &mut impl Write,
-    words: &mut impl Write,
-) -> Result<(), RereadError> {
-    let sources = std::slice::from_ref(&asked.source);
-    let mut documents = Documents::create(&asked.documents, sources).map_err(not_opened)?;
-    let mut table = asked.documents.is_empty().then(Fold::default);
-    while let Some(record) = reading.record(words)? {
-        if let Some(fold) = &mut table {
-            fold.add(&record);
-        }
-        documents.row(&record).map_err(RereadError::Unwritten)?;
-    }
-    reading.tell_of_the_rest(words);
-    let summary = reading.summary.as_ref();
-    documents.finish(summary).map_err(RereadError::Unwritten)?;
-    let Some(fold) = table else { return Ok(()) };
-    let mut page = Vec::new();
-    markdown::page(&fold, summary, &mut page).map_err(RereadError::Unwritten)?;
-    out.write_all(&page).and_then(|()| out.flush()).map_err(RereadError::Unwritten)
-}
-
-fn not_opened(error: io::Error) -> RereadError {
-    match error.kind() {
-        io::ErrorKind::InvalidInput => RereadError::Unreadable(error),
-        _ => RereadError::Unwritten(error),
-    }
-}
-
 fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     let path = match source {
         Source::File(path) => path.as_path(),
@@ -131,14 +60,16 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
 }
 
 /// A saved run or comparison that is being read.
-struct Reading {
+pub(super) struct Reading {
     name: String,
     source: Box<dyn BufRead>,
     /// The line that was read to see what it is, and is still to be read.
     ahead: Option<Vec<u8>>,
     line: u64,
-    reread: Reread,
-    summary: Option<Summary>,
+    /// What it has had so far.
+    pub(super) reread: Reread,
+    /// The end of a run, once it has been read.
+    pub(super) summary: Option<Summary>,
 }
 
 /// What a JSON object says that it is.
@@ -148,13 +79,21 @@ struct Kind {
 }
 
 impl Reading {
-    fn of(name: String, source: Box<dyn BufRead>) -> Self {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of the file; they name it.
+    pub(super) fn of(source: &Source) -> Result<Self, RereadError> {
+        let (name, source) = open(source).map_err(RereadError::Unreadable)?;
         let reread = Reread::default();
-        Self { name, source, ahead: None, line: 0, reread, summary: None }
+        Ok(Self { name, source, ahead: None, line: 0, reread, summary: None })
     }
 
     /// The comparison that it is; `None` if it is none, and is still to be read.
-    fn comparison(&mut self, words: &mut impl Write) -> Result<Option<Comparison>, RereadError> {
+    pub(super) fn comparison(
+        &mut self,
+        words: &mut impl Write,
+    ) -> Result<Option<Comparison>, RereadError> {
         let mut first = Vec::new();
         while first.trim_ascii().is_empty() {
             let Some(line) = self.line().map_err(RereadError::Unreadable)? else {
@@ -163,8 +102,7 @@ impl Reading {
             first = line;
         }
         // Such is the first line of what is laid out over lines.
-        let is_document = first.trim_ascii() == b"{";
-        if is_document {
+        if first.trim_ascii() == b"{" {
             self.rest(&mut first).map_err(RereadError::Unreadable)?;
         } else if !is_comparison(&first) {
             self.ahead = Some(first);
@@ -205,7 +143,7 @@ impl Reading {
     }
 
     /// The next row; `None` at the end.
-    fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, RereadError> {
+    pub(super) fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, RereadError> {
         loop {
             let Some(line) = self.line().map_err(RereadError::Unreadable)? else {
                 return Ok(None);
@@ -269,7 +207,7 @@ impl Reading {
         }
     }
 
-    fn tell_of_the_rest(&self, words: &mut impl Write) {
+    pub(super) fn tell_of_the_rest(&self, words: &mut impl Write) {
         let name = printable(&self.name);
         if self.reread.bad_lines > MOST_TOLD {
             let further = self.reread.bad_lines - MOST_TOLD;
