@@ -100,6 +100,9 @@ pub(super) fn comparison(
     };
     let name =
         |mode: &Mode| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
+    let mut shown = layers::shown(&words);
+    shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
+    shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
     let options = compare::Options {
         modes: modes.iter().map(name).collect(),
         jobs: contest.jobs,
@@ -112,7 +115,7 @@ pub(super) fn comparison(
         } else {
             compare::Subject::Listed(plan)
         },
-        shown: layers::shown(&words),
+        shown,
         words,
         loops: contest.loops,
         dir: contest.dir,

@@ -430,6 +430,7 @@ fn a_comparison_saves_and_has_loops_where_it_is_told_to() {
     assert_eq!(options.dir, Some("there".into()));
     // Where to save and how many loops is another thing for each run.
     assert_eq!(options.words, ["--fsync", "--fail-fast"]);
+    assert_eq!(options.shown, ["--fsync", "--fail-fast", "--loops=2", "--dir=there"]);
     assert!(mistake(&["compare", "--fsync"]).contains("--dir"));
 }
 
