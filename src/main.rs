@@ -8,7 +8,7 @@ use std::thread;
 
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
 use fetch::compare::{self, Compared, Format};
-use fetch::engine::Stop;
+use fetch::engine::{self, Stop};
 use fetch::exit::{self, Exit};
 use fetch::plan::{Plan, Rereport};
 use fetch::preview::{self, PreviewError};
@@ -19,6 +19,11 @@ use fetch::serve::{self, Until};
 use fetch::verify::{self, VerifyError};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+
+/// For each URL many small things are made by one thread and dropped by another.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let around = Surroundings {
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
+        Ok(Command::Seat) => seat(),
         Err(usage) => explain(&usage),
     }
 }
@@ -92,6 +98,17 @@ fn rereport(asked: &Rereport) -> ExitCode {
         Ok(_) => {}
     }
     Exit::of_rereport(&told).into()
+}
+
+/// Makes transfers for another process.
+fn seat() -> ExitCode {
+    match engine::sit() {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            eprintln!("fetch: {error}");
+            Exit::Fatal.into()
+        }
+    }
 }
 
 fn serve(options: serve::Options) -> anyhow::Result<()> {

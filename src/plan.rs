@@ -5,10 +5,11 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::{Algorithm, Digest};
-use crate::record::Class;
+use crate::record::{Class, line};
 use crate::units::{Rate, Share};
 
 /// A run as decided.
@@ -150,6 +151,8 @@ pub enum Strategy {
     Sequential,
     /// So many OS threads, each with its own runtime and client.
     Threads(NonZeroUsize),
+    /// So many child processes, each with a client and an event loop of its own.
+    Processes(NonZeroUsize),
     /// So many tasks, spread over so many event loops.
     Tasks {
         /// Tasks in all.
@@ -165,6 +168,7 @@ impl Strategy {
         match self {
             Self::Sequential => "sequential",
             Self::Threads(_) => "threads",
+            Self::Processes(_) => "processes",
             Self::Tasks { .. } => "async",
         }
     }
@@ -173,15 +177,15 @@ impl Strategy {
     pub fn jobs(self) -> usize {
         match self {
             Self::Sequential => 1,
-            Self::Threads(jobs) | Self::Tasks { jobs, .. } => jobs.get(),
+            Self::Threads(jobs) | Self::Processes(jobs) | Self::Tasks { jobs, .. } => jobs.get(),
         }
     }
 
-    /// How many threads carry them, each with a runtime and a client of its own.
+    /// How many threads, or processes, carry them, each with a runtime and a client of its own.
     pub fn loops(self) -> usize {
         match self {
             Self::Sequential => 1,
-            Self::Threads(jobs) => jobs.get(),
+            Self::Threads(jobs) | Self::Processes(jobs) => jobs.get(),
             Self::Tasks { loops, .. } => loops.get(),
         }
     }
@@ -191,6 +195,7 @@ impl Strategy {
         match self {
             Self::Sequential => Self::Sequential,
             Self::Threads(jobs) => Self::Threads(jobs.min(most)),
+            Self::Processes(jobs) => Self::Processes(jobs.min(most)),
             Self::Tasks { jobs, loops } => {
                 Self::Tasks { jobs: jobs.min(most), loops: loops.min(most) }
             }
@@ -199,13 +204,16 @@ impl Strategy {
 }
 
 /// How requests are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Http {
     /// User-Agent of every request.
+    #[serde(with = "line::value")]
     pub user_agent: http::HeaderValue,
     /// Further fields of every request, in the order given.
+    #[serde(with = "line::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// PEM files whose certificates are trusted beside the system's.
+    /// PEM files whose certificates are trusted beside the system's. They are read once, and not written to a line.
+    #[serde(skip)]
     pub cacert: Vec<PathBuf>,
     /// Whether certificates are checked.
     pub verification: Verification,
@@ -223,7 +231,7 @@ pub struct Http {
 }
 
 /// Whether certificates are checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verification {
     /// As the web does.
     Full,
@@ -232,7 +240,7 @@ pub enum Verification {
 }
 
 /// Which versions of HTTP may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Versions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Negotiated,
@@ -241,7 +249,7 @@ pub enum Versions {
 }
 
 /// Whom to ask instead of the origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proxy {
     /// What the environment says (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`).
     Environment,
@@ -252,7 +260,7 @@ pub enum Proxy {
 }
 
 /// Which addresses may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Family {
     /// Both.
     Any,
@@ -263,7 +271,7 @@ pub enum Family {
 }
 
 /// An address given by hand for a host and port (`--resolve`, `--connect-to`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// The host it is for, lower case; `None` for every host.
     pub host: Option<String>,
@@ -274,7 +282,7 @@ pub struct Pin {
 }
 
 /// Where a pinned host is to be found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PinTo {
     /// At one of these addresses, same port (`--resolve`).
     Addresses(Vec<std::net::IpAddr>),
@@ -288,7 +296,7 @@ pub enum PinTo {
 }
 
 /// How long to wait for what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clocks {
     /// For a connection, TLS included; a name is looked up before.
     pub connect: Duration,
@@ -400,7 +408,7 @@ pub enum MostFailures {
 }
 
 /// What bodies must be like, and what is found out of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bodies {
     /// Bytes that one body may have, decoded.
     pub max_filesize: Option<u64>,
@@ -412,12 +420,14 @@ pub struct Bodies {
     pub digests: Vec<Algorithm>,
     /// What the one body must hash to.
     pub checksum: Option<Digest>,
-    /// A file that tells what bodies must hash to, by the names of their files.
+    /// A file that tells what bodies must hash to, by the names of their files. It is read once, and not written to a
+    /// line.
+    #[serde(skip)]
     pub sums: Option<PathBuf>,
 }
 
 /// Whether bodies may come compressed (RFC 9110 section 8.4).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Coding {
     /// Bodies are taken as they come.
     #[default]
@@ -488,7 +498,7 @@ pub enum Foreign {
 }
 
 /// What a saved file outlasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Durability {
     /// The end of this program, however it ends.
     Process,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What has been used since the process started.
+/// What has been used since the process started: CPU time also by children that have ended, memory by itself alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// CPU time in user mode.
@@ -35,23 +35,25 @@ pub fn descriptors(wanted: u64) -> Option<u64> {
     }
 }
 
-/// What this process has used so far.
+/// What this process, and those of its children that have ended, have used so far; of memory, this process alone.
 #[cfg(unix)]
 pub fn usage() -> Usage {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeVal;
 
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
+    let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Usage::default() };
     let duration = |time: TimeVal| {
         Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
     };
+    let switches = |of: fn(&_) -> i64| Some((of(&usage) + of(&children)) as u64);
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     Usage {
-        cpu_user: Some(duration(usage.user_time())),
-        cpu_system: Some(duration(usage.system_time())),
+        cpu_user: Some(duration(usage.user_time()) + duration(children.user_time())),
+        cpu_system: Some(duration(usage.system_time()) + duration(children.system_time())),
         peak_memory: Some(usage.max_rss() as u64 * unit),
-        voluntary_switches: Some(usage.voluntary_context_switches() as u64),
-        involuntary_switches: Some(usage.involuntary_context_switches() as u64),
+        voluntary_switches: switches(|usage| usage.voluntary_context_switches()),
+        involuntary_switches: switches(|usage| usage.involuntary_context_switches()),
     }
 }
 

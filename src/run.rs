@@ -113,7 +113,7 @@ fn conclude(
     mut told: Told,
     cause: Option<Cause>,
 ) -> Result<Ended, RunError> {
-    let Finished { list_complete, unreadable, hosts, ready, elapsed } = finished;
+    let Finished { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } = finished;
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [Class::Cancelled, Class::Quota, Class::Disk];
     let work_left = !list_complete || undone.iter().any(|class| told.counts.of(*class) > 0);
@@ -130,7 +130,7 @@ fn conclude(
         jobs: plan.strategy.jobs(),
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
-        resources: resources(plan, kit, begun.usage),
+        resources: resources(plan, kit, begun.usage, peak_of_children),
         hosts,
     };
     let finished = told.reporter.finish(&summary);
@@ -169,7 +169,7 @@ fn tell_what_was_not_checked(plan: &Plan, kit: &Kit) {
     }
 }
 
-fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
+fn resources(plan: &Plan, kit: &Kit, before: Usage, peak_of_children: u64) -> Resources {
     let now = process::usage();
     let spent = |now: Option<Duration>, before: Option<Duration>| {
         Some(now?.saturating_sub(before?).as_secs_f64())
@@ -178,7 +178,7 @@ fn resources(plan: &Plan, kit: &Kit, before: Usage) -> Resources {
     Resources {
         cpu_user: spent(now.cpu_user, before.cpu_user),
         cpu_system: spent(now.cpu_system, before.cpu_system),
-        peak_memory: now.peak_memory,
+        peak_memory: now.peak_memory.map(|peak| peak + peak_of_children),
         voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
         involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
         worker_threads: plan.strategy.loops(),
@@ -222,7 +222,8 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let asked = plan.strategy.jobs();
     let need = Descriptors::of(plan.strategy, inputs);
     let Some(limit) = process::descriptors((need.all() + IDLE) as u64) else {
-        return Ok((plan, IDLE.div_ceil(need.loops)));
+        let loops = plan.strategy.loops();
+        return Ok((plan, IDLE.div_ceil(loops)));
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     while Descriptors::of(plan.strategy, inputs).all() > limit {
@@ -239,7 +240,8 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
         );
     }
     let spare = (limit - need.all()).min(IDLE);
-    Ok((plan, spare.div_ceil(need.loops)))
+    let loops = plan.strategy.loops();
+    Ok((plan, spare.div_ceil(loops)))
 }
 
 /// The descriptors that a run needs at most, idle connections beyond one a loop aside.
@@ -247,19 +249,26 @@ struct Descriptors {
     fixed: usize,
     loops: usize,
     jobs: usize,
+    /// Of each job.
+    each: usize,
 }
 
 impl Descriptors {
     fn of(strategy: Strategy, inputs: usize) -> Self {
         // Streams, the coordinating runtime, signals and the files that a lookup opens.
         let fixed = 32 + 2 * LOOKUPS + inputs;
-        Self { fixed, loops: strategy.loops(), jobs: strategy.jobs() }
+        let (loops, each) = match strategy {
+            // The pipes of a child, and a handle of it. What it opens is its own.
+            Strategy::Processes(_) => (1, 3),
+            // The connection in use, and one that is being closed or was begun for nothing.
+            _ => (strategy.loops(), 2),
+        };
+        Self { fixed, loops, jobs: strategy.jobs(), each }
     }
 
     fn all(&self) -> usize {
-        // A loop: its poller, waker and signal pipe, and one idle connection. A job: the connection in use, and one
-        // that is being closed or was begun for nothing.
-        self.fixed + 4 * self.loops + 2 * self.jobs
+        // A loop: its poller, waker and signal pipe, and one idle connection.
+        self.fixed + 4 * self.loops + self.each * self.jobs
     }
 }
 
@@ -305,7 +314,7 @@ impl Told {
         loop {
             match events.try_recv() {
                 Ok(event) => self.hear(&event)?,
-                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return self.reporter.flush(),
                 Err(TryRecvError::Empty) => {
                     self.reporter.flush()?;
                     match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
@@ -316,7 +325,7 @@ impl Told {
                             }
                             last_woken = Some(Instant::now());
                         }
-                        Ok(None) => return Ok(()),
+                        Ok(None) => return self.reporter.flush(),
                         Err(_) => {}
                     }
                 }

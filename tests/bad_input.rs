@@ -45,7 +45,7 @@ fn a_value_out_of_range_is_refused_with_option_value_and_advice() {
     let (jobs, thousand) = (whole("1", "10000"), whole("0", "1000"));
     let duration = "write 10, 500ms, 10s, 2m or 1h";
     let table: &[(&str, &[&str], &str)] = &[
-        ("--mode", &["fast", ""], "possible values: sequential, threads, async"),
+        ("--mode", &["fast", ""], "possible values: sequential, threads, async, processes"),
         ("--jobs", &["0", "10001", "-1", "1.5", "many", "99999999999999999999"], &jobs),
         ("--loops", &["0", "10001", "-1", "many"], &jobs),
         ("--max-redirs", &["-1", "1001", "x"], &thousand),

@@ -15,7 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
     ("verify", &["report", "store", "plan", "units"]),
     ("report", &["plan", "record", "units"]),
-    ("engine", &["transfer", "store", "policy", "source", "list", "plan", "record", "digest"]),
+    (
+        "engine",
+        &["transfer", "store", "policy", "source", "list", "plan", "record", "digest", "process"],
+    ),
     ("transfer", &["store", "policy", "plan", "record", "digest"]),
     ("store", &["policy", "plan", "record", "units", "digest"]),
     ("policy", &["plan", "record", "units"]),

@@ -87,6 +87,9 @@ pub(super) enum Subcommands {
         /// The shell that is to know fetch's options
         shell: Shell,
     },
+    /// Make transfers for another fetch (--mode processes)
+    #[command(name = "__seat", hide = true)]
+    Seat,
 }
 
 #[derive(Debug, Args)]
@@ -489,6 +492,8 @@ pub(super) enum Mode {
     /// Tasks on event loops
     #[value(alias = "tasks")]
     Async,
+    /// A process for each transfer, with its own sockets
+    Processes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

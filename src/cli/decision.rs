@@ -180,6 +180,7 @@ fn strategy(typed: &arguments::Strategy, saves: bool) -> Result<Strategy, String
     Ok(match typed.mode {
         Mode::Sequential => Strategy::Sequential,
         Mode::Threads => Strategy::Threads(jobs),
+        Mode::Processes => Strategy::Processes(jobs),
         Mode::Async => {
             let loops =
                 typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });

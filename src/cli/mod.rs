@@ -43,6 +43,8 @@ pub enum Command {
     Compare(Box<compare::Options>),
     /// Print a completion script.
     Completions(Completions),
+    /// Make transfers for another process.
+    Seat,
 }
 
 /// The completion script of one shell.
@@ -124,6 +126,7 @@ pub fn parse(
             ensure_there_is_a_folder_to_save_to(&matches).map_err(mistake)?;
             Ok(fetch(&words, &settled, around)?)
         }
+        Some(Subcommands::Seat) => Ok(Command::Seat),
     }
 }
 

@@ -152,6 +152,7 @@ fn each_mode_is_typed_by_its_name_or_its_alias() {
     assert_eq!(plan(&["--mode", "sequential"]).strategy, Strategy::Sequential);
     assert_eq!(plan(&["-m", "seq", "-j", "9"]).strategy, Strategy::Sequential);
     assert_eq!(plan(&["-m", "threads", "-j4"]).strategy, Strategy::Threads(count(4)));
+    assert_eq!(plan(&["-m", "processes", "-j4"]).strategy, Strategy::Processes(count(4)));
     assert_eq!(plan(&["-m", "async", "--jobs", "10000"]).strategy, tasks(10_000, 1));
     assert_eq!(plan(&["-m", "tasks", "--loops", "2"]).strategy, tasks(16, 2));
     assert_eq!(plan(&["-j", "3", "--loops", "8"]).strategy, tasks(3, 3));
@@ -162,7 +163,7 @@ fn each_mode_is_typed_by_its_name_or_its_alias() {
 
 #[test]
 fn a_strategy_that_cannot_be_is_refused() {
-    assert_complaint(&["-m", "fast"], "possible values: sequential, threads, async");
+    assert_complaint(&["-m", "fast"], "possible values: sequential, threads, async, processes");
     for jobs in ["0", "10001", "-1", "many"] {
         assert_complaint(&["-j", jobs], "'--jobs <N>': write a whole number from 1 to 10000");
         assert_complaint(&["--loops", jobs], "'--loops <N>': write a whole number from 1 to 10000");
@@ -695,7 +696,7 @@ fn the_short_help_reads_well() {
 
     Strategy:
       -m, --mode <MODE>  Who does the work [default: async] [possible values: sequential, threads,
-                         async]
+                         async, processes]
       -j, --jobs <N>     Transfers at a time (1 to 10000); one in mode sequential [default: 16]
           --loops <N>    Event loops of mode async, each a thread; at most one per job [default: 1; with
                          --dir one per core, up to 4]

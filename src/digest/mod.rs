@@ -8,6 +8,8 @@ mod sums;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 pub use fields::{Claim, Of, claims};
 pub use hasher::{Hasher, Hashers};
 pub use sums::{Sums, SumsError, Wanted};
@@ -16,7 +18,7 @@ pub use sums::{Sums, SumsError, Wanted};
 const LONGEST: usize = 64;
 
 /// How a digest is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
     /// MD5 (RFC 1321). Finds damage; who means harm can forge it.
     Md5,
@@ -137,6 +139,18 @@ impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}=", self.algorithm.name())?;
         self.bytes().iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, line: S) -> Result<S::Ok, S::Error> {
+        line.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(line: D) -> Result<Self, D::Error> {
+        String::deserialize(line)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

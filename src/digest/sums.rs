@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Algorithm, Digest};
 
 /// The SHA-256 sums of files, by name. In memory stays each name with its sum.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums(HashMap<Box<str>, Digest>);
 
 /// What the person who started the run says that bodies must hash to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Every body: there is one alone.
     pub checksum: Option<Digest>,
@@ -30,6 +32,13 @@ impl Wanted {
     /// Whether there is a file of sums that does not name it.
     pub fn leaves_out(&self, name: &str) -> bool {
         self.sums.is_some() && self.listed(name).is_none()
+    }
+
+    /// As much of it as concerns this name.
+    pub fn about(&self, name: &str) -> Self {
+        let listed = self.listed(name).map(|digest| (name.into(), digest));
+        let sums = self.sums.as_ref().map(|_| Sums(listed.into_iter().collect()));
+        Self { checksum: self.checksum, sums }
     }
 
     fn listed(&self, name: &str) -> Option<Digest> {

@@ -1,4 +1,5 @@
-//! An event loop: an OS thread with a current-thread runtime, a client of its own, and the workers that it carries.
+//! An event loop: an OS thread with a current-thread runtime, a client or child processes of its own, and the workers
+//! that it carries.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::EngineError;
+use super::processes::{self, Office};
+use super::seat::Seat;
 use super::stop::Stop;
 use super::worker::{Floor, work};
 use crate::record::Cause;
@@ -16,6 +19,14 @@ use crate::transfer::{Client, Kit};
 
 /// The workers of one event loop, numbered from 1.
 pub type Crew = RangeInclusive<usize>;
+
+/// What seats are made of.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    pub kit: Arc<Kit>,
+    /// Starts child processes; `None` where transfers are made in this one.
+    pub office: Option<Arc<Office>>,
+}
 
 /// Event loops that are open.
 pub struct Loops {
@@ -48,10 +59,10 @@ impl Drop for LastWord {
     }
 }
 
-/// Opens an event loop for each crew. When it returns every one has its client, and none has begun.
+/// Opens an event loop for each crew. When it returns every one has its seats, and none has begun.
 pub async fn open_all(
     crews: Vec<Crew>,
-    kit: &Arc<Kit>,
+    tools: &Tools,
     floor: &Arc<Floor>,
 ) -> Result<Loops, EngineError> {
     let (tell, ended) = mpsc::unbounded_channel();
@@ -61,17 +72,17 @@ pub async fn open_all(
         let (ready, is_ready) = oneshot::channel();
         let (start, may_start) = oneshot::channel();
         let last_word = LastWord { end: End::Broken, tell: tell.clone() };
-        let (kit, floor, worker) = (Arc::clone(kit), Arc::clone(floor), *crew.start());
+        let (tools, floor, worker) = (tools.clone(), Arc::clone(floor), *crew.start());
         let body = move || {
-            let (told, opened) = match open(kit, worker) {
+            let (told, opened) = match open(tools, &crew) {
                 Ok(opened) => (Ok(()), Some(opened)),
                 Err(error) => (Err(error), None),
             };
             let _ = ready.send(told);
-            if let Some((runtime, client)) = opened
+            if let Some((runtime, seats)) = opened
                 && runtime.block_on(may_start).is_ok()
             {
-                carry(&runtime, client, floor, crew);
+                carry(&runtime, seats, floor, crew);
             }
             last_word.all_is_well();
         };
@@ -105,20 +116,31 @@ impl Loops {
     }
 }
 
-fn open(kit: Arc<Kit>, worker: usize) -> Result<(Runtime, Client), EngineError> {
+fn open(tools: Tools, crew: &Crew) -> Result<(Runtime, Vec<Seat>), EngineError> {
+    let worker = *crew.start();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|reason| EngineError::Loop { worker, reason })?;
-    let client = runtime.block_on(async { Client::new(kit) })?;
-    Ok((runtime, client))
+    let seats = runtime.block_on(seats(tools, crew))?;
+    Ok((runtime, seats))
 }
 
-fn carry(runtime: &Runtime, client: Client, floor: Arc<Floor>, crew: Crew) {
-    let client = Arc::new(client);
+/// A seat for each worker.
+async fn seats(tools: Tools, crew: &Crew) -> Result<Vec<Seat>, EngineError> {
+    let Tools { kit, office } = tools;
+    if let Some(office) = office {
+        let seats = processes::open_all(&office, crew.clone()).await?;
+        return Ok(seats.into_iter().map(|seat| Seat::There(Box::new(seat))).collect());
+    }
+    let client = Arc::new(Client::new(kit)?);
+    Ok(crew.clone().map(|_| Seat::Here(Arc::clone(&client))).collect())
+}
+
+fn carry(runtime: &Runtime, seats: Vec<Seat>, floor: Arc<Floor>, crew: Crew) {
     runtime.block_on(async {
         let mut workers = JoinSet::new();
-        for worker in crew {
-            let (floor, client) = (Arc::clone(&floor), Arc::clone(&client));
-            workers.spawn(async move { work(&floor, &client, worker).await });
+        for (worker, seat) in crew.zip(seats) {
+            let floor = Arc::clone(&floor);
+            workers.spawn(async move { work(&floor, seat, worker).await });
         }
         while let Some(worker) = workers.join_next().await {
             worker.expect("a worker does not panic");

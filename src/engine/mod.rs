@@ -4,8 +4,10 @@
 mod event_loop;
 mod feed;
 mod lookup;
+mod processes;
 mod queue;
 mod row;
+mod seat;
 mod spill;
 mod stop;
 mod strategy;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
+pub use processes::sit;
 pub use stop::Stop;
 
 use crate::plan::{Order, Plan, Strategy};
@@ -26,7 +29,9 @@ use crate::policy::{Hosts, Rules, Schedule, Turns, limits_of, robots, spread};
 use crate::record::{Cause, Event, HostRow, Job, Slots};
 use crate::source::{Input, ReadError};
 use crate::transfer::{Kit, KitError};
+use event_loop::Tools;
 use lookup::answer_names;
+use processes::Office;
 use queue::Queue;
 use window::Window;
 use worker::Floor;
@@ -53,6 +58,8 @@ pub struct Finished {
     pub ready: Instant,
     /// From then until all was settled.
     pub elapsed: Duration,
+    /// The most memory that child processes have used, each for itself, in all; bytes.
+    pub peak_of_children: u64,
 }
 
 /// Why a run could not begin, or broke.
@@ -69,6 +76,9 @@ pub enum EngineError {
         /// The system's words.
         reason: std::io::Error,
     },
+    /// No child process can be started.
+    #[error("cannot start a worker process: {0}")]
+    Process(std::io::Error),
     /// The temporary file does not work.
     #[error("cannot put targets aside in a temporary file: {0}")]
     Aside(std::io::Error),
@@ -94,7 +104,12 @@ pub async fn run(
     let (store, spill) = (kit.store().clone(), Mutex::default());
     let floor = Arc::new(Floor { store, queue, spill, stop, slots, events });
     let crews = strategy::crews(plan.strategy);
-    let loops = event_loop::open_all(crews, &kit, &floor).await?;
+    let office = match plan.strategy {
+        Strategy::Processes(_) => Some(Arc::new(Office::new(&kit, &floor.stop)?)),
+        _ => None,
+    };
+    let tools = Tools { kit: Arc::clone(&kit), office: office.clone() };
+    let loops = event_loop::open_all(crews, &tools, &floor).await?;
     let ready = Instant::now();
     let broken = Cell::new(None);
     let work = async { tokio::join!(loops.join(&floor.stop), feed::feed(inputs, &floor)) };
@@ -106,6 +121,7 @@ pub async fn run(
     };
     let left = leave_the_rest(&floor).await;
     worked?;
+    office.as_ref().and_then(|office| office.broken()).map_or(Ok(()), Err)?;
     broken.take().map_or(Ok(()), |error| Err(EngineError::Aside(error)))?;
     left?;
     let fed = fed.map_err(EngineError::Aside)?;
@@ -115,6 +131,7 @@ pub async fn run(
         hosts: floor.queue.table(),
         ready,
         elapsed: ready.elapsed(),
+        peak_of_children: office.map_or(0, |office| office.peak_memory()),
     })
 }
 

@@ -10,6 +10,8 @@ pub fn crews(strategy: Strategy) -> Vec<Crew> {
         Strategy::Sequential => vec![1..=1],
         // As many loops as workers: each thread does the socket and TLS work of its own transfers.
         Strategy::Threads(jobs) => (1..=jobs.get()).map(|worker| worker..=worker).collect(),
+        // All workers on one loop, for each has its socket and TLS work done in a child process of its own.
+        Strategy::Processes(jobs) => vec![1..=jobs.get()],
         // Many workers on few loops, spread as evenly as it goes.
         Strategy::Tasks { jobs, loops } => {
             let first = |number| 1 + number * jobs.get() / loops;

@@ -6,12 +6,12 @@ use tokio::sync::mpsc::Sender;
 
 use super::queue::{Queue, Work};
 use super::row::{finished, undone};
+use super::seat::Seat;
 use super::spill::Spill;
 use super::stop::Stop;
 use crate::policy::LastHost;
 use crate::record::{Attempt, Cause, Ending, Event, Job, Purpose, Record, Slots, Target};
 use crate::store::Store;
-use crate::transfer::Client;
 
 /// What all workers of a run share.
 #[derive(Debug)]
@@ -42,13 +42,13 @@ impl Floor {
 
     /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
     /// same moment are written down together.
-    async fn kept(&self, job: &Job, mut attempt: Attempt, client: &Client) -> Attempt {
+    async fn kept(&self, job: &Job, mut attempt: Attempt, seat: &Seat) -> Attempt {
         if attempt.ending != Ending::Whole || job.purpose != Purpose::Body {
-            client.take_back().await;
+            seat.take_back().await;
             return attempt;
         }
         let entered = self.store.enter(job, &attempt);
-        client.take_back().await;
+        seat.take_back().await;
         match entered.and_then(|entered| self.store.keep(job, &attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.ending = Ending::Failed(failure),
@@ -63,7 +63,7 @@ impl Floor {
 }
 
 /// Works until there is nothing left to do.
-pub async fn work(floor: &Floor, client: &Client, worker: usize) {
+pub async fn work(floor: &Floor, mut seat: Seat, worker: usize) {
     let slot = floor.slots.of(worker);
     let mut last = LastHost::default();
     while let Some(work) = floor.queue.next(&mut last).await {
@@ -71,12 +71,13 @@ pub async fn work(floor: &Floor, client: &Client, worker: usize) {
             Work::Tell(Some(event)) => floor.tell(event).await,
             Work::Tell(None) => {}
             Work::Transfer(job) => {
-                let attempt = client.transfer(&job, worker, slot, floor.stop.cut_short()).await;
-                let attempt = floor.kept(&job, attempt, client).await;
+                let attempt = seat.transfer(&job, worker, slot, floor.stop.cut_short()).await;
+                let attempt = floor.kept(&job, attempt, &seat).await;
                 for event in floor.queue.settle(*job, attempt) {
                     floor.tell(event).await;
                 }
             }
         }
     }
+    seat.leave().await;
 }

@@ -16,7 +16,8 @@ pub fn is_transient(failure: &Failure) -> bool {
         | Failure::Reset(_)
         | Failure::Timeout(_)
         | Failure::Stalled(_)
-        | Failure::Truncated { .. } => true,
+        | Failure::Truncated { .. }
+        | Failure::Worker(_) => true,
         Failure::Status(status) => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
         Failure::RateLimited { wait, .. } => wait.is_none(),
         _ => false,
@@ -93,6 +94,7 @@ mod tests {
         assert!(is_transient(&Failure::ProxyLost("x".into())));
         assert!(!is_transient(&Failure::Proxy("x".into())));
         assert!(is_transient(&Failure::Connect("x".into())));
+        assert!(is_transient(&Failure::Worker("x".into())));
         assert!(!is_transient(&Failure::Pinned("x".into())));
     }
 }

@@ -21,7 +21,7 @@ type Settings = Vec<(&'static str, Value)>;
 fn strategy(plan: &Plan) -> Settings {
     let loops = match plan.strategy {
         Strategy::Tasks { loops, .. } => Some(loops),
-        Strategy::Sequential | Strategy::Threads(_) => None,
+        Strategy::Sequential | Strategy::Threads(_) | Strategy::Processes(_) => None,
     };
     vec![
         ("mode", json!(plan.strategy.name())),

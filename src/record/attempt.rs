@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
+use super::line::{self, Fixed};
 use super::{Failure, Part};
 use crate::digest::Digest;
 
 /// One request made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {
     /// How it ended.
     pub ending: Ending,
@@ -35,7 +38,7 @@ pub struct Attempt {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// A final 2xx with its whole body.
     Whole,
@@ -53,12 +56,13 @@ pub enum Ending {
 }
 
 /// What the head of a reply says that a record keeps.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Status code.
     pub status: u16,
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
-    pub version: &'static str,
+    #[serde(deserialize_with = "line::version")]
+    pub version: Fixed,
     /// The peer of the connection: the server, or the proxy before it.
     pub remote_addr: Option<SocketAddr>,
     /// Content-Type as sent.
@@ -80,9 +84,10 @@ pub struct Head {
 }
 
 /// When the things of one attempt happened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Phases {
-    /// The start, on the clock that durations are taken from.
+    /// The start, on the clock that durations are taken from. Another process has another one: it is not written to a line.
+    #[serde(skip, default = "Instant::now")]
     pub started: Instant,
     /// The start, on the wall's clock.
     pub started_at: SystemTime,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::Digest;
@@ -16,7 +17,7 @@ pub enum Entry {
 }
 
 /// One thing to fetch, with all that the list says of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its place among all entries of all sources, from 1.
     pub index: u64,
@@ -38,13 +39,14 @@ impl Target {
 }
 
 /// The option lines of one entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Name to save under; without a folder to save into it has no effect.
     pub out: Option<String>,
     /// What the body must hash to.
     pub checksum: Option<Digest>,
     /// Request header fields of this target alone, name and value, in the order listed.
+    #[serde(with = "super::line::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
 }
 

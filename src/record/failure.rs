@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::line::{self, Fixed};
 
 /// Why an attempt, and in the end a target, failed. `Display` is the message of the record.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
     /// The host's name has no address.
     #[error("cannot resolve {host}: {reason}")]
@@ -88,7 +90,8 @@ pub enum Failure {
     #[error("{algorithm} is {actual}, {claimed_by} says {expected}")]
     Checksum {
         /// The name of its algorithm.
-        algorithm: &'static str,
+        #[serde(deserialize_with = "line::algorithm")]
+        algorithm: Fixed,
         /// Who says what it should be: `the list`, a file of sums, a field of the reply.
         claimed_by: String,
         /// What it should be, in hex.
@@ -102,6 +105,9 @@ pub enum Failure {
     /// The folder cannot be written, or has no room.
     #[error("cannot be saved: {0}")]
     Disk(String),
+    /// The process that worked on it ended.
+    #[error("a worker process ended: {0}")]
+    Worker(String),
     /// The run ended first.
     #[error("not done: {0}")]
     Cancelled(Cause),
@@ -111,7 +117,7 @@ pub enum Failure {
 }
 
 /// What ended a run before its list was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Cause {
     /// `--deadline` passed.
     #[error("the deadline passed")]
@@ -166,6 +172,7 @@ pub enum Class {
     Checksum,
     Name,
     Disk,
+    Worker,
     Cancelled,
     InvalidUrl,
 }
@@ -194,6 +201,7 @@ impl Failure {
             Self::Checksum { .. } => Class::Checksum,
             Self::Name(_) => Class::Name,
             Self::Disk(_) => Class::Disk,
+            Self::Worker(_) => Class::Worker,
             Self::Cancelled(_) => Class::Cancelled,
             Self::InvalidUrl(_) => Class::InvalidUrl,
         }
@@ -215,7 +223,7 @@ impl FromStr for Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Dns,
         Self::HostDown,
         Self::Robots,
@@ -236,6 +244,7 @@ impl Class {
         Self::Checksum,
         Self::Name,
         Self::Disk,
+        Self::Worker,
         Self::Cancelled,
         Self::InvalidUrl,
     ];
@@ -263,6 +272,7 @@ impl Class {
             Self::Checksum => "checksum",
             Self::Name => "name",
             Self::Disk => "disk",
+            Self::Worker => "worker",
             Self::Cancelled => "cancelled",
             Self::InvalidUrl => "invalid_url",
         }

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Failure, Part, Place, Target};
 
 /// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
-/// carry what happened before.
-#[derive(Debug, Clone)]
+/// carry what happened before. What only the queue wants to know is not written to a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     /// What it is for.
     pub target: Arc<Target>,
@@ -27,10 +28,13 @@ pub struct Job {
     /// How often the whole set of mirrors has been gone through before.
     pub round: u32,
     /// Mirrors that failed in a way that waiting does not heal, by position.
+    #[serde(skip)]
     pub dead_mirrors: Vec<usize>,
     /// The longest wait that a server asked for in this round.
+    #[serde(skip)]
     pub asked_wait: Option<std::time::Duration>,
     /// Why the last try failed, where the next one waits for its host to be reached.
+    #[serde(skip)]
     pub failed: Option<Failure>,
     /// What its host's name was resolved to; `None` where the name is not ours to look up, or need not be.
     pub addresses: Option<Arc<[IpAddr]>>,
@@ -45,13 +49,15 @@ pub struct Job {
     /// Body bytes that crossed the wire for the target before this job.
     pub wire_bytes: u64,
     /// When the target entered the queue.
+    #[serde(skip, default = "Instant::now")]
     pub queued: Instant,
     /// When its first request was started, by both clocks; `None` before it.
+    #[serde(skip)]
     pub started: Option<(Instant, SystemTime)>,
 }
 
 /// What a reply is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// It is the target's own.
     Body,

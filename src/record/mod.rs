@@ -9,6 +9,7 @@ pub(crate) mod example;
 mod failure;
 mod host;
 mod job;
+pub mod line;
 mod place;
 mod result;
 mod slot;

@@ -23,8 +23,7 @@ pub struct Summary {
     /// From the start of the clock, when the clients were built, to the last row; seconds.
     #[serde(serialize_with = "as_microseconds")]
     pub elapsed: f64,
-    /// What it took to open the lists and to build runtimes, clients and trust roots before the clock started;
-    /// seconds.
+    /// What it took to open the lists and to build runtimes and clients before the clock started; seconds.
     #[serde(serialize_with = "as_microseconds")]
     pub setup: f64,
     /// The strategy's name.

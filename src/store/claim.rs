@@ -88,7 +88,7 @@ enum Standing {
 impl Store {
     /// Gives `target` its name and tells what is to be done. To be called in the order of the list.
     pub fn claim(&self, target: &Target) -> Claim {
-        self.0.as_ref().map_or(Claim::Fetch(None), |open| open.claim(target))
+        self.books().map_or(Claim::Fetch(None), |open| open.claim(target))
     }
 }
 

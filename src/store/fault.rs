@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::Open;
+use super::desk::Desk;
 use super::folder::{NoSeat, is_full};
 use crate::record::Failure;
 use crate::units::human_bytes;
@@ -13,11 +13,11 @@ pub(super) const NOT_OURS: &str = "was not saved by fetch; move it away, or writ
 /// What to do where there is too little room.
 const MAKE_ROOM: &str = "make room, then run the same command again";
 
-impl Open {
+impl Desk {
     /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs,
     /// where that is known.
     pub(super) fn fault(&self, name: &str, error: &io::Error, wanted: u64) -> Failure {
-        let dir = self.keep.dir.display();
+        let dir = self.dir.display();
         if is_full(error) {
             let free = self.folder.free().unwrap_or(0);
             let need = match wanted.saturating_sub(free) {
@@ -42,7 +42,7 @@ impl Open {
         free: u64,
         least: u64,
     ) -> Failure {
-        let dir = self.keep.dir.display();
+        let dir = self.dir.display();
         let (wanted, free, least) = (human_bytes(wanted), human_bytes(free), human_bytes(least));
         Failure::Disk(format!(
             "too little room in {dir}: {free} are free, {name} needs {wanted} more, and {least} must stay free (--min-free); {MAKE_ROOM}"
@@ -53,13 +53,13 @@ impl Open {
     pub(super) fn no_seat(&self, name: &str, why: NoSeat) -> Failure {
         match why {
             NoSeat::Disk(_, error) => self.fault(name, &error, 0),
-            other => Failure::Name(format!("{}: {other}", self.keep.dir.display())),
+            other => Failure::Name(format!("{}: {other}", self.dir.display())),
         }
     }
 
     /// The failure of a target whose name is that of a file which is not ours.
     pub(super) fn in_the_way(&self, name: &str, what: &str) -> Failure {
-        let dir = self.keep.dir.display();
+        let dir = self.dir.display();
         Failure::Name(format!("{dir}/{name} is there, and {what}"))
     }
 }

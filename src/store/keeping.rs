@@ -22,7 +22,7 @@ impl Store {
     /// # Errors
     /// If there can be no such entry.
     pub fn enter(&self, job: &Job, attempt: &Attempt) -> Result<Option<Entered>, Failure> {
-        let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
+        let (Some(open), Some(place)) = (self.books(), &job.place) else { return Ok(None) };
         if open.wanted_by_server(job, place, attempt).is_some() {
             return Ok(None);
         }
@@ -44,7 +44,7 @@ impl Store {
         attempt: &Attempt,
         entered: Option<Entered>,
     ) -> Result<Option<Arc<str>>, Failure> {
-        let (Some(open), Some(place)) = (&self.0, &job.place) else { return Ok(None) };
+        let (Some(open), Some(place)) = (self.books(), &job.place) else { return Ok(None) };
         match entered {
             Some(entered) => open.keep(job, place, attempt, entered).map(|()| None),
             None => open.keep_as_named(job, place, attempt),

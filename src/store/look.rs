@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::entry::Saved;
 use super::folder::{Folder, Found, Missing, Seat};
 use super::manifest::Manifest;
-use super::{Open, Store, StoreError};
+use super::{Kind, Open, Store, StoreError};
 use crate::digest::Wanted;
 use crate::plan::{Foreign, Keep};
 use crate::record::Failure;
@@ -26,7 +26,7 @@ impl Store {
         let (folder, manifest) = looked_at(&keep.dir)
             .map_err(|reason| StoreError::Unusable { dir: keep.dir.clone(), reason })?;
         let (open, notices) = Open::read(keep, Arc::clone(wanted), folder, manifest, None)?;
-        Ok((Self(Some(Arc::new(open))), notices))
+        Ok((Self(Kind::Folder(Arc::new(open))), notices))
     }
 }
 

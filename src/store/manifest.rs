@@ -84,6 +84,16 @@ pub enum BadLine {
     Unreadable(String),
 }
 
+/// Says that this process is at work for the run that has the manifest in `dir`, as long as it keeps the file.
+///
+/// # Errors
+/// If that cannot be said.
+pub fn at_work(dir: &Dir) -> io::Result<File> {
+    let file = dir.open(NAME)?.into_std();
+    file.lock_shared()?;
+    Ok(file)
+}
+
 impl Manifest {
     /// Opens the manifest in `dir`, the folder of bookkeeping, or begins one, and mends its last line. The caller
     /// holds the folder's [`Lock`](super::lock::Lock): two writers would undo each other's work.
@@ -93,6 +103,9 @@ impl Manifest {
     pub fn open(dir: &Dir) -> io::Result<(Self, Tail)> {
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
+        // The children of a run that was killed may need a moment to notice.
+        file.lock()?;
+        file.unlock()?;
         let tail = mend(&file)?;
         let length = file.metadata()?.len();
         Ok((Self::of(file, length), tail))

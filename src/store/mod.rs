@@ -15,6 +15,7 @@
 
 mod archive;
 mod claim;
+mod desk;
 mod entry;
 mod failpoint;
 mod fault;
@@ -27,6 +28,7 @@ mod manifest;
 mod sink;
 
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -36,6 +38,8 @@ use crate::plan::{Durability, Keep, NamedBy, Names};
 use crate::policy::naming;
 pub use archive::{Archive, ArchiveError, Compared, Purpose, Standing};
 pub use claim::{Claim, Settled};
+pub use desk::{Bookkeeper, Commission};
+use desk::{Books, Desk};
 use entry::Brief;
 pub use entry::{Entry, Saved, Sha256, Why};
 pub use folder::Listed;
@@ -51,14 +55,22 @@ const TOLD: u64 = 5;
 
 /// Where bodies go.
 #[derive(Debug, Clone)]
-pub struct Store(Option<Arc<Open>>);
+pub struct Store(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Nowhere,
+    Folder(Arc<Open>),
+    /// To the folder of another process, unfinished.
+    Child(Arc<desk::Child>),
+}
 
 /// A folder to save into.
 #[derive(Debug)]
 struct Open {
     keep: Keep,
     wanted: Arc<Wanted>,
-    folder: Folder,
+    desk: Arc<Desk>,
     manifest: Manifest,
     names: Mutex<Index>,
     /// Whether the manifest told of anything when it was opened.
@@ -90,7 +102,7 @@ pub enum StoreError {
 impl Store {
     /// Nowhere: bodies are thrown away.
     pub fn nowhere() -> Self {
-        Self(None)
+        Self(Kind::Nowhere)
     }
 
     /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that. `wanted`
@@ -104,12 +116,28 @@ impl Store {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
         let (open, notices) = Open::to_save(keep, Arc::clone(wanted))?;
-        Ok((Self(Some(Arc::new(open))), notices))
+        Ok((Self(Kind::Folder(Arc::new(open))), notices))
     }
 
     /// Files so far that were skipped though the manifest does not know the digest that they must have.
     pub fn unchecked(&self) -> u64 {
-        self.0.as_ref().map_or(0, |open| open.unchecked.load(Relaxed))
+        self.books().map_or(0, |open| open.unchecked.load(Relaxed))
+    }
+
+    /// The folder with its books, where they are here.
+    fn books(&self) -> Option<&Arc<Open>> {
+        match &self.0 {
+            Kind::Folder(open) => Some(open),
+            Kind::Nowhere | Kind::Child(_) => None,
+        }
+    }
+}
+
+impl Deref for Open {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
     }
 }
 
@@ -150,9 +178,10 @@ impl Open {
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
+        let desk = Arc::new(Desk::new(keep, folder));
         let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
         Ok((
-            Self { keep, wanted, folder, manifest, names, was_known, was_empty, unchecked, lock },
+            Self { keep, wanted, desk, manifest, names, was_known, was_empty, unchecked, lock },
             notices,
         ))
     }

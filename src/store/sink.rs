@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::entry::{Entry, Partial};
 use super::folder::{Part as Unfinished, Seat};
-use super::{Open, Store, failpoint};
+use super::{Books, Desk, Kind, Open, Store, failpoint};
 use crate::plan::Durability;
 use crate::policy::naming;
 use crate::record::{
     Failure, Job, Over, Part, Place, Purpose, Target, Validator, redacted, resource,
 };
 
-/// So many bytes are gathered before a file is begun: a body that is shorter is written when it is whole.
+/// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
+/// whole.
 const GATHERED: usize = 64 * 1024;
 
 /// Room is made at once for a body of at least so many bytes.
@@ -30,7 +32,7 @@ const LOOK: u64 = 16 << 20;
 pub struct Sink(Option<Writing>);
 
 /// What is known of a body before its first byte.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Begin {
     /// Where its first byte belongs.
     pub at: u64,
@@ -62,7 +64,8 @@ pub enum Left {
 
 #[derive(Debug)]
 struct Writing {
-    open: Arc<Open>,
+    desk: Arc<Desk>,
+    books: Books,
     job: About,
     begin: Option<Begin>,
     /// Bytes of the body so far, those before `begin.at` included.
@@ -92,19 +95,40 @@ enum To {
 impl Store {
     /// Where the body of this job goes.
     pub fn sink(&self, job: &Job) -> Sink {
-        let (Some(open), Some(place), Purpose::Body) = (&self.0, &job.place, &job.purpose) else {
-            return Sink(None);
+        let (desk, books) = match &self.0 {
+            Kind::Nowhere => return Sink(None),
+            Kind::Folder(open) => (&open.desk, Books::Here(Arc::clone(open))),
+            Kind::Child(child) => (&child.desk, Books::There(Arc::clone(&child.parent))),
         };
-        let job = About {
+        let Some(job) = About::of(job) else { return Sink(None) };
+        let (desk, to) = (Arc::clone(desk), To::Memory(Vec::new()));
+        Sink(Some(Writing { desk, books, job, begin: None, bytes: 0, to, next_look: 0 }))
+    }
+
+    /// Enters in the manifest that a child process is about to write the body of this job, `bytes` of it so far. What
+    /// it continues is known already.
+    ///
+    /// # Errors
+    /// If it cannot be entered.
+    pub fn note(&self, job: &Job, begin: &Begin, bytes: u64) -> Result<(), Failure> {
+        match (self.books(), About::of(job)) {
+            (Some(open), Some(job)) if begin.at == 0 => open.note(&job, begin, bytes),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl About {
+    /// What is to be known of a job whose body is saved; `None` if it is not.
+    fn of(job: &Job) -> Option<Self> {
+        let place = job.place.as_ref().filter(|_| job.purpose == Purpose::Body)?;
+        Some(Self {
             place: Arc::clone(place),
             target: Arc::clone(&job.target),
             url: job.url.clone(),
             mirror: job.mirror,
             begun: job.begun,
-        };
-        let open = Arc::clone(open);
-        let to = To::Memory(Vec::new());
-        Sink(Some(Writing { open, job, begin: None, bytes: 0, to, next_look: 0 }))
+        })
     }
 }
 
@@ -186,6 +210,7 @@ impl Writing {
             self.ensure_enough_stays_free(length.unwrap_or(0))?;
             return Ok(Ready::Yes);
         }
+        self.tell_parent()?;
         let seat = self.seat()?;
         let Some(mut file) = seat.reopen_part(at).map_err(|error| self.fault(&error))? else {
             return Ok(Ready::Lost);
@@ -210,7 +235,7 @@ impl Writing {
             To::Memory(pieces) => {
                 pieces.push(piece);
                 self.bytes += length;
-                if self.bytes >= GATHERED as u64 {
+                if self.bytes >= GATHERED as u64 && !self.seems_whole() {
                     self.write_out(true)?;
                 }
             }
@@ -222,6 +247,11 @@ impl Writing {
         Ok(())
     }
 
+    /// Whether there is as much of the body as was announced. Then it is about to be finished, at once.
+    fn seems_whole(&self) -> bool {
+        self.begin.as_ref().and_then(|begin| begin.length) == Some(self.bytes)
+    }
+
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
         if let To::Memory(_) = self.to {
             self.write_out(self.is_noted())?;
@@ -231,7 +261,7 @@ impl Writing {
             // A file system that cannot hold this time has the file all the same.
             let _ = file.set_modified(modified);
         }
-        if self.open.keep.durability == Durability::Power {
+        if self.desk.durability == Durability::Power {
             file.sync().map_err(|error| self.fault(&error))?;
         }
         failpoint::pass("written");
@@ -287,37 +317,28 @@ impl Writing {
     /// Makes room for a large body, if there is as much. What a server announces is no reason to end a run; if it then
     /// sends all that, the disk says so.
     fn reserve(&self, file: &Unfinished, length: u64) {
-        let fits = || self.open.folder.free().is_ok_and(|free| length <= free);
+        let fits = || self.desk.folder.free().is_ok_and(|free| length <= free);
         if length >= LARGE && fits() {
             let _ = file.reserve(length);
         }
     }
 
+    /// Enters in the manifest that the body was begun, or has it entered.
     fn note(&mut self) -> Result<(), Failure> {
-        let place = &self.job.place;
-        let begin = self.begin.as_ref();
-        let validator = begin.and_then(|begin| begin.validator.as_ref());
-        let (etag, last_modified) = match validator {
-            Some(Validator::Etag(tag)) => (Some(tag.as_str().into()), None),
-            Some(Validator::LastModified(date)) => (None, Some(date.as_str().into())),
-            None => (None, None),
-        };
-        let entry = Entry::Partial(Partial {
-            url: redacted(&self.job.target.urls[self.job.mirror]).into(),
-            id: super::entry::Sha256(naming::identity(self.job.target.url())),
-            from: Some(resource(&self.job.url).into()),
-            path: (&*place.name).into(),
-            part: naming::part_of(&place.name).into(),
-            etag,
-            last_modified,
-            length: begin.and_then(|begin| begin.length),
-            replaces: place.over == Over::File,
-            started_at: SystemTime::now(),
-        });
-        self.open.manifest.append(&entry).map_err(|error| self.fault(&error))?;
+        match (&self.books, &self.begin) {
+            (Books::Here(open), Some(begin)) => open.note(&self.job, begin, self.bytes)?,
+            _ => self.tell_parent()?,
+        }
         self.job.begun = true;
-        failpoint::pass("noted");
         Ok(())
+    }
+
+    /// A child process changes nothing of which its parent does not know.
+    fn tell_parent(&self) -> Result<(), Failure> {
+        match (&self.books, &self.begin) {
+            (Books::There(parent), Some(begin)) => parent.note(begin, self.bytes),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the manifest has an entry about the name.
@@ -327,7 +348,7 @@ impl Writing {
 
     fn seat(&self) -> Result<Seat, Failure> {
         let name = &self.job.place.name;
-        self.open.folder.seat(name).map_err(|why| self.open.no_seat(name, why))
+        self.desk.folder.seat(name).map_err(|why| self.desk.no_seat(name, why))
     }
 
     fn no_part(&self, error: &io::Error) -> Failure {
@@ -335,7 +356,7 @@ impl Writing {
             return self.fault(error);
         }
         let part = naming::part_of(&self.job.place.name);
-        self.open.in_the_way(&part, "is no file; move it away")
+        self.desk.in_the_way(&part, "is no file; move it away")
     }
 
     fn fault(&self, error: &io::Error) -> Failure {
@@ -345,17 +366,45 @@ impl Writing {
             To::Memory(_) => 0,
         };
         let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
-        self.open.fault(&self.job.place.name, error, wanted)
+        self.desk.fault(&self.job.place.name, error, wanted)
     }
 
     /// Refuses what would leave less of the disk free than was asked for.
     fn ensure_enough_stays_free(&self, wanted: u64) -> Result<(), Failure> {
-        let Some(least) = self.open.keep.min_free else { return Ok(()) };
-        let free = self.open.folder.free().map_err(|error| self.fault(&error))?;
+        let Some(least) = self.desk.min_free else { return Ok(()) };
+        let free = self.desk.folder.free().map_err(|error| self.fault(&error))?;
         if free.saturating_sub(wanted) >= least {
             return Ok(());
         }
-        Err(self.open.too_little_free(&self.job.place.name, wanted, free, least))
+        Err(self.desk.too_little_free(&self.job.place.name, wanted, free, least))
+    }
+}
+
+impl Open {
+    fn note(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
+        let (place, length) = (&job.place, begin.length);
+        let (etag, last_modified) = match &begin.validator {
+            Some(Validator::Etag(tag)) => (Some(tag.as_str().into()), None),
+            Some(Validator::LastModified(date)) => (None, Some(date.as_str().into())),
+            None => (None, None),
+        };
+        let entry = Entry::Partial(Partial {
+            url: redacted(&job.target.urls[job.mirror]).into(),
+            id: super::entry::Sha256(naming::identity(job.target.url())),
+            from: Some(resource(&job.url).into()),
+            path: (&*place.name).into(),
+            part: naming::part_of(&place.name).into(),
+            etag,
+            last_modified,
+            length,
+            replaces: place.over == Over::File,
+            started_at: SystemTime::now(),
+        });
+        let wanted = length.unwrap_or(bytes);
+        let entered = self.manifest.append(&entry);
+        entered.map_err(|error| self.fault(&place.name, &error, wanted))?;
+        failpoint::pass("noted");
+        Ok(())
     }
 }
 

@@ -170,7 +170,7 @@ impl Client {
         received?;
         seen.text = text;
         seen.digests = proof.check()?;
-        if job.purpose == Purpose::Body && self.kit.wanted.leaves_out(&name_of(job)) {
+        if job.purpose == Purpose::Body && self.kit.wanted().leaves_out(&name_of(job)) {
             self.kit.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());

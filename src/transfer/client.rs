@@ -2,24 +2,28 @@
 //! uses it, so each event loop has one of its own; what can be shared is made once, in the kit.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
 use reqwest::redirect;
 use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
 use tower::util::MapFutureLayer;
 use url::Url;
 
 use super::call::{CALL, Call};
 use super::doors::{Doors, NotNeeded};
+use super::parent::{Fields, Outfit, Parent};
 use super::quota::Quota;
 use super::resolver::{Directory, Resolver};
 use super::route::{Route, Routes};
-use super::throttle::Throttle;
-use super::trust::{TrustError, tls_settings};
+use super::throttle::{Leave, Throttle};
+use super::trust::{self, TrustError, Trusted, tls_settings};
 use crate::digest::Wanted;
 use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
 use crate::store::Store;
@@ -35,12 +39,14 @@ pub struct Kit {
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) bodies: Bodies,
-    pub(super) wanted: Arc<Wanted>,
+    wanted: RwLock<Arc<Wanted>>,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
     pub(super) routes: Routes,
     tls: ClientConfig,
+    /// Certificates trusted beside the system's.
+    certificates: Vec<Trusted>,
     idle: usize,
     pub(super) requests: AtomicU64,
     pub(super) unlisted: AtomicU64,
@@ -52,6 +58,34 @@ pub struct Kit {
 struct Opened {
     connections: AtomicU64,
     handshakes: AtomicU64,
+}
+
+/// What was done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests sent.
+    pub requests: u64,
+    /// Whole bodies that the file of sums does not name, where there is one.
+    pub unlisted: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// TLS handshakes made with origins.
+    pub handshakes: u64,
+    /// Names looked up.
+    pub lookups: u64,
+}
+
+impl Tally {
+    /// What was done since then.
+    pub fn since(self, then: Self) -> Self {
+        Self {
+            requests: self.requests - then.requests,
+            unlisted: self.unlisted - then.unlisted,
+            connections: self.connections - then.connections,
+            handshakes: self.handshakes - then.handshakes,
+            lookups: self.lookups - then.lookups,
+        }
+    }
 }
 
 /// Why no client can be made.
@@ -66,7 +100,7 @@ pub enum KitError {
 }
 
 impl Kit {
-    /// Loads the trust roots. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
+    /// Loads the certificates given by hand. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
     /// how many connections a client may keep open without use.
     ///
     /// # Errors
@@ -79,23 +113,100 @@ impl Kit {
         idle: usize,
     ) -> Result<Self, KitError> {
         let (requests, unlisted, opened) = Default::default();
+        let certificates = trust::given(&plan.http)?;
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
             bodies: plan.bodies.clone(),
-            wanted,
+            wanted: RwLock::new(wanted),
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
             routes: Routes::new(&plan.http.proxy),
             throttle: Throttle::new(plan.manners.limit_rate),
-            tls: tls_settings(&plan.http)?,
+            tls: tls_settings(&plan.http, certificates.clone()),
+            certificates,
             idle,
             requests,
             unlisted,
             opened,
         })
+    }
+
+    /// What a child process needs to make the same clients.
+    pub fn outfit(&self) -> Outfit {
+        Outfit {
+            http: self.http.clone(),
+            hosts: Fields::of(&self.hosts),
+            clocks: self.clocks,
+            bodies: self.bodies.clone(),
+            certificates: self.certificates.iter().map(|known| known.to_vec()).collect(),
+            idle: self.idle,
+            is_throttled: self.throttle.is_there(),
+        }
+    }
+
+    /// The kit of a child process, whose `parent` keeps what belongs to the whole run.
+    pub fn of_child(
+        outfit: Outfit,
+        parent: Arc<dyn Parent>,
+        resolver: impl FnOnce(&Http) -> Arc<Resolver>,
+        store: Store,
+    ) -> Self {
+        let Outfit { http, hosts, clocks, bodies, certificates, idle, is_throttled } = outfit;
+        let (wanted, requests, unlisted, opened) = Default::default();
+        let certificates: Vec<Trusted> = certificates.into_iter().map(Trusted::from).collect();
+        let throttle =
+            if is_throttled { Throttle::of(Arc::clone(&parent)) } else { Throttle::new(None) };
+        Self {
+            hosts: Fields::manners(hosts),
+            throttle,
+            clocks,
+            wanted,
+            quota: Quota::of(bodies.quota, parent),
+            bodies,
+            store,
+            resolver: resolver(&http),
+            routes: Routes::new(&http.proxy),
+            tls: tls_settings(&http, certificates.clone()),
+            http,
+            certificates,
+            idle,
+            requests,
+            unlisted,
+            opened,
+        }
+    }
+
+    /// What bodies must hash to.
+    pub fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted.read().expect("no holder panics"))
+    }
+
+    /// This is what bodies must hash to from now on.
+    pub fn want(&self, wanted: Wanted) {
+        *self.wanted.write().expect("no holder panics") = Arc::new(wanted);
+    }
+
+    /// Counts what was done elsewhere.
+    pub fn count(&self, done: Tally) {
+        self.requests.fetch_add(done.requests, Relaxed);
+        self.unlisted.fetch_add(done.unlisted, Relaxed);
+        self.opened.connections.fetch_add(done.connections, Relaxed);
+        self.opened.handshakes.fetch_add(done.handshakes, Relaxed);
+        self.resolver.count(done.lookups);
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            requests: self.requests(),
+            unlisted: self.unlisted(),
+            connections: self.connections(),
+            handshakes: self.handshakes(),
+            lookups: self.lookups(),
+        }
     }
 
     /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
@@ -172,6 +283,20 @@ impl Kit {
             }
         };
         builder.build()
+    }
+}
+
+impl Parent for Kit {
+    fn turn(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+        Box::pin(async move { self.throttle.wait(left).await.advance })
+    }
+
+    fn settle(&self, bytes: u64, booked: u64) {
+        self.throttle.settle(Leave { advance: booked }, bytes);
+    }
+
+    fn may_have(&self, bytes: u64) -> bool {
+        self.quota.take(bytes).is_ok()
     }
 }
 

@@ -8,6 +8,7 @@ mod classify;
 mod client;
 mod coding;
 mod doors;
+mod parent;
 mod proof;
 mod quota;
 mod reading;
@@ -17,5 +18,7 @@ mod route;
 mod throttle;
 mod trust;
 
-pub use client::{Client, Kit, KitError};
+pub use client::{Client, Kit, KitError, Tally};
+pub use parent::{Outfit, Parent};
+pub use reading::name_of;
 pub use resolver::Resolver;

@@ -86,7 +86,7 @@ fn asked_of(job: &Job, kit: &Kit) -> Proof {
     if let Some(digest) = &job.target.options.checksum {
         proof.expect(*digest, "the list");
     }
-    for (digest, option) in kit.wanted.of(&name_of(job)) {
+    for (digest, option) in kit.wanted().of(&name_of(job)) {
         proof.expect(digest, option);
     }
     proof

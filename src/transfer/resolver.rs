@@ -88,6 +88,11 @@ impl Resolver {
         self.lookups.load(Relaxed)
     }
 
+    /// Counts names that were looked up elsewhere.
+    pub(super) fn count(&self, lookups: u64) {
+        self.lookups.fetch_add(lookups, Relaxed);
+    }
+
     /// Whether the pins and the family can be honoured for this URL. The client dials a port that is written in
     /// the URL, and an address that stands in the place of a name, without asking the resolver; a proxy finds the
     /// origin by itself.

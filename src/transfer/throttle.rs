@@ -2,17 +2,28 @@
 //! is divided fairly among all transfers of all threads.
 
 use std::num::NonZeroU64;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::parent::Parent;
+
 /// Bytes that a reader is taken to get until it has told how many it got.
 const A_PIECE: u64 = 16 * 1024;
 
-/// The line before the reading. Absent where there is no limit.
+/// The line before the reading.
 #[derive(Debug)]
-pub struct Throttle(Option<Limit>);
+pub struct Throttle(Line);
+
+#[derive(Debug)]
+enum Line {
+    /// Absent, for there is no limit.
+    Nowhere,
+    Here(Limit),
+    /// Where the children of one parent stand.
+    There(Arc<dyn Parent>),
+}
 
 #[derive(Debug)]
 struct Limit {
@@ -25,24 +36,33 @@ struct Limit {
 /// Leave to read once.
 #[derive(Debug)]
 pub struct Leave {
-    advance: u64,
+    pub(super) advance: u64,
 }
 
 impl Throttle {
     /// So many bytes a second, or any number.
     pub fn new(rate: Option<NonZeroU64>) -> Self {
         let (line, paid_until) = Default::default();
-        Self(rate.map(|rate| Limit { rate, line, paid_until }))
+        Self(rate.map_or(Line::Nowhere, |rate| Line::Here(Limit { rate, line, paid_until })))
+    }
+
+    /// The line that `parent` keeps.
+    pub fn of(parent: Arc<dyn Parent>) -> Self {
+        Self(Line::There(parent))
     }
 
     /// Whether anybody is ever held up here.
     pub fn is_there(&self) -> bool {
-        self.0.is_some()
+        !matches!(self.0, Line::Nowhere)
     }
 
     /// Waits until it is this reader's turn. `left` is how much it may still get, where that is known.
     pub async fn wait(&self, left: Option<u64>) -> Leave {
-        let Some(limit) = &self.0 else { return Leave { advance: 0 } };
+        let limit = match &self.0 {
+            Line::Nowhere => return Leave { advance: 0 },
+            Line::There(parent) => return Leave { advance: parent.turn(left).await },
+            Line::Here(limit) => limit,
+        };
         let advance = left.map_or(A_PIECE, |left| left.min(A_PIECE));
         let _foremost = limit.line.lock().await;
         let turn = limit.charge(0, 0);
@@ -53,8 +73,12 @@ impl Throttle {
 
     /// So many bytes have been read with this leave.
     pub fn settle(&self, leave: Leave, bytes: u64) {
-        if let Some(limit) = &self.0 {
-            limit.charge(bytes, leave.advance);
+        match &self.0 {
+            Line::Nowhere => {}
+            Line::There(parent) => parent.settle(bytes, leave.advance),
+            Line::Here(limit) => {
+                limit.charge(bytes, leave.advance);
+            }
         }
     }
 

@@ -1,13 +1,16 @@
 //! Whom TLS believes: the system's roots and those given by hand, loaded once for all clients.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
 use crate::plan::{Http, Verification, Versions};
 
@@ -19,43 +22,56 @@ pub struct TrustError {
     reason: String,
 }
 
-/// The TLS settings of every client; a clone shares the roots and the session tickets.
-pub fn tls_settings(http: &Http) -> Result<ClientConfig, TrustError> {
-    let provider = Arc::new(ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks TLS 1.2 and 1.3");
-    let mut settings = match http.verification {
-        Verification::Full => {
-            versions.with_root_certificates(roots(&http.cacert)?).with_no_client_auth()
+/// A certificate that is trusted beside the system's.
+pub type Trusted = CertificateDer<'static>;
+
+/// The certificates given by hand.
+///
+/// # Errors
+/// The first file that has none, or one that is of no use.
+pub fn given(http: &Http) -> Result<Vec<Trusted>, TrustError> {
+    let mut store = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for file in &http.cacert {
+        for certificate in certificates_in(file)? {
+            let complaint = |error: Error| unusable(file, error.to_string());
+            store.add(certificate.clone()).map_err(complaint)?;
+            certificates.push(certificate);
         }
-        Verification::Off => versions
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-            .with_no_client_auth(),
+    }
+    Ok(certificates)
+}
+
+/// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever meets no TLS does not
+/// pay for it: the system's roots are loaded for the first handshake.
+pub fn tls_settings(http: &Http, certificates: Vec<Trusted>) -> ClientConfig {
+    let provider = || Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match http.verification {
+        Verification::Full => {
+            Arc::new(Web { provider: provider(), certificates, web: OnceLock::new() })
+        }
+        Verification::Off => Arc::new(Anyone(provider())),
     };
+    let mut settings = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider speaks TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     settings.alpn_protocols = match http.versions {
         Versions::Negotiated => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Versions::Http1 => vec![b"http/1.1".to_vec()],
     };
-    Ok(settings)
+    settings
 }
 
 /// What of the system's store cannot be read is left out, as every client on the machine does: a site that needs
 /// it fails with class `tls`.
-fn roots(files: &[PathBuf]) -> Result<RootCertStore, TrustError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for file in files {
-        for certificate in certificates(file)? {
-            let complaint = |error: rustls::Error| unusable(file, error.to_string());
-            roots.add(certificate).map_err(complaint)?;
-        }
-    }
-    Ok(roots)
+fn of_system() -> Vec<Trusted> {
+    rustls_native_certs::load_native_certs().certs
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+fn certificates_in(file: &Path) -> Result<Vec<Trusted>, TrustError> {
     let text = std::fs::read(file).map_err(|error| unusable(file, error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
@@ -107,5 +123,62 @@ impl ServerCertVerifier for Anyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes whom the web believes, and finds out who that is when it is first asked.
+#[derive(Debug)]
+struct Web {
+    provider: Arc<CryptoProvider>,
+    certificates: Vec<Trusted>,
+    /// `None` where nobody is believed.
+    web: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+impl Web {
+    fn web(&self) -> Result<&WebPkiServerVerifier, Error> {
+        let web = self.web.get_or_init(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(self.certificates.iter().cloned().chain(of_system()));
+            let provider = Arc::clone(&self.provider);
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+        });
+        web.as_deref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
+}
+
+impl ServerCertVerifier for Web {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let web = self.web()?;
+        web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.web()?.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.web()?.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

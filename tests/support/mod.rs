@@ -1,6 +1,7 @@
 //! What the tests arrange: an origin with a temper, a run of the program, and what is seen of it.
 #![allow(dead_code, unused_imports)] // each test file uses a part of it
 
+pub mod children;
 pub mod coded;
 pub mod folder;
 pub mod kept;

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// Every mode that there is.
-pub const MODES: [&str; 3] = ["sequential", "threads", "async"];
+pub const MODES: [&str; 4] = ["sequential", "threads", "async", "processes"];
 
 /// Proves a behaviour in every mode.
 pub fn in_every_mode(prove: impl Fn(&'static str)) {

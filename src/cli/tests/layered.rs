@@ -170,7 +170,11 @@ fn a_variable_that_is_empty_says_nothing() {
 fn a_bad_variable_is_named_with_what_to_write() {
     for (name, value, complaint) in [
         ("FETCH_JOBS", "0", "FETCH_JOBS=0: write a whole number from 1 to 10000"),
-        ("FETCH_MODE", "fast", "FETCH_MODE=fast: write one of sequential, threads, async"),
+        (
+            "FETCH_MODE",
+            "fast",
+            "FETCH_MODE=fast: write one of sequential, threads, async, processes",
+        ),
         ("FETCH_QUIET", "yes", "FETCH_QUIET=yes: write 1 or 0"),
         (
             "FETCH_HEADER",
@@ -290,7 +294,10 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
     for (config, complaint) in [
         ("\njobs = 0", "2: jobs = 0: write a whole number from 1 to 10000"),
         ("jobs = 0x8000", "1: jobs = 0x8000: write a whole number from 1 to 10000"),
-        ("mode = \"fast\"", "1: mode = \"fast\": write one of sequential, threads, async"),
+        (
+            "mode = \"fast\"",
+            "1: mode = \"fast\": write one of sequential, threads, async, processes",
+        ),
         (
             "retry = [1, 2]",
             "1: retry = [1, 2]: write one value, in quotes if it is not a number, as --retry takes it",

@@ -1,0 +1,12 @@
+//! Child processes as seats: each carries out one job at a time for a worker of its parent, with a client and
+//! connections of its own. They speak in lines over the pipes of the child's standard streams. The parent keeps all
+//! that belongs to the run: the queue, manners, names, the quota and the byte rate, the manifest and the renames.
+
+mod child;
+mod line;
+mod office;
+mod seat;
+
+pub use child::sit;
+pub use office::Office;
+pub use seat::{Seat, open_all};

@@ -1,0 +1,45 @@
+//! The processes that a run has started.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The children of a process, in the order of their numbers.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let number: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        (parent_of(number)? == parent).then_some(number)
+    });
+    let mut children: Vec<_> = processes.collect();
+    children.sort_unstable();
+    children
+}
+
+/// Whether a process runs, or could.
+pub fn is_there(process: u32) -> bool {
+    !matches!(stat(process).as_deref().and_then(|rest| rest.chars().next()), None | Some('Z' | 'X'))
+}
+
+/// Whether every thread of a process is stopped.
+pub fn is_stopped(process: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    tasks
+        .map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap())
+        .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+}
+
+/// Sends a signal to a process.
+pub fn send(process: u32, signal: Signal) {
+    kill(Pid::from_raw(process as i32), signal).unwrap();
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    stat(process)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// What the system says of a process behind its name: its state first, then its parent.
+fn stat(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
+}
