@@ -6,10 +6,10 @@ use std::thread;
 
 use tokio::runtime::Builder;
 
-use crate::compare::CompareError;
+use crate::compare::{CompareError, Compared};
 use crate::engine::Stop;
 use crate::preview::{Counts, PreviewError};
-use crate::record::{Cause, Comparison};
+use crate::record::Cause;
 use crate::report::{Reread, RereadError};
 use crate::run::{Ended, RunError};
 use crate::verify::{Totals, VerifyError};
@@ -76,10 +76,15 @@ impl Exit {
         }
     }
 
-    /// What a comparison amounts to.
-    pub fn of_comparison(compared: &Result<Comparison, CompareError>) -> Self {
+    /// What a comparison amounts to that a signal may have stopped.
+    pub fn of_comparison(
+        compared: &Result<Compared, CompareError>,
+        stopped: Option<Cause>,
+    ) -> Self {
         match compared {
-            Ok(comparison) if comparison.comparable => Self::Ok,
+            _ if stopped == Some(Cause::Interrupted) => Self::Interrupted,
+            _ if stopped == Some(Cause::Terminated) => Self::Terminated,
+            Ok(compared) if compared.comparison.comparable => Self::Ok,
             Ok(_) => Self::SomeFailed,
             Err(CompareError::Usage(_)) => Self::Usage,
             Err(CompareError::Unfinished(_)) => Self::Unfinished,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use fetch::cli::{self, Command, Stream, Surroundings, Usage};
-use fetch::compare::{self, Format};
+use fetch::compare::{self, Compared, Format};
 use fetch::engine::{self, Stop};
 use fetch::exit::{self, Exit};
 use fetch::plan::{Plan, Rereport};
@@ -89,7 +89,7 @@ fn verify(options: &verify::Options) -> ExitCode {
     Exit::of_verify(&told).into()
 }
 
-/// Reports a saved run. A reader who has gone has seen enough.
+/// Reports a saved run or comparison. A reader who has gone has seen enough.
 fn rereport(asked: &Rereport) -> ExitCode {
     let told = report::rereport(asked, &mut io::stdout(), &mut io::stderr());
     match &told {
@@ -135,18 +135,28 @@ fn end_of_input() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn compare(options: &compare::Options) -> ExitCode {
-    let compared = compare::compare(options);
-    let code = Exit::of_comparison(&compared);
-    let comparison = match compared {
-        Ok(comparison) => comparison,
+    let stop = Stop::default();
+    if let Err(error) = exit::on_signals(&stop) {
+        eprintln!("fetch: signals cannot be listened for: {error}");
+        return Exit::Fatal.into();
+    }
+    let compared = compare::compare(options, &|| stop.cause().is_some());
+    let code = Exit::of_comparison(&compared, stop.cause());
+    let Compared { comparison, files } = match compared {
+        Ok(compared) => compared,
         Err(error) => {
             eprintln!("fetch: {:#}", error.into_inner());
             return code.into();
         }
     };
-    match (tell(&comparison, options.format), code) {
-        (Ok(()), code) => code.into(),
-        (error, _) => told(error.map_err(anyhow::Error::from)),
+    let printed = tell(&comparison, options.format);
+    if let Err(error) = files.finish(&comparison) {
+        eprintln!("fetch: cannot write the report: {error}");
+        return Exit::Fatal.into();
+    }
+    match printed {
+        Ok(()) => code.into(),
+        error => told(error.map_err(anyhow::Error::from)),
     }
 }
 

@@ -41,10 +41,10 @@ pub struct Plan {
     pub documents: Vec<Document>,
 }
 
-/// A saved run that is to be reported again.
+/// A saved run or comparison that is to be reported again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rereport {
-    /// Where its JSON lines are read from: a file or standard input.
+    /// Where it is read from: a file or standard input.
     pub source: Source,
     /// The reports to write; none: a table on standard output.
     pub documents: Vec<Document>,
@@ -68,15 +68,42 @@ pub enum DocumentKind {
     Har,
     /// Comma-separated values, as [`Format::Csv`].
     Csv,
+    /// One JSON document, laid out over lines.
+    Json,
     /// JSON lines, as [`Format::Jsonl`].
     Jsonl,
     /// A table to paste.
     Markdown,
 }
 
+/// What a report may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reported {
+    /// A run: a row for each URL.
+    Run,
+    /// A comparison of runs: figures of each of them.
+    Comparison,
+}
+
 impl DocumentKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Html, Self::Har, Self::Csv, Self::Jsonl, Self::Markdown];
+    pub const ALL: [Self; 6] =
+        [Self::Html, Self::Har, Self::Csv, Self::Json, Self::Jsonl, Self::Markdown];
+
+    /// Why there is no such report of this, and what to do; `None` if there is one.
+    pub fn unfit_for(self, reported: Reported) -> Option<&'static str> {
+        match (self, reported) {
+            (Self::Json, Reported::Run) => {
+                Some("a run is a line for each URL, not one document; let the name end in .jsonl")
+            }
+            (Self::Har, Reported::Comparison) => Some(
+                "an archive has an entry for each URL, and of a comparison there are figures of \
+                 whole runs alone; let the name end in .html or .json, or make an archive of one \
+                 run by fetch --mode MODE --report FILE.har",
+            ),
+            _ => None,
+        }
+    }
 
     /// How the names of such files end, without the dot.
     pub fn extension(self) -> &'static str {
@@ -84,6 +111,7 @@ impl DocumentKind {
             Self::Html => "html",
             Self::Har => "har",
             Self::Csv => "csv",
+            Self::Json => "json",
             Self::Jsonl => "jsonl",
             Self::Markdown => "md",
         }

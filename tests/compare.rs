@@ -3,9 +3,14 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use support::{MODES, Origin, Reply, Run, Seen};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use support::coded::gzip;
+use support::{Gate, MODES, Origin, Reply, Run, Seen};
+use tempfile::{TempDir, tempdir};
 
 /// A comparison of three runs after one to warm up, as JSON.
 fn small() -> Run {
@@ -241,7 +246,8 @@ fn a_deadline_that_leaves_too_few_runs_is_work_left_undone() {
 
 #[test]
 fn what_cannot_be_compared_is_wrong_usage() {
-    let table: [(&[&str], &str); 5] = [
+    let table: [(&[&str], &str); 6] = [
+        (&["--fsync"], "--dir <DIR>"),
         (&["--runs", "2"], "write a whole number from 3 to 100"),
         (&["--modes", "fast"], "possible values: sequential, threads, async, processes"),
         (&["no-such-list"], "no such list"),
@@ -253,6 +259,349 @@ fn what_cannot_be_compared_is_wrong_usage() {
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{words:?}: {seen:?}");
         assert!(seen.stderr.contains(part), "{words:?}: {}", seen.stderr);
     }
+}
+
+/// What a report of a comparison may be.
+const KINDS: [&str; 5] = ["html", "csv", "json", "jsonl", "md"];
+
+/// What a hostile list and a hostile server may say.
+const HOSTILE: &str = "</script><script>alert(1)</script><!--\u{1b}[2J'\"|`&=1+1";
+
+/// A folder with room for one report of each kind.
+struct Reports(TempDir);
+
+impl Reports {
+    fn new() -> Self {
+        Self(tempdir().unwrap())
+    }
+
+    fn path(&self, kind: &str) -> PathBuf {
+        self.0.path().join(format!("modes.{kind}"))
+    }
+
+    /// The words that ask for all of them.
+    fn words(&self, option: &str) -> Vec<PathBuf> {
+        KINDS.iter().flat_map(|kind| [PathBuf::from(option), self.path(kind)]).collect()
+    }
+
+    fn text(&self, kind: &str) -> String {
+        fs::read_to_string(self.path(kind)).unwrap()
+    }
+
+    /// The only object of a document.
+    fn document(&self, kind: &str) -> Value {
+        serde_json::from_str(&self.text(kind)).unwrap()
+    }
+}
+
+/// What is in a folder.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Reports a saved comparison again, from standard input.
+fn again(reports: &Reports, saved: &str) -> Seen {
+    Run::new().arg("report").args(reports.words("--to")).arg("-").list(saved).seen()
+}
+
+#[test]
+fn a_saved_comparison_is_told_later_as_it_was_told_at_once() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let at_once = Reports::new();
+    let words = ["--modes", "sequential,async", "-j1,2", "--digest", "md5", &origin.url("/")];
+    let seen = small().args(at_once.words("--report")).args(words).seen();
+    assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""));
+    assert_eq!(seen.stdout, at_once.text("jsonl"));
+    assert_eq!(outcome(&seen), at_once.document("json"));
+    assert_eq!(names_in(at_once.0.path()).len(), KINDS.len());
+    for saved in ["json", "jsonl"] {
+        let later = Reports::new();
+        let seen = again(&later, &at_once.text(saved));
+        assert_eq!((seen.code, seen.stdout.as_str(), seen.stderr.as_str()), (Some(0), "", ""));
+        for kind in KINDS {
+            assert_eq!(later.text(kind), at_once.text(kind), "{kind} of {saved}");
+        }
+        let seen = Run::new().arg("report").arg(at_once.path(saved)).seen();
+        assert_eq!((seen.code, seen.stdout), (Some(0), at_once.text("md")));
+    }
+}
+
+#[test]
+fn a_document_tells_every_run_in_its_order_and_how_it_was_made() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let reports = Reports::new();
+    let url = origin.url("/").replace("//", "//me:secret@");
+    let words = ["--modes", "threads,async", "--seed", "7", "-H", "X-Key: secret", &url];
+    let seen = small().args(reports.words("--report")).args(words).seen();
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let all = reports.document("json");
+    assert_eq!((&all["type"], &all["seed"]), (&json!("comparison"), &json!(7)));
+    assert_eq!(all["options"], json!(["--header=***"]));
+    assert_eq!(all["sources"], json!([url.replace("secret", "***")]));
+    assert!(KINDS.iter().all(|kind| !reports.text(kind).contains("secret")));
+    let mut rows = csv::Reader::from_path(reports.path("csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let samples = all["samples"].as_array().unwrap();
+    assert_eq!(rows.len(), samples.len());
+    for (order, (row, sample)) in rows.iter().zip(samples).enumerate() {
+        let told = [&row[0], &row[1], &row[3], &row[5]];
+        let wall = sample["wall"].to_string();
+        let (order, block) = ((order + 1).to_string(), sample["block"].to_string());
+        assert_eq!(told, [&order, &block, sample["mode"].as_str().unwrap(), &wall]);
+    }
+}
+
+#[test]
+fn hostile_text_stays_inert_in_every_report_of_a_comparison() {
+    let path = format!("/?{}", HOSTILE.replace('\u{1b}', ""));
+    let origin = Origin::new(|request| match request.nth {
+        4 => Reply::of("404 Not Found", "", "gone"),
+        _ => Reply::ok("hello"),
+    });
+    let at_once = Reports::new();
+    let words = ["--modes", "threads,async", &origin.url(&path)];
+    let seen = small().args(at_once.words("--report")).args(words).seen();
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(not_comparable(&seen).contains("differs"));
+    // The same as a saved comparison that nobody has looked at says it.
+    let mut saved = at_once.document("json");
+    for field in ["reasons", "notes", "explanation", "sources", "options"] {
+        saved[field] = json!([HOSTILE, "=1+1"]);
+    }
+    for field in ["subject", "program", "started_at"] {
+        saved[field] = json!(HOSTILE);
+    }
+    for one in ["contestants", "samples"] {
+        saved[one][0]["mode"] = json!("=cmd|' /C calc'!A0");
+        saved[one][1]["mode"] = json!(HOSTILE);
+    }
+    let later = Reports::new();
+    assert_eq!(again(&later, &saved.to_string()).code, Some(0));
+    for reports in [&at_once, &later] {
+        for kind in KINDS {
+            assert!(!reports.text(kind).contains('\u{1b}'), "{kind}");
+        }
+        let page = reports.text("html");
+        let scripts = page.matches("<script").count();
+        assert_eq!((scripts, page.matches("</script>").count()), (3, 3), "data and two scripts");
+        assert!(!page.contains("<script>alert"), "the page has it as markup");
+        let mut rows = csv::Reader::from_path(reports.path("csv")).unwrap();
+        for row in rows.records().map(Result::unwrap) {
+            assert!(!row.iter().any(|cell| cell.starts_with(['=', '+', '@', '-'])), "{row:?}");
+        }
+        let table = reports.text("md");
+        for line in table.lines().filter(|line| line.contains("alert")) {
+            assert!(line.contains('`'), "no code span holds it: {line}");
+        }
+        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(table.lines().filter(|line| line.starts_with('|')).all(|line| cells(line) == 4));
+    }
+    // Whoever reads the document gets it as it was said.
+    assert_eq!(later.document("json")["subject"], HOSTILE);
+}
+
+#[test]
+fn a_page_of_a_comparison_asks_nobody_for_anything() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let reports = Reports::new();
+    let words = ["--modes", "threads,async", &origin.url("/")];
+    assert_eq!(small().args(reports.words("--report")).args(words).seen().code, Some(0));
+    let page = reports.text("html");
+    let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
+    let policy = policy.split_once('"').unwrap().0;
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    for part in [" src=", "<link", "<img", "@import", "url(", "<iframe", "fetch(", "XMLHttpRequest"]
+    {
+        assert!(!page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn reports_that_there_are_not_are_wrong_usage_that_says_what_now() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let reports = Reports::new();
+    let run = Run::json("async").arg(origin.url("/")).seen().stdout;
+    let seen = small().args(["--modes", "threads,async", &origin.url("/")]).seen();
+    let (asked, comparison) = (origin.requests(), seen.stdout);
+    let har = reports.path("har");
+    let har = har.to_str().unwrap();
+    let document = reports.path("json");
+    let document = document.to_str().unwrap();
+    let table: [(&[&str], &str, &str); 4] = [
+        (
+            &["compare", "--report", har, &origin.url("/")],
+            "",
+            "fetch --mode MODE --report FILE.har",
+        ),
+        (&["report", "--to", har, "-"], &comparison, "fetch --mode MODE --report FILE.har"),
+        (&["--report", document, &origin.url("/")], "", "end in .jsonl"),
+        (&["report", "--to", document, "-"], &run, "end in .jsonl"),
+    ];
+    for (words, list, now) in table {
+        let seen = Run::new().args(words).list(list).seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{words:?}: {seen:?}");
+        assert!(seen.stderr.contains(now), "{words:?}: {}", seen.stderr);
+    }
+    assert_eq!((origin.requests(), names_in(reports.0.path())), (asked, vec![]));
+}
+
+#[test]
+fn what_is_no_whole_comparison_is_told_as_what_it_is() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let reports = Reports::new();
+    let words = ["--modes", "threads,async", &origin.url("/")];
+    let whole = small().args(reports.words("--report")).args(words).seen().stdout;
+    let document = reports.text("json");
+    let mut flawed = reports.document("json");
+    flawed["pairs"][0]["second"] = json!(2);
+    let table = [
+        (whole[..whole.len() / 2].to_owned(), "-: not a comparison that fetch compare writes: EOF"),
+        (document[..document.len() / 2].to_owned(), "not a comparison that fetch compare writes"),
+        (flawed.to_string(), "a pair of a contestant that it does not have"),
+        ("{\n\"type\": \"summary\"\n}\n".to_owned(), "another kind of document"),
+        ("{\n}\n".to_owned(), "missing field"),
+    ];
+    for (saved, told) in &table {
+        let later = Reports::new();
+        let seen = again(&later, saved);
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.contains(told), "{told}: {}", seen.stderr);
+        assert_eq!(names_in(later.0.path()), Vec::<String>::new());
+    }
+    let later = Reports::new();
+    let seen = again(&later, &format!("\n{whole}{whole}"));
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.stderr.contains("-:3: comes after the comparison"), "{seen:?}");
+    assert_eq!(later.text("jsonl"), whole);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_a_local_fault_before_anybody_is_asked() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let folder = tempdir().unwrap();
+    let missing = folder.path().join("missing").join("modes.html");
+    let seen = small().arg("--report").arg(missing).arg(origin.url("/")).seen();
+    assert_eq!((seen.code, origin.requests()), (Some(3), 0), "{seen:?}");
+    assert!(seen.stderr.contains("modes.html"), "{seen:?}");
+}
+
+#[test]
+fn a_shell_loop_over_the_modes_and_a_comparison_agree() {
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/gone" => Reply::of("404 Not Found", "", "gone"),
+        "/moved" => Reply::redirect(302, "/there"),
+        path => Reply::ok(path.repeat(1000)),
+    });
+    let folder = tempdir().unwrap();
+    let list = folder.path().join("list");
+    let paths = ["/a", "/bc", "/gone", "/moved", "/def", "/ghij"];
+    fs::write(&list, paths.map(|path| origin.url(path)).join("\n")).unwrap();
+    let modes = MODES.join(" ");
+    let script = format!(
+        "for mode in {modes}; do \"$0\" --mode $mode --jobs 3 --digest md5 --json \"$1\"; done"
+    );
+    let program = env!("CARGO_BIN_EXE_fetch");
+    let by_hand = Run::of("sh").args(["-c", &script, program]).arg(&list).seen();
+    let words = ["--jobs", "3", "--digest", "md5", "--warmup", "0"];
+    let compared = outcome(&small().args(words).arg(&list).seen());
+
+    assert_eq!(compared["comparable"], true, "{}", compared["reasons"]);
+    let lines: Vec<Value> =
+        by_hand.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summaries: Vec<_> = lines.iter().filter(|line| line["type"] == "summary").collect();
+    assert_eq!(summaries.len(), MODES.len(), "{by_hand:?}");
+    assert_eq!(values(&compared["contestants"], "mode"), MODES);
+    for (place, summary) in summaries.iter().enumerate() {
+        let all = compared["samples"].as_array().unwrap().iter();
+        let samples: Vec<_> = all.filter(|sample| sample["contestant"] == place).collect();
+        assert_eq!(samples.len(), 3);
+        for sample in samples {
+            // How many connections several workers need is a matter of time.
+            for name in ["mode", "jobs", "targets", "ok", "bytes", "wire_bytes"] {
+                assert_eq!(sample[name], summary[name], "{name}: {sample}");
+            }
+            for name in ["worker_threads", "requests", "handshakes", "lookups"] {
+                assert_eq!(sample[name], summary["resources"][name], "{name}: {sample}");
+            }
+        }
+    }
+    // A comparison that is comparable says that the rows are the same; by hand they are too.
+    let of_a_row = |row: &Value| {
+        [&row["url"], &row["http_status"], &row["bytes"], &row["digest"], &row["error"]["class"]]
+            .map(Clone::clone)
+    };
+    let rows_of_a_mode = lines.split(|line| line["type"] == "summary").map(|rows| {
+        let mut rows: Vec<_> = rows.iter().collect();
+        rows.sort_by_key(|row| row["index"].as_u64());
+        rows.into_iter().map(of_a_row).collect::<Vec<_>>()
+    });
+    let rows: BTreeSet<String> =
+        rows_of_a_mode.take(MODES.len()).map(|rows| json!(rows).to_string()).collect();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+}
+
+#[test]
+fn work_on_bodies_is_part_of_what_is_compared() {
+    let body = gzip("a".repeat(100_000));
+    let on_the_wire = body.len();
+    let origin = Origin::new(move |_| Reply::of("200 OK", "Content-Encoding: gzip\r\n", &body));
+    let words = ["--compressed", "--digest", "sha256", &origin.url("/")];
+    let outcome = outcome(&small().args(words).seen());
+    assert_eq!(outcome["options"], json!(["--compressed", "--digest=sha256"]));
+    assert!(values(&outcome["samples"], "bytes").iter().all(|bytes| **bytes == 100_000));
+    assert!(values(&outcome["samples"], "wire_bytes").iter().all(|bytes| **bytes == on_the_wire));
+}
+
+#[test]
+fn each_run_saves_into_a_folder_that_is_new_and_goes_after_it() {
+    let folder = tempdir().unwrap();
+    let (within, seen_there) = (folder.path().join("runs"), folder.path().join("runs"));
+    let origin = Origin::new(move |_| {
+        assert_eq!(names_in(&seen_there).len(), 1);
+        Reply::ok("hello")
+    });
+    let words = ["--modes", "threads,async", "-j4", "--loops", "3", "--dir"];
+    let seen = small().args(words).arg(&within).arg("--fsync").arg(origin.url("/")).seen();
+    let outcome = outcome(&seen);
+    assert_eq!((seen.code, &outcome["comparable"]), (Some(0), &json!(true)), "{outcome}");
+    // Nothing is skipped for having been saved before.
+    assert_eq!(origin.requests(), 2 * (1 + 3));
+    assert_eq!(values(&outcome["samples"], "bytes"), vec![&json!(5); 6]);
+    assert_eq!(values(&outcome["contestants"], "worker_threads"), [4.0, 3.0]);
+    assert_eq!(names_in(&within), Vec::<String>::new());
+}
+
+#[test]
+fn a_comparison_that_is_interrupted_leaves_nothing_behind() {
+    let (is_there, may_end) = (Gate::of(2), Gate::of(2));
+    let (arrive, leave) = (is_there.clone(), may_end.clone());
+    let origin = Origin::new(move |request| {
+        if request.nth == 0 {
+            arrive.pass();
+            leave.pass();
+        }
+        Reply::ok("hello")
+    });
+    let reports = Reports::new();
+    let words = ["--runs", "100", "--modes", "threads,async", "--dir"];
+    let run = Run::new()
+        .args(["compare", "--json"])
+        .args(words)
+        .arg(reports.0.path())
+        .args(reports.words("--report"));
+    let run = run.arg(origin.url("/")).live();
+    is_there.pass();
+    run.signal(Signal::SIGTERM);
+    may_end.pass();
+    let seen = run.seen();
+    assert_eq!((seen.code, seen.stdout.as_str()), (Some(143), ""), "{seen:?}");
+    assert!(seen.stderr.contains("0 runs instead of 100: it was interrupted"), "{seen:?}");
+    assert_eq!(names_in(reports.0.path()), Vec::<String>::new());
 }
 
 #[test]
@@ -271,7 +620,7 @@ fn a_speed_up_that_is_known_is_found() {
     let urls: Vec<String> = (0..10).map(|number| format!("{base}/bytes/100?{number}")).collect();
     // Ten waits one after another against two.
     let seen = small().args(["--modes", &MODES.join(","), "-j5"]).args(&urls).seen();
-    origin.signal(nix::sys::signal::Signal::SIGTERM);
+    origin.signal(Signal::SIGTERM);
     let outcome = outcome(&seen);
     for contestant in &outcome["contestants"].as_array().unwrap()[1..] {
         let ratio = contestant["speed_up"]["ratio"].as_f64().unwrap();

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("exit", &["compare", "run", "preview", "verify", "report", "engine", "record"]),
     ("cli", &["serve", "compare", "verify", "list", "plan", "record", "units", "digest"]),
     ("serve", &["units"]),
-    ("compare", &["report", "policy", "source", "list", "plan", "record", "units"]),
+    ("compare", &["report", "policy", "source", "list", "plan", "record"]),
     ("run", &["report", "engine", "transfer", "store", "source", "plan", "record", "process"]),
     ("preview", &["report", "store", "policy", "source", "list", "plan", "record"]),
     ("verify", &["report", "store", "plan", "units"]),

@@ -87,9 +87,8 @@ fn every_command_can_be_typed() {
 
 #[test]
 fn the_help_is_the_program_s() {
-    for words in
-        [&["--help"][..], &["verify", "--help"], &["report", "--help"], &["serve", "--help"]]
-    {
+    for command in [&[][..], &["verify"], &["compare"], &["serve"], &["report"]] {
+        let words = [command, &["--help"]].concat();
         // Where no stream is a terminal, COLUMNS is the width.
         let seen = Run::new().args(words).env("COLUMNS", "80").seen();
         assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""));
@@ -105,6 +104,18 @@ fn the_help_is_the_program_s() {
 /// Whether a table or a sentence names this as code.
 fn names(what: &str) -> bool {
     README.contains(&format!("`{what}`"))
+}
+
+#[test]
+fn every_picture_is_there() {
+    let pictures =
+        README.split("![").skip(1).filter_map(|rest| rest.split_once("](")?.1.split(')').next());
+    let pictures: Vec<_> = pictures.collect();
+    assert!(!pictures.is_empty());
+    for picture in pictures {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(picture);
+        assert!(path.metadata().is_ok_and(|found| found.len() < 150_000), "{picture}");
+    }
 }
 
 #[test]
@@ -154,6 +165,18 @@ fn every_field_of_the_reports_is_named() {
     });
     let flat = ["error_class", "error_message"].map(str::to_owned).into();
     assert_eq!(&columns - &flat, &(&of_results - &error) - &["type".to_owned()].into());
+    found.remove("type");
+    let missing: Vec<_> = found.iter().filter(|name| !names(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_field_of_a_comparison_is_named() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let words = ["compare", "--json", "--runs", "3", "--warmup", "0", "--modes", "threads,async"];
+    let seen = Run::new().args(words).arg(origin.url("/")).seen();
+    let mut found = BTreeSet::new();
+    fields(&serde_json::from_str(&seen.stdout).unwrap(), &mut found);
     found.remove("type");
     let missing: Vec<_> = found.iter().filter(|name| !names(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");

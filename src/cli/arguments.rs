@@ -80,7 +80,7 @@ pub(super) enum Subcommands {
     Compare(Box<Compare>),
     /// Run a local origin to fetch from: slow, failing or strict on request
     Serve(Serve),
-    /// Write reports of a run that was saved with --json
+    /// Write reports of a run or comparison that was saved with --json
     Report(Report),
     /// Print the completion script for a shell
     Completions {
@@ -402,7 +402,7 @@ pub(super) struct Bodies {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Failures")]
-pub(super) struct Failures {
+pub(super) struct Enough {
     /// Stop with more failures than N, or than P% of what is done [default: no limit]
     ///
     /// A share is looked at once 100 URLs are done.
@@ -415,6 +415,13 @@ pub(super) struct Failures {
     /// Stop with the first failure: --max-failures 0
     #[arg(long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Failures")]
+pub(super) struct Failures {
+    #[command(flatten)]
+    pub enough: Enough,
 
     /// Write what failed for good to FILE, as a list; replaces it
     #[arg(long, value_name = "FILE")]
@@ -569,11 +576,12 @@ pub(super) enum Form {
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// What fetch --json has written, or - for standard input
-    #[arg(value_name = "FILE.jsonl")]
+    /// A run that was saved with --json, or a comparison, or - for standard input
+    #[arg(value_name = "FILE")]
     pub run: PathBuf,
 
-    /// Write a report to FILE: .html, .har, .csv, .jsonl or .md; repeatable [default: a table on standard output]
+    /// Write a report to FILE: .html, .har, .csv, .jsonl or .md, of a comparison .json and no .har; repeatable
+    /// [default: a table on standard output]
     #[arg(long, value_name = "FILE")]
     pub to: Vec<PathBuf>,
 }
@@ -582,6 +590,7 @@ const COMPARE: &str = "\
 Examples:
   fetch compare
   fetch compare --modes threads,async --jobs 5,20 sites.txt
+  fetch compare --report modes.html --report modes.json sites.txt
   fetch compare --digest sha256 --i-run-this-server https://www.example.org/";
 
 #[derive(Debug, Args)]
@@ -613,6 +622,9 @@ pub(super) struct Compare {
     pub bodies: Bodies,
 
     #[command(flatten)]
+    pub enough: Enough,
+
+    #[command(flatten)]
     pub configuration: Configuration,
 }
 
@@ -629,6 +641,10 @@ pub(super) struct Contest {
         allow_hyphen_values = true
     )]
     pub jobs: Vec<NonZeroUsize>,
+
+    /// Event loops of mode async, each a thread; at most one per job [default: as fetch]
+    #[arg(long, value_name = "N", value_parser = numbers::jobs, allow_hyphen_values = true)]
+    pub loops: Option<NonZeroUsize>,
 
     /// Runs of each that count (3 to 100)
     #[arg(
@@ -657,9 +673,24 @@ pub(super) struct Contest {
     #[arg(long)]
     pub i_run_this_server: bool,
 
+    /// Save each body as well, in a folder in DIR that is new for each run and removed after it
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// Make each file last through a loss of power before it counts
+    #[arg(long, requires = "dir")]
+    pub fsync: bool,
+
     /// Tell everything as one JSON object, each run included
     #[arg(long)]
     pub json: bool,
+
+    /// Write a report to FILE as well; repeatable
+    ///
+    /// What it is follows from how its name ends: .html (a page with charts), .json (everything, each run included),
+    /// .jsonl (the same in one line, as --json), .csv (a row for each run) or .md (a table to paste).
+    #[arg(long = "report", value_name = "FILE")]
+    pub reports: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

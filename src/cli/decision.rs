@@ -11,16 +11,18 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::arguments::{
-    self, Compare, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve, Verify,
+    self, Compare, Enough, Failures, Fetch, Format, Mode, Output, Requests, Retries, Saving, Serve,
+    Verify,
 };
 use super::documents::{documents, is_one_name};
+use super::layers;
 use super::proxy::proxy;
 use crate::compare::{self, Servers};
 use crate::list;
 use crate::plan::{
     self, Again, Bodies, Clocks, Coding, Damage, Durability, FailedList, Family, Foreign, Http,
-    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Rereport,
-    Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
+    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Reported,
+    Rereport, Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
 use crate::{serve, verify};
 
@@ -34,9 +36,9 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         clocks: clocks(&typed.clocks),
         retry: retry(&typed.retries),
         report: report(&typed.output),
-        documents: documents("--report", typed.output.reports)?,
+        documents: documents("--report", typed.output.reports, Some(Reported::Run))?,
         manners: manners(&typed.manners),
-        damage: damage(&typed.failures),
+        damage: damage(&typed.failures.enough),
         bodies: bodies(typed.bodies, &typed.sources, typed.saving.remote_header_name)?,
         keep: keep(typed.saving),
         failed: failed(typed.failures)?,
@@ -48,10 +50,10 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
     Ok(plan)
 }
 
-/// Decides how a saved run is reported again.
+/// Decides how a saved run or comparison is reported again.
 pub(super) fn rereport(typed: arguments::Report) -> Result<Rereport, String> {
     let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
-    let documents = documents("--to", typed.to)?;
+    let documents = documents("--to", typed.to, None)?;
     for document in &documents {
         ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
     }
@@ -89,15 +91,19 @@ pub(super) fn comparison(
     typed: Compare,
     words: Vec<OsString>,
     plan: Box<Plan>,
-) -> compare::Options {
+) -> Result<compare::Options, String> {
     let contest = typed.contest;
+    let documents = documents("--report", contest.reports, Some(Reported::Comparison))?;
     let modes = match &contest.modes[..] {
         [] => Mode::value_variants(),
         modes => modes,
     };
     let name =
         |mode: &Mode| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
-    compare::Options {
+    let mut shown = layers::shown(&words);
+    shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
+    shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
+    let options = compare::Options {
         modes: modes.iter().map(name).collect(),
         jobs: contest.jobs,
         runs: contest.runs,
@@ -109,9 +115,17 @@ pub(super) fn comparison(
         } else {
             compare::Subject::Listed(plan)
         },
+        shown,
         words,
+        loops: contest.loops,
+        dir: contest.dir,
         format: if contest.json { compare::Format::Json } else { compare::Format::Text },
+        documents,
+    };
+    for document in &options.documents {
+        ensure_it_is_not_a_list("--report", &document.path, options.sources())?;
     }
+    Ok(options)
 }
 
 /// Decides how a folder is looked at.
@@ -320,7 +334,7 @@ fn limit(typed: Option<u64>) -> Option<u64> {
     typed.filter(|limit| *limit > 0)
 }
 
-fn damage(typed: &Failures) -> Damage {
+fn damage(typed: &Enough) -> Damage {
     let none = typed.fail_fast.then_some(MostFailures::Number(0));
     Damage { most: none.or(typed.max_failures) }
 }

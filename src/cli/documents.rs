@@ -2,19 +2,27 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::plan::{Document, DocumentKind};
+use crate::plan::{Document, DocumentKind, Reported};
 
-/// Decides by the name of each file what it is.
+/// Decides by the name of each file what it is. `option` is where the names were typed, `of` what they are reports of,
+/// if that is known.
 ///
 /// # Errors
-/// A sentence about the first name that says nothing, or says it twice. `option` is where the names were typed.
-pub(super) fn documents(option: &str, typed: Vec<PathBuf>) -> Result<Vec<Document>, String> {
+/// A sentence about the first name that says nothing, says it twice, or says what there is not.
+pub(super) fn documents(
+    option: &str,
+    typed: Vec<PathBuf>,
+    of: Option<Reported>,
+) -> Result<Vec<Document>, String> {
     let mut documents: Vec<Document> = Vec::new();
     for path in typed {
         if documents.iter().any(|other| is_one_name(&other.path, &path)) {
             return Err(format!("{option} names \"{}\" twice; keep one", path.display()));
         }
-        let kind = DocumentKind::of(&path).ok_or_else(|| unknown(option, &path))?;
+        let kind = DocumentKind::of(&path).ok_or_else(|| unknown(option, &path, of))?;
+        if let Some(why) = of.and_then(|of| kind.unfit_for(of)) {
+            return Err(format!("invalid value for {option}: \"{}\": {why}", path.display()));
+        }
         documents.push(Document { path, kind });
     }
     Ok(documents)
@@ -28,8 +36,10 @@ pub(super) fn is_one_name(one: &Path, other: &Path) -> bool {
     plain(one) == plain(other)
 }
 
-fn unknown(option: &str, path: &Path) -> String {
-    let known = DocumentKind::ALL.map(|kind| format!(".{}", kind.extension()));
+fn unknown(option: &str, path: &Path, of: Option<Reported>) -> String {
+    let fits = |kind: &DocumentKind| of.is_none_or(|of| kind.unfit_for(of).is_none());
+    let known = DocumentKind::ALL.into_iter().filter(fits);
+    let known: Vec<_> = known.map(|kind| format!(".{}", kind.extension())).collect();
     format!(
         "invalid value for {option}: \"{}\" does not say what to write; let its name end in one of {}",
         path.display(),

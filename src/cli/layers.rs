@@ -2,7 +2,7 @@
 //! layers become words in front of those typed, so that one parser reads all three and says what is wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -143,6 +143,19 @@ impl Setting {
     }
 }
 
+/// Words as they may be shown: options that may hold a password are named alone.
+pub(super) fn shown(words: &[OsString]) -> Vec<String> {
+    let shown = |word: &OsString| {
+        let word = word.to_string_lossy();
+        let name = word.split_once('=').map_or(&*word, |(name, _)| name);
+        match name.strip_prefix("--") {
+            Some(secret) if SECRET.contains(&secret) => format!("{name}=***"),
+            _ => word.into_owned(),
+        }
+    };
+    words.iter().map(shown).collect()
+}
+
 /// The words that were typed of all options but these, such that they can be typed again.
 pub(super) fn typed_again(matches: &ArgMatches, command: &Command, but: &[&str]) -> Vec<OsString> {
     let typed = command.get_arguments().filter(|argument| {
@@ -154,13 +167,14 @@ pub(super) fn typed_again(matches: &ArgMatches, command: &Command, but: &[&str])
         ArgAction::SetTrue => vec![format!("--{name}").into()],
         _ => {
             let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
-            values.map(|value| word(name, &value.to_owned())).collect()
+            values.map(|value| word(name, value)).collect()
         }
     });
     words.collect()
 }
 
-fn word(name: &str, value: &OsString) -> OsString {
+/// An option with its value, in one word.
+pub(super) fn word(name: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(format!("--{name}="));
     word.push(value);
     word

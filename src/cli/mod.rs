@@ -35,7 +35,7 @@ pub enum Command {
     DryRun(Box<Plan>),
     /// Tell what has become of what was saved.
     Verify(verify::Options),
-    /// Report a saved run again.
+    /// Report a saved run or comparison again.
     Report(Rereport),
     /// Run the local origin.
     Serve(serve::Options),
@@ -144,8 +144,20 @@ fn ensure_there_is_a_folder_to_save_to(matches: &ArgMatches) -> Result<(), Strin
 }
 
 /// Options of a comparison that are none of the runs that it is made of.
-const OF_COMPARISONS: [&str; 9] =
-    ["sources", "modes", "jobs", "runs", "warmup", "seed", "i_run_this_server", "json", "deadline"];
+const OF_COMPARISONS: [&str; 12] = [
+    "sources",
+    "modes",
+    "jobs",
+    "loops",
+    "runs",
+    "warmup",
+    "seed",
+    "i_run_this_server",
+    "dir",
+    "json",
+    "reports",
+    "deadline",
+];
 
 /// What a comparison is made of: runs with the other words that were typed, all of them checked here.
 fn comparison(
@@ -162,6 +174,7 @@ fn comparison(
     words.extend(
         typed.clocks.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
     );
+    words.extend(typed.contest.dir.iter().map(|dir| layers::word("dir", dir.as_os_str())));
     if typed.sources.is_empty() {
         words.extend(["--no-config", "--", "http://127.0.0.1/"].map(OsString::from));
     } else {
@@ -173,7 +186,8 @@ fn comparison(
     let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
         return Err(mistake("a dry run compares nothing".to_owned()));
     };
-    Ok(Command::Compare(Box::new(decision::comparison(typed, handed_on, plan))))
+    let compared = decision::comparison(typed, handed_on, plan).map_err(mistake)?;
+    Ok(Command::Compare(Box::new(compared)))
 }
 
 /// What `words` and the layers below them ask for.

@@ -11,8 +11,8 @@ use super::*;
 use crate::digest::Algorithm;
 use crate::plan::{
     self, Again, Bodies, Coding, Document, DocumentKind, Durability, FailedList, Family, Foreign,
-    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Rereport,
-    Robots, Source, Strategy, Verbosity, Verification, Versions,
+    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Reported,
+    Rereport, Robots, Source, Strategy, Verbosity, Verification, Versions,
 };
 use crate::record::Class;
 use crate::units;
@@ -380,13 +380,59 @@ fn the_name_of_a_further_report_says_what_it_is() {
     assert_eq!(kinds(&[]), []);
     let words = ["a.html", "a.har", "a.csv", "a.jsonl", "b/A.MD"];
     let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
-    assert_eq!(kinds(&words), DocumentKind::ALL);
-    for name in ["a.json", "a.htm", "html", ".html", "-", "a."] {
+    let of_runs = DocumentKind::ALL.into_iter();
+    let of_runs = of_runs.filter(|kind| kind.unfit_for(Reported::Run).is_none());
+    assert_eq!(kinds(&words), of_runs.collect::<Vec<_>>());
+    assert_complaint(&["--report", "a.json"], "not one document; let the name end in .jsonl");
+    for name in ["a.htm", "html", ".html", "-", "a."] {
         let known = "let its name end in one of .html, .har, .csv, .jsonl, .md";
         assert_complaint(&["--report", name], known);
     }
     assert_complaint(&["--report", "a.md", "--report", "./a.md"], "twice; keep one");
     assert_complaint(&["--report", "a.csv", "--failed", "./a.csv"], "would both write");
+}
+
+fn compared(words: &[&str]) -> Box<compare::Options> {
+    match typed(&[&["compare"], words].concat(), true) {
+        Ok(Command::Compare(options)) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_report_of_a_comparison_is_of_its_own_kinds() {
+    let words = ["a.html", "a.csv", "a.json", "a.jsonl", "a.md"];
+    let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
+    let kinds: Vec<_> = compared(&words).documents.iter().map(|one| one.kind).collect();
+    let fit = |kind: &DocumentKind| kind.unfit_for(Reported::Comparison).is_none();
+    assert_eq!(kinds, DocumentKind::ALL.into_iter().filter(fit).collect::<Vec<_>>());
+    let complaint = |words: &[&str]| mistake(&[&["compare"], words].concat());
+    let no_archive = complaint(&["--report", "a.har"]);
+    assert!(no_archive.contains("an archive has an entry for each URL"), "{no_archive}");
+    let unknown = complaint(&["--report", "a.txt"]);
+    assert!(unknown.contains("end in one of .html, .csv, .json, .jsonl, .md"), "{unknown}");
+    assert!(
+        complaint(&["list.csv", "--report", "./list.csv"]).contains("would overwrite the list")
+    );
+}
+
+#[test]
+fn what_a_comparison_tells_of_its_options_has_no_secret() {
+    let words = ["-H", "Authorization: a=b", "-x", "http://me:secret@a.b", "--digest=md5"];
+    let options = compared(&words);
+    assert_eq!(options.shown, ["--header=***", "--proxy=***", "--digest=md5"]);
+    assert!(options.words.iter().any(|word| word == "--header=Authorization: a=b"));
+}
+
+#[test]
+fn a_comparison_saves_and_has_loops_where_it_is_told_to() {
+    let options = compared(&["--loops", "2", "-d", "there", "--fsync", "--fail-fast"]);
+    assert_eq!(options.loops.map(NonZeroUsize::get), Some(2));
+    assert_eq!(options.dir, Some("there".into()));
+    // Where to save and how many loops is another thing for each run.
+    assert_eq!(options.words, ["--fsync", "--fail-fast"]);
+    assert_eq!(options.shown, ["--fsync", "--fail-fast", "--loops=2", "--dir=there"]);
+    assert!(mistake(&["compare", "--fsync"]).contains("--dir"));
 }
 
 #[test]
@@ -412,7 +458,7 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
         Rereport { source: Source::File("run.jsonl".into()), documents: vec![page] }
     );
     assert_eq!(asked(&["-"]), Rereport { source: Source::Stdin, documents: vec![] });
-    assert!(mistake(&["report"]).contains("FILE.jsonl"));
+    assert!(mistake(&["report"]).contains("<FILE>"));
     assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
 }
 
@@ -638,7 +684,7 @@ fn the_short_help_reads_well() {
       verify       Tell what is missing, changed or extra of what was saved
       compare      Run the same list in several modes, in turn and repeatedly
       serve        Run a local origin to fetch from: slow, failing or strict on request
-      report       Write reports of a run that was saved with --json
+      report       Write reports of a run or comparison that was saved with --json
       completions  Print the completion script for a shell
 
     Arguments:

@@ -14,17 +14,22 @@ mod table;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::fs;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
+use tempfile::TempDir;
 
-use crate::plan::Plan;
-use crate::record::Comparison;
+use crate::list::{self, Numbering};
+use crate::plan::{Document, Plan, Source};
+use crate::record::{Comparison, Entry, redacted, rfc3339};
+use crate::report::ComparisonFiles;
 use budget::Budget;
 use guards::Guards;
 use lesson::Lesson;
@@ -39,6 +44,9 @@ pub const LEAST_RUNS: usize = 3;
 
 /// The one mode that has no use for jobs.
 const SEQUENTIAL: &str = "sequential";
+
+/// The one mode that has use for event loops.
+const ASYNC: &str = "async";
 
 /// A comparison to be made.
 #[derive(Debug)]
@@ -59,8 +67,26 @@ pub struct Options {
     pub subject: Subject,
     /// The options of each sample, as they were typed.
     pub words: Vec<OsString>,
+    /// They as they may be shown.
+    pub shown: Vec<String>,
+    /// Event loops of mode async, if that is said.
+    pub loops: Option<NonZeroUsize>,
+    /// The folder in which each sample saves, into a new one that goes when it is over.
+    pub dir: Option<PathBuf>,
     /// The form of the outcome.
     pub format: Format,
+    /// Reports in files of their own.
+    pub documents: Vec<Document>,
+}
+
+impl Options {
+    /// What is read: nothing that may be replaced.
+    pub fn sources(&self) -> &[Source] {
+        match &self.subject {
+            Subject::Listed(plan) => &plan.sources,
+            Subject::Lesson(_) => &[],
+        }
+    }
 }
 
 /// Whose servers are asked.
@@ -95,7 +121,7 @@ pub enum Format {
 pub enum CompareError {
     /// What was asked for cannot be done, or would ask too much of a server.
     Usage(anyhow::Error),
-    /// The deadline came before there were enough samples.
+    /// The deadline or a signal came before there were enough samples.
     Unfinished(anyhow::Error),
     /// The machine does not let it.
     Fatal(anyhow::Error),
@@ -135,12 +161,30 @@ impl Contestant {
     }
 }
 
-/// Takes all samples and says what they come to.
+/// A comparison, and the files that it is still to be written to.
+#[derive(Debug)]
+pub struct Compared {
+    /// What the samples came to.
+    pub comparison: Comparison,
+    /// The reports that were asked for.
+    pub files: ComparisonFiles,
+}
+
+/// Takes all samples and says what they come to. No sample is begun once it `is_stopped`.
 ///
 /// # Errors
-/// If there are not enough samples for a comparison.
-pub fn compare(options: &Options) -> Result<Comparison, CompareError> {
-    let begun = Instant::now();
+/// If there are not enough samples for a comparison, or a report cannot be opened.
+pub fn compare(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Compared, CompareError> {
+    let files = ComparisonFiles::create(&options.documents, options.sources());
+    let files = files.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => CompareError::Usage(error.into()),
+        _ => CompareError::Fatal(error.into()),
+    })?;
+    Ok(Compared { comparison: compared(options, is_stopped)?, files })
+}
+
+fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, CompareError> {
+    let (begun, started_at) = (Instant::now(), SystemTime::now());
     let program = env::current_exe().context("cannot find this program");
     let program = program.map_err(CompareError::Fatal)?;
     let (plan, ground) = match &options.subject {
@@ -174,6 +218,8 @@ pub fn compare(options: &Options) -> Result<Comparison, CompareError> {
         ground,
         options,
         contestants,
+        is_stopped,
+        started_at,
         deadline,
         rng: Rng::with_seed(options.seed),
         likeness: Likeness::of(names),
@@ -210,6 +256,8 @@ struct Field<'a> {
     ground: Ground,
     options: &'a Options,
     contestants: Vec<Contestant>,
+    is_stopped: &'a dyn Fn() -> bool,
+    started_at: SystemTime,
     deadline: Option<Instant>,
     rng: Rng,
     likeness: Likeness,
@@ -232,6 +280,7 @@ impl Field<'_> {
                     samples.extend(taken);
                     continue;
                 }
+                Block::Stopped => "it was interrupted",
                 Block::NoTime => "the deadline passed",
                 Block::NoRequests => "a host had been asked as often as it may be",
             };
@@ -242,8 +291,8 @@ impl Field<'_> {
             }
             let error = anyhow!("{told}; {LEAST_RUNS} are needed to compare");
             return Err(match why {
-                "the deadline passed" => CompareError::Unfinished(error),
-                _ => CompareError::Usage(error),
+                "a host had been asked as often as it may be" => CompareError::Usage(error),
+                _ => CompareError::Unfinished(error),
             });
         }
         Ok((samples, None))
@@ -259,13 +308,24 @@ impl Field<'_> {
         let mut block = Vec::new();
         for contestant in order {
             let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if (self.is_stopped)() {
+                return Ok(Block::Stopped);
+            }
             if left == Some(Duration::ZERO) {
                 return Ok(Block::NoTime);
             }
             self.progress(counted, runs, contestant);
-            let mut command = self.command(&self.contestants[contestant], left);
+            // It goes when this sample is over.
+            let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
+            let folder = folder.map_err(CompareError::Fatal)?;
+            let whose = &self.contestants[contestant];
+            let mut command = self.command(whose, left, folder.as_ref().map(TempDir::path));
             let place = Place { block: counted, contestant };
-            let taken = take(&mut command, place, &mut self.likeness)?;
+            let taken = match take(&mut command, place, &mut self.likeness) {
+                // What interrupts this process may interrupt its samples too.
+                _ if (self.is_stopped)() => return Ok(Block::Stopped),
+                taken => taken?,
+            };
             if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Block::NoTime);
             }
@@ -277,11 +337,24 @@ impl Field<'_> {
         Ok(Block::Whole(block))
     }
 
-    fn command(&self, contestant: &Contestant, left: Option<Duration>) -> Command {
+    fn command(
+        &self,
+        contestant: &Contestant,
+        left: Option<Duration>,
+        folder: Option<&Path>,
+    ) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.options.words).args(["--json", "--mode", &contestant.mode]);
         if let Some(jobs) = contestant.jobs {
             command.arg(format!("--jobs={jobs}"));
+        }
+        if let Some(loops) = self.options.loops.filter(|_| contestant.mode == ASYNC) {
+            command.arg(format!("--loops={loops}"));
+        }
+        if let Some(folder) = folder {
+            let mut word = OsString::from("--dir=");
+            word.push(folder);
+            command.arg(word);
         }
         if let Some(left) = left {
             command.arg(format!("--deadline={:.3}s", left.as_secs_f64().max(0.001)));
@@ -336,6 +409,11 @@ impl Field<'_> {
         notes.extend(self.guards.notes());
         let explanation = explanation::explanation(&contestants, &pairs);
         Comparison {
+            program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
+            started_at: rfc3339(self.started_at).to_string(),
+            cores: thread::available_parallelism().ok().map(NonZeroUsize::get),
+            sources: self.options.sources().iter().map(name_of_source).collect(),
+            options: self.options.shown.clone(),
             comparable: reasons.is_empty(),
             reasons,
             notes,
@@ -356,10 +434,31 @@ impl Field<'_> {
     }
 }
 
+/// A list or URL as it may be shown.
+fn name_of_source(source: &Source) -> String {
+    match source {
+        Source::Stdin => "-".to_owned(),
+        Source::File(path) => path.display().to_string(),
+        Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
+            Entry::Target(target) => redacted(target.url()),
+            Entry::Invalid(invalid) => invalid.text,
+        },
+    }
+}
+
+/// A folder that nothing has been saved in.
+fn fresh_folder(within: &Path) -> anyhow::Result<TempDir> {
+    fs::create_dir_all(within)
+        .and_then(|()| TempDir::with_prefix_in("fetch-run-", within))
+        .with_context(|| format!("cannot make a folder in {}", within.display()))
+}
+
 /// What became of a block.
 enum Block {
     /// A sample of each contestant.
     Whole(Vec<Taken>),
+    /// It was to stop first.
+    Stopped,
     /// The deadline came first.
     NoTime,
     /// A host would be asked too often.

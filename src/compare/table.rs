@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use super::explanation::probability;
-use crate::record::{Comparison, Interval, Spread, Standing};
-use crate::units::human_bytes;
+use crate::record::Comparison;
+use crate::report::comparison::{FIGURES, Figure, Group, head, remarks};
 
 /// Contestants side by side.
 const ACROSS: usize = 4;
@@ -18,81 +17,40 @@ const FIGURE: usize = 14;
 /// Width of a line.
 const LINE: usize = 80;
 
-/// A row: what it is called, and the figure of a contestant.
-type Row = (&'static str, fn(&Standing) -> String);
-
-/// The rows in their order; an empty one separates.
-const ROWS: &[Row] = &[
-    ("Wall time", |one| seconds(one.wall.median)),
-    ("  95 % interval", |one| {
-        one.wall.interval.map_or(none(), |of| format!("{:.3}-{:.3}", of.low, of.high))
-    }),
-    ("  min-max", |one| format!("{:.3}-{:.3}", one.wall.min, one.wall.max)),
-    ("Speed-up", |one| one.speed_up.map_or("1".to_owned(), |of| format!("{:.2} x", of.ratio))),
-    ("  95 % interval", |one| one.speed_up.and_then(|of| of.interval).map_or(none(), interval)),
-    ("  rank test, p", |one| one.speed_up.map_or(none(), |of| probability(of.p))),
-    ("Set-up time", |one| seconds(one.setup)),
-    ("", |_| String::new()),
-    ("Bytes a second", |one| human_bytes(one.bytes_per_second as u64)),
-    ("URLs a second", |one| number(one.urls_per_second)),
-    ("First byte, p50", |one| known(one.first_byte.p50, seconds)),
-    ("  p90, p99", |one| upper(one.first_byte)),
-    ("Whole URL, p50", |one| known(one.total.p50, seconds)),
-    ("  p90, p99", |one| upper(one.total)),
-    ("Waiting, share", |one| known(one.waiting, percent)),
-    ("Reading, share", |one| known(one.waiting.map(|waiting| 1.0 - waiting), percent)),
-    ("", |_| String::new()),
-    ("CPU, user", |one| known(one.cpu_user, seconds)),
-    ("CPU, system", |one| known(one.cpu_system, seconds)),
-    ("CPU, of a core", |one| known(one.cpu_share, percent)),
-    ("Peak memory", |one| known(one.peak_memory, |bytes| human_bytes(bytes as u64))),
-    ("Worker threads", |one| number(one.worker_threads)),
-    ("Switches, to wait", |one| known(one.voluntary_switches, number)),
-    ("Switches, forced", |one| known(one.involuntary_switches, number)),
-    ("", |_| String::new()),
-    ("Requests", |one| number(one.requests)),
-    ("Connections", |one| number(one.connections)),
-    ("TLS handshakes", |one| number(one.handshakes)),
-    ("Name lookups", |one| number(one.lookups)),
-    ("Retries", |one| number(one.retries)),
-];
-
 /// The text, its last newline included.
 pub fn table(comparison: &Comparison) -> String {
     let mut page = String::new();
-    let bytes = human_bytes(comparison.bytes);
-    paragraph(&mut page, &format!("Compared on {}.", comparison.subject));
-    let runs = format!(
-        "{} URLs, {bytes}; {} runs each after {} to warm up, in {} blocks of random order (seed {}). \
-         Figures are medians over runs.",
-        comparison.targets, comparison.runs, comparison.warmup, comparison.runs, comparison.seed
-    );
-    paragraph(&mut page, &runs);
+    for sentence in head(comparison) {
+        paragraph(&mut page, &sentence);
+    }
     for contestants in comparison.contestants.chunks(ACROSS) {
         page.push('\n');
         line(&mut page, "", contestants.iter().map(|one| one.mode.clone()));
         line(&mut page, "", contestants.iter().map(|one| jobs(one.jobs)));
-        for (title, figure) in ROWS {
-            line(&mut page, title, contestants.iter().map(figure));
+        for (place, Group { figures, .. }) in FIGURES.iter().enumerate() {
+            if place > 0 {
+                page.push('\n');
+            }
+            for figure in *figures {
+                line(&mut page, &title(figure), contestants.iter().map(figure.told));
+            }
         }
     }
     page.push('\n');
     for sentence in &comparison.explanation {
         paragraph(&mut page, sentence);
     }
-    for note in &comparison.notes {
-        paragraph(&mut page, &format!("Note: {note}."));
-    }
-    if comparison.runs < 6 {
-        paragraph(
-            &mut page,
-            "Note: an interval of the wall time needs 6 runs, one of the speed-up 4.",
-        );
+    for remark in remarks(comparison) {
+        paragraph(&mut page, &format!("Note: {remark}."));
     }
     for reason in &comparison.reasons {
         paragraph(&mut page, &format!("NOT COMPARABLE: {reason}."));
     }
     page
+}
+
+fn title(figure: &Figure) -> String {
+    if figure.is_part() { format!("  {}", figure.short) } else { figure.name.to_owned() }
 }
 
 fn line(page: &mut String, title: &str, figures: impl Iterator<Item = String>) {
@@ -127,43 +85,12 @@ fn jobs(jobs: usize) -> String {
     if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
 }
 
-fn none() -> String {
-    "-".to_owned()
-}
-
-fn known(figure: Option<f64>, told: fn(f64) -> String) -> String {
-    figure.map_or(none(), told)
-}
-
-fn seconds(seconds: f64) -> String {
-    format!("{seconds:.3} s")
-}
-
-fn interval(of: Interval) -> String {
-    format!("{:.2}-{:.2}", of.low, of.high)
-}
-
-fn upper(of: Spread) -> String {
-    match (of.p90, of.p99) {
-        (Some(p90), Some(p99)) => format!("{p90:.3}, {p99:.3}"),
-        _ => none(),
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
-fn number(number: f64) -> String {
-    if number.fract() == 0.0 { format!("{number}") } else { format!("{number:.1}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::standing::{pairs, standings};
     use super::*;
     use crate::compare::explanation::explanation;
-    use crate::record::Sample;
+    use crate::record::{Sample, Spread};
     use fastrand::Rng;
     use insta::assert_snapshot;
 
@@ -212,6 +139,11 @@ mod tests {
         let contestants = standings(&samples, 3, &mut Rng::with_seed(0));
         let pairs = pairs(&samples, 3, &mut Rng::with_seed(0));
         Comparison {
+            program: String::new(),
+            started_at: String::new(),
+            cores: None,
+            sources: vec![],
+            options: vec![],
             comparable: true,
             reasons: vec![],
             notes: vec![],

@@ -6,6 +6,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "comparison")]
 pub struct Comparison {
+    /// What has made it, and its version.
+    #[serde(default)]
+    pub program: String,
+    /// When, as a moment of RFC 3339.
+    #[serde(default)]
+    pub started_at: String,
+    /// Processor cores that there were; `None` where the platform does not tell.
+    #[serde(default)]
+    pub cores: Option<usize>,
+    /// The lists and URLs, as they were named; empty for what is built in.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// The options of each run, as they were typed; what may be secret is shown as `***`.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// Whether all samples did the same work under the same conditions.
     pub comparable: bool,
     /// Why not, a sentence each.
@@ -81,6 +96,17 @@ pub struct Standing {
     pub lookups: f64,
     /// Attempts beyond the first one of each URL.
     pub retries: f64,
+}
+
+impl Standing {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        if self.jobs == 1 {
+            self.mode.clone()
+        } else {
+            format!("{} ({} jobs)", self.mode, self.jobs)
+        }
+    }
 }
 
 /// How long a contestant's samples took.

@@ -48,7 +48,12 @@ const COLUMNS: [&str; 27] = [
 
 /// The header row.
 pub(super) fn head(page: &mut Vec<u8>) {
-    page.extend_from_slice(COLUMNS.join(",").as_bytes());
+    header(&COLUMNS, page);
+}
+
+/// The header row of any table.
+pub(super) fn header(columns: &[&str], page: &mut Vec<u8>) {
+    page.extend_from_slice(columns.join(",").as_bytes());
     page.extend_from_slice(b"\r\n");
 }
 
@@ -88,25 +93,26 @@ pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A row in the making.
-struct Row<'a> {
+pub(super) struct Row<'a> {
     writer: csv::Writer<&'a mut Vec<u8>>,
     scratch: String,
 }
 
 impl<'a> Row<'a> {
-    fn on(page: &'a mut Vec<u8>) -> Self {
+    /// An empty one.
+    pub(super) fn on(page: &'a mut Vec<u8>) -> Self {
         let mut builder = WriterBuilder::new();
         builder.terminator(Terminator::CRLF).buffer_capacity(1024);
         Self { writer: builder.from_writer(page), scratch: String::new() }
     }
 
     /// Words from anywhere; an empty cell where there are none.
-    fn text(&mut self, text: Option<&str>) -> io::Result<()> {
+    pub(super) fn text(&mut self, text: Option<&str>) -> io::Result<()> {
         Ok(self.writer.write_field(inert(text.unwrap_or_default()).as_bytes())?)
     }
 
     /// What we count ourselves.
-    fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
+    pub(super) fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
         self.scratch.clear();
         if let Some(value) = value {
             write!(self.scratch, "{value}").map_err(io::Error::other)?;
@@ -115,11 +121,12 @@ impl<'a> Row<'a> {
     }
 
     /// Seconds to the microsecond, as the JSON report has them.
-    fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
+    pub(super) fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
         self.value(seconds.map(|seconds| (seconds * 1e6).round() / 1e6))
     }
 
-    fn end(mut self) -> io::Result<()> {
+    /// It is whole.
+    pub(super) fn end(mut self) -> io::Result<()> {
         self.writer.write_record(None::<&[u8]>)?;
         self.writer.flush()
     }

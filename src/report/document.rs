@@ -6,7 +6,7 @@ use super::fold::Fold;
 use super::har::Archive;
 use super::place::Place;
 use super::{csv, html, jsonl, keep_first, markdown};
-use crate::plan::{Document, DocumentKind, Source};
+use crate::plan::{Document, DocumentKind, Reported, Source};
 use crate::record::{Record, Summary};
 
 /// The reports that were asked for. Whatever the length of the run, they keep 10,000 rows at most.
@@ -42,7 +42,8 @@ impl Documents {
     /// Opens a file beside the place of each report; it takes its place when the report is whole.
     ///
     /// # Errors
-    /// Of the kind `InvalidInput` if one would replace one of `sources`, else those of opening it; they name the file.
+    /// Of the kind `InvalidInput` if one would replace one of `sources` or cannot be made of a run, else those of
+    /// opening it; they name the file.
     pub fn create(asked: &[Document], sources: &[Source]) -> io::Result<Self> {
         let open = asked.iter().map(|document| Open::new(document, sources));
         let open = open.collect::<io::Result<Vec<_>>>()?;
@@ -72,6 +73,16 @@ impl Documents {
     }
 }
 
+/// Makes sure that there is such a report of this.
+///
+/// # Errors
+/// Of the kind `InvalidInput`; they name the file, and say what to do.
+pub(super) fn ensure_it_fits(document: &Document, reported: Reported) -> io::Result<()> {
+    let Some(why) = document.kind.unfit_for(reported) else { return Ok(()) };
+    let complaint = format!("{}: {why}", document.path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, complaint))
+}
+
 fn first_error(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
     let mut first = Ok(());
     results.for_each(|next| keep_first(&mut first, next));
@@ -80,6 +91,7 @@ fn first_error(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> 
 
 impl Open {
     fn new(document: &Document, sources: &[Source]) -> io::Result<Self> {
+        ensure_it_fits(document, Reported::Run)?;
         let mut place = Place::open(&document.path, sources)?;
         let form = match document.kind {
             DocumentKind::Html => Form::Html,
@@ -88,6 +100,7 @@ impl Open {
                 csv::head(&mut place.waiting);
                 Form::Csv
             }
+            DocumentKind::Json => unreachable!("one document is made of comparisons alone"),
             DocumentKind::Jsonl => Form::Jsonl,
             DocumentKind::Markdown => Form::Markdown,
         };

@@ -19,7 +19,7 @@ use crate::units::human_bytes;
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = concat!(include_str!("html/uplot.min.css"), include_str!("html/page.css"));
 const CHARTS: &str = include_str!("html/uplot.min.js");
-const SCRIPT: &str = include_str!("html/page.js");
+const SCRIPT: &str = concat!(include_str!("html/common.js"), include_str!("html/page.js"));
 const LICENCE: &str = include_str!("html/uplot.LICENSE");
 
 /// Steps of the histogram that are one bar: five bars to a factor of ten.
@@ -27,23 +27,29 @@ const STEPS_A_BAR: usize = 4;
 
 /// The whole page.
 pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
-    let data = in_a_script(&data(fold, summary));
+    filled(PAGE, SCRIPT, &data(fold, summary), page);
+    Ok(())
+}
+
+/// A page with its style sheet, its data and its scripts put in; `script` is its own one.
+pub(super) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<u8>) {
+    let data = in_a_script(data);
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {} {}",
         hash(STYLE),
         hash(CHARTS),
-        hash(SCRIPT)
+        hash(script)
     );
     let parts = [
         ("POLICY", policy.as_str()),
         ("STYLE", STYLE),
         ("DATA", &data),
         ("CHARTS", CHARTS),
-        ("SCRIPT", SCRIPT),
+        ("SCRIPT", script),
         ("LICENCE", LICENCE.trim()),
     ];
     // What is put in is not looked at again: the data may hold anything.
-    let mut rest = PAGE;
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
         let part = parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
@@ -52,7 +58,6 @@ pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -
         rest = after;
     }
     page.extend_from_slice(rest.as_bytes());
-    Ok(())
 }
 
 /// JSON that ends no script and begins no comment in one.

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::record::{Record, Summary};
+use crate::record::{Comparison, Record, Summary};
 
 /// One URL's line.
 pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
@@ -14,6 +14,11 @@ pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
 /// The last line.
 pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     line(summary, page)
+}
+
+/// The only line of a comparison.
+pub(super) fn comparison(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
+    line(comparison, page)
 }
 
 fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {

@@ -59,13 +59,13 @@ fn line(row: &Row, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// The text as a code span in a cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     // Before a `|` a backslash would be taken for another escape, and readers differ about what two of them are.
     code(&text.replace("\\|", "\\\\u{7c}").replace('|', "\\|"))
 }
 
 /// The text as a code span.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = printable(text.trim());
     if text.is_empty() {
         return String::new();

@@ -3,6 +3,7 @@
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
+pub mod comparison;
 mod csv;
 mod document;
 mod failed;
@@ -19,6 +20,7 @@ mod page;
 mod place;
 mod printable;
 mod progress;
+mod reread;
 mod same;
 mod saved;
 mod text;
@@ -30,13 +32,15 @@ use std::time::Instant;
 
 use crate::plan::{self, Format, Verbosity};
 use crate::record::{Event, Record, Slots, Summary};
+pub use comparison::ComparisonFiles;
 pub use document::Documents;
 pub use failed::FailedTargets;
 use ordered::Rows;
 use page::Page;
 pub use printable::printable;
 use progress::Progress;
-pub use saved::{Reread, RereadError, rereport};
+pub use reread::rereport;
+pub use saved::{Reread, RereadError};
 
 /// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
 /// one stream does not take, a file may.

@@ -1,5 +1,5 @@
-//! A run that was saved as JSON lines, read back and reported again. A line that is no row of such a report is told
-//! with its number, and left out.
+//! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back. A line that is no row of such a
+//! report is told with its number, and left out.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,22 +11,24 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::document::Documents;
-use super::fold::Fold;
-use super::markdown;
+use super::comparison;
 use super::printable::printable;
-use crate::plan::{Rereport, Source};
+use crate::plan::Source;
 use crate::record::{
-    Class, Counts, HostRow, Outcome, Record, RecordError, Resources, Summary, Timings, Why,
+    Class, Comparison, Counts, HostRow, Outcome, Record, RecordError, Resources, Summary, Timings,
+    Why,
 };
 
 /// Bytes that a line may have; no row of ours comes near it.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
+/// Bytes that a document of many lines may have; no comparison of ours comes near it.
+const LONGEST_DOCUMENT: u64 = 4 * LONGEST_LINE;
+
 /// Bad lines that are told one by one.
 const MOST_TOLD: u64 = 20;
 
-/// What a saved run had.
+/// What a saved run had; a comparison is one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reread {
     /// Lines that were rows, the summary aside.
@@ -35,51 +37,15 @@ pub struct Reread {
     pub bad_lines: u64,
 }
 
-/// Why a saved run cannot be reported.
+/// Why a saved run or comparison cannot be reported.
 #[derive(Debug, thiserror::Error)]
 pub enum RereadError {
-    /// It cannot be read, or a report would replace it.
+    /// It cannot be read, a report would replace it, or there is no such report of it.
     #[error("{0}")]
     Unreadable(io::Error),
     /// A report cannot be written.
     #[error("cannot write the report: {0}")]
     Unwritten(io::Error),
-}
-
-/// Reads a saved run and writes the reports that are asked for, or a table to `out` if none is. Bad lines are told to
-/// `words`.
-///
-/// # Errors
-/// If it cannot be read, or a report cannot be written.
-pub fn rereport(
-    asked: &Rereport,
-    out: &mut impl Write,
-    words: &mut impl Write,
-) -> Result<Reread, RereadError> {
-    let (name, source) = open(&asked.source).map_err(RereadError::Unreadable)?;
-    let sources = std::slice::from_ref(&asked.source);
-    let mut documents =
-        Documents::create(&asked.documents, sources).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => RereadError::Unreadable(error),
-            _ => RereadError::Unwritten(error),
-        })?;
-    let mut table = asked.documents.is_empty().then(Fold::default);
-    let mut reading = Reading { name, source, line: 0, reread: Reread::default(), summary: None };
-    while let Some(record) = reading.record(words)? {
-        if let Some(fold) = &mut table {
-            fold.add(&record);
-        }
-        documents.row(&record).map_err(RereadError::Unwritten)?;
-    }
-    reading.tell_of_the_rest(words);
-    let summary = reading.summary.as_ref();
-    documents.finish(summary).map_err(RereadError::Unwritten)?;
-    if let Some(fold) = table {
-        let mut page = Vec::new();
-        markdown::page(&fold, summary, &mut page).map_err(RereadError::Unwritten)?;
-        out.write_all(&page).and_then(|()| out.flush()).map_err(RereadError::Unwritten)?;
-    }
-    Ok(reading.reread)
 }
 
 fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
@@ -89,23 +55,95 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
         Source::Argument(text) => Path::new(text),
     };
     let name = path.display().to_string();
-    let about = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
-    let file = File::open(path).map_err(about)?;
+    let file = File::open(path).map_err(|error| about(&error, &name))?;
     Ok((name.clone(), Box::new(BufReader::new(file))))
 }
 
-/// A saved run that is being read.
-struct Reading {
+/// A saved run or comparison that is being read.
+pub(super) struct Reading {
     name: String,
     source: Box<dyn BufRead>,
+    /// The line that was read to see what it is, and is still to be read.
+    ahead: Option<Vec<u8>>,
     line: u64,
-    reread: Reread,
-    summary: Option<Summary>,
+    /// What it has had so far.
+    pub(super) reread: Reread,
+    /// The end of a run, once it has been read.
+    pub(super) summary: Option<Summary>,
+}
+
+/// What a JSON object says that it is.
+#[derive(Deserialize)]
+struct Kind {
+    r#type: String,
 }
 
 impl Reading {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of the file; they name it.
+    pub(super) fn of(source: &Source) -> Result<Self, RereadError> {
+        let (name, source) = open(source).map_err(RereadError::Unreadable)?;
+        let reread = Reread::default();
+        Ok(Self { name, source, ahead: None, line: 0, reread, summary: None })
+    }
+
+    /// The comparison that it is; `None` if it is none, and is still to be read.
+    pub(super) fn comparison(
+        &mut self,
+        words: &mut impl Write,
+    ) -> Result<Option<Comparison>, RereadError> {
+        let mut first = Vec::new();
+        while first.trim_ascii().is_empty() {
+            let Some(line) = self.line().map_err(RereadError::Unreadable)? else {
+                return Ok(None);
+            };
+            first = line;
+        }
+        // Such is the first line of what is laid out over lines.
+        if first.trim_ascii() == b"{" {
+            self.rest(&mut first).map_err(RereadError::Unreadable)?;
+        } else if !is_comparison(&first) {
+            self.ahead = Some(first);
+            return Ok(None);
+        }
+        let comparison = self.understood(&first)?;
+        self.reread.rows = 1;
+        while let Some(line) = self.line().map_err(RereadError::Unreadable)? {
+            if !line.trim_ascii().is_empty() {
+                self.tell("comes after the comparison; only one can be reported", words);
+            }
+        }
+        Ok(Some(comparison))
+    }
+
+    /// Reads the rest of a document.
+    fn rest(&mut self, document: &mut Vec<u8>) -> io::Result<()> {
+        let read = (&mut self.source).take(LONGEST_DOCUMENT).read_to_end(document);
+        read.map(drop).map_err(|error| about(&error, &self.name))
+    }
+
+    fn understood(&self, text: &[u8]) -> Result<Comparison, RereadError> {
+        let complaint = |what: &str| {
+            let name = printable(&self.name);
+            let text =
+                format!("{name}: not a comparison that fetch compare writes: {}", printable(what));
+            RereadError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text))
+        };
+        if serde_json::from_slice(text).is_ok_and(|kind: Kind| kind.r#type != "comparison") {
+            return Err(complaint("it is another kind of document; a run is a line for each URL"));
+        }
+        let comparison: Comparison =
+            serde_json::from_slice(text).map_err(|error| complaint(&error.to_string()))?;
+        match comparison::flaw(&comparison) {
+            Some(flaw) => Err(complaint(flaw)),
+            None => Ok(comparison),
+        }
+    }
+
     /// The next row; `None` at the end.
-    fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, RereadError> {
+    pub(super) fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, RereadError> {
         loop {
             let Some(line) = self.line().map_err(RereadError::Unreadable)? else {
                 return Ok(None);
@@ -141,16 +179,17 @@ impl Reading {
 
     /// The next line, cut off where it is too long; `None` at the end.
     fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let about =
-            |error: io::Error, name: &str| io::Error::new(error.kind(), format!("{name}: {error}"));
+        if let Some(line) = self.ahead.take() {
+            return Ok(Some(line));
+        }
         let mut line = Vec::new();
         let mut limited = (&mut self.source).take(LONGEST_LINE + 1);
-        limited.read_until(b'\n', &mut line).map_err(|error| about(error, &self.name))?;
+        limited.read_until(b'\n', &mut line).map_err(|error| about(&error, &self.name))?;
         if line.is_empty() {
             return Ok(None);
         }
         if line.len() as u64 > LONGEST_LINE && line.last() != Some(&b'\n') {
-            self.source.skip_until(b'\n').map_err(|error| about(error, &self.name))?;
+            self.source.skip_until(b'\n').map_err(|error| about(&error, &self.name))?;
         }
         self.line += 1;
         if self.line == 1 && line.starts_with("\u{feff}".as_bytes()) {
@@ -168,7 +207,7 @@ impl Reading {
         }
     }
 
-    fn tell_of_the_rest(&self, words: &mut impl Write) {
+    pub(super) fn tell_of_the_rest(&self, words: &mut impl Write) {
         let name = printable(&self.name);
         if self.reread.bad_lines > MOST_TOLD {
             let further = self.reread.bad_lines - MOST_TOLD;
@@ -178,6 +217,16 @@ impl Reading {
             let _ = writeln!(words, "fetch: {name}: no summary: the report was cut off");
         }
     }
+}
+
+fn about(error: &io::Error, name: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+fn is_comparison(line: &[u8]) -> bool {
+    // A line that was cut off is one too.
+    line.trim_ascii().starts_with(b"{\"type\":\"comparison\"")
+        || serde_json::from_slice(line).is_ok_and(|kind: Kind| kind.r#type == "comparison")
 }
 
 /// What a line says.

@@ -1,74 +1,7 @@
-"use strict";
-// Everything that comes from outside is put into the page as text: by textContent, never as markup.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const fields = ["index", "url", "outcome", "status", "class", "message", "worker", "bytes", "attempts",
     "started", "queued", "connect", "first", "total"];
   const rows = data.rows.map((row) => Object.fromEntries(fields.map((name, place) => [name, row[place]])));
-  const at = (id) => document.getElementById(id);
-  const make = (tag, text, name) => {
-    const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
-    if (name) made.className = name;
-    return made;
-  };
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const time = (seconds) => {
-    if (seconds === null || seconds === undefined) return "";
-    if (seconds < 1) return `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
-    return `${seconds.toFixed(2)} s`;
-  };
-  const number = (value) => value.toLocaleString("en");
-
-  // The table of a chart: its columns, and a function that gives its rows when they are asked for, so many a page.
-  const table = (columns, numbers, lines, caption) => {
-    const made = make("table");
-    made.append(make("caption", caption, "visually-hidden"));
-    const head = make("tr");
-    columns.forEach((name, place) => {
-      const cell = make("th", name, numbers.includes(place) ? "number" : "");
-      cell.scope = "col";
-      head.append(cell);
-    });
-    made.append(make("thead"));
-    made.tHead.append(head);
-    const body = make("tbody");
-    for (const line of lines) {
-      const row = make("tr");
-      line.forEach((text, place) => row.append(make("td", text, numbers.includes(place) ? "number" : "")));
-      body.append(row);
-    }
-    made.append(body);
-    return made;
-  };
-  const PAGE = 200;
-  const pages = (details, columns, numbers, count, line, caption) => {
-    let first = 0;
-    const place = make("div", undefined, "scroll");
-    place.tabIndex = 0;
-    place.setAttribute("role", "region");
-    place.setAttribute("aria-label", `${caption}: table`);
-    const told = make("p");
-    told.setAttribute("role", "status");
-    const back = make("button", "Previous");
-    const on = make("button", "Next");
-    const draw = () => {
-      const last = Math.min(first + PAGE, count());
-      const lines = Array.from({ length: last - first }, (_, step) => line(first + step));
-      place.replaceChildren(table(columns, numbers, lines, caption));
-      place.scrollTop = 0;
-      told.textContent = `${number(Math.min(first + 1, last))} to ${number(last)} of ${number(count())}`;
-      back.disabled = first === 0;
-      on.disabled = last === count();
-    };
-    back.onclick = () => { first = Math.max(0, first - PAGE); draw(); };
-    on.onclick = () => { first += PAGE; draw(); };
-    const buttons = make("p", undefined, "choices");
-    buttons.append(back, on, told);
-    details.append(buttons, place);
-    details.addEventListener("toggle", () => { if (details.open) draw(); });
-    return () => { first = 0; if (details.open) draw(); };
-  };
 
   // In short.
   const further = data.targets - rows.length;
@@ -79,11 +12,7 @@
       + ` the ${number(further)} others too.`);
   }
   at("note").textContent = notes.join(" ");
-  for (const [name, value] of data.facts) {
-    const fact = make("div");
-    fact.append(make("dt", name), make("dd", value));
-    at("facts").append(fact);
-  }
+  tell("facts", data.facts);
 
   // Failures by class.
   const failures = Object.entries(data.failures).sort((one, other) => other[1] - one[1]);
@@ -94,30 +23,6 @@
       [name, number(count), `${(100 * count / data.targets).toFixed(1)} %`]);
     at("failures").append(table(["Class", "URLs", "Share"], [1, 2], lines, "Failures by class"));
   }
-
-  // Charts.
-  const charts = [];
-  const axis = (label, more) => Object.assign({
-    label,
-    stroke: () => colour("--ink"),
-    grid: { stroke: () => colour("--rule"), width: 1 },
-    ticks: { stroke: () => colour("--rule"), width: 1 },
-  }, more);
-  const chart = (id, options, values) => {
-    const place = at(id);
-    if (values[0].length === 0) {
-      place.textContent = "No request was made.";
-      place.classList.remove("chart");
-      return;
-    }
-    const whole = Object.assign({
-      width: place.clientWidth, height: 220, legend: { show: false }, cursor: { show: false },
-    }, options);
-    charts.push([place, new uPlot(whole, values, place)]);
-  };
-  const line = (more) => Object.assign({
-    stroke: () => colour("--line"), fill: () => colour("--fill"), width: 1.5, points: { show: false },
-  }, more);
 
   const moments = data.under_way.map(([moment]) => moment);
   const means = data.under_way.map(([, mean]) => mean);
@@ -326,11 +231,9 @@
     };
   })();
 
-  const redraw = () => {
-    for (const [place, drawn] of charts) drawn.setSize({ width: place.clientWidth, height: 220 });
+  anew(() => {
+    refit();
     if (scale) scale();
     if (rows.length > 0) refresh();
-  };
-  addEventListener("resize", redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  });
 })();
