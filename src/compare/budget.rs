@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::sample::Host;
+use super::said::Host;
 use super::{LEAST_RUNS, Servers};
 use crate::policy::is_written_as_loopback;
 

@@ -1,7 +1,7 @@
 //! Whether all samples did the same: each row is held against the first one of its place in the list. Keeps some 50
 //! bytes for each URL.
 
-use super::sample::Row;
+use super::said::Row;
 use crate::report::printable;
 
 /// Differences that are told; there may be more.

@@ -1,14 +1,13 @@
 //! One sample: a fresh `fetch` of its own, whose report is read as it is written.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, anyhow, bail};
-use serde::Deserialize;
 
 use super::likeness::Likeness;
+use super::said::{Host, Line, Row, Total};
 use super::statistics::quantile;
 use crate::record::{Sample, Spread};
 
@@ -24,79 +23,6 @@ pub(super) struct Taken {
     pub rate_limited: bool,
     /// The hosts that were asked most.
     pub hosts: Vec<Host>,
-}
-
-/// A line of a run's report.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Line {
-    Result(Row),
-    Summary(Box<Total>),
-}
-
-/// What counts of a row.
-#[derive(Deserialize)]
-pub(super) struct Row {
-    pub index: usize,
-    pub url: String,
-    pub outcome: String,
-    pub http_status: Option<u16>,
-    pub bytes: u64,
-    pub digest: Option<String>,
-    pub error: Option<Error>,
-    attempts: u64,
-    timings: Timings,
-}
-
-/// Why a row failed.
-#[derive(Deserialize)]
-pub(super) struct Error {
-    pub class: String,
-}
-
-#[derive(Deserialize)]
-struct Timings {
-    first_byte: Option<f64>,
-    total: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Total {
-    targets: u64,
-    ok: u64,
-    bytes: u64,
-    wire_bytes: u64,
-    elapsed: f64,
-    setup: f64,
-    mode: String,
-    jobs: usize,
-    stopped: Option<String>,
-    resources: Resources,
-    hosts: Vec<Host>,
-}
-
-#[derive(Deserialize)]
-struct Resources {
-    cpu_user: Option<f64>,
-    cpu_system: Option<f64>,
-    peak_memory: Option<u64>,
-    voluntary_switches: Option<u64>,
-    involuntary_switches: Option<u64>,
-    worker_threads: u64,
-    requests: u64,
-    connections: u64,
-    handshakes: u64,
-    lookups: u64,
-}
-
-/// What a run tells of one host.
-#[derive(Deserialize)]
-pub(super) struct Host {
-    pub host: String,
-    pub requests: u64,
-    pub peak: u64,
-    pub failures: BTreeMap<String, u64>,
-    pub waited: BTreeMap<String, f64>,
 }
 
 /// Which place a sample has.
