@@ -275,8 +275,9 @@ impl Kit {
             builder = builder.http1_only();
         }
         builder = match &http.proxy {
-            Proxy::Environment => builder,
-            Proxy::Direct => builder.no_proxy(),
+            Proxy::Environment if self.routes.may_lead_to_a_proxy() => builder,
+            // Else the library would look for a proxy before each request.
+            Proxy::Environment | Proxy::Direct => builder.no_proxy(),
             Proxy::Use(url) => {
                 let proxy = reqwest::Proxy::all(url.as_str())?;
                 builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))

@@ -41,6 +41,11 @@ impl Routes {
         })
     }
 
+    /// Whether any of them is by a proxy.
+    pub fn may_lead_to_a_proxy(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// How the connection for `url` is made.
     pub fn of(&self, url: &Url) -> Route {
         let Some(matcher) = &self.0 else { return Route::Direct };
