@@ -36,7 +36,9 @@ pub fn sit() -> io::Result<()> {
         if stdin.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let opening: Opening = serde_json::from_str(&first)?;
+        let opening: Opening = serde_json::from_str(&first).map_err(|_| {
+            io::Error::other("__seat is how fetch starts its own children; use --mode processes")
+        })?;
         let (ears, upstairs) = ears();
         thread::Builder::new().name("parent".into()).spawn(|| listen(stdin, ears))?;
         serve(opening, upstairs).await
