@@ -19,8 +19,8 @@ const PLACES: [&str; 12] = [
     "appended", "dropped", "renamed",
 ];
 
-/// Kills that the random test waits for in each mode; 200 in all.
-const RANDOM_KILLS: usize = 67;
+/// Kills that the random test waits for in each mode.
+const RANDOM_KILLS: usize = 200;
 
 /// Times of coming by one place that are tried out.
 const TIMES: usize = 3;
@@ -601,7 +601,7 @@ fn a_body_that_is_refused_is_refused_again() {
 }
 
 #[test]
-#[ignore = "takes half a minute"]
+#[ignore = "takes a minute and a half"]
 fn random_instants() {
     let resumed = MODES.map(|mode| {
         let (mut kills, mut resumed) = (0, 0);

@@ -97,7 +97,7 @@ fn each_worker_has_a_child_with_connections_of_its_own_and_keeps_both() {
 
 #[test]
 fn a_child_that_dies_costs_one_try_of_its_one_url_and_is_replaced() {
-    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+    for signal in [Signal::SIGKILL, Signal::SIGUSR1] {
         let (origin, arrived, open) = held_origin();
         let urls = [origin.url("/1"), origin.url("/2")].join("\n");
         let live = run(&["-j", "1", "-"]).list(urls).live();
@@ -132,14 +132,34 @@ fn without_tries_left_its_url_fails_as_worker_and_the_others_do_not() {
 }
 
 #[test]
-fn a_child_leaves_an_interrupt_to_its_parent() {
-    let (origin, arrived, open) = held_origin();
-    let live = run(&["-j", "1", "-"]).list(origin.url("/")).live();
-    arrived.pass();
-    send(only_child(&live), Signal::SIGINT);
-    open.pass();
-    let seen = live.seen();
-    assert_eq!((seen.code, seen.row()["attempts"].as_u64()), (Some(0), Some(1)), "{seen:?}");
+fn a_child_leaves_a_request_to_end_to_its_parent() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (origin, arrived, open) = held_origin();
+        let live = run(&["-j", "1", "-"]).list(origin.url("/")).live();
+        arrived.pass();
+        send(only_child(&live), signal);
+        open.pass();
+        let seen = live.seen();
+        assert_eq!((seen.code, seen.row()["attempts"].as_u64()), (Some(0), Some(1)), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_transfer_under_way_is_finished_when_all_processes_are_asked_to_end() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let (origin, arrived, open) = held_origin();
+        // The input stays open: only the signal ends the run.
+        let mut live = run(&["-j", "1", "-"]).live();
+        live.write(&origin.url("/\n"));
+        arrived.pass();
+        let child = only_child(&live);
+        live.signal(signal);
+        send(child, signal);
+        open.pass();
+        let seen = live.seen();
+        assert_eq!((seen.code, class_of(&seen.row())), (Some(code), "ok".to_owned()), "{seen:?}");
+        assert!(!is_there(child));
+    }
 }
 
 #[test]
@@ -272,4 +292,11 @@ fn a_file_of_sums_is_kept_in_every_mode() {
         let seen = run.arg("-").list(urls.concat()).seen();
         assert_eq!(seen.classes_in_list_order(), ["ok", "checksum", "ok"], "{seen:?}");
     });
+}
+
+#[test]
+fn who_types_the_word_that_children_are_started_with_is_told_what_to_type() {
+    let seen = Run::new().args(["__seat"]).list("hello\n").seen();
+    assert_eq!(seen.code, Some(3), "{seen:?}");
+    assert!(seen.stderr.contains("use --mode processes"), "{seen:?}");
 }

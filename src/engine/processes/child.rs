@@ -30,27 +30,32 @@ const TICK: Duration = Duration::from_millis(100);
 pub fn sit() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let _not_meant_for_us = interrupts()?;
+        let _not_meant_for_us = requests_to_end()?;
         let mut stdin = BufReader::new(io::stdin());
         let mut first = String::new();
         if stdin.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let opening: Opening = serde_json::from_str(&first)?;
+        let opening: Opening = serde_json::from_str(&first).map_err(|_| {
+            io::Error::other("__seat is how fetch starts its own children; use --mode processes")
+        })?;
         let (ears, upstairs) = ears();
         thread::Builder::new().name("parent".into()).spawn(|| listen(stdin, ears))?;
         serve(opening, upstairs).await
     })
 }
 
-/// Ctrl-C is sent to all processes of a terminal, and it is the parent that decides what follows.
+/// Ctrl-C is sent to all processes of a terminal, and who ends a job or a service asks all of its processes to end; it is
+/// the parent that decides what follows. When it has gone its children leave in any case.
 #[cfg(unix)]
-fn interrupts() -> io::Result<tokio::signal::unix::Signal> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+fn requests_to_end() -> io::Result<[tokio::signal::unix::Signal; 2]> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
 }
 
 #[cfg(not(unix))]
-fn interrupts() -> io::Result<()> {
+fn requests_to_end() -> io::Result<()> {
     Ok(())
 }
 
