@@ -110,6 +110,7 @@ fn a_child_that_dies_costs_one_try_of_its_one_url_and_is_replaced() {
         let attempts: Vec<_> =
             seen.rows_in_list_order().iter().map(|row| row["attempts"].as_u64()).collect();
         assert_eq!(attempts, [Some(2), Some(1)]);
+        assert_eq!(seen.summary()["resources"]["requests"], 3);
         assert!(!is_there(child));
     }
 }

@@ -11,7 +11,7 @@ use super::line::{Done, Down, Errand, Up};
 use super::office::{Office, Process};
 use crate::engine::EngineError;
 use crate::record::{Attempt, Cause, Ending, Failure, Job, Phases, Slot};
-use crate::transfer::{Parent, name_of};
+use crate::transfer::{Parent, Tally, name_of};
 
 /// How long a child may take to write down what it has once it is told to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,7 +97,11 @@ impl Seat {
             (Err(lost), process) => (lost, process.ok()),
         };
         let how = match process {
-            Some(process) => process.end().await,
+            Some(process) => {
+                // What else it has done is not known.
+                self.office.kit.count(Tally { requests: 1, ..Tally::default() });
+                process.end().await
+            }
             None => String::new(),
         };
         let failure = match lost {
