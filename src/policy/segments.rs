@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::policy::verdict::tests::job;
-    use crate::record::{Over, Place};
+    use crate::record::{Over, Place, Spans};
 
     fn split(most: usize, least: u64) -> Split {
         let (most, least) = (NonZeroUsize::new(most).unwrap(), NonZeroU64::new(least).unwrap());
@@ -117,10 +117,11 @@ mod tests {
 
     #[test]
     fn segments_are_as_many_as_asked_for_and_of_one_length() {
-        assert_eq!(segments(vec![0..100], split(4, 1)), [0..25, 25..50, 50..75, 75..100]);
-        assert_eq!(segments(vec![0..100], split(3, 1)), [0..34, 34..67, 67..100]);
-        assert_eq!(segments(vec![0..100], split(9, 30)), [0..33 + 1, 34..67, 67..100]);
-        assert_eq!(segments(vec![0..100], split(1, 1)), vec![0..100]);
+        let whole = |most, least| segments(Spans::default().missing(100), split(most, least));
+        assert_eq!(whole(4, 1), [0..25, 25..50, 50..75, 75..100]);
+        assert_eq!(whole(3, 1), [0..34, 34..67, 67..100]);
+        assert_eq!(whole(9, 30), [0..34, 34..67, 67..100]);
+        assert_eq!(whole(1, 1), Spans::default().missing(100));
         assert_eq!(segments(vec![0..10, 20..100], split(4, 5)), [0..10, 20..47, 47..74, 74..100]);
         assert_eq!(segments(vec![1..2, 3..4, 5..6], split(2, 5)), [1..2, 3..4, 5..6]);
         assert_eq!(segments(vec![], split(4, 5)), []);
