@@ -390,6 +390,27 @@ fn bodies_that_were_begun_in_segments_by_a_run_before() {
 }
 
 #[test]
+fn bodies_that_were_begun_in_one_and_go_on_in_segments() {
+    in_every_mode(|mode| {
+        let mut passed = BTreeSet::new();
+        for (number, place) in PLACES.iter().flat_map(|place| [place, place]).enumerate() {
+            let odd = Page { ignores_if_range: true, ..Page::of(1_000_000) };
+            let work = Work::new(mode, [("/one", Page::of(1_000_000)), ("/two", odd)]);
+            work.kill_at("begun", 1);
+            if number % 4 == 0 {
+                work.changes();
+            }
+            let work = Work { args: SPLITS[2].to_vec(), ..work };
+            if work.goes_on(|| work.killed_at(place, 1 + number % 2)) == End::Killed {
+                passed.insert(*place);
+            }
+            work.finish();
+        }
+        assert!(passed.contains(&"held") && passed.contains(&"joined"), "{passed:?}");
+    });
+}
+
+#[test]
 fn bodies_that_were_begun_by_a_run_before() {
     // Which ones were begun is a matter of chance where several are on their way.
     in_every_mode(|mode| {

@@ -4,13 +4,18 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use support::children::{children_of, send};
 use support::kept::{entry, manifest, names};
 use support::versions::{A_MINUTE_LATER, MODIFIED, asked_span, body};
 use support::{End, Gate, Origin, Reply, Request, Run, Seen, Version, class_of, in_every_mode};
@@ -459,6 +464,45 @@ fn what_one_run_began_in_segments_the_next_ends_in_any_number_of_them() {
 }
 
 #[test]
+fn what_was_begun_in_one_goes_on_in_segments() {
+    in_every_mode(|mode| {
+        const BEGUN: usize = 300_000;
+        let server = odd_server(first(), |request, version| {
+            (request.nth == 0).then(|| fair(request, version).up_to(BEGUN, End::Close))
+        });
+        let folder = Folder::new();
+        let seen = folder.fetch(mode, &server, &["--retry", "0"]);
+        assert_eq!((seen.code, class_of(&seen.row()).as_str()), (Some(1), "truncated"), "{seen:?}");
+        let killed = folder.run(mode, &server, &FOUR).env("FETCH_KILL_AT", "joined:1").seen();
+        assert_eq!(killed.code, None, "{killed:?}");
+        assert_eq!(folder.spans(), vec![0..BEGUN]);
+        let before = server.requests();
+        let seen = folder.fetch(mode, &server, &FOUR);
+        folder.assert_holds(&first(), &seen, mode);
+        let row = seen.row();
+        assert_eq!((&row["attempts"], &row["wire_bytes"]), (&json!(1), &json!(LENGTH - BEGUN)));
+        let asked = asked(&server.seen()[before..]);
+        assert_eq!((asked.len(), asked[0].as_ref().unwrap().start), (4, BEGUN));
+    });
+}
+
+#[test]
+fn one_run_is_enough_to_go_on_in_segments() {
+    in_every_mode(|mode| {
+        let server = odd_server(first(), |request, version| {
+            let begin = |request| version.answer(request).up_to(300_000, End::Close);
+            (request.nth == 0).then(|| begin(request))
+        });
+        let folder = Folder::new();
+        let seen = folder.fetch(mode, &server, &FOUR);
+        folder.assert_holds(&first(), &seen, mode);
+        let row = seen.row();
+        assert_eq!((&row["attempts"], &row["wire_bytes"]), (&json!(2), &json!(LENGTH)));
+        assert_eq!(server.requests(), 1 + 1 + 4);
+    });
+}
+
+#[test]
 fn what_was_begun_in_segments_is_told_by_its_length_and_by_its_version() {
     in_every_mode(|mode| {
         for what in ["changed", "cut", "gone", "longer", "linked"] {
@@ -625,6 +669,91 @@ fn a_segment_that_is_not_what_its_own_reply_claims_makes_the_file_come_in_one() 
 }
 
 #[test]
+fn a_segment_whose_process_ends_is_made_by_another_one() {
+    let is_under_way = Gate::of(1);
+    let (under_way, at) = (is_under_way.clone(), quarters(LENGTH)[1].start);
+    let tries = AtomicUsize::new(0);
+    let server = odd_server(first(), move |request, version| {
+        let is_it = segment(request) == Some(at) && tries.fetch_add(1, SeqCst) == 0;
+        is_it.then(|| {
+            under_way.pass_by();
+            fair(request, version).up_to(1000, End::Stall)
+        })
+    });
+    let folder = Folder::new();
+    let args = [&FOUR[..], &["-j", "1"]].concat();
+    let live = folder.run("processes", &server, &args).live();
+    is_under_way.wait();
+    let child = children_of(live.id())[0];
+    send(child, Signal::SIGKILL);
+    let seen = live.seen();
+    folder.assert_holds(&first(), &seen, "another child");
+    assert_eq!(seen.row()["attempts"], 2);
+}
+
+#[test]
+fn a_run_that_stops_between_two_segments_has_one_row_for_their_file() {
+    in_every_mode(|mode| {
+        if mode == "sequential" {
+            // Nothing else is under way that could stop it there.
+            return;
+        }
+        let (is_asked, may_end) = (Gate::of(1), Gate::of(1));
+        let (asked, end) = (is_asked.clone(), may_end.clone());
+        let server = odd_server(first(), move |request, _| {
+            if segment(request).is_some() {
+                asked.pass_by();
+                end.wait();
+            }
+            None
+        });
+        let bad = Origin::new(move |_| {
+            is_asked.wait();
+            Reply::of("404 Gone", "", "")
+        });
+        let folder = Folder::new();
+        let args = [&FOUR[..], &["-j", "2", "--per-host", "1", "--fail-fast"]].concat();
+        let mut live = folder.run(mode, &server, &args).arg(bad.url("/bad")).live();
+        assert_eq!(class_of(&live.row()), "http_4xx");
+        may_end.pass_by();
+        let row = live.row();
+        assert_eq!(
+            (&row["url"], class_of(&row).as_str()),
+            (&json!(server.url("/file")), "cancelled")
+        );
+        let quarter = quarters(LENGTH)[0].len();
+        assert_eq!((&row["attempts"], &row["wire_bytes"]), (&json!(1), &json!(quarter)));
+        let seen = live.seen();
+        assert_eq!((seen.code, seen.rows().len()), (Some(4), 0), "{seen:?}");
+        assert_eq!(folder.spans(), vec![0..quarter]);
+        let again = folder.fetch(mode, &server, &FOUR);
+        folder.assert_holds(&first(), &again, mode);
+        assert_eq!(again.row()["wire_bytes"], LENGTH - quarter);
+    });
+}
+
+#[test]
+fn a_host_that_goes_down_between_two_segments_fails_their_file_once() {
+    in_every_mode(|mode| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/file", listener.local_addr().unwrap());
+        let host = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let head = BufReader::new(stream.try_clone().unwrap()).lines();
+            head.map_while(Result::ok).find(|line| line.is_empty());
+            drop(listener);
+            let _ = stream.write_all(&first().whole().with("Accept-Ranges: bytes").bytes);
+        });
+        let folder = Folder::new();
+        let run = Run::json(mode).args(FOUR).args(["--host-patience", "0s", "-d"]);
+        let seen = run.arg(folder.0.path()).arg(&url).seen();
+        host.join().unwrap();
+        assert_eq!((seen.code, seen.rows().len()), (Some(1), 1), "{seen:?}");
+        assert_eq!(class_of(&seen.row()), "connect");
+    });
+}
+
+#[test]
 fn segments_are_asked_for_where_a_redirect_has_led() {
     in_every_mode(|mode| {
         let server = odd_server(first(), |request, _| {
@@ -648,14 +777,33 @@ fn segments_are_asked_for_where_a_redirect_has_led() {
 fn where_a_segment_fails_for_good_the_next_mirror_has_its_turn() {
     in_every_mode(|mode| {
         let at = quarters(LENGTH)[1].start;
-        let one = odd_server(first(), move |request, _| {
-            (segment(request) == Some(at)).then(|| Reply::of("404 Gone", "", ""))
+        let all = if mode == "sequential" { 1 } else { 4 };
+        let (there, again) = (Gate::of(all), Gate::of(all));
+        let one = odd_server(first(), move |request, version| {
+            let at_here = segment(request)?;
+            there.pass_by();
+            if at_here != at {
+                // Where nothing else is under way, nothing is cut.
+                let end = if all == 1 { End::KeepAlive } else { End::Stall };
+                let most = if all == 1 { usize::MAX } else { 1000 };
+                let reply = fair(request, version);
+                let most = most.min(reply.body_bytes());
+                return Some(reply.up_to(most, end));
+            }
+            there.wait();
+            Some(Reply::of("404 Gone", "", ""))
         });
-        let other = server(second());
+        // All workers are free for it, those too whose segments were cut.
+        let other = odd_server(second(), move |request, _| {
+            if segment(request).is_some() {
+                again.pass();
+            }
+            None
+        });
         let folder = Folder::new();
         let list = format!("{}\t{}", one.url("/file"), other.url("/file"));
-        let run = Run::json(mode).args(FOUR).arg("-d").arg(folder.0.path()).arg("-").list(list);
-        let seen = run.seen();
+        let run = Run::json(mode).args(FOUR).args(["-j", "4", "-d"]).arg(folder.0.path());
+        let seen = run.arg("-").list(list).seen();
         folder.assert_holds(&second(), &seen, mode);
         let row = seen.row();
         assert_eq!((&row["served_by"], &row["attempts"]), (&json!(other.url("/file")), &json!(2)));

@@ -202,13 +202,13 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const A_MINUTE_LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
 
-    fn part() -> Part {
+    pub fn part() -> Part {
         let validator = Validator::Etag("\"v1\"".to_owned());
         let from = "http://a.test/".to_owned();
         Part { bytes: 40, spans: None, length: Some(100), validator, mirror: 0, from }

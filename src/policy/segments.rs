@@ -6,35 +6,43 @@ use super::resume::{self, Answer, Asked};
 use crate::plan::{Bodies, Coding, Split};
 use crate::record::{Head, Job, Purpose};
 
-/// Whether a body is to be asked for in segments rather than be read from the reply with this head, which is `answer` to
-/// what was asked for. `length` is what the reply says of it, `takes_ranges` whether it says that the server honours
-/// ranges (RFC 9110 section 14.3).
+/// What a reply offers.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// What was asked for.
+    pub asked: Asked<'a>,
+    /// What the reply is to that.
+    pub answer: Answer,
+    /// Its head.
+    pub head: &'a Head,
+    /// Bytes of its body, if it says so.
+    pub length: Option<u64>,
+    /// Whether it says that its server honours ranges (RFC 9110 section 14.3).
+    pub takes_ranges: bool,
+}
+
+/// Whether the body of `job` is to be asked for in segments rather than be read from the reply with this offer.
 ///
 /// Segments are put together only where it is proven that they are of one version. They need a file to be written to,
 /// and a body that comes as it is.
-pub fn is_divided(
-    job: &Job,
-    asked: Asked<'_>,
-    answer: Answer,
-    head: &Head,
-    length: Option<u64>,
-    takes_ranges: bool,
-    bodies: &Bodies,
-) -> bool {
+pub fn is_divided(job: &Job, offer: Offer<'_>, bodies: &Bodies) -> bool {
     let Split { most, least } = bodies.split;
-    let is_large = length.is_some_and(|length| length / 2 >= least.get());
-    let may_be = bodies.max_filesize.is_none_or(|most| length.is_some_and(|length| length <= most));
-    most.get() > 1
-        && is_large
-        && may_be
-        && takes_ranges
-        && job.purpose == Purpose::Body
-        && job.place.is_some()
-        && !job.in_one
-        && matches!(asked, Asked::Whole | Asked::IfChanged(_))
-        && (answer, head.status) == (Answer::Whole, 200)
+    if most.get() == 1 || job.in_one || job.place.is_none() || job.purpose != Purpose::Body {
+        return false;
+    }
+    let whole = match (offer.asked, offer.answer, offer.head.status) {
+        (Asked::Whole | Asked::IfChanged(_), Answer::Whole, 200)
+            if offer.takes_ranges && resume::validator(offer.head).is_some() =>
+        {
+            offer.length
+        }
+        (Asked::Rest(_), Answer::Rest(span), _) => Some(span.length),
+        _ => None,
+    };
+    let Some((whole, comes)) = whole.zip(offer.length) else { return false };
+    comes / 2 >= least.get()
+        && bodies.max_filesize.is_none_or(|most| whole <= most)
         && bodies.coding == Coding::AsSent
-        && resume::validator(head).is_some()
 }
 
 /// The segments in which what is missing of a body is asked for: as many as may be under way at once, of about one
@@ -85,8 +93,15 @@ mod tests {
         let name = "a".into();
         let place = Place { name, over: Over::Nothing, noted: false, saved: None, part: None };
         saved.place = Some(Arc::new(place));
+        let offer = |head, length, takes_ranges| Offer {
+            asked: Asked::Whole,
+            answer: Answer::Whole,
+            head,
+            length,
+            takes_ranges,
+        };
         let go = |job: &Job, head: &Head, length, takes_ranges, bodies: &Bodies| {
-            is_divided(job, Asked::Whole, Answer::Whole, head, length, takes_ranges, bodies)
+            is_divided(job, offer(head, length, takes_ranges), bodies)
         };
         assert!(go(&saved, &head, Some(100), true, &bodies));
         assert!(!go(&saved, &head, Some(99), true, &bodies), "too small");
@@ -110,9 +125,16 @@ mod tests {
         ] {
             assert!(!go(&saved, &head, Some(100), true, &bodies), "{why}");
         }
-        let given =
-            is_divided(&saved, Asked::Given, Answer::Whole, &head, Some(100), true, &bodies);
-        assert!(!given, "fields given by hand ask for something else");
+        let given = Offer { asked: Asked::Given, ..offer(&head, Some(100), true) };
+        assert!(!is_divided(&saved, given, &bodies), "fields given by hand ask for something else");
+        let part = resume::tests::part();
+        let rest = |left| Offer {
+            asked: Asked::Rest(&part),
+            answer: Answer::Rest(resume::Span { end: 140, length: 140 }),
+            ..offer(&head, Some(left), false)
+        };
+        assert!(is_divided(&saved, rest(100), &bodies), "ranges are what it serves");
+        assert!(!is_divided(&saved, rest(99), &bodies), "little is left");
     }
 
     #[test]

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct Spans(Vec<(u64, u64)>);
 
 impl Spans {
+    /// The first bytes, so many.
+    pub fn of_beginning(bytes: u64) -> Self {
+        Self::from(vec![(0, bytes)])
+    }
+
     /// Adds a span, which may overlap others. Tells whether that makes a difference.
     pub fn add(&mut self, span: Range<u64>) -> bool {
         let (mut start, mut end) = (span.start, span.end);

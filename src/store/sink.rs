@@ -143,7 +143,9 @@ impl Store {
     pub fn note(&self, job: &Job, begin: &Begin, bytes: u64) -> Result<(), Failure> {
         let (Some(open), Some(job)) = (self.books(), About::of(job)) else { return Ok(()) };
         match job.role {
-            Role::Body if begin.at == 0 => open.note(&job, begin, bytes),
+            Role::Body if begin.at == 0 || begin.course == Course::InSegments => {
+                open.note(&job, begin, bytes)
+            }
             Role::Segment => open.hold(&job, begin, bytes),
             Role::Body | Role::Seal => Ok(()),
         }
@@ -191,7 +193,7 @@ impl Sink {
     /// # Errors
     /// If there can be no file for them.
     pub fn divide(&mut self) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |writing| writing.write_out(true))
+        self.0.as_mut().map_or(Ok(()), Writing::divide)
     }
 
     /// Reads what there is of the body, from `at` on.
@@ -272,6 +274,17 @@ impl Writing {
         // What was reserved for it before is free again now.
         self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         Ok(Ready::Yes)
+    }
+
+    /// What there is of the body is entered as a span before there can be others.
+    fn divide(&mut self) -> Result<(), Failure> {
+        if let Some(begin) = &mut self.begin {
+            begin.course = Course::InSegments;
+        }
+        match self.to {
+            To::Memory(_) => self.write_out(true),
+            To::File(..) => self.note(),
+        }
     }
 
     /// What others have written into the file stays.
@@ -392,7 +405,7 @@ impl Writing {
             // Nobody knows of what came since.
             return Left::AsBefore;
         }
-        let spans = (self.job.role == Role::Body).then(Spans::default);
+        let spans = (self.job.role == Role::Body).then(|| Spans::of_beginning(self.bytes));
         let (mirror, from) = (self.job.mirror, resource(&self.job.url));
         Left::Part(Part { bytes: self.bytes, spans, length, validator, mirror, from })
     }
@@ -488,7 +501,7 @@ impl Writing {
 impl Open {
     /// Enters that a body was begun.
     fn note(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
-        let spans = (begin.course == Course::InSegments).then(Spans::default);
+        let spans = (begin.course == Course::InSegments).then(|| Spans::of_beginning(begin.at));
         self.append(job, begin, bytes, spans)?;
         failpoint::pass("noted");
         Ok(())

@@ -16,12 +16,12 @@ use super::call::{CALL, Call, watched};
 use super::classify;
 use super::client::Client;
 use super::proof::{Message, claims_of_the_whole};
-use super::reading::{Reading, is_segment, name_of};
+use super::reading::{Reading, begin_at, is_segment, name_of};
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
 use crate::policy::resume::{self, Answer, Asked};
-use crate::policy::segments::is_divided;
+use crate::policy::segments::{Offer, is_divided};
 use crate::record::{
     Attempt, Cause, Claimed, Ending, Failure, Head, Job, Part, Phases, Purpose, Seal, Slot,
 };
@@ -149,25 +149,13 @@ impl Client {
         if answer == Answer::Complete {
             body::discard(&mut response, call, &self.kit.throttle).await;
         }
-        if self.divides(&response, job, asked, answer, head) {
-            return divide(&response, seen);
+        let bodies = &self.kit.bodies;
+        if bodies.split.most.get() > 1
+            && is_divided(job, offer(&response, asked, answer, head), bodies)
+        {
+            return divide(&response, job, answer, seen);
         }
         self.body(&mut response, job, answer, call, slot, seen).await
-    }
-
-    /// Whether the body is to be asked for in segments.
-    fn divides(
-        &self,
-        response: &Response,
-        job: &Job,
-        asked: Asked<'_>,
-        answer: Answer,
-        head: &Head,
-    ) -> bool {
-        let bodies = &self.kit.bodies;
-        let length = response.content_length();
-        bodies.split.most.get() > 1
-            && is_divided(job, asked, answer, head, length, takes_ranges(response), bodies)
     }
 
     /// Looks at a body whose segments are all in as the whole that it is.
@@ -287,14 +275,35 @@ fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
 }
 
+/// What a reply offers to whoever would rather have its body in segments.
+fn offer<'a>(response: &Response, asked: Asked<'a>, answer: Answer, head: &'a Head) -> Offer<'a> {
+    let (length, takes_ranges) = (response.content_length(), takes_ranges(response));
+    Offer { asked, answer, head, length, takes_ranges }
+}
+
 /// Makes the file of a body that is to be asked for in segments. The reply is left, and its connection with it: only its
 /// head tells whether there are to be any.
-fn divide(response: &Response, seen: &mut Yield) -> Result<Ending, Failure> {
-    let length = response.content_length();
-    let validator = seen.head.as_ref().and_then(resume::validator);
-    seen.sink.begin(Begin { at: 0, length, validator, course: Course::InSegments })?;
+fn divide(
+    response: &Response,
+    job: &Job,
+    answer: Answer,
+    seen: &mut Yield,
+) -> Result<Ending, Failure> {
+    let (begin, message) = match (answer, &job.part) {
+        (Answer::Rest(span), Some(part)) => {
+            (Begin { length: Some(span.length), ..begin_at(part) }, Message::Segment)
+        }
+        _ => {
+            let validator = seen.head.as_ref().and_then(resume::validator);
+            let length = response.content_length();
+            (Begin { at: 0, length, validator, course: Course::InOne }, Message::Whole)
+        }
+    };
+    if seen.sink.begin(begin)? == Ready::Lost {
+        return Ok(Ending::Anew);
+    }
     seen.sink.divide()?;
-    seen.claims = claims_of_the_whole(response.headers(), Message::Whole);
+    seen.claims = claims_of_the_whole(response.headers(), message);
     Ok(Ending::Divided)
 }
 

@@ -86,11 +86,13 @@ impl Reading {
     }
 }
 
-fn begin_at(part: &Part) -> Begin {
+/// Where a body goes on of which there is this.
+pub fn begin_at(part: &Part) -> Begin {
     let validator = Some(part.validator.clone());
     Begin { at: part.bytes, length: part.length, validator, course: Course::InOne }
 }
 
+/// Whether the reply to this job is a segment of a body.
 pub fn is_segment(job: &Job) -> bool {
     matches!(job.purpose, Purpose::Segment { .. })
 }
