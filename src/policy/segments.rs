@@ -84,6 +84,10 @@ mod tests {
         Split { most, least }
     }
 
+    fn offer(head: &Head, length: Option<u64>, takes_ranges: bool) -> Offer<'_> {
+        Offer { asked: Asked::Whole, answer: Answer::Whole, head, length, takes_ranges }
+    }
+
     #[test]
     fn a_body_is_divided_where_its_segments_are_sure_to_be_of_one_version() {
         let some = |text: &str| Some(text.to_owned());
@@ -93,13 +97,6 @@ mod tests {
         let name = "a".into();
         let place = Place { name, over: Over::Nothing, noted: false, saved: None, part: None };
         saved.place = Some(Arc::new(place));
-        let offer = |head, length, takes_ranges| Offer {
-            asked: Asked::Whole,
-            answer: Answer::Whole,
-            head,
-            length,
-            takes_ranges,
-        };
         let go = |job: &Job, head: &Head, length, takes_ranges, bodies: &Bodies| {
             is_divided(job, offer(head, length, takes_ranges), bodies)
         };
