@@ -321,6 +321,28 @@ fn more_bytes_than_a_segment_has_are_never_written_over_the_next_one() {
 }
 
 #[test]
+fn a_segment_whose_bytes_are_all_there_is_whole_however_its_message_ends() {
+    in_every_mode(|mode| {
+        let second = quarters(LENGTH)[1].clone();
+        let server = odd_server(first(), move |request, version| {
+            let is_it = segment(request) == Some(second.start);
+            is_it.then(|| {
+                let (start, last, bytes) = (second.start, second.end - 1, second.len());
+                let head = format!(
+                    "HTTP/1.1 206 Some\r\nETag: \"v1\"\r\nContent-Range: bytes {start}-{last}/{LENGTH}\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n"
+                );
+                Reply::raw([head.as_bytes(), &version.body[second.clone()]].concat(), End::Close)
+            })
+        });
+        let folder = Folder::new();
+        let seen = folder.fetch(mode, &server, &FOUR);
+        folder.assert_holds(&first(), &seen, mode);
+        assert_eq!((&seen.row()["attempts"], server.requests()), (&json!(1), 5));
+    });
+}
+
+#[test]
 fn a_file_that_changes_between_two_segments_is_fetched_anew_in_one() {
     in_every_mode(|mode| {
         for before in 1..5 {

@@ -63,6 +63,7 @@ pub fn verdict(
     let asked = asked_by(attempt, now);
     let failure = match &attempt.ending {
         Ending::Whole | Ending::Unchanged => return Verdict::Whole,
+        Ending::Failed(_) if is_all_there(job, attempt) => return Verdict::Whole,
         Ending::Anew => return Verdict::Anew(anew(job, attempt)),
         Ending::Divided => {
             let mut next = job.clone();
@@ -102,6 +103,14 @@ pub fn verdict(
         return Verdict::Again { job: next, wait: Duration::ZERO, failure };
     }
     after_failure(job, next, failure, asked, rules, chance)
+}
+
+/// Whether a segment has all its bytes, however the message ended that brought them.
+fn is_all_there(job: &Job, attempt: &Attempt) -> bool {
+    match (&job.purpose, &attempt.part) {
+        (Purpose::Segment { end }, Some(part)) => part.bytes == *end,
+        _ => false,
+    }
 }
 
 /// Whether it is this run, or this machine, that refuses: no server and no mirror can help.

@@ -318,6 +318,7 @@ fn takes_ranges(response: &Response) -> bool {
 fn left(sink: &mut Sink, ending: &Ending, job: &Job) -> Option<Part> {
     let left = match ending {
         Ending::Whole => return None,
+        Ending::Anew if is_segment(job) => Left::AsBefore,
         _ if is_segment(job) => sink.leave(),
         Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
         // What came is of no use; where none came, what was there before still is.
