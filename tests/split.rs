@@ -218,7 +218,8 @@ fn a_file_of_which_it_is_not_sure_that_segments_fit_comes_in_one() {
         let plain = || Version::of(body(1, LENGTH));
         let takes = "Accept-Ranges: bytes";
         let both: Vec<&str> = [&FOUR[..], &["--compressed"]].concat();
-        let cases: [(&str, Version, &str, &[&str]); 10] = [
+        let given: Vec<&str> = [&FOUR[..], &["-H", "If-Range: \"v0\""]].concat();
+        let cases: [(&str, Version, &str, &[&str]); 11] = [
             ("nobody asked for it", first(), takes, &[]),
             ("one segment", first(), takes, &["--split", "1", "--min-split-size", "64k"]),
             ("too small", first(), takes, &["--split", "4", "--min-split-size", "1M"]),
@@ -229,6 +230,7 @@ fn a_file_of_which_it_is_not_sure_that_segments_fit_comes_in_one() {
             ("a fresh date", plain().dated(MODIFIED, MODIFIED), takes, &FOUR),
             ("coded", first(), "Accept-Ranges: bytes\r\nContent-Encoding: br", &FOUR),
             ("may be coded", first(), takes, &both),
+            ("fields given by hand", first(), takes, &given),
         ];
         for (what, version, fields, args) in cases {
             let (folder, fields) = (Folder::new(), fields.to_owned());
@@ -711,6 +713,28 @@ fn a_segment_whose_process_ends_is_made_by_another_one() {
     let seen = live.seen();
     folder.assert_holds(&first(), &seen, "another child");
     assert_eq!(seen.row()["attempts"], 2);
+}
+
+#[test]
+fn a_segment_of_which_its_process_has_told_is_made_by_another_one() {
+    let version = Version::of(body(1, LONG)).tagged("\"v1\"");
+    let tries = AtomicUsize::new(0);
+    let server = odd_server(version.clone(), move |request, version| {
+        let is_it = segment(request) == Some(0) && tries.fetch_add(1, SeqCst) == 0;
+        is_it.then(|| fair(request, version).up_to(10 << 20, End::Stall))
+    });
+    let folder = Folder::new();
+    let args = ["--split", "2", "--min-split-size", "1M", "-j", "1"];
+    let live = folder.run("processes", &server, &args).live();
+    let manifest = folder.at(".fetch/manifest.jsonl");
+    while !fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"spans\":[[0,")) {
+        thread::yield_now();
+    }
+    send(children_of(live.id())[0], Signal::SIGKILL);
+    let seen = live.seen();
+    folder.assert_holds(&version, &seen, "another child");
+    assert_eq!((&seen.row()["attempts"], server.requests()), (&json!(2), 4));
+    assert_eq!(whole(&server), 1);
 }
 
 #[test]

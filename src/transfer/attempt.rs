@@ -129,7 +129,8 @@ impl Client {
         let route = self.kit.routes.of(&job.url);
         self.kit.resolver.ensure_can_place(&job.url, route)?;
         let (fields, asked) = fields(&self.kit, job);
-        if is_segment(job) && asked == Asked::Given {
+        if is_segment(job) && !matches!(asked, Asked::Segment(..)) {
+            // A field given by hand asks for something else.
             return Ok(Ending::Anew);
         }
         let mut response = self.reply(job, &fields, call, route).await?;
