@@ -66,9 +66,13 @@ impl Exit {
             Some(Cause::Interrupted) => Self::Interrupted,
             Some(Cause::Terminated) => Self::Terminated,
             Some(Cause::Fatal | Cause::Disk) => Self::Fatal,
-            Some(Cause::Deadline | Cause::TooManyFailures | Cause::Quota | Cause::ReaderGone) => {
-                Self::Unfinished
-            }
+            Some(
+                Cause::Deadline
+                | Cause::TooManyFailures
+                | Cause::Quota
+                | Cause::ReaderGone
+                | Cause::Sibling,
+            ) => Self::Unfinished,
             None if ended.summary.counts.failed + ended.summary.counts.invalid > 0 => {
                 Self::SomeFailed
             }

@@ -424,6 +424,28 @@ pub struct Bodies {
     /// line.
     #[serde(skip)]
     pub sums: Option<PathBuf>,
+    /// Into how many segments large ones are divided.
+    pub split: Split,
+}
+
+/// Into how many segments a large body that is saved is divided, to be asked for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// So many at most; 1: none is divided.
+    pub most: NonZeroUsize,
+    /// Bytes of a segment, at least.
+    pub least: NonZeroU64,
+}
+
+impl Split {
+    /// Bytes of a segment, at least, if nothing is said about it.
+    pub const LEAST: NonZeroU64 = NonZeroU64::new(20 << 20).expect("it is not zero");
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self { most: NonZeroUsize::MIN, least: Self::LEAST }
+    }
 }
 
 /// Whether bodies may come compressed (RFC 9110 section 8.4).

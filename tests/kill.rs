@@ -14,10 +14,20 @@ use support::{MODES, Origin, Reply, Run, Seen, in_every_mode};
 use tempfile::TempDir;
 
 /// Every place at which a debug build may be killed.
-const PLACES: [&str; 12] = [
-    "removed", "noted", "created", "begun", "reopened", "grown", "written", "refused", "moved",
-    "appended", "dropped", "renamed",
+const PLACES: [&str; 14] = [
+    "removed", "noted", "created", "begun", "reopened", "joined", "grown", "held", "written",
+    "refused", "moved", "appended", "dropped", "renamed",
 ];
+
+/// Ways to divide large bodies.
+const SPLITS: [&[&str]; 3] = [
+    &[],
+    &["--split", "2", "--min-split-size", "64k"],
+    &["--split", "4", "--min-split-size", "64k"],
+];
+
+/// The field of a server that takes ranges.
+const RANGES: &str = "Accept-Ranges: bytes\r\n";
 
 /// Kills that the random test waits for in each mode.
 const RANDOM_KILLS: usize = 200;
@@ -335,6 +345,72 @@ fn bodies_that_the_server_names() {
 }
 
 #[test]
+fn bodies_that_come_in_segments() {
+    let steps = [&NEW[..], &["joined", "held", "reopened"]].concat();
+    for more in [&[][..], &["--fsync"]] {
+        killed_at_every_step(&steps, |mode| {
+            let [small, empty, (path, large), untold] = pages();
+            let large = (path, Page { fields: RANGES, ..large });
+            let args = [SPLITS[2], more].concat();
+            Work::new(mode, [small, empty, large, untold]).with(&args)
+        });
+    }
+}
+
+#[test]
+fn bodies_that_came_in_segments_before_and_have_changed() {
+    let steps = [&NEW[..], &["joined", "held", "reopened"]].concat();
+    killed_at_every_step(&steps, |mode| {
+        let page = Page { fields: RANGES, ..Page::of(300_000) };
+        let work = Work::new(mode, [("/one", page.clone()), ("/two", page)]);
+        work.saves();
+        work.library.change_all();
+        work.with(&[SPLITS[1], &["--force"]].concat())
+    });
+}
+
+#[test]
+fn bodies_that_were_begun_in_segments_by_a_run_before() {
+    in_every_mode(|mode| {
+        let begun = [("joined", 0), ("held", 1), ("grown", 2), ("held", 0)];
+        for (number, place) in PLACES.iter().flat_map(|place| [place, place]).enumerate() {
+            let (at, split) = begun[number / 2 % begun.len()];
+            let page = Page { fields: RANGES, ..Page::of(300_000) };
+            let odd = Page { ignores_if_range: true, ..page.clone() };
+            let work = Work::new(mode, [("/one", page), ("/two", odd)]).with(SPLITS[2]);
+            work.kill_at(at, 2);
+            if number % 2 == 0 {
+                work.changes();
+            }
+            let work = Work { args: SPLITS[split].to_vec(), ..work };
+            work.goes_on(|| work.killed_at(place, 1));
+            work.finish();
+        }
+    });
+}
+
+#[test]
+fn bodies_that_were_begun_in_one_and_go_on_in_segments() {
+    in_every_mode(|mode| {
+        let mut passed = BTreeSet::new();
+        for (number, place) in PLACES.iter().flat_map(|place| [place, place]).enumerate() {
+            let odd = Page { ignores_if_range: true, ..Page::of(1_000_000) };
+            let work = Work::new(mode, [("/one", Page::of(1_000_000)), ("/two", odd)]);
+            work.kill_at("begun", 1);
+            if number % 4 == 0 {
+                work.changes();
+            }
+            let work = Work { args: SPLITS[2].to_vec(), ..work };
+            if work.goes_on(|| work.killed_at(place, 1 + number % 2)) == End::Killed {
+                passed.insert(*place);
+            }
+            work.finish();
+        }
+        assert!(passed.contains(&"held") && passed.contains(&"joined"), "{passed:?}");
+    });
+}
+
+#[test]
 fn bodies_that_were_begun_by_a_run_before() {
     // Which ones were begun is a matter of chance where several are on their way.
     in_every_mode(|mode| {
@@ -626,6 +702,7 @@ fn killed_at_random(mode: &'static str, seed: u64) -> (usize, usize) {
     let mut kills = 0;
     for _ in 0..random.usize(2..6) {
         random.shuffle(&mut work.paths);
+        work.args = random.choice(SPLITS).unwrap().to_vec();
         let end = work.goes_on(|| match random.usize(..4) {
             0 => work.killed_by(Trigger::Requests(random.usize(1..14))),
             1 | 2 => work.killed_by(Trigger::Bytes(random.usize(1..6_000_000))),
@@ -664,11 +741,11 @@ fn mixed(random: &mut fastrand::Rng) -> Vec<(&'static str, Page)> {
     let page = |bytes| Page {
         sizes: vec![bytes],
         tag: *random.choice(&tags).unwrap(),
-        chunked: random.bool(),
+        chunked: random.u8(..3) == 0,
         cuts: if bytes > 0 && random.u8(..3) == 0 { random.usize(1..3) } else { 0 },
         changes: random.bool(),
         ignores_if_range: random.u8(..4) == 0,
-        fields: "",
+        fields: random.choice(["", RANGES]).unwrap(),
     };
     let mut page = page;
     sizes.map(|(path, bytes)| (path, page(bytes))).to_vec()

@@ -359,6 +359,24 @@ pub(super) struct Saving {
     #[arg(long, requires = "dir")]
     pub overwrite: bool,
 
+    /// Segments of a large file to fetch at a time (1 to 16)
+    ///
+    /// A file is divided if it is at least twice as large as --min-split-size, the server serves ranges and tells
+    /// versions apart (a strong ETag or Last-Modified), and it does not come --compressed; else it comes in one.
+    /// --per-host and --jobs bound segments as they bound files.
+    #[arg(
+        long, value_name = "N", default_value = "1", value_parser = numbers::segments,
+        allow_hyphen_values = true
+    )]
+    pub split: NonZeroUsize,
+
+    /// Smallest segment that a file is divided into (at least 64k)
+    #[arg(
+        long, value_name = "SIZE", default_value = "20M", value_parser = numbers::segment,
+        allow_hyphen_values = true
+    )]
+    pub min_split_size: NonZeroU64,
+
     /// Make each file last through a loss of power before it counts
     #[arg(long)]
     pub fsync: bool,

@@ -22,7 +22,7 @@ use crate::list;
 use crate::plan::{
     self, Again, Bodies, Clocks, Coding, Damage, Durability, FailedList, Family, Foreign, Http,
     Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Plan, Proxy, Report, Reported,
-    Rereport, Retry, Robots, Source, Strategy, Verbosity, Verification, Versions,
+    Rereport, Retry, Robots, Source, Split, Strategy, Verbosity, Verification, Versions,
 };
 use crate::{serve, verify};
 
@@ -39,7 +39,7 @@ pub(super) fn plan(typed: Fetch, stdin_is_terminal: bool) -> Result<Plan, String
         documents: documents("--report", typed.output.reports, Some(Reported::Run))?,
         manners: manners(&typed.manners),
         damage: damage(&typed.failures.enough),
-        bodies: bodies(typed.bodies, &typed.sources, typed.saving.remote_header_name)?,
+        bodies: bodies(typed.bodies, &typed.saving, &typed.sources)?,
         keep: keep(typed.saving),
         failed: failed(typed.failures)?,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
@@ -305,8 +305,8 @@ fn keep(typed: Saving) -> Option<Keep> {
 
 fn bodies(
     typed: arguments::Bodies,
+    saving: &Saving,
     sources: &[OsString],
-    remote_header_name: bool,
 ) -> Result<Bodies, String> {
     let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
     if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
@@ -314,7 +314,7 @@ fn bodies(
             "--checksum is for one URL on the command line; in a list write checksum= below each URL, or use --sha256sums".to_owned(),
         );
     }
-    if typed.sha256sums.is_some() && remote_header_name {
+    if typed.sha256sums.is_some() && saving.remote_header_name {
         return Err(
             "--sha256sums goes by names, which --remote-header-name leaves to the server; leave out one of the two".to_owned(),
         );
@@ -326,6 +326,7 @@ fn bodies(
         max_filesize: limit(typed.max_filesize),
         quota: limit(typed.quota),
         coding: if typed.compressed { Coding::Undone } else { Coding::AsSent },
+        split: Split { most: saving.split, least: saving.min_split_size },
     })
 }
 

@@ -130,12 +130,16 @@ pub fn parse(
     }
 }
 
+/// Options that say how to save.
+const OF_SAVING: [&str; 6] =
+    ["names", "remote-header-name", "split", "min-split-size", "fsync", "min-free"];
+
 /// Who types how to save has forgotten where; a configuration may say it for whenever there is a folder.
 fn ensure_there_is_a_folder_to_save_to(matches: &ArgMatches) -> Result<(), String> {
     let is_typed = |option: &&str| {
         matches.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine)
     };
-    match ["names", "remote-header-name", "fsync", "min-free"].iter().find(|name| is_typed(name)) {
+    match OF_SAVING.iter().find(|name| is_typed(name)) {
         Some(name) if !is_typed(&"dir") => {
             Err(format!("--{name} is for files that are saved; name their folder with --dir"))
         }

@@ -16,12 +16,27 @@ const MOST_RETRIES: u32 = 1_000;
 const MOST_CONNECTIONS: usize = 100_000;
 const MOST_HOST_FAILURES: u32 = 1_000;
 const MOST_RUNS: usize = 100;
+const MOST_SEGMENTS: usize = 16;
+
+/// A smaller segment takes longer to ask for than to get.
+const LEAST_SEGMENT: u64 = 64 * 1024;
 
 /// No back-off is longer, so that none can begin longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_JOBS).map(above_zero)
+}
+
+pub(super) fn segments(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_SEGMENTS).map(above_zero)
+}
+
+pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = units::size(text)?;
+    NonZeroU64::new(bytes)
+        .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
+        .ok_or_else(|| format!("\"{text}\" is too small for a segment; write 64k at least"))
 }
 
 /// 0 lifts the limit.

@@ -12,7 +12,7 @@ use crate::digest::Algorithm;
 use crate::plan::{
     self, Again, Bodies, Coding, Document, DocumentKind, Durability, FailedList, Family, Foreign,
     Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Reported,
-    Rereport, Robots, Source, Strategy, Verbosity, Verification, Versions,
+    Rereport, Robots, Source, Split, Strategy, Verbosity, Verification, Versions,
 };
 use crate::record::Class;
 use crate::units;
@@ -488,13 +488,37 @@ fn bodies_are_saved_where_a_folder_is_named() {
     ] {
         assert_eq!(keep(words), expected, "{words:?}");
     }
-    for words in [&["--names", "tree"][..], &["-J"], &["--fsync"], &["--min-free", "1G"]] {
+    for words in [
+        &["--names", "tree"][..],
+        &["-J"],
+        &["--fsync"],
+        &["--min-free", "1G"],
+        &["--split", "4"],
+        &["--min-split-size", "1M"],
+    ] {
         assert_complaint(words, "name their folder with --dir");
     }
     assert_complaint(&["-d", ""], "a value is required for '--dir <DIR>'");
     assert_complaint(&["--refresh"], "--dir <DIR>");
     assert_complaint(&["-d", "pages", "--force", "--refresh"], "cannot be used with");
     assert_complaint(&["-d", "pages", "--min-free", "much"], "is not a size");
+}
+
+#[test]
+fn large_files_are_divided_as_far_as_asked_for() {
+    let split = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).bodies.split;
+    assert_eq!(split(&[]), Split::default());
+    assert_eq!((Split::default().most.get(), Split::default().least.get()), (1, 20 << 20));
+    let asked = split(&["--split", "16", "--min-split-size", "64k"]);
+    assert_eq!((asked.most.get(), asked.least.get()), (16, 64 << 10));
+    for words in [&["--split", "0"], &["--split", "17"], &["--split", "many"]] {
+        assert_complaint(&[&["-d", "pages"][..], words].concat(), "1 to 16");
+    }
+    for size in ["0", "65535", "63k"] {
+        let words = ["-d", "pages", "--min-split-size", size];
+        assert_complaint(&words, "is too small for a segment; write 64k at least");
+    }
+    assert_complaint(&["-d", "pages", "--min-split-size", "much"], "is not a size");
 }
 
 #[test]
@@ -754,15 +778,18 @@ fn the_short_help_reads_well() {
           --robots                    Ask for robots.txt and obey it
 
     Saving:
-      -d, --dir <DIR>           Save each body as a file in DIR, made if missing
-          --names <NAMES>       How files are named [default: flat] [possible values: flat, tree, hash,
-                                index]
-      -J, --remote-header-name  Let the server name files (Content-Disposition)
-          --refresh             Ask for what was saved before whether it has changed
-          --force               Fetch again what was saved before
-          --overwrite           Replace files in the way that were not saved by fetch
-          --fsync               Make each file last through a loss of power before it counts
-          --min-free <SIZE>     Stop before less than this is free on DIR's file system
+      -d, --dir <DIR>              Save each body as a file in DIR, made if missing
+          --names <NAMES>          How files are named [default: flat] [possible values: flat, tree,
+                                   hash, index]
+      -J, --remote-header-name     Let the server name files (Content-Disposition)
+          --refresh                Ask for what was saved before whether it has changed
+          --force                  Fetch again what was saved before
+          --overwrite              Replace files in the way that were not saved by fetch
+          --split <N>              Segments of a large file to fetch at a time (1 to 16) [default: 1]
+          --min-split-size <SIZE>  Smallest segment that a file is divided into (at least 64k) [default:
+                                   20M]
+          --fsync                  Make each file last through a loss of power before it counts
+          --min-free <SIZE>        Stop before less than this is free on DIR's file system
 
     Bodies:
           --compressed           Ask for compressed bodies and decode them

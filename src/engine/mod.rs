@@ -153,7 +153,7 @@ fn queue(plan: &Plan, kit: &Arc<Kit>, stop: Stop) -> Queue {
     let rules = Rules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let window = Window::new(plan.report.order == Order::List);
     let token = robots::product_token(&plan.http.user_agent).to_owned();
-    Queue::new(rules, plan.damage.most, token, schedule, window, stop)
+    Queue::new(rules, plan.damage.most, token, schedule, window, plan.bodies.split, stop)
 }
 
 /// Tells the rows of all that was read and is not done.

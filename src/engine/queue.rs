@@ -1,8 +1,10 @@
 //! The queue: the asynchronous door to the schedule. Workers of any thread take jobs from it and settle them into
 //! it; the feeder brings targets as fast as there is room.
 
+mod division;
 mod settle;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -10,10 +12,11 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use url::Url;
 
+use self::division::Division;
 use super::spill::Placed;
 use super::stop::Stop;
 use super::window::Window;
-use crate::plan::MostFailures;
+use crate::plan::{MostFailures, Split};
 use crate::policy::{LastHost, Lookup, Next, Room, Rules, Schedule, robots};
 use crate::record::{Cause, Event, HostRow, Job, Place, Purpose, Target};
 
@@ -43,6 +46,9 @@ pub struct Queue {
 struct State {
     schedule: Schedule,
     window: Window,
+    split: Split,
+    /// Targets whose bodies come in segments, by index.
+    divisions: HashMap<u64, Division>,
     feeding: bool,
     /// Workers that wait for a job.
     free: usize,
@@ -95,11 +101,14 @@ impl Queue {
         robots_token: String,
         schedule: Schedule,
         window: Window,
+        split: Split,
         stop: Stop,
     ) -> Self {
         let state = State {
             schedule,
             window,
+            split,
+            divisions: HashMap::new(),
             feeding: true,
             free: 0,
             asleep: None,
@@ -174,7 +183,7 @@ impl Queue {
         let now = Instant::now();
         let mut state = self.lock();
         state.window.enter(target.index);
-        state.schedule.admit(Job::first(target, place, now), now);
+        state.bring(Job::first(target, place, now), now, Schedule::admit);
         self.after(&mut state, Comes::Nobody);
     }
 
@@ -201,7 +210,7 @@ impl Queue {
         let now = Instant::now();
         let mut state = self.lock();
         for (target, place) in targets {
-            state.schedule.bring_back(Job::first(target, place, now), now);
+            state.bring(Job::first(target, place, now), now, Schedule::bring_back);
         }
         self.after(&mut state, Comes::Nobody);
     }
@@ -297,8 +306,16 @@ impl Queue {
     /// The targets that were in the queue and not done when the run was stopped.
     pub fn leftovers(&self) -> Vec<Job> {
         let mut state = self.lock();
-        let jobs = state.schedule.drain().into_iter();
-        jobs.filter(|job| job.purpose == Purpose::Body).collect()
+        let (mut targets, mut segments) = (Vec::new(), Vec::new());
+        for job in state.schedule.drain() {
+            match job.purpose {
+                Purpose::Body => targets.push(job),
+                Purpose::Segment { .. } => segments.push(job),
+                Purpose::Seal(_) | Purpose::Robots(_) => {}
+            }
+        }
+        targets.extend(state.undivided(segments));
+        targets
     }
 
     /// The hosts that were asked most, first.

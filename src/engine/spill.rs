@@ -270,6 +270,7 @@ mod tests {
             saved: None,
             part: Some(Part {
                 bytes: 7,
+                spans: Some(vec![(3, 10)].into()),
                 length: None,
                 validator,
                 mirror: 1,

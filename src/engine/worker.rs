@@ -43,7 +43,8 @@ impl Floor {
     /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
     /// same moment are written down together.
     async fn kept(&self, job: &Job, mut attempt: Attempt, seat: &Seat) -> Attempt {
-        if attempt.ending != Ending::Whole || job.purpose != Purpose::Body {
+        let is_kept = matches!(job.purpose, Purpose::Body | Purpose::Seal(_));
+        if attempt.ending != Ending::Whole || !is_kept {
             seat.take_back().await;
             return attempt;
         }
@@ -54,6 +55,15 @@ impl Floor {
             Err(failure) => attempt.ending = Ending::Failed(failure),
         }
         attempt
+    }
+
+    /// Waits until what is under way for this job is to end.
+    async fn cut_short(&self, job: &Job) -> Cause {
+        let Purpose::Segment { .. } = job.purpose else { return self.stop.cut_short().await };
+        tokio::select! {
+            cause = self.stop.cut_short() => cause,
+            cause = self.queue.called_off(job) => cause,
+        }
     }
 
     /// Tells the row of a job that is not done because the run ends.
@@ -71,10 +81,16 @@ pub async fn work(floor: &Floor, mut seat: Seat, worker: usize) {
             Work::Tell(Some(event)) => floor.tell(event).await,
             Work::Tell(None) => {}
             Work::Transfer(job) => {
-                let attempt = seat.transfer(&job, worker, slot, floor.stop.cut_short()).await;
-                let attempt = floor.kept(&job, attempt, &seat).await;
-                for event in floor.queue.settle(*job, attempt) {
-                    floor.tell(event).await;
+                let mut next = Some(job);
+                while let Some(job) = next.take() {
+                    let cut = floor.cut_short(&job);
+                    let attempt = seat.transfer(&job, worker, slot, cut).await;
+                    let attempt = floor.kept(&job, attempt, &seat).await;
+                    let (events, at_once) = floor.queue.settle(*job, attempt);
+                    next = at_once;
+                    for event in events {
+                        floor.tell(event).await;
+                    }
                 }
             }
         }

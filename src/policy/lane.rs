@@ -184,8 +184,8 @@ impl Lane {
     pub fn add(&mut self, job: Job, end: End) {
         match (&job.purpose, end) {
             (Purpose::Robots(_), _) => self.asking.push_back(job),
-            (Purpose::Body, End::Back) => self.ready.push_back(job),
-            (Purpose::Body, End::Front) => self.ready.push_front(job),
+            (_, End::Back) => self.ready.push_back(job),
+            (_, End::Front) => self.ready.push_front(job),
         }
     }
 

@@ -13,6 +13,10 @@ pub enum Asked<'a> {
     Whole,
     /// What is missing of this part, or all if it belongs to another version (RFC 9110 section 13.1.5).
     Rest(&'a Part),
+    /// What is missing of this part up to this byte, or all if it belongs to another version.
+    Segment(&'a Part, u64),
+    /// Whatever fields that were given by hand ask for.
+    Given,
     /// The body if it is not this version any more (RFC 9110 section 13.1).
     IfChanged(&'a Version),
 }
@@ -45,13 +49,13 @@ pub struct Span {
 
 /// What `job` asks for.
 pub fn asked(job: &Job) -> Asked<'_> {
-    if job.purpose != Purpose::Body {
-        return Asked::Whole;
+    match (&job.purpose, &job.part) {
+        (Purpose::Body, _) => {}
+        (Purpose::Segment { end }, Some(part)) => return Asked::Segment(part, *end),
+        _ => return Asked::Whole,
     }
     match (&job.part, &job.place) {
-        (Some(part), _) if part.mirror == job.mirror && part.from == resource(&job.url) => {
-            Asked::Rest(part)
-        }
+        (Some(part), _) if part.spans.is_none() && is_here(part, job) => Asked::Rest(part),
         // Once another version was begun, the manifest knows the saved one no more.
         (None, Some(place)) if !job.begun => match &place.saved {
             Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
@@ -63,6 +67,17 @@ pub fn asked(job: &Job) -> Asked<'_> {
     }
 }
 
+/// Whether what `job` asks for is what its part came from.
+fn is_here(part: &Part, job: &Job) -> bool {
+    part.mirror == job.mirror && part.from == resource(&job.url)
+}
+
+/// The part of `job` that was begun in several places and is to be continued there.
+pub fn begun_in_spans(job: &Job) -> Option<&Part> {
+    let is_it = |part: &&Part| part.spans.is_some() && part.length.is_some() && is_here(part, job);
+    job.part.as_ref().filter(is_it).filter(|_| job.purpose == Purpose::Body)
+}
+
 /// What a reply with this head is to what was asked for. A part is continued only with what is proven to be of its
 /// version: servers that honour Range may ignore If-Range.
 pub fn answer(asked: Asked<'_>, head: &Head) -> Answer {
@@ -70,6 +85,11 @@ pub fn answer(asked: Asked<'_>, head: &Head) -> Answer {
         (Asked::Rest(part), 206) => rest(part, head),
         (Asked::Rest(part), 416) if is_all(part, head) => Answer::Complete,
         (Asked::Rest(_), 304 | 416) => Answer::Anew,
+        (Asked::Segment(part, end), 206) => match rest(part, head) {
+            Answer::Rest(span) if span.end == end => Answer::Rest(span),
+            _ => Answer::Anew,
+        },
+        (Asked::Segment(..), 200..=399 | 416) => Answer::Anew,
         (Asked::IfChanged(_), 304) => Answer::Unchanged,
         (_, 206) => Answer::Other,
         (_, 200..=299) => Answer::Whole,
@@ -182,16 +202,16 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const A_MINUTE_LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
 
-    fn part() -> Part {
+    pub fn part() -> Part {
         let validator = Validator::Etag("\"v1\"".to_owned());
         let from = "http://a.test/".to_owned();
-        Part { bytes: 40, length: Some(100), validator, mirror: 0, from }
+        Part { bytes: 40, spans: None, length: Some(100), validator, mirror: 0, from }
     }
 
     fn reply(status: u16, range: &str, etag: &str) -> Head {

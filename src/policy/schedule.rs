@@ -218,6 +218,24 @@ impl Schedule {
         self.refresh(at, now);
     }
 
+    /// Takes out all jobs of the target of this index that are for the host of this URL.
+    pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<Job> {
+        let at = self.lane_of(url, now);
+        let host = Arc::clone(&self.seat(at).lane.host);
+        let is_it = |job: &Job| job.target.index == index && host_of(&job.url) == *host;
+        let waiting: Vec<_> =
+            self.waiting.extract_if(.., |_, job| is_it(job)).map(|(_, job)| job).collect();
+        let lane = &mut self.seat_mut(at).lane;
+        lane.waiting -= waiting.len();
+        let ready = std::mem::take(&mut lane.ready);
+        let (gone, stays): (VecDeque<_>, _) = ready.into_iter().partition(is_it);
+        lane.ready = stays;
+        let gone: Vec<_> = waiting.into_iter().chain(gone).collect();
+        self.held -= gone.len();
+        self.refresh(at, now);
+        gone
+    }
+
     fn add(&mut self, at: usize, job: Job, now: Instant, end: End) {
         self.held += 1;
         self.seat_mut(at).lane.add(job, end);
@@ -285,7 +303,8 @@ impl Schedule {
                 break;
             }
             self.moments.pop();
-            let job = self.waiting.remove(&ticket).expect("every moment has its job");
+            // It may have been withdrawn.
+            let Some(job) = self.waiting.remove(&ticket) else { continue };
             let at = self.lane_of(&job.url, now);
             self.held -= 1;
             self.seat_mut(at).lane.waiting -= 1;

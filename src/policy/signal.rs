@@ -37,6 +37,7 @@ pub fn signal(attempt: &Attempt, retry: &Retry, now: SystemTime) -> Signal {
         Ending::Whole
         | Ending::Unchanged
         | Ending::Anew
+        | Ending::Divided
         | Ending::Failed(
             Failure::Status(_)
             | Failure::Checksum { .. }

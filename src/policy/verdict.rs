@@ -1,5 +1,6 @@
 //! What follows an attempt: the end, a redirect's hop, the next mirror, or another try. Pure.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use url::Url;
@@ -8,7 +9,7 @@ use super::redirect::hop;
 use super::retry::{asked_by, backoff, is_transient, too_long};
 use super::signal::is_not_reached;
 use crate::plan::Retry;
-use crate::record::{Attempt, Ending, Failure, Job};
+use crate::record::{Attempt, Ending, Failure, Job, Purpose};
 
 /// The limits that a verdict keeps to.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub enum Verdict {
     Whole,
     /// The target is asked for as a whole: what there was of it cannot be continued.
     Anew(Job),
+    /// The target is asked for in segments.
+    Divided(Job),
     /// The target failed for good.
     Failed(Failure),
     /// A redirect is followed, after a wait if the server asked for one.
@@ -60,7 +63,13 @@ pub fn verdict(
     let asked = asked_by(attempt, now);
     let failure = match &attempt.ending {
         Ending::Whole | Ending::Unchanged => return Verdict::Whole,
+        Ending::Failed(_) if is_all_there(job, attempt) => return Verdict::Whole,
         Ending::Anew => return Verdict::Anew(anew(job, attempt)),
+        Ending::Divided => {
+            let mut next = job.clone();
+            carry(&mut next, attempt);
+            return Verdict::Divided(next);
+        }
         Ending::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
             match hop(job, location.as_deref(), rules.max_redirects) {
@@ -86,7 +95,7 @@ pub fn verdict(
     }
     let mut next = job.clone();
     carry(&mut next, attempt);
-    let alone = job.target.urls.len() == 1;
+    let alone = mirrors(job).len() == 1;
     if alone && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
         // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
         next.failed = Some(failure.clone());
@@ -94,6 +103,14 @@ pub fn verdict(
         return Verdict::Again { job: next, wait: Duration::ZERO, failure };
     }
     after_failure(job, next, failure, asked, rules, chance)
+}
+
+/// Whether a segment has all its bytes, however the message ended that brought them.
+fn is_all_there(job: &Job, attempt: &Attempt) -> bool {
+    match (&job.purpose, &attempt.part) {
+        (Purpose::Segment { end }, Some(part)) => part.bytes == *end,
+        _ => false,
+    }
 }
 
 /// Whether it is this run, or this machine, that refuses: no server and no mirror can help.
@@ -111,6 +128,16 @@ pub fn given_up(job: &Job, failure: Failure, rules: &Rules, chance: f64) -> Verd
     next.dead_mirrors.push(job.mirror);
     // The try that this job stood for is not made.
     next.attempt = job.tries_before();
+    after_failure(job, next, failure, None, rules, chance)
+}
+
+/// What follows when a segment of the body of `job` has failed for good: the next mirror, or the end.
+pub fn segment_given_up(job: &Job, failure: Failure, rules: &Rules, chance: f64) -> Verdict {
+    if is_our_own(&failure) {
+        return Verdict::Failed(failure);
+    }
+    let mut next = job.clone();
+    next.dead_mirrors.push(job.mirror);
     after_failure(job, next, failure, None, rules, chance)
 }
 
@@ -133,12 +160,12 @@ fn after_failure(
         _ => {}
     }
     let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
-    let mirrors = job.target.urls.len();
-    if let Some(mirror) = (job.mirror + 1..mirrors).find(alive) {
+    let mut mirrors = mirrors(job);
+    if let Some(mirror) = (job.mirror + 1..mirrors.end).find(alive) {
         restart(&mut next, mirror);
         return Verdict::Again { job: next, wait: Duration::ZERO, failure };
     }
-    let Some(mirror) = (0..mirrors).find(alive).filter(|_| job.round < rules.retry.times) else {
+    let Some(mirror) = mirrors.find(alive).filter(|_| job.round < rules.retry.times) else {
         return Verdict::Failed(failure);
     };
     next.round += 1;
@@ -170,11 +197,23 @@ fn hopped(job: &Job, attempt: &Attempt, url: Url) -> Job {
     next
 }
 
+/// A segment is asked for again where it was: its siblings come from there.
 fn restart(next: &mut Job, mirror: usize) {
+    next.attempt += 1;
+    if let Purpose::Segment { .. } = next.purpose {
+        return;
+    }
     next.url = next.target.urls[mirror].clone();
     next.mirror = mirror;
     next.hops = 0;
-    next.attempt += 1;
+}
+
+/// The mirrors at which `job` may be tried.
+fn mirrors(job: &Job) -> Range<usize> {
+    match job.purpose {
+        Purpose::Segment { .. } => job.mirror..job.mirror + 1,
+        _ => 0..job.target.urls.len(),
+    }
 }
 
 fn carry(next: &mut Job, attempt: &Attempt) {
@@ -221,6 +260,7 @@ pub(crate) mod tests {
             part: None,
             name: None,
             digests: Vec::new(),
+            claims: Vec::new(),
             phases,
             worker: 1,
         }

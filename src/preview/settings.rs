@@ -98,6 +98,8 @@ fn saving(plan: &Plan) -> Settings {
         ("refresh", is(|keep| keep.again == Again::Refresh)),
         ("force", is(|keep| keep.again == Again::Force)),
         ("overwrite", is(|keep| keep.foreign == Foreign::Replaced)),
+        ("split", json!(keep.map(|_| plan.bodies.split.most))),
+        ("min-split-size", json!(keep.map(|_| plan.bodies.split.least))),
         ("fsync", is(|keep| keep.durability == Durability::Power)),
         ("min-free", json!(keep.and_then(|keep| keep.min_free))),
     ]

@@ -31,6 +31,8 @@ pub struct Attempt {
     pub name: Option<Arc<str>>,
     /// Digests of a whole body: the one asked for first.
     pub digests: Vec<Digest>,
+    /// What the reply claims of a body that comes, or is to come, in segments.
+    pub claims: Vec<Claimed>,
     /// When things happened.
     pub phases: Phases,
     /// Who made it, from 1.
@@ -51,8 +53,19 @@ pub enum Ending {
     Unchanged,
     /// The reply does not continue what was begun; the target has to be asked for as a whole.
     Anew,
+    /// The body is one that is to be asked for in segments; what is known of it is in the part.
+    Divided,
     /// Anything else.
     Failed(Failure),
+}
+
+/// What a body must hash to, by what a reply claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// The digest.
+    pub digest: Digest,
+    /// The field that says so.
+    pub by: String,
 }
 
 /// What the head of a reply says that a record keeps.

@@ -143,6 +143,9 @@ pub enum Cause {
     /// The list could not be read to its end, or the report not be written.
     #[error("the run stopped on an error")]
     Fatal,
+    /// No run: another segment of the same body failed for good, or was of another version.
+    #[error("another segment failed")]
+    Sibling,
 }
 
 /// The closed set of failure classes, as the reports name them.

@@ -1,13 +1,13 @@
 //! One request to be made.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Failure, Part, Place, Target};
+use super::{Claimed, Failure, Head, Part, Place, Spans, Target};
 
 /// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
 /// carry what happened before. What only the queue wants to know is not written to a line.
@@ -44,6 +44,11 @@ pub struct Job {
     pub part: Option<Part>,
     /// Whether an earlier job of its target has entered in the manifest that the body was begun.
     pub begun: bool,
+    /// Whether its body is to come in one piece, because it could not be put together out of several.
+    pub in_one: bool,
+    /// What there is of the body of a segment, its siblings' included.
+    #[serde(skip)]
+    pub held: Option<Arc<Held>>,
     /// How often its body was not the one that was promised.
     pub mismatches: u32,
     /// Body bytes that crossed the wire for the target before this job.
@@ -61,9 +66,28 @@ pub struct Job {
 pub enum Purpose {
     /// It is the target's own.
     Body,
+    /// It is a segment of the target's own: from where its part ends to this byte.
+    Segment {
+        /// The byte behind its last one.
+        end: u64,
+    },
+    /// There is none: all segments are in, and are looked at as the whole that they make.
+    Seal(Arc<Seal>),
     /// It tells what this host allows (RFC 9309); its target is in no list.
     Robots(Arc<str>),
 }
+
+/// What was said of a body whose segments are all in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// The head of a reply that told of it.
+    pub head: Head,
+    /// What it must hash to.
+    pub claims: Vec<Claimed>,
+}
+
+/// What there is of a body, as all who work on it know it. Whoever tells of it in writing does so before he lets go.
+pub type Held = Mutex<Spans>;
 
 impl Job {
     /// How often the target has been tried, this job not begun.
@@ -79,6 +103,8 @@ impl Job {
             target: Arc::new(target),
             part: place.as_ref().and_then(|place| place.part.clone()),
             begun: false,
+            in_one: false,
+            held: None,
             place: place.map(Arc::new),
             mismatches: 0,
             purpose: Purpose::Body,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::Spans;
+
 /// Where the body of a target is saved, settled when the target's turn in the list came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -42,11 +44,14 @@ pub struct Version {
     pub digest: Option<String>,
 }
 
-/// The beginning of a body, saved beside its final name.
+/// What there is of a body that is not whole, saved beside its final name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Bytes that there are of it.
+    /// Bytes that there are of it: its first ones, unless it was begun in several places.
     pub bytes: u64,
+    /// Where they are, if it was begun in several places; `None`: at its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spans: Option<Spans>,
     /// Bytes that it will have; `None` if the server did not say.
     pub length: Option<u64>,
     /// What tells its version.

@@ -338,18 +338,30 @@ fn settle(
 /// What there is of a body that was begun, if it can be continued. Where that is all, its last byte is left out: the
 /// run may have been killed before it knew that it was not what the server claims, and says again with that byte.
 fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
-    let validator = match (&partial.etag, &partial.last_modified) {
+    let (etag, last_modified) = match &partial.split {
+        Some(split) => (&split.etag, &split.last_modified),
+        None => (&partial.etag, &partial.last_modified),
+    };
+    let validator = match (etag, last_modified) {
         (Some(tag), _) => Validator::Etag(tag.to_string()),
         (None, Some(date)) => Validator::LastModified(date.to_string()),
         (None, None) => return None,
     };
     let mirror = target.urls.iter().position(|url| redacted(url) == partial.url)?;
+    let from = partial.from.as_deref().map(str::to_owned);
+    let from = from.unwrap_or_else(|| resource(&target.urls[mirror]));
+    if let Some(split) = &partial.split {
+        let (length, spans) = (partial.length, split.spans.clone());
+        let is_there = spans.end() <= bytes && length.is_some_and(|length| spans.end() <= length);
+        let bytes = spans.bytes();
+        let part = Part { bytes, spans: Some(spans), length, validator, mirror, from };
+        return Some(part).filter(|_| is_there && bytes > 0);
+    }
     let is_a_beginning = bytes > 0 && partial.length.is_none_or(|length| bytes <= length);
     let bytes = if partial.length == Some(bytes) { bytes.saturating_sub(1) } else { bytes };
     let is_a_beginning = is_a_beginning && bytes > 0;
-    let from = partial.from.as_deref().map(str::to_owned);
-    let from = from.unwrap_or_else(|| resource(&target.urls[mirror]));
-    is_a_beginning.then_some(Part { bytes, length: partial.length, validator, mirror, from })
+    let length = partial.length;
+    is_a_beginning.then_some(Part { bytes, spans: None, length, validator, mirror, from })
 }
 
 /// The digest of this algorithm, if the manifest has it.

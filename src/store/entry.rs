@@ -9,7 +9,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest;
 
-use crate::record::Version;
+use crate::record::{Spans, Version};
 
 /// The longest URL that is written in full, in bytes. It is for people: an entry is told by its `id`.
 const LONGEST_URL: usize = 8 * 1024;
@@ -113,12 +113,29 @@ pub struct Partial<'a> {
     /// How many bytes it is going to have, if known.
     #[serde(default)]
     pub length: Option<u64>,
+    /// What there is of it, if it was begun in several places; `None`: as much as the file is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split<'a>>,
     /// Whether it is to take the place of another file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
     /// When its first byte came; written to the millisecond.
     #[serde(with = "moment")]
     pub started_at: SystemTime,
+}
+
+/// What there is of a file that was begun in several places. Its version is told here and not beside it: whoever passes
+/// this over must not take the file for a beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split<'a> {
+    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub etag: Option<Cow<'a, str>>,
+    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
+    #[serde(default, serialize_with = "kept_if_short")]
+    pub last_modified: Option<Cow<'a, str>>,
+    /// Where bytes are known to be there: the first of each span, and the one behind its last.
+    pub spans: Spans,
 }
 
 /// A file that is not what was saved.
@@ -307,6 +324,11 @@ pub(super) mod tests {
             etag: saved.etag.clone(),
             last_modified: saved.last_modified.clone(),
             length: Some(7),
+            split: Some(Split {
+                etag: saved.etag.clone(),
+                last_modified: None,
+                spans: vec![(0, 2), (5, 7)].into(),
+            }),
             replaces: false,
             started_at: a_moment(),
         };

@@ -6,12 +6,14 @@
 //!
 //! - the last entry about a name is `saved`: the file is whole, under its final name or, if the rename is still to
 //!   come, under the unfinished one;
-//! - it is `partial`: what the unfinished name holds is a beginning of the version that the entry names;
+//! - it is `partial`: what the unfinished name holds is a beginning of the version that the entry names; or, if the
+//!   entry tells of spans, what it holds there is of that version, and all else that it holds is of no use;
 //! - there is none: an unfinished file is of no use.
 //!
 //! For that an unfinished file of a name that has an entry is removed first, then its `partial` entry is written, and
 //! only then it is made anew. An unfinished name belongs to one final name: what is finished under another one than it
-//! was begun for gets the unfinished name of that one first.
+//! was begun for gets the unfinished name of that one first. Bytes are entered as a span only after they were written,
+//! and an entry tells of all spans that earlier ones have told of since the file was made.
 
 mod archive;
 mod claim;
@@ -48,7 +50,7 @@ use index::{Check, Holder, Index, Key};
 use lock::{Lock, LockError};
 pub use manifest::Entered;
 use manifest::{Manifest, Tail};
-pub use sink::{Begin, Left, Ready, Sink};
+pub use sink::{Begin, Course, Left, Ready, Sink};
 
 /// How many bad lines of a manifest are told one by one.
 const TOLD: u64 = 5;

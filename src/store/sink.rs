@@ -8,13 +8,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::entry::{Entry, Partial};
+use super::entry::{Entry, Partial, Split};
 use super::folder::{Part as Unfinished, Seat};
 use super::{Books, Desk, Kind, Open, Store, failpoint};
 use crate::plan::Durability;
 use crate::policy::naming;
 use crate::record::{
-    Failure, Job, Over, Part, Place, Purpose, Target, Validator, redacted, resource,
+    Failure, Held, Job, Over, Part, Place, Purpose, Spans, Target, Validator, redacted, resource,
 };
 
 /// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
@@ -26,6 +26,9 @@ const LARGE: u64 = 1 << 20;
 
 /// After so many bytes it is looked again whether enough of the disk is free.
 const LOOK: u64 = 16 << 20;
+
+/// After so many bytes of a segment it is entered what there is of it.
+const HELD: u64 = 8 << 20;
 
 /// Where one body goes. Where it goes nowhere, all of this does nothing.
 #[derive(Debug)]
@@ -40,6 +43,17 @@ pub struct Begin {
     pub length: Option<u64>,
     /// What tells its version; `None` if it cannot be continued.
     pub validator: Option<Validator>,
+    /// In which way it is written.
+    pub course: Course,
+}
+
+/// In which way a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Course {
+    /// From its first byte to its last.
+    InOne,
+    /// In several places at once.
+    InSegments,
 }
 
 /// Whether a body can be written.
@@ -72,11 +86,14 @@ struct Writing {
     bytes: u64,
     to: To,
     next_look: u64,
+    /// Bytes of a segment that are known to be there.
+    held: u64,
 }
 
 /// What a job says of its body.
 #[derive(Debug)]
 struct About {
+    role: Role,
     place: Arc<Place>,
     target: Arc<Target>,
     /// Where its bytes come from.
@@ -84,6 +101,18 @@ struct About {
     mirror: usize,
     /// Whether this run has entered that it was begun.
     begun: bool,
+    held: Option<Arc<Held>>,
+}
+
+/// What a job does about its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It brings all of it, or the rest.
+    Body,
+    /// It brings some of it.
+    Segment,
+    /// It looks at what others have brought.
+    Seal,
 }
 
 #[derive(Debug)]
@@ -102,18 +131,23 @@ impl Store {
         };
         let Some(job) = About::of(job) else { return Sink(None) };
         let (desk, to) = (Arc::clone(desk), To::Memory(Vec::new()));
-        Sink(Some(Writing { desk, books, job, begin: None, bytes: 0, to, next_look: 0 }))
+        let (begin, bytes, next_look, held) = Default::default();
+        Sink(Some(Writing { desk, books, job, begin, bytes, to, next_look, held }))
     }
 
-    /// Enters in the manifest that a child process is about to write the body of this job, `bytes` of it so far. What
-    /// it continues is known already.
+    /// Enters in the manifest that a child process is about to write the body of this job, `bytes` of it so far, or has
+    /// written a segment so far. What it continues is known already.
     ///
     /// # Errors
     /// If it cannot be entered.
     pub fn note(&self, job: &Job, begin: &Begin, bytes: u64) -> Result<(), Failure> {
-        match (self.books(), About::of(job)) {
-            (Some(open), Some(job)) if begin.at == 0 => open.note(&job, begin, bytes),
-            _ => Ok(()),
+        let (Some(open), Some(job)) = (self.books(), About::of(job)) else { return Ok(()) };
+        match job.role {
+            Role::Body if begin.at == 0 || begin.course == Course::InSegments => {
+                open.note(&job, begin, bytes)
+            }
+            Role::Segment => open.hold(&job, begin, bytes),
+            Role::Body | Role::Seal => Ok(()),
         }
     }
 }
@@ -121,13 +155,21 @@ impl Store {
 impl About {
     /// What is to be known of a job whose body is saved; `None` if it is not.
     fn of(job: &Job) -> Option<Self> {
-        let place = job.place.as_ref().filter(|_| job.purpose == Purpose::Body)?;
+        let role = match job.purpose {
+            Purpose::Body => Role::Body,
+            Purpose::Segment { .. } => Role::Segment,
+            Purpose::Seal(_) => Role::Seal,
+            Purpose::Robots(_) => return None,
+        };
+        let place = job.place.as_ref()?;
         Some(Self {
+            role,
             place: Arc::clone(place),
             target: Arc::clone(&job.target),
             url: job.url.clone(),
             mirror: job.mirror,
             begun: job.begun,
+            held: job.held.clone(),
         })
     }
 }
@@ -144,6 +186,14 @@ impl Sink {
     /// If it cannot be written.
     pub fn begin(&mut self, begin: Begin) -> Result<Ready, Failure> {
         self.0.as_mut().map_or(Ok(Ready::Yes), |writing| writing.begin(begin))
+    }
+
+    /// The body, which has begun, is to come in segments.
+    ///
+    /// # Errors
+    /// If there can be no file for them.
+    pub fn divide(&mut self) -> Result<(), Failure> {
+        self.0.as_mut().map_or(Ok(()), Writing::divide)
     }
 
     /// Reads what there is of the body, from `at` on.
@@ -206,6 +256,9 @@ impl Writing {
         let (at, length) = (begin.at, begin.length);
         self.bytes = at;
         self.begin = Some(begin);
+        if self.job.role == Role::Segment {
+            return self.begin_segment(at);
+        }
         if at == 0 {
             self.ensure_enough_stays_free(length.unwrap_or(0))?;
             return Ok(Ready::Yes);
@@ -221,6 +274,48 @@ impl Writing {
         // What was reserved for it before is free again now.
         self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         Ok(Ready::Yes)
+    }
+
+    /// What there is of the body is entered as a span before there can be others.
+    fn divide(&mut self) -> Result<(), Failure> {
+        if let Some(begin) = &mut self.begin {
+            begin.course = Course::InSegments;
+        }
+        match self.to {
+            To::Memory(_) => self.write_out(true),
+            To::File(..) => self.note(),
+        }
+    }
+
+    /// What others have written into the file stays.
+    fn begin_segment(&mut self, at: u64) -> Result<Ready, Failure> {
+        let seat = self.seat()?;
+        let Some(mut file) = seat.reopen_part(0).map_err(|error| self.fault(&error))? else {
+            return Ok(Ready::Lost);
+        };
+        file.seek(SeekFrom::Start(at)).map_err(|error| self.fault(&error))?;
+        failpoint::pass("joined");
+        self.held = at;
+        self.next_look = at;
+        self.to = To::File(file, seat);
+        Ok(Ready::Yes)
+    }
+
+    /// Enters how far the segment is there.
+    fn hold(&mut self) -> Result<(), Failure> {
+        let (To::File(file, _), Some(begin)) = (&self.to, &self.begin) else { return Ok(()) };
+        if self.bytes == self.held {
+            return Ok(());
+        }
+        if self.desk.durability == Durability::Power {
+            file.sync().map_err(|error| self.fault(&error))?;
+        }
+        match &self.books {
+            Books::Here(open) => open.hold(&self.job, begin, self.bytes)?,
+            Books::There(parent) => parent.note(begin, self.bytes)?,
+        }
+        self.held = self.bytes;
+        Ok(())
     }
 
     fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
@@ -244,6 +339,9 @@ impl Writing {
             self.next_look = self.bytes + LOOK;
             self.ensure_enough_stays_free(0)?;
         }
+        if self.job.role == Role::Segment && self.bytes - self.held >= HELD {
+            self.hold()?;
+        }
         Ok(())
     }
 
@@ -253,6 +351,9 @@ impl Writing {
     }
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
+        if self.job.role == Role::Segment {
+            return self.hold();
+        }
         if let To::Memory(_) = self.to {
             self.write_out(self.is_noted())?;
         }
@@ -269,9 +370,15 @@ impl Writing {
     }
 
     fn leave(&mut self) -> Left {
-        let Some(Begin { length, validator, .. }) = self.begin.clone() else {
+        let Some(Begin { length, validator, course, .. }) = self.begin.clone() else {
             return Left::AsBefore;
         };
+        if self.job.role == Role::Seal {
+            return Left::AsBefore;
+        }
+        if let (Course::InSegments, Some(validator)) = (course, &validator) {
+            return self.leave_segment(length, validator.clone());
+        }
         if let (To::Memory(pieces), Some(_)) = (&self.to, &validator)
             && !pieces.is_empty()
         {
@@ -283,13 +390,24 @@ impl Writing {
         match validator {
             Some(validator) if bytes > 0 => {
                 let (mirror, from) = (self.job.mirror, resource(&self.job.url));
-                Left::Part(Part { bytes, length, validator, mirror, from })
+                Left::Part(Part { bytes, spans: None, length, validator, mirror, from })
             }
             _ => {
                 let _ = seat.remove_part();
                 Left::Nothing
             }
         }
+    }
+
+    /// What is left of a segment, or of a body of which there is none yet.
+    fn leave_segment(&mut self, length: Option<u64>, validator: Validator) -> Left {
+        if self.job.role == Role::Segment && self.hold().is_err() {
+            // Nobody knows of what came since.
+            return Left::AsBefore;
+        }
+        let spans = (self.job.role == Role::Body).then(|| Spans::of_beginning(self.bytes));
+        let (mirror, from) = (self.job.mirror, resource(&self.job.url));
+        Left::Part(Part { bytes: self.bytes, spans, length, validator, mirror, from })
     }
 
     /// Begins the file and writes what was gathered. `noted` is whether the manifest is to know of it: it must, where
@@ -381,12 +499,43 @@ impl Writing {
 }
 
 impl Open {
+    /// Enters that a body was begun.
     fn note(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
+        let spans = (begin.course == Course::InSegments).then(|| Spans::of_beginning(begin.at));
+        self.append(job, begin, bytes, spans)?;
+        failpoint::pass("noted");
+        Ok(())
+    }
+
+    /// Enters that a segment is there from where it began up to this byte, and all that is there beside it.
+    fn hold(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
+        let Some(held) = &job.held else { return Ok(()) };
+        let mut held = held.lock().expect("no holder panics");
+        let mut with_this = held.clone();
+        if with_this.add(begin.at..bytes) {
+            self.append(job, begin, bytes, Some(with_this.clone()))?;
+            *held = with_this;
+            failpoint::pass("held");
+        }
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        job: &About,
+        begin: &Begin,
+        bytes: u64,
+        spans: Option<Spans>,
+    ) -> Result<(), Failure> {
         let (place, length) = (&job.place, begin.length);
         let (etag, last_modified) = match &begin.validator {
             Some(Validator::Etag(tag)) => (Some(tag.as_str().into()), None),
             Some(Validator::LastModified(date)) => (None, Some(date.as_str().into())),
             None => (None, None),
+        };
+        let (etag, last_modified, split) = match spans {
+            None => (etag, last_modified, None),
+            Some(spans) => (None, None, Some(Split { etag, last_modified, spans })),
         };
         let entry = Entry::Partial(Partial {
             url: redacted(&job.target.urls[job.mirror]).into(),
@@ -397,14 +546,13 @@ impl Open {
             etag,
             last_modified,
             length,
+            split,
             replaces: place.over == Over::File,
             started_at: SystemTime::now(),
         });
         let wanted = length.unwrap_or(bytes);
         let entered = self.manifest.append(&entry);
-        entered.map_err(|error| self.fault(&place.name, &error, wanted))?;
-        failpoint::pass("noted");
-        Ok(())
+        entered.map(drop).map_err(|error| self.fault(&place.name, &error, wanted))
     }
 }
 

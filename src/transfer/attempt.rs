@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime};
 
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap,
-    HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Response, Version};
 
@@ -15,13 +15,17 @@ use super::body::{self, Intake};
 use super::call::{CALL, Call, watched};
 use super::classify;
 use super::client::Client;
-use super::reading::{Reading, name_of};
+use super::proof::{Message, claims_of_the_whole};
+use super::reading::{Reading, begin_at, is_segment, name_of};
 use super::request::fields;
 use super::route::Route;
 use crate::digest::Digest;
-use crate::policy::resume::{self, Answer};
-use crate::record::{Attempt, Cause, Ending, Failure, Head, Job, Part, Phases, Purpose, Slot};
-use crate::store::{Left, Ready, Sink};
+use crate::policy::resume::{self, Answer, Asked};
+use crate::policy::segments::{Offer, is_divided};
+use crate::record::{
+    Attempt, Cause, Claimed, Ending, Failure, Head, Job, Part, Phases, Purpose, Seal, Slot,
+};
+use crate::store::{Begin, Course, Left, Ready, Sink};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -39,13 +43,14 @@ struct Yield {
     bytes: u64,
     text: Option<Vec<u8>>,
     digests: Vec<Digest>,
+    claims: Vec<Claimed>,
     sink: Sink,
 }
 
 impl Yield {
     fn new(sink: Sink) -> Self {
-        let (head, first_byte, told, text, digests) = Default::default();
-        Self { head, first_byte, told, bytes: 0, text, digests, sink }
+        let (head, first_byte, told, text, digests, claims) = Default::default();
+        Self { head, first_byte, told, bytes: 0, text, digests, claims, sink }
     }
 }
 
@@ -72,6 +77,13 @@ impl Client {
             }
             Err(failure) => Ending::Failed(failure),
         };
+        let ending = match ending {
+            // Whoever answers for a segment like that may do well with the whole.
+            Ending::Failed(Failure::Protocol(_) | Failure::Checksum { .. }) if is_segment(job) => {
+                Ending::Anew
+            }
+            ending => ending,
+        };
         slot.end();
         let phases = Phases {
             started,
@@ -91,6 +103,7 @@ impl Client {
             part,
             name: None,
             digests: seen.digests,
+            claims: seen.claims,
             phases,
             worker,
         }
@@ -110,9 +123,16 @@ impl Client {
         slot: &Slot,
         seen: &mut Yield,
     ) -> Result<Ending, Failure> {
+        if let (Purpose::Seal(seal), Some(part)) = (&job.purpose, &job.part) {
+            return self.seal(job, seal, part, call, slot, seen).await;
+        }
         let route = self.kit.routes.of(&job.url);
         self.kit.resolver.ensure_can_place(&job.url, route)?;
         let (fields, asked) = fields(&self.kit, job);
+        if is_segment(job) && !matches!(asked, Asked::Segment(..)) {
+            // A field given by hand asks for something else.
+            return Ok(Ending::Anew);
+        }
         let mut response = self.reply(job, &fields, call, route).await?;
         seen.first_byte = Some(call.elapsed());
         let head = seen.head.insert(head_of(&response));
@@ -130,7 +150,28 @@ impl Client {
         if answer == Answer::Complete {
             body::discard(&mut response, call, &self.kit.throttle).await;
         }
+        let bodies = &self.kit.bodies;
+        if bodies.split.most.get() > 1
+            && is_divided(job, offer(&response, asked, answer, head), bodies)
+        {
+            return divide(&response, job, answer, seen);
+        }
         self.body(&mut response, job, answer, call, slot, seen).await
+    }
+
+    /// Looks at a body whose segments are all in as the whole that it is.
+    async fn seal(
+        &self,
+        job: &Job,
+        seal: &Seal,
+        part: &Part,
+        call: &Call,
+        slot: &Slot,
+        seen: &mut Yield,
+    ) -> Result<Ending, Failure> {
+        seen.head = Some(seal.head.clone());
+        let reading = Reading::of_segments(job, seal, part, &self.kit);
+        self.take_in(reading, None, job, call, slot, seen).await
     }
 
     /// Receives the body of a reply that is the target's, or what is missing of it.
@@ -145,32 +186,52 @@ impl Client {
     ) -> Result<Ending, Failure> {
         body::ensure_can_be_decoded(response)?;
         let reading = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())?;
+        if is_segment(job) {
+            seen.claims = claims_of_the_whole(response.headers(), Message::Segment);
+        }
+        let response = (answer != Answer::Complete).then_some(response);
+        self.take_in(reading, response, job, call, slot, seen).await
+    }
+
+    /// Takes in a body: what there is of it, and what the reply brings.
+    async fn take_in(
+        &self,
+        reading: Reading,
+        response: Option<&mut Response>,
+        job: &Job,
+        call: &Call,
+        slot: &Slot,
+        seen: &mut Yield,
+    ) -> Result<Ending, Failure> {
         let Reading { begin, end, decoder, proof } = reading;
+        let is_text = matches!(job.purpose, Purpose::Robots(_));
         seen.bytes = begin.at;
         let mut intake = Intake {
             decoder,
             proof,
             sink: &mut seen.sink,
-            most: self.kit.bodies.max_filesize.filter(|_| job.purpose == Purpose::Body),
-            length: begin.length,
+            most: self.kit.bodies.max_filesize.filter(|_| !is_text),
+            length: if is_segment(job) { end } else { begin.length },
             end,
+            before: if is_segment(job) { 0 } else { begin.at },
             bytes: &mut seen.bytes,
-            text: matches!(job.purpose, Purpose::Robots(_)).then(Vec::new),
+            text: is_text.then(Vec::new),
         };
         intake.ensure_it_may_have(begin.length.unwrap_or(0))?;
         if intake.sink.begin(begin)? == Ready::Lost {
             return Ok(Ending::Anew);
         }
         intake.read_back(call).await?;
-        let received = match answer {
-            Answer::Complete => Ok(()),
-            _ => body::receive(response, &mut intake, call, slot, &self.kit).await,
+        let received = match response {
+            None => Ok(()),
+            Some(response) => body::receive(response, &mut intake, call, slot, &self.kit).await,
         };
         let Intake { proof, text, .. } = intake;
         received?;
         seen.text = text;
         seen.digests = proof.check()?;
-        if job.purpose == Purpose::Body && self.kit.wanted().leaves_out(&name_of(job)) {
+        let is_whole = matches!(job.purpose, Purpose::Body | Purpose::Seal(_));
+        if is_whole && self.kit.wanted().leaves_out(&name_of(job)) {
             self.kit.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
@@ -215,10 +276,51 @@ fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
         && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
 }
 
+/// What a reply offers to whoever would rather have its body in segments.
+fn offer<'a>(response: &Response, asked: Asked<'a>, answer: Answer, head: &'a Head) -> Offer<'a> {
+    let (length, takes_ranges) = (response.content_length(), takes_ranges(response));
+    Offer { asked, answer, head, length, takes_ranges }
+}
+
+/// Makes the file of a body that is to be asked for in segments. The reply is left, and its connection with it: only its
+/// head tells whether there are to be any.
+fn divide(
+    response: &Response,
+    job: &Job,
+    answer: Answer,
+    seen: &mut Yield,
+) -> Result<Ending, Failure> {
+    let (begin, message) = match (answer, &job.part) {
+        (Answer::Rest(span), Some(part)) => {
+            (Begin { length: Some(span.length), ..begin_at(part) }, Message::Segment)
+        }
+        _ => {
+            let validator = seen.head.as_ref().and_then(resume::validator);
+            let length = response.content_length();
+            (Begin { at: 0, length, validator, course: Course::InOne }, Message::Whole)
+        }
+    };
+    if seen.sink.begin(begin)? == Ready::Lost {
+        return Ok(Ending::Anew);
+    }
+    seen.sink.divide()?;
+    seen.claims = claims_of_the_whole(response.headers(), message);
+    Ok(Ending::Divided)
+}
+
+/// Whether the server says that it honours ranges of bytes (RFC 9110 section 14.3).
+fn takes_ranges(response: &Response) -> bool {
+    let lines = response.headers().get_all(ACCEPT_RANGES).iter();
+    let mut units = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    units.any(|unit| unit.trim_ascii().eq_ignore_ascii_case(b"bytes"))
+}
+
 /// What an attempt leaves of a body that is not whole.
 fn left(sink: &mut Sink, ending: &Ending, job: &Job) -> Option<Part> {
     let left = match ending {
         Ending::Whole => return None,
+        Ending::Anew if is_segment(job) => Left::AsBefore,
+        _ if is_segment(job) => sink.leave(),
         Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
         // What came is of no use; where none came, what was there before still is.
         Ending::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),

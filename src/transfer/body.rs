@@ -67,6 +67,8 @@ pub struct Intake<'a> {
     pub end: Option<u64>,
     /// Bytes of it so far.
     pub bytes: &'a mut u64,
+    /// Bytes that are to be shown as there before.
+    pub before: u64,
     /// Its text, where that is wanted.
     pub text: Option<Vec<u8>>,
 }
@@ -172,8 +174,8 @@ pub async fn receive(
     kit: &Kit,
 ) -> Result<(), Failure> {
     let promised = response.content_length();
-    slot.promise(promised.map_or(0, |promised| intake.bytes.saturating_add(promised)));
-    slot.received(*intake.bytes);
+    slot.promise(promised.map_or(0, |promised| intake.before.saturating_add(promised)));
+    slot.received(intake.before);
     loop {
         let leave = call.held_up(&kit.throttle, promised).await;
         let chunk = response.chunk().await;

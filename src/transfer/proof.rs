@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 
 use crate::digest::{Algorithm, Claim, Digest, Hashers, Of, claims};
-use crate::record::Failure;
+use crate::record::{Claimed, Failure};
 
 /// The digests of one body on its way, and what they must be.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub enum Message {
     Whole,
     /// Their last ones.
     Rest,
+    /// Some of them.
+    Segment,
     /// The same, coded.
     Coded,
 }
@@ -60,10 +62,19 @@ impl Proof {
             }
             let of = match (message, of) {
                 (Message::Whole, _) | (Message::Rest, Of::Representation) => Bytes::Saved,
-                (Message::Rest, Of::Content) | (Message::Coded, _) => Bytes::Sent,
+                (Message::Rest | Message::Segment, Of::Content) | (Message::Coded, _) => {
+                    Bytes::Sent
+                }
+                // Who has but a part of them cannot tell.
+                (Message::Segment, Of::Representation) => continue,
             };
             self.expect_of(digest, of, field);
         }
+    }
+
+    /// The bytes that are saved must have the digests that are claimed.
+    pub fn believe(&mut self, claims: &[Claimed]) {
+        claims.iter().for_each(|claim| self.expect(claim.digest, &claim.by));
     }
 
     fn expect_of(&mut self, digest: Digest, of: Bytes, claimed_by: &str) {
@@ -110,4 +121,11 @@ impl Proof {
         }
         Ok(saved)
     }
+}
+
+/// What a reply claims of the whole body: one that has all of it, or one that has some.
+pub fn claims_of_the_whole(headers: &HeaderMap, message: Message) -> Vec<Claimed> {
+    let is_of_it = |claim: &Claim| message == Message::Whole || claim.of == Of::Representation;
+    let claims = claims(headers).into_iter().filter(is_of_it);
+    claims.map(|Claim { digest, field, .. }| Claimed { digest, by: field.to_owned() }).collect()
 }

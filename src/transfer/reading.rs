@@ -11,8 +11,8 @@ use super::proof::{Message, Proof};
 use crate::plan::{Coding, Names};
 use crate::policy::naming;
 use crate::policy::resume::{self, Answer};
-use crate::record::{Failure, Head, Job, Part, Purpose};
-use crate::store::Begin;
+use crate::record::{Failure, Head, Job, Part, Purpose, Seal};
+use crate::store::{Begin, Course};
 
 /// How a body is to be read.
 pub struct Reading {
@@ -40,6 +40,11 @@ impl Reading {
     ) -> Result<Self, Failure> {
         let mut proof = asked_of(job, kit);
         let (begin, end) = match (answer, &job.part) {
+            (Answer::Rest(span), Some(part)) if is_segment(job) => {
+                proof.hear(response.headers(), Message::Segment);
+                let length = Some(span.length);
+                (Begin { length, course: Course::InSegments, ..begin_at(part) }, Some(span.end))
+            }
             (Answer::Rest(span), Some(part)) => {
                 proof.hear(response.headers(), Message::Rest);
                 (Begin { length: Some(span.length), ..begin_at(part) }, Some(span.end))
@@ -48,6 +53,15 @@ impl Reading {
             _ => return Self::whole(response, job, kit, head, proof),
         };
         Ok(Self { begin, end, decoder: None, proof })
+    }
+
+    /// How a body is to be read that is there, its segments being in.
+    pub fn of_segments(job: &Job, seal: &Seal, part: &Part, kit: &Kit) -> Self {
+        let mut proof = asked_of(job, kit);
+        proof.believe(&seal.claims);
+        let length = part.length;
+        let begin = Begin { at: length.unwrap_or(0), ..begin_at(part) };
+        Self { begin, end: length, decoder: None, proof }
     }
 
     fn whole(
@@ -67,19 +81,26 @@ impl Reading {
         let length = response.content_length().filter(|_| !is_coded);
         let validator = head.and_then(resume::validator);
         let decoder = is_coded.then(|| Decoder::new(&codings));
-        Ok(Self { begin: Begin { at: 0, length, validator }, end: length, decoder, proof })
+        let begin = Begin { at: 0, length, validator, course: Course::InOne };
+        Ok(Self { begin, end: length, decoder, proof })
     }
 }
 
-fn begin_at(part: &Part) -> Begin {
+/// Where a body goes on of which there is this.
+pub fn begin_at(part: &Part) -> Begin {
     let validator = Some(part.validator.clone());
-    Begin { at: part.bytes, length: part.length, validator }
+    Begin { at: part.bytes, length: part.length, validator, course: Course::InOne }
+}
+
+/// Whether the reply to this job is a segment of a body.
+pub fn is_segment(job: &Job) -> bool {
+    matches!(job.purpose, Purpose::Segment { .. })
 }
 
 /// What people want of a body.
 fn asked_of(job: &Job, kit: &Kit) -> Proof {
     let mut proof = Proof::default();
-    if job.purpose != Purpose::Body {
+    if !matches!(job.purpose, Purpose::Body | Purpose::Seal(_)) {
         return proof;
     }
     kit.bodies.digests.iter().for_each(|algorithm| proof.compute(*algorithm));

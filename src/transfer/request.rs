@@ -26,13 +26,14 @@ pub fn fields<'a>(kit: &Kit, job: &'a Job) -> (HeaderMap, Asked<'a>) {
     let mut fields = given(kit, job);
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
     if own.iter().any(|name| fields.contains_key(name)) {
-        return (fields, Asked::Whole);
+        return (fields, Asked::Given);
     }
     let asked = asked(job);
     condition(asked, &mut fields);
     // A part is of the bytes as they are sent, and is never coded.
     let may_be_coded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
-    if may_be_coded && !matches!(asked, Asked::Rest(_)) && !fields.contains_key(ACCEPT_ENCODING) {
+    let is_part = matches!(asked, Asked::Rest(_) | Asked::Segment(..));
+    if may_be_coded && !is_part && !fields.contains_key(ACCEPT_ENCODING) {
         fields.insert(ACCEPT_ENCODING, accept_encoding());
     }
     (fields, asked)
@@ -67,18 +68,26 @@ fn condition(asked: Asked<'_>, fields: &mut HeaderMap) {
         }
     };
     match asked {
-        Asked::Whole => {}
+        Asked::Whole | Asked::Given => {}
         Asked::Rest(part) => {
             set(RANGE, &format!("bytes={}-", part.bytes));
-            match &part.validator {
-                Validator::Etag(tag) => set(IF_RANGE, tag),
-                Validator::LastModified(date) => set(IF_RANGE, date),
-            }
+            set(IF_RANGE, told_by(&part.validator));
+        }
+        Asked::Segment(part, end) => {
+            set(RANGE, &format!("bytes={}-{}", part.bytes, end - 1));
+            set(IF_RANGE, told_by(&part.validator));
         }
         Asked::IfChanged(version) => match (&version.etag, &version.last_modified) {
             (Some(tag), _) => set(IF_NONE_MATCH, tag),
             (None, Some(date)) => set(IF_MODIFIED_SINCE, date),
             (None, None) => {}
         },
+    }
+}
+
+fn told_by(validator: &Validator) -> &str {
+    match validator {
+        Validator::Etag(tag) => tag,
+        Validator::LastModified(date) => date,
     }
 }

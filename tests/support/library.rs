@@ -221,14 +221,15 @@ impl Inner {
         let reply = Kind::of(request, &page, &tag, all);
         let (status, range, from) = match reply {
             Kind::Whole => ("200 OK", String::new(), 0),
-            Kind::Rest(from) => {
-                let range = format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
+            Kind::Rest(from, to) => {
+                let range = format!("Content-Range: bytes {from}-{}/{all}\r\n", to - 1);
                 ("206 Partial Content", range, from)
             }
             Kind::Beyond => ("416 Beyond", format!("Content-Range: bytes */{all}\r\n"), all),
             Kind::Unchanged => ("304 Not Modified", String::new(), all),
         };
-        let body = &body[from..];
+        let to = if let Kind::Rest(_, to) = reply { to } else { all };
+        let body = &body[from..to];
         let framing = match (reply, page.chunked) {
             (Kind::Unchanged, _) => String::new(),
             (Kind::Beyond, _) => "Content-Length: 0\r\n".to_owned(),
@@ -284,7 +285,7 @@ impl Inner {
         let mut state = self.state();
         let (_, progress) = state.pages.get_mut(path).expect("it has all pages");
         progress.bodies += 1;
-        progress.ranges += usize::from(matches!(reply, Kind::Rest(_)));
+        progress.ranges += usize::from(matches!(reply, Kind::Rest(..)));
     }
 
     fn cut(&self, path: &str, page: &Page) {
@@ -318,7 +319,8 @@ impl Inner {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Whole,
-    Rest(usize),
+    /// From this byte to the one before that.
+    Rest(usize, usize),
     Beyond,
     Unchanged,
 }
@@ -337,8 +339,10 @@ impl Kind {
         if !is_of_version && !page.ignores_if_range {
             return Self::Whole;
         }
-        let from = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
-        if from < all { Self::Rest(from) } else { Self::Beyond }
+        let (from, last) = range.trim_start_matches("bytes=").split_once('-').unwrap();
+        let from = from.parse().unwrap();
+        let to = last.parse().map_or(all, |last: usize| all.min(last + 1));
+        if from < all { Self::Rest(from, to) } else { Self::Beyond }
     }
 }
 

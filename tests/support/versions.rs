@@ -85,6 +85,12 @@ impl Version {
         self.part(from..self.length(), &self.range(from))
     }
 
+    /// 206 with these bytes of it.
+    pub fn span(&self, bytes: Range<usize>) -> Reply {
+        let range = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, self.length());
+        self.part(bytes, &range)
+    }
+
     /// The Content-Range of all of it from this byte on.
     pub fn range(&self, from: usize) -> String {
         format!("bytes {from}-{}/{}", self.length() - 1, self.length())
@@ -106,10 +112,12 @@ impl Version {
         if self.is_what_they_have(request) {
             return self.unchanged();
         }
-        match asked_from(request).filter(|_| self.is_what_they_began(request)) {
+        let whole = 0..self.length();
+        match asked_span(request).filter(|_| self.is_what_they_began(request)) {
             None => self.whole(),
-            Some(from) if from < self.length() => self.rest(from),
-            Some(_) => self.beyond(),
+            Some((from, _)) if !whole.contains(&from) => self.beyond(),
+            Some((from, None)) => self.rest(from),
+            Some((from, Some(last))) => self.span(from..whole.end.min(last + 1)),
         }
     }
 
@@ -136,6 +144,12 @@ impl Version {
 /// The byte from which on a request asks for the body.
 pub fn asked_from(request: &Request) -> Option<usize> {
     request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+}
+
+/// The first and the last byte of the body that a request asks for; no last one where it asks for all the rest.
+pub fn asked_span(request: &Request) -> Option<(usize, Option<usize>)> {
+    let (first, last) = request.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()))
 }
 
 impl Reply {

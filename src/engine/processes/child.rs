@@ -117,7 +117,11 @@ impl Ears {
     /// Where nobody waits any more, nobody is told.
     fn hear(&self, word: Down) {
         match word {
-            Down::Errand(errand) => drop(self.errands.send(errand)),
+            Down::Errand(errand) => {
+                // What was to end before may have ended by itself.
+                self.cut.send_replace(None);
+                drop(self.errands.send(errand));
+            }
             Down::Cut(cause) => drop(self.cut.send(Some(cause))),
             Down::Turn { number, booked } => drop(self.turns.send((number, booked))),
             Down::MayHave(may) => drop(self.answers.send(Answer::MayHave(may))),

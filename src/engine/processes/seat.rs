@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::line::{Done, Down, Errand, Up};
 use super::office::{Office, Process};
 use crate::engine::EngineError;
-use crate::record::{Attempt, Cause, Ending, Failure, Job, Phases, Slot};
+use crate::record::{Attempt, Cause, Ending, Failure, Job, Phases, Purpose, Slot};
 use crate::transfer::{Parent, Tally, name_of};
 
 /// How long a child may take to write down what it has once it is told to end.
@@ -120,7 +120,8 @@ impl Seat {
 
     /// The attempt of a child that has not told what came of it.
     fn without_word(&self, job: &Job, known: Known, failure: Failure, phases: Phases) -> Attempt {
-        let before = job.part.as_ref().map_or(0, |part| part.bytes);
+        let continues = job.purpose == Purpose::Body;
+        let before = job.part.as_ref().filter(|_| continues).map_or(0, |part| part.bytes);
         Attempt {
             ending: Ending::Failed(failure),
             head: None,
@@ -132,6 +133,7 @@ impl Seat {
             part: job.part.clone().filter(|_| !known.noted),
             name: None,
             digests: Vec::new(),
+            claims: Vec::new(),
             phases,
             worker: self.worker,
         }
@@ -183,7 +185,7 @@ impl Seat {
                 Up::MayHave(bytes) => process.say(&Down::MayHave(kit.may_have(bytes))).await,
                 Up::Note { begin, bytes } => {
                     let noted = kit.store().note(job, &begin, bytes);
-                    known.noted |= begin.at == 0;
+                    known.noted |= begin.at == 0 && job.purpose == Purpose::Body;
                     process.say(&Down::Noted(noted)).await;
                 }
                 Up::Done(done) => return Ok(*done),

@@ -24,58 +24,99 @@ impl Queue {
     }
 
     /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
-    /// about the network, if there is one to be said.
-    pub fn settle(&self, job: Job, attempt: Attempt) -> impl Iterator<Item = Event> + use<> {
+    /// about the network, if there is one to be said. A job that makes no request is for the same worker, at once.
+    pub fn settle(
+        &self,
+        mut job: Job,
+        mut attempt: Attempt,
+    ) -> (impl Iterator<Item = Event> + use<>, Option<Box<Job>>) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let signal = signal(&attempt, &self.rules.retry, wall);
         let not_reached = matches!(signal, Signal::NotReached(_));
-        let failure = match &attempt.ending {
-            Ending::Failed(failure) => Some(failure.class()),
-            _ => None,
-        };
+        let is_answered = attempt.head.is_some();
         let mut state = self.lock();
-        state.schedule.learn(&job.url, signal, attempt.phases.started, now);
-        state.schedule.count(&job.url, attempt.wire_bytes, failure);
-        let event = match verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64()) {
-            Verdict::Whole => self.finish(&mut state, &job, &attempt, None),
-            Verdict::Failed(failure) => self.finish(&mut state, &job, &attempt, Some(failure)),
+        if let Purpose::Seal(_) = job.purpose {
+            state.unseal(&mut job, &mut attempt);
+        } else {
+            state.schedule.learn(&job.url, signal, attempt.phases.started, now);
+            state.schedule.count(&job.url, attempt.wire_bytes, class_of(&attempt));
+        }
+        let verdict = verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64());
+        let (event, next) = match job.purpose {
+            Purpose::Segment { .. } => self.settle_segment(&mut state, &job, attempt, verdict, now),
+            _ => (self.follow(&mut state, &job, &attempt, verdict, now), None),
+        };
+        let notice = if not_reached { state.notice_of_cut_off() } else { None };
+        if !not_reached && state.cut_off && is_answered {
+            state.cut_off = false;
+        }
+        let comes = if next.is_some() { Comes::Nobody } else { Comes::Worker };
+        self.after(&mut state, comes);
+        (event.into_iter().chain(notice), next)
+    }
+
+    /// Does what follows an attempt.
+    pub(super) fn follow(
+        &self,
+        state: &mut State,
+        job: &Job,
+        attempt: &Attempt,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Option<Event> {
+        match verdict {
+            Verdict::Whole => self.finish(state, job, attempt, None),
+            Verdict::Failed(failure) => self.finish(state, job, attempt, Some(failure)),
             Verdict::Anew(next) => {
-                state.schedule.resume(next, now, now);
+                state.resume(next, now, now);
+                None
+            }
+            Verdict::Divided(next) => {
+                state.divide(next, Some(attempt), now, now);
                 None
             }
             Verdict::Hop { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
                 let (from, to) = (redacted(&job.url), redacted(&next.url));
-                state.schedule.resume(next, now + wait, now);
+                state.resume(next, now + wait, now);
                 Some(Event::Redirected { from, to, status })
             }
             Verdict::Again { job: next, wait, failure } => {
-                Some(again(&mut state, &job, next, wait, failure, now))
+                Some(again(state, job, next, wait, failure, now))
             }
-        };
-        let notice = if not_reached { state.notice_of_cut_off() } else { None };
-        if !not_reached && state.cut_off && attempt.head.is_some() {
-            state.cut_off = false;
         }
-        self.after(&mut state, Comes::Worker);
-        event.into_iter().chain(notice)
     }
 
     fn rules_for(&self, job: &Job) -> Rules {
         match job.purpose {
-            Purpose::Body => self.rules,
             Purpose::Robots(_) => Rules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
+            _ => self.rules,
         }
     }
 
     pub(super) fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Option<Event> {
         let now = Instant::now();
-        match policy::given_up(job, failure, &self.rules, fastrand::f64()) {
+        let verdict = policy::given_up(job, failure, &self.rules, fastrand::f64());
+        self.follow_unasked(state, job, verdict, now)
+    }
+
+    /// Does what follows when a job is given up before its request.
+    pub(super) fn follow_unasked(
+        &self,
+        state: &mut State,
+        job: &Job,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Option<Event> {
+        match verdict {
             Verdict::Again { job: next, wait, failure } => {
                 Some(again(state, job, next, wait, failure, now))
             }
             Verdict::Failed(failure) => match &job.purpose {
-                Purpose::Body => Some(self.row(state, job, given_up(job, failure))),
+                Purpose::Body | Purpose::Seal(_) => {
+                    Some(self.row(state, job, given_up(job, failure)))
+                }
+                Purpose::Segment { .. } => self.give_up_segment(state, job, failure, now),
                 Purpose::Robots(host) => {
                     self.allow(state, host, robots::Reply::Failed(&failure));
                     None
@@ -170,6 +211,15 @@ fn again(
     now: Instant,
 ) -> Event {
     let (url, next_url) = (redacted(&job.url), redacted(&next.url));
-    state.schedule.resume(next, now + wait, now);
+    state.resume(next, now + wait, now);
     Event::Retrying { url, failure, next: next_url, wait }
+}
+
+/// The class of failure that a host is charged with.
+fn class_of(attempt: &Attempt) -> Option<Class> {
+    match &attempt.ending {
+        Ending::Failed(Failure::Cancelled(Cause::Sibling)) => None,
+        Ending::Failed(failure) => Some(failure.class()),
+        _ => None,
+    }
 }
