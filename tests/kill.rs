@@ -19,6 +19,10 @@ const PLACES: [&str; 14] = [
     "refused", "moved", "appended", "dropped", "renamed",
 ];
 
+/// Bytes of a body that does not come at once: the client reads 408 KiB at a time at the most, and makes no entry of a
+/// beginning of what is whole by then.
+const LARGE: usize = 1_000_000;
+
 /// Ways to divide large bodies.
 const SPLITS: [&[&str]; 3] = [
     &[],
@@ -275,7 +279,7 @@ fn pages() -> [(&'static str, Page); 4] {
     [
         ("/small", Page::of(5000)),
         ("/empty", Page { sizes: vec![0, 700], ..Page::of(0) }),
-        ("/large", Page::of(300_000)),
+        ("/large", Page::of(LARGE)),
         ("/untold", Page { tag: Tag::Nothing, chunked: true, ..Page::of(150_000) }),
     ]
 }
@@ -295,9 +299,9 @@ fn begun(mode: &'static str) -> Work {
     let work = Work::new(
         mode,
         [
-            ("/one", Page::of(300_000)),
-            ("/two", Page { tag: Tag::Date, ..Page::of(200_000) }),
-            ("/three", Page { ignores_if_range: true, ..Page::of(300_000) }),
+            ("/one", Page::of(LARGE)),
+            ("/two", Page { tag: Tag::Date, ..Page::of(LARGE) }),
+            ("/three", Page { ignores_if_range: true, ..Page::of(LARGE) }),
         ],
     );
     work.kill_at("grown", 4);
@@ -336,7 +340,7 @@ fn bodies_that_the_server_names() {
         let large = "Content-Disposition: attachment; filename=film.mp4\r\n";
         let pages = [
             ("/small", named(small, Page::of(5000))),
-            ("/large", named(large, Page::of(300_000))),
+            ("/large", named(large, Page::of(LARGE))),
             ("/other", named(other, Page::of(6000))),
             ("/plain", Page::of(200)),
         ];
@@ -361,7 +365,7 @@ fn bodies_that_come_in_segments() {
 fn bodies_that_came_in_segments_before_and_have_changed() {
     let steps = [&NEW[..], &["joined", "held", "reopened"]].concat();
     killed_at_every_step(&steps, |mode| {
-        let page = Page { fields: RANGES, ..Page::of(300_000) };
+        let page = Page { fields: RANGES, ..Page::of(LARGE) };
         let work = Work::new(mode, [("/one", page.clone()), ("/two", page)]);
         work.saves();
         work.library.change_all();
@@ -375,7 +379,7 @@ fn bodies_that_were_begun_in_segments_by_a_run_before() {
         let begun = [("joined", 0), ("held", 1), ("grown", 2), ("held", 0)];
         for (number, place) in PLACES.iter().flat_map(|place| [place, place]).enumerate() {
             let (at, split) = begun[number / 2 % begun.len()];
-            let page = Page { fields: RANGES, ..Page::of(300_000) };
+            let page = Page { fields: RANGES, ..Page::of(LARGE) };
             let odd = Page { ignores_if_range: true, ..page.clone() };
             let work = Work::new(mode, [("/one", page), ("/two", odd)]).with(SPLITS[2]);
             work.kill_at(at, 2);
@@ -569,7 +573,7 @@ fn a_file_that_is_not_ours_and_may_be_overwritten_comes_before_its_name_is_given
 fn a_file_that_is_not_ours_comes_in_place_of_one_that_went() {
     in_every_mode(|mode| {
         for place in ["noted", "grown", "appended"] {
-            let work = Work::new(mode, [("/x", Page::of(300_000))]);
+            let work = Work::new(mode, [("/x", Page::of(LARGE))]);
             work.saves();
             fs::remove_file(work.at("x")).unwrap();
             work.kill_at(place, 1);
@@ -663,7 +667,7 @@ fn a_body_that_is_refused_is_refused_again() {
         let digest = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         let fields: &'static str = format!("Repr-Digest: sha-256=:{digest}:\r\n").leak();
         for place in ["grown", "refused"] {
-            let work = Work::new(mode, [("/x", Page { fields, ..Page::of(200_000) })]);
+            let work = Work::new(mode, [("/x", Page { fields, ..Page::of(LARGE) })]);
             let nth = if place == "grown" { 2 } else { 1 };
             work.kill_at(place, nth);
             let seen = work.run().seen();
