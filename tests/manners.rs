@@ -154,7 +154,8 @@ fn a_host_that_is_slow_and_listed_first_does_not_hold_up_one_that_is_fast() {
         assert!(rows.len() - quick <= 8, "{} of the slow ones went ahead", rows.len() - quick);
         (0..20).for_each(|_| done.pass_by());
         let seen = run.seen();
-        assert_eq!((seen.code, slow.peak()), (Some(0), 6), "in mode {mode}");
+        assert_eq!(seen.code, Some(0), "in mode {mode}");
+        assert!(slow.peak() <= 6, "{} at once in mode {mode}", slow.peak());
         rows.extend(seen.rows());
         ensure_one_row_each(&rows, 100);
     }
