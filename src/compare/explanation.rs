@@ -13,6 +13,9 @@ const BUSY: f64 = 0.8;
 /// So many times as many cores busy are more.
 const MORE: f64 = 1.2;
 
+/// The mode whose worker threads are processes.
+const PROCESSES: &str = "processes";
+
 /// With a smaller share of the CPU time it is less work.
 const NO_LESS: f64 = 0.8;
 
@@ -22,8 +25,7 @@ pub(super) fn explanation(contestants: &[Standing], pairs: &[Pair]) -> Vec<Strin
     sentences.extend(where_the_time_goes(contestants));
     sentences.extend(contestants.iter().filter_map(bound_by_the_processor));
     sentences.extend(pairs.iter().filter_map(|pair| difference(pair, contestants)));
-    let places = 0..contestants.len();
-    sentences.extend(places.filter_map(|place| ahead_by_more_cores(place, contestants, pairs)));
+    sentences.extend(pairs.iter().filter_map(|pair| ahead_by_more_cores(pair, contestants)));
     sentences
 }
 
@@ -69,41 +71,34 @@ fn bound_by_the_processor(one: &Standing) -> Option<String> {
     ))
 }
 
-/// Who is ahead most of one whose threads have no time left, by having more of them for the same work.
-fn ahead_by_more_cores(place: usize, contestants: &[Standing], pairs: &[Pair]) -> Option<String> {
-    let slow = &contestants[place];
-    let cores = cores_of_the_busy(slow)?;
-    let spent = |one: &Standing| Some(one.cpu_user? + one.cpu_system?);
-    let shares_the_work = |fast: &Standing| {
-        fast.worker_threads > slow.worker_threads
-            && fast.cpu_share.is_some_and(|share| share >= MORE * cores)
-            && spent(fast) >= spent(slow).map(|time| NO_LESS * time)
-    };
-    let ahead = pairs.iter().filter_map(|pair| ahead(pair, place));
-    let ahead = ahead.filter(|(fast, _)| shares_the_work(&contestants[*fast]));
-    let (fast, _) = ahead.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
-    let fast = &contestants[fast];
-    Some(format!(
-        "{} is ahead of {} because its {} threads keep {:.2} cores busy instead of {cores:.2}, for \
-         no less work: {:.3} s of CPU time against {:.3} s.",
-        fast.name(),
-        slow.name(),
-        fast.worker_threads,
-        fast.cpu_share?,
-        spent(fast)?,
-        spent(slow)?
-    ))
+/// Why one is ahead of another whose threads have no time left: it has more of them for the same work.
+fn ahead_by_more_cores(pair: &Pair, contestants: &[Standing]) -> Option<String> {
+    let (fast, slow) = ahead(pair)?;
+    let (fast, slow) = (&contestants[fast], &contestants[slow]);
+    let (few, many) = (cores_of_the_busy(slow)?, fast.cpu_share?);
+    let (less, more) = (spent(slow)?, spent(fast)?);
+    let has_more = fast.worker_threads > slow.worker_threads && many >= MORE * few;
+    (has_more && more >= NO_LESS * less).then(|| {
+        let threads = if fast.mode == PROCESSES { "processes" } else { "threads" };
+        format!(
+            "{} is ahead of {} because its {} {threads} keep {many:.2} cores busy instead of \
+             {few:.2}, for no less work: {more:.3} s of CPU time against {less:.3} s.",
+            fast.name(),
+            slow.name(),
+            fast.worker_threads
+        )
+    })
 }
 
-/// The one of a pair that is shown to be ahead of the other, and how many times as fast it is.
-fn ahead(pair: &Pair, behind: usize) -> Option<(usize, f64)> {
-    let ratio = pair.speed_up.ratio;
-    let (fast, times) = match behind {
-        behind if behind == pair.first => (pair.second, ratio),
-        behind if behind == pair.second => (pair.first, 1.0 / ratio),
-        _ => return None,
-    };
-    (is_shown(pair.speed_up.p) && times > 1.0).then_some((fast, times))
+fn spent(one: &Standing) -> Option<f64> {
+    Some(one.cpu_user? + one.cpu_system?)
+}
+
+/// The one of a pair that is shown to be ahead, and the other.
+fn ahead(pair: &Pair) -> Option<(usize, usize)> {
+    let (first, second) = (pair.first, pair.second);
+    let (fast, slow) = if pair.speed_up.ratio > 1.0 { (second, first) } else { (first, second) };
+    is_shown(pair.speed_up.p).then_some((fast, slow))
 }
 
 fn difference(pair: &Pair, contestants: &[Standing]) -> Option<String> {
@@ -207,10 +202,16 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_are_ahead_the_fastest_is_told_of_whatever_their_order() {
+    fn all_that_are_ahead_are_told_of_whatever_their_order() {
         let modes = [("threads", 4, 0.55, 0.99), ONE_LOOP, ("processes", 4, 0.5, 1.0)];
         let told = told(&modes);
-        assert_eq!(told.matches("because").count(), 1, "{told}");
-        assert!(told.contains("processes (4 jobs) is ahead of async (4 jobs) because"), "{told}");
+        let told: Vec<_> = told.lines().filter(|line| line.contains("because")).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0]
+                .starts_with("threads (4 jobs) is ahead of async (4 jobs) because its 4 threads")
+        );
+        let processes = "processes (4 jobs) is ahead of async (4 jobs) because its 4 processes";
+        assert!(told[1].starts_with(processes), "{told:?}");
     }
 }

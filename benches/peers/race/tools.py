@@ -57,7 +57,8 @@ def machine():
     models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
               if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores ({models[0] if models else platform.machine()}), {platform.system()} {".".join(platform.release().split(".")[:2])}"
+    version = ".".join(platform.release().split(".")[:2])
+    return f"{cores} cores ({models[0] if models else platform.machine()}), {platform.system()} {version}"
 
 
 def versions(contenders, python):
