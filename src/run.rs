@@ -1,8 +1,9 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ const EVENTS: usize = 512;
 /// each one costs the workers more than the event itself.
 const BUSY: Duration = Duration::from_millis(5);
 
-/// How long they gather.
+/// How long they gather, unless the work ends meanwhile.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// How often the progress display looks at the workers.
@@ -84,13 +85,15 @@ pub fn run(plan: &Plan, outputs: Outputs, stop: &Stop) -> Result<Ended, RunError
     let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&slots));
 
     let (events, heard) = channel(EVENTS);
+    let (at_work, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
         let stop = stop.clone();
-        move || narrate(reporter, heard, &stop)
+        move || narrate(reporter, heard, &end_of_work, &stop)
     });
     let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
     let work = engine::run(&plan, inputs, Arc::clone(&kit), slots, events, stop.clone());
     let finished = runtime.block_on(work);
+    drop(at_work);
     // A name that is still being looked up is of no use any more.
     runtime.shutdown_background();
     let told = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
@@ -286,11 +289,16 @@ struct Told {
 /// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
 /// what comes then is told all the same, for the files that can be written, and counted: whether work is left is known
 /// from the rows, told or not.
-fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop) -> Told {
+fn narrate(
+    reporter: Box<dyn Reporter>,
+    mut events: Receiver<Event>,
+    end_of_work: &mpsc::Receiver<Infallible>,
+    stop: &Stop,
+) -> Told {
     let (counts, written) = (Counts::default(), Ok(()));
     let mut told = Told { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
     told.written = match Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(told.listen(&mut events)),
+        Ok(runtime) => runtime.block_on(told.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
     };
     if let Err(error) = &told.written {
@@ -308,7 +316,11 @@ fn narrate(reporter: Box<dyn Reporter>, mut events: Receiver<Event>, stop: &Stop
 }
 
 impl Told {
-    async fn listen(&mut self, events: &mut Receiver<Event>) -> io::Result<()> {
+    async fn listen(
+        &mut self,
+        events: &mut Receiver<Event>,
+        end_of_work: &mpsc::Receiver<Infallible>,
+    ) -> io::Result<()> {
         let ticks = self.reporter.wants_ticks();
         let mut last_woken: Option<Instant> = None;
         loop {
@@ -321,7 +333,7 @@ impl Told {
                         Ok(Some(event)) => {
                             self.hear(&event)?;
                             if last_woken.is_some_and(|last| last.elapsed() < BUSY) {
-                                thread::sleep(GATHER);
+                                let _ = end_of_work.recv_timeout(GATHER);
                             }
                             last_woken = Some(Instant::now());
                         }
