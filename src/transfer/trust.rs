@@ -45,14 +45,13 @@ pub fn given(http: &Http) -> Result<Vec<Trusted>, TrustError> {
 /// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever meets no TLS does not
 /// pay for it: the system's roots are loaded for the first handshake.
 pub fn tls_settings(http: &Http, certificates: Vec<Trusted>) -> ClientConfig {
-    let provider = || Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match http.verification {
-        Verification::Full => {
-            Arc::new(Web { provider: provider(), certificates, web: OnceLock::new() })
-        }
-        Verification::Off => Arc::new(Anyone(provider())),
+    let provider = Arc::new(ring::default_provider());
+    let believes = match http.verification {
+        Verification::Full => Believes::Web { certificates, found: OnceLock::new() },
+        Verification::Off => Believes::Anyone,
     };
-    let mut settings = ClientConfig::builder_with_provider(provider())
+    let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), believes });
+    let mut settings = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider speaks TLS 1.2 and 1.3")
         .dangerous()
@@ -87,67 +86,36 @@ fn unusable(file: &Path, reason: String) -> TrustError {
     TrustError { file: file.to_owned(), reason }
 }
 
-/// Believes whoever answers (`--insecure`); that the handshake itself is sound is still checked.
+/// Checks who answers, and whatever that leads to, that the handshake itself is sound.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Believes whom the web believes, and finds out who that is when it is first asked.
-#[derive(Debug)]
-struct Web {
+struct Verifier {
     provider: Arc<CryptoProvider>,
-    certificates: Vec<Trusted>,
-    /// `None` where nobody is believed.
-    web: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    believes: Believes,
 }
 
-impl Web {
-    fn web(&self) -> Result<&WebPkiServerVerifier, Error> {
-        let web = self.web.get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(self.certificates.iter().cloned().chain(of_system()));
-            let provider = Arc::clone(&self.provider);
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
-        });
-        web.as_deref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+/// Who is believed to be who they say.
+#[derive(Debug)]
+enum Believes {
+    /// Whoever answers (`--insecure`).
+    Anyone,
+    /// Whom the web believes, and who has one of these certificates.
+    Web {
+        certificates: Vec<Trusted>,
+        /// Found out when it is first asked; `None` where nobody is believed.
+        found: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    },
+}
+
+impl Verifier {
+    fn of_the_web(&self, certificates: &[Trusted]) -> Option<Arc<WebPkiServerVerifier>> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.iter().cloned().chain(of_system()));
+        let provider = Arc::clone(&self.provider);
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
     }
 }
 
-impl ServerCertVerifier for Web {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -156,7 +124,11 @@ impl ServerCertVerifier for Web {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let web = self.web()?;
+        let Believes::Web { certificates, found } = &self.believes else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let web = found.get_or_init(|| self.of_the_web(certificates)).as_deref();
+        let web = web.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
@@ -166,7 +138,8 @@ impl ServerCertVerifier for Web {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.web()?.verify_tls12_signature(message, cert, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signed, known)
     }
 
     fn verify_tls13_signature(
@@ -175,7 +148,8 @@ impl ServerCertVerifier for Web {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.web()?.verify_tls13_signature(message, cert, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signed, known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
