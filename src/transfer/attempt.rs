@@ -19,7 +19,7 @@ use super::proof::{Message, claims_of_the_whole};
 use super::reading::{Reading, begin_at, is_segment, name_of};
 use super::request::fields;
 use super::route::Route;
-use crate::digest::Digest;
+use crate::digest::{Digest, Wanted};
 use crate::policy::resume::{self, Answer, Asked};
 use crate::policy::segments::{Offer, is_divided};
 use crate::record::{
@@ -231,7 +231,8 @@ impl Client {
         seen.text = text;
         seen.digests = proof.check()?;
         let is_whole = matches!(job.purpose, Purpose::Body | Purpose::Seal(_));
-        if is_whole && self.kit.wanted().leaves_out(&name_of(job)) {
+        let leaves_out = |wanted: Arc<Wanted>| wanted.leaves_out(&name_of(job));
+        if is_whole && self.kit.wanted().is_some_and(leaves_out) {
             self.kit.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());

@@ -39,7 +39,7 @@ pub struct Kit {
     pub(super) throttle: Throttle,
     pub(super) clocks: Clocks,
     pub(super) bodies: Bodies,
-    wanted: RwLock<Arc<Wanted>>,
+    wanted: RwLock<Option<Arc<Wanted>>>,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
@@ -119,7 +119,7 @@ impl Kit {
             hosts: plan.manners.hosts.clone(),
             clocks: plan.clocks,
             bodies: plan.bodies.clone(),
-            wanted: RwLock::new(wanted),
+            wanted: RwLock::new(if_any(wanted)),
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
@@ -179,14 +179,14 @@ impl Kit {
         }
     }
 
-    /// What bodies must hash to.
-    pub fn wanted(&self) -> Arc<Wanted> {
-        Arc::clone(&self.wanted.read().expect("no holder panics"))
+    /// What bodies must hash to; `None` if nobody said.
+    pub fn wanted(&self) -> Option<Arc<Wanted>> {
+        self.wanted.read().expect("no holder panics").clone()
     }
 
     /// This is what bodies must hash to from now on.
     pub fn want(&self, wanted: Wanted) {
-        *self.wanted.write().expect("no holder panics") = Arc::new(wanted);
+        *self.wanted.write().expect("no holder panics") = if_any(Arc::new(wanted));
     }
 
     /// Counts what was done elsewhere.
@@ -285,6 +285,10 @@ impl Kit {
         };
         builder.build()
     }
+}
+
+fn if_any(wanted: Arc<Wanted>) -> Option<Arc<Wanted>> {
+    (*wanted != Wanted::default()).then_some(wanted)
 }
 
 impl Parent for Kit {

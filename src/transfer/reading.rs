@@ -107,8 +107,8 @@ fn asked_of(job: &Job, kit: &Kit) -> Proof {
     if let Some(digest) = &job.target.options.checksum {
         proof.expect(*digest, "the list");
     }
-    for (digest, option) in kit.wanted().of(&name_of(job)) {
-        proof.expect(digest, option);
+    if let Some(wanted) = kit.wanted() {
+        wanted.of(&name_of(job)).for_each(|(digest, option)| proof.expect(digest, option));
     }
     proof
 }

@@ -148,7 +148,7 @@ impl Seat {
         known: &mut Known,
     ) -> Result<Done, Lost> {
         let kit = &self.office.kit;
-        let wanted = kit.wanted().about(&name_of(job));
+        let wanted = kit.wanted().map(|wanted| wanted.about(&name_of(job))).unwrap_or_default();
         let errand = Errand { job: job.clone(), wanted };
         process.say(&Down::Errand(Box::new(errand))).await;
         let mut turn: Option<Turn<'_>> = None;
