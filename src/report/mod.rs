@@ -390,18 +390,18 @@ mod tests {
         Event::Finished { record: Box::new(record), target: None, name: None }
     }
 
+    /// A reporter that writes no files.
+    fn alone(report: plan::Report, outputs: Outputs) -> Box<dyn Reporter> {
+        let (failed, slots) = (FailedTargets::nowhere(), Arc::new(Slots::new(1)));
+        reporter(report, outputs, failed, Documents::none(), slots)
+    }
+
     /// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.
     fn told(report: plan::Report) -> (String, String) {
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
-        let mut reporter = reporter(
-            report,
-            outputs,
-            FailedTargets::nowhere(),
-            Documents::none(),
-            Arc::new(Slots::new(1)),
-        );
+        let mut reporter = alone(report, outputs);
         let records = [
             example::record("https://a.b/old").read(2048),
             example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
@@ -480,14 +480,7 @@ mod tests {
                 stderr: piped(stderr.clone()),
                 colour: true,
             };
-            let slots = Arc::new(Slots::new(1));
-            let mut reporter = reporter(
-                plan(format, verbosity),
-                outputs,
-                FailedTargets::nowhere(),
-                Documents::none(),
-                slots,
-            );
+            let mut reporter = alone(plan(format, verbosity), outputs);
             reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
             reporter.flush().unwrap();
             assert!(!stdout.text().contains("down"));
@@ -546,16 +539,7 @@ mod tests {
     fn a_stream_that_cannot_be_written_is_an_error() {
         let outputs =
             || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
-        let new = || {
-            let report = plan(Format::Jsonl, Verbosity::Normal);
-            reporter(
-                report,
-                outputs(),
-                FailedTargets::nowhere(),
-                Documents::none(),
-                Arc::new(Slots::new(1)),
-            )
-        };
+        let new = || alone(plan(Format::Jsonl, Verbosity::Normal), outputs());
         let event = finished(example::record("https://a.b/"));
         let kind = |result: io::Result<()>| result.unwrap_err().kind();
 
@@ -574,13 +558,7 @@ mod tests {
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
         let report = plan(Format::Text, Verbosity::Normal);
-        let mut reporter = reporter(
-            report,
-            outputs,
-            FailedTargets::nowhere(),
-            Documents::none(),
-            Arc::new(Slots::new(1)),
-        );
+        let mut reporter = alone(report, outputs);
         assert!(!reporter.wants_ticks());
         reporter.event(&finished(example::record("https://a.b/"))).unwrap();
         assert_eq!(stdout.text(), "");
