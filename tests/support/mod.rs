@@ -8,6 +8,7 @@ pub mod kept;
 pub mod library;
 pub mod nginx;
 pub mod origin;
+pub mod page;
 pub mod proxy;
 pub mod raw;
 pub mod run;

@@ -1,0 +1,13 @@
+//! What holds for every page that is written.
+
+/// Asserts that a page has all that it needs, and forbids itself to ask anybody for more.
+pub fn ensure_it_asks_nobody(page: &str) {
+    let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
+    let policy = policy.split_once('"').unwrap().0;
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    for part in [" src=", "<link", "<img", "@import", "url(", "<iframe", "fetch(", "XMLHttpRequest"]
+    {
+        assert!(!page.contains(part), "{part}");
+    }
+}
