@@ -155,7 +155,7 @@ impl Queue {
             }
             match state.schedule.room(url) {
                 Room::Here => Some(Spot::Queue),
-                Room::Aside if state.free > 0 && aside() => Some(Spot::Aside),
+                Room::Aside if state.has_nothing_for_the_free() && aside() => Some(Spot::Aside),
                 _ => None,
             }
         })
@@ -355,6 +355,13 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
+    }
+}
+
+impl State {
+    /// Whether workers wait for a job and there is none to be handed out, as soon as they look.
+    fn has_nothing_for_the_free(&self) -> bool {
+        self.free > 0 && self.schedule.startable() == 0
     }
 }
 
