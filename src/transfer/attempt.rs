@@ -1,8 +1,9 @@
 //! One attempt, from the request to the end of the body. It never fails: failing is an outcome.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use reqwest::header::{
@@ -112,8 +113,8 @@ impl Client {
     /// Waits until the connection of a transfer that has just ended can serve again: its two tasks have their turns to
     /// take it back. Else the next request would open another one.
     pub async fn take_back(&self) {
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
+        let_others_run().await;
+        let_others_run().await;
     }
 
     async fn exchange(
@@ -269,6 +270,20 @@ impl Client {
             call.disowns();
         }
     }
+}
+
+/// Gives a turn to each task of this loop that is ready. The runtime's own way to yield looks at all sockets first, which
+/// is a system call, and waits for what that brings.
+async fn let_others_run() {
+    let mut is_back = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether the request went over a connection that was open before, and had no reply to give.
