@@ -1,7 +1,7 @@
 //! A file that is being written.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::time::SystemTime;
 
 use super::system;
@@ -63,6 +63,10 @@ impl Part {
 impl Write for Part {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.file.write_vectored(pieces)
     }
 
     fn flush(&mut self) -> io::Result<()> {
