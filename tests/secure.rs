@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::fs::File;
 use std::io::Write;
+use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
 use support::raw::{Raw, sip};
@@ -41,6 +44,36 @@ fn a_certificate_of_a_given_authority_is_believed() {
         assert_eq!(asked.sni.as_deref(), Some("site.test"));
         assert_eq!(asked.head.field("host"), Some("site.test"));
         assert_eq!(asked.version, "TLSv1_3");
+    });
+}
+
+#[test]
+fn the_certificates_of_the_system_are_read_only_where_those_given_do_not_vouch() {
+    let authority = Authority::new();
+    let stranger = Authority::new();
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("certificates");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Opening a pipe to write waits for somebody who reads it.
+        let system = {
+            let (pipe, authority) = (pipe.clone(), authority.file());
+            thread::spawn(move || {
+                let mut read_by = File::options().write(true).open(pipe).unwrap();
+                read_by.write_all(&std::fs::read(authority).unwrap()).unwrap();
+            })
+        };
+        let fetch = |given: &Authority, site: &str| {
+            let origin = TlsOrigin::new(&authority.identity(&[site]), |_| whole("hello"));
+            let run = Run::json(mode).env("SSL_CERT_FILE", &pipe);
+            let run = run.arg("--cacert").arg(given.file()).args(origin.stands_for(site));
+            let seen = run.arg(format!("https://{site}/")).seen();
+            assert_eq!((seen.code, &seen.row()["outcome"]), (Some(0), &"ok".into()), "{seen:?}");
+        };
+        fetch(&authority, "site.test");
+        assert!(!system.is_finished(), "nobody has read what the system trusts");
+        fetch(&stranger, "other.test");
+        system.join().unwrap();
     });
 }
 

@@ -42,12 +42,12 @@ pub fn given(http: &Http) -> Result<Vec<Trusted>, TrustError> {
     Ok(certificates)
 }
 
-/// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever meets no TLS does not
-/// pay for it: the system's roots are loaded for the first handshake.
+/// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever does not need the system's
+/// roots does not pay for them: they are loaded for the first handshake that the given certificates do not vouch for.
 pub fn tls_settings(http: &Http, certificates: Vec<Trusted>) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let believes = match http.verification {
-        Verification::Full => Believes::Web { certificates, found: OnceLock::new() },
+        Verification::Full => Believes::Web(Web::new(certificates, &provider)),
         Verification::Off => Believes::Anyone,
     };
     let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), believes });
@@ -98,21 +98,48 @@ struct Verifier {
 enum Believes {
     /// Whoever answers (`--insecure`).
     Anyone,
-    /// Whom the web believes, and who has one of these certificates.
-    Web {
-        certificates: Vec<Trusted>,
-        /// Found out when it is first asked; `None` where nobody is believed.
-        found: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
-    },
+    /// Whom the system believes, and who has a certificate given by hand.
+    Web(Web),
 }
 
-impl Verifier {
-    fn of_the_web(&self, certificates: &[Trusted]) -> Option<Arc<WebPkiServerVerifier>> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates.iter().cloned().chain(of_system()));
-        let provider = Arc::clone(&self.provider);
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+#[derive(Debug)]
+struct Web {
+    certificates: Vec<Trusted>,
+    /// Asks those alone; `None` where there are none.
+    given: Option<Arc<WebPkiServerVerifier>>,
+    /// Asks those and the system's. Made when it is first wanted; `None` where nobody is believed.
+    all: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+impl Web {
+    fn new(certificates: Vec<Trusted>, provider: &Arc<CryptoProvider>) -> Self {
+        let given = verifier(certificates.iter().cloned(), provider);
+        Self { certificates, given, all: OnceLock::new() }
     }
+
+    /// Asks those who were given; where they do not know, everyone.
+    fn verify(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        ask: impl Fn(&WebPkiServerVerifier) -> Result<ServerCertVerified, Error>,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(Ok(verified)) = self.given.as_deref().map(&ask) {
+            return Ok(verified);
+        }
+        let everyone = || self.certificates.iter().cloned().chain(of_system());
+        let all = self.all.get_or_init(|| verifier(everyone(), provider)).as_deref();
+        ask(all.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?)
+    }
+}
+
+/// What asks these roots; `None` if there are none that can be asked.
+fn verifier(
+    roots: impl Iterator<Item = Trusted>,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots);
+    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build().ok()
 }
 
 impl ServerCertVerifier for Verifier {
@@ -124,12 +151,12 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Believes::Web { certificates, found } = &self.believes else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let web = found.get_or_init(|| self.of_the_web(certificates)).as_deref();
-        let web = web.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        match &self.believes {
+            Believes::Anyone => Ok(ServerCertVerified::assertion()),
+            Believes::Web(web) => web.verify(&self.provider, |roots| {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }),
+        }
     }
 
     fn verify_tls12_signature(
