@@ -608,7 +608,7 @@ fn an_origin_that_is_told_to_leaves_when_its_input_ends() {
 #[test]
 #[ignore = "takes time, and is about time; run with --run-ignored all"]
 fn a_speed_up_that_is_known_is_found() {
-    let mut origin = Run::new().args(["serve", "--port", "0", "--latency", "200ms"]).live();
+    let mut origin = Run::new().args(["serve", "--port", "0", "--latency", "400ms"]).live();
     let base = origin.line().trim_end().replace("Listening on ", "");
     let urls: Vec<String> = (0..10).map(|number| format!("{base}/bytes/100?{number}")).collect();
     // Ten waits one after another against two.
