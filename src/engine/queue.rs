@@ -389,3 +389,72 @@ impl Drop for Waiting<'_> {
         self.0.lock().free -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, ready};
+    use std::num::{NonZeroU64, NonZeroUsize};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::plan::{Retry, Robots};
+    use crate::policy::{Hosts, Limits, Turns};
+    use crate::record::Options;
+
+    /// Jobs of one host that the queue below has room for.
+    const SHARE: u64 = 32;
+
+    /// A queue whose hosts may be asked one thing at a time.
+    fn queue() -> Queue {
+        let hosts = Hosts {
+            limits: Box::new(|_| Limits {
+                ceiling: Some(1),
+                gap: Duration::ZERO,
+                failures: 3,
+                patience: Duration::from_secs(30),
+            }),
+            name: Box::new(|_| None),
+            robots: Robots::Ignored,
+            longest_rest: Duration::from_secs(600),
+        };
+        let schedule = Schedule::new(hosts, Turns::ByHost, 1024, Duration::ZERO);
+        let retry = Retry { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
+        let rules = Rules { retry, max_redirects: 0 };
+        let split = Split { most: NonZeroUsize::MIN, least: NonZeroU64::MIN };
+        let (window, stop) = (Window::new(false), Stop::default());
+        Queue::new(rules, None, "fetch".to_owned(), schedule, window, split, stop)
+    }
+
+    fn target(index: u64) -> Target {
+        let urls = vec![format!("http://a.test/{index}").parse().unwrap()];
+        let options = Options::default();
+        Target { index, source: "list".into(), line: Some(index), urls, options }
+    }
+
+    /// What comes of waiting, if that is over at once.
+    async fn now<T>(waits: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            found = waits => Some(found),
+            () = ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn targets_are_put_aside_for_a_worker_only_if_there_is_no_job_for_it() {
+        let queue = queue();
+        let free = Waiting::of(&queue);
+        for index in 1..=SHARE {
+            queue.admit(target(index), None);
+        }
+        let next = target(SHARE + 1);
+        let spot = || queue.wait_for_spot(next.index, next.url(), || true);
+        assert_eq!(now(spot()).await, None, "a job is on its way to the worker");
+        assert!(matches!(now(queue.next(&mut LastHost::default())).await, Some(Some(_))));
+        assert_eq!(now(spot()).await, Some(Ok(Spot::Queue)));
+        queue.admit(target(SHARE + 2), None);
+        assert_eq!(now(spot()).await, Some(Ok(Spot::Aside)), "its host is asked all it may be");
+        drop(free);
+        assert_eq!(now(spot()).await, None, "nobody waits for another host's job");
+    }
+}

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, IoSlice, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -376,6 +376,14 @@ fn room_is_taken_without_making_the_file_longer() {
     part.write_all(b"body").unwrap();
     part.sync().unwrap();
     assert!(matches!(seat.part().unwrap(), Found::File { bytes: 4, .. }));
+}
+
+#[test]
+fn several_pieces_are_written_with_one_call() {
+    let house = House::new();
+    let mut part = house.seat("a").create_part().unwrap();
+    let pieces = [IoSlice::new(b"bo"), IoSlice::new(b"dy")];
+    assert_eq!(part.write_vectored(&pieces).unwrap(), 4);
 }
 
 #[test]
