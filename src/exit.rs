@@ -6,13 +6,13 @@ use std::thread;
 
 use tokio::runtime::Builder;
 
-use crate::compare::{CompareError, Compared};
-use crate::engine::Stop;
-use crate::preview::{Counts, PreviewError};
-use crate::record::Cause;
-use crate::report::{Reread, RereadError};
-use crate::run::{Ended, RunError};
-use crate::verify::{Totals, VerifyError};
+use crate::compare::{CompareError, CompareOutcome};
+use crate::engine::CancelToken;
+use crate::commands::dry_run::{EntryCounts, PreviewError};
+use crate::model::StopCause;
+use crate::report::{ReplayReport, ReplayError};
+use crate::commands::fetch::{RunOutcome, RunError};
+use crate::commands::verify::{Totals, VerifyError};
 
 /// How the program ended. The number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Exit {
     ];
 
     /// What the end of a run amounts to; the most serious thing counts.
-    pub fn of(ended: &Result<Ended, RunError>) -> Self {
+    pub fn of(ended: &Result<RunOutcome, RunError>) -> Self {
         let ended = match ended {
             Ok(ended) => ended,
             Err(RunError::Usage(_)) => return Self::Usage,
@@ -63,15 +63,15 @@ impl Exit {
             return Self::Usage;
         }
         match ended.stopped {
-            Some(Cause::Interrupted) => Self::Interrupted,
-            Some(Cause::Terminated) => Self::Terminated,
-            Some(Cause::Fatal | Cause::Disk) => Self::Fatal,
+            Some(StopCause::Interrupted) => Self::Interrupted,
+            Some(StopCause::Terminated) => Self::Terminated,
+            Some(StopCause::Fatal | StopCause::Disk) => Self::Fatal,
             Some(
-                Cause::Deadline
-                | Cause::TooManyFailures
-                | Cause::Quota
-                | Cause::ReaderGone
-                | Cause::Sibling,
+                StopCause::Deadline
+                | StopCause::TooManyFailures
+                | StopCause::Quota
+                | StopCause::ReaderGone
+                | StopCause::Sibling,
             ) => Self::Unfinished,
             None if ended.summary.counts.failed + ended.summary.counts.invalid > 0 => {
                 Self::SomeFailed
@@ -82,12 +82,12 @@ impl Exit {
 
     /// What a comparison amounts to that a signal may have stopped.
     pub fn of_comparison(
-        compared: &Result<Compared, CompareError>,
-        stopped: Option<Cause>,
+        compared: &Result<CompareOutcome, CompareError>,
+        stopped: Option<StopCause>,
     ) -> Self {
         match compared {
-            _ if stopped == Some(Cause::Interrupted) => Self::Interrupted,
-            _ if stopped == Some(Cause::Terminated) => Self::Terminated,
+            _ if stopped == Some(StopCause::Interrupted) => Self::Interrupted,
+            _ if stopped == Some(StopCause::Terminated) => Self::Terminated,
             Ok(compared) if compared.comparison.comparable => Self::Ok,
             Ok(_) => Self::SomeFailed,
             Err(CompareError::Usage(_)) => Self::Usage,
@@ -97,7 +97,7 @@ impl Exit {
     }
 
     /// What a dry run amounts to.
-    pub fn of_preview(told: &Result<Counts, PreviewError>) -> Self {
+    pub fn of_preview(told: &Result<EntryCounts, PreviewError>) -> Self {
         match told {
             Ok(counts) if counts.invalid + counts.failed > 0 => Self::SomeFailed,
             Ok(_) => Self::Ok,
@@ -124,13 +124,13 @@ impl Exit {
     }
 
     /// What reporting a saved run amounts to.
-    pub fn of_rereport(told: &Result<Reread, RereadError>) -> Self {
+    pub fn of_rereport(told: &Result<ReplayReport, ReplayError>) -> Self {
         match told {
             Ok(reread) if reread.bad_lines > 0 => Self::SomeFailed,
             Ok(_) => Self::Ok,
-            Err(RereadError::Unreadable(_)) => Self::Usage,
-            Err(RereadError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => Self::Ok,
-            Err(RereadError::Unwritten(_)) => Self::Fatal,
+            Err(ReplayError::Unreadable(_)) => Self::Usage,
+            Err(ReplayError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => Self::Ok,
+            Err(ReplayError::Unwritten(_)) => Self::Fatal,
         }
     }
 }
@@ -140,7 +140,7 @@ impl Exit {
 /// # Errors
 /// If the system lets no signal be listened for.
 #[cfg(unix)]
-pub fn on_signals(stop: &Stop) -> io::Result<()> {
+pub fn on_signals(stop: &CancelToken) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -153,8 +153,8 @@ pub fn on_signals(stop: &Stop) -> io::Result<()> {
         let mut asked = false;
         loop {
             let (cause, exit) = tokio::select! {
-                _ = interrupt.recv() => (Cause::Interrupted, Exit::Interrupted),
-                _ = terminate.recv() => (Cause::Terminated, Exit::Terminated),
+                _ = interrupt.recv() => (StopCause::Interrupted, Exit::Interrupted),
+                _ = terminate.recv() => (StopCause::Terminated, Exit::Terminated),
             };
             if asked {
                 process::exit(exit as i32);
@@ -172,6 +172,6 @@ pub fn on_signals(stop: &Stop) -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn on_signals(_: &Stop) -> io::Result<()> {
+pub fn on_signals(_: &CancelToken) -> io::Result<()> {
     Ok(())
 }

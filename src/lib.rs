@@ -25,21 +25,21 @@
 //! - [`process`]: what this process uses of the machine
 
 pub mod cli;
+pub mod commands;
 pub mod compare;
 pub mod digest;
 pub mod engine;
 pub mod exit;
 pub mod list;
 pub mod plan;
+pub mod naming;
 pub mod policy;
-pub mod preview;
-pub mod process;
-pub mod record;
+pub mod scheduler;
+pub mod resource_usage;
+pub mod model;
 pub mod report;
-pub mod run;
 pub mod serve;
-pub mod source;
+pub mod input;
 pub mod store;
 pub mod transfer;
 pub mod units;
-pub mod verify;

@@ -6,17 +6,18 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
 
-use fetch::cli::{self, Command, Stream, Surroundings, Usage};
-use fetch::compare::{self, Compared, Format};
-use fetch::engine::{self, Stop};
+use fetch::cli::{self, Command, UsageStream, Environment, UsageOutput};
+use fetch::compare::{self, CompareOutcome, CompareFormat};
+use fetch::engine::{self, CancelToken};
 use fetch::exit::{self, Exit};
-use fetch::plan::{Plan, Rereport};
-use fetch::preview::{self, PreviewError};
-use fetch::record::Comparison;
-use fetch::report::{self, Outputs, RereadError};
-use fetch::run;
+use fetch::plan::{Plan, ReportCommand};
+use fetch::commands::dry_run::{self, PreviewError};
+use fetch::compare::Comparison;
+use fetch::commands::report;
+use fetch::report::{Outputs, ReplayError};
+use fetch::commands::fetch as run;
 use fetch::serve::{self, Until};
-use fetch::verify::{self, VerifyError};
+use fetch::commands::verify::{self, VerifyError};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -26,7 +27,7 @@ use tokio::sync::oneshot;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let around = Surroundings {
+    let around = Environment {
         variable: &|name| env::var_os(name),
         home: env::home_dir(),
         stdin_is_terminal: io::stdin().is_terminal(),
@@ -41,13 +42,13 @@ fn main() -> ExitCode {
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
-        Ok(Command::Seat) => seat(),
+        Ok(Command::Child) => seat(),
         Err(usage) => explain(&usage),
     }
 }
 
 fn fetch(plan: &Plan) -> ExitCode {
-    let stop = Stop::default();
+    let stop = CancelToken::default();
     if let Err(error) = exit::on_signals(&stop) {
         eprintln!("fetch: signals cannot be listened for: {error}");
         return Exit::Fatal.into();
@@ -67,7 +68,7 @@ fn preview(plan: &Plan) -> ExitCode {
     match &told {
         Err(PreviewError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => eprintln!("fetch: {error}"),
-        Ok(counts) if *counts == preview::Counts::default() => {
+        Ok(counts) if *counts == preview::EntryCounts::default() => {
             eprintln!("fetch: the list is empty; nothing would be fetched");
         }
         Ok(_) => {}
@@ -76,7 +77,7 @@ fn preview(plan: &Plan) -> ExitCode {
 }
 
 /// Tells what has become of a folder that was saved to.
-fn verify(options: &verify::Options) -> ExitCode {
+fn verify(options: &VerifyOptions) -> ExitCode {
     let mut out = BufWriter::new(io::stdout());
     let told = verify::verify(options, &mut out, |notice| eprintln!("fetch: {notice}"));
     // What a reader who has gone did not take is no error, and not to be tried again.
@@ -90,10 +91,10 @@ fn verify(options: &verify::Options) -> ExitCode {
 }
 
 /// Reports a saved run or comparison. A reader who has gone has seen enough.
-fn rereport(asked: &Rereport) -> ExitCode {
-    let told = report::rereport(asked, &mut io::stdout(), &mut io::stderr());
+fn rereport(asked: &ReportCommand) -> ExitCode {
+    let told = report::report(asked, &mut io::stdout(), &mut io::stderr());
     match &told {
-        Err(RereadError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(ReplayError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => eprintln!("fetch: {error}"),
         Ok(_) => {}
     }
@@ -102,7 +103,7 @@ fn rereport(asked: &Rereport) -> ExitCode {
 
 /// Makes transfers for another process.
 fn seat() -> ExitCode {
-    match engine::sit() {
+    match engine::run_child() {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
             eprintln!("fetch: {error}");
@@ -135,14 +136,14 @@ fn end_of_input() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn compare(options: &compare::Options) -> ExitCode {
-    let stop = Stop::default();
+    let stop = CancelToken::default();
     if let Err(error) = exit::on_signals(&stop) {
         eprintln!("fetch: signals cannot be listened for: {error}");
         return Exit::Fatal.into();
     }
     let compared = compare::compare(options, &|| stop.cause().is_some());
     let code = Exit::of_comparison(&compared, stop.cause());
-    let Compared { comparison, files } = match compared {
+    let CompareOutcome { comparison, files } = match compared {
         Ok(compared) => compared,
         Err(error) => {
             eprintln!("fetch: {:#}", error.into_inner());
@@ -160,11 +161,11 @@ fn compare(options: &compare::Options) -> ExitCode {
     }
 }
 
-fn tell(comparison: &Comparison, format: Format) -> io::Result<()> {
+fn tell(comparison: &Comparison, format: CompareFormat) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     match format {
-        Format::Text => out.write_all(compare::table(comparison).as_bytes())?,
-        Format::Json => {
+        CompareFormat::Text => out.write_all(compare::table(comparison).as_bytes())?,
+        CompareFormat::Json => {
             serde_json::to_writer(&mut out, comparison)?;
             writeln!(out)?;
         }
@@ -190,10 +191,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Prints help, or what is wrong with what was typed. A reader who has gone is no error.
-fn explain(usage: &Usage) -> ExitCode {
+fn explain(usage: &UsageOutput) -> ExitCode {
     let _ = match usage.to {
-        Stream::Stdout => io::stdout().write_all(usage.text.as_bytes()),
-        Stream::Stderr => io::stderr().write_all(usage.text.as_bytes()),
+        UsageStream::Stdout => io::stdout().write_all(usage.text.as_bytes()),
+        UsageStream::Stderr => io::stderr().write_all(usage.text.as_bytes()),
     };
     usage.code.into()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::{Algorithm, Digest};
-use crate::record::{Class, line};
+use crate::model::{FailureClass, serde_helpers};
 use crate::units::{Rate, Share};
 
 /// A run as decided.
@@ -20,48 +20,48 @@ pub struct Plan {
     /// Who the workers are.
     pub strategy: Strategy,
     /// How requests are made.
-    pub http: Http,
+    pub http: HttpOptions,
     /// How long to wait for what.
-    pub clocks: Clocks,
+    pub timeouts: Timeouts,
     /// What to do about transient failures.
-    pub retry: Retry,
+    pub retry: RetryOptions,
     /// How gently each host is treated.
-    pub manners: Manners,
+    pub host_limits: HostLimitOptions,
     /// When so much has failed that going on does harm.
-    pub damage: Damage,
+    pub failure_limits: FailureLimits,
     /// What bodies must be like, and what is found out of them.
-    pub bodies: Bodies,
+    pub bodies: BodyOptions,
     /// Where bodies are saved; `None`: they are read and thrown away.
-    pub keep: Option<Keep>,
+    pub keep: Option<SaveOptions>,
     /// What to tell, and how.
-    pub report: Report,
+    pub report: OutputOptions,
     /// Where to write the targets that failed for good, as a list.
     pub failed: Option<FailedList>,
     /// Further reports of the run, each a file of its own.
-    pub documents: Vec<Document>,
+    pub documents: Vec<ReportFile>,
 }
 
 /// A saved run or comparison that is to be reported again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rereport {
+pub struct ReportCommand {
     /// Where it is read from: a file or standard input.
     pub source: Source,
     /// The reports to write; none: a table on standard output.
-    pub documents: Vec<Document>,
+    pub documents: Vec<ReportFile>,
 }
 
 /// A report that is a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct ReportFile {
     /// The file; what it held is replaced once the report is whole.
     pub path: PathBuf,
     /// What it is.
-    pub kind: DocumentKind,
+    pub kind: ReportFormat,
 }
 
 /// What a report that is a file of its own may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DocumentKind {
+pub enum ReportFormat {
     /// One page to look at, with charts.
     Html,
     /// An HTTP archive (HAR 1.2), for the waterfall of a browser.
@@ -78,25 +78,25 @@ pub enum DocumentKind {
 
 /// What a report may be of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reported {
+pub enum ReportSubject {
     /// A run: a row for each URL.
     Run,
     /// A comparison of runs: figures of each of them.
     Comparison,
 }
 
-impl DocumentKind {
+impl ReportFormat {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Html, Self::Har, Self::Csv, Self::Json, Self::Jsonl, Self::Markdown];
 
     /// Why there is no such report of this, and what to do; `None` if there is one.
-    pub fn unfit_for(self, reported: Reported) -> Option<&'static str> {
+    pub fn unfit_for(self, reported: ReportSubject) -> Option<&'static str> {
         match (self, reported) {
-            (Self::Json, Reported::Run) => {
+            (Self::Json, ReportSubject::Run) => {
                 Some("a run is a line for each URL, not one document; let the name end in .jsonl")
             }
-            (Self::Har, Reported::Comparison) => Some(
+            (Self::Har, ReportSubject::Comparison) => Some(
                 "an archive has an entry for each URL, and of a comparison there are figures of \
                  whole runs alone; let the name end in .html or .json, or make an archive of one \
                  run by fetch --mode MODE --report FILE.har",
@@ -130,7 +130,7 @@ pub struct FailedList {
     /// The file; what it held is replaced.
     pub path: PathBuf,
     /// Only failures of these classes; empty: of all.
-    pub classes: Vec<Class>,
+    pub classes: Vec<FailureClass>,
 }
 
 /// Where targets come from.
@@ -205,34 +205,34 @@ impl Strategy {
 
 /// How requests are made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Http {
+pub struct HttpOptions {
     /// User-Agent of every request.
-    #[serde(with = "line::value")]
+    #[serde(with = "serde_helpers::value")]
     pub user_agent: http::HeaderValue,
     /// Further fields of every request, in the order given.
-    #[serde(with = "line::fields")]
+    #[serde(with = "serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// PEM files whose certificates are trusted beside the system's. They are read once, and not written to a line.
     #[serde(skip)]
     pub cacert: Vec<PathBuf>,
     /// Whether certificates are checked.
-    pub verification: Verification,
+    pub verification: CertVerification,
     /// Which versions of HTTP may be spoken.
-    pub versions: Versions,
+    pub versions: HttpVersions,
     /// Whom to ask instead of the origin.
     pub proxy: Proxy,
     /// Addresses given by hand, endpoints before addresses. The first endpoint that fits says where to connect; the
     /// first addresses that fit the host and port so found say how to get there.
-    pub pins: Vec<Pin>,
+    pub pins: Vec<ResolveOverride>,
     /// Which addresses may be used.
-    pub family: Family,
+    pub family: AddressFamily,
     /// Redirects to follow at most.
     pub max_redirects: u32,
 }
 
 /// Whether certificates are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verification {
+pub enum CertVerification {
     /// As the web does.
     Full,
     /// Not at all: whoever answers is believed.
@@ -241,7 +241,7 @@ pub enum Verification {
 
 /// Which versions of HTTP may be spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Versions {
+pub enum HttpVersions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Negotiated,
     /// HTTP/1.1 alone.
@@ -261,7 +261,7 @@ pub enum Proxy {
 
 /// Which addresses may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Family {
+pub enum AddressFamily {
     /// Both.
     Any,
     /// IPv4 alone.
@@ -272,18 +272,18 @@ pub enum Family {
 
 /// An address given by hand for a host and port (`--resolve`, `--connect-to`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pin {
+pub struct ResolveOverride {
     /// The host it is for, lower case; `None` for every host.
     pub host: Option<String>,
     /// The port it is for; `None` for every port.
     pub port: Option<u16>,
     /// Where to connect instead.
-    pub to: PinTo,
+    pub to: OverrideTarget,
 }
 
 /// Where a pinned host is to be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PinTo {
+pub enum OverrideTarget {
     /// At one of these addresses, same port (`--resolve`).
     Addresses(Vec<std::net::IpAddr>),
     /// At another host, port or both (`--connect-to`); `None` keeps the URL's own.
@@ -297,7 +297,7 @@ pub enum PinTo {
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clocks {
+pub struct Timeouts {
     /// For a connection, TLS included; a name is looked up before.
     pub connect: Duration,
     /// For the next byte.
@@ -310,7 +310,7 @@ pub struct Clocks {
 
 /// What to do about transient failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryOptions {
     /// Tries after the first, at most.
     pub times: u32,
     /// The first back-off's upper end; it doubles from try to try.
@@ -321,9 +321,9 @@ pub struct Retry {
 
 /// How gently each host is treated. A host is a scheme, a name and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manners {
+pub struct HostLimitOptions {
     /// Requests in progress at one host, at most.
-    pub per_host: PerHost,
+    pub per_host: MaxPerHost,
     /// Time between two starts at one host, at least.
     pub host_delay: Duration,
     /// Starts at one host, at most; they are spread evenly.
@@ -337,22 +337,22 @@ pub struct Manners {
     /// How long a host that cannot be reached is waited for.
     pub host_patience: Duration,
     /// Whether robots.txt is asked for and obeyed.
-    pub robots: Robots,
+    pub robots: RobotsPolicy,
     /// What is different for some hosts, by name (lower case), whatever the scheme and port.
-    pub hosts: BTreeMap<String, HostManners>,
+    pub hosts: BTreeMap<String, HostOverrides>,
 }
 
-impl Default for Manners {
+impl Default for HostLimitOptions {
     fn default() -> Self {
         Self {
-            per_host: PerHost::Default,
+            per_host: MaxPerHost::Default,
             host_delay: Duration::ZERO,
             host_rate: None,
             rate: None,
             limit_rate: None,
             host_failures: NonZeroU32::new(3).expect("three is not zero"),
             host_patience: Duration::from_secs(30),
-            robots: Robots::Ignored,
+            robots: RobotsPolicy::Ignored,
             hosts: BTreeMap::new(),
         }
     }
@@ -360,7 +360,7 @@ impl Default for Manners {
 
 /// Requests in progress at one host, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PerHost {
+pub enum MaxPerHost {
     /// Six, as browsers do; any number at a host that is written `localhost`, `127.x.x.x` or `[::1]`.
     Default,
     /// So many.
@@ -371,7 +371,7 @@ pub enum PerHost {
 
 /// Whether robots.txt is asked for and obeyed (RFC 9309).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Robots {
+pub enum RobotsPolicy {
     /// No: the list was written by a person.
     Ignored,
     /// Yes.
@@ -380,9 +380,9 @@ pub enum Robots {
 
 /// What is different for one host; `None` is as for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostManners {
+pub struct HostOverrides {
     /// Requests in progress, at most.
-    pub per_host: Option<PerHost>,
+    pub per_host: Option<MaxPerHost>,
     /// Time between two starts, at least.
     pub delay: Option<Duration>,
     /// Starts, at most.
@@ -393,14 +393,14 @@ pub struct HostManners {
 
 /// When so much has failed that going on does harm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Damage {
+pub struct FailureLimits {
     /// The run stops with more failures than this.
-    pub most: Option<MostFailures>,
+    pub most: Option<MaxFailures>,
 }
 
 /// How many failures are too many.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MostFailures {
+pub enum MaxFailures {
     /// More than so many.
     Number(u64),
     /// More than this share of what is settled, looked at from 100 settled on.
@@ -409,13 +409,13 @@ pub enum MostFailures {
 
 /// What bodies must be like, and what is found out of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bodies {
+pub struct BodyOptions {
     /// Bytes that one body may have, decoded.
     pub max_filesize: Option<u64>,
     /// Body bytes that the run may read in all.
     pub quota: Option<u64>,
     /// Whether bodies may come compressed, to be decoded.
-    pub coding: Coding,
+    pub coding: Compression,
     /// Digests to compute, the one to be told first.
     pub digests: Vec<Algorithm>,
     /// What the one body must hash to.
@@ -425,24 +425,24 @@ pub struct Bodies {
     #[serde(skip)]
     pub sums: Option<PathBuf>,
     /// Into how many segments large ones are divided.
-    pub split: Split,
+    pub split: SegmentOptions,
 }
 
 /// Into how many segments a large body that is saved is divided, to be asked for at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
+pub struct SegmentOptions {
     /// So many at most; 1: none is divided.
     pub most: NonZeroUsize,
     /// Bytes of a segment, at least.
     pub least: NonZeroU64,
 }
 
-impl Split {
+impl SegmentOptions {
     /// Bytes of a segment, at least, if nothing is said about it.
     pub const LEAST: NonZeroU64 = NonZeroU64::new(20 << 20).expect("it is not zero");
 }
 
-impl Default for Split {
+impl Default for SegmentOptions {
     fn default() -> Self {
         Self { most: NonZeroUsize::MIN, least: Self::LEAST }
     }
@@ -450,27 +450,27 @@ impl Default for Split {
 
 /// Whether bodies may come compressed (RFC 9110 section 8.4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Coding {
+pub enum Compression {
     /// Bodies are taken as they come.
     #[default]
-    AsSent,
+    Identity,
     /// The server is told which codings can be undone, and they are.
-    Undone,
+    Decode,
 }
 
 /// Where bodies are saved, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keep {
+pub struct SaveOptions {
     /// The folder.
     pub dir: PathBuf,
     /// How files are named.
-    pub names: Names,
+    pub names: NamingScheme,
     /// Whether the server may name them.
-    pub named_by: NamedBy,
+    pub named_by: NameSource,
     /// What becomes of targets that were saved before.
-    pub again: Again,
+    pub again: ExistingPolicy,
     /// What becomes of a file in the way that is not ours.
-    pub foreign: Foreign,
+    pub foreign: ForeignFilePolicy,
     /// Whether a saved file must outlast a power loss.
     pub durability: Durability,
     /// Bytes that must stay free in the folder's file system.
@@ -479,7 +479,7 @@ pub struct Keep {
 
 /// How files are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub enum NamingScheme {
     /// By the last part of the URL, all in one folder: `page.html`.
     Flat,
     /// By host and path, as the site is laid out: `example.org/docs/page.html`.
@@ -492,7 +492,7 @@ pub enum Names {
 
 /// Whether the server may name files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedBy {
+pub enum NameSource {
     /// No.
     List,
     /// Yes, by Content-Disposition (RFC 6266), where it is sent and the list names none.
@@ -501,7 +501,7 @@ pub enum NamedBy {
 
 /// What becomes of targets that were saved before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum ExistingPolicy {
     /// They are skipped.
     Skip,
     /// The server is asked whether they have changed (RFC 9110 section 13).
@@ -512,7 +512,7 @@ pub enum Again {
 
 /// What becomes of a file in the way that is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Foreign {
+pub enum ForeignFilePolicy {
     /// It stays, and the target fails.
     Stays,
     /// It is replaced.
@@ -530,18 +530,18 @@ pub enum Durability {
 
 /// What to tell, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+pub struct OutputOptions {
     /// The form of stdout.
-    pub format: Format,
+    pub format: OutputFormat,
     /// The order of rows.
-    pub order: Order,
+    pub order: ReportOrder,
     /// How much is said.
     pub verbosity: Verbosity,
 }
 
 /// The form of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// Sentences.
     Text,
     /// One JSON object per line.
@@ -552,7 +552,7 @@ pub enum Format {
 
 /// The order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ReportOrder {
     /// As they complete.
     Completion,
     /// As listed.
@@ -568,4 +568,37 @@ pub enum Verbosity {
     Normal,
     /// Retries and redirects too.
     Verbose,
+}
+
+/// What `fetch verify` checks, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Files that are read at a time; `None`: as many as there are processors.
+    pub jobs: Option<NonZeroUsize>,
+    /// The form of the report.
+    pub form: VerifyFormat,
+    /// How much is told in sentences; data is always told as a whole.
+    pub verbosity: Verbosity,
+    /// Whether what is missing or changed is to be fetched again.
+    pub marking: MarkMode,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyFormat {
+    /// Sentences for people.
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Whether what is missing or changed is to be fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkMode {
+    /// It is marked in the manifest, and what a killed run left to rename is renamed.
+    On,
+    /// Everything stays as it is.
+    Off,
 }

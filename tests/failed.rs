@@ -7,15 +7,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use fetch::cli::{self, Command, Surroundings};
-use fetch::engine::Stop;
+use fetch::cli::{self, Command, Environment};
+use fetch::engine::CancelToken;
 use fetch::list::{Numbering, Parser};
-use fetch::plan::{FailedList, Format, Order, Report, Verbosity};
-use fetch::record::{
-    Entry, Event, Failure, Options, Outcome, Record, RecordError, Slots, Target, redacted,
+use fetch::plan::{FailedList, OutputFormat, ReportOrder, OutputOptions, Verbosity};
+use fetch::model::{
+    Entry, Event, Failure, EntryOptions, Outcome, Record, RecordError, ProgressBoard, Target, redacted,
 };
-use fetch::report::{Documents, FailedTargets, Outputs, Stream, reporter};
-use fetch::run::{Ended, RunError, run};
+use fetch::report::{ReportFiles, FailedListWriter, Outputs, OutputStream, reporter};
+use fetch::commands::fetch::{RunOutcome, RunError, run};
 use proptest::prelude::*;
 use support::{Origin, Reply};
 use url::Url;
@@ -37,11 +37,11 @@ fn read(text: &[u8]) -> (Vec<Target>, usize) {
 /// What a report writes to the list when all of these fail.
 fn written(targets: &[Target], path: &Path) -> Vec<u8> {
     let list = FailedList { path: path.to_owned(), classes: Vec::new() };
-    let failed = FailedTargets::create(Some(&list), &[]).unwrap();
+    let failed = FailedListWriter::create(Some(&list), &[]).unwrap();
     let report =
-        Report { format: Format::Text, order: Order::Completion, verbosity: Verbosity::Normal };
+        OutputOptions { format: OutputFormat::Text, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
     let mut reporter =
-        reporter(report, nowhere(), failed, Documents::none(), Arc::new(Slots::new(1)));
+        reporter(report, nowhere(), failed, ReportFiles::none(), Arc::new(ProgressBoard::new(1)));
     for target in targets {
         let failure = Failure::Redirect("to\nhttps://else.where/\n".to_owned());
         let blank = Record::blank(
@@ -60,21 +60,21 @@ fn written(targets: &[Target], path: &Path) -> Vec<u8> {
 }
 
 fn nowhere() -> Outputs {
-    let stream = || Stream { writer: Box::new(std::io::sink()), is_terminal: false };
+    let stream = || OutputStream { writer: Box::new(std::io::sink()), is_terminal: false };
     Outputs { stdout: stream(), stderr: stream(), colour: false }
 }
 
 /// Fetches a list, and writes what fails to another.
-fn fetched(list: &Path, again: &Path) -> Result<Ended, RunError> {
+fn fetched(list: &Path, again: &Path) -> Result<RunOutcome, RunError> {
     let words = ["fetch".into(), "--retry".into(), "0".into(), list.into()];
-    let around = Surroundings { variable: &|_| None, home: None, stdin_is_terminal: true };
+    let around = Environment { variable: &|_| None, home: None, stdin_is_terminal: true };
     let parsed = cli::parse(words, &around);
     let Ok(Command::Fetch(mut plan)) = parsed else { panic!("a command line") };
     plan.failed = Some(FailedList { path: again.to_owned(), classes: Vec::new() });
-    run(&plan, nowhere(), &Stop::default())
+    run(&plan, nowhere(), &CancelToken::default())
 }
 
-fn meant(targets: &[Target]) -> Vec<(&[Url], &Options)> {
+fn meant(targets: &[Target]) -> Vec<(&[Url], &EntryOptions)> {
     targets.iter().map(|target| (&target.urls[..], &target.options)).collect()
 }
 

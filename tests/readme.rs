@@ -5,9 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use fetch::cli::{self, Command, Surroundings};
+use fetch::cli::{self, Command, Environment};
 use fetch::exit::Exit;
-use fetch::record::Class;
+use fetch::model::FailureClass;
 use serde_json::Value;
 use support::{Origin, Reply, Run};
 
@@ -72,7 +72,7 @@ fn words(command: &str) -> Vec<String> {
 fn every_command_can_be_typed() {
     let commands = commands();
     assert!(commands.len() >= 8, "{commands:?}");
-    let around = Surroundings { variable: &|_| None, home: None, stdin_is_terminal: true };
+    let around = Environment { variable: &|_| None, home: None, stdin_is_terminal: true };
     let mut served = 0;
     for words in commands {
         let typed = ["fetch".into()].into_iter().chain(words.iter().map(OsString::from));
@@ -120,7 +120,7 @@ fn every_picture_is_there() {
 
 #[test]
 fn every_class_of_failure_is_named() {
-    let missing: Vec<_> = Class::ALL.iter().filter(|class| !names(class.name())).collect();
+    let missing: Vec<_> = FailureClass::ALL.iter().filter(|class| !names(class.name())).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

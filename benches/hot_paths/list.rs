@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use fetch::list::{Appetite, Numbering, Parser};
+use fetch::list::{ParserStatus, Numbering, Parser};
 
 use crate::urls;
 
@@ -32,7 +32,7 @@ fn parse(text: &[u8]) {
     let mut parser = Parser::new(Arc::from("sites.txt"));
     for chunk in text.chunks(CHUNK) {
         let appetite = parser.feed(chunk, &mut numbering, |entry| drop(black_box(entry)));
-        assert_eq!(appetite, Appetite::More);
+        assert_eq!(appetite, ParserStatus::More);
     }
     parser.finish(&mut numbering, |entry| drop(black_box(entry)));
 }

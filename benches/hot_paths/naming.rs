@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use fetch::plan::Names;
-use fetch::policy::naming::{self, Holder};
+use fetch::plan::NamingScheme;
+use fetch::policy::naming::{self, NameOwner};
 use url::Url;
 
 use crate::urls;
@@ -16,7 +16,7 @@ pub fn naming(criterion: &mut Criterion) {
     let urls = parsed();
     let mut group = criterion.benchmark_group("naming");
     group.throughput(Throughput::Elements(URLS as u64));
-    for scheme in [Names::Flat, Names::Tree, Names::Hash, Names::Index] {
+    for scheme in [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index] {
         group.bench_function(format!("{scheme:?}").to_lowercase(), |bench| {
             bench.iter(|| {
                 for (url, index) in urls.iter().zip(1..) {
@@ -31,7 +31,7 @@ pub fn naming(criterion: &mut Criterion) {
 pub fn settling(criterion: &mut Criterion) {
     let wanted: Vec<_> = parsed()
         .iter()
-        .map(|url| (naming::of_url(Names::Tree, url, 1), naming::identity(url)))
+        .map(|url| (naming::of_url(NamingScheme::Tree, url, 1), naming::identity(url)))
         .collect();
     let mut group = criterion.benchmark_group("settling");
     group.throughput(Throughput::Elements(URLS as u64));
@@ -45,8 +45,8 @@ pub fn settling(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn nobody(_: &str) -> Result<Holder, Infallible> {
-    Ok(Holder::Nobody)
+fn nobody(_: &str) -> Result<NameOwner, Infallible> {
+    Ok(NameOwner::Nobody)
 }
 
 fn parsed() -> Vec<Url> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput};
-use fetch::plan::{Format, Order, Report, Verbosity};
-use fetch::record::{Event, Outcome, Record, Slots, Timings};
-use fetch::report::{self, Documents, FailedTargets, Outputs, Reporter, Stream};
+use fetch::plan::{OutputFormat, ReportOrder, OutputOptions, Verbosity};
+use fetch::model::{Event, Outcome, Record, ProgressBoard, Timings};
+use fetch::report::{self, ReportFiles, FailedListWriter, Outputs, Reporter, OutputStream};
 
 use crate::urls;
 
@@ -17,7 +17,7 @@ pub fn writing(criterion: &mut Criterion) {
     let events: Vec<_> = (1..=ROWS).map(finished).collect();
     let mut group = criterion.benchmark_group("records");
     group.throughput(Throughput::Elements(ROWS));
-    for format in [Format::Jsonl, Format::Csv, Format::Text] {
+    for format in [OutputFormat::Jsonl, OutputFormat::Csv, OutputFormat::Text] {
         let mut reporter = reporter(format);
         group.bench_function(format!("{format:?}").to_lowercase(), |bench| {
             bench.iter(|| {
@@ -30,12 +30,12 @@ pub fn writing(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn reporter(format: Format) -> Box<dyn Reporter> {
-    let nowhere = || Stream { writer: Box::new(io::sink()), is_terminal: false };
+fn reporter(format: OutputFormat) -> Box<dyn Reporter> {
+    let nowhere = || OutputStream { writer: Box::new(io::sink()), is_terminal: false };
     let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), colour: false };
-    let report = Report { format, order: Order::Completion, verbosity: Verbosity::Normal };
-    let slots = Arc::new(Slots::new(16));
-    report::reporter(report, outputs, FailedTargets::nowhere(), Documents::none(), slots)
+    let report = OutputOptions { format, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
+    let slots = Arc::new(ProgressBoard::new(16));
+    report::reporter(report, outputs, FailedListWriter::nowhere(), ReportFiles::none(), slots)
 }
 
 fn finished(index: u64) -> Event {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fetch::plan::Robots;
-use fetch::policy::{Hosts, LastHost, Limits, Next, Schedule, Signal, Turns};
-use fetch::record::Job;
+use fetch::plan::RobotsPolicy;
+use fetch::policy::{HostPolicies, LastHost, HostLimits, NextJob, Scheduler, HostFeedback, JobOrder};
+use fetch::model::Job;
 
 use crate::urls;
 
@@ -33,14 +33,14 @@ fn job(number: usize, hosts: usize) -> Job {
 /// Every job goes in and comes out, and the one worker asks for the next when it has served one.
 fn pass(jobs: Vec<Job>) {
     let now = Instant::now();
-    let mut schedule = Schedule::new(hosts(), Turns::ByHost, ROOM, Duration::ZERO);
+    let mut schedule = Scheduler::new(hosts(), JobOrder::RoundRobinByHost, ROOM, Duration::ZERO);
     let (mut last, mut served) = (LastHost::default(), 0);
     let mut jobs = jobs.into_iter();
     for job in jobs.by_ref().take(ROOM / 2) {
         schedule.admit(job, now);
     }
-    while let Next::Job(job, _) = schedule.next(&mut last, now) {
-        schedule.learn(&job.url, Signal::Served(None), now, now);
+    while let NextJob::Job(job, _) = schedule.next(&mut last, now) {
+        schedule.on_feedback(&job.url, HostFeedback::Served(None), now, now);
         schedule.count(&job.url, 10_240, None);
         served += 1;
         if let Some(job) = jobs.next() {
@@ -50,13 +50,13 @@ fn pass(jobs: Vec<Job>) {
     assert_eq!(served, JOBS);
 }
 
-fn hosts() -> Hosts {
+fn hosts() -> HostPolicies {
     let limits =
-        Limits { ceiling: Some(6), gap: Duration::ZERO, failures: 3, patience: Duration::ZERO };
-    Hosts {
+        HostLimits { ceiling: Some(6), gap: Duration::ZERO, failures: 3, patience: Duration::ZERO };
+    HostPolicies {
         limits: Box::new(move |_| limits),
         name: Box::new(|_| None),
-        robots: Robots::Ignored,
+        robots: RobotsPolicy::Ignored,
         longest_rest: Duration::from_secs(600),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fetch::record::{Options, Target};
+use fetch::model::{EntryOptions, Target};
 use url::Url;
 
 /// The nth URL of a list, on one of so many hosts.
@@ -18,7 +18,7 @@ pub fn target(number: usize, hosts: usize) -> Target {
         source: Arc::from("sites.txt"),
         line: Some(number as u64),
         urls: vec![parsed(number, hosts)],
-        options: Options::default(),
+        options: EntryOptions::default(),
     }
 }
 

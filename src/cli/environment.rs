@@ -2,24 +2,24 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::layers::{Layer, Options, Setting, Takes, Value, quotable};
+use super::config_layers::{ConfigLayer, OptionWords, LayerOption, ValueCount, LayerValue, quotable};
 
 /// Asks for the variable of every option.
 ///
 /// # Errors
 /// A sentence that names the variable.
 pub(super) fn layer(
-    options: &Options,
+    options: &OptionWords,
     variable: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Layer, String> {
-    let mut layer = Layer::default();
+) -> Result<ConfigLayer, String> {
+    let mut layer = ConfigLayer::default();
     for (option, takes) in options.in_environment() {
         let name = variable_of(option);
         let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
         let words = format!("{name}={}", text.display());
         let shown = if quotable(option, &words) { words } else { name.clone() };
         let value = value(takes, &text).map_err(|complaint| format!("{shown}: {complaint}"))?;
-        layer.set(option, Setting { value, place: name, shown })?;
+        layer.set(option, LayerOption { value, place: name, shown })?;
     }
     layer.plan().map_err(|complaint| layer.trace(complaint))?;
     Ok(layer)
@@ -29,16 +29,16 @@ fn variable_of(option: &str) -> String {
     format!("FETCH_{}", option.to_uppercase().replace('-', "_"))
 }
 
-fn value(takes: Takes, text: &OsStr) -> Result<Value, String> {
+fn value(takes: ValueCount, text: &OsStr) -> Result<LayerValue, String> {
     match (takes, text.to_str()) {
-        (Takes::Nothing, Some("1" | "true")) => Ok(Value::On),
-        (Takes::Nothing, Some("0" | "false")) => Ok(Value::Off),
-        (Takes::Nothing, _) => Err("write 1 or 0".to_owned()),
+        (ValueCount::Nothing, Some("1" | "true")) => Ok(LayerValue::On),
+        (ValueCount::Nothing, Some("0" | "false")) => Ok(LayerValue::Off),
+        (ValueCount::Nothing, _) => Err("write 1 or 0".to_owned()),
         // No such value has a line break in it.
-        (Takes::Many, Some(text)) => {
+        (ValueCount::Many, Some(text)) => {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            Ok(Value::Given(lines.map(OsString::from).collect()))
+            Ok(LayerValue::Given(lines.map(OsString::from).collect()))
         }
-        _ => Ok(Value::Given(vec![text.to_owned()])),
+        _ => Ok(LayerValue::Given(vec![text.to_owned()])),
     }
 }

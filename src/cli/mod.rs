@@ -1,14 +1,14 @@
 //! What can be typed, and its translation to a plan. Validates, does nothing: makes no request, and opens no file but
 //! the configuration, of which there is need before there can be a plan. The only room that knows the argument parser.
 
-mod arguments;
-mod config;
-mod decision;
+mod args;
+mod config_file;
+mod to_plan;
 mod documents;
 mod environment;
-mod layers;
-mod numbers;
-mod pins;
+mod config_layers;
+mod value_parsers;
+mod network;
 mod proxy;
 
 use std::ffi::OsString;
@@ -20,11 +20,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use clap_complete::Shell;
 
-use crate::plan::{Plan, Rereport};
-use crate::{compare, serve, verify};
-use arguments::{Arguments, Compare, Configuration, Fetch, Subcommands};
-use config::Which;
-use layers::{Layer, Options, Settled};
+use crate::plan::{Plan, ReportCommand};
+use crate::{compare, plan, serve};
+use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
+use config_file::ConfigPath;
+use config_layers::{ConfigLayer, OptionWords, SetByUser};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub enum Command {
     /// Tell what would be done for it.
     DryRun(Box<Plan>),
     /// Tell what has become of what was saved.
-    Verify(verify::Options),
+    Verify(plan::VerifyOptions),
     /// Report a saved run or comparison again.
-    Report(Rereport),
+    Report(ReportCommand),
     /// Run the local origin.
     Serve(serve::Options),
     /// Compare modes.
@@ -44,7 +44,7 @@ pub enum Command {
     /// Print a completion script.
     Completions(Completions),
     /// Make transfers for another process.
-    Seat,
+    Child,
 }
 
 /// The completion script of one shell.
@@ -66,33 +66,33 @@ impl Completions {
 
 /// A text to print instead of doing anything: help that was asked for, or what is wrong with the words typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage {
+pub struct UsageOutput {
     /// The text, its last newline included.
     pub text: String,
     /// Where it goes.
-    pub to: Stream,
+    pub to: UsageStream,
     /// The exit code: 0 for help, 2 for a mistake.
     pub code: u8,
 }
 
 /// One of the two streams that a program writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum UsageStream {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
 }
 
-impl From<clap::Error> for Usage {
+impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let (to, code) = if error.use_stderr() { (Stream::Stderr, 2) } else { (Stream::Stdout, 0) };
+        let (to, code) = if error.use_stderr() { (UsageStream::Stderr, 2) } else { (UsageStream::Stdout, 0) };
         Self { text: error.render().to_string(), to, code }
     }
 }
 
 /// What a command line is read in.
-pub struct Surroundings<'a> {
+pub struct Environment<'a> {
     /// What a variable of the environment holds, if it is set.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The person's own folder.
@@ -108,25 +108,25 @@ pub struct Surroundings<'a> {
 /// The text to print instead, help and version included.
 pub fn parse(
     words: impl IntoIterator<Item = OsString>,
-    around: &Surroundings,
-) -> Result<Command, Usage> {
+    around: &Environment,
+) -> Result<Command, UsageOutput> {
     let words: Vec<_> = words.into_iter().collect();
     let matches = Arguments::command().try_get_matches_from(&words)?;
     let typed = Arguments::from_arg_matches(&matches)?;
-    let settled = Settled::by_words(&matches, &typed);
+    let settled = SetByUser::by_words(&matches, &typed);
     match typed.subcommand {
-        Some(Subcommands::Verify(verify)) => Ok(Command::Verify(decision::look(verify))),
+        Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::look(verify))),
         Some(Subcommands::Compare(typed)) => Ok(comparison(*typed, &matches, around)?),
-        Some(Subcommands::Serve(serve)) => Ok(Command::Serve(decision::origin(serve))),
+        Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::origin(serve))),
         Some(Subcommands::Report(report)) => {
-            Ok(Command::Report(decision::rereport(report).map_err(mistake)?))
+            Ok(Command::Report(to_plan::rereport(report).map_err(usage_error)?))
         }
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
         None => {
-            ensure_there_is_a_folder_to_save_to(&matches).map_err(mistake)?;
+            ensure_there_is_a_folder_to_save_to(&matches).map_err(usage_error)?;
             Ok(fetch(&words, &settled, around)?)
         }
-        Some(Subcommands::Seat) => Ok(Command::Seat),
+        Some(Subcommands::Child) => Ok(Command::Child),
     }
 }
 
@@ -165,20 +165,20 @@ const OF_COMPARISONS: [&str; 12] = [
 
 /// What a comparison is made of: runs with the other words that were typed, all of them checked here.
 fn comparison(
-    typed: Compare,
+    typed: CompareArgs,
     matches: &ArgMatches,
-    around: &Surroundings,
+    around: &Environment,
 ) -> Result<Command, clap::Error> {
     let known = Arguments::command();
     let known = known.find_subcommand("compare").expect("it was typed");
     let matches = matches.subcommand_matches("compare").expect("it was typed");
-    let handed_on = layers::typed_again(matches, known, &OF_COMPARISONS);
+    let handed_on = config_layers::typed_again(matches, known, &OF_COMPARISONS);
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     words.extend(handed_on.iter().cloned());
     words.extend(
         typed.clocks.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
     );
-    words.extend(typed.contest.dir.iter().map(|dir| layers::word("dir", dir.as_os_str())));
+    words.extend(typed.contest.dir.iter().map(|dir| config_layers::word("dir", dir.as_os_str())));
     if typed.sources.is_empty() {
         words.extend(["--no-config", "--", "http://127.0.0.1/"].map(OsString::from));
     } else {
@@ -186,55 +186,55 @@ fn comparison(
         words.extend(typed.sources.iter().cloned());
     }
     let of_run = Arguments::command().try_get_matches_from(&words)?;
-    let settled = Settled::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
+    let settled = SetByUser::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
     let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
-        return Err(mistake("a dry run compares nothing".to_owned()));
+        return Err(usage_error("a dry run compares nothing".to_owned()));
     };
-    let compared = decision::comparison(typed, handed_on, plan).map_err(mistake)?;
+    let compared = to_plan::comparison(typed, handed_on, plan).map_err(usage_error)?;
     Ok(Command::Compare(Box::new(compared)))
 }
 
 /// What `words` and the layers below them ask for.
 fn fetch(
     words: &[OsString],
-    settled: &Settled,
-    around: &Surroundings,
+    settled: &SetByUser,
+    around: &Environment,
 ) -> Result<Command, clap::Error> {
-    let options = Options::known();
-    let environment = environment::layer(&options, around.variable).map_err(mistake)?;
+    let options = OptionWords::known();
+    let environment = environment::layer(&options, around.variable).map_err(usage_error)?;
     let environment = environment.below(settled);
     let which = which(arguments(&environment, words)?.configuration, around);
-    let file = config::load(&which, &options).map_err(mistake)?;
+    let file = config_file::load(&which, &options).map_err(usage_error)?;
     let lower = environment.over(file.layer).below(settled);
     let all = arguments(&lower, words)?;
     let dry_run = all.output.dry_run;
-    let plan = decision::plan(all, around.stdin_is_terminal);
-    let mut plan = plan.map_err(|complaint| mistake(lower.trace(complaint)))?;
-    plan.manners.hosts = file.hosts;
+    let plan = to_plan::plan(all, around.stdin_is_terminal);
+    let mut plan = plan.map_err(|complaint| usage_error(lower.trace(complaint)))?;
+    plan.host_limits.hosts = file.hosts;
     if !dry_run {
         return Ok(Command::Fetch(Box::new(plan)));
     }
-    decision::ensure_it_can_be_told_dry(&plan)
-        .map_err(|complaint| mistake(lower.trace(complaint)))?;
+    to_plan::check_dry_run_format(&plan)
+        .map_err(|complaint| usage_error(lower.trace(complaint)))?;
     Ok(Command::DryRun(Box::new(plan)))
 }
 
 /// The words typed with those of a lower layer in front of them.
-fn arguments(lower: &Layer, words: &[OsString]) -> Result<Fetch, clap::Error> {
+fn arguments(lower: &ConfigLayer, words: &[OsString]) -> Result<FetchArgs, clap::Error> {
     let (program, typed) = words.split_at(words.len().min(1));
     let words = program.iter().cloned().chain(lower.words()).chain(typed.iter().cloned());
     Ok(Arguments::try_parse_from(words)?.fetch)
 }
 
-fn which(said: Configuration, around: &Surroundings) -> Which {
+fn which(said: ConfigArgs, around: &Environment) -> ConfigPath {
     match said.config {
-        Some(path) => Which::Named(path),
-        None if said.no_config => Which::Nothing,
-        None => config::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
+        Some(path) => ConfigPath::Named(path),
+        None if said.no_config => ConfigPath::Nothing,
+        None => config_file::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
     }
 }
 
-fn mistake(complaint: String) -> clap::Error {
+fn usage_error(complaint: String) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, complaint)
 }
 

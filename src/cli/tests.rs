@@ -10,20 +10,20 @@ use std::time::Duration;
 use super::*;
 use crate::digest::Algorithm;
 use crate::plan::{
-    self, Again, Bodies, Coding, Document, DocumentKind, Durability, FailedList, Family, Foreign,
-    Keep, Manners, MostFailures, NamedBy, Names, Order, PerHost, Pin, PinTo, Proxy, Reported,
-    Rereport, Robots, Source, Split, Strategy, Verbosity, Verification, Versions,
+    self, ExistingPolicy, BodyOptions, Compression, ReportFile, ReportFormat, Durability, FailedList, AddressFamily, ForeignFilePolicy,
+    SaveOptions, HostLimitOptions, MaxFailures, NameSource, NamingScheme, ReportOrder, MaxPerHost, ResolveOverride, OverrideTarget, Proxy, ReportSubject,
+    ReportCommand, RobotsPolicy, Source, SegmentOptions, Strategy, Verbosity, CertVerification, HttpVersions,
 };
-use crate::record::Class;
+use crate::model::FailureClass;
 use crate::units;
 
-fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, Usage> {
+fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput> {
     parse(["fetch"].iter().chain(words).map(OsString::from), &nowhere(stdin_is_terminal))
 }
 
 /// Surroundings that say nothing.
-fn nowhere(stdin_is_terminal: bool) -> Surroundings<'static> {
-    Surroundings { variable: &|_| None, home: None, stdin_is_terminal }
+fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
+    Environment { variable: &|_| None, home: None, stdin_is_terminal }
 }
 
 /// The plan of a run over `sites.txt` with these words before it.
@@ -41,7 +41,7 @@ fn complaint(words: &[&str]) -> String {
 /// What is said of these words, and nothing after them.
 fn mistake(words: &[&str]) -> String {
     let usage = typed(words, true).expect_err(&words.join(" "));
-    assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+    assert_eq!((usage.to, usage.code), (UsageStream::Stderr, 2));
     usage.text
 }
 
@@ -84,20 +84,20 @@ fn without_options_a_plan_has_the_values_that_the_help_names() {
     assert_eq!(plan.http.user_agent, concat!("fetch/", env!("CARGO_PKG_VERSION")));
     assert_eq!(plan.http.headers, []);
     assert!(plan.http.cacert.is_empty());
-    assert_eq!(plan.http.verification, Verification::Full);
-    assert_eq!(plan.http.versions, Versions::Negotiated);
+    assert_eq!(plan.http.verification, CertVerification::Full);
+    assert_eq!(plan.http.versions, HttpVersions::Negotiated);
     assert_eq!(plan.http.proxy, Proxy::Environment);
     assert_eq!(plan.http.pins, []);
-    assert_eq!(plan.http.family, Family::Any);
+    assert_eq!(plan.http.family, AddressFamily::Any);
     assert_eq!(plan.http.max_redirects, 10);
-    assert_eq!((plan.clocks.connect, plan.clocks.stall), (seconds(10), seconds(30)));
-    assert_eq!((plan.clocks.attempt, plan.clocks.deadline), (None, None));
+    assert_eq!((plan.timeouts.connect, plan.timeouts.stall), (seconds(10), seconds(30)));
+    assert_eq!((plan.timeouts.attempt, plan.timeouts.deadline), (None, None));
     assert_eq!((plan.retry.times, plan.retry.base), (3, seconds(1)));
     assert_eq!(plan.retry.max_retry_after, seconds(600));
-    assert_eq!(plan.manners, Manners::default());
-    assert_eq!((plan.damage.most, plan.failed), (None, None));
-    assert_eq!(plan.report.format, plan::Format::Text);
-    assert_eq!(plan.report.order, Order::Completion);
+    assert_eq!(plan.host_limits, HostLimitOptions::default());
+    assert_eq!((plan.failure_limits.most, plan.failed), (None, None));
+    assert_eq!(plan.report.format, plan::OutputFormat::Text);
+    assert_eq!(plan.report.order, ReportOrder::Completion);
     assert_eq!(plan.report.verbosity, Verbosity::Normal);
 }
 
@@ -135,7 +135,7 @@ fn a_file_may_have_a_name_that_is_no_text() {
 fn without_a_source_a_pipe_is_read_and_a_terminal_is_told_what_to_type() {
     assert_eq!(sources(&[]), [Source::Stdin]);
     let usage = typed(&[], true).unwrap_err();
-    assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+    assert_eq!((usage.to, usage.code), (UsageStream::Stderr, 2));
     assert!(usage.text.contains("nothing to fetch"), "{}", usage.text);
     assert!(usage.text.contains("fetch sites.txt"), "{}", usage.text);
 }
@@ -219,14 +219,14 @@ fn a_proxy_is_one_or_none_whatever_the_environment_says() {
 fn certificates_and_versions_are_chosen() {
     let http = plan(&["--cacert", "a.pem", "--cacert", "b.pem", "-k", "--http1"]).http;
     assert_eq!(http.cacert, [PathBuf::from("a.pem"), PathBuf::from("b.pem")]);
-    assert_eq!(http.verification, Verification::Off);
-    assert_eq!(http.versions, Versions::Http1);
+    assert_eq!(http.verification, CertVerification::Off);
+    assert_eq!(http.versions, HttpVersions::Http1);
 }
 
 #[test]
 fn an_address_family_is_one_of_two() {
-    assert_eq!(plan(&["-4"]).http.family, Family::V4);
-    assert_eq!(plan(&["--ipv6"]).http.family, Family::V6);
+    assert_eq!(plan(&["-4"]).http.family, AddressFamily::V4);
+    assert_eq!(plan(&["--ipv6"]).http.family, AddressFamily::V6);
     assert_complaint(&["-4", "-6"], "cannot be used with");
 }
 
@@ -241,9 +241,9 @@ fn redirects_are_limited() {
 fn pins_to_endpoints_come_before_pins_to_addresses() {
     let words =
         ["--resolve", "c.d:443:127.0.0.1", "--connect-to", "a.b::c.d:", "--resolve", "*:80:[::1]"];
-    let to = |text: &str| PinTo::Addresses(vec![text.parse::<IpAddr>().unwrap()]);
-    let pin = |host: Option<&str>, port, to| Pin { host: host.map(str::to_owned), port, to };
-    let endpoint = PinTo::Endpoint { host: Some("c.d".to_owned()), port: None };
+    let to = |text: &str| OverrideTarget::Addresses(vec![text.parse::<IpAddr>().unwrap()]);
+    let pin = |host: Option<&str>, port, to| ResolveOverride { host: host.map(str::to_owned), port, to };
+    let endpoint = OverrideTarget::Endpoint { host: Some("c.d".to_owned()), port: None };
     assert_eq!(
         plan(&words).http.pins,
         [
@@ -275,7 +275,7 @@ fn every_clock_is_set_by_its_option() {
         "--deadline",
         "1h",
     ])
-    .clocks;
+    .timeouts;
     assert_eq!(clocks.connect, Duration::from_millis(500));
     assert_eq!(clocks.stall, seconds(60));
     assert_eq!(clocks.attempt, Some(seconds(2)));
@@ -305,20 +305,20 @@ fn manners_are_set_by_their_options() {
     let words = "--per-host 2 --host-delay 500ms --host-rate 5/15s --rate 20/s --limit-rate 100k --host-failures 5 \
                  --host-patience 0 --robots";
     assert_eq!(
-        plan(&words.split_whitespace().collect::<Vec<_>>()).manners,
-        Manners {
-            per_host: PerHost::Most(count(2)),
+        plan(&words.split_whitespace().collect::<Vec<_>>()).host_limits,
+        HostLimitOptions {
+            per_host: MaxPerHost::Most(count(2)),
             host_delay: Duration::from_millis(500),
             host_rate: units::rate("5/15s").ok(),
             rate: units::rate("20/s").ok(),
             limit_rate: NonZeroU64::new(100 * 1024),
             host_failures: NonZeroU32::new(5).unwrap(),
             host_patience: seconds(0),
-            robots: Robots::Obeyed,
+            robots: RobotsPolicy::Obeyed,
             hosts: std::collections::BTreeMap::new(),
         }
     );
-    assert_eq!(plan(&["--per-host", "0"]).manners.per_host, PerHost::NoLimit);
+    assert_eq!(plan(&["--per-host", "0"]).host_limits.per_host, MaxPerHost::NoLimit);
 }
 
 #[test]
@@ -338,11 +338,11 @@ fn manners_that_cannot_be_are_refused() {
 
 #[test]
 fn a_number_or_a_share_of_failures_ends_a_run() {
-    let most = |words| plan(words).damage.most;
-    assert_eq!(most(&["--max-failures", "10"]), Some(MostFailures::Number(10)));
+    let most = |words| plan(words).failure_limits.most;
+    assert_eq!(most(&["--max-failures", "10"]), Some(MaxFailures::Number(10)));
     let share = units::share("5%").unwrap();
-    assert_eq!(most(&["--max-failures", "5%"]), Some(MostFailures::Share(share)));
-    assert_eq!(most(&["--fail-fast"]), Some(MostFailures::Number(0)));
+    assert_eq!(most(&["--max-failures", "5%"]), Some(MaxFailures::Share(share)));
+    assert_eq!(most(&["--fail-fast"]), Some(MaxFailures::Number(0)));
     assert_complaint(&["--fail-fast", "--max-failures", "0"], "cannot be used with");
     assert_complaint(&["--max-failures", "-1"], "write a whole number or a share, as in 10 or 5%");
     assert_complaint(&["--max-failures", "101%"], "from 0% to 100%");
@@ -354,7 +354,7 @@ fn failures_are_written_to_a_file_of_their_own() {
     let all = FailedList { path: "failed.txt".into(), classes: vec![] };
     assert_eq!(failed(&["--failed", "failed.txt"]), all);
     let words = ["--failed", "f", "--failed-class", "timeout,http_5xx", "--failed-class", "dns"];
-    assert_eq!(failed(&words).classes, [Class::Timeout, Class::Http5xx, Class::Dns]);
+    assert_eq!(failed(&words).classes, [FailureClass::Timeout, FailureClass::Http5xx, FailureClass::Dns]);
     assert_complaint(&["--failed-class", "dns"], "--failed <FILE>");
     assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "write one of dns, ");
     assert_complaint(&["--failed", "-"], "name a file; standard output is for the report");
@@ -380,8 +380,8 @@ fn the_name_of_a_further_report_says_what_it_is() {
     assert_eq!(kinds(&[]), []);
     let words = ["a.html", "a.har", "a.csv", "a.jsonl", "b/A.MD"];
     let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
-    let of_runs = DocumentKind::ALL.into_iter();
-    let of_runs = of_runs.filter(|kind| kind.unfit_for(Reported::Run).is_none());
+    let of_runs = ReportFormat::ALL.into_iter();
+    let of_runs = of_runs.filter(|kind| kind.unfit_for(ReportSubject::Run).is_none());
     assert_eq!(kinds(&words), of_runs.collect::<Vec<_>>());
     assert_complaint(&["--report", "a.json"], "not one document; let the name end in .jsonl");
     for name in ["a.htm", "html", ".html", "-", "a."] {
@@ -404,8 +404,8 @@ fn a_report_of_a_comparison_is_of_its_own_kinds() {
     let words = ["a.html", "a.csv", "a.json", "a.jsonl", "a.md"];
     let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
     let kinds: Vec<_> = compared(&words).documents.iter().map(|one| one.kind).collect();
-    let fit = |kind: &DocumentKind| kind.unfit_for(Reported::Comparison).is_none();
-    assert_eq!(kinds, DocumentKind::ALL.into_iter().filter(fit).collect::<Vec<_>>());
+    let fit = |kind: &ReportFormat| kind.unfit_for(ReportSubject::Comparison).is_none();
+    assert_eq!(kinds, ReportFormat::ALL.into_iter().filter(fit).collect::<Vec<_>>());
     let complaint = |words: &[&str]| mistake(&[&["compare"], words].concat());
     let no_archive = complaint(&["--report", "a.har"]);
     assert!(no_archive.contains("an archive has an entry for each URL"), "{no_archive}");
@@ -452,12 +452,12 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
         Ok(Command::Report(asked)) => asked,
         other => panic!("{other:?}"),
     };
-    let page = Document { path: "a.html".into(), kind: DocumentKind::Html };
+    let page = ReportFile { path: "a.html".into(), kind: ReportFormat::Html };
     assert_eq!(
         asked(&["--to", "a.html", "run.jsonl"]),
-        Rereport { source: Source::File("run.jsonl".into()), documents: vec![page] }
+        ReportCommand { source: Source::File("run.jsonl".into()), documents: vec![page] }
     );
-    assert_eq!(asked(&["-"]), Rereport { source: Source::Stdin, documents: vec![] });
+    assert_eq!(asked(&["-"]), ReportCommand { source: Source::Stdin, documents: vec![] });
     assert!(mistake(&["report"]).contains("<FILE>"));
     assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
 }
@@ -465,26 +465,26 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
 #[test]
 fn bodies_are_saved_where_a_folder_is_named() {
     let keep = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).keep.unwrap();
-    let plain = Keep {
+    let plain = SaveOptions {
         dir: "pages".into(),
-        names: Names::Flat,
-        named_by: NamedBy::List,
-        again: Again::Skip,
-        foreign: Foreign::Stays,
+        names: NamingScheme::Flat,
+        named_by: NameSource::List,
+        again: ExistingPolicy::Skip,
+        foreign: ForeignFilePolicy::Stays,
         durability: Durability::Process,
         min_free: None,
     };
     assert_eq!(keep(&[]), plain);
     for (words, expected) in [
-        (&["--names", "tree"][..], Keep { names: Names::Tree, ..plain.clone() }),
-        (&["--names", "hash"], Keep { names: Names::Hash, ..plain.clone() }),
-        (&["--names", "index"], Keep { names: Names::Index, ..plain.clone() }),
-        (&["-J"], Keep { named_by: NamedBy::Server, ..plain.clone() }),
-        (&["--refresh"], Keep { again: Again::Refresh, ..plain.clone() }),
-        (&["--force"], Keep { again: Again::Force, ..plain.clone() }),
-        (&["--overwrite"], Keep { foreign: Foreign::Replaced, ..plain.clone() }),
-        (&["--fsync"], Keep { durability: Durability::Power, ..plain.clone() }),
-        (&["--min-free", "2k"], Keep { min_free: Some(2048), ..plain.clone() }),
+        (&["--names", "tree"][..], SaveOptions { names: NamingScheme::Tree, ..plain.clone() }),
+        (&["--names", "hash"], SaveOptions { names: NamingScheme::Hash, ..plain.clone() }),
+        (&["--names", "index"], SaveOptions { names: NamingScheme::Index, ..plain.clone() }),
+        (&["-J"], SaveOptions { named_by: NameSource::Server, ..plain.clone() }),
+        (&["--refresh"], SaveOptions { again: ExistingPolicy::Refresh, ..plain.clone() }),
+        (&["--force"], SaveOptions { again: ExistingPolicy::Force, ..plain.clone() }),
+        (&["--overwrite"], SaveOptions { foreign: ForeignFilePolicy::Replaced, ..plain.clone() }),
+        (&["--fsync"], SaveOptions { durability: Durability::Power, ..plain.clone() }),
+        (&["--min-free", "2k"], SaveOptions { min_free: Some(2048), ..plain.clone() }),
     ] {
         assert_eq!(keep(words), expected, "{words:?}");
     }
@@ -507,8 +507,8 @@ fn bodies_are_saved_where_a_folder_is_named() {
 #[test]
 fn large_files_are_divided_as_far_as_asked_for() {
     let split = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).bodies.split;
-    assert_eq!(split(&[]), Split::default());
-    assert_eq!((Split::default().most.get(), Split::default().least.get()), (1, 20 << 20));
+    assert_eq!(split(&[]), SegmentOptions::default());
+    assert_eq!((SegmentOptions::default().most.get(), SegmentOptions::default().least.get()), (1, 20 << 20));
     let asked = split(&["--split", "16", "--min-split-size", "64k"]);
     assert_eq!((asked.most.get(), asked.least.get()), (16, 64 << 10));
     for words in [&["--split", "0"], &["--split", "17"], &["--split", "many"]] {
@@ -524,13 +524,13 @@ fn large_files_are_divided_as_far_as_asked_for() {
 #[test]
 fn bodies_are_limited_and_proved_by_their_options() {
     let bodies = |words: &[&str]| plan(words).bodies;
-    assert_eq!(bodies(&[]), Bodies::default());
+    assert_eq!(bodies(&[]), BodyOptions::default());
     let words = ["--max-filesize", "1M", "--quota", "2k", "--compressed"];
-    let limited = Bodies {
+    let limited = BodyOptions {
         max_filesize: Some(1 << 20),
         quota: Some(2048),
-        coding: Coding::Undone,
-        ..Bodies::default()
+        coding: Compression::Decode,
+        ..BodyOptions::default()
     };
     assert_eq!(bodies(&words), limited);
     let digests = bodies(&["--digest", "SHA256,blake3", "--digest", "md5"]).digests;
@@ -565,16 +565,16 @@ fn a_dry_run_has_the_plan_of_a_run_and_is_told_in_text_or_json() {
 
 #[test]
 fn the_report_is_set_by_its_options() {
-    use plan::Format;
+    use plan::OutputFormat;
     for (words, format) in [
-        (&["--format", "text"][..], Format::Text),
-        (&["--format", "jsonl"], Format::Jsonl),
-        (&["--format", "csv"], Format::Csv),
-        (&["--json"], Format::Jsonl),
+        (&["--format", "text"][..], OutputFormat::Text),
+        (&["--format", "jsonl"], OutputFormat::Jsonl),
+        (&["--format", "csv"], OutputFormat::Csv),
+        (&["--json"], OutputFormat::Jsonl),
     ] {
         assert_eq!(plan(words).report.format, format);
     }
-    assert_eq!(plan(&["--ordered"]).report.order, Order::List);
+    assert_eq!(plan(&["--ordered"]).report.order, ReportOrder::List);
     assert_eq!(plan(&["-q"]).report.verbosity, Verbosity::Quiet);
     assert_eq!(plan(&["--verbose"]).report.verbosity, Verbosity::Verbose);
     assert_complaint(&["--format", "xml"], "possible values: text, jsonl, csv");
@@ -628,7 +628,7 @@ fn an_origin_that_cannot_be_is_refused() {
     }
 }
 
-fn look(words: &[&str]) -> verify::Options {
+fn look(words: &[&str]) -> plan::VerifyOptions {
     match typed(&[&["verify"], words].concat(), true) {
         Ok(Command::Verify(options)) => options,
         other => panic!("{other:?}"),
@@ -637,23 +637,23 @@ fn look(words: &[&str]) -> verify::Options {
 
 #[test]
 fn a_look_at_what_was_saved_is_set_by_its_options() {
-    let plain = verify::Options {
+    let plain = plan::VerifyOptions {
         dir: "pages".into(),
         jobs: None,
-        form: verify::Form::Text,
+        form: plan::VerifyFormat::Text,
         verbosity: Verbosity::Normal,
-        marking: verify::Marking::On,
+        marking: plan::MarkMode::On,
     };
     assert_eq!(look(&["pages"]), plain);
-    let set = verify::Options {
+    let set = plan::VerifyOptions {
         dir: "-".into(),
         jobs: NonZeroUsize::new(3),
-        form: verify::Form::Jsonl,
+        form: plan::VerifyFormat::Jsonl,
         verbosity: Verbosity::Verbose,
-        marking: verify::Marking::Off,
+        marking: plan::MarkMode::Off,
     };
     assert_eq!(look(&["--json", "-j3", "-v", "--no-mark", "-"]), set);
-    assert_eq!(look(&["--format", "jsonl", "pages"]).form, verify::Form::Jsonl);
+    assert_eq!(look(&["--format", "jsonl", "pages"]).form, plan::VerifyFormat::Jsonl);
     assert_eq!(look(&["-q", "pages"]).verbosity, Verbosity::Quiet);
     for words in [
         &["verify"][..],
@@ -669,7 +669,7 @@ fn a_look_at_what_was_saved_is_set_by_its_options() {
 fn help_and_version_are_printed_to_stdout_and_are_no_mistake() {
     for words in [&["-h"][..], &["--help"], &["-V"], &["--version"], &["serve", "--help"]] {
         let usage = typed(words, true).unwrap_err();
-        assert_eq!((usage.to, usage.code), (Stream::Stdout, 0), "{words:?}");
+        assert_eq!((usage.to, usage.code), (UsageStream::Stdout, 0), "{words:?}");
     }
     let version = typed(&["-V"], true).unwrap_err().text;
     assert_eq!(version, concat!("fetch ", env!("CARGO_PKG_VERSION"), "\n"));

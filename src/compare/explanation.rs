@@ -1,8 +1,8 @@
 //! What the figures say, in sentences: each follows from figures of the table, and names them. Pure.
 
 use super::statistics::is_shown;
-use crate::record::{Pair, Standing};
-use crate::report::comparison::probability;
+use crate::compare::result::{PairwiseResult, ModeStats};
+use crate::compare::export::probability;
 
 /// A share of the time above which something is what most of it goes to.
 const MOST: f64 = 0.6;
@@ -20,7 +20,7 @@ const PROCESSES: &str = "processes";
 const NO_LESS: f64 = 0.8;
 
 /// The sentences about these contestants.
-pub(super) fn explanation(contestants: &[Standing], pairs: &[Pair]) -> Vec<String> {
+pub(super) fn explanation(contestants: &[ModeStats], pairs: &[PairwiseResult]) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.extend(where_the_time_goes(contestants));
     sentences.extend(contestants.iter().filter_map(bound_by_the_processor));
@@ -29,7 +29,7 @@ pub(super) fn explanation(contestants: &[Standing], pairs: &[Pair]) -> Vec<Strin
     sentences
 }
 
-fn where_the_time_goes(contestants: &[Standing]) -> Option<String> {
+fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
     let waiting: Option<Vec<f64>> = contestants.iter().map(|one| one.waiting).collect();
     let waiting = waiting?;
     let (least, most) = range(&waiting);
@@ -54,11 +54,11 @@ fn where_the_time_goes(contestants: &[Standing]) -> Option<String> {
 }
 
 /// How many cores few threads keep busy that are as busy as they can be.
-fn cores_of_the_busy(one: &Standing) -> Option<f64> {
+fn cores_of_the_busy(one: &ModeStats) -> Option<f64> {
     one.cpu_share.filter(|share| *share >= BUSY * one.worker_threads)
 }
 
-fn bound_by_the_processor(one: &Standing) -> Option<String> {
+fn bound_by_the_processor(one: &ModeStats) -> Option<String> {
     let share = cores_of_the_busy(one)?;
     let threads = if one.worker_threads == 1.0 {
         "its one thread has".to_owned()
@@ -72,7 +72,7 @@ fn bound_by_the_processor(one: &Standing) -> Option<String> {
 }
 
 /// Why one is ahead of another whose threads have no time left: it has more of them for the same work.
-fn ahead_by_more_cores(pair: &Pair, contestants: &[Standing]) -> Option<String> {
+fn ahead_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
     let (fast, slow) = ahead(pair)?;
     let (fast, slow) = (&contestants[fast], &contestants[slow]);
     let (few, many) = (cores_of_the_busy(slow)?, fast.cpu_share?);
@@ -90,18 +90,18 @@ fn ahead_by_more_cores(pair: &Pair, contestants: &[Standing]) -> Option<String> 
     })
 }
 
-fn spent(one: &Standing) -> Option<f64> {
+fn spent(one: &ModeStats) -> Option<f64> {
     Some(one.cpu_user? + one.cpu_system?)
 }
 
 /// The one of a pair that is shown to be ahead, and the other.
-fn ahead(pair: &Pair) -> Option<(usize, usize)> {
+fn ahead(pair: &PairwiseResult) -> Option<(usize, usize)> {
     let (first, second) = (pair.first, pair.second);
     let (fast, slow) = if pair.speed_up.ratio > 1.0 { (second, first) } else { (first, second) };
     is_shown(pair.speed_up.p).then_some((fast, slow))
 }
 
-fn difference(pair: &Pair, contestants: &[Standing]) -> Option<String> {
+fn difference(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
     let (first, second) = (contestants[pair.first].name(), contestants[pair.second].name());
     let speed_up = pair.speed_up;
     if !is_shown(speed_up.p) {
@@ -135,9 +135,9 @@ fn percent(least: f64, most: f64) -> String {
 mod tests {
     use fastrand::Rng;
 
-    use super::super::standing::{pairs, standings};
+    use super::super::summarize::{pairs, mode_stats};
     use super::*;
-    use crate::record::Sample;
+    use crate::compare::result::Sample;
 
     /// What is said of ten runs of each mode: its name, its threads, how long they took, and the CPU time in them.
     fn told(modes: &[(&str, u64, f64, f64)]) -> String {
@@ -155,7 +155,7 @@ mod tests {
             .flat_map(|block| (0..modes.len()).map(move |place| (block, place)))
             .map(|(block, place)| sample(block, place))
             .collect();
-        let contestants = standings(&samples, modes.len(), &mut Rng::with_seed(0));
+        let contestants = mode_stats(&samples, modes.len(), &mut Rng::with_seed(0));
         let pairs = pairs(&samples, modes.len(), &mut Rng::with_seed(0));
         explanation(&contestants, &pairs).join("\n")
     }

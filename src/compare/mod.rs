@@ -1,16 +1,20 @@
 //! The same plan under several strategies: samples are taken in blocks, one of each contestant in an order that is
 //! drawn for each block, so that whatever changes meanwhile meets all alike. Each sample is a fresh `fetch` of its own.
 
-mod budget;
+pub(crate) mod export;
+mod request_budget;
+pub(crate) mod result;
+#[cfg(test)]
+mod test_fixtures;
 mod explanation;
-mod field;
-mod guards;
-mod lesson;
-mod likeness;
-mod lists;
+mod runner;
+mod validity;
+mod builtin_workload;
+mod consistency;
+mod workload;
 mod said;
 mod sample;
-mod standing;
+mod summarize;
 mod statistics;
 mod table;
 
@@ -24,17 +28,17 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
 
-use crate::plan::{Document, Plan, Source};
-use crate::record::Comparison;
-use crate::report::ComparisonFiles;
-use budget::Budget;
-use field::{Field, Ground};
-use guards::Guards;
-use lesson::Lesson;
-use likeness::Likeness;
-use lists::Lists;
-use sample::Unsampled;
+use crate::plan::{ReportFile, Plan, Source};
+use request_budget::RequestBudget;
+use runner::{CompareRunner, Ground};
+use validity::ValidityChecks;
+use builtin_workload::BuiltinWorkload;
+use consistency::ConsistencyCheck;
+use workload::Workload;
+use sample::SampleError;
 
+use export::ComparisonReports;
+pub use result::Comparison;
 pub use table::table;
 
 /// Fewer samples than this say nothing.
@@ -57,9 +61,9 @@ pub struct Options {
     /// What the order within the blocks is drawn from.
     pub seed: u64,
     /// Whose servers are asked.
-    pub servers: Servers,
+    pub servers: ServerOwner,
     /// What is fetched.
-    pub subject: Subject,
+    pub subject: WorkloadKind,
     /// The options of each sample, as they were typed.
     pub words: Vec<OsString>,
     /// They as they may be shown.
@@ -69,24 +73,24 @@ pub struct Options {
     /// The folder in which each sample saves, into a new one that goes when it is over.
     pub dir: Option<PathBuf>,
     /// The form of the outcome.
-    pub format: Format,
+    pub format: CompareFormat,
     /// Reports in files of their own.
-    pub documents: Vec<Document>,
+    pub documents: Vec<ReportFile>,
 }
 
 impl Options {
     /// What is read: nothing that may be replaced.
     pub fn sources(&self) -> &[Source] {
         match &self.subject {
-            Subject::Listed(plan) => &plan.sources,
-            Subject::Lesson(_) => &[],
+            WorkloadKind::Listed(plan) => &plan.sources,
+            WorkloadKind::Lesson(_) => &[],
         }
     }
 }
 
 /// Whose servers are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Servers {
+pub enum ServerOwner {
     /// Those of others, unless a URL says that it is this machine: they are asked little.
     OfOthers,
     /// One's own.
@@ -95,7 +99,7 @@ pub enum Servers {
 
 /// What is fetched.
 #[derive(Debug)]
-pub enum Subject {
+pub enum WorkloadKind {
     /// What a plan lists.
     Listed(Box<Plan>),
     /// The lesson's pages; the plan has the clock that counts.
@@ -104,7 +108,7 @@ pub enum Subject {
 
 /// The form of the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum CompareFormat {
     /// A table for people.
     Text,
     /// One JSON object.
@@ -131,23 +135,23 @@ impl CompareError {
     }
 }
 
-impl From<Unsampled> for CompareError {
-    fn from(unsampled: Unsampled) -> Self {
+impl From<SampleError> for CompareError {
+    fn from(unsampled: SampleError) -> Self {
         match unsampled {
-            Unsampled::Refused(words) => Self::Usage(anyhow!(words)),
-            Unsampled::Broken(error) => Self::Fatal(error),
+            SampleError::Refused(words) => Self::Usage(anyhow!(words)),
+            SampleError::Broken(error) => Self::Fatal(error),
         }
     }
 }
 
 /// One mode with so many jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Contestant {
+struct Variant {
     mode: String,
     jobs: Option<NonZeroUsize>,
 }
 
-impl Contestant {
+impl Variant {
     fn name(&self) -> String {
         match self.jobs {
             Some(jobs) if self.mode != SEQUENTIAL => format!("{}, {jobs} jobs", self.mode),
@@ -158,24 +162,24 @@ impl Contestant {
 
 /// A comparison, and the files that it is still to be written to.
 #[derive(Debug)]
-pub struct Compared {
+pub struct CompareOutcome {
     /// What the samples came to.
     pub comparison: Comparison,
     /// The reports that were asked for.
-    pub files: ComparisonFiles,
+    pub files: ComparisonReports,
 }
 
 /// Takes all samples and says what they come to. No sample is begun once it `is_stopped`.
 ///
 /// # Errors
 /// If there are not enough samples for a comparison, or a report cannot be opened.
-pub fn compare(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Compared, CompareError> {
-    let files = ComparisonFiles::create(&options.documents, options.sources());
+pub fn compare(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<CompareOutcome, CompareError> {
+    let files = ComparisonReports::create(&options.documents, options.sources());
     let files = files.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CompareError::Usage(error.into()),
         _ => CompareError::Fatal(error.into()),
     })?;
-    Ok(Compared { comparison: compared(options, is_stopped)?, files })
+    Ok(CompareOutcome { comparison: compared(options, is_stopped)?, files })
 }
 
 fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, CompareError> {
@@ -183,16 +187,16 @@ fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparis
     let program = env::current_exe().context("cannot find this program");
     let program = program.map_err(CompareError::Fatal)?;
     let (plan, ground) = match &options.subject {
-        Subject::Listed(plan) => {
-            (plan, Ground::Lists(Lists::keep(&plan.sources).map_err(CompareError::Usage)?))
+        WorkloadKind::Listed(plan) => {
+            (plan, Ground::Lists(Workload::keep(&plan.sources).map_err(CompareError::Usage)?))
         }
-        Subject::Lesson(plan) => {
-            (plan, Ground::Lesson(Lesson::start(&program).map_err(CompareError::Fatal)?))
+        WorkloadKind::Lesson(plan) => {
+            (plan, Ground::Lesson(BuiltinWorkload::start(&program).map_err(CompareError::Fatal)?))
         }
     };
     let contestants = contestants(options);
-    let names: Vec<String> = contestants.iter().map(Contestant::name).collect();
-    let budget = Budget::new(options.servers);
+    let names: Vec<String> = contestants.iter().map(Variant::name).collect();
+    let budget = RequestBudget::new(options.servers);
     let mut notes = Vec::new();
     let mut runs = options.runs;
     if let Ground::Lists(lists) = &ground {
@@ -202,13 +206,13 @@ fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparis
         if fits < runs {
             notes.push(format!(
                 "{fits} runs instead of {runs}, so that no host is asked more than {} times",
-                budget::MOST_REQUESTS
+                request_budget::MOST_REQUESTS
             ));
             runs = fits;
         }
     }
-    let deadline = plan.clocks.deadline.map(|time| begun + time);
-    let mut field = Field {
+    let deadline = plan.timeouts.deadline.map(|time| begun + time);
+    let mut field = CompareRunner {
         program,
         ground,
         options,
@@ -217,8 +221,8 @@ fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparis
         started_at,
         deadline,
         rng: Rng::with_seed(options.seed),
-        likeness: Likeness::of(names),
-        guards: Guards::default(),
+        likeness: ConsistencyCheck::of(names),
+        guards: ValidityChecks::default(),
         budget,
     };
     let (samples, note) = field.all_blocks(runs)?;
@@ -226,13 +230,13 @@ fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparis
     Ok(field.conclude(samples, notes))
 }
 
-fn contestants(options: &Options) -> Vec<Contestant> {
+fn contestants(options: &Options) -> Vec<Variant> {
     let jobs: Vec<Option<NonZeroUsize>> = match (&options.jobs[..], &options.subject) {
-        ([], Subject::Lesson(_)) => vec![NonZeroUsize::new(lesson::JOBS)],
-        ([], Subject::Listed(_)) => vec![None],
+        ([], WorkloadKind::Lesson(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],
+        ([], WorkloadKind::Listed(_)) => vec![None],
         (jobs, _) => jobs.iter().copied().map(Some).collect(),
     };
-    let of = |jobs| options.modes.iter().map(move |mode| Contestant { mode: mode.clone(), jobs });
+    let of = |jobs| options.modes.iter().map(move |mode| Variant { mode: mode.clone(), jobs });
     let all = jobs.iter().enumerate().flat_map(|(round, jobs)| {
         of(*jobs).filter(move |contestant| round == 0 || contestant.mode != SEQUENTIAL)
     });

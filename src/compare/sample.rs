@@ -6,13 +6,13 @@ use std::thread;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::likeness::Likeness;
+use super::consistency::ConsistencyCheck;
 use super::said::{Host, Line, Row, Total};
 use super::statistics::quantile;
-use crate::record::{Sample, Spread};
+use crate::compare::result::{Sample, LatencyQuantiles};
 
 /// A sample, and what the rules of a comparison have to know of it beside.
-pub(super) struct Taken {
+pub(super) struct MeasuredSample {
     /// What counts.
     pub sample: Sample,
     /// Why the run ended early, if it did.
@@ -27,7 +27,7 @@ pub(super) struct Taken {
 
 /// Which place a sample has.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SampleRank {
     /// Its block, from 1; 0 for a warm-up.
     pub block: usize,
     /// Whose it is.
@@ -36,14 +36,14 @@ pub(super) struct Place {
 
 /// Why there is no sample.
 #[derive(Debug)]
-pub(super) enum Unsampled {
+pub(super) enum SampleError {
     /// The run refused what was asked for.
     Refused(String),
     /// It could not be made.
     Broken(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Unsampled {
+impl From<anyhow::Error> for SampleError {
     fn from(error: anyhow::Error) -> Self {
         Self::Broken(error)
     }
@@ -55,9 +55,9 @@ impl From<anyhow::Error> for Unsampled {
 /// If it does not run to a summary.
 pub(super) fn take(
     command: &mut Command,
-    place: Place,
-    likeness: &mut Likeness,
-) -> Result<Taken, Unsampled> {
+    place: SampleRank,
+    likeness: &mut ConsistencyCheck,
+) -> Result<MeasuredSample, SampleError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start a run")?;
     let mut stderr = child.stderr.take().expect("it is piped");
@@ -65,7 +65,7 @@ pub(super) fn take(
         let mut words = Vec::new();
         stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
     });
-    let mut reading = Reading { rows: Rows::default(), likeness, contestant: place.contestant };
+    let mut reading = SampleReader { rows: SampleRows::default(), likeness, contestant: place.contestant };
     let read = reading.read(BufReader::new(child.stdout.take().expect("it is piped")));
     let rows = reading.rows;
     if read.is_err() {
@@ -75,7 +75,7 @@ pub(super) fn take(
     let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
     let said = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
     if status.code() == Some(2) {
-        return Err(Unsampled::Refused(said.to_owned()));
+        return Err(SampleError::Refused(said.to_owned()));
     }
     match read? {
         Some(total) if status.code().is_some_and(|code| code < 128 && code != 3) => {
@@ -85,15 +85,15 @@ pub(super) fn take(
     }
 }
 
-struct Reading<'a> {
-    rows: Rows,
-    likeness: &'a mut Likeness,
+struct SampleReader<'a> {
+    rows: SampleRows,
+    likeness: &'a mut ConsistencyCheck,
     contestant: usize,
 }
 
 /// What is gathered from rows.
 #[derive(Default)]
-struct Rows {
+struct SampleRows {
     first_byte: Vec<f64>,
     total: Vec<f64>,
     transfer: f64,
@@ -102,7 +102,7 @@ struct Rows {
     rate_limited: bool,
 }
 
-impl Reading<'_> {
+impl SampleReader<'_> {
     fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Total>>> {
         let mut last = None;
         for line in lines.lines() {
@@ -117,7 +117,7 @@ impl Reading<'_> {
     }
 
     fn hear(&mut self, row: &Row) {
-        self.likeness.hold(row, self.contestant);
+        self.likeness.check(row, self.contestant);
         let rows = &mut self.rows;
         let class = row.error.as_ref().map(|error| error.class.as_str());
         rows.rate_limited |= row.http_status == Some(429) || class == Some("rate_limited");
@@ -131,7 +131,7 @@ impl Reading<'_> {
     }
 }
 
-fn taken(total: Total, rows: Rows, place: Place) -> Taken {
+fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
     let used = total.resources;
     let limited = |host: &Host| host.failures.get("rate_limited").is_some_and(|count| *count > 0);
     let busy: f64 = rows.total.iter().sum();
@@ -162,7 +162,7 @@ fn taken(total: Total, rows: Rows, place: Place) -> Taken {
         handshakes: used.handshakes,
         lookups: used.lookups,
     };
-    Taken {
+    MeasuredSample {
         sample,
         stopped: total.stopped,
         unasked: rows.unasked,
@@ -171,8 +171,8 @@ fn taken(total: Total, rows: Rows, place: Place) -> Taken {
     }
 }
 
-fn spread(mut times: Vec<f64>) -> Spread {
+fn spread(mut times: Vec<f64>) -> LatencyQuantiles {
     times.sort_by(f64::total_cmp);
     let at = |share| quantile(&times, share);
-    Spread { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+    LatencyQuantiles { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
 }

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use fastrand::Rng;
 
-use crate::record::{Interval, SpeedUp};
+use crate::compare::result::{Interval, SpeedUp};
 
 /// How sure an interval is.
 const SURE: f64 = 0.95;

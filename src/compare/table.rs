@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::record::Comparison;
-use crate::report::comparison::{FIGURES, Figure, Group, head, remarks};
+use crate::compare::result::Comparison;
+use crate::compare::export::{FIGURES, MetricRow, MetricGroup, head, remarks};
 
 /// Contestants side by side.
 const ACROSS: usize = 4;
@@ -27,7 +27,7 @@ pub fn table(comparison: &Comparison) -> String {
         page.push('\n');
         line(&mut page, "", contestants.iter().map(|one| one.mode.clone()));
         line(&mut page, "", contestants.iter().map(|one| jobs(one.jobs)));
-        for (place, Group { figures, .. }) in FIGURES.iter().enumerate() {
+        for (place, MetricGroup { figures, .. }) in FIGURES.iter().enumerate() {
             if place > 0 {
                 page.push('\n');
             }
@@ -49,7 +49,7 @@ pub fn table(comparison: &Comparison) -> String {
     page
 }
 
-fn title(figure: &Figure) -> String {
+fn title(figure: &MetricRow) -> String {
     if figure.is_part() { format!("  {}", figure.short) } else { figure.name.to_owned() }
 }
 
@@ -87,16 +87,16 @@ fn jobs(jobs: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::{pairs, standings};
+    use super::super::summarize::{pairs, mode_stats};
     use super::*;
     use crate::compare::explanation::explanation;
-    use crate::record::{Sample, Spread};
+    use crate::compare::result::{Sample, LatencyQuantiles};
     use fastrand::Rng;
     use insta::assert_snapshot;
 
     /// A sample of 15 URLs that took so long, nearly all of it waiting.
     fn sample(block: usize, contestant: usize, mode: &str, jobs: usize, wall: f64) -> Sample {
-        let spread = Spread { p50: Some(0.103), p90: Some(0.111), p99: Some(0.12) };
+        let spread = LatencyQuantiles { p50: Some(0.103), p90: Some(0.111), p99: Some(0.12) };
         Sample {
             block,
             contestant,
@@ -136,7 +136,7 @@ mod tests {
                 })
             })
             .collect();
-        let contestants = standings(&samples, 3, &mut Rng::with_seed(0));
+        let contestants = mode_stats(&samples, 3, &mut Rng::with_seed(0));
         let pairs = pairs(&samples, 3, &mut Rng::with_seed(0));
         Comparison {
             program: String::new(),

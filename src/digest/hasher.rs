@@ -8,10 +8,10 @@ use super::{Algorithm, Digest};
 
 /// A digest on its way.
 #[derive(Debug, Clone)]
-pub struct Hasher(State);
+pub struct Hasher(HasherState);
 
 #[derive(Debug, Clone)]
-enum State {
+enum HasherState {
     Md5(Md5),
     Sha1(Sha1),
     /// By the CPU's own instructions where it has them, which the library finds out at run time.
@@ -27,41 +27,41 @@ impl Hasher {
     /// Starts at the first byte of a body.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
-            Algorithm::Md5 => State::Md5(Md5::new()),
-            Algorithm::Sha1 => State::Sha1(Sha1::new()),
-            Algorithm::Sha256 => State::Sha256(Sha256::new()),
-            Algorithm::Sha512 => State::Sha512(Sha512::new()),
-            Algorithm::Blake3 => State::Blake3(Box::default()),
-            Algorithm::Crc32 => State::Crc32(crc32fast::Hasher::new()),
-            Algorithm::Crc32c => State::Crc32c(0),
+            Algorithm::Md5 => HasherState::Md5(Md5::new()),
+            Algorithm::Sha1 => HasherState::Sha1(Sha1::new()),
+            Algorithm::Sha256 => HasherState::Sha256(Sha256::new()),
+            Algorithm::Sha512 => HasherState::Sha512(Sha512::new()),
+            Algorithm::Blake3 => HasherState::Blake3(Box::default()),
+            Algorithm::Crc32 => HasherState::Crc32(crc32fast::Hasher::new()),
+            Algorithm::Crc32c => HasherState::Crc32c(0),
         })
     }
 
     /// How it computes.
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
-            State::Md5(_) => Algorithm::Md5,
-            State::Sha1(_) => Algorithm::Sha1,
-            State::Sha256(_) => Algorithm::Sha256,
-            State::Sha512(_) => Algorithm::Sha512,
-            State::Blake3(_) => Algorithm::Blake3,
-            State::Crc32(_) => Algorithm::Crc32,
-            State::Crc32c(_) => Algorithm::Crc32c,
+            HasherState::Md5(_) => Algorithm::Md5,
+            HasherState::Sha1(_) => Algorithm::Sha1,
+            HasherState::Sha256(_) => Algorithm::Sha256,
+            HasherState::Sha512(_) => Algorithm::Sha512,
+            HasherState::Blake3(_) => Algorithm::Blake3,
+            HasherState::Crc32(_) => Algorithm::Crc32,
+            HasherState::Crc32c(_) => Algorithm::Crc32c,
         }
     }
 
     /// The next bytes of the body. Where it is cut does not matter.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            State::Md5(state) => state.update(bytes),
-            State::Sha1(state) => state.update(bytes),
-            State::Sha256(state) => state.update(bytes),
-            State::Sha512(state) => state.update(bytes),
-            State::Blake3(state) => {
+            HasherState::Md5(state) => state.update(bytes),
+            HasherState::Sha1(state) => state.update(bytes),
+            HasherState::Sha256(state) => state.update(bytes),
+            HasherState::Sha512(state) => state.update(bytes),
+            HasherState::Blake3(state) => {
                 state.update(bytes);
             }
-            State::Crc32(state) => state.update(bytes),
-            State::Crc32c(state) => *state = crc32c::crc32c_append(*state, bytes),
+            HasherState::Crc32(state) => state.update(bytes),
+            HasherState::Crc32c(state) => *state = crc32c::crc32c_append(*state, bytes),
         }
     }
 
@@ -70,13 +70,13 @@ impl Hasher {
         let algorithm = self.algorithm();
         let digest = |bytes: &[u8]| Digest::new(algorithm, bytes).expect("its own length");
         match self.0 {
-            State::Md5(state) => digest(&state.finalize()),
-            State::Sha1(state) => digest(&state.finalize()),
-            State::Sha256(state) => digest(&state.finalize()),
-            State::Sha512(state) => digest(&state.finalize()),
-            State::Blake3(state) => digest(state.finalize().as_bytes()),
-            State::Crc32(state) => digest(&state.finalize().to_be_bytes()),
-            State::Crc32c(state) => digest(&state.to_be_bytes()),
+            HasherState::Md5(state) => digest(&state.finalize()),
+            HasherState::Sha1(state) => digest(&state.finalize()),
+            HasherState::Sha256(state) => digest(&state.finalize()),
+            HasherState::Sha512(state) => digest(&state.finalize()),
+            HasherState::Blake3(state) => digest(state.finalize().as_bytes()),
+            HasherState::Crc32(state) => digest(&state.finalize().to_be_bytes()),
+            HasherState::Crc32c(state) => digest(&state.to_be_bytes()),
         }
     }
 }

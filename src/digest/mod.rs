@@ -1,18 +1,18 @@
 //! Digests of bodies: their names and forms, how they are computed while a body arrives, and what servers and files
 //! claim about them. Pure.
 
-mod fields;
+mod header_claims;
 mod hasher;
-mod sums;
+mod checksum_file;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use fields::{Claim, Of, claims};
+pub use header_claims::{DigestClaim, ClaimScope, claims};
 pub use hasher::{Hasher, Hashers};
-pub use sums::{Sums, SumsError, Wanted};
+pub use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 
 /// Bytes of the longest digest.
 const LONGEST: usize = 64;
@@ -74,15 +74,15 @@ impl Algorithm {
 }
 
 impl FromStr for Algorithm {
-    type Err = Complaint;
+    type Err = ParseDigestError;
 
     /// Reads a name, in any case; `sha1`, `sha256` and `sha512` do without their hyphen.
-    fn from_str(name: &str) -> Result<Self, Complaint> {
+    fn from_str(name: &str) -> Result<Self, ParseDigestError> {
         let goes_by = |algorithm: &Self| {
             let known = algorithm.name();
             known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name)
         };
-        Self::ALL.into_iter().find(goes_by).ok_or(Complaint::Algorithm)
+        Self::ALL.into_iter().find(goes_by).ok_or(ParseDigestError::Algorithm)
     }
 }
 
@@ -155,19 +155,19 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = Complaint;
+    type Err = ParseDigestError;
 
     /// Reads `ALGORITHM=HEX`, with or without blanks around either.
-    fn from_str(text: &str) -> Result<Self, Complaint> {
-        let (name, digits) = text.split_once('=').ok_or(Complaint::Form)?;
+    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
+        let (name, digits) = text.split_once('=').ok_or(ParseDigestError::Form)?;
         let algorithm = name.trim().parse()?;
-        Self::parse_hex(algorithm, digits.trim()).ok_or(Complaint::Digits(algorithm))
+        Self::parse_hex(algorithm, digits.trim()).ok_or(ParseDigestError::Digits(algorithm))
     }
 }
 
 /// Why a text is no digest. `Display` says what to write, and nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Complaint {
+pub enum ParseDigestError {
     /// It names no algorithm.
     #[error("write sha-256= and 64 hexadecimal digits")]
     Form,
@@ -204,7 +204,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(algorithm));
         }
         for name in ["", "sha", "sha-2-56", "sha_256", "md-5", "crc", " md5", "sha-384"] {
-            assert_eq!(name.parse::<Algorithm>(), Err(Complaint::Algorithm), "{name}");
+            assert_eq!(name.parse::<Algorithm>(), Err(ParseDigestError::Algorithm), "{name}");
         }
     }
 

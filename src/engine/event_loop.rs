@@ -10,50 +10,50 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::EngineError;
-use super::processes::{self, Office};
-use super::seat::Seat;
-use super::stop::Stop;
-use super::worker::{Floor, work};
-use crate::record::Cause;
-use crate::transfer::{Client, Kit};
+use super::processes::{self, ChildPool};
+use super::executor::Executor;
+use super::cancel::CancelToken;
+use super::worker::{RunContext, work};
+use crate::model::StopCause;
+use crate::transfer::{Client, TransferContext};
 
 /// The workers of one event loop, numbered from 1.
-pub type Crew = RangeInclusive<usize>;
+pub type WorkerRange = RangeInclusive<usize>;
 
 /// What seats are made of.
 #[derive(Debug, Clone)]
-pub struct Tools {
-    pub kit: Arc<Kit>,
+pub struct LoopResources {
+    pub kit: Arc<TransferContext>,
     /// Starts child processes; `None` where transfers are made in this one.
-    pub office: Option<Arc<Office>>,
+    pub office: Option<Arc<ChildPool>>,
 }
 
 /// Event loops that are open.
-pub struct Loops {
+pub struct EventLoops {
     go: Vec<oneshot::Sender<()>>,
-    ended: mpsc::UnboundedReceiver<End>,
+    ended: mpsc::UnboundedReceiver<LoopEnd>,
 }
 
 /// How an event loop has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Well,
-    Broken,
+enum LoopEnd {
+    Finished,
+    Panicked,
 }
 
 /// Says how an event loop has ended, whatever way that is.
-struct LastWord {
-    end: End,
-    tell: mpsc::UnboundedSender<End>,
+struct ExitNotifier {
+    end: LoopEnd,
+    tell: mpsc::UnboundedSender<LoopEnd>,
 }
 
-impl LastWord {
-    fn all_is_well(mut self) {
-        self.end = End::Well;
+impl ExitNotifier {
+    fn finished(mut self) {
+        self.end = LoopEnd::Finished;
     }
 }
 
-impl Drop for LastWord {
+impl Drop for ExitNotifier {
     fn drop(&mut self) {
         let _ = self.tell.send(self.end);
     }
@@ -61,17 +61,17 @@ impl Drop for LastWord {
 
 /// Opens an event loop for each crew. When it returns every one has its seats, and none has begun.
 pub async fn open_all(
-    crews: Vec<Crew>,
-    tools: &Tools,
-    floor: &Arc<Floor>,
-) -> Result<Loops, EngineError> {
+    crews: Vec<WorkerRange>,
+    tools: &LoopResources,
+    floor: &Arc<RunContext>,
+) -> Result<EventLoops, EngineError> {
     let (tell, ended) = mpsc::unbounded_channel();
     let mut opening = Vec::new();
     let mut go = Vec::new();
     for crew in crews {
         let (ready, is_ready) = oneshot::channel();
         let (start, may_start) = oneshot::channel();
-        let last_word = LastWord { end: End::Broken, tell: tell.clone() };
+        let last_word = ExitNotifier { end: LoopEnd::Panicked, tell: tell.clone() };
         let (tools, floor, worker) = (tools.clone(), Arc::clone(floor), *crew.start());
         let body = move || {
             let (told, opened) = match open(tools, &crew) {
@@ -82,9 +82,9 @@ pub async fn open_all(
             if let Some((runtime, seats)) = opened
                 && runtime.block_on(may_start).is_ok()
             {
-                carry(&runtime, seats, floor, crew);
+                run_workers(&runtime, seats, floor, crew);
             }
-            last_word.all_is_well();
+            last_word.finished();
         };
         let name = format!("worker-{worker}");
         let spawned = thread::Builder::new().name(name).spawn(body);
@@ -95,20 +95,20 @@ pub async fn open_all(
     for is_ready in opening {
         is_ready.await.map_err(|_| EngineError::Panicked)??;
     }
-    Ok(Loops { go, ended })
+    Ok(EventLoops { go, ended })
 }
 
-impl Loops {
+impl EventLoops {
     /// Lets them begin and waits until all have ended. When one breaks, the run is stopped, as its jobs are lost.
-    pub async fn join(mut self, stop: &Stop) -> Result<(), EngineError> {
+    pub async fn join(mut self, stop: &CancelToken) -> Result<(), EngineError> {
         let mut result = Ok(());
         let loops = self.go.len();
         for go in self.go {
             let _ = go.send(());
         }
         for _ in 0..loops {
-            if self.ended.recv().await != Some(End::Well) {
-                stop.drain(Cause::Fatal);
+            if self.ended.recv().await != Some(LoopEnd::Finished) {
+                stop.drain(StopCause::Fatal);
                 result = Err(EngineError::Panicked);
             }
         }
@@ -116,26 +116,26 @@ impl Loops {
     }
 }
 
-fn open(tools: Tools, crew: &Crew) -> Result<(Runtime, Vec<Seat>), EngineError> {
+fn open(tools: LoopResources, crew: &WorkerRange) -> Result<(Runtime, Vec<Executor>), EngineError> {
     let worker = *crew.start();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|reason| EngineError::Loop { worker, reason })?;
-    let seats = runtime.block_on(seats(tools, crew))?;
+    let seats = runtime.block_on(executors(tools, crew))?;
     Ok((runtime, seats))
 }
 
 /// A seat for each worker.
-async fn seats(tools: Tools, crew: &Crew) -> Result<Vec<Seat>, EngineError> {
-    let Tools { kit, office } = tools;
+async fn executors(tools: LoopResources, crew: &WorkerRange) -> Result<Vec<Executor>, EngineError> {
+    let LoopResources { kit, office } = tools;
     if let Some(office) = office {
         let seats = processes::open_all(&office, crew.clone()).await?;
-        return Ok(seats.into_iter().map(|seat| Seat::There(Box::new(seat))).collect());
+        return Ok(seats.into_iter().map(|seat| Executor::Child(Box::new(seat))).collect());
     }
     let client = Arc::new(Client::new(kit)?);
-    Ok(crew.clone().map(|_| Seat::Here(Arc::clone(&client))).collect())
+    Ok(crew.clone().map(|_| Executor::Local(Arc::clone(&client))).collect())
 }
 
-fn carry(runtime: &Runtime, seats: Vec<Seat>, floor: Arc<Floor>, crew: Crew) {
+fn run_workers(runtime: &Runtime, seats: Vec<Executor>, floor: Arc<RunContext>, crew: WorkerRange) {
     runtime.block_on(async {
         let mut workers = JoinSet::new();
         for (worker, seat) in crew.zip(seats) {

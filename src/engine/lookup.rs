@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::worker::Floor;
+use super::worker::RunContext;
 use crate::transfer::Resolver;
 
 /// Answers every name that the queue wants, as long as it is polled. The resolver bounds how many are under way.
-pub async fn answer_names(floor: &Arc<Floor>, resolver: &Arc<Resolver>) -> Infallible {
+pub async fn resolve_hosts(floor: &Arc<RunContext>, resolver: &Arc<Resolver>) -> Infallible {
     let mut lookups = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = lookups.join_next() => {}
-            names = floor.queue.names_wanted() => {
+            names = floor.queue.wait_for_lookups() => {
                 for (host, name) in names {
                     let (floor, resolver) = (Arc::clone(floor), Arc::clone(resolver));
                     lookups.spawn(async move {
                         let found = resolver.find(name).await;
-                        if let Some(event) = floor.queue.looked_up(&host, found) {
-                            floor.tell(event).await;
+                        if let Some(event) = floor.queue.set_addresses(&host, found) {
+                            floor.emit(event).await;
                         }
                     });
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Options, Place, Target, host_of};
+use crate::model::{EntryOptions, Destination, Target, host_of};
 
 /// Bytes that the file may hold. Then reading waits.
 const MOST: u64 = 1 << 30;
@@ -23,20 +23,20 @@ const BLOCK: usize = 16 * 1024;
 pub struct Spill {
     file: Option<File>,
     length: u64,
-    hosts: HashMap<Arc<str>, Aside>,
+    hosts: HashMap<Arc<str>, HostSpill>,
     sources: Vec<Arc<str>>,
 }
 
 /// One host's targets: blocks in the file, and those that come after them.
 #[derive(Debug, Default)]
-struct Aside {
+struct HostSpill {
     blocks: VecDeque<(u64, usize)>,
     tail: Vec<u8>,
 }
 
 /// A target as it is written, without what all have in common.
 #[derive(Serialize, Deserialize)]
-struct Stored<'a> {
+struct StoredTarget<'a> {
     index: u64,
     source: usize,
     line: Option<u64>,
@@ -49,11 +49,11 @@ struct Stored<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Vec<u8>, bool)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    place: Option<Cow<'a, Place>>,
+    place: Option<Cow<'a, Destination>>,
 }
 
 /// A target, and where its body goes.
-pub type Placed = (Target, Option<Place>);
+pub type ClaimedTarget = (Target, Option<Destination>);
 
 impl Spill {
     /// Whether more can be put aside.
@@ -65,15 +65,15 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub fn put(&mut self, target: &Target, place: Option<&Place>) -> io::Result<()> {
+    pub fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
         let source = self.source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
-            self.hosts.insert(host.as_ref().into(), Aside::default());
+            self.hosts.insert(host.as_ref().into(), HostSpill::default());
         }
         let aside = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
         let length = aside.tail.len();
-        serde_json::to_writer(&mut aside.tail, &stored(target, place, source))?;
+        serde_json::to_writer(&mut aside.tail, &to_stored(target, place, source))?;
         aside.tail.push(b'\n');
         if aside.tail.len() < BLOCK {
             return Ok(());
@@ -106,7 +106,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take(&mut self, host: &str) -> io::Result<Vec<Placed>> {
+    pub fn take(&mut self, host: &str) -> io::Result<Vec<ClaimedTarget>> {
         let Some(aside) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
         let block = match aside.blocks.pop_front() {
             None => std::mem::take(&mut aside.tail),
@@ -127,7 +127,7 @@ impl Spill {
         block
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| self.restored(line))
+            .map(|line| self.from_stored(line))
             .collect()
     }
 
@@ -135,7 +135,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take_all(&mut self) -> io::Result<Vec<Placed>> {
+    pub fn take_all(&mut self) -> io::Result<Vec<ClaimedTarget>> {
         let hosts: Vec<_> = self.hosts.keys().cloned().collect();
         let mut all = Vec::new();
         for host in hosts {
@@ -156,8 +156,8 @@ impl Spill {
         }
     }
 
-    fn restored(&self, line: &[u8]) -> io::Result<Placed> {
-        let stored: Stored<'_> = serde_json::from_slice(line)?;
+    fn from_stored(&self, line: &[u8]) -> io::Result<ClaimedTarget> {
+        let stored: StoredTarget<'_> = serde_json::from_slice(line)?;
         let urls: Result<_, _> = stored.urls.iter().map(|url| url.parse()).collect();
         let headers = stored.headers.iter().map(|(name, value, sensitive)| {
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -171,7 +171,7 @@ impl Spill {
             source: Arc::clone(&self.sources[stored.source]),
             line: stored.line,
             urls: urls.map_err(io::Error::other)?,
-            options: Options {
+            options: EntryOptions {
                 headers: headers.collect::<io::Result<_>>()?,
                 checksum: checksum.map_err(io::Error::other)?,
                 out: stored.out,
@@ -181,12 +181,12 @@ impl Spill {
     }
 }
 
-fn stored<'a>(target: &'a Target, place: Option<&'a Place>, source: usize) -> Stored<'a> {
-    let Options { out, checksum, headers } = &target.options;
+fn to_stored<'a>(target: &'a Target, place: Option<&'a Destination>, source: usize) -> StoredTarget<'a> {
+    let EntryOptions { out, checksum, headers } = &target.options;
     let headers = headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), value.as_bytes().to_vec(), value.is_sensitive())
     });
-    Stored {
+    StoredTarget {
         index: target.index,
         source,
         line: target.line,
@@ -201,10 +201,10 @@ fn stored<'a>(target: &'a Target, place: Option<&'a Place>, source: usize) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Over, Part, Validator};
+    use crate::model::{OverwriteRule, PartialBody, Validator};
 
     fn target(index: u64, url: &str) -> Target {
-        let options = Options::default();
+        let options = EntryOptions::default();
         Target {
             index,
             source: "list".into(),
@@ -257,18 +257,18 @@ mod tests {
         whole.urls.push("http://b.test/".parse().unwrap());
         let mut secret = HeaderValue::from_bytes(b"\xff key").unwrap();
         secret.set_sensitive(true);
-        whole.options = Options {
+        whole.options = EntryOptions {
             out: Some("näme".to_owned()),
             checksum: Some(format!("sha-512={}", "07".repeat(64)).parse().unwrap()),
             headers: vec![(HeaderName::from_static("x-key"), secret)],
         };
         let validator = Validator::Etag("\"v1\"".to_owned());
-        let place = Place {
+        let place = Destination {
             name: "a/näme".into(),
-            over: Over::File,
+            over: OverwriteRule::File,
             noted: true,
             saved: None,
-            part: Some(Part {
+            part: Some(PartialBody {
                 bytes: 7,
                 spans: Some(vec![(3, 10)].into()),
                 length: None,

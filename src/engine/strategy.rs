@@ -1,10 +1,10 @@
 //! What the strategies differ in, and all they differ in: who the workers are.
 
-use super::event_loop::Crew;
+use super::event_loop::WorkerRange;
 use crate::plan::Strategy;
 
 /// The crews of a strategy: one event loop for each, with the workers that it carries.
-pub fn crews(strategy: Strategy) -> Vec<Crew> {
+pub fn worker_ranges(strategy: Strategy) -> Vec<WorkerRange> {
     match strategy {
         // One worker on one loop.
         Strategy::Sequential => vec![1..=1],
@@ -32,19 +32,19 @@ mod tests {
 
     #[test]
     fn sequential_is_one_worker_on_one_loop() {
-        assert_eq!(crews(Strategy::Sequential), [1..=1]);
+        assert_eq!(worker_ranges(Strategy::Sequential), [1..=1]);
     }
 
     #[test]
     fn each_thread_is_a_loop_of_its_own() {
-        assert_eq!(crews(Strategy::Threads(some(3))), [1..=1, 2..=2, 3..=3]);
+        assert_eq!(worker_ranges(Strategy::Threads(some(3))), [1..=1, 2..=2, 3..=3]);
     }
 
     #[test]
     fn tasks_are_spread_evenly_over_the_loops_and_none_is_left_out() {
         let tasks = |jobs, loops| Strategy::Tasks { jobs: some(jobs), loops: some(loops) };
-        assert_eq!(crews(tasks(16, 1)), [1..=16]);
-        assert_eq!(crews(tasks(5, 2)), [1..=2, 3..=5]);
-        assert_eq!(crews(tasks(2, 2)), [1..=1, 2..=2]);
+        assert_eq!(worker_ranges(tasks(16, 1)), [1..=16]);
+        assert_eq!(worker_ranges(tasks(5, 2)), [1..=2, 3..=5]);
+        assert_eq!(worker_ranges(tasks(2, 2)), [1..=1, 2..=2]);
     }
 }

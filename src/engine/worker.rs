@@ -5,95 +5,95 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::mpsc::Sender;
 
 use super::queue::{Queue, Work};
-use super::row::{finished, undone};
-use super::seat::Seat;
+use super::records::{finished_event, cancelled_record};
+use super::executor::Executor;
 use super::spill::Spill;
-use super::stop::Stop;
-use crate::policy::LastHost;
-use crate::record::{Attempt, Cause, Ending, Event, Job, Purpose, Record, Slots, Target};
+use super::cancel::CancelToken;
+use crate::scheduler::LastHost;
+use crate::model::{Attempt, StopCause, AttemptOutcome, Event, Job, JobKind, Record, ProgressBoard, Target};
 use crate::store::Store;
 
 /// What all workers of a run share.
 #[derive(Debug)]
-pub struct Floor {
+pub struct RunContext {
     pub store: Store,
     pub queue: Queue,
     pub spill: Mutex<Spill>,
-    pub stop: Stop,
-    pub slots: Arc<Slots>,
+    pub stop: CancelToken,
+    pub slots: Arc<ProgressBoard>,
     pub events: Sender<Event>,
 }
 
-impl Floor {
+impl RunContext {
     /// The targets that were put aside.
     pub fn spill(&self) -> MutexGuard<'_, Spill> {
         self.spill.lock().expect("no holder panics")
     }
 
     /// Tells what happened; waits while the reports are behind. Where nobody listens any more, nobody is told.
-    pub async fn tell(&self, event: Event) {
+    pub async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
 
     /// Tells the row of an entry that never was a job.
-    pub async fn row(&self, record: Record, target: Option<Arc<Target>>, name: Option<Arc<str>>) {
-        self.tell(Event::Finished { record: Box::new(record), target, name }).await;
+    pub async fn emit_record(&self, record: Record, target: Option<Arc<Target>>, name: Option<Arc<str>>) {
+        self.emit(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
     /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
     /// same moment are written down together.
-    async fn kept(&self, job: &Job, mut attempt: Attempt, seat: &Seat) -> Attempt {
-        let is_kept = matches!(job.purpose, Purpose::Body | Purpose::Seal(_));
-        if attempt.ending != Ending::Whole || !is_kept {
-            seat.take_back().await;
+    async fn commit_body(&self, job: &Job, mut attempt: Attempt, seat: &Executor) -> Attempt {
+        let is_kept = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
+        if attempt.outcome != AttemptOutcome::Whole || !is_kept {
+            seat.release_client().await;
             return attempt;
         }
         let entered = self.store.enter(job, &attempt);
-        seat.take_back().await;
-        match entered.and_then(|entered| self.store.keep(job, &attempt, entered)) {
+        seat.release_client().await;
+        match entered.and_then(|entered| self.store.commit(job, &attempt, entered)) {
             Ok(name) => attempt.name = name,
-            Err(failure) => attempt.ending = Ending::Failed(failure),
+            Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }
         attempt
     }
 
     /// Waits until what is under way for this job is to end.
-    async fn cut_short(&self, job: &Job) -> Cause {
-        let Purpose::Segment { .. } = job.purpose else { return self.stop.cut_short().await };
+    async fn aborted(&self, job: &Job) -> StopCause {
+        let JobKind::Segment { .. } = job.kind else { return self.stop.aborted().await };
         tokio::select! {
-            cause = self.stop.cut_short() => cause,
-            cause = self.queue.called_off(job) => cause,
+            cause = self.stop.aborted() => cause,
+            cause = self.queue.segments_cancelled(job) => cause,
         }
     }
 
     /// Tells the row of a job that is not done because the run ends.
-    pub async fn leave(&self, job: &Job, cause: Cause) {
-        self.tell(finished(job, undone(job, cause))).await;
+    pub async fn emit_cancelled(&self, job: &Job, cause: StopCause) {
+        self.emit(finished_event(job, cancelled_record(job, cause))).await;
     }
 }
 
 /// Works until there is nothing left to do.
-pub async fn work(floor: &Floor, mut seat: Seat, worker: usize) {
-    let slot = floor.slots.of(worker);
+pub async fn work(floor: &RunContext, mut seat: Executor, worker: usize) {
+    let slot = floor.slots.worker(worker);
     let mut last = LastHost::default();
     while let Some(work) = floor.queue.next(&mut last).await {
         match work {
-            Work::Tell(Some(event)) => floor.tell(event).await,
-            Work::Tell(None) => {}
+            Work::Emit(Some(event)) => floor.emit(event).await,
+            Work::Emit(None) => {}
             Work::Transfer(job) => {
                 let mut next = Some(job);
                 while let Some(job) = next.take() {
-                    let cut = floor.cut_short(&job);
+                    let cut = floor.aborted(&job);
                     let attempt = seat.transfer(&job, worker, slot, cut).await;
-                    let attempt = floor.kept(&job, attempt, &seat).await;
+                    let attempt = floor.commit_body(&job, attempt, &seat).await;
                     let (events, at_once) = floor.queue.settle(*job, attempt);
                     next = at_once;
                     for event in events {
-                        floor.tell(event).await;
+                        floor.emit(event).await;
                     }
                 }
             }
         }
     }
-    seat.leave().await;
+    seat.shutdown().await;
 }

@@ -8,7 +8,7 @@ pub(super) const LONGEST: usize = 64 * 1024;
 
 /// One line without its newline.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct TextLine<'a> {
     /// From 1.
     pub number: u64,
     /// Bytes of the source before it; no more than a lower bound once a line was too long.
@@ -16,12 +16,12 @@ pub(super) struct Line<'a> {
     /// What is in it, or its first [`LONGEST`] bytes.
     pub bytes: &'a [u8],
     /// Whether that is all.
-    pub extent: Extent,
+    pub extent: LineLength,
 }
 
 /// Whether a line was kept in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum LineLength {
     /// All of it.
     Whole,
     /// Only its start, for it is longer than [`LONGEST`].
@@ -42,7 +42,7 @@ impl Lines {
     pub(super) fn feed(
         &mut self,
         chunk: &[u8],
-        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut rest = chunk;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -55,7 +55,7 @@ impl Lines {
     /// Hands over the last line if no newline ended it.
     pub(super) fn finish(
         &mut self,
-        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if self.partial.is_empty() { ControlFlow::Continue(()) } else { self.end_line(b"", each) }
     }
@@ -68,16 +68,16 @@ impl Lines {
     fn end_line(
         &mut self,
         tail: &[u8],
-        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut length = tail.len();
         if self.partial.is_empty() && !self.skipping && length <= LONGEST {
-            each(self.line(tail, Extent::Whole))?;
+            each(self.line(tail, LineLength::Whole))?;
         } else {
             self.keep(tail, each)?;
             length = self.partial.len();
             if !self.skipping {
-                each(self.line(&self.partial, Extent::Whole))?;
+                each(self.line(&self.partial, LineLength::Whole))?;
             }
         }
         self.partial.clear();
@@ -91,7 +91,7 @@ impl Lines {
     fn keep(
         &mut self,
         part: &[u8],
-        each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if self.skipping {
             return ControlFlow::Continue(());
@@ -100,15 +100,15 @@ impl Lines {
         self.partial.extend_from_slice(&part[..fits]);
         if fits < part.len() {
             self.skipping = true;
-            each(self.line(&self.partial, Extent::Start))?;
+            each(self.line(&self.partial, LineLength::Start))?;
             self.offset += LONGEST as u64;
             self.partial = Vec::new();
         }
         ControlFlow::Continue(())
     }
 
-    fn line<'a>(&self, bytes: &'a [u8], extent: Extent) -> Line<'a> {
-        Line { number: self.ended + 1, offset: self.offset, bytes, extent }
+    fn line<'a>(&self, bytes: &'a [u8], extent: LineLength) -> TextLine<'a> {
+        TextLine { number: self.ended + 1, offset: self.offset, bytes, extent }
     }
 }
 
@@ -117,9 +117,9 @@ mod tests {
     use super::*;
 
     /// Number, offset, length and extent of each line.
-    fn cut(chunks: &[&[u8]]) -> Vec<(u64, u64, usize, Extent)> {
+    fn cut(chunks: &[&[u8]]) -> Vec<(u64, u64, usize, LineLength)> {
         let mut seen = Vec::new();
-        let mut each = |line: Line<'_>| {
+        let mut each = |line: TextLine<'_>| {
             seen.push((line.number, line.offset, line.bytes.len(), line.extent));
             ControlFlow::Continue(())
         };
@@ -136,7 +136,7 @@ mod tests {
         let whole = cut(&[b"ab\n\ncde"]);
         assert_eq!(
             whole,
-            [(1, 0, 2, Extent::Whole), (2, 3, 0, Extent::Whole), (3, 4, 3, Extent::Whole)]
+            [(1, 0, 2, LineLength::Whole), (2, 3, 0, LineLength::Whole), (3, 4, 3, LineLength::Whole)]
         );
         assert_eq!(cut(&[b"a", b"b", b"\n\nc", b"", b"de"]), whole);
         assert_eq!(cut(&[b"ab\n\ncde\n"]), whole);
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn the_longest_line_is_whole_and_one_byte_more_is_not() {
         let longest = [b'x'; LONGEST];
-        let seen = [(1, 0, LONGEST, Extent::Whole)];
+        let seen = [(1, 0, LONGEST, LineLength::Whole)];
         assert_eq!(cut(&[&longest, b"\n"]), seen);
         assert_eq!(cut(&[&[&longest[..], b"\n"].concat()]), seen);
-        let seen = [(1, 0, LONGEST, Extent::Start)];
+        let seen = [(1, 0, LONGEST, LineLength::Start)];
         assert_eq!(cut(&[&longest, b"x", b"x\n"]), seen);
         assert_eq!(cut(&[&[&longest[..], b"x\n"].concat()]), seen);
     }
@@ -157,7 +157,7 @@ mod tests {
     fn a_line_without_end_is_skipped_without_being_kept() {
         let mut lines = Lines::default();
         let mut count = 0;
-        let mut each = |_: Line<'_>| {
+        let mut each = |_: TextLine<'_>| {
             count += 1;
             ControlFlow::Continue(())
         };

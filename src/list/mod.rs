@@ -1,24 +1,24 @@
 //! List text -> numbered entries, streamed: every line that names something to fetch, and every line that fails to.
 //! Pure: bytes are handed in as they come, entries handed out; nothing is opened, waited for or timed.
 
-mod address;
-mod draft;
-mod field;
+mod urls;
+mod pending;
+mod header;
 mod lines;
-mod meaning;
+mod line_kind;
 mod options;
 mod scheme;
-mod shown;
+mod redact;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::record::Entry;
-use draft::Draft;
-use lines::{Line, Lines};
-use meaning::{Meaning, Said, meaning};
+use crate::model::Entry;
+use pending::PendingTarget;
+use lines::{TextLine, Lines};
+use line_kind::{LineKind, LineText, meaning};
 
-pub use field::field;
+pub use header::field;
 
 /// Numbers the entries of a run from 1, across all its sources.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Numbering {
 /// Whether the parser has use for more of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a source that is no list need not be read to its end"]
-pub enum Appetite {
+pub enum ParserStatus {
     /// There may be more entries.
     More,
     /// The source is no list; the last entry says so. Whatever else is fed is passed over.
@@ -55,7 +55,7 @@ pub fn begins_with_a_scheme(text: &str) -> bool {
 
 /// The entry of a URL that was typed on the command line.
 pub fn argument(text: &str, numbering: &mut Numbering) -> Entry {
-    Draft::of_argument(text).finish(numbering.give(), Arc::from("argument"))
+    PendingTarget::of_argument(text).finish(numbering.give(), Arc::from("argument"))
 }
 
 /// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it.
@@ -67,14 +67,14 @@ pub fn argument(text: &str, numbering: &mut Numbering) -> Entry {
 pub struct Parser {
     lines: Lines,
     entries: Entries,
-    appetite: Appetite,
+    appetite: ParserStatus,
 }
 
 impl Parser {
     /// A parser for the source of this name.
     pub fn new(source: Arc<str>) -> Self {
-        let entries = Entries { source, above: Above::Nothing };
-        Self { lines: Lines::default(), entries, appetite: Appetite::More }
+        let entries = Entries { source, above: PreviousEntry::Nothing };
+        Self { lines: Lines::default(), entries, appetite: ParserStatus::More }
     }
 
     /// Takes the next bytes of the source, cut anywhere, and hands out every entry that they complete.
@@ -83,8 +83,8 @@ impl Parser {
         chunk: &[u8],
         numbering: &mut Numbering,
         mut out: impl FnMut(Entry),
-    ) -> Appetite {
-        if self.appetite == Appetite::More {
+    ) -> ParserStatus {
+        if self.appetite == ParserStatus::More {
             let entries = &mut self.entries;
             let ended =
                 self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, &mut out));
@@ -103,7 +103,7 @@ impl Parser {
 
     /// The source has ended, with or without a newline: hands out what is left.
     pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
-        if self.appetite == Appetite::More {
+        if self.appetite == ParserStatus::More {
             let entries = &mut self.entries;
             // What the last line has to say of the appetite no longer matters.
             let _ = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
@@ -112,24 +112,24 @@ impl Parser {
     }
 }
 
-fn appetite_after(flow: ControlFlow<()>) -> Appetite {
-    if flow.is_continue() { Appetite::More } else { Appetite::Enough }
+fn appetite_after(flow: ControlFlow<()>) -> ParserStatus {
+    if flow.is_continue() { ParserStatus::More } else { ParserStatus::Enough }
 }
 
 /// Puts the meanings of lines together to entries.
 #[derive(Debug)]
 struct Entries {
     source: Arc<str>,
-    above: Above,
+    above: PreviousEntry,
 }
 
 /// The entry above the line that comes next.
 #[derive(Debug)]
-enum Above {
+enum PreviousEntry {
     /// There has been none.
     Nothing,
     /// It can still be given options.
-    Pending(Draft),
+    Pending(PendingTarget),
     /// It has been handed out.
     Released,
 }
@@ -137,20 +137,20 @@ enum Above {
 impl Entries {
     fn take(
         &mut self,
-        line: &Line<'_>,
+        line: &TextLine<'_>,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) -> ControlFlow<()> {
         match meaning(line) {
-            Meaning::Nothing => {}
-            Meaning::Option(said) => self.take_option(line.number, &said, numbering, out),
-            Meaning::Entry(said) => {
+            LineKind::Nothing => {}
+            LineKind::Option(said) => self.take_option(line.number, &said, numbering, out),
+            LineKind::Entry(said) => {
                 self.release(numbering, out);
-                self.above = Above::Pending(Draft::of_line(line.number, &said));
+                self.above = PreviousEntry::Pending(PendingTarget::of_line(line.number, &said));
             }
-            Meaning::NotAList(reason) => {
+            LineKind::NotAList(reason) => {
                 self.release(numbering, out);
-                let draft = Draft::of_no_list(line.number, &self.source, reason);
+                let draft = PendingTarget::of_no_list(line.number, &self.source, reason);
                 self.hand_out(draft, numbering, out);
                 return ControlFlow::Break(());
             }
@@ -161,29 +161,29 @@ impl Entries {
     fn take_option(
         &mut self,
         number: u64,
-        said: &Said<'_>,
+        said: &LineText<'_>,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) {
         let why = match &mut self.above {
-            Above::Pending(draft) => return draft.add_option(number, said),
-            Above::Nothing => "has no URL above it; write it below the URL it is for",
-            Above::Released => {
+            PreviousEntry::Pending(draft) => return draft.add_option(number, said),
+            PreviousEntry::Nothing => "has no URL above it; write it below the URL it is for",
+            PreviousEntry::Released => {
                 "came too late, its URL was already under way; write a URL and its options at once"
             }
         };
-        self.hand_out(Draft::of_stray_option(number, said, why), numbering, out);
+        self.hand_out(PendingTarget::of_stray_option(number, said, why), numbering, out);
     }
 
     fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
-        if let Above::Pending(_) = self.above
-            && let Above::Pending(draft) = std::mem::replace(&mut self.above, Above::Released)
+        if let PreviousEntry::Pending(_) = self.above
+            && let PreviousEntry::Pending(draft) = std::mem::replace(&mut self.above, PreviousEntry::Released)
         {
             self.hand_out(draft, numbering, out);
         }
     }
 
-    fn hand_out(&self, draft: Draft, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    fn hand_out(&self, draft: PendingTarget, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
         out(draft.finish(numbering.give(), Arc::clone(&self.source)));
     }
 }

@@ -1,8 +1,8 @@
 //! Option lines: `key=value`, indented below the entry they are for, in the words of aria2.
 
-use super::field::field;
-use crate::digest::{Complaint, Digest};
-use crate::record::Options;
+use super::header::field;
+use crate::digest::{ParseDigestError, Digest};
+use crate::model::EntryOptions;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];
 
@@ -24,19 +24,19 @@ pub(super) fn is_known(text: &str) -> bool {
 
 /// The line as it may be shown: the value may be a secret.
 pub(super) fn shown(text: &str) -> String {
-    format!("{}=…", super::shown::shown(split_key(text).0))
+    format!("{}=…", super::redact::shown(split_key(text).0))
 }
 
 /// Adds what one option line asks for.
 ///
 /// # Errors
 /// A sentence for the person who wrote it, without secrets.
-pub(super) fn add(options: &mut Options, text: &str) -> Result<(), String> {
+pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> {
     let (key, rest) = split_key(text);
     if !KEYS.contains(&key) {
         return Err(format!(
             "unknown option \"{}\"; known are {}",
-            super::shown::shown(key),
+            super::redact::shown(key),
             KEYS.join(", ")
         ));
     }
@@ -73,7 +73,7 @@ fn name(value: &str) -> Result<String, String> {
     } else {
         return Ok(value.to_owned());
     };
-    let shown = super::shown::shown(value);
+    let shown = super::redact::shown(value);
     Err(format!("out={shown} {wrong}; write a path below the folder, as in docs/page.html"))
 }
 
@@ -83,8 +83,8 @@ fn begins_with_a_drive(path: &str) -> bool {
 }
 
 fn checksum(value: &str) -> Result<Digest, String> {
-    value.parse().map_err(|complaint: Complaint| {
-        format!("checksum={} is not a checksum; {complaint}", super::shown::shown(value))
+    value.parse().map_err(|complaint: ParseDigestError| {
+        format!("checksum={} is not a checksum; {complaint}", super::redact::shown(value))
     })
 }
 
@@ -103,8 +103,8 @@ mod tests {
 
     const DIGITS: &str = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00FF";
 
-    fn read(lines: &[&str]) -> Result<Options, String> {
-        let mut options = Options::default();
+    fn read(lines: &[&str]) -> Result<EntryOptions, String> {
+        let mut options = EntryOptions::default();
         lines.iter().try_for_each(|line| add(&mut options, line))?;
         Ok(options)
     }

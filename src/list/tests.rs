@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Invalid, Target};
+use crate::model::{InvalidLine, Target};
 
 fn read(text: impl AsRef<[u8]>) -> Vec<Entry> {
     read_in_chunks(&[text.as_ref()])
@@ -27,14 +27,14 @@ fn target(entry: &Entry) -> &Target {
     }
 }
 
-fn invalid(entry: &Entry) -> &Invalid {
+fn invalid(entry: &Entry) -> &InvalidLine {
     match entry {
         Entry::Invalid(invalid) => invalid,
         Entry::Target(target) => panic!("{target:?}"),
     }
 }
 
-fn the_invalid(text: impl AsRef<[u8]>) -> Invalid {
+fn the_invalid(text: impl AsRef<[u8]>) -> InvalidLine {
     let entries = read(text);
     assert_eq!(entries.len(), 1, "{entries:?}");
     invalid(&entries[0]).clone()
@@ -181,8 +181,8 @@ fn a_binary_file_is_one_invalid_and_not_read_on() {
     let mut numbering = Numbering::default();
     let mut parser = Parser::new(Arc::from("photo.bin"));
     let bytes = b"http://a.b\n\x7fELF\0\0\n\xff\n\xff\n";
-    assert_eq!(parser.feed(bytes, &mut numbering, |e| entries.push(e)), Appetite::Enough);
-    assert_eq!(parser.feed(b"http://c.d\n", &mut numbering, |e| entries.push(e)), Appetite::Enough);
+    assert_eq!(parser.feed(bytes, &mut numbering, |e| entries.push(e)), ParserStatus::Enough);
+    assert_eq!(parser.feed(b"http://c.d\n", &mut numbering, |e| entries.push(e)), ParserStatus::Enough);
     parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!(entries.len(), 2);
     let told = invalid(&entries[1]);

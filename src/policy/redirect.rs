@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use crate::record::{Failure, Job};
+use crate::model::{Failure, Job};
 
 /// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same.
@@ -58,7 +58,7 @@ pub fn carries_secrets(job: &Job) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::verdict::tests::job;
+    use crate::policy::next_action::tests::job;
 
     #[test]
     fn a_relative_location_is_resolved_against_the_url_that_sent_it() {

@@ -1,6 +1,6 @@
 //! Continuing a body that was begun, and asking whether one that was saved has changed. Pure.
 
-use crate::record::{Head, Job, Part, Purpose, Validator, Version, resource};
+use crate::model::{ResponseHead, Job, PartialBody, JobKind, Validator, SavedVersion, resource};
 
 /// How much later than Last-Modified a reply must be dated for that to be a strong validator: within the same second
 /// a second version could have come about, and clocks differ (RFC 9110 section 8.8.2.2).
@@ -8,39 +8,39 @@ const STRONG_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked<'a> {
+pub enum RangeRequest<'a> {
     /// The body, whatever it is.
     Whole,
     /// What is missing of this part, or all if it belongs to another version (RFC 9110 section 13.1.5).
-    Rest(&'a Part),
+    Rest(&'a PartialBody),
     /// What is missing of this part up to this byte, or all if it belongs to another version.
-    Segment(&'a Part, u64),
+    Segment(&'a PartialBody, u64),
     /// Whatever fields that were given by hand ask for.
-    Given,
+    Unconditional,
     /// The body if it is not this version any more (RFC 9110 section 13.1).
-    IfChanged(&'a Version),
+    IfChanged(&'a SavedVersion),
 }
 
 /// What a reply is to what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum RangeReply {
     /// The body from its first byte on.
     Whole,
     /// What is missing of the part, or the beginning of that.
-    Rest(Span),
+    Rest(ResumeRange),
     /// The part lacks nothing.
     Complete,
     /// The version is still the one that there is.
     Unchanged,
     /// Nothing that the part could be continued with: the body has to be asked for as a whole.
-    Anew,
+    Restart,
     /// What any other request might have got too.
     Other,
 }
 
 /// How far a reply leads that continues a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct ResumeRange {
     /// The byte behind its last one.
     pub end: u64,
     /// Bytes of the whole.
@@ -48,71 +48,71 @@ pub struct Span {
 }
 
 /// What `job` asks for.
-pub fn asked(job: &Job) -> Asked<'_> {
-    match (&job.purpose, &job.part) {
-        (Purpose::Body, _) => {}
-        (Purpose::Segment { end }, Some(part)) => return Asked::Segment(part, *end),
-        _ => return Asked::Whole,
+pub fn range_request(job: &Job) -> RangeRequest<'_> {
+    match (&job.kind, &job.part) {
+        (JobKind::Body, _) => {}
+        (JobKind::Segment { end }, Some(part)) => return RangeRequest::Segment(part, *end),
+        _ => return RangeRequest::Whole,
     }
     match (&job.part, &job.place) {
-        (Some(part), _) if part.spans.is_none() && is_here(part, job) => Asked::Rest(part),
+        (Some(part), _) if part.spans.is_none() && is_here(part, job) => RangeRequest::Rest(part),
         // Once another version was begun, the manifest knows the saved one no more.
         (None, Some(place)) if !job.begun => match &place.saved {
             Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
-                Asked::IfChanged(version)
+                RangeRequest::IfChanged(version)
             }
-            _ => Asked::Whole,
+            _ => RangeRequest::Whole,
         },
-        _ => Asked::Whole,
+        _ => RangeRequest::Whole,
     }
 }
 
 /// Whether what `job` asks for is what its part came from.
-fn is_here(part: &Part, job: &Job) -> bool {
+fn is_here(part: &PartialBody, job: &Job) -> bool {
     part.mirror == job.mirror && part.from == resource(&job.url)
 }
 
 /// The part of `job` that was begun in several places and is to be continued there.
-pub fn begun_in_spans(job: &Job) -> Option<&Part> {
-    let is_it = |part: &&Part| part.spans.is_some() && part.length.is_some() && is_here(part, job);
-    job.part.as_ref().filter(is_it).filter(|_| job.purpose == Purpose::Body)
+pub fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
+    let is_it = |part: &&PartialBody| part.spans.is_some() && part.length.is_some() && is_here(part, job);
+    job.part.as_ref().filter(is_it).filter(|_| job.kind == JobKind::Body)
 }
 
 /// What a reply with this head is to what was asked for. A part is continued only with what is proven to be of its
 /// version: servers that honour Range may ignore If-Range.
-pub fn answer(asked: Asked<'_>, head: &Head) -> Answer {
-    match (asked, head.status) {
-        (Asked::Rest(part), 206) => rest(part, head),
-        (Asked::Rest(part), 416) if is_all(part, head) => Answer::Complete,
-        (Asked::Rest(_), 304 | 416) => Answer::Anew,
-        (Asked::Segment(part, end), 206) => match rest(part, head) {
-            Answer::Rest(span) if span.end == end => Answer::Rest(span),
-            _ => Answer::Anew,
+pub fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply {
+    match (request, head.status) {
+        (RangeRequest::Rest(part), 206) => rest(part, head),
+        (RangeRequest::Rest(part), 416) if is_all(part, head) => RangeReply::Complete,
+        (RangeRequest::Rest(_), 304 | 416) => RangeReply::Restart,
+        (RangeRequest::Segment(part, end), 206) => match rest(part, head) {
+            RangeReply::Rest(span) if span.end == end => RangeReply::Rest(span),
+            _ => RangeReply::Restart,
         },
-        (Asked::Segment(..), 200..=399 | 416) => Answer::Anew,
-        (Asked::IfChanged(_), 304) => Answer::Unchanged,
-        (_, 206) => Answer::Other,
-        (_, 200..=299) => Answer::Whole,
-        _ => Answer::Other,
+        (RangeRequest::Segment(..), 200..=399 | 416) => RangeReply::Restart,
+        (RangeRequest::IfChanged(_), 304) => RangeReply::Unchanged,
+        (_, 206) => RangeReply::Other,
+        (_, 200..=299) => RangeReply::Whole,
+        _ => RangeReply::Other,
     }
 }
 
 /// Where the length of the whole is not told, nothing would tell whether the rest is all of it.
-fn rest(part: &Part, head: &Head) -> Answer {
+fn rest(part: &PartialBody, head: &ResponseHead) -> RangeReply {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
     let Some(ContentRange { bytes: Some((first, last)), length: Some(length) }) = range else {
-        return Answer::Anew;
+        return RangeReply::Restart;
     };
     let agrees = part.length.is_none_or(|known| length == known);
     let is_plain = !is_coded(head) && !is_of_several_parts(head);
     if first == part.bytes && agrees && is_plain && is_of_version(&part.validator, head) {
-        Answer::Rest(Span { end: last + 1, length })
+        RangeReply::Rest(ResumeRange { end: last + 1, length })
     } else {
-        Answer::Anew
+        RangeReply::Restart
     }
 }
 
-fn is_all(part: &Part, head: &Head) -> bool {
+fn is_all(part: &PartialBody, head: &ResponseHead) -> bool {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
     let length = range.and_then(|range| range.length);
     let contradicted = match &part.validator {
@@ -128,7 +128,7 @@ fn is_all(part: &Part, head: &Head) -> bool {
     length == Some(part.bytes) && is_known_to_be_all
 }
 
-fn is_of_version(validator: &Validator, head: &Head) -> bool {
+fn is_of_version(validator: &Validator, head: &ResponseHead) -> bool {
     match validator {
         Validator::Etag(tag) => head.etag.as_ref() == Some(tag),
         Validator::LastModified(date) => head.last_modified.as_ref() == Some(date),
@@ -137,19 +137,19 @@ fn is_of_version(validator: &Validator, head: &Head) -> bool {
 
 /// Whether the body is coded. Servers give one strong tag to what they code and what they do not, though they must not
 /// (RFC 9110 section 8.8.3.3).
-fn is_coded(head: &Head) -> bool {
+fn is_coded(head: &ResponseHead) -> bool {
     let mut names = head.content_encoding.as_deref().unwrap_or("").split(',').map(str::trim);
     names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
 }
 
 /// Whether the body is several parts and their heads (RFC 9110 section 14.6).
-fn is_of_several_parts(head: &Head) -> bool {
+fn is_of_several_parts(head: &ResponseHead) -> bool {
     let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next());
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/byteranges"))
 }
 
 /// What tells the version of a reply's body from every other one; `None` if nothing does that byte by byte.
-pub fn validator(head: &Head) -> Option<Validator> {
+pub fn validator(head: &ResponseHead) -> Option<Validator> {
     if is_coded(head) {
         return None;
     }
@@ -208,25 +208,25 @@ pub(super) mod tests {
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const A_MINUTE_LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
 
-    pub fn part() -> Part {
+    pub fn part() -> PartialBody {
         let validator = Validator::Etag("\"v1\"".to_owned());
         let from = "http://a.test/".to_owned();
-        Part { bytes: 40, spans: None, length: Some(100), validator, mirror: 0, from }
+        PartialBody { bytes: 40, spans: None, length: Some(100), validator, mirror: 0, from }
     }
 
-    fn reply(status: u16, range: &str, etag: &str) -> Head {
+    fn reply(status: u16, range: &str, etag: &str) -> ResponseHead {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Head { status, content_range: some(range), etag: some(etag), ..Head::default() }
+        ResponseHead { status, content_range: some(range), etag: some(etag), ..ResponseHead::default() }
     }
 
-    fn answered(part: &Part, status: u16, range: &str, etag: &str) -> Answer {
-        answer(Asked::Rest(part), &reply(status, range, etag))
+    fn answered(part: &PartialBody, status: u16, range: &str, etag: &str) -> RangeReply {
+        range_reply(RangeRequest::Rest(part), &reply(status, range, etag))
     }
 
     #[test]
     fn a_part_is_continued_with_what_is_proven_to_follow_it() {
         let go = |range, etag| answered(&part(), 206, range, etag);
-        let until = |end| Answer::Rest(Span { end, length: 100 });
+        let until = |end| RangeReply::Rest(ResumeRange { end, length: 100 });
         assert_eq!(go("bytes 40-99/100", "\"v1\""), until(100));
         assert_eq!(go("bytes 40-59/100", "\"v1\""), until(60), "less is no fault");
         for (range, etag, why) in [
@@ -244,26 +244,26 @@ pub(super) mod tests {
             ("", "\"v1\"", "no field, as in several parts"),
             ("bytes +40-99/100", "\"v1\"", "no number"),
         ] {
-            assert_eq!(go(range, etag), Answer::Anew, "{why}");
+            assert_eq!(go(range, etag), RangeReply::Restart, "{why}");
         }
-        let unknown = Part { length: None, ..part() };
+        let unknown = PartialBody { length: None, ..part() };
         assert_eq!(answered(&unknown, 206, "bytes 40-99/100", "\"v1\""), until(100));
         let endless = answered(&unknown, 206, "bytes 40-99/*", "\"v1\"");
-        assert_eq!(endless, Answer::Anew, "nothing would tell whether that is all");
+        assert_eq!(endless, RangeReply::Restart, "nothing would tell whether that is all");
     }
 
     #[test]
     fn what_is_coded_or_made_of_several_parts_continues_nothing() {
         let plain = reply(206, "bytes 40-99/100", "\"v1\"");
-        let go = |head: Head| answer(Asked::Rest(&part()), &head);
+        let go = |head: ResponseHead| range_reply(RangeRequest::Rest(&part()), &head);
         let coded =
-            |coding: &str| Head { content_encoding: Some(coding.to_owned()), ..plain.clone() };
-        let of_type = |kind: &str| Head { content_type: Some(kind.to_owned()), ..plain.clone() };
+            |coding: &str| ResponseHead { content_encoding: Some(coding.to_owned()), ..plain.clone() };
+        let of_type = |kind: &str| ResponseHead { content_type: Some(kind.to_owned()), ..plain.clone() };
         for head in [plain.clone(), coded("identity"), coded(""), of_type("text/html")] {
-            assert_ne!(go(head), Answer::Anew);
+            assert_ne!(go(head), RangeReply::Restart);
         }
         for head in [coded("gzip"), coded("identity, br"), of_type("Multipart/ByteRanges; a=b")] {
-            assert_eq!(go(head), Answer::Anew);
+            assert_eq!(go(head), RangeReply::Restart);
         }
         assert_eq!(validator(&coded("gzip")), None);
         assert_ne!(validator(&coded("identity")), None);
@@ -271,51 +271,51 @@ pub(super) mod tests {
 
     #[test]
     fn a_whole_reply_to_a_range_is_a_beginning_and_no_failure() {
-        assert_eq!(answered(&part(), 200, "", "\"v2\""), Answer::Whole);
+        assert_eq!(answered(&part(), 200, "", "\"v2\""), RangeReply::Whole);
     }
 
     #[test]
     fn a_part_as_long_as_the_whole_is_complete() {
-        let all = Part { bytes: 100, ..part() };
+        let all = PartialBody { bytes: 100, ..part() };
         let go = |range, etag| answered(&all, 416, range, etag);
-        assert_eq!(go("bytes */100", "\"v1\""), Answer::Complete);
-        assert_eq!(go("bytes */100", ""), Answer::Complete);
-        assert_eq!(go("bytes */100", "\"v2\""), Answer::Anew);
-        assert_eq!(go("bytes */101", ""), Answer::Anew);
-        assert_eq!(go("bytes */*", ""), Answer::Anew);
-        assert_eq!(go("", ""), Answer::Anew);
-        assert_eq!(answered(&part(), 416, "bytes */40", ""), Answer::Anew, "100 were promised");
-        let unknown = Part { length: None, ..all };
+        assert_eq!(go("bytes */100", "\"v1\""), RangeReply::Complete);
+        assert_eq!(go("bytes */100", ""), RangeReply::Complete);
+        assert_eq!(go("bytes */100", "\"v2\""), RangeReply::Restart);
+        assert_eq!(go("bytes */101", ""), RangeReply::Restart);
+        assert_eq!(go("bytes */*", ""), RangeReply::Restart);
+        assert_eq!(go("", ""), RangeReply::Restart);
+        assert_eq!(answered(&part(), 416, "bytes */40", ""), RangeReply::Restart, "100 were promised");
+        let unknown = PartialBody { length: None, ..all };
         let go = |etag| answered(&unknown, 416, "bytes */100", etag);
-        assert_eq!(go("\"v1\""), Answer::Complete);
-        assert_eq!(go(""), Answer::Anew, "another version may be as long as the part is by chance");
+        assert_eq!(go("\"v1\""), RangeReply::Complete);
+        assert_eq!(go(""), RangeReply::Restart, "another version may be as long as the part is by chance");
     }
 
     #[test]
     fn not_modified_is_an_answer_to_a_condition_alone() {
-        let version = Version {
+        let version = SavedVersion {
             bytes: 1,
             etag: Some("\"v1\"".to_owned()),
             last_modified: None,
             digest: None,
         };
         let head = reply(304, "", "\"v1\"");
-        assert_eq!(answer(Asked::IfChanged(&version), &head), Answer::Unchanged);
-        assert_eq!(answer(Asked::Rest(&part()), &head), Answer::Anew);
-        assert_eq!(answer(Asked::Whole, &head), Answer::Other);
-        assert_eq!(answer(Asked::Whole, &reply(206, "bytes 0-9/10", "")), Answer::Other);
-        assert_eq!(answer(Asked::IfChanged(&version), &reply(200, "", "")), Answer::Whole);
-        assert_eq!(answer(Asked::Rest(&part()), &reply(503, "", "")), Answer::Other);
+        assert_eq!(range_reply(RangeRequest::IfChanged(&version), &head), RangeReply::Unchanged);
+        assert_eq!(range_reply(RangeRequest::Rest(&part()), &head), RangeReply::Restart);
+        assert_eq!(range_reply(RangeRequest::Whole, &head), RangeReply::Other);
+        assert_eq!(range_reply(RangeRequest::Whole, &reply(206, "bytes 0-9/10", "")), RangeReply::Other);
+        assert_eq!(range_reply(RangeRequest::IfChanged(&version), &reply(200, "", "")), RangeReply::Whole);
+        assert_eq!(range_reply(RangeRequest::Rest(&part()), &reply(503, "", "")), RangeReply::Other);
     }
 
     #[test]
     fn only_strong_validators_are_taken() {
-        let dated = |modified: &str, date: &str| Head {
+        let dated = |modified: &str, date: &str| ResponseHead {
             last_modified: Some(modified.to_owned()),
             date: Some(date.to_owned()),
-            ..Head::default()
+            ..ResponseHead::default()
         };
-        let tagged = |tag: &str| Head { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
+        let tagged = |tag: &str| ResponseHead { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
         assert_eq!(validator(&tagged("\"a\"")), Some(Validator::Etag("\"a\"".to_owned())));
         assert_eq!(validator(&tagged("W/\"a\"")), None, "where the tag is weak, so is the date");
         for tag in ["a", "\"", "\"a", "a\"", "\"a\"b\"", "\"\u{fffd}\"", "\"\t\""] {
@@ -325,24 +325,24 @@ pub(super) mod tests {
         assert_eq!(validator(&dated(DATE, A_MINUTE_LATER)), Some(date));
         assert_eq!(validator(&dated(DATE, DATE)), None);
         assert_eq!(validator(&dated("yesterday", A_MINUTE_LATER)), None);
-        assert_eq!(validator(&Head::default()), None);
+        assert_eq!(validator(&ResponseHead::default()), None);
     }
 
     #[test]
     fn what_another_mirror_began_is_not_continued() {
-        let mut job = crate::policy::verdict::tests::job("http://a.test/ http://b.test/");
+        let mut job = crate::policy::next_action::tests::job("http://a.test/ http://b.test/");
         job.part = Some(part());
-        assert_eq!(asked(&job), Asked::Rest(&part()));
+        assert_eq!(range_request(&job), RangeRequest::Rest(&part()));
         job.mirror = 1;
-        assert_eq!(asked(&job), Asked::Whole);
+        assert_eq!(range_request(&job), RangeRequest::Whole);
     }
 
     #[test]
     fn what_a_redirect_led_to_is_continued_there_and_nowhere_else() {
-        let mut job = crate::policy::verdict::tests::job("http://a.test/latest");
+        let mut job = crate::policy::next_action::tests::job("http://a.test/latest");
         let from = "https://b.test:8443/v1".to_owned();
-        job.part = Some(Part { from, ..part() });
-        assert_eq!(asked(&job), Asked::Whole, "the listed URL leads there, or elsewhere");
+        job.part = Some(PartialBody { from, ..part() });
+        assert_eq!(range_request(&job), RangeRequest::Whole, "the listed URL leads there, or elsewhere");
         for (url, is_it) in [
             ("https://user:secret@b.test:8443/v1?signature=2#x", true),
             ("https://b.test:8443/v2", false),
@@ -350,7 +350,7 @@ pub(super) mod tests {
             ("http://b.test:8443/v1", false),
         ] {
             job.url = url.parse().unwrap();
-            assert_eq!(matches!(asked(&job), Asked::Rest(_)), is_it, "{url}");
+            assert_eq!(matches!(range_request(&job), RangeRequest::Rest(_)), is_it, "{url}");
         }
     }
 }

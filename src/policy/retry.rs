@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::plan::Retry;
-use crate::record::{Attempt, Failure};
+use crate::plan::RetryOptions;
+use crate::model::{Attempt, AttemptOutcome, Failure};
 
 /// The longest back-off.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -43,13 +43,23 @@ pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// The wait that a reply asks for.
-pub(super) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
+pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
     asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
 }
 
-pub(super) fn too_long(status: u16, asked: Option<Duration>, retry: &Retry) -> Option<Failure> {
+pub(crate) fn too_long(status: u16, asked: Option<Duration>, retry: &RetryOptions) -> Option<Failure> {
     let wait = asked.filter(|asked| *asked > retry.max_retry_after)?;
     Some(Failure::RateLimited { status, wait: Some(wait) })
+}
+
+/// Whether nothing was sent, because the host could not be reached.
+pub fn is_not_reached(attempt: &Attempt) -> bool {
+    let failed = match &attempt.outcome {
+        AttemptOutcome::Failed(failure) => failure,
+        _ => return false,
+    };
+    attempt.head.is_none()
+        && matches!(failed, Failure::Connect(_) | Failure::Tls(_) | Failure::ProxyLost(_))
 }
 
 #[cfg(test)]

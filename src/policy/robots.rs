@@ -8,7 +8,7 @@ use http::HeaderValue;
 use robotxt::{BYTE_LIMIT, Robots, Rule};
 use url::{Position, Url};
 
-use crate::record::Failure;
+use crate::model::Failure;
 
 /// How much of a robots.txt is read, in bytes (section 2.5); the rest, a line that it cuts included, does not count.
 pub const MOST_BYTES: usize = BYTE_LIMIT;
@@ -18,11 +18,11 @@ pub const MOST_REDIRECTS: u32 = 5;
 
 /// What one host allows to this robot. To be shared where it is asked by many: a large file takes megabytes.
 #[derive(Debug, Clone)]
-pub struct Rules(Robots);
+pub struct RobotsRules(Robots);
 
 /// What came of asking for a robots.txt.
 #[derive(Debug, Clone, Copy)]
-pub enum Reply<'a> {
+pub enum RobotsReply<'a> {
     /// The body of a final 2xx, or its first [`MOST_BYTES`] and at least one more.
     Body(&'a [u8]),
     /// Anything else, after all tries.
@@ -34,15 +34,15 @@ pub enum Reply<'a> {
 /// A host that has no robots.txt to give (4xx, a redirect that leads nowhere) allows everything; one that may have one
 /// and does not give it (5xx, no whole reply) allows nothing. The RFC lets a robot take 429 for the former; here a
 /// host that asks for fewer requests is not given more.
-pub fn rules_of_reply(reply: Reply<'_>, product_token: &str) -> Rules {
+pub fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
-        Reply::Body(body) => Rules::parse(body, product_token),
-        Reply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => Rules::everything(),
-        Reply::Failed(_) => Rules::nothing(),
+        RobotsReply::Body(body) => RobotsRules::parse(body, product_token),
+        RobotsReply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => RobotsRules::everything(),
+        RobotsReply::Failed(_) => RobotsRules::nothing(),
     }
 }
 
-impl Rules {
+impl RobotsRules {
     /// The rules of a robots.txt for the robot of this name. Whatever the bytes are, they are rules: lines that are
     /// none are passed over.
     pub fn parse(body: &[u8], product_token: &str) -> Self {
@@ -107,7 +107,7 @@ mod tests {
 
     /// Whether the robot `fetch` may have a path by these lines.
     fn allowed(lines: &str, path: &str) -> bool {
-        Rules::parse(lines.as_bytes(), "fetch").allows(&url(path))
+        RobotsRules::parse(lines.as_bytes(), "fetch").allows(&url(path))
     }
 
     /// Whether it may by these lines, where they are for all robots.
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn rules_can_be_shared_between_threads() {
         fn ensure_shared<T: Send + Sync + std::fmt::Debug>() {}
-        ensure_shared::<Rules>();
+        ensure_shared::<RobotsRules>();
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let lines = "User-agent: *\nDisallow: /\n\nUser-agent: fetch\nDisallow: /private\n";
         assert!(allowed(lines, "/public"));
         assert!(!allowed(lines, "/private"));
-        let other = Rules::parse(lines.as_bytes(), "other");
+        let other = RobotsRules::parse(lines.as_bytes(), "other");
         assert!(!other.allows(&url("/public")));
     }
 
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn robots_txt_itself_is_always_allowed() {
-        for rules in [Rules::nothing(), Rules::parse(b"User-agent: *\nDisallow: /r\nAllow: /x", "")]
+        for rules in [RobotsRules::nothing(), RobotsRules::parse(b"User-agent: *\nDisallow: /r\nAllow: /x", "")]
         {
             assert!(rules.allows(&url("/robots.txt")));
             assert!(!rules.allows(&url("/robots.txt.bak")));
@@ -288,13 +288,13 @@ mod tests {
     #[test]
     fn what_is_no_robots_txt_allows_everything() {
         let page = b"<!DOCTYPE html><html><body>Disallow: / is what it does not say</body></html>";
-        assert!(Rules::parse(page, "fetch").allows(&url("/x")));
-        assert!(Rules::parse(&[0, 255, 13, 10, 7].repeat(999), "fetch").allows(&url("/x")));
+        assert!(RobotsRules::parse(page, "fetch").allows(&url("/x")));
+        assert!(RobotsRules::parse(&[0, 255, 13, 10, 7].repeat(999), "fetch").allows(&url("/x")));
     }
 
     #[test]
     fn bytes_that_are_not_utf_8_are_matched_as_they_are() {
-        let rules = Rules::parse(b"User-agent: *\nDisallow: /\xe9t\xe9", "fetch");
+        let rules = RobotsRules::parse(b"User-agent: *\nDisallow: /\xe9t\xe9", "fetch");
         assert!(!rules.allows(&url("/%E9t%E9")));
         assert!(rules.allows(&url("/%C3%A9t")));
     }
@@ -317,7 +317,7 @@ mod tests {
         let mut body = b"User-agent: *\nAllow: /a\nDisallow: /b\n#".to_vec();
         body.resize(MOST_BYTES - "\nDisallow: /".len(), b'.');
         body.extend_from_slice(b"\nDisallow: /private\n");
-        let rules = Rules::parse(&body, "fetch");
+        let rules = RobotsRules::parse(&body, "fetch");
         assert!(rules.allows(&url("/x")));
         assert!(!rules.allows(&url("/b")));
     }
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn a_hostile_pattern_does_not_take_long() {
         let lines = format!("User-agent: *\nAllow: /z\nDisallow: /{}z$\n", "a*".repeat(20_000));
-        let rules = Rules::parse(lines.as_bytes(), "fetch");
+        let rules = RobotsRules::parse(lines.as_bytes(), "fetch");
         // Where time were exponential, or only quadratic with backtracking, this would not end.
         assert!(rules.allows(&url(&format!("/{}", "a".repeat(60_000)))));
     }
@@ -337,8 +337,8 @@ mod tests {
             (rules.allows(&url("/a")), rules.allows(&url("/b")))
         };
         let body = b"User-agent: fetch\nDisallow: /a\n";
-        assert_eq!(of(Reply::Body(body)), (false, true));
-        assert_eq!(of(Reply::Body(b"")), (true, true));
+        assert_eq!(of(RobotsReply::Body(body)), (false, true));
+        assert_eq!(of(RobotsReply::Body(b"")), (true, true));
         let nothing_there = [
             Failure::Status(400),
             Failure::Status(401),
@@ -348,7 +348,7 @@ mod tests {
             Failure::Redirect("no Location".to_owned()),
         ];
         for failure in &nothing_there {
-            assert_eq!(of(Reply::Failed(failure)), (true, true), "{failure}");
+            assert_eq!(of(RobotsReply::Failed(failure)), (true, true), "{failure}");
         }
         let unreachable = [
             Failure::Status(500),
@@ -364,7 +364,7 @@ mod tests {
             Failure::Protocol("no".to_owned()),
         ];
         for failure in &unreachable {
-            assert_eq!(of(Reply::Failed(failure)), (false, false), "{failure}");
+            assert_eq!(of(RobotsReply::Failed(failure)), (false, false), "{failure}");
         }
     }
 
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(of("robot2/1"), "robot");
         assert_eq!(of("2robot"), "");
         assert_eq!(of(""), "");
-        assert!(!Rules::parse(b"User-agent: *\nDisallow: /", "").allows(&url("/x")));
+        assert!(!RobotsRules::parse(b"User-agent: *\nDisallow: /", "").allows(&url("/x")));
     }
 
     proptest! {
@@ -395,8 +395,8 @@ mod tests {
             lines in "((user-agent|allow|disallow): [*/a$%2]{0,9}[\r\n]{0,2}){0,9}",
             path in "/[*$%2a/?#]{0,20}",
         ) {
-            Rules::parse(&body, "fetch").allows(&url(&path));
-            Rules::parse(lines.as_bytes(), "a").allows(&url(&path));
+            RobotsRules::parse(&body, "fetch").allows(&url(&path));
+            RobotsRules::parse(lines.as_bytes(), "a").allows(&url(&path));
         }
 
         #[test]
@@ -405,7 +405,7 @@ mod tests {
             let pattern = &url[Position::BeforePath..Position::AfterQuery];
             prop_assume!(pattern != "/robots.txt");
             let lines = format!("User-agent: *\nDisallow: {pattern}\nAllow: /-\n");
-            prop_assert!(pattern.starts_with("/-") || !Rules::parse(lines.as_bytes(), "a").allows(&url));
+            prop_assert!(pattern.starts_with("/-") || !RobotsRules::parse(lines.as_bytes(), "a").allows(&url));
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-use super::resume::{self, Answer, Asked};
-use crate::plan::{Bodies, Coding, Split};
-use crate::record::{Head, Job, Purpose};
+use super::resume::{self, RangeReply, RangeRequest};
+use crate::plan::{BodyOptions, Compression, SegmentOptions};
+use crate::model::{ResponseHead, Job, JobKind};
 
 /// What a reply offers.
 #[derive(Debug, Clone, Copy)]
-pub struct Offer<'a> {
+pub struct ReplyInfo<'a> {
     /// What was asked for.
-    pub asked: Asked<'a>,
+    pub asked: RangeRequest<'a>,
     /// What the reply is to that.
-    pub answer: Answer,
+    pub answer: RangeReply,
     /// Its head.
-    pub head: &'a Head,
+    pub head: &'a ResponseHead,
     /// Bytes of its body, if it says so.
     pub length: Option<u64>,
     /// Whether it says that its server honours ranges (RFC 9110 section 14.3).
@@ -25,29 +25,29 @@ pub struct Offer<'a> {
 ///
 /// Segments are put together only where it is proven that they are of one version. They need a file to be written to,
 /// and a body that comes as it is.
-pub fn is_divided(job: &Job, offer: Offer<'_>, bodies: &Bodies) -> bool {
-    let Split { most, least } = bodies.split;
-    if most.get() == 1 || job.in_one || job.place.is_none() || job.purpose != Purpose::Body {
+pub fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bool {
+    let SegmentOptions { most, least } = bodies.split;
+    if most.get() == 1 || job.in_one || job.place.is_none() || job.kind != JobKind::Body {
         return false;
     }
     let whole = match (offer.asked, offer.answer, offer.head.status) {
-        (Asked::Whole | Asked::IfChanged(_), Answer::Whole, 200)
+        (RangeRequest::Whole | RangeRequest::IfChanged(_), RangeReply::Whole, 200)
             if offer.takes_ranges && resume::validator(offer.head).is_some() =>
         {
             offer.length
         }
-        (Asked::Rest(_), Answer::Rest(span), _) => Some(span.length),
+        (RangeRequest::Rest(_), RangeReply::Rest(span), _) => Some(span.length),
         _ => None,
     };
     let Some((whole, comes)) = whole.zip(offer.length) else { return false };
     comes / 2 >= least.get()
         && bodies.max_filesize.is_none_or(|most| whole <= most)
-        && bodies.coding == Coding::AsSent
+        && bodies.coding == Compression::Identity
 }
 
 /// The segments in which what is missing of a body is asked for: as many as may be under way at once, of about one
 /// length, unless that makes them too small; more where there are more gaps.
-pub fn segments(missing: Vec<Range<u64>>, split: Split) -> Vec<Range<u64>> {
+pub fn segments(missing: Vec<Range<u64>>, split: SegmentOptions) -> Vec<Range<u64>> {
     let length = |gap: &Range<u64>| gap.end - gap.start;
     let mut cuts: Vec<(Range<u64>, u64)> = missing.into_iter().map(|gap| (gap, 1)).collect();
     for _ in cuts.len()..split.most.get() {
@@ -58,11 +58,11 @@ pub fn segments(missing: Vec<Range<u64>>, split: Split) -> Vec<Range<u64>> {
         }
         *pieces += 1;
     }
-    cuts.into_iter().flat_map(|(gap, pieces)| cut(gap, pieces)).collect()
+    cuts.into_iter().flat_map(|(gap, pieces)| cut_range(gap, pieces)).collect()
 }
 
 /// A gap in so many pieces.
-fn cut(gap: Range<u64>, pieces: u64) -> impl Iterator<Item = Range<u64>> {
+fn cut_range(gap: Range<u64>, pieces: u64) -> impl Iterator<Item = Range<u64>> {
     let (each, rest) = ((gap.end - gap.start) / pieces, (gap.end - gap.start) % pieces);
     let at = move |piece: u64| gap.start + piece * each + piece.min(rest);
     (0..pieces).map(move |piece| at(piece)..at(piece + 1))
@@ -76,29 +76,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::verdict::tests::job;
-    use crate::record::{Over, Place, Spans};
+    use crate::policy::next_action::tests::job;
+    use crate::model::{OverwriteRule, Destination, ByteRanges};
 
-    fn split(most: usize, least: u64) -> Split {
+    fn split(most: usize, least: u64) -> SegmentOptions {
         let (most, least) = (NonZeroUsize::new(most).unwrap(), NonZeroU64::new(least).unwrap());
-        Split { most, least }
+        SegmentOptions { most, least }
     }
 
-    fn offer(head: &Head, length: Option<u64>, takes_ranges: bool) -> Offer<'_> {
-        Offer { asked: Asked::Whole, answer: Answer::Whole, head, length, takes_ranges }
+    fn offer(head: &ResponseHead, length: Option<u64>, takes_ranges: bool) -> ReplyInfo<'_> {
+        ReplyInfo { asked: RangeRequest::Whole, answer: RangeReply::Whole, head, length, takes_ranges }
     }
 
     #[test]
     fn a_body_is_divided_where_its_segments_are_sure_to_be_of_one_version() {
         let some = |text: &str| Some(text.to_owned());
-        let head = Head { status: 200, etag: some("\"v1\""), ..Head::default() };
-        let bodies = Bodies { split: split(4, 50), ..Bodies::default() };
+        let head = ResponseHead { status: 200, etag: some("\"v1\""), ..ResponseHead::default() };
+        let bodies = BodyOptions { split: split(4, 50), ..BodyOptions::default() };
         let mut saved = job("http://a.test/");
         let name = "a".into();
-        let place = Place { name, over: Over::Nothing, noted: false, saved: None, part: None };
+        let place = Destination { name, over: OverwriteRule::Nothing, noted: false, saved: None, part: None };
         saved.place = Some(Arc::new(place));
-        let go = |job: &Job, head: &Head, length, takes_ranges, bodies: &Bodies| {
-            is_divided(job, offer(head, length, takes_ranges), bodies)
+        let go = |job: &Job, head: &ResponseHead, length, takes_ranges, bodies: &BodyOptions| {
+            should_split(job, offer(head, length, takes_ranges), bodies)
         };
         assert!(go(&saved, &head, Some(100), true, &bodies));
         assert!(!go(&saved, &head, Some(99), true, &bodies), "too small");
@@ -108,39 +108,39 @@ mod tests {
         let in_one = Job { in_one: true, ..saved.clone() };
         assert!(!go(&in_one, &head, Some(100), true, &bodies), "tried before");
         for (head, why) in [
-            (Head { etag: some("W/\"v1\""), ..head.clone() }, "a weak tag"),
-            (Head { etag: None, ..head.clone() }, "nothing that tells the version"),
-            (Head { content_encoding: some("gzip"), ..head.clone() }, "coded"),
-            (Head { status: 203, ..head.clone() }, "changed on its way"),
+            (ResponseHead { etag: some("W/\"v1\""), ..head.clone() }, "a weak tag"),
+            (ResponseHead { etag: None, ..head.clone() }, "nothing that tells the version"),
+            (ResponseHead { content_encoding: some("gzip"), ..head.clone() }, "coded"),
+            (ResponseHead { status: 203, ..head.clone() }, "changed on its way"),
         ] {
             assert!(!go(&saved, &head, Some(100), true, &bodies), "{why}");
         }
         for (bodies, why) in [
-            (Bodies { split: split(1, 50), ..bodies.clone() }, "nobody asked for it"),
-            (Bodies { coding: Coding::Undone, ..bodies.clone() }, "it might come coded"),
-            (Bodies { max_filesize: Some(99), ..bodies.clone() }, "too large"),
+            (BodyOptions { split: split(1, 50), ..bodies.clone() }, "nobody asked for it"),
+            (BodyOptions { coding: Compression::Decode, ..bodies.clone() }, "it might come coded"),
+            (BodyOptions { max_filesize: Some(99), ..bodies.clone() }, "too large"),
         ] {
             assert!(!go(&saved, &head, Some(100), true, &bodies), "{why}");
         }
-        let given = Offer { asked: Asked::Given, ..offer(&head, Some(100), true) };
-        assert!(!is_divided(&saved, given, &bodies), "fields given by hand ask for something else");
+        let given = ReplyInfo { asked: RangeRequest::Unconditional, ..offer(&head, Some(100), true) };
+        assert!(!should_split(&saved, given, &bodies), "fields given by hand ask for something else");
         let part = resume::tests::part();
-        let rest = |left| Offer {
-            asked: Asked::Rest(&part),
-            answer: Answer::Rest(resume::Span { end: 140, length: 140 }),
+        let rest = |left| ReplyInfo {
+            asked: RangeRequest::Rest(&part),
+            answer: RangeReply::Rest(resume::ResumeRange { end: 140, length: 140 }),
             ..offer(&head, Some(left), false)
         };
-        assert!(is_divided(&saved, rest(100), &bodies), "ranges are what it serves");
-        assert!(!is_divided(&saved, rest(99), &bodies), "little is left");
+        assert!(should_split(&saved, rest(100), &bodies), "ranges are what it serves");
+        assert!(!should_split(&saved, rest(99), &bodies), "little is left");
     }
 
     #[test]
     fn segments_are_as_many_as_asked_for_and_of_one_length() {
-        let whole = |most, least| segments(Spans::default().missing(100), split(most, least));
+        let whole = |most, least| segments(ByteRanges::default().missing(100), split(most, least));
         assert_eq!(whole(4, 1), [0..25, 25..50, 50..75, 75..100]);
         assert_eq!(whole(3, 1), [0..34, 34..67, 67..100]);
         assert_eq!(whole(9, 30), [0..34, 34..67, 67..100]);
-        assert_eq!(whole(1, 1), Spans::default().missing(100));
+        assert_eq!(whole(1, 1), ByteRanges::default().missing(100));
         assert_eq!(segments(vec![0..10, 20..100], split(4, 5)), [0..10, 20..47, 47..74, 74..100]);
         assert_eq!(segments(vec![1..2, 3..4, 5..6], split(2, 5)), [1..2, 3..4, 5..6]);
         assert_eq!(segments(vec![], split(4, 5)), []);

@@ -11,8 +11,8 @@ use std::io;
 
 use csv::{Terminator, WriterBuilder};
 
-use super::printable::printable_but;
-use crate::record::{Record, rfc3339};
+use super::escape::printable_but;
+use crate::model::{Record, rfc3339};
 
 /// The columns: the fields of a record in their order, those of `error` and `timings` laid flat. Columns are only
 /// ever added.
@@ -47,21 +47,21 @@ const COLUMNS: [&str; 27] = [
 ];
 
 /// The header row.
-pub(super) fn head(page: &mut Vec<u8>) {
+pub(crate) fn head(page: &mut Vec<u8>) {
     header(&COLUMNS, page);
 }
 
 /// The header row of any table.
-pub(super) fn header(columns: &[&str], page: &mut Vec<u8>) {
+pub(crate) fn header(columns: &[&str], page: &mut Vec<u8>) {
     page.extend_from_slice(columns.join(",").as_bytes());
     page.extend_from_slice(b"\r\n");
 }
 
 /// One URL's row.
-pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
     let error = record.error.as_ref();
     let timings = &record.timings;
-    let mut row = Row::on(page);
+    let mut row = CsvRow::on(page);
     row.value(Some(record.index))?;
     row.text(Some(&record.source))?;
     row.value(record.line)?;
@@ -93,26 +93,26 @@ pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A row in the making.
-pub(super) struct Row<'a> {
+pub(crate) struct CsvRow<'a> {
     writer: csv::Writer<&'a mut Vec<u8>>,
     scratch: String,
 }
 
-impl<'a> Row<'a> {
+impl<'a> CsvRow<'a> {
     /// An empty one.
-    pub(super) fn on(page: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn on(page: &'a mut Vec<u8>) -> Self {
         let mut builder = WriterBuilder::new();
         builder.terminator(Terminator::CRLF).buffer_capacity(1024);
         Self { writer: builder.from_writer(page), scratch: String::new() }
     }
 
     /// Words from anywhere; an empty cell where there are none.
-    pub(super) fn text(&mut self, text: Option<&str>) -> io::Result<()> {
+    pub(crate) fn text(&mut self, text: Option<&str>) -> io::Result<()> {
         Ok(self.writer.write_field(inert(text.unwrap_or_default()).as_bytes())?)
     }
 
     /// What we count ourselves.
-    pub(super) fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
+    pub(crate) fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
         self.scratch.clear();
         if let Some(value) = value {
             write!(self.scratch, "{value}").map_err(io::Error::other)?;
@@ -121,12 +121,12 @@ impl<'a> Row<'a> {
     }
 
     /// Seconds to the microsecond, as the JSON report has them.
-    pub(super) fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
+    pub(crate) fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
         self.value(seconds.map(|seconds| (seconds * 1e6).round() / 1e6))
     }
 
     /// It is whole.
-    pub(super) fn end(mut self) -> io::Result<()> {
+    pub(crate) fn end(mut self) -> io::Result<()> {
         self.writer.write_record(None::<&[u8]>)?;
         self.writer.flush()
     }
@@ -149,7 +149,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::record::{Failure, example};
+    use crate::model::{Failure, test_fixtures};
 
     fn table(records: &[Record]) -> Vec<u8> {
         let mut page = Vec::new();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_record_is_a_row_under_the_header() {
-        let records = [example::record("https://example.org/a,b").read(189_658)];
+        let records = [test_fixtures::record("https://example.org/a,b").read(189_658)];
         insta::assert_snapshot!(String::from_utf8(table(&records)).unwrap().replace('\r', "␍"), @r#"
         index,source,line,url,final_url,outcome,http_status,http_version,bytes,wire_bytes,attempts,worker,remote_addr,content_type,path,served_by,duplicate_of,error_class,error_message,etag,last_modified,digest,started_at,queued,connect,first_byte,total␍
         1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41␍
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_columns_are_the_fields_of_the_json_report() {
-        let record = example::record("https://a.b/").failed(&Failure::Status(404), 1);
+        let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
         let json = serde_json::to_value(&record).unwrap();
         let mut fields = Vec::new();
         for (name, value) in json.as_object().unwrap() {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn values_come_back_as_the_json_report_has_them() {
-        let record = example::record("https://a.b/\"q\"")
+        let record = test_fixtures::record("https://a.b/\"q\"")
             .at(9)
             .failed(&Failure::Redirect("a, \"b\"\r\nc".to_owned()), 2);
         let rows = read_back(&table(std::slice::from_ref(&record)));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn formulas_escapes_and_markup_stay_inert() {
-        let mut record = example::record("=HYPERLINK(\"https://evil\")");
+        let mut record = test_fixtures::record("=HYPERLINK(\"https://evil\")");
         record.content_type = Some("\u{1b}[2J<script>".to_owned());
         record.etag = Some("@SUM(A1)".to_owned());
         record.last_modified = Some("\t=1".to_owned());

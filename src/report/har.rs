@@ -9,16 +9,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::fold::{micros, sane, since_1970};
-use crate::record::{Outcome, Record, rfc3339};
+use super::aggregate::{micros, sane, since_1970};
+use crate::model::{Outcome, Record, rfc3339};
 
 /// An archive in the making.
 #[derive(Debug, Default)]
-pub(super) struct Archive {
+pub(super) struct HarArchive {
     begun: bool,
 }
 
-impl Archive {
+impl HarArchive {
     /// One URL's entry.
     pub(super) fn row(&mut self, record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
         let Some(entry) = entry(record) else { return Ok(()) };
@@ -50,7 +50,7 @@ fn head(page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn entry(record: &Record) -> Option<Value> {
-    let timings = Phases::of(record);
+    let timings = HarPhases::of(record);
     let began = since_1970(record.started_at?)? - micros(timings.blocked.max(0.0) / 1e3);
     let began = UNIX_EPOCH + Duration::from_micros(u64::try_from(began).ok()?);
     let version = record.http_version.unwrap_or_default();
@@ -105,14 +105,14 @@ fn entry(record: &Record) -> Option<Value> {
 }
 
 /// Milliseconds; -1 for what is not known.
-struct Phases {
+struct HarPhases {
     blocked: f64,
     connect: f64,
     wait: f64,
     receive: f64,
 }
 
-impl Phases {
+impl HarPhases {
     fn of(record: &Record) -> Self {
         let timings = sane(record.timings);
         let known = |seconds: Option<f64>| seconds.map_or(-1.0, millis);
@@ -145,10 +145,10 @@ fn rounded(millis: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Failure, example};
+    use crate::model::{Failure, test_fixtures};
 
     fn archive(records: &[Record]) -> har::v1_2::Log {
-        let (mut archive, mut page) = (Archive::default(), Vec::new());
+        let (mut archive, mut page) = (HarArchive::default(), Vec::new());
         for record in records {
             archive.row(record, &mut page).expect("memory takes all");
         }
@@ -162,12 +162,12 @@ mod tests {
     #[test]
     fn an_archive_without_entries_is_one() {
         assert!(archive(&[]).entries.is_empty());
-        assert!(archive(&[example::invalid("sites.txt", Some(1), "htp", "no")]).entries.is_empty());
+        assert!(archive(&[test_fixtures::invalid("sites.txt", Some(1), "htp", "no")]).entries.is_empty());
     }
 
     #[test]
     fn an_entry_begins_in_the_queue_and_its_phases_make_up_its_time() {
-        let log = archive(&[example::record("https://a.b/").read(1000)]);
+        let log = archive(&[test_fixtures::record("https://a.b/").read(1000)]);
         let entry = &log.entries[0];
         assert_eq!(entry.started_date_time, "2025-12-31T23:59:59.990Z");
         let timings = &entry.timings;
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_minus_one() {
-        let mut record = example::record("https://a.b/").failed(&Failure::Status(503), 3);
+        let mut record = test_fixtures::record("https://a.b/").failed(&Failure::Status(503), 3);
         (record.timings.queued, record.timings.connect) = (None, None);
         let log = archive(&[record]);
         let entry = &log.entries[0];
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn hostile_text_comes_back_as_it_was() {
         let text = "https://a.b/\"</script>\u{1b}[2J\r\n\\{},";
-        let log = archive(&[example::record(text), example::record(text)]);
+        let log = archive(&[test_fixtures::record(text), test_fixtures::record(text)]);
         let urls: Vec<_> = log.entries.iter().map(|entry| entry.request.url.as_str()).collect();
         assert_eq!(urls, [text, text]);
     }

@@ -9,7 +9,7 @@ const HIGHEST: i32 = 6 * STEPS;
 
 /// Counts of durations.
 #[derive(Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<u64>,
     all: u64,
 }
@@ -22,7 +22,7 @@ impl Default for Histogram {
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Step {
+pub(crate) struct BucketStep {
     /// Its lower end, seconds.
     pub(super) from: f64,
     /// Its upper end, seconds.
@@ -41,12 +41,12 @@ impl Histogram {
     }
 
     /// The steps from the first to the last one that has any, so many joined to one as `joined` says.
-    pub(super) fn steps(&self, joined: usize) -> Vec<Step> {
+    pub(super) fn steps(&self, joined: usize) -> Vec<BucketStep> {
         let chunks = self.counts.chunks(joined).map(|chunk| chunk.iter().sum::<u64>());
         let counts: Vec<u64> = chunks.collect();
         let Some(first) = counts.iter().position(|count| *count > 0) else { return Vec::new() };
         let last = counts.iter().rposition(|count| *count > 0).unwrap_or(first);
-        let step = |place: usize| Step {
+        let step = |place: usize| BucketStep {
             from: lower_end(place * joined),
             to: lower_end((place + 1) * joined),
             count: counts[place],

@@ -10,10 +10,10 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::fold::{Fold, Row, micros};
-use super::printable::printable;
-use super::text::Counted;
-use crate::record::Summary;
+use super::aggregate::{Aggregate, AggregateRow, micros};
+use super::escape::printable;
+use super::text::CountedNoun;
+use crate::model::Summary;
 use crate::units::human_bytes;
 
 const PAGE: &str = include_str!("html/page.html");
@@ -26,13 +26,13 @@ const LICENCE: &str = include_str!("html/uplot.LICENSE");
 const STEPS_A_BAR: usize = 4;
 
 /// The whole page.
-pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn page(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
     filled(PAGE, SCRIPT, &data(fold, summary), page);
     Ok(())
 }
 
 /// A page with its style sheet, its data and its scripts put in; `script` is its own one.
-pub(super) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<u8>) {
+pub(crate) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<u8>) {
     let data = in_a_script(data);
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {} {}",
@@ -70,7 +70,7 @@ fn hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }
 
-fn data(fold: &Fold, summary: Option<&Summary>) -> Value {
+fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
     let began = fold.began.unwrap_or_default();
     json!({
         "facts": facts(fold, summary),
@@ -85,7 +85,7 @@ fn data(fold: &Fold, summary: Option<&Summary>) -> Value {
 }
 
 /// What the page says of the run as a whole: names and values.
-fn facts(fold: &Fold, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
+fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
     let counts = &fold.counts;
     let mut facts = vec![("URLs", counts.targets.to_string()), ("Whole", counts.ok.to_string())];
     let others = [
@@ -105,7 +105,7 @@ fn facts(fold: &Fold, summary: Option<&Summary>) -> Vec<(&'static str, String)> 
     }
     let Some(summary) = summary else { return facts };
     facts.push(("Elapsed", short(seconds(micros(summary.elapsed)))));
-    let jobs = Counted(summary.jobs as u64, "job");
+    let jobs = CountedNoun(summary.jobs as u64, "job");
     facts.push(("Mode", format!("{}, {jobs}", summary.mode)));
     facts.push(("Requests", summary.resources.requests.to_string()));
     facts.push(("Connections", summary.resources.connections.to_string()));
@@ -125,7 +125,7 @@ fn facts(fold: &Fold, summary: Option<&Summary>) -> Vec<(&'static str, String)> 
 }
 
 /// A row as the script knows it; times are seconds since the beginning.
-fn row(row: &Row, began: i64) -> Value {
+fn row(row: &AggregateRow, began: i64) -> Value {
     let timings = &row.timings;
     json!([
         row.index,
@@ -145,12 +145,12 @@ fn row(row: &Row, began: i64) -> Value {
     ])
 }
 
-fn under_way(fold: &Fold, began: i64) -> Vec<(f64, f64)> {
+fn under_way(fold: &Aggregate, began: i64) -> Vec<(f64, f64)> {
     let means = fold.under_way.means();
     means.map(|(moment, mean)| (seconds(moment - began), (mean * 1e3).round() / 1e3)).collect()
 }
 
-fn totals(fold: &Fold) -> Vec<(f64, f64, u64)> {
+fn totals(fold: &Aggregate) -> Vec<(f64, f64, u64)> {
     let steps = fold.totals.steps(STEPS_A_BAR).into_iter();
     steps.map(|step| (step.from, step.to, step.count)).collect()
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::record::{Comparison, Record, Summary};
+use crate::model::{Record, Summary};
 
 /// One URL's line.
 pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
@@ -14,11 +14,6 @@ pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
 /// The last line.
 pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     line(summary, page)
-}
-
-/// The only line of a comparison.
-pub(super) fn comparison(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    line(comparison, page)
 }
 
 fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {
@@ -35,7 +30,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::record::{Class, Failure, HostRow, Why, example};
+    use crate::model::{FailureClass, Failure, HostStats, WaitReason, test_fixtures};
 
     fn read_back(page: &[u8]) -> Value {
         assert_eq!(page.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
@@ -50,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_record_is_written_with_every_field() {
-        let record = example::record("https://example.org/").at(3).read(189_658);
+        let record = test_fixtures::record("https://example.org/").at(3).read(189_658);
         assert_eq!(
             row_of(&record),
             json!({
@@ -68,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_written_with_its_class() {
-        let record = example::record("https://example.org/").failed(&Failure::Status(404), 1);
+        let record = test_fixtures::record("https://example.org/").failed(&Failure::Status(404), 1);
         let row = row_of(&record);
         assert_eq!(row["outcome"], "failed");
         assert_eq!(row["error"], json!({"class": "http_4xx", "message": "HTTP 404 Not Found"}));
@@ -76,7 +71,7 @@ mod tests {
 
     #[test]
     fn an_invalid_line_is_a_row_too() {
-        let row = row_of(&example::invalid("argument", None, "htp://a.b", "use http"));
+        let row = row_of(&test_fixtures::invalid("argument", None, "htp://a.b", "use http"));
         assert_eq!(row["outcome"], "invalid");
         assert_eq!(row["line"], Value::Null);
         assert_eq!(row["started_at"], Value::Null);
@@ -85,7 +80,7 @@ mod tests {
 
     #[test]
     fn hostile_text_comes_back_as_it_was_from_one_line() {
-        let mut record = example::record("https://a.b/\"</script>\u{1b}[2J\r\n{}");
+        let mut record = test_fixtures::record("https://a.b/\"</script>\u{1b}[2J\r\n{}");
         record.content_type = Some("=1+1\",\n\u{2028}".to_owned());
         let row = row_of(&record);
         assert_eq!(row["url"], record.url.as_str());
@@ -94,10 +89,10 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_flat_object() {
-        let record = example::record("https://a.b/").read(10);
+        let record = test_fixtures::record("https://a.b/").read(10);
         let gone = record.clone().failed(&Failure::Status(404), 1);
         let mut page = Vec::new();
-        total(&example::summary([&record, &gone]), &mut page).expect("memory takes all");
+        total(&test_fixtures::summary([&record, &gone]), &mut page).expect("memory takes all");
         let summary = read_back(&page);
         assert_eq!(summary["type"], "summary");
         assert_eq!(summary["list_complete"], true);
@@ -110,17 +105,17 @@ mod tests {
     }
     #[test]
     fn the_summary_tells_of_each_host() {
-        let mut summary = example::summary([]);
-        let host = HostRow {
+        let mut summary = test_fixtures::summary([]);
+        let host = HostStats {
             requests: 31,
             bytes: 2048,
-            failures: [(Class::Http4xx, 2), (Class::Reset, 1)].into(),
+            failures: [(FailureClass::Http4xx, 2), (FailureClass::Reset, 1)].into(),
             peak: 6,
             limit: Some(3),
-            waited: [(Why::RetryAfter, Duration::from_nanos(1_500_000_700))].into(),
-            ..HostRow::of(&Arc::from("https://a.b:8443"))
+            waited: [(WaitReason::RetryAfter, Duration::from_nanos(1_500_000_700))].into(),
+            ..HostStats::of(&Arc::from("https://a.b:8443"))
         };
-        summary.hosts = vec![host, HostRow::of(&Arc::from("https://c.d"))];
+        summary.hosts = vec![host, HostStats::of(&Arc::from("https://c.d"))];
         let mut page = Vec::new();
         total(&summary, &mut page).expect("memory takes all");
         assert_eq!(

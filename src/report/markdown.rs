@@ -5,14 +5,14 @@
 
 use std::io::{self, Write};
 
-use super::fold::{Fold, Row};
-use super::printable::printable;
+use super::aggregate::{Aggregate, AggregateRow};
+use super::escape::printable;
 use super::text;
-use crate::record::Summary;
+use crate::model::Summary;
 use crate::units::human_bytes;
 
 /// The whole page.
-pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn page(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
     total(fold, summary, page)?;
     if !fold.counts.failures.is_empty() {
         writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
@@ -29,7 +29,7 @@ pub(super) fn page(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -
     }
 }
 
-fn total(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(summary) = summary {
         // A saved run may say anything of why it was stopped.
         text::total(&Summary { stopped: None, ..summary.clone() }, page)?;
@@ -43,7 +43,7 @@ fn total(fold: &Fold, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Resu
     writeln!(page, "Downloaded {ok} of {targets} sites, {bytes}; the saved report has no end")
 }
 
-fn line(row: &Row, page: &mut Vec<u8>) -> io::Result<()> {
+fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
     let status = row.status.map(|status| status.to_string()).unwrap_or_default();
     let seconds = row.timings.total.map(|total| format!("{total:.3}")).unwrap_or_default();
     let message = row.message.as_deref().unwrap_or_default();
@@ -59,13 +59,13 @@ fn line(row: &Row, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// The text as a code span in a cell.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     // Before a `|` a backslash would be taken for another escape, and readers differ about what two of them are.
     code(&text.replace("\\|", "\\\\u{7c}").replace('|', "\\|"))
 }
 
 /// The text as a code span.
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = printable(text.trim());
     if text.is_empty() {
         return String::new();
@@ -87,10 +87,10 @@ mod tests {
     use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
     use super::*;
-    use crate::record::{Failure, Record, example};
+    use crate::model::{Failure, Record, test_fixtures};
 
     fn written(records: &[Record], summary: Option<&Summary>) -> String {
-        let mut fold = Fold::default();
+        let mut fold = Aggregate::default();
         records.iter().for_each(|record| fold.add(record));
         let mut text = Vec::new();
         page(&fold, summary, &mut text).expect("memory takes all");
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn the_total_comes_first_then_failures_then_a_row_a_url() {
         let records = [
-            example::record("https://a.b/x?a|b").read(2048),
-            example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
-            example::invalid("sites.txt", Some(3), "htp://`c`", "not a web address").at(3),
+            test_fixtures::record("https://a.b/x?a|b").read(2048),
+            test_fixtures::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
+            test_fixtures::invalid("sites.txt", Some(3), "htp://`c`", "not a web address").at(3),
         ];
-        assert_snapshot!(written(&records, Some(&example::summary(&records))), @r"
+        assert_snapshot!(written(&records, Some(&test_fixtures::summary(&records))), @r"
         Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
 
         | Failures | URLs |
@@ -139,14 +139,14 @@ mod tests {
 
     #[test]
     fn a_run_that_was_cut_off_is_told_as_one() {
-        let text = written(&[example::record("https://a.b/").read(10)], None);
+        let text = written(&[test_fixtures::record("https://a.b/").read(10)], None);
         assert!(text.starts_with("Downloaded 1 of 1 sites, 10 B; the saved report has no end\n"));
     }
 
     #[test]
     fn why_a_run_was_stopped_is_no_markup_either() {
         let hostile = "</script><b>|`x` [a](https://a.b/) &amp;\u{1b}";
-        let summary = Summary { stopped: Some(hostile.to_owned()), ..example::summary([]) };
+        let summary = Summary { stopped: Some(hostile.to_owned()), ..test_fixtures::summary([]) };
         let read = cells(&written(&[], Some(&summary))).concat().concat();
         assert!(
             read.contains("Stopped early: </script><b>|`x` [a](https://a.b/) &amp;\\u{1b}"),
@@ -159,7 +159,7 @@ mod tests {
         fn every_text_is_one_cell_and_comes_back_as_it_was(
             url in "[ -~]{0,8}[!-~]", hostile in "([|`\\\\<>*_&]|<script>|\\]\\(|https://a[.]b/){1,12}"
         ) {
-            let records = [example::record(&url), example::record(&hostile).at(2)];
+            let records = [test_fixtures::record(&url), test_fixtures::record(&hostile).at(2)];
             let read = cells(&written(&records, None));
             let rows: Vec<_> = read.iter().filter(|row| row.len() == 8).collect();
             prop_assert_eq!(rows.len(), 3);

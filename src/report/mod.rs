@@ -3,26 +3,23 @@
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
-pub mod comparison;
-mod csv;
-mod document;
-mod failed;
-mod fold;
-mod frame;
+pub(crate) mod csv;
+pub(crate) mod files;
+mod failed_list;
+pub(crate) mod aggregate;
 mod har;
 mod histogram;
-mod hosts;
-mod html;
+mod host_table;
+pub(crate) mod html;
 mod jsonl;
-mod markdown;
+pub(crate) mod markdown;
 mod ordered;
-mod page;
-mod place;
-mod printable;
+mod buffered;
+pub(crate) mod atomic_file;
+pub(crate) mod escape;
 mod progress;
-mod reread;
 mod same;
-mod saved;
+pub(crate) mod replay;
 mod text;
 mod timeline;
 
@@ -30,17 +27,15 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::plan::{self, Format, Verbosity};
-use crate::record::{Event, Record, Slots, Summary};
-pub use comparison::ComparisonFiles;
-pub use document::Documents;
-pub use failed::FailedTargets;
-use ordered::Rows;
-use page::Page;
-pub use printable::printable;
+use crate::plan::{self, OutputFormat, Verbosity};
+use crate::model::{Event, Record, ProgressBoard, Summary};
+pub use files::ReportFiles;
+pub use failed_list::FailedListWriter;
+use ordered::OrderedRows;
+use buffered::Buffered;
+pub use escape::printable;
 use progress::Progress;
-pub use reread::rereport;
-pub use saved::{Reread, RereadError};
+pub use replay::{ReplayReport, ReplayError};
 
 /// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
 /// one stream does not take, a file may.
@@ -80,15 +75,15 @@ pub trait Reporter: Send {
 /// Where reports go.
 pub struct Outputs {
     /// Data: the rows.
-    pub stdout: Stream,
+    pub stdout: OutputStream,
     /// Words: notices and the progress display.
-    pub stderr: Stream,
+    pub stderr: OutputStream,
     /// Whether a terminal may be sent colours (`NO_COLOR`).
     pub colour: bool,
 }
 
 /// One of them. It is written in large pieces, and needs no buffer of its own.
-pub struct Stream {
+pub struct OutputStream {
     /// The stream.
     pub writer: Box<dyn Write + Send>,
     /// Whether it is a terminal.
@@ -100,8 +95,8 @@ impl Outputs {
     pub fn of_process(colour: bool) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         Self {
-            stdout: Stream { is_terminal: stdout.is_terminal(), writer: Box::new(stdout) },
-            stderr: Stream { is_terminal: stderr.is_terminal(), writer: Box::new(stderr) },
+            stdout: OutputStream { is_terminal: stdout.is_terminal(), writer: Box::new(stdout) },
+            stderr: OutputStream { is_terminal: stderr.is_terminal(), writer: Box::new(stderr) },
             colour,
         }
     }
@@ -110,31 +105,31 @@ impl Outputs {
 /// The reporter that a plan asks for. The progress display looks at `slots`; it is there if stderr is a terminal and
 /// nobody asked for quiet.
 pub fn reporter(
-    report: plan::Report,
+    report: plan::OutputOptions,
     outputs: Outputs,
-    failed: FailedTargets,
-    documents: Documents,
-    slots: Arc<Slots>,
+    failed: FailedListWriter,
+    documents: ReportFiles,
+    slots: Arc<ProgressBoard>,
 ) -> Box<dyn Reporter> {
-    let teller = Teller::new(report, outputs);
+    let teller = StreamReporter::new(report, outputs);
     let progress = if teller.stderr.is_terminal && report.verbosity != Verbosity::Quiet {
         Progress::on_stderr(slots, teller.stderr.paint)
     } else {
         Progress::hidden()
     };
-    Box::new(Desk { rows: Rows::by(report.order), teller, failed, documents, progress })
+    Box::new(RunReporter { rows: OrderedRows::by(report.order), teller, failed, documents, progress })
 }
 
 /// Where rows are put in order and the display is kept out of the way of lines.
-struct Desk {
-    rows: Rows,
-    teller: Teller,
-    failed: FailedTargets,
-    documents: Documents,
+struct RunReporter {
+    rows: OrderedRows,
+    teller: StreamReporter,
+    failed: FailedListWriter,
+    documents: ReportFiles,
     progress: Progress,
 }
 
-impl Reporter for Desk {
+impl Reporter for RunReporter {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let Self { rows, teller, failed, documents, progress } = self;
         progress.count(event);
@@ -195,13 +190,13 @@ impl Reporter for Desk {
     }
 }
 
-fn keep_first(first: &mut io::Result<()>, next: io::Result<()>) {
+pub(crate) fn keep_first(first: &mut io::Result<()>, next: io::Result<()>) {
     if first.is_ok() {
         *first = next;
     }
 }
 
-impl Desk {
+impl RunReporter {
     /// Writes what waits; a terminal that the display is on is cleared of it meanwhile.
     fn write_out(&mut self) -> io::Result<()> {
         let Self { teller, progress, .. } = self;
@@ -214,46 +209,46 @@ impl Desk {
 }
 
 /// What is said, in which form and on which page.
-struct Teller {
-    format: Format,
+struct StreamReporter {
+    format: OutputFormat,
     verbosity: Verbosity,
-    stdout: Page,
-    stderr: Page,
+    stdout: Buffered,
+    stderr: Buffered,
 }
 
-impl Teller {
-    fn new(report: plan::Report, outputs: Outputs) -> Self {
-        let plan::Report { format, verbosity, .. } = report;
+impl StreamReporter {
+    fn new(report: plan::OutputOptions, outputs: Outputs) -> Self {
+        let plan::OutputOptions { format, verbosity, .. } = report;
         let Outputs { stdout, stderr, colour } = outputs;
-        let mut stdout = Page::of(stdout, colour);
-        if format == Format::Csv {
+        let mut stdout = Buffered::of(stdout, colour);
+        if format == OutputFormat::Csv {
             csv::head(&mut stdout.lines);
         }
-        Self { format, verbosity, stdout, stderr: Page::of(stderr, colour) }
+        Self { format, verbosity, stdout, stderr: Buffered::of(stderr, colour) }
     }
 
     /// Speaks to nobody from now on.
     fn mute(&mut self) {
-        let nobody = || Stream { writer: Box::new(io::sink()), is_terminal: false };
-        (self.stdout, self.stderr) = (Page::of(nobody(), false), Page::of(nobody(), false));
+        let nobody = || OutputStream { writer: Box::new(io::sink()), is_terminal: false };
+        (self.stdout, self.stderr) = (Buffered::of(nobody(), false), Buffered::of(nobody(), false));
     }
 
     /// Tells of a record: in its row, and in words on stderr where it went wrong and the row is not words.
     fn row(&mut self, record: &Record) -> io::Result<()> {
         let quiet = self.verbosity == Verbosity::Quiet;
         let in_words_apart = match self.format {
-            Format::Text => quiet,
-            Format::Jsonl | Format::Csv => !quiet,
+            OutputFormat::Text => quiet,
+            OutputFormat::Jsonl | OutputFormat::Csv => !quiet,
         };
         if in_words_apart && record.error.is_some() {
             text::row(record, self.stderr.paint, &mut self.stderr.lines)?;
         }
-        let Page { lines, paint, .. } = &mut self.stdout;
+        let Buffered { lines, paint, .. } = &mut self.stdout;
         match self.format {
-            Format::Text if quiet => Ok(()),
-            Format::Text => text::row(record, *paint, lines),
-            Format::Jsonl => jsonl::row(record, lines),
-            Format::Csv => csv::row(record, lines),
+            OutputFormat::Text if quiet => Ok(()),
+            OutputFormat::Text => text::row(record, *paint, lines),
+            OutputFormat::Jsonl => jsonl::row(record, lines),
+            OutputFormat::Csv => csv::row(record, lines),
         }
     }
 
@@ -286,15 +281,15 @@ impl Teller {
     fn total(&mut self, summary: &Summary) -> io::Result<()> {
         let quiet = self.verbosity == Verbosity::Quiet;
         match self.format {
-            Format::Jsonl => return jsonl::total(summary, &mut self.stdout.lines),
+            OutputFormat::Jsonl => return jsonl::total(summary, &mut self.stdout.lines),
             _ if quiet => return Ok(()),
-            Format::Text => text::total(summary, &mut self.stdout.lines)?,
-            Format::Csv => text::total(summary, &mut self.stderr.lines)?,
+            OutputFormat::Text => text::total(summary, &mut self.stdout.lines)?,
+            OutputFormat::Csv => text::total(summary, &mut self.stderr.lines)?,
         }
         match self.verbosity {
             Verbosity::Verbose => {
                 text::details(summary, &mut self.stderr.lines)?;
-                hosts::table(&summary.hosts, &mut self.stderr.lines)
+                host_table::table(&summary.hosts, &mut self.stderr.lines)
             }
             _ => Ok(()),
         }
@@ -305,7 +300,7 @@ impl Teller {
     }
 
     fn has_lines_for_a_terminal(&self) -> bool {
-        let waits = |page: &Page| page.is_terminal && !page.lines.is_empty();
+        let waits = |page: &Buffered| page.is_terminal && !page.lines.is_empty();
         waits(&self.stdout) || waits(&self.stderr)
     }
 
@@ -326,20 +321,20 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::plan::Order;
-    use crate::record::{Failure, HostRow, example};
+    use crate::plan::ReportOrder;
+    use crate::model::{Failure, HostStats, test_fixtures};
 
     /// A stream that can be read while it is written.
     #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
+    struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Shared {
+    impl SharedBuffer {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).expect("text")
         }
     }
 
-    impl Write for Shared {
+    impl Write for SharedBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -350,9 +345,9 @@ mod tests {
     }
 
     /// A stream that nobody reads any more.
-    struct Broken;
+    struct BrokenWriter;
 
-    impl Write for Broken {
+    impl Write for BrokenWriter {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
@@ -363,9 +358,9 @@ mod tests {
     }
 
     /// A terminal, seen as the stream of rows that shares it with the display.
-    struct OnTerminal(InMemoryTerm);
+    struct TerminalWriter(InMemoryTerm);
 
-    impl Write for OnTerminal {
+    impl Write for TerminalWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             use indicatif::TermLike;
             let text = std::str::from_utf8(bytes).expect("text");
@@ -378,12 +373,12 @@ mod tests {
         }
     }
 
-    fn piped(writer: impl Write + Send + 'static) -> Stream {
-        Stream { writer: Box::new(writer), is_terminal: false }
+    fn piped(writer: impl Write + Send + 'static) -> OutputStream {
+        OutputStream { writer: Box::new(writer), is_terminal: false }
     }
 
-    fn plan(format: Format, verbosity: Verbosity) -> plan::Report {
-        plan::Report { format, order: Order::Completion, verbosity }
+    fn plan(format: OutputFormat, verbosity: Verbosity) -> plan::OutputOptions {
+        plan::OutputOptions { format, order: ReportOrder::Completion, verbosity }
     }
 
     fn finished(record: Record) -> Event {
@@ -391,21 +386,21 @@ mod tests {
     }
 
     /// A reporter that writes no files.
-    fn alone(report: plan::Report, outputs: Outputs) -> Box<dyn Reporter> {
-        let (failed, slots) = (FailedTargets::nowhere(), Arc::new(Slots::new(1)));
-        reporter(report, outputs, failed, Documents::none(), slots)
+    fn alone(report: plan::OutputOptions, outputs: Outputs) -> Box<dyn Reporter> {
+        let (failed, slots) = (FailedListWriter::nowhere(), Arc::new(ProgressBoard::new(1)));
+        reporter(report, outputs, failed, ReportFiles::none(), slots)
     }
 
     /// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.
-    fn told(report: plan::Report) -> (String, String) {
-        let (stdout, stderr) = (Shared::default(), Shared::default());
+    fn told(report: plan::OutputOptions) -> (String, String) {
+        let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
         let mut reporter = alone(report, outputs);
         let records = [
-            example::record("https://a.b/old").read(2048),
-            example::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
-            example::invalid("sites.txt", Some(1), "htp://c", "not a web address").at(3),
+            test_fixtures::record("https://a.b/old").read(2048),
+            test_fixtures::record("https://a.b/gone").at(2).failed(&Failure::Status(404), 1),
+            test_fixtures::invalid("sites.txt", Some(1), "htp://c", "not a web address").at(3),
         ];
         let events = [
             Event::Redirected {
@@ -427,15 +422,15 @@ mod tests {
         for event in &events {
             reporter.event(event).expect("memory takes all");
         }
-        let mut summary = example::summary(&records);
-        summary.hosts = vec![HostRow { requests: 4, ..HostRow::of(&Arc::from("https://a.b")) }];
+        let mut summary = test_fixtures::summary(&records);
+        summary.hosts = vec![HostStats { requests: 4, ..HostStats::of(&Arc::from("https://a.b")) }];
         reporter.finish(&summary).expect("memory takes all");
         (stdout.text(), stderr.text())
     }
 
     #[test]
     fn text_is_rows_and_a_total_on_stdout_alone() {
-        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Normal));
+        let (stdout, stderr) = told(plan(OutputFormat::Text, Verbosity::Normal));
         assert_snapshot!(stdout, @"
         Invalid sites.txt:3: not a web address
         Read 2048 from https://a.b/old
@@ -447,7 +442,7 @@ mod tests {
 
     #[test]
     fn quiet_text_tells_what_went_wrong_on_stderr_and_nothing_else() {
-        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Quiet));
+        let (stdout, stderr) = told(plan(OutputFormat::Text, Verbosity::Quiet));
         assert_eq!(stdout, "");
         assert_snapshot!(stderr, @"
         Invalid sites.txt:3: not a web address
@@ -457,7 +452,7 @@ mod tests {
 
     #[test]
     fn verbose_text_tells_retries_redirects_and_details_on_stderr() {
-        let (stdout, stderr) = told(plan(Format::Text, Verbosity::Verbose));
+        let (stdout, stderr) = told(plan(OutputFormat::Text, Verbosity::Verbose));
         assert_eq!(stdout.lines().count(), 4);
         assert_snapshot!(stderr, @"
         Redirected https://a.b/old -> https://a.b/new (301)
@@ -474,7 +469,7 @@ mod tests {
     #[test]
     fn a_notice_is_told_on_stderr_unless_quiet() {
         let told = |format, verbosity| {
-            let (stdout, stderr) = (Shared::default(), Shared::default());
+            let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
             let outputs = Outputs {
                 stdout: piped(stdout.clone()),
                 stderr: piped(stderr.clone()),
@@ -486,7 +481,7 @@ mod tests {
             assert!(!stdout.text().contains("down"));
             stderr.text()
         };
-        for format in [Format::Text, Format::Jsonl, Format::Csv] {
+        for format in [OutputFormat::Text, OutputFormat::Jsonl, OutputFormat::Csv] {
             for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
                 assert_eq!(told(format, verbosity), "fetch: a.b is down\\u{1b}\\u{a}\n");
             }
@@ -496,7 +491,7 @@ mod tests {
 
     #[test]
     fn rows_by_list_come_in_its_order() {
-        let report = plan::Report { order: Order::List, ..plan(Format::Text, Verbosity::Normal) };
+        let report = plan::OutputOptions { order: ReportOrder::List, ..plan(OutputFormat::Text, Verbosity::Normal) };
         let (stdout, _) = told(report);
         let verbs: Vec<_> = stdout.lines().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(verbs, ["Read", "Failed", "Invalid", "Downloaded"]);
@@ -504,7 +499,7 @@ mod tests {
 
     #[test]
     fn json_is_every_record_and_the_summary_and_failures_are_told_apart() {
-        let (stdout, stderr) = told(plan(Format::Jsonl, Verbosity::Normal));
+        let (stdout, stderr) = told(plan(OutputFormat::Jsonl, Verbosity::Normal));
         let objects: Vec<serde_json::Value> =
             stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
         let kinds: Vec<_> = objects.iter().map(|object| object["type"].as_str().unwrap()).collect();
@@ -517,7 +512,7 @@ mod tests {
 
     #[test]
     fn csv_is_a_header_and_every_record_with_the_total_on_stderr() {
-        let (stdout, stderr) = told(plan(Format::Csv, Verbosity::Normal));
+        let (stdout, stderr) = told(plan(OutputFormat::Csv, Verbosity::Normal));
         assert_eq!(stdout.lines().count(), 4);
         assert!(stdout.starts_with("index,source,line,url,"));
         assert_snapshot!(stderr, @"
@@ -529,7 +524,7 @@ mod tests {
 
     #[test]
     fn quiet_data_is_the_same_data_and_no_words() {
-        for format in [Format::Jsonl, Format::Csv] {
+        for format in [OutputFormat::Jsonl, OutputFormat::Csv] {
             let (loud, _) = told(plan(format, Verbosity::Normal));
             assert_eq!(told(plan(format, Verbosity::Quiet)), (loud, String::new()));
         }
@@ -538,15 +533,15 @@ mod tests {
     #[test]
     fn a_stream_that_cannot_be_written_is_an_error() {
         let outputs =
-            || Outputs { stdout: piped(Broken), stderr: piped(io::sink()), colour: false };
-        let new = || alone(plan(Format::Jsonl, Verbosity::Normal), outputs());
-        let event = finished(example::record("https://a.b/"));
+            || Outputs { stdout: piped(BrokenWriter), stderr: piped(io::sink()), colour: false };
+        let new = || alone(plan(OutputFormat::Jsonl, Verbosity::Normal), outputs());
+        let event = finished(test_fixtures::record("https://a.b/"));
         let kind = |result: io::Result<()>| result.unwrap_err().kind();
 
         let mut flushed = new();
         flushed.event(&event).expect("it waits in memory");
         assert_eq!(kind(flushed.flush()), io::ErrorKind::BrokenPipe);
-        assert_eq!(kind(new().finish(&example::summary([]))), io::ErrorKind::BrokenPipe);
+        assert_eq!(kind(new().finish(&test_fixtures::summary([]))), io::ErrorKind::BrokenPipe);
         let mut busy = new();
         let error = (0..10_000).find_map(|_| busy.event(&event).err()).expect("an error in time");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -554,30 +549,30 @@ mod tests {
 
     #[test]
     fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
-        let stdout = Shared::default();
+        let stdout = SharedBuffer::default();
         let outputs =
             Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
-        let report = plan(Format::Text, Verbosity::Normal);
+        let report = plan(OutputFormat::Text, Verbosity::Normal);
         let mut reporter = alone(report, outputs);
         assert!(!reporter.wants_ticks());
-        reporter.event(&finished(example::record("https://a.b/"))).unwrap();
+        reporter.event(&finished(test_fixtures::record("https://a.b/"))).unwrap();
         assert_eq!(stdout.text(), "");
         reporter.flush().unwrap();
         assert_eq!(stdout.text(), "Read 0 from https://a.b/\n");
     }
 
     /// A desk whose rows and display share a terminal.
-    fn on_one_terminal(term: &InMemoryTerm, slots: Arc<Slots>) -> Desk {
-        let shared = || Stream { writer: Box::new(OnTerminal(term.clone())), is_terminal: true };
+    fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporter {
+        let shared = || OutputStream { writer: Box::new(TerminalWriter(term.clone())), is_terminal: true };
         let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
-        let report = plan(Format::Text, Verbosity::Normal);
+        let report = plan(OutputFormat::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);
-        let teller = Teller::new(report, outputs);
-        Desk {
-            rows: Rows::by(report.order),
+        let teller = StreamReporter::new(report, outputs);
+        RunReporter {
+            rows: OrderedRows::by(report.order),
             teller,
-            failed: FailedTargets::nowhere(),
-            documents: Documents::none(),
+            failed: FailedListWriter::nowhere(),
+            documents: ReportFiles::none(),
             progress,
         }
     }
@@ -585,13 +580,13 @@ mod tests {
     #[test]
     fn rows_scroll_by_above_the_display_and_remain_when_it_is_gone() {
         let term = InMemoryTerm::new(10, 80);
-        let slots = Arc::new(Slots::new(1));
-        slots.of(1).begin(&"https://a.b/two".parse().unwrap());
+        let slots = Arc::new(ProgressBoard::new(1));
+        slots.worker(1).begin(&"https://a.b/two".parse().unwrap());
         let mut desk = on_one_terminal(&term, slots);
         let start = Instant::now();
         assert!(desk.wants_ticks());
         desk.tick(start).unwrap();
-        let one = example::record("https://a.b/one").read(7);
+        let one = test_fixtures::record("https://a.b/one").read(7);
         desk.event(&finished(one.clone())).unwrap();
         desk.flush().unwrap();
         assert!(!term.contents().contains("Read"), "rows wait for the tick");
@@ -601,7 +596,7 @@ mod tests {
         1 done  7 B  7 B/s
                        0 B  https://a.b/two
         ");
-        desk.finish(&example::summary([&one])).unwrap();
+        desk.finish(&test_fixtures::summary([&one])).unwrap();
         assert_snapshot!(term.contents(), @r"
         Read 7 from https://a.b/one
         Downloaded 1 of 1 site, 7 B in 1.61 seconds (threads, 5 jobs)
@@ -611,7 +606,7 @@ mod tests {
     #[test]
     fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
         let term = InMemoryTerm::new(10, 80);
-        let slots = Arc::new(Slots::new(1));
+        let slots = Arc::new(ProgressBoard::new(1));
         let mut desk = on_one_terminal(&term, slots);
         let start = Instant::now();
         desk.tick(start).unwrap();
@@ -623,7 +618,7 @@ mod tests {
         0 done  0 B  0 B/s
         ");
         desk.event(&Event::Notice("c.d is down".to_owned())).unwrap();
-        desk.finish(&example::summary([])).unwrap();
+        desk.finish(&test_fixtures::summary([])).unwrap();
         assert_snapshot!(term.contents(), @r"
         fetch: a.b is down
         fetch: c.d is down
@@ -637,17 +632,17 @@ mod tests {
         let path = folder.path().join("again.txt");
         let list = plan::FailedList { path: path.clone(), classes: Vec::new() };
         let term = InMemoryTerm::new(10, 80);
-        let mut desk = on_one_terminal(&term, Arc::new(Slots::new(1)));
-        desk.failed = FailedTargets::create(Some(&list), &[]).unwrap();
-        let target = Some(Arc::new(example::target("https://a.b/gone")));
-        let record = example::record("https://a.b/gone").failed(&Failure::Status(404), 1);
+        let mut desk = on_one_terminal(&term, Arc::new(ProgressBoard::new(1)));
+        desk.failed = FailedListWriter::create(Some(&list), &[]).unwrap();
+        let target = Some(Arc::new(test_fixtures::target("https://a.b/gone")));
+        let record = test_fixtures::record("https://a.b/gone").failed(&Failure::Status(404), 1);
         let event = Event::Finished { record: Box::new(record), target, name: None };
         desk.event(&event).unwrap();
         desk.flush().unwrap();
         let written = "# http_4xx: HTTP 404 Not Found\nhttps://a.b/gone\n";
         assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
         desk.event(&event).unwrap();
-        desk.finish(&example::summary([])).unwrap();
+        desk.finish(&test_fixtures::summary([])).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), written.repeat(2));
     }
 }

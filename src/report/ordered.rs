@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::plan::Order;
-use crate::record::Record;
+use crate::plan::ReportOrder;
+use crate::model::Record;
 
 /// The rows on their way to a report.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(super) enum OrderedRows {
     /// Each at once.
     AsCompleted,
     /// Each after all before it.
@@ -22,12 +22,12 @@ pub(super) enum Rows {
     },
 }
 
-impl Rows {
+impl OrderedRows {
     /// No row yet.
-    pub(super) fn by(order: Order) -> Self {
+    pub(super) fn by(order: ReportOrder) -> Self {
         match order {
-            Order::Completion => Self::AsCompleted,
-            Order::List => Self::AsListed { next: 1, held: BTreeMap::new() },
+            ReportOrder::Completion => Self::AsCompleted,
+            ReportOrder::List => Self::AsListed { next: 1, held: BTreeMap::new() },
         }
     }
 
@@ -74,18 +74,18 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::example;
+    use crate::model::test_fixtures;
 
     /// The indexes passed on for each record taken, then those at the end.
-    fn passed_on(order: Order, taken: &[u64]) -> Vec<Vec<u64>> {
-        let mut rows = Rows::by(order);
+    fn passed_on(order: ReportOrder, taken: &[u64]) -> Vec<Vec<u64>> {
+        let mut rows = OrderedRows::by(order);
         let mut steps = vec![Vec::new()];
         let note = |steps: &mut Vec<Vec<u64>>, record: &Record| -> io::Result<()> {
             steps.last_mut().expect("never empty").push(record.index);
             Ok(())
         };
         for index in taken {
-            let record = example::record("https://a.b/").at(*index);
+            let record = test_fixtures::record("https://a.b/").at(*index);
             rows.take(&record, |record| note(&mut steps, record)).unwrap();
             steps.push(Vec::new());
         }
@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn rows_by_completion_wait_for_nothing() {
-        assert_eq!(passed_on(Order::Completion, &[3, 1, 2]), [vec![3], vec![1], vec![2], vec![]]);
+        assert_eq!(passed_on(ReportOrder::Completion, &[3, 1, 2]), [vec![3], vec![1], vec![2], vec![]]);
     }
 
     #[test]
     fn rows_by_list_wait_for_those_before_them() {
         assert_eq!(
-            passed_on(Order::List, &[2, 3, 1, 5, 4]),
+            passed_on(ReportOrder::List, &[2, 3, 1, 5, 4]),
             [vec![], vec![], vec![1, 2, 3], vec![], vec![4, 5], vec![]]
         );
     }
@@ -109,17 +109,17 @@ mod tests {
     #[test]
     fn what_waits_behind_a_gap_is_passed_on_at_the_end_in_order() {
         assert_eq!(
-            passed_on(Order::List, &[1, 9, 4, 6]),
+            passed_on(ReportOrder::List, &[1, 9, 4, 6]),
             [vec![1], vec![], vec![], vec![], vec![4, 6, 9]]
         );
     }
 
     #[test]
     fn an_error_is_returned_and_not_swallowed() {
-        let mut rows = Rows::by(Order::List);
-        rows.take(&example::record("https://a.b/").at(2), |_| Ok(())).unwrap();
+        let mut rows = OrderedRows::by(ReportOrder::List);
+        rows.take(&test_fixtures::record("https://a.b/").at(2), |_| Ok(())).unwrap();
         let broken = |_: &Record| Err(io::ErrorKind::BrokenPipe.into());
-        let error = rows.take(&example::record("https://a.b/").at(1), broken).unwrap_err();
+        let error = rows.take(&test_fixtures::record("https://a.b/").at(1), broken).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -4,20 +4,20 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::printable::printable;
-use crate::record::{Counts, Failure, Outcome, Record, Summary};
+use super::escape::printable;
+use crate::model::{OutcomeCounts, Failure, Outcome, Record, Summary};
 use crate::units::human_bytes;
 
 /// Whether words may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(super) enum TextStyle {
     /// No.
     Plain,
     /// With the escapes of ECMA-48 (SGR).
     Colours,
 }
 
-impl Paint {
+impl TextStyle {
     /// What goes before and after the first word of a row: red where something went wrong.
     fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
         match (self, outcome) {
@@ -29,7 +29,7 @@ impl Paint {
 }
 
 /// One URL's line.
-pub(super) fn row(record: &Record, paint: Paint, page: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn row(record: &Record, paint: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
     let (on, off) = paint.of(record.outcome);
     let url = printable(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
@@ -58,7 +58,7 @@ pub(super) fn row(record: &Record, paint: Paint, page: &mut Vec<u8>) -> io::Resu
             writeln!(page)
         }
         Outcome::Failed => {
-            let attempts = Counted(record.attempts.into(), "attempt");
+            let attempts = CountedNoun(record.attempts.into(), "attempt");
             writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
         }
         Outcome::Invalid => {
@@ -78,13 +78,13 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         page,
         "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
         summary.counts.ok,
-        Counted(summary.counts.targets, "site"),
+        CountedNoun(summary.counts.targets, "site"),
         human_bytes(summary.bytes),
         summary.elapsed,
         summary.mode,
-        Counted(summary.jobs as u64, "job"),
+        CountedNoun(summary.jobs as u64, "job"),
     )?;
-    let Counts { skipped, unchanged, duplicate, .. } = summary.counts;
+    let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
     for (count, what) in [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
     {
         if count > 0 {
@@ -108,9 +108,9 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(page, "Failures: {}", classes.join(", "))?;
     }
-    let requests = Counted(used.requests, "request");
-    let connections = Counted(used.connections, "connection");
-    let lookups = Counted(used.lookups, "name lookup");
+    let requests = CountedNoun(used.requests, "request");
+    let connections = CountedNoun(used.connections, "connection");
+    let lookups = CountedNoun(used.lookups, "name lookup");
     writeln!(page, "Network: {requests}, {connections}, {lookups}")?;
     writeln!(page, "Wire: {} of bodies", human_bytes(summary.wire_bytes))?;
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
@@ -119,7 +119,7 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(peak) = used.peak_memory {
         writeln!(page, "Memory: {} at the peak", human_bytes(peak))?;
     }
-    let threads = Counted(used.worker_threads as u64, "worker thread");
+    let threads = CountedNoun(used.worker_threads as u64, "worker thread");
     writeln!(page, "Workers: {threads}, built in {:.3} seconds", summary.setup)
 }
 
@@ -150,9 +150,9 @@ pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) 
 }
 
 /// So many of a thing: `1 site`, `2 sites`.
-pub(super) struct Counted(pub(super) u64, pub(super) &'static str);
+pub(super) struct CountedNoun(pub(super) u64, pub(super) &'static str);
 
-impl std::fmt::Display for Counted {
+impl std::fmt::Display for CountedNoun {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(count, thing) = self;
         let ending = if *count == 1 { "" } else { "s" };
@@ -165,7 +165,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::record::{Resources, example};
+    use crate::model::{Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
@@ -174,18 +174,18 @@ mod tests {
     }
 
     fn line(record: &Record) -> String {
-        written(|page| row(record, Paint::Plain, page))
+        written(|page| row(record, TextStyle::Plain, page))
     }
 
     #[test]
     fn a_url_that_was_read_is_told_with_its_bytes() {
-        let record = example::record("https://en.wikipedia.org/wiki/Portal:Arts").read(189_658);
+        let record = test_fixtures::record("https://en.wikipedia.org/wiki/Portal:Arts").read(189_658);
         assert_snapshot!(line(&record), @"Read 189658 from https://en.wikipedia.org/wiki/Portal:Arts");
     }
 
     #[test]
     fn a_url_that_failed_is_told_with_its_reason_and_attempts() {
-        let record = example::record("https://example.org/gone");
+        let record = test_fixtures::record("https://example.org/gone");
         assert_snapshot!(line(&record.clone().failed(&Failure::Status(404), 1)), @"Failed https://example.org/gone: HTTP 404 Not Found (1 attempt)");
         assert_snapshot!(line(&record.failed(&Failure::Status(503), 3)), @"Failed https://example.org/gone: HTTP 503 Service Unavailable (3 attempts)");
     }
@@ -193,26 +193,26 @@ mod tests {
     #[test]
     fn an_invalid_line_is_told_with_its_place() {
         let message = "\"htp://a.b\" is not a web address";
-        let record = example::invalid("sites.txt", Some(7), "htp://a.b", message);
+        let record = test_fixtures::invalid("sites.txt", Some(7), "htp://a.b", message);
         assert_snapshot!(line(&record), @r#"Invalid sites.txt:7: "htp://a.b" is not a web address"#);
-        let record = example::invalid("argument", None, "htp://a.b", message);
+        let record = test_fixtures::invalid("argument", None, "htp://a.b", message);
         assert_snapshot!(line(&record), @r#"Invalid argument: "htp://a.b" is not a web address"#);
     }
 
     #[test]
     fn hostile_text_stays_inert() {
-        let record = example::record("https://a.b/\u{1b}[2J<script>\u{202e}")
+        let record = test_fixtures::record("https://a.b/\u{1b}[2J<script>\u{202e}")
             .failed(&Failure::Redirect("Location: \r\nRead 1 from https://fake".to_owned()), 1);
         assert_snapshot!(line(&record), @r"Failed https://a.b/\u{1b}[2J<script>\u{202e}: Location: \u{d}\u{a}Read 1 from https://fake (1 attempt)");
     }
 
     #[test]
     fn only_what_went_wrong_is_coloured() {
-        let record = example::record("https://a.b/");
-        assert_eq!(written(|page| row(&record, Paint::Colours, page)), line(&record));
+        let record = test_fixtures::record("https://a.b/");
+        assert_eq!(written(|page| row(&record, TextStyle::Colours, page)), line(&record));
         let failed = record.failed(&Failure::Status(404), 1);
         assert_snapshot!(
-            written(|page| row(&failed, Paint::Colours, page)).escape_debug(),
+            written(|page| row(&failed, TextStyle::Colours, page)).escape_debug(),
             @r"\u{1b}[31mFailed\u{1b}[0m https://a.b/: HTTP 404 Not Found (1 attempt)\n"
         );
     }
@@ -223,26 +223,26 @@ mod tests {
 
     #[test]
     fn the_total_tells_sites_bytes_time_and_workers() {
-        let mut records = vec![example::record("https://a.b/").read(254_654); 14];
-        records.push(example::record("https://a.b/").failed(&Failure::Status(404), 1));
-        assert_snapshot!(total_of(&example::summary(&records)), @"Downloaded 14 of 15 sites, 3.4 MiB in 1.61 seconds (threads, 5 jobs)");
+        let mut records = vec![test_fixtures::record("https://a.b/").read(254_654); 14];
+        records.push(test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1));
+        assert_snapshot!(total_of(&test_fixtures::summary(&records)), @"Downloaded 14 of 15 sites, 3.4 MiB in 1.61 seconds (threads, 5 jobs)");
     }
 
     #[test]
     fn one_of_a_thing_is_told_in_the_singular() {
-        let mut summary = example::summary([&example::record("https://a.b/").read(1)]);
+        let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
         (summary.mode, summary.jobs) = ("sequential", 1);
         assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (sequential, 1 job)");
     }
 
     #[test]
     fn an_empty_list_has_a_total_too() {
-        assert_snapshot!(total_of(&example::summary([])), @"Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)");
+        assert_snapshot!(total_of(&test_fixtures::summary([])), @"Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)");
     }
 
     #[test]
     fn a_run_that_ended_early_says_so_in_the_total() {
-        let mut summary = example::summary([&example::record("https://a.b/").read(1)]);
+        let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
         summary.stopped = Some("the deadline passed".to_owned());
         summary.list_complete = false;
         assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed; the list was not read to its end");
@@ -250,10 +250,10 @@ mod tests {
 
     #[test]
     fn the_details_tell_failures_by_class_and_what_the_run_took() {
-        let record = example::record("https://a.b/").read(2048);
+        let record = test_fixtures::record("https://a.b/").read(2048);
         let gone = record.clone().failed(&Failure::Status(404), 1);
         let reset = record.clone().failed(&Failure::Reset("by peer".to_owned()), 3);
-        let mut summary = example::summary([&record, &gone, &gone, &reset]);
+        let mut summary = test_fixtures::summary([&record, &gone, &gone, &reset]);
         summary.resources = Resources {
             cpu_user: Some(0.214),
             cpu_system: Some(0.08),

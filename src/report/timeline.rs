@@ -9,7 +9,7 @@ const FINEST: i64 = 1_000;
 
 /// What was under way when. Moments are microseconds on any one clock.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     /// How long a stretch is; `FINEST` times a power of two.
     width: i64,
     /// The first stretch begins at `first * width`.

@@ -8,32 +8,32 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::noise;
-use super::pace::Pace;
-use super::ranges::Span;
-use super::stats::Ticket;
+use super::random_body;
+use super::bandwidth::Bandwidth;
+use super::ranges::ServedRange;
+use super::stats::InFlightGuard;
 
 /// The largest piece that is made at once, where the reply does not ask for another size.
 const PIECE: usize = 64 * 1024;
 
 /// A body on its way.
 pub(super) struct Body {
-    source: Source,
+    source: BodySource,
     /// The next byte to send.
     at: u64,
     /// The first byte not to send.
     end: u64,
     /// Where the connection is broken off instead; not below `at`.
-    cut: Option<Cut>,
+    cut: Option<CutAfter>,
     /// The largest piece.
     piece: usize,
     framing: Framing,
-    pacer: Option<Pacer>,
+    pacer: Option<BodyPacer>,
     /// Keeps the request in progress until the body is gone, sent or not.
-    _ticket: Option<Ticket>,
+    _ticket: Option<InFlightGuard>,
 }
 
-enum Source {
+enum BodySource {
     /// Made from this key.
     Noise(u64),
     /// Had whole.
@@ -46,14 +46,14 @@ enum Framing {
     Chunks,
 }
 
-enum Cut {
+enum CutAfter {
     At(u64),
     /// All before it was handed over and had its turn to be written.
     Flushed,
 }
 
-struct Pacer {
-    pace: Pace,
+struct BodyPacer {
+    pace: Bandwidth,
     sleep: Pin<Box<Sleep>>,
     /// The length of the piece that the sleep is for; `None` between two.
     waiting: Option<usize>,
@@ -63,15 +63,15 @@ impl Body {
     /// These bytes.
     pub fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
-        Self::new(text.len() as u64, Source::Text(text))
+        Self::new(text.len() as u64, BodySource::Text(text))
     }
 
     /// So many bytes made from this key.
     pub fn noise(key: u64, length: u64) -> Self {
-        Self::new(length, Source::Noise(key))
+        Self::new(length, BodySource::Noise(key))
     }
 
-    fn new(end: u64, source: Source) -> Self {
+    fn new(end: u64, source: BodySource) -> Self {
         Self {
             source,
             at: 0,
@@ -85,7 +85,7 @@ impl Body {
     }
 
     /// Only this part of it.
-    pub fn part(self, span: Span) -> Self {
+    pub fn part(self, span: ServedRange) -> Self {
         Self { at: span.first, end: span.last + 1, ..self }
     }
 
@@ -97,30 +97,30 @@ impl Body {
     /// Broken off after so many bytes, if it has more.
     pub fn cut_after(self, bytes: u64) -> Self {
         let at = self.at.saturating_add(bytes);
-        Self { cut: (at < self.end).then_some(Cut::At(at)), ..self }
+        Self { cut: (at < self.end).then_some(CutAfter::At(at)), ..self }
     }
 
     /// Sent no faster than this. Its clock starts now.
-    pub fn no_faster_than(mut self, pace: Pace) -> Self {
+    pub fn no_faster_than(mut self, pace: Bandwidth) -> Self {
         let pace = self.pacer.take().map_or(pace, |pacer| pacer.pace.or_slower(pace));
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        Self { pacer: Some(Pacer { pace, sleep, waiting: None }), ..self }
+        Self { pacer: Some(BodyPacer { pace, sleep, waiting: None }), ..self }
     }
 
     /// Keeps the ticket until the body is gone.
-    pub fn holding(self, ticket: Ticket) -> Self {
+    pub fn holding(self, ticket: InFlightGuard) -> Self {
         Self { _ticket: Some(ticket), ..self }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let stop = match self.cut {
-            Some(Cut::At(stop)) if self.at == stop => {
-                self.cut = Some(Cut::Flushed);
+            Some(CutAfter::At(stop)) if self.at == stop => {
+                self.cut = Some(CutAfter::Flushed);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Some(Cut::Flushed) => return Poll::Ready(Some(Err(io::Error::other("cut as asked")))),
-            Some(Cut::At(stop)) => stop,
+            Some(CutAfter::Flushed) => return Poll::Ready(Some(Err(io::Error::other("cut as asked")))),
+            Some(CutAfter::At(stop)) => stop,
             None => self.end,
         };
         let left = stop - self.at;
@@ -138,16 +138,16 @@ impl Body {
     }
 }
 
-impl Source {
+impl BodySource {
     fn bytes(&self, at: u64, length: usize) -> Bytes {
         match self {
-            Self::Noise(key) => noise::bytes(*key, at, length),
+            Self::Noise(key) => random_body::bytes(*key, at, length),
             Self::Text(text) => text.slice(at as usize..at as usize + length),
         }
     }
 }
 
-impl Pacer {
+impl BodyPacer {
     /// The length of the next piece, once it is due.
     fn poll_length(&mut self, most: usize, context: &mut Context<'_>) -> Poll<usize> {
         let length = match self.waiting {
@@ -207,7 +207,7 @@ mod tests {
     async fn a_large_body_comes_in_pieces_and_a_part_of_it_is_a_part_of_it() {
         let whole = pieces(Body::noise(1, 200_000)).await;
         assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [65536, 65536, 65536, 3392]);
-        let part = pieces(Body::noise(1, 200_000).part(Span { first: 65_535, last: 65_536 })).await;
+        let part = pieces(Body::noise(1, 200_000).part(ServedRange { first: 65_535, last: 65_536 })).await;
         assert_eq!(part.concat(), whole.concat()[65_535..=65_536]);
     }
 
@@ -238,7 +238,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_paced_body_takes_its_time_to_the_millisecond() {
         let start = Instant::now();
-        let pace = Pace::per_second(NonZeroU64::new(1000).unwrap());
+        let pace = Bandwidth::per_second(NonZeroU64::new(1000).unwrap());
         let sizes: Vec<_> = pieces(Body::noise(1, 2990).no_faster_than(pace))
             .await
             .iter()
@@ -252,7 +252,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_two_paces_the_slower_one_counts() {
         let start = Instant::now();
-        let pace = |bytes| Pace::per_second(NonZeroU64::new(bytes).unwrap());
+        let pace = |bytes| Bandwidth::per_second(NonZeroU64::new(bytes).unwrap());
         let body = Body::text(vec![b'x'; 100]).no_faster_than(pace(50)).no_faster_than(pace(1000));
         assert_eq!(pieces(body).await.concat().len(), 100);
         assert_eq!(start.elapsed(), Duration::from_secs(2));

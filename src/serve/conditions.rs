@@ -9,11 +9,11 @@ use http::header::{
     IF_UNMODIFIED_SINCE, RANGE,
 };
 
-use super::ranges::{self, Asked, Span};
+use super::ranges::{self, AskedRange, ServedRange};
 
 /// What the conditions of a request are held against.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Validators<'a> {
+pub(super) struct ServedValidators<'a> {
     /// The entity tag, in its quotes; always a strong one.
     pub etag: &'a str,
     /// When the body last changed, in whole seconds; long enough ago to count as strong (section 8.8.2.2).
@@ -22,11 +22,11 @@ pub(super) struct Validators<'a> {
 
 /// What to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum Preconditions {
     /// All of it: 200.
     Whole,
     /// This part: 206.
-    Part(Span),
+    Part(ServedRange),
     /// 304.
     NotModified,
     /// 412.
@@ -39,28 +39,28 @@ pub(super) enum Wanted {
 pub(super) fn wanted(
     method: &Method,
     fields: &HeaderMap,
-    validators: Validators<'_>,
+    validators: ServedValidators<'_>,
     length: u64,
-) -> Wanted {
+) -> Preconditions {
     if !is_the_one_expected(fields, validators) {
-        return Wanted::Failed;
+        return Preconditions::Failed;
     }
     if is_the_one_known(fields, validators) {
-        return Wanted::NotModified;
+        return Preconditions::NotModified;
     }
     // Section 14.2: ranges are defined for GET alone.
     if method != Method::GET || !continues_the_same(fields, validators) {
-        return Wanted::Whole;
+        return Preconditions::Whole;
     }
     match only(fields, RANGE).map(|field| ranges::asked(field, length)) {
-        None | Some(Asked::Whole) => Wanted::Whole,
-        Some(Asked::Part(span)) => Wanted::Part(span),
-        Some(Asked::Unsatisfiable) => Wanted::Unsatisfiable,
+        None | Some(AskedRange::Whole) => Preconditions::Whole,
+        Some(AskedRange::Part(span)) => Preconditions::Part(span),
+        Some(AskedRange::Unsatisfiable) => Preconditions::Unsatisfiable,
     }
 }
 
 /// If-Match, or else If-Unmodified-Since.
-fn is_the_one_expected(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+fn is_the_one_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_MATCH) {
         return lists(fields, IF_MATCH, |tag| !tag.weak && tag.opaque == validators.etag);
     }
@@ -68,7 +68,7 @@ fn is_the_one_expected(fields: &HeaderMap, validators: Validators<'_>) -> bool {
 }
 
 /// If-None-Match, or else If-Modified-Since.
-fn is_the_one_known(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+fn is_the_one_known(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_NONE_MATCH) {
         return lists(fields, IF_NONE_MATCH, |tag| tag.opaque == validators.etag);
     }
@@ -76,7 +76,7 @@ fn is_the_one_known(fields: &HeaderMap, validators: Validators<'_>) -> bool {
 }
 
 /// If-Range: by strong comparison, or by exactly the same date (section 13.1.5).
-fn continues_the_same(fields: &HeaderMap, validators: Validators<'_>) -> bool {
+fn continues_the_same(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if !fields.contains_key(IF_RANGE) {
         return true;
     }
@@ -100,26 +100,26 @@ fn date(fields: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
 }
 
 /// Whether a field is `*` or has a tag that fits.
-fn lists(fields: &HeaderMap, name: HeaderName, fits: impl Fn(Tag<'_>) -> bool) -> bool {
+fn lists(fields: &HeaderMap, name: HeaderName, fits: impl Fn(EntityTag<'_>) -> bool) -> bool {
     let mut values = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.trim() == "*" || tags(value).any(&fits))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tag<'a> {
+struct EntityTag<'a> {
     weak: bool,
     /// With its quotes.
     opaque: &'a str,
 }
 
 /// The tags of a list up to the first that is malformed. A comma may stand within a tag.
-fn tags(mut rest: &str) -> impl Iterator<Item = Tag<'_>> {
+fn tags(mut rest: &str) -> impl Iterator<Item = EntityTag<'_>> {
     std::iter::from_fn(move || {
         let text = rest.trim_start_matches([' ', '\t', ',']);
         let (weak, text) = text.strip_prefix("W/").map_or((false, text), |text| (true, text));
         let end = text.strip_prefix('"')?.find('"')? + 2;
         rest = &text[end..];
-        Some(Tag { weak, opaque: &text[..end] })
+        Some(EntityTag { weak, opaque: &text[..end] })
     })
 }
 
@@ -133,62 +133,62 @@ mod tests {
     const AFTER: &str = "Wed, 01 Jan 2025 00:00:01 GMT";
 
     /// What is sent for a body of 10 bytes, tag "a", changed at `CHANGED`.
-    fn sent(method: Method, fields: &[(HeaderName, &str)]) -> Wanted {
+    fn sent(method: Method, fields: &[(HeaderName, &str)]) -> Preconditions {
         let fields =
             fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let last_modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
-        wanted(&method, &fields, Validators { etag: "\"a\"", last_modified }, 10)
+        wanted(&method, &fields, ServedValidators { etag: "\"a\"", last_modified }, 10)
     }
 
-    fn got(fields: &[(HeaderName, &str)]) -> Wanted {
+    fn got(fields: &[(HeaderName, &str)]) -> Preconditions {
         sent(Method::GET, fields)
     }
 
-    const PART: Wanted = Wanted::Part(Span { first: 2, last: 9 });
+    const PART: Preconditions = Preconditions::Part(ServedRange { first: 2, last: 9 });
 
     #[test]
     fn without_conditions_all_of_it_is_sent() {
-        assert_eq!(got(&[]), Wanted::Whole);
+        assert_eq!(got(&[]), Preconditions::Whole);
     }
 
     #[test]
     fn a_known_tag_is_not_sent_again_however_it_is_listed() {
         for list in ["\"a\"", "W/\"a\"", "*", "\"b\", \"a\"", "\"x,y\" ,W/\"a\"", ",\"a\""] {
-            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Wanted::NotModified, "{list}");
-            assert_eq!(sent(Method::HEAD, &[(IF_NONE_MATCH, list)]), Wanted::NotModified, "{list}");
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::NotModified, "{list}");
+            assert_eq!(sent(Method::HEAD, &[(IF_NONE_MATCH, list)]), Preconditions::NotModified, "{list}");
         }
         for list in ["\"b\"", "a", "", "\"a", "\"A\"", "\"b,\"a\"\""] {
-            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Wanted::Whole, "{list}");
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::Whole, "{list}");
         }
     }
 
     #[test]
     fn the_date_counts_only_where_no_tag_is_named() {
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, CHANGED)]), Wanted::NotModified);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, AFTER)]), Wanted::NotModified);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, BEFORE)]), Wanted::Whole);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, "yesterday")]), Wanted::Whole);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, CHANGED)]), Preconditions::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, AFTER)]), Preconditions::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, BEFORE)]), Preconditions::Whole);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, "yesterday")]), Preconditions::Whole);
         let both = [(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)];
-        assert_eq!(got(&both), Wanted::Whole);
+        assert_eq!(got(&both), Preconditions::Whole);
     }
 
     #[test]
     fn an_expected_tag_must_match_strongly() {
-        assert_eq!(got(&[(IF_MATCH, "\"a\"")]), Wanted::Whole);
-        assert_eq!(got(&[(IF_MATCH, "*")]), Wanted::Whole);
-        assert_eq!(got(&[(IF_MATCH, "W/\"a\"")]), Wanted::Failed);
-        assert_eq!(got(&[(IF_MATCH, "\"b\"")]), Wanted::Failed);
-        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, CHANGED)]), Wanted::Whole);
-        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, BEFORE)]), Wanted::Failed);
+        assert_eq!(got(&[(IF_MATCH, "\"a\"")]), Preconditions::Whole);
+        assert_eq!(got(&[(IF_MATCH, "*")]), Preconditions::Whole);
+        assert_eq!(got(&[(IF_MATCH, "W/\"a\"")]), Preconditions::Failed);
+        assert_eq!(got(&[(IF_MATCH, "\"b\"")]), Preconditions::Failed);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, CHANGED)]), Preconditions::Whole);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, BEFORE)]), Preconditions::Failed);
         let both = [(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)];
-        assert_eq!(got(&both), Wanted::Whole);
+        assert_eq!(got(&both), Preconditions::Whole);
     }
 
     #[test]
     fn a_failed_expectation_goes_before_a_known_tag_and_a_known_tag_before_a_range() {
         let all = [(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\""), (RANGE, "bytes=2-")];
-        assert_eq!(got(&all), Wanted::Failed);
-        assert_eq!(got(&all[1..]), Wanted::NotModified);
+        assert_eq!(got(&all), Preconditions::Failed);
+        assert_eq!(got(&all[1..]), Preconditions::NotModified);
         assert_eq!(got(&all[2..]), PART);
     }
 
@@ -198,17 +198,17 @@ mod tests {
         assert_eq!(with("\"a\""), PART);
         assert_eq!(with(CHANGED), PART);
         for other in ["\"b\"", "W/\"a\"", "*", AFTER, BEFORE, "a", ""] {
-            assert_eq!(with(other), Wanted::Whole, "{other}");
+            assert_eq!(with(other), Preconditions::Whole, "{other}");
         }
         let beyond = |validator| got(&[(RANGE, "bytes=10-"), (IF_RANGE, validator)]);
-        assert_eq!(beyond("\"a\""), Wanted::Unsatisfiable);
-        assert_eq!(beyond("\"b\""), Wanted::Whole);
+        assert_eq!(beyond("\"a\""), Preconditions::Unsatisfiable);
+        assert_eq!(beyond("\"b\""), Preconditions::Whole);
     }
 
     #[test]
     fn head_knows_no_ranges() {
-        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=2-")]), Wanted::Whole);
-        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=10-")]), Wanted::Whole);
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=2-")]), Preconditions::Whole);
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=10-")]), Preconditions::Whole);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! The built-in local origin: something to fetch from where there is no internet, and a way to meet slow, failing
 //! and strict servers on request. It speaks HTTP/1.1 over plain TCP and runs on one thread.
 
-mod answer;
+mod handler;
 mod body;
 mod conditions;
-mod noise;
-mod pace;
+mod random_body;
+mod bandwidth;
 mod ranges;
 mod routes;
 mod stats;
-mod temper;
+mod faults;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -29,10 +29,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::units::{Rate, Share};
-use answer::{House, answer};
-use pace::Pace;
-use stats::{Connection, Stats};
-use temper::Temper;
+use handler::{ServerState, answer};
+use bandwidth::Bandwidth;
+use stats::{Connection, ServerStats};
+use faults::FaultPolicy;
 
 /// Connections that the system may hold before they are accepted; it may allow fewer.
 const BACKLOG: u32 = 4096;
@@ -107,7 +107,7 @@ pub struct Origin {
     listener: TcpListener,
     address: SocketAddr,
     seats: Option<Arc<Semaphore>>,
-    house: Arc<House>,
+    house: Arc<ServerState>,
 }
 
 /// Opens the port.
@@ -134,18 +134,18 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn house(options: &Options) -> House {
+fn house(options: &Options) -> ServerState {
     let last_modified = last_modified(options.seed);
-    House {
+    ServerState {
         seed: options.seed,
-        pace: options.limit_rate.map(Pace::per_second),
-        temper: Mutex::new(Temper::new(
+        pace: options.limit_rate.map(Bandwidth::per_second),
+        temper: Mutex::new(FaultPolicy::new(
             options.latency,
             options.jitter,
             options.error_rate,
             options.rate,
         )),
-        stats: Arc::new(Stats::default()),
+        stats: Arc::new(ServerStats::default()),
         last_modified,
         last_modified_field: HeaderValue::from_str(&httpdate::fmt_http_date(last_modified))
             .expect("a date is plain ASCII"),
@@ -204,7 +204,7 @@ impl Origin {
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
-    house: Arc<House>,
+    house: Arc<ServerState>,
     _seat: Option<OwnedSemaphorePermit>,
 ) {
     // Without it small replies come late; they are right all the same.

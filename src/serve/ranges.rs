@@ -2,7 +2,7 @@
 
 /// A part of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct ServedRange {
     /// Its first byte, from 0.
     pub first: u64,
     /// Its last byte, included.
@@ -11,39 +11,39 @@ pub(super) struct Span {
 
 /// What a Range field asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum AskedRange {
     /// All of it: the field is not one that is served in parts, and RFC 9110 section 14.2 allows to ignore it.
     Whole,
     /// One part.
-    Part(Span),
+    Part(ServedRange),
     /// Nothing that the body has.
     Unsatisfiable,
 }
 
 /// Reads a Range field against a body of this length. Other units, several ranges and malformed fields ask for the
 /// whole; a last byte beyond the end means the end (section 14.1.2).
-pub(super) fn asked(field: &str, length: u64) -> Asked {
+pub(super) fn asked(field: &str, length: u64) -> AskedRange {
     match only_range(field) {
-        None => Asked::Whole,
-        Some(Range::Last(0)) => Asked::Unsatisfiable,
+        None => AskedRange::Whole,
+        Some(RangeSpec::Last(0)) => AskedRange::Unsatisfiable,
         // The last bytes of nothing can be asked for, but no Content-Range can say so.
-        Some(Range::Last(_)) if length == 0 => Asked::Whole,
-        Some(Range::Last(count)) => {
-            Asked::Part(Span { first: length.saturating_sub(count), last: length - 1 })
+        Some(RangeSpec::Last(_)) if length == 0 => AskedRange::Whole,
+        Some(RangeSpec::Last(count)) => {
+            AskedRange::Part(ServedRange { first: length.saturating_sub(count), last: length - 1 })
         }
-        Some(Range::From(first, _)) if first >= length => Asked::Unsatisfiable,
-        Some(Range::From(first, last)) => {
-            Asked::Part(Span { first, last: last.unwrap_or(u64::MAX).min(length - 1) })
+        Some(RangeSpec::From(first, _)) if first >= length => AskedRange::Unsatisfiable,
+        Some(RangeSpec::From(first, last)) => {
+            AskedRange::Part(ServedRange { first, last: last.unwrap_or(u64::MAX).min(length - 1) })
         }
     }
 }
 
-enum Range {
+enum RangeSpec {
     From(u64, Option<u64>),
     Last(u64),
 }
 
-fn only_range(field: &str) -> Option<Range> {
+fn only_range(field: &str) -> Option<RangeSpec> {
     let (unit, set) = field.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
@@ -51,11 +51,11 @@ fn only_range(field: &str) -> Option<Range> {
     let mut ranges = set.split(',').map(str::trim).filter(|range| !range.is_empty());
     let range = ranges.next().filter(|_| ranges.next().is_none())?;
     match range.split_once('-')? {
-        ("", count) => Some(Range::Last(position(count)?)),
-        (first, "") => Some(Range::From(position(first)?, None)),
+        ("", count) => Some(RangeSpec::Last(position(count)?)),
+        (first, "") => Some(RangeSpec::From(position(first)?, None)),
         (first, last) => {
             let (first, last) = (position(first)?, position(last)?);
-            (first <= last).then_some(Range::From(first, Some(last)))
+            (first <= last).then_some(RangeSpec::From(first, Some(last)))
         }
     }
 }
@@ -70,8 +70,8 @@ fn position(digits: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn part(first: u64, last: u64) -> Asked {
-        Asked::Part(Span { first, last })
+    fn part(first: u64, last: u64) -> AskedRange {
+        AskedRange::Part(ServedRange { first, last })
     }
 
     #[test]
@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn what_starts_beyond_the_end_cannot_be_satisfied() {
         for field in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999999-"] {
-            assert_eq!(asked(field, 10), Asked::Unsatisfiable, "{field}");
+            assert_eq!(asked(field, 10), AskedRange::Unsatisfiable, "{field}");
         }
-        assert_eq!(asked("bytes=0-", 0), Asked::Unsatisfiable);
+        assert_eq!(asked("bytes=0-", 0), AskedRange::Unsatisfiable);
     }
 
     #[test]
@@ -115,15 +115,15 @@ mod tests {
             "=",
             "bytes=--1",
         ] {
-            assert_eq!(asked(field, 10), Asked::Whole, "{field}");
+            assert_eq!(asked(field, 10), AskedRange::Whole, "{field}");
         }
-        assert_eq!(asked("bytes=-5", 0), Asked::Whole);
+        assert_eq!(asked("bytes=-5", 0), AskedRange::Whole);
     }
 
     proptest::proptest! {
         #[test]
         fn a_part_lies_within_the_body_whatever_was_asked(field in "bytes=[0-9]{0,22}-[0-9]{0,22}", length: u64) {
-            if let Asked::Part(span) = asked(&field, length) {
+            if let AskedRange::Part(span) = asked(&field, length) {
                 assert!(span.first <= span.last && span.last < length);
             }
         }

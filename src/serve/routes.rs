@@ -76,14 +76,14 @@ pub(super) enum Route<'a> {
     /// A reply that is nothing but its status.
     Status { status: StatusCode, retry_after: Option<Cow<'a, str>> },
     /// A redirect to this path, the query not included.
-    Redirect { path: Cow<'static, str>, form: Form },
+    Redirect { path: Cow<'static, str>, form: BodyForm },
     /// A redirect to anywhere.
     RedirectTo { url: Cow<'a, str>, status: StatusCode },
 }
 
 /// How a redirect names its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum BodyForm {
     /// By its path.
     Relative,
     /// By the whole URL.
@@ -92,7 +92,7 @@ pub(super) enum Form {
 
 /// Why nothing is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum NotFound {
     /// No such path.
     Unknown,
     /// A known path with a number or option that is none; what it should be.
@@ -100,8 +100,8 @@ pub(super) enum Lost {
 }
 
 /// Finds what a path and its query ask for.
-pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, Lost> {
-    let path = path.strip_prefix('/').ok_or(Lost::Unknown)?;
+pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, NotFound> {
+    let path = path.strip_prefix('/').ok_or(NotFound::Unknown)?;
     let (name, argument) = match path.split_once('/') {
         Some((name, argument)) => (name, Some(argument)),
         None => (path, None),
@@ -122,32 +122,32 @@ pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, Lost>
             Ok(Route::Status { status: status(code)?, retry_after: option(query, "retry_after") })
         }
         ("redirect" | "relative-redirect", Some(hops)) => {
-            redirect("redirect", hops, Form::Relative)
+            redirect("redirect", hops, BodyForm::Relative)
         }
-        ("absolute-redirect", Some(hops)) => redirect("absolute-redirect", hops, Form::Absolute),
+        ("absolute-redirect", Some(hops)) => redirect("absolute-redirect", hops, BodyForm::Absolute),
         ("redirect-to", None) => redirect_to(query),
-        _ => Err(Lost::Unknown),
+        _ => Err(NotFound::Unknown),
     }
 }
 
-fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, Lost> {
+fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, NotFound> {
     let chunk: NonZeroU64 =
         number(query, "chunk_size")?.unwrap_or(const { NonZeroU64::new(10 * 1024).unwrap() });
     if chunk.get() > LARGEST_CHUNK {
-        return Err(Lost::Malformed("chunk_size is a number of bytes from 1 to 1 MiB"));
+        return Err(NotFound::Malformed("chunk_size is a number of bytes from 1 to 1 MiB"));
     }
     Ok(Route::StreamBytes { length: body_length(length)?, chunk: chunk.get() as usize })
 }
 
-fn etag(tag: &str) -> Result<Route<'_>, Lost> {
+fn etag(tag: &str) -> Result<Route<'_>, NotFound> {
     // RFC 9110 section 8.8.3: a tag has no quotes within; a URI has no controls and no blanks.
     if tag.is_empty() || tag.contains('"') {
-        return Err(Lost::Malformed("a tag is not empty and has no quotes"));
+        return Err(NotFound::Malformed("a tag is not empty and has no quotes"));
     }
     Ok(Route::Etag(tag))
 }
 
-fn drip(query: &str) -> Result<Route<'_>, Lost> {
+fn drip(query: &str) -> Result<Route<'_>, NotFound> {
     let time = |name| option(query, name).map(|seconds| delay(&seconds)).transpose();
     let length = option(query, "numbytes").map(|length| body_length(&length)).transpose()?;
     let code = option(query, "code").map(|code| status(&code)).transpose()?;
@@ -159,53 +159,53 @@ fn drip(query: &str) -> Result<Route<'_>, Lost> {
     })
 }
 
-fn redirect(name: &str, hops: &str, form: Form) -> Result<Route<'static>, Lost> {
+fn redirect(name: &str, hops: &str, form: BodyForm) -> Result<Route<'static>, NotFound> {
     let path = match digits::<u32>(hops) {
-        None | Some(0) => return Err(Lost::Malformed("the number of redirects is at least 1")),
+        None | Some(0) => return Err(NotFound::Malformed("the number of redirects is at least 1")),
         Some(1) => "/get".into(),
         Some(hops) => format!("/{name}/{}", hops - 1).into(),
     };
     Ok(Route::Redirect { path, form })
 }
 
-fn redirect_to(query: &str) -> Result<Route<'_>, Lost> {
-    let url = option(query, "url").ok_or(Lost::Malformed("url is missing"))?;
+fn redirect_to(query: &str) -> Result<Route<'_>, NotFound> {
+    let url = option(query, "url").ok_or(NotFound::Malformed("url is missing"))?;
     let status = match option(query, "status_code") {
         None => StatusCode::FOUND,
         Some(code) => status(&code)?,
     };
     if !status.is_redirection() {
-        return Err(Lost::Malformed("status_code is a number from 300 to 399"));
+        return Err(NotFound::Malformed("status_code is a number from 300 to 399"));
     }
     Ok(Route::RedirectTo { url, status })
 }
 
-fn body_length(text: &str) -> Result<u64, Lost> {
+fn body_length(text: &str) -> Result<u64, NotFound> {
     digits(text)
         .filter(|length| *length <= LONGEST_BODY)
-        .ok_or(Lost::Malformed("the length of a body is a number of bytes up to 1 TiB"))
+        .ok_or(NotFound::Malformed("the length of a body is a number of bytes up to 1 TiB"))
 }
 
-fn delay(text: &str) -> Result<Duration, Lost> {
+fn delay(text: &str) -> Result<Duration, NotFound> {
     // Bare seconds alone, as httpbin has them; the longer forms of a duration are no web address.
     let bare = text.ends_with(|last: char| last.is_ascii_digit());
     let duration = bare.then(|| units::duration(text).ok()).flatten();
     duration
         .filter(|duration| *duration <= LONGEST_DELAY)
-        .ok_or(Lost::Malformed("a time is a number of seconds up to 3600"))
+        .ok_or(NotFound::Malformed("a time is a number of seconds up to 3600"))
 }
 
-fn status(text: &str) -> Result<StatusCode, Lost> {
+fn status(text: &str) -> Result<StatusCode, NotFound> {
     digits::<u16>(text)
         .filter(|code| (200..600).contains(code))
         .and_then(|code| StatusCode::from_u16(code).ok())
-        .ok_or(Lost::Malformed("a status is a number from 200 to 599"))
+        .ok_or(NotFound::Malformed("a status is a number from 200 to 599"))
 }
 
 /// A number among the options; `None` where it is not given.
-fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, Lost> {
+fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, NotFound> {
     option(query, name)
-        .map(|text| digits(&text).ok_or(Lost::Malformed("an option that is a number is not one")))
+        .map(|text| digits(&text).ok_or(NotFound::Malformed("an option that is a number is not one")))
         .transpose()
 }
 
@@ -226,7 +226,7 @@ mod tests {
 
     fn is_malformed(target: &str) -> bool {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        matches!(find(path, query), Err(Lost::Malformed(_)))
+        matches!(find(path, query), Err(NotFound::Malformed(_)))
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         for path in
             ["/nothing", "/bytes", "/drip/1", "//", "/../etc/passwd", "*", "", "/Bytes/1", "/get/"]
         {
-            assert_eq!(find(path, ""), Err(Lost::Unknown), "{path}");
+            assert_eq!(find(path, ""), Err(NotFound::Unknown), "{path}");
         }
     }
 

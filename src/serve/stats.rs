@@ -17,23 +17,23 @@ const OTHER: &str = "(other)";
 
 /// The counts of an origin.
 #[derive(Default)]
-pub(super) struct Stats(Mutex<Table>);
+pub(super) struct ServerStats(Mutex<StatsTable>);
 
 #[derive(Default)]
-struct Table {
-    all: Counts,
-    other: Counts,
-    hosts: Vec<Counts>,
+struct StatsTable {
+    all: ServerCounts,
+    other: ServerCounts,
+    hosts: Vec<ServerCounts>,
     places: HashMap<Box<str>, usize>,
 }
 
 /// A host's place among the hosts; `None` for all others.
-type Place = Option<usize>;
+type HostIndex = Option<usize>;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
-struct Counts {
-    requests: Level,
-    connections: Level,
+struct ServerCounts {
+    requests: Gauge,
+    connections: Gauge,
     /// Replies 429 for the sake of the rate.
     rate_limited: u64,
     /// Replies 503 for the sake of the error rate.
@@ -41,13 +41,13 @@ struct Counts {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
-struct Level {
+struct Gauge {
     total: u64,
     now: u64,
     peak: u64,
 }
 
-impl Level {
+impl Gauge {
     fn rise(&mut self) {
         self.total += 1;
         self.now += 1;
@@ -59,47 +59,47 @@ impl Level {
     }
 }
 
-impl Stats {
+impl ServerStats {
     /// The counts as JSON.
     pub fn json(&self) -> String {
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct StatsJson<'a> {
             #[serde(flatten)]
-            all: Counts,
-            hosts: BTreeMap<&'a str, Counts>,
+            all: ServerCounts,
+            hosts: BTreeMap<&'a str, ServerCounts>,
         }
         let table = self.table();
         let named = table.places.iter().map(|(host, place)| (&**host, table.hosts[*place]));
         let mut hosts: BTreeMap<_, _> = named.collect();
-        if table.other != Counts::default() {
+        if table.other != ServerCounts::default() {
             hosts.insert(OTHER, table.other);
         }
-        let shown = Shown { all: table.all, hosts };
+        let shown = StatsJson { all: table.all, hosts };
         serde_json::to_string(&shown).expect("numbers and names are JSON") + "\n"
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, StatsTable> {
         // Counts stay counts, whoever panicked beside them.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    fn place(&mut self, host: &str) -> Place {
+impl StatsTable {
+    fn place(&mut self, host: &str) -> HostIndex {
         if let Some(place) = self.places.get(host) {
             return Some(*place);
         }
         if host.is_empty() || host.len() > HOST_LENGTH || self.hosts.len() == HOSTS {
             return None;
         }
-        self.hosts.push(Counts::default());
+        self.hosts.push(ServerCounts::default());
         let place = self.hosts.len() - 1;
         self.places.insert(host.into(), place);
         Some(place)
     }
 
     /// Changes the counts of all and those of one host.
-    fn change(&mut self, place: Place, change: impl Fn(&mut Counts)) {
+    fn change(&mut self, place: HostIndex, change: impl Fn(&mut ServerCounts)) {
         change(&mut self.all);
         change(match place {
             Some(place) => &mut self.hosts[place],
@@ -112,25 +112,25 @@ impl Table {
 pub(super) struct Connection {
     /// Who opened it.
     pub peer: SocketAddr,
-    stats: Arc<Stats>,
-    place: OnceLock<Place>,
+    stats: Arc<ServerStats>,
+    place: OnceLock<HostIndex>,
 }
 
 impl Connection {
     /// A connection that nothing was asked on yet.
-    pub fn new(peer: SocketAddr, stats: Arc<Stats>) -> Arc<Self> {
+    pub fn new(peer: SocketAddr, stats: Arc<ServerStats>) -> Arc<Self> {
         Arc::new(Self { peer, stats, place: OnceLock::new() })
     }
 
     /// Counts a request until its ticket is gone.
-    pub fn begin(self: &Arc<Self>, host: &str) -> Ticket {
+    pub fn begin(self: &Arc<Self>, host: &str) -> InFlightGuard {
         let mut table = self.stats.table();
         let place = table.place(host);
         table.change(place, |counts| counts.requests.rise());
         if self.place.set(place).is_ok() {
             table.change(place, |counts| counts.connections.rise());
         }
-        Ticket { connection: Arc::clone(self), place }
+        InFlightGuard { connection: Arc::clone(self), place }
     }
 }
 
@@ -143,12 +143,12 @@ impl Drop for Connection {
 }
 
 /// A request in progress.
-pub(super) struct Ticket {
+pub(super) struct InFlightGuard {
     connection: Arc<Connection>,
-    place: Place,
+    place: HostIndex,
 }
 
-impl Ticket {
+impl InFlightGuard {
     /// Counts it as refused.
     pub fn refused(&self) {
         self.change(|counts| counts.rate_limited += 1);
@@ -159,12 +159,12 @@ impl Ticket {
         self.change(|counts| counts.errors += 1);
     }
 
-    fn change(&self, change: impl Fn(&mut Counts)) {
+    fn change(&self, change: impl Fn(&mut ServerCounts)) {
         self.connection.stats.table().change(self.place, change);
     }
 }
 
-impl Drop for Ticket {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.change(|counts| counts.requests.fall());
     }
@@ -175,17 +175,17 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn open(stats: &Arc<Stats>) -> Arc<Connection> {
+    fn open(stats: &Arc<ServerStats>) -> Arc<Connection> {
         Connection::new(([127, 0, 0, 1], 1).into(), Arc::clone(stats))
     }
 
-    fn shown(stats: &Stats) -> Value {
+    fn shown(stats: &ServerStats) -> Value {
         serde_json::from_str(&stats.json()).unwrap()
     }
 
     #[test]
     fn a_request_counts_while_its_ticket_is_held_and_a_connection_while_it_is_open() {
-        let stats = Arc::new(Stats::default());
+        let stats = Arc::new(ServerStats::default());
         let (one, two) = (open(&stats), open(&stats));
         let tickets = (one.begin("a"), one.begin("b"), two.begin("a"));
         tickets.0.failed();
@@ -206,14 +206,14 @@ mod tests {
 
     #[test]
     fn a_connection_that_asks_for_nothing_counts_for_nothing() {
-        let stats = Arc::new(Stats::default());
+        let stats = Arc::new(ServerStats::default());
         drop(open(&stats));
         assert_eq!(shown(&stats)["connections"]["total"], 0);
     }
 
     #[test]
     fn hosts_beyond_the_bound_are_counted_together() {
-        let stats = Arc::new(Stats::default());
+        let stats = Arc::new(ServerStats::default());
         let connection = open(&stats);
         for number in 0..HOSTS + 10 {
             connection.begin(&format!("host-{number}"));

@@ -4,29 +4,29 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::entry::{Entry, Partial, Saved, Sha256, Why};
-use super::fault::NOT_OURS;
-use super::folder::{Found, Placed, Seat};
-use super::{Check, Holder, Index, Key, Open, Store, by_url, enter};
+use super::entry::{ManifestEntry, PartialEntry, SavedEntry, HexSha256, MarkReason};
+use super::errors::NOT_OURS;
+use super::dir::{FileKind, PlaceResult, DirFile};
+use super::{NameCheck, IndexedOwner, NameIndex, NameKey, OpenFolder, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
-use crate::plan::{Again, Durability, Foreign, NamedBy};
-use crate::policy::naming::{self, Whose};
-use crate::record::{Failure, Over, Part, Place, Target, Validator, Version, redacted, resource};
+use crate::plan::{ExistingPolicy, Durability, ForeignFilePolicy, NameSource};
+use crate::naming::{self, Ownership};
+use crate::model::{Failure, OverwriteRule, PartialBody, Destination, Target, Validator, SavedVersion, redacted, resource};
 
 /// What is to be done about a target.
 #[derive(Debug)]
 pub enum Claim {
     /// It is to be fetched, and its body goes to this place; `None` if nowhere.
-    Fetch(Option<Place>),
+    Fetch(Option<Destination>),
     /// Nothing: the file of this name settles it.
-    Settled(Arc<str>, Settled),
+    Settled(Arc<str>, SkipReason),
 }
 
 /// How a target is settled without a request.
 #[derive(Debug)]
-pub enum Settled {
+pub enum SkipReason {
     /// It was saved before.
-    Skipped(Version),
+    Skipped(SavedVersion),
     /// It is the same as an earlier one, of this index.
     Duplicate(u64),
     /// It has no place.
@@ -34,16 +34,16 @@ pub enum Settled {
 }
 
 /// What a target is told by.
-pub(super) struct Identity {
+pub(super) struct TargetIdentity {
     /// The hash of its URL, which the manifest knows.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// The hash of all that makes it differ from other targets of the list.
     pub whole: [u8; 32],
 }
 
-impl Identity {
+impl TargetIdentity {
     pub fn of(target: &Target) -> Self {
-        let id = Sha256(naming::identity(target.url()));
+        let id = HexSha256(naming::identity(target.url()));
         let options = &target.options;
         let url = target.url();
         let is_named = !url.username().is_empty() || url.password().is_some();
@@ -60,13 +60,13 @@ impl Identity {
         for (name, value) in &options.headers {
             bytes.extend([b"\n", name.as_str().as_bytes(), b":", value.as_bytes()].concat());
         }
-        Self { whole: Sha256::of(bytes).0, id }
+        Self { whole: HexSha256::of(bytes).0, id }
     }
 }
 
 /// Whether what was saved is what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Likeness {
+enum ChecksumMatch {
     /// Yes, as far as anything is wanted.
     Same,
     /// No.
@@ -76,7 +76,7 @@ enum Likeness {
 }
 
 /// What is known of a name that a target has got.
-enum Standing {
+enum NameState {
     /// Nothing.
     New,
     /// An earlier target of the list is the same: the one of this index.
@@ -88,13 +88,13 @@ enum Standing {
 impl Store {
     /// Gives `target` its name and tells what is to be done. To be called in the order of the list.
     pub fn claim(&self, target: &Target) -> Claim {
-        self.books().map_or(Claim::Fetch(None), |open| open.claim(target))
+        self.local().map_or(Claim::Fetch(None), |open| open.claim(target))
     }
 }
 
-impl Open {
+impl OpenFolder {
     fn claim(&self, target: &Target) -> Claim {
-        let identity = Identity::of(target);
+        let identity = TargetIdentity::of(target);
         let wanted = self.wanted(target, &identity.id);
         let named = wanted.and_then(|wanted| self.named(target, &identity, &wanted));
         let (name, standing) = match named {
@@ -103,24 +103,24 @@ impl Open {
             Err(error) => return failed("", self.fault("", &error, 0)),
         };
         let claim = match standing {
-            Standing::New => self.fresh(&name).map(|over| fetch(&name, over, false)),
-            Standing::Duplicate(first) => {
-                return Claim::Settled(name, Settled::Duplicate(first));
+            NameState::New => self.fresh(&name).map(|over| fetch(&name, over, false)),
+            NameState::Duplicate(first) => {
+                return Claim::Settled(name, SkipReason::Duplicate(first));
             }
-            Standing::Recorded(at) => self.recorded(target, &name, at),
+            NameState::Recorded(at) => self.recorded(target, &name, at),
         };
         claim.unwrap_or_else(|failure| failed(&name, failure))
     }
 
     /// The name that the target would have if it were alone.
-    fn wanted(&self, target: &Target, id: &Sha256) -> io::Result<String> {
+    fn wanted(&self, target: &Target, id: &HexSha256) -> io::Result<String> {
         if let Some(out) = &target.options.out {
             return Ok(naming::of_option(out));
         }
-        if self.keep.named_by == NamedBy::Server
-            && let Some(Holder::Recorded { check, at }) = self.names().get(&by_url(id))?
-            && check == Check::of(id.0)
-            && let Some(entry @ (Entry::Saved(_) | Entry::Partial(_) | Entry::Marked(_))) =
+        if self.keep.named_by == NameSource::Server
+            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&by_url(id))?
+            && check == NameCheck::of(id.0)
+            && let Some(entry @ (ManifestEntry::Saved(_) | ManifestEntry::Partial(_) | ManifestEntry::Marked(_))) =
                 self.entry(at)?
         {
             return Ok(entry.path().to_owned());
@@ -132,58 +132,58 @@ impl Open {
     fn named(
         &self,
         target: &Target,
-        identity: &Identity,
+        identity: &TargetIdentity,
         wanted: &str,
-    ) -> io::Result<Option<(Arc<str>, Standing)>> {
+    ) -> io::Result<Option<(Arc<str>, NameState)>> {
         let mut names = self.names();
-        let listed = Holder::Listed { check: Check::of(identity.whole), index: target.index };
+        let listed = IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
         if self.looks_up_targets() {
-            let key = Key::of(&format!("target:{}", Sha256(identity.whole)));
-            if let Some(Holder::Listed { index, .. }) = names.get(&key)? {
-                return Ok(Some((wanted.into(), Standing::Duplicate(index))));
+            let key = NameKey::of(&format!("target:{}", HexSha256(identity.whole)));
+            if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key)? {
+                return Ok(Some((wanted.into(), NameState::Duplicate(index))));
             }
             names.set(&key, listed)?;
         }
         let settled = settle(&names, identity, wanted, self.was_known)?;
         let Some(settled) = settled else { return Ok(None) };
-        let key = Key::of(&naming::key(&settled.name));
+        let key = NameKey::of(&naming::key(&settled.name));
         let standing = match (settled.whose, names.get(&key)?) {
-            (Whose::Mine, Some(Holder::Recorded { at, .. })) => Standing::Recorded(at),
-            (Whose::Mine, Some(Holder::Listed { index, .. })) => Standing::Duplicate(index),
-            _ => Standing::New,
+            (Ownership::Own, Some(IndexedOwner::Recorded { at, .. })) => NameState::Recorded(at),
+            (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => NameState::Duplicate(index),
+            _ => NameState::New,
         };
-        if !matches!(standing, Standing::Duplicate(_)) {
+        if !matches!(standing, NameState::Duplicate(_)) {
             enter(&mut names, &settled.name, listed)?;
         }
         Ok(Some((settled.name.into(), standing)))
     }
 
     /// What a file of this name, which the manifest does not know, may take the place of.
-    fn fresh(&self, name: &str) -> Result<Over, Failure> {
+    fn fresh(&self, name: &str) -> Result<OverwriteRule, Failure> {
         if self.was_empty {
-            return Ok(Over::Nothing);
+            return Ok(OverwriteRule::Nothing);
         }
-        let Some(seat) = self.seat_if_there(name)? else { return Ok(Over::Nothing) };
+        let Some(seat) = self.seat_if_there(name)? else { return Ok(OverwriteRule::Nothing) };
         match seat.found().map_err(|error| self.fault(name, &error, 0))? {
-            Found::Nothing => Ok(Over::Nothing),
-            Found::File { .. } if self.keep.foreign == Foreign::Replaced => Ok(Over::File),
-            Found::File { .. } => Err(self.in_the_way(name, NOT_OURS)),
-            Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::Nothing => Ok(OverwriteRule::Nothing),
+            FileKind::File { .. } if self.keep.foreign == ForeignFilePolicy::Replaced => Ok(OverwriteRule::File),
+            FileKind::File { .. } => Err(self.in_the_way(name, NOT_OURS)),
+            FileKind::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
     }
 
     /// What is to be done about a target whose name has an entry in the manifest.
     fn recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
         match self.entry(at).map_err(|error| self.fault(name, &error, 0))? {
-            Some(Entry::Saved(saved)) => self.saved(target, name, &saved),
-            Some(Entry::Partial(partial)) => self.partial(target, name, &partial),
-            Some(Entry::Marked(marked)) => Ok(fetch(name, self.marked(name, marked.why)?, true)),
-            Some(Entry::Dropped(_)) | None => Ok(fetch(name, self.fresh(name)?, true)),
+            Some(ManifestEntry::Saved(saved)) => self.saved(target, name, &saved),
+            Some(ManifestEntry::Partial(partial)) => self.partial(target, name, &partial),
+            Some(ManifestEntry::Marked(marked)) => Ok(fetch(name, self.marked(name, marked.why)?, true)),
+            Some(ManifestEntry::Dropped(_)) | None => Ok(fetch(name, self.fresh(name)?, true)),
         }
     }
 
     /// The entry that starts at this byte; `None` if it lacks what it should have.
-    fn entry(&self, at: u64) -> io::Result<Option<Entry<'static>>> {
+    fn entry(&self, at: u64) -> io::Result<Option<ManifestEntry<'static>>> {
         match self.manifest.read(at) {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidData) => Ok(None),
             entry => entry.map(Some),
@@ -191,25 +191,25 @@ impl Open {
     }
 
     /// What a file that is to be fetched again may take the place of.
-    fn marked(&self, name: &str, why: Why) -> Result<Over, Failure> {
+    fn marked(&self, name: &str, why: MarkReason) -> Result<OverwriteRule, Failure> {
         let there = match (why, self.seat_if_there(name)?) {
-            (Why::Changed, Some(seat)) => {
+            (MarkReason::Changed, Some(seat)) => {
                 seat.found().map_err(|error| self.fault(name, &error, 0))?
             }
             // What has come in place of a missing file is not ours.
             _ => return self.fresh(name),
         };
         match there {
-            Found::Nothing => Ok(Over::Nothing),
-            Found::File { .. } => Ok(Over::File),
-            Found::Other => Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::Nothing => Ok(OverwriteRule::Nothing),
+            FileKind::File { .. } => Ok(OverwriteRule::File),
+            FileKind::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
     }
 
-    fn saved(&self, target: &Target, name: &Arc<str>, saved: &Saved<'_>) -> Result<Claim, Failure> {
+    fn saved(&self, target: &Target, name: &Arc<str>, saved: &SavedEntry<'_>) -> Result<Claim, Failure> {
         let there = match self.seat_if_there(name)? {
-            None => Found::Nothing,
-            Some(seat) if self.only_looks() => self.foreseen(name, saved, &seat)?,
+            None => FileKind::Nothing,
+            Some(seat) if self.is_dry() => self.predicted_claim(name, saved, &seat)?,
             Some(seat) => {
                 self.finish(name, saved, &seat)?;
                 seat.found().map_err(|error| self.fault(name, &error, 0))?
@@ -217,59 +217,59 @@ impl Open {
         };
         let is_whole = match there {
             // What comes there from now on is not ours.
-            Found::Nothing => return Ok(fetch(name, Over::Nothing, true)),
-            Found::File { bytes, .. } => bytes == saved.bytes,
-            Found::Other => return Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true)),
+            FileKind::File { bytes, .. } => bytes == saved.bytes,
+            FileKind::Other => return Err(self.in_the_way(name, "is no file; move it away")),
         };
-        let likeness = self.likeness(target, name, saved);
-        if !is_whole || likeness == Likeness::Other {
-            return Ok(fetch(name, Over::File, true));
+        let likeness = self.checksum_match(target, name, saved);
+        if !is_whole || likeness == ChecksumMatch::Other {
+            return Ok(fetch(name, OverwriteRule::File, true));
         }
         let version = saved.version();
         Ok(match self.keep.again {
-            Again::Skip => {
-                if likeness == Likeness::Unknown {
+            ExistingPolicy::Skip => {
+                if likeness == ChecksumMatch::Unknown {
                     self.unchecked.fetch_add(1, Relaxed);
                 }
-                Claim::Settled(Arc::clone(name), Settled::Skipped(version))
+                Claim::Settled(Arc::clone(name), SkipReason::Skipped(version))
             }
-            Again::Force => fetch(name, Over::File, true),
-            Again::Refresh => {
+            ExistingPolicy::Force => fetch(name, OverwriteRule::File, true),
+            ExistingPolicy::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
-                Claim::Fetch(Some(Place { name, over: Over::File, noted: true, saved, part: None }))
+                Claim::Fetch(Some(Destination { name, over: OverwriteRule::File, noted: true, saved, part: None }))
             }
         })
     }
 
     /// What the digests in the manifest say of the one that is wanted.
-    fn likeness(&self, target: &Target, name: &str, saved: &Saved<'_>) -> Likeness {
+    fn checksum_match(&self, target: &Target, name: &str, saved: &SavedEntry<'_>) -> ChecksumMatch {
         let others = self.wanted.of(name).map(|(digest, _)| digest);
-        let mut likeness = Likeness::Same;
+        let mut likeness = ChecksumMatch::Same;
         for wanted in target.options.checksum.into_iter().chain(others) {
             match digest_of(saved, wanted.algorithm()) {
-                Some(digest) if digest != wanted => return Likeness::Other,
+                Some(digest) if digest != wanted => return ChecksumMatch::Other,
                 Some(_) => {}
-                None => likeness = Likeness::Unknown,
+                None => likeness = ChecksumMatch::Unknown,
             }
         }
         likeness
     }
 
     /// Makes up for a rename that was written down and did not come about.
-    fn finish(&self, name: &str, saved: &Saved<'_>, seat: &Seat) -> Result<(), Failure> {
+    fn finish(&self, name: &str, saved: &SavedEntry<'_>, seat: &DirFile) -> Result<(), Failure> {
         let fault = |error: io::Error| self.fault(name, &error, 0);
-        let Found::File { bytes, .. } = seat.part().map_err(fault)? else { return Ok(()) };
+        let FileKind::File { bytes, .. } = seat.part().map_err(fault)? else { return Ok(()) };
         if bytes != saved.bytes || seat.has_both_names().map_err(fault)? {
             return seat.remove_part().map_err(fault);
         }
-        let may_replace = saved.replaces || self.keep.foreign == Foreign::Replaced;
-        let over = if may_replace { Over::File } else { Over::Nothing };
+        let may_replace = saved.replaces || self.keep.foreign == ForeignFilePolicy::Replaced;
+        let over = if may_replace { OverwriteRule::File } else { OverwriteRule::Nothing };
         match seat.place(over).map_err(fault)? {
-            Placed::Done if self.keep.durability == Durability::Power => {
+            PlaceResult::Done if self.keep.durability == Durability::Power => {
                 seat.sync_folder().map_err(fault)
             }
-            Placed::Done => Ok(()),
-            Placed::Taken => Err(self.in_the_way(name, NOT_OURS)),
+            PlaceResult::Done => Ok(()),
+            PlaceResult::Taken => Err(self.in_the_way(name, NOT_OURS)),
         }
     }
 
@@ -277,67 +277,67 @@ impl Open {
         &self,
         target: &Target,
         name: &Arc<str>,
-        partial: &Partial<'_>,
+        partial: &PartialEntry<'_>,
     ) -> Result<Claim, Failure> {
-        let over = if partial.replaces { Over::File } else { self.fresh(name)? };
+        let over = if partial.replaces { OverwriteRule::File } else { self.fresh(name)? };
         let found = match self.seat_if_there(name)? {
-            None => Found::Nothing,
+            None => FileKind::Nothing,
             Some(seat) => seat.part().map_err(|error| self.fault(name, &error, 0))?,
         };
         let part = match found {
-            Found::File { bytes, .. } if self.keep.again != Again::Force => {
+            FileKind::File { bytes, .. } if self.keep.again != ExistingPolicy::Force => {
                 part(target, partial, bytes)
             }
             _ => None,
         };
         let name = Arc::clone(name);
-        Ok(Claim::Fetch(Some(Place { name, over, noted: true, saved: None, part })))
+        Ok(Claim::Fetch(Some(Destination { name, over, noted: true, saved: None, part })))
     }
 
-    fn seat_if_there(&self, name: &str) -> Result<Option<Seat>, Failure> {
+    fn seat_if_there(&self, name: &str) -> Result<Option<DirFile>, Failure> {
         self.folder.seat_if_there(name).map_err(|why| self.no_seat(name, why))
     }
 }
 
 /// Who holds a name, as the target of this identity sees it.
-pub(super) fn holder(names: &Index, identity: &Identity, key: &str) -> io::Result<naming::Holder> {
-    Ok(match names.get(&Key::of(key))? {
-        None => naming::Holder::Nobody,
-        Some(Holder::Folder) => naming::Holder::Folder,
-        Some(Holder::Listed { check, .. }) if check == Check::of(identity.whole) => {
-            naming::Holder::Mine
+pub(super) fn holder(names: &NameIndex, identity: &TargetIdentity, key: &str) -> io::Result<naming::NameOwner> {
+    Ok(match names.get(&NameKey::of(key))? {
+        None => naming::NameOwner::Nobody,
+        Some(IndexedOwner::Folder) => naming::NameOwner::Folder,
+        Some(IndexedOwner::Listed { check, .. }) if check == NameCheck::of(identity.whole) => {
+            naming::NameOwner::Mine
         }
-        Some(Holder::Recorded { check, .. }) if check == Check::of(identity.id.0) => {
-            naming::Holder::Mine
+        Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(identity.id.0) => {
+            naming::NameOwner::Mine
         }
-        Some(_) => naming::Holder::Other,
+        Some(_) => naming::NameOwner::Other,
     })
 }
 
 /// The name of a target that wants this one. Where it may have another one from an earlier run, and the list of that was
 /// in another order or was not read so far, it keeps that.
 fn settle(
-    names: &Index,
-    identity: &Identity,
+    names: &NameIndex,
+    identity: &TargetIdentity,
     wanted: &str,
     may_have_another: bool,
-) -> io::Result<Option<naming::Settled>> {
+) -> io::Result<Option<naming::UniqueName>> {
     let settled = naming::settle(wanted, &identity.whole, |key| holder(names, identity, key))?;
-    let is_new = |settled: &naming::Settled| settled.whose == Whose::New && settled.name == wanted;
+    let is_new = |settled: &naming::UniqueName| settled.whose == Ownership::New && settled.name == wanted;
     if !may_have_another || !settled.as_ref().is_some_and(is_new) {
         return Ok(settled);
     }
     let taken = naming::key(wanted);
     let other = naming::settle(wanted, &identity.whole, |key| match key == taken {
-        true => Ok(naming::Holder::Other),
+        true => Ok(naming::NameOwner::Other),
         false => holder(names, identity, key),
     })?;
-    Ok(other.filter(|other| other.whose == Whose::Mine).or(settled))
+    Ok(other.filter(|other| other.whose == Ownership::Own).or(settled))
 }
 
 /// What there is of a body that was begun, if it can be continued. Where that is all, its last byte is left out: the
 /// run may have been killed before it knew that it was not what the server claims, and says again with that byte.
-fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
+fn part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Option<PartialBody> {
     let (etag, last_modified) = match &partial.split {
         Some(split) => (&split.etag, &split.last_modified),
         None => (&partial.etag, &partial.last_modified),
@@ -354,28 +354,28 @@ fn part(target: &Target, partial: &Partial<'_>, bytes: u64) -> Option<Part> {
         let (length, spans) = (partial.length, split.spans.clone());
         let is_there = spans.end() <= bytes && length.is_some_and(|length| spans.end() <= length);
         let bytes = spans.bytes();
-        let part = Part { bytes, spans: Some(spans), length, validator, mirror, from };
+        let part = PartialBody { bytes, spans: Some(spans), length, validator, mirror, from };
         return Some(part).filter(|_| is_there && bytes > 0);
     }
     let is_a_beginning = bytes > 0 && partial.length.is_none_or(|length| bytes <= length);
     let bytes = if partial.length == Some(bytes) { bytes.saturating_sub(1) } else { bytes };
     let is_a_beginning = is_a_beginning && bytes > 0;
     let length = partial.length;
-    is_a_beginning.then_some(Part { bytes, spans: None, length, validator, mirror, from })
+    is_a_beginning.then_some(PartialBody { bytes, spans: None, length, validator, mirror, from })
 }
 
 /// The digest of this algorithm, if the manifest has it.
-fn digest_of(saved: &Saved<'_>, algorithm: Algorithm) -> Option<Digest> {
+fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<Digest> {
     let sha256 = saved.sha256.and_then(|sha256| Digest::new(Algorithm::Sha256, &sha256.0));
     let other = saved.digest.as_ref().and_then(|digest| digest.parse().ok());
     sha256.into_iter().chain(other).find(|digest: &Digest| digest.algorithm() == algorithm)
 }
 
-fn fetch(name: &Arc<str>, over: Over, noted: bool) -> Claim {
+fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
     let name = Arc::clone(name);
-    Claim::Fetch(Some(Place { name, over, noted, saved: None, part: None }))
+    Claim::Fetch(Some(Destination { name, over, noted, saved: None, part: None }))
 }
 
 fn failed(name: &str, failure: Failure) -> Claim {
-    Claim::Settled(name.into(), Settled::Failed(failure))
+    Claim::Settled(name.into(), SkipReason::Failed(failure))
 }

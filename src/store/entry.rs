@@ -9,7 +9,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest;
 
-use crate::record::{Spans, Version};
+use crate::model::{ByteRanges, SavedVersion};
 
 /// The longest URL that is written in full, in bytes. It is for people: an entry is told by its `id`.
 const LONGEST_URL: usize = 8 * 1024;
@@ -20,18 +20,18 @@ const LONGEST_VALIDATOR: usize = 4 * 1024;
 /// One line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Entry<'a> {
+pub enum ManifestEntry<'a> {
     /// A file is whole.
-    Saved(Saved<'a>),
+    Saved(SavedEntry<'a>),
     /// A body too large to arrive at once was begun.
-    Partial(Partial<'a>),
+    Partial(PartialEntry<'a>),
     /// A file must be fetched again.
-    Marked(Marked<'a>),
+    Marked(MarkedEntry<'a>),
     /// A file that was to be saved did not get its name: something that is not ours has it.
-    Dropped(Dropped<'a>),
+    Dropped(DroppedEntry<'a>),
 }
 
-impl Entry<'_> {
+impl ManifestEntry<'_> {
     /// The file's name.
     pub fn path(&self) -> &str {
         match self {
@@ -45,12 +45,12 @@ impl Entry<'_> {
 
 /// A whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved<'a> {
+pub struct SavedEntry<'a> {
     /// Where it came from, for people: redacted, and cut if it is very long.
     #[serde(serialize_with = "cut")]
     pub url: Cow<'a, str>,
     /// The hash of its URL.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// Where it is, relative to the folder, with `/`.
     pub path: Cow<'a, str>,
     /// Its length.
@@ -63,7 +63,7 @@ pub struct Saved<'a> {
     pub last_modified: Option<Cow<'a, str>>,
     /// The hash of its bytes, if it was taken.
     #[serde(default)]
-    pub sha256: Option<Sha256>,
+    pub sha256: Option<HexSha256>,
     /// Another hash of its bytes, if one was taken: the name of its kind, `=`, its digits.
     #[serde(default)]
     pub digest: Option<Cow<'a, str>>,
@@ -75,12 +75,12 @@ pub struct Saved<'a> {
     pub saved_at: SystemTime,
 }
 
-impl Saved<'_> {
+impl SavedEntry<'_> {
     /// What was saved.
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> SavedVersion {
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let sha256 = self.sha256.map(|hash| format!("sha-256={hash}"));
-        Version {
+        SavedVersion {
             bytes: self.bytes,
             etag: owned(&self.etag),
             last_modified: owned(&self.last_modified),
@@ -91,12 +91,12 @@ impl Saved<'_> {
 
 /// A file that was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partial<'a> {
+pub struct PartialEntry<'a> {
     /// Where it comes from, for people: redacted, and cut if it is very long.
     #[serde(serialize_with = "cut")]
     pub url: Cow<'a, str>,
     /// The hash of its URL.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// The resource that its bytes come from, after redirects; `None` if that is the URL's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Cow<'a, str>>,
@@ -115,7 +115,7 @@ pub struct Partial<'a> {
     pub length: Option<u64>,
     /// What there is of it, if it was begun in several places; `None`: as much as the file is long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<Split<'a>>,
+    pub split: Option<SplitEntry<'a>>,
     /// Whether it is to take the place of another file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
@@ -127,7 +127,7 @@ pub struct Partial<'a> {
 /// What there is of a file that was begun in several places. Its version is told here and not beside it: whoever passes
 /// this over must not take the file for a beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split<'a> {
+pub struct SplitEntry<'a> {
     /// The ETag of the reply, as sent; `None` too if it is too long to keep.
     #[serde(default, serialize_with = "kept_if_short")]
     pub etag: Option<Cow<'a, str>>,
@@ -135,18 +135,18 @@ pub struct Split<'a> {
     #[serde(default, serialize_with = "kept_if_short")]
     pub last_modified: Option<Cow<'a, str>>,
     /// Where bytes are known to be there: the first of each span, and the one behind its last.
-    pub spans: Spans,
+    pub spans: ByteRanges,
 }
 
 /// A file that is not what was saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marked<'a> {
+pub struct MarkedEntry<'a> {
     /// Where it should be, relative to the folder, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// What is wrong with it.
-    pub why: Why,
+    pub why: MarkReason,
     /// When that was found; written to the millisecond.
     #[serde(with = "moment")]
     pub marked_at: SystemTime,
@@ -154,11 +154,11 @@ pub struct Marked<'a> {
 
 /// A file that did not get its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped<'a> {
+pub struct DroppedEntry<'a> {
     /// The name, relative to the folder, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// When that was found; written to the millisecond.
     #[serde(with = "moment")]
     pub dropped_at: SystemTime,
@@ -167,7 +167,7 @@ pub struct Dropped<'a> {
 /// Why a file must be fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum MarkReason {
     /// It is not there.
     Missing,
     /// It is not as it was saved.
@@ -176,12 +176,12 @@ pub enum Why {
 
 /// What matters of an entry when a manifest is loaded; it borrows from the line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Brief<'a> {
+pub struct EntrySummary<'a> {
     /// Which entry it is.
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The hash of the URL.
-    pub id: Sha256,
+    pub id: HexSha256,
     /// Where the file is, relative to the folder, with `/`.
     #[serde(borrow)]
     pub path: Cow<'a, str>,
@@ -190,7 +190,7 @@ pub struct Brief<'a> {
 /// Which entry a line holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EntryKind {
     /// [`Entry::Saved`].
     Saved,
     /// [`Entry::Partial`].
@@ -203,51 +203,51 @@ pub enum Kind {
 
 /// A SHA-256 (FIPS 180-4). Text and JSON show it as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sha256(pub [u8; 32]);
+pub struct HexSha256(pub [u8; 32]);
 
-impl Sha256 {
+impl HexSha256 {
     /// The hash of these bytes.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 }
 
-impl fmt::Display for Sha256 {
+impl fmt::Display for HexSha256 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         HEXLOWER.encode_display(&self.0).fmt(out)
     }
 }
 
-impl Serialize for Sha256 {
+impl Serialize for HexSha256 {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(HEXLOWER.encode_mut_str(&self.0, &mut [0; 64]))
     }
 }
 
-impl<'de> Deserialize<'de> for Sha256 {
+impl<'de> Deserialize<'de> for HexSha256 {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Digits)
+        from.deserialize_str(HexDigits)
     }
 }
 
 /// Reads 64 hexadecimal digits where they are.
-struct Digits;
+struct HexDigits;
 
-impl de::Visitor<'_> for Digits {
-    type Value = Sha256;
+impl de::Visitor<'_> for HexDigits {
+    type Value = HexSha256;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("64 hexadecimal digits")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Sha256, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<HexSha256, E> {
         let wrong = || E::invalid_value(de::Unexpected::Str(text), &self);
         let mut hash = [0; 32];
         if text.len() != 2 * hash.len() {
             return Err(wrong());
         }
         HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut hash).map_err(|_| wrong())?;
-        Ok(Sha256(hash))
+        Ok(HexSha256(hash))
     }
 }
 
@@ -276,7 +276,7 @@ mod moment {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    use crate::record::rfc3339;
+    use crate::model::rfc3339;
 
     pub fn serialize<S: Serializer>(moment: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
         rfc3339(*moment).serialize(out)
@@ -301,21 +301,21 @@ pub(super) mod tests {
     }
 
     /// One entry of every kind, with all that they can hold.
-    pub fn every_entry() -> [Entry<'static>; 3] {
-        let (url, id) = ("https://a.test/a/b?q=\"ü\"".into(), Sha256::of("https://a.test/a/b"));
-        let saved = Saved {
+    pub fn every_entry() -> [ManifestEntry<'static>; 3] {
+        let (url, id) = ("https://a.test/a/b?q=\"ü\"".into(), HexSha256::of("https://a.test/a/b"));
+        let saved = SavedEntry {
             url,
             id,
             path: "a.test/a/b\n\u{2028}\"".into(),
             bytes: u64::MAX,
             etag: Some("W/\"x\"".into()),
             last_modified: Some("Thu, 01 Jan 2026 00:00:00 GMT".into()),
-            sha256: Some(Sha256::of("body")),
+            sha256: Some(HexSha256::of("body")),
             digest: Some("blake3=00ff".into()),
             replaces: true,
             saved_at: a_moment(),
         };
-        let partial = Partial {
+        let partial = PartialEntry {
             url: saved.url.clone(),
             id,
             from: Some("https://b.test/a".into()),
@@ -324,7 +324,7 @@ pub(super) mod tests {
             etag: saved.etag.clone(),
             last_modified: saved.last_modified.clone(),
             length: Some(7),
-            split: Some(Split {
+            split: Some(SplitEntry {
                 etag: saved.etag.clone(),
                 last_modified: None,
                 spans: vec![(0, 2), (5, 7)].into(),
@@ -333,12 +333,12 @@ pub(super) mod tests {
             started_at: a_moment(),
         };
         let marked =
-            Marked { path: "a.test/a/b".into(), id, why: Why::Changed, marked_at: a_moment() };
-        [Entry::Saved(saved), Entry::Partial(partial), Entry::Marked(marked)]
+            MarkedEntry { path: "a.test/a/b".into(), id, why: MarkReason::Changed, marked_at: a_moment() };
+        [ManifestEntry::Saved(saved), ManifestEntry::Partial(partial), ManifestEntry::Marked(marked)]
     }
 
-    pub fn saved() -> Saved<'static> {
-        let [Entry::Saved(saved), ..] = every_entry() else { panic!("it is the first") };
+    pub fn saved() -> SavedEntry<'static> {
+        let [ManifestEntry::Saved(saved), ..] = every_entry() else { panic!("it is the first") };
         saved
     }
 
@@ -348,7 +348,7 @@ pub(super) mod tests {
         let text = serde_json::to_string(&marked).unwrap();
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = json!({
-            "type": "marked", "path": "a.test/a/b", "id": Sha256::of("https://a.test/a/b").to_string(), "why": "changed",
+            "type": "marked", "path": "a.test/a/b", "id": HexSha256::of("https://a.test/a/b").to_string(), "why": "changed",
             "marked_at": "2026-01-01T00:00:00.123Z",
         });
         assert_eq!(object, expected);
@@ -358,24 +358,24 @@ pub(super) mod tests {
     #[test]
     fn a_hash_is_written_as_its_digits_and_read_in_either_case() {
         let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(Sha256::of("abc").to_string(), digits);
-        assert_eq!(serde_json::to_value(Sha256::of("abc")).unwrap(), digits);
+        assert_eq!(HexSha256::of("abc").to_string(), digits);
+        assert_eq!(serde_json::to_value(HexSha256::of("abc")).unwrap(), digits);
         for text in [digits.to_owned(), digits.to_uppercase()] {
-            assert_eq!(serde_json::from_value::<Sha256>(text.into()).unwrap(), Sha256::of("abc"));
+            assert_eq!(serde_json::from_value::<HexSha256>(text.into()).unwrap(), HexSha256::of("abc"));
         }
         for wrong in ["", &digits[1..], &digits.replace('b', "g")] {
-            assert!(serde_json::from_value::<Sha256>(wrong.into()).is_err(), "{wrong}");
+            assert!(serde_json::from_value::<HexSha256>(wrong.into()).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn what_is_missing_is_none_and_what_is_not_known_is_passed_over() {
-        let id = Sha256::of("").to_string();
+        let id = HexSha256::of("").to_string();
         let line = json!({
             "type": "partial", "url": "http://a.test/", "id": id, "path": "a", "part": "a.part",
             "started_at": "2026-01-01T00:00:00Z", "spans": [[0, 7]], "mood": {"good": true},
         });
-        let Entry::Partial(partial) = serde_json::from_str(&line.to_string()).unwrap() else {
+        let ManifestEntry::Partial(partial) = serde_json::from_str(&line.to_string()).unwrap() else {
             panic!("it is partial");
         };
         assert_eq!((partial.etag, partial.last_modified, partial.length), (None, None, None));
@@ -385,21 +385,21 @@ pub(super) mod tests {
     #[test]
     fn a_brief_entry_borrows_its_path_from_the_line() {
         let line = serde_json::to_string(&every_entry()[1]).unwrap();
-        let brief: Brief<'_> = serde_json::from_str(&line).unwrap();
-        assert_eq!((brief.kind, brief.id), (Kind::Partial, Sha256::of("https://a.test/a/b")));
+        let brief: EntrySummary<'_> = serde_json::from_str(&line).unwrap();
+        assert_eq!((brief.kind, brief.id), (EntryKind::Partial, HexSha256::of("https://a.test/a/b")));
         assert!(matches!(brief.path, Cow::Borrowed("a.test/a/b")));
     }
 
     #[test]
     fn what_a_server_sends_too_long_is_left_out_and_a_long_url_is_cut() {
-        let whole = Saved {
+        let whole = SavedEntry {
             url: "é".repeat(LONGEST_URL).into(),
             etag: Some("e".repeat(LONGEST_VALIDATOR + 1).into()),
             last_modified: Some("m".repeat(LONGEST_VALIDATOR).into()),
             ..saved()
         };
         let text = serde_json::to_string(&whole).unwrap();
-        let back: Saved<'_> = serde_json::from_str(&text).unwrap();
+        let back: SavedEntry<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!(back.url, format!("{}…", "é".repeat(LONGEST_URL / 2)));
         assert_eq!((back.etag, back.last_modified), (None, whole.last_modified));
     }

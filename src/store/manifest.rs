@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::{Dir, OpenOptions};
 
-use super::entry::{Brief, Entry};
+use super::entry::{EntrySummary, ManifestEntry};
 
 /// The manifest's name in the folder of bookkeeping.
 const NAME: &str = "manifest.jsonl";
@@ -26,11 +26,11 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Manifest {
     file: File,
-    writer: Mutex<Writer>,
+    writer: Mutex<ManifestWriter>,
 }
 
 #[derive(Debug)]
-struct Writer {
+struct ManifestWriter {
     /// Bytes of whole lines.
     length: u64,
     /// Whether there may be something behind them.
@@ -46,14 +46,14 @@ struct Writer {
 /// An entry that waits to be written.
 #[derive(Debug)]
 #[must_use]
-pub struct Entered {
+pub struct PendingEntry {
     batch: u64,
     at: u64,
 }
 
 /// How the last line of a manifest was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tail {
+pub enum TailState {
     /// Whole, or there is none.
     Whole,
     /// It had no newline and now has one. It is an entry, or too long to be one.
@@ -64,18 +64,18 @@ pub enum Tail {
 
 /// One line of the manifest, as a pass over all of them finds it.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct ManifestLine<'a> {
     /// From 1.
     pub number: u64,
     /// The byte at which it starts, as [`Manifest::read`] wants it.
     pub at: u64,
     /// What it tells.
-    pub brief: Result<Brief<'a>, BadLine>,
+    pub brief: Result<EntrySummary<'a>, BadManifestLine>,
 }
 
 /// Why a line tells nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadLine {
+pub enum BadManifestLine {
     /// No entry is that long.
     #[error("longer than 64 KiB")]
     TooLong,
@@ -100,7 +100,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it cannot be opened, read or mended.
-    pub fn open(dir: &Dir) -> io::Result<(Self, Tail)> {
+    pub fn open(dir: &Dir) -> io::Result<(Self, TailState)> {
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
         // The children of a run that was killed may need a moment to notice.
@@ -137,7 +137,7 @@ impl Manifest {
     /// `length` is how much of the file is whole lines.
     fn of(file: File, length: u64) -> Self {
         let writer =
-            Writer { length, torn: false, waiting: Vec::new(), batch: 0, failed: Vec::new() };
+            ManifestWriter { length, torn: false, waiting: Vec::new(), batch: 0, failed: Vec::new() };
         Self { file, writer: Mutex::new(writer) }
     }
 
@@ -145,7 +145,7 @@ impl Manifest {
     ///
     /// # Errors
     /// As those of [`enter`](Self::enter) and [`commit`](Self::commit).
-    pub fn append(&self, entry: &Entry<'_>) -> io::Result<u64> {
+    pub fn append(&self, entry: &ManifestEntry<'_>) -> io::Result<u64> {
         self.commit(self.enter(entry)?)
     }
 
@@ -153,7 +153,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it is longer than 64 KiB (`InvalidInput`), which a path alone can make it.
-    pub fn enter(&self, entry: &Entry<'_>) -> io::Result<Entered> {
+    pub fn enter(&self, entry: &ManifestEntry<'_>) -> io::Result<PendingEntry> {
         let mut writer = self.writer();
         let before = writer.waiting.len();
         let written = serde_json::to_writer(&mut writer.waiting, entry);
@@ -165,7 +165,7 @@ impl Manifest {
             let error = "an entry of the manifest would be longer than 64 KiB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
-        Ok(Entered { batch: writer.batch, at: writer.length + before as u64 })
+        Ok(PendingEntry { batch: writer.batch, at: writer.length + before as u64 })
     }
 
     /// Sees to it that the entry is written, and tells the byte at which its line starts. A batch that could not be
@@ -173,7 +173,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If its batch cannot be written.
-    pub fn commit(&self, entered: Entered) -> io::Result<u64> {
+    pub fn commit(&self, entered: PendingEntry) -> io::Result<u64> {
         let mut writer = self.writer();
         if writer.batch == entered.batch {
             writer.write(&self.file)?;
@@ -197,9 +197,9 @@ impl Manifest {
     ///
     /// # Errors
     /// If it cannot be read, or no entry starts there (`InvalidData`, `UnexpectedEof`).
-    pub fn read(&self, at: u64) -> io::Result<Entry<'static>> {
+    pub fn read(&self, at: u64) -> io::Result<ManifestEntry<'static>> {
         let mut line = Vec::new();
-        let reader = BufReader::with_capacity(USUAL, Onward { file: &self.file, at });
+        let reader = BufReader::with_capacity(USUAL, OffsetReader { file: &self.file, at });
         reader.take(LONGEST as u64).read_until(b'\n', &mut line)?;
         Ok(serde_json::from_slice(&line)?)
     }
@@ -208,8 +208,8 @@ impl Manifest {
     ///
     /// # Errors
     /// If the file cannot be read, and what `visit` returns.
-    pub fn visit(&self, mut visit: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
-        let whole = Onward { file: &self.file, at: 0 }.take(self.writer().length);
+    pub fn visit(&self, mut visit: impl FnMut(ManifestLine<'_>) -> io::Result<()>) -> io::Result<()> {
+        let whole = OffsetReader { file: &self.file, at: 0 }.take(self.writer().length);
         let mut reader = BufReader::with_capacity(CHUNK, whole);
         let mut line = Vec::new();
         let mut at = 0;
@@ -220,24 +220,24 @@ impl Manifest {
                 break;
             }
             let brief = match line.strip_suffix(b"\n") {
-                Some(line) => serde_json::from_slice(line).map_err(BadLine::from),
+                Some(line) => serde_json::from_slice(line).map_err(BadManifestLine::from),
                 None => {
                     length += reader.skip_until(b'\n')?;
-                    Err(BadLine::TooLong)
+                    Err(BadManifestLine::TooLong)
                 }
             };
-            visit(Line { number, at, brief })?;
+            visit(ManifestLine { number, at, brief })?;
             at += length as u64;
         }
         Ok(())
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn writer(&self) -> MutexGuard<'_, ManifestWriter> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Writer {
+impl ManifestWriter {
     /// Writes the lines that wait, or nothing.
     fn write(&mut self, mut file: &File) -> io::Result<()> {
         let batch = self.batch;
@@ -273,7 +273,7 @@ impl Writer {
     }
 }
 
-impl From<serde_json::Error> for BadLine {
+impl From<serde_json::Error> for BadManifestLine {
     fn from(error: serde_json::Error) -> Self {
         let text = error.to_string();
         // Its line is always the first: it sees only one.
@@ -283,20 +283,20 @@ impl From<serde_json::Error> for BadLine {
 }
 
 /// Ends the last line of the file, or cuts it off if it is torn.
-fn mend(mut file: &File) -> io::Result<Tail> {
+fn mend(mut file: &File) -> io::Result<TailState> {
     let length = file.metadata()?.len();
     let line = last_line(file, length)?;
     if line.is_empty() {
-        return Ok(Tail::Whole);
+        return Ok(TailState::Whole);
     }
     // A line without an end that is longer than any entry was not torn by us. Ended, it is a bad line among others.
-    if line.len() == LONGEST || serde_json::from_slice::<Entry<'_>>(&line).is_ok() {
+    if line.len() == LONGEST || serde_json::from_slice::<ManifestEntry<'_>>(&line).is_ok() {
         file.write_all(b"\n")?;
-        return Ok(Tail::Ended);
+        return Ok(TailState::Ended);
     }
     let torn = line.len() as u64;
     file.set_len(length - torn)?;
-    Ok(Tail::CutOff(torn))
+    Ok(TailState::CutOff(torn))
 }
 
 /// What stands behind the last newline of so many bytes, or the end of that.
@@ -311,12 +311,12 @@ fn last_line(file: &File, length: u64) -> io::Result<Vec<u8>> {
 }
 
 /// A file read from some byte on. The file's own position stays as it is.
-struct Onward<'a> {
+struct OffsetReader<'a> {
     file: &'a File,
     at: u64,
 }
 
-impl Read for Onward<'_> {
+impl Read for OffsetReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(into, self.at)?;
         self.at += count as u64;
@@ -334,9 +334,9 @@ mod tests {
 
     use super::*;
     use crate::store::entry::tests::{every_entry, saved};
-    use crate::store::entry::{Kind, Saved, Sha256};
+    use crate::store::entry::{EntryKind, SavedEntry, HexSha256};
 
-    fn open(folder: &TempDir) -> (Manifest, Tail) {
+    fn open(folder: &TempDir) -> (Manifest, TailState) {
         let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         Manifest::open(&dir).unwrap()
     }
@@ -352,12 +352,12 @@ mod tests {
         folder
     }
 
-    type Told = Result<(Kind, String), BadLine>;
+    type ManifestNotices = Result<(EntryKind, String), BadManifestLine>;
 
     /// What a pass finds, as far as it can be kept.
-    fn lines(manifest: &Manifest) -> Vec<(u64, u64, Told)> {
+    fn lines(manifest: &Manifest) -> Vec<(u64, u64, ManifestNotices)> {
         let mut lines = Vec::new();
-        let keep = |line: Line<'_>| {
+        let keep = |line: ManifestLine<'_>| {
             let brief = line.brief.map(|brief| (brief.kind, brief.path.into_owned()));
             lines.push((line.number, line.at, brief));
             Ok(())
@@ -370,10 +370,10 @@ mod tests {
     fn every_entry_is_read_back_from_where_it_was_put() {
         let folder = tempfile::tempdir().unwrap();
         let (manifest, tail) = open(&folder);
-        assert_eq!(tail, Tail::Whole);
+        assert_eq!(tail, TailState::Whole);
         let places = every_entry().map(|entry| manifest.append(&entry).unwrap());
         let (again, tail) = open(&folder);
-        assert_eq!(tail, Tail::Whole);
+        assert_eq!(tail, TailState::Whole);
         for manifest in [&manifest, &again] {
             assert_eq!(places.map(|at| manifest.read(at).unwrap()), every_entry());
             let found: Vec<_> = lines(manifest).into_iter().map(|(_, at, _)| at).collect();
@@ -406,9 +406,9 @@ mod tests {
                 folder_with([first.as_bytes(), b"\n", &second.as_bytes()[..length]].concat());
             let (manifest, tail) = open(&folder);
             let (expected, kept) = match length {
-                0 => (Tail::Whole, format!("{first}\n")),
-                _ if length == second.len() => (Tail::Ended, format!("{first}\n{second}\n")),
-                _ => (Tail::CutOff(length as u64), format!("{first}\n")),
+                0 => (TailState::Whole, format!("{first}\n")),
+                _ if length == second.len() => (TailState::Ended, format!("{first}\n{second}\n")),
+                _ => (TailState::CutOff(length as u64), format!("{first}\n")),
             };
             assert_eq!((tail, text(&folder)), (expected, kept.clone()), "{length}");
             let at = manifest.append(&every_entry()[2]).unwrap();
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn a_manifest_of_one_torn_line_is_empty_again() {
         let folder = folder_with(b"{\"type\":\"sav");
-        assert_eq!(open(&folder).1, Tail::CutOff(12));
+        assert_eq!(open(&folder).1, TailState::CutOff(12));
         assert_eq!(text(&folder), "");
     }
 
@@ -433,7 +433,7 @@ mod tests {
             "{saved}\n\u{0}\n{long}\n{{}}\n\n{nearly}\n{nearly} \n{saved}\n{long}"
         ));
         let (manifest, tail) = open(&folder);
-        assert_eq!(tail, Tail::Ended);
+        assert_eq!(tail, TailState::Ended);
         let found = lines(&manifest);
         let numbers: Vec<_> = found.iter().map(|(number, ..)| *number).collect();
         assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
@@ -443,7 +443,7 @@ mod tests {
             assert_eq!(manifest.read(*at).unwrap(), every_entry()[0]);
         }
         let bad = |number: usize| found[number - 1].2.clone().unwrap_err();
-        assert_eq!([3, 7, 9].map(bad), [BadLine::TooLong, BadLine::TooLong, BadLine::TooLong]);
+        assert_eq!([3, 7, 9].map(bad), [BadManifestLine::TooLong, BadManifestLine::TooLong, BadManifestLine::TooLong]);
         assert_eq!(bad(4).to_string(), "not an entry: missing field `type`");
     }
 
@@ -471,7 +471,7 @@ mod tests {
                 move || {
                     let add = |number| {
                         let path = format!("{thread}/{}", "x".repeat(number));
-                        let entry = Entry::Saved(Saved { path: path.clone().into(), ..saved() });
+                        let entry = ManifestEntry::Saved(SavedEntry { path: path.clone().into(), ..saved() });
                         (manifest.append(&entry).unwrap(), path)
                     };
                     (0..200).map(add).collect::<Vec<_>>()
@@ -520,7 +520,7 @@ mod tests {
     fn an_entry_that_is_too_long_is_refused_and_leaves_no_trace() {
         let folder = tempfile::tempdir().unwrap();
         let (manifest, _) = open(&folder);
-        let entry = Entry::Saved(Saved { path: "p".repeat(LONGEST).into(), ..saved() });
+        let entry = ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST).into(), ..saved() });
         assert_eq!(manifest.append(&entry).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(manifest.append(&every_entry()[0]).unwrap(), 0);
     }
@@ -531,8 +531,8 @@ mod tests {
         let (manifest, _) = open(&folder);
         let long = || "\"".repeat(1 << 20).into();
         let saved =
-            Saved { url: long(), etag: Some(long()), last_modified: Some(long()), ..saved() };
-        assert_eq!(manifest.append(&Entry::Saved(saved)).unwrap(), 0);
+            SavedEntry { url: long(), etag: Some(long()), last_modified: Some(long()), ..saved() };
+        assert_eq!(manifest.append(&ManifestEntry::Saved(saved)).unwrap(), 0);
     }
 
     /// Names the folder to the process in which the next test really happens.
@@ -556,9 +556,9 @@ mod tests {
             .unwrap();
         assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stdout));
         let (manifest, tail) = open(&folder);
-        assert_eq!(tail, Tail::Whole, "nothing was left to mend");
+        assert_eq!(tail, TailState::Whole, "nothing was left to mend");
         let kinds = lines(&manifest).into_iter().map(|(.., brief)| brief.unwrap().0);
-        assert_eq!(kinds.collect::<Vec<_>>(), [Kind::Saved, Kind::Marked]);
+        assert_eq!(kinds.collect::<Vec<_>>(), [EntryKind::Saved, EntryKind::Marked]);
     }
 
     /// Adds an entry, one that does not fit, and another that does.
@@ -567,7 +567,7 @@ mod tests {
         let length = || manifest.file.metadata().unwrap().len();
         manifest.append(&every_entry()[0]).unwrap();
         let before = length();
-        let large = Entry::Saved(Saved { path: "p".repeat(LONGEST / 2).into(), ..saved() });
+        let large = ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST / 2).into(), ..saved() });
         let refused = manifest.append(&large).unwrap_err();
         assert_eq!((refused.kind(), length()), (io::ErrorKind::FileTooLarge, before));
         assert_eq!(manifest.append(&every_entry()[2]).unwrap(), before);
@@ -594,8 +594,8 @@ mod tests {
         let start = std::time::Instant::now();
         for number in 0..1_000_000 {
             let path = format!("a.test/{number}.html");
-            let saved = Saved { path: path.into(), id: Sha256([7; 32]), ..saved() };
-            manifest.append(&Entry::Saved(saved)).unwrap();
+            let saved = SavedEntry { path: path.into(), id: HexSha256([7; 32]), ..saved() };
+            manifest.append(&ManifestEntry::Saved(saved)).unwrap();
         }
         let written = start.elapsed();
         let start = std::time::Instant::now();

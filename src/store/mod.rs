@@ -15,17 +15,17 @@
 //! was begun for gets the unfinished name of that one first. Bytes are entered as a span only after they were written,
 //! and an entry tells of all spans that earlier ones have told of since the file was made.
 
-mod archive;
+mod saved_folder;
 mod claim;
-mod desk;
+mod work_dir;
 mod entry;
 mod failpoint;
-mod fault;
-mod folder;
-mod index;
-mod keeping;
+mod errors;
+mod dir;
+mod name_index;
+mod commit;
 mod lock;
-mod look;
+mod inspect;
 mod manifest;
 mod sink;
 
@@ -35,46 +35,46 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::digest::Wanted;
-use crate::plan::{Durability, Keep, NamedBy, Names};
-use crate::policy::naming;
-pub use archive::{Archive, ArchiveError, Compared, Purpose, Standing};
-pub use claim::{Claim, Settled};
-pub use desk::{Bookkeeper, Commission};
-use desk::{Books, Desk};
-use entry::Brief;
-pub use entry::{Entry, Saved, Sha256, Why};
-pub use folder::Listed;
-use folder::{Folder, Missing};
-use index::{Check, Holder, Index, Key};
+use crate::digest::ExpectedDigests;
+use crate::plan::{Durability, SaveOptions, NameSource, NamingScheme};
+use crate::naming;
+pub use saved_folder::{SavedFolder, SavedFolderError, FileCheck, OpenMode, FileState};
+pub use claim::{Claim, SkipReason};
+pub use work_dir::{PartialRecorder, ChildStoreConfig};
+use work_dir::{PartialLog, WorkDir};
+use entry::EntrySummary;
+pub use entry::{ManifestEntry, SavedEntry, HexSha256, MarkReason};
+pub use dir::FileEntry;
+use dir::{SaveDir, IfMissing};
+use name_index::{NameCheck, IndexedOwner, NameIndex, NameKey};
 use lock::{Lock, LockError};
-pub use manifest::Entered;
-use manifest::{Manifest, Tail};
-pub use sink::{Begin, Course, Left, Ready, Sink};
+pub use manifest::PendingEntry;
+use manifest::{Manifest, TailState};
+pub use sink::{BodyStart, WriteMode, Leftover, SinkState, Sink};
 
 /// How many bad lines of a manifest are told one by one.
 const TOLD: u64 = 5;
 
 /// Where bodies go.
 #[derive(Debug, Clone)]
-pub struct Store(Kind);
+pub struct Store(StoreKind);
 
 #[derive(Debug, Clone)]
-enum Kind {
-    Nowhere,
-    Folder(Arc<Open>),
+enum StoreKind {
+    Discard,
+    Directory(Arc<OpenFolder>),
     /// To the folder of another process, unfinished.
-    Child(Arc<desk::Child>),
+    Child(Arc<work_dir::ChildStore>),
 }
 
 /// A folder to save into.
 #[derive(Debug)]
-struct Open {
-    keep: Keep,
-    wanted: Arc<Wanted>,
-    desk: Arc<Desk>,
+struct OpenFolder {
+    keep: SaveOptions,
+    wanted: Arc<ExpectedDigests>,
+    desk: Arc<WorkDir>,
     manifest: Manifest,
-    names: Mutex<Index>,
+    names: Mutex<NameIndex>,
     /// Whether the manifest told of anything when it was opened.
     was_known: bool,
     /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
@@ -103,8 +103,8 @@ pub enum StoreError {
 
 impl Store {
     /// Nowhere: bodies are thrown away.
-    pub fn nowhere() -> Self {
-        Self(Kind::Nowhere)
+    pub fn discard() -> Self {
+        Self(StoreKind::Discard)
     }
 
     /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that. `wanted`
@@ -113,41 +113,41 @@ impl Store {
     /// # Errors
     /// If another run saves to it, or it cannot be used.
     pub fn open(
-        keep: Option<&Keep>,
-        wanted: &Arc<Wanted>,
+        keep: Option<&SaveOptions>,
+        wanted: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let Some(keep) = keep else { return Ok((Self::nowhere(), Vec::new())) };
-        let (open, notices) = Open::to_save(keep, Arc::clone(wanted))?;
-        Ok((Self(Kind::Folder(Arc::new(open))), notices))
+        let Some(keep) = keep else { return Ok((Self::discard(), Vec::new())) };
+        let (open, notices) = OpenFolder::to_save(keep, Arc::clone(wanted))?;
+        Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
     }
 
     /// Files so far that were skipped though the manifest does not know the digest that they must have.
     pub fn unchecked(&self) -> u64 {
-        self.books().map_or(0, |open| open.unchecked.load(Relaxed))
+        self.local().map_or(0, |open| open.unchecked.load(Relaxed))
     }
 
     /// The folder with its books, where they are here.
-    fn books(&self) -> Option<&Arc<Open>> {
+    fn local(&self) -> Option<&Arc<OpenFolder>> {
         match &self.0 {
-            Kind::Folder(open) => Some(open),
-            Kind::Nowhere | Kind::Child(_) => None,
+            StoreKind::Directory(open) => Some(open),
+            StoreKind::Discard | StoreKind::Child(_) => None,
         }
     }
 }
 
-impl Deref for Open {
-    type Target = Desk;
+impl Deref for OpenFolder {
+    type Target = WorkDir;
 
-    fn deref(&self) -> &Desk {
+    fn deref(&self) -> &WorkDir {
         &self.desk
     }
 }
 
-impl Open {
+impl OpenFolder {
     /// The folder, locked and ready to be written to.
-    fn to_save(keep: &Keep, wanted: Arc<Wanted>) -> Result<(Self, Vec<String>), StoreError> {
+    fn to_save(keep: &SaveOptions, wanted: Arc<ExpectedDigests>) -> Result<(Self, Vec<String>), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
-        let folder = Folder::open(&keep.dir, Missing::Create).map_err(unusable)?;
+        let folder = SaveDir::open(&keep.dir, IfMissing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
         let lock = Lock::take(&bookkeeping).map_err(|error| match error {
             LockError::Busy => StoreError::Busy(keep.dir.clone()),
@@ -158,7 +158,7 @@ impl Open {
             folder.sync(&bookkeeping).map_err(unusable)?;
         }
         let (open, mut notices) = Self::read(keep, wanted, folder, manifest, Some(lock))?;
-        if let Tail::CutOff(_) = tail {
+        if let TailState::CutOff(_) = tail {
             notices.push(format!(
                 "{}: the last line of the manifest was torn and is left out",
                 keep.dir.display()
@@ -169,9 +169,9 @@ impl Open {
 
     /// The folder with all that its manifest tells, and what was odd about that.
     fn read(
-        keep: &Keep,
-        wanted: Arc<Wanted>,
-        folder: Folder,
+        keep: &SaveOptions,
+        wanted: Arc<ExpectedDigests>,
+        folder: SaveDir,
         manifest: Manifest,
         lock: Option<Lock>,
     ) -> Result<(Self, Vec<String>), StoreError> {
@@ -180,7 +180,7 @@ impl Open {
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
-        let desk = Arc::new(Desk::new(keep, folder));
+        let desk = Arc::new(WorkDir::new(keep, folder));
         let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
         Ok((
             Self { keep, wanted, desk, manifest, names, was_known, was_empty, unchecked, lock },
@@ -188,27 +188,27 @@ impl Open {
         ))
     }
 
-    fn names(&self) -> MutexGuard<'_, Index> {
+    fn names(&self) -> MutexGuard<'_, NameIndex> {
         self.names.lock().expect("no holder panics")
     }
 
     /// Whether targets are looked up by what they are too, because their name does not tell.
     fn looks_up_targets(&self) -> bool {
-        self.keep.named_by == NamedBy::Server || self.keep.names == Names::Index
+        self.keep.named_by == NameSource::Server || self.keep.names == NamingScheme::Index
     }
 }
 
 /// Who has which name, by the manifest.
-fn known(keep: &Keep, manifest: &Manifest, notices: &mut Vec<String>) -> io::Result<Index> {
+fn known(keep: &SaveOptions, manifest: &Manifest, notices: &mut Vec<String>) -> io::Result<NameIndex> {
     let mut names = match keep.names {
-        Names::Hash => Index::in_file()?,
-        Names::Flat | Names::Tree | Names::Index => Index::in_memory(),
+        NamingScheme::Hash => NameIndex::in_file()?,
+        NamingScheme::Flat | NamingScheme::Tree | NamingScheme::Index => NameIndex::in_memory(),
     };
     let notice = |text| notices.push(text);
     each_entry(&keep.dir, manifest, notice, |at, brief| {
-        let recorded = Holder::Recorded { check: Check::of(brief.id.0), at };
+        let recorded = IndexedOwner::Recorded { check: NameCheck::of(brief.id.0), at };
         enter(&mut names, &brief.path, recorded)?;
-        if keep.named_by == NamedBy::Server {
+        if keep.named_by == NameSource::Server {
             names.set(&by_url(&brief.id), recorded)?;
         }
         Ok(())
@@ -222,7 +222,7 @@ fn each_entry(
     dir: &Path,
     manifest: &Manifest,
     mut notice: impl FnMut(String),
-    mut visit: impl FnMut(u64, &Brief<'_>) -> io::Result<()>,
+    mut visit: impl FnMut(u64, &EntrySummary<'_>) -> io::Result<()>,
 ) -> io::Result<u64> {
     let (dir, mut bad) = (dir.display(), 0);
     manifest.visit(|line| match line.brief {
@@ -245,15 +245,15 @@ fn each_entry(
 }
 
 /// Gives a name to its holder, and the folders above it to nobody else.
-fn enter(names: &mut Index, name: &str, holder: Holder) -> io::Result<()> {
+fn enter(names: &mut NameIndex, name: &str, holder: IndexedOwner) -> io::Result<()> {
     let key = naming::key(name);
     for (slash, _) in key.match_indices('/') {
-        names.set(&Key::of(&key[..slash]), Holder::Folder)?;
+        names.set(&NameKey::of(&key[..slash]), IndexedOwner::Folder)?;
     }
-    names.set(&Key::of(&key), holder)
+    names.set(&NameKey::of(&key), holder)
 }
 
 /// The key of a target by its URL: no name has a colon.
-fn by_url(id: &entry::Sha256) -> Key {
-    Key::of(&format!("url:{id}"))
+fn by_url(id: &entry::HexSha256) -> NameKey {
+    NameKey::of(&format!("url:{id}"))
 }

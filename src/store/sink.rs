@@ -8,13 +8,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::entry::{Entry, Partial, Split};
-use super::folder::{Part as Unfinished, Seat};
-use super::{Books, Desk, Kind, Open, Store, failpoint};
+use super::entry::{ManifestEntry, PartialEntry, SplitEntry};
+use super::dir::{PartialFile as Unfinished, DirFile};
+use super::{PartialLog, WorkDir, StoreKind, OpenFolder, Store, failpoint};
 use crate::plan::Durability;
-use crate::policy::naming;
-use crate::record::{
-    Failure, Held, Job, Over, Part, Place, Purpose, Spans, Target, Validator, redacted, resource,
+use crate::naming;
+use crate::model::{
+    Failure, SharedRanges, Job, OverwriteRule, PartialBody, Destination, JobKind, ByteRanges, Target, Validator, redacted, resource,
 };
 
 /// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
@@ -32,11 +32,11 @@ const HELD: u64 = 8 << 20;
 
 /// Where one body goes. Where it goes nowhere, all of this does nothing.
 #[derive(Debug)]
-pub struct Sink(Option<Writing>);
+pub struct Sink(Option<OpenSink>);
 
 /// What is known of a body before its first byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Begin {
+pub struct BodyStart {
     /// Where its first byte belongs.
     pub at: u64,
     /// Bytes of the whole, if known.
@@ -44,21 +44,21 @@ pub struct Begin {
     /// What tells its version; `None` if it cannot be continued.
     pub validator: Option<Validator>,
     /// In which way it is written.
-    pub course: Course,
+    pub course: WriteMode,
 }
 
 /// In which way a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Course {
+pub enum WriteMode {
     /// From its first byte to its last.
-    InOne,
+    Sequential,
     /// In several places at once.
-    InSegments,
+    Segmented,
 }
 
 /// Whether a body can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ready {
+pub enum SinkState {
     /// Yes.
     Yes,
     /// What it should continue is not there any more.
@@ -67,24 +67,24 @@ pub enum Ready {
 
 /// What an unfinished body leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum Leftover {
     /// What was there before.
-    AsBefore,
+    Unchanged,
     /// Nothing that could be continued.
     Nothing,
     /// This.
-    Part(Part),
+    Part(PartialBody),
 }
 
 #[derive(Debug)]
-struct Writing {
-    desk: Arc<Desk>,
-    books: Books,
-    job: About,
-    begin: Option<Begin>,
+struct OpenSink {
+    desk: Arc<WorkDir>,
+    books: PartialLog,
+    job: BodyInfo,
+    begin: Option<BodyStart>,
     /// Bytes of the body so far, those before `begin.at` included.
     bytes: u64,
-    to: To,
+    to: SinkTarget,
     next_look: u64,
     /// Bytes of a segment that are known to be there.
     held: u64,
@@ -92,47 +92,47 @@ struct Writing {
 
 /// What a job says of its body.
 #[derive(Debug)]
-struct About {
-    role: Role,
-    place: Arc<Place>,
+struct BodyInfo {
+    role: BodyRole,
+    place: Arc<Destination>,
     target: Arc<Target>,
     /// Where its bytes come from.
     url: Url,
     mirror: usize,
     /// Whether this run has entered that it was begun.
     begun: bool,
-    held: Option<Arc<Held>>,
+    held: Option<Arc<SharedRanges>>,
 }
 
 /// What a job does about its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum BodyRole {
     /// It brings all of it, or the rest.
     Body,
     /// It brings some of it.
     Segment,
     /// It looks at what others have brought.
-    Seal,
+    Assembly,
 }
 
 #[derive(Debug)]
-enum To {
+enum SinkTarget {
     Memory(Vec<Bytes>),
-    File(Unfinished, Seat),
+    File(Unfinished, DirFile),
 }
 
 impl Store {
     /// Where the body of this job goes.
     pub fn sink(&self, job: &Job) -> Sink {
         let (desk, books) = match &self.0 {
-            Kind::Nowhere => return Sink(None),
-            Kind::Folder(open) => (&open.desk, Books::Here(Arc::clone(open))),
-            Kind::Child(child) => (&child.desk, Books::There(Arc::clone(&child.parent))),
+            StoreKind::Discard => return Sink(None),
+            StoreKind::Directory(open) => (&open.desk, PartialLog::Local(Arc::clone(open))),
+            StoreKind::Child(child) => (&child.desk, PartialLog::Parent(Arc::clone(&child.parent))),
         };
-        let Some(job) = About::of(job) else { return Sink(None) };
-        let (desk, to) = (Arc::clone(desk), To::Memory(Vec::new()));
+        let Some(job) = BodyInfo::of(job) else { return Sink(None) };
+        let (desk, to) = (Arc::clone(desk), SinkTarget::Memory(Vec::new()));
         let (begin, bytes, next_look, held) = Default::default();
-        Sink(Some(Writing { desk, books, job, begin, bytes, to, next_look, held }))
+        Sink(Some(OpenSink { desk, books, job, begin, bytes, to, next_look, held }))
     }
 
     /// Enters in the manifest that a child process is about to write the body of this job, `bytes` of it so far, or has
@@ -140,26 +140,26 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be entered.
-    pub fn note(&self, job: &Job, begin: &Begin, bytes: u64) -> Result<(), Failure> {
-        let (Some(open), Some(job)) = (self.books(), About::of(job)) else { return Ok(()) };
+    pub fn note(&self, job: &Job, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
+        let (Some(open), Some(job)) = (self.local(), BodyInfo::of(job)) else { return Ok(()) };
         match job.role {
-            Role::Body if begin.at == 0 || begin.course == Course::InSegments => {
+            BodyRole::Body if begin.at == 0 || begin.course == WriteMode::Segmented => {
                 open.note(&job, begin, bytes)
             }
-            Role::Segment => open.hold(&job, begin, bytes),
-            Role::Body | Role::Seal => Ok(()),
+            BodyRole::Segment => open.hold(&job, begin, bytes),
+            BodyRole::Body | BodyRole::Assembly => Ok(()),
         }
     }
 }
 
-impl About {
+impl BodyInfo {
     /// What is to be known of a job whose body is saved; `None` if it is not.
     fn of(job: &Job) -> Option<Self> {
-        let role = match job.purpose {
-            Purpose::Body => Role::Body,
-            Purpose::Segment { .. } => Role::Segment,
-            Purpose::Seal(_) => Role::Seal,
-            Purpose::Robots(_) => return None,
+        let role = match job.kind {
+            JobKind::Body => BodyRole::Body,
+            JobKind::Segment { .. } => BodyRole::Segment,
+            JobKind::Assemble(_) => BodyRole::Assembly,
+            JobKind::Robots(_) => return None,
         };
         let place = job.place.as_ref()?;
         Some(Self {
@@ -184,8 +184,8 @@ impl Sink {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(&mut self, begin: Begin) -> Result<Ready, Failure> {
-        self.0.as_mut().map_or(Ok(Ready::Yes), |writing| writing.begin(begin))
+    pub fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
+        self.0.as_mut().map_or(Ok(SinkState::Yes), |writing| writing.begin(begin))
     }
 
     /// The body, which has begun, is to come in segments.
@@ -193,7 +193,7 @@ impl Sink {
     /// # Errors
     /// If there can be no file for them.
     pub fn divide(&mut self) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), Writing::divide)
+        self.0.as_mut().map_or(Ok(()), OpenSink::divide)
     }
 
     /// Reads what there is of the body, from `at` on.
@@ -202,7 +202,7 @@ impl Sink {
     /// If it cannot be read.
     pub fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
         let Some(writing) = &mut self.0 else { return Ok(0) };
-        let To::File(file, _) = &mut writing.to else { return Ok(0) };
+        let SinkTarget::File(file, _) = &mut writing.to else { return Ok(0) };
         let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read(into));
         let back = file.seek(SeekFrom::End(0));
         read.and_then(|read| back.map(|_| read)).map_err(|error| writing.fault(&error))
@@ -230,80 +230,80 @@ impl Sink {
     }
 
     /// The body is not whole.
-    pub fn leave(&mut self) -> Left {
-        self.0.as_mut().map_or(Left::Nothing, Writing::leave)
+    pub fn finish_partial(&mut self) -> Leftover {
+        self.0.as_mut().map_or(Leftover::Nothing, OpenSink::finish_partial)
     }
 
     /// The body is of no use.
-    pub fn discard(&mut self) -> Left {
-        let Some(writing) = &self.0 else { return Left::Nothing };
+    pub fn discard(&mut self) -> Leftover {
+        let Some(writing) = &self.0 else { return Leftover::Nothing };
         failpoint::pass("refused");
         // What stays all the same is removed before the name is used again.
         let _ = match &writing.to {
-            To::File(_, seat) => seat.remove_part(),
+            SinkTarget::File(_, seat) => seat.remove_part(),
             // An earlier attempt, or run, may have left something.
-            To::Memory(_) if writing.is_noted() => {
+            SinkTarget::Memory(_) if writing.is_noted() => {
                 writing.seat().map_or(Ok(()), |seat| seat.remove_part())
             }
-            To::Memory(_) => Ok(()),
+            SinkTarget::Memory(_) => Ok(()),
         };
-        Left::Nothing
+        Leftover::Nothing
     }
 }
 
-impl Writing {
-    fn begin(&mut self, begin: Begin) -> Result<Ready, Failure> {
+impl OpenSink {
+    fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
         let (at, length) = (begin.at, begin.length);
         self.bytes = at;
         self.begin = Some(begin);
-        if self.job.role == Role::Segment {
+        if self.job.role == BodyRole::Segment {
             return self.begin_segment(at);
         }
         if at == 0 {
             self.ensure_enough_stays_free(length.unwrap_or(0))?;
-            return Ok(Ready::Yes);
+            return Ok(SinkState::Yes);
         }
-        self.tell_parent()?;
+        self.notify_parent()?;
         let seat = self.seat()?;
         let Some(mut file) = seat.reopen_part(at).map_err(|error| self.fault(&error))? else {
-            return Ok(Ready::Lost);
+            return Ok(SinkState::Lost);
         };
         file.cut(at).map_err(|error| self.fault(&error))?;
         failpoint::pass("reopened");
-        self.to = To::File(file, seat);
+        self.to = SinkTarget::File(file, seat);
         // What was reserved for it before is free again now.
         self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
-        Ok(Ready::Yes)
+        Ok(SinkState::Yes)
     }
 
     /// What there is of the body is entered as a span before there can be others.
     fn divide(&mut self) -> Result<(), Failure> {
         if let Some(begin) = &mut self.begin {
-            begin.course = Course::InSegments;
+            begin.course = WriteMode::Segmented;
         }
         match self.to {
-            To::Memory(_) => self.write_out(true),
-            To::File(..) => self.note(),
+            SinkTarget::Memory(_) => self.write_out(true),
+            SinkTarget::File(..) => self.note(),
         }
     }
 
     /// What others have written into the file stays.
-    fn begin_segment(&mut self, at: u64) -> Result<Ready, Failure> {
+    fn begin_segment(&mut self, at: u64) -> Result<SinkState, Failure> {
         let seat = self.seat()?;
         let Some(mut file) = seat.reopen_part(0).map_err(|error| self.fault(&error))? else {
-            return Ok(Ready::Lost);
+            return Ok(SinkState::Lost);
         };
         file.seek(SeekFrom::Start(at)).map_err(|error| self.fault(&error))?;
         failpoint::pass("joined");
         self.held = at;
         self.next_look = at;
-        self.to = To::File(file, seat);
-        Ok(Ready::Yes)
+        self.to = SinkTarget::File(file, seat);
+        Ok(SinkState::Yes)
     }
 
     /// Enters how far the segment is there.
     fn hold(&mut self) -> Result<(), Failure> {
-        let (To::File(file, _), Some(begin)) = (&self.to, &self.begin) else { return Ok(()) };
+        let (SinkTarget::File(file, _), Some(begin)) = (&self.to, &self.begin) else { return Ok(()) };
         if self.bytes == self.held {
             return Ok(());
         }
@@ -311,8 +311,8 @@ impl Writing {
             file.sync().map_err(|error| self.fault(&error))?;
         }
         match &self.books {
-            Books::Here(open) => open.hold(&self.job, begin, self.bytes)?,
-            Books::There(parent) => parent.note(begin, self.bytes)?,
+            PartialLog::Local(open) => open.hold(&self.job, begin, self.bytes)?,
+            PartialLog::Parent(parent) => parent.record_partial(begin, self.bytes)?,
         }
         self.held = self.bytes;
         Ok(())
@@ -321,13 +321,13 @@ impl Writing {
     fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
         let length = piece.len() as u64;
         match &mut self.to {
-            To::File(file, _) => {
+            SinkTarget::File(file, _) => {
                 let written = file.write_all(&piece);
                 written.map_err(|error| self.fault(&error))?;
                 self.bytes += length;
                 failpoint::pass("grown");
             }
-            To::Memory(pieces) => {
+            SinkTarget::Memory(pieces) => {
                 pieces.push(piece);
                 self.bytes += length;
                 if self.bytes >= GATHERED as u64 && !self.seems_whole() {
@@ -339,7 +339,7 @@ impl Writing {
             self.next_look = self.bytes + LOOK;
             self.ensure_enough_stays_free(0)?;
         }
-        if self.job.role == Role::Segment && self.bytes - self.held >= HELD {
+        if self.job.role == BodyRole::Segment && self.bytes - self.held >= HELD {
             self.hold()?;
         }
         Ok(())
@@ -351,13 +351,13 @@ impl Writing {
     }
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
-        if self.job.role == Role::Segment {
+        if self.job.role == BodyRole::Segment {
             return self.hold();
         }
-        if let To::Memory(_) = self.to {
+        if let SinkTarget::Memory(_) = self.to {
             self.write_out(self.is_noted())?;
         }
-        let To::File(file, _) = &self.to else { return Ok(()) };
+        let SinkTarget::File(file, _) = &self.to else { return Ok(()) };
         if let Some(modified) = modified {
             // A file system that cannot hold this time has the file all the same.
             let _ = file.set_modified(modified);
@@ -369,51 +369,51 @@ impl Writing {
         Ok(())
     }
 
-    fn leave(&mut self) -> Left {
-        let Some(Begin { length, validator, course, .. }) = self.begin.clone() else {
-            return Left::AsBefore;
+    fn finish_partial(&mut self) -> Leftover {
+        let Some(BodyStart { length, validator, course, .. }) = self.begin.clone() else {
+            return Leftover::Unchanged;
         };
-        if self.job.role == Role::Seal {
-            return Left::AsBefore;
+        if self.job.role == BodyRole::Assembly {
+            return Leftover::Unchanged;
         }
-        if let (Course::InSegments, Some(validator)) = (course, &validator) {
-            return self.leave_segment(length, validator.clone());
+        if let (WriteMode::Segmented, Some(validator)) = (course, &validator) {
+            return self.finish_segment(length, validator.clone());
         }
-        if let (To::Memory(pieces), Some(_)) = (&self.to, &validator)
+        if let (SinkTarget::Memory(pieces), Some(_)) = (&self.to, &validator)
             && !pieces.is_empty()
         {
             // An error here costs what is written already, and will show again.
             let _ = self.write_out(true);
         }
-        let To::File(file, seat) = &mut self.to else { return Left::Nothing };
+        let SinkTarget::File(file, seat) = &mut self.to else { return Leftover::Nothing };
         let bytes = file.seek(SeekFrom::End(0)).unwrap_or(0);
         match validator {
             Some(validator) if bytes > 0 => {
                 let (mirror, from) = (self.job.mirror, resource(&self.job.url));
-                Left::Part(Part { bytes, spans: None, length, validator, mirror, from })
+                Leftover::Part(PartialBody { bytes, spans: None, length, validator, mirror, from })
             }
             _ => {
                 let _ = seat.remove_part();
-                Left::Nothing
+                Leftover::Nothing
             }
         }
     }
 
     /// What is left of a segment, or of a body of which there is none yet.
-    fn leave_segment(&mut self, length: Option<u64>, validator: Validator) -> Left {
-        if self.job.role == Role::Segment && self.hold().is_err() {
+    fn finish_segment(&mut self, length: Option<u64>, validator: Validator) -> Leftover {
+        if self.job.role == BodyRole::Segment && self.hold().is_err() {
             // Nobody knows of what came since.
-            return Left::AsBefore;
+            return Leftover::Unchanged;
         }
-        let spans = (self.job.role == Role::Body).then(|| Spans::of_beginning(self.bytes));
+        let spans = (self.job.role == BodyRole::Body).then(|| ByteRanges::of_beginning(self.bytes));
         let (mirror, from) = (self.job.mirror, resource(&self.job.url));
-        Left::Part(Part { bytes: self.bytes, spans, length, validator, mirror, from })
+        Leftover::Part(PartialBody { bytes: self.bytes, spans, length, validator, mirror, from })
     }
 
     /// Begins the file and writes what was gathered. `noted` is whether the manifest is to know of it: it must, where
     /// it has another entry of that name, or where the body is still to come.
     fn write_out(&mut self, noted: bool) -> Result<(), Failure> {
-        let To::Memory(pieces) = &mut self.to else { return Ok(()) };
+        let SinkTarget::Memory(pieces) = &mut self.to else { return Ok(()) };
         let pieces = std::mem::take(pieces);
         let seat = self.seat()?;
         if noted {
@@ -425,8 +425,8 @@ impl Writing {
         failpoint::pass("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
         self.reserve(&file, length);
-        self.to = To::File(file, seat);
-        let To::File(file, _) = &mut self.to else { return Ok(()) };
+        self.to = SinkTarget::File(file, seat);
+        let SinkTarget::File(file, _) = &mut self.to else { return Ok(()) };
         write_all(file, &pieces).map_err(|error| self.fault(&error))?;
         failpoint::pass("begun");
         Ok(())
@@ -444,17 +444,17 @@ impl Writing {
     /// Enters in the manifest that the body was begun, or has it entered.
     fn note(&mut self) -> Result<(), Failure> {
         match (&self.books, &self.begin) {
-            (Books::Here(open), Some(begin)) => open.note(&self.job, begin, self.bytes)?,
-            _ => self.tell_parent()?,
+            (PartialLog::Local(open), Some(begin)) => open.note(&self.job, begin, self.bytes)?,
+            _ => self.notify_parent()?,
         }
         self.job.begun = true;
         Ok(())
     }
 
     /// A child process changes nothing of which its parent does not know.
-    fn tell_parent(&self) -> Result<(), Failure> {
+    fn notify_parent(&self) -> Result<(), Failure> {
         match (&self.books, &self.begin) {
-            (Books::There(parent), Some(begin)) => parent.note(begin, self.bytes),
+            (PartialLog::Parent(parent), Some(begin)) => parent.record_partial(begin, self.bytes),
             _ => Ok(()),
         }
     }
@@ -464,7 +464,7 @@ impl Writing {
         self.job.begun || self.job.place.noted
     }
 
-    fn seat(&self) -> Result<Seat, Failure> {
+    fn seat(&self) -> Result<DirFile, Failure> {
         let name = &self.job.place.name;
         self.desk.folder.seat(name).map_err(|why| self.desk.no_seat(name, why))
     }
@@ -480,8 +480,8 @@ impl Writing {
     fn fault(&self, error: &io::Error) -> Failure {
         let length = self.begin.as_ref().and_then(|begin| begin.length);
         let written = match &self.to {
-            To::File(file, _) => file.length().unwrap_or(self.bytes),
-            To::Memory(_) => 0,
+            SinkTarget::File(file, _) => file.length().unwrap_or(self.bytes),
+            SinkTarget::Memory(_) => 0,
         };
         let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
         self.desk.fault(&self.job.place.name, error, wanted)
@@ -498,17 +498,17 @@ impl Writing {
     }
 }
 
-impl Open {
+impl OpenFolder {
     /// Enters that a body was begun.
-    fn note(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
-        let spans = (begin.course == Course::InSegments).then(|| Spans::of_beginning(begin.at));
+    fn note(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
+        let spans = (begin.course == WriteMode::Segmented).then(|| ByteRanges::of_beginning(begin.at));
         self.append(job, begin, bytes, spans)?;
         failpoint::pass("noted");
         Ok(())
     }
 
     /// Enters that a segment is there from where it began up to this byte, and all that is there beside it.
-    fn hold(&self, job: &About, begin: &Begin, bytes: u64) -> Result<(), Failure> {
+    fn hold(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
         let Some(held) = &job.held else { return Ok(()) };
         let mut held = held.lock().expect("no holder panics");
         let mut with_this = held.clone();
@@ -522,10 +522,10 @@ impl Open {
 
     fn append(
         &self,
-        job: &About,
-        begin: &Begin,
+        job: &BodyInfo,
+        begin: &BodyStart,
         bytes: u64,
-        spans: Option<Spans>,
+        spans: Option<ByteRanges>,
     ) -> Result<(), Failure> {
         let (place, length) = (&job.place, begin.length);
         let (etag, last_modified) = match &begin.validator {
@@ -535,11 +535,11 @@ impl Open {
         };
         let (etag, last_modified, split) = match spans {
             None => (etag, last_modified, None),
-            Some(spans) => (None, None, Some(Split { etag, last_modified, spans })),
+            Some(spans) => (None, None, Some(SplitEntry { etag, last_modified, spans })),
         };
-        let entry = Entry::Partial(Partial {
+        let entry = ManifestEntry::Partial(PartialEntry {
             url: redacted(&job.target.urls[job.mirror]).into(),
-            id: super::entry::Sha256(naming::identity(job.target.url())),
+            id: super::entry::HexSha256(naming::identity(job.target.url())),
             from: Some(resource(&job.url).into()),
             path: (&*place.name).into(),
             part: naming::part_of(&place.name).into(),
@@ -547,7 +547,7 @@ impl Open {
             last_modified,
             length,
             split,
-            replaces: place.over == Over::File,
+            replaces: place.over == OverwriteRule::File,
             started_at: SystemTime::now(),
         });
         let wanted = length.unwrap_or(bytes);

@@ -12,21 +12,21 @@ use reqwest::header::{
 };
 use reqwest::{Response, Version};
 
-use super::body::{self, Intake};
-use super::call::{CALL, Call, watched};
+use super::body::{self, BodyReceiver};
+use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use super::classify;
 use super::client::Client;
-use super::proof::{Message, claims_of_the_whole};
-use super::reading::{Reading, begin_at, is_segment, name_of};
+use super::checksum::{MessageKind, claims_of_the_whole};
+use super::body_plan::{BodyPlan, begin_at, is_segment, name_of};
 use super::request::fields;
-use super::route::Route;
-use crate::digest::{Digest, Wanted};
-use crate::policy::resume::{self, Answer, Asked};
-use crate::policy::segments::{Offer, is_divided};
-use crate::record::{
-    Attempt, Cause, Claimed, Ending, Failure, Head, Job, Part, Phases, Purpose, Seal, Slot,
+use super::proxy_route::ProxyRoute;
+use crate::digest::{Digest, ExpectedDigests};
+use crate::policy::resume::{self, RangeReply, RangeRequest};
+use crate::policy::segments::{ReplyInfo, should_split};
+use crate::model::{
+    Attempt, StopCause, ExpectedDigest, AttemptOutcome, Failure, ResponseHead, Job, PartialBody, AttemptTimings, JobKind, Assembly, WorkerProgress,
 };
-use crate::store::{Begin, Course, Left, Ready, Sink};
+use crate::store::{BodyStart, WriteMode, Leftover, SinkState, Sink};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -35,20 +35,20 @@ const STALE_AT_MOST: usize = 64;
 const UNSEEN_AT_MOST: usize = 3;
 
 /// What an attempt has yielded so far.
-struct Yield {
-    head: Option<Head>,
+struct AttemptProgress {
+    head: Option<ResponseHead>,
     first_byte: Option<std::time::Duration>,
     /// How it ends, where the head has told.
-    told: Option<Ending>,
+    told: Option<AttemptOutcome>,
     /// Bytes that there are of the body.
     bytes: u64,
     text: Option<Vec<u8>>,
     digests: Vec<Digest>,
-    claims: Vec<Claimed>,
+    claims: Vec<ExpectedDigest>,
     sink: Sink,
 }
 
-impl Yield {
+impl AttemptProgress {
     fn new(sink: Sink) -> Self {
         let (head, first_byte, told, text, digests, claims) = Default::default();
         Self { head, first_byte, told, bytes: 0, text, digests, claims, sink }
@@ -61,41 +61,41 @@ impl Client {
         &self,
         job: &Job,
         worker: usize,
-        slot: &Slot,
-        cut: impl Future<Output = Cause>,
+        slot: &WorkerProgress,
+        cut: impl Future<Output = StopCause>,
     ) -> Attempt {
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        let call = Arc::new(Call::new(job, started));
-        let mut seen = Yield::new(self.kit.store.sink(job));
+        let call = Arc::new(RequestState::new(job, started));
+        let mut seen = AttemptProgress::new(self.kit.store.sink(job));
         slot.begin(&job.url);
-        let work = CALL.scope(Arc::clone(&call), self.exchange(job, &call, slot, &mut seen));
-        let ending = match watched(&call, &self.kit.clocks, cut, work).await {
+        let work = CURRENT_REQUEST.scope(Arc::clone(&call), self.exchange(job, &call, slot, &mut seen));
+        let ending = match with_timeouts(&call, &self.kit.clocks, cut, work).await {
             Ok(Ok(ending)) => ending,
-            Ok(Err(failure)) => Ending::Failed(failure),
+            Ok(Err(failure)) => AttemptOutcome::Failed(failure),
             // Where the head has told how it ends, only the server's words about it are missing.
             Err(failure @ (Failure::Stalled(_) | Failure::Timeout(_))) => {
-                seen.told.take().unwrap_or(Ending::Failed(failure))
+                seen.told.take().unwrap_or(AttemptOutcome::Failed(failure))
             }
-            Err(failure) => Ending::Failed(failure),
+            Err(failure) => AttemptOutcome::Failed(failure),
         };
         let ending = match ending {
             // Whoever answers for a segment like that may do well with the whole.
-            Ending::Failed(Failure::Protocol(_) | Failure::Checksum { .. }) if is_segment(job) => {
-                Ending::Anew
+            AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. }) if is_segment(job) => {
+                AttemptOutcome::Restart
             }
             ending => ending,
         };
         slot.end();
-        let phases = Phases {
+        let phases = AttemptTimings {
             started,
             started_at,
             connect: call.connect_time(),
             first_byte: seen.first_byte,
             total: started.elapsed(),
         };
-        let part = left(&mut seen.sink, &ending, job);
+        let part = remaining_part(&mut seen.sink, &ending, job);
         Attempt {
-            ending,
+            outcome: ending,
             head: seen.head,
             bytes: seen.bytes,
             wire_bytes: call.bytes(),
@@ -105,74 +105,74 @@ impl Client {
             name: None,
             digests: seen.digests,
             claims: seen.claims,
-            phases,
+            timings: phases,
             worker,
         }
     }
 
     /// Waits until the connection of a transfer that has just ended can serve again: its two tasks have their turns to
     /// take it back. Else the next request would open another one.
-    pub async fn take_back(&self) {
-        let_others_run().await;
-        let_others_run().await;
+    pub async fn release(&self) {
+        yield_to_others().await;
+        yield_to_others().await;
     }
 
     async fn exchange(
         &self,
         job: &Job,
-        call: &Call,
-        slot: &Slot,
-        seen: &mut Yield,
-    ) -> Result<Ending, Failure> {
-        if let (Purpose::Seal(seal), Some(part)) = (&job.purpose, &job.part) {
-            return self.seal(job, seal, part, call, slot, seen).await;
+        call: &RequestState,
+        slot: &WorkerProgress,
+        seen: &mut AttemptProgress,
+    ) -> Result<AttemptOutcome, Failure> {
+        if let (JobKind::Assemble(seal), Some(part)) = (&job.kind, &job.part) {
+            return self.assemble(job, seal, part, call, slot, seen).await;
         }
-        let route = self.kit.routes.of(&job.url);
-        self.kit.resolver.ensure_can_place(&job.url, route)?;
+        let route = self.kit.routes.route_to(&job.url);
+        self.kit.resolver.ensure_can_redirect(&job.url, route)?;
         let (fields, asked) = fields(&self.kit, job);
-        if is_segment(job) && !matches!(asked, Asked::Segment(..)) {
+        if is_segment(job) && !matches!(asked, RangeRequest::Segment(..)) {
             // A field given by hand asks for something else.
-            return Ok(Ending::Anew);
+            return Ok(AttemptOutcome::Restart);
         }
         let mut response = self.reply(job, &fields, call, route).await?;
         seen.first_byte = Some(call.elapsed());
-        let head = seen.head.insert(head_of(&response));
-        let answer = resume::answer(asked, head);
-        seen.told = match answer {
-            Answer::Whole | Answer::Rest(_) | Answer::Complete => None,
-            Answer::Unchanged => Some(Ending::Unchanged),
-            Answer::Anew => Some(Ending::Anew),
-            Answer::Other => Some(told(&response)),
+        let head = seen.head.insert(response_head(&response));
+        let reply = resume::range_reply(asked, head);
+        seen.told = match reply {
+            RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => None,
+            RangeReply::Unchanged => Some(AttemptOutcome::Unchanged),
+            RangeReply::Restart => Some(AttemptOutcome::Restart),
+            RangeReply::Other => Some(sent_length(&response)),
         };
         if let Some(ending) = seen.told.clone() {
             body::discard(&mut response, call, &self.kit.throttle).await;
             return Ok(ending);
         }
-        if answer == Answer::Complete {
+        if reply == RangeReply::Complete {
             body::discard(&mut response, call, &self.kit.throttle).await;
         }
         let bodies = &self.kit.bodies;
         if bodies.split.most.get() > 1
-            && is_divided(job, offer(&response, asked, answer, head), bodies)
+            && should_split(job, reply_info(&response, asked, reply, head), bodies)
         {
-            return divide(&response, job, answer, seen);
+            return start_split(&response, job, reply, seen);
         }
-        self.body(&mut response, job, answer, call, slot, seen).await
+        self.body(&mut response, job, reply, call, slot, seen).await
     }
 
     /// Looks at a body whose segments are all in as the whole that it is.
-    async fn seal(
+    async fn assemble(
         &self,
         job: &Job,
-        seal: &Seal,
-        part: &Part,
-        call: &Call,
-        slot: &Slot,
-        seen: &mut Yield,
-    ) -> Result<Ending, Failure> {
+        seal: &Assembly,
+        part: &PartialBody,
+        call: &RequestState,
+        slot: &WorkerProgress,
+        seen: &mut AttemptProgress,
+    ) -> Result<AttemptOutcome, Failure> {
         seen.head = Some(seal.head.clone());
-        let reading = Reading::of_segments(job, seal, part, &self.kit);
-        self.take_in(reading, None, job, call, slot, seen).await
+        let reading = BodyPlan::for_assembly(job, seal, part, &self.kit);
+        self.receive_body(reading, None, job, call, slot, seen).await
     }
 
     /// Receives the body of a reply that is the target's, or what is missing of it.
@@ -180,34 +180,34 @@ impl Client {
         &self,
         response: &mut Response,
         job: &Job,
-        answer: Answer,
-        call: &Call,
-        slot: &Slot,
-        seen: &mut Yield,
-    ) -> Result<Ending, Failure> {
+        reply: RangeReply,
+        call: &RequestState,
+        slot: &WorkerProgress,
+        seen: &mut AttemptProgress,
+    ) -> Result<AttemptOutcome, Failure> {
         body::ensure_can_be_decoded(response)?;
-        let reading = Reading::of(response, job, answer, &self.kit, seen.head.as_ref())?;
+        let reading = BodyPlan::for_reply(response, job, reply, &self.kit, seen.head.as_ref())?;
         if is_segment(job) {
-            seen.claims = claims_of_the_whole(response.headers(), Message::Segment);
+            seen.claims = claims_of_the_whole(response.headers(), MessageKind::Segment);
         }
-        let response = (answer != Answer::Complete).then_some(response);
-        self.take_in(reading, response, job, call, slot, seen).await
+        let response = (reply != RangeReply::Complete).then_some(response);
+        self.receive_body(reading, response, job, call, slot, seen).await
     }
 
     /// Takes in a body: what there is of it, and what the reply brings.
-    async fn take_in(
+    async fn receive_body(
         &self,
-        reading: Reading,
+        reading: BodyPlan,
         response: Option<&mut Response>,
         job: &Job,
-        call: &Call,
-        slot: &Slot,
-        seen: &mut Yield,
-    ) -> Result<Ending, Failure> {
-        let Reading { begin, end, decoder, proof } = reading;
-        let is_text = matches!(job.purpose, Purpose::Robots(_));
+        call: &RequestState,
+        slot: &WorkerProgress,
+        seen: &mut AttemptProgress,
+    ) -> Result<AttemptOutcome, Failure> {
+        let BodyPlan { begin, end, decoder, proof } = reading;
+        let is_text = matches!(job.kind, JobKind::Robots(_));
         seen.bytes = begin.at;
-        let mut intake = Intake {
+        let mut intake = BodyReceiver {
             decoder,
             proof,
             sink: &mut seen.sink,
@@ -218,28 +218,28 @@ impl Client {
             bytes: &mut seen.bytes,
             text: is_text.then(Vec::new),
         };
-        intake.ensure_it_may_have(begin.length.unwrap_or(0))?;
-        if intake.sink.begin(begin)? == Ready::Lost {
-            return Ok(Ending::Anew);
+        intake.ensure_size_allowed(begin.length.unwrap_or(0))?;
+        if intake.sink.begin(begin)? == SinkState::Lost {
+            return Ok(AttemptOutcome::Restart);
         }
         intake.read_back(call).await?;
         let received = match response {
             None => Ok(()),
             Some(response) => body::receive(response, &mut intake, call, slot, &self.kit).await,
         };
-        let Intake { proof, text, .. } = intake;
+        let BodyReceiver { proof, text, .. } = intake;
         received?;
         seen.text = text;
         seen.digests = proof.check()?;
-        let is_whole = matches!(job.purpose, Purpose::Body | Purpose::Seal(_));
-        let leaves_out = |wanted: Arc<Wanted>| wanted.leaves_out(&name_of(job));
-        if is_whole && self.kit.wanted().is_some_and(leaves_out) {
+        let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
+        let leaves_out = |wanted: Arc<ExpectedDigests>| wanted.leaves_out(&name_of(job));
+        if is_whole && self.kit.expected_digests().is_some_and(leaves_out) {
             self.kit.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
         let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
         seen.sink.finish(modified)?;
-        Ok(Ending::Whole)
+        Ok(AttemptOutcome::Whole)
     }
 
     /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile, or
@@ -249,32 +249,32 @@ impl Client {
         &self,
         job: &Job,
         fields: &HeaderMap,
-        call: &Call,
-        route: Route,
+        call: &RequestState,
+        route: ProxyRoute,
     ) -> Result<Response, Failure> {
         let (mut stale, mut unseen) = (0, 0);
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
-            let request = self.library().get(job.url.clone()).headers(fields.clone());
+            let request = self.http_client().get(job.url.clone()).headers(fields.clone());
             self.kit.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),
                 Err(error) if stale < STALE_AT_MOST && is_stale(&error, call) => stale += 1,
-                Err(error) if unseen < UNSEEN_AT_MOST && classify::was_never_looked_at(&error) => {
+                Err(error) if unseen < UNSEEN_AT_MOST && classify::was_not_processed(&error) => {
                     unseen += 1;
                 }
                 Err(error) => {
                     return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
                 }
             }
-            call.disowns();
+            call.release_connection();
         }
     }
 }
 
 /// Gives a turn to each task of this loop that is ready. The runtime's own way to yield looks at all sockets first, which
 /// is a system call, and waits for what that brings.
-async fn let_others_run() {
+async fn yield_to_others() {
     let mut is_back = false;
     poll_fn(|context| {
         if std::mem::replace(&mut is_back, true) {
@@ -287,41 +287,41 @@ async fn let_others_run() {
 }
 
 /// Whether the request went over a connection that was open before, and had no reply to give.
-fn is_stale(error: &reqwest::Error, call: &Call) -> bool {
-    classify::connection(error).is_some_and(|used| !call.owns(used))
-        && (classify::was_never_answered(error) || classify::was_never_looked_at(error))
+fn is_stale(error: &reqwest::Error, call: &RequestState) -> bool {
+    classify::connection(error).is_some_and(|used| !call.claim_connection(used))
+        && (classify::was_never_answered(error) || classify::was_not_processed(error))
 }
 
 /// What a reply offers to whoever would rather have its body in segments.
-fn offer<'a>(response: &Response, asked: Asked<'a>, answer: Answer, head: &'a Head) -> Offer<'a> {
+fn reply_info<'a>(response: &Response, request: RangeRequest<'a>, reply: RangeReply, head: &'a ResponseHead) -> ReplyInfo<'a> {
     let (length, takes_ranges) = (response.content_length(), takes_ranges(response));
-    Offer { asked, answer, head, length, takes_ranges }
+    ReplyInfo { asked: request, answer: reply, head, length, takes_ranges }
 }
 
 /// Makes the file of a body that is to be asked for in segments. The reply is left, and its connection with it: only its
 /// head tells whether there are to be any.
-fn divide(
+fn start_split(
     response: &Response,
     job: &Job,
-    answer: Answer,
-    seen: &mut Yield,
-) -> Result<Ending, Failure> {
-    let (begin, message) = match (answer, &job.part) {
-        (Answer::Rest(span), Some(part)) => {
-            (Begin { length: Some(span.length), ..begin_at(part) }, Message::Segment)
+    reply: RangeReply,
+    seen: &mut AttemptProgress,
+) -> Result<AttemptOutcome, Failure> {
+    let (begin, message) = match (reply, &job.part) {
+        (RangeReply::Rest(span), Some(part)) => {
+            (BodyStart { length: Some(span.length), ..begin_at(part) }, MessageKind::Segment)
         }
         _ => {
             let validator = seen.head.as_ref().and_then(resume::validator);
             let length = response.content_length();
-            (Begin { at: 0, length, validator, course: Course::InOne }, Message::Whole)
+            (BodyStart { at: 0, length, validator, course: WriteMode::Sequential }, MessageKind::Whole)
         }
     };
-    if seen.sink.begin(begin)? == Ready::Lost {
-        return Ok(Ending::Anew);
+    if seen.sink.begin(begin)? == SinkState::Lost {
+        return Ok(AttemptOutcome::Restart);
     }
     seen.sink.divide()?;
     seen.claims = claims_of_the_whole(response.headers(), message);
-    Ok(Ending::Divided)
+    Ok(AttemptOutcome::Divided)
 }
 
 /// Whether the server says that it honours ranges of bytes (RFC 9110 section 14.3).
@@ -332,45 +332,45 @@ fn takes_ranges(response: &Response) -> bool {
 }
 
 /// What an attempt leaves of a body that is not whole.
-fn left(sink: &mut Sink, ending: &Ending, job: &Job) -> Option<Part> {
+fn remaining_part(sink: &mut Sink, ending: &AttemptOutcome, job: &Job) -> Option<PartialBody> {
     let left = match ending {
-        Ending::Whole => return None,
-        Ending::Anew if is_segment(job) => Left::AsBefore,
-        _ if is_segment(job) => sink.leave(),
-        Ending::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
+        AttemptOutcome::Whole => return None,
+        AttemptOutcome::Restart if is_segment(job) => Leftover::Unchanged,
+        _ if is_segment(job) => sink.finish_partial(),
+        AttemptOutcome::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
         // What came is of no use; where none came, what was there before still is.
-        Ending::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
-        _ => sink.leave(),
+        AttemptOutcome::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
+        _ => sink.finish_partial(),
     };
     match left {
-        Left::AsBefore => job.part.clone(),
-        Left::Nothing => None,
-        Left::Part(part) => Some(part),
+        Leftover::Unchanged => job.part.clone(),
+        Leftover::Nothing => None,
+        Leftover::Part(part) => Some(part),
     }
 }
 
 /// How a reply ends whose body is not the target's: a redirect or a failure.
-fn told(response: &Response) -> Ending {
+fn sent_length(response: &Response) -> AttemptOutcome {
     match response.status().as_u16() {
-        206 => unasked("a part (206) of what was asked for as a whole"),
+        206 => unexpected_reply("a part (206) of what was asked for as a whole"),
         300 | 301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION);
-            Ending::Redirect { location: location.map(|value| value.as_bytes().to_vec()) }
+            AttemptOutcome::Redirect { location: location.map(|value| value.as_bytes().to_vec()) }
         }
-        304 => unasked("304 Not Modified to an unconditional request"),
-        429 => Ending::Failed(Failure::RateLimited { status: 429, wait: None }),
-        status @ 400..=599 => Ending::Failed(Failure::Status(status)),
-        status => unasked(&format!("a final status of {status}")),
+        304 => unexpected_reply("304 Not Modified to an unconditional request"),
+        429 => AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
+        status @ 400..=599 => AttemptOutcome::Failed(Failure::Status(status)),
+        status => unexpected_reply(&format!("a final status of {status}")),
     }
 }
 
-fn unasked(what: &str) -> Ending {
-    Ending::Failed(Failure::Protocol(what.to_owned()))
+fn unexpected_reply(what: &str) -> AttemptOutcome {
+    AttemptOutcome::Failed(Failure::Protocol(what.to_owned()))
 }
 
-fn head_of(response: &Response) -> Head {
+fn response_head(response: &Response) -> ResponseHead {
     let headers = response.headers();
-    Head {
+    ResponseHead {
         status: response.status().as_u16(),
         version: match response.version() {
             Version::HTTP_09 => "HTTP/0.9",
@@ -380,25 +380,25 @@ fn head_of(response: &Response) -> Head {
             _ => "HTTP/1.1",
         },
         remote_addr: response.remote_addr(),
-        content_type: text(headers, CONTENT_TYPE),
-        content_encoding: all_of(headers, CONTENT_ENCODING),
-        etag: text(headers, ETAG),
-        last_modified: text(headers, LAST_MODIFIED),
-        date: text(headers, DATE),
-        content_range: text(headers, CONTENT_RANGE),
-        content_disposition: text(headers, CONTENT_DISPOSITION),
-        retry_after: text(headers, RETRY_AFTER),
+        content_type: header_text(headers, CONTENT_TYPE),
+        content_encoding: joined_values(headers, CONTENT_ENCODING),
+        etag: header_text(headers, ETAG),
+        last_modified: header_text(headers, LAST_MODIFIED),
+        date: header_text(headers, DATE),
+        content_range: header_text(headers, CONTENT_RANGE),
+        content_disposition: header_text(headers, CONTENT_DISPOSITION),
+        retry_after: header_text(headers, RETRY_AFTER),
     }
 }
 
 /// A field of several lines as one (RFC 9110 section 5.3).
-fn all_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+fn joined_values(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// A field as text; what is not UTF-8 in it shows as U+FFFD.
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

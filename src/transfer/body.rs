@@ -6,14 +6,14 @@ use bytes::Bytes;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
-use super::call::Call;
+use super::request_state::RequestState;
 use super::classify;
-use super::client::Kit;
-use super::coding::Decoder;
-use super::proof::Proof;
-use super::throttle::Throttle;
+use super::client::TransferContext;
+use super::decode::BodyDecoder;
+use super::checksum::BodyVerifier;
+use super::rate_limit::RateLimiter;
 use crate::policy::robots;
-use crate::record::{Failure, Slot};
+use crate::model::{Failure, WorkerProgress};
 use crate::store::Sink;
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
@@ -52,11 +52,11 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
 }
 
 /// What happens to the bytes of one body.
-pub struct Intake<'a> {
+pub struct BodyReceiver<'a> {
     /// Undoes content codings, if there are any.
-    pub decoder: Option<Decoder>,
+    pub decoder: Option<BodyDecoder>,
     /// What it must hash to.
-    pub proof: Proof,
+    pub proof: BodyVerifier,
     /// Where it goes.
     pub sink: &'a mut Sink,
     /// Bytes that it may have.
@@ -73,13 +73,13 @@ pub struct Intake<'a> {
     pub text: Option<Vec<u8>>,
 }
 
-impl Intake<'_> {
+impl BodyReceiver<'_> {
     /// Takes what is there of the body already, for its digests.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn read_back(&mut self, call: &Call) -> Result<(), Failure> {
-        if !self.proof.looks_at_saved() {
+    pub async fn read_back(&mut self, call: &RequestState) -> Result<(), Failure> {
+        if !self.proof.needs_saved_bytes() {
             return Ok(());
         }
         let mut buffer = vec![0; READ_BACK];
@@ -90,10 +90,10 @@ impl Intake<'_> {
             if read == 0 {
                 break;
             }
-            self.proof.saved(&buffer[..read]);
+            self.proof.update_saved(&buffer[..read]);
             at += read as u64;
             // It is us who take that long.
-            call.receives(0);
+            call.on_bytes(0);
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -103,7 +103,7 @@ impl Intake<'_> {
     ///
     /// # Errors
     /// [`Failure::TooLarge`].
-    pub fn ensure_it_may_have(&self, bytes: u64) -> Result<(), Failure> {
+    pub fn ensure_size_allowed(&self, bytes: u64) -> Result<(), Failure> {
         match self.most {
             Some(limit) if bytes > limit => Err(Failure::TooLarge { limit }),
             _ => Ok(()),
@@ -111,14 +111,14 @@ impl Intake<'_> {
     }
 
     /// Takes the next chunk.
-    async fn take(&mut self, chunk: Bytes) -> Result<(), Failure> {
-        self.proof.sent(&chunk);
-        let Some(mut decoder) = self.decoder.take() else { return self.piece(chunk) };
+    async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
+        self.proof.update_sent(&chunk);
+        let Some(mut decoder) = self.decoder.take() else { return self.take_decoded(chunk) };
         decoder.take_in(chunk);
         let mut pieces = 0;
-        while let Some(piece) = decoder.piece()? {
+        while let Some(piece) = decoder.next_piece()? {
             if !piece.is_empty() {
-                self.piece(Bytes::copy_from_slice(piece))?;
+                self.take_decoded(Bytes::copy_from_slice(piece))?;
             }
             pieces += 1;
             // A few bytes may become gigabytes, and others are waiting.
@@ -130,15 +130,15 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn piece(&mut self, piece: Bytes) -> Result<(), Failure> {
+    fn take_decoded(&mut self, piece: Bytes) -> Result<(), Failure> {
         let bytes = *self.bytes + piece.len() as u64;
-        self.ensure_it_may_have(bytes)?;
+        self.ensure_size_allowed(bytes)?;
         if self.end.is_some_and(|end| bytes > end) {
             let words = "more bytes than the range that the reply names";
             return Err(Failure::Protocol(words.to_owned()));
         }
         *self.bytes = bytes;
-        self.proof.saved(&piece);
+        self.proof.update_saved(&piece);
         if let Some(text) = &mut self.text {
             text.extend_from_slice(&piece);
         }
@@ -150,8 +150,8 @@ impl Intake<'_> {
     }
 
     /// The message has ended.
-    fn ensure_it_is_whole(&mut self, received: u64, promised: Option<u64>) -> Result<(), Failure> {
-        let decoded = self.decoder.take().map_or(Ok(()), Decoder::finish);
+    fn ensure_complete(&mut self, received: u64, promised: Option<u64>) -> Result<(), Failure> {
+        let decoded = self.decoder.take().map_or(Ok(()), BodyDecoder::finish);
         decoded.map_err(|_| Failure::Truncated { received, promised })?;
         match self.length {
             Some(length) if *self.bytes < length => {
@@ -168,39 +168,39 @@ impl Intake<'_> {
 /// A body that ends early, breaks off, is larger than it may be, or cannot be written.
 pub async fn receive(
     response: &mut Response,
-    intake: &mut Intake<'_>,
-    call: &Call,
-    slot: &Slot,
-    kit: &Kit,
+    intake: &mut BodyReceiver<'_>,
+    call: &RequestState,
+    slot: &WorkerProgress,
+    kit: &TransferContext,
 ) -> Result<(), Failure> {
     let promised = response.content_length();
     slot.promise(promised.map_or(0, |promised| intake.before.saturating_add(promised)));
     slot.received(intake.before);
     loop {
-        let leave = call.held_up(&kit.throttle, promised).await;
+        let leave = call.waited(&kit.throttle, promised).await;
         let chunk = response.chunk().await;
         let length = match &chunk {
             Ok(Some(chunk)) => chunk.len(),
             _ => 0,
         };
-        kit.throttle.settle(leave, length as u64);
+        kit.throttle.correct(leave, length as u64);
         let Some(chunk) = chunk.map_err(|error| classify::body(&error, call.bytes(), promised))?
         else {
             break;
         };
-        call.receives(length);
+        call.on_bytes(length);
         slot.received(length as u64);
-        intake.take(chunk).await?;
+        intake.take_chunk(chunk).await?;
         kit.quota.take(length as u64)?;
         if intake.has_enough() {
             return Ok(());
         }
     }
-    intake.ensure_it_is_whole(call.bytes(), promised)
+    intake.ensure_complete(call.bytes(), promised)
 }
 
 /// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
-pub async fn discard(response: &mut Response, call: &Call, throttle: &Throttle) {
+pub async fn discard(response: &mut Response, call: &RequestState, throttle: &RateLimiter) {
     let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
     if is_long || ensure_can_be_decoded(response).is_err() {
         return;
@@ -208,8 +208,8 @@ pub async fn discard(response: &mut Response, call: &Call, throttle: &Throttle) 
     let rest = async {
         while let Ok(Some(chunk)) = response.chunk().await {
             let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
-            call.receives(chunk.len().min(room as usize));
-            throttle.owe(chunk.len() as u64);
+            call.on_bytes(chunk.len().min(room as usize));
+            throttle.charge(chunk.len() as u64);
             if chunk.len() as u64 >= room {
                 break;
             }

@@ -11,9 +11,9 @@ use url::Url;
 
 use super::client::local_address;
 use super::resolver::LookupFailed;
-use super::route::Route;
-use crate::plan::Clocks;
-use crate::record::Failure;
+use super::proxy_route::ProxyRoute;
+use crate::plan::Timeouts;
+use crate::model::Failure;
 
 /// What the library says of a proxy that did not refuse, but was not there.
 const LOST: [&str; 3] =
@@ -21,7 +21,7 @@ const LOST: [&str; 3] =
 
 /// What an error chain holds.
 #[derive(Default)]
-struct Causes<'a> {
+struct ErrorChain<'a> {
     lookup: Option<&'a LookupFailed>,
     tls: Option<&'a rustls::Error>,
     bad_name: Option<&'a InvalidDnsNameError>,
@@ -33,7 +33,7 @@ struct Causes<'a> {
     last: Option<&'a (dyn Error + 'static)>,
 }
 
-impl<'a> Causes<'a> {
+impl<'a> ErrorChain<'a> {
     fn of(error: &'a reqwest::Error) -> Self {
         let mut causes = Self::default();
         let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
@@ -75,15 +75,15 @@ impl<'a> Causes<'a> {
 
 /// Whether the server closes the connection in good order and says that this request came too late for it (RFC 9113
 /// section 6.8). Those that it has looked at are answered, and do not fail with this.
-pub fn was_never_looked_at(error: &reqwest::Error) -> bool {
-    Causes::of(error).h2.is_some_and(|h2| {
+pub fn was_not_processed(error: &reqwest::Error) -> bool {
+    ErrorChain::of(error).h2.is_some_and(|h2| {
         h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
     })
 }
 
 /// The connection that the request went over, by its local address; `None` if it came to none.
 pub fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
-    local_address(Causes::of(error).client?.connect_info()?)
+    local_address(ErrorChain::of(error).client?.connect_info()?)
 }
 
 /// Whether a connection that was open had no reply to give: it was closed before a head was complete, or what it
@@ -92,20 +92,20 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
     if error.is_connect() {
         return false;
     }
-    let causes = Causes::of(error);
+    let causes = ErrorChain::of(error);
     if let Some(h2) = causes.h2 {
         return h2.is_io() || (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM));
     }
     let unanswered = causes.hyper.is_some_and(|hyper| {
         hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_parse()
     });
-    unanswered || causes.io_kind().is_some_and(breaks_off)
+    unanswered || causes.io_kind().is_some_and(is_connection_loss)
 }
 
 /// Why no reply arrived from `url`, by this route.
-pub fn request(error: &reqwest::Error, url: &Url, route: Route, clocks: &Clocks) -> Failure {
-    let causes = Causes::of(error);
-    if route == Route::ByProxy
+pub fn request(error: &reqwest::Error, url: &Url, route: ProxyRoute, clocks: &Timeouts) -> Failure {
+    let causes = ErrorChain::of(error);
+    if route == ProxyRoute::ByProxy
         && let Some(failure) = proxy(error, &causes, url, clocks)
     {
         return failure;
@@ -121,7 +121,7 @@ pub fn request(error: &reqwest::Error, url: &Url, route: Route, clocks: &Clocks)
         return Failure::Tls("no certificate can be for a host of this name".to_owned());
     }
     if error.is_connect() {
-        return Failure::Connect(unconnected(error, &causes, clocks));
+        return Failure::Connect(connect_message(error, &causes, clocks));
     }
     if error.is_builder() {
         return Failure::InvalidUrl(causes.words());
@@ -132,9 +132,9 @@ pub fn request(error: &reqwest::Error, url: &Url, route: Route, clocks: &Clocks)
 /// What of it is the proxy's failure; `None` if the origin may as well have failed behind it.
 fn proxy(
     error: &reqwest::Error,
-    causes: &Causes<'_>,
+    causes: &ErrorChain<'_>,
     url: &Url,
-    clocks: &Clocks,
+    clocks: &Timeouts,
 ) -> Option<Failure> {
     if let Some(lookup) = causes.lookup {
         let origins = url.host_str() == Some(lookup.host.as_str());
@@ -151,13 +151,13 @@ fn proxy(
     match causes.tls {
         Some(tls) if !tunnelled => Some(Failure::Proxy(tls.to_string())),
         None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
-            Some(Failure::ProxyLost(unconnected(error, causes, clocks)))
+            Some(Failure::ProxyLost(connect_message(error, causes, clocks)))
         }
         _ => None,
     }
 }
 
-fn unconnected(error: &reqwest::Error, causes: &Causes<'_>, clocks: &Clocks) -> String {
+fn connect_message(error: &reqwest::Error, causes: &ErrorChain<'_>, clocks: &Timeouts) -> String {
     if error.is_timeout() {
         format!("no connection within {} s", clocks.connect.as_secs_f64())
     } else {
@@ -167,7 +167,7 @@ fn unconnected(error: &reqwest::Error, causes: &Causes<'_>, clocks: &Clocks) -> 
 
 /// Why a body did not arrive whole.
 pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
-    let causes = Causes::of(error);
+    let causes = ErrorChain::of(error);
     if causes.io_kind() == Some(ErrorKind::UnexpectedEof)
         || causes.hyper.is_some_and(hyper::Error::is_incomplete_message)
     {
@@ -176,7 +176,7 @@ pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Fai
     exchange(&causes)
 }
 
-fn exchange(causes: &Causes<'_>) -> Failure {
+fn exchange(causes: &ErrorChain<'_>) -> Failure {
     if let Some(h2) = causes.h2 {
         return match h2.reason() {
             Some(h2::Reason::PROTOCOL_ERROR) if !h2.is_remote() => {
@@ -205,7 +205,7 @@ fn exchange(causes: &Causes<'_>) -> Failure {
     }
 }
 
-fn breaks_off(kind: ErrorKind) -> bool {
+fn is_connection_loss(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::ConnectionReset

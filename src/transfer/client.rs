@@ -11,21 +11,20 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
 use reqwest::redirect;
-use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 use tower::util::MapFutureLayer;
 use url::Url;
 
-use super::call::{CALL, Call};
-use super::doors::{Doors, NotNeeded};
-use super::parent::{Fields, Outfit, Parent};
+use super::request_state::{CURRENT_REQUEST, RequestState};
+use super::connect_gate::{ConnectGate, Superseded};
+use super::run_services::{HostHeaders, ClientConfig, RunServices};
 use super::quota::Quota;
-use super::resolver::{Directory, Resolver};
-use super::route::{Route, Routes};
-use super::throttle::{Leave, Throttle};
-use super::trust::{self, TrustError, Trusted, tls_settings};
-use crate::digest::Wanted;
-use crate::plan::{Bodies, Clocks, HostManners, Http, Plan, Proxy, Versions};
+use super::resolver::{ReqwestResolver, Resolver};
+use super::proxy_route::{ProxyRoute, ProxyRoutes};
+use super::rate_limit::{Permit, RateLimiter};
+use super::tls::{self, TlsError, ExtraCert, tls_settings};
+use crate::digest::ExpectedDigests;
+use crate::plan::{BodyOptions, Timeouts, HostOverrides, HttpOptions, Plan, Proxy, HttpVersions};
 use crate::store::Store;
 
 /// How long a connection is kept open for a next request.
@@ -33,36 +32,36 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// What all clients of a run share: made once, before the clock starts.
 #[derive(Debug)]
-pub struct Kit {
-    pub(super) http: Http,
-    pub(super) hosts: BTreeMap<String, HostManners>,
-    pub(super) throttle: Throttle,
-    pub(super) clocks: Clocks,
-    pub(super) bodies: Bodies,
-    wanted: RwLock<Option<Arc<Wanted>>>,
+pub struct TransferContext {
+    pub(super) http: HttpOptions,
+    pub(super) hosts: BTreeMap<String, HostOverrides>,
+    pub(super) throttle: RateLimiter,
+    pub(super) clocks: Timeouts,
+    pub(super) bodies: BodyOptions,
+    wanted: RwLock<Option<Arc<ExpectedDigests>>>,
     pub(super) quota: Quota,
     pub(super) store: Store,
     pub(super) resolver: Arc<Resolver>,
-    pub(super) routes: Routes,
-    tls: ClientConfig,
+    pub(super) routes: ProxyRoutes,
+    tls: rustls::ClientConfig,
     /// Certificates trusted beside the system's.
-    certificates: Vec<Trusted>,
+    certificates: Vec<ExtraCert>,
     idle: usize,
     pub(super) requests: AtomicU64,
     pub(super) unlisted: AtomicU64,
-    opened: Arc<Opened>,
+    opened: Arc<ConnectionCounters>,
 }
 
 /// What was opened so far, by all clients.
 #[derive(Debug, Default)]
-struct Opened {
+struct ConnectionCounters {
     connections: AtomicU64,
     handshakes: AtomicU64,
 }
 
 /// What was done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct Counters {
     /// Requests sent.
     pub requests: u64,
     /// Whole bodies that the file of sums does not name, where there is one.
@@ -75,7 +74,7 @@ pub struct Tally {
     pub lookups: u64,
 }
 
-impl Tally {
+impl Counters {
     /// What was done since then.
     pub fn since(self, then: Self) -> Self {
         Self {
@@ -90,16 +89,16 @@ impl Tally {
 
 /// Why no client can be made.
 #[derive(Debug, thiserror::Error)]
-pub enum KitError {
+pub enum ContextError {
     /// A certificate file is of no use.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] TlsError),
     /// The HTTP library refuses the settings.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-impl Kit {
+impl TransferContext {
     /// Loads the certificates given by hand. `wanted` is what bodies must hash to, `store` is where bodies go, `idle` is
     /// how many connections a client may keep open without use.
     ///
@@ -108,23 +107,23 @@ impl Kit {
     pub fn new(
         plan: &Plan,
         resolver: Arc<Resolver>,
-        wanted: Arc<Wanted>,
+        wanted: Arc<ExpectedDigests>,
         store: Store,
         idle: usize,
-    ) -> Result<Self, KitError> {
+    ) -> Result<Self, ContextError> {
         let (requests, unlisted, opened) = Default::default();
-        let certificates = trust::given(&plan.http)?;
+        let certificates = tls::read_cacerts(&plan.http)?;
         Ok(Self {
             http: plan.http.clone(),
-            hosts: plan.manners.hosts.clone(),
-            clocks: plan.clocks,
+            hosts: plan.host_limits.hosts.clone(),
+            clocks: plan.timeouts,
             bodies: plan.bodies.clone(),
             wanted: RwLock::new(if_any(wanted)),
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
-            routes: Routes::new(&plan.http.proxy),
-            throttle: Throttle::new(plan.manners.limit_rate),
+            routes: ProxyRoutes::new(&plan.http.proxy),
+            throttle: RateLimiter::new(plan.host_limits.limit_rate),
             tls: tls_settings(&plan.http, certificates.clone()),
             certificates,
             idle,
@@ -135,40 +134,40 @@ impl Kit {
     }
 
     /// What a child process needs to make the same clients.
-    pub fn outfit(&self) -> Outfit {
-        Outfit {
+    pub fn client_config(&self) -> ClientConfig {
+        ClientConfig {
             http: self.http.clone(),
-            hosts: Fields::of(&self.hosts),
+            hosts: HostHeaders::from_overrides(&self.hosts),
             clocks: self.clocks,
             bodies: self.bodies.clone(),
             certificates: self.certificates.iter().map(|known| known.to_vec()).collect(),
             idle: self.idle,
-            is_throttled: self.throttle.is_there(),
+            is_throttled: self.throttle.is_limited(),
         }
     }
 
     /// The kit of a child process, whose `parent` keeps what belongs to the whole run.
-    pub fn of_child(
-        outfit: Outfit,
-        parent: Arc<dyn Parent>,
-        resolver: impl FnOnce(&Http) -> Arc<Resolver>,
+    pub fn for_child(
+        outfit: ClientConfig,
+        parent: Arc<dyn RunServices>,
+        resolver: impl FnOnce(&HttpOptions) -> Arc<Resolver>,
         store: Store,
     ) -> Self {
-        let Outfit { http, hosts, clocks, bodies, certificates, idle, is_throttled } = outfit;
+        let ClientConfig { http, hosts, clocks, bodies, certificates, idle, is_throttled } = outfit;
         let (wanted, requests, unlisted, opened) = Default::default();
-        let certificates: Vec<Trusted> = certificates.into_iter().map(Trusted::from).collect();
+        let certificates: Vec<ExtraCert> = certificates.into_iter().map(ExtraCert::from).collect();
         let throttle =
-            if is_throttled { Throttle::of(Arc::clone(&parent)) } else { Throttle::new(None) };
+            if is_throttled { RateLimiter::remote(Arc::clone(&parent)) } else { RateLimiter::new(None) };
         Self {
-            hosts: Fields::manners(hosts),
+            hosts: HostHeaders::into_overrides(hosts),
             throttle,
             clocks,
             wanted,
-            quota: Quota::of(bodies.quota, parent),
+            quota: Quota::remote(bodies.quota, parent),
             bodies,
             store,
             resolver: resolver(&http),
-            routes: Routes::new(&http.proxy),
+            routes: ProxyRoutes::new(&http.proxy),
             tls: tls_settings(&http, certificates.clone()),
             http,
             certificates,
@@ -180,17 +179,17 @@ impl Kit {
     }
 
     /// What bodies must hash to; `None` if nobody said.
-    pub fn wanted(&self) -> Option<Arc<Wanted>> {
+    pub fn expected_digests(&self) -> Option<Arc<ExpectedDigests>> {
         self.wanted.read().expect("no holder panics").clone()
     }
 
     /// This is what bodies must hash to from now on.
-    pub fn want(&self, wanted: Wanted) {
+    pub fn set_expected_digests(&self, wanted: ExpectedDigests) {
         *self.wanted.write().expect("no holder panics") = if_any(Arc::new(wanted));
     }
 
     /// Counts what was done elsewhere.
-    pub fn count(&self, done: Tally) {
+    pub fn count(&self, done: Counters) {
         self.requests.fetch_add(done.requests, Relaxed);
         self.unlisted.fetch_add(done.unlisted, Relaxed);
         self.opened.connections.fetch_add(done.connections, Relaxed);
@@ -199,8 +198,8 @@ impl Kit {
     }
 
     /// What was done so far.
-    pub fn tally(&self) -> Tally {
-        Tally {
+    pub fn counters(&self) -> Counters {
+        Counters {
             requests: self.requests(),
             unlisted: self.unlisted(),
             connections: self.connections(),
@@ -212,9 +211,9 @@ impl Kit {
     /// The name that has to be looked up before a connection for this URL can be made; `None` if there is none, or
     /// a proxy looks it up.
     pub fn name_needed(&self, url: &Url) -> Option<String> {
-        match self.routes.of(url) {
-            Route::ByProxy => None,
-            Route::Direct => self.resolver.name_needed(url),
+        match self.routes.route_to(url) {
+            ProxyRoute::ByProxy => None,
+            ProxyRoute::Direct => self.resolver.name_needed(url),
         }
     }
 
@@ -253,10 +252,10 @@ impl Kit {
         self.resolver.lookups()
     }
 
-    fn library_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
+    fn build_http_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
         let http = &self.http;
         let all = Arc::clone(&self.opened);
-        let doors = Arc::new(Doors::new(http.versions));
+        let doors = Arc::new(ConnectGate::new(http.versions));
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .redirect(redirect::Policy::none())
@@ -264,14 +263,14 @@ impl Kit {
             .referer(false)
             .user_agent(http.user_agent.clone())
             .connect_timeout(self.clocks.connect)
-            .dns_resolver(Directory(Arc::clone(&self.resolver)))
+            .dns_resolver(ReqwestResolver(Arc::clone(&self.resolver)))
             .connector_layer(MapFutureLayer::new(move |connecting| {
-                timed(connecting, Arc::clone(&doors), Arc::clone(&opened), Arc::clone(&all))
+                timed_connect(connecting, Arc::clone(&doors), Arc::clone(&opened), Arc::clone(&all))
             }))
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .pool_idle_timeout(IDLE)
             .tcp_nodelay(true);
-        if http.versions == Versions::Http1 {
+        if http.versions == HttpVersions::Http1 {
             builder = builder.http1_only();
         }
         builder = match &http.proxy {
@@ -287,20 +286,20 @@ impl Kit {
     }
 }
 
-fn if_any(wanted: Arc<Wanted>) -> Option<Arc<Wanted>> {
-    (*wanted != Wanted::default()).then_some(wanted)
+fn if_any(wanted: Arc<ExpectedDigests>) -> Option<Arc<ExpectedDigests>> {
+    (*wanted != ExpectedDigests::default()).then_some(wanted)
 }
 
-impl Parent for Kit {
-    fn turn(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+impl RunServices for TransferContext {
+    fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
         Box::pin(async move { self.throttle.wait(left).await.advance })
     }
 
-    fn settle(&self, bytes: u64, booked: u64) {
-        self.throttle.settle(Leave { advance: booked }, bytes);
+    fn report_read(&self, bytes: u64, booked: u64) {
+        self.throttle.correct(Permit { advance: booked }, bytes);
     }
 
-    fn may_have(&self, bytes: u64) -> bool {
+    fn reserve(&self, bytes: u64) -> bool {
         self.quota.take(bytes).is_ok()
     }
 }
@@ -308,12 +307,12 @@ impl Parent for Kit {
 /// Makes requests, one after another or several at once, over connections of its own.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) kit: Arc<Kit>,
-    current: Mutex<Current>,
+    pub(super) kit: Arc<TransferContext>,
+    current: Mutex<ActiveClient>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct ActiveClient {
     library: reqwest::Client,
     opened: Arc<AtomicU64>,
 }
@@ -323,18 +322,18 @@ impl Client {
     ///
     /// # Errors
     /// If the HTTP library refuses the settings.
-    pub fn new(kit: Arc<Kit>) -> Result<Self, KitError> {
-        let current = Mutex::new(Current::new(&kit)?);
+    pub fn new(kit: Arc<TransferContext>) -> Result<Self, ContextError> {
+        let current = Mutex::new(ActiveClient::new(&kit)?);
         Ok(Self { kit, current })
     }
 
     /// The library's client. It bounds idle connections per host and in time, but not their number; so after as
     /// many new connections as may be idle, it is replaced by a fresh one, and what the old one keeps closes as
     /// soon as its last request is done.
-    pub(super) fn library(&self) -> reqwest::Client {
+    pub(super) fn http_client(&self) -> reqwest::Client {
         let mut current = self.current.lock().expect("no holder panics");
         if current.opened.load(Relaxed) as usize > self.kit.idle
-            && let Ok(fresh) = Current::new(&self.kit)
+            && let Ok(fresh) = ActiveClient::new(&self.kit)
         {
             *current = fresh;
         }
@@ -342,30 +341,30 @@ impl Client {
     }
 }
 
-impl Current {
-    fn new(kit: &Kit) -> Result<Self, KitError> {
+impl ActiveClient {
+    fn new(kit: &TransferContext) -> Result<Self, ContextError> {
         let opened = Arc::<AtomicU64>::default();
-        let library = kit.library_client(Arc::clone(&opened))?;
+        let library = kit.build_http_client(Arc::clone(&opened))?;
         Ok(Self { library, opened })
     }
 }
 
 /// Tells the request that a connection is made for, and the counters, how it goes.
-async fn timed<C: Connection, E: From<NotNeeded>>(
+async fn timed_connect<C: Connection, E: From<Superseded>>(
     connecting: impl Future<Output = Result<C, E>>,
-    doors: Arc<Doors>,
+    doors: Arc<ConnectGate>,
     opened: Arc<AtomicU64>,
-    all: Arc<Opened>,
+    all: Arc<ConnectionCounters>,
 ) -> Result<C, E> {
-    let call = CALL.try_with(Arc::clone).ok();
-    let token = call.as_ref().map(Call::connects);
+    let call = CURRENT_REQUEST.try_with(Arc::clone).ok();
+    let token = call.as_ref().map(RequestState::start_connect);
     let opener = match &call {
         Some(call) => doors.pass(call.url()).await?,
         None => None,
     };
     let connection = connecting.await?;
     if let Some(opener) = opener {
-        opener.finds(connection.connected().is_negotiated_h2());
+        opener.finish(connection.connected().is_negotiated_h2());
     }
     opened.fetch_add(1, Relaxed);
     all.connections.fetch_add(1, Relaxed);
@@ -374,7 +373,7 @@ async fn timed<C: Connection, E: From<NotNeeded>>(
     }
     // A connection that is finished in the background is for whoever comes next.
     if let Some(token) = token
-        && CALL.try_with(|_| ()).is_ok()
+        && CURRENT_REQUEST.try_with(|_| ()).is_ok()
     {
         token.succeeds(local_address(&connection.connected()));
     }

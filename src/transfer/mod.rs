@@ -3,22 +3,22 @@
 
 mod attempt;
 mod body;
-mod call;
+mod request_state;
 mod classify;
 mod client;
-mod coding;
-mod doors;
-mod parent;
-mod proof;
+mod decode;
+mod connect_gate;
+mod run_services;
+mod checksum;
 mod quota;
-mod reading;
+mod body_plan;
 mod request;
 mod resolver;
-mod route;
-mod throttle;
-mod trust;
+mod proxy_route;
+mod rate_limit;
+mod tls;
 
-pub use client::{Client, Kit, KitError, Tally};
-pub use parent::{Outfit, Parent};
-pub use reading::name_of;
+pub use client::{Client, TransferContext, ContextError, Counters};
+pub use run_services::{ClientConfig, RunServices};
+pub use body_plan::name_of;
 pub use resolver::Resolver;

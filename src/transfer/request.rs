@@ -5,12 +5,13 @@ use reqwest::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
 
-use super::client::Kit;
-use super::coding::accept_encoding;
-use crate::plan::Coding;
-use crate::policy::resume::{Asked, asked};
-use crate::policy::{carries_secrets, is_written_as_loopback};
-use crate::record::{Job, Purpose, Validator};
+use super::client::TransferContext;
+use super::decode::accept_encoding;
+use crate::plan::Compression;
+use crate::policy::resume::{RangeRequest, range_request};
+use crate::policy::carries_secrets;
+use crate::scheduler::is_written_as_loopback;
+use crate::model::{Job, JobKind, Validator};
 
 /// Fields that cannot be a secret; any other may be, whatever its name.
 const HARMLESS: [HeaderName; 6] =
@@ -22,24 +23,24 @@ const HARMLESS: [HeaderName; 6] =
 ///
 /// With what makes it a request for a part, or for a changed body, if it is to be one (RFC 9110 sections 13.1 and 14.2).
 /// Where such fields are given by hand, the reply answers those and not ours.
-pub fn fields<'a>(kit: &Kit, job: &'a Job) -> (HeaderMap, Asked<'a>) {
-    let mut fields = given(kit, job);
+pub fn fields<'a>(kit: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
+    let mut fields = request_headers(kit, job);
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
     if own.iter().any(|name| fields.contains_key(name)) {
-        return (fields, Asked::Given);
+        return (fields, RangeRequest::Unconditional);
     }
-    let asked = asked(job);
-    condition(asked, &mut fields);
+    let request = range_request(job);
+    condition(request, &mut fields);
     // A part is of the bytes as they are sent, and is never coded.
-    let may_be_coded = kit.bodies.coding == Coding::Undone && job.purpose == Purpose::Body;
-    let is_part = matches!(asked, Asked::Rest(_) | Asked::Segment(..));
+    let may_be_coded = kit.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
+    let is_part = matches!(request, RangeRequest::Rest(_) | RangeRequest::Segment(..));
     if may_be_coded && !is_part && !fields.contains_key(ACCEPT_ENCODING) {
         fields.insert(ACCEPT_ENCODING, accept_encoding());
     }
-    (fields, asked)
+    (fields, request)
 }
 
-fn given(kit: &Kit, job: &Job) -> HeaderMap {
+fn request_headers(kit: &TransferContext, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
     let own = job.url.host_str().and_then(|host| kit.hosts.get(host));
     let own = own.map_or(&[][..], |own| &own.headers);
@@ -61,23 +62,23 @@ fn given(kit: &Kit, job: &Job) -> HeaderMap {
     fields
 }
 
-fn condition(asked: Asked<'_>, fields: &mut HeaderMap) {
+fn condition(request: RangeRequest<'_>, fields: &mut HeaderMap) {
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             fields.insert(name, value);
         }
     };
-    match asked {
-        Asked::Whole | Asked::Given => {}
-        Asked::Rest(part) => {
+    match request {
+        RangeRequest::Whole | RangeRequest::Unconditional => {}
+        RangeRequest::Rest(part) => {
             set(RANGE, &format!("bytes={}-", part.bytes));
-            set(IF_RANGE, told_by(&part.validator));
+            set(IF_RANGE, validator_text(&part.validator));
         }
-        Asked::Segment(part, end) => {
+        RangeRequest::Segment(part, end) => {
             set(RANGE, &format!("bytes={}-{}", part.bytes, end - 1));
-            set(IF_RANGE, told_by(&part.validator));
+            set(IF_RANGE, validator_text(&part.validator));
         }
-        Asked::IfChanged(version) => match (&version.etag, &version.last_modified) {
+        RangeRequest::IfChanged(version) => match (&version.etag, &version.last_modified) {
             (Some(tag), _) => set(IF_NONE_MATCH, tag),
             (None, Some(date)) => set(IF_MODIFIED_SINCE, date),
             (None, None) => {}
@@ -85,7 +86,7 @@ fn condition(asked: Asked<'_>, fields: &mut HeaderMap) {
     }
 }
 
-fn told_by(validator: &Validator) -> &str {
+fn validator_text(validator: &Validator) -> &str {
     match validator {
         Validator::Etag(tag) => tag,
         Validator::LastModified(date) => date,

@@ -11,11 +11,11 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
-use super::call::CALL;
-use super::route::Route;
-use crate::plan::{Family, Http, Pin, PinTo};
-use crate::policy::Lookup;
-use crate::record::Failure;
+use super::request_state::CURRENT_REQUEST;
+use super::proxy_route::ProxyRoute;
+use crate::plan::{AddressFamily, HttpOptions, ResolveOverride, OverrideTarget};
+use crate::scheduler::ResolveError;
+use crate::model::Failure;
 
 /// Names whose answers are kept; beyond them the oldest is forgotten.
 const NAMES_KEPT: usize = 4096;
@@ -30,29 +30,29 @@ pub struct LookupFailed {
     pub is_final: bool,
 }
 
-type Answer = Result<Arc<[IpAddr]>, LookupFailed>;
-type Asked = Arc<OnceCell<Answer>>;
+type LookupResult = Result<Arc<[IpAddr]>, LookupFailed>;
+type LookupKey = Arc<OnceCell<LookupResult>>;
 
 /// The one resolver of a run. Lookups are made on the threads of one runtime, so that their number is bounded
 /// however many clients ask.
 #[derive(Debug)]
 pub struct Resolver {
-    pins: Vec<Pin>,
-    family: Family,
+    pins: Vec<ResolveOverride>,
+    family: AddressFamily,
     runtime: Handle,
-    names: Mutex<Names>,
+    names: Mutex<DnsCache>,
     lookups: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Names {
-    asked: HashMap<String, Asked>,
+struct DnsCache {
+    asked: HashMap<String, LookupKey>,
     order: VecDeque<String>,
 }
 
 impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
-    pub fn new(http: &Http, runtime: Handle) -> Self {
+    pub fn new(http: &HttpOptions, runtime: Handle) -> Self {
         let (names, lookups) = Default::default();
         let (pins, family) = (http.pins.clone(), http.family);
         Self { pins, family, runtime, names, lookups }
@@ -65,7 +65,7 @@ impl Resolver {
             Some((other, port)) => (other.unwrap_or(host), port.unwrap_or(port_of(url))),
             None => (host, port_of(url)),
         };
-        let known = self.pinned(host, port).is_some() || host.parse::<IpAddr>().is_ok();
+        let known = self.overridden(host, port).is_some() || host.parse::<IpAddr>().is_ok();
         (!known).then(|| host.to_owned())
     }
 
@@ -73,11 +73,11 @@ impl Resolver {
     ///
     /// # Errors
     /// If it has none, or nobody could be asked.
-    pub async fn find(&self, name: String) -> Result<Arc<[IpAddr]>, Lookup> {
+    pub async fn find(&self, name: String) -> Result<Arc<[IpAddr]>, ResolveError> {
         let failed = |failed: LookupFailed| {
             let LookupFailed { host, reason, is_final } = failed;
             let failure = Failure::Dns { host, reason };
-            if is_final { Lookup::NoSuchName(failure) } else { Lookup::OutOfReach(failure) }
+            if is_final { ResolveError::NoSuchName(failure) } else { ResolveError::Unavailable(failure) }
         };
         let found = self.lookup(name.clone()).await.map_err(failed)?;
         self.usable(name, &found).map_err(failed)
@@ -99,8 +99,8 @@ impl Resolver {
     ///
     /// # Errors
     /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
-    pub fn ensure_can_place(&self, url: &Url, route: Route) -> Result<(), Failure> {
-        if route == Route::ByProxy {
+    pub fn ensure_can_redirect(&self, url: &Url, route: ProxyRoute) -> Result<(), Failure> {
+        if route == ProxyRoute::ByProxy {
             return match self.redirection(url) {
                 None => Ok(()),
                 Some(_) => Err(Failure::Pinned(
@@ -110,7 +110,7 @@ impl Resolver {
             };
         }
         let address = literal(url);
-        if address.is_some_and(|address| !self.admits(&address)) {
+        if address.is_some_and(|address| !self.family_admits(&address)) {
             let reason = format!("not {}", self.family_name());
             return Err(Failure::Dns {
                 host: url.host_str().unwrap_or_default().to_owned(),
@@ -133,7 +133,7 @@ impl Resolver {
     /// Where `--connect-to` sends this URL: host and port, each `None` if it stays.
     fn redirection(&self, url: &Url) -> Option<(Option<&str>, Option<u16>)> {
         self.pins.iter().find_map(|pin| match &pin.to {
-            PinTo::Endpoint { host, port } if fits(pin, url.host_str()?, port_of(url)) => {
+            OverrideTarget::Endpoint { host, port } if fits(pin, url.host_str()?, port_of(url)) => {
                 Some((host.as_deref(), *port))
             }
             _ => None,
@@ -141,7 +141,7 @@ impl Resolver {
     }
 
     async fn addresses(self: Arc<Self>, asked: String) -> Result<Vec<SocketAddr>, LookupFailed> {
-        let url = CALL.try_with(|call| call.url().clone()).ok();
+        let url = CURRENT_REQUEST.try_with(|call| call.url().clone()).ok();
         // A proxy's name is asked for too; pins are for the URL's own.
         let url = url.filter(|url| url.host_str() == Some(asked.as_str()));
         let (host, port) = match url.as_ref().and_then(|url| self.redirection(url)) {
@@ -149,8 +149,8 @@ impl Resolver {
             None => (asked, 0),
         };
         let dialled = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
-        let known = CALL.try_with(|call| call.addresses()).ok().flatten().filter(|_| url.is_some());
-        let found = match (self.pinned(&host, dialled), known) {
+        let known = CURRENT_REQUEST.try_with(|call| call.addresses()).ok().flatten().filter(|_| url.is_some());
+        let found = match (self.overridden(&host, dialled), known) {
             (Some(addresses), _) => addresses.into(),
             (None, Some(known)) => known,
             (None, None) => match host.parse::<IpAddr>() {
@@ -163,8 +163,8 @@ impl Resolver {
     }
 
     /// Those of the addresses that may be used.
-    fn usable(&self, host: String, found: &[IpAddr]) -> Answer {
-        let usable: Arc<[_]> = found.iter().copied().filter(|found| self.admits(found)).collect();
+    fn usable(&self, host: String, found: &[IpAddr]) -> LookupResult {
+        let usable: Arc<[_]> = found.iter().copied().filter(|found| self.family_admits(found)).collect();
         if usable.is_empty() {
             let reason = format!("no {} address", self.family_name());
             return Err(LookupFailed { host, reason, is_final: true });
@@ -173,14 +173,14 @@ impl Resolver {
     }
 
     /// What `--resolve` says of a host and port.
-    fn pinned(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
+    fn overridden(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
         self.pins.iter().find_map(|pin| match &pin.to {
-            PinTo::Addresses(addresses) if fits(pin, host, port) => Some(&addresses[..]),
+            OverrideTarget::Addresses(addresses) if fits(pin, host, port) => Some(&addresses[..]),
             _ => None,
         })
     }
 
-    async fn lookup(&self, host: String) -> Answer {
+    async fn lookup(&self, host: String) -> LookupResult {
         let asked = self.names.lock().expect("no holder panics").cell(&host);
         let answer = asked.get_or_init(|| async {
             self.lookups.fetch_add(1, Relaxed);
@@ -199,25 +199,25 @@ impl Resolver {
         answer
     }
 
-    fn admits(&self, address: &IpAddr) -> bool {
+    fn family_admits(&self, address: &IpAddr) -> bool {
         match self.family {
-            Family::Any => true,
-            Family::V4 => address.is_ipv4(),
-            Family::V6 => address.is_ipv6(),
+            AddressFamily::Any => true,
+            AddressFamily::V4 => address.is_ipv4(),
+            AddressFamily::V6 => address.is_ipv6(),
         }
     }
 
     fn family_name(&self) -> &'static str {
         match self.family {
-            Family::Any => "usable",
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
+            AddressFamily::Any => "usable",
+            AddressFamily::V4 => "IPv4",
+            AddressFamily::V6 => "IPv6",
         }
     }
 }
 
-impl Names {
-    fn cell(&mut self, host: &str) -> Asked {
+impl DnsCache {
+    fn cell(&mut self, host: &str) -> LookupKey {
         if let Some(asked) = self.asked.get(host) {
             return asked.clone();
         }
@@ -231,7 +231,7 @@ impl Names {
     }
 
     /// Lets the name be asked for again, unless that has been done already.
-    fn forget(&mut self, host: &str, asked: &Asked) {
+    fn forget(&mut self, host: &str, asked: &LookupKey) {
         if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(kept, asked)) {
             self.asked.remove(host);
             self.order.retain(|kept| kept != host);
@@ -241,9 +241,9 @@ impl Names {
 
 /// The resolver as a client sees it.
 #[derive(Debug, Clone)]
-pub struct Directory(pub Arc<Resolver>);
+pub struct ReqwestResolver(pub Arc<Resolver>);
 
-impl Resolve for Directory {
+impl Resolve for ReqwestResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = Arc::clone(&self.0);
         Box::pin(async move {
@@ -253,7 +253,7 @@ impl Resolve for Directory {
     }
 }
 
-fn ask_system(host: String) -> Answer {
+fn ask_system(host: String) -> LookupResult {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(&host), None, Some(hints)).map_err(|error| {
         let is_final = matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
@@ -264,7 +264,7 @@ fn ask_system(host: String) -> Answer {
     Ok(found.filter_map(Result::ok).map(|info| info.sockaddr.ip()).collect())
 }
 
-fn fits(pin: &Pin, host: &str, port: u16) -> bool {
+fn fits(pin: &ResolveOverride, host: &str, port: u16) -> bool {
     pin.host.as_deref().is_none_or(|pinned| pinned == host)
         && pin.port.is_none_or(|pinned| pinned == port)
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
-use crate::plan::HostManners;
+use crate::plan::HostOverrides;
 
 /// A person's surroundings: a configuration folder and an environment.
-struct Desk {
+struct LayeredSetup {
     folder: tempfile::TempDir,
     variables: BTreeMap<String, OsString>,
 }
 
-impl Desk {
+impl LayeredSetup {
     fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let variables = [("XDG_CONFIG_HOME".to_owned(), folder.path().into())].into();
@@ -36,8 +36,8 @@ impl Desk {
         self.folder.path().join("fetch/config.toml")
     }
 
-    fn parse(&self, words: &[&str]) -> Result<Command, Usage> {
-        let around = Surroundings {
+    fn parse(&self, words: &[&str]) -> Result<Command, UsageOutput> {
+        let around = Environment {
             variable: &|name| self.variables.get(name).cloned(),
             home: None,
             stdin_is_terminal: true,
@@ -54,7 +54,7 @@ impl Desk {
 
     fn complaint(&self, words: &[&str]) -> String {
         let usage = self.parse(&[words, &["sites.txt"]].concat()).expect_err(&words.join(" "));
-        assert_eq!((usage.to, usage.code), (Stream::Stderr, 2));
+        assert_eq!((usage.to, usage.code), (UsageStream::Stderr, 2));
         usage.text.replace(&self.folder.path().display().to_string(), "~")
     }
 
@@ -66,17 +66,17 @@ impl Desk {
 
 #[test]
 fn what_is_typed_wins_over_the_environment_and_that_over_the_file() {
-    let file = Desk::with("jobs = 2");
+    let file = LayeredSetup::with("jobs = 2");
     assert_eq!(file.plan(&[]).strategy.jobs(), 2);
     let both = file.variable("FETCH_JOBS", "3");
     assert_eq!(both.plan(&[]).strategy.jobs(), 3);
     assert_eq!(both.plan(&["-j", "4"]).strategy.jobs(), 4);
-    assert_eq!(Desk::empty().plan(&[]).strategy.jobs(), 16);
+    assert_eq!(LayeredSetup::empty().plan(&[]).strategy.jobs(), 16);
 }
 
 #[test]
 fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
-    let desk = Desk::with(
+    let desk = LayeredSetup::with(
         r#"
             mode = "async"
             jobs = 8
@@ -119,14 +119,14 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
                  --host-patience 0 --robots --max-failures 5% --format jsonl --ordered --quiet";
     let typed = plan(&typed.split_whitespace().collect::<Vec<_>>());
     assert_eq!(format!("{:?}", desk.plan(&[])), format!("{typed:?}"));
-    let others = Desk::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
+    let others = LayeredSetup::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
     let typed = plan(&["--json", "--verbose", "-6", "--fail-fast"]);
     assert_eq!(format!("{others:?}"), format!("{typed:?}"));
 }
 
 #[test]
 fn a_list_of_values_replaces_the_one_below_it() {
-    let desk = Desk::with("header = [\"A: file\", \"B: file\"]");
+    let desk = LayeredSetup::with("header = [\"A: file\", \"B: file\"]");
     let names = |plan: Plan| -> Vec<String> {
         plan.http.headers.iter().map(|(name, _)| name.to_string()).collect()
     };
@@ -138,31 +138,31 @@ fn a_list_of_values_replaces_the_one_below_it() {
 
 #[test]
 fn an_option_does_away_with_its_opposite_below() {
-    let file = Desk::with(
+    let file = LayeredSetup::with(
         "quiet = true\nformat = \"csv\"\nmode = \"async\"\nloops = 2\nipv4 = true\nfail-fast = true",
     );
     let plan = file.plan(&["-v", "--json", "-m", "threads", "-6", "--max-failures", "9"]);
     assert_eq!(plan.report.verbosity, Verbosity::Verbose);
-    assert_eq!(plan.report.format, plan::Format::Jsonl);
+    assert_eq!(plan.report.format, plan::OutputFormat::Jsonl);
     assert_eq!(plan.strategy, Strategy::Threads(count(16)));
-    assert_eq!(plan.http.family, Family::V6);
-    assert_eq!(plan.damage.most, Some(MostFailures::Number(9)));
-    let agent = Desk::with("user-agent = \"file\"");
+    assert_eq!(plan.http.family, AddressFamily::V6);
+    assert_eq!(plan.failure_limits.most, Some(MaxFailures::Number(9)));
+    let agent = LayeredSetup::with("user-agent = \"file\"");
     assert_eq!(agent.plan(&["-H", "User-Agent: typed"]).http.user_agent, "typed");
 }
 
 #[test]
 fn a_flag_can_be_taken_back_by_the_environment() {
-    let desk = Desk::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
+    let desk = LayeredSetup::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
     assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Normal);
-    assert_eq!(desk.plan(&[]).manners.robots, Robots::Obeyed);
-    let desk = Desk::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
+    assert_eq!(desk.plan(&[]).host_limits.robots, RobotsPolicy::Obeyed);
+    let desk = LayeredSetup::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
     assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Verbose);
 }
 
 #[test]
 fn a_variable_that_is_empty_says_nothing() {
-    let desk = Desk::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
+    let desk = LayeredSetup::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
     assert_eq!(desk.plan(&[]).strategy.jobs(), 2);
 }
 
@@ -188,20 +188,20 @@ fn a_bad_variable_is_named_with_what_to_write() {
             "FETCH_PROXY: invalid value for --proxy: scheme \"ftp\"; use http, https, socks5, socks5h, socks4",
         ),
     ] {
-        Desk::empty().variable(name, value).assert_complaint(&[], complaint);
+        LayeredSetup::empty().variable(name, value).assert_complaint(&[], complaint);
     }
 }
 
 #[test]
 fn variables_that_do_not_go_together_are_named() {
-    let desk = Desk::empty().variable("FETCH_QUIET", "1").variable("FETCH_VERBOSE", "1");
+    let desk = LayeredSetup::empty().variable("FETCH_QUIET", "1").variable("FETCH_VERBOSE", "1");
     let text = desk.complaint(&[]);
     assert!(text.contains("--quiet from FETCH_QUIET, --verbose from FETCH_VERBOSE"), "{text}");
 }
 
 #[test]
 fn an_option_below_that_stands_in_the_way_is_named_with_its_place() {
-    let desk = Desk::with("\nconnect-to = \"a.b::c.d:\"");
+    let desk = LayeredSetup::with("\nconnect-to = \"a.b::c.d:\"");
     let text = desk.complaint(&["-x", "proxy.example:1"]);
     assert!(
         text.contains("leave out one of the two (--connect-to from ~/fetch/config.toml:2)"),
@@ -211,7 +211,7 @@ fn an_option_below_that_stands_in_the_way_is_named_with_its_place() {
 
 #[test]
 fn a_file_is_named_on_the_command_line_or_in_the_environment() {
-    let desk = Desk::with("jobs = 2");
+    let desk = LayeredSetup::with("jobs = 2");
     let other = desk.folder.path().join("other.toml");
     fs::write(&other, "jobs = 5").unwrap();
     let other = other.to_str().unwrap();
@@ -221,14 +221,14 @@ fn a_file_is_named_on_the_command_line_or_in_the_environment() {
     assert_eq!(desk.plan(&[]).strategy.jobs(), 5);
     assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
     assert_complaint(&["--config", other, "--no-config"], "cannot be used with");
-    let none = Desk::with("jobs = 2").variable("FETCH_NO_CONFIG", "1");
+    let none = LayeredSetup::with("jobs = 2").variable("FETCH_NO_CONFIG", "1");
     assert_eq!(none.plan(&[]).strategy.jobs(), 16);
     assert_eq!(none.plan(&["--config", other]).strategy.jobs(), 5);
 }
 
 #[test]
 fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
-    let desk = Desk::empty();
+    let desk = LayeredSetup::empty();
     assert_eq!(desk.plan(&[]).strategy.jobs(), 16);
     let text = desk.complaint(&["--config", "/nowhere/config.toml"]);
     assert!(text.contains("/nowhere/config.toml: cannot be read: No such file"), "{text}");
@@ -236,7 +236,7 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
 
 #[test]
 fn a_usual_file_that_cannot_be_read_is_an_error() {
-    let desk = Desk::empty();
+    let desk = LayeredSetup::empty();
     fs::create_dir_all(desk.usual()).unwrap();
     let text = desk.complaint(&[]);
     assert!(text.contains("~/fetch/config.toml: cannot be read: "), "{text}");
@@ -251,18 +251,18 @@ fn a_usual_file_that_cannot_be_read_is_an_error() {
 
 #[test]
 fn the_usual_file_is_below_the_home_folder_where_nothing_else_is_said() {
-    use crate::cli::config::{Which, usual};
+    use crate::cli::config_file::{ConfigPath, usual};
     let home = || Some(PathBuf::from("/home/me"));
-    let at = |path: &str| Which::Usual(path.into());
+    let at = |path: &str| ConfigPath::Usual(path.into());
     assert_eq!(usual(None, home()), at("/home/me/.config/fetch/config.toml"));
     assert_eq!(usual(Some("/xdg".into()), home()), at("/xdg/fetch/config.toml"));
     assert_eq!(usual(Some("xdg".into()), home()), at("/home/me/.config/fetch/config.toml"));
-    assert_eq!(usual(Some("".into()), None), Which::Nothing);
+    assert_eq!(usual(Some("".into()), None), ConfigPath::Nothing);
 }
 
 #[test]
 fn a_host_has_manners_of_its_own() {
-    let desk = Desk::with(
+    let desk = LayeredSetup::with(
         r#"
             per-host = 2
             [hosts."Example.ORG"]
@@ -276,17 +276,17 @@ fn a_host_has_manners_of_its_own() {
             [hosts."[::1]"]
         "#,
     );
-    let manners = desk.plan(&["--per-host", "3"]).manners;
-    assert_eq!(manners.per_host, PerHost::Most(count(3)));
+    let manners = desk.plan(&["--per-host", "3"]).host_limits;
+    assert_eq!(manners.per_host, MaxPerHost::Most(count(3)));
     let names: Vec<_> = manners.hosts.keys().map(String::as_str).collect();
     assert_eq!(names, ["[::1]", "example.org", "xn--bcher-kva.example"]);
     let own = &manners.hosts["example.org"];
-    assert_eq!(own.per_host, Some(PerHost::Most(count(1))));
+    assert_eq!(own.per_host, Some(MaxPerHost::Most(count(1))));
     assert_eq!((own.delay, own.rate), (Some(seconds(1)), units::rate("1/m").ok()));
     let headers: Vec<_> = own.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(headers, ["authorization", "user-agent"]);
-    assert_eq!(manners.hosts["xn--bcher-kva.example"].per_host, Some(PerHost::NoLimit));
-    assert_eq!(manners.hosts["[::1]"], HostManners::default());
+    assert_eq!(manners.hosts["xn--bcher-kva.example"].per_host, Some(MaxPerHost::NoLimit));
+    assert_eq!(manners.hosts["[::1]"], HostOverrides::default());
 }
 
 #[test]
@@ -356,39 +356,39 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
             "2: per-host = -1: write a whole number from 0 to 10000",
         ),
     ] {
-        let text = Desk::with(config).complaint(&[]);
+        let text = LayeredSetup::with(config).complaint(&[]);
         let told =
             text.strip_prefix("error: ~/fetch/config.toml:").unwrap_or_else(|| panic!("{text}"));
         assert!(told.starts_with(complaint), "{config}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
-    let both = Desk::with("quiet = true\nverbose = true").complaint(&[]);
+    let both = LayeredSetup::with("quiet = true\nverbose = true").complaint(&[]);
     assert!(both.starts_with("error: ~/fetch/config.toml: the argument '--quiet'"), "{both}");
     assert!(both.contains("(--quiet from ~/fetch/config.toml:1, --verbose from"), "{both}");
 }
 
 #[test]
 fn the_first_mistake_is_told_first() {
-    let text = Desk::with("retry = -1\njobs = 0").complaint(&[]);
+    let text = LayeredSetup::with("retry = -1\njobs = 0").complaint(&[]);
     assert!(text.contains("config.toml:1: retry = -1"), "{text}");
 }
 
 #[test]
 fn a_file_may_begin_with_a_mark_and_have_lines_of_two_bytes() {
-    let desk = Desk::with("\u{feff}# mine\r\njobs = 2\r\nretry = 1_0\r\n");
+    let desk = LayeredSetup::with("\u{feff}# mine\r\njobs = 2\r\nretry = 1_0\r\n");
     assert_eq!((desk.plan(&[]).strategy.jobs(), desk.plan(&[]).retry.times), (2, 10));
 }
 
 #[test]
 fn files_named_in_a_file_are_looked_for_beside_it() {
-    let desk = Desk::with("cacert = [\"a.pem\", \"/b.pem\"]");
+    let desk = LayeredSetup::with("cacert = [\"a.pem\", \"/b.pem\"]");
     let beside = desk.folder.path().join("fetch/a.pem");
     assert_eq!(desk.plan(&[]).http.cacert, [beside, "/b.pem".into()]);
 }
 
 #[test]
 fn what_makes_no_run_reads_no_configuration() {
-    let desk = Desk::with("nonsense").variable("FETCH_JOBS", "0");
+    let desk = LayeredSetup::with("nonsense").variable("FETCH_JOBS", "0");
     assert!(matches!(desk.parse(&["serve"]), Ok(Command::Serve(_))));
     assert!(matches!(desk.parse(&["completions", "zsh"]), Ok(Command::Completions(_))));
     assert_eq!(desk.parse(&["--help"]).unwrap_err().code, 0);
@@ -396,7 +396,7 @@ fn what_makes_no_run_reads_no_configuration() {
 
 #[test]
 fn words_after_two_dashes_are_no_options_here_either() {
-    let desk = Desk::with("jobs = 2");
+    let desk = LayeredSetup::with("jobs = 2");
     match desk.parse(&["--", "--jobs"]) {
         Ok(Command::Fetch(plan)) => {
             assert_eq!(plan.sources, [Source::File("--jobs".into())]);

@@ -2,11 +2,11 @@
 //! connections of its own. They speak in lines over the pipes of the child's standard streams. The parent keeps all
 //! that belongs to the run: the queue, manners, names, the quota and the byte rate, the manifest and the renames.
 
-mod child;
-mod line;
-mod office;
-mod seat;
+mod child_main;
+mod protocol;
+mod pool;
+mod executor;
 
-pub use child::sit;
-pub use office::Office;
-pub use seat::{Seat, open_all};
+pub use child_main::run_child;
+pub use pool::ChildPool;
+pub use executor::{ChildExecutor, open_all};

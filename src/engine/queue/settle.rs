@@ -2,25 +2,26 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::row::{finished, given_up, settled};
-use super::{Comes, Queue, State, Work};
-use crate::plan::MostFailures;
-use crate::policy::{self, Rules, Signal, Verdict, robots, signal, verdict};
-use crate::record::{
-    Attempt, Cause, Class, Ending, Event, Failure, Job, Outcome, Purpose, Record, redacted,
+use super::super::records::{finished_event, record_of_failure, record_of_attempt};
+use super::{NextWaker, Queue, QueueState, Work};
+use crate::plan::MaxFailures;
+use crate::policy::{self, RetryRules, NextAction, robots, next_action};
+use crate::scheduler::{HostFeedback, host_feedback};
+use crate::model::{
+    Attempt, StopCause, FailureClass, AttemptOutcome, Event, Failure, Job, Outcome, JobKind, Record, redacted,
 };
 
 impl Queue {
     /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
-    pub(super) fn ask(&self, job: Box<Job>, rules: &robots::Rules) -> Work {
+    pub(super) fn start(&self, job: Box<Job>, rules: &robots::RobotsRules) -> Work {
         if rules.allows(&job.url) {
             return Work::Transfer(job);
         }
         let mut state = self.lock();
-        state.schedule.untake(&job.url, Instant::now());
+        state.schedule.cancel_start(&job.url, Instant::now());
         let event = self.give_up(&mut state, &job, Failure::Robots);
-        self.after(&mut state, Comes::Worker);
-        Work::Tell(event)
+        self.wake_waiters(&mut state, NextWaker::ReturningWorker);
+        Work::Emit(event)
     }
 
     /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
@@ -31,94 +32,94 @@ impl Queue {
         mut attempt: Attempt,
     ) -> (impl Iterator<Item = Event> + use<>, Option<Box<Job>>) {
         let (now, wall) = (Instant::now(), SystemTime::now());
-        let signal = signal(&attempt, &self.rules.retry, wall);
-        let not_reached = matches!(signal, Signal::NotReached(_));
+        let feedback = host_feedback(&attempt, &self.rules.retry, wall);
+        let not_reached = matches!(feedback, HostFeedback::Unreachable(_));
         let is_answered = attempt.head.is_some();
         let mut state = self.lock();
-        if let Purpose::Seal(_) = job.purpose {
-            state.unseal(&mut job, &mut attempt);
+        if let JobKind::Assemble(_) = job.kind {
+            state.undo_assembly(&mut job, &mut attempt);
         } else {
-            state.schedule.learn(&job.url, signal, attempt.phases.started, now);
+            state.schedule.on_feedback(&job.url, feedback, attempt.timings.started, now);
             state.schedule.count(&job.url, attempt.wire_bytes, class_of(&attempt));
         }
-        let verdict = verdict(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64());
-        let (event, next) = match job.purpose {
-            Purpose::Segment { .. } => self.settle_segment(&mut state, &job, attempt, verdict, now),
-            _ => (self.follow(&mut state, &job, &attempt, verdict, now), None),
+        let action = next_action(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64());
+        let (event, next) = match job.kind {
+            JobKind::Segment { .. } => self.settle_segment(&mut state, &job, attempt, action, now),
+            _ => (self.apply_next_action(&mut state, &job, &attempt, action, now), None),
         };
-        let notice = if not_reached { state.notice_of_cut_off() } else { None };
+        let notice = if not_reached { state.unreachable_notice() } else { None };
         if !not_reached && state.cut_off && is_answered {
             state.cut_off = false;
         }
-        let comes = if next.is_some() { Comes::Nobody } else { Comes::Worker };
-        self.after(&mut state, comes);
+        let comes = if next.is_some() { NextWaker::OneOfTheWaiting } else { NextWaker::ReturningWorker };
+        self.wake_waiters(&mut state, comes);
         (event.into_iter().chain(notice), next)
     }
 
     /// Does what follows an attempt.
-    pub(super) fn follow(
+    pub(super) fn apply_next_action(
         &self,
-        state: &mut State,
+        state: &mut QueueState,
         job: &Job,
         attempt: &Attempt,
-        verdict: Verdict,
+        action: NextAction,
         now: Instant,
     ) -> Option<Event> {
-        match verdict {
-            Verdict::Whole => self.finish(state, job, attempt, None),
-            Verdict::Failed(failure) => self.finish(state, job, attempt, Some(failure)),
-            Verdict::Anew(next) => {
+        match action {
+            NextAction::Done => self.finish(state, job, attempt, None),
+            NextAction::Failed(failure) => self.finish(state, job, attempt, Some(failure)),
+            NextAction::Restart(next) => {
                 state.resume(next, now, now);
                 None
             }
-            Verdict::Divided(next) => {
-                state.divide(next, Some(attempt), now, now);
+            NextAction::Split(next) => {
+                state.start_segments(next, Some(attempt), now, now);
                 None
             }
-            Verdict::Hop { job: next, wait } => {
+            NextAction::FollowRedirect { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
                 let (from, to) = (redacted(&job.url), redacted(&next.url));
                 state.resume(next, now + wait, now);
                 Some(Event::Redirected { from, to, status })
             }
-            Verdict::Again { job: next, wait, failure } => {
-                Some(again(state, job, next, wait, failure, now))
+            NextAction::Retry { job: next, wait, failure } => {
+                Some(schedule_retry(state, job, next, wait, failure, now))
             }
         }
     }
 
-    fn rules_for(&self, job: &Job) -> Rules {
-        match job.purpose {
-            Purpose::Robots(_) => Rules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
+    fn rules_for(&self, job: &Job) -> RetryRules {
+        match job.kind {
+            JobKind::Robots(_) => RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
             _ => self.rules,
         }
     }
 
-    pub(super) fn give_up(&self, state: &mut State, job: &Job, failure: Failure) -> Option<Event> {
+    pub(super) fn give_up(&self, state: &mut QueueState, job: &Job, failure: Failure) -> Option<Event> {
         let now = Instant::now();
-        let verdict = policy::given_up(job, failure, &self.rules, fastrand::f64());
-        self.follow_unasked(state, job, verdict, now)
+        let action = policy::action_without_request(job, failure, &self.rules, fastrand::f64());
+        self.apply_without_request(state, job, action, now)
     }
 
     /// Does what follows when a job is given up before its request.
-    pub(super) fn follow_unasked(
+    pub(super) fn apply_without_request(
         &self,
-        state: &mut State,
+        state: &mut QueueState,
         job: &Job,
-        verdict: Verdict,
+        action: NextAction,
         now: Instant,
     ) -> Option<Event> {
-        match verdict {
-            Verdict::Again { job: next, wait, failure } => {
-                Some(again(state, job, next, wait, failure, now))
+        match action {
+            NextAction::Retry { job: next, wait, failure } => {
+                Some(schedule_retry(state, job, next, wait, failure, now))
             }
-            Verdict::Failed(failure) => match &job.purpose {
-                Purpose::Body | Purpose::Seal(_) => {
-                    Some(self.row(state, job, given_up(job, failure)))
+            NextAction::Failed(failure) => match &job.kind {
+                JobKind::Body | JobKind::Assemble(_) => {
+                    Some(self.emit_record(state, job, record_of_failure(job, failure)))
                 }
-                Purpose::Segment { .. } => self.give_up_segment(state, job, failure, now),
-                Purpose::Robots(host) => {
-                    self.allow(state, host, robots::Reply::Failed(&failure));
+                JobKind::Segment { .. } => self.give_up_segment(state, job, failure, now),
+                JobKind::Robots(host) => {
+                    self.apply_robots(state, host, robots::RobotsReply::Failed(&failure));
                     None
                 }
             },
@@ -129,72 +130,72 @@ impl Queue {
     /// Ends a job with its last attempt: the target's row, or what its host allows.
     fn finish(
         &self,
-        state: &mut State,
+        state: &mut QueueState,
         job: &Job,
         attempt: &Attempt,
         failure: Option<Failure>,
     ) -> Option<Event> {
-        let Purpose::Robots(host) = &job.purpose else {
-            return Some(self.row(state, job, settled(job, attempt, failure)));
+        let JobKind::Robots(host) = &job.kind else {
+            return Some(self.emit_record(state, job, record_of_attempt(job, attempt, failure)));
         };
         match &failure {
             None => {
                 let text = attempt.text.as_deref().unwrap_or_default();
-                self.allow(state, host, robots::Reply::Body(text));
+                self.apply_robots(state, host, robots::RobotsReply::Body(text));
             }
             Some(Failure::Cancelled(_)) => {}
-            Some(failure) => self.allow(state, host, robots::Reply::Failed(failure)),
+            Some(failure) => self.apply_robots(state, host, robots::RobotsReply::Failed(failure)),
         }
         None
     }
 
-    fn allow(&self, state: &mut State, host: &str, reply: robots::Reply<'_>) {
+    fn apply_robots(&self, state: &mut QueueState, host: &str, reply: robots::RobotsReply<'_>) {
         let rules = robots::rules_of_reply(reply, &self.robots_token);
         let told = match reply {
-            robots::Reply::Body(text) => text.len(),
-            robots::Reply::Failed(_) => 0,
+            robots::RobotsReply::Body(text) => text.len(),
+            robots::RobotsReply::Failed(_) => 0,
         };
-        state.schedule.allow(host, rules, told, Instant::now());
+        state.schedule.set_robots(host, rules, told, Instant::now());
     }
 
-    fn row(&self, state: &mut State, job: &Job, record: Record) -> Event {
-        state.window.leave(job.target.index);
-        self.count(state, &record);
-        finished(job, record)
+    fn emit_record(&self, state: &mut QueueState, job: &Job, record: Record) -> Event {
+        state.window.remove(job.target.index);
+        self.count_outcome(state, &record);
+        finished_event(job, record)
     }
 
     /// Takes note of a row that was settled without a job.
-    pub fn told(&self, record: &Record) {
-        self.count(&mut self.lock(), record);
+    pub fn record_settled(&self, record: &Record) {
+        self.count_outcome(&mut self.lock(), record);
     }
 
-    fn count(&self, state: &mut State, record: &Record) {
+    fn count_outcome(&self, state: &mut QueueState, record: &Record) {
         state.settled += 1;
         state.failed += u64::from(record.outcome == Outcome::Failed);
         match record.error.as_ref().map(|error| error.class) {
-            Some(Class::Disk) => self.stop.cut(Cause::Disk),
-            Some(Class::Quota) => self.stop.cut(Cause::Quota),
-            _ if self.is_too_much(state) => self.stop.drain(Cause::TooManyFailures),
+            Some(FailureClass::Disk) => self.stop.abort(StopCause::Disk),
+            Some(FailureClass::Quota) => self.stop.abort(StopCause::Quota),
+            _ if self.failure_limit_reached(state) => self.stop.drain(StopCause::TooManyFailures),
             _ => {}
         }
     }
 
     /// Whether more has failed than was thought to be tolerable.
-    fn is_too_much(&self, state: &State) -> bool {
+    fn failure_limit_reached(&self, state: &QueueState) -> bool {
         match self.most_failures {
             None => false,
-            Some(MostFailures::Number(most)) => state.failed > most,
-            Some(MostFailures::Share(share)) => {
+            Some(MaxFailures::Number(most)) => state.failed > most,
+            Some(MaxFailures::Share(share)) => {
                 state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
             }
         }
     }
 }
 
-impl State {
+impl QueueState {
     /// The network is said to be down once each time it goes.
-    pub(super) fn notice_of_cut_off(&mut self) -> Option<Event> {
-        if self.cut_off || !self.schedule.seems_cut_off() {
+    pub(super) fn unreachable_notice(&mut self) -> Option<Event> {
+        if self.cut_off || !self.schedule.network_seems_down() {
             return None;
         }
         self.cut_off = true;
@@ -202,8 +203,8 @@ impl State {
     }
 }
 
-fn again(
-    state: &mut State,
+fn schedule_retry(
+    state: &mut QueueState,
     job: &Job,
     next: Job,
     wait: Duration,
@@ -216,10 +217,10 @@ fn again(
 }
 
 /// The class of failure that a host is charged with.
-fn class_of(attempt: &Attempt) -> Option<Class> {
-    match &attempt.ending {
-        Ending::Failed(Failure::Cancelled(Cause::Sibling)) => None,
-        Ending::Failed(failure) => Some(failure.class()),
+fn class_of(attempt: &Attempt) -> Option<FailureClass> {
+    match &attempt.outcome {
+        AttemptOutcome::Failed(Failure::Cancelled(StopCause::Sibling)) => None,
+        AttemptOutcome::Failed(failure) => Some(failure.class()),
         _ => None,
     }
 }

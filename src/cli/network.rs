@@ -1,0 +1,206 @@
+//! `--resolve` and `--connect-to`, with curl's syntax, -> pins.
+//!
+//! The HTTP library asks for the addresses of a name and dials the port that is written in the URL. A host that is an
+//! address is dialled as it stands, so that nothing can be pinned for it, and only a URL without a port of its own
+//! can be sent to another port. What could not be kept is refused here.
+
+use std::net::IpAddr;
+
+use url::Host;
+
+use crate::plan::{ResolveOverride, OverrideTarget};
+
+const RESOLVE: &str = "write HOST:PORT:ADDRESS[,ADDRESS]..., an IPv6 address in brackets";
+const CONNECT_TO: &str = "write HOST1:PORT1:HOST2:PORT2, an IPv6 address in brackets";
+
+/// Reads `HOST:PORT:ADDRESS[,ADDRESS]...`.
+pub(super) fn resolve(text: &str) -> Result<ResolveOverride, String> {
+    if text.starts_with('-') {
+        return Err("nothing is cached that \"-HOST:PORT\" could remove; leave it out".to_owned());
+    }
+    if text.starts_with('+') {
+        return Err("\"+\" lets an address expire, but a run keeps its addresses; leave out the +"
+            .to_owned());
+    }
+    let (host, rest) = split_host(text).ok_or(RESOLVE)?;
+    let (port, addresses) = rest.split_once(':').ok_or(RESOLVE)?;
+    let host = match host {
+        "" => return Err(RESOLVE.to_owned()),
+        "*" => None,
+        host => Some(name(host)?),
+    };
+    let addresses = addresses.split(',').map(address).collect::<Result<_, _>>()?;
+    Ok(ResolveOverride { host, port: Some(self::port(port)?), to: OverrideTarget::Addresses(addresses) })
+}
+
+/// Reads `HOST1:PORT1:HOST2:PORT2`; an empty part means any host, any port, the same host, the same port.
+pub(super) fn connect_to(text: &str) -> Result<ResolveOverride, String> {
+    let (host, rest) = split_host(text).ok_or(CONNECT_TO)?;
+    let (port, rest) = rest.split_once(':').ok_or(CONNECT_TO)?;
+    let (to_host, to_port) = split_host(rest).ok_or(CONNECT_TO)?;
+    let host = given(host).map(name).transpose()?;
+    let port = given(port).map(self::port).transpose()?;
+    let to_host = given(to_host).map(endpoint).transpose()?;
+    let to_port = given(to_port).map(self::port).transpose()?;
+    if to_host.is_none() && to_port.is_none() {
+        return Err("HOST2 and PORT2 are both empty, which changes nothing; write one".to_owned());
+    }
+    ensure_the_port_can_be_changed(port, to_port)?;
+    Ok(ResolveOverride { host, port, to: OverrideTarget::Endpoint { host: to_host, port: to_port } })
+}
+
+fn ensure_the_port_can_be_changed(port: Option<u16>, to_port: Option<u16>) -> Result<(), String> {
+    match (port, to_port) {
+        (Some(port), Some(to_port)) if port != to_port && port != 80 && port != 443 => {
+            Err(format!(
+                "a URL with :{port} in it is always sent to port {port}; leave PORT2 empty, or write URLs without a port \
+             and PORT1 as 80 or 443"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The host in front of a colon, its brackets kept, and what comes after the colon.
+fn split_host(text: &str) -> Option<(&str, &str)> {
+    if !text.starts_with('[') {
+        return text.split_once(':');
+    }
+    let (host, rest) = text.split_at(text.find(']')? + 1);
+    Some((host, rest.strip_prefix(':')?))
+}
+
+fn given(part: &str) -> Option<&str> {
+    Some(part).filter(|part| !part.is_empty())
+}
+
+/// A host name as it stands in a parsed URL: lower case, punycode.
+fn name(text: &str) -> Result<String, String> {
+    match parsed(text)? {
+        Host::Domain(name) => Ok(name),
+        Host::Ipv4(_) | Host::Ipv6(_) => Err(format!(
+            "{text} is an address, and a URL with an address in it is always sent there; only names can be pinned"
+        )),
+    }
+}
+
+/// A name, or an address without brackets.
+fn endpoint(text: &str) -> Result<String, String> {
+    Ok(match parsed(text)? {
+        Host::Domain(name) => name,
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    })
+}
+
+fn parsed(text: &str) -> Result<Host, String> {
+    Host::parse(text).map_err(|_| format!("\"{text}\" is not a host; write a name or an address"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| format!("\"{text}\" is not an IP address; {RESOLVE}"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("\"{text}\" is not a port; write a number from 1 to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pinned(host: Option<&str>, port: Option<u16>, to: OverrideTarget) -> Result<ResolveOverride, String> {
+        Ok(ResolveOverride { host: host.map(str::to_owned), port, to })
+    }
+
+    fn at(addresses: &[&str]) -> OverrideTarget {
+        OverrideTarget::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect())
+    }
+
+    fn through(host: Option<&str>, port: Option<u16>) -> OverrideTarget {
+        OverrideTarget::Endpoint { host: host.map(str::to_owned), port }
+    }
+
+    #[test]
+    fn resolve_pins_a_host_and_port_to_addresses() {
+        assert_eq!(
+            resolve("Example.ORG:8443:127.0.0.1,[::1],::2"),
+            pinned(Some("example.org"), Some(8443), at(&["127.0.0.1", "::1", "::2"]))
+        );
+        assert_eq!(resolve("*:80:127.0.0.1"), pinned(None, Some(80), at(&["127.0.0.1"])));
+        assert_eq!(
+            resolve("bücher.example:80:127.0.0.1"),
+            pinned(Some("xn--bcher-kva.example"), Some(80), at(&["127.0.0.1"]))
+        );
+    }
+
+    #[test]
+    fn a_resolve_that_cannot_be_kept_is_refused_with_the_reason() {
+        let table = [
+            ("", "write HOST:PORT:ADDRESS"),
+            ("a.b", "write HOST:PORT:ADDRESS"),
+            ("a.b:80", "write HOST:PORT:ADDRESS"),
+            (":80:127.0.0.1", "write HOST:PORT:ADDRESS"),
+            ("a.b:80:", "\"\" is not an IP address"),
+            ("a.b:80:c.d", "\"c.d\" is not an IP address"),
+            ("a.b:80:127.0.0.1,", "\"\" is not an IP address"),
+            ("a.b:0:127.0.0.1", "\"0\" is not a port"),
+            ("a.b:99999:127.0.0.1", "\"99999\" is not a port"),
+            ("a b:80:127.0.0.1", "\"a b\" is not a host"),
+            ("127.0.0.1:80:127.0.0.2", "only names can be pinned"),
+            ("[::1]:80:127.0.0.2", "only names can be pinned"),
+            ("-a.b:80", "nothing is cached"),
+            ("+a.b:80:127.0.0.1", "leave out the +"),
+        ];
+        for (text, complaint) in table {
+            let message = resolve(text).unwrap_err();
+            assert!(message.contains(complaint), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn connect_to_pins_a_host_and_port_to_another() {
+        assert_eq!(
+            connect_to("A.b:443:C.d:8443"),
+            pinned(Some("a.b"), Some(443), through(Some("c.d"), Some(8443)))
+        );
+        assert_eq!(
+            connect_to("::[::1]:8080"),
+            pinned(None, None, through(Some("::1"), Some(8080)))
+        );
+        assert_eq!(connect_to("a.b::c.d:"), pinned(Some("a.b"), None, through(Some("c.d"), None)));
+        assert_eq!(connect_to(":80::8080"), pinned(None, Some(80), through(None, Some(8080))));
+        assert_eq!(
+            connect_to("a.b:8000:c.d:8000"),
+            pinned(Some("a.b"), Some(8000), through(Some("c.d"), Some(8000)))
+        );
+        assert_eq!(
+            connect_to("a.b:8000:127.0.0.1:"),
+            pinned(Some("a.b"), Some(8000), through(Some("127.0.0.1"), None))
+        );
+    }
+
+    #[test]
+    fn a_connect_to_that_cannot_be_kept_is_refused_with_the_reason() {
+        let table = [
+            ("", "write HOST1:PORT1:HOST2:PORT2"),
+            ("a.b:80:c.d", "write HOST1:PORT1:HOST2:PORT2"),
+            ("[::1", "write HOST1:PORT1:HOST2:PORT2"),
+            ("a.b:80:c.d:80:80", "\"80:80\" is not a port"),
+            ("a.b:80:c.d:x", "\"x\" is not a port"),
+            ("a.b:80:c d:80", "\"c d\" is not a host"),
+            ("a.b:80::", "changes nothing"),
+            ("a.b:8000:c.d:9000", "always sent to port 8000"),
+            ("127.0.0.1:80:c.d:80", "only names can be pinned"),
+            ("[::1]:80:c.d:80", "only names can be pinned"),
+        ];
+        for (text, complaint) in table {
+            let message = connect_to(text).unwrap_err();
+            assert!(message.contains(complaint), "{text}: {message}");
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! What was typed -> what was decided. An error is the sentence to print.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::thread;
+
+use clap::ValueEnum;
+use http::HeaderValue;
+use http::header::USER_AGENT;
+
+use super::args::{
+    self, CompareArgs, FailureLimitArgs, FailedListArgs, FetchArgs, FormatArg, ModeArg, OutputArgs, HttpArgs, RetryArgs, SaveArgs, ServeArgs,
+    VerifyArgs,
+};
+use super::documents::{documents, is_one_name};
+use super::config_layers;
+use super::proxy::proxy;
+use crate::compare::{self, ServerOwner};
+use crate::list;
+use crate::plan::{
+    ExistingPolicy, BodyOptions, Timeouts, Compression, FailureLimits, Durability, FailedList, AddressFamily, ForeignFilePolicy, HttpOptions,
+    SaveOptions, HostLimitOptions, MaxFailures, NameSource, NamingScheme, ReportOrder, MaxPerHost, Plan, Proxy, OutputOptions, ReportSubject,
+    ReportCommand, RetryOptions, RobotsPolicy, Source, SegmentOptions, Strategy, Verbosity, CertVerification, HttpVersions,
+};
+use crate::{plan, serve};
+
+const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
+
+/// Decides a run.
+pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
+    let plan = Plan {
+        strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
+        http: http(typed.requests)?,
+        timeouts: clocks(&typed.clocks),
+        retry: retry(&typed.retries),
+        report: report(&typed.output),
+        documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
+        host_limits: manners(&typed.manners),
+        failure_limits: damage(&typed.failures.enough),
+        bodies: bodies(typed.bodies, &typed.saving, &typed.sources)?,
+        keep: keep(typed.saving),
+        failed: failed(typed.failures)?,
+        // Last, because a value left out before a SOURCE leaves no SOURCE.
+        sources: sources(&typed.sources, stdin_is_terminal)?,
+    };
+    ensure_no_list_is_overwritten(&plan)?;
+    ensure_no_report_overwrites_the_failures(&plan)?;
+    Ok(plan)
+}
+
+/// Decides how a saved run or comparison is reported again.
+pub(super) fn rereport(typed: args::ReportArgs) -> Result<ReportCommand, String> {
+    let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
+    let documents = documents("--to", typed.to, None)?;
+    for document in &documents {
+        ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
+    }
+    Ok(ReportCommand { source, documents })
+}
+
+/// What a dry run tells are no rows of a run.
+pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
+    match plan.report.format {
+        plan::OutputFormat::Csv => {
+            Err("--dry-run cannot tell in --format csv; write --format text or jsonl".to_owned())
+        }
+        plan::OutputFormat::Text | plan::OutputFormat::Jsonl => Ok(()),
+    }
+}
+
+/// Decides how the local origin behaves.
+pub(super) fn origin(typed: ServeArgs) -> serve::Options {
+    serve::Options {
+        port: typed.port,
+        bind: typed.bind,
+        latency: typed.latency,
+        jitter: typed.jitter,
+        limit_rate: typed.limit_rate,
+        error_rate: typed.error_rate,
+        rate: typed.rate,
+        max_connections: typed.max_connections,
+        seed: typed.seed,
+        until: if typed.until_eof { serve::Until::EndOfInput } else { serve::Until::Killed },
+    }
+}
+
+/// Decides a comparison of runs that have these words for options; `plan` is theirs.
+pub(super) fn comparison(
+    typed: CompareArgs,
+    words: Vec<OsString>,
+    plan: Box<Plan>,
+) -> Result<compare::Options, String> {
+    let contest = typed.contest;
+    let documents = documents("--report", contest.reports, Some(ReportSubject::Comparison))?;
+    let modes = match &contest.modes[..] {
+        [] => ModeArg::value_variants(),
+        modes => modes,
+    };
+    let name =
+        |mode: &ModeArg| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
+    let mut shown = config_layers::shown(&words);
+    shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
+    shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
+    let options = compare::Options {
+        modes: modes.iter().map(name).collect(),
+        jobs: contest.jobs,
+        runs: contest.runs,
+        warmup: contest.warmup,
+        seed: contest.seed,
+        servers: if contest.i_run_this_server { ServerOwner::Own } else { ServerOwner::OfOthers },
+        subject: if typed.sources.is_empty() {
+            compare::WorkloadKind::Lesson(plan)
+        } else {
+            compare::WorkloadKind::Listed(plan)
+        },
+        shown,
+        words,
+        loops: contest.loops,
+        dir: contest.dir,
+        format: if contest.json { compare::CompareFormat::Json } else { compare::CompareFormat::Text },
+        documents,
+    };
+    for document in &options.documents {
+        ensure_it_is_not_a_list("--report", &document.path, options.sources())?;
+    }
+    Ok(options)
+}
+
+/// Decides how a folder is looked at.
+pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
+    plan::VerifyOptions {
+        dir: typed.dir,
+        jobs: typed.jobs,
+        form: match typed.format {
+            _ if typed.json => plan::VerifyFormat::Jsonl,
+            args::PlainFormatArg::Text => plan::VerifyFormat::Text,
+            args::PlainFormatArg::Jsonl => plan::VerifyFormat::Jsonl,
+        },
+        verbosity: verbosity(typed.quiet, typed.verbose),
+        marking: if typed.no_mark { plan::MarkMode::Off } else { plan::MarkMode::On },
+    }
+}
+
+fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
+    if typed.is_empty() && stdin_is_terminal {
+        return Err(
+            "nothing to fetch; name a list file or a URL, as in: fetch sites.txt".to_owned()
+        );
+    }
+    if typed.is_empty() {
+        return Ok(vec![Source::Stdin]);
+    }
+    if typed.iter().any(|source| source.is_empty()) {
+        return Err("a SOURCE is empty; name a list file, a URL, or -".to_owned());
+    }
+    if typed.iter().filter(|source| *source == "-").count() > 1 {
+        return Err(
+            "- is given twice, but standard input can be read only once; keep one".to_owned()
+        );
+    }
+    Ok(typed.iter().map(source).collect())
+}
+
+fn source(typed: &OsString) -> Source {
+    match typed.to_str() {
+        Some("-") => Source::Stdin,
+        // Another scheme is no file either: it becomes a row that says what is wrong with it.
+        Some(text) if list::begins_with_a_scheme(text) => Source::Argument(text.to_owned()),
+        _ => Source::File(typed.into()),
+    }
+}
+
+fn strategy(typed: &args::StrategyArgs, saves: bool) -> Result<Strategy, String> {
+    if typed.loops.is_some() && typed.mode != ModeArg::Async {
+        return Err("--loops is for --mode async alone; leave out one of the two".to_owned());
+    }
+    let jobs = typed.jobs;
+    Ok(match typed.mode {
+        ModeArg::Sequential => Strategy::Sequential,
+        ModeArg::Threads => Strategy::Threads(jobs),
+        ModeArg::Processes => Strategy::Processes(jobs),
+        ModeArg::Async => {
+            let loops =
+                typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
+            Strategy::Tasks { jobs, loops: loops.min(jobs) }
+        }
+    })
+}
+
+/// Who writes a file does not read from the network meanwhile. So where bodies are saved, each core has a loop, as far
+/// as there is something to gain.
+fn cores() -> NonZeroUsize {
+    let most = NonZeroUsize::new(4).expect("four is not zero");
+    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(most))
+}
+
+fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
+    let proxy = proxy_or_environment(typed.proxy.as_deref())?;
+    if matches!(proxy, Proxy::Use(_)) && !typed.connect_to.is_empty() {
+        return Err(
+            "--connect-to has no effect behind --proxy, which connects by itself; leave out one of the two".to_owned(),
+        );
+    }
+    let mut headers = headers(&typed.headers)?;
+    Ok(HttpOptions {
+        user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
+        headers,
+        cacert: typed.cacert,
+        verification: if typed.insecure { CertVerification::Off } else { CertVerification::Full },
+        versions: if typed.http1 { HttpVersions::Http1 } else { HttpVersions::Negotiated },
+        proxy,
+        pins: [typed.connect_to, typed.resolve].concat(),
+        family: match (typed.ipv4, typed.ipv6) {
+            (true, _) => AddressFamily::V4,
+            (_, true) => AddressFamily::V6,
+            _ => AddressFamily::Any,
+        },
+        max_redirects: typed.max_redirs,
+    })
+}
+
+fn proxy_or_environment(typed: Option<&str>) -> Result<Proxy, String> {
+    typed.map_or(Ok(Proxy::Environment), |text| {
+        proxy(text).map_err(|complaint| format!("invalid value for --proxy: {complaint}"))
+    })
+}
+
+type HeaderArguments = Vec<(http::HeaderName, HeaderValue)>;
+
+fn headers(typed: &[String]) -> Result<HeaderArguments, String> {
+    typed
+        .iter()
+        .map(|text| list::field(text))
+        .collect::<Result<_, _>>()
+        .map_err(|complaint| format!("invalid value for --header: {complaint}"))
+}
+
+/// The name to go by, wherever it was typed; it is taken out of the headers, or it would be sent twice.
+fn user_agent(typed: Option<&str>, headers: &mut HeaderArguments) -> Result<HeaderValue, String> {
+    let in_headers = headers.extract_if(.., |(name, _)| *name == USER_AGENT).last();
+    match (typed, in_headers) {
+        (Some(_), Some(_)) => {
+            Err("the user agent is given by --user-agent and by --header; keep one".to_owned())
+        }
+        (Some(name), None) => HeaderValue::from_bytes(name.trim().as_bytes())
+            .ok()
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| {
+                "invalid value for --user-agent: write at least one character and no control characters".to_owned()
+            }),
+        (None, Some((_, name))) => Ok(name),
+        (None, None) => Ok(HeaderValue::from_static(USER_AGENT_BY_DEFAULT)),
+    }
+}
+
+fn clocks(typed: &args::TimeoutArgs) -> Timeouts {
+    Timeouts {
+        connect: typed.connect_timeout,
+        stall: typed.stall_timeout,
+        attempt: typed.max_time,
+        deadline: typed.deadline,
+    }
+}
+
+fn retry(typed: &RetryArgs) -> RetryOptions {
+    RetryOptions { times: typed.retry, base: typed.retry_delay, max_retry_after: typed.max_retry_after }
+}
+
+fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
+    HostLimitOptions {
+        per_host: typed.per_host.unwrap_or(MaxPerHost::Default),
+        host_delay: typed.host_delay,
+        host_rate: typed.host_rate,
+        rate: typed.rate,
+        limit_rate: typed.limit_rate,
+        host_failures: typed.host_failures,
+        host_patience: typed.host_patience,
+        robots: if typed.robots { RobotsPolicy::Obeyed } else { RobotsPolicy::Ignored },
+        hosts: BTreeMap::new(),
+    }
+}
+
+fn keep(typed: SaveArgs) -> Option<SaveOptions> {
+    Some(SaveOptions {
+        dir: typed.dir?,
+        names: match typed.names {
+            args::NamesArg::Flat => NamingScheme::Flat,
+            args::NamesArg::Tree => NamingScheme::Tree,
+            args::NamesArg::Hash => NamingScheme::Hash,
+            args::NamesArg::Index => NamingScheme::Index,
+        },
+        named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
+        again: match (typed.refresh, typed.force) {
+            (true, _) => ExistingPolicy::Refresh,
+            (_, true) => ExistingPolicy::Force,
+            _ => ExistingPolicy::Skip,
+        },
+        foreign: if typed.overwrite { ForeignFilePolicy::Replaced } else { ForeignFilePolicy::Stays },
+        durability: if typed.fsync { Durability::Power } else { Durability::Process },
+        min_free: typed.min_free,
+    })
+}
+
+fn bodies(
+    typed: args::BodyArgs,
+    saving: &SaveArgs,
+    sources: &[OsString],
+) -> Result<BodyOptions, String> {
+    let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
+    if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
+        return Err(
+            "--checksum is for one URL on the command line; in a list write checksum= below each URL, or use --sha256sums".to_owned(),
+        );
+    }
+    if typed.sha256sums.is_some() && saving.remote_header_name {
+        return Err(
+            "--sha256sums goes by names, which --remote-header-name leaves to the server; leave out one of the two".to_owned(),
+        );
+    }
+    Ok(BodyOptions {
+        checksum: typed.checksum,
+        sums: typed.sha256sums,
+        digests: typed.digest,
+        max_filesize: limit(typed.max_filesize),
+        quota: limit(typed.quota),
+        coding: if typed.compressed { Compression::Decode } else { Compression::Identity },
+        split: SegmentOptions { most: saving.split, least: saving.min_split_size },
+    })
+}
+
+/// Zero is no limit, as with curl and wget.
+fn limit(typed: Option<u64>) -> Option<u64> {
+    typed.filter(|limit| *limit > 0)
+}
+
+fn damage(typed: &FailureLimitArgs) -> FailureLimits {
+    let none = typed.fail_fast.then_some(MaxFailures::Number(0));
+    FailureLimits { most: none.or(typed.max_failures) }
+}
+
+fn failed(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
+    let Some(path) = typed.failed else { return Ok(None) };
+    if path.as_os_str().is_empty() || path == Path::new("-") {
+        return Err(
+            "invalid value for --failed: name a file; standard output is for the report".to_owned()
+        );
+    }
+    Ok(Some(FailedList { path, classes: typed.failed_class }))
+}
+
+fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
+    if let Some(failed) = &plan.failed {
+        ensure_it_is_not_a_list("--failed", &failed.path, &plan.sources)?;
+    }
+    let mut documents = plan.documents.iter();
+    documents
+        .try_for_each(|document| ensure_it_is_not_a_list("--report", &document.path, &plan.sources))
+}
+
+/// As far as names tell; two names of one file come to light when the files are opened.
+fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Result<(), String> {
+    let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
+    match sources.iter().find(is_it) {
+        Some(Source::File(list)) => Err(format!(
+            "{option} would overwrite the list \"{}\"; name another file",
+            list.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
+    let Some(failed) = &plan.failed else { return Ok(()) };
+    match plan.documents.iter().find(|document| is_one_name(&document.path, &failed.path)) {
+        Some(document) => Err(format!(
+            "--report and --failed would both write \"{}\"; name another file",
+            document.path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+fn report(typed: &OutputArgs) -> OutputOptions {
+    OutputOptions {
+        format: match typed.format {
+            _ if typed.json => plan::OutputFormat::Jsonl,
+            FormatArg::Text => plan::OutputFormat::Text,
+            FormatArg::Jsonl => plan::OutputFormat::Jsonl,
+            FormatArg::Csv => plan::OutputFormat::Csv,
+        },
+        order: if typed.ordered { ReportOrder::List } else { ReportOrder::Completion },
+        verbosity: verbosity(typed.quiet, typed.verbose),
+    }
+}
+
+fn verbosity(quiet: bool, verbose: bool) -> Verbosity {
+    match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    }
+}

@@ -1,0 +1,164 @@
+//! Values as they may be typed: each with its bounds, and a sentence for whatever lies outside of them.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use crate::compare::LEAST_RUNS;
+use crate::plan::{MaxFailures, MaxPerHost};
+use crate::model::{FailureClass, UnknownClass};
+use crate::units;
+
+/// More workers than this wait for each other, not for the network.
+const MOST_JOBS: usize = 10_000;
+const MOST_REDIRECTS: u32 = 1_000;
+const MOST_RETRIES: u32 = 1_000;
+const MOST_CONNECTIONS: usize = 100_000;
+const MOST_HOST_FAILURES: u32 = 1_000;
+const MOST_RUNS: usize = 100;
+const MOST_SEGMENTS: usize = 16;
+
+/// A smaller segment takes longer to ask for than to get.
+const LEAST_SEGMENT: u64 = 64 * 1024;
+
+/// No back-off is longer, so that none can begin longer.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_JOBS).map(above_zero)
+}
+
+pub(super) fn segments(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_SEGMENTS).map(above_zero)
+}
+
+pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = units::size(text)?;
+    NonZeroU64::new(bytes)
+        .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
+        .ok_or_else(|| format!("\"{text}\" is too small for a segment; write 64k at least"))
+}
+
+/// 0 lifts the limit.
+pub(super) fn per_host(text: &str) -> Result<MaxPerHost, String> {
+    let most = within(text, 0, MOST_JOBS)?;
+    Ok(NonZeroUsize::new(most).map_or(MaxPerHost::NoLimit, MaxPerHost::Most))
+}
+
+pub(super) fn host_failures(text: &str) -> Result<NonZeroU32, String> {
+    let failures = within(text, 1, MOST_HOST_FAILURES)?;
+    Ok(NonZeroU32::new(failures).expect("the range begins at 1"))
+}
+
+pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
+    if text.contains('%') {
+        return units::share(text).map(MaxFailures::Share);
+    }
+    text.parse().map(MaxFailures::Number).map_err(|_| {
+        format!("\"{text}\" is not a number of failures; write a whole number or a share, as in 10 or 5%")
+    })
+}
+
+pub(super) fn class(text: &str) -> Result<FailureClass, UnknownClass> {
+    text.trim().parse()
+}
+
+pub(super) fn redirects(text: &str) -> Result<u32, String> {
+    within(text, 0, MOST_REDIRECTS)
+}
+
+pub(super) fn retries(text: &str) -> Result<u32, String> {
+    within(text, 0, MOST_RETRIES)
+}
+
+pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        delay if delay > LONGEST_BACK_OFF => {
+            Err("the first back-off ends where doubling does; write 60s at most".to_owned())
+        }
+        delay => Ok(delay),
+    }
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    within(text, 0, u16::MAX)
+}
+
+pub(super) fn connections(text: &str) -> Result<NonZeroUsize, String> {
+    within(text, 1, MOST_CONNECTIONS).map(above_zero)
+}
+
+pub(super) fn runs(text: &str) -> Result<usize, String> {
+    within(text, LEAST_RUNS, MOST_RUNS)
+}
+
+pub(super) fn warmup(text: &str) -> Result<usize, String> {
+    within(text, 0, MOST_RUNS)
+}
+
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    within(text, 0, u64::MAX)
+}
+
+pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(units::size(text)?)
+        .ok_or_else(|| "must be more than zero; write bytes, or 20k, 1.5M, 2G".to_owned())
+}
+
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an IP address, as in 127.0.0.1 or ::1".to_owned())
+}
+
+fn within<N>(text: &str, least: N, most: N) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    match text.parse::<N>() {
+        Ok(number) if least <= number && number <= most => Ok(number),
+        _ => Err(format!("write a whole number from {least} to {most}")),
+    }
+}
+
+fn above_zero(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("the range begins at 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_or_are_a_share() {
+        assert_eq!(most_failures("10"), Ok(MaxFailures::Number(10)));
+        assert_eq!(most_failures("2.5%"), Ok(MaxFailures::Share(units::share("2.5%").unwrap())));
+        for text in ["", "-1", "x", "1.5", "%", "101%", "5 %"] {
+            let complaint = most_failures(text).unwrap_err();
+            assert!(complaint.contains('%'), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        assert_eq!(per_host("0"), Ok(MaxPerHost::NoLimit));
+        assert_eq!(per_host("2"), Ok(MaxPerHost::Most(NonZeroUsize::new(2).unwrap())));
+        assert_eq!(per_host("-1"), Err("write a whole number from 0 to 10000".to_owned()));
+        assert!(host_failures("0").is_err() && host_failures("1001").is_err());
+    }
+
+    #[test]
+    fn a_number_lies_within_its_bounds() {
+        assert_eq!(jobs("1").map(NonZeroUsize::get), Ok(1));
+        assert_eq!(jobs("10000").map(NonZeroUsize::get), Ok(10_000));
+        for text in ["0", "10001", "-1", "", "x", "1.5", "99999999999999999999"] {
+            assert_eq!(
+                jobs(text),
+                Err("write a whole number from 1 to 10000".to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!((redirects("0"), redirects("1000")), (Ok(0), Ok(1000)));
+        assert!(redirects("1001").is_err());
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65535)));
+        assert!(port("65536").is_err());
+    }
+}

@@ -1,0 +1,323 @@
+//! What a run would do, told without doing it: its targets and the names of their files, its hosts with what they may
+//! be asked, its settings. Makes no request, looks up no host and leaves the folder for files as it is. The lists are
+//! streamed; of hosts only the first are told apart.
+
+mod hosts;
+mod settings;
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::list::{self, ParserStatus, Numbering, Parser};
+use crate::plan::{OutputFormat, Plan, Verbosity};
+use crate::model::{Entry, InvalidLine, Outcome, Destination, RecordError, Target, redacted};
+use crate::report::printable;
+use crate::input::{self, OpenInput, OpenError, StreamKind, ReadError};
+use crate::store::{Claim, SkipReason, Store, StoreError};
+use hosts::{PreviewHost, PreviewHosts};
+use settings::settings;
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// How many entries there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EntryCounts {
+    /// What would be fetched.
+    pub targets: u64,
+    /// What was saved before.
+    pub skipped: u64,
+    /// What is listed twice.
+    pub duplicate: u64,
+    /// What has no place in the folder.
+    pub failed: u64,
+    /// Lines that name nothing to fetch.
+    pub invalid: u64,
+}
+
+/// Why not all could be told.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// A list cannot be opened.
+    #[error(transparent)]
+    Unopened(#[from] OpenError),
+    /// A list could not be read to its end.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// The folder for files cannot be looked at.
+    #[error(transparent)]
+    Unusable(#[from] StoreError),
+    /// It could not be written.
+    #[error("cannot write the report: {0}")]
+    Unwritten(#[from] io::Error),
+}
+
+/// Tells `out` what a run would do, in the plan's format; CSV has no form for it and is told as text.
+///
+/// # Errors
+/// If the folder for files cannot be looked at; if a list cannot be read, after all that comes before it was told; or
+/// those of `out`.
+pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<EntryCounts, PreviewError> {
+    let inputs = input::open_all(plan)?;
+    let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(input::wanted(plan)?))?;
+    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
+    let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
+    let mut preview = Preview { plan, out, store, hosts, counts };
+    let read = preview.targets(inputs);
+    preview.out.flush()?;
+    read?;
+    preview.conclude()?;
+    Ok(preview.counts)
+}
+
+struct Preview<'a, W> {
+    plan: &'a Plan,
+    out: &'a mut W,
+    store: Store,
+    hosts: PreviewHosts,
+    counts: EntryCounts,
+}
+
+impl<W: Write> Preview<'_, W> {
+    fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
+        let mut numbering = Numbering::default();
+        for input in inputs {
+            match input {
+                OpenInput::Argument(text) => self.entry(&list::argument(&text, &mut numbering))?,
+                OpenInput::List { name, bytes, pace } => {
+                    self.list(name, bytes, pace, &mut numbering)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        name: Arc<str>,
+        mut bytes: Box<dyn Read + Send>,
+        pace: StreamKind,
+        numbering: &mut Numbering,
+    ) -> Result<(), PreviewError> {
+        let mut parser = Parser::new(Arc::clone(&name));
+        let (mut buffer, mut entries) = ([0; CHUNK], Vec::new());
+        loop {
+            let length = match bytes.read(&mut buffer) {
+                Ok(length) => length,
+                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
+                Err(reason) => return Err(ReadError { name, reason }.into()),
+            };
+            let appetite = parser.feed(&buffer[..length], numbering, |entry| entries.push(entry));
+            if length == 0 || appetite == ParserStatus::Enough {
+                break;
+            }
+            self.entries(&mut entries)?;
+            if pace == StreamKind::Live {
+                self.out.flush()?;
+            }
+        }
+        parser.finish(numbering, |entry| entries.push(entry));
+        self.entries(&mut entries)
+    }
+
+    fn entries(&mut self, entries: &mut Vec<Entry>) -> Result<(), PreviewError> {
+        entries.drain(..).try_for_each(|entry| self.entry(&entry))
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
+        match entry {
+            Entry::Target(target) => self.claimed(target, &self.store.claim(target))?,
+            Entry::Invalid(invalid) => {
+                self.counts.invalid += 1;
+                self.invalid(invalid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
+        let mut is_told = self.plan.report.verbosity != Verbosity::Quiet;
+        match claim {
+            Claim::Fetch(_) => {
+                self.counts.targets += 1;
+                self.hosts.count(&self.plan.host_limits, target.url());
+            }
+            Claim::Settled(_, SkipReason::Failed(_)) => {
+                self.counts.failed += 1;
+                is_told = true;
+            }
+            Claim::Settled(_, SkipReason::Skipped(_)) => self.counts.skipped += 1,
+            Claim::Settled(_, SkipReason::Duplicate(_)) => self.counts.duplicate += 1,
+        }
+        if is_told { self.target(target, &PredictedOutcome::of(claim)) } else { Ok(()) }
+    }
+
+    fn target(&mut self, target: &Target, fate: &PredictedOutcome<'_>) -> io::Result<()> {
+        let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
+        let PredictedOutcome { path, outcome, duplicate_of, error, words } = fate;
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "target", "index": target.index, "source": target.source, "line": target.line,
+                "url": url, "mirrors": mirrors, "path": path, "outcome": outcome,
+                "duplicate_of": duplicate_of, "error": error,
+            }));
+        }
+        write!(self.out, "{} {}", target.index, printable(&url))?;
+        if mirrors > 0 {
+            write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
+        }
+        if let Some(path) = path {
+            write!(self.out, " as {}", printable(path))?;
+        }
+        writeln!(self.out, "{}", printable(words))
+    }
+
+    fn invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
+        let InvalidLine { index, source, line, text, message } = invalid;
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "invalid", "index": index, "source": source, "line": line, "url": text,
+                "message": message,
+            }));
+        }
+        write!(self.out, "Invalid {}", printable(source))?;
+        if let Some(line) = line {
+            write!(self.out, ":{line}")?;
+        }
+        writeln!(self.out, ": {}", printable(message))
+    }
+
+    /// What is known once all targets are.
+    fn conclude(&mut self) -> io::Result<()> {
+        for host in std::mem::take(&mut self.hosts.told) {
+            self.host(&host)?;
+        }
+        self.settings()?;
+        let EntryCounts { targets, skipped, duplicate, failed, invalid } = self.counts;
+        let further = self.hosts.further;
+        if self.is_json() {
+            self.object(&json!({
+                "type": "preview", "targets": targets, "skipped": skipped, "duplicate": duplicate,
+                "failed": failed, "invalid": invalid, "targets_of_further_hosts": further,
+            }))?;
+        } else {
+            write!(self.out, "Would fetch {}", counted(targets, "site"))?;
+            for (count, what) in
+                [(skipped, "skipped"), (duplicate, "duplicate"), (failed, "failed")]
+            {
+                if count > 0 {
+                    write!(self.out, "; {count} {what}")?;
+                }
+            }
+            if invalid > 0 {
+                write!(self.out, "; {} invalid", counted(invalid, "line"))?;
+            }
+            writeln!(self.out, " (dry run: nothing was fetched)")?;
+        }
+        self.out.flush()
+    }
+
+    fn host(&mut self, host: &PreviewHost) -> io::Result<()> {
+        let PreviewHost { name, targets, limits } = host;
+        if self.is_json() {
+            return self.object(&json!({
+                "type": "host", "host": name, "targets": targets, "per_host": limits.ceiling,
+                "gap": limits.gap.as_secs_f64(),
+            }));
+        }
+        let at_a_time = limits.ceiling.map_or("any number".to_owned(), |most| most.to_string());
+        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "site"))?;
+        write!(self.out, "{at_a_time} at a time")?;
+        if !limits.gap.is_zero() {
+            write!(self.out, ", one start in {} s", limits.gap.as_secs_f64())?;
+        }
+        writeln!(self.out)
+    }
+
+    fn settings(&mut self) -> io::Result<()> {
+        let settings = settings(self.plan);
+        if self.is_json() {
+            let settings =
+                settings.into_iter().map(|(name, value)| (name.replace('-', "_"), value));
+            let mut object: serde_json::Map<_, _> = settings.collect();
+            object.insert("type".to_owned(), "settings".into());
+            return self.object(&object);
+        }
+        if self.hosts.further > 0 {
+            writeln!(self.out, "and {} of further hosts", counted(self.hosts.further, "site"))?;
+        }
+        writeln!(self.out, "Settings:")?;
+        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
+            writeln!(self.out, "  {name} = {}", printable(&value.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.out, object)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn is_json(&self) -> bool {
+        self.plan.report.format == OutputFormat::Jsonl
+    }
+}
+
+/// What would become of a target, as far as it is known without a request. Named as in the rows of a run.
+#[derive(Default)]
+struct PredictedOutcome<'a> {
+    path: Option<&'a str>,
+    outcome: Option<Outcome>,
+    duplicate_of: Option<u64>,
+    error: Option<RecordError>,
+    /// All that a sentence says beyond the path.
+    words: String,
+}
+
+impl<'a> PredictedOutcome<'a> {
+    fn of(claim: &'a Claim) -> Self {
+        let fate = Self::default();
+        match claim {
+            Claim::Fetch(None) => fate,
+            Claim::Fetch(Some(place)) => {
+                Self { path: Some(&place.name), words: begun(place), ..fate }
+            }
+            Claim::Settled(name, SkipReason::Skipped(_)) => Self {
+                path: Some(name),
+                outcome: Some(Outcome::Skipped),
+                words: " (skipped: saved before)".to_owned(),
+                ..fate
+            },
+            Claim::Settled(_, SkipReason::Duplicate(first)) => Self {
+                outcome: Some(Outcome::Duplicate),
+                duplicate_of: Some(*first),
+                words: format!(" (duplicate: the same as target {first})"),
+                ..fate
+            },
+            Claim::Settled(_, SkipReason::Failed(failure)) => Self {
+                outcome: Some(Outcome::Failed),
+                error: Some(RecordError::from(failure)),
+                words: format!(" (failed: {failure})"),
+                ..fate
+            },
+        }
+    }
+}
+
+/// What a place has of its body already.
+fn begun(place: &Destination) -> String {
+    match place {
+        Destination { part: Some(part), .. } => {
+            format!(" (continued: {} there)", counted(part.bytes, "byte"))
+        }
+        Destination { saved: Some(_), .. } => " (refreshed: saved before)".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,65 @@
+//! The hosts of a list, as many as are told apart. Pure.
+
+use std::collections::HashMap;
+
+use url::Url;
+
+use crate::plan::HostLimitOptions;
+use crate::scheduler::{HostLimits, host_limits};
+use crate::model::host_of;
+
+/// Hosts that are told apart; beyond them only targets are counted, so that a list of many hosts needs no memory.
+const MOST: usize = 1_000;
+
+/// One host.
+pub(super) struct PreviewHost {
+    /// Scheme, name and port.
+    pub name: String,
+    /// Its targets.
+    pub targets: u64,
+    /// What it may be asked.
+    pub limits: HostLimits,
+}
+
+/// The hosts so far.
+#[derive(Default)]
+pub(super) struct PreviewHosts {
+    /// The first of them, in list order.
+    pub told: Vec<PreviewHost>,
+    /// Targets of those that came too late to be told.
+    pub further: u64,
+    places: HashMap<String, usize>,
+}
+
+impl PreviewHosts {
+    /// Counts a target for the host of its URL.
+    pub(super) fn count(&mut self, manners: &HostLimitOptions, url: &Url) {
+        let name = host_of(url);
+        if let Some(place) = self.places.get(name.as_ref()) {
+            self.told[*place].targets += 1;
+        } else if self.told.len() < MOST {
+            let name = name.into_owned();
+            self.places.insert(name.clone(), self.told.len());
+            self.told.push(PreviewHost { name, targets: 1, limits: host_limits(manners, url) });
+        } else {
+            self.further += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_beyond_the_first_thousand_are_counted_by_target() {
+        let mut hosts = PreviewHosts::default();
+        for number in 0..1_010 {
+            let url = format!("http://h{number}.example/").parse().unwrap();
+            hosts.count(&HostLimitOptions::default(), &url);
+            hosts.count(&HostLimitOptions::default(), &url);
+        }
+        assert_eq!((hosts.told.len(), hosts.further), (1_000, 20));
+        assert_eq!((hosts.told[7].name.as_str(), hosts.told[7].targets), ("http://h7.example", 2));
+    }
+}

@@ -1,0 +1,374 @@
+//! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
+use tokio::time::timeout;
+
+use crate::engine::{self, EngineError, EngineResult, CancelToken};
+use crate::plan::{Plan, Strategy, Verbosity};
+use crate::resource_usage::{self, ResourceUsage};
+use crate::model::{StopCause, FailureClass, OutcomeCounts, Event, Outcome, RecordError, Resources, ProgressBoard, Summary};
+use crate::report::{ReportFiles, FailedListWriter, Outputs, Reporter, printable, reporter};
+use crate::input;
+use crate::store::{Store, StoreError};
+use crate::transfer::{TransferContext, Resolver};
+
+/// Events that may wait for the reports; beyond them the workers do.
+const EVENTS: usize = 512;
+
+/// Where events follow each other this closely, the reports let them gather for a moment: a thread that is woken for
+/// each one costs the workers more than the event itself.
+const BUSY: Duration = Duration::from_millis(5);
+
+/// How long they gather, unless the work ends meanwhile.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// How often the progress display looks at the workers.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Names that may be looked up at once.
+const LOOKUPS: usize = 16;
+
+/// Idle connections kept open in all, where descriptors allow it.
+const IDLE: usize = 256;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// The run in one row.
+    pub summary: Summary,
+    /// Why work was left undone, if it was, or that a signal came.
+    pub stopped: Option<StopCause>,
+    /// The list that could not be read to its end.
+    pub unreadable: Option<anyhow::Error>,
+    /// Why the folder could not be written any more.
+    pub unwritable: Option<anyhow::Error>,
+}
+
+/// Why a run could not begin, or broke.
+#[derive(Debug)]
+pub enum RunError {
+    /// What was asked for cannot be done: an unreadable list or certificate.
+    Usage(anyhow::Error),
+    /// The machine does not let it: no thread, no room for the report.
+    Fatal(anyhow::Error),
+}
+
+/// Runs `plan` and reports it to `outputs`. `stop` may end it early.
+///
+/// # Errors
+/// If it cannot begin, or the report cannot be written; a URL that fails is a row.
+pub fn run(plan: &Plan, outputs: Outputs, stop: &CancelToken) -> Result<RunOutcome, RunError> {
+    let begun = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
+    let inputs = input::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
+    let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
+    let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
+    let handle = runtime.handle().clone();
+    let resolver = Arc::new(Resolver::new(&plan.http, handle));
+    let wanted = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
+    let wanted = Arc::new(wanted);
+    let (store, notices) = Store::open(plan.keep.as_ref(), &wanted).map_err(no_store)?;
+    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
+    let kit = TransferContext::new(&plan, resolver, wanted, store, idle);
+    let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
+    let slots = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
+    let failed = FailedListWriter::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
+    let documents = ReportFiles::create(&plan.documents, &plan.sources).map_err(unwritable)?;
+    let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&slots));
+
+    let (events, heard) = channel(EVENTS);
+    let (at_work, end_of_work) = mpsc::channel();
+    let reports = thread::Builder::new().name("reports".into()).spawn({
+        let stop = stop.clone();
+        move || narrate(reporter, heard, &end_of_work, &stop)
+    });
+    let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
+    let work = engine::run(&plan, inputs, Arc::clone(&kit), slots, events, stop.clone());
+    let finished = runtime.block_on(work);
+    drop(at_work);
+    // A name that is still being looked up is of no use any more.
+    runtime.shutdown_background();
+    let told = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
+    let finished = finished.map_err(broken)?;
+    conclude(&plan, &kit, &begun, finished, told, stop.cause())
+}
+
+/// How things stood when the run began.
+struct StartSnapshot {
+    at: Instant,
+    usage: ResourceUsage,
+}
+
+/// Adds up what is known at the end, and reports it.
+fn conclude(
+    plan: &Plan,
+    kit: &TransferContext,
+    begun: &StartSnapshot,
+    finished: EngineResult,
+    mut told: ReportedCounts,
+    cause: Option<StopCause>,
+) -> Result<RunOutcome, RunError> {
+    let EngineResult { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } = finished;
+    // What a limit or the disk ended is left to be done as much as what was not begun.
+    let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
+    let work_left = !list_complete || undone.iter().any(|class| told.counts.of(*class) > 0);
+    let signalled = matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated));
+    let stopped = cause.filter(|_| work_left || signalled);
+    let summary = Summary {
+        list_complete,
+        counts: told.counts,
+        bytes: told.bytes,
+        wire_bytes: told.wire_bytes,
+        elapsed: elapsed.as_secs_f64(),
+        setup: (ready - begun.at).as_secs_f64(),
+        mode: plan.strategy.name(),
+        jobs: plan.strategy.jobs(),
+        loops: plan.strategy.loops(),
+        stopped: stopped.map(|cause| cause.to_string()),
+        resources: resources(plan, kit, begun.usage, peak_of_children),
+        hosts,
+    };
+    let finished = told.reporter.finish(&summary);
+    let written = match told.written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        // Files may be wrong even where nobody reads the rows any more.
+        _ => finished,
+    };
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let error = anyhow!(error).context("cannot write the report");
+            return Err(RunError::Fatal(error));
+        }
+        _ => {}
+    }
+    if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
+        eprintln!("fetch: the list is empty; nothing was fetched");
+    }
+    if plan.report.verbosity != Verbosity::Quiet {
+        tell_what_was_not_checked(plan, kit);
+    }
+    let unwritable = told.disk.map(anyhow::Error::msg);
+    Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
+}
+
+/// Who gives checksums takes for granted that they are looked at.
+fn tell_what_was_not_checked(plan: &Plan, kit: &TransferContext) {
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted()) {
+        let sums = sums.display();
+        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+    }
+    if let unchecked @ 1.. = kit.store().unchecked() {
+        eprintln!(
+            "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
+        );
+    }
+}
+
+fn resources(plan: &Plan, kit: &TransferContext, before: ResourceUsage, peak_of_children: u64) -> Resources {
+    let now = resource_usage::usage();
+    let spent = |now: Option<Duration>, before: Option<Duration>| {
+        Some(now?.saturating_sub(before?).as_secs_f64())
+    };
+    let more = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
+    Resources {
+        cpu_user: spent(now.cpu_user, before.cpu_user),
+        cpu_system: spent(now.cpu_system, before.cpu_system),
+        peak_memory: now.peak_memory.map(|peak| peak + peak_of_children),
+        voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
+        involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
+        worker_threads: plan.strategy.loops(),
+        requests: kit.requests(),
+        connections: kit.connections(),
+        handshakes: kit.handshakes(),
+        lookups: kit.lookups(),
+    }
+}
+
+/// Why a file beside the report cannot be written: by what was asked for, or by the machine.
+fn unwritable(error: io::Error) -> RunError {
+    match error.kind() {
+        ErrorKind::InvalidInput => RunError::Usage(error.into()),
+        _ => RunError::Fatal(error.into()),
+    }
+}
+
+fn no_store(error: StoreError) -> RunError {
+    match error {
+        StoreError::Busy(_) => RunError::Usage(error.into()),
+        StoreError::Unusable { .. } => RunError::Fatal(error.into()),
+    }
+}
+
+fn broken(error: EngineError) -> RunError {
+    match error {
+        EngineError::Kit(error) => RunError::Usage(error.into()),
+        other => RunError::Fatal(other.into()),
+    }
+}
+
+/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups.
+fn coordinator() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()
+}
+
+/// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.
+fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
+    let mut plan = plan.clone();
+    let asked = plan.strategy.jobs();
+    let need = FdBudget::of(plan.strategy, inputs);
+    let Some(limit) = resource_usage::descriptors((need.all() + IDLE) as u64) else {
+        let loops = plan.strategy.loops();
+        return Ok((plan, IDLE.div_ceil(loops)));
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    while FdBudget::of(plan.strategy, inputs).all() > limit {
+        let fewer = NonZeroUsize::new(plan.strategy.jobs() - 1);
+        plan.strategy = plan.strategy.cut_to(fewer.with_context(|| {
+            format!("only {limit} files may be open at once; raise the limit (ulimit -n)")
+        })?);
+    }
+    let need = FdBudget::of(plan.strategy, inputs);
+    if plan.strategy.jobs() < asked {
+        eprintln!(
+            "fetch: {} jobs instead of {asked}: only {limit} files may be open at once (ulimit -n)",
+            plan.strategy.jobs()
+        );
+    }
+    let spare = (limit - need.all()).min(IDLE);
+    let loops = plan.strategy.loops();
+    Ok((plan, spare.div_ceil(loops)))
+}
+
+/// The descriptors that a run needs at most, idle connections beyond one a loop aside.
+struct FdBudget {
+    fixed: usize,
+    loops: usize,
+    jobs: usize,
+    /// Of each job.
+    each: usize,
+}
+
+impl FdBudget {
+    fn of(strategy: Strategy, inputs: usize) -> Self {
+        // Streams, the coordinating runtime, signals and the files that a lookup opens.
+        let fixed = 32 + 2 * LOOKUPS + inputs;
+        let (loops, each) = match strategy {
+            // The pipes of a child, and a handle of it. What it opens is its own.
+            Strategy::Processes(_) => (1, 3),
+            // The connection in use, and one that is being closed or was begun for nothing.
+            _ => (strategy.loops(), 2),
+        };
+        Self { fixed, loops, jobs: strategy.jobs(), each }
+    }
+
+    fn all(&self) -> usize {
+        // A loop: its poller, waker and signal pipe, and one idle connection.
+        self.fixed + 4 * self.loops + self.each * self.jobs
+    }
+}
+
+/// What the reports have heard.
+struct ReportedCounts {
+    reporter: Box<dyn Reporter>,
+    counts: OutcomeCounts,
+    bytes: u64,
+    wire_bytes: u64,
+    written: io::Result<()>,
+    /// What the first failure of the folder says.
+    disk: Option<String>,
+}
+
+/// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
+/// what comes then is told all the same, for the files that can be written, and counted: whether work is left is known
+/// from the rows, told or not.
+fn narrate(
+    reporter: Box<dyn Reporter>,
+    mut events: Receiver<Event>,
+    end_of_work: &mpsc::Receiver<Infallible>,
+    stop: &CancelToken,
+) -> ReportedCounts {
+    let (counts, written) = (OutcomeCounts::default(), Ok(()));
+    let mut told = ReportedCounts { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
+    told.written = match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(told.listen(&mut events, end_of_work)),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &told.written {
+        stop.abort(match error.kind() {
+            ErrorKind::BrokenPipe => StopCause::ReaderGone,
+            _ => StopCause::Fatal,
+        });
+        told.reporter.mute();
+        while let Some(event) = events.blocking_recv() {
+            // The first error is the one that counts.
+            let _ = told.hear(&event);
+        }
+    }
+    told
+}
+
+impl ReportedCounts {
+    async fn listen(
+        &mut self,
+        events: &mut Receiver<Event>,
+        end_of_work: &mpsc::Receiver<Infallible>,
+    ) -> io::Result<()> {
+        let ticks = self.reporter.wants_ticks();
+        let mut last_woken: Option<Instant> = None;
+        loop {
+            match events.try_recv() {
+                Ok(event) => self.hear(&event)?,
+                Err(TryRecvError::Disconnected) => return self.reporter.flush(),
+                Err(TryRecvError::Empty) => {
+                    self.reporter.flush()?;
+                    match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
+                        Ok(Some(event)) => {
+                            self.hear(&event)?;
+                            if last_woken.is_some_and(|last| last.elapsed() < BUSY) {
+                                let _ = end_of_work.recv_timeout(GATHER);
+                            }
+                            last_woken = Some(Instant::now());
+                        }
+                        Ok(None) => return self.reporter.flush(),
+                        Err(_) => {}
+                    }
+                }
+            }
+            if ticks {
+                self.reporter.tick(Instant::now())?;
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event) -> io::Result<()> {
+        self.count(event);
+        self.reporter.event(event)
+    }
+
+    fn count(&mut self, event: &Event) {
+        if let Event::Finished { record, .. } = event {
+            self.counts.add(record);
+            self.wire_bytes += record.wire_bytes;
+            self.bytes += if record.outcome == Outcome::Ok { record.bytes } else { 0 };
+            if let Some(RecordError { class: FailureClass::Disk, message }) = &record.error {
+                self.disk.get_or_insert_with(|| message.clone());
+            }
+        }
+    }
+}
+
+/// The one error that a person should be told of how a run ended; `None` if there is none.
+pub fn error_of(ended: &Result<RunOutcome, RunError>) -> Option<&anyhow::Error> {
+    match ended {
+        Ok(ended) => ended.unreadable.as_ref().or(ended.unwritable.as_ref()),
+        Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
+    }
+}

@@ -1,0 +1,6 @@
+//! What each command of the program does.
+
+pub mod dry_run;
+pub mod fetch;
+pub mod report;
+pub mod verify;

@@ -1,0 +1,209 @@
+//! What has become of what was saved to a folder: every file that its manifest tells of is compared with it, what it
+//! does not tell of is listed, and what is missing or changed is marked, so that the next run fetches just that. Makes
+//! no request. In memory are the compact index of names and a bounded number of files under way.
+
+mod row;
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::plan::{MarkMode, Verbosity, VerifyFormat, VerifyOptions};
+use crate::report::printable;
+use crate::store::{SavedFolder, SavedFolderError, ManifestEntry, FileEntry, OpenMode};
+pub use row::Totals;
+use row::{VerifiedFile, VerifiedState};
+
+/// Files that may be ahead of the one whose row is to be told next.
+const AHEAD: usize = 1024;
+
+/// Why not all could be looked at or told.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no such folder, nothing was saved there, or another run is at work in it.
+    #[error(transparent)]
+    NoArchive(SavedFolderError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Unusable(SavedFolderError),
+    /// The manifest or the folder cannot be read.
+    #[error("cannot read what was saved: {0}")]
+    Unreadable(io::Error),
+    /// The manifest cannot be added to.
+    #[error("cannot mark what is to be fetched again: {0}")]
+    Unmarked(io::Error),
+    /// The system gives no thread.
+    #[error("cannot start: {0}")]
+    Unstarted(io::Error),
+    /// The report cannot be written.
+    #[error("cannot write the report: {0}")]
+    Unwritten(io::Error),
+}
+
+impl From<SavedFolderError> for VerifyError {
+    fn from(error: SavedFolderError) -> Self {
+        match error {
+            SavedFolderError::Unusable { .. } => Self::Unusable(error),
+            _ => Self::NoArchive(error),
+        }
+    }
+}
+
+/// Looks at a folder and tells `out` of it, its files in the order of the manifest, then what is extra in the order of
+/// names. `notice` hears words beside the report. A file that cannot be read is a row, and the rest is looked at.
+///
+/// # Errors
+/// If it cannot go on; what came before was told.
+pub fn verify(
+    options: &VerifyOptions,
+    out: &mut impl Write,
+    mut notice: impl FnMut(&str),
+) -> Result<Totals, VerifyError> {
+    let purpose = match options.marking {
+        MarkMode::On => OpenMode::Repair,
+        MarkMode::Off => OpenMode::Look,
+    };
+    let archive = SavedFolder::open(&options.dir, purpose, |text| notice(&printable(text)))?;
+    let totals = Totals { bad_lines: archive.bad_lines(), ..Totals::default() };
+    let mut report = VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
+    report.saved()?;
+    report.extras(notice)?;
+    report.conclude().map_err(VerifyError::Unwritten)?;
+    Ok(report.totals)
+}
+
+struct VerifyReport<'a, W> {
+    options: &'a VerifyOptions,
+    archive: &'a SavedFolder,
+    out: &'a mut W,
+    totals: Totals,
+    /// Names that whole files go by until the next run renames them.
+    known: HashSet<String>,
+}
+
+/// A name, the entry about it, and where its row goes.
+type FileTask = (String, Option<ManifestEntry<'static>>, SyncSender<VerifiedFile>);
+
+impl<W: Write> VerifyReport<'_, W> {
+    /// Looks at what the manifest tells of: one thread reads it, several compare files, this one tells. Rows come in
+    /// the order of the manifest because the places where they will be come in that order.
+    fn saved(&mut self) -> Result<(), VerifyError> {
+        let (archive, jobs) = (self.archive, self.options.jobs());
+        thread::scope(|scope| {
+            let (tasks, queue) = sync_channel(jobs);
+            let (places, rows) = sync_channel(AHEAD);
+            let queue = Arc::new(Mutex::new(queue));
+            for _ in 0..jobs {
+                let queue = Arc::clone(&queue);
+                let compare = move || compare(archive, &queue);
+                let started = thread::Builder::new().spawn_scoped(scope, compare);
+                started.map_err(VerifyError::Unstarted)?;
+            }
+            drop(queue);
+            let read = move || read(archive, &tasks, &places);
+            let reader = thread::Builder::new().spawn_scoped(scope, read);
+            let reader = reader.map_err(VerifyError::Unstarted)?;
+            // With an error its end of the channel is gone, and so the other threads end too.
+            self.rows(rows)?;
+            reader.join().expect("it does not panic").map_err(VerifyError::Unreadable)
+        })
+    }
+
+    fn rows(&mut self, rows: Receiver<Receiver<VerifiedFile>>) -> Result<(), VerifyError> {
+        while let Some(row) = self.next(&rows).map_err(VerifyError::Unwritten)? {
+            let row = self.next(&row).map_err(VerifyError::Unwritten)?;
+            self.settle(row.expect("every entry has a row"))?;
+        }
+        Ok(())
+    }
+
+    /// What comes next; while it is not there yet, what was told is shown.
+    fn next<T>(&mut self, from: &Receiver<T>) -> io::Result<Option<T>> {
+        match from.try_recv() {
+            Ok(next) => Ok(Some(next)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.out.flush()?;
+                Ok(from.recv().ok())
+            }
+        }
+    }
+
+    fn settle(&mut self, row: VerifiedFile) -> Result<(), VerifyError> {
+        if let (Some((id, why)), MarkMode::On) = (row.mark, self.options.marking) {
+            self.archive.mark(&row.path, id, why).map_err(VerifyError::Unmarked)?;
+            self.totals.marked += 1;
+        }
+        self.known.extend(row.under.clone());
+        self.tell(&row).map_err(VerifyError::Unwritten)
+    }
+
+    fn extras(&mut self, mut notice: impl FnMut(&str)) -> Result<(), VerifyError> {
+        for listed in self.archive.extras().map_err(VerifyError::Unreadable)? {
+            match listed {
+                Ok(FileEntry { name, .. }) if self.known.contains(&name) => {}
+                Ok(FileEntry { name, bytes }) => {
+                    self.tell(&VerifiedFile::extra(name, bytes)).map_err(VerifyError::Unwritten)?;
+                }
+                Err(error) => {
+                    self.totals.unreadable += 1;
+                    notice(&printable(&format!("{}: {error}", self.options.dir.display())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, row: &VerifiedFile) -> io::Result<()> {
+        self.totals.add(row);
+        match (self.options.form, self.options.verbosity) {
+            (VerifyFormat::Jsonl, _) => row.as_json(self.out),
+            (VerifyFormat::Text, Verbosity::Verbose) => row.as_text(self.out),
+            (VerifyFormat::Text, Verbosity::Normal) if row.state != VerifiedState::Ok => row.as_text(self.out),
+            (VerifyFormat::Text, Verbosity::Quiet) if row.state.is_failure() => row.as_text(self.out),
+            _ => Ok(()),
+        }
+    }
+
+    fn conclude(&mut self) -> io::Result<()> {
+        match (self.options.form, self.options.verbosity) {
+            (VerifyFormat::Jsonl, _) => self.totals.as_json(self.out)?,
+            (VerifyFormat::Text, Verbosity::Quiet) => {}
+            (VerifyFormat::Text, _) => self.totals.as_text(self.out)?,
+        }
+        self.out.flush()
+    }
+}
+
+impl VerifyOptions {
+    fn jobs(&self) -> usize {
+        let processors = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.jobs.unwrap_or_else(processors).get()
+    }
+}
+
+/// Hands out the entries, until nobody takes them any more.
+fn read(
+    archive: &SavedFolder,
+    tasks: &SyncSender<FileTask>,
+    places: &SyncSender<Receiver<VerifiedFile>>,
+) -> io::Result<()> {
+    let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+    archive.each(|path, entry| {
+        let (reply, row) = sync_channel(1);
+        places.send(row).map_err(|_| gone())?;
+        tasks.send((path.to_owned(), entry, reply)).map_err(|_| gone())
+    })
+}
+
+/// Compares what is handed out, until nothing is any more.
+fn compare(archive: &SavedFolder, queue: &Mutex<Receiver<FileTask>>) {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok((path, entry, reply)) = next() {
+        // Nobody waits for it where the report has ended.
+        let _ = reply.send(VerifiedFile::of(archive, path, entry));
+    }
+}

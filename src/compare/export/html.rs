@@ -1,0 +1,154 @@
+//! A comparison as one page to look at: the table, what follows from it, the runs and intervals side by side. Pure.
+//!
+//! The page is made as that of a run is: what comes from outside is JSON in it, shown as text alone.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use super::figures::{FIGURES, MetricRow, IN_SHORT, interval, known, probability, seconds, times};
+use super::{head, remarks};
+use crate::compare::result::{Comparison, Interval, PairwiseResult, Sample, ModeStats};
+use crate::report::html::filled;
+use crate::report::escape::printable;
+use crate::units::human_bytes;
+
+const PAGE: &str = include_str!("html/comparison.html");
+const SCRIPT: &str =
+    concat!(include_str!("../../report/html/common.js"), include_str!("html/comparison.js"));
+
+/// Columns of the table of runs.
+const COLUMNS: [&str; 14] = [
+    "Run",
+    "Block",
+    "Mode",
+    "Wall time",
+    "Set-up time",
+    "First byte, p50",
+    "CPU, user",
+    "CPU, system",
+    "Peak memory",
+    "Worker threads",
+    "Connections",
+    "Handshakes",
+    "Retries",
+    "Fetched",
+];
+
+/// The whole page.
+pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
+    filled(PAGE, SCRIPT, &data(comparison), page);
+    Ok(())
+}
+
+fn data(comparison: &Comparison) -> Value {
+    let Comparison { contestants, pairs, samples, .. } = comparison;
+    let names: Vec<String> =
+        contestants.iter().map(|one| printable(&one.name()).into_owned()).collect();
+    let figures = FIGURES.iter().map(|group| {
+        let rows = group.figures.iter().map(|figure| row(figure, contestants));
+        (group.name, rows.collect::<Vec<_>>())
+    });
+    let of = |place| walls(samples, place);
+    json!({
+        "head": safe(head(comparison).iter()),
+        "reasons": safe(comparison.reasons.iter()),
+        "words": words(comparison),
+        "contestants": contestants.iter().enumerate()
+            .map(|(place, one)| contestant(one, &names[place], &of(place)))
+            .collect::<Vec<_>>(),
+        "figures": figures.collect::<Vec<_>>(),
+        "pairs": pairs.iter().map(|one| pair(one, &names)).collect::<Vec<_>>(),
+        "columns": COLUMNS,
+        "samples": samples.iter().zip(1..)
+            .map(|(one, order)| sample(one, order, &names))
+            .collect::<Vec<_>>(),
+        "how": how(comparison),
+    })
+}
+
+fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    texts.map(|text| printable(text).into_owned()).collect()
+}
+
+fn words(comparison: &Comparison) -> Vec<String> {
+    let notes: Vec<_> =
+        remarks(comparison).iter().map(|remark| format!("Note: {remark}.")).collect();
+    safe(comparison.explanation.iter().chain(&notes))
+}
+
+fn row(figure: &MetricRow, contestants: &[ModeStats]) -> Value {
+    let told: Vec<String> = contestants.iter().map(figure.told).collect();
+    json!([figure.name, figure.is_part(), told])
+}
+
+fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
+    json!({
+        "name": name,
+        "short": IN_SHORT.map(|figure| figure(one)),
+        "wall": { "runs": walls, "median": one.wall.median, "interval": one.wall.interval.map(ends) },
+        "speed_up": one.speed_up
+            .map(|of| json!({ "ratio": of.ratio, "interval": of.interval.map(ends) })),
+    })
+}
+
+fn walls(samples: &[Sample], contestant: usize) -> Vec<f64> {
+    let of = samples.iter().filter(|sample| sample.contestant == contestant);
+    of.map(|sample| sample.wall).collect()
+}
+
+fn ends(of: Interval) -> [f64; 2] {
+    [of.low, of.high]
+}
+
+/// The second of two, the first, and how they compare.
+fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
+    let speed_up = pair.speed_up;
+    [
+        names[pair.second].clone(),
+        names[pair.first].clone(),
+        times(speed_up.ratio),
+        speed_up.interval.map_or("-".to_owned(), interval),
+        probability(speed_up.p),
+    ]
+}
+
+fn sample(one: &Sample, order: usize, names: &[String]) -> [String; COLUMNS.len()] {
+    [
+        order.to_string(),
+        one.block.to_string(),
+        names[one.contestant].clone(),
+        seconds(one.wall),
+        seconds(one.setup),
+        known(one.first_byte.p50, seconds),
+        known(one.cpu_user, seconds),
+        known(one.cpu_system, seconds),
+        one.peak_memory.map_or("-".to_owned(), human_bytes),
+        one.worker_threads.to_string(),
+        one.connections.to_string(),
+        one.handshakes.to_string(),
+        one.retries.to_string(),
+        format!("{} of {}", one.ok, one.targets),
+    ]
+}
+
+/// Names and values.
+fn how(comparison: &Comparison) -> Vec<(&'static str, String)> {
+    let list = |texts: &[String]| safe(texts.iter()).join(" ");
+    let mut how = vec![
+        ("Runs of each", comparison.runs.to_string()),
+        ("To warm up", comparison.warmup.to_string()),
+        ("Order drawn from seed", comparison.seed.to_string()),
+        ("URLs", comparison.targets.to_string()),
+        ("Bytes", human_bytes(comparison.bytes)),
+    ];
+    how.extend(comparison.cores.map(|cores| ("Processor cores", cores.to_string())));
+    let texts = [
+        ("Lists and URLs", list(&comparison.sources)),
+        ("Options of each run", list(&comparison.options)),
+        ("Begun", printable(&comparison.started_at).into_owned()),
+        ("Program", printable(&comparison.program).into_owned()),
+    ];
+    how.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()));
+    how
+}

@@ -1,0 +1,61 @@
+//! A comparison as a table to paste (GitHub Flavored Markdown): a column for each contestant, and what follows from it.
+//! Pure.
+//!
+//! Words that could be markup stand in code spans, whole.
+
+use std::io::{self, Write};
+
+use super::figures::FIGURES;
+use super::{head, remarks};
+use crate::compare::result::Comparison;
+use crate::report::markdown::{cell, code};
+
+/// The whole page.
+pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
+    for reason in &comparison.reasons {
+        writeln!(page, "**Not comparable:** {}\n", words(&format!("{reason}.")))?;
+    }
+    for sentence in head(comparison) {
+        writeln!(page, "{}", words(&sentence))?;
+    }
+    let contestants = &comparison.contestants;
+    let names = contestants.iter().map(|one| words_in_a_cell(&one.name()));
+    writeln!(page, "\n| Median over runs | {} |", names.collect::<Vec<_>>().join(" | "))?;
+    writeln!(page, "|---|{}", "---:|".repeat(contestants.len()))?;
+    for figure in FIGURES.iter().flat_map(|group| group.figures) {
+        let told = contestants.iter().map(|one| words_in_a_cell(&(figure.told)(one)));
+        writeln!(page, "| {} | {} |", figure.name, told.collect::<Vec<_>>().join(" | "))?;
+    }
+    let remarks = remarks(comparison);
+    let explained = comparison.explanation.iter().map(|sentence| words(sentence));
+    let remarked = remarks.iter().map(|remark| format!("Note: {}", words(&format!("{remark}."))));
+    for (place, point) in explained.chain(remarked).enumerate() {
+        writeln!(page, "{}- {point}", if place == 0 { "\n" } else { "" })?;
+    }
+    Ok(())
+}
+
+/// The text as it is, if nothing in it can be markup, else as a code span.
+fn words(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { code(text) }
+}
+
+fn words_in_a_cell(text: &str) -> String {
+    if is_plain(text) || text == "-" { text.to_owned() } else { cell(text) }
+}
+
+/// Whether a text is letters, numbers and marks that mean nothing to any reader of Markdown. Of marks that do, a few
+/// mean nothing before a space; a reader that makes links of `www.a.b` or `a.b` finds none.
+fn is_plain(text: &str) -> bool {
+    let letters: Vec<char> = text.chars().collect();
+    letters.iter().enumerate().all(|(place, letter)| {
+        let next = letters.get(place + 1).copied().unwrap_or(' ');
+        match letter {
+            ' ' | ',' | ';' | '(' | ')' | '%' | '\'' | '=' => true,
+            '.' => next == ' ' || next.is_ascii_digit(),
+            ':' | '<' => next == ' ',
+            '-' => place > 0,
+            letter => letter.is_ascii_alphanumeric(),
+        }
+    })
+}

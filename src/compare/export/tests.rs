@@ -1,0 +1,220 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use insta::assert_snapshot;
+use pulldown_cmark::{Event, Options, Parser, Tag};
+use serde_json::Value;
+
+use super::*;
+use crate::compare::test_fixtures;
+
+/// What a list, a server or a saved comparison may say.
+const HOSTILE: [&str; 8] = [
+    "</script><script>alert(1)</script><!--",
+    "|\n\n# a\n- b **c** _d_ [e](https://a.b/) ![f](g) `h` <b>i</b> &amp; \\",
+    " https://a.b/ www.a.b a@b.cd <https://a.b/>",
+    " www.a.b",
+    "http://a.b",
+    "\u{1b}[2J\u{9b}31m\u{202e}",
+    "\"'`=1+1",
+    "{{DATA}}{{SCRIPT}}",
+];
+
+fn page(comparison: &Comparison, kind: ReportFormat) -> String {
+    let mut page = Vec::new();
+    match kind {
+        ReportFormat::Html => html::page(comparison, &mut page),
+        ReportFormat::Csv => csv::page(comparison, &mut page),
+        ReportFormat::Json => json(comparison, &mut page),
+        ReportFormat::Jsonl => jsonl(comparison, &mut page),
+        ReportFormat::Markdown => table(comparison, &mut page),
+        ReportFormat::Har => unreachable!(),
+    }
+    .expect("memory takes all");
+    String::from_utf8(page).expect("text")
+}
+
+/// The one block of data in a page.
+fn data_of(page: &str) -> Value {
+    let (_, data) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn a_table_to_paste_has_a_column_for_each_contestant_and_says_what_follows() {
+    assert_snapshot!(page(&test_fixtures::comparison(""), ReportFormat::Markdown), @"
+    **Not comparable:** it is an example.
+
+    Compared on what is listed.
+    15 URLs, 3.6 MiB; 3 runs each after 1 to warm up, in 3 blocks of random order (seed 7). Figures are medians over runs.
+
+    | Median over runs | sequential | async (5 jobs) |
+    |---|---:|---:|
+    | Wall time | 1.500 s | 1.500 s |
+    | Wall time, 95 % interval | - | - |
+    | Wall time, min-max | 1.400-1.600 | 1.400-1.600 |
+    | Speed-up | 1 | 4.90 x |
+    | Speed-up, 95 % interval | - | 4.80-5.00 |
+    | Speed-up, rank test, p | - | < 0.001 |
+    | Set-up time | 0.010 s | 0.010 s |
+    | Bytes a second | 2.4 MiB | 2.4 MiB |
+    | URLs a second | 10 | 10 |
+    | First byte, p50 | - | - |
+    | First byte, p90, p99 | - | - |
+    | Whole URL, p50 | 0.100 s | 0.100 s |
+    | Whole URL, p90, p99 | 0.110, 0.120 | 0.110, 0.120 |
+    | Waiting, share | 90 % | 90 % |
+    | Reading, share | 10 % | 10 % |
+    | CPU, user | 0.020 s | 0.020 s |
+    | CPU, system | - | - |
+    | CPU, of a core | - | - |
+    | Peak memory | 20.0 MiB | 20.0 MiB |
+    | Worker threads | 1 | 1 |
+    | Switches, to wait | 60.5 | 60.5 |
+    | Switches, forced | - | - |
+    | Requests | 15 | 15 |
+    | Connections | 1 | 5 |
+    | TLS handshakes | 0 | 0 |
+    | Name lookups | 0 | 0 |
+    | Retries | 0 | 0 |
+
+    - async is ahead.
+    - Note: it is short.
+    - Note: an interval of the wall time needs 6 runs, one of the speed-up 4.
+    ");
+}
+
+#[test]
+fn nothing_that_is_said_is_markup_in_a_table_to_paste() {
+    for words in HOSTILE {
+        let text = page(&test_fixtures::comparison(words), ReportFormat::Markdown);
+        assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text}");
+        let (mut rows, mut bold) = (0, 0);
+        for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Start(Tag::TableRow) => rows += 1,
+                Event::Start(Tag::Strong) => bold += 1,
+                Event::Start(
+                    Tag::Link { .. }
+                    | Tag::Image { .. }
+                    | Tag::Heading { .. }
+                    | Tag::Emphasis
+                    | Tag::HtmlBlock,
+                )
+                | Event::Html(_)
+                | Event::InlineHtml(_) => panic!("{event:?} in {text}"),
+                // What other readers make links of.
+                Event::Text(text) => {
+                    assert!(!["://", "www.", "@"].iter().any(|part| text.contains(part)), "{text}");
+                }
+                _ => {}
+            }
+        }
+        let figures: usize = FIGURES.iter().map(|group| group.figures.len()).sum();
+        assert_eq!((rows, bold), (figures, 1), "{text}");
+    }
+}
+
+#[test]
+fn what_is_said_is_text_in_a_page() {
+    for words in HOSTILE {
+        let comparison = test_fixtures::comparison(words);
+        let page = page(&comparison, ReportFormat::Html);
+        let scripts = (page.matches("<script").count(), page.matches("</script>").count());
+        assert_eq!(scripts, (3, 3), "the data and two scripts");
+        assert!(!page.contains(|letter: char| letter.is_control() && letter != '\n'));
+        let data = data_of(&page);
+        let said = crate::report::printable(words);
+        assert_eq!(data["reasons"][0], format!("it is an example{said}"));
+        assert_eq!(data["contestants"][0]["name"], format!("sequential{said}"));
+    }
+}
+
+#[test]
+fn a_page_has_every_figure_and_every_run() {
+    let comparison = test_fixtures::comparison("");
+    let data = data_of(&page(&comparison, ReportFormat::Html));
+    let rows = data["samples"].as_array().unwrap();
+    assert_eq!(rows.len(), comparison.samples.len());
+    for row in rows {
+        assert_eq!(row.as_array().unwrap().len(), data["columns"].as_array().unwrap().len());
+    }
+    assert_eq!(data["contestants"][1]["wall"]["runs"], serde_json::json!([1.25, 1.5, 1.75]));
+    let told: Vec<_> = data["figures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group[1].as_array().unwrap())
+        .map(|row| (row[0].as_str().unwrap(), row[2].as_array().unwrap().len()))
+        .collect();
+    let known = FIGURES.iter().flat_map(|group| group.figures);
+    assert_eq!(told, known.map(|figure| (figure.name, 2)).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_rows_of_a_table_are_the_samples_with_every_field() {
+    let comparison = test_fixtures::comparison("");
+    let text = page(&comparison, ReportFormat::Csv);
+    let rows: Vec<BTreeMap<String, String>> =
+        ::csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), comparison.samples.len());
+    let mut fields = BTreeMap::from([("order".to_owned(), "2".to_owned())]);
+    let sample = serde_json::to_value(&comparison.samples[1]).unwrap();
+    for (name, value) in sample.as_object().unwrap() {
+        let told = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        match value.as_object() {
+            Some(spread) => {
+                fields.extend(spread.iter().map(|(part, at)| (format!("{name}_{part}"), told(at))));
+            }
+            None => drop(fields.insert(name.clone(), told(value))),
+        }
+    }
+    let names: BTreeSet<_> = rows[1].keys().collect();
+    assert_eq!(names, fields.keys().collect());
+    for (name, value) in &fields {
+        let told = &rows[1][name];
+        let same = told == value || told.parse::<f64>().ok() == value.parse::<f64>().ok();
+        assert!(same, "{name}: {told} for {value}");
+    }
+}
+
+#[test]
+fn no_cell_is_a_formula() {
+    for formula in ["=1+1", "+1", "-1", "@a", "\t=1", "＝1"] {
+        let mut comparison = test_fixtures::comparison("");
+        comparison.samples[0].mode = format!("{formula}\u{1b}");
+        let text = page(&comparison, ReportFormat::Csv);
+        assert!(!text.contains('\u{1b}'));
+        let mut rows = ::csv::Reader::from_reader(text.as_bytes());
+        let first = rows.records().next().unwrap().unwrap();
+        assert!(first[3].starts_with('\''), "{first:?}");
+    }
+}
+
+#[test]
+fn json_is_read_back_as_it_was() {
+    let comparison = test_fixtures::comparison(HOSTILE[1]);
+    for kind in [ReportFormat::Json, ReportFormat::Jsonl] {
+        let text = page(&comparison, kind);
+        assert_eq!(serde_json::from_str::<Comparison>(&text).unwrap(), comparison);
+        assert!(text.ends_with("}\n"));
+        assert_eq!(text.lines().count() == 1, kind == ReportFormat::Jsonl);
+    }
+}
+
+#[test]
+fn a_comparison_that_names_what_it_does_not_have_has_a_flaw() {
+    let with = |change: fn(&mut Comparison)| {
+        let mut comparison = test_fixtures::comparison("");
+        change(&mut comparison);
+        flaw(&comparison)
+    };
+    assert_eq!(with(|_| {}), None);
+    assert!(with(|of| of.contestants.clear()).is_some());
+    assert!(with(|of| of.samples[3].contestant = 2).is_some());
+    assert!(with(|of| of.pairs[0].first = 2).is_some());
+    assert!(with(|of| of.pairs[0].second = 2).is_some());
+}

@@ -1,0 +1,253 @@
+//! Where samples are taken, block by block, until there are enough.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, anyhow};
+use fastrand::Rng;
+use tempfile::TempDir;
+
+use super::request_budget::RequestBudget;
+use super::validity::ValidityChecks;
+use super::builtin_workload::{self, BuiltinWorkload};
+use super::consistency::ConsistencyCheck;
+use super::workload::Workload;
+use super::sample::{SampleRank, MeasuredSample, take};
+use super::{CompareError, Variant, LEAST_RUNS, Options, explanation, summarize};
+use crate::list::{self, Numbering};
+use crate::plan::Source;
+use crate::model::{Entry, redacted, rfc3339};
+use crate::compare::result::Comparison;
+
+/// The one mode that has use for event loops.
+const ASYNC: &str = "async";
+
+/// Where the URLs come from.
+pub(super) enum Ground {
+    Lists(Workload),
+    Lesson(BuiltinWorkload),
+}
+
+/// Where the samples are taken.
+pub(super) struct CompareRunner<'a> {
+    pub program: PathBuf,
+    pub ground: Ground,
+    pub options: &'a Options,
+    pub contestants: Vec<Variant>,
+    pub is_stopped: &'a dyn Fn() -> bool,
+    pub started_at: SystemTime,
+    pub deadline: Option<Instant>,
+    pub rng: Rng,
+    pub likeness: ConsistencyCheck,
+    pub guards: ValidityChecks,
+    pub budget: RequestBudget,
+}
+
+impl CompareRunner<'_> {
+    /// All samples that count, and why they are fewer than was wanted.
+    pub fn all_blocks(
+        &mut self,
+        runs: usize,
+    ) -> Result<(Vec<MeasuredSample>, Option<String>), CompareError> {
+        let mut samples = Vec::new();
+        for block in 1..=self.options.warmup + runs {
+            let counted = block.saturating_sub(self.options.warmup);
+            let end = match self.block(counted, runs)? {
+                Ok(_) if counted == 0 => continue,
+                Ok(taken) => {
+                    samples.extend(taken);
+                    continue;
+                }
+                Err(end) => end,
+            };
+            let taken = counted.saturating_sub(1);
+            let told = format!("{taken} runs instead of {runs}: {end}");
+            if taken >= LEAST_RUNS {
+                return Ok((samples, Some(told)));
+            }
+            let error = anyhow!("{told}; {LEAST_RUNS} are needed to compare");
+            return Err(match end {
+                StopReason::NoRequests => CompareError::Usage(error),
+                StopReason::Stopped | StopReason::NoTime => CompareError::Unfinished(error),
+            });
+        }
+        Ok((samples, None))
+    }
+
+    /// One sample of each contestant, unless the comparison has to end before; `counted` is the block's number, 0 for a
+    /// warm-up.
+    fn block(
+        &mut self,
+        counted: usize,
+        runs: usize,
+    ) -> Result<Result<Vec<MeasuredSample>, StopReason>, CompareError> {
+        if !self.budget.has_room_for_a_block() {
+            return Ok(Err(StopReason::NoRequests));
+        }
+        let mut order: Vec<usize> = (0..self.contestants.len()).collect();
+        self.rng.shuffle(&mut order);
+        let mut block = Vec::new();
+        for contestant in order {
+            let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if (self.is_stopped)() {
+                return Ok(Err(StopReason::Stopped));
+            }
+            if left == Some(Duration::ZERO) {
+                return Ok(Err(StopReason::NoTime));
+            }
+            self.progress(counted, runs, contestant);
+            // It goes when this sample is over.
+            let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
+            let folder = folder.map_err(CompareError::Fatal)?;
+            let whose = &self.contestants[contestant];
+            let mut command = self.command(whose, left, folder.as_ref().map(TempDir::path));
+            let place = SampleRank { block: counted, contestant };
+            let taken = match take(&mut command, place, &mut self.likeness) {
+                // What interrupts this process may interrupt its samples too.
+                _ if (self.is_stopped)() => return Ok(Err(StopReason::Stopped)),
+                taken => taken?,
+            };
+            if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
+                return Ok(Err(StopReason::NoTime));
+            }
+            self.budget.spend(&taken.hosts);
+            self.guards.look_at(&taken);
+            block.push(taken);
+        }
+        self.budget.end_of_block();
+        Ok(Ok(block))
+    }
+
+    fn command(
+        &self,
+        contestant: &Variant,
+        left: Option<Duration>,
+        folder: Option<&Path>,
+    ) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.options.words).args(["--json", "--mode", &contestant.mode]);
+        if let Some(jobs) = contestant.jobs {
+            command.arg(format!("--jobs={jobs}"));
+        }
+        if let Some(loops) = self.options.loops.filter(|_| contestant.mode == ASYNC) {
+            command.arg(format!("--loops={loops}"));
+        }
+        if let Some(folder) = folder {
+            let mut word = OsString::from("--dir=");
+            word.push(folder);
+            command.arg(word);
+        }
+        if let Some(left) = left {
+            command.arg(format!("--deadline={:.3}s", left.as_secs_f64().max(0.001)));
+        }
+        match &self.ground {
+            Ground::Lists(lists) => command.arg("--").args(lists.words()),
+            Ground::Lesson(lesson) => {
+                self.shield(&mut command);
+                command.arg("--").args(lesson.words())
+            }
+        };
+        command
+    }
+
+    /// The lesson is the same whatever a configuration or the environment says.
+    fn shield(&self, command: &mut Command) {
+        let typed = |name: &str| {
+            let words = self.options.words.iter().filter_map(|word| word.to_str());
+            words.into_iter().any(|word| word.split('=').next() == Some(name))
+        };
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("FETCH_")) {
+                command.env_remove(name);
+            }
+        }
+        if !typed("--config") && !typed("--no-config") {
+            command.arg("--no-config");
+        }
+        if !typed("--proxy") {
+            command.arg("--proxy=");
+        }
+    }
+
+    fn progress(&self, counted: usize, runs: usize, contestant: usize) {
+        let mut stderr = io::stderr();
+        if stderr.is_terminal() {
+            let name = self.contestants[contestant].name();
+            let run =
+                if counted == 0 { "Warm-up".into() } else { format!("Run {counted} of {runs}") };
+            let _ = write!(stderr, "\r\x1b[K{run}: {name}");
+        }
+    }
+
+    pub fn conclude(mut self, taken: Vec<MeasuredSample>, mut notes: Vec<String>) -> Comparison {
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+        let samples: Vec<_> = taken.into_iter().map(|taken| taken.sample).collect();
+        let contestants = summarize::mode_stats(&samples, self.contestants.len(), &mut self.rng);
+        let pairs = summarize::pairs(&samples, self.contestants.len(), &mut self.rng);
+        let reasons = self.guards.reasons(&samples, &self.likeness, self.options.warmup);
+        notes.extend(self.guards.notes());
+        let explanation = explanation::explanation(&contestants, &pairs);
+        Comparison {
+            program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
+            started_at: rfc3339(self.started_at).to_string(),
+            cores: thread::available_parallelism().ok().map(NonZeroUsize::get),
+            sources: self.options.sources().iter().map(name_of_source).collect(),
+            options: self.options.shown.clone(),
+            comparable: reasons.is_empty(),
+            reasons,
+            notes,
+            explanation,
+            subject: match &self.ground {
+                Ground::Lists(_) => "what is listed".to_owned(),
+                Ground::Lesson(_) => builtin_workload::SUBJECT.to_owned(),
+            },
+            targets: samples.first().map_or(0, |sample| sample.targets),
+            bytes: samples.first().map_or(0, |sample| sample.bytes),
+            runs: samples.len() / contestants.len(),
+            warmup: self.options.warmup,
+            seed: self.options.seed,
+            contestants,
+            pairs,
+            samples,
+        }
+    }
+}
+
+/// A list or URL as it may be shown.
+fn name_of_source(source: &Source) -> String {
+    match source {
+        Source::Stdin => "-".to_owned(),
+        Source::File(path) => path.display().to_string(),
+        Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
+            Entry::Target(target) => redacted(target.url()),
+            Entry::Invalid(invalid) => invalid.text,
+        },
+    }
+}
+
+/// A folder that nothing has been saved in.
+fn fresh_folder(within: &Path) -> anyhow::Result<TempDir> {
+    fs::create_dir_all(within)
+        .and_then(|()| TempDir::with_prefix_in("fetch-run-", within))
+        .with_context(|| format!("cannot make a folder in {}", within.display()))
+}
+
+/// Why a comparison ends before all its samples are taken.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum StopReason {
+    #[error("it was interrupted")]
+    Stopped,
+    #[error("the deadline passed")]
+    NoTime,
+    #[error("a host had been asked as often as it may be")]
+    NoRequests,
+}

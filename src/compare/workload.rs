@@ -1,0 +1,106 @@
+//! What is asked of whom in one sample, and lists that can be read more than once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+
+use anyhow::Context;
+use tempfile::NamedTempFile;
+
+use crate::list::{self, ParserStatus, Numbering, Parser};
+use crate::plan::{Plan, Source};
+use crate::scheduler::is_written_as_loopback;
+use crate::model::{Entry, host_of};
+use crate::input::{self, OpenInput};
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// The sources of a plan, such that every sample can read them from the beginning.
+pub(super) struct Workload {
+    sources: Vec<Source>,
+    /// What pipes held; gone with this value.
+    kept: Vec<NamedTempFile>,
+}
+
+impl Workload {
+    /// Reads pipes to their end and keeps what they hold in temporary files.
+    ///
+    /// # Errors
+    /// If a pipe cannot be read or kept.
+    pub(super) fn keep(sources: &[Source]) -> anyhow::Result<Self> {
+        let mut lists = Self { sources: Vec::new(), kept: Vec::new() };
+        for source in sources {
+            let source = match source {
+                Source::Stdin => lists.copy("standard input", &mut io::stdin().lock())?,
+                Source::File(path) if path.metadata().is_ok_and(|kind| is_pipe(&kind)) => {
+                    let name = path.display().to_string();
+                    let mut pipe = File::open(path).with_context(|| name.clone())?;
+                    lists.copy(&name, &mut pipe)?
+                }
+                Source::File(_) | Source::Argument(_) => source.clone(),
+            };
+            lists.sources.push(source);
+        }
+        Ok(lists)
+    }
+
+    fn copy(&mut self, name: &str, from: &mut impl Read) -> anyhow::Result<Source> {
+        let mut copy = NamedTempFile::with_prefix("fetch-list-").context("no temporary file")?;
+        io::copy(from, &mut copy).with_context(|| format!("cannot keep {name}"))?;
+        let source = Source::File(copy.path().to_owned());
+        self.kept.push(copy);
+        Ok(source)
+    }
+
+    /// They as words of a command line.
+    pub(super) fn words(&self) -> impl Iterator<Item = OsString> {
+        self.sources.iter().map(|source| match source {
+            Source::Argument(text) => text.into(),
+            Source::File(path) => path.into(),
+            Source::Stdin => unreachable!("standard input was kept"),
+        })
+    }
+
+    /// How often each host that is not this machine is named.
+    ///
+    /// # Errors
+    /// If a list cannot be read.
+    pub(super) fn remote(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
+        let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
+        let (mut hosts, mut numbering) = (BTreeMap::new(), Numbering::default());
+        for input in input::open_all(&plan)? {
+            match input {
+                OpenInput::Argument(text) => count(&list::argument(&text, &mut numbering), &mut hosts),
+                OpenInput::List { name, mut bytes, .. } => {
+                    let mut parser = Parser::new(name);
+                    let mut buffer = [0; CHUNK];
+                    loop {
+                        let length = bytes.read(&mut buffer)?;
+                        let appetite = parser.feed(&buffer[..length], &mut numbering, |entry| {
+                            count(&entry, &mut hosts);
+                        });
+                        if length == 0 || appetite == ParserStatus::Enough {
+                            break;
+                        }
+                    }
+                    parser.finish(&mut numbering, |entry| count(&entry, &mut hosts));
+                }
+            }
+        }
+        Ok(hosts)
+    }
+}
+
+fn is_pipe(kind: &std::fs::Metadata) -> bool {
+    !kind.is_file() && !kind.is_dir()
+}
+
+fn count(entry: &Entry, hosts: &mut BTreeMap<String, u64>) {
+    if let Entry::Target(target) = entry
+        && !is_written_as_loopback(target.url())
+    {
+        *hosts.entry(host_of(target.url()).into_owned()).or_default() += 1;
+    }
+}

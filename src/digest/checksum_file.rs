@@ -1,0 +1,285 @@
+//! Files of sums, as `sha256sum` writes and checks them (GNU coreutils manual, "md5sum invocation" and "cksum output
+//! modes").
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Algorithm, Digest};
+
+/// The SHA-256 sums of files, by name. In memory stays each name with its sum.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksumFile(HashMap<Box<str>, Digest>);
+
+/// What the person who started the run says that bodies must hash to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedDigests {
+    /// Every body: there is one alone.
+    pub checksum: Option<Digest>,
+    /// The body that is saved under a name, or would be.
+    pub sums: Option<ChecksumFile>,
+}
+
+impl ExpectedDigests {
+    /// What the body of this name must hash to, and by which option.
+    pub fn of(&self, name: &str) -> impl Iterator<Item = (Digest, &'static str)> {
+        let checksum = self.checksum.map(|digest| (digest, "--checksum"));
+        checksum.into_iter().chain(self.listed(name).map(|digest| (digest, "--sha256sums")))
+    }
+
+    /// Whether there is a file of sums that does not name it.
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.sums.is_some() && self.listed(name).is_none()
+    }
+
+    /// As much of it as concerns this name.
+    pub fn about(&self, name: &str) -> Self {
+        let listed = self.listed(name).map(|digest| (name.into(), digest));
+        let sums = self.sums.as_ref().map(|_| ChecksumFile(listed.into_iter().collect()));
+        Self { checksum: self.checksum, sums }
+    }
+
+    fn listed(&self, name: &str) -> Option<Digest> {
+        self.sums.as_ref().and_then(|sums| sums.of(name)).copied()
+    }
+}
+
+/// Why a file of sums cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChecksumFileError {
+    /// A line is no sum.
+    #[error("line {line}: not a SHA-256 sum; write 64 hexadecimal digits, two spaces and a name")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+    },
+    /// A name has two sums.
+    #[error("line {line}: {name:?} has another sum further up; keep one")]
+    Contradiction {
+        /// The number of the second one's line, from 1.
+        line: usize,
+        /// The name.
+        name: String,
+    },
+}
+
+impl ChecksumFile {
+    /// Reads a file of sums, a line each: `HEX  NAME` (text), `HEX *NAME` (binary, which is the same), or
+    /// `SHA256 (NAME) = HEX`. In a line that begins with `\`, the name has `\n`, `\r` and `\\` for what would break the
+    /// line. Blank lines and those that begin with `#` are skipped; a byte order mark and CRLF are tolerated.
+    ///
+    /// # Errors
+    /// The first line that is something else, or that gives a name a second, different sum.
+    pub fn parse(text: &str) -> Result<Self, ChecksumFileError> {
+        let mut sums = HashMap::<Box<str>, Digest>::new();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, digest) = sum(line).ok_or(ChecksumFileError::Line { line: number })?;
+            match sums.entry(plain(&name).into()) {
+                Entry::Vacant(place) => {
+                    place.insert(digest);
+                }
+                Entry::Occupied(known) if *known.get() == digest => {}
+                Entry::Occupied(known) => {
+                    let name = known.key().to_string();
+                    return Err(ChecksumFileError::Contradiction { line: number, name });
+                }
+            }
+        }
+        Ok(Self(sums))
+    }
+
+    /// The sum of the file with this relative name, folders and all.
+    pub fn of(&self, name: &str) -> Option<&Digest> {
+        self.0.get(plain(name))
+    }
+}
+
+/// A name and its sum.
+fn sum(line: &str) -> Option<(Cow<'_, str>, Digest)> {
+    let line = line.trim_start_matches([' ', '\t']);
+    let (line, is_escaped) = match line.strip_prefix('\\') {
+        Some(rest) => (rest, true),
+        None => (line, false),
+    };
+    let (name, digits) = tagged(line).or_else(|| untagged(line))?;
+    let digest = Digest::parse_hex(Algorithm::Sha256, digits)?;
+    let name: Cow<'_, str> = if is_escaped { unescaped(name)?.into() } else { name.into() };
+    Some((name, digest)).filter(|(name, _)| !plain(name).is_empty())
+}
+
+/// `SHA256 (NAME) = HEX`, as the BSDs and `--tag` write it; OpenSSL leaves blanks out and may call it `SHA2-256`.
+fn tagged(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("SHA256").or_else(|| line.strip_prefix("SHA2-256"))?;
+    let (name, rest) = rest.trim_start().strip_prefix('(')?.rsplit_once(')')?;
+    Some((name, rest.trim_start().strip_prefix('=')?.trim()))
+}
+
+/// `HEX  NAME` or `HEX *NAME`; the BSDs' `HEX NAME` has one space alone.
+fn untagged(line: &str) -> Option<(&str, &str)> {
+    let (digits, rest) = line.split_once([' ', '\t'])?;
+    Some((rest.strip_prefix([' ', '*']).unwrap_or(rest), digits))
+}
+
+/// The name as the file system has it; `None` where a backslash stands before anything else.
+fn unescaped(name: &str) -> Option<String> {
+    let mut plain = String::with_capacity(name.len());
+    let mut letters = name.chars();
+    while let Some(letter) = letters.next() {
+        plain.push(match letter {
+            '\\' => match letters.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                '\\' => '\\',
+                _ => return None,
+            },
+            _ => letter,
+        });
+    }
+    Some(plain)
+}
+
+/// The name without the `./` that say nothing.
+fn plain(mut name: &str) -> &str {
+    while let Some(rest) = name.strip_prefix("./") {
+        name = rest.trim_start_matches('/');
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    const TWO: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    /// The digits of the sum that this file gives for a name.
+    fn given(text: &str, name: &str) -> Option<String> {
+        ChecksumFile::parse(text).unwrap().of(name).map(Digest::hex)
+    }
+
+    #[test]
+    fn every_form_of_a_line_is_read() {
+        for line in [
+            format!("{ONE}  a b"),
+            format!("{ONE} *a b"),
+            format!("{ONE} a b"),
+            format!("  {ONE}  a b"),
+            format!("{}  a b", ONE.to_uppercase()),
+            format!("\\{ONE}  a b"),
+            format!("SHA256 (a b) = {ONE}"),
+            format!("SHA256(a b)= {ONE}"),
+            format!("SHA2-256(a b)= {ONE}"),
+            format!("{ONE}  a b\r\n"),
+            format!("SHA256 (a b) = {ONE}\r\n"),
+            format!("\u{feff}{ONE}  a b"),
+        ] {
+            assert_eq!(given(&line, "a b").as_deref(), Some(ONE), "{line}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_and_comments_are_skipped() {
+        let text = format!("# all\n\n \t\r\n{ONE}  a\r\n#{TWO}  b\n{TWO}  #c");
+        assert_eq!(given(&text, "a").as_deref(), Some(ONE));
+        assert_eq!(given(&text, "b"), None);
+        assert_eq!(given(&text, "#c").as_deref(), Some(TWO));
+        assert_eq!(ChecksumFile::parse(""), Ok(ChecksumFile::default()));
+    }
+
+    #[test]
+    fn a_name_is_looked_up_whole() {
+        let text = format!("{ONE}  docs/a.txt\n{TWO}  a.txt\n{ONE}  end (1)) \n");
+        assert_eq!(given(&text, "docs/a.txt").as_deref(), Some(ONE));
+        assert_eq!(given(&text, "a.txt").as_deref(), Some(TWO));
+        assert_eq!(given(&text, "end (1)) ").as_deref(), Some(ONE));
+        assert_eq!(given(&text, "end (1))"), None);
+        assert_eq!(given(&text, "txt"), None);
+        let tagged = format!("SHA256 (a (1) = b) = {ONE}");
+        assert_eq!(given(&tagged, "a (1) = b").as_deref(), Some(ONE));
+    }
+
+    #[test]
+    fn a_leading_dot_folder_says_nothing() {
+        let text = format!("{ONE}  ./a\n{TWO} *././/b\n");
+        for name in ["a", "./a", "././a"] {
+            assert_eq!(given(&text, name).as_deref(), Some(ONE));
+        }
+        assert_eq!(given(&text, "b").as_deref(), Some(TWO));
+        assert_eq!(given(&text, "../a"), None);
+        assert_eq!(given(&format!("{ONE}  .a"), ".a").as_deref(), Some(ONE));
+    }
+
+    #[test]
+    fn escaped_names_are_read_as_they_were() {
+        let text = format!("\\{ONE}  a\\nb\\\\n\\r\n\\SHA256 (c\\n) = {TWO}\n{TWO}  d\\n\n");
+        assert_eq!(given(&text, "a\nb\\n\r").as_deref(), Some(ONE));
+        assert_eq!(given(&text, "c\n").as_deref(), Some(TWO));
+        assert_eq!(given(&text, "d\\n").as_deref(), Some(TWO));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        for line in [
+            "hello".to_owned(),
+            ONE.to_owned(),
+            format!("{ONE}  "),
+            format!("{ONE}  ./"),
+            format!("{ONE}a"),
+            format!("{}  a", &ONE[1..]),
+            format!("{ONE}00  a"),
+            format!("{}g  a", &ONE[1..]),
+            format!("\\{ONE}  a\\t"),
+            format!("\\{ONE}  a\\"),
+            format!("SHA256 () = {ONE}"),
+            format!("SHA256 (a) {ONE}"),
+            format!("SHA256 (a = {ONE}"),
+            format!("SHA512 (a) = {ONE}"),
+            "d41d8cd98f00b204e9800998ecf8427e  a".to_owned(),
+            format!("é{ONE}  a"),
+        ] {
+            let text = format!("# sums\n{ONE}  fine\n{line}\n");
+            assert_eq!(ChecksumFile::parse(&text), Err(ChecksumFileError::Line { line: 3 }), "{line}");
+        }
+        let error = ChecksumFile::parse("x").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "line 1: not a SHA-256 sum; write 64 hexadecimal digits, two spaces and a name"
+        );
+    }
+
+    #[test]
+    fn a_name_may_come_twice_with_one_sum_but_not_with_two() {
+        assert!(ChecksumFile::parse(&format!("{ONE}  a\nSHA256 (./a) = {ONE}\n")).is_ok());
+        let error = ChecksumFile::parse(&format!("{ONE}  a\n\n{TWO} *./a\n")).unwrap_err();
+        assert_eq!(error.to_string(), "line 3: \"a\" has another sum further up; keep one");
+    }
+
+    /// The line that `sha256sum` writes for a name.
+    fn written(name: &str) -> String {
+        let escaped = name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+        format!("{}{ONE}  {escaped}\n", if escaped == name { "" } else { "\\" })
+    }
+
+    proptest! {
+        #[test]
+        fn what_sha256sum_writes_is_found_again(name in "[a-z \\\\\n\r)=*#.é]{1,12}") {
+            prop_assume!(!plain(&name).is_empty());
+            let digits = given(&written(&name), &name);
+            prop_assert_eq!(digits.as_deref(), Some(ONE));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in "(SHA256 ?\\(|\\\\|[0-9a-f]{64}|[ *)=a\r\n\\PC]){0,12}") {
+            let _ = ChecksumFile::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! What the header fields of a reply claim about its body.
+//!
+//! Every one of them is about the bytes as they are sent, with the Content-Encoding applied and the transfer coding
+//! removed; never about what decoding them gives. A claim that cannot be understood, or that cannot be relied on, is
+//! passed over: it says nothing about the body.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE};
+use sfv::{Dictionary, ListEntry, Parser};
+
+use super::{Algorithm, Digest, LONGEST};
+
+/// So many claims of one reply are heard.
+const MOST_CLAIMS: usize = 16;
+
+/// Bytes of one field, all its lines together, beyond which it is passed over.
+const LONGEST_FIELD: usize = 4096;
+
+/// What a reply says its bytes hash to, as they are sent: with the Content-Encoding applied, never what decoding it
+/// gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestClaim {
+    /// The digest.
+    pub digest: Digest,
+    /// The bytes that should have it.
+    pub of: ClaimScope,
+    /// The field that says so, as it is usually written.
+    pub field: &'static str,
+}
+
+/// The bytes that a claim is about. In a reply that is not a part (206) both are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// The content of this message (RFC 9110 section 6.4): of a 206, the part.
+    Content,
+    /// The whole selected representation (RFC 9110 section 8.1), also where the message is a part of it.
+    Representation,
+}
+
+/// Collects what a reply's fields claim, in this order: `Repr-Digest`, `Content-Digest`, `x-goog-hash`,
+/// `x-amz-checksum-…`, `x-ms-blob-content-md5`, `Content-MD5`. At most 16 claims are heard, and no field longer than
+/// 4 KiB. Claims that contradict each other are all kept: one of them will fail, and should.
+pub fn claims(fields: &HeaderMap) -> Vec<DigestClaim> {
+    if !fields.keys().any(|name| may_claim(name.as_str())) {
+        return Vec::new();
+    }
+    let mut claims = Vec::new();
+    claims.extend(dictionary(fields, "Repr-Digest", ClaimScope::Representation));
+    claims.extend(dictionary(fields, "Content-Digest", ClaimScope::Content));
+    claims.extend(google(fields));
+    claims.extend(amazon(fields));
+    claims.extend(azure(fields));
+    claims.extend(content_md5(fields));
+    claims.truncate(MOST_CLAIMS);
+    claims
+}
+
+/// Most replies have none of these fields, and need no second look.
+fn may_claim(field: &str) -> bool {
+    let names =
+        ["repr-digest", "content-digest", "x-goog-hash", "x-ms-blob-content-md5", "content-md5"];
+    names.contains(&field) || field.starts_with("x-amz-checksum-")
+}
+
+/// RFC 9530: `sha-256=:BASE64:, sha-512=:BASE64:`, a dictionary of RFC 9651. One that is malformed is passed over whole
+/// (section 4.2 there), and of the algorithms all but the two that are not marked deprecated (RFC 9530 section 7.2),
+/// as section 5 there asks for: the others are weak, or named otherwise than here.
+fn dictionary(fields: &HeaderMap, field: &'static str, of: ClaimScope) -> Vec<DigestClaim> {
+    let text = lines(fields, field).join(&b", "[..]);
+    let Ok(members) = Parser::new(&text).parse::<Dictionary>() else { return Vec::new() };
+    let claim = |algorithm: Algorithm| {
+        let ListEntry::Item(item) = members.get(algorithm.name())? else { return None };
+        let digest = Digest::new(algorithm, item.bare_item.as_byte_sequence()?)?;
+        Some(DigestClaim { digest, of, field })
+    };
+    [Algorithm::Sha256, Algorithm::Sha512].into_iter().filter_map(claim).collect()
+}
+
+/// Google Cloud Storage, XML API reference of HTTP headers: `x-goog-hash: crc32c=BASE64, md5=BASE64`, also on several
+/// lines; of the object as it is stored.
+fn google(fields: &HeaderMap) -> Vec<DigestClaim> {
+    const FIELD: &str = "x-goog-hash";
+    if !is_sent_as_stored(fields) {
+        return Vec::new();
+    }
+    let members =
+        lines(fields, FIELD).into_iter().flat_map(|line| line.split(|byte| *byte == b','));
+    let claim = |member: &[u8]| {
+        let (name, text) = str::from_utf8(member).ok()?.split_once('=')?;
+        let algorithm = [Algorithm::Crc32c, Algorithm::Md5]
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name.trim()))?;
+        Some(DigestClaim { digest: base64(algorithm, text)?, of: ClaimScope::Representation, field: FIELD })
+    };
+    members.filter_map(claim).take(MOST_CLAIMS).collect()
+}
+
+/// Whether the store sends an object in the coding in which it keeps it. It decodes one that is kept gzipped for who
+/// does not accept gzip (Google Cloud Storage, "Transcoding of gzip-compressed files"); the hash stays the old one.
+fn is_sent_as_stored(fields: &HeaderMap) -> bool {
+    let coding = |field: &str| {
+        let text = lines(fields, field).join(&b","[..]).trim_ascii().to_ascii_lowercase();
+        Some(text).filter(|coding| !coding.is_empty() && coding != b"identity")
+    };
+    !fields.contains_key("x-goog-stored-content-encoding")
+        || coding("x-goog-stored-content-encoding") == coding(CONTENT_ENCODING.as_str())
+}
+
+/// Amazon S3 User Guide, "Checking object integrity": `x-amz-checksum-sha256: BASE64`, of the object. A composite one
+/// (`BASE64-N`, or as `x-amz-checksum-type` says) is of the digests of its parts. In a reply to a range it may be that
+/// of the uploaded part that has just this range, or a composite one without its mark (seen in 2025): neither is
+/// heard.
+fn amazon(fields: &HeaderMap) -> Vec<DigestClaim> {
+    const FIELDS: [(&str, Algorithm); 4] = [
+        ("x-amz-checksum-sha256", Algorithm::Sha256),
+        ("x-amz-checksum-sha1", Algorithm::Sha1),
+        ("x-amz-checksum-crc32", Algorithm::Crc32),
+        ("x-amz-checksum-crc32c", Algorithm::Crc32c),
+    ];
+    let is_composite = lines(fields, "x-amz-checksum-type")
+        .iter()
+        .any(|kind| !kind.trim_ascii().eq_ignore_ascii_case(b"FULL_OBJECT"));
+    if is_composite || fields.contains_key(CONTENT_RANGE) {
+        return Vec::new();
+    }
+    let claim = |(field, algorithm)| alone(fields, field, algorithm, ClaimScope::Representation);
+    FIELDS.into_iter().flat_map(claim).collect()
+}
+
+/// Azure Blob Storage, "Get Blob": the MD5 of the whole blob, also in a reply to a range.
+fn azure(fields: &HeaderMap) -> Vec<DigestClaim> {
+    alone(fields, "x-ms-blob-content-md5", Algorithm::Md5, ClaimScope::Representation)
+}
+
+/// RFC 2616 section 14.15. It was removed from HTTP because servers did not agree what it means in a part (RFC 7231
+/// appendix B), where it is passed over.
+fn content_md5(fields: &HeaderMap) -> Vec<DigestClaim> {
+    if fields.contains_key(CONTENT_RANGE) {
+        return Vec::new();
+    }
+    alone(fields, "Content-MD5", Algorithm::Md5, ClaimScope::Content)
+}
+
+/// A field that is one digest in base64 and nothing else. Where it is sent twice, each is a claim.
+fn alone(fields: &HeaderMap, field: &'static str, algorithm: Algorithm, of: ClaimScope) -> Vec<DigestClaim> {
+    let claim = |line: &[u8]| {
+        let digest = base64(algorithm, str::from_utf8(line).ok()?)?;
+        Some(DigestClaim { digest, of, field })
+    };
+    lines(fields, field).into_iter().filter_map(claim).take(MOST_CLAIMS).collect()
+}
+
+/// A digest in base64 (RFC 4648 section 4), padded.
+fn base64(algorithm: Algorithm, text: &str) -> Option<Digest> {
+    // The library wants room for whole groups of three bytes.
+    let mut bytes = [0; LONGEST.next_multiple_of(3)];
+    let length = BASE64_STANDARD.decode_slice(text.trim(), &mut bytes).ok()?;
+    Digest::new(algorithm, &bytes[..length])
+}
+
+/// The lines of a field; none where they are too long.
+fn lines<'a>(fields: &'a HeaderMap, field: &str) -> Vec<&'a [u8]> {
+    let lines: Vec<_> = fields.get_all(field).iter().map(|line| line.as_bytes()).collect();
+    let length: usize = lines.iter().map(|line| line.len()).sum();
+    if length > LONGEST_FIELD { Vec::new() } else { lines }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Of `hello`.
+    const SHA256: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+    const SHA512: &str =
+        "m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
+    const SHA1: &str = "qvTGHdzF6KLavt4PO0gs2a6pQ00=";
+    const MD5: &str = "XUFAKrxLKna5cZ2REBfFkg==";
+    const CRC32: &str = "NhCmhg==";
+    const CRC32C: &str = "mnG7TA==";
+
+    fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&str, &str)| {
+            let name: HeaderName = name.to_ascii_lowercase().parse().unwrap();
+            (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines.iter().map(line) {
+            fields.append(name, value);
+        }
+        fields
+    }
+
+    /// The claims as `field: algorithm of coverage`, once they are right for `hello`.
+    fn heard(lines: &[(&str, &str)]) -> Vec<String> {
+        let claims = claims(&fields(lines));
+        claims
+            .iter()
+            .map(|DigestClaim { digest, of, field }| {
+                let mut hasher = crate::digest::Hasher::new(digest.algorithm());
+                hasher.update(b"hello");
+                assert_eq!(hasher.finish(), *digest, "{field}");
+                format!("{field}: {} of {of:?}", digest.algorithm().name())
+            })
+            .collect()
+    }
+
+    fn nothing_is_heard(lines: &[(&str, &str)]) {
+        assert_eq!(claims(&fields(lines)), [], "{lines:?}");
+    }
+
+    #[test]
+    fn the_fields_of_rfc_9530_are_heard() {
+        let both = format!("sha-512=:{SHA512}:, sha-256=:{SHA256}:");
+        assert_eq!(
+            heard(&[("Repr-Digest", &both), ("Content-Digest", &both)]),
+            [
+                "Repr-Digest: sha-256 of Representation",
+                "Repr-Digest: sha-512 of Representation",
+                "Content-Digest: sha-256 of Content",
+                "Content-Digest: sha-512 of Content",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dictionary_on_several_lines_is_one() {
+        let (first, second) = (format!("sha-256=:{SHA256}:"), format!("sha-512=:{SHA512}:;x=1"));
+        let lines = [("Content-Digest", first.as_str()), ("Content-Digest", &second)];
+        assert_eq!(
+            heard(&lines),
+            ["Content-Digest: sha-256 of Content", "Content-Digest: sha-512 of Content"]
+        );
+        nothing_is_heard(&[("Content-Digest", &first), ("Content-Digest", "sha-512=:")]);
+    }
+
+    #[test]
+    fn what_rfc_9530_deprecates_and_what_is_not_known_is_passed_over() {
+        let text = format!(
+            "md5=:{MD5}:, sha=:{SHA1}:, crc32c=:{CRC32C}:, unixsum=:AAE=:, unixcksum=:AAE=:, adler=:{CRC32}:, \
+             sha-256=:{SHA256}:, id-sha-256=:{SHA256}:, sha-999=:AA==:, blake3=:{SHA256}:, word, list=(1 2)"
+        );
+        assert_eq!(heard(&[("Repr-Digest", &text)]), ["Repr-Digest: sha-256 of Representation"]);
+    }
+
+    #[test]
+    fn a_malformed_dictionary_is_passed_over_whole() {
+        let good = format!("sha-256=:{SHA256}:");
+        for bad in [
+            format!("{good},"),
+            format!("{good} sha-512=:{SHA512}:"),
+            format!("{good}, sha-512=:{SHA512}"),
+            format!("{good}, sha-512=:not base64:"),
+            format!("{good}, SHA-512=:{SHA512}:"),
+            format!("{good}, sha-512="),
+            format!("{good}, \u{e9}"),
+            format!("sha-256={SHA256}"),
+        ] {
+            nothing_is_heard(&[("Repr-Digest", &bad)]);
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_no_digest_of_its_algorithm_says_nothing() {
+        for bad in ["sha-256=10", "sha-256", "sha-256=:AAAA:", "sha-256=::", "sha-256=(:AAAA:)"] {
+            let text = format!("{bad}, sha-512=:{SHA512}:");
+            let heard = heard(&[("Repr-Digest", &text)]);
+            assert_eq!(heard, ["Repr-Digest: sha-512 of Representation"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_hashes_of_google_are_heard_joined_and_on_lines_of_their_own() {
+        let (crc, md5) = (format!("crc32c={CRC32C}"), format!("md5={MD5}"));
+        let expected =
+            ["x-goog-hash: crc32c of Representation", "x-goog-hash: md5 of Representation"];
+        assert_eq!(heard(&[("x-goog-hash", &format!("{crc},{md5}"))]), expected);
+        assert_eq!(heard(&[("x-goog-hash", &format!("{crc} , {md5}"))]), expected);
+        assert_eq!(heard(&[("x-goog-hash", &crc), ("x-goog-hash", &md5)]), expected);
+        let mixed = format!("crc32={CRC32},new=AAAA,,crc32c=AA,{md5},md5=-");
+        assert_eq!(heard(&[("x-goog-hash", &mixed)]), expected[1..]);
+    }
+
+    #[test]
+    fn a_hash_of_google_is_not_believed_where_the_store_has_changed_the_coding() {
+        let hash = format!("md5={MD5}");
+        let lines = |stored, sent: Option<&'static str>| {
+            let mut lines =
+                vec![("x-goog-hash", hash.as_str()), ("x-goog-stored-content-encoding", stored)];
+            lines.extend(sent.map(|sent| ("Content-Encoding", sent)));
+            lines
+        };
+        for (stored, sent) in
+            [("identity", None), ("gzip", Some("gzip")), ("GZIP", Some(" gzip")), ("", None)]
+        {
+            assert_eq!(heard(&lines(stored, sent)).len(), 1, "{stored} {sent:?}");
+        }
+        for (stored, sent) in [("gzip", None), ("identity", Some("gzip")), ("gzip", Some("br"))] {
+            nothing_is_heard(&lines(stored, sent));
+        }
+        assert_eq!(heard(&[("x-goog-hash", &hash), ("Content-Encoding", "gzip")]).len(), 1);
+    }
+
+    #[test]
+    fn the_checksums_of_amazon_are_heard() {
+        let mut lines = vec![
+            ("x-amz-checksum-crc32c", CRC32C),
+            ("x-amz-checksum-crc32", CRC32),
+            ("x-amz-checksum-sha1", SHA1),
+            ("x-amz-checksum-sha256", SHA256),
+            ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
+        ];
+        let expected = [
+            "x-amz-checksum-sha256: sha-256 of Representation",
+            "x-amz-checksum-sha1: sha-1 of Representation",
+            "x-amz-checksum-crc32: crc32 of Representation",
+            "x-amz-checksum-crc32c: crc32c of Representation",
+        ];
+        assert_eq!(heard(&lines), expected);
+        lines.push(("x-amz-checksum-type", "FULL_OBJECT"));
+        assert_eq!(heard(&lines), expected);
+    }
+
+    #[test]
+    fn a_composite_checksum_of_amazon_and_that_of_a_part_are_passed_over() {
+        let of_parts = format!("{CRC32}-7");
+        nothing_is_heard(&[("x-amz-checksum-crc32", &of_parts)]);
+        let plain = ("x-amz-checksum-crc32", CRC32);
+        nothing_is_heard(&[plain, ("x-amz-checksum-type", "COMPOSITE")]);
+        nothing_is_heard(&[plain, ("Content-Range", "bytes 0-4/5")]);
+    }
+
+    #[test]
+    fn the_md5_of_a_blob_is_of_the_whole_and_that_of_a_message_of_what_it_carries() {
+        let lines = [("Content-MD5", MD5), ("x-ms-blob-content-md5", MD5)];
+        let whole = "x-ms-blob-content-md5: md5 of Representation";
+        assert_eq!(heard(&lines), [whole, "Content-MD5: md5 of Content"]);
+        let part = ("Content-Range", "bytes 0-4/10");
+        assert_eq!(heard(&[lines[0], lines[1], part]), [whole]);
+    }
+
+    #[test]
+    fn a_digest_that_cannot_be_read_is_passed_over() {
+        for bad in
+            ["", "AAAA", "XUFAKrxLKna5cZ2REBfFkg", "5d41402abc4b2a76b9719d911017c592", "\u{e9}"]
+        {
+            nothing_is_heard(&[("Content-MD5", bad)]);
+        }
+    }
+
+    #[test]
+    fn contradicting_claims_are_all_kept() {
+        let other = "AAAAAAAAAAAAAAAAAAAAAA==";
+        let claims = claims(&fields(&[("Content-MD5", MD5), ("Content-MD5", other)]));
+        assert_eq!(claims.len(), 2);
+        assert_ne!(claims[0].digest, claims[1].digest);
+    }
+
+    #[test]
+    fn neither_many_claims_nor_long_fields_are_heard() {
+        let hash = format!("md5={MD5}");
+        assert_eq!(heard(&vec![("x-goog-hash", hash.as_str()); 40]).len(), MOST_CLAIMS);
+        nothing_is_heard(&vec![("x-goog-hash", hash.as_str()); 4000]);
+        let long = format!("sha-256=:{SHA256}:;x=\"{}\"", "y".repeat(LONGEST_FIELD));
+        nothing_is_heard(&[("Repr-Digest", &long)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_field_whatever_is_in_it_gives_more_than_the_bound(
+            texts in prop::collection::vec("[ -~]{0,60}|(sha-256=:[A-Za-z0-9+/]{43}=:[,;a]{0,2}){1,2}", 0..4),
+            field in prop::sample::select(vec!["Repr-Digest", "x-goog-hash", "Content-MD5"]),
+        ) {
+            let lines: Vec<_> = texts.iter().map(|text| (field, text.as_str())).collect();
+            prop_assert!(claims(&fields(&lines)).len() <= MOST_CLAIMS);
+        }
+    }
+}

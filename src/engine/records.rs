@@ -1,0 +1,114 @@
+//! Rows: what is told of a target when it is settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::model::{
+    Attempt, StopCause, AttemptOutcome, Event, Failure, Job, Outcome, Record, RecordError, Target, Timings,
+    SavedVersion, redacted,
+};
+use crate::store::SkipReason;
+
+/// The row of a target whose last attempt is this one.
+pub fn record_of_attempt(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record {
+    let phases = &attempt.timings;
+    let (started, started_at) = job.started.unwrap_or((phases.started, phases.started_at));
+    let since_first = |time: Duration| (phases.started - started + time).as_secs_f64();
+    let mut record = blank_record(job);
+    if let Some(head) = &attempt.head {
+        record.http_status = Some(head.status);
+        record.http_version = Some(head.version);
+        record.remote_addr = head.remote_addr;
+        record.content_type.clone_from(&head.content_type);
+        record.etag.clone_from(&head.etag);
+        record.last_modified.clone_from(&head.last_modified);
+    }
+    let place = job.place.as_ref().filter(|_| failure.is_none());
+    record.path = place.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
+    record.bytes = attempt.bytes;
+    record.digest = attempt.digests.first().map(Digest::to_string);
+    record.outcome = match (&attempt.outcome, &failure) {
+        (_, Some(_)) => Outcome::Failed,
+        (AttemptOutcome::Unchanged, _) => Outcome::Unchanged,
+        _ => Outcome::Ok,
+    };
+    if let (Outcome::Unchanged, Some(version)) =
+        (record.outcome, place.and_then(|place| place.saved.clone()))
+    {
+        set_saved_version(&mut record, version);
+    }
+    let served = failure.is_none() && job.target.urls.len() > 1;
+    Record {
+        final_url: Some(redacted(&job.url)),
+        wire_bytes: job.wire_bytes + attempt.wire_bytes,
+        attempts: job.attempt,
+        worker: Some(attempt.worker),
+        served_by: served.then(|| redacted(&job.target.urls[job.mirror])),
+        error: failure.as_ref().map(RecordError::from),
+        started_at: Some(started_at),
+        timings: Timings {
+            queued: Some(started.duration_since(job.queued).as_secs_f64()),
+            connect: phases.connect.map(since_first),
+            first_byte: phases.first_byte.map(since_first),
+            total: Some(since_first(phases.total)),
+        },
+        ..record
+    }
+}
+
+/// The row of a target for which no request is made.
+pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -> Record {
+    let mut record = record_of_target(target);
+    match reason {
+        SkipReason::Skipped(version) => {
+            record.outcome = Outcome::Skipped;
+            record.path = Some(name.to_owned());
+            set_saved_version(&mut record, version);
+        }
+        SkipReason::Duplicate(first) => {
+            record.outcome = Outcome::Duplicate;
+            record.duplicate_of = Some(first);
+        }
+        SkipReason::Failed(failure) => record.error = Some(RecordError::from(&failure)),
+    }
+    record
+}
+
+/// What is known of a body that was saved before.
+fn set_saved_version(record: &mut Record, version: SavedVersion) {
+    record.bytes = version.bytes;
+    record.etag = version.etag;
+    record.last_modified = version.last_modified;
+    record.digest = version.digest;
+}
+
+/// The row of a target that is given up before its next request.
+pub fn record_of_failure(job: &Job, failure: Failure) -> Record {
+    Record {
+        wire_bytes: job.wire_bytes,
+        attempts: job.tries_before(),
+        error: Some(RecordError::from(&failure)),
+        started_at: job.started.map(|(_, started_at)| started_at),
+        ..blank_record(job)
+    }
+}
+
+/// The last word about a job's target.
+pub fn finished_event(job: &Job, record: Record) -> Event {
+    let name = job.place.as_ref().map(|place| Arc::clone(&place.name));
+    Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)), name }
+}
+
+/// The row of a target that was not done when the run ended.
+pub fn cancelled_record(job: &Job, cause: StopCause) -> Record {
+    record_of_failure(job, Failure::Cancelled(cause))
+}
+
+fn blank_record(job: &Job) -> Record {
+    record_of_target(&job.target)
+}
+
+fn record_of_target(target: &Target) -> Record {
+    Record::blank(target.index, target.source.clone(), target.line, redacted(target.url()))
+}

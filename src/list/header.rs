@@ -1,0 +1,113 @@
+//! One header field as people type it. What it says of a bad one never holds the value, which may be a secret.
+
+use http::header::{self, HeaderName, HeaderValue};
+
+/// Fields that say how a message is framed or that belong to one connection (RFC 9110 section 7.6.1).
+const FRAMING: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Fields whose values are not for debug output.
+const SECRET: [HeaderName; 3] =
+    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// Reads a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
+///
+/// # Errors
+/// A sentence for the person who typed it, without the value.
+pub fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = split(text)?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {
+        format!("{:?} is not a header name; write \"Name: value\"", super::redact::shown(name))
+    })?;
+    ensure_it_can_be_set_by_hand(&name)?;
+    let mut value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("the value of {name} holds a control character; leave it out"))?;
+    value.set_sensitive(SECRET.contains(&name));
+    Ok((name, value))
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    let Some((name, value)) = text.split_once(':') else {
+        return match text.trim_end().strip_suffix(';') {
+            Some(name) => Ok((name, "")),
+            None => Err("a header without a colon; write \"Name: value\"".to_owned()),
+        };
+    };
+    match value.trim() {
+        "" => Err("a header without a value; write \"Name;\" to send it empty".to_owned()),
+        value => Ok((name, value)),
+    }
+}
+
+fn ensure_it_can_be_set_by_hand(name: &HeaderName) -> Result<(), String> {
+    if name == header::HOST {
+        return Err("Host cannot be set, it is the URL's; use --connect-to to reach that host \
+                    somewhere else"
+            .to_owned());
+    }
+    if FRAMING.contains(name) {
+        return Err(format!("{name} cannot be set, it would break the connection; leave it out"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (String, String) {
+        let (name, value) = field(text).unwrap();
+        (name.to_string(), String::from_utf8(value.as_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_field_is_a_name_and_a_value() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(read("Accept: text/html"), pair("accept", "text/html"));
+        assert_eq!(read("X-Time:12:30"), pair("x-time", "12:30"));
+        assert_eq!(read(" X-Word :  grün "), pair("x-word", "grün"));
+        assert_eq!(read("X-Nothing;"), pair("x-nothing", ""));
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_is_refused_without_its_value() {
+        let complaints = [
+            ("Accept", "a header without a colon"),
+            ("Accept:", "\"Name;\""),
+            ("", "a header without a colon"),
+            (": hunter2", "is not a header name"),
+            ("my name: hunter2", "\"my name\" is not a header name"),
+            ("@file: hunter2", "is not a header name"),
+            ("X: hunter2\r\nY: 1", "the value of x holds a control character"),
+            ("X: hunter2\0", "the value of x holds a control character"),
+        ];
+        for (text, complaint) in complaints {
+            let message = field(text).unwrap_err();
+            assert!(message.contains(complaint), "{text}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_would_break_the_connection_is_refused() {
+        for name in ["Content-Length", "transfer-encoding", "Connection", "TE", "Upgrade"] {
+            let message = field(&format!("{name}: 1")).unwrap_err();
+            assert!(message.contains("would break the connection"), "{message}");
+        }
+        assert!(field("Host: a.b").unwrap_err().contains("--connect-to"));
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_debug_output() {
+        let (_, value) = field("Authorization: Bearer hunter2").unwrap();
+        assert!(!format!("{value:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,184 @@
+//! What one line means, before anything is known of the lines around it.
+
+use std::borrow::Cow;
+
+use super::lines::{LineLength, TextLine};
+use super::options;
+use super::scheme::split_scheme;
+use super::redact::{shown, start_shown};
+
+/// A NUL byte so early tells a binary file from a list with one bad line.
+const EARLY: u64 = 8 * 1024;
+
+/// How files begin that are no lists, and what to say of them.
+const SIGNATURES: [(&[u8], &str); 6] = [
+    (b"\xff\xfe", "this is UTF-16 text; save it as UTF-8"),
+    (b"\xfe\xff", "this is UTF-16 text; save it as UTF-8"),
+    (b"\x1f\x8b", "this is compressed by gzip; unpack it first: gzip -dc FILE | fetch -"),
+    (b"\x28\xb5\x2f\xfd", "this is compressed by zstd; unpack it first: zstd -dc FILE | fetch -"),
+    (b"\xfd7zXZ", "this is compressed by xz; unpack it first: xz -dc FILE | fetch -"),
+    (b"\x89PNG", "this is an image; give a text file with one URL a line"),
+];
+
+/// What a line means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LineKind<'a> {
+    /// A blank line or a comment.
+    Nothing,
+    /// An entry of its own.
+    Entry(LineText<'a>),
+    /// Something about the entry above.
+    Option(LineText<'a>),
+    /// The whole source is no list, for this reason.
+    NotAList(String),
+}
+
+/// The text of a line, trimmed, and what is wrong with it as a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LineText<'a> {
+    /// As far as it can be read.
+    pub text: Cow<'a, str>,
+    /// Whether its end is missing.
+    pub extent: LineLength,
+    /// Why it cannot be used, whatever it means.
+    pub fault: Option<&'static str>,
+}
+
+impl LineText<'_> {
+    /// The text as it may be printed.
+    pub(super) fn shown(&self) -> String {
+        match self.extent {
+            LineLength::Whole => shown(&self.text),
+            LineLength::Start => start_shown(&self.text),
+        }
+    }
+}
+
+/// Reads the meaning of one line.
+pub(super) fn meaning<'a>(line: &TextLine<'a>) -> LineKind<'a> {
+    if let Some(reason) = why_not_a_list(line) {
+        return LineKind::NotAList(reason);
+    }
+    let said = said(line);
+    match said.text.as_bytes() {
+        [] if said.fault.is_none() => LineKind::Nothing,
+        [b'#', ..] => LineKind::Nothing,
+        _ if is_indented(line) && means_an_option(&said.text) => LineKind::Option(said),
+        _ => LineKind::Entry(said),
+    }
+}
+
+fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
+    if line.number == 1
+        && let Some((_, reason)) =
+            SIGNATURES.iter().find(|(start, _)| line.bytes.starts_with(start))
+    {
+        return Some((*reason).to_owned());
+    }
+    if line.offset >= EARLY {
+        return None;
+    }
+    let early = line.bytes.len().min((EARLY - line.offset) as usize);
+    line.bytes[..early].contains(&0).then(|| {
+        format!(
+            "this looks like a binary file (a NUL byte in line {}); give a text file with one URL a line",
+            line.number
+        )
+    })
+}
+
+fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
+    let bytes = match line.bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) if line.number == 1 => rest,
+        _ => line.bytes,
+    };
+    let (text, fault) = match str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text.trim()), None),
+        Err(_) => (
+            Cow::Owned(String::from_utf8_lossy(bytes).trim().to_owned()),
+            Some("is not UTF-8 text; save the list as UTF-8"),
+        ),
+    };
+    let fault = match line.extent {
+        LineLength::Start => Some("is longer than 64 KiB; put one URL on a line"),
+        LineLength::Whole => fault.or_else(|| control_fault(&text)),
+    };
+    LineText { text, extent: line.extent, fault }
+}
+
+/// What is wrong with a text that holds a control character other than TAB.
+pub(super) fn control_fault(text: &str) -> Option<&'static str> {
+    text.bytes()
+        .any(|byte| byte.is_ascii_control() && byte != b'\t')
+        .then_some("holds a control character; take it out")
+}
+
+fn is_indented(line: &TextLine<'_>) -> bool {
+    line.bytes.first().is_some_and(u8::is_ascii_whitespace)
+}
+
+fn means_an_option(text: &str) -> bool {
+    split_scheme(text).is_none() && options::is_option(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8]) -> LineKind<'_> {
+        meaning(&TextLine { number: 2, offset: 0, bytes, extent: LineLength::Whole })
+    }
+
+    fn fault_of(bytes: &[u8]) -> Option<&'static str> {
+        match of(bytes) {
+            LineKind::Entry(said) | LineKind::Option(said) => said.fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn blank_lines_and_comments_mean_nothing() {
+        for bytes in [&b""[..], b"\r", b" \t\r", b"# note", b"\t# note\r", b"#\xff"] {
+            assert_eq!(of(bytes), LineKind::Nothing, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_indented_line_without_a_scheme_can_be_an_option() {
+        assert!(matches!(of(b"\tout=x"), LineKind::Option(_)));
+        assert!(matches!(of(b" header=Referer: http://a.b"), LineKind::Option(_)));
+        assert!(matches!(of(b"out=x"), LineKind::Entry(_)));
+        assert!(matches!(of(b" http://a.b/?out=x"), LineKind::Entry(_)));
+        assert!(matches!(of(b" a.b/?out=x"), LineKind::Entry(_)));
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_has_a_fault() {
+        assert_eq!(fault_of(b"http://a.b#c"), None);
+        assert_eq!(fault_of(b"http://a.b\thttp://c.d"), None);
+        assert!(fault_of(b"http://a.b/\xff").unwrap().contains("UTF-8"));
+        assert!(fault_of(b" out=\xff").unwrap().contains("UTF-8"));
+        assert!(fault_of(b"http://a.b/\x1b[2J").unwrap().contains("control"));
+        assert!(fault_of(b"http://a.b/\rhttp://c.d/").unwrap().contains("control"));
+    }
+
+    #[test]
+    fn an_early_nul_or_a_known_signature_is_no_list() {
+        let first = |bytes| meaning(&TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole });
+        assert!(
+            matches!(first(b"\x1f\x8b\x08"), LineKind::NotAList(why) if why.contains("gzip -dc"))
+        );
+        assert!(matches!(first(b"\xff\xfeh\0"), LineKind::NotAList(why) if why.contains("UTF-16")));
+        assert!(matches!(of(b"h\0t\0"), LineKind::NotAList(why) if why.contains("line 2")));
+        let late = TextLine { number: 9, offset: EARLY - 1, bytes: b"h\0", extent: LineLength::Whole };
+        assert!(matches!(meaning(&late), LineKind::Entry(said) if said.fault.is_some()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_counts_only_at_the_start_of_the_source() {
+        let bytes = b"\xef\xbb\xbf# note";
+        let first = TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole };
+        assert_eq!(meaning(&first), LineKind::Nothing);
+        assert!(matches!(of(bytes), LineKind::Entry(_)));
+    }
+}

@@ -1,0 +1,107 @@
+//! An entry whose option lines may still come.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::urls::addresses;
+use super::line_kind::{LineText, control_fault};
+use super::options;
+use super::redact::shown;
+use crate::model::{Entry, InvalidLine, EntryOptions, Target, redacted};
+
+/// How many bytes of option lines one entry may have: it is kept in memory.
+const MOST_OPTION_BYTES: usize = 64 * 1024;
+
+/// An entry that is not numbered yet.
+#[derive(Debug)]
+pub(super) struct PendingTarget {
+    line: Option<u64>,
+    state: PendingState,
+}
+
+#[derive(Debug)]
+enum PendingState {
+    Good { urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
+    Bad { text: String, message: String },
+}
+
+impl PendingTarget {
+    /// The entry that this line says.
+    pub(super) fn of_line(number: u64, said: &LineText<'_>) -> Self {
+        let state = match said.fault {
+            None => PendingState::of_text(&said.text),
+            Some(fault) => PendingState::of_fault(said.shown(), fault),
+        };
+        Self { line: Some(number), state }
+    }
+
+    /// The entry that is typed on the command line.
+    pub(super) fn of_argument(text: &str) -> Self {
+        let state = match control_fault(text) {
+            None => PendingState::of_text(text),
+            Some(fault) => PendingState::of_fault(shown(text), fault),
+        };
+        Self { line: None, state }
+    }
+
+    /// An option line that belongs to no entry, and why.
+    pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
+        let text = options::shown(&said.text);
+        let message = format!("option \"{text}\" {why}");
+        Self { line: Some(number), state: PendingState::Bad { text, message } }
+    }
+
+    /// The one entry of a source that is no list; its name stands in for a text that cannot be shown.
+    pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
+        Self { line: Some(number), state: PendingState::Bad { text: shown(source), message: reason } }
+    }
+
+    /// Adds an option line. A bad one spoils the entry: to download with half of what was asked would be wrong.
+    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) {
+        let PendingState::Good { urls, options, option_bytes } = &mut self.state else {
+            return;
+        };
+        *option_bytes += said.text.len();
+        let added = if let Some(fault) = said.fault {
+            Err(format!("option \"{}\" {fault}", options::shown(&said.text)))
+        } else if *option_bytes > MOST_OPTION_BYTES {
+            Err("the options of this URL are longer than 64 KiB in all; shorten them".to_owned())
+        } else {
+            options::add(options, &said.text)
+        };
+        if let Err(complaint) = added {
+            self.state = PendingState::Bad {
+                text: shown(&redacted(&urls[0])),
+                message: format!("line {number}: {complaint}"),
+            };
+        }
+    }
+
+    /// The finished entry.
+    pub(super) fn finish(self, index: u64, source: Arc<str>) -> Entry {
+        let line = self.line;
+        match self.state {
+            PendingState::Good { urls, options, .. } => {
+                Entry::Target(Target { index, source, line, urls, options })
+            }
+            PendingState::Bad { text, message } => {
+                Entry::Invalid(InvalidLine { index, source, line, text, message })
+            }
+        }
+    }
+}
+
+impl PendingState {
+    fn of_text(text: &str) -> Self {
+        match addresses(text) {
+            Ok(urls) => Self::Good { urls, options: EntryOptions::default(), option_bytes: 0 },
+            Err(message) => Self::Bad { text: shown(text), message },
+        }
+    }
+
+    fn of_fault(text: String, fault: &str) -> Self {
+        let message = format!("\"{text}\" {fault}");
+        Self::Bad { text, message }
+    }
+}

@@ -1,0 +1,81 @@
+//! An entry of the list: a target to fetch, or a line that cannot be one.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::digest::Digest;
+
+/// What one entry of the list turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Something to fetch.
+    Target(Target),
+    /// A line that names nothing to fetch; reported, never dropped.
+    Invalid(InvalidLine),
+}
+
+/// One thing to fetch, with all that the list says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its place among all entries of all sources, from 1.
+    pub index: u64,
+    /// Where it was listed: a file's name, `-` for standard input, `argument` for the command line.
+    pub source: Arc<str>,
+    /// Line in that source, from 1; `None` on the command line.
+    pub line: Option<u64>,
+    /// Where it can be had, tried in turn; never empty.
+    pub urls: Vec<Url>,
+    /// What the indented lines below it ask for.
+    pub options: EntryOptions,
+}
+
+impl Target {
+    /// The address that names the target: the first one listed.
+    pub fn url(&self) -> &Url {
+        &self.urls[0]
+    }
+}
+
+/// The option lines of one entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryOptions {
+    /// Name to save under; without a folder to save into it has no effect.
+    pub out: Option<String>,
+    /// What the body must hash to.
+    pub checksum: Option<Digest>,
+    /// Request header fields of this target alone, name and value, in the order listed.
+    #[serde(with = "super::serde_helpers::fields")]
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+/// A line that names nothing to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidLine {
+    /// Its place among all entries, from 1.
+    pub index: u64,
+    /// Where it was listed, as for a target.
+    pub source: Arc<str>,
+    /// Line in that source, from 1; `None` on the command line.
+    pub line: Option<u64>,
+    /// The line as far as it can be shown, cut to a readable length, secrets redacted.
+    pub text: String,
+    /// What is wrong with it and what to write instead.
+    pub message: String,
+}
+
+/// The URL as it may be printed: a password in it becomes `***`, and so does a user name that stands alone, since it
+/// may be a token.
+pub fn redacted(url: &Url) -> String {
+    if url.username().is_empty() && url.password().is_none() {
+        return url.as_str().to_owned();
+    }
+    let mut shown = url.clone();
+    // Only a URL without a host refuses either, and such a URL has none to hide.
+    let _ = match url.password() {
+        Some(_) => shown.set_password(Some("***")),
+        None => shown.set_username("***"),
+    };
+    shown.into()
+}

@@ -1,0 +1,187 @@
+//! The final row of one target: the schema of every output. Fields are only ever added.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::{FailureClass, Failure, InvalidLine};
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A final 2xx whose whole body arrived.
+    Ok,
+    /// It was saved before; no request was made.
+    Skipped,
+    /// The server says that what was saved before is what it has (304).
+    Unchanged,
+    /// The list has it twice; see the first one.
+    Duplicate,
+    /// It failed for good.
+    Failed,
+    /// The list's line names nothing to fetch.
+    Invalid,
+}
+
+impl Outcome {
+    /// The outcome's name in every report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Skipped => "skipped",
+            Self::Unchanged => "unchanged",
+            Self::Duplicate => "duplicate",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// The final row of one target. `None` means not known, or that it does not apply.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "result")]
+pub struct Record {
+    /// Place among all entries of all sources, from 1.
+    pub index: u64,
+    /// Where it was listed.
+    pub source: Arc<str>,
+    /// Line in that source, from 1; `None` on the command line.
+    pub line: Option<u64>,
+    /// The URL as listed, a password redacted; for an invalid line its text.
+    pub url: String,
+    /// The URL whose reply this is, after redirects; `None` if no request was made.
+    pub final_url: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Status of the last reply.
+    pub http_status: Option<u16>,
+    /// Version of the last reply.
+    pub http_version: Option<&'static str>,
+    /// Bytes of the body as it is kept: as counted on arrival, what was there before included where it was resumed,
+    /// decoded where it was compressed. Of a failure, what there is of it.
+    pub bytes: u64,
+    /// Body bytes that crossed the wire over all attempts, hops and mirrors included; at most 64 KiB are read of a
+    /// body that is not kept (of a redirect or an error).
+    pub wire_bytes: u64,
+    /// How often it was tried; redirect hops belong to their try.
+    pub attempts: u32,
+    /// Who made the last request, from 1.
+    pub worker: Option<usize>,
+    /// Peer of the last connection.
+    pub remote_addr: Option<SocketAddr>,
+    /// Content-Type of the last reply.
+    pub content_type: Option<String>,
+    /// File it is saved under, relative to the folder, with `/` between its parts.
+    pub path: Option<String>,
+    /// The mirror that served it, where several were listed.
+    pub served_by: Option<String>,
+    /// The index of the target that this one repeats.
+    pub duplicate_of: Option<u64>,
+    /// Why it failed.
+    pub error: Option<RecordError>,
+    /// ETag of the last reply.
+    pub etag: Option<String>,
+    /// Last-Modified of the last reply.
+    pub last_modified: Option<String>,
+    /// Digest of the body, where one was asked for, as `sha-256=HEX`.
+    pub digest: Option<String>,
+    /// When its first request was started, UTC, to the millisecond (RFC 3339).
+    #[serde(serialize_with = "as_rfc3339")]
+    pub started_at: Option<SystemTime>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Record {
+    /// The row of an entry of which nothing more is known yet than where it was listed.
+    pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
+        Self {
+            index,
+            source,
+            line,
+            url,
+            final_url: None,
+            outcome: Outcome::Failed,
+            http_status: None,
+            http_version: None,
+            bytes: 0,
+            wire_bytes: 0,
+            attempts: 0,
+            worker: None,
+            remote_addr: None,
+            content_type: None,
+            path: None,
+            served_by: None,
+            duplicate_of: None,
+            error: None,
+            etag: None,
+            last_modified: None,
+            digest: None,
+            started_at: None,
+            timings: Timings::default(),
+        }
+    }
+
+    /// The row of a line that names nothing to fetch.
+    pub fn invalid(entry: InvalidLine) -> Self {
+        let failure = Failure::InvalidUrl(entry.message);
+        Self {
+            outcome: Outcome::Invalid,
+            error: Some(RecordError::from(&failure)),
+            ..Self::blank(entry.index, entry.source, entry.line, entry.text)
+        }
+    }
+}
+
+/// Why a target failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordError {
+    /// One of the closed set.
+    pub class: FailureClass,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl From<&Failure> for RecordError {
+    fn from(failure: &Failure) -> Self {
+        Self { class: failure.class(), message: failure.to_string() }
+    }
+}
+
+/// Where a target's time went; seconds, to the microsecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// In the queue before the first request was started.
+    #[serde(serialize_with = "as_microseconds")]
+    pub queued: Option<f64>,
+    /// From `started_at` until the last attempt had its connection; `None` where it reused one.
+    #[serde(serialize_with = "as_microseconds")]
+    pub connect: Option<f64>,
+    /// From `started_at` until the last attempt had the reply's head.
+    #[serde(serialize_with = "as_microseconds")]
+    pub first_byte: Option<f64>,
+    /// From `started_at` until the end.
+    #[serde(serialize_with = "as_microseconds")]
+    pub total: Option<f64>,
+}
+
+/// The moment as RFC 3339 writes it, UTC, to the millisecond.
+pub(crate) fn rfc3339(moment: SystemTime) -> String {
+    jiff::Timestamp::try_from(moment).map(|stamp| format!("{stamp:.3}")).unwrap_or_default()
+}
+
+fn as_rfc3339<S: Serializer>(moment: &Option<SystemTime>, out: S) -> Result<S::Ok, S::Error> {
+    moment.map(rfc3339).serialize(out)
+}
+
+/// Seconds, if known, cut to what the clock is good for.
+pub(super) fn as_microseconds<S: Serializer>(
+    seconds: &(impl Copy + Into<Option<f64>>),
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    let seconds: Option<f64> = (*seconds).into();
+    seconds.map(|seconds| (seconds * 1e6).round() / 1e6).serialize(out)
+}

@@ -1,0 +1,96 @@
+//! Targets, records and summaries for tests: a story of what became of a URL, told in a line.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{
+    EntryOptions, Failure, InvalidLine, Outcome, OutcomeCounts, Record, RecordError, Resources, Summary, Target, Timings,
+};
+
+/// A URL without options, the first of `sites.txt`.
+pub(crate) fn target(url: &str) -> Target {
+    Target {
+        index: 1,
+        source: Arc::from("sites.txt"),
+        line: Some(1),
+        urls: vec![url.parse().expect("a URL")],
+        options: EntryOptions::default(),
+    }
+}
+
+/// The record of a URL that was read, 0 bytes long, the first of `sites.txt`.
+pub(crate) fn record(url: &str) -> Record {
+    Record {
+        final_url: Some(url.to_owned()),
+        outcome: Outcome::Ok,
+        http_status: Some(200),
+        http_version: Some("HTTP/1.1"),
+        attempts: 1,
+        worker: Some(1),
+        remote_addr: Some("192.0.2.1:443".parse().expect("an address")),
+        content_type: Some("text/html".to_owned()),
+        started_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)),
+        timings: Timings {
+            queued: Some(0.01),
+            connect: Some(0.02),
+            first_byte: Some(0.1),
+            total: Some(0.41),
+        },
+        ..Record::blank(1, Arc::from("sites.txt"), Some(1), url.to_owned())
+    }
+}
+
+/// The record of a line that is no URL.
+pub(crate) fn invalid(source: &str, line: Option<u64>, text: &str, message: &str) -> Record {
+    let (text, message) = (text.to_owned(), message.to_owned());
+    Record::invalid(InvalidLine { index: 1, source: Arc::from(source), line, text, message })
+}
+
+impl Record {
+    /// The same at another place of the list.
+    pub(crate) fn at(self, index: u64) -> Self {
+        Self { index, line: self.line.map(|_| index), ..self }
+    }
+
+    /// The same with a body of so many bytes.
+    pub(crate) fn read(self, bytes: u64) -> Self {
+        Self { bytes, wire_bytes: bytes, ..self }
+    }
+
+    /// The same, failed after so many attempts.
+    pub(crate) fn failed(self, failure: &Failure, attempts: u32) -> Self {
+        let http_status = match failure {
+            Failure::Status(status) | Failure::RateLimited { status, .. } => Some(*status),
+            _ => None,
+        };
+        let error = Some(RecordError::from(failure));
+        Self { outcome: Outcome::Failed, error, attempts, http_status, ..self }
+    }
+}
+
+/// The summary of a run of five threads over these records, the whole list read.
+pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summary {
+    let mut counts = OutcomeCounts::default();
+    let (mut bytes, mut wire_bytes) = (0, 0);
+    for record in records {
+        counts.add(record);
+        wire_bytes += record.wire_bytes;
+        if record.outcome == Outcome::Ok {
+            bytes += record.bytes;
+        }
+    }
+    Summary {
+        list_complete: true,
+        counts,
+        bytes,
+        wire_bytes,
+        elapsed: 1.61,
+        setup: 0.02,
+        mode: "threads",
+        jobs: 5,
+        loops: 5,
+        stopped: None,
+        resources: Resources::default(),
+        hosts: Vec::new(),
+    }
+}

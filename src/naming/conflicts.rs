@@ -1,0 +1,147 @@
+//! Two targets that want one name. Pure: who has a name is asked.
+
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+
+use super::sanitize::marked;
+use super::{DIGITS, MARK, hex, sha256};
+
+/// Who has a name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameOwner {
+    /// Nobody.
+    Nobody,
+    /// It is a folder.
+    Folder,
+    /// The target that asks, from before.
+    Mine,
+    /// Another file.
+    Other,
+}
+
+/// A name that a target may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueName {
+    /// The name. No component of it is held as what it is not.
+    pub name: String,
+    /// Whether the target has it already.
+    pub whose: Ownership,
+}
+
+/// Whether a target has its name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Nobody had it.
+    New,
+    /// It has had it from before.
+    Own,
+}
+
+/// The name that a target gets: the one `wanted` (made by this room), or the same with marks where others were
+/// first. `None` if even the longest mark is taken, which is no accident.
+///
+/// `identity` is that of the target; a file held by another gets a mark of 8 digits from it (`name.1a2b3c4d.html`),
+/// then 16, 32 and 64. A folder that is held as a file gets such a mark from its own path, so that what belongs
+/// together stays together. `holder` is asked for the [`key`] of the name and of each folder above it, from the
+/// outermost in, and at most five times a component.
+///
+/// # Errors
+/// What `holder` answers.
+pub fn settle<E>(
+    wanted: &str,
+    identity: &[u8; 32],
+    mut holder: impl FnMut(&str) -> Result<NameOwner, E>,
+) -> Result<Option<UniqueName>, E> {
+    let (folders, file) = wanted.rsplit_once('/').unwrap_or(("", wanted));
+    let mut path = NamedTarget::with_capacity(wanted.len());
+    for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
+        let placed = place(&mut path, folder, sha256, |key| {
+            Ok(match holder(key)? {
+                NameOwner::Nobody | NameOwner::Folder => Some(()),
+                NameOwner::Mine | NameOwner::Other => None,
+            })
+        });
+        if placed?.is_none() {
+            return Ok(None);
+        }
+    }
+    let whose = place(
+        &mut path,
+        file,
+        |_| *identity,
+        |key| {
+            Ok(match holder(key)? {
+                NameOwner::Nobody => Some(Ownership::New),
+                NameOwner::Mine => Some(Ownership::Own),
+                NameOwner::Folder | NameOwner::Other => None,
+            })
+        },
+    )?;
+    Ok(whose.map(|whose| UniqueName { name: path.name, whose }))
+}
+
+/// The form in which names are compared: two names of one key may be one file on some system. Case is folded and
+/// accents are composed, a little more broadly than any of them does it. A key has the components of its name.
+pub fn key(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
+    // Lower, upper, lower: one alone leaves ẞ beside ß, ß beside ss and ς beside σ.
+    let folded: String = apart
+        .chars()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
+}
+
+/// Puts a component at the end of the path, with the shortest mark that fits. The mark's digits are made of the key
+/// that did not fit.
+fn place<T, E>(
+    path: &mut NamedTarget,
+    component: &str,
+    digits: impl FnOnce(&str) -> [u8; 32],
+    mut fits: impl FnMut(&str) -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    let parent = path.ends();
+    path.push(component);
+    if let Some(fit) = fits(&path.key)? {
+        return Ok(Some(fit));
+    }
+    let digits = hex(&digits(&path.key));
+    for length in [MARK, 16, 32, DIGITS] {
+        path.cut_to(parent);
+        path.push(&marked(component, &digits[..length]));
+        if let Some(fit) = fits(&path.key)? {
+            return Ok(Some(fit));
+        }
+    }
+    Ok(None)
+}
+
+/// A name and its key, as far as they are settled.
+struct NamedTarget {
+    name: String,
+    key: String,
+}
+
+impl NamedTarget {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { name: String::with_capacity(bytes), key: String::with_capacity(bytes) }
+    }
+
+    fn ends(&self) -> (usize, usize) {
+        (self.name.len(), self.key.len())
+    }
+
+    fn cut_to(&mut self, (name, key): (usize, usize)) {
+        self.name.truncate(name);
+        self.key.truncate(key);
+    }
+
+    fn push(&mut self, component: &str) {
+        super::push(&mut self.name, component);
+        super::push(&mut self.key, &key(component));
+    }
+}

@@ -1,0 +1,440 @@
+//! What follows an attempt: the end, a redirect's hop, the next mirror, or another try. Pure.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+
+use super::redirect::hop;
+use super::retry::{asked_by, backoff, is_transient, too_long};
+use super::retry::is_not_reached;
+use crate::plan::RetryOptions;
+use crate::model::{Attempt, AttemptOutcome, Failure, Job, JobKind};
+
+/// The limits that a verdict keeps to.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryRules {
+    /// What to do about transient failures.
+    pub retry: RetryOptions,
+    /// Redirects to follow at most.
+    pub max_redirects: u32,
+}
+
+/// What follows an attempt.
+#[derive(Debug)]
+pub enum NextAction {
+    /// The body is whole, or the one that was saved before is.
+    Done,
+    /// The target is asked for as a whole: what there was of it cannot be continued.
+    Restart(Job),
+    /// The target is asked for in segments.
+    Split(Job),
+    /// The target failed for good.
+    Failed(Failure),
+    /// A redirect is followed, after a wait if the server asked for one.
+    FollowRedirect {
+        /// The request to make.
+        job: Job,
+        /// How long it waits.
+        wait: Duration,
+    },
+    /// The target is tried again, at the same URL or another mirror.
+    Retry {
+        /// The request to make.
+        job: Job,
+        /// How long it waits.
+        wait: Duration,
+        /// Why the last one failed.
+        failure: Failure,
+    },
+}
+
+/// Decides what follows `attempt` of `job`. `now` is the wall's clock, for dates; `chance` is uniform in 0..1.
+///
+/// Mirrors are gone through in rounds: each failure leads to the next mirror at once, and a round in which all
+/// failed is followed by a back-off and another one without those that failed in a way that waiting does not heal.
+pub fn next_action(
+    job: &Job,
+    attempt: &Attempt,
+    rules: &RetryRules,
+    now: SystemTime,
+    chance: f64,
+) -> NextAction {
+    let asked = asked_by(attempt, now);
+    let failure = match &attempt.outcome {
+        AttemptOutcome::Whole | AttemptOutcome::Unchanged => return NextAction::Done,
+        AttemptOutcome::Failed(_) if is_all_there(job, attempt) => return NextAction::Done,
+        AttemptOutcome::Restart => return NextAction::Restart(restarted_job(job, attempt)),
+        AttemptOutcome::Divided => {
+            let mut next = job.clone();
+            carry_over(&mut next, attempt);
+            return NextAction::Split(next);
+        }
+        AttemptOutcome::Redirect { location } => {
+            let status = attempt.head.as_ref().map_or(0, |head| head.status);
+            match hop(job, location.as_deref(), rules.max_redirects) {
+                Ok(url) => match too_long(status, asked, &rules.retry) {
+                    None => {
+                        let wait = asked.map_or(Duration::ZERO, |asked| with_jitter(asked, chance));
+                        return NextAction::FollowRedirect { job: redirected_job(job, attempt, url), wait };
+                    }
+                    Some(failure) => failure,
+                },
+                Err(failure) => failure,
+            }
+        }
+        AttemptOutcome::Failed(
+            failure @ (Failure::Status(status) | Failure::RateLimited { status, .. }),
+        ) if is_transient(failure) => {
+            too_long(*status, asked, &rules.retry).unwrap_or_else(|| failure.clone())
+        }
+        AttemptOutcome::Failed(failure) => failure.clone(),
+    };
+    if is_local(&failure) {
+        return NextAction::Failed(failure);
+    }
+    let mut next = job.clone();
+    carry_over(&mut next, attempt);
+    let alone = mirrors(job).len() == 1;
+    if alone && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
+        // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
+        next.failed = Some(failure.clone());
+        next.attempt += 1;
+        return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
+    }
+    after_failure(job, next, failure, asked, rules, chance)
+}
+
+/// Whether a segment has all its bytes, however the message ended that brought them.
+fn is_all_there(job: &Job, attempt: &Attempt) -> bool {
+    match (&job.kind, &attempt.part) {
+        (JobKind::Segment { end }, Some(part)) => part.bytes == *end,
+        _ => false,
+    }
+}
+
+/// Whether it is this run, or this machine, that refuses: no server and no mirror can help.
+fn is_local(failure: &Failure) -> bool {
+    use Failure::{Cancelled, Disk, Name, Quota};
+
+    matches!(failure, Cancelled(_) | Quota { .. } | Disk(_) | Name(_))
+}
+
+/// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
+/// target's own failure counts for more than the host's.
+pub fn action_without_request(job: &Job, failure: Failure, rules: &RetryRules, chance: f64) -> NextAction {
+    let failure = job.failed.clone().unwrap_or(failure);
+    let mut next = job.clone();
+    next.dead_mirrors.push(job.mirror);
+    // The try that this job stood for is not made.
+    next.attempt = job.tries_before();
+    after_failure(job, next, failure, None, rules, chance)
+}
+
+/// What follows when a segment of the body of `job` has failed for good: the next mirror, or the end.
+pub fn segment_action_without_request(job: &Job, failure: Failure, rules: &RetryRules, chance: f64) -> NextAction {
+    if is_local(&failure) {
+        return NextAction::Failed(failure);
+    }
+    let mut next = job.clone();
+    next.dead_mirrors.push(job.mirror);
+    after_failure(job, next, failure, None, rules, chance)
+}
+
+fn after_failure(
+    job: &Job,
+    mut next: Job,
+    failure: Failure,
+    asked: Option<Duration>,
+    rules: &RetryRules,
+    chance: f64,
+) -> NextAction {
+    match failure {
+        // It may have been damaged on its way, once.
+        Failure::Checksum { .. } if job.mismatches == 0 => next.mismatches += 1,
+        // Only who will be asked again has a say in when.
+        _ if !is_transient(&failure) => next.dead_mirrors.push(job.mirror),
+        Failure::Status(_) | Failure::RateLimited { .. } => {
+            next.asked_wait = next.asked_wait.max(asked);
+        }
+        _ => {}
+    }
+    let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
+    let mut mirrors = mirrors(job);
+    if let Some(mirror) = (job.mirror + 1..mirrors.end).find(alive) {
+        start_over_at(&mut next, mirror);
+        return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
+    }
+    let Some(mirror) = mirrors.find(alive).filter(|_| job.round < rules.retry.times) else {
+        return NextAction::Failed(failure);
+    };
+    next.round += 1;
+    let wait = match next.asked_wait.take() {
+        Some(asked) => with_jitter(asked, chance),
+        None => backoff(rules.retry.base, next.round, chance),
+    };
+    start_over_at(&mut next, mirror);
+    NextAction::Retry { job: next, wait, failure }
+}
+
+/// Jitter only adds to what a server asked for: up to a tenth, at most a second.
+fn with_jitter(asked: Duration, chance: f64) -> Duration {
+    asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
+}
+
+fn restarted_job(job: &Job, attempt: &Attempt) -> Job {
+    let mut next = job.clone();
+    carry_over(&mut next, attempt);
+    next.part = None;
+    next
+}
+
+fn redirected_job(job: &Job, attempt: &Attempt, url: Url) -> Job {
+    let mut next = job.clone();
+    next.url = url;
+    next.hops += 1;
+    carry_over(&mut next, attempt);
+    next
+}
+
+/// A segment is asked for again where it was: its siblings come from there.
+fn start_over_at(next: &mut Job, mirror: usize) {
+    next.attempt += 1;
+    if let JobKind::Segment { .. } = next.kind {
+        return;
+    }
+    next.url = next.target.urls[mirror].clone();
+    next.mirror = mirror;
+    next.hops = 0;
+}
+
+/// The mirrors at which `job` may be tried.
+fn mirrors(job: &Job) -> Range<usize> {
+    match job.kind {
+        JobKind::Segment { .. } => job.mirror..job.mirror + 1,
+        _ => 0..job.target.urls.len(),
+    }
+}
+
+fn carry_over(next: &mut Job, attempt: &Attempt) {
+    next.failed = None;
+    next.part.clone_from(&attempt.part);
+    next.begun |= attempt.begun;
+    next.wire_bytes += attempt.wire_bytes;
+    next.started.get_or_insert((attempt.timings.started, attempt.timings.started_at));
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::model::{StopCause, ResponseHead, EntryOptions, AttemptTimings, Target};
+
+    pub fn job(urls: &str) -> Job {
+        let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
+        let options = EntryOptions::default();
+        Job::first(
+            Target { index: 1, source: "list".into(), line: Some(1), urls, options },
+            None,
+            Instant::now(),
+        )
+    }
+
+    fn attempt(ending: AttemptOutcome, retry_after: Option<&str>) -> Attempt {
+        let head = ResponseHead { retry_after: retry_after.map(str::to_owned), ..ResponseHead::default() };
+        let phases = AttemptTimings {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            connect: None,
+            first_byte: None,
+            total: Duration::ZERO,
+        };
+        Attempt {
+            outcome: ending,
+            head: Some(head),
+            bytes: 0,
+            wire_bytes: 7,
+            text: None,
+            begun: false,
+            part: None,
+            name: None,
+            digests: Vec::new(),
+            claims: Vec::new(),
+            timings: phases,
+            worker: 1,
+        }
+    }
+
+    fn failed(failure: Failure) -> Attempt {
+        attempt(AttemptOutcome::Failed(failure), None)
+    }
+
+    fn rules(times: u32) -> RetryRules {
+        let retry = RetryOptions {
+            times,
+            base: Duration::from_secs(1),
+            max_retry_after: Duration::from_secs(600),
+        };
+        RetryRules { retry, max_redirects: 10 }
+    }
+
+    fn judge(job: &Job, attempt: &Attempt, times: u32) -> NextAction {
+        next_action(job, attempt, &rules(times), SystemTime::UNIX_EPOCH, 0.5)
+    }
+
+    fn reset() -> Failure {
+        Failure::Reset("x".into())
+    }
+
+    #[test]
+    fn a_transient_failure_is_tried_again_as_often_as_allowed() {
+        let mut current = job("http://a.test/");
+        for round in 1..=3 {
+            match judge(&current, &failed(reset()), 3) {
+                NextAction::Retry { job, .. } => current = job,
+                other => panic!("round {round}: {other:?}"),
+            }
+        }
+        assert_eq!((current.attempt, current.wire_bytes), (4, 21));
+        assert!(matches!(judge(&current, &failed(reset()), 3), NextAction::Failed(_)));
+    }
+
+    #[test]
+    fn a_lasting_failure_is_final_at_once() {
+        let verdict = judge(&job("http://a.test/"), &failed(Failure::Status(404)), 3);
+        assert!(matches!(verdict, NextAction::Failed(Failure::Status(404))));
+    }
+
+    #[test]
+    fn a_failed_mirror_leads_to_the_next_one_without_a_wait() {
+        let first = job("http://a.test/ http://b.test/");
+        let NextAction::Retry { job: second, wait, .. } =
+            judge(&first, &failed(Failure::Status(404)), 3)
+        else {
+            panic!()
+        };
+        assert_eq!((second.url.as_str(), wait), ("http://b.test/", Duration::ZERO));
+        let NextAction::Retry { job: third, wait, .. } = judge(&second, &failed(reset()), 3) else {
+            panic!()
+        };
+        assert_eq!(
+            third.url.as_str(),
+            "http://b.test/",
+            "the mirror that answered 404 is left out"
+        );
+        assert_eq!(wait, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_target_whose_mirrors_all_failed_for_good_is_done() {
+        let first = job("http://a.test/ http://b.test/");
+        let NextAction::Retry { job: second, .. } = judge(&first, &failed(Failure::Status(404)), 3)
+        else {
+            panic!()
+        };
+        assert!(matches!(
+            judge(&second, &failed(Failure::Status(410)), 3),
+            NextAction::Failed(Failure::Status(410))
+        ));
+    }
+
+    #[test]
+    fn retry_after_is_never_undercut_and_jitter_only_adds() {
+        let busy = attempt(AttemptOutcome::Failed(Failure::Status(503)), Some("5"));
+        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &busy, 3) else { panic!() };
+        assert_eq!(wait, Duration::from_millis(5250));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_too_long_a_wait_ends_the_target_as_rate_limited() {
+        for ending in [
+            AttemptOutcome::Failed(Failure::Status(503)),
+            AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
+            AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) },
+        ] {
+            let verdict = judge(&job("http://a.test/"), &attempt(ending, Some("601")), 3);
+            assert!(
+                matches!(verdict, NextAction::Failed(Failure::RateLimited { wait: Some(_), .. })),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_is_kept_out_whatever_carries_it() {
+        let day = Some("86400");
+        for status in [408, 500, 502] {
+            let busy = attempt(AttemptOutcome::Failed(Failure::Status(status)), day);
+            let verdict = judge(&job("http://a.test/"), &busy, 3);
+            assert!(matches!(verdict, NextAction::Failed(Failure::RateLimited { .. })), "{status}");
+        }
+        let cut = attempt(AttemptOutcome::Failed(reset()), day);
+        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &cut, 3) else { panic!() };
+        assert_eq!(wait, Duration::from_millis(500), "a reply that broke off asked for nothing");
+    }
+
+    #[test]
+    fn a_mirror_that_is_given_up_has_no_say_in_when_the_others_are_tried_again() {
+        let mirrors = job("http://a.test/ http://b.test/");
+        for status in [404, 503] {
+            let given_up = attempt(AttemptOutcome::Failed(Failure::Status(status)), Some("86400"));
+            let NextAction::Retry { job: second, .. } = judge(&mirrors, &given_up, 3) else {
+                panic!()
+            };
+            let NextAction::Retry { job: third, wait, .. } = judge(&second, &failed(reset()), 3)
+            else {
+                panic!()
+            };
+            let (url, wait) = (third.url.as_str(), wait.as_millis());
+            assert_eq!((url, wait), ("http://b.test/", 500), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_a_job_of_its_own_within_the_same_try() {
+        let redirect = attempt(AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) }, None);
+        let NextAction::FollowRedirect { job, wait } = judge(&job("http://a.test/"), &redirect, 0) else {
+            panic!()
+        };
+        assert_eq!((job.url.as_str(), job.hops, job.attempt), ("http://a.test/x", 1, 1));
+        assert_eq!((wait, job.wire_bytes), (Duration::ZERO, 7));
+    }
+
+    #[test]
+    fn a_retry_starts_again_at_the_listed_url() {
+        let mut hopped = job("http://a.test/");
+        hopped.url = "http://b.test/".parse().unwrap();
+        hopped.hops = 1;
+        let NextAction::Retry { job, .. } = judge(&hopped, &failed(reset()), 3) else { panic!() };
+        assert_eq!((job.url.as_str(), job.hops), ("http://a.test/", 0));
+    }
+
+    #[test]
+    fn what_this_run_or_machine_refuses_is_tried_at_no_other_mirror() {
+        for failure in [
+            Failure::Cancelled(StopCause::Deadline),
+            Failure::Quota { limit: 1 },
+            Failure::Disk("full".into()),
+            Failure::Name("taken".into()),
+        ] {
+            let verdict = judge(&job("http://a.test/ http://b.test/"), &failed(failure), 3);
+            assert!(matches!(verdict, NextAction::Failed(_)), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_with_the_wrong_checksum_is_asked_for_once_more_and_then_no_more() {
+        let wrong = || Failure::Checksum {
+            algorithm: "md5",
+            claimed_by: "the list".into(),
+            expected: "0".into(),
+            actual: "1".into(),
+        };
+        let NextAction::Retry { job: second, .. } = judge(&job("http://a.test/"), &failed(wrong()), 3)
+        else {
+            panic!()
+        };
+        assert!(matches!(judge(&second, &failed(wrong()), 3), NextAction::Failed(_)));
+    }
+}

@@ -1,0 +1,133 @@
+//! A run of any length in bounded memory: its first [`MOST_ROWS`] rows as they are, and of all rows what charts and
+//! totals need. Pure.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::histogram::Histogram;
+use super::escape::printable;
+use super::timeline::Timeline;
+use crate::model::{FailureClass, OutcomeCounts, Outcome, Record, Timings};
+
+/// Rows that are kept.
+pub(crate) const MOST_ROWS: usize = 10_000;
+
+/// Characters that are kept of a text.
+const MOST_CHARACTERS: usize = 2_048;
+
+/// Seconds that a row may take; more is a mistake.
+const LONGEST: f64 = 1e9;
+
+/// What is known of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Aggregate {
+    /// The first rows.
+    pub(crate) rows: Vec<AggregateRow>,
+    /// All rows by outcome and class.
+    pub(crate) counts: OutcomeCounts,
+    /// Body bytes of the rows that are ok.
+    pub(crate) bytes: u64,
+    /// How many URLs were under way, over time.
+    pub(crate) under_way: Timeline,
+    /// How long URLs took from their first request on.
+    pub(crate) totals: Histogram,
+    /// The first moment of all, in microseconds since 1970: when the first URL was put in the queue.
+    pub(crate) began: Option<i64>,
+}
+
+/// What a chart and a table need of a record. Texts are printable, and cut where they are very long.
+#[derive(Debug)]
+pub(crate) struct AggregateRow {
+    pub(crate) index: u64,
+    pub(crate) url: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<u16>,
+    pub(crate) class: Option<FailureClass>,
+    pub(crate) message: Option<String>,
+    pub(crate) worker: Option<usize>,
+    pub(crate) bytes: u64,
+    pub(crate) attempts: u32,
+    /// When its first request was started, in microseconds since 1970.
+    pub(crate) started: Option<i64>,
+    pub(crate) timings: Timings,
+}
+
+impl Aggregate {
+    /// Takes one more record.
+    pub(crate) fn add(&mut self, record: &Record) {
+        self.counts.add(record);
+        if record.outcome == Outcome::Ok {
+            self.bytes = self.bytes.saturating_add(record.bytes);
+        }
+        let timings = sane(record.timings);
+        let started = record.started_at.and_then(since_1970);
+        if let Some(total) = timings.total {
+            self.totals.add(total);
+        }
+        if let (Some(started), Some(total)) = (started, timings.total) {
+            let queued = started - micros(timings.queued.unwrap_or_default());
+            self.under_way.add(started, started + micros(total));
+            self.began = Some(self.began.map_or(queued, |began| began.min(queued)));
+        }
+        if self.rows.len() < MOST_ROWS {
+            self.rows.push(AggregateRow::of(record, started, timings));
+        }
+    }
+
+    /// Rows that were counted and not kept.
+    pub(crate) fn further(&self) -> u64 {
+        self.counts.targets - self.rows.len() as u64
+    }
+}
+
+impl AggregateRow {
+    fn of(record: &Record, started: Option<i64>, timings: Timings) -> Self {
+        let error = record.error.as_ref();
+        Self {
+            index: record.index,
+            url: shown(&record.url),
+            outcome: record.outcome,
+            status: record.http_status,
+            class: error.map(|error| error.class),
+            message: error.map(|error| shown(&error.message)),
+            worker: record.worker,
+            bytes: record.bytes,
+            attempts: record.attempts,
+            started,
+            timings,
+        }
+    }
+}
+
+/// The text as it may be looked at, and not longer than anybody would.
+fn shown(text: &str) -> String {
+    let safe = printable(text);
+    match safe.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &safe[..end]),
+        None => safe.into_owned(),
+    }
+}
+
+/// Timings that can be drawn: those of a saved run may say anything. To the microsecond, as they are saved.
+pub(crate) fn sane(timings: Timings) -> Timings {
+    let sane = |seconds: Option<f64>| {
+        let seconds = seconds.filter(|time| (0.0..=LONGEST).contains(time));
+        seconds.map(|time| micros(time) as f64 / 1e6)
+    };
+    Timings {
+        queued: sane(timings.queued),
+        connect: sane(timings.connect),
+        first_byte: sane(timings.first_byte),
+        total: sane(timings.total),
+    }
+}
+
+/// Microseconds since 1970, in whole milliseconds, as moments are saved; `None` for times that nobody can mean.
+pub(crate) fn since_1970(moment: SystemTime) -> Option<i64> {
+    let since = i64::try_from(moment.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+    since.checked_mul(1000).filter(|since| *since < i64::MAX / 256)
+}
+
+/// Seconds as microseconds.
+pub(crate) fn micros(seconds: f64) -> i64 {
+    (seconds * 1e6).round() as i64
+}

@@ -1,0 +1,345 @@
+//! The targets that failed for good, as a list that fetches them again: each as it was listed, options and all, below
+//! a comment that says why. Knows the syntax of lists and nothing of how they are read.
+//!
+//! Entries are appended as they come, whole ones in one write, so that the file is a list at every moment; it is empty
+//! where nothing failed. A line of the list that names nothing to fetch is not among them: it has nothing to be
+//! fetched again. Secrets are written as they were listed, or the list would not fetch the same; a new file is for its
+//! owner's eyes alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use http::{HeaderName, HeaderValue};
+
+use super::escape::printable;
+use super::same::ensure_it_is_none_of;
+use crate::plan::{FailedList, Source};
+use crate::model::{FailureClass, Outcome, Record, RecordError, Target};
+
+/// So much may wait before it has to be written.
+const FULL: usize = 64 * 1024;
+
+/// The list of what failed, or none.
+#[derive(Debug)]
+pub struct FailedListWriter(Option<OpenFailedList>);
+
+#[derive(Debug)]
+struct OpenFailedList {
+    path: PathBuf,
+    file: File,
+    /// Whether it can be cut.
+    is_regular: bool,
+    classes: Vec<FailureClass>,
+    /// Whole entries that are not in the file yet.
+    waiting: Vec<u8>,
+    /// Bytes of the whole entries that are.
+    written: u64,
+}
+
+impl FailedListWriter {
+    /// No list.
+    pub fn nowhere() -> Self {
+        Self(None)
+    }
+
+    /// Opens the list that was asked for, if one was, and empties it. A file that is one of `sources` is left as it
+    /// is: it would be gone before it is read.
+    ///
+    /// # Errors
+    /// Of the kind `InvalidInput` if it is one of the sources, else those of opening it; they name the file.
+    pub fn create(list: Option<&FailedList>, sources: &[Source]) -> io::Result<Self> {
+        let Some(FailedList { path, classes }) = list else { return Ok(Self::nowhere()) };
+        let open = OpenFailedList::new(path, classes, sources).map_err(|error| about(path, &error))?;
+        Ok(Self(Some(open)))
+    }
+
+    /// Takes note of a finished target if it failed. `name` is the one of its file, if it was given one.
+    ///
+    /// # Errors
+    /// As [`write_out`](Self::write_out).
+    pub(super) fn take(
+        &mut self,
+        record: &Record,
+        target: Option<&Target>,
+        name: Option<&str>,
+    ) -> io::Result<()> {
+        let Some(open) = &mut self.0 else { return Ok(()) };
+        let (Outcome::Failed, Some(error), Some(target)) = (record.outcome, &record.error, target)
+        else {
+            return Ok(());
+        };
+        if !open.classes.is_empty() && !open.classes.contains(&error.class) {
+            return Ok(());
+        }
+        entry(target, name, error, &mut open.waiting)?;
+        if open.waiting.len() >= FULL { self.write_out() } else { Ok(()) }
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// Those of the file, with its name; what it holds is whole entries all the same, where it can be cut.
+    pub(super) fn write_out(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Some(open) if !open.waiting.is_empty() => {
+                open.write_out().map_err(|error| about(&open.path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A report that breaks off does not take along what it has heard of.
+impl Drop for FailedListWriter {
+    fn drop(&mut self) {
+        // There is nobody left to tell of an error.
+        let _ = self.write_out();
+    }
+}
+
+impl OpenFailedList {
+    fn new(path: &Path, classes: &[FailureClass], sources: &[Source]) -> io::Result<Self> {
+        let file = open_for_its_owner(path)?;
+        let is_regular = file.metadata()?.is_file();
+        if is_regular {
+            let advice = "this list is being read; write what fails to another file";
+            ensure_it_is_none_of(sources, path, &file, advice)?;
+            file.set_len(0)?;
+        }
+        let (path, classes) = (path.to_owned(), classes.to_vec());
+        Ok(Self { path, file, is_regular, classes, waiting: Vec::new(), written: 0 })
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let done = self.file.write_all(&self.waiting).and_then(|()| self.file.flush());
+        match done {
+            Ok(()) => self.written += self.waiting.len() as u64,
+            // The first half of a URL may be a URL too. The error that counts is the first one.
+            Err(_) if self.is_regular => drop(self.file.set_len(self.written)),
+            Err(_) => {}
+        }
+        self.waiting.clear();
+        done
+    }
+}
+
+/// The error as one of this file. A reader of it who has gone is not the reader of the report: the kind is not kept
+/// but for a mistake of the person who typed it.
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    let kind = match error.kind() {
+        ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("{}: {error}", path.display()))
+}
+
+/// Opens the file to write to it, and leaves in it what it holds.
+fn open_for_its_owner(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// One target in the syntax of lists. What came out of a list goes into it again.
+/// `name` is the one that its file was given: a shorter list may give another one.
+fn entry(
+    target: &Target,
+    name: Option<&str>,
+    error: &RecordError,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Target { urls, options, .. } = target;
+    writeln!(page, "# {}: {}", error.class, printable(&error.message))?;
+    for (place, url) in urls.iter().enumerate() {
+        write!(page, "{}{url}", if place == 0 { "" } else { "\t" })?;
+    }
+    writeln!(page)?;
+    if let Some(name) = name.or(options.out.as_deref()) {
+        writeln!(page, "  out={name}")?;
+    }
+    if let Some(digest) = &options.checksum {
+        writeln!(page, "  checksum={digest}")?;
+    }
+    options.headers.iter().try_for_each(|(name, value)| header(name, value, page))
+}
+
+/// One field. An empty value has a way of its own to be said.
+fn header(name: &HeaderName, value: &HeaderValue, page: &mut Vec<u8>) -> io::Result<()> {
+    let value = value.as_bytes().trim_ascii();
+    if value.is_empty() {
+        return writeln!(page, "  header={name};");
+    }
+    write!(page, "  header={name}: ")?;
+    page.extend_from_slice(value);
+    writeln!(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::model::test_fixtures::{self, target};
+    use crate::model::{StopCause, Failure, EntryOptions};
+
+    fn list_of(path: &Path, classes: &[FailureClass]) -> FailedListWriter {
+        let list = FailedList { path: path.to_owned(), classes: classes.to_vec() };
+        FailedListWriter::create(Some(&list), &[]).unwrap()
+    }
+
+    /// What the list holds when these have failed.
+    fn written(classes: &[FailureClass], failures: &[(Target, Failure)]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        let mut list = list_of(&path, classes);
+        for (target, failure) in failures {
+            let record = test_fixtures::record(target.url().as_str()).failed(failure, 1);
+            list.take(&record, Some(target), None).unwrap();
+        }
+        list.write_out().unwrap();
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_target_is_written_as_it_was_listed_below_the_reason() {
+        let field = |name: &'static str, value: &'static str| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let options = EntryOptions {
+            out: Some("a = b".to_owned()),
+            checksum: Some(format!("sha-256={}", "ab".repeat(32)).parse().unwrap()),
+            headers: vec![field("accept", "text/html"), field("x-nothing", "")],
+        };
+        let urls = ["https://u:p@a.b/x?y#z", "http://c.d/x"].map(|url| url.parse().unwrap());
+        let listed = Target { urls: urls.into(), options, ..target("https://a.b/") };
+        let failures = [
+            (listed, Failure::Status(404)),
+            (target("https://e.f/"), Failure::Cancelled(StopCause::Deadline)),
+        ];
+        assert_snapshot!(written(&[], &failures).replace('\t', "␉"), @r"
+        # http_4xx: HTTP 404 Not Found
+        https://u:p@a.b/x?y#z␉http://c.d/x
+          out=a = b
+          checksum=sha-256=abababababababababababababababababababababababababababababababab
+          header=accept: text/html
+          header=x-nothing;
+        # cancelled: not done: the deadline passed
+        https://e.f/
+        ");
+    }
+
+    #[test]
+    fn only_the_classes_asked_for_are_written() {
+        let failures = [
+            (target("https://a.b/404"), Failure::Status(404)),
+            (target("https://a.b/503"), Failure::Status(503)),
+        ];
+        assert_snapshot!(written(&[FailureClass::Http5xx, FailureClass::Dns], &failures), @r"
+        # http_5xx: HTTP 503 Service Unavailable
+        https://a.b/503
+        ");
+    }
+
+    #[test]
+    fn a_reason_stays_on_its_line_and_inert() {
+        let failure = Failure::Redirect("to \nhttp://evil/\u{1b}[2J".to_owned());
+        assert_snapshot!(written(&[], &[(target("https://a.b/"), failure)]), @r"
+        # redirect: to \u{a}http://evil/\u{1b}[2J
+        https://a.b/
+        ");
+    }
+
+    #[test]
+    fn where_nothing_failed_the_list_is_there_and_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        fs::write(&path, "https://of.last.time/\n").unwrap();
+        let mut list = list_of(&path, &[]);
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        let url = target("https://a.b/");
+        list.take(&test_fixtures::record("https://a.b/"), Some(&url), None).unwrap();
+        list.take(&test_fixtures::invalid("sites.txt", Some(1), "htp", "no"), None, None).unwrap();
+        list.write_out().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn much_that_waits_is_written_without_being_asked_for_in_whole_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        let mut list = list_of(&path, &[]);
+        let url = target("https://a.b/");
+        let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
+        while fs::read(&path).unwrap().is_empty() {
+            list.take(&record, Some(&url), None).unwrap();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.len() >= FULL);
+        assert!(text.ends_with("Not Found\nhttps://a.b/\n"));
+    }
+
+    #[test]
+    fn a_list_that_is_being_read_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sites.txt");
+        fs::write(&path, "https://a.b/\n").unwrap();
+        let list = FailedList { path: path.clone(), classes: Vec::new() };
+        let sources = [Source::File(folder.path().join(".").join("sites.txt"))];
+        let error = FailedListWriter::create(Some(&list), &sources).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(
+            error
+                .to_string()
+                .ends_with("sites.txt: this list is being read; write what fails to another file")
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"https://a.b/\n");
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_created_is_an_error_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("again.txt");
+        let list = FailedList { path: path.clone(), classes: Vec::new() };
+        let error = FailedListWriter::create(Some(&list), &[]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+    }
+
+    #[test]
+    fn a_report_that_is_dropped_in_the_middle_leaves_what_had_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        let mut list = list_of(&path, &[]);
+        let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
+        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        drop(list);
+        assert!(fs::read_to_string(&path).unwrap().ends_with("https://a.b/\n"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_list_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.txt");
+        list_of(&path, &[]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_list_without_room_is_an_error_with_its_name() {
+        let mut list = list_of(Path::new("/dev/full"), &[]);
+        let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
+        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
+        let error = list.write_out().unwrap_err();
+        assert!(error.to_string().starts_with("/dev/full: "), "{error}");
+        list.write_out().expect("what could not be written does not wait");
+    }
+}

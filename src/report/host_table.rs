@@ -1,0 +1,139 @@
+//! The table of hosts, for people: how much was asked of each, how it went, and why its URLs waited. Pure. Fits 80
+//! columns unless a host's name is long.
+
+use std::cmp::Reverse;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::escape::printable;
+use crate::model::{HostStats, WaitReason};
+use crate::units::human_bytes;
+
+/// The columns of the names, unless they need fewer.
+const NAMES: usize = 45;
+
+/// A wait that is told as no second is not told.
+const TOLD: Duration = Duration::from_millis(50);
+
+/// The table; none where there is no host.
+pub(super) fn table(hosts: &[HostStats], page: &mut Vec<u8>) -> io::Result<()> {
+    let names: Vec<_> = hosts.iter().map(|row| printable(&row.host)).collect();
+    let Some(longest) = names.iter().map(|name| name.chars().count()).max() else {
+        return Ok(());
+    };
+    let width = longest.clamp("Host".len(), NAMES);
+    line(page, width, ["Host", "Requests", "Bytes", "Peak", "Limit"])?;
+    for (row, name) in hosts.iter().zip(&names) {
+        let requests = row.requests.to_string();
+        let bytes = human_bytes(row.bytes);
+        let peak = row.peak.to_string();
+        let limit = row.limit.map_or("none".to_owned(), |limit| limit.to_string());
+        line(page, width, [name, &requests, &bytes, &peak, &limit])?;
+        remark(page, "failed", &failures(row))?;
+        remark(page, "waited", &waits(row))?;
+    }
+    Ok(())
+}
+
+fn line(page: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
+    let [name, requests, bytes, peak, limit] = cells;
+    writeln!(page, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>4}  {limit:>5}")
+}
+
+/// What there is to say of the host above, if anything.
+fn remark(page: &mut Vec<u8>, what: &str, facts: &[String]) -> io::Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "  {what} {}", facts.join(", "))
+}
+
+fn failures(row: &HostStats) -> Vec<String> {
+    row.failures.iter().map(|(class, count)| format!("{count} {class}")).collect()
+}
+
+/// How long it was not asked though it could have been, and why; the longest first.
+fn waits(row: &HostStats) -> Vec<String> {
+    let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= TOLD).collect();
+    waits.sort_by_key(|(_, time)| Reverse(**time));
+    let told =
+        |(why, time): &(&WaitReason, &Duration)| format!("{:.1} s ({})", time.as_secs_f64(), why.name());
+    waits.iter().map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::model::FailureClass;
+
+    fn row(host: &str) -> HostStats {
+        HostStats::of(&Arc::from(host))
+    }
+
+    fn told(hosts: &[HostStats]) -> String {
+        let mut page = Vec::new();
+        table(hosts, &mut page).expect("memory takes all");
+        String::from_utf8(page).expect("text")
+    }
+
+    #[test]
+    fn hosts_are_told_in_a_table_with_what_went_wrong_and_why_they_waited() {
+        let busy = HostStats {
+            requests: 123_456,
+            bytes: 12_900_000,
+            failures: [(FailureClass::Http4xx, 2), (FailureClass::RateLimited, 31)].into(),
+            peak: 6,
+            limit: Some(3),
+            waited: [
+                (WaitReason::Limit, Duration::from_millis(1_250)),
+                (WaitReason::Gap, Duration::from_millis(3)),
+                (WaitReason::RetryAfter, Duration::from_secs(90)),
+            ]
+            .into(),
+            ..row("https://en.wikipedia.org")
+        };
+        let local = HostStats { requests: 2, peak: 2, ..row("http://127.0.0.1:8080") };
+        assert_snapshot!(told(&[busy, local]), @"
+        Host                      Requests       Bytes  Peak  Limit
+        https://en.wikipedia.org    123456    12.3 MiB     6      3
+          failed 2 http_4xx, 31 rate_limited
+          waited 90.0 s (retry_after), 1.2 s (limit)
+        http://127.0.0.1:8080            2         0 B     2   none
+        ");
+    }
+
+    #[test]
+    fn a_table_of_short_names_is_narrow_and_one_of_long_names_fits_80_columns() {
+        assert_snapshot!(told(&[row("a")]), @"
+        Host  Requests       Bytes  Peak  Limit
+        a            0         0 B     0   none
+        ");
+        let long = format!("https://{}.org", "a".repeat(33));
+        assert_eq!(long.len(), NAMES);
+        let table = told(&[row(&long), row("https://a.b")]);
+        assert!(table.lines().all(|line| line.len() == 80), "{table}");
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_told_whole_and_the_others_stay_in_line() {
+        let long = format!("https://{}.org", "a".repeat(60));
+        let table = told(&[row(&long), row("https://a.b")]);
+        assert!(table.contains(&long));
+        let widths: Vec<_> = table.lines().map(str::len).collect();
+        assert_eq!(widths, [80, long.len() + 35, 80]);
+    }
+
+    #[test]
+    fn hostile_names_stay_inert() {
+        assert!(told(&[row("https://a\u{1b}[2J\n")]).contains(r"https://a\u{1b}[2J\u{a}  "));
+    }
+
+    #[test]
+    fn without_hosts_there_is_no_table() {
+        assert_eq!(told(&[]), "");
+    }
+}

@@ -1,0 +1,385 @@
+//! The progress display: how far the run is, and what it is busy with, redrawn in place on a terminal's stderr.
+//!
+//! It samples the board of [`Slots`] when told the time and waits for nobody. A frame is made by a pure function;
+//! indicatif draws it over the one before and leaves nothing behind. One message of many lines rather than a bar per
+//! transfer, so that a frame is drawn whole.
+
+mod frame;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use console::{Term, measure_text_width};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use frame::{ProgressCounts, FrameView};
+use super::text::TextStyle;
+use crate::model::{Event, ProgressBoard};
+
+/// A little less than the beat of a tenth of a second that the display is driven at, which may come early.
+const BETWEEN_FRAMES: Duration = Duration::from_millis(95);
+
+/// The display, or none.
+pub(super) struct Progress(Option<ProgressDisplay>);
+
+struct ProgressDisplay {
+    canvas: ProgressBar,
+    width: Box<dyn Fn() -> usize + Send>,
+    paint: TextStyle,
+    slots: Arc<ProgressBoard>,
+    tally: ProgressCounts,
+    next_frame: Option<Instant>,
+}
+
+impl Progress {
+    /// No display.
+    pub(super) fn hidden() -> Self {
+        Self(None)
+    }
+
+    /// A display on stderr; none where that is no terminal, or one that cannot move its cursor (`TERM=dumb`).
+    pub(super) fn on_stderr(slots: Arc<ProgressBoard>, paint: TextStyle) -> Self {
+        let term = Term::buffered_stderr();
+        if ProgressDrawTarget::term(term.clone(), 1).is_hidden() {
+            return Self::hidden();
+        }
+        let width = term.clone();
+        Self::on(term, move || width.width().into(), slots, paint)
+    }
+
+    fn on(
+        term: impl TermLike + 'static,
+        width: impl Fn() -> usize + Send + 'static,
+        slots: Arc<ProgressBoard>,
+        paint: TextStyle,
+    ) -> Self {
+        let target = ProgressDrawTarget::term_like(Box::new(Screen::new(term)));
+        let style = ProgressStyle::with_template("{msg}").expect("a template");
+        let canvas = ProgressBar::with_draw_target(None, target).with_style(style);
+        let (tally, width) = (ProgressCounts::default(), Box::new(width));
+        Self(Some(ProgressDisplay { canvas, width, paint, slots, tally, next_frame: None }))
+    }
+
+    /// Whether there is a display, which has to be told the time.
+    pub(super) fn is_shown(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Counts what has happened; draws nothing.
+    pub(super) fn count(&mut self, event: &Event) {
+        if let Some(display) = &mut self.0 {
+            display.tally.count(event);
+        }
+    }
+
+    /// Whether it is time for the next frame.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let next = self.0.as_ref().and_then(|display| display.next_frame);
+        next.is_none_or(|next| now >= next)
+    }
+
+    /// Draws how things are now.
+    pub(super) fn draw(&mut self, now: Instant) {
+        if let Some(display) = &mut self.0 {
+            display.next_frame = Some(now + BETWEEN_FRAMES);
+            let view = FrameView::of(&mut display.tally, &display.slots, now);
+            display.canvas.set_message(view.frame((display.width)(), display.paint));
+        }
+    }
+
+    /// Does something to the terminal while the display is out of the way.
+    pub(super) fn suspend(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match &self.0 {
+            Some(display) => display.canvas.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Removes the display for good.
+    pub(super) fn clear(&mut self) {
+        if let Some(display) = self.0.take() {
+            display.canvas.finish_and_clear();
+        }
+    }
+}
+
+/// A terminal on which every line of a frame ends where its text ends.
+///
+/// indicatif fills lines with blanks and lets the terminal wrap them, so that to the terminal a frame is one long line.
+/// Most terminals re-wrap long lines when they are resized, and the next frame would be drawn over other rows, or
+/// below the remains of the last one. Here the lines stay apart, and on a terminal that became narrower the rows that
+/// they now take are cleared. (A terminal that cuts lines off instead loses as many rows above, once.)
+#[derive(Debug)]
+struct Screen<T> {
+    term: T,
+    drawn: Mutex<DrawnFrame>,
+}
+
+/// The frame on the screen, or the part of it that has been drawn.
+#[derive(Debug, Default)]
+struct DrawnFrame {
+    /// Columns of each line.
+    lines: Vec<usize>,
+    /// Columns of the terminal when it was drawn.
+    width: usize,
+    /// How far it is.
+    stage: Stage,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// It is complete; what comes belongs to the next one.
+    #[default]
+    Complete,
+    /// In the midst of a line, or before the first.
+    InLine,
+    /// Before another line, if there is one.
+    AfterLine,
+}
+
+impl<T: TermLike> Screen<T> {
+    fn new(term: T) -> Self {
+        Self { term, drawn: Mutex::default() }
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, DrawnFrame> {
+        self.drawn.lock().expect("no holder panics")
+    }
+}
+
+impl DrawnFrame {
+    /// Rows that the lines take beyond what they took when they were drawn, now that the terminal is so wide.
+    fn rows_more_at(&self, width: usize) -> usize {
+        self.rows_at(width).saturating_sub(self.rows_at(self.width))
+    }
+
+    fn rows_at(&self, width: usize) -> usize {
+        self.lines.iter().map(|columns| columns.div_ceil(width.max(1)).max(1)).sum()
+    }
+}
+
+impl<T: TermLike> TermLike for Screen<T> {
+    fn width(&self) -> u16 {
+        self.term.width()
+    }
+
+    fn height(&self) -> u16 {
+        self.term.height()
+    }
+
+    /// Every frame begins with this, to the first line of the one before.
+    fn move_cursor_up(&self, rows: usize) -> io::Result<()> {
+        let mut drawn = self.drawn();
+        if drawn.stage != Stage::Complete {
+            return self.term.move_cursor_up(rows);
+        }
+        let width = self.term.width().into();
+        let more = drawn.rows_more_at(width);
+        *drawn = DrawnFrame { lines: Vec::new(), width, stage: Stage::InLine };
+        self.term.move_cursor_up(rows + more)?;
+        if more > 0 { self.term.write_str("\r\u{1b}[J") } else { Ok(()) }
+    }
+
+    fn move_cursor_down(&self, rows: usize) -> io::Result<()> {
+        self.term.move_cursor_down(rows)
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.term.move_cursor_right(columns)
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.term.move_cursor_left(columns)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.term.write_line(text)
+    }
+
+    /// Either the text of a line or the blanks after it.
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let mut drawn = self.drawn();
+        if text.bytes().all(|byte| byte == b' ') {
+            drawn.stage = Stage::AfterLine;
+            return Ok(());
+        }
+        if drawn.stage == Stage::AfterLine {
+            self.term.write_str("\r\n")?;
+        }
+        drawn.stage = Stage::InLine;
+        drawn.lines.push(measure_text_width(text));
+        self.term.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.term.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.drawn().stage = Stage::Complete;
+        self.term.flush()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use indicatif::InMemoryTerm;
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::model::test_fixtures;
+
+    /// A display on a made-up terminal.
+    pub(in crate::report) fn on_a_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> Progress {
+        let width = term.clone();
+        Progress::on(term.clone(), move || width.width().into(), slots, TextStyle::Plain)
+    }
+
+    fn finished(progress: &mut Progress, records: u64, bytes: u64) {
+        let record = test_fixtures::record("https://a.b/").read(bytes);
+        for _ in 0..records {
+            progress.count(&Event::Finished {
+                record: Box::new(record.clone()),
+                target: None,
+                name: None,
+            });
+        }
+    }
+
+    /// Three of ten workers busy, twelve of fifteen sites done in ten seconds.
+    fn drawn_at(width: u16) -> String {
+        let term = InMemoryTerm::new(12, width);
+        let slots = Arc::new(ProgressBoard::new(10));
+        let mut progress = on_a_terminal(&term, Arc::clone(&slots));
+        let start = Instant::now();
+        progress.draw(start);
+        finished(&mut progress, 12, 100_000);
+        progress.count(&Event::ListRead { entries: 15 });
+        slots.worker(1).begin(&"https://en.wikipedia.org/wiki/Portal:Arts".parse().unwrap());
+        slots.worker(1).promise(400_000);
+        slots.worker(1).received(168_000);
+        slots.worker(4).begin(
+            &format!("https://example.org/{}/last-part.iso", "a/".repeat(40)).parse().unwrap(),
+        );
+        slots.worker(4).received(2_500_000);
+        slots.worker(10).begin(&"https://example.org/\u{1b}[2J".parse().unwrap());
+        progress.draw(start + Duration::from_secs(10));
+        term.contents()
+    }
+
+    #[test]
+    fn a_frame_of_80_columns_tells_all() {
+        assert_snapshot!(drawn_at(80), @r"
+        12/15  [========================>     ]  3.7 MiB  377.7 KiB/s  ETA 0:02
+           42%   164.1 KiB  https://en.wikipedia.org/wiki/Portal:Arts
+                   2.4 MiB  https://example.org/a/a/a/a/a...a/a/a/a/a/a/a//last-part.iso
+                       0 B  https://example.org/%1B[2J
+        ");
+    }
+
+    #[test]
+    fn a_frame_of_40_columns_tells_what_fits() {
+        assert_snapshot!(drawn_at(40), @r"
+        12/15  3.7 MiB  377.7 KiB/s  ETA 0:02
+           42%  https://en.wiki...ki/Portal:Arts
+                https://example.../last-part.iso
+                https://example.org/%1B[2J
+        ");
+    }
+
+    #[test]
+    fn a_frame_of_20_columns_still_tells_something() {
+        assert_snapshot!(drawn_at(20), @r"
+        12/15  3.7 MiB
+          https://...al:Arts
+          https://...art.iso
+          https://.../%1B[2J
+        ");
+    }
+
+    #[test]
+    fn until_the_list_is_read_there_is_no_bar_and_no_estimate() {
+        let term = InMemoryTerm::new(4, 80);
+        let mut progress = on_a_terminal(&term, Arc::new(ProgressBoard::new(1)));
+        finished(&mut progress, 3, 1000);
+        progress.draw(Instant::now());
+        assert_snapshot!(term.contents(), @"3 done  2.9 KiB");
+    }
+
+    #[test]
+    fn the_display_leaves_nothing_behind() {
+        let term = InMemoryTerm::new(12, 40);
+        let slots = Arc::new(ProgressBoard::new(2));
+        slots.worker(1).begin(&"https://a.b/".parse().unwrap());
+        let mut progress = on_a_terminal(&term, slots);
+        progress.draw(Instant::now());
+        assert_ne!(term.contents(), "");
+        progress.clear();
+        assert_eq!(term.contents(), "");
+        assert!(!progress.is_shown());
+    }
+
+    #[test]
+    fn a_display_that_is_dropped_in_the_middle_leaves_nothing_behind() {
+        let term = InMemoryTerm::new(12, 40);
+        let mut progress = on_a_terminal(&term, Arc::new(ProgressBoard::new(1)));
+        progress.draw(Instant::now());
+        assert_ne!(term.contents(), "");
+        drop(progress);
+        assert_eq!(term.contents(), "");
+    }
+
+    #[test]
+    fn a_frame_with_fewer_lines_leaves_none_of_the_one_before() {
+        let term = InMemoryTerm::new(12, 40);
+        let slots = Arc::new(ProgressBoard::new(3));
+        (1..=3).for_each(|worker| {
+            slots.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap())
+        });
+        let mut progress = on_a_terminal(&term, Arc::clone(&slots));
+        let start = Instant::now();
+        progress.draw(start);
+        (1..=2).for_each(|worker| slots.worker(worker).end());
+        progress.draw(start);
+        assert_snapshot!(term.contents(), @r"
+        0 done  0 B
+                https://a.b/3
+        ");
+    }
+
+    #[test]
+    fn frames_are_a_tenth_of_a_second_apart() {
+        let mut progress = on_a_terminal(&InMemoryTerm::new(4, 40), Arc::new(ProgressBoard::new(1)));
+        let start = Instant::now();
+        assert!(progress.is_due(start));
+        progress.draw(start);
+        assert!(!progress.is_due(start + Duration::from_millis(50)));
+        assert!(progress.is_due(start + Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn on_a_terminal_that_became_narrower_the_re_wrapped_rows_are_cleared() {
+        let term = InMemoryTerm::new(12, 40);
+        let first_move = |width| {
+            let drawn = DrawnFrame { lines: vec![41, 10, 100], width, stage: Stage::Complete };
+            let screen = Screen { term: term.clone(), drawn: Mutex::new(drawn) };
+            screen.move_cursor_up(2).unwrap();
+            term.moves_since_last_check()
+        };
+        assert_eq!(first_move(120), "Up(5)\nStr(\"\\r\\u{1b}[J\")\n");
+        assert_eq!(first_move(40), "Up(2)\n");
+        assert_eq!(first_move(20), "Up(2)\n");
+    }
+
+    #[test]
+    fn the_lines_of_a_frame_are_not_one_long_line() {
+        let term = InMemoryTerm::new(12, 80);
+        let slots = Arc::new(ProgressBoard::new(1));
+        slots.worker(1).begin(&"https://a.b/".parse().unwrap());
+        on_a_terminal(&term, slots).draw(Instant::now());
+        let moves = term.moves_since_last_check();
+        assert!(moves.contains("Str(\"\\r\\n\")"), "{moves}");
+        assert!(!moves.contains(&" ".repeat(40)), "{moves}");
+    }
+}

@@ -1,0 +1,411 @@
+//! One host's lane: the jobs that are for it, and when the next of them may start. Pure; time is an argument.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::circuit_breaker::{BreakerState, BreakerConfig, Probe};
+use crate::policy::robots;
+use super::adaptive_limit::AdaptiveLimit;
+use crate::model::{FailureClass, Failure, HostStats, Job, EntryOptions, JobKind, Target, WaitReason};
+
+/// What a host may be asked at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostLimits {
+    /// Requests in progress; `None`: any number.
+    pub ceiling: Option<usize>,
+    /// Time between two starts.
+    pub gap: Duration,
+    /// After so many failures in a row to reach it, it is left alone for a while.
+    pub failures: u32,
+    /// How long it is waited for when it cannot be reached.
+    pub patience: Duration,
+}
+
+/// What an attempt says about its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostFeedback {
+    /// It replies as it should, and asks for a wait if it says so.
+    Served(Option<Duration>),
+    /// It can be reached; nothing more is known.
+    Reached,
+    /// It asks for fewer requests, and for a wait if it says so.
+    Refused(Option<Duration>),
+    /// It asks for a wait that is too long: nothing more is asked of it.
+    RefusedPermanently(Failure),
+    /// It was busy and asked for no wait, broke off, or fell silent in the middle of a reply.
+    Strained,
+    /// It could not be reached: nothing was sent.
+    Unreachable(Failure),
+    /// Nothing: the attempt was cut short by us, or failed for a reason of its own.
+    Neutral,
+}
+
+/// Where a host is.
+#[derive(Debug, Clone)]
+pub(super) enum Resolution {
+    /// Not ours to find out.
+    NotNeeded,
+    /// To be looked up under this name.
+    Wanted(String),
+    /// Being looked up under this name.
+    Pending(String),
+    /// Found.
+    Found(Arc<[IpAddr]>),
+}
+
+/// What a host allows, as far as known.
+#[derive(Debug, Clone)]
+pub(super) enum RobotsState {
+    /// Nobody wants to know.
+    AllowAll,
+    /// To be asked for before anything else.
+    Unknown,
+    /// Being asked for.
+    Pending,
+    /// This.
+    By(Arc<robots::RobotsRules>),
+}
+
+/// What a lane hands out.
+#[derive(Debug)]
+pub(super) enum Dequeued {
+    /// A job, and what its host allows.
+    Job(Job, Option<Arc<robots::RobotsRules>>),
+    /// A request for what the host allows, made for its jobs.
+    Robots(Job),
+}
+
+/// What a lane is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RetentionReason {
+    /// It has jobs.
+    Jobs,
+    /// It has none, but a gap, a wait or a failure of its host to remember.
+    Limits,
+    /// A new lane would do as well.
+    Nothing,
+}
+
+/// Which end of a lane a job is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QueueEnd {
+    Front,
+    Back,
+}
+
+/// When a lane's next job may start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum StartTime {
+    /// At once.
+    Now,
+    /// At once, to fail.
+    ToFail,
+    /// At this moment, if nothing changes.
+    At(Instant, WaitReason),
+    /// When something has changed.
+    Blocked(WaitReason),
+    /// There is no job.
+    NoJob,
+}
+
+/// One host's lane.
+#[derive(Debug)]
+pub(super) struct HostQueue {
+    pub host: Arc<str>,
+    /// Jobs that may start as far as they are concerned, in list order; those that were begun go ahead.
+    pub ready: VecDeque<Job>,
+    /// Requests for what some host allows. They go ahead of all others, and whatever this host itself allows.
+    pub asking: VecDeque<Job>,
+    /// Jobs that wait for a moment of their own.
+    pub waiting: usize,
+    /// Jobs that were put aside for want of room; they come after those that are here.
+    pub aside: u64,
+    pub in_progress: usize,
+    pub place: Resolution,
+    allowed: RobotsState,
+    rules_bytes: usize,
+    hope: BreakerConfig,
+    health: BreakerState,
+    last_reached: Option<Instant>,
+    trust: AdaptiveLimit,
+    longest_rest: Duration,
+    blocked: Option<(WaitReason, Instant)>,
+    row: HostStats,
+}
+
+impl HostQueue {
+    pub fn new(
+        host: Arc<str>,
+        limits: HostLimits,
+        place: Resolution,
+        allowed: RobotsState,
+        longest_rest: Duration,
+        now: Instant,
+    ) -> Self {
+        Self {
+            row: HostStats::of(&host),
+            host,
+            ready: VecDeque::new(),
+            asking: VecDeque::new(),
+            waiting: 0,
+            aside: 0,
+            in_progress: 0,
+            place,
+            allowed,
+            rules_bytes: 0,
+            hope: BreakerConfig { failures: limits.failures, patience: limits.patience },
+            health: BreakerState::Closed,
+            last_reached: None,
+            trust: AdaptiveLimit::new(limits.ceiling, limits.gap, now),
+            longest_rest,
+            blocked: None,
+        }
+    }
+
+    /// How well the host could be forgotten, should there be no room.
+    pub fn retention_reason(&self, now: Instant) -> RetentionReason {
+        if self.held() > 0 || self.aside > 0 || self.in_progress > 0 {
+            return RetentionReason::Jobs;
+        }
+        let is_fresh = matches!(self.health, BreakerState::Closed) && self.trust.is_full(now);
+        if is_fresh { RetentionReason::Nothing } else { RetentionReason::Limits }
+    }
+
+    /// Jobs in memory that nobody works on.
+    pub fn held(&self) -> usize {
+        self.ready.len() + self.asking.len() + self.waiting
+    }
+
+    /// Adds a job, behind all others or, if it continues what was begun, ahead of them.
+    pub fn add(&mut self, job: Job, end: QueueEnd) {
+        match (&job.kind, end) {
+            (JobKind::Robots(_), _) => self.asking.push_back(job),
+            (_, QueueEnd::Back) => self.ready.push_back(job),
+            (_, QueueEnd::Front) => self.ready.push_front(job),
+        }
+    }
+
+    /// When the next job may start.
+    pub fn start(&self, now: Instant) -> StartTime {
+        if self.ready.is_empty() && self.asking.is_empty() {
+            return StartTime::NoJob;
+        }
+        match &self.health {
+            BreakerState::Open(_) => return StartTime::ToFail,
+            BreakerState::Failing { probe: Probe::At(moment), .. } if *moment > now => {
+                return StartTime::At(*moment, WaitReason::Unreachable);
+            }
+            BreakerState::Failing { probe: Probe::StartedAt(_), .. } => {
+                return StartTime::Blocked(WaitReason::Unreachable);
+            }
+            _ => {}
+        }
+        if matches!(self.place, Resolution::Wanted(_) | Resolution::Pending(_)) {
+            return StartTime::Blocked(WaitReason::Lookup);
+        }
+        if matches!(self.allowed, RobotsState::Pending) && self.asking.is_empty() {
+            return StartTime::Blocked(WaitReason::Robots);
+        }
+        if self.trust.limit().is_some_and(|limit| self.in_progress >= limit) {
+            return StartTime::Blocked(WaitReason::Limit);
+        }
+        self.trust.paused_until(now).map_or(StartTime::Now, |(moment, why)| StartTime::At(moment, why))
+    }
+
+    /// When the lane has to be looked at again, if nothing changes before.
+    pub fn alarm(&self, now: Instant) -> Option<Instant> {
+        let next = match self.start(now) {
+            StartTime::At(moment, _) => Some(moment),
+            _ => self.trust.held_until(now),
+        };
+        self.health.deadline(self.hope).into_iter().chain(next).min()
+    }
+
+    /// Ends the patience with a host that cannot be reached, if its time has come.
+    pub fn open_breaker_after_patience(&mut self, now: Instant) {
+        self.health.open_after_patience(self.hope, now);
+    }
+
+    /// The name to look up now, if any.
+    pub fn take_lookup(&mut self, now: Instant) -> Option<String> {
+        match &self.place {
+            Resolution::Wanted(name) if self.health.may_probe(now) => {
+                let name = name.clone();
+                self.place = Resolution::Pending(name.clone());
+                Some(name)
+            }
+            _ => None,
+        }
+    }
+
+    /// The lookup has ended.
+    pub fn set_addresses(&mut self, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
+        let Resolution::Pending(name) = &self.place else { return };
+        match found {
+            Ok(addresses) => self.place = Resolution::Found(addresses),
+            Err(ResolveError::NoSuchName(failure)) => self.health = BreakerState::Open(failure),
+            Err(ResolveError::Unavailable(failure)) => {
+                self.place = Resolution::Wanted(name.clone());
+                self.health.on_unreachable(failure, now, self.hope, now);
+            }
+        }
+    }
+
+    /// Takes the next job, to be started now; before the first one, a request for what the host allows.
+    pub fn take(&mut self, now: Instant) -> Option<Dequeued> {
+        if let Some(mut job) = self.asking.pop_front() {
+            self.start_one(&mut job, now);
+            return Some(Dequeued::Job(job, None));
+        }
+        if matches!(self.allowed, RobotsState::Unknown) {
+            let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
+            self.allowed = RobotsState::Pending;
+            self.start_one(&mut job, now);
+            return Some(Dequeued::Robots(job));
+        }
+        let rules = match &self.allowed {
+            RobotsState::By(rules) => Some(Arc::clone(rules)),
+            _ => None,
+        };
+        let mut job = self.ready.pop_front()?;
+        self.start_one(&mut job, now);
+        Some(Dequeued::Job(job, rules))
+    }
+
+    fn start_one(&mut self, job: &mut Job, now: Instant) {
+        self.in_progress += 1;
+        self.row.requests += 1;
+        self.row.peak = self.row.peak.max(self.in_progress);
+        self.trust.on_start(now);
+        self.health.on_start(now);
+        // What another host's name was resolved to is of no use here.
+        job.addresses = match &self.place {
+            Resolution::Found(addresses) => Some(Arc::clone(addresses)),
+            _ => None,
+        };
+    }
+
+    /// A job that was taken is not started after all.
+    pub fn cancel_start(&mut self, now: Instant) {
+        self.in_progress -= 1;
+        self.row.requests -= 1;
+        self.health.on_end(now);
+        self.trust.on_start_cancelled();
+    }
+
+    /// What the host allows is known; to keep it takes so many bytes.
+    pub fn set_robots(&mut self, rules: Arc<robots::RobotsRules>, bytes: usize) {
+        self.allowed = RobotsState::By(rules);
+        self.rules_bytes = bytes;
+    }
+
+    /// Bytes that it takes to keep what the host allows.
+    pub fn rules_bytes(&self) -> usize {
+        self.rules_bytes
+    }
+
+    /// Takes the next job, to fail like this.
+    pub fn pop_failed(&mut self) -> Option<(Job, Failure)> {
+        match &self.health {
+            BreakerState::Open(failure) => {
+                let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
+                Some((job, failure.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// An attempt that was started at `started` has ended, and says this.
+    pub fn on_feedback(&mut self, signal: HostFeedback, started: Instant, now: Instant) {
+        self.in_progress -= 1;
+        if matches!(
+            signal,
+            HostFeedback::Served(_) | HostFeedback::Reached | HostFeedback::Refused(_) | HostFeedback::Strained
+        ) {
+            self.health.on_reached();
+            self.last_reached = Some(now);
+        }
+        self.health.on_end(started);
+        match signal {
+            HostFeedback::Served(asked) => self.trust.on_served(asked, self.row.peak, now),
+            HostFeedback::Refused(asked) => {
+                self.trust.on_refused(asked, self.in_progress, started, now);
+                self.open_breaker_if_it_refuses_everything(now);
+            }
+            HostFeedback::Strained => self.trust.on_strained(self.in_progress, started, now),
+            HostFeedback::RefusedPermanently(failure) => self.health = BreakerState::Open(failure),
+            HostFeedback::Unreachable(failure) => {
+                // What it replied to meanwhile counts for it.
+                let since = Some(started).max(self.last_reached).unwrap_or(started);
+                self.health.on_unreachable(failure, since, self.hope, now);
+            }
+            HostFeedback::Reached | HostFeedback::Neutral => {}
+        }
+    }
+
+    /// A host that has refused everything for as long as it might have asked to wait is taken at its word.
+    fn open_breaker_if_it_refuses_everything(&mut self, now: Instant) {
+        let rest = self.longest_rest;
+        if self.trust.refused_for(now).is_some_and(|refused| refused >= rest) {
+            let failure = Failure::RateLimited { status: 429, wait: None };
+            self.health = BreakerState::Open(failure);
+        }
+    }
+
+    /// Requests in progress that it may be asked at most, whatever it is trusted with.
+    pub fn ceiling(&self) -> Option<usize> {
+        self.trust.ceiling()
+    }
+
+    /// Whether the host is one that cannot be reached.
+    pub fn is_failing(&self) -> bool {
+        matches!(self.health, BreakerState::Failing { .. })
+    }
+
+    /// Notes for how long and why the lane's next job could not start.
+    pub fn record_wait(&mut self, now: Instant) {
+        let why = match self.start(now) {
+            StartTime::At(_, why) | StartTime::Blocked(why) => Some(why),
+            _ => None,
+        };
+        if let Some((why, since)) = self.blocked {
+            *self.row.waited.entry(why).or_default() += now.saturating_duration_since(since);
+        }
+        self.blocked = why.map(|why| (why, now));
+    }
+
+    /// An attempt has ended, with so many bytes.
+    pub fn count(&mut self, bytes: u64, failure: Option<FailureClass>) {
+        self.row.bytes += bytes;
+        if let Some(class) = failure {
+            *self.row.failures.entry(class).or_default() += 1;
+        }
+    }
+
+    /// What is known of the host so far.
+    pub fn stats(&self) -> HostStats {
+        HostStats { limit: self.trust.limit(), ..self.row.clone() }
+    }
+}
+
+/// The request for what the host of a URL allows, for this host.
+fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
+    let urls = vec![robots::robots_url(url)];
+    let options = EntryOptions::default();
+    let source = Arc::from("robots.txt");
+    let target = Target { index: 0, source, line: None, urls, options };
+    Job { kind: JobKind::Robots(Arc::clone(host)), ..Job::first(target, None, now) }
+}
+
+/// Why a name has no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResolveError {
+    /// It does not exist, or has no address that may be used.
+    NoSuchName(Failure),
+    /// Nobody could be asked.
+    Unavailable(Failure),
+}

@@ -1,0 +1,84 @@
+//! How fast a body may go: byte by byte on average, piece by piece on the wire.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a piece should take: short enough to look smooth, long enough to cost little.
+const TICK: f64 = 0.02;
+
+/// How far a late body may catch up, so that a clock of whole milliseconds does not slow it down.
+const CREDIT: Duration = Duration::from_millis(100);
+
+/// The time that every byte of a body takes.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub(super) struct Bandwidth {
+    seconds_per_byte: f64,
+}
+
+impl Bandwidth {
+    /// So many bytes a second.
+    pub fn per_second(bytes: NonZeroU64) -> Self {
+        Self { seconds_per_byte: 1.0 / bytes.get() as f64 }
+    }
+
+    /// So many bytes spread over this time; zero bytes take none.
+    pub fn spread(bytes: u64, over: Duration) -> Self {
+        Self { seconds_per_byte: over.as_secs_f64() / bytes.max(1) as f64 }
+    }
+
+    /// The slower of the two.
+    pub fn or_slower(self, other: Self) -> Self {
+        if other > self { other } else { self }
+    }
+
+    /// How many bytes make a piece, of at most `most`.
+    pub fn piece(self, most: usize) -> usize {
+        // The cast saturates, also where a byte takes no time at all.
+        ((TICK / self.seconds_per_byte) as usize).clamp(1, most.max(1))
+    }
+
+    /// When a piece of so many bytes may go, if the one before was due at `before`. Bytes are paid for before they
+    /// go, so a body never takes less than its time.
+    pub fn due(self, before: Instant, now: Instant, bytes: usize) -> Instant {
+        let earliest = now.checked_sub(CREDIT).map_or(before, |credit| before.max(credit));
+        earliest + Duration::from_secs_f64(self.seconds_per_byte * bytes as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn per_second(bytes: u64) -> Bandwidth {
+        Bandwidth::per_second(NonZeroU64::new(bytes).unwrap())
+    }
+
+    #[test]
+    fn pieces_are_small_at_a_slow_pace_and_bounded_at_a_fast_one() {
+        assert_eq!(per_second(1).piece(1000), 1);
+        assert_eq!(per_second(10_000).piece(1000), 200);
+        assert_eq!(per_second(u64::MAX).piece(1000), 1000);
+        assert_eq!(Bandwidth::spread(0, Duration::ZERO).piece(1000), 1000);
+    }
+
+    #[test]
+    fn a_piece_is_paid_for_before_it_goes() {
+        let start = Instant::now();
+        assert_eq!(per_second(100).due(start, start, 50), start + Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_body_that_was_late_catches_up_by_a_credit_and_no_more() {
+        let start = Instant::now();
+        let late = start + Duration::from_secs(60);
+        assert_eq!(per_second(1).due(start, late, 1), late - CREDIT + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_slower_of_two_paces_counts() {
+        assert_eq!(per_second(10).or_slower(per_second(20)), per_second(10));
+        assert_eq!(per_second(20).or_slower(per_second(10)), per_second(10));
+    }
+}

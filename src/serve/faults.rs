@@ -1,0 +1,237 @@
+//! How an origin treats a request before it answers: what it delays, fails or refuses. Pure: the time is an argument,
+//! and chance is a function of the seed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::random_body;
+use crate::units::{Rate, Share};
+
+/// How many paths each of the two generations remembers; together they take about 18 MiB when full.
+const GENERATION: usize = 400_000;
+
+const JITTER: u64 = 1;
+const ERROR: u64 = 2;
+
+/// What is to happen to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FaultDecision {
+    /// How long its reply waits.
+    pub delay: Duration,
+    /// Which reply it gets.
+    pub reply: ReplyKind,
+}
+
+/// Which reply a request gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplyKind {
+    /// The one it asked for.
+    Serve,
+    /// An error made up.
+    Fail,
+    /// A request to come back after this time.
+    Refuse(Duration),
+}
+
+/// The temper of an origin, and what it has to remember for it.
+pub(super) struct FaultPolicy {
+    latency: Duration,
+    jitter: Duration,
+    error_rate: Share,
+    window: Option<RateWindow>,
+    visits: RequestCounts,
+}
+
+impl FaultPolicy {
+    /// An origin that has seen nothing yet.
+    pub fn new(latency: Duration, jitter: Duration, error_rate: Share, rate: Option<Rate>) -> Self {
+        let visits = RequestCounts::remembering(GENERATION);
+        Self { latency, jitter, error_rate, window: rate.map(RateWindow::new), visits }
+    }
+
+    /// Judges the next request for the path of this key. A request that is refused is not counted among the
+    /// requests for its path, so what happens to the others does not depend on the time; it waits without jitter.
+    pub fn judge(&mut self, key: u64, now: Instant) -> FaultDecision {
+        if let Some(Err(wait)) = self.window.as_mut().map(|window| window.admit(now)) {
+            return FaultDecision { delay: self.latency, reply: ReplyKind::Refuse(wait) };
+        }
+        if self.jitter.is_zero() && self.error_rate == Share::NONE {
+            return FaultDecision { delay: self.latency, reply: ReplyKind::Serve };
+        }
+        let visit = self.visits.count(key);
+        let jitter = self.jitter.mul_f64(random_body::unit(random_body::draw(key, JITTER, visit)));
+        let fails = random_body::unit(random_body::draw(key, ERROR, visit)) < self.error_rate.as_f64();
+        let verdict = if fails { ReplyKind::Fail } else { ReplyKind::Serve };
+        FaultDecision { delay: self.latency.saturating_add(jitter), reply: verdict }
+    }
+}
+
+/// Retry-After in whole seconds: rounded up, so that who waits as told is never too early.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// A fixed window: it opens with the first request, admits its number, and the first request after it opens the next.
+struct RateWindow {
+    rate: Rate,
+    ends: Option<Instant>,
+    admitted: u32,
+}
+
+impl RateWindow {
+    fn new(rate: Rate) -> Self {
+        Self { rate, ends: None, admitted: 0 }
+    }
+
+    /// Admits a request, or tells how long the window is still open.
+    fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        match self.ends {
+            Some(ends) if now < ends && self.admitted == self.rate.events.get() => {
+                return Err(ends - now);
+            }
+            Some(ends) if now < ends => self.admitted += 1,
+            _ => (self.ends, self.admitted) = (Some(now + self.rate.per), 1),
+        }
+        Ok(())
+    }
+}
+
+/// How often each path was asked for, in bounded memory: when a generation is full it becomes the old one and the
+/// one before is forgotten. So a path is remembered while fewer than a generation of other paths come between two
+/// requests for it, and counts from nothing after that.
+struct RequestCounts {
+    most: usize,
+    young: HashMap<u64, u64>,
+    old: HashMap<u64, u64>,
+}
+
+impl RequestCounts {
+    fn remembering(most: usize) -> Self {
+        Self { most, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// Counts a visit and tells how many were before it.
+    fn count(&mut self, key: u64) -> u64 {
+        if let Some(count) = self.young.get_mut(&key) {
+            *count += 1;
+            return *count - 1;
+        }
+        if self.young.len() >= self.most {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        let before = self.old.get(&key).copied().unwrap_or(0);
+        self.young.insert(key, before + 1);
+        before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn failing(share: &str) -> FaultPolicy {
+        FaultPolicy::new(Duration::ZERO, Duration::ZERO, units::share(share).unwrap(), None)
+    }
+
+    fn verdicts(temper: &mut FaultPolicy, keys: impl Iterator<Item = u64>) -> Vec<ReplyKind> {
+        keys.map(|key| temper.judge(key, Instant::now()).reply).collect()
+    }
+
+    #[test]
+    fn the_share_of_errors_is_the_share_asked_for() {
+        let errors = |share: &str| {
+            let verdicts =
+                verdicts(&mut failing(share), (0..20_000).map(|n| random_body::key(0, &n.to_string())));
+            verdicts.iter().filter(|verdict| **verdict == ReplyKind::Fail).count()
+        };
+        assert_eq!(errors("0%"), 0);
+        assert!((350..450).contains(&errors("2%")), "{}", errors("2%"));
+        assert_eq!(errors("100%"), 20_000);
+    }
+
+    #[test]
+    fn what_happens_to_a_request_does_not_depend_on_the_requests_for_other_paths() {
+        let alone = verdicts(&mut failing("50%"), std::iter::repeat_n(5, 64));
+        let mut temper = failing("50%");
+        let among_others: Vec<_> = (0..64u64)
+            .map(|n| {
+                temper.judge(100 + n, Instant::now());
+                temper.judge(5, Instant::now()).reply
+            })
+            .collect();
+        assert_eq!(alone, among_others);
+        assert!(alone.contains(&ReplyKind::Fail) && alone.contains(&ReplyKind::Serve));
+    }
+
+    #[test]
+    fn jitter_lies_between_nothing_and_its_most_and_is_drawn_anew_each_time() {
+        let mut temper = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
+        let delays: Vec<_> = (0..100).map(|_| temper.judge(5, Instant::now()).delay).collect();
+        assert!(delays.iter().all(|delay| (SECOND..2 * SECOND).contains(delay)));
+        assert_ne!(delays[0], delays[1]);
+        let mut again = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
+        assert!(delays.iter().all(|delay| again.judge(5, Instant::now()).delay == *delay));
+    }
+
+    #[test]
+    fn a_window_admits_its_number_and_tells_the_others_when_it_ends() {
+        let start = Instant::now();
+        let mut window = RateWindow::new(units::rate("2/10s").unwrap());
+        assert_eq!(window.admit(start), Ok(()));
+        assert_eq!(window.admit(start + SECOND), Ok(()));
+        assert_eq!(window.admit(start + 2 * SECOND), Err(8 * SECOND));
+        assert_eq!(window.admit(start + Duration::from_millis(9_500)), Err(SECOND / 2));
+        assert_eq!(window.admit(start + 10 * SECOND), Ok(()));
+        assert_eq!(window.admit(start + 30 * SECOND), Ok(()));
+        assert_eq!(window.admit(start + 31 * SECOND), Ok(()));
+        assert_eq!(window.admit(start + 32 * SECOND), Err(8 * SECOND));
+    }
+
+    #[test]
+    fn who_waits_as_told_is_admitted() {
+        let start = Instant::now();
+        let mut window = RateWindow::new(units::rate("1/1500ms").unwrap());
+        window.admit(start).unwrap();
+        let asked = start + Duration::from_millis(1);
+        let wait = whole_seconds(window.admit(asked).unwrap_err());
+        assert_eq!(wait, 2);
+        assert_eq!(window.admit(asked + Duration::from_secs(wait)), Ok(()));
+        assert_eq!(whole_seconds(SECOND), 1);
+        assert_eq!(whole_seconds(Duration::from_nanos(1)), 1);
+    }
+
+    #[test]
+    fn a_refused_request_is_no_visit() {
+        let start = Instant::now();
+        let mut temper = failing("50%");
+        temper.window = Some(RateWindow::new(units::rate("1/s").unwrap()));
+        let served: Vec<_> = (0..32u32)
+            .map(|turn| {
+                let served = temper.judge(5, start + turn * SECOND).reply;
+                let refused = temper.judge(5, start + turn * SECOND).reply;
+                assert_eq!(refused, ReplyKind::Refuse(SECOND));
+                served
+            })
+            .collect();
+        assert_eq!(served, verdicts(&mut failing("50%"), std::iter::repeat_n(5, 32)));
+    }
+
+    #[test]
+    fn visits_are_counted_in_bounded_memory() {
+        let mut visits = RequestCounts::remembering(100);
+        assert_eq!(visits.count(0), 0);
+        for other in 1..1000 {
+            assert_eq!(visits.count(other), 0);
+            assert!(visits.young.len() + visits.old.len() <= 200);
+        }
+        assert_eq!(visits.count(950), 1);
+        assert_eq!(visits.count(950), 2);
+        assert_eq!(visits.count(0), 0);
+    }
+}

@@ -1,0 +1,424 @@
+//! One request in, one reply out: counted, treated as the temper says, then served.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, HeaderName,
+    LAST_MODIFIED, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::body::Body;
+use super::conditions::{self, ServedValidators, Preconditions};
+use super::random_body;
+use super::bandwidth::Bandwidth;
+use super::routes::{self, BodyForm, NotFound, Route};
+use super::stats::{Connection, ServerStats};
+use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
+
+/// How long a body under a given tag is.
+const TAGGED: u64 = 1024;
+
+const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// What all connections of an origin share.
+pub(super) struct ServerState {
+    /// What every body depends on.
+    pub seed: u64,
+    /// How fast a body may go.
+    pub pace: Option<Bandwidth>,
+    /// How requests are treated.
+    pub temper: Mutex<FaultPolicy>,
+    /// What was seen.
+    pub stats: Arc<ServerStats>,
+    /// When all bodies last changed.
+    pub last_modified: SystemTime,
+    /// The same as a header field.
+    pub last_modified_field: HeaderValue,
+}
+
+/// Answers a request. Its body is never read.
+pub(super) async fn answer<B>(
+    house: Arc<ServerState>,
+    connection: Arc<Connection>,
+    request: Request<B>,
+) -> Result<Response<Body>, Infallible> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads && request.uri().path() == "/stats" {
+        return Ok(text(StatusCode::OK, JSON, house.stats.json()));
+    }
+    let host = host(&request);
+    let ticket = connection.begin(host.unwrap_or_default());
+    let key = random_body::key(house.seed, target(&request));
+    let judgement = house.judge(key);
+    pause(judgement.delay).await;
+    let response = match judgement.reply {
+        ReplyKind::Refuse(wait) => {
+            ticket.refused();
+            refusal(wait)
+        }
+        ReplyKind::Fail => {
+            ticket.failed();
+            text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "an error, as the error rate asks for\n")
+        }
+        ReplyKind::Serve if !reads => not_allowed(),
+        ReplyKind::Serve => match host {
+            None => text(StatusCode::BAD_REQUEST, TEXT, "Host is missing or given twice\n"),
+            Some(host) => {
+                Responder { house: &house, connection: &connection, host, key, request: &request }
+                    .serve()
+                    .await
+            }
+        },
+    };
+    Ok(response.map(|body| match house.pace {
+        Some(pace) => body.no_faster_than(pace).holding(ticket),
+        None => body.holding(ticket),
+    }))
+}
+
+impl ServerState {
+    fn judge(&self, key: u64) -> FaultDecision {
+        self.temper.lock().unwrap_or_else(PoisonError::into_inner).judge(key, Instant::now())
+    }
+}
+
+/// The host that a request is for: of a whole URL in its first line, or else the Host field, which HTTP/1.1 asks for
+/// exactly once (RFC 9112 section 3.2).
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let field = match (fields.next(), fields.next()) {
+        (Some(field), None) => field.to_str().ok()?,
+        (None, _) if request.version() == Version::HTTP_10 => "",
+        _ => return None,
+    };
+    let whole =
+        request.uri().authority().and_then(|authority| authority.as_str().rsplit('@').next());
+    Some(whole.unwrap_or(field))
+}
+
+fn target<B>(request: &Request<B>) -> &str {
+    request.uri().path_and_query().map_or("", |target| target.as_str())
+}
+
+async fn pause(delay: Duration) {
+    if !delay.is_zero() {
+        sleep(delay).await;
+    }
+}
+
+/// A request that is to be served.
+struct Responder<'a, B> {
+    house: &'a ServerState,
+    connection: &'a Connection,
+    host: &'a str,
+    key: u64,
+    request: &'a Request<B>,
+}
+
+impl<B> Responder<'_, B> {
+    async fn serve(&self) -> Response<Body> {
+        let uri = self.request.uri();
+        let route = match routes::find(uri.path(), uri.query().unwrap_or_default()) {
+            Ok(route) => route,
+            Err(NotFound::Unknown) => {
+                return text(
+                    StatusCode::NOT_FOUND,
+                    TEXT,
+                    "nothing is here; / lists what there is\n",
+                );
+            }
+            Err(NotFound::Malformed(why)) => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    TEXT,
+                    format!("{why}; / lists what there is\n"),
+                );
+            }
+        };
+        match route {
+            Route::Index => text(StatusCode::OK, TEXT, routes::INDEX),
+            Route::Stats => text(StatusCode::OK, JSON, self.house.stats.json()),
+            Route::Get => self.echo(),
+            Route::Headers => {
+                text(StatusCode::OK, JSON, format!("{}\n", json!({"headers": self.fields()})))
+            }
+            Route::Bytes { length, cut } => {
+                let body = Body::noise(self.key, length);
+                self.conditional(body, length, cut, &format!("\"{:016x}\"", self.key))
+            }
+            Route::Etag(tag) => {
+                // A tag names its body, so this one is the same under every seed.
+                let body = Body::noise(random_body::key(0, target(self.request)), TAGGED);
+                self.conditional(body, TAGGED, None, &format!("\"{tag}\""))
+            }
+            Route::StreamBytes { length, chunk } => {
+                reply(StatusCode::OK, BINARY, Body::noise(self.key, length).in_chunks(chunk))
+            }
+            Route::Drip { length, over, delay, status } => {
+                pause(delay).await;
+                let body = Body::noise(self.key, length);
+                reply(status, BINARY, body.no_faster_than(Bandwidth::spread(length, over)))
+            }
+            Route::Delay(delay) => {
+                pause(delay).await;
+                self.echo()
+            }
+            Route::Status { status, retry_after } => bare(status, retry_after.as_deref()),
+            Route::Redirect { path, form } => self.redirect(&path, form),
+            Route::RedirectTo { url, status } => to(status, &url),
+        }
+    }
+
+    /// A body under validators: whole, in part, or not at all.
+    fn conditional(&self, body: Body, length: u64, cut: Option<u64>, etag: &str) -> Response<Body> {
+        let validators = ServedValidators { etag, last_modified: self.house.last_modified };
+        let wanted =
+            conditions::wanted(self.request.method(), self.request.headers(), validators, length);
+        let mut response = match wanted {
+            Preconditions::Failed => {
+                return text(StatusCode::PRECONDITION_FAILED, TEXT, "another version is here\n");
+            }
+            Preconditions::Unsatisfiable => return unsatisfiable(length),
+            Preconditions::NotModified => empty(StatusCode::NOT_MODIFIED),
+            Preconditions::Whole => reply(StatusCode::OK, BINARY, body),
+            Preconditions::Part(span) => {
+                let mut response = reply(StatusCode::PARTIAL_CONTENT, BINARY, body.part(span));
+                let range = format!("bytes {}-{}/{length}", span.first, span.last);
+                set(&mut response, CONTENT_RANGE, &range);
+                response
+            }
+        };
+        set(&mut response, ETAG, etag);
+        let fields = response.headers_mut();
+        fields.insert(LAST_MODIFIED, self.house.last_modified_field.clone());
+        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        match cut {
+            None => response,
+            Some(bytes) => response.map(|body| body.cut_after(bytes)),
+        }
+    }
+
+    /// The request in JSON, as httpbin has it.
+    fn echo(&self) -> Response<Body> {
+        let uri = self.request.uri();
+        let query = uri.query().unwrap_or_default();
+        let arguments: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        let echo = json!({
+            "args": arguments,
+            "headers": self.fields(),
+            "origin": self.connection.peer.ip(),
+            "url": format!("http://{}{}", self.host, target(self.request)),
+        });
+        text(StatusCode::OK, JSON, format!("{echo}\n"))
+    }
+
+    /// Names in lower case; the values of one name joined by commas (RFC 9110 section 5.2).
+    fn fields(&self) -> BTreeMap<&str, String> {
+        let headers: &HeaderMap = self.request.headers();
+        let mut fields: BTreeMap<&str, String> = BTreeMap::new();
+        for (name, value) in headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            match fields.get_mut(name.as_str()) {
+                Some(known) => write!(known, ", {value}").expect("a string takes all"),
+                None => drop(fields.insert(name.as_str(), value.into_owned())),
+            }
+        }
+        fields
+    }
+
+    /// A redirect that takes the query along.
+    fn redirect(&self, path: &str, form: BodyForm) -> Response<Body> {
+        let mut place = match form {
+            BodyForm::Relative => path.to_owned(),
+            BodyForm::Absolute => format!("http://{}{path}", self.host),
+        };
+        if let Some(query) = self.request.uri().query() {
+            place.push('?');
+            place.push_str(query);
+        }
+        to(StatusCode::FOUND, &place)
+    }
+}
+
+fn reply(status: StatusCode, kind: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().reserve(8);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn text(status: StatusCode, kind: HeaderValue, text: impl Into<bytes::Bytes>) -> Response<Body> {
+    reply(status, kind, Body::text(text))
+}
+
+/// Sets a field whose value is known to be one.
+fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn refusal(wait: Duration) -> Response<Body> {
+    let mut response =
+        text(StatusCode::TOO_MANY_REQUESTS, TEXT, "more requests than the rate allows\n");
+    response.headers_mut().insert(RETRY_AFTER, whole_seconds(wait).into());
+    response
+}
+
+fn not_allowed() -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are served\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn unsatisfiable(length: u64) -> Response<Body> {
+    let mut response =
+        text(StatusCode::RANGE_NOT_SATISFIABLE, TEXT, "the body has no such range\n");
+    set(&mut response, CONTENT_RANGE, &format!("bytes */{length}"));
+    response
+}
+
+/// An empty reply, with the field that its status cannot be without.
+fn bare(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
+    let mut response = empty(status);
+    match status.as_u16() {
+        301 | 302 | 303 | 305 | 307 | 308 => set(&mut response, LOCATION, "/redirect/1"),
+        401 => set(&mut response, WWW_AUTHENTICATE, "Basic realm=\"local\""),
+        407 => set(&mut response, PROXY_AUTHENTICATE, "Basic realm=\"local\""),
+        405 => set(&mut response, ALLOW, "GET, HEAD"),
+        _ => {}
+    }
+    if let Some(retry_after) = retry_after {
+        set(&mut response, RETRY_AFTER, retry_after);
+    }
+    response
+}
+
+/// No body, and no type of it; its length is told wherever a length may stand, also to HEAD.
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::text(""));
+    *response.status_mut() = status;
+    if !matches!(status.as_u16(), 204 | 304) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    response
+}
+
+fn to(status: StatusCode, place: &str) -> Response<Body> {
+    let Ok(place) = HeaderValue::from_str(place) else {
+        return text(StatusCode::BAD_REQUEST, TEXT, "no header field can hold that url\n");
+    };
+    let mut response = empty(status);
+    response.headers_mut().insert(LOCATION, place);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::{Options, house};
+    use crate::units;
+    use http_body_util::BodyExt;
+
+    /// An origin and one connection to it, without sockets.
+    struct RequestContext {
+        house: Arc<ServerState>,
+        connection: Arc<Connection>,
+    }
+
+    impl RequestContext {
+        fn to(options: Options) -> Self {
+            let house = Arc::new(house(&options));
+            let connection = Connection::new(([127, 0, 0, 1], 1).into(), Arc::clone(&house.stats));
+            Self { house, connection }
+        }
+
+        async fn get(&self, target: &str) -> Response<Body> {
+            let request = Request::get(target).header(HOST, "a").body(()).unwrap();
+            answer(Arc::clone(&self.house), Arc::clone(&self.connection), request).await.unwrap()
+        }
+    }
+
+    async fn seconds_of(work: impl Future) -> f64 {
+        let start = Instant::now();
+        work.await;
+        start.elapsed().as_secs_f64()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_comes_before_every_reply_but_that_of_stats() {
+        let visit = RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
+        for target in ["/bytes/1", "/nothing", "/status/500"] {
+            assert_eq!(seconds_of(visit.get(target)).await, 3.0, "{target}");
+        }
+        assert_eq!(seconds_of(visit.get("/stats")).await, 0.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_is_added_to_the_latency() {
+        let visit = RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
+        assert_eq!(seconds_of(visit.get("/delay/0.5")).await, 3.5);
+        assert_eq!(seconds_of(visit.get("/drip?delay=2")).await, 5.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drip_takes_its_duration_and_the_limit_of_the_rate_slows_it_further() {
+        let free = RequestContext::to(Options::default());
+        let drip = free.get("/drip?numbytes=100&duration=4").await;
+        assert_eq!(seconds_of(drip.into_body().collect()).await, 4.0);
+        let limited =
+            RequestContext::to(Options { limit_rate: std::num::NonZero::new(10), ..Options::default() });
+        let drip = limited.get("/drip?numbytes=100&duration=4").await;
+        assert_eq!(seconds_of(drip.into_body().collect()).await, 10.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_waits_as_told_is_served() {
+        let rate = Some(units::rate("1/90s").unwrap());
+        let visit = RequestContext::to(Options { rate, ..Options::default() });
+        assert_eq!(visit.get("/bytes/1").await.status(), 200);
+        sleep(Duration::from_millis(100)).await;
+        let refused = visit.get("/bytes/1").await;
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()[RETRY_AFTER], "90");
+        sleep(Duration::from_secs(90)).await;
+        assert_eq!(visit.get("/bytes/1").await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn the_host_is_that_of_a_whole_url_or_else_of_the_field() {
+        let visit = RequestContext::to(Options::default());
+        for (target, host) in [("/get", "a"), ("http://me:secret@b:1/get", "b:1")] {
+            let body = visit.get(target).await.into_body().collect().await.unwrap().to_bytes();
+            let echo: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(echo["url"], format!("http://{host}/get"));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_its_one_host_a_request_is_bad() {
+        let visit = RequestContext::to(Options::default());
+        let hosts = |count| {
+            let request = Request::get("/bytes/1");
+            let request = (0..count).fold(request, |request, _| request.header(HOST, "a"));
+            answer(
+                Arc::clone(&visit.house),
+                Arc::clone(&visit.connection),
+                request.body(()).unwrap(),
+            )
+        };
+        assert_eq!(hosts(0).await.unwrap().status(), 400);
+        assert_eq!(hosts(1).await.unwrap().status(), 200);
+        assert_eq!(hosts(2).await.unwrap().status(), 400);
+    }
+}

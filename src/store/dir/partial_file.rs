@@ -1,0 +1,93 @@
+//! A file that is being written.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::time::SystemTime;
+
+use super::sys;
+
+/// A file that is being written under its unfinished name. Not buffered: write in large pieces.
+#[derive(Debug)]
+pub struct PartialFile {
+    file: File,
+}
+
+impl PartialFile {
+    pub(super) fn new(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Takes blocks of the disk for `bytes` from the start of the file, so that a full disk is told now. The length
+    /// of the file stays what was written. Does nothing where the file system or the platform cannot.
+    ///
+    /// # Errors
+    /// If there is no room ([`is_full`]), or the file system has no files of this length.
+    pub fn reserve(&self, bytes: u64) -> io::Result<()> {
+        if bytes == 0 { Ok(()) } else { sys::reserve(&self.file, bytes) }
+    }
+
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub fn length(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    /// Sets the time of the last change. Do so after the last write.
+    ///
+    /// # Errors
+    /// If the file system refuses, such as for a year that it cannot hold.
+    pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
+    }
+
+    /// Waits until content, length and times are on the disk.
+    ///
+    /// # Errors
+    /// If they cannot be written. What is on the disk is then unknown; trying again proves nothing.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Cuts the file to `bytes`, and moves to that end.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)?;
+        self.file.seek(SeekFrom::Start(bytes)).map(drop)
+    }
+}
+
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.file.write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Read for PartialFile {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.file.read(bytes)
+    }
+}
+
+impl Seek for PartialFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Whether an error says that there is no room left, on the disk or in this user's share of it. A file too large for
+/// its file system is another matter: the next file may fit.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

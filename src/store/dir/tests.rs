@@ -1,0 +1,617 @@
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, IoSlice, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::OverwriteRule;
+
+/// A folder to save to, and beside it one that nobody may touch.
+struct HostileDir {
+    temporary: TempDir,
+    folder: SaveDir,
+}
+
+impl HostileDir {
+    fn new() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        fs::create_dir_all(temporary.path().join("outside/below")).unwrap();
+        fs::write(temporary.path().join("outside/secret"), "secret").unwrap();
+        let folder = SaveDir::open(&temporary.path().join("saved"), IfMissing::Create).unwrap();
+        let mut manifest = folder.bookkeeping().unwrap().create("manifest.jsonl").unwrap();
+        manifest.write_all(b"{}\n").unwrap();
+        Self { temporary, folder }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.temporary.path().join("saved").join(name)
+    }
+
+    fn outside(&self, name: &str) -> PathBuf {
+        self.temporary.path().join("outside").join(name)
+    }
+
+    fn seat(&self, name: &str) -> DirFile {
+        self.folder.seat(name).unwrap()
+    }
+
+    /// What stands outside and in the bookkeeping.
+    fn untouchable(&self) -> BTreeMap<PathBuf, String> {
+        let mut all = BTreeMap::new();
+        take_down(self.temporary.path(), &mut all);
+        all.retain(|path, _| {
+            !path.starts_with(self.at("")) || path.starts_with(self.at(BOOKKEEPING))
+        });
+        all
+    }
+
+    fn files(&self) -> Vec<(String, u64)> {
+        let files = self.folder.files().unwrap();
+        files.map(|listed| listed.map(|listed| (listed.name, listed.bytes)).unwrap()).collect()
+    }
+}
+
+fn take_down(folder: &Path, all: &mut BTreeMap<PathBuf, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        let mut text = format!("{kind:?}");
+        if kind.is_file() {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+        if kind.is_dir() {
+            take_down(&path, all);
+        }
+        all.insert(path, text);
+    }
+}
+
+fn write(seat: &DirFile, text: &str) {
+    seat.create_part().unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn pipe(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+#[test]
+fn a_missing_folder_is_made_with_those_above_it_or_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("a/b/c");
+    let refused = SaveDir::open(&path, IfMissing::Refuse).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
+    SaveDir::open(&path, IfMissing::Create).unwrap();
+    SaveDir::open(&path, IfMissing::Create).unwrap();
+    SaveDir::open(&path, IfMissing::Refuse).unwrap();
+}
+
+#[test]
+fn a_file_is_not_a_folder_to_save_to() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(SaveDir::open(file.path(), IfMissing::Create).is_err());
+    assert!(SaveDir::open(file.path(), IfMissing::Refuse).is_err());
+}
+
+#[test]
+fn a_part_gets_its_final_name_whole() {
+    let house = HostileDir::new();
+    for name in ["flat.html", "host/path/deep.html", ".hidden", "a b\u{e9}\n", "..."] {
+        let seat = house.seat(name);
+        assert_eq!(seat.found().unwrap(), FileKind::Nothing);
+        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+        write(&seat, "body");
+        assert_eq!(seat.found().unwrap(), FileKind::Nothing);
+        assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
+        assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Done);
+        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+        assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "body");
+        seat.sync_folder().unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_and_nothing_is_lost() {
+    let house = HostileDir::new();
+    for (name, way) in [("a", 0), ("b", 1), ("c", 2)] {
+        fs::write(house.at(name), "theirs").unwrap();
+        let seat = house.seat(name);
+        write(&seat, "ours");
+        let taken = match way {
+            0 => seat.place(OverwriteRule::Nothing).unwrap() == PlaceResult::Taken,
+            1 => seat.link().unwrap_err().kind() == ErrorKind::AlreadyExists,
+            _ => seat.look_and_rename().unwrap_err().kind() == ErrorKind::AlreadyExists,
+        };
+        assert!(taken, "{name}");
+        assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(house.at(&format!("{name}.part"))).unwrap(), "ours");
+        assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
+        assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "ours");
+    }
+}
+
+#[test]
+fn the_ways_of_poorer_file_systems_place_too() {
+    let house = HostileDir::new();
+    for (name, way) in [("a", DirFile::link as fn(&DirFile) -> _), ("b", DirFile::look_and_rename)] {
+        let seat = house.seat(name);
+        write(&seat, "body");
+        way(&seat).unwrap();
+        assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "body");
+        assert_eq!(fs::metadata(house.at(name)).unwrap().nlink(), 1);
+        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+    }
+}
+
+#[test]
+fn a_folder_is_never_replaced() {
+    let house = HostileDir::new();
+    fs::create_dir(house.at("a")).unwrap();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    assert_eq!(seat.found().unwrap(), FileKind::Other);
+    assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
+    assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Taken);
+    assert!(house.at("a").is_dir());
+}
+
+#[test]
+fn placing_without_a_part_is_an_error() {
+    let house = HostileDir::new();
+    for over in [OverwriteRule::Nothing, OverwriteRule::File] {
+        let error = house.seat("a").place(over).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
+
+#[test]
+fn names_that_are_none_are_refused_and_make_nothing() {
+    let house = HostileDir::new();
+    let before = house.untouchable();
+    let names = [
+        "",
+        ".",
+        "..",
+        "/",
+        "/etc/passwd",
+        "../outside/secret",
+        "a/../../outside/secret",
+        "a/..",
+        "a/.",
+        "./a",
+        "a//b",
+        "a/",
+        "/a",
+        "a\0b",
+        "a/b\0",
+        ".fetch",
+        ".fetch/manifest.jsonl",
+        ".FETCH/manifest.jsonl",
+        ".fetch/new/file",
+    ];
+    for name in names {
+        let refused = house.folder.seat(name).unwrap_err();
+        assert!(matches!(&refused, PathError::Name(told) if told == name), "{name}: {refused}");
+    }
+    assert_eq!(house.untouchable(), before);
+    assert!(!house.at("a").exists());
+    assert!(house.folder.seat("a/.fetch/b").is_ok(), "the bookkeeping is at the top only");
+    assert!(house.folder.seat(".fetch2").is_ok());
+}
+
+#[test]
+fn no_symbolic_link_is_followed_to_a_folder() {
+    let house = HostileDir::new();
+    symlink(house.outside(""), house.at("out")).unwrap();
+    symlink("..", house.at("up")).unwrap();
+    symlink("nowhere", house.at("dangling")).unwrap();
+    fs::create_dir(house.at("real")).unwrap();
+    symlink("real", house.at("within")).unwrap();
+    symlink(house.outside(""), house.at("real/out")).unwrap();
+    let before = house.untouchable();
+    let names =
+        ["out/x", "out/below/x", "up/outside/x", "dangling/x", "within/x", "real/out/below/x"];
+    for name in names {
+        let refused = house.folder.seat(name).unwrap_err();
+        assert!(matches!(refused, PathError::Outside(_)), "{name}: {refused}");
+    }
+    let refused = house.folder.seat("real/out/below/x").unwrap_err();
+    assert_eq!(refused.to_string(), r#""real/out" is a symbolic link, and none is followed"#);
+    assert_eq!(house.untouchable(), before);
+}
+
+#[test]
+fn a_file_where_a_folder_should_be_is_told() {
+    let house = HostileDir::new();
+    fs::write(house.at("a"), "").unwrap();
+    pipe(&house.at("pipe"));
+    for name in ["a/b", "pipe/b"] {
+        assert!(matches!(house.folder.seat(name), Err(PathError::Taken(_))), "{name}");
+    }
+    let long = "x".repeat(300);
+    assert!(matches!(house.folder.seat(&format!("{long}/a")), Err(PathError::Disk(..))));
+}
+
+#[test]
+fn a_final_name_that_is_a_symbolic_link_is_replaced_and_not_followed() {
+    let house = HostileDir::new();
+    symlink(house.outside("secret"), house.at("a")).unwrap();
+    let seat = house.seat("a");
+    assert_eq!(seat.found().unwrap(), FileKind::Other);
+    write(&seat, "body");
+    assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
+    assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
+    assert!(fs::symlink_metadata(house.at("a")).unwrap().is_file());
+    assert_eq!(fs::read_to_string(house.outside("secret")).unwrap(), "secret");
+}
+
+#[test]
+fn a_part_that_is_no_file_is_neither_continued_nor_written_through() {
+    let house = HostileDir::new();
+    symlink(house.outside("secret"), house.at("link.part")).unwrap();
+    symlink(house.outside("new"), house.at("dangling.part")).unwrap();
+    pipe(&house.at("pipe.part"));
+    fs::create_dir(house.at("folder.part")).unwrap();
+    let before = house.untouchable();
+    for name in ["link", "dangling", "pipe", "folder"] {
+        let seat = house.seat(name);
+        assert_eq!(seat.part().unwrap(), FileKind::Other, "{name}");
+        assert!(seat.reopen_part(0).unwrap().is_none(), "{name}");
+        assert_eq!(seat.create_part().unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+    }
+    assert_eq!(house.untouchable(), before);
+}
+
+#[test]
+fn a_part_with_another_name_is_not_continued_and_its_other_name_keeps_what_it_has() {
+    let house = HostileDir::new();
+    fs::hard_link(house.outside("secret"), house.at("a.part")).unwrap();
+    let seat = house.seat("a");
+    assert!(seat.reopen_part(0).unwrap().is_none());
+    write(&seat, "body");
+    assert_eq!(fs::read_to_string(house.outside("secret")).unwrap(), "secret");
+    assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "body");
+}
+
+#[test]
+fn a_leftover_part_is_replaced_and_not_changed() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    write(&seat, "a long one");
+    let mut old = File::open(house.at("a.part")).unwrap();
+    write(&seat, "new");
+    assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "new");
+    let mut text = String::new();
+    old.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "a long one");
+}
+
+#[test]
+fn a_part_is_continued_at_its_end_if_it_is_long_enough() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    assert!(seat.reopen_part(0).unwrap().is_none(), "there is none");
+    write(&seat, "one ");
+    assert!(seat.reopen_part(5).unwrap().is_none(), "it is shorter");
+    let mut part = seat.reopen_part(4).unwrap().unwrap();
+    part.write_all(b"two").unwrap();
+    assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "one two");
+    let mut text = String::new();
+    part.rewind().unwrap();
+    part.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "one two", "what is there can be read");
+    part.cut(3).unwrap();
+    part.write_all(b"!").unwrap();
+    assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "one!");
+}
+
+#[test]
+fn a_part_is_removed_once_and_that_there_is_none_is_fine() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    seat.remove_part().unwrap();
+    assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+    seat.remove_part().unwrap();
+    fs::create_dir(house.at("a.part")).unwrap();
+    assert!(seat.remove_part().is_err());
+}
+
+#[test]
+fn a_part_is_moved_to_another_place_and_replaces_what_is_left_over_there() {
+    let house = HostileDir::new();
+    for name in ["x/a", "x/b"] {
+        write(&house.seat(name), name);
+    }
+    let moved = house.seat("x/a").moved_to("x/b").unwrap();
+    assert_eq!(house.seat("x/a").part().unwrap(), FileKind::Nothing);
+    assert_eq!(moved.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Done);
+    assert_eq!(fs::read_to_string(house.at("x/b")).unwrap(), "x/a");
+    assert_eq!(house.files(), [("x/b".to_owned(), 3)]);
+    assert!(house.seat("x/a").moved_to("x/c").is_err(), "there is none");
+}
+
+#[test]
+fn a_part_is_not_moved_to_where_something_else_than_a_file_is_and_that_is_not_cleared() {
+    let house = HostileDir::new();
+    symlink(house.outside("secret"), house.at("link.part")).unwrap();
+    fs::create_dir(house.at("folder.part")).unwrap();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    for name in ["link", "folder"] {
+        assert_eq!(seat.moved_to(name).unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+        house.seat(name).clear_part().unwrap();
+        assert_eq!(house.seat(name).part().unwrap(), FileKind::Other, "{name}");
+    }
+    assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
+    seat.clear_part().unwrap();
+    assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+}
+
+#[test]
+fn a_part_that_has_its_final_name_too_is_known() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    write(&seat, "body");
+    assert!(!seat.has_both_names().unwrap());
+    fs::write(house.at("a"), "body").unwrap();
+    assert!(!seat.has_both_names().unwrap(), "equal is not the same");
+    fs::remove_file(house.at("a")).unwrap();
+    fs::hard_link(house.at("a.part"), house.at("a")).unwrap();
+    assert!(seat.has_both_names().unwrap());
+}
+
+#[test]
+fn room_is_taken_without_making_the_file_longer() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    let mut part = seat.create_part().unwrap();
+    part.reserve(0).unwrap();
+    part.reserve(1 << 20).unwrap();
+    part.write_all(b"body").unwrap();
+    part.sync().unwrap();
+    assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
+}
+
+#[test]
+fn several_pieces_are_written_with_one_call() {
+    let house = HostileDir::new();
+    let mut part = house.seat("a").create_part().unwrap();
+    let pieces = [IoSlice::new(b"bo"), IoSlice::new(b"dy")];
+    assert_eq!(part.write_vectored(&pieces).unwrap(), 4);
+}
+
+#[test]
+fn the_time_of_the_last_change_is_kept() {
+    let house = HostileDir::new();
+    let seat = house.seat("a");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let mut part = seat.create_part().unwrap();
+    part.write_all(b"body").unwrap();
+    part.set_modified(time).unwrap();
+    drop(part);
+    seat.place(OverwriteRule::Nothing).unwrap();
+    assert_eq!(seat.found().unwrap(), FileKind::File { bytes: 4, modified: Some(time) });
+}
+
+#[test]
+fn work_goes_on_in_the_opened_folder_when_a_link_takes_its_place() {
+    let house = HostileDir::new();
+    let moved = house.temporary.path().join("moved");
+    fs::rename(house.at(""), &moved).unwrap();
+    symlink(house.outside(""), house.temporary.path().join("saved")).unwrap();
+    for name in ["a", "b/c"] {
+        let seat = house.seat(name);
+        write(&seat, "body");
+        seat.place(OverwriteRule::File).unwrap();
+        seat.sync_folder().unwrap();
+        assert_eq!(fs::read_to_string(moved.join(name)).unwrap(), "body");
+    }
+    assert_eq!(fs::read_dir(house.outside("")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_folder_that_a_link_replaces_after_it_was_opened_is_still_the_one_written_to() {
+    let house = HostileDir::new();
+    let before = house.untouchable();
+    let seat = house.seat("a/b");
+    fs::rename(house.at("a"), house.at("c")).unwrap();
+    symlink(house.outside(""), house.at("a")).unwrap();
+    write(&seat, "body");
+    seat.place(OverwriteRule::File).unwrap();
+    assert_eq!(fs::read_to_string(house.at("c/b")).unwrap(), "body");
+    assert_eq!(house.untouchable(), before);
+}
+
+#[test]
+fn bookkeeping_that_is_a_symbolic_link_or_a_file_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = SaveDir::open(temporary.path(), IfMissing::Refuse).unwrap();
+    let path = temporary.path().join(BOOKKEEPING);
+    fs::create_dir(temporary.path().join("other")).unwrap();
+    symlink("other", &path).unwrap();
+    assert!(folder.bookkeeping().is_err());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "").unwrap();
+    assert!(folder.bookkeeping().is_err());
+    fs::remove_file(&path).unwrap();
+    folder.bookkeeping().unwrap();
+    folder.bookkeeping().unwrap();
+}
+
+#[test]
+fn bookkeeping_is_known_under_another_name_too() {
+    let house = HostileDir::new();
+    fs::rename(house.at(BOOKKEEPING), house.at("FETCH~1")).unwrap();
+    assert!(matches!(house.folder.seat("FETCH~1/manifest.jsonl"), Err(PathError::Name(_))));
+}
+
+#[test]
+fn files_are_listed_in_order_without_links_and_bookkeeping() {
+    let house = HostileDir::new();
+    for name in ["b", "a/z", "a/b/c", "a.txt", "B", "a/.fetch"] {
+        let path = house.at(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    symlink(house.outside(""), house.at("out")).unwrap();
+    symlink(house.outside("secret"), house.at("secret")).unwrap();
+    pipe(&house.at("pipe"));
+    fs::create_dir(house.at("empty")).unwrap();
+    let expected = ["B", "a/.fetch", "a/b/c", "a/z", "a.txt", "b"];
+    assert_eq!(house.files(), expected.map(|name| (name.to_owned(), name.len() as u64)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_not_utf8_is_listed_as_well_as_it_can_be() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let house = HostileDir::new();
+    let folder = house.at("").join(OsStr::from_bytes(b"a\xff"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(OsStr::from_bytes(b"\xfeb")), "body").unwrap();
+    assert_eq!(house.files(), [("a\u{fffd}/\u{fffd}b".to_owned(), 4)]);
+}
+
+#[test]
+fn what_goes_away_while_files_are_listed_is_passed_over() {
+    let house = HostileDir::new();
+    for name in ["a", "b", "c"] {
+        fs::write(house.at(name), "").unwrap();
+    }
+    let mut files = house.folder.files().unwrap();
+    assert_eq!(files.next().unwrap().unwrap().name, "a");
+    fs::remove_file(house.at("b")).unwrap();
+    assert_eq!(files.next().unwrap().unwrap().name, "c");
+    assert!(files.next().is_none());
+}
+
+#[test]
+fn a_full_disk_is_told_from_other_troubles() {
+    use rustix::io::Errno;
+
+    for (error, full) in
+        [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::FBIG, false), (Errno::ACCESS, false)]
+    {
+        assert_eq!(is_full(&error.into()), full, "{error:?}");
+    }
+    assert!(HostileDir::new().folder.free().unwrap() > 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn writing_to_a_device_that_is_full_says_so() {
+    let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert!(is_full(&full.write_all(b"x").unwrap_err()));
+}
+
+#[test]
+fn a_folder_that_several_need_at_once_is_there_for_each() {
+    let house = HostileDir::new();
+    let folder = &house.folder;
+    std::thread::scope(|scope| {
+        let seats =
+            ["x/y/1", "x/y/2", "x/y/3", "x/y/4"].map(|name| scope.spawn(|| folder.seat(name)));
+        assert!(seats.into_iter().all(|seat| seat.join().unwrap().is_ok()));
+    });
+}
+
+/// Components that mean something to a file system or to the house below, and some that do not.
+fn component() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "",
+        ".",
+        "..",
+        "...",
+        "\0",
+        "\\",
+        ".fetch",
+        ".FETCH",
+        "manifest.jsonl",
+        "out",
+        "up",
+        "in",
+        "real",
+        "secret",
+        "hard",
+        "pipe",
+        "outside",
+        "saved",
+        "below",
+        "a",
+        "a.part",
+    ]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => ".{0,8}"]
+}
+
+fn hostile_house() -> HostileDir {
+    let house = HostileDir::new();
+    symlink(house.outside(""), house.at("out")).unwrap();
+    symlink("..", house.at("up")).unwrap();
+    symlink("real", house.at("in")).unwrap();
+    symlink(BOOKKEEPING, house.at("a")).unwrap();
+    fs::create_dir(house.at("real")).unwrap();
+    symlink(house.outside("below"), house.at("real/below")).unwrap();
+    symlink(house.outside("secret"), house.at("secret")).unwrap();
+    symlink(house.outside("secret"), house.at("secret.part")).unwrap();
+    symlink(house.outside("new"), house.at("real/a.part")).unwrap();
+    fs::hard_link(house.outside("secret"), house.at("hard.part")).unwrap();
+    pipe(&house.at("pipe.part"));
+    house
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_names_nothing_outside_and_no_bookkeeping_changes(
+        names in prop::collection::vec(prop::collection::vec(component(), 1..5), 1..6),
+        anything in any::<bool>(),
+    ) {
+        let house = hostile_house();
+        let before = house.untouchable();
+        let over = if anything { OverwriteRule::File } else { OverwriteRule::Nothing };
+        for name in names {
+            let name = name.join("/");
+            let Ok(seat) = house.folder.seat(&name) else { continue };
+            if let Ok(Some(mut part)) = seat.reopen_part(0) {
+                part.write_all(b"more").unwrap();
+            }
+            let Ok(mut part) = seat.create_part() else { continue };
+            part.write_all(name.as_bytes()).unwrap();
+            if let Ok(PlaceResult::Done) = seat.place(over) {
+                prop_assert_eq!(fs::read(house.at(&name)).unwrap(), name.as_bytes());
+            }
+        }
+        prop_assert_eq!(house.untouchable(), before);
+        for listed in house.folder.files().unwrap() {
+            prop_assert!(listed.is_ok());
+        }
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_opened_to_be_read_and_no_link_is_followed() {
+    let house = HostileDir::new();
+    fs::write(house.at("a"), "whole").unwrap();
+    fs::write(house.at("a.part"), "begun").unwrap();
+    let read = |file: std::io::Result<File>| std::io::read_to_string(file?);
+    assert_eq!(read(house.seat("a").open_file()).unwrap(), "whole");
+    assert_eq!(read(house.seat("a").open_part()).unwrap(), "begun");
+    for name in ["link", "link.part"] {
+        symlink(house.outside("secret"), house.at(name)).unwrap();
+    }
+    for name in ["pipe", "pipe.part"] {
+        pipe(&house.at(name));
+    }
+    fs::create_dir(house.at("folder")).unwrap();
+    for name in ["link", "pipe", "folder", "none"] {
+        assert!(house.seat(name).open_file().is_err(), "{name}");
+        assert!(house.seat(name).open_part().is_err(), "{name}");
+    }
+}
