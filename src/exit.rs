@@ -6,13 +6,13 @@ use std::thread;
 
 use tokio::runtime::Builder;
 
+use crate::commands::dry_run::{EntryCounts, PreviewError};
+use crate::commands::fetch::{RunError, RunOutcome};
+use crate::commands::verify::{Totals, VerifyError};
 use crate::compare::{CompareError, CompareOutcome};
 use crate::engine::CancelToken;
-use crate::commands::dry_run::{EntryCounts, PreviewError};
 use crate::model::StopCause;
-use crate::report::{ReplayReport, ReplayError};
-use crate::commands::fetch::{RunOutcome, RunError};
-use crate::commands::verify::{Totals, VerifyError};
+use crate::report::{ReplayError, ReplayReport};
 
 /// How the program ended. The number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -96,9 +96,11 @@ pub fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
 fn open(source: &Source) -> Result<OpenInput, OpenError> {
     match source {
         Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
-        Source::Stdin => {
-            Ok(OpenInput::List { name: "-".into(), bytes: Box::new(io::stdin()), pace: StreamKind::Live })
-        }
+        Source::Stdin => Ok(OpenInput::List {
+            name: "-".into(),
+            bytes: Box::new(io::stdin()),
+            pace: StreamKind::Live,
+        }),
         Source::File(path) => open_file(path),
     }
 }

@@ -6,18 +6,18 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
 
-use fetch::cli::{self, Command, UsageStream, Environment, UsageOutput};
-use fetch::compare::{self, CompareOutcome, CompareFormat};
+use fetch::cli::{self, Command, Environment, UsageOutput, UsageStream};
+use fetch::commands::dry_run::{self, PreviewError};
+use fetch::commands::fetch as run;
+use fetch::commands::report;
+use fetch::commands::verify::{self, VerifyError};
+use fetch::compare::Comparison;
+use fetch::compare::{self, CompareFormat, CompareOutcome};
 use fetch::engine::{self, CancelToken};
 use fetch::exit::{self, Exit};
-use fetch::plan::{Plan, ReportCommand};
-use fetch::commands::dry_run::{self, PreviewError};
-use fetch::compare::Comparison;
-use fetch::commands::report;
+use fetch::plan::{Plan, ReportCommand, VerifyOptions};
 use fetch::report::{Outputs, ReplayError};
-use fetch::commands::fetch as run;
 use fetch::serve::{self, Until};
-use fetch::commands::verify::{self, VerifyError};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -64,11 +64,11 @@ fn fetch(plan: &Plan) -> ExitCode {
 /// Tells what a run would do. A reader who has gone has seen enough.
 fn preview(plan: &Plan) -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
-    let told = preview::preview(plan, &mut out);
+    let told = dry_run::preview(plan, &mut out);
     match &told {
         Err(PreviewError::Unwritten(error)) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => eprintln!("fetch: {error}"),
-        Ok(counts) if *counts == preview::EntryCounts::default() => {
+        Ok(counts) if *counts == dry_run::EntryCounts::default() => {
             eprintln!("fetch: the list is empty; nothing would be fetched");
         }
         Ok(_) => {}

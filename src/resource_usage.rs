@@ -42,7 +42,9 @@ pub fn usage() -> ResourceUsage {
     use nix::sys::time::TimeVal;
 
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return ResourceUsage::default() };
-    let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return ResourceUsage::default() };
+    let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return ResourceUsage::default();
+    };
     let duration = |time: TimeVal| {
         Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
     };

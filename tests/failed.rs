@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fetch::cli::{self, Command, Environment};
+use fetch::commands::fetch::{RunError, RunOutcome, run};
 use fetch::engine::CancelToken;
 use fetch::list::{Numbering, Parser};
-use fetch::plan::{FailedList, OutputFormat, ReportOrder, OutputOptions, Verbosity};
 use fetch::model::{
-    Entry, Event, Failure, EntryOptions, Outcome, Record, RecordError, ProgressBoard, Target, redacted,
+    Entry, EntryOptions, Event, Failure, Outcome, ProgressBoard, Record, RecordError, Target,
+    redacted,
 };
-use fetch::report::{ReportFiles, FailedListWriter, Outputs, OutputStream, reporter};
-use fetch::commands::fetch::{RunOutcome, RunError, run};
+use fetch::plan::{FailedList, OutputFormat, OutputOptions, ReportOrder, Verbosity};
+use fetch::report::{FailedListWriter, OutputStream, Outputs, ReportFiles, reporter};
 use proptest::prelude::*;
 use support::{Origin, Reply};
 use url::Url;
@@ -38,8 +39,11 @@ fn read(text: &[u8]) -> (Vec<Target>, usize) {
 fn written(targets: &[Target], path: &Path) -> Vec<u8> {
     let list = FailedList { path: path.to_owned(), classes: Vec::new() };
     let failed = FailedListWriter::create(Some(&list), &[]).unwrap();
-    let report =
-        OutputOptions { format: OutputFormat::Text, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
+    let report = OutputOptions {
+        format: OutputFormat::Text,
+        order: ReportOrder::Completion,
+        verbosity: Verbosity::Normal,
+    };
     let mut reporter =
         reporter(report, nowhere(), failed, ReportFiles::none(), Arc::new(ProgressBoard::new(1)));
     for target in targets {

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
+use fetch::naming::{self, NameOwner};
 use fetch::plan::NamingScheme;
-use fetch::policy::naming::{self, NameOwner};
 use url::Url;
 
 use crate::urls;
@@ -16,7 +16,8 @@ pub fn naming(criterion: &mut Criterion) {
     let urls = parsed();
     let mut group = criterion.benchmark_group("naming");
     group.throughput(Throughput::Elements(URLS as u64));
-    for scheme in [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index] {
+    for scheme in [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index]
+    {
         group.bench_function(format!("{scheme:?}").to_lowercase(), |bench| {
             bench.iter(|| {
                 for (url, index) in urls.iter().zip(1..) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput};
-use fetch::plan::{OutputFormat, ReportOrder, OutputOptions, Verbosity};
-use fetch::model::{Event, Outcome, Record, ProgressBoard, Timings};
-use fetch::report::{self, ReportFiles, FailedListWriter, Outputs, Reporter, OutputStream};
+use fetch::model::{Event, Outcome, ProgressBoard, Record, Timings};
+use fetch::plan::{OutputFormat, OutputOptions, ReportOrder, Verbosity};
+use fetch::report::{self, FailedListWriter, OutputStream, Outputs, ReportFiles, Reporter};
 
 use crate::urls;
 
@@ -33,7 +33,8 @@ pub fn writing(criterion: &mut Criterion) {
 fn reporter(format: OutputFormat) -> Box<dyn Reporter> {
     let nowhere = || OutputStream { writer: Box::new(io::sink()), is_terminal: false };
     let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), colour: false };
-    let report = OutputOptions { format, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
+    let report =
+        OutputOptions { format, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
     let slots = Arc::new(ProgressBoard::new(16));
     report::reporter(report, outputs, FailedListWriter::nowhere(), ReportFiles::none(), slots)
 }

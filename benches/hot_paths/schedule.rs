@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fetch::plan::RobotsPolicy;
-use fetch::policy::{HostPolicies, LastHost, HostLimits, NextJob, Scheduler, HostFeedback, JobOrder};
 use fetch::model::Job;
+use fetch::plan::RobotsPolicy;
+use fetch::scheduler::{
+    HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
+};
 
 use crate::urls;
 

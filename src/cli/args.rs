@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{value_parsers, network};
+use super::{network, value_parsers};
 use crate::digest::{Algorithm, Digest};
-use crate::plan::{MaxFailures, MaxPerHost, ResolveOverride};
 use crate::model::FailureClass;
+use crate::plan::{MaxFailures, MaxPerHost, ResolveOverride};
 use crate::units::{self, Rate, Share};
 
 const EXAMPLES: &str = "\
@@ -108,13 +108,13 @@ pub(super) struct FetchArgs {
     pub requests: HttpArgs,
 
     #[command(flatten)]
-    pub clocks: TimeoutArgs,
+    pub timeouts: TimeoutArgs,
 
     #[command(flatten)]
     pub retries: RetryArgs,
 
     #[command(flatten)]
-    pub manners: HostLimitArgs,
+    pub host_limits: HostLimitArgs,
 
     #[command(flatten)]
     pub saving: SaveArgs,
@@ -628,13 +628,13 @@ pub(super) struct CompareArgs {
     pub requests: HttpArgs,
 
     #[command(flatten)]
-    pub clocks: TimeoutArgs,
+    pub timeouts: TimeoutArgs,
 
     #[command(flatten)]
     pub retries: RetryArgs,
 
     #[command(flatten)]
-    pub manners: HostLimitArgs,
+    pub host_limits: HostLimitArgs,
 
     #[command(flatten)]
     pub bodies: BodyArgs,

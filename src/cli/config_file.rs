@@ -16,7 +16,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Host;
 
-use super::config_layers::{ConfigLayer, OptionWords, LayerOption, ValueCount, LayerValue, quotable};
+use super::config_layers::{
+    ConfigLayer, LayerOption, LayerValue, OptionWords, ValueCount, quotable,
+};
 use crate::plan::{HostOverrides, Plan};
 
 /// What one host can have of its own.
@@ -132,7 +134,12 @@ struct ConfigText<'a> {
 
 impl ConfigText<'_> {
     /// Sets an option in `layer` to what `value` says.
-    fn set(&self, key: &ConfigKey, value: &Spanned<DeValue>, layer: &mut ConfigLayer) -> Result<(), String> {
+    fn set(
+        &self,
+        key: &ConfigKey,
+        value: &Spanned<DeValue>,
+        layer: &mut ConfigLayer,
+    ) -> Result<(), String> {
         let (name, place) = (key.get_ref().as_ref(), self.line(key.span().start));
         let takes = self.options.in_file(name);
         let takes = takes.ok_or_else(|| format!("{place}: {}", self.no_option(name)))?;
@@ -160,8 +167,8 @@ impl ConfigText<'_> {
             let place = self.line(key.span().start);
             let host = host(key.get_ref())
                 .map_err(|complaint| format!("{place}: hosts.{:?}: {complaint}", key.get_ref()))?;
-            let manners = self.host(self.table(section)?)?;
-            if hosts.insert(host, manners).is_some() {
+            let host_limits = self.host(self.table(section)?)?;
+            if hosts.insert(host, host_limits).is_some() {
                 return Err(format!(
                     "{place}: hosts.{:?}: the host has a section already; put the two together",
                     key.get_ref()

@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::config_layers::{ConfigLayer, OptionWords, LayerOption, ValueCount, LayerValue, quotable};
+use super::config_layers::{
+    ConfigLayer, LayerOption, LayerValue, OptionWords, ValueCount, quotable,
+};
 
 /// Asks for the variable of every option.
 ///

@@ -3,13 +3,13 @@
 
 mod args;
 mod config_file;
-mod to_plan;
+mod config_layers;
 mod documents;
 mod environment;
-mod config_layers;
-mod value_parsers;
 mod network;
 mod proxy;
+mod to_plan;
+mod value_parsers;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -86,7 +86,8 @@ pub enum UsageStream {
 
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let (to, code) = if error.use_stderr() { (UsageStream::Stderr, 2) } else { (UsageStream::Stdout, 0) };
+        let (to, code) =
+            if error.use_stderr() { (UsageStream::Stderr, 2) } else { (UsageStream::Stdout, 0) };
         Self { text: error.render().to_string(), to, code }
     }
 }
@@ -176,7 +177,7 @@ fn comparison(
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     words.extend(handed_on.iter().cloned());
     words.extend(
-        typed.clocks.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
+        typed.timeouts.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
     );
     words.extend(typed.contest.dir.iter().map(|dir| config_layers::word("dir", dir.as_os_str())));
     if typed.sources.is_empty() {

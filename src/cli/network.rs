@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use crate::plan::{ResolveOverride, OverrideTarget};
+use crate::plan::{OverrideTarget, ResolveOverride};
 
 const RESOLVE: &str = "write HOST:PORT:ADDRESS[,ADDRESS]..., an IPv6 address in brackets";
 const CONNECT_TO: &str = "write HOST1:PORT1:HOST2:PORT2, an IPv6 address in brackets";
@@ -30,7 +30,11 @@ pub(super) fn resolve(text: &str) -> Result<ResolveOverride, String> {
         host => Some(name(host)?),
     };
     let addresses = addresses.split(',').map(address).collect::<Result<_, _>>()?;
-    Ok(ResolveOverride { host, port: Some(self::port(port)?), to: OverrideTarget::Addresses(addresses) })
+    Ok(ResolveOverride {
+        host,
+        port: Some(self::port(port)?),
+        to: OverrideTarget::Addresses(addresses),
+    })
 }
 
 /// Reads `HOST1:PORT1:HOST2:PORT2`; an empty part means any host, any port, the same host, the same port.
@@ -46,7 +50,11 @@ pub(super) fn connect_to(text: &str) -> Result<ResolveOverride, String> {
         return Err("HOST2 and PORT2 are both empty, which changes nothing; write one".to_owned());
     }
     ensure_the_port_can_be_changed(port, to_port)?;
-    Ok(ResolveOverride { host, port, to: OverrideTarget::Endpoint { host: to_host, port: to_port } })
+    Ok(ResolveOverride {
+        host,
+        port,
+        to: OverrideTarget::Endpoint { host: to_host, port: to_port },
+    })
 }
 
 fn ensure_the_port_can_be_changed(port: Option<u16>, to_port: Option<u16>) -> Result<(), String> {
@@ -113,12 +121,18 @@ fn port(text: &str) -> Result<u16, String> {
 mod tests {
     use super::*;
 
-    fn pinned(host: Option<&str>, port: Option<u16>, to: OverrideTarget) -> Result<ResolveOverride, String> {
+    fn pinned(
+        host: Option<&str>,
+        port: Option<u16>,
+        to: OverrideTarget,
+    ) -> Result<ResolveOverride, String> {
         Ok(ResolveOverride { host: host.map(str::to_owned), port, to })
     }
 
     fn at(addresses: &[&str]) -> OverrideTarget {
-        OverrideTarget::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect())
+        OverrideTarget::Addresses(
+            addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        )
     }
 
     fn through(host: Option<&str>, port: Option<u16>) -> OverrideTarget {

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::digest::Algorithm;
-use crate::plan::{
-    self, ExistingPolicy, BodyOptions, Compression, ReportFile, ReportFormat, Durability, FailedList, AddressFamily, ForeignFilePolicy,
-    SaveOptions, HostLimitOptions, MaxFailures, NameSource, NamingScheme, ReportOrder, MaxPerHost, ResolveOverride, OverrideTarget, Proxy, ReportSubject,
-    ReportCommand, RobotsPolicy, Source, SegmentOptions, Strategy, Verbosity, CertVerification, HttpVersions,
-};
 use crate::model::FailureClass;
+use crate::plan::{
+    self, AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
+    FailedList, ForeignFilePolicy, HostLimitOptions, HttpVersions, MaxFailures, MaxPerHost,
+    NameSource, NamingScheme, OverrideTarget, Proxy, ReportCommand, ReportFile, ReportFormat,
+    ReportOrder, ReportSubject, ResolveOverride, RobotsPolicy, SaveOptions, SegmentOptions, Source,
+    Strategy, Verbosity,
+};
 use crate::units;
 
 fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput> {
@@ -242,7 +244,8 @@ fn pins_to_endpoints_come_before_pins_to_addresses() {
     let words =
         ["--resolve", "c.d:443:127.0.0.1", "--connect-to", "a.b::c.d:", "--resolve", "*:80:[::1]"];
     let to = |text: &str| OverrideTarget::Addresses(vec![text.parse::<IpAddr>().unwrap()]);
-    let pin = |host: Option<&str>, port, to| ResolveOverride { host: host.map(str::to_owned), port, to };
+    let pin =
+        |host: Option<&str>, port, to| ResolveOverride { host: host.map(str::to_owned), port, to };
     let endpoint = OverrideTarget::Endpoint { host: Some("c.d".to_owned()), port: None };
     assert_eq!(
         plan(&words).http.pins,
@@ -265,7 +268,7 @@ fn a_pin_that_cannot_be_kept_is_refused() {
 
 #[test]
 fn every_clock_is_set_by_its_option() {
-    let clocks = plan(&[
+    let timeouts = plan(&[
         "--connect-timeout",
         "500ms",
         "--stall-timeout",
@@ -276,10 +279,10 @@ fn every_clock_is_set_by_its_option() {
         "1h",
     ])
     .timeouts;
-    assert_eq!(clocks.connect, Duration::from_millis(500));
-    assert_eq!(clocks.stall, seconds(60));
-    assert_eq!(clocks.attempt, Some(seconds(2)));
-    assert_eq!(clocks.deadline, Some(seconds(3600)));
+    assert_eq!(timeouts.connect, Duration::from_millis(500));
+    assert_eq!(timeouts.stall, seconds(60));
+    assert_eq!(timeouts.attempt, Some(seconds(2)));
+    assert_eq!(timeouts.deadline, Some(seconds(3600)));
 }
 
 #[test]
@@ -354,7 +357,10 @@ fn failures_are_written_to_a_file_of_their_own() {
     let all = FailedList { path: "failed.txt".into(), classes: vec![] };
     assert_eq!(failed(&["--failed", "failed.txt"]), all);
     let words = ["--failed", "f", "--failed-class", "timeout,http_5xx", "--failed-class", "dns"];
-    assert_eq!(failed(&words).classes, [FailureClass::Timeout, FailureClass::Http5xx, FailureClass::Dns]);
+    assert_eq!(
+        failed(&words).classes,
+        [FailureClass::Timeout, FailureClass::Http5xx, FailureClass::Dns]
+    );
     assert_complaint(&["--failed-class", "dns"], "--failed <FILE>");
     assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "write one of dns, ");
     assert_complaint(&["--failed", "-"], "name a file; standard output is for the report");
@@ -508,7 +514,10 @@ fn bodies_are_saved_where_a_folder_is_named() {
 fn large_files_are_divided_as_far_as_asked_for() {
     let split = |words: &[&str]| plan(&[&["-d", "pages"], words].concat()).bodies.split;
     assert_eq!(split(&[]), SegmentOptions::default());
-    assert_eq!((SegmentOptions::default().most.get(), SegmentOptions::default().least.get()), (1, 20 << 20));
+    assert_eq!(
+        (SegmentOptions::default().most.get(), SegmentOptions::default().least.get()),
+        (1, 20 << 20)
+    );
     let asked = split(&["--split", "16", "--min-split-size", "64k"]);
     assert_eq!((asked.most.get(), asked.least.get()), (16, 64 << 10));
     for words in [&["--split", "0"], &["--split", "17"], &["--split", "many"]] {

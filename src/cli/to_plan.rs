@@ -11,18 +11,20 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::args::{
-    self, CompareArgs, FailureLimitArgs, FailedListArgs, FetchArgs, FormatArg, ModeArg, OutputArgs, HttpArgs, RetryArgs, SaveArgs, ServeArgs,
-    VerifyArgs,
+    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, FormatArg, HttpArgs, ModeArg,
+    OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
-use super::documents::{documents, is_one_name};
 use super::config_layers;
+use super::documents::{documents, is_one_name};
 use super::proxy::proxy;
 use crate::compare::{self, ServerOwner};
 use crate::list;
 use crate::plan::{
-    ExistingPolicy, BodyOptions, Timeouts, Compression, FailureLimits, Durability, FailedList, AddressFamily, ForeignFilePolicy, HttpOptions,
-    SaveOptions, HostLimitOptions, MaxFailures, NameSource, NamingScheme, ReportOrder, MaxPerHost, Plan, Proxy, OutputOptions, ReportSubject,
-    ReportCommand, RetryOptions, RobotsPolicy, Source, SegmentOptions, Strategy, Verbosity, CertVerification, HttpVersions,
+    AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
+    FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
+    MaxFailures, MaxPerHost, NameSource, NamingScheme, OutputOptions, Plan, Proxy, ReportCommand,
+    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SegmentOptions, Source,
+    Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -33,11 +35,11 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
     let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests)?,
-        timeouts: clocks(&typed.clocks),
+        timeouts: clocks(&typed.timeouts),
         retry: retry(&typed.retries),
         report: report(&typed.output),
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
-        host_limits: manners(&typed.manners),
+        host_limits: manners(&typed.host_limits),
         failure_limits: damage(&typed.failures.enough),
         bodies: bodies(typed.bodies, &typed.saving, &typed.sources)?,
         keep: keep(typed.saving),
@@ -119,7 +121,11 @@ pub(super) fn comparison(
         words,
         loops: contest.loops,
         dir: contest.dir,
-        format: if contest.json { compare::CompareFormat::Json } else { compare::CompareFormat::Text },
+        format: if contest.json {
+            compare::CompareFormat::Json
+        } else {
+            compare::CompareFormat::Text
+        },
         documents,
     };
     for document in &options.documents {
@@ -265,7 +271,11 @@ fn clocks(typed: &args::TimeoutArgs) -> Timeouts {
 }
 
 fn retry(typed: &RetryArgs) -> RetryOptions {
-    RetryOptions { times: typed.retry, base: typed.retry_delay, max_retry_after: typed.max_retry_after }
+    RetryOptions {
+        times: typed.retry,
+        base: typed.retry_delay,
+        max_retry_after: typed.max_retry_after,
+    }
 }
 
 fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
@@ -297,7 +307,11 @@ fn keep(typed: SaveArgs) -> Option<SaveOptions> {
             (_, true) => ExistingPolicy::Force,
             _ => ExistingPolicy::Skip,
         },
-        foreign: if typed.overwrite { ForeignFilePolicy::Replaced } else { ForeignFilePolicy::Stays },
+        foreign: if typed.overwrite {
+            ForeignFilePolicy::Replaced
+        } else {
+            ForeignFilePolicy::Stays
+        },
         durability: if typed.fsync { Durability::Power } else { Durability::Process },
         min_free: typed.min_free,
     })

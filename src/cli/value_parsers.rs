@@ -5,8 +5,8 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use crate::compare::LEAST_RUNS;
-use crate::plan::{MaxFailures, MaxPerHost};
 use crate::model::{FailureClass, UnknownClass};
+use crate::plan::{MaxFailures, MaxPerHost};
 use crate::units;
 
 /// More workers than this wait for each other, not for the network.

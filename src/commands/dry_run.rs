@@ -11,11 +11,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::list::{self, ParserStatus, Numbering, Parser};
+use crate::input::{self, OpenError, OpenInput, ReadError, StreamKind};
+use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
-use crate::model::{Entry, InvalidLine, Outcome, Destination, RecordError, Target, redacted};
 use crate::report::printable;
-use crate::input::{self, OpenInput, OpenError, StreamKind, ReadError};
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use hosts::{PreviewHost, PreviewHosts};
 use settings::settings;
@@ -192,7 +192,7 @@ impl<W: Write> Preview<'_, W> {
 
     /// What is known once all targets are.
     fn conclude(&mut self) -> io::Result<()> {
-        for host in std::mem::take(&mut self.hosts.told) {
+        for host in std::mem::take(&mut self.hosts.reported) {
             self.host(&host)?;
         }
         self.settings()?;

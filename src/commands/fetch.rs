@@ -12,14 +12,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use crate::engine::{self, EngineError, EngineResult, CancelToken};
-use crate::plan::{Plan, Strategy, Verbosity};
-use crate::resource_usage::{self, ResourceUsage};
-use crate::model::{StopCause, FailureClass, OutcomeCounts, Event, Outcome, RecordError, Resources, ProgressBoard, Summary};
-use crate::report::{ReportFiles, FailedListWriter, Outputs, Reporter, printable, reporter};
+use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::input;
+use crate::model::{
+    Event, FailureClass, Outcome, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause,
+    Summary,
+};
+use crate::plan::{Plan, Strategy, Verbosity};
+use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter};
+use crate::resource_usage::{self, ResourceUsage};
 use crate::store::{Store, StoreError};
-use crate::transfer::{TransferContext, Resolver};
+use crate::transfer::{Resolver, TransferContext};
 
 /// Events that may wait for the reports; beyond them the workers do.
 const EVENTS: usize = 512;
@@ -66,39 +69,42 @@ pub enum RunError {
 ///
 /// # Errors
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
-pub fn run(plan: &Plan, outputs: Outputs, stop: &CancelToken) -> Result<RunOutcome, RunError> {
-    let begun = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
+pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
+    let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
     let inputs = input::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
-    let wanted = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
-    let wanted = Arc::new(wanted);
-    let (store, notices) = Store::open(plan.keep.as_ref(), &wanted).map_err(no_store)?;
+    let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
+    let expected = Arc::new(expected);
+    let (store, notices) = Store::open(plan.keep.as_ref(), &expected).map_err(no_store)?;
     notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
-    let kit = TransferContext::new(&plan, resolver, wanted, store, idle);
-    let kit = Arc::new(kit.map_err(|error| RunError::Usage(error.into()))?);
-    let slots = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
-    let failed = FailedListWriter::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
+    let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
+    let transfer_context =
+        Arc::new(transfer_context.map_err(|error| RunError::Usage(error.into()))?);
+    let board = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
+    let failed =
+        FailedListWriter::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
     let documents = ReportFiles::create(&plan.documents, &plan.sources).map_err(unwritable)?;
-    let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&slots));
+    let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&board));
 
     let (events, heard) = channel(EVENTS);
     let (at_work, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
-        let stop = stop.clone();
-        move || narrate(reporter, heard, &end_of_work, &stop)
+        let cancel = cancel.clone();
+        move || narrate(reporter, heard, &end_of_work, &cancel)
     });
     let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
-    let work = engine::run(&plan, inputs, Arc::clone(&kit), slots, events, stop.clone());
+    let work =
+        engine::run(&plan, inputs, Arc::clone(&transfer_context), board, events, cancel.clone());
     let finished = runtime.block_on(work);
     drop(at_work);
     // A name that is still being looked up is of no use any more.
     runtime.shutdown_background();
-    let told = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
+    let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
     let finished = finished.map_err(broken)?;
-    conclude(&plan, &kit, &begun, finished, told, stop.cause())
+    conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())
 }
 
 /// How things stood when the run began.
@@ -110,34 +116,35 @@ struct StartSnapshot {
 /// Adds up what is known at the end, and reports it.
 fn conclude(
     plan: &Plan,
-    kit: &TransferContext,
-    begun: &StartSnapshot,
+    transfer_context: &TransferContext,
+    start: &StartSnapshot,
     finished: EngineResult,
-    mut told: ReportedCounts,
+    mut reported: ReportedCounts,
     cause: Option<StopCause>,
 ) -> Result<RunOutcome, RunError> {
-    let EngineResult { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } = finished;
+    let EngineResult { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } =
+        finished;
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
-    let work_left = !list_complete || undone.iter().any(|class| told.counts.of(*class) > 0);
+    let work_left = !list_complete || undone.iter().any(|class| reported.counts.of(*class) > 0);
     let signalled = matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated));
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
         list_complete,
-        counts: told.counts,
-        bytes: told.bytes,
-        wire_bytes: told.wire_bytes,
+        counts: reported.counts,
+        bytes: reported.bytes,
+        wire_bytes: reported.wire_bytes,
         elapsed: elapsed.as_secs_f64(),
-        setup: (ready - begun.at).as_secs_f64(),
+        setup: (ready - start.at).as_secs_f64(),
         mode: plan.strategy.name(),
         jobs: plan.strategy.jobs(),
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
-        resources: resources(plan, kit, begun.usage, peak_of_children),
+        resources: resources(plan, transfer_context, start.usage, peak_of_children),
         hosts,
     };
-    let finished = told.reporter.finish(&summary);
-    let written = match told.written {
+    let finished = reported.reporter.finish(&summary);
+    let written = match reported.written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         // Files may be wrong even where nobody reads the rows any more.
         _ => finished,
@@ -153,26 +160,31 @@ fn conclude(
         eprintln!("fetch: the list is empty; nothing was fetched");
     }
     if plan.report.verbosity != Verbosity::Quiet {
-        tell_what_was_not_checked(plan, kit);
+        tell_what_was_not_checked(plan, transfer_context);
     }
-    let unwritable = told.disk.map(anyhow::Error::msg);
+    let unwritable = reported.disk.map(anyhow::Error::msg);
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
 }
 
 /// Who gives checksums takes for granted that they are looked at.
-fn tell_what_was_not_checked(plan: &Plan, kit: &TransferContext) {
-    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, kit.unlisted()) {
+fn tell_what_was_not_checked(plan: &Plan, transfer_context: &TransferContext) {
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, transfer_context.unlisted()) {
         let sums = sums.display();
         eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
     }
-    if let unchecked @ 1.. = kit.store().unchecked() {
+    if let unchecked @ 1.. = transfer_context.store().unchecked() {
         eprintln!(
             "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
         );
     }
 }
 
-fn resources(plan: &Plan, kit: &TransferContext, before: ResourceUsage, peak_of_children: u64) -> Resources {
+fn resources(
+    plan: &Plan,
+    transfer_context: &TransferContext,
+    before: ResourceUsage,
+    peak_of_children: u64,
+) -> Resources {
     let now = resource_usage::usage();
     let spent = |now: Option<Duration>, before: Option<Duration>| {
         Some(now?.saturating_sub(before?).as_secs_f64())
@@ -185,10 +197,10 @@ fn resources(plan: &Plan, kit: &TransferContext, before: ResourceUsage, peak_of_
         voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
         involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
         worker_threads: plan.strategy.loops(),
-        requests: kit.requests(),
-        connections: kit.connections(),
-        handshakes: kit.handshakes(),
-        lookups: kit.lookups(),
+        requests: transfer_context.requests(),
+        connections: transfer_context.connections(),
+        handshakes: transfer_context.handshakes(),
+        lookups: transfer_context.lookups(),
     }
 }
 
@@ -293,26 +305,27 @@ fn narrate(
     reporter: Box<dyn Reporter>,
     mut events: Receiver<Event>,
     end_of_work: &mpsc::Receiver<Infallible>,
-    stop: &CancelToken,
+    cancel: &CancelToken,
 ) -> ReportedCounts {
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
-    let mut told = ReportedCounts { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
-    told.written = match Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(told.listen(&mut events, end_of_work)),
+    let mut reported =
+        ReportedCounts { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
+    reported.written = match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
     };
-    if let Err(error) = &told.written {
-        stop.abort(match error.kind() {
+    if let Err(error) = &reported.written {
+        cancel.abort(match error.kind() {
             ErrorKind::BrokenPipe => StopCause::ReaderGone,
             _ => StopCause::Fatal,
         });
-        told.reporter.mute();
+        reported.reporter.mute();
         while let Some(event) = events.blocking_recv() {
             // The first error is the one that counts.
-            let _ = told.hear(&event);
+            let _ = reported.hear(&event);
         }
     }
-    told
+    reported
 }
 
 impl ReportedCounts {

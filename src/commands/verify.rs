@@ -13,7 +13,7 @@ use std::thread;
 
 use crate::plan::{MarkMode, Verbosity, VerifyFormat, VerifyOptions};
 use crate::report::printable;
-use crate::store::{SavedFolder, SavedFolderError, ManifestEntry, FileEntry, OpenMode};
+use crate::store::{FileEntry, ManifestEntry, OpenMode, SavedFolder, SavedFolderError};
 pub use row::Totals;
 use row::{VerifiedFile, VerifiedState};
 
@@ -68,7 +68,8 @@ pub fn verify(
     };
     let archive = SavedFolder::open(&options.dir, purpose, |text| notice(&printable(text)))?;
     let totals = Totals { bad_lines: archive.bad_lines(), ..Totals::default() };
-    let mut report = VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
+    let mut report =
+        VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
     report.saved()?;
     report.extras(notice)?;
     report.conclude().map_err(VerifyError::Unwritten)?;
@@ -162,8 +163,12 @@ impl<W: Write> VerifyReport<'_, W> {
         match (self.options.form, self.options.verbosity) {
             (VerifyFormat::Jsonl, _) => row.as_json(self.out),
             (VerifyFormat::Text, Verbosity::Verbose) => row.as_text(self.out),
-            (VerifyFormat::Text, Verbosity::Normal) if row.state != VerifiedState::Ok => row.as_text(self.out),
-            (VerifyFormat::Text, Verbosity::Quiet) if row.state.is_failure() => row.as_text(self.out),
+            (VerifyFormat::Text, Verbosity::Normal) if row.state != VerifiedState::Ok => {
+                row.as_text(self.out)
+            }
+            (VerifyFormat::Text, Verbosity::Quiet) if row.state.is_failure() => {
+                row.as_text(self.out)
+            }
             _ => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! What the figures say, in sentences: each follows from figures of the table, and names them. Pure.
 
 use super::statistics::is_shown;
-use crate::compare::result::{PairwiseResult, ModeStats};
 use crate::compare::export::probability;
+use crate::compare::result::{ModeStats, PairwiseResult};
 
 /// A share of the time above which something is what most of it goes to.
 const MOST: f64 = 0.6;
@@ -135,7 +135,7 @@ fn percent(least: f64, most: f64) -> String {
 mod tests {
     use fastrand::Rng;
 
-    use super::super::summarize::{pairs, mode_stats};
+    use super::super::summarize::{mode_stats, pairs};
     use super::*;
     use crate::compare::result::Sample;
 

@@ -1,22 +1,22 @@
 //! The same plan under several strategies: samples are taken in blocks, one of each contestant in an order that is
 //! drawn for each block, so that whatever changes meanwhile meets all alike. Each sample is a fresh `fetch` of its own.
 
+mod builtin_workload;
+mod consistency;
+mod explanation;
 pub(crate) mod export;
 mod request_budget;
 pub(crate) mod result;
-#[cfg(test)]
-mod test_fixtures;
-mod explanation;
 mod runner;
-mod validity;
-mod builtin_workload;
-mod consistency;
-mod workload;
 mod said;
 mod sample;
-mod summarize;
 mod statistics;
+mod summarize;
 mod table;
+#[cfg(test)]
+mod test_fixtures;
+mod validity;
+mod workload;
 
 use std::env;
 use std::ffi::OsString;
@@ -28,14 +28,14 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
 
-use crate::plan::{ReportFile, Plan, Source};
-use request_budget::RequestBudget;
-use runner::{CompareRunner, Ground};
-use validity::ValidityChecks;
+use crate::plan::{Plan, ReportFile, Source};
 use builtin_workload::BuiltinWorkload;
 use consistency::ConsistencyCheck;
-use workload::Workload;
+use request_budget::RequestBudget;
+use runner::{CompareRunner, Ground};
 use sample::SampleError;
+use validity::ValidityChecks;
+use workload::Workload;
 
 use export::ComparisonReports;
 pub use result::Comparison;
@@ -173,7 +173,10 @@ pub struct CompareOutcome {
 ///
 /// # Errors
 /// If there are not enough samples for a comparison, or a report cannot be opened.
-pub fn compare(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<CompareOutcome, CompareError> {
+pub fn compare(
+    options: &Options,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<CompareOutcome, CompareError> {
     let files = ComparisonReports::create(&options.documents, options.sources());
     let files = files.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CompareError::Usage(error.into()),

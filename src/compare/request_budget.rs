@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn fewer_than_three_runs_are_refused_unless_the_server_is_ones_own() {
-        let complaint = RequestBudget::new(ServerOwner::OfOthers).runs(&asked(15), 4, 3).unwrap_err();
+        let complaint =
+            RequestBudget::new(ServerOwner::OfOthers).runs(&asked(15), 4, 3).unwrap_err();
         assert!(complaint.contains("https://a.b would be asked 360 times"), "{complaint}");
         assert!(complaint.contains("--i-run-this-server"), "{complaint}");
         assert_eq!(RequestBudget::new(ServerOwner::Own).runs(&asked(1000), 4, 3), Ok(usize::MAX));

@@ -14,17 +14,17 @@ use anyhow::{Context, anyhow};
 use fastrand::Rng;
 use tempfile::TempDir;
 
-use super::request_budget::RequestBudget;
-use super::validity::ValidityChecks;
 use super::builtin_workload::{self, BuiltinWorkload};
 use super::consistency::ConsistencyCheck;
+use super::request_budget::RequestBudget;
+use super::sample::{MeasuredSample, SampleRank, take};
+use super::validity::ValidityChecks;
 use super::workload::Workload;
-use super::sample::{SampleRank, MeasuredSample, take};
-use super::{CompareError, Variant, LEAST_RUNS, Options, explanation, summarize};
-use crate::list::{self, Numbering};
-use crate::plan::Source;
-use crate::model::{Entry, redacted, rfc3339};
+use super::{CompareError, LEAST_RUNS, Options, Variant, explanation, summarize};
 use crate::compare::result::Comparison;
+use crate::list::{self, Numbering};
+use crate::model::{Entry, redacted, rfc3339};
+use crate::plan::Source;
 
 /// The one mode that has use for event loops.
 const ASYNC: &str = "async";

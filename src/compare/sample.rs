@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use super::consistency::ConsistencyCheck;
 use super::said::{Host, Line, Row, Total};
 use super::statistics::quantile;
-use crate::compare::result::{Sample, LatencyQuantiles};
+use crate::compare::result::{LatencyQuantiles, Sample};
 
 /// A sample, and what the rules of a comparison have to know of it beside.
 pub(super) struct MeasuredSample {
@@ -65,7 +65,8 @@ pub(super) fn take(
         let mut words = Vec::new();
         stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
     });
-    let mut reading = SampleReader { rows: SampleRows::default(), likeness, contestant: place.contestant };
+    let mut reading =
+        SampleReader { rows: SampleRows::default(), likeness, contestant: place.contestant };
     let read = reading.read(BufReader::new(child.stdout.take().expect("it is piped")));
     let rows = reading.rows;
     if read.is_err() {

@@ -3,14 +3,17 @@
 use fastrand::Rng;
 
 use super::statistics::{interval_of_median, median, speed_up};
-use crate::compare::result::{PairwiseResult, Sample, SpeedUp, LatencyQuantiles, ModeStats, WallTime};
+use crate::compare::result::{
+    LatencyQuantiles, ModeStats, PairwiseResult, Sample, SpeedUp, WallTime,
+};
 
 /// Where each of the contestants stands.
 pub(super) fn mode_stats(samples: &[Sample], contestants: usize, rng: &mut Rng) -> Vec<ModeStats> {
     let first = wall_times(samples, 0);
     let standing = |contestant: usize| {
         let of = of(samples, contestant);
-        let speed_up = (contestant > 0).then(|| speed_up(&first, &wall_times(samples, contestant), rng));
+        let speed_up =
+            (contestant > 0).then(|| speed_up(&first, &wall_times(samples, contestant), rng));
         stats_of(&of, speed_up)
     };
     (0..contestants).map(standing).collect()

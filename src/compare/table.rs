@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::compare::export::{FIGURES, MetricGroup, MetricRow, head, remarks};
 use crate::compare::result::Comparison;
-use crate::compare::export::{FIGURES, MetricRow, MetricGroup, head, remarks};
 
 /// Contestants side by side.
 const ACROSS: usize = 4;
@@ -87,10 +87,10 @@ fn jobs(jobs: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summarize::{pairs, mode_stats};
+    use super::super::summarize::{mode_stats, pairs};
     use super::*;
     use crate::compare::explanation::explanation;
-    use crate::compare::result::{Sample, LatencyQuantiles};
+    use crate::compare::result::{LatencyQuantiles, Sample};
     use fastrand::Rng;
     use insta::assert_snapshot;
 

@@ -8,11 +8,11 @@ use std::io::{self, Read};
 use anyhow::Context;
 use tempfile::NamedTempFile;
 
-use crate::list::{self, ParserStatus, Numbering, Parser};
+use crate::input::{self, OpenInput};
+use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::model::{Entry, host_of};
 use crate::plan::{Plan, Source};
 use crate::scheduler::is_written_as_loopback;
-use crate::model::{Entry, host_of};
-use crate::input::{self, OpenInput};
 
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
@@ -72,7 +72,9 @@ impl Workload {
         let (mut hosts, mut numbering) = (BTreeMap::new(), Numbering::default());
         for input in input::open_all(&plan)? {
             match input {
-                OpenInput::Argument(text) => count(&list::argument(&text, &mut numbering), &mut hosts),
+                OpenInput::Argument(text) => {
+                    count(&list::argument(&text, &mut numbering), &mut hosts)
+                }
                 OpenInput::List { name, mut bytes, .. } => {
                     let mut parser = Parser::new(name);
                     let mut buffer = [0; CHUNK];

@@ -247,7 +247,11 @@ mod tests {
             format!("é{ONE}  a"),
         ] {
             let text = format!("# sums\n{ONE}  fine\n{line}\n");
-            assert_eq!(ChecksumFile::parse(&text), Err(ChecksumFileError::Line { line: 3 }), "{line}");
+            assert_eq!(
+                ChecksumFile::parse(&text),
+                Err(ChecksumFileError::Line { line: 3 }),
+                "{line}"
+            );
         }
         let error = ChecksumFile::parse("x").unwrap_err().to_string();
         assert_eq!(

@@ -92,7 +92,11 @@ fn google(fields: &HeaderMap) -> Vec<DigestClaim> {
         let algorithm = [Algorithm::Crc32c, Algorithm::Md5]
             .into_iter()
             .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name.trim()))?;
-        Some(DigestClaim { digest: base64(algorithm, text)?, of: ClaimScope::Representation, field: FIELD })
+        Some(DigestClaim {
+            digest: base64(algorithm, text)?,
+            of: ClaimScope::Representation,
+            field: FIELD,
+        })
     };
     members.filter_map(claim).take(MOST_CLAIMS).collect()
 }
@@ -144,7 +148,12 @@ fn content_md5(fields: &HeaderMap) -> Vec<DigestClaim> {
 }
 
 /// A field that is one digest in base64 and nothing else. Where it is sent twice, each is a claim.
-fn alone(fields: &HeaderMap, field: &'static str, algorithm: Algorithm, of: ClaimScope) -> Vec<DigestClaim> {
+fn alone(
+    fields: &HeaderMap,
+    field: &'static str,
+    algorithm: Algorithm,
+    of: ClaimScope,
+) -> Vec<DigestClaim> {
     let claim = |line: &[u8]| {
         let digest = base64(algorithm, str::from_utf8(line).ok()?)?;
         Some(DigestClaim { digest, of, field })

@@ -1,18 +1,18 @@
 //! Digests of bodies: their names and forms, how they are computed while a body arrives, and what servers and files
 //! claim about them. Pure.
 
-mod header_claims;
-mod hasher;
 mod checksum_file;
+mod hasher;
+mod header_claims;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use header_claims::{DigestClaim, ClaimScope, claims};
-pub use hasher::{Hasher, Hashers};
 pub use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
+pub use hasher::{Hasher, Hashers};
+pub use header_claims::{ClaimScope, DigestClaim, claims};
 
 /// Bytes of the longest digest.
 const LONGEST: usize = 64;

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::EngineError;
-use super::processes::{self, ChildPool};
-use super::executor::Executor;
 use super::cancel::CancelToken;
+use super::executor::Executor;
+use super::processes::{self, ChildPool};
 use super::worker::{RunContext, work};
 use crate::model::StopCause;
 use crate::transfer::{Client, TransferContext};
@@ -23,9 +23,9 @@ pub type WorkerRange = RangeInclusive<usize>;
 /// What seats are made of.
 #[derive(Debug, Clone)]
 pub struct LoopResources {
-    pub kit: Arc<TransferContext>,
+    pub transfer_context: Arc<TransferContext>,
     /// Starts child processes; `None` where transfers are made in this one.
-    pub office: Option<Arc<ChildPool>>,
+    pub pool: Option<Arc<ChildPool>>,
 }
 
 /// Event loops that are open.
@@ -61,38 +61,38 @@ impl Drop for ExitNotifier {
 
 /// Opens an event loop for each crew. When it returns every one has its seats, and none has begun.
 pub async fn open_all(
-    crews: Vec<WorkerRange>,
+    ranges: Vec<WorkerRange>,
     tools: &LoopResources,
-    floor: &Arc<RunContext>,
+    context: &Arc<RunContext>,
 ) -> Result<EventLoops, EngineError> {
     let (tell, ended) = mpsc::unbounded_channel();
-    let mut opening = Vec::new();
+    let mut init = Vec::new();
     let mut go = Vec::new();
-    for crew in crews {
+    for range in ranges {
         let (ready, is_ready) = oneshot::channel();
         let (start, may_start) = oneshot::channel();
         let last_word = ExitNotifier { end: LoopEnd::Panicked, tell: tell.clone() };
-        let (tools, floor, worker) = (tools.clone(), Arc::clone(floor), *crew.start());
+        let (tools, context, worker) = (tools.clone(), Arc::clone(context), *range.start());
         let body = move || {
-            let (told, opened) = match open(tools, &crew) {
+            let (told, opened) = match open(tools, &range) {
                 Ok(opened) => (Ok(()), Some(opened)),
                 Err(error) => (Err(error), None),
             };
             let _ = ready.send(told);
-            if let Some((runtime, seats)) = opened
+            if let Some((runtime, executors)) = opened
                 && runtime.block_on(may_start).is_ok()
             {
-                run_workers(&runtime, seats, floor, crew);
+                run_workers(&runtime, executors, context, range);
             }
             last_word.finished();
         };
         let name = format!("worker-{worker}");
         let spawned = thread::Builder::new().name(name).spawn(body);
         spawned.map_err(|reason| EngineError::Loop { worker, reason })?;
-        opening.push(is_ready);
+        init.push(is_ready);
         go.push(start);
     }
-    for is_ready in opening {
+    for is_ready in init {
         is_ready.await.map_err(|_| EngineError::Panicked)??;
     }
     Ok(EventLoops { go, ended })
@@ -100,7 +100,7 @@ pub async fn open_all(
 
 impl EventLoops {
     /// Lets them begin and waits until all have ended. When one breaks, the run is stopped, as its jobs are lost.
-    pub async fn join(mut self, stop: &CancelToken) -> Result<(), EngineError> {
+    pub async fn join(mut self, cancel: &CancelToken) -> Result<(), EngineError> {
         let mut result = Ok(());
         let loops = self.go.len();
         for go in self.go {
@@ -108,7 +108,7 @@ impl EventLoops {
         }
         for _ in 0..loops {
             if self.ended.recv().await != Some(LoopEnd::Finished) {
-                stop.drain(StopCause::Fatal);
+                cancel.drain(StopCause::Fatal);
                 result = Err(EngineError::Panicked);
             }
         }
@@ -116,31 +116,45 @@ impl EventLoops {
     }
 }
 
-fn open(tools: LoopResources, crew: &WorkerRange) -> Result<(Runtime, Vec<Executor>), EngineError> {
-    let worker = *crew.start();
+fn open(
+    tools: LoopResources,
+    range: &WorkerRange,
+) -> Result<(Runtime, Vec<Executor>), EngineError> {
+    let worker = *range.start();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|reason| EngineError::Loop { worker, reason })?;
-    let seats = runtime.block_on(executors(tools, crew))?;
-    Ok((runtime, seats))
+    let executors = runtime.block_on(executors(tools, range))?;
+    Ok((runtime, executors))
 }
 
 /// A seat for each worker.
-async fn executors(tools: LoopResources, crew: &WorkerRange) -> Result<Vec<Executor>, EngineError> {
-    let LoopResources { kit, office } = tools;
-    if let Some(office) = office {
-        let seats = processes::open_all(&office, crew.clone()).await?;
-        return Ok(seats.into_iter().map(|seat| Executor::Child(Box::new(seat))).collect());
+async fn executors(
+    tools: LoopResources,
+    range: &WorkerRange,
+) -> Result<Vec<Executor>, EngineError> {
+    let LoopResources { transfer_context, pool } = tools;
+    if let Some(pool) = pool {
+        let executors = processes::open_all(&pool, range.clone()).await?;
+        return Ok(executors
+            .into_iter()
+            .map(|executor| Executor::Child(Box::new(executor)))
+            .collect());
     }
-    let client = Arc::new(Client::new(kit)?);
-    Ok(crew.clone().map(|_| Executor::Local(Arc::clone(&client))).collect())
+    let client = Arc::new(Client::new(transfer_context)?);
+    Ok(range.clone().map(|_| Executor::Local(Arc::clone(&client))).collect())
 }
 
-fn run_workers(runtime: &Runtime, seats: Vec<Executor>, floor: Arc<RunContext>, crew: WorkerRange) {
+fn run_workers(
+    runtime: &Runtime,
+    executors: Vec<Executor>,
+    context: Arc<RunContext>,
+    range: WorkerRange,
+) {
     runtime.block_on(async {
         let mut workers = JoinSet::new();
-        for (worker, seat) in crew.zip(seats) {
-            let floor = Arc::clone(&floor);
-            workers.spawn(async move { work(&floor, seat, worker).await });
+        for (worker, executor) in range.zip(executors) {
+            let context = Arc::clone(&context);
+            workers.spawn(async move { work(&context, executor, worker).await });
         }
         while let Some(worker) = workers.join_next().await {
             worker.expect("a worker does not panic");

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::processes;
-use crate::model::{Attempt, StopCause, Job, WorkerProgress};
+use crate::model::{Attempt, Job, StopCause, WorkerProgress};
 use crate::transfer::Client;
 
 /// Where jobs are carried out.
@@ -23,12 +23,12 @@ impl Executor {
         &mut self,
         job: &Job,
         worker: usize,
-        slot: &WorkerProgress,
+        progress: &WorkerProgress,
         cut: impl Future<Output = StopCause>,
     ) -> Attempt {
         match self {
-            Self::Local(client) => client.transfer(job, worker, slot, cut).await,
-            Self::Child(seat) => seat.transfer(job, slot, cut).await,
+            Self::Local(client) => client.transfer(job, worker, progress, cut).await,
+            Self::Child(executor) => executor.transfer(job, progress, cut).await,
         }
     }
 
@@ -43,8 +43,8 @@ impl Executor {
 
     /// There is nothing left to do.
     pub async fn shutdown(self) {
-        if let Self::Child(seat) = self {
-            seat.shutdown().await;
+        if let Self::Child(executor) = self {
+            executor.shutdown().await;
         }
     }
 }

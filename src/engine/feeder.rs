@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::queue::Admission;
 use super::records::record_without_request;
 use super::worker::RunContext;
-use crate::list::{self, ParserStatus, Numbering, Parser};
-use crate::model::{StopCause, Entry, Event, Job, Record, Target};
-use crate::input::{OpenInput, StreamKind, ReadError};
+use crate::input::{OpenInput, ReadError, StreamKind};
+use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::model::{Entry, Event, Job, Record, StopCause, Target};
 use crate::store::{Claim, SkipReason};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
@@ -51,21 +51,21 @@ type StopReading = Arc<AtomicBool>;
 ///
 /// # Errors
 /// If a target cannot be put aside; an input that cannot be read is told by the result.
-pub async fn feed(inputs: Vec<OpenInput>, floor: &RunContext) -> io::Result<FeedResult> {
+pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<FeedResult> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
     thread::spawn(move || read_all(inputs, &send));
-    let mut feeder = Feeder { floor, numbering: Numbering::default(), pieces };
-    let fed = feeder.run().await;
-    if fed.is_ok() {
+    let mut feeder = Feeder { context, numbering: Numbering::default(), pieces };
+    let feed_result = feeder.run().await;
+    if feed_result.is_ok() {
         let entries = feeder.numbering.given();
-        floor.emit(Event::ListRead { entries }).await;
+        context.emit(Event::ListRead { entries }).await;
     }
-    floor.queue.close();
-    let complete = fed.is_ok();
-    match fed {
+    context.queue.close();
+    let complete = feed_result.is_ok();
+    match feed_result {
         Err(FeedError::Spill(error)) => {
-            floor.stop.drain(StopCause::Fatal);
+            context.cancel.drain(StopCause::Fatal);
             Err(error)
         }
         Err(FeedError::Unreadable(error)) => Ok(FeedResult { complete, unreadable: Some(error) }),
@@ -75,15 +75,15 @@ pub async fn feed(inputs: Vec<OpenInput>, floor: &RunContext) -> io::Result<Feed
 
 /// Brings targets back that were put aside, whenever their host has room, as long as it is polled. Where they cannot be
 /// read, the run is stopped and `broken` tells why.
-pub async fn readmit_spilled(floor: &RunContext, broken: &Cell<Option<io::Error>>) -> Infallible {
+pub async fn readmit_spilled(context: &RunContext, broken: &Cell<Option<io::Error>>) -> Infallible {
     loop {
-        let host = floor.queue.wait_for_refill().await;
-        let targets = floor.spill().take(&host);
+        let host = context.queue.wait_for_refill().await;
+        let targets = context.spill().take(&host);
         match targets {
-            Ok(targets) => floor.queue.readmit(targets),
+            Ok(targets) => context.queue.readmit(targets),
             Err(error) => {
                 broken.set(Some(error));
-                floor.stop.abort(StopCause::Fatal);
+                context.cancel.abort(StopCause::Fatal);
                 return pending().await;
             }
         }
@@ -98,15 +98,15 @@ enum FeedError {
 }
 
 struct Feeder<'a> {
-    floor: &'a RunContext,
+    context: &'a RunContext,
     numbering: Numbering,
     pieces: Receiver<Chunk>,
 }
 
 impl Feeder<'_> {
     async fn run(&mut self) -> Result<(), FeedError> {
-        while let Some(piece) = self.next_chunk().await? {
-            match piece {
+        while let Some(chunk) = self.next_chunk().await? {
+            match chunk {
                 Chunk::Argument(text) => {
                     let entry = list::argument(&text, &mut self.numbering);
                     self.feed_entries(vec![entry]).await?;
@@ -120,13 +120,18 @@ impl Feeder<'_> {
     }
 
     /// Feeds one list to its end.
-    async fn read_list(&mut self, name: Arc<str>, pace: StreamKind, enough: &AtomicBool) -> Result<(), FeedError> {
+    async fn read_list(
+        &mut self,
+        name: Arc<str>,
+        pace: StreamKind,
+        enough: &AtomicBool,
+    ) -> Result<(), FeedError> {
         let mut parser = Parser::new(name);
         loop {
-            let piece = match pace {
+            let chunk = match pace {
                 StreamKind::AtRest => self.next_chunk().await?,
                 StreamKind::Live => match timeout(QUIET, self.next_chunk()).await {
-                    Ok(piece) => piece?,
+                    Ok(chunk) => chunk?,
                     Err(_) => {
                         let mut entries = Vec::new();
                         parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
@@ -137,7 +142,7 @@ impl Feeder<'_> {
             };
             let mut entries = Vec::new();
             let numbering = &mut self.numbering;
-            match piece {
+            match chunk {
                 Some(Chunk::Bytes(bytes)) => {
                     let appetite = parser.feed(&bytes, numbering, |entry| entries.push(entry));
                     enough.store(appetite == ParserStatus::Enough, Relaxed);
@@ -155,8 +160,8 @@ impl Feeder<'_> {
     async fn next_chunk(&mut self) -> Result<Option<Chunk>, FeedError> {
         tokio::select! {
             biased;
-            _ = self.floor.stop.draining() => Err(FeedError::Cancelled),
-            piece = self.pieces.recv() => Ok(piece),
+            _ = self.context.cancel.draining() => Err(FeedError::Cancelled),
+            chunk = self.pieces.recv() => Ok(chunk),
         }
     }
 
@@ -168,9 +173,9 @@ impl Feeder<'_> {
                 (Entry::Target(target), None) => stopped = self.claim(target).await?,
                 (Entry::Target(target), Some(cause)) => self.emit_cancelled(target, cause).await,
                 (Entry::Invalid(invalid), _) => {
-                    let turn = self.floor.queue.wait_for_turn(invalid.index).await;
+                    let turn = self.context.queue.wait_for_turn(invalid.index).await;
                     stopped = stopped.or(turn.err());
-                    self.floor.emit_record(Record::invalid(invalid), None, None).await;
+                    self.context.emit_record(Record::invalid(invalid), None, None).await;
                 }
             }
         }
@@ -179,22 +184,24 @@ impl Feeder<'_> {
 
     /// Brings a target to the queue or puts it aside; tells why not, if the run is ended first.
     async fn claim(&self, target: Target) -> Result<Option<StopCause>, FeedError> {
-        let queue = &self.floor.queue;
-        let place = match self.floor.store.claim(&target) {
+        let queue = &self.context.queue;
+        let place = match self.context.store.claim(&target) {
             Claim::Fetch(place) => place,
-            Claim::Settled(name, settled) => return Ok(self.settle_unasked(target, name, settled).await),
+            Claim::Settled(name, settled) => {
+                return Ok(self.settle_unasked(target, name, settled).await);
+            }
         };
-        let aside = || self.floor.spill().has_room();
-        match queue.wait_for_admission(target.index, target.url(), aside).await {
+        let spilled = || self.context.spill().has_room();
+        match queue.wait_for_admission(target.index, target.url(), spilled).await {
             Ok(Admission::Queue) => queue.admit(target, place),
             Ok(Admission::Spill) => {
-                let mut spill = self.floor.spill();
+                let mut spill = self.context.spill();
                 spill.put(&target, place.as_ref()).map_err(FeedError::Spill)?;
                 queue.defer(target.index, target.url());
             }
             Err(cause) => {
                 let job = Job::first(target, place, Instant::now());
-                self.floor.emit_cancelled(&job, cause).await;
+                self.context.emit_cancelled(&job, cause).await;
                 return Ok(Some(cause));
             }
         }
@@ -202,23 +209,30 @@ impl Feeder<'_> {
     }
 
     /// Tells the row of a target for which no request is made, in its turn.
-    async fn settle_unasked(&self, target: Target, name: Arc<str>, settled: SkipReason) -> Option<StopCause> {
-        let queue = &self.floor.queue;
+    async fn settle_unasked(
+        &self,
+        target: Target,
+        name: Arc<str>,
+        settled: SkipReason,
+    ) -> Option<StopCause> {
+        let queue = &self.context.queue;
         let turn = queue.wait_for_turn(target.index).await;
         let record = record_without_request(&target, &name, settled);
         queue.record_settled(&record);
         // Where not even a name could be found, there is none to ask for again.
         let name = Some(name).filter(|name| !name.is_empty());
-        self.floor.emit_record(record, Some(Arc::new(target)), name).await;
+        self.context.emit_record(record, Some(Arc::new(target)), name).await;
         turn.err()
     }
 
     /// Tells the row of a target that the run has ended before. It has a name all the same: whoever fetches it later
     /// is to put it where this list expects it.
     async fn emit_cancelled(&self, target: Target, cause: StopCause) {
-        match self.floor.store.claim(&target) {
+        match self.context.store.claim(&target) {
             Claim::Fetch(place) => {
-                self.floor.emit_cancelled(&Job::first(target, place, Instant::now()), cause).await;
+                self.context
+                    .emit_cancelled(&Job::first(target, place, Instant::now()), cause)
+                    .await;
             }
             Claim::Settled(name, settled) => drop(self.settle_unasked(target, name, settled).await),
         }
@@ -252,7 +266,7 @@ fn read(
         if enough.load(Relaxed) {
             return send.blocking_send(Chunk::Ends).ok();
         }
-        let piece = match bytes.read(&mut buffer) {
+        let chunk = match bytes.read(&mut buffer) {
             Ok(0) => return send.blocking_send(Chunk::Ends).ok(),
             Ok(length) => Chunk::Bytes(buffer[..length].to_vec()),
             Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
@@ -261,6 +275,6 @@ fn read(
                 return None;
             }
         };
-        send.blocking_send(piece).ok()?;
+        send.blocking_send(chunk).ok()?;
     }
 }

@@ -53,23 +53,23 @@ mod tests {
 
     #[test]
     fn in_list_order_the_oldest_entry_holds_the_window_in_place() {
-        let mut window = InFlight::new(true);
-        (1..=3).for_each(|index| window.add(index));
-        window.remove(2);
-        assert!(window.has_room(ORDERED));
-        assert!(!window.has_room(ORDERED + 1));
-        window.remove(1);
-        assert!(window.has_room(ORDERED + 2));
-        assert!(!window.has_room(ORDERED + 3));
+        let mut in_flight = InFlight::new(true);
+        (1..=3).for_each(|index| in_flight.add(index));
+        in_flight.remove(2);
+        assert!(in_flight.has_room(ORDERED));
+        assert!(!in_flight.has_room(ORDERED + 1));
+        in_flight.remove(1);
+        assert!(in_flight.has_room(ORDERED + 2));
+        assert!(!in_flight.has_room(ORDERED + 3));
     }
 
     #[test]
     fn in_order_of_completion_nothing_holds_it() {
-        let mut window = InFlight::new(false);
-        window.add(1);
-        assert!(window.has_room(u64::MAX));
-        assert!(!window.is_empty());
-        window.remove(1);
-        assert!(window.is_empty());
+        let mut in_flight = InFlight::new(false);
+        in_flight.add(1);
+        assert!(in_flight.has_room(u64::MAX));
+        assert!(!in_flight.is_empty());
+        in_flight.remove(1);
+        assert!(in_flight.is_empty());
     }
 }

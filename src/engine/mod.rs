@@ -1,17 +1,17 @@
 //! The engine: targets in, events out. It opens the event loops of a strategy, feeds them, and waits until all is
 //! settled. It prints nothing.
 
+mod cancel;
 mod event_loop;
+mod executor;
 mod feeder;
+mod in_flight;
 mod lookup;
 mod processes;
 mod queue;
 mod records;
-mod executor;
 mod spill;
-mod cancel;
 mod strategy;
-mod in_flight;
 mod worker;
 
 use std::cell::Cell;
@@ -21,20 +21,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-pub use processes::run_child;
 pub use cancel::CancelToken;
+pub use processes::run_child;
 
-use crate::plan::{ReportOrder, Plan, Strategy};
-use crate::policy::{RetryRules, robots};
-use crate::scheduler::{HostPolicies, Scheduler, JobOrder, host_limits, interval_of};
-use crate::model::{StopCause, Event, HostStats, Job, ProgressBoard};
 use crate::input::{OpenInput, ReadError};
-use crate::transfer::{TransferContext, ContextError};
+use crate::model::{Event, HostStats, Job, ProgressBoard, StopCause};
+use crate::plan::{Plan, ReportOrder, Strategy};
+use crate::policy::{RetryRules, robots};
+use crate::scheduler::{HostPolicies, JobOrder, Scheduler, host_limits, interval_of};
+use crate::transfer::{ContextError, TransferContext};
 use event_loop::LoopResources;
+use in_flight::InFlight;
 use lookup::resolve_hosts;
 use processes::ChildPool;
 use queue::Queue;
-use in_flight::InFlight;
 use worker::RunContext;
 
 /// Targets that may wait in memory, at least; more for many workers.
@@ -96,52 +96,55 @@ pub enum EngineError {
 pub async fn run(
     plan: &Plan,
     inputs: Vec<OpenInput>,
-    kit: Arc<TransferContext>,
-    slots: Arc<ProgressBoard>,
+    transfer_context: Arc<TransferContext>,
+    board: Arc<ProgressBoard>,
     events: Sender<Event>,
-    stop: CancelToken,
+    cancel: CancelToken,
 ) -> Result<EngineResult, EngineError> {
-    let queue = queue(plan, &kit, stop.clone());
-    let (store, spill) = (kit.store().clone(), Mutex::default());
-    let floor = Arc::new(RunContext { store, queue, spill, stop, slots, events });
-    let crews = strategy::worker_ranges(plan.strategy);
-    let office = match plan.strategy {
-        Strategy::Processes(_) => Some(Arc::new(ChildPool::new(&kit, &floor.stop)?)),
+    let queue = queue(plan, &transfer_context, cancel.clone());
+    let (store, spill) = (transfer_context.store().clone(), Mutex::default());
+    let context = Arc::new(RunContext { store, queue, spill, cancel, board, events });
+    let ranges = strategy::worker_ranges(plan.strategy);
+    let pool = match plan.strategy {
+        Strategy::Processes(_) => {
+            Some(Arc::new(ChildPool::new(&transfer_context, &context.cancel)?))
+        }
         _ => None,
     };
-    let tools = LoopResources { kit: Arc::clone(&kit), office: office.clone() };
-    let loops = event_loop::open_all(crews, &tools, &floor).await?;
+    let tools =
+        LoopResources { transfer_context: Arc::clone(&transfer_context), pool: pool.clone() };
+    let loops = event_loop::open_all(ranges, &tools, &context).await?;
     let ready = Instant::now();
     let broken = Cell::new(None);
-    let work = async { tokio::join!(loops.join(&floor.stop), feeder::feed(inputs, &floor)) };
-    let (worked, fed) = tokio::select! {
+    let work = async { tokio::join!(loops.join(&context.cancel), feeder::feed(inputs, &context)) };
+    let (worked, feed_result) = tokio::select! {
         ended = work => ended,
-        never = watch_stops(&floor, plan.timeouts.deadline) => match never {},
-        never = resolve_hosts(&floor, kit.resolver()) => match never {},
-        never = feeder::readmit_spilled(&floor, &broken) => match never {},
+        never = watch_stops(&context, plan.timeouts.deadline) => match never {},
+        never = resolve_hosts(&context, transfer_context.resolver()) => match never {},
+        never = feeder::readmit_spilled(&context, &broken) => match never {},
     };
-    let left = cancel_remaining(&floor).await;
+    let left = cancel_remaining(&context).await;
     worked?;
-    office.as_ref().and_then(|office| office.broken()).map_or(Ok(()), Err)?;
+    pool.as_ref().and_then(|pool| pool.broken()).map_or(Ok(()), Err)?;
     broken.take().map_or(Ok(()), |error| Err(EngineError::Aside(error)))?;
     left?;
-    let fed = fed.map_err(EngineError::Aside)?;
+    let feed_result = feed_result.map_err(EngineError::Aside)?;
     Ok(EngineResult {
-        list_complete: fed.complete,
-        unreadable: fed.unreadable,
-        hosts: floor.queue.host_stats(),
+        list_complete: feed_result.complete,
+        unreadable: feed_result.unreadable,
+        hosts: context.queue.host_stats(),
         ready,
         elapsed: ready.elapsed(),
-        peak_of_children: office.map_or(0, |office| office.peak_memory()),
+        peak_of_children: pool.map_or(0, |pool| pool.peak_memory()),
     })
 }
 
-fn queue(plan: &Plan, kit: &Arc<TransferContext>, stop: CancelToken) -> Queue {
+fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelToken) -> Queue {
     let jobs = plan.strategy.jobs();
-    let (manners, kit) = (plan.host_limits.clone(), Arc::clone(kit));
+    let (manners, transfer_context) = (plan.host_limits.clone(), Arc::clone(transfer_context));
     let hosts = HostPolicies {
         limits: Box::new(move |url| host_limits(&manners, url)),
-        name: Box::new(move |url| kit.name_needed(url)),
+        name: Box::new(move |url| transfer_context.name_needed(url)),
         robots: plan.host_limits.robots,
         longest_rest: plan.retry.max_retry_after.max(LEAST_REST),
     };
@@ -152,42 +155,50 @@ fn queue(plan: &Plan, kit: &Arc<TransferContext>, stop: CancelToken) -> Queue {
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
     let schedule = Scheduler::new(hosts, turns, LOOK_AHEAD.max(8 * jobs), gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };
-    let window = InFlight::new(plan.report.order == ReportOrder::List);
+    let in_flight = InFlight::new(plan.report.order == ReportOrder::List);
     let token = robots::product_token(&plan.http.user_agent).to_owned();
-    Queue::new(rules, plan.failure_limits.most, token, schedule, window, plan.bodies.split, stop)
+    Queue::new(
+        rules,
+        plan.failure_limits.most,
+        token,
+        schedule,
+        in_flight,
+        plan.bodies.split,
+        cancel,
+    )
 }
 
 /// Tells the rows of all that was read and is not done.
-async fn cancel_remaining(floor: &RunContext) -> Result<(), EngineError> {
-    let cause = floor.stop.cause();
-    for job in floor.queue.take_remaining() {
-        floor.emit_cancelled(&job, cause.unwrap_or(StopCause::Fatal)).await;
+async fn cancel_remaining(context: &RunContext) -> Result<(), EngineError> {
+    let cause = context.cancel.cause();
+    for job in context.queue.take_remaining() {
+        context.emit_cancelled(&job, cause.unwrap_or(StopCause::Fatal)).await;
     }
     let Some(cause) = cause else { return Ok(()) };
-    let aside = floor.spill().take_all().map_err(EngineError::Aside)?;
-    for (target, place) in aside {
-        floor.emit_cancelled(&Job::first(target, place, Instant::now()), cause).await;
+    let spilled = context.spill().take_all().map_err(EngineError::Aside)?;
+    for (target, place) in spilled {
+        context.emit_cancelled(&Job::first(target, place, Instant::now()), cause).await;
     }
     Ok(())
 }
 
 /// Passes on what `stop`, the deadline and the reader of the events want.
-async fn watch_stops(floor: &RunContext, deadline: Option<Duration>) -> Infallible {
+async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
     let drain = async {
-        let cause = floor.stop.draining().await;
-        floor.queue.wake_all();
+        let cause = context.cancel.draining().await;
+        context.queue.wake_all();
         tokio::time::sleep(GRACE).await;
-        floor.stop.abort(cause);
+        context.cancel.abort(cause);
     };
     let deadline = async {
         if let Some(deadline) = deadline {
             tokio::time::sleep(deadline).await;
-            floor.stop.abort(StopCause::Deadline);
+            context.cancel.abort(StopCause::Deadline);
         }
     };
     let reader = async {
-        floor.events.closed().await;
-        floor.stop.abort(StopCause::ReaderGone);
+        context.events.closed().await;
+        context.cancel.abort(StopCause::ReaderGone);
     };
     tokio::join!(drain, deadline, reader);
     std::future::pending().await

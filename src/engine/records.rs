@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::model::{
-    Attempt, StopCause, AttemptOutcome, Event, Failure, Job, Outcome, Record, RecordError, Target, Timings,
-    SavedVersion, redacted,
+    Attempt, AttemptOutcome, Event, Failure, Job, Outcome, Record, RecordError, SavedVersion,
+    StopCause, Target, Timings, redacted,
 };
 use crate::store::SkipReason;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntryOptions, Destination, Target, host_of};
+use crate::model::{Destination, EntryOptions, Target, host_of};
 
 /// Bytes that the file may hold. Then reading waits.
 const MOST: u64 = 1 << 30;
@@ -71,34 +71,34 @@ impl Spill {
         if !self.hosts.contains_key(host.as_ref()) {
             self.hosts.insert(host.as_ref().into(), HostSpill::default());
         }
-        let aside = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
-        let length = aside.tail.len();
-        serde_json::to_writer(&mut aside.tail, &to_stored(target, place, source))?;
-        aside.tail.push(b'\n');
-        if aside.tail.len() < BLOCK {
+        let spilled = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
+        let length = spilled.tail.len();
+        serde_json::to_writer(&mut spilled.tail, &to_stored(target, place, source))?;
+        spilled.tail.push(b'\n');
+        if spilled.tail.len() < BLOCK {
             return Ok(());
         }
         let written = self.write_tail_of(&host);
         if written.is_err()
-            && let Some(aside) = self.hosts.get_mut(host.as_ref())
+            && let Some(spilled) = self.hosts.get_mut(host.as_ref())
         {
-            aside.tail.truncate(length);
+            spilled.tail.truncate(length);
         }
         written
     }
 
     /// Makes a block of what has gathered for a host.
     fn write_tail_of(&mut self, host: &str) -> io::Result<()> {
-        let Some(aside) = self.hosts.get_mut(host) else { return Ok(()) };
+        let Some(spilled) = self.hosts.get_mut(host) else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(tempfile::tempfile()?),
         };
         file.seek(SeekFrom::Start(self.length))?;
-        file.write_all(&aside.tail)?;
-        aside.blocks.push_back((self.length, aside.tail.len()));
-        self.length += aside.tail.len() as u64;
-        aside.tail.clear();
+        file.write_all(&spilled.tail)?;
+        spilled.blocks.push_back((self.length, spilled.tail.len()));
+        self.length += spilled.tail.len() as u64;
+        spilled.tail.clear();
         Ok(())
     }
 
@@ -107,9 +107,9 @@ impl Spill {
     /// # Errors
     /// If the temporary file cannot be read.
     pub fn take(&mut self, host: &str) -> io::Result<Vec<ClaimedTarget>> {
-        let Some(aside) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
-        let block = match aside.blocks.pop_front() {
-            None => std::mem::take(&mut aside.tail),
+        let Some(spilled) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
+        let block = match spilled.blocks.pop_front() {
+            None => std::mem::take(&mut spilled.tail),
             Some((start, length)) => {
                 let file = self.file.as_mut().expect("a block was written to it");
                 let mut block = vec![0; length];
@@ -118,10 +118,10 @@ impl Spill {
                 block
             }
         };
-        if aside.blocks.is_empty() && aside.tail.is_empty() {
+        if spilled.blocks.is_empty() && spilled.tail.is_empty() {
             self.hosts.remove(host);
         }
-        if self.hosts.values().all(|aside| aside.blocks.is_empty()) {
+        if self.hosts.values().all(|spilled| spilled.blocks.is_empty()) {
             self.length = 0;
         }
         block
@@ -181,7 +181,11 @@ impl Spill {
     }
 }
 
-fn to_stored<'a>(target: &'a Target, place: Option<&'a Destination>, source: usize) -> StoredTarget<'a> {
+fn to_stored<'a>(
+    target: &'a Target,
+    place: Option<&'a Destination>,
+    source: usize,
+) -> StoredTarget<'a> {
     let EntryOptions { out, checksum, headers } = &target.options;
     let headers = headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), value.as_bytes().to_vec(), value.is_sensitive())

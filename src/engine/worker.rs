@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::mpsc::Sender;
 
-use super::queue::{Queue, Work};
-use super::records::{finished_event, cancelled_record};
-use super::executor::Executor;
-use super::spill::Spill;
 use super::cancel::CancelToken;
+use super::executor::Executor;
+use super::queue::{Queue, Work};
+use super::records::{cancelled_record, finished_event};
+use super::spill::Spill;
+use crate::model::{
+    Attempt, AttemptOutcome, Event, Job, JobKind, ProgressBoard, Record, StopCause, Target,
+};
 use crate::scheduler::LastHost;
-use crate::model::{Attempt, StopCause, AttemptOutcome, Event, Job, JobKind, Record, ProgressBoard, Target};
 use crate::store::Store;
 
 /// What all workers of a run share.
@@ -19,8 +21,8 @@ pub struct RunContext {
     pub store: Store,
     pub queue: Queue,
     pub spill: Mutex<Spill>,
-    pub stop: CancelToken,
-    pub slots: Arc<ProgressBoard>,
+    pub cancel: CancelToken,
+    pub board: Arc<ProgressBoard>,
     pub events: Sender<Event>,
 }
 
@@ -36,20 +38,25 @@ impl RunContext {
     }
 
     /// Tells the row of an entry that never was a job.
-    pub async fn emit_record(&self, record: Record, target: Option<Arc<Target>>, name: Option<Arc<str>>) {
+    pub async fn emit_record(
+        &self,
+        record: Record,
+        target: Option<Arc<Target>>,
+        name: Option<Arc<str>>,
+    ) {
         self.emit(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
     /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
     /// same moment are written down together.
-    async fn commit_body(&self, job: &Job, mut attempt: Attempt, seat: &Executor) -> Attempt {
+    async fn commit_body(&self, job: &Job, mut attempt: Attempt, executor: &Executor) -> Attempt {
         let is_kept = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
         if attempt.outcome != AttemptOutcome::Whole || !is_kept {
-            seat.release_client().await;
+            executor.release_client().await;
             return attempt;
         }
         let entered = self.store.enter(job, &attempt);
-        seat.release_client().await;
+        executor.release_client().await;
         match entered.and_then(|entered| self.store.commit(job, &attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
@@ -59,9 +66,9 @@ impl RunContext {
 
     /// Waits until what is under way for this job is to end.
     async fn aborted(&self, job: &Job) -> StopCause {
-        let JobKind::Segment { .. } = job.kind else { return self.stop.aborted().await };
+        let JobKind::Segment { .. } = job.kind else { return self.cancel.aborted().await };
         tokio::select! {
-            cause = self.stop.aborted() => cause,
+            cause = self.cancel.aborted() => cause,
             cause = self.queue.segments_cancelled(job) => cause,
         }
     }
@@ -73,27 +80,27 @@ impl RunContext {
 }
 
 /// Works until there is nothing left to do.
-pub async fn work(floor: &RunContext, mut seat: Executor, worker: usize) {
-    let slot = floor.slots.worker(worker);
+pub async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
+    let progress = context.board.worker(worker);
     let mut last = LastHost::default();
-    while let Some(work) = floor.queue.next(&mut last).await {
+    while let Some(work) = context.queue.next(&mut last).await {
         match work {
-            Work::Emit(Some(event)) => floor.emit(event).await,
+            Work::Emit(Some(event)) => context.emit(event).await,
             Work::Emit(None) => {}
             Work::Transfer(job) => {
                 let mut next = Some(job);
                 while let Some(job) = next.take() {
-                    let cut = floor.aborted(&job);
-                    let attempt = seat.transfer(&job, worker, slot, cut).await;
-                    let attempt = floor.commit_body(&job, attempt, &seat).await;
-                    let (events, at_once) = floor.queue.settle(*job, attempt);
+                    let cut = context.aborted(&job);
+                    let attempt = executor.transfer(&job, worker, progress, cut).await;
+                    let attempt = context.commit_body(&job, attempt, &executor).await;
+                    let (events, at_once) = context.queue.settle(*job, attempt);
                     next = at_once;
                     for event in events {
-                        floor.emit(event).await;
+                        context.emit(event).await;
                     }
                 }
             }
         }
     }
-    seat.shutdown().await;
+    executor.shutdown().await;
 }

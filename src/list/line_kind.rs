@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::lines::{LineLength, TextLine};
 use super::options;
-use super::scheme::split_scheme;
 use super::redact::{shown, start_shown};
+use super::scheme::split_scheme;
 
 /// A NUL byte so early tells a binary file from a list with one bad line.
 const EARLY: u64 = 8 * 1024;
@@ -164,13 +164,15 @@ mod tests {
 
     #[test]
     fn an_early_nul_or_a_known_signature_is_no_list() {
-        let first = |bytes| meaning(&TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole });
+        let first =
+            |bytes| meaning(&TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole });
         assert!(
             matches!(first(b"\x1f\x8b\x08"), LineKind::NotAList(why) if why.contains("gzip -dc"))
         );
         assert!(matches!(first(b"\xff\xfeh\0"), LineKind::NotAList(why) if why.contains("UTF-16")));
         assert!(matches!(of(b"h\0t\0"), LineKind::NotAList(why) if why.contains("line 2")));
-        let late = TextLine { number: 9, offset: EARLY - 1, bytes: b"h\0", extent: LineLength::Whole };
+        let late =
+            TextLine { number: 9, offset: EARLY - 1, bytes: b"h\0", extent: LineLength::Whole };
         assert!(matches!(meaning(&late), LineKind::Entry(said) if said.fault.is_some()));
     }
 

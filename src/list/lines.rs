@@ -136,7 +136,11 @@ mod tests {
         let whole = cut(&[b"ab\n\ncde"]);
         assert_eq!(
             whole,
-            [(1, 0, 2, LineLength::Whole), (2, 3, 0, LineLength::Whole), (3, 4, 3, LineLength::Whole)]
+            [
+                (1, 0, 2, LineLength::Whole),
+                (2, 3, 0, LineLength::Whole),
+                (3, 4, 3, LineLength::Whole)
+            ]
         );
         assert_eq!(cut(&[b"a", b"b", b"\n\nc", b"", b"de"]), whole);
         assert_eq!(cut(&[b"ab\n\ncde\n"]), whole);

@@ -1,22 +1,22 @@
 //! List text -> numbered entries, streamed: every line that names something to fetch, and every line that fails to.
 //! Pure: bytes are handed in as they come, entries handed out; nothing is opened, waited for or timed.
 
-mod urls;
-mod pending;
 mod header;
-mod lines;
 mod line_kind;
+mod lines;
 mod options;
-mod scheme;
+mod pending;
 mod redact;
+mod scheme;
+mod urls;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::model::Entry;
-use pending::PendingTarget;
-use lines::{TextLine, Lines};
 use line_kind::{LineKind, LineText, meaning};
+use lines::{Lines, TextLine};
+use pending::PendingTarget;
 
 pub use header::field;
 
@@ -177,13 +177,19 @@ impl Entries {
 
     fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
         if let PreviousEntry::Pending(_) = self.above
-            && let PreviousEntry::Pending(draft) = std::mem::replace(&mut self.above, PreviousEntry::Released)
+            && let PreviousEntry::Pending(draft) =
+                std::mem::replace(&mut self.above, PreviousEntry::Released)
         {
             self.hand_out(draft, numbering, out);
         }
     }
 
-    fn hand_out(&self, draft: PendingTarget, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    fn hand_out(
+        &self,
+        draft: PendingTarget,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) {
         out(draft.finish(numbering.give(), Arc::clone(&self.source)));
     }
 }

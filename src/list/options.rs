@@ -1,7 +1,7 @@
 //! Option lines: `key=value`, indented below the entry they are for, in the words of aria2.
 
 use super::header::field;
-use crate::digest::{ParseDigestError, Digest};
+use crate::digest::{Digest, ParseDigestError};
 use crate::model::EntryOptions;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];

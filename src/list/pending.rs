@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::urls::addresses;
 use super::line_kind::{LineText, control_fault};
 use super::options;
 use super::redact::shown;
-use crate::model::{Entry, InvalidLine, EntryOptions, Target, redacted};
+use super::urls::addresses;
+use crate::model::{Entry, EntryOptions, InvalidLine, Target, redacted};
 
 /// How many bytes of option lines one entry may have: it is kept in memory.
 const MOST_OPTION_BYTES: usize = 64 * 1024;
@@ -54,7 +54,10 @@ impl PendingTarget {
 
     /// The one entry of a source that is no list; its name stands in for a text that cannot be shown.
     pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
-        Self { line: Some(number), state: PendingState::Bad { text: shown(source), message: reason } }
+        Self {
+            line: Some(number),
+            state: PendingState::Bad { text: shown(source), message: reason },
+        }
     }
 
     /// Adds an option line. A bad one spoils the entry: to download with half of what was asked would be wrong.

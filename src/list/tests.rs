@@ -182,7 +182,10 @@ fn a_binary_file_is_one_invalid_and_not_read_on() {
     let mut parser = Parser::new(Arc::from("photo.bin"));
     let bytes = b"http://a.b\n\x7fELF\0\0\n\xff\n\xff\n";
     assert_eq!(parser.feed(bytes, &mut numbering, |e| entries.push(e)), ParserStatus::Enough);
-    assert_eq!(parser.feed(b"http://c.d\n", &mut numbering, |e| entries.push(e)), ParserStatus::Enough);
+    assert_eq!(
+        parser.feed(b"http://c.d\n", &mut numbering, |e| entries.push(e)),
+        ParserStatus::Enough
+    );
     parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!(entries.len(), 2);
     let told = invalid(&entries[1]);

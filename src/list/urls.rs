@@ -3,8 +3,8 @@
 use url::{ParseError, Url};
 
 use super::options;
-use super::scheme::split_scheme;
 use super::redact::shown;
+use super::scheme::split_scheme;
 
 /// Why a text is not a web address, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +92,9 @@ fn unparsable(error: ParseError, host: &str) -> UrlError {
     match error {
         ParseError::InvalidPort => UrlError::new("bad port", "use a port from 1 to 65535"),
         ParseError::EmptyHost => UrlError::new("no host", "write https://HOST/PATH"),
-        _ if host.contains(' ') => UrlError::new("a space in the host", "give each URL its own line"),
+        _ if host.contains(' ') => {
+            UrlError::new("a space in the host", "give each URL its own line")
+        }
         ParseError::IdnaError
         | ParseError::InvalidDomainCharacter
         | ParseError::InvalidIpv4Address

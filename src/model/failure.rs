@@ -315,7 +315,11 @@ mod tests {
 
     #[test]
     fn all_classes_are_listed_and_go_by_one_name() {
-        assert_eq!(FailureClass::ALL.len(), FailureClass::InvalidUrl as usize + 1, "it is the last");
+        assert_eq!(
+            FailureClass::ALL.len(),
+            FailureClass::InvalidUrl as usize + 1,
+            "it is the last"
+        );
         for (place, class) in FailureClass::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, place);
             assert_eq!(class.name().parse(), Ok(class));

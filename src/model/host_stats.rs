@@ -84,6 +84,9 @@ pub fn host_of(url: &Url) -> std::borrow::Cow<'_, str> {
     url.origin().ascii_serialization().into()
 }
 
-fn in_seconds<S: Serializer>(waited: &BTreeMap<WaitReason, Duration>, out: S) -> Result<S::Ok, S::Error> {
+fn in_seconds<S: Serializer>(
+    waited: &BTreeMap<WaitReason, Duration>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
     out.collect_map(waited.iter().map(|(why, time)| (why, time.as_micros() as f64 / 1e6)))
 }

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{ExpectedDigest, Failure, ResponseHead, PartialBody, Destination, ByteRanges, Target};
+use super::{ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target};
 
 /// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
 /// carry what happened before. What only the queue wants to know is not written to a line.

@@ -1,29 +1,29 @@
 //! The nouns: what a list entry, a request, its outcome and the rows about them are. Pure data.
 
 mod attempt;
+mod byte_ranges;
+mod destination;
 mod entry;
 mod event;
-#[cfg(test)]
-pub(crate) mod test_fixtures;
 mod failure;
 mod host_stats;
 mod job;
-pub mod serde_helpers;
-mod destination;
-mod record;
 mod progress;
-mod byte_ranges;
+mod record;
+pub mod serde_helpers;
 mod summary;
+#[cfg(test)]
+pub(crate) mod test_fixtures;
 
-pub use attempt::{Attempt, ExpectedDigest, AttemptOutcome, ResponseHead, AttemptTimings};
-pub use entry::{Entry, InvalidLine, EntryOptions, Target, redacted};
+pub use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
+pub use byte_ranges::ByteRanges;
+pub use destination::{Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource};
+pub use entry::{Entry, EntryOptions, InvalidLine, Target, redacted};
 pub use event::Event;
-pub use failure::{StopCause, FailureClass, Failure, UnknownClass};
+pub use failure::{Failure, FailureClass, StopCause, UnknownClass};
 pub use host_stats::{HostStats, WaitReason, host_of};
-pub use job::{SharedRanges, Job, JobKind, Assembly};
-pub use destination::{OverwriteRule, PartialBody, Destination, Validator, SavedVersion, resource};
+pub use job::{Assembly, Job, JobKind, SharedRanges};
+pub use progress::{ProgressBoard, WorkerProgress};
 pub(crate) use record::rfc3339;
 pub use record::{Outcome, Record, RecordError, Timings};
-pub use progress::{WorkerProgress, ProgressBoard};
-pub use byte_ranges::ByteRanges;
 pub use summary::{OutcomeCounts, Resources, Summary};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    EntryOptions, Failure, InvalidLine, Outcome, OutcomeCounts, Record, RecordError, Resources, Summary, Target, Timings,
+    EntryOptions, Failure, InvalidLine, Outcome, OutcomeCounts, Record, RecordError, Resources,
+    Summary, Target, Timings,
 };
 
 /// A URL without options, the first of `sites.txt`.

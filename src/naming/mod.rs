@@ -7,9 +7,9 @@
 //! is settled, [`LONGEST_PATH`] bytes; settling may add a mark of 9 bytes (65 at worst) to a component within its
 //! bound.
 
-mod sanitize;
-mod content_disposition;
 mod conflicts;
+mod content_disposition;
+mod sanitize;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +22,8 @@ use url::{Position, Url};
 use self::sanitize::{extension, marked, safe};
 use crate::plan::NamingScheme;
 
+pub use self::conflicts::{NameOwner, Ownership, UniqueName, key, settle};
 pub use self::content_disposition::of_disposition;
-pub use self::conflicts::{NameOwner, UniqueName, Ownership, key, settle};
 
 /// Bytes of a component, at most: file systems take 255, and `.part` must fit behind it.
 pub const LONGEST_COMPONENT: usize = 240;

@@ -7,7 +7,8 @@ use url::Url;
 use super::sanitize::safe;
 use super::*;
 
-const SCHEMES: [NamingScheme; 4] = [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index];
+const SCHEMES: [NamingScheme; 4] =
+    [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index];
 
 fn url(text: &str) -> Url {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -1,11 +1,13 @@
 //! Decisions, pure: replies, time and chance are arguments; nothing here waits, reads a clock or touches a file.
 
+pub mod next_action;
 mod redirect;
 pub mod resume;
 pub mod retry;
 pub mod robots;
 pub mod segments;
-pub mod next_action;
 
+pub use next_action::{
+    NextAction, RetryRules, action_without_request, next_action, segment_action_without_request,
+};
 pub use redirect::carries_secrets;
-pub use next_action::{RetryRules, NextAction, action_without_request, segment_action_without_request, next_action};

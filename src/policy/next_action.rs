@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 
 use super::redirect::hop;
-use super::retry::{asked_by, backoff, is_transient, too_long};
 use super::retry::is_not_reached;
-use crate::plan::RetryOptions;
+use super::retry::{asked_by, backoff, is_transient, too_long};
 use crate::model::{Attempt, AttemptOutcome, Failure, Job, JobKind};
+use crate::plan::RetryOptions;
 
 /// The limits that a verdict keeps to.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,10 @@ pub fn next_action(
                 Ok(url) => match too_long(status, asked, &rules.retry) {
                     None => {
                         let wait = asked.map_or(Duration::ZERO, |asked| with_jitter(asked, chance));
-                        return NextAction::FollowRedirect { job: redirected_job(job, attempt, url), wait };
+                        return NextAction::FollowRedirect {
+                            job: redirected_job(job, attempt, url),
+                            wait,
+                        };
                     }
                     Some(failure) => failure,
                 },
@@ -122,7 +125,12 @@ fn is_local(failure: &Failure) -> bool {
 
 /// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
 /// target's own failure counts for more than the host's.
-pub fn action_without_request(job: &Job, failure: Failure, rules: &RetryRules, chance: f64) -> NextAction {
+pub fn action_without_request(
+    job: &Job,
+    failure: Failure,
+    rules: &RetryRules,
+    chance: f64,
+) -> NextAction {
     let failure = job.failed.clone().unwrap_or(failure);
     let mut next = job.clone();
     next.dead_mirrors.push(job.mirror);
@@ -132,7 +140,12 @@ pub fn action_without_request(job: &Job, failure: Failure, rules: &RetryRules, c
 }
 
 /// What follows when a segment of the body of `job` has failed for good: the next mirror, or the end.
-pub fn segment_action_without_request(job: &Job, failure: Failure, rules: &RetryRules, chance: f64) -> NextAction {
+pub fn segment_action_without_request(
+    job: &Job,
+    failure: Failure,
+    rules: &RetryRules,
+    chance: f64,
+) -> NextAction {
     if is_local(&failure) {
         return NextAction::Failed(failure);
     }
@@ -229,7 +242,7 @@ pub(crate) mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::model::{StopCause, ResponseHead, EntryOptions, AttemptTimings, Target};
+    use crate::model::{AttemptTimings, EntryOptions, ResponseHead, StopCause, Target};
 
     pub fn job(urls: &str) -> Job {
         let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
@@ -242,7 +255,8 @@ pub(crate) mod tests {
     }
 
     fn attempt(ending: AttemptOutcome, retry_after: Option<&str>) -> Attempt {
-        let head = ResponseHead { retry_after: retry_after.map(str::to_owned), ..ResponseHead::default() };
+        let head =
+            ResponseHead { retry_after: retry_after.map(str::to_owned), ..ResponseHead::default() };
         let phases = AttemptTimings {
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -302,8 +316,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_lasting_failure_is_final_at_once() {
-        let verdict = judge(&job("http://a.test/"), &failed(Failure::Status(404)), 3);
-        assert!(matches!(verdict, NextAction::Failed(Failure::Status(404))));
+        let action = judge(&job("http://a.test/"), &failed(Failure::Status(404)), 3);
+        assert!(matches!(action, NextAction::Failed(Failure::Status(404))));
     }
 
     #[test]
@@ -342,7 +356,9 @@ pub(crate) mod tests {
     #[test]
     fn retry_after_is_never_undercut_and_jitter_only_adds() {
         let busy = attempt(AttemptOutcome::Failed(Failure::Status(503)), Some("5"));
-        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &busy, 3) else { panic!() };
+        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &busy, 3) else {
+            panic!()
+        };
         assert_eq!(wait, Duration::from_millis(5250));
     }
 
@@ -353,10 +369,10 @@ pub(crate) mod tests {
             AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
             AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) },
         ] {
-            let verdict = judge(&job("http://a.test/"), &attempt(ending, Some("601")), 3);
+            let action = judge(&job("http://a.test/"), &attempt(ending, Some("601")), 3);
             assert!(
-                matches!(verdict, NextAction::Failed(Failure::RateLimited { wait: Some(_), .. })),
-                "{verdict:?}"
+                matches!(action, NextAction::Failed(Failure::RateLimited { wait: Some(_), .. })),
+                "{action:?}"
             );
         }
     }
@@ -366,11 +382,13 @@ pub(crate) mod tests {
         let day = Some("86400");
         for status in [408, 500, 502] {
             let busy = attempt(AttemptOutcome::Failed(Failure::Status(status)), day);
-            let verdict = judge(&job("http://a.test/"), &busy, 3);
-            assert!(matches!(verdict, NextAction::Failed(Failure::RateLimited { .. })), "{status}");
+            let action = judge(&job("http://a.test/"), &busy, 3);
+            assert!(matches!(action, NextAction::Failed(Failure::RateLimited { .. })), "{status}");
         }
         let cut = attempt(AttemptOutcome::Failed(reset()), day);
-        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &cut, 3) else { panic!() };
+        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &cut, 3) else {
+            panic!()
+        };
         assert_eq!(wait, Duration::from_millis(500), "a reply that broke off asked for nothing");
     }
 
@@ -394,7 +412,8 @@ pub(crate) mod tests {
     #[test]
     fn a_redirect_is_a_job_of_its_own_within_the_same_try() {
         let redirect = attempt(AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) }, None);
-        let NextAction::FollowRedirect { job, wait } = judge(&job("http://a.test/"), &redirect, 0) else {
+        let NextAction::FollowRedirect { job, wait } = judge(&job("http://a.test/"), &redirect, 0)
+        else {
             panic!()
         };
         assert_eq!((job.url.as_str(), job.hops, job.attempt), ("http://a.test/x", 1, 1));
@@ -418,8 +437,8 @@ pub(crate) mod tests {
             Failure::Disk("full".into()),
             Failure::Name("taken".into()),
         ] {
-            let verdict = judge(&job("http://a.test/ http://b.test/"), &failed(failure), 3);
-            assert!(matches!(verdict, NextAction::Failed(_)), "{verdict:?}");
+            let action = judge(&job("http://a.test/ http://b.test/"), &failed(failure), 3);
+            assert!(matches!(action, NextAction::Failed(_)), "{action:?}");
         }
     }
 
@@ -431,7 +450,8 @@ pub(crate) mod tests {
             expected: "0".into(),
             actual: "1".into(),
         };
-        let NextAction::Retry { job: second, .. } = judge(&job("http://a.test/"), &failed(wrong()), 3)
+        let NextAction::Retry { job: second, .. } =
+            judge(&job("http://a.test/"), &failed(wrong()), 3)
         else {
             panic!()
         };

@@ -1,6 +1,6 @@
 //! Continuing a body that was begun, and asking whether one that was saved has changed. Pure.
 
-use crate::model::{ResponseHead, Job, PartialBody, JobKind, Validator, SavedVersion, resource};
+use crate::model::{Job, JobKind, PartialBody, ResponseHead, SavedVersion, Validator, resource};
 
 /// How much later than Last-Modified a reply must be dated for that to be a strong validator: within the same second
 /// a second version could have come about, and clocks differ (RFC 9110 section 8.8.2.2).
@@ -74,7 +74,8 @@ fn is_here(part: &PartialBody, job: &Job) -> bool {
 
 /// The part of `job` that was begun in several places and is to be continued there.
 pub fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
-    let is_it = |part: &&PartialBody| part.spans.is_some() && part.length.is_some() && is_here(part, job);
+    let is_it =
+        |part: &&PartialBody| part.spans.is_some() && part.length.is_some() && is_here(part, job);
     job.part.as_ref().filter(is_it).filter(|_| job.kind == JobKind::Body)
 }
 
@@ -216,7 +217,12 @@ pub(super) mod tests {
 
     fn reply(status: u16, range: &str, etag: &str) -> ResponseHead {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        ResponseHead { status, content_range: some(range), etag: some(etag), ..ResponseHead::default() }
+        ResponseHead {
+            status,
+            content_range: some(range),
+            etag: some(etag),
+            ..ResponseHead::default()
+        }
     }
 
     fn answered(part: &PartialBody, status: u16, range: &str, etag: &str) -> RangeReply {
@@ -256,9 +262,12 @@ pub(super) mod tests {
     fn what_is_coded_or_made_of_several_parts_continues_nothing() {
         let plain = reply(206, "bytes 40-99/100", "\"v1\"");
         let go = |head: ResponseHead| range_reply(RangeRequest::Rest(&part()), &head);
-        let coded =
-            |coding: &str| ResponseHead { content_encoding: Some(coding.to_owned()), ..plain.clone() };
-        let of_type = |kind: &str| ResponseHead { content_type: Some(kind.to_owned()), ..plain.clone() };
+        let coded = |coding: &str| ResponseHead {
+            content_encoding: Some(coding.to_owned()),
+            ..plain.clone()
+        };
+        let of_type =
+            |kind: &str| ResponseHead { content_type: Some(kind.to_owned()), ..plain.clone() };
         for head in [plain.clone(), coded("identity"), coded(""), of_type("text/html")] {
             assert_ne!(go(head), RangeReply::Restart);
         }
@@ -284,11 +293,19 @@ pub(super) mod tests {
         assert_eq!(go("bytes */101", ""), RangeReply::Restart);
         assert_eq!(go("bytes */*", ""), RangeReply::Restart);
         assert_eq!(go("", ""), RangeReply::Restart);
-        assert_eq!(answered(&part(), 416, "bytes */40", ""), RangeReply::Restart, "100 were promised");
+        assert_eq!(
+            answered(&part(), 416, "bytes */40", ""),
+            RangeReply::Restart,
+            "100 were promised"
+        );
         let unknown = PartialBody { length: None, ..all };
         let go = |etag| answered(&unknown, 416, "bytes */100", etag);
         assert_eq!(go("\"v1\""), RangeReply::Complete);
-        assert_eq!(go(""), RangeReply::Restart, "another version may be as long as the part is by chance");
+        assert_eq!(
+            go(""),
+            RangeReply::Restart,
+            "another version may be as long as the part is by chance"
+        );
     }
 
     #[test]
@@ -303,9 +320,18 @@ pub(super) mod tests {
         assert_eq!(range_reply(RangeRequest::IfChanged(&version), &head), RangeReply::Unchanged);
         assert_eq!(range_reply(RangeRequest::Rest(&part()), &head), RangeReply::Restart);
         assert_eq!(range_reply(RangeRequest::Whole, &head), RangeReply::Other);
-        assert_eq!(range_reply(RangeRequest::Whole, &reply(206, "bytes 0-9/10", "")), RangeReply::Other);
-        assert_eq!(range_reply(RangeRequest::IfChanged(&version), &reply(200, "", "")), RangeReply::Whole);
-        assert_eq!(range_reply(RangeRequest::Rest(&part()), &reply(503, "", "")), RangeReply::Other);
+        assert_eq!(
+            range_reply(RangeRequest::Whole, &reply(206, "bytes 0-9/10", "")),
+            RangeReply::Other
+        );
+        assert_eq!(
+            range_reply(RangeRequest::IfChanged(&version), &reply(200, "", "")),
+            RangeReply::Whole
+        );
+        assert_eq!(
+            range_reply(RangeRequest::Rest(&part()), &reply(503, "", "")),
+            RangeReply::Other
+        );
     }
 
     #[test]
@@ -315,7 +341,8 @@ pub(super) mod tests {
             date: Some(date.to_owned()),
             ..ResponseHead::default()
         };
-        let tagged = |tag: &str| ResponseHead { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
+        let tagged =
+            |tag: &str| ResponseHead { etag: Some(tag.to_owned()), ..dated(DATE, A_MINUTE_LATER) };
         assert_eq!(validator(&tagged("\"a\"")), Some(Validator::Etag("\"a\"".to_owned())));
         assert_eq!(validator(&tagged("W/\"a\"")), None, "where the tag is weak, so is the date");
         for tag in ["a", "\"", "\"a", "a\"", "\"a\"b\"", "\"\u{fffd}\"", "\"\t\""] {
@@ -342,7 +369,11 @@ pub(super) mod tests {
         let mut job = crate::policy::next_action::tests::job("http://a.test/latest");
         let from = "https://b.test:8443/v1".to_owned();
         job.part = Some(PartialBody { from, ..part() });
-        assert_eq!(range_request(&job), RangeRequest::Whole, "the listed URL leads there, or elsewhere");
+        assert_eq!(
+            range_request(&job),
+            RangeRequest::Whole,
+            "the listed URL leads there, or elsewhere"
+        );
         for (url, is_it) in [
             ("https://user:secret@b.test:8443/v1?signature=2#x", true),
             ("https://b.test:8443/v2", false),

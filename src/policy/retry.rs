@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::plan::RetryOptions;
 use crate::model::{Attempt, AttemptOutcome, Failure};
+use crate::plan::RetryOptions;
 
 /// The longest back-off.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -47,7 +47,11 @@ pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
     asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
 }
 
-pub(crate) fn too_long(status: u16, asked: Option<Duration>, retry: &RetryOptions) -> Option<Failure> {
+pub(crate) fn too_long(
+    status: u16,
+    asked: Option<Duration>,
+    retry: &RetryOptions,
+) -> Option<Failure> {
     let wait = asked.filter(|asked| *asked > retry.max_retry_after)?;
     Some(Failure::RateLimited { status, wait: Some(wait) })
 }

@@ -37,7 +37,9 @@ pub enum RobotsReply<'a> {
 pub fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
         RobotsReply::Body(body) => RobotsRules::parse(body, product_token),
-        RobotsReply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => RobotsRules::everything(),
+        RobotsReply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => {
+            RobotsRules::everything()
+        }
         RobotsReply::Failed(_) => RobotsRules::nothing(),
     }
 }
@@ -278,8 +280,10 @@ mod tests {
 
     #[test]
     fn robots_txt_itself_is_always_allowed() {
-        for rules in [RobotsRules::nothing(), RobotsRules::parse(b"User-agent: *\nDisallow: /r\nAllow: /x", "")]
-        {
+        for rules in [
+            RobotsRules::nothing(),
+            RobotsRules::parse(b"User-agent: *\nDisallow: /r\nAllow: /x", ""),
+        ] {
             assert!(rules.allows(&url("/robots.txt")));
             assert!(!rules.allows(&url("/robots.txt.bak")));
         }

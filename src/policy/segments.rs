@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::resume::{self, RangeReply, RangeRequest};
+use crate::model::{Job, JobKind, ResponseHead};
 use crate::plan::{BodyOptions, Compression, SegmentOptions};
-use crate::model::{ResponseHead, Job, JobKind};
 
 /// What a reply offers.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +76,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{ByteRanges, Destination, OverwriteRule};
     use crate::policy::next_action::tests::job;
-    use crate::model::{OverwriteRule, Destination, ByteRanges};
 
     fn split(most: usize, least: u64) -> SegmentOptions {
         let (most, least) = (NonZeroUsize::new(most).unwrap(), NonZeroU64::new(least).unwrap());
@@ -85,7 +85,13 @@ mod tests {
     }
 
     fn offer(head: &ResponseHead, length: Option<u64>, takes_ranges: bool) -> ReplyInfo<'_> {
-        ReplyInfo { asked: RangeRequest::Whole, answer: RangeReply::Whole, head, length, takes_ranges }
+        ReplyInfo {
+            asked: RangeRequest::Whole,
+            answer: RangeReply::Whole,
+            head,
+            length,
+            takes_ranges,
+        }
     }
 
     #[test]
@@ -95,7 +101,13 @@ mod tests {
         let bodies = BodyOptions { split: split(4, 50), ..BodyOptions::default() };
         let mut saved = job("http://a.test/");
         let name = "a".into();
-        let place = Destination { name, over: OverwriteRule::Nothing, noted: false, saved: None, part: None };
+        let place = Destination {
+            name,
+            over: OverwriteRule::Nothing,
+            noted: false,
+            saved: None,
+            part: None,
+        };
         saved.place = Some(Arc::new(place));
         let go = |job: &Job, head: &ResponseHead, length, takes_ranges, bodies: &BodyOptions| {
             should_split(job, offer(head, length, takes_ranges), bodies)
@@ -122,8 +134,12 @@ mod tests {
         ] {
             assert!(!go(&saved, &head, Some(100), true, &bodies), "{why}");
         }
-        let given = ReplyInfo { asked: RangeRequest::Unconditional, ..offer(&head, Some(100), true) };
-        assert!(!should_split(&saved, given, &bodies), "fields given by hand ask for something else");
+        let given =
+            ReplyInfo { asked: RangeRequest::Unconditional, ..offer(&head, Some(100), true) };
+        assert!(
+            !should_split(&saved, given, &bodies),
+            "fields given by hand ask for something else"
+        );
         let part = resume::tests::part();
         let rest = |left| ReplyInfo {
             asked: RangeRequest::Rest(&part),

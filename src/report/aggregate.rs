@@ -3,10 +3,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::histogram::Histogram;
 use super::escape::printable;
+use super::histogram::Histogram;
 use super::timeline::Timeline;
-use crate::model::{FailureClass, OutcomeCounts, Outcome, Record, Timings};
+use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Timings};
 
 /// Rows that are kept.
 pub(crate) const MOST_ROWS: usize = 10_000;

@@ -14,8 +14,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::escape::printable;
 use super::same::ensure_it_is_none_of;
-use crate::plan::{FailedList, Source};
 use crate::model::{FailureClass, Outcome, Record, RecordError, Target};
+use crate::plan::{FailedList, Source};
 
 /// So much may wait before it has to be written.
 const FULL: usize = 64 * 1024;
@@ -50,7 +50,8 @@ impl FailedListWriter {
     /// Of the kind `InvalidInput` if it is one of the sources, else those of opening it; they name the file.
     pub fn create(list: Option<&FailedList>, sources: &[Source]) -> io::Result<Self> {
         let Some(FailedList { path, classes }) = list else { return Ok(Self::nowhere()) };
-        let open = OpenFailedList::new(path, classes, sources).map_err(|error| about(path, &error))?;
+        let open =
+            OpenFailedList::new(path, classes, sources).map_err(|error| about(path, &error))?;
         Ok(Self(Some(open)))
     }
 
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::model::test_fixtures::{self, target};
-    use crate::model::{StopCause, Failure, EntryOptions};
+    use crate::model::{EntryOptions, Failure, StopCause};
 
     fn list_of(path: &Path, classes: &[FailureClass]) -> FailedListWriter {
         let list = FailedList { path: path.to_owned(), classes: classes.to_vec() };

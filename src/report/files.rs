@@ -3,11 +3,11 @@
 use std::io;
 
 use super::aggregate::Aggregate;
-use super::har::HarArchive;
 use super::atomic_file::AtomicFile;
+use super::har::HarArchive;
 use super::{csv, html, jsonl, keep_first, markdown};
-use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::model::{Record, Summary};
+use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 
 /// The reports that were asked for. Whatever the length of the run, they keep 10,000 rows at most.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ impl ReportFiles {
     pub fn create(asked: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
         let open = asked.iter().map(|document| OpenReport::new(document, sources));
         let open = open.collect::<io::Result<Vec<_>>>()?;
-        let made_at_the_end = |open: &OpenReport| matches!(open.form, ReportWriter::Html | ReportWriter::Markdown);
+        let made_at_the_end =
+            |open: &OpenReport| matches!(open.form, ReportWriter::Html | ReportWriter::Markdown);
         let fold = open.iter().any(made_at_the_end).then(Aggregate::default);
         Ok(Self { open, fold })
     }

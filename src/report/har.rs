@@ -162,7 +162,11 @@ mod tests {
     #[test]
     fn an_archive_without_entries_is_one() {
         assert!(archive(&[]).entries.is_empty());
-        assert!(archive(&[test_fixtures::invalid("sites.txt", Some(1), "htp", "no")]).entries.is_empty());
+        assert!(
+            archive(&[test_fixtures::invalid("sites.txt", Some(1), "htp", "no")])
+                .entries
+                .is_empty()
+        );
     }
 
     #[test]

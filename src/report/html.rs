@@ -26,7 +26,11 @@ const LICENCE: &str = include_str!("html/uplot.LICENSE");
 const STEPS_A_BAR: usize = 4;
 
 /// The whole page.
-pub(crate) fn page(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn page(
+    fold: &Aggregate,
+    summary: Option<&Summary>,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
     filled(PAGE, SCRIPT, &data(fold, summary), page);
     Ok(())
 }

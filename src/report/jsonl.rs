@@ -30,7 +30,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{FailureClass, Failure, HostStats, WaitReason, test_fixtures};
+    use crate::model::{Failure, FailureClass, HostStats, WaitReason, test_fixtures};
 
     fn read_back(page: &[u8]) -> Value {
         assert_eq!(page.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");

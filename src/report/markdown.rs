@@ -12,7 +12,11 @@ use crate::model::Summary;
 use crate::units::human_bytes;
 
 /// The whole page.
-pub(crate) fn page(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn page(
+    fold: &Aggregate,
+    summary: Option<&Summary>,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
     total(fold, summary, page)?;
     if !fold.counts.failures.is_empty() {
         writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;

@@ -3,10 +3,13 @@
 //! Hears events and the summary; reads no clock, waits for nobody but its streams, ends nothing. Every line is whole
 //! and is written whole; what cannot be written is an error.
 
-pub(crate) mod csv;
-pub(crate) mod files;
-mod failed_list;
 pub(crate) mod aggregate;
+pub(crate) mod atomic_file;
+mod buffered;
+pub(crate) mod csv;
+pub(crate) mod escape;
+mod failed_list;
+pub(crate) mod files;
 mod har;
 mod histogram;
 mod host_table;
@@ -14,12 +17,9 @@ pub(crate) mod html;
 mod jsonl;
 pub(crate) mod markdown;
 mod ordered;
-mod buffered;
-pub(crate) mod atomic_file;
-pub(crate) mod escape;
 mod progress;
-mod same;
 pub(crate) mod replay;
+mod same;
 mod text;
 mod timeline;
 
@@ -27,15 +27,15 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::model::{Event, ProgressBoard, Record, Summary};
 use crate::plan::{self, OutputFormat, Verbosity};
-use crate::model::{Event, Record, ProgressBoard, Summary};
-pub use files::ReportFiles;
-pub use failed_list::FailedListWriter;
-use ordered::OrderedRows;
 use buffered::Buffered;
 pub use escape::printable;
+pub use failed_list::FailedListWriter;
+pub use files::ReportFiles;
+use ordered::OrderedRows;
 use progress::Progress;
-pub use replay::{ReplayReport, ReplayError};
+pub use replay::{ReplayError, ReplayReport};
 
 /// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
 /// one stream does not take, a file may.
@@ -117,7 +117,13 @@ pub fn reporter(
     } else {
         Progress::hidden()
     };
-    Box::new(RunReporter { rows: OrderedRows::by(report.order), teller, failed, documents, progress })
+    Box::new(RunReporter {
+        rows: OrderedRows::by(report.order),
+        teller,
+        failed,
+        documents,
+        progress,
+    })
 }
 
 /// Where rows are put in order and the display is kept out of the way of lines.
@@ -321,8 +327,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::plan::ReportOrder;
     use crate::model::{Failure, HostStats, test_fixtures};
+    use crate::plan::ReportOrder;
 
     /// A stream that can be read while it is written.
     #[derive(Clone, Default)]
@@ -491,7 +497,10 @@ mod tests {
 
     #[test]
     fn rows_by_list_come_in_its_order() {
-        let report = plan::OutputOptions { order: ReportOrder::List, ..plan(OutputFormat::Text, Verbosity::Normal) };
+        let report = plan::OutputOptions {
+            order: ReportOrder::List,
+            ..plan(OutputFormat::Text, Verbosity::Normal)
+        };
         let (stdout, _) = told(report);
         let verbs: Vec<_> = stdout.lines().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(verbs, ["Read", "Failed", "Invalid", "Downloaded"]);
@@ -563,7 +572,8 @@ mod tests {
 
     /// A desk whose rows and display share a terminal.
     fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporter {
-        let shared = || OutputStream { writer: Box::new(TerminalWriter(term.clone())), is_terminal: true };
+        let shared =
+            || OutputStream { writer: Box::new(TerminalWriter(term.clone())), is_terminal: true };
         let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
         let report = plan(OutputFormat::Text, Verbosity::Normal);
         let progress = progress::tests::on_a_terminal(term, slots);

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::plan::ReportOrder;
 use crate::model::Record;
+use crate::plan::ReportOrder;
 
 /// The rows on their way to a report.
 #[derive(Debug)]
@@ -95,7 +95,10 @@ mod tests {
 
     #[test]
     fn rows_by_completion_wait_for_nothing() {
-        assert_eq!(passed_on(ReportOrder::Completion, &[3, 1, 2]), [vec![3], vec![1], vec![2], vec![]]);
+        assert_eq!(
+            passed_on(ReportOrder::Completion, &[3, 1, 2]),
+            [vec![3], vec![1], vec![2], vec![]]
+        );
     }
 
     #[test]

@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-
 use super::escape::printable;
+use crate::model::{
+    FailureClass, HostStats, Outcome, OutcomeCounts, Record, RecordError, Resources, Summary,
+    Timings, WaitReason,
+};
 use crate::plan::Source;
-use crate::model::{FailureClass, OutcomeCounts, HostStats, Outcome, Record, RecordError, Resources, Summary, Timings, WaitReason};
 
 /// Bytes that a line may have; no row of ours comes near it.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -414,8 +416,8 @@ struct SavedHost {
 impl SavedTotal {
     fn summary(self) -> Summary {
         let classes = self.failures.iter();
-        let failures =
-            classes.filter_map(|(name, count)| Some((name.parse::<FailureClass>().ok()?.name(), *count)));
+        let failures = classes
+            .filter_map(|(name, count)| Some((name.parse::<FailureClass>().ok()?.name(), *count)));
         let counts = OutcomeCounts {
             targets: self.targets,
             ok: self.ok,
@@ -486,7 +488,14 @@ impl SavedHost {
 }
 
 fn why(name: &str) -> Option<WaitReason> {
-    let all = [WaitReason::Limit, WaitReason::Gap, WaitReason::RetryAfter, WaitReason::Unreachable, WaitReason::Lookup, WaitReason::Robots];
+    let all = [
+        WaitReason::Limit,
+        WaitReason::Gap,
+        WaitReason::RetryAfter,
+        WaitReason::Unreachable,
+        WaitReason::Lookup,
+        WaitReason::Robots,
+    ];
     all.into_iter().find(|why| why.name() == name)
 }
 

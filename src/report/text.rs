@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::escape::printable;
-use crate::model::{OutcomeCounts, Failure, Outcome, Record, Summary};
+use crate::model::{Failure, Outcome, OutcomeCounts, Record, Summary};
 use crate::units::human_bytes;
 
 /// Whether words may be coloured.
@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_url_that_was_read_is_told_with_its_bytes() {
-        let record = test_fixtures::record("https://en.wikipedia.org/wiki/Portal:Arts").read(189_658);
+        let record =
+            test_fixtures::record("https://en.wikipedia.org/wiki/Portal:Arts").read(189_658);
         assert_snapshot!(line(&record), @"Read 189658 from https://en.wikipedia.org/wiki/Portal:Arts");
     }
 

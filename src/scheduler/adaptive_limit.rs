@@ -84,7 +84,8 @@ impl AdaptiveLimit {
     /// Until when nothing may start, and why; `None` if it may.
     pub fn paused_until(&self, now: Instant) -> Option<(Instant, WaitReason)> {
         let held = self.held_until(now).map(|moment| (moment, WaitReason::RetryAfter));
-        let gap = self.next_start.filter(|next| *next > now).map(|moment| (moment, WaitReason::Gap));
+        let gap =
+            self.next_start.filter(|next| *next > now).map(|moment| (moment, WaitReason::Gap));
         held.or(gap)
     }
 

@@ -73,7 +73,13 @@ impl BreakerState {
     }
 
     /// Nothing could be sent. `since` is when that began, if it did not before.
-    pub fn on_unreachable(&mut self, failure: Failure, since: Instant, hope: BreakerConfig, now: Instant) {
+    pub fn on_unreachable(
+        &mut self,
+        failure: Failure,
+        since: Instant,
+        breaker_config: BreakerConfig,
+        now: Instant,
+    ) {
         let (since, failures, under_way) = match self {
             Self::Closed => (since, 1, None),
             Self::Failing { since, failures, probe, .. } => {
@@ -82,25 +88,25 @@ impl BreakerState {
             }
             Self::Open(_) => return,
         };
-        let pause = failures.checked_sub(hope.failures).map_or(Duration::ZERO, |more| {
+        let pause = failures.checked_sub(breaker_config.failures).map_or(Duration::ZERO, |more| {
             FIRST_PROBE.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE)
         });
         let probe = under_way.unwrap_or(Probe::At(now + pause));
         *self = Self::Failing { since, failures, probe, last: failure };
-        self.open_after_patience(hope, now);
+        self.open_after_patience(breaker_config, now);
     }
 
     /// When patience ends.
-    pub fn deadline(&self, hope: BreakerConfig) -> Option<Instant> {
+    pub fn deadline(&self, breaker_config: BreakerConfig) -> Option<Instant> {
         match self {
-            Self::Failing { since, .. } => Some(*since + hope.patience),
+            Self::Failing { since, .. } => Some(*since + breaker_config.patience),
             _ => None,
         }
     }
 
     /// Ends the patience, if its time has come.
-    pub fn open_after_patience(&mut self, hope: BreakerConfig, now: Instant) {
-        let over = self.deadline(hope).is_some_and(|deadline| deadline <= now);
+    pub fn open_after_patience(&mut self, breaker_config: BreakerConfig, now: Instant) {
+        let over = self.deadline(breaker_config).is_some_and(|deadline| deadline <= now);
         if let Self::Failing { last, .. } = self
             && over
         {

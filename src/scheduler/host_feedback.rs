@@ -3,16 +3,18 @@
 use std::time::SystemTime;
 
 use super::host_queue::HostFeedback;
-use crate::policy::retry::{asked_by, is_not_reached, too_long};
-use crate::plan::RetryOptions;
 use crate::model::{Attempt, AttemptOutcome, Failure};
+use crate::plan::RetryOptions;
+use crate::policy::retry::{asked_by, is_not_reached, too_long};
 
 /// What `attempt` says of its host. `now` is the wall's clock, for dates.
 pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -> HostFeedback {
     let asked = asked_by(attempt, now);
     let status = attempt.head.as_ref().map_or(0, |head| head.status);
     match &attempt.outcome {
-        AttemptOutcome::Failed(failure) if is_not_reached(attempt) => HostFeedback::Unreachable(failure.clone()),
+        AttemptOutcome::Failed(failure) if is_not_reached(attempt) => {
+            HostFeedback::Unreachable(failure.clone())
+        }
         AttemptOutcome::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
             match too_long(status, asked, retry) {
                 Some(failure) => HostFeedback::RefusedPermanently(failure),
@@ -34,12 +36,14 @@ pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -
             | Failure::TooLarge { .. }
             | Failure::Quota { .. },
         ) => HostFeedback::Served(None),
-        AttemptOutcome::Failed(Failure::Reset(_) | Failure::Stalled(_)) if attempt.head.is_some() => {
+        AttemptOutcome::Failed(Failure::Reset(_) | Failure::Stalled(_))
+            if attempt.head.is_some() =>
+        {
             HostFeedback::Strained
         }
-        AttemptOutcome::Failed(Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_)) => {
-            HostFeedback::Reached
-        }
+        AttemptOutcome::Failed(
+            Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_),
+        ) => HostFeedback::Reached,
         AttemptOutcome::Failed(_) => HostFeedback::Neutral,
     }
 }

@@ -5,27 +5,27 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::host_queue::HostLimits;
-use crate::plan::{HostOverrides, HostLimitOptions, MaxPerHost};
+use crate::plan::{HostLimitOptions, HostOverrides, MaxPerHost};
 use crate::units::Rate;
 
 /// What browsers do.
 const PER_HOST: usize = 6;
 
 /// What the host of a URL may be asked at most.
-pub fn host_limits(manners: &HostLimitOptions, url: &Url) -> HostLimits {
-    let own = url.host_str().and_then(|name| manners.hosts.get(name));
-    let delay = own.and_then(|own: &HostOverrides| own.delay).unwrap_or(manners.host_delay);
-    let rate = own.and_then(|own| own.rate).or(manners.host_rate);
+pub fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
+    let own = url.host_str().and_then(|name| limits.hosts.get(name));
+    let delay = own.and_then(|own: &HostOverrides| own.delay).unwrap_or(limits.host_delay);
+    let rate = own.and_then(|own| own.rate).or(limits.host_rate);
     HostLimits {
-        ceiling: match own.and_then(|own| own.per_host).unwrap_or(manners.per_host) {
+        ceiling: match own.and_then(|own| own.per_host).unwrap_or(limits.per_host) {
             MaxPerHost::NoLimit => None,
             MaxPerHost::Default if is_written_as_loopback(url) => None,
             MaxPerHost::Default => Some(PER_HOST),
             MaxPerHost::Most(most) => Some(most.get()),
         },
         gap: delay.max(rate.map_or(Duration::ZERO, interval_of)),
-        failures: manners.host_failures.get(),
-        patience: manners.host_patience,
+        failures: limits.host_failures.get(),
+        patience: limits.host_patience,
     }
 }
 
@@ -50,27 +50,29 @@ mod tests {
 
     use super::*;
 
-    fn ceiling(manners: &HostLimitOptions, url: &str) -> Option<usize> {
-        host_limits(manners, &url.parse().unwrap()).ceiling
+    fn ceiling(limits: &HostLimitOptions, url: &str) -> Option<usize> {
+        host_limits(limits, &url.parse().unwrap()).ceiling
     }
 
     #[test]
     fn a_host_is_asked_six_at_a_time_unless_it_is_written_as_this_machine() {
-        let manners = HostLimitOptions::default();
-        assert_eq!(ceiling(&manners, "http://example.org/"), Some(6));
-        assert_eq!(ceiling(&manners, "http://localhost.example.org/"), Some(6));
+        let limits = HostLimitOptions::default();
+        assert_eq!(ceiling(&limits, "http://example.org/"), Some(6));
+        assert_eq!(ceiling(&limits, "http://localhost.example.org/"), Some(6));
         for local in ["http://localhost:8080/", "http://127.9.9.9/", "https://[::1]/"] {
-            assert_eq!(ceiling(&manners, local), None, "{local}");
+            assert_eq!(ceiling(&limits, local), None, "{local}");
         }
     }
 
     #[test]
     fn an_explicit_limit_binds_this_machine_too_and_zero_lifts_it() {
         let most = NonZeroUsize::new(2).unwrap();
-        let manners = HostLimitOptions { per_host: MaxPerHost::Most(most), ..HostLimitOptions::default() };
-        assert_eq!(ceiling(&manners, "http://localhost/"), Some(2));
-        let manners = HostLimitOptions { per_host: MaxPerHost::NoLimit, ..HostLimitOptions::default() };
-        assert_eq!(ceiling(&manners, "http://example.org/"), None);
+        let limits =
+            HostLimitOptions { per_host: MaxPerHost::Most(most), ..HostLimitOptions::default() };
+        assert_eq!(ceiling(&limits, "http://localhost/"), Some(2));
+        let limits =
+            HostLimitOptions { per_host: MaxPerHost::NoLimit, ..HostLimitOptions::default() };
+        assert_eq!(ceiling(&limits, "http://example.org/"), None);
     }
 
     #[test]
@@ -80,9 +82,10 @@ mod tests {
             rate: Some(crate::units::rate("5/s").unwrap()),
             ..HostOverrides::default()
         };
-        let mut manners = HostLimitOptions { host_delay: Duration::from_secs(1), ..HostLimitOptions::default() };
-        manners.hosts.insert("example.org".to_owned(), own);
-        let gap = |url: &str| host_limits(&manners, &url.parse().unwrap()).gap;
+        let mut limits =
+            HostLimitOptions { host_delay: Duration::from_secs(1), ..HostLimitOptions::default() };
+        limits.hosts.insert("example.org".to_owned(), own);
+        let gap = |url: &str| host_limits(&limits, &url.parse().unwrap()).gap;
         assert_eq!(gap("https://example.org:8443/"), Duration::from_millis(200));
         assert_eq!(gap("http://www.example.org/"), Duration::from_secs(1));
     }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::circuit_breaker::{BreakerState, BreakerConfig, Probe};
-use crate::policy::robots;
 use super::adaptive_limit::AdaptiveLimit;
-use crate::model::{FailureClass, Failure, HostStats, Job, EntryOptions, JobKind, Target, WaitReason};
+use super::circuit_breaker::{BreakerConfig, BreakerState, Probe};
+use crate::model::{
+    EntryOptions, Failure, FailureClass, HostStats, Job, JobKind, Target, WaitReason,
+};
+use crate::policy::robots;
 
 /// What a host may be asked at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,10 +130,10 @@ pub(super) struct HostQueue {
     pub place: Resolution,
     allowed: RobotsState,
     rules_bytes: usize,
-    hope: BreakerConfig,
-    health: BreakerState,
+    breaker_config: BreakerConfig,
+    breaker: BreakerState,
     last_reached: Option<Instant>,
-    trust: AdaptiveLimit,
+    adaptive: AdaptiveLimit,
     longest_rest: Duration,
     blocked: Option<(WaitReason, Instant)>,
     row: HostStats,
@@ -157,10 +159,10 @@ impl HostQueue {
             place,
             allowed,
             rules_bytes: 0,
-            hope: BreakerConfig { failures: limits.failures, patience: limits.patience },
-            health: BreakerState::Closed,
+            breaker_config: BreakerConfig { failures: limits.failures, patience: limits.patience },
+            breaker: BreakerState::Closed,
             last_reached: None,
-            trust: AdaptiveLimit::new(limits.ceiling, limits.gap, now),
+            adaptive: AdaptiveLimit::new(limits.ceiling, limits.gap, now),
             longest_rest,
             blocked: None,
         }
@@ -171,7 +173,7 @@ impl HostQueue {
         if self.held() > 0 || self.aside > 0 || self.in_progress > 0 {
             return RetentionReason::Jobs;
         }
-        let is_fresh = matches!(self.health, BreakerState::Closed) && self.trust.is_full(now);
+        let is_fresh = matches!(self.breaker, BreakerState::Closed) && self.adaptive.is_full(now);
         if is_fresh { RetentionReason::Nothing } else { RetentionReason::Limits }
     }
 
@@ -194,7 +196,7 @@ impl HostQueue {
         if self.ready.is_empty() && self.asking.is_empty() {
             return StartTime::NoJob;
         }
-        match &self.health {
+        match &self.breaker {
             BreakerState::Open(_) => return StartTime::ToFail,
             BreakerState::Failing { probe: Probe::At(moment), .. } if *moment > now => {
                 return StartTime::At(*moment, WaitReason::Unreachable);
@@ -210,30 +212,32 @@ impl HostQueue {
         if matches!(self.allowed, RobotsState::Pending) && self.asking.is_empty() {
             return StartTime::Blocked(WaitReason::Robots);
         }
-        if self.trust.limit().is_some_and(|limit| self.in_progress >= limit) {
+        if self.adaptive.limit().is_some_and(|limit| self.in_progress >= limit) {
             return StartTime::Blocked(WaitReason::Limit);
         }
-        self.trust.paused_until(now).map_or(StartTime::Now, |(moment, why)| StartTime::At(moment, why))
+        self.adaptive
+            .paused_until(now)
+            .map_or(StartTime::Now, |(moment, why)| StartTime::At(moment, why))
     }
 
     /// When the lane has to be looked at again, if nothing changes before.
     pub fn alarm(&self, now: Instant) -> Option<Instant> {
         let next = match self.start(now) {
             StartTime::At(moment, _) => Some(moment),
-            _ => self.trust.held_until(now),
+            _ => self.adaptive.held_until(now),
         };
-        self.health.deadline(self.hope).into_iter().chain(next).min()
+        self.breaker.deadline(self.breaker_config).into_iter().chain(next).min()
     }
 
     /// Ends the patience with a host that cannot be reached, if its time has come.
     pub fn open_breaker_after_patience(&mut self, now: Instant) {
-        self.health.open_after_patience(self.hope, now);
+        self.breaker.open_after_patience(self.breaker_config, now);
     }
 
     /// The name to look up now, if any.
     pub fn take_lookup(&mut self, now: Instant) -> Option<String> {
         match &self.place {
-            Resolution::Wanted(name) if self.health.may_probe(now) => {
+            Resolution::Wanted(name) if self.breaker.may_probe(now) => {
                 let name = name.clone();
                 self.place = Resolution::Pending(name.clone());
                 Some(name)
@@ -247,10 +251,10 @@ impl HostQueue {
         let Resolution::Pending(name) = &self.place else { return };
         match found {
             Ok(addresses) => self.place = Resolution::Found(addresses),
-            Err(ResolveError::NoSuchName(failure)) => self.health = BreakerState::Open(failure),
+            Err(ResolveError::NoSuchName(failure)) => self.breaker = BreakerState::Open(failure),
             Err(ResolveError::Unavailable(failure)) => {
                 self.place = Resolution::Wanted(name.clone());
-                self.health.on_unreachable(failure, now, self.hope, now);
+                self.breaker.on_unreachable(failure, now, self.breaker_config, now);
             }
         }
     }
@@ -280,8 +284,8 @@ impl HostQueue {
         self.in_progress += 1;
         self.row.requests += 1;
         self.row.peak = self.row.peak.max(self.in_progress);
-        self.trust.on_start(now);
-        self.health.on_start(now);
+        self.adaptive.on_start(now);
+        self.breaker.on_start(now);
         // What another host's name was resolved to is of no use here.
         job.addresses = match &self.place {
             Resolution::Found(addresses) => Some(Arc::clone(addresses)),
@@ -293,8 +297,8 @@ impl HostQueue {
     pub fn cancel_start(&mut self, now: Instant) {
         self.in_progress -= 1;
         self.row.requests -= 1;
-        self.health.on_end(now);
-        self.trust.on_start_cancelled();
+        self.breaker.on_end(now);
+        self.adaptive.on_start_cancelled();
     }
 
     /// What the host allows is known; to keep it takes so many bytes.
@@ -310,7 +314,7 @@ impl HostQueue {
 
     /// Takes the next job, to fail like this.
     pub fn pop_failed(&mut self) -> Option<(Job, Failure)> {
-        match &self.health {
+        match &self.breaker {
             BreakerState::Open(failure) => {
                 let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
                 Some((job, failure.clone()))
@@ -320,28 +324,31 @@ impl HostQueue {
     }
 
     /// An attempt that was started at `started` has ended, and says this.
-    pub fn on_feedback(&mut self, signal: HostFeedback, started: Instant, now: Instant) {
+    pub fn on_feedback(&mut self, feedback: HostFeedback, started: Instant, now: Instant) {
         self.in_progress -= 1;
         if matches!(
-            signal,
-            HostFeedback::Served(_) | HostFeedback::Reached | HostFeedback::Refused(_) | HostFeedback::Strained
+            feedback,
+            HostFeedback::Served(_)
+                | HostFeedback::Reached
+                | HostFeedback::Refused(_)
+                | HostFeedback::Strained
         ) {
-            self.health.on_reached();
+            self.breaker.on_reached();
             self.last_reached = Some(now);
         }
-        self.health.on_end(started);
-        match signal {
-            HostFeedback::Served(asked) => self.trust.on_served(asked, self.row.peak, now),
+        self.breaker.on_end(started);
+        match feedback {
+            HostFeedback::Served(asked) => self.adaptive.on_served(asked, self.row.peak, now),
             HostFeedback::Refused(asked) => {
-                self.trust.on_refused(asked, self.in_progress, started, now);
+                self.adaptive.on_refused(asked, self.in_progress, started, now);
                 self.open_breaker_if_it_refuses_everything(now);
             }
-            HostFeedback::Strained => self.trust.on_strained(self.in_progress, started, now),
-            HostFeedback::RefusedPermanently(failure) => self.health = BreakerState::Open(failure),
+            HostFeedback::Strained => self.adaptive.on_strained(self.in_progress, started, now),
+            HostFeedback::RefusedPermanently(failure) => self.breaker = BreakerState::Open(failure),
             HostFeedback::Unreachable(failure) => {
                 // What it replied to meanwhile counts for it.
                 let since = Some(started).max(self.last_reached).unwrap_or(started);
-                self.health.on_unreachable(failure, since, self.hope, now);
+                self.breaker.on_unreachable(failure, since, self.breaker_config, now);
             }
             HostFeedback::Reached | HostFeedback::Neutral => {}
         }
@@ -350,20 +357,20 @@ impl HostQueue {
     /// A host that has refused everything for as long as it might have asked to wait is taken at its word.
     fn open_breaker_if_it_refuses_everything(&mut self, now: Instant) {
         let rest = self.longest_rest;
-        if self.trust.refused_for(now).is_some_and(|refused| refused >= rest) {
+        if self.adaptive.refused_for(now).is_some_and(|refused| refused >= rest) {
             let failure = Failure::RateLimited { status: 429, wait: None };
-            self.health = BreakerState::Open(failure);
+            self.breaker = BreakerState::Open(failure);
         }
     }
 
     /// Requests in progress that it may be asked at most, whatever it is trusted with.
     pub fn ceiling(&self) -> Option<usize> {
-        self.trust.ceiling()
+        self.adaptive.ceiling()
     }
 
     /// Whether the host is one that cannot be reached.
     pub fn is_failing(&self) -> bool {
-        matches!(self.health, BreakerState::Failing { .. })
+        matches!(self.breaker, BreakerState::Failing { .. })
     }
 
     /// Notes for how long and why the lane's next job could not start.
@@ -388,7 +395,7 @@ impl HostQueue {
 
     /// What is known of the host so far.
     pub fn stats(&self) -> HostStats {
-        HostStats { limit: self.trust.limit(), ..self.row.clone() }
+        HostStats { limit: self.adaptive.limit(), ..self.row.clone() }
     }
 }
 

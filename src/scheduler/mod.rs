@@ -19,11 +19,13 @@ use url::Url;
 pub use self::host_feedback::host_feedback;
 pub use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
 
-use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RetentionReason, RobotsState, StartTime};
+use self::host_queue::{
+    Dequeued, HostQueue, QueueEnd, Resolution, RetentionReason, RobotsState, StartTime,
+};
 pub use self::host_queue::{HostFeedback, HostLimits, ResolveError};
-use crate::policy::robots;
+use crate::model::{Failure, FailureClass, HostStats, Job, host_of};
 use crate::plan::RobotsPolicy;
-use crate::model::{FailureClass, Failure, HostStats, Job, host_of};
+use crate::policy::robots;
 
 /// Hosts that are remembered though they have no jobs.
 const HOSTS_KEPT: usize = 4096;
@@ -80,7 +82,7 @@ pub struct Scheduler {
     turns: JobOrder,
     /// Jobs in memory, at most; and for one host, at most a share of them.
     room: usize,
-    lanes: Vec<Option<HostSlot>>,
+    queues: Vec<Option<HostSlot>>,
     vacant: Vec<usize>,
     by_host: HashMap<Arc<str>, usize>,
     /// Lanes whose next job may start now, by rank.
@@ -109,7 +111,7 @@ pub struct Scheduler {
 /// A lane and where it stands in the schedule's books.
 #[derive(Debug)]
 struct HostSlot {
-    lane: HostQueue,
+    queue: HostQueue,
     rank: Option<u64>,
     idle: Option<u64>,
     alarm: Option<Instant>,
@@ -153,7 +155,7 @@ impl Scheduler {
             hosts,
             turns,
             room,
-            lanes: Vec::new(),
+            queues: Vec::new(),
             vacant: Vec::new(),
             by_host: HashMap::new(),
             startable: BTreeSet::new(),
@@ -179,8 +181,8 @@ impl Scheduler {
             return AdmitRoom::None;
         }
         match self.by_host.get(host_of(url).as_ref()) {
-            Some(at) if self.slot(*at).lane.aside > 0 => AdmitRoom::Spill,
-            Some(at) if self.slot(*at).lane.held() >= self.share(*at) => AdmitRoom::Spill,
+            Some(at) if self.slot(*at).queue.aside > 0 => AdmitRoom::Spill,
+            Some(at) if self.slot(*at).queue.held() >= self.share(*at) => AdmitRoom::Spill,
             _ => AdmitRoom::Queue,
         }
     }
@@ -188,23 +190,23 @@ impl Scheduler {
     /// A target of this URL's host was put aside for want of room.
     pub fn defer(&mut self, url: &Url, now: Instant) {
         let at = self.host_slot_of(url, now);
-        let lane = &mut self.slot_mut(at).lane;
-        lane.aside += 1;
-        if lane.aside == 1 {
+        let queue = &mut self.slot_mut(at).queue;
+        queue.aside += 1;
+        if queue.aside == 1 {
             self.refresh(at, now);
         }
     }
 
     /// A host that has room again for targets that were put aside.
     pub fn host_to_refill(&self) -> Option<Arc<str>> {
-        self.hungry.first().map(|at| Arc::clone(&self.slot(*at).lane.host))
+        self.hungry.first().map(|at| Arc::clone(&self.slot(*at).queue.host))
     }
 
     /// Adds a target that was put aside, behind those of its host that are here.
     pub fn readmit(&mut self, job: Job, now: Instant) {
         let at = self.host_slot_of(&job.url, now);
-        let lane = &mut self.slot_mut(at).lane;
-        lane.aside = lane.aside.saturating_sub(1);
+        let queue = &mut self.slot_mut(at).queue;
+        queue.aside = queue.aside.saturating_sub(1);
         self.add(at, job, now, QueueEnd::Back);
     }
 
@@ -221,7 +223,7 @@ impl Scheduler {
             return self.add(at, job, now, QueueEnd::Front);
         }
         self.held += 1;
-        self.slot_mut(at).lane.waiting += 1;
+        self.slot_mut(at).queue.waiting += 1;
         self.tickets += 1;
         self.moments.push(Reverse((due, self.tickets)));
         self.waiting.insert(self.tickets, job);
@@ -231,15 +233,15 @@ impl Scheduler {
     /// Takes out all jobs of the target of this index that are for the host of this URL.
     pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<Job> {
         let at = self.host_slot_of(url, now);
-        let host = Arc::clone(&self.slot(at).lane.host);
+        let host = Arc::clone(&self.slot(at).queue.host);
         let is_it = |job: &Job| job.target.index == index && host_of(&job.url) == *host;
         let waiting: Vec<_> =
             self.waiting.extract_if(.., |_, job| is_it(job)).map(|(_, job)| job).collect();
-        let lane = &mut self.slot_mut(at).lane;
-        lane.waiting -= waiting.len();
-        let ready = std::mem::take(&mut lane.ready);
+        let queue = &mut self.slot_mut(at).queue;
+        queue.waiting -= waiting.len();
+        let ready = std::mem::take(&mut queue.ready);
         let (gone, stays): (VecDeque<_>, _) = ready.into_iter().partition(is_it);
-        lane.ready = stays;
+        queue.ready = stays;
         let gone: Vec<_> = waiting.into_iter().chain(gone).collect();
         self.held -= gone.len();
         self.refresh(at, now);
@@ -248,7 +250,7 @@ impl Scheduler {
 
     fn add(&mut self, at: usize, job: Job, now: Instant, end: QueueEnd) {
         self.held += 1;
-        self.slot_mut(at).lane.add(job, end);
+        self.slot_mut(at).queue.add(job, end);
         self.refresh(at, now);
     }
 
@@ -256,7 +258,7 @@ impl Scheduler {
     pub fn next(&mut self, last: &mut LastHost, now: Instant) -> NextJob {
         self.wake(now);
         if let Some(at) = self.to_fail.first().copied() {
-            let failed = self.slot_mut(at).lane.pop_failed();
+            let failed = self.slot_mut(at).queue.pop_failed();
             self.refresh(at, now);
             if let Some((job, failure)) = failed {
                 self.held -= 1;
@@ -268,8 +270,8 @@ impl Scheduler {
             return NextJob::Wait(self.next_alarm().map_or(moment, |alarm| alarm.min(moment)));
         }
         let at = self.choose(first, last);
-        let lane = &mut self.slot_mut(at).lane;
-        let (host, taken) = (Arc::clone(&lane.host), lane.take(now));
+        let queue = &mut self.slot_mut(at).queue;
+        let (host, taken) = (Arc::clone(&queue.host), queue.take(now));
         self.pace.start(now);
         last.served(host);
         self.refresh(at, now);
@@ -295,15 +297,15 @@ impl Scheduler {
     /// The next moment at which something may be due.
     pub fn next_alarm(&mut self) -> Option<Instant> {
         while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
-            let current = self.lanes[at].as_ref().is_some_and(|seat| seat.alarm == Some(moment));
+            let current = self.queues[at].as_ref().is_some_and(|slot| slot.alarm == Some(moment));
             if current {
                 break;
             }
             self.alarms.pop();
         }
-        let lane = self.alarms.peek().map(|Reverse((moment, _))| *moment);
+        let queue = self.alarms.peek().map(|Reverse((moment, _))| *moment);
         let job = self.moments.peek().map(|Reverse((moment, _))| *moment);
-        [lane, job].into_iter().flatten().min()
+        [queue, job].into_iter().flatten().min()
     }
 
     /// Looks at all whose moment has come.
@@ -317,7 +319,7 @@ impl Scheduler {
             let Some(job) = self.waiting.remove(&ticket) else { continue };
             let at = self.host_slot_of(&job.url, now);
             self.held -= 1;
-            self.slot_mut(at).lane.waiting -= 1;
+            self.slot_mut(at).queue.waiting -= 1;
             self.add(at, job, now, QueueEnd::Front);
         }
         while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
@@ -325,7 +327,7 @@ impl Scheduler {
                 break;
             }
             self.alarms.pop();
-            if self.lanes[at].as_ref().is_some_and(|seat| seat.alarm == Some(moment)) {
+            if self.queues[at].as_ref().is_some_and(|slot| slot.alarm == Some(moment)) {
                 self.slot_mut(at).alarm = None;
                 self.refresh(at, now);
             }
@@ -333,22 +335,34 @@ impl Scheduler {
     }
 
     /// An attempt at this URL that was started at `started` has ended, and says this of its host.
-    pub fn on_feedback(&mut self, url: &Url, signal: HostFeedback, started: Instant, now: Instant) {
+    pub fn on_feedback(
+        &mut self,
+        url: &Url,
+        feedback: HostFeedback,
+        started: Instant,
+        now: Instant,
+    ) {
         let at = self.host_slot_of(url, now);
-        self.slot_mut(at).lane.on_feedback(signal, started, now);
+        self.slot_mut(at).queue.on_feedback(feedback, started, now);
         self.refresh(at, now);
     }
 
     /// A job at this URL that was taken is not started after all.
     pub fn cancel_start(&mut self, url: &Url, now: Instant) {
         let at = self.host_slot_of(url, now);
-        self.slot_mut(at).lane.cancel_start(now);
+        self.slot_mut(at).queue.cancel_start(now);
         self.refresh(at, now);
     }
 
     /// What this host allows is known; it was told in so many bytes. Where there is no room to remember it, nothing is
     /// allowed, which is on the safe side.
-    pub fn set_robots(&mut self, host: &str, rules: robots::RobotsRules, told: usize, now: Instant) {
+    pub fn set_robots(
+        &mut self,
+        host: &str,
+        rules: robots::RobotsRules,
+        told: usize,
+        now: Instant,
+    ) {
         let bytes = told.saturating_mul(RULES_GROW);
         while self.rules_bytes + bytes > RULES_KEPT && !self.idle.is_empty() {
             let longest = self.idle.pop_first();
@@ -357,16 +371,17 @@ impl Scheduler {
         // Only now, since the host may have lost its jobs meanwhile and be among the forgotten.
         let Some(at) = self.by_host.get(host).copied() else { return };
         let fits = self.rules_bytes + bytes <= RULES_KEPT;
-        let (rules, bytes) = if fits { (rules, bytes) } else { (robots::RobotsRules::nothing(), 0) };
+        let (rules, bytes) =
+            if fits { (rules, bytes) } else { (robots::RobotsRules::nothing(), 0) };
         self.rules_bytes += bytes;
-        self.slot_mut(at).lane.set_robots(Arc::new(rules), bytes);
+        self.slot_mut(at).queue.set_robots(Arc::new(rules), bytes);
         self.refresh(at, now);
     }
 
     /// Counts an attempt at this URL in the table of hosts.
     pub fn count(&mut self, url: &Url, bytes: u64, failure: Option<FailureClass>) {
         if let Some(at) = self.by_host.get(host_of(url).as_ref()).copied() {
-            self.slot_mut(at).lane.count(bytes, failure);
+            self.slot_mut(at).queue.count(bytes, failure);
         }
     }
 
@@ -376,9 +391,14 @@ impl Scheduler {
     }
 
     /// A lookup for this host has ended.
-    pub fn set_addresses(&mut self, host: &str, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
+    pub fn set_addresses(
+        &mut self,
+        host: &str,
+        found: Result<Arc<[IpAddr]>, ResolveError>,
+        now: Instant,
+    ) {
         if let Some(at) = self.by_host.get(host).copied() {
-            self.slot_mut(at).lane.set_addresses(found, now);
+            self.slot_mut(at).queue.set_addresses(found, now);
             self.refresh(at, now);
         }
     }
@@ -396,10 +416,10 @@ impl Scheduler {
     /// Whether several hosts have jobs and none of them can be reached.
     pub fn network_seems_down(&self) -> bool {
         let mut hosts = 0;
-        for seat in self.lanes.iter().flatten() {
-            if seat.lane.held() > 0 || seat.lane.in_progress > 0 {
+        for slot in self.queues.iter().flatten() {
+            if slot.queue.held() > 0 || slot.queue.in_progress > 0 {
                 hosts += 1;
-                if !seat.lane.is_failing() {
+                if !slot.queue.is_failing() {
                     return false;
                 }
             }
@@ -412,8 +432,8 @@ impl Scheduler {
         self.moments.clear();
         self.held = 0;
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        let ready = self.lanes.iter_mut().flatten().flat_map(|seat| {
-            let HostQueue { ready, asking, .. } = &mut seat.lane;
+        let ready = self.queues.iter_mut().flatten().flat_map(|slot| {
+            let HostQueue { ready, asking, .. } = &mut slot.queue;
             ready.drain(..).chain(asking.drain(..))
         });
         waiting.chain(ready).collect()
@@ -422,9 +442,9 @@ impl Scheduler {
     /// The hosts that were asked most, first.
     pub fn host_stats(&mut self, now: Instant) -> Vec<HostStats> {
         let mut rows = std::mem::take(&mut self.retired);
-        for seat in self.lanes.iter_mut().flatten() {
-            seat.lane.record_wait(now);
-            rows.push(seat.lane.stats());
+        for slot in self.queues.iter_mut().flatten() {
+            slot.queue.record_wait(now);
+            rows.push(slot.queue.stats());
         }
         keep_the_most_asked(&mut rows);
         rows
@@ -433,44 +453,44 @@ impl Scheduler {
     /// Brings the books up to date with what has changed in a lane.
     fn refresh(&mut self, at: usize, now: Instant) {
         let share = self.share(at);
-        let seat = self.lanes[at].as_mut().expect("the lane is there");
-        let lane = &mut seat.lane;
-        lane.open_breaker_after_patience(now);
-        lane.record_wait(now);
-        if lane.held() > 0 || lane.aside > 0 {
-            self.names.extend(lane.take_lookup(now).map(|name| (Arc::clone(&lane.host), name)));
+        let slot = self.queues[at].as_mut().expect("the lane is there");
+        let queue = &mut slot.queue;
+        queue.open_breaker_after_patience(now);
+        queue.record_wait(now);
+        if queue.held() > 0 || queue.aside > 0 {
+            self.names.extend(queue.take_lookup(now).map(|name| (Arc::clone(&queue.host), name)));
         }
-        let start = lane.start(now);
-        let alarm = lane.alarm(now);
-        if alarm != seat.alarm {
-            seat.alarm = alarm;
+        let start = queue.start(now);
+        let alarm = queue.alarm(now);
+        if alarm != slot.alarm {
+            slot.alarm = alarm;
             self.alarms.extend(alarm.map(|moment| Reverse((moment, at))));
         }
-        if let Some(rank) = seat.rank.take() {
+        if let Some(rank) = slot.rank.take() {
             self.startable.remove(&(rank, at));
         }
         if start == StartTime::Now {
             self.tickets += 1;
             let rank = match self.turns {
                 JobOrder::RoundRobinByHost => self.tickets,
-                JobOrder::ListOrder => lane.ready.front().map_or(0, |job| job.target.index),
+                JobOrder::ListOrder => queue.ready.front().map_or(0, |job| job.target.index),
             };
             self.startable.insert((rank, at));
-            seat.rank = Some(rank);
+            slot.rank = Some(rank);
         }
         set(&mut self.to_fail, at, start == StartTime::ToFail);
-        set(&mut self.hungry, at, lane.aside > 0 && lane.held() <= share / 2);
-        if let Some(turn) = seat.idle.take() {
+        set(&mut self.hungry, at, queue.aside > 0 && queue.held() <= share / 2);
+        if let Some(turn) = slot.idle.take() {
             self.idle.remove(&(turn, at));
             self.resting.remove(&(turn, at));
         }
-        let unused = match lane.retention_reason(now) {
+        let unused = match queue.retention_reason(now) {
             RetentionReason::Jobs => return,
             RetentionReason::Limits => &mut self.resting,
             RetentionReason::Nothing => &mut self.idle,
         };
         self.tickets += 1;
-        seat.idle = Some(self.tickets);
+        slot.idle = Some(self.tickets);
         unused.insert((self.tickets, at));
     }
 
@@ -496,16 +516,16 @@ impl Scheduler {
         };
         let limits = (self.hosts.limits)(url);
         let rest = self.hosts.longest_rest;
-        let lane = HostQueue::new(Arc::clone(&host), limits, place, allowed, rest, now);
-        let seat = Some(HostSlot { lane, rank: None, idle: None, alarm: None });
+        let queue = HostQueue::new(Arc::clone(&host), limits, place, allowed, rest, now);
+        let slot = Some(HostSlot { queue, rank: None, idle: None, alarm: None });
         let at = match self.vacant.pop() {
             Some(at) => {
-                self.lanes[at] = seat;
+                self.queues[at] = slot;
                 at
             }
             None => {
-                self.lanes.push(seat);
-                self.lanes.len() - 1
+                self.queues.push(slot);
+                self.queues.len() - 1
             }
         };
         self.by_host.insert(host, at);
@@ -515,11 +535,11 @@ impl Scheduler {
     /// Forgets a host that is not used, but for its row.
     fn retire(&mut self, unused: Option<(u64, usize)>) {
         let Some((_, at)) = unused else { return };
-        let Some(seat) = self.lanes[at].take() else { return };
-        self.by_host.remove(&seat.lane.host);
+        let Some(slot) = self.queues[at].take() else { return };
+        self.by_host.remove(&slot.queue.host);
         self.vacant.push(at);
-        self.rules_bytes -= seat.lane.rules_bytes();
-        self.retired.push(seat.lane.stats());
+        self.rules_bytes -= slot.queue.rules_bytes();
+        self.retired.push(slot.queue.stats());
         if self.retired.len() > 2 * TABLE {
             keep_the_most_asked(&mut self.retired);
         }
@@ -531,15 +551,15 @@ impl Scheduler {
             return self.room;
         }
         let half = self.room / 2;
-        self.slot(at).lane.ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
+        self.slot(at).queue.ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
     }
 
     fn slot(&self, at: usize) -> &HostSlot {
-        self.lanes[at].as_ref().expect("the lane is there")
+        self.queues[at].as_ref().expect("the lane is there")
     }
 
     fn slot_mut(&mut self, at: usize) -> &mut HostSlot {
-        self.lanes[at].as_mut().expect("the lane is there")
+        self.queues[at].as_mut().expect("the lane is there")
     }
 }
 

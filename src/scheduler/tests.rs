@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::next_action::tests::job;
 use crate::model::{Failure, WaitReason};
+use crate::policy::next_action::tests::job;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -172,7 +172,7 @@ fn without_a_wait_a_refusal_halves_what_is_in_progress_and_success_opens_it_agai
     let mut now = Instant::now();
     let mut schedule = by_host(limits(Some(8)));
     let url: Url = "http://a.test/".parse().unwrap();
-    let peak = |schedule: &mut Scheduler, now: &mut Instant, signal: HostFeedback| {
+    let peak = |schedule: &mut Scheduler, now: &mut Instant, feedback: HostFeedback| {
         let mut taken = 0;
         for _ in 0..8 {
             schedule.admit(job("http://a.test/"), *now);
@@ -185,7 +185,7 @@ fn without_a_wait_a_refusal_halves_what_is_in_progress_and_success_opens_it_agai
             }
         }
         for _ in 0..taken {
-            schedule.on_feedback(&url, signal.clone(), *now, *now);
+            schedule.on_feedback(&url, feedback.clone(), *now, *now);
         }
         schedule.drain().len();
         taken
@@ -418,7 +418,7 @@ fn hosts_without_jobs_are_forgotten_when_there_are_too_many_but_for_their_rows()
         schedule.on_feedback(&url.parse().unwrap(), HostFeedback::Served(None), now, now);
     }
     assert!(schedule.by_host.len() <= HOSTS_KEPT + 2);
-    assert!(schedule.lanes.len() <= HOSTS_KEPT + 2);
+    assert!(schedule.queues.len() <= HOSTS_KEPT + 2);
     assert_eq!(schedule.host_stats(now).len(), TABLE);
 }
 
@@ -449,7 +449,12 @@ fn a_long_transfer_does_not_keep_its_host_from_being_probed() {
     schedule.on_feedback(&url, HostFeedback::Unreachable(refused()), later, later);
     assert_eq!(taken(&mut schedule, later), "http://a.test/2", "a probe");
     assert!(taken(&mut schedule, later).starts_with("wait"), "one at a time");
-    schedule.on_feedback(&"http://a.test/2".parse().unwrap(), HostFeedback::Served(None), later, later);
+    schedule.on_feedback(
+        &"http://a.test/2".parse().unwrap(),
+        HostFeedback::Served(None),
+        later,
+        later,
+    );
     assert_eq!(taken(&mut schedule, later), "http://a.test/3");
 }
 
@@ -508,7 +513,12 @@ fn a_request_for_robots_txt_is_not_overtaken_by_what_waits_for_it() {
     schedule.resume(job("http://a.test/hop"), now, now);
     assert_eq!(taken(&mut schedule, now), "wait 1000");
     assert_eq!(taken(&mut schedule, now + SECOND), "http://a.test/robots.txt");
-    schedule.on_feedback(&"http://a.test/".parse().unwrap(), HostFeedback::Served(None), now, now + SECOND);
+    schedule.on_feedback(
+        &"http://a.test/".parse().unwrap(),
+        HostFeedback::Served(None),
+        now,
+        now + SECOND,
+    );
     schedule.set_robots("http://a.test", robots::RobotsRules::everything(), 0, now + SECOND);
     assert_eq!(taken(&mut schedule, now + 2 * SECOND), "http://a.test/hop");
 }
@@ -696,7 +706,7 @@ proptest! {
                 let host = job.url.host_str().unwrap().to_owned();
                 job.attempt += 1;
                 let signal_of_last = fate.clone();
-                let (signal, due) = match fate {
+                let (feedback, due) = match fate {
                     HostFate::Serve => (HostFeedback::Served(None), None),
                     HostFate::Refuse(wait) => {
                         let wait = wait.map(Duration::from_secs);
@@ -709,7 +719,7 @@ proptest! {
                     HostFate::Break => (HostFeedback::Strained, Some(now + SECOND)),
                     HostFate::Unreachable => (HostFeedback::Unreachable(refused()), Some(now)),
                 };
-                schedule.on_feedback(&job.url, signal, started, now);
+                schedule.on_feedback(&job.url, feedback, started, now);
                 match due.filter(|_| job.attempt < 10 || matches!(signal_of_last, HostFate::Unreachable)) {
                     None => prop_assert!(settled.insert(job.target.index), "settled twice"),
                     Some(due) => schedule.resume(job, due, now),

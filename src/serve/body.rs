@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::random_body;
 use super::bandwidth::Bandwidth;
+use super::random_body;
 use super::ranges::ServedRange;
 use super::stats::InFlightGuard;
 
@@ -119,7 +119,9 @@ impl Body {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Some(CutAfter::Flushed) => return Poll::Ready(Some(Err(io::Error::other("cut as asked")))),
+            Some(CutAfter::Flushed) => {
+                return Poll::Ready(Some(Err(io::Error::other("cut as asked"))));
+            }
             Some(CutAfter::At(stop)) => stop,
             None => self.end,
         };
@@ -207,7 +209,8 @@ mod tests {
     async fn a_large_body_comes_in_pieces_and_a_part_of_it_is_a_part_of_it() {
         let whole = pieces(Body::noise(1, 200_000)).await;
         assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [65536, 65536, 65536, 3392]);
-        let part = pieces(Body::noise(1, 200_000).part(ServedRange { first: 65_535, last: 65_536 })).await;
+        let part =
+            pieces(Body::noise(1, 200_000).part(ServedRange { first: 65_535, last: 65_536 })).await;
         assert_eq!(part.concat(), whole.concat()[65_535..=65_536]);
     }
 

@@ -155,7 +155,11 @@ mod tests {
     fn a_known_tag_is_not_sent_again_however_it_is_listed() {
         for list in ["\"a\"", "W/\"a\"", "*", "\"b\", \"a\"", "\"x,y\" ,W/\"a\"", ",\"a\""] {
             assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::NotModified, "{list}");
-            assert_eq!(sent(Method::HEAD, &[(IF_NONE_MATCH, list)]), Preconditions::NotModified, "{list}");
+            assert_eq!(
+                sent(Method::HEAD, &[(IF_NONE_MATCH, list)]),
+                Preconditions::NotModified,
+                "{list}"
+            );
         }
         for list in ["\"b\"", "a", "", "\"a", "\"A\"", "\"b,\"a\"\""] {
             assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::Whole, "{list}");

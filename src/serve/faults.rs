@@ -62,7 +62,8 @@ impl FaultPolicy {
         }
         let visit = self.visits.count(key);
         let jitter = self.jitter.mul_f64(random_body::unit(random_body::draw(key, JITTER, visit)));
-        let fails = random_body::unit(random_body::draw(key, ERROR, visit)) < self.error_rate.as_f64();
+        let fails =
+            random_body::unit(random_body::draw(key, ERROR, visit)) < self.error_rate.as_f64();
         let verdict = if fails { ReplyKind::Fail } else { ReplyKind::Serve };
         FaultDecision { delay: self.latency.saturating_add(jitter), reply: verdict }
     }
@@ -139,15 +140,17 @@ mod tests {
         FaultPolicy::new(Duration::ZERO, Duration::ZERO, units::share(share).unwrap(), None)
     }
 
-    fn verdicts(temper: &mut FaultPolicy, keys: impl Iterator<Item = u64>) -> Vec<ReplyKind> {
-        keys.map(|key| temper.judge(key, Instant::now()).reply).collect()
+    fn verdicts(faults: &mut FaultPolicy, keys: impl Iterator<Item = u64>) -> Vec<ReplyKind> {
+        keys.map(|key| faults.judge(key, Instant::now()).reply).collect()
     }
 
     #[test]
     fn the_share_of_errors_is_the_share_asked_for() {
         let errors = |share: &str| {
-            let verdicts =
-                verdicts(&mut failing(share), (0..20_000).map(|n| random_body::key(0, &n.to_string())));
+            let verdicts = verdicts(
+                &mut failing(share),
+                (0..20_000).map(|n| random_body::key(0, &n.to_string())),
+            );
             verdicts.iter().filter(|verdict| **verdict == ReplyKind::Fail).count()
         };
         assert_eq!(errors("0%"), 0);
@@ -158,11 +161,11 @@ mod tests {
     #[test]
     fn what_happens_to_a_request_does_not_depend_on_the_requests_for_other_paths() {
         let alone = verdicts(&mut failing("50%"), std::iter::repeat_n(5, 64));
-        let mut temper = failing("50%");
+        let mut faults = failing("50%");
         let among_others: Vec<_> = (0..64u64)
             .map(|n| {
-                temper.judge(100 + n, Instant::now());
-                temper.judge(5, Instant::now()).reply
+                faults.judge(100 + n, Instant::now());
+                faults.judge(5, Instant::now()).reply
             })
             .collect();
         assert_eq!(alone, among_others);
@@ -171,8 +174,8 @@ mod tests {
 
     #[test]
     fn jitter_lies_between_nothing_and_its_most_and_is_drawn_anew_each_time() {
-        let mut temper = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
-        let delays: Vec<_> = (0..100).map(|_| temper.judge(5, Instant::now()).delay).collect();
+        let mut faults = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
+        let delays: Vec<_> = (0..100).map(|_| faults.judge(5, Instant::now()).delay).collect();
         assert!(delays.iter().all(|delay| (SECOND..2 * SECOND).contains(delay)));
         assert_ne!(delays[0], delays[1]);
         let mut again = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
@@ -209,12 +212,12 @@ mod tests {
     #[test]
     fn a_refused_request_is_no_visit() {
         let start = Instant::now();
-        let mut temper = failing("50%");
-        temper.window = Some(RateWindow::new(units::rate("1/s").unwrap()));
+        let mut faults = failing("50%");
+        faults.window = Some(RateWindow::new(units::rate("1/s").unwrap()));
         let served: Vec<_> = (0..32u32)
             .map(|turn| {
-                let served = temper.judge(5, start + turn * SECOND).reply;
-                let refused = temper.judge(5, start + turn * SECOND).reply;
+                let served = faults.judge(5, start + turn * SECOND).reply;
+                let refused = faults.judge(5, start + turn * SECOND).reply;
                 assert_eq!(refused, ReplyKind::Refuse(SECOND));
                 served
             })

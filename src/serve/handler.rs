@@ -14,13 +14,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::body::Body;
-use super::conditions::{self, ServedValidators, Preconditions};
-use super::random_body;
 use super::bandwidth::Bandwidth;
+use super::body::Body;
+use super::conditions::{self, Preconditions, ServedValidators};
+use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
+use super::random_body;
 use super::routes::{self, BodyForm, NotFound, Route};
 use super::stats::{Connection, ServerStats};
-use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
 
 /// How long a body under a given tag is.
 const TAGGED: u64 = 1024;
@@ -36,7 +36,7 @@ pub(super) struct ServerState {
     /// How fast a body may go.
     pub pace: Option<Bandwidth>,
     /// How requests are treated.
-    pub temper: Mutex<FaultPolicy>,
+    pub faults: Mutex<FaultPolicy>,
     /// What was seen.
     pub stats: Arc<ServerStats>,
     /// When all bodies last changed.
@@ -47,18 +47,18 @@ pub(super) struct ServerState {
 
 /// Answers a request. Its body is never read.
 pub(super) async fn answer<B>(
-    house: Arc<ServerState>,
+    state: Arc<ServerState>,
     connection: Arc<Connection>,
     request: Request<B>,
 ) -> Result<Response<Body>, Infallible> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads && request.uri().path() == "/stats" {
-        return Ok(text(StatusCode::OK, JSON, house.stats.json()));
+        return Ok(text(StatusCode::OK, JSON, state.stats.json()));
     }
     let host = host(&request);
     let ticket = connection.begin(host.unwrap_or_default());
-    let key = random_body::key(house.seed, target(&request));
-    let judgement = house.judge(key);
+    let key = random_body::key(state.seed, target(&request));
+    let judgement = state.judge(key);
     pause(judgement.delay).await;
     let response = match judgement.reply {
         ReplyKind::Refuse(wait) => {
@@ -73,13 +73,13 @@ pub(super) async fn answer<B>(
         ReplyKind::Serve => match host {
             None => text(StatusCode::BAD_REQUEST, TEXT, "Host is missing or given twice\n"),
             Some(host) => {
-                Responder { house: &house, connection: &connection, host, key, request: &request }
+                Responder { state: &state, connection: &connection, host, key, request: &request }
                     .serve()
                     .await
             }
         },
     };
-    Ok(response.map(|body| match house.pace {
+    Ok(response.map(|body| match state.pace {
         Some(pace) => body.no_faster_than(pace).holding(ticket),
         None => body.holding(ticket),
     }))
@@ -87,7 +87,7 @@ pub(super) async fn answer<B>(
 
 impl ServerState {
     fn judge(&self, key: u64) -> FaultDecision {
-        self.temper.lock().unwrap_or_else(PoisonError::into_inner).judge(key, Instant::now())
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).judge(key, Instant::now())
     }
 }
 
@@ -117,7 +117,7 @@ async fn pause(delay: Duration) {
 
 /// A request that is to be served.
 struct Responder<'a, B> {
-    house: &'a ServerState,
+    state: &'a ServerState,
     connection: &'a Connection,
     host: &'a str,
     key: u64,
@@ -146,7 +146,7 @@ impl<B> Responder<'_, B> {
         };
         match route {
             Route::Index => text(StatusCode::OK, TEXT, routes::INDEX),
-            Route::Stats => text(StatusCode::OK, JSON, self.house.stats.json()),
+            Route::Stats => text(StatusCode::OK, JSON, self.state.stats.json()),
             Route::Get => self.echo(),
             Route::Headers => {
                 text(StatusCode::OK, JSON, format!("{}\n", json!({"headers": self.fields()})))
@@ -180,7 +180,7 @@ impl<B> Responder<'_, B> {
 
     /// A body under validators: whole, in part, or not at all.
     fn conditional(&self, body: Body, length: u64, cut: Option<u64>, etag: &str) -> Response<Body> {
-        let validators = ServedValidators { etag, last_modified: self.house.last_modified };
+        let validators = ServedValidators { etag, last_modified: self.state.last_modified };
         let wanted =
             conditions::wanted(self.request.method(), self.request.headers(), validators, length);
         let mut response = match wanted {
@@ -199,7 +199,7 @@ impl<B> Responder<'_, B> {
         };
         set(&mut response, ETAG, etag);
         let fields = response.headers_mut();
-        fields.insert(LAST_MODIFIED, self.house.last_modified_field.clone());
+        fields.insert(LAST_MODIFIED, self.state.last_modified_field.clone());
         fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         match cut {
             None => response,
@@ -332,20 +332,20 @@ mod tests {
 
     /// An origin and one connection to it, without sockets.
     struct RequestContext {
-        house: Arc<ServerState>,
+        state: Arc<ServerState>,
         connection: Arc<Connection>,
     }
 
     impl RequestContext {
         fn to(options: Options) -> Self {
-            let house = Arc::new(house(&options));
-            let connection = Connection::new(([127, 0, 0, 1], 1).into(), Arc::clone(&house.stats));
-            Self { house, connection }
+            let state = Arc::new(house(&options));
+            let connection = Connection::new(([127, 0, 0, 1], 1).into(), Arc::clone(&state.stats));
+            Self { state, connection }
         }
 
         async fn get(&self, target: &str) -> Response<Body> {
             let request = Request::get(target).header(HOST, "a").body(()).unwrap();
-            answer(Arc::clone(&self.house), Arc::clone(&self.connection), request).await.unwrap()
+            answer(Arc::clone(&self.state), Arc::clone(&self.connection), request).await.unwrap()
         }
     }
 
@@ -357,7 +357,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn latency_comes_before_every_reply_but_that_of_stats() {
-        let visit = RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
+        let visit =
+            RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
         for target in ["/bytes/1", "/nothing", "/status/500"] {
             assert_eq!(seconds_of(visit.get(target)).await, 3.0, "{target}");
         }
@@ -366,7 +367,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_delay_is_added_to_the_latency() {
-        let visit = RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
+        let visit =
+            RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
         assert_eq!(seconds_of(visit.get("/delay/0.5")).await, 3.5);
         assert_eq!(seconds_of(visit.get("/drip?delay=2")).await, 5.0);
     }
@@ -376,8 +378,10 @@ mod tests {
         let free = RequestContext::to(Options::default());
         let drip = free.get("/drip?numbytes=100&duration=4").await;
         assert_eq!(seconds_of(drip.into_body().collect()).await, 4.0);
-        let limited =
-            RequestContext::to(Options { limit_rate: std::num::NonZero::new(10), ..Options::default() });
+        let limited = RequestContext::to(Options {
+            limit_rate: std::num::NonZero::new(10),
+            ..Options::default()
+        });
         let drip = limited.get("/drip?numbytes=100&duration=4").await;
         assert_eq!(seconds_of(drip.into_body().collect()).await, 10.0);
     }
@@ -412,7 +416,7 @@ mod tests {
             let request = Request::get("/bytes/1");
             let request = (0..count).fold(request, |request, _| request.header(HOST, "a"));
             answer(
-                Arc::clone(&visit.house),
+                Arc::clone(&visit.state),
                 Arc::clone(&visit.connection),
                 request.body(()).unwrap(),
             )

@@ -1,15 +1,15 @@
 //! The built-in local origin: something to fetch from where there is no internet, and a way to meet slow, failing
 //! and strict servers on request. It speaks HTTP/1.1 over plain TCP and runs on one thread.
 
-mod handler;
+mod bandwidth;
 mod body;
 mod conditions;
+mod faults;
+mod handler;
 mod random_body;
-mod bandwidth;
 mod ranges;
 mod routes;
 mod stats;
-mod faults;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -29,10 +29,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::units::{Rate, Share};
-use handler::{ServerState, answer};
 use bandwidth::Bandwidth;
-use stats::{Connection, ServerStats};
 use faults::FaultPolicy;
+use handler::{ServerState, answer};
+use stats::{Connection, ServerStats};
 
 /// Connections that the system may hold before they are accepted; it may allow fewer.
 const BACKLOG: u32 = 4096;
@@ -107,7 +107,7 @@ pub struct Origin {
     listener: TcpListener,
     address: SocketAddr,
     seats: Option<Arc<Semaphore>>,
-    house: Arc<ServerState>,
+    state: Arc<ServerState>,
 }
 
 /// Opens the port.
@@ -123,7 +123,7 @@ pub async fn bind(options: Options) -> anyhow::Result<Origin> {
         listener,
         address,
         seats: seats.map(|most| Arc::new(Semaphore::new(most))),
-        house: Arc::new(house(&options)),
+        state: Arc::new(house(&options)),
     })
 }
 
@@ -139,7 +139,7 @@ fn house(options: &Options) -> ServerState {
     ServerState {
         seed: options.seed,
         pace: options.limit_rate.map(Bandwidth::per_second),
-        temper: Mutex::new(FaultPolicy::new(
+        faults: Mutex::new(FaultPolicy::new(
             options.latency,
             options.jitter,
             options.error_rate,
@@ -176,7 +176,7 @@ impl Origin {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
                 (stream, peer, seat) = self.next() => {
-                    connections.spawn(converse(stream, peer, Arc::clone(&self.house), seat));
+                    connections.spawn(converse(stream, peer, Arc::clone(&self.state), seat));
                 }
             }
         }
@@ -204,14 +204,14 @@ impl Origin {
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
-    house: Arc<ServerState>,
+    state: Arc<ServerState>,
     _seat: Option<OwnedSemaphorePermit>,
 ) {
     // Without it small replies come late; they are right all the same.
     let _ = stream.set_nodelay(true);
-    let connection = Connection::new(peer, Arc::clone(&house.stats));
+    let connection = Connection::new(peer, Arc::clone(&state.stats));
     let service =
-        service_fn(|request| answer(Arc::clone(&house), Arc::clone(&connection), request));
+        service_fn(|request| answer(Arc::clone(&state), Arc::clone(&connection), request));
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)

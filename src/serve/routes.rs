@@ -124,7 +124,9 @@ pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, NotFo
         ("redirect" | "relative-redirect", Some(hops)) => {
             redirect("redirect", hops, BodyForm::Relative)
         }
-        ("absolute-redirect", Some(hops)) => redirect("absolute-redirect", hops, BodyForm::Absolute),
+        ("absolute-redirect", Some(hops)) => {
+            redirect("absolute-redirect", hops, BodyForm::Absolute)
+        }
         ("redirect-to", None) => redirect_to(query),
         _ => Err(NotFound::Unknown),
     }
@@ -205,7 +207,9 @@ fn status(text: &str) -> Result<StatusCode, NotFound> {
 /// A number among the options; `None` where it is not given.
 fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, NotFound> {
     option(query, name)
-        .map(|text| digits(&text).ok_or(NotFound::Malformed("an option that is a number is not one")))
+        .map(|text| {
+            digits(&text).ok_or(NotFound::Malformed("an option that is a number is not one"))
+        })
         .transpose()
 }
 

@@ -4,14 +4,17 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::entry::{ManifestEntry, PartialEntry, SavedEntry, HexSha256, MarkReason};
+use super::dir::{DirFile, FileKind, PlaceResult};
+use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
 use super::errors::NOT_OURS;
-use super::dir::{FileKind, PlaceResult, DirFile};
-use super::{NameCheck, IndexedOwner, NameIndex, NameKey, OpenFolder, Store, by_url, enter};
+use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
-use crate::plan::{ExistingPolicy, Durability, ForeignFilePolicy, NameSource};
+use crate::model::{
+    Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, redacted,
+    resource,
+};
 use crate::naming::{self, Ownership};
-use crate::model::{Failure, OverwriteRule, PartialBody, Destination, Target, Validator, SavedVersion, redacted, resource};
+use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
 
 /// What is to be done about a target.
 #[derive(Debug)]
@@ -120,8 +123,11 @@ impl OpenFolder {
         if self.keep.named_by == NameSource::Server
             && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&by_url(id))?
             && check == NameCheck::of(id.0)
-            && let Some(entry @ (ManifestEntry::Saved(_) | ManifestEntry::Partial(_) | ManifestEntry::Marked(_))) =
-                self.entry(at)?
+            && let Some(
+                entry @ (ManifestEntry::Saved(_)
+                | ManifestEntry::Partial(_)
+                | ManifestEntry::Marked(_)),
+            ) = self.entry(at)?
         {
             return Ok(entry.path().to_owned());
         }
@@ -136,7 +142,8 @@ impl OpenFolder {
         wanted: &str,
     ) -> io::Result<Option<(Arc<str>, NameState)>> {
         let mut names = self.names();
-        let listed = IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
+        let listed =
+            IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
         if self.looks_up_targets() {
             let key = NameKey::of(&format!("target:{}", HexSha256(identity.whole)));
             if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key)? {
@@ -149,7 +156,9 @@ impl OpenFolder {
         let key = NameKey::of(&naming::key(&settled.name));
         let standing = match (settled.whose, names.get(&key)?) {
             (Ownership::Own, Some(IndexedOwner::Recorded { at, .. })) => NameState::Recorded(at),
-            (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => NameState::Duplicate(index),
+            (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => {
+                NameState::Duplicate(index)
+            }
             _ => NameState::New,
         };
         if !matches!(standing, NameState::Duplicate(_)) {
@@ -166,7 +175,9 @@ impl OpenFolder {
         let Some(seat) = self.seat_if_there(name)? else { return Ok(OverwriteRule::Nothing) };
         match seat.found().map_err(|error| self.fault(name, &error, 0))? {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
-            FileKind::File { .. } if self.keep.foreign == ForeignFilePolicy::Replaced => Ok(OverwriteRule::File),
+            FileKind::File { .. } if self.keep.foreign == ForeignFilePolicy::Replaced => {
+                Ok(OverwriteRule::File)
+            }
             FileKind::File { .. } => Err(self.in_the_way(name, NOT_OURS)),
             FileKind::Other => Err(self.in_the_way(name, "is no file; move it away")),
         }
@@ -177,7 +188,9 @@ impl OpenFolder {
         match self.entry(at).map_err(|error| self.fault(name, &error, 0))? {
             Some(ManifestEntry::Saved(saved)) => self.saved(target, name, &saved),
             Some(ManifestEntry::Partial(partial)) => self.partial(target, name, &partial),
-            Some(ManifestEntry::Marked(marked)) => Ok(fetch(name, self.marked(name, marked.why)?, true)),
+            Some(ManifestEntry::Marked(marked)) => {
+                Ok(fetch(name, self.marked(name, marked.why)?, true))
+            }
             Some(ManifestEntry::Dropped(_)) | None => Ok(fetch(name, self.fresh(name)?, true)),
         }
     }
@@ -206,7 +219,12 @@ impl OpenFolder {
         }
     }
 
-    fn saved(&self, target: &Target, name: &Arc<str>, saved: &SavedEntry<'_>) -> Result<Claim, Failure> {
+    fn saved(
+        &self,
+        target: &Target,
+        name: &Arc<str>,
+        saved: &SavedEntry<'_>,
+    ) -> Result<Claim, Failure> {
         let there = match self.seat_if_there(name)? {
             None => FileKind::Nothing,
             Some(seat) if self.is_dry() => self.predicted_claim(name, saved, &seat)?,
@@ -236,7 +254,13 @@ impl OpenFolder {
             ExistingPolicy::Force => fetch(name, OverwriteRule::File, true),
             ExistingPolicy::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
-                Claim::Fetch(Some(Destination { name, over: OverwriteRule::File, noted: true, saved, part: None }))
+                Claim::Fetch(Some(Destination {
+                    name,
+                    over: OverwriteRule::File,
+                    noted: true,
+                    saved,
+                    part: None,
+                }))
             }
         })
     }
@@ -300,7 +324,11 @@ impl OpenFolder {
 }
 
 /// Who holds a name, as the target of this identity sees it.
-pub(super) fn holder(names: &NameIndex, identity: &TargetIdentity, key: &str) -> io::Result<naming::NameOwner> {
+pub(super) fn holder(
+    names: &NameIndex,
+    identity: &TargetIdentity,
+    key: &str,
+) -> io::Result<naming::NameOwner> {
     Ok(match names.get(&NameKey::of(key))? {
         None => naming::NameOwner::Nobody,
         Some(IndexedOwner::Folder) => naming::NameOwner::Folder,
@@ -323,7 +351,8 @@ fn settle(
     may_have_another: bool,
 ) -> io::Result<Option<naming::UniqueName>> {
     let settled = naming::settle(wanted, &identity.whole, |key| holder(names, identity, key))?;
-    let is_new = |settled: &naming::UniqueName| settled.whose == Ownership::New && settled.name == wanted;
+    let is_new =
+        |settled: &naming::UniqueName| settled.whose == Ownership::New && settled.name == wanted;
     if !may_have_another || !settled.as_ref().is_some_and(is_new) {
         return Ok(settled);
     }

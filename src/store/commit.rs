@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::claim::{TargetIdentity, holder};
-use super::entry::{DroppedEntry, ManifestEntry, SavedEntry, HexSha256};
+use super::dir::{DirFile, PlaceResult};
+use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
 use super::errors::NOT_OURS;
-use super::dir::{PlaceResult, DirFile};
 use super::manifest::PendingEntry;
-use super::{NameCheck, IndexedOwner, OpenFolder, Store, enter, failpoint};
+use super::{IndexedOwner, NameCheck, OpenFolder, Store, enter, failpoint};
 use crate::digest::Algorithm;
-use crate::plan::{Durability, NameSource};
+use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator, redacted};
 use crate::naming::{self, Ownership};
-use crate::model::{Attempt, Failure, Job, OverwriteRule, Destination, Validator, redacted};
+use crate::plan::{Durability, NameSource};
 
 impl Store {
     /// Enters the body of this attempt, which is whole, in the manifest. The entry is written when one of those that
@@ -180,8 +180,10 @@ impl OpenFolder {
         let every = || Failure::Name("every name for it is taken".to_owned());
         let settled = settled.ok_or_else(every)?;
         if settled.whose == Ownership::New {
-            let listed =
-                IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: job.target.index };
+            let listed = IndexedOwner::Listed {
+                check: NameCheck::of(identity.whole),
+                index: job.target.index,
+            };
             enter(&mut names, &settled.name, listed)
                 .map_err(|error| self.fault(wanted, &error, 0))?;
         }
@@ -189,7 +191,12 @@ impl OpenFolder {
     }
 }
 
-fn saved<'a>(job: &Job, name: &'a str, over: OverwriteRule, attempt: &'a Attempt) -> SavedEntry<'a> {
+fn saved<'a>(
+    job: &Job,
+    name: &'a str,
+    over: OverwriteRule,
+    attempt: &'a Attempt,
+) -> SavedEntry<'a> {
     let head = attempt.head.as_ref();
     let of_head = |field: Option<&'a String>| field.map(|text| text.as_str().into());
     let digest = |wanted: bool| {

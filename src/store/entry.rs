@@ -332,9 +332,17 @@ pub(super) mod tests {
             replaces: false,
             started_at: a_moment(),
         };
-        let marked =
-            MarkedEntry { path: "a.test/a/b".into(), id, why: MarkReason::Changed, marked_at: a_moment() };
-        [ManifestEntry::Saved(saved), ManifestEntry::Partial(partial), ManifestEntry::Marked(marked)]
+        let marked = MarkedEntry {
+            path: "a.test/a/b".into(),
+            id,
+            why: MarkReason::Changed,
+            marked_at: a_moment(),
+        };
+        [
+            ManifestEntry::Saved(saved),
+            ManifestEntry::Partial(partial),
+            ManifestEntry::Marked(marked),
+        ]
     }
 
     pub fn saved() -> SavedEntry<'static> {
@@ -361,7 +369,10 @@ pub(super) mod tests {
         assert_eq!(HexSha256::of("abc").to_string(), digits);
         assert_eq!(serde_json::to_value(HexSha256::of("abc")).unwrap(), digits);
         for text in [digits.to_owned(), digits.to_uppercase()] {
-            assert_eq!(serde_json::from_value::<HexSha256>(text.into()).unwrap(), HexSha256::of("abc"));
+            assert_eq!(
+                serde_json::from_value::<HexSha256>(text.into()).unwrap(),
+                HexSha256::of("abc")
+            );
         }
         for wrong in ["", &digits[1..], &digits.replace('b', "g")] {
             assert!(serde_json::from_value::<HexSha256>(wrong.into()).is_err(), "{wrong}");
@@ -375,7 +386,8 @@ pub(super) mod tests {
             "type": "partial", "url": "http://a.test/", "id": id, "path": "a", "part": "a.part",
             "started_at": "2026-01-01T00:00:00Z", "spans": [[0, 7]], "mood": {"good": true},
         });
-        let ManifestEntry::Partial(partial) = serde_json::from_str(&line.to_string()).unwrap() else {
+        let ManifestEntry::Partial(partial) = serde_json::from_str(&line.to_string()).unwrap()
+        else {
             panic!("it is partial");
         };
         assert_eq!((partial.etag, partial.last_modified, partial.length), (None, None, None));
@@ -386,7 +398,10 @@ pub(super) mod tests {
     fn a_brief_entry_borrows_its_path_from_the_line() {
         let line = serde_json::to_string(&every_entry()[1]).unwrap();
         let brief: EntrySummary<'_> = serde_json::from_str(&line).unwrap();
-        assert_eq!((brief.kind, brief.id), (EntryKind::Partial, HexSha256::of("https://a.test/a/b")));
+        assert_eq!(
+            (brief.kind, brief.id),
+            (EntryKind::Partial, HexSha256::of("https://a.test/a/b"))
+        );
         assert!(matches!(brief.path, Cow::Borrowed("a.test/a/b")));
     }
 

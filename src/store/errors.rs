@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
-use super::work_dir::WorkDir;
 use super::dir::{PathError, is_full};
+use super::work_dir::WorkDir;
 use crate::model::Failure;
 use crate::units::human_bytes;
 

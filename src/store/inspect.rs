@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
-use super::dir::{SaveDir, FileKind, IfMissing, DirFile};
 use super::manifest::Manifest;
-use super::{StoreKind, OpenFolder, Store, StoreError};
+use super::{OpenFolder, Store, StoreError, StoreKind};
 use crate::digest::ExpectedDigests;
-use crate::plan::{ForeignFilePolicy, SaveOptions};
 use crate::model::Failure;
+use crate::plan::{ForeignFilePolicy, SaveOptions};
 
 impl Store {
     /// Looks at the folder that was asked for, if one was, as it is now; also what was odd about its manifest. The

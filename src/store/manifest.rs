@@ -136,8 +136,13 @@ impl Manifest {
 
     /// `length` is how much of the file is whole lines.
     fn of(file: File, length: u64) -> Self {
-        let writer =
-            ManifestWriter { length, torn: false, waiting: Vec::new(), batch: 0, failed: Vec::new() };
+        let writer = ManifestWriter {
+            length,
+            torn: false,
+            waiting: Vec::new(),
+            batch: 0,
+            failed: Vec::new(),
+        };
         Self { file, writer: Mutex::new(writer) }
     }
 
@@ -208,7 +213,10 @@ impl Manifest {
     ///
     /// # Errors
     /// If the file cannot be read, and what `visit` returns.
-    pub fn visit(&self, mut visit: impl FnMut(ManifestLine<'_>) -> io::Result<()>) -> io::Result<()> {
+    pub fn visit(
+        &self,
+        mut visit: impl FnMut(ManifestLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let whole = OffsetReader { file: &self.file, at: 0 }.take(self.writer().length);
         let mut reader = BufReader::with_capacity(CHUNK, whole);
         let mut line = Vec::new();
@@ -334,7 +342,7 @@ mod tests {
 
     use super::*;
     use crate::store::entry::tests::{every_entry, saved};
-    use crate::store::entry::{EntryKind, SavedEntry, HexSha256};
+    use crate::store::entry::{EntryKind, HexSha256, SavedEntry};
 
     fn open(folder: &TempDir) -> (Manifest, TailState) {
         let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
@@ -443,7 +451,10 @@ mod tests {
             assert_eq!(manifest.read(*at).unwrap(), every_entry()[0]);
         }
         let bad = |number: usize| found[number - 1].2.clone().unwrap_err();
-        assert_eq!([3, 7, 9].map(bad), [BadManifestLine::TooLong, BadManifestLine::TooLong, BadManifestLine::TooLong]);
+        assert_eq!(
+            [3, 7, 9].map(bad),
+            [BadManifestLine::TooLong, BadManifestLine::TooLong, BadManifestLine::TooLong]
+        );
         assert_eq!(bad(4).to_string(), "not an entry: missing field `type`");
     }
 
@@ -471,7 +482,10 @@ mod tests {
                 move || {
                     let add = |number| {
                         let path = format!("{thread}/{}", "x".repeat(number));
-                        let entry = ManifestEntry::Saved(SavedEntry { path: path.clone().into(), ..saved() });
+                        let entry = ManifestEntry::Saved(SavedEntry {
+                            path: path.clone().into(),
+                            ..saved()
+                        });
                         (manifest.append(&entry).unwrap(), path)
                     };
                     (0..200).map(add).collect::<Vec<_>>()
@@ -520,7 +534,8 @@ mod tests {
     fn an_entry_that_is_too_long_is_refused_and_leaves_no_trace() {
         let folder = tempfile::tempdir().unwrap();
         let (manifest, _) = open(&folder);
-        let entry = ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST).into(), ..saved() });
+        let entry =
+            ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST).into(), ..saved() });
         assert_eq!(manifest.append(&entry).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(manifest.append(&every_entry()[0]).unwrap(), 0);
     }
@@ -567,7 +582,8 @@ mod tests {
         let length = || manifest.file.metadata().unwrap().len();
         manifest.append(&every_entry()[0]).unwrap();
         let before = length();
-        let large = ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST / 2).into(), ..saved() });
+        let large =
+            ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST / 2).into(), ..saved() });
         let refused = manifest.append(&large).unwrap_err();
         assert_eq!((refused.kind(), length()), (io::ErrorKind::FileTooLarge, before));
         assert_eq!(manifest.append(&every_entry()[2]).unwrap(), before);

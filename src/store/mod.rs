@@ -15,19 +15,19 @@
 //! was begun for gets the unfinished name of that one first. Bytes are entered as a span only after they were written,
 //! and an entry tells of all spans that earlier ones have told of since the file was made.
 
-mod saved_folder;
 mod claim;
-mod work_dir;
-mod entry;
-mod failpoint;
-mod errors;
-mod dir;
-mod name_index;
 mod commit;
-mod lock;
+mod dir;
+mod entry;
+mod errors;
+mod failpoint;
 mod inspect;
+mod lock;
 mod manifest;
+mod name_index;
+mod saved_folder;
 mod sink;
+mod work_dir;
 
 use std::io;
 use std::ops::Deref;
@@ -36,21 +36,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::digest::ExpectedDigests;
-use crate::plan::{Durability, SaveOptions, NameSource, NamingScheme};
 use crate::naming;
-pub use saved_folder::{SavedFolder, SavedFolderError, FileCheck, OpenMode, FileState};
+use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
 pub use claim::{Claim, SkipReason};
-pub use work_dir::{PartialRecorder, ChildStoreConfig};
-use work_dir::{PartialLog, WorkDir};
-use entry::EntrySummary;
-pub use entry::{ManifestEntry, SavedEntry, HexSha256, MarkReason};
 pub use dir::FileEntry;
-use dir::{SaveDir, IfMissing};
-use name_index::{NameCheck, IndexedOwner, NameIndex, NameKey};
+use dir::{IfMissing, SaveDir};
+use entry::EntrySummary;
+pub use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
 pub use manifest::PendingEntry;
 use manifest::{Manifest, TailState};
-pub use sink::{BodyStart, WriteMode, Leftover, SinkState, Sink};
+use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+pub use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+pub use sink::{BodyStart, Leftover, Sink, SinkState, WriteMode};
+pub use work_dir::{ChildStoreConfig, PartialRecorder};
+use work_dir::{PartialLog, WorkDir};
 
 /// How many bad lines of a manifest are told one by one.
 const TOLD: u64 = 5;
@@ -145,7 +145,10 @@ impl Deref for OpenFolder {
 
 impl OpenFolder {
     /// The folder, locked and ready to be written to.
-    fn to_save(keep: &SaveOptions, wanted: Arc<ExpectedDigests>) -> Result<(Self, Vec<String>), StoreError> {
+    fn to_save(
+        keep: &SaveOptions,
+        wanted: Arc<ExpectedDigests>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
         let folder = SaveDir::open(&keep.dir, IfMissing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
@@ -199,7 +202,11 @@ impl OpenFolder {
 }
 
 /// Who has which name, by the manifest.
-fn known(keep: &SaveOptions, manifest: &Manifest, notices: &mut Vec<String>) -> io::Result<NameIndex> {
+fn known(
+    keep: &SaveOptions,
+    manifest: &Manifest,
+    notices: &mut Vec<String>,
+) -> io::Result<NameIndex> {
     let mut names = match keep.names {
         NamingScheme::Hash => NameIndex::in_file()?,
         NamingScheme::Flat | NamingScheme::Tree | NamingScheme::Index => NameIndex::in_memory(),

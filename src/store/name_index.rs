@@ -486,7 +486,10 @@ mod tests {
         // SHA-256 of "abc": ba7816bf 8f01cfea 414140de 5dae2223 ...
         assert_eq!(NameKey::of("abc"), NameKey(0x00ba_7816_bf8f_01cf));
         assert_eq!(NameCheck::of("abc"), NameCheck(0x4141_40de_5dae_2223 >> 22));
-        assert_eq!((NameKey::of("abc").shard(), NameKey::of("abc").kept()), (745, 0x3816_bf8f_01cf));
+        assert_eq!(
+            (NameKey::of("abc").shard(), NameKey::of("abc").kept()),
+            (745, 0x3816_bf8f_01cf)
+        );
     }
 
     /// Beyond 24 bytes a name: the shards themselves, and one that is there twice while it grows.

@@ -8,15 +8,15 @@ use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 
+use super::dir::{DirFile, FileEntry, FileKind, IfMissing, PART, PathError, PlaceResult, SaveDir};
 use super::each_entry;
-use super::entry::{ManifestEntry, EntryKind, MarkedEntry, SavedEntry, HexSha256, MarkReason};
-use super::dir::{SaveDir, FileKind, FileEntry, IfMissing, PathError, PART, PlaceResult, DirFile};
-use super::name_index::{NameCheck, IndexedOwner, NameIndex, NameKey};
+use super::entry::{EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry, SavedEntry};
 use super::lock::{Lock, LockError};
-use super::manifest::{ManifestLine, Manifest};
+use super::manifest::{Manifest, ManifestLine};
+use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 use crate::digest::{Algorithm, Digest, Hasher};
-use crate::naming;
 use crate::model::OverwriteRule;
+use crate::naming;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 128 * 1024;
@@ -111,12 +111,13 @@ impl SavedFolder {
         notice: impl FnMut(&str),
     ) -> Result<Self, SavedFolderError> {
         let unusable = |reason| SavedFolderError::Unusable { dir: dir.to_owned(), reason };
-        let folder = SaveDir::open(dir, IfMissing::Refuse).map_err(|reason| match reason.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                SavedFolderError::NoFolder { dir: dir.to_owned(), reason }
-            }
-            _ => unusable(reason),
-        })?;
+        let folder =
+            SaveDir::open(dir, IfMissing::Refuse).map_err(|reason| match reason.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                    SavedFolderError::NoFolder { dir: dir.to_owned(), reason }
+                }
+                _ => unusable(reason),
+            })?;
         let (bookkeeping, manifest) = recorded(&folder)
             .map_err(unusable)?
             .ok_or_else(|| SavedFolderError::NoManifest(dir.to_owned()))?;
@@ -230,15 +231,16 @@ impl SavedFolder {
                 return Ok(true);
             }
             // While a new version is unfinished, the one that it is to replace still stands there.
-            let replaced =
-                |entry| matches!(entry, ManifestEntry::Partial(it) if it.path == name && it.replaces);
+            let replaced = |entry| matches!(entry, ManifestEntry::Partial(it) if it.path == name && it.replaces);
             if self.manifest.read(at).is_ok_and(replaced) {
                 return Ok(true);
             }
         }
         let Some(whole) = name.strip_suffix(PART) else { return Ok(false) };
         let holder = self.names.get(&key(whole))?;
-        Ok(matches!(holder, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)))
+        Ok(
+            matches!(holder, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)),
+        )
     }
 
     /// Writes down that the file of this name must be fetched again.

@@ -8,14 +8,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::dir::{DirFile, PartialFile as Unfinished};
 use super::entry::{ManifestEntry, PartialEntry, SplitEntry};
-use super::dir::{PartialFile as Unfinished, DirFile};
-use super::{PartialLog, WorkDir, StoreKind, OpenFolder, Store, failpoint};
-use crate::plan::Durability;
-use crate::naming;
+use super::{OpenFolder, PartialLog, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
-    Failure, SharedRanges, Job, OverwriteRule, PartialBody, Destination, JobKind, ByteRanges, Target, Validator, redacted, resource,
+    ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
+    Target, Validator, redacted, resource,
 };
+use crate::naming;
+use crate::plan::Durability;
 
 /// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
 /// whole.
@@ -303,7 +304,9 @@ impl OpenSink {
 
     /// Enters how far the segment is there.
     fn hold(&mut self) -> Result<(), Failure> {
-        let (SinkTarget::File(file, _), Some(begin)) = (&self.to, &self.begin) else { return Ok(()) };
+        let (SinkTarget::File(file, _), Some(begin)) = (&self.to, &self.begin) else {
+            return Ok(());
+        };
         if self.bytes == self.held {
             return Ok(());
         }
@@ -501,7 +504,8 @@ impl OpenSink {
 impl OpenFolder {
     /// Enters that a body was begun.
     fn note(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
-        let spans = (begin.course == WriteMode::Segmented).then(|| ByteRanges::of_beginning(begin.at));
+        let spans =
+            (begin.course == WriteMode::Segmented).then(|| ByteRanges::of_beginning(begin.at));
         self.append(job, begin, bytes, spans)?;
         failpoint::pass("noted");
         Ok(())

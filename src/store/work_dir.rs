@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{SaveDir, IfMissing};
-use super::{BodyStart, StoreKind, OpenFolder, Store, failpoint, manifest};
-use crate::plan::{Durability, SaveOptions};
+use super::dir::{IfMissing, SaveDir};
+use super::{BodyStart, OpenFolder, Store, StoreKind, failpoint, manifest};
 use crate::model::Failure;
+use crate::plan::{Durability, SaveOptions};
 
 /// The folder as far as unfinished files go.
 #[derive(Debug)]
@@ -78,7 +78,10 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn for_child(commission: ChildStoreConfig, parent: Arc<dyn PartialRecorder>) -> io::Result<Self> {
+    pub fn for_child(
+        commission: ChildStoreConfig,
+        parent: Arc<dyn PartialRecorder>,
+    ) -> io::Result<Self> {
         failpoint::in_child();
         let ChildStoreConfig { dir, durability, min_free } = commission;
         let dir = PathBuf::from(dir);

@@ -13,20 +13,21 @@ use reqwest::header::{
 use reqwest::{Response, Version};
 
 use super::body::{self, BodyReceiver};
-use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
+use super::body_plan::{BodyPlan, begin_at, is_segment, name_of};
+use super::checksum::{MessageKind, claims_of_the_whole};
 use super::classify;
 use super::client::Client;
-use super::checksum::{MessageKind, claims_of_the_whole};
-use super::body_plan::{BodyPlan, begin_at, is_segment, name_of};
-use super::request::fields;
 use super::proxy_route::ProxyRoute;
+use super::request::fields;
+use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use crate::digest::{Digest, ExpectedDigests};
+use crate::model::{
+    Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, Job, JobKind,
+    PartialBody, ResponseHead, StopCause, WorkerProgress,
+};
 use crate::policy::resume::{self, RangeReply, RangeRequest};
 use crate::policy::segments::{ReplyInfo, should_split};
-use crate::model::{
-    Attempt, StopCause, ExpectedDigest, AttemptOutcome, Failure, ResponseHead, Job, PartialBody, AttemptTimings, JobKind, Assembly, WorkerProgress,
-};
-use crate::store::{BodyStart, WriteMode, Leftover, SinkState, Sink};
+use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
 
 /// How many stale connections may be found in a row before it counts as a failure.
 const STALE_AT_MOST: usize = 64;
@@ -61,15 +62,18 @@ impl Client {
         &self,
         job: &Job,
         worker: usize,
-        slot: &WorkerProgress,
+        progress: &WorkerProgress,
         cut: impl Future<Output = StopCause>,
     ) -> Attempt {
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        let call = Arc::new(RequestState::new(job, started));
-        let mut seen = AttemptProgress::new(self.kit.store.sink(job));
-        slot.begin(&job.url);
-        let work = CURRENT_REQUEST.scope(Arc::clone(&call), self.exchange(job, &call, slot, &mut seen));
-        let ending = match with_timeouts(&call, &self.kit.clocks, cut, work).await {
+        let request_state = Arc::new(RequestState::new(job, started));
+        let mut seen = AttemptProgress::new(self.context.store.sink(job));
+        progress.begin(&job.url);
+        let work = CURRENT_REQUEST.scope(
+            Arc::clone(&request_state),
+            self.exchange(job, &request_state, progress, &mut seen),
+        );
+        let ending = match with_timeouts(&request_state, &self.context.timeouts, cut, work).await {
             Ok(Ok(ending)) => ending,
             Ok(Err(failure)) => AttemptOutcome::Failed(failure),
             // Where the head has told how it ends, only the server's words about it are missing.
@@ -80,16 +84,18 @@ impl Client {
         };
         let ending = match ending {
             // Whoever answers for a segment like that may do well with the whole.
-            AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. }) if is_segment(job) => {
+            AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
+                if is_segment(job) =>
+            {
                 AttemptOutcome::Restart
             }
             ending => ending,
         };
-        slot.end();
+        progress.end();
         let phases = AttemptTimings {
             started,
             started_at,
-            connect: call.connect_time(),
+            connect: request_state.connect_time(),
             first_byte: seen.first_byte,
             total: started.elapsed(),
         };
@@ -98,7 +104,7 @@ impl Client {
             outcome: ending,
             head: seen.head,
             bytes: seen.bytes,
-            wire_bytes: call.bytes(),
+            wire_bytes: request_state.bytes(),
             text: seen.text,
             begun: seen.sink.begun(),
             part,
@@ -120,22 +126,22 @@ impl Client {
     async fn exchange(
         &self,
         job: &Job,
-        call: &RequestState,
-        slot: &WorkerProgress,
+        request_state: &RequestState,
+        progress: &WorkerProgress,
         seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
         if let (JobKind::Assemble(seal), Some(part)) = (&job.kind, &job.part) {
-            return self.assemble(job, seal, part, call, slot, seen).await;
+            return self.assemble(job, seal, part, request_state, progress, seen).await;
         }
-        let route = self.kit.routes.route_to(&job.url);
-        self.kit.resolver.ensure_can_redirect(&job.url, route)?;
-        let (fields, asked) = fields(&self.kit, job);
+        let route = self.context.routes.route_to(&job.url);
+        self.context.resolver.ensure_can_redirect(&job.url, route)?;
+        let (fields, asked) = fields(&self.context, job);
         if is_segment(job) && !matches!(asked, RangeRequest::Segment(..)) {
             // A field given by hand asks for something else.
             return Ok(AttemptOutcome::Restart);
         }
-        let mut response = self.reply(job, &fields, call, route).await?;
-        seen.first_byte = Some(call.elapsed());
+        let mut response = self.reply(job, &fields, request_state, route).await?;
+        seen.first_byte = Some(request_state.elapsed());
         let head = seen.head.insert(response_head(&response));
         let reply = resume::range_reply(asked, head);
         seen.told = match reply {
@@ -145,19 +151,19 @@ impl Client {
             RangeReply::Other => Some(sent_length(&response)),
         };
         if let Some(ending) = seen.told.clone() {
-            body::discard(&mut response, call, &self.kit.throttle).await;
+            body::discard(&mut response, request_state, &self.context.rate_limiter).await;
             return Ok(ending);
         }
         if reply == RangeReply::Complete {
-            body::discard(&mut response, call, &self.kit.throttle).await;
+            body::discard(&mut response, request_state, &self.context.rate_limiter).await;
         }
-        let bodies = &self.kit.bodies;
+        let bodies = &self.context.bodies;
         if bodies.split.most.get() > 1
             && should_split(job, reply_info(&response, asked, reply, head), bodies)
         {
             return start_split(&response, job, reply, seen);
         }
-        self.body(&mut response, job, reply, call, slot, seen).await
+        self.body(&mut response, job, reply, request_state, progress, seen).await
     }
 
     /// Looks at a body whose segments are all in as the whole that it is.
@@ -166,13 +172,13 @@ impl Client {
         job: &Job,
         seal: &Assembly,
         part: &PartialBody,
-        call: &RequestState,
-        slot: &WorkerProgress,
+        request_state: &RequestState,
+        progress: &WorkerProgress,
         seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
         seen.head = Some(seal.head.clone());
-        let reading = BodyPlan::for_assembly(job, seal, part, &self.kit);
-        self.receive_body(reading, None, job, call, slot, seen).await
+        let reading = BodyPlan::for_assembly(job, seal, part, &self.context);
+        self.receive_body(reading, None, job, request_state, progress, seen).await
     }
 
     /// Receives the body of a reply that is the target's, or what is missing of it.
@@ -181,17 +187,17 @@ impl Client {
         response: &mut Response,
         job: &Job,
         reply: RangeReply,
-        call: &RequestState,
-        slot: &WorkerProgress,
+        request_state: &RequestState,
+        progress: &WorkerProgress,
         seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
         body::ensure_can_be_decoded(response)?;
-        let reading = BodyPlan::for_reply(response, job, reply, &self.kit, seen.head.as_ref())?;
+        let reading = BodyPlan::for_reply(response, job, reply, &self.context, seen.head.as_ref())?;
         if is_segment(job) {
             seen.claims = claims_of_the_whole(response.headers(), MessageKind::Segment);
         }
         let response = (reply != RangeReply::Complete).then_some(response);
-        self.receive_body(reading, response, job, call, slot, seen).await
+        self.receive_body(reading, response, job, request_state, progress, seen).await
     }
 
     /// Takes in a body: what there is of it, and what the reply brings.
@@ -200,41 +206,43 @@ impl Client {
         reading: BodyPlan,
         response: Option<&mut Response>,
         job: &Job,
-        call: &RequestState,
-        slot: &WorkerProgress,
+        request_state: &RequestState,
+        progress: &WorkerProgress,
         seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
-        let BodyPlan { begin, end, decoder, proof } = reading;
+        let BodyPlan { begin, end, decoder, verifier } = reading;
         let is_text = matches!(job.kind, JobKind::Robots(_));
         seen.bytes = begin.at;
-        let mut intake = BodyReceiver {
+        let mut receiver = BodyReceiver {
             decoder,
-            proof,
+            verifier,
             sink: &mut seen.sink,
-            most: self.kit.bodies.max_filesize.filter(|_| !is_text),
+            most: self.context.bodies.max_filesize.filter(|_| !is_text),
             length: if is_segment(job) { end } else { begin.length },
             end,
             before: if is_segment(job) { 0 } else { begin.at },
             bytes: &mut seen.bytes,
             text: is_text.then(Vec::new),
         };
-        intake.ensure_size_allowed(begin.length.unwrap_or(0))?;
-        if intake.sink.begin(begin)? == SinkState::Lost {
+        receiver.ensure_size_allowed(begin.length.unwrap_or(0))?;
+        if receiver.sink.begin(begin)? == SinkState::Lost {
             return Ok(AttemptOutcome::Restart);
         }
-        intake.read_back(call).await?;
+        receiver.read_back(request_state).await?;
         let received = match response {
             None => Ok(()),
-            Some(response) => body::receive(response, &mut intake, call, slot, &self.kit).await,
+            Some(response) => {
+                body::receive(response, &mut receiver, request_state, progress, &self.context).await
+            }
         };
-        let BodyReceiver { proof, text, .. } = intake;
+        let BodyReceiver { verifier, text, .. } = receiver;
         received?;
         seen.text = text;
-        seen.digests = proof.check()?;
+        seen.digests = verifier.check()?;
         let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
         let leaves_out = |wanted: Arc<ExpectedDigests>| wanted.leaves_out(&name_of(job));
-        if is_whole && self.kit.expected_digests().is_some_and(leaves_out) {
-            self.kit.unlisted.fetch_add(1, Relaxed);
+        if is_whole && self.context.expected_digests().is_some_and(leaves_out) {
+            self.context.unlisted.fetch_add(1, Relaxed);
         }
         let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
         let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
@@ -249,25 +257,27 @@ impl Client {
         &self,
         job: &Job,
         fields: &HeaderMap,
-        call: &RequestState,
+        request_state: &RequestState,
         route: ProxyRoute,
     ) -> Result<Response, Failure> {
         let (mut stale, mut unseen) = (0, 0);
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
             let request = self.http_client().get(job.url.clone()).headers(fields.clone());
-            self.kit.requests.fetch_add(1, Relaxed);
+            self.context.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),
-                Err(error) if stale < STALE_AT_MOST && is_stale(&error, call) => stale += 1,
+                Err(error) if stale < STALE_AT_MOST && is_stale(&error, request_state) => {
+                    stale += 1
+                }
                 Err(error) if unseen < UNSEEN_AT_MOST && classify::was_not_processed(&error) => {
                     unseen += 1;
                 }
                 Err(error) => {
-                    return Err(classify::request(&error, &job.url, route, &self.kit.clocks));
+                    return Err(classify::request(&error, &job.url, route, &self.context.timeouts));
                 }
             }
-            call.release_connection();
+            request_state.release_connection();
         }
     }
 }
@@ -287,13 +297,18 @@ async fn yield_to_others() {
 }
 
 /// Whether the request went over a connection that was open before, and had no reply to give.
-fn is_stale(error: &reqwest::Error, call: &RequestState) -> bool {
-    classify::connection(error).is_some_and(|used| !call.claim_connection(used))
+fn is_stale(error: &reqwest::Error, request_state: &RequestState) -> bool {
+    classify::connection(error).is_some_and(|used| !request_state.claim_connection(used))
         && (classify::was_never_answered(error) || classify::was_not_processed(error))
 }
 
 /// What a reply offers to whoever would rather have its body in segments.
-fn reply_info<'a>(response: &Response, request: RangeRequest<'a>, reply: RangeReply, head: &'a ResponseHead) -> ReplyInfo<'a> {
+fn reply_info<'a>(
+    response: &Response,
+    request: RangeRequest<'a>,
+    reply: RangeReply,
+    head: &'a ResponseHead,
+) -> ReplyInfo<'a> {
     let (length, takes_ranges) = (response.content_length(), takes_ranges(response));
     ReplyInfo { asked: request, answer: reply, head, length, takes_ranges }
 }
@@ -313,7 +328,10 @@ fn start_split(
         _ => {
             let validator = seen.head.as_ref().and_then(resume::validator);
             let length = response.content_length();
-            (BodyStart { at: 0, length, validator, course: WriteMode::Sequential }, MessageKind::Whole)
+            (
+                BodyStart { at: 0, length, validator, course: WriteMode::Sequential },
+                MessageKind::Whole,
+            )
         }
     };
     if seen.sink.begin(begin)? == SinkState::Lost {
@@ -337,7 +355,9 @@ fn remaining_part(sink: &mut Sink, ending: &AttemptOutcome, job: &Job) -> Option
         AttemptOutcome::Whole => return None,
         AttemptOutcome::Restart if is_segment(job) => Leftover::Unchanged,
         _ if is_segment(job) => sink.finish_partial(),
-        AttemptOutcome::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => sink.discard(),
+        AttemptOutcome::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => {
+            sink.discard()
+        }
         // What came is of no use; where none came, what was there before still is.
         AttemptOutcome::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
         _ => sink.finish_partial(),

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
-use super::request_state::RequestState;
+use super::checksum::BodyVerifier;
 use super::classify;
 use super::client::TransferContext;
 use super::decode::BodyDecoder;
-use super::checksum::BodyVerifier;
 use super::rate_limit::RateLimiter;
-use crate::policy::robots;
+use super::request_state::RequestState;
 use crate::model::{Failure, WorkerProgress};
+use crate::policy::robots;
 use crate::store::Sink;
 
 /// How much is read of a body that is not kept, so that its connection can serve again.
@@ -56,7 +56,7 @@ pub struct BodyReceiver<'a> {
     /// Undoes content codings, if there are any.
     pub decoder: Option<BodyDecoder>,
     /// What it must hash to.
-    pub proof: BodyVerifier,
+    pub verifier: BodyVerifier,
     /// Where it goes.
     pub sink: &'a mut Sink,
     /// Bytes that it may have.
@@ -78,8 +78,8 @@ impl BodyReceiver<'_> {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn read_back(&mut self, call: &RequestState) -> Result<(), Failure> {
-        if !self.proof.needs_saved_bytes() {
+    pub async fn read_back(&mut self, request_state: &RequestState) -> Result<(), Failure> {
+        if !self.verifier.needs_saved_bytes() {
             return Ok(());
         }
         let mut buffer = vec![0; READ_BACK];
@@ -90,10 +90,10 @@ impl BodyReceiver<'_> {
             if read == 0 {
                 break;
             }
-            self.proof.update_saved(&buffer[..read]);
+            self.verifier.update_saved(&buffer[..read]);
             at += read as u64;
             // It is us who take that long.
-            call.on_bytes(0);
+            request_state.on_bytes(0);
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -112,7 +112,7 @@ impl BodyReceiver<'_> {
 
     /// Takes the next chunk.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
-        self.proof.update_sent(&chunk);
+        self.verifier.update_sent(&chunk);
         let Some(mut decoder) = self.decoder.take() else { return self.take_decoded(chunk) };
         decoder.take_in(chunk);
         let mut pieces = 0;
@@ -138,7 +138,7 @@ impl BodyReceiver<'_> {
             return Err(Failure::Protocol(words.to_owned()));
         }
         *self.bytes = bytes;
-        self.proof.update_saved(&piece);
+        self.verifier.update_saved(&piece);
         if let Some(text) = &mut self.text {
             text.extend_from_slice(&piece);
         }
@@ -168,48 +168,53 @@ impl BodyReceiver<'_> {
 /// A body that ends early, breaks off, is larger than it may be, or cannot be written.
 pub async fn receive(
     response: &mut Response,
-    intake: &mut BodyReceiver<'_>,
-    call: &RequestState,
-    slot: &WorkerProgress,
-    kit: &TransferContext,
+    receiver: &mut BodyReceiver<'_>,
+    request_state: &RequestState,
+    progress: &WorkerProgress,
+    context: &TransferContext,
 ) -> Result<(), Failure> {
     let promised = response.content_length();
-    slot.promise(promised.map_or(0, |promised| intake.before.saturating_add(promised)));
-    slot.received(intake.before);
+    progress.promise(promised.map_or(0, |promised| receiver.before.saturating_add(promised)));
+    progress.received(receiver.before);
     loop {
-        let leave = call.waited(&kit.throttle, promised).await;
+        let leave = request_state.waited(&context.rate_limiter, promised).await;
         let chunk = response.chunk().await;
         let length = match &chunk {
             Ok(Some(chunk)) => chunk.len(),
             _ => 0,
         };
-        kit.throttle.correct(leave, length as u64);
-        let Some(chunk) = chunk.map_err(|error| classify::body(&error, call.bytes(), promised))?
+        context.rate_limiter.correct(leave, length as u64);
+        let Some(chunk) =
+            chunk.map_err(|error| classify::body(&error, request_state.bytes(), promised))?
         else {
             break;
         };
-        call.on_bytes(length);
-        slot.received(length as u64);
-        intake.take_chunk(chunk).await?;
-        kit.quota.take(length as u64)?;
-        if intake.has_enough() {
+        request_state.on_bytes(length);
+        progress.received(length as u64);
+        receiver.take_chunk(chunk).await?;
+        context.quota.take(length as u64)?;
+        if receiver.has_enough() {
             return Ok(());
         }
     }
-    intake.ensure_complete(call.bytes(), promised)
+    receiver.ensure_complete(request_state.bytes(), promised)
 }
 
 /// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
-pub async fn discard(response: &mut Response, call: &RequestState, throttle: &RateLimiter) {
+pub async fn discard(
+    response: &mut Response,
+    request_state: &RequestState,
+    rate_limiter: &RateLimiter,
+) {
     let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
     if is_long || ensure_can_be_decoded(response).is_err() {
         return;
     }
     let rest = async {
         while let Ok(Some(chunk)) = response.chunk().await {
-            let room = DISCARDED_AT_MOST.saturating_sub(call.bytes());
-            call.on_bytes(chunk.len().min(room as usize));
-            throttle.charge(chunk.len() as u64);
+            let room = DISCARDED_AT_MOST.saturating_sub(request_state.bytes());
+            request_state.on_bytes(chunk.len().min(room as usize));
+            rate_limiter.charge(chunk.len() as u64);
             if chunk.len() as u64 >= room {
                 break;
             }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use reqwest::Response;
 
+use super::checksum::{BodyVerifier, MessageKind};
 use super::client::TransferContext;
 use super::decode::{BodyDecoder, codings};
-use super::checksum::{MessageKind, BodyVerifier};
-use crate::plan::{Compression, NamingScheme};
+use crate::model::{Assembly, Failure, Job, JobKind, PartialBody, ResponseHead};
 use crate::naming;
+use crate::plan::{Compression, NamingScheme};
 use crate::policy::resume::{self, RangeReply};
-use crate::model::{Failure, ResponseHead, Job, PartialBody, JobKind, Assembly};
 use crate::store::{BodyStart, WriteMode};
 
 /// How a body is to be read.
@@ -23,7 +23,7 @@ pub struct BodyPlan {
     /// What undoes its codings, if they are to be undone.
     pub decoder: Option<BodyDecoder>,
     /// What it must hash to.
-    pub proof: BodyVerifier,
+    pub verifier: BodyVerifier,
 }
 
 impl BodyPlan {
@@ -35,54 +35,62 @@ impl BodyPlan {
         response: &Response,
         job: &Job,
         reply: RangeReply,
-        kit: &TransferContext,
+        context: &TransferContext,
         head: Option<&ResponseHead>,
     ) -> Result<Self, Failure> {
-        let mut proof = verifier_for(job, kit);
+        let mut verifier = verifier_for(job, context);
         let (begin, end) = match (reply, &job.part) {
             (RangeReply::Rest(span), Some(part)) if is_segment(job) => {
-                proof.expect_from_headers(response.headers(), MessageKind::Segment);
+                verifier.expect_from_headers(response.headers(), MessageKind::Segment);
                 let length = Some(span.length);
-                (BodyStart { length, course: WriteMode::Segmented, ..begin_at(part) }, Some(span.end))
+                (
+                    BodyStart { length, course: WriteMode::Segmented, ..begin_at(part) },
+                    Some(span.end),
+                )
             }
             (RangeReply::Rest(span), Some(part)) => {
-                proof.expect_from_headers(response.headers(), MessageKind::Rest);
+                verifier.expect_from_headers(response.headers(), MessageKind::Rest);
                 (BodyStart { length: Some(span.length), ..begin_at(part) }, Some(span.end))
             }
             (RangeReply::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
-            _ => return Self::whole(response, job, kit, head, proof),
+            _ => return Self::whole(response, job, context, head, verifier),
         };
-        Ok(Self { begin, end, decoder: None, proof })
+        Ok(Self { begin, end, decoder: None, verifier })
     }
 
     /// How a body is to be read that is there, its segments being in.
-    pub fn for_assembly(job: &Job, seal: &Assembly, part: &PartialBody, kit: &TransferContext) -> Self {
-        let mut proof = verifier_for(job, kit);
-        proof.expect_saved(&seal.claims);
+    pub fn for_assembly(
+        job: &Job,
+        seal: &Assembly,
+        part: &PartialBody,
+        context: &TransferContext,
+    ) -> Self {
+        let mut verifier = verifier_for(job, context);
+        verifier.expect_saved(&seal.claims);
         let length = part.length;
         let begin = BodyStart { at: length.unwrap_or(0), ..begin_at(part) };
-        Self { begin, end: length, decoder: None, proof }
+        Self { begin, end: length, decoder: None, verifier }
     }
 
     fn whole(
         response: &Response,
         job: &Job,
-        kit: &TransferContext,
+        context: &TransferContext,
         head: Option<&ResponseHead>,
-        mut proof: BodyVerifier,
+        mut verifier: BodyVerifier,
     ) -> Result<Self, Failure> {
-        let is_decoded = kit.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
+        let is_decoded = context.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
         let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
         let is_coded = !codings.is_empty();
         if job.kind == JobKind::Body {
             let message = if is_coded { MessageKind::Coded } else { MessageKind::Whole };
-            proof.expect_from_headers(response.headers(), message);
+            verifier.expect_from_headers(response.headers(), message);
         }
         let length = response.content_length().filter(|_| !is_coded);
         let validator = head.and_then(resume::validator);
         let decoder = is_coded.then(|| BodyDecoder::new(&codings));
         let begin = BodyStart { at: 0, length, validator, course: WriteMode::Sequential };
-        Ok(Self { begin, end: length, decoder, proof })
+        Ok(Self { begin, end: length, decoder, verifier })
     }
 }
 
@@ -98,19 +106,19 @@ pub fn is_segment(job: &Job) -> bool {
 }
 
 /// What people want of a body.
-fn verifier_for(job: &Job, kit: &TransferContext) -> BodyVerifier {
-    let mut proof = BodyVerifier::default();
+fn verifier_for(job: &Job, context: &TransferContext) -> BodyVerifier {
+    let mut verifier = BodyVerifier::default();
     if !matches!(job.kind, JobKind::Body | JobKind::Assemble(_)) {
-        return proof;
+        return verifier;
     }
-    kit.bodies.digests.iter().for_each(|algorithm| proof.compute(*algorithm));
+    context.bodies.digests.iter().for_each(|algorithm| verifier.compute(*algorithm));
     if let Some(digest) = &job.target.options.checksum {
-        proof.expect(*digest, "the list");
+        verifier.expect(*digest, "the list");
     }
-    if let Some(wanted) = kit.expected_digests() {
-        wanted.of(&name_of(job)).for_each(|(digest, option)| proof.expect(digest, option));
+    if let Some(wanted) = context.expected_digests() {
+        wanted.of(&name_of(job)).for_each(|(digest, option)| verifier.expect(digest, option));
     }
-    proof
+    verifier
 }
 
 /// The name that the body is saved under, or would be.

@@ -2,7 +2,7 @@
 
 use reqwest::header::HeaderMap;
 
-use crate::digest::{Algorithm, DigestClaim, Digest, Hashers, ClaimScope, claims};
+use crate::digest::{Algorithm, ClaimScope, Digest, DigestClaim, Hashers, claims};
 use crate::model::{ExpectedDigest, Failure};
 
 /// The digests of one body on its way, and what they must be.
@@ -61,10 +61,11 @@ impl BodyVerifier {
                 continue;
             }
             let of = match (message, of) {
-                (MessageKind::Whole, _) | (MessageKind::Rest, ClaimScope::Representation) => DigestScope::Saved,
-                (MessageKind::Rest | MessageKind::Segment, ClaimScope::Content) | (MessageKind::Coded, _) => {
-                    DigestScope::Sent
+                (MessageKind::Whole, _) | (MessageKind::Rest, ClaimScope::Representation) => {
+                    DigestScope::Saved
                 }
+                (MessageKind::Rest | MessageKind::Segment, ClaimScope::Content)
+                | (MessageKind::Coded, _) => DigestScope::Sent,
                 // Who has but a part of them cannot tell.
                 (MessageKind::Segment, ClaimScope::Representation) => continue,
             };
@@ -125,7 +126,11 @@ impl BodyVerifier {
 
 /// What a reply claims of the whole body: one that has all of it, or one that has some.
 pub fn claims_of_the_whole(headers: &HeaderMap, message: MessageKind) -> Vec<ExpectedDigest> {
-    let is_of_it = |claim: &DigestClaim| message == MessageKind::Whole || claim.of == ClaimScope::Representation;
+    let is_of_it = |claim: &DigestClaim| {
+        message == MessageKind::Whole || claim.of == ClaimScope::Representation
+    };
     let claims = claims(headers).into_iter().filter(is_of_it);
-    claims.map(|DigestClaim { digest, field, .. }| ExpectedDigest { digest, by: field.to_owned() }).collect()
+    claims
+        .map(|DigestClaim { digest, field, .. }| ExpectedDigest { digest, by: field.to_owned() })
+        .collect()
 }

@@ -10,10 +10,10 @@ use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
 use super::client::local_address;
-use super::resolver::LookupFailed;
 use super::proxy_route::ProxyRoute;
-use crate::plan::Timeouts;
+use super::resolver::LookupFailed;
 use crate::model::Failure;
+use crate::plan::Timeouts;
 
 /// What the library says of a proxy that did not refuse, but was not there.
 const LOST: [&str; 3] =
@@ -103,10 +103,15 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
 }
 
 /// Why no reply arrived from `url`, by this route.
-pub fn request(error: &reqwest::Error, url: &Url, route: ProxyRoute, clocks: &Timeouts) -> Failure {
+pub fn request(
+    error: &reqwest::Error,
+    url: &Url,
+    route: ProxyRoute,
+    timeouts: &Timeouts,
+) -> Failure {
     let causes = ErrorChain::of(error);
     if route == ProxyRoute::ByProxy
-        && let Some(failure) = proxy(error, &causes, url, clocks)
+        && let Some(failure) = proxy(error, &causes, url, timeouts)
     {
         return failure;
     }
@@ -121,7 +126,7 @@ pub fn request(error: &reqwest::Error, url: &Url, route: ProxyRoute, clocks: &Ti
         return Failure::Tls("no certificate can be for a host of this name".to_owned());
     }
     if error.is_connect() {
-        return Failure::Connect(connect_message(error, &causes, clocks));
+        return Failure::Connect(connect_message(error, &causes, timeouts));
     }
     if error.is_builder() {
         return Failure::InvalidUrl(causes.words());
@@ -134,7 +139,7 @@ fn proxy(
     error: &reqwest::Error,
     causes: &ErrorChain<'_>,
     url: &Url,
-    clocks: &Timeouts,
+    timeouts: &Timeouts,
 ) -> Option<Failure> {
     if let Some(lookup) = causes.lookup {
         let origins = url.host_str() == Some(lookup.host.as_str());
@@ -151,15 +156,15 @@ fn proxy(
     match causes.tls {
         Some(tls) if !tunnelled => Some(Failure::Proxy(tls.to_string())),
         None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
-            Some(Failure::ProxyLost(connect_message(error, causes, clocks)))
+            Some(Failure::ProxyLost(connect_message(error, causes, timeouts)))
         }
         _ => None,
     }
 }
 
-fn connect_message(error: &reqwest::Error, causes: &ErrorChain<'_>, clocks: &Timeouts) -> String {
+fn connect_message(error: &reqwest::Error, causes: &ErrorChain<'_>, timeouts: &Timeouts) -> String {
     if error.is_timeout() {
-        format!("no connection within {} s", clocks.connect.as_secs_f64())
+        format!("no connection within {} s", timeouts.connect.as_secs_f64())
     } else {
         causes.words()
     }

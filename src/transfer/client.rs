@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 use tower::util::MapFutureLayer;
 use url::Url;
 
-use super::request_state::{CURRENT_REQUEST, RequestState};
 use super::connect_gate::{ConnectGate, Superseded};
-use super::run_services::{HostHeaders, ClientConfig, RunServices};
-use super::quota::Quota;
-use super::resolver::{ReqwestResolver, Resolver};
 use super::proxy_route::{ProxyRoute, ProxyRoutes};
+use super::quota::Quota;
 use super::rate_limit::{Permit, RateLimiter};
-use super::tls::{self, TlsError, ExtraCert, tls_settings};
+use super::request_state::{CURRENT_REQUEST, RequestState};
+use super::resolver::{ReqwestResolver, Resolver};
+use super::run_services::{ClientConfig, HostHeaders, RunServices};
+use super::tls::{self, ExtraCert, TlsError, tls_settings};
 use crate::digest::ExpectedDigests;
-use crate::plan::{BodyOptions, Timeouts, HostOverrides, HttpOptions, Plan, Proxy, HttpVersions};
+use crate::plan::{BodyOptions, HostOverrides, HttpOptions, HttpVersions, Plan, Proxy, Timeouts};
 use crate::store::Store;
 
 /// How long a connection is kept open for a next request.
@@ -35,8 +35,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub struct TransferContext {
     pub(super) http: HttpOptions,
     pub(super) hosts: BTreeMap<String, HostOverrides>,
-    pub(super) throttle: RateLimiter,
-    pub(super) clocks: Timeouts,
+    pub(super) rate_limiter: RateLimiter,
+    pub(super) timeouts: Timeouts,
     pub(super) bodies: BodyOptions,
     wanted: RwLock<Option<Arc<ExpectedDigests>>>,
     pub(super) quota: Quota,
@@ -116,14 +116,14 @@ impl TransferContext {
         Ok(Self {
             http: plan.http.clone(),
             hosts: plan.host_limits.hosts.clone(),
-            clocks: plan.timeouts,
+            timeouts: plan.timeouts,
             bodies: plan.bodies.clone(),
             wanted: RwLock::new(if_any(wanted)),
             quota: Quota::new(plan.bodies.quota),
             store,
             resolver,
             routes: ProxyRoutes::new(&plan.http.proxy),
-            throttle: RateLimiter::new(plan.host_limits.limit_rate),
+            rate_limiter: RateLimiter::new(plan.host_limits.limit_rate),
             tls: tls_settings(&plan.http, certificates.clone()),
             certificates,
             idle,
@@ -138,30 +138,34 @@ impl TransferContext {
         ClientConfig {
             http: self.http.clone(),
             hosts: HostHeaders::from_overrides(&self.hosts),
-            clocks: self.clocks,
+            timeouts: self.timeouts,
             bodies: self.bodies.clone(),
             certificates: self.certificates.iter().map(|known| known.to_vec()).collect(),
             idle: self.idle,
-            is_throttled: self.throttle.is_limited(),
+            is_throttled: self.rate_limiter.is_limited(),
         }
     }
 
     /// The kit of a child process, whose `parent` keeps what belongs to the whole run.
     pub fn for_child(
-        outfit: ClientConfig,
+        client_config: ClientConfig,
         parent: Arc<dyn RunServices>,
         resolver: impl FnOnce(&HttpOptions) -> Arc<Resolver>,
         store: Store,
     ) -> Self {
-        let ClientConfig { http, hosts, clocks, bodies, certificates, idle, is_throttled } = outfit;
+        let ClientConfig { http, hosts, timeouts, bodies, certificates, idle, is_throttled } =
+            client_config;
         let (wanted, requests, unlisted, opened) = Default::default();
         let certificates: Vec<ExtraCert> = certificates.into_iter().map(ExtraCert::from).collect();
-        let throttle =
-            if is_throttled { RateLimiter::remote(Arc::clone(&parent)) } else { RateLimiter::new(None) };
+        let rate_limiter = if is_throttled {
+            RateLimiter::remote(Arc::clone(&parent))
+        } else {
+            RateLimiter::new(None)
+        };
         Self {
             hosts: HostHeaders::into_overrides(hosts),
-            throttle,
-            clocks,
+            rate_limiter,
+            timeouts,
             wanted,
             quota: Quota::remote(bodies.quota, parent),
             bodies,
@@ -255,17 +259,22 @@ impl TransferContext {
     fn build_http_client(&self, opened: Arc<AtomicU64>) -> Result<reqwest::Client, reqwest::Error> {
         let http = &self.http;
         let all = Arc::clone(&self.opened);
-        let doors = Arc::new(ConnectGate::new(http.versions));
+        let connect_gate = Arc::new(ConnectGate::new(http.versions));
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(http.user_agent.clone())
-            .connect_timeout(self.clocks.connect)
+            .connect_timeout(self.timeouts.connect)
             .dns_resolver(ReqwestResolver(Arc::clone(&self.resolver)))
             .connector_layer(MapFutureLayer::new(move |connecting| {
-                timed_connect(connecting, Arc::clone(&doors), Arc::clone(&opened), Arc::clone(&all))
+                timed_connect(
+                    connecting,
+                    Arc::clone(&connect_gate),
+                    Arc::clone(&opened),
+                    Arc::clone(&all),
+                )
             }))
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .pool_idle_timeout(IDLE)
@@ -292,11 +301,11 @@ fn if_any(wanted: Arc<ExpectedDigests>) -> Option<Arc<ExpectedDigests>> {
 
 impl RunServices for TransferContext {
     fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
-        Box::pin(async move { self.throttle.wait(left).await.advance })
+        Box::pin(async move { self.rate_limiter.wait(left).await.advance })
     }
 
     fn report_read(&self, bytes: u64, booked: u64) {
-        self.throttle.correct(Permit { advance: booked }, bytes);
+        self.rate_limiter.correct(Permit { advance: booked }, bytes);
     }
 
     fn reserve(&self, bytes: u64) -> bool {
@@ -307,7 +316,7 @@ impl RunServices for TransferContext {
 /// Makes requests, one after another or several at once, over connections of its own.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) kit: Arc<TransferContext>,
+    pub(super) context: Arc<TransferContext>,
     current: Mutex<ActiveClient>,
 }
 
@@ -322,9 +331,9 @@ impl Client {
     ///
     /// # Errors
     /// If the HTTP library refuses the settings.
-    pub fn new(kit: Arc<TransferContext>) -> Result<Self, ContextError> {
-        let current = Mutex::new(ActiveClient::new(&kit)?);
-        Ok(Self { kit, current })
+    pub fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
+        let current = Mutex::new(ActiveClient::new(&context)?);
+        Ok(Self { context, current })
     }
 
     /// The library's client. It bounds idle connections per host and in time, but not their number; so after as
@@ -332,8 +341,8 @@ impl Client {
     /// soon as its last request is done.
     pub(super) fn http_client(&self) -> reqwest::Client {
         let mut current = self.current.lock().expect("no holder panics");
-        if current.opened.load(Relaxed) as usize > self.kit.idle
-            && let Ok(fresh) = ActiveClient::new(&self.kit)
+        if current.opened.load(Relaxed) as usize > self.context.idle
+            && let Ok(fresh) = ActiveClient::new(&self.context)
         {
             *current = fresh;
         }
@@ -342,9 +351,9 @@ impl Client {
 }
 
 impl ActiveClient {
-    fn new(kit: &TransferContext) -> Result<Self, ContextError> {
+    fn new(context: &TransferContext) -> Result<Self, ContextError> {
         let opened = Arc::<AtomicU64>::default();
-        let library = kit.build_http_client(Arc::clone(&opened))?;
+        let library = context.build_http_client(Arc::clone(&opened))?;
         Ok(Self { library, opened })
     }
 }
@@ -352,14 +361,14 @@ impl ActiveClient {
 /// Tells the request that a connection is made for, and the counters, how it goes.
 async fn timed_connect<C: Connection, E: From<Superseded>>(
     connecting: impl Future<Output = Result<C, E>>,
-    doors: Arc<ConnectGate>,
+    connect_gate: Arc<ConnectGate>,
     opened: Arc<AtomicU64>,
     all: Arc<ConnectionCounters>,
 ) -> Result<C, E> {
-    let call = CURRENT_REQUEST.try_with(Arc::clone).ok();
-    let token = call.as_ref().map(RequestState::start_connect);
-    let opener = match &call {
-        Some(call) => doors.pass(call.url()).await?,
+    let request_state = CURRENT_REQUEST.try_with(Arc::clone).ok();
+    let token = request_state.as_ref().map(RequestState::start_connect);
+    let opener = match &request_state {
+        Some(request_state) => connect_gate.pass(request_state.url()).await?,
         None => None,
     };
     let connection = connecting.await?;
@@ -368,7 +377,7 @@ async fn timed_connect<C: Connection, E: From<Superseded>>(
     }
     opened.fetch_add(1, Relaxed);
     all.connections.fetch_add(1, Relaxed);
-    if call.as_ref().is_some_and(|call| call.url().scheme() == "https") {
+    if request_state.as_ref().is_some_and(|request_state| request_state.url().scheme() == "https") {
         all.handshakes.fetch_add(1, Relaxed);
     }
     // A connection that is finished in the background is for whoever comes next.

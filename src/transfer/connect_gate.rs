@@ -35,7 +35,7 @@ pub struct Superseded;
 /// Who goes first.
 #[derive(Debug)]
 pub struct ConnectLeader {
-    doors: Arc<ConnectGate>,
+    connect_gate: Arc<ConnectGate>,
     origin: Origin,
     opened: watch::Sender<()>,
     /// What was found; `None` if nothing came about.
@@ -89,7 +89,12 @@ impl ConnectGate {
         }
         let (opened, is_opened) = watch::channel(());
         origins.insert(origin.clone(), OriginState::Connecting(is_opened));
-        GateResult::Lead(ConnectLeader { doors: Arc::clone(self), origin, opened, can_be_shared: None })
+        GateResult::Lead(ConnectLeader {
+            connect_gate: Arc::clone(self),
+            origin,
+            opened,
+            can_be_shared: None,
+        })
     }
 }
 
@@ -103,7 +108,7 @@ impl ConnectLeader {
 impl Drop for ConnectLeader {
     /// Lets the others go. Whoever needs a connection once a shared one has ended, or none came about, goes first.
     fn drop(&mut self) {
-        let mut origins = self.doors.origins.lock().expect("no holder panics");
+        let mut origins = self.connect_gate.origins.lock().expect("no holder panics");
         match self.can_be_shared {
             Some(false) => origins.insert(self.origin.clone(), OriginState::NotShared),
             Some(true) | None => origins.remove(&self.origin),

@@ -3,22 +3,22 @@
 
 mod attempt;
 mod body;
-mod request_state;
+mod body_plan;
+mod checksum;
 mod classify;
 mod client;
-mod decode;
 mod connect_gate;
-mod run_services;
-mod checksum;
-mod quota;
-mod body_plan;
-mod request;
-mod resolver;
+mod decode;
 mod proxy_route;
+mod quota;
 mod rate_limit;
+mod request;
+mod request_state;
+mod resolver;
+mod run_services;
 mod tls;
 
-pub use client::{Client, TransferContext, ContextError, Counters};
-pub use run_services::{ClientConfig, RunServices};
 pub use body_plan::name_of;
+pub use client::{Client, ContextError, Counters, TransferContext};
 pub use resolver::Resolver;
+pub use run_services::{ClientConfig, RunServices};

@@ -43,7 +43,9 @@ impl RateLimiter {
     /// So many bytes a second, or any number.
     pub fn new(rate: Option<NonZeroU64>) -> Self {
         let (line, paid_until) = Default::default();
-        Self(rate.map_or(RateSource::Unlimited, |rate| RateSource::Local(RateLimit { rate, line, paid_until })))
+        Self(rate.map_or(RateSource::Unlimited, |rate| {
+            RateSource::Local(RateLimit { rate, line, paid_until })
+        }))
     }
 
     /// The line that `parent` keeps.
@@ -60,7 +62,9 @@ impl RateLimiter {
     pub async fn wait(&self, left: Option<u64>) -> Permit {
         let limit = match &self.0 {
             RateSource::Unlimited => return Permit { advance: 0 },
-            RateSource::Parent(parent) => return Permit { advance: parent.wait_for_rate(left).await },
+            RateSource::Parent(parent) => {
+                return Permit { advance: parent.wait_for_rate(left).await };
+            }
             RateSource::Local(limit) => limit,
         };
         let advance = left.map_or(A_PIECE, |left| left.min(A_PIECE));
@@ -110,19 +114,19 @@ mod tests {
 
     /// Reads pieces of such sizes with so many readers for some seconds of a made-up clock; the bytes of each.
     async fn read(rate: u64, pieces: &[u64], seconds: u64) -> Vec<u64> {
-        let throttle = Arc::new(RateLimiter::new(NonZeroU64::new(rate)));
+        let rate_limiter = Arc::new(RateLimiter::new(NonZeroU64::new(rate)));
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut readers = Vec::new();
         for piece in pieces.iter().copied() {
-            let throttle = Arc::clone(&throttle);
+            let rate_limiter = Arc::clone(&rate_limiter);
             readers.push(tokio::spawn(async move {
                 let mut read = 0;
                 loop {
-                    let leave = throttle.wait(None).await;
+                    let leave = rate_limiter.wait(None).await;
                     if Instant::now() >= end {
                         return read;
                     }
-                    throttle.correct(leave, piece);
+                    rate_limiter.correct(leave, piece);
                     read += piece;
                 }
             }));
@@ -159,17 +163,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_read_without_asking_is_paid_for_by_the_next() {
-        let throttle = RateLimiter::new(NonZeroU64::new(1000));
+        let rate_limiter = RateLimiter::new(NonZeroU64::new(1000));
         let start = Instant::now();
-        throttle.charge(2000);
-        throttle.wait(Some(1)).await;
+        rate_limiter.charge(2000);
+        rate_limiter.wait(Some(1)).await;
         assert_eq!((Instant::now() - start).as_secs_f64().round(), 2.0);
     }
 
     #[tokio::test]
     async fn without_a_limit_nobody_waits() {
-        let throttle = RateLimiter::new(None);
-        throttle.charge(u64::MAX);
-        throttle.wait(None).await;
+        let rate_limiter = RateLimiter::new(None);
+        rate_limiter.charge(u64::MAX);
+        rate_limiter.wait(None).await;
     }
 }

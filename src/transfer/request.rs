@@ -7,11 +7,11 @@ use reqwest::header::{
 
 use super::client::TransferContext;
 use super::decode::accept_encoding;
-use crate::plan::Compression;
-use crate::policy::resume::{RangeRequest, range_request};
-use crate::policy::carries_secrets;
-use crate::scheduler::is_written_as_loopback;
 use crate::model::{Job, JobKind, Validator};
+use crate::plan::Compression;
+use crate::policy::carries_secrets;
+use crate::policy::resume::{RangeRequest, range_request};
+use crate::scheduler::is_written_as_loopback;
 
 /// Fields that cannot be a secret; any other may be, whatever its name.
 const HARMLESS: [HeaderName; 6] =
@@ -23,8 +23,8 @@ const HARMLESS: [HeaderName; 6] =
 ///
 /// With what makes it a request for a part, or for a changed body, if it is to be one (RFC 9110 sections 13.1 and 14.2).
 /// Where such fields are given by hand, the reply answers those and not ours.
-pub fn fields<'a>(kit: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
-    let mut fields = request_headers(kit, job);
+pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
+    let mut fields = request_headers(context, job);
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
     if own.iter().any(|name| fields.contains_key(name)) {
         return (fields, RangeRequest::Unconditional);
@@ -32,7 +32,7 @@ pub fn fields<'a>(kit: &TransferContext, job: &'a Job) -> (HeaderMap, RangeReque
     let request = range_request(job);
     condition(request, &mut fields);
     // A part is of the bytes as they are sent, and is never coded.
-    let may_be_coded = kit.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
+    let may_be_coded = context.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
     let is_part = matches!(request, RangeRequest::Rest(_) | RangeRequest::Segment(..));
     if may_be_coded && !is_part && !fields.contains_key(ACCEPT_ENCODING) {
         fields.insert(ACCEPT_ENCODING, accept_encoding());
@@ -40,13 +40,13 @@ pub fn fields<'a>(kit: &TransferContext, job: &'a Job) -> (HeaderMap, RangeReque
     (fields, request)
 }
 
-fn request_headers(kit: &TransferContext, job: &Job) -> HeaderMap {
+fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
-    let own = job.url.host_str().and_then(|host| kit.hosts.get(host));
+    let own = job.url.host_str().and_then(|host| context.hosts.get(host));
     let own = own.map_or(&[][..], |own| &own.headers);
     let in_private = job.url.scheme() == "https" || is_written_as_loopback(&job.url);
     let groups = [
-        (&kit.http.headers[..], everywhere),
+        (&context.http.headers[..], everywhere),
         (own, everywhere && in_private),
         (&job.target.options.headers, everywhere),
     ];

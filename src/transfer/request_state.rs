@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::rate_limit::{Permit, RateLimiter};
+use crate::model::{Failure, Job, StopCause};
 use crate::plan::Timeouts;
-use crate::model::{StopCause, Failure, Job};
 
 tokio::task_local! {
     /// The request that this task makes. A client tells neither its connector nor its resolver which request they
@@ -65,13 +65,13 @@ impl RequestState {
     }
 
     /// Waits for leave to read. That is our own doing, and no stall.
-    pub async fn waited(&self, throttle: &RateLimiter, promised: Option<u64>) -> Permit {
-        if !throttle.is_limited() {
-            return throttle.wait(None).await;
+    pub async fn waited(&self, rate_limiter: &RateLimiter, promised: Option<u64>) -> Permit {
+        if !rate_limiter.is_limited() {
+            return rate_limiter.wait(None).await;
         }
         self.held_up.store(true, Relaxed);
         let left = promised.map(|promised| promised.saturating_sub(self.bytes()));
-        let leave = throttle.wait(left).await;
+        let leave = rate_limiter.wait(left).await;
         self.progress.store(self.moment(), Relaxed);
         self.held_up.store(false, Relaxed);
         leave
@@ -146,17 +146,17 @@ impl Drop for ConnectTimer {
 /// # Errors
 /// [`Failure::Stalled`], [`Failure::Timeout`] or [`Failure::Cancelled`], whichever comes first.
 pub async fn with_timeouts<T>(
-    call: &RequestState,
-    clocks: &Timeouts,
+    request_state: &RequestState,
+    timeouts: &Timeouts,
     cut: impl Future<Output = StopCause>,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    let attempt_ends = clocks.attempt.map(|attempt| call.started + attempt);
+    let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
     let next_look = |now: Instant| {
-        let stall = call.stall_deadline(clocks.stall).unwrap_or(now + clocks.stall);
+        let stall = request_state.stall_deadline(timeouts.stall).unwrap_or(now + timeouts.stall);
         attempt_ends.map_or(stall, |end| end.min(stall))
     };
-    let alarm = tokio::time::sleep_until(next_look(call.started).into());
+    let alarm = tokio::time::sleep_until(next_look(request_state.started).into());
     tokio::pin!(alarm, cut, work);
     loop {
         tokio::select! {
@@ -165,11 +165,11 @@ pub async fn with_timeouts<T>(
             cause = &mut cut => return Err(Failure::Cancelled(cause)),
             () = &mut alarm => {
                 let now = Instant::now();
-                if let (Some(end), Some(limit)) = (attempt_ends, clocks.attempt) && end <= now {
+                if let (Some(end), Some(limit)) = (attempt_ends, timeouts.attempt) && end <= now {
                     return Err(Failure::Timeout(limit));
                 }
-                if call.stall_deadline(clocks.stall).is_some_and(|moment| moment <= now) {
-                    return Err(Failure::Stalled(clocks.stall));
+                if request_state.stall_deadline(timeouts.stall).is_some_and(|moment| moment <= now) {
+                    return Err(Failure::Stalled(timeouts.stall));
                 }
                 alarm.as_mut().reset(next_look(now).into());
             }

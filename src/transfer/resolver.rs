@@ -11,11 +11,11 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
-use super::request_state::CURRENT_REQUEST;
 use super::proxy_route::ProxyRoute;
-use crate::plan::{AddressFamily, HttpOptions, ResolveOverride, OverrideTarget};
-use crate::scheduler::ResolveError;
+use super::request_state::CURRENT_REQUEST;
 use crate::model::Failure;
+use crate::plan::{AddressFamily, HttpOptions, OverrideTarget, ResolveOverride};
+use crate::scheduler::ResolveError;
 
 /// Names whose answers are kept; beyond them the oldest is forgotten.
 const NAMES_KEPT: usize = 4096;
@@ -77,7 +77,11 @@ impl Resolver {
         let failed = |failed: LookupFailed| {
             let LookupFailed { host, reason, is_final } = failed;
             let failure = Failure::Dns { host, reason };
-            if is_final { ResolveError::NoSuchName(failure) } else { ResolveError::Unavailable(failure) }
+            if is_final {
+                ResolveError::NoSuchName(failure)
+            } else {
+                ResolveError::Unavailable(failure)
+            }
         };
         let found = self.lookup(name.clone()).await.map_err(failed)?;
         self.usable(name, &found).map_err(failed)
@@ -141,7 +145,7 @@ impl Resolver {
     }
 
     async fn addresses(self: Arc<Self>, asked: String) -> Result<Vec<SocketAddr>, LookupFailed> {
-        let url = CURRENT_REQUEST.try_with(|call| call.url().clone()).ok();
+        let url = CURRENT_REQUEST.try_with(|request_state| request_state.url().clone()).ok();
         // A proxy's name is asked for too; pins are for the URL's own.
         let url = url.filter(|url| url.host_str() == Some(asked.as_str()));
         let (host, port) = match url.as_ref().and_then(|url| self.redirection(url)) {
@@ -149,7 +153,11 @@ impl Resolver {
             None => (asked, 0),
         };
         let dialled = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
-        let known = CURRENT_REQUEST.try_with(|call| call.addresses()).ok().flatten().filter(|_| url.is_some());
+        let known = CURRENT_REQUEST
+            .try_with(|request_state| request_state.addresses())
+            .ok()
+            .flatten()
+            .filter(|_| url.is_some());
         let found = match (self.overridden(&host, dialled), known) {
             (Some(addresses), _) => addresses.into(),
             (None, Some(known)) => known,
@@ -164,7 +172,8 @@ impl Resolver {
 
     /// Those of the addresses that may be used.
     fn usable(&self, host: String, found: &[IpAddr]) -> LookupResult {
-        let usable: Arc<[_]> = found.iter().copied().filter(|found| self.family_admits(found)).collect();
+        let usable: Arc<[_]> =
+            found.iter().copied().filter(|found| self.family_admits(found)).collect();
         if usable.is_empty() {
             let reason = format!("no {} address", self.family_name());
             return Err(LookupFailed { host, reason, is_final: true });

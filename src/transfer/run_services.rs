@@ -7,8 +7,8 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{BodyOptions, Timeouts, HostOverrides, HttpOptions};
 use crate::model::serde_helpers;
+use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Timeouts};
 
 /// What a child asks of its parent.
 pub trait RunServices: Debug + Send + Sync {
@@ -27,7 +27,7 @@ pub trait RunServices: Debug + Send + Sync {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClientConfig {
     pub(super) http: HttpOptions,
-    pub(super) clocks: Timeouts,
+    pub(super) timeouts: Timeouts,
     pub(super) bodies: BodyOptions,
     pub(super) hosts: BTreeMap<String, HostHeaders>,
     pub(super) certificates: Vec<Vec<u8>>,
@@ -43,14 +43,16 @@ pub(super) struct HostHeaders(
 
 impl HostHeaders {
     /// Those of hosts that have any. Manners stay with the parent.
-    pub(super) fn from_overrides(hosts: &BTreeMap<String, HostOverrides>) -> BTreeMap<String, Self> {
-        let fields = |manners: &HostOverrides| Self(manners.headers.clone());
-        hosts.iter().map(|(name, manners)| (name.clone(), fields(manners))).collect()
+    pub(super) fn from_overrides(
+        hosts: &BTreeMap<String, HostOverrides>,
+    ) -> BTreeMap<String, Self> {
+        let fields = |host_limits: &HostOverrides| Self(host_limits.headers.clone());
+        hosts.iter().map(|(name, host_limits)| (name.clone(), fields(host_limits))).collect()
     }
 
     /// The same as manners that say nothing else.
     pub(super) fn into_overrides(hosts: BTreeMap<String, Self>) -> BTreeMap<String, HostOverrides> {
-        let manners = |Self(headers)| HostOverrides { headers, ..HostOverrides::default() };
-        hosts.into_iter().map(|(name, fields)| (name, manners(fields))).collect()
+        let overrides = |Self(headers)| HostOverrides { headers, ..HostOverrides::default() };
+        hosts.into_iter().map(|(name, fields)| (name, overrides(fields))).collect()
     }
 }

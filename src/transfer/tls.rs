@@ -12,7 +12,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::plan::{HttpOptions, CertVerification, HttpVersions};
+use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 
 /// A certificate file that is of no use.
 #[derive(Debug, thiserror::Error)]

@@ -119,7 +119,8 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
                  --host-patience 0 --robots --max-failures 5% --format jsonl --ordered --quiet";
     let typed = plan(&typed.split_whitespace().collect::<Vec<_>>());
     assert_eq!(format!("{:?}", desk.plan(&[])), format!("{typed:?}"));
-    let others = LayeredSetup::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
+    let others =
+        LayeredSetup::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
     let typed = plan(&["--json", "--verbose", "-6", "--fail-fast"]);
     assert_eq!(format!("{others:?}"), format!("{typed:?}"));
 }
@@ -162,7 +163,8 @@ fn a_flag_can_be_taken_back_by_the_environment() {
 
 #[test]
 fn a_variable_that_is_empty_says_nothing() {
-    let desk = LayeredSetup::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
+    let desk =
+        LayeredSetup::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
     assert_eq!(desk.plan(&[]).strategy.jobs(), 2);
 }
 
@@ -276,17 +278,17 @@ fn a_host_has_manners_of_its_own() {
             [hosts."[::1]"]
         "#,
     );
-    let manners = desk.plan(&["--per-host", "3"]).host_limits;
-    assert_eq!(manners.per_host, MaxPerHost::Most(count(3)));
-    let names: Vec<_> = manners.hosts.keys().map(String::as_str).collect();
+    let host_limits = desk.plan(&["--per-host", "3"]).host_limits;
+    assert_eq!(host_limits.per_host, MaxPerHost::Most(count(3)));
+    let names: Vec<_> = host_limits.hosts.keys().map(String::as_str).collect();
     assert_eq!(names, ["[::1]", "example.org", "xn--bcher-kva.example"]);
-    let own = &manners.hosts["example.org"];
+    let own = &host_limits.hosts["example.org"];
     assert_eq!(own.per_host, Some(MaxPerHost::Most(count(1))));
     assert_eq!((own.delay, own.rate), (Some(seconds(1)), units::rate("1/m").ok()));
     let headers: Vec<_> = own.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(headers, ["authorization", "user-agent"]);
-    assert_eq!(manners.hosts["xn--bcher-kva.example"].per_host, Some(MaxPerHost::NoLimit));
-    assert_eq!(manners.hosts["[::1]"], HostOverrides::default());
+    assert_eq!(host_limits.hosts["xn--bcher-kva.example"].per_host, Some(MaxPerHost::NoLimit));
+    assert_eq!(host_limits.hosts["[::1]"], HostOverrides::default());
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use url::Url;
 
+use crate::model::host_of;
 use crate::plan::HostLimitOptions;
 use crate::scheduler::{HostLimits, host_limits};
-use crate::model::host_of;
 
 /// Hosts that are told apart; beyond them only targets are counted, so that a list of many hosts needs no memory.
 const MOST: usize = 1_000;
@@ -25,7 +25,7 @@ pub(super) struct PreviewHost {
 #[derive(Default)]
 pub(super) struct PreviewHosts {
     /// The first of them, in list order.
-    pub told: Vec<PreviewHost>,
+    pub reported: Vec<PreviewHost>,
     /// Targets of those that came too late to be told.
     pub further: u64,
     places: HashMap<String, usize>,
@@ -33,14 +33,14 @@ pub(super) struct PreviewHosts {
 
 impl PreviewHosts {
     /// Counts a target for the host of its URL.
-    pub(super) fn count(&mut self, manners: &HostLimitOptions, url: &Url) {
+    pub(super) fn count(&mut self, options: &HostLimitOptions, url: &Url) {
         let name = host_of(url);
         if let Some(place) = self.places.get(name.as_ref()) {
-            self.told[*place].targets += 1;
-        } else if self.told.len() < MOST {
+            self.reported[*place].targets += 1;
+        } else if self.reported.len() < MOST {
             let name = name.into_owned();
-            self.places.insert(name.clone(), self.told.len());
-            self.told.push(PreviewHost { name, targets: 1, limits: host_limits(manners, url) });
+            self.places.insert(name.clone(), self.reported.len());
+            self.reported.push(PreviewHost { name, targets: 1, limits: host_limits(options, url) });
         } else {
             self.further += 1;
         }
@@ -59,7 +59,10 @@ mod tests {
             hosts.count(&HostLimitOptions::default(), &url);
             hosts.count(&HostLimitOptions::default(), &url);
         }
-        assert_eq!((hosts.told.len(), hosts.further), (1_000, 20));
-        assert_eq!((hosts.told[7].name.as_str(), hosts.told[7].targets), ("http://h7.example", 2));
+        assert_eq!((hosts.reported.len(), hosts.further), (1_000, 20));
+        assert_eq!(
+            (hosts.reported[7].name.as_str(), hosts.reported[7].targets),
+            ("http://h7.example", 2)
+        );
     }
 }

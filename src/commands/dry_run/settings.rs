@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::plan::{
-    ExistingPolicy, Compression, Durability, AddressFamily, ForeignFilePolicy, SaveOptions, MaxFailures, NameSource, NamingScheme, ReportOrder, MaxPerHost,
-    ResolveOverride, OverrideTarget, Plan, Proxy, RobotsPolicy, Strategy, CertVerification, HttpVersions,
-};
 use crate::model::redacted;
+use crate::plan::{
+    AddressFamily, CertVerification, Compression, Durability, ExistingPolicy, ForeignFilePolicy,
+    HttpVersions, MaxFailures, MaxPerHost, NameSource, NamingScheme, OverrideTarget, Plan, Proxy,
+    ReportOrder, ResolveOverride, RobotsPolicy, SaveOptions, Strategy,
+};
 
 /// Every option by its long name; null where it is not set.
 pub(super) fn settings(plan: &Plan) -> Vec<(&'static str, Value)> {
@@ -51,12 +52,12 @@ fn requests(plan: &Plan) -> Settings {
 }
 
 fn waits(plan: &Plan) -> Settings {
-    let (clocks, retry) = (&plan.timeouts, &plan.retry);
+    let (timeouts, retry) = (&plan.timeouts, &plan.retry);
     vec![
-        ("connect-timeout", time(clocks.connect)),
-        ("stall-timeout", time(clocks.stall)),
-        ("max-time", json!(clocks.attempt.map(time))),
-        ("deadline", json!(clocks.deadline.map(time))),
+        ("connect-timeout", time(timeouts.connect)),
+        ("stall-timeout", time(timeouts.stall)),
+        ("max-time", json!(timeouts.attempt.map(time))),
+        ("deadline", json!(timeouts.deadline.map(time))),
         ("retry", json!(retry.times)),
         ("retry-delay", time(retry.base)),
         ("max-retry-after", time(retry.max_retry_after)),
@@ -64,21 +65,21 @@ fn waits(plan: &Plan) -> Settings {
 }
 
 fn manners(plan: &Plan) -> Settings {
-    let manners = &plan.host_limits;
-    let per_host = match manners.per_host {
+    let host_limits = &plan.host_limits;
+    let per_host = match host_limits.per_host {
         MaxPerHost::Default => Value::Null,
         MaxPerHost::Most(most) => json!(most),
         MaxPerHost::NoLimit => json!(0),
     };
     vec![
         ("per-host", per_host),
-        ("host-delay", time(manners.host_delay)),
-        ("host-rate", json!(manners.host_rate.map(|rate| rate.to_string()))),
-        ("rate", json!(manners.rate.map(|rate| rate.to_string()))),
-        ("limit-rate", json!(manners.limit_rate)),
-        ("host-failures", json!(manners.host_failures)),
-        ("host-patience", time(manners.host_patience)),
-        ("robots", on(manners.robots == RobotsPolicy::Obeyed)),
+        ("host-delay", time(host_limits.host_delay)),
+        ("host-rate", json!(host_limits.host_rate.map(|rate| rate.to_string()))),
+        ("rate", json!(host_limits.rate.map(|rate| rate.to_string()))),
+        ("limit-rate", json!(host_limits.limit_rate)),
+        ("host-failures", json!(host_limits.host_failures)),
+        ("host-patience", time(host_limits.host_patience)),
+        ("robots", on(host_limits.robots == RobotsPolicy::Obeyed)),
     ]
 }
 

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::report::printable;
-use crate::store::{SavedFolder, FileCheck, ManifestEntry, SavedEntry, HexSha256, FileState, MarkReason};
+use crate::store::{
+    FileCheck, FileState, HexSha256, ManifestEntry, MarkReason, SavedEntry, SavedFolder,
+};
 use crate::units::human_bytes;
 
 /// What has become of one file.

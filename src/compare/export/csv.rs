@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::compare::result::{Comparison, Sample, LatencyQuantiles};
+use crate::compare::result::{Comparison, LatencyQuantiles, Sample};
 use crate::report::csv::{CsvRow, header};
 
 /// The columns: the place in the order, then the fields of a sample, those of `first_byte` and `total` laid flat.

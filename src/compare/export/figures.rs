@@ -82,7 +82,11 @@ const fn figure(name: &'static str, told: fn(&ModeStats) -> String) -> MetricRow
     MetricRow { name, short: name, told }
 }
 
-const fn part(name: &'static str, short: &'static str, told: fn(&ModeStats) -> String) -> MetricRow {
+const fn part(
+    name: &'static str,
+    short: &'static str,
+    told: fn(&ModeStats) -> String,
+) -> MetricRow {
     MetricRow { name, short, told }
 }
 

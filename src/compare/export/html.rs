@@ -6,11 +6,11 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::figures::{FIGURES, MetricRow, IN_SHORT, interval, known, probability, seconds, times};
+use super::figures::{FIGURES, IN_SHORT, MetricRow, interval, known, probability, seconds, times};
 use super::{head, remarks};
-use crate::compare::result::{Comparison, Interval, PairwiseResult, Sample, ModeStats};
-use crate::report::html::filled;
+use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
 use crate::report::escape::printable;
+use crate::report::html::filled;
 use crate::units::human_bytes;
 
 const PAGE: &str = include_str!("html/comparison.html");

@@ -1,21 +1,21 @@
 //! Reports of a comparison: files of their own, made at its end or of a saved one. What a saved one says is taken for
 //! nothing but text.
 
+mod csv;
 mod figures;
 mod html;
 mod markdown;
-mod csv;
 
 use std::io;
 
 use super::result::Comparison;
+use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_it_fits;
 use crate::report::keep_first;
-use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::units::human_bytes;
 
-pub use figures::{FIGURES, MetricRow, MetricGroup, probability};
+pub use figures::{FIGURES, MetricGroup, MetricRow, probability};
 
 /// Fewer runs than this have no interval of the wall time.
 const RUNS_FOR_INTERVALS: usize = 6;

@@ -14,11 +14,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::protocol::{TaskResult, ToChild, Task, ChildInit, FromChild, encode};
+use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
+use crate::model::{Failure, StopCause, WorkerProgress};
 use crate::resource_usage::usage;
-use crate::model::{StopCause, Failure, WorkerProgress};
 use crate::store::{BodyStart, PartialRecorder, Store};
-use crate::transfer::{Client, TransferContext, RunServices, Resolver};
+use crate::transfer::{Client, Resolver, RunServices, TransferContext};
 
 /// How often it is told how a request goes.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,12 +36,12 @@ pub fn run_child() -> io::Result<()> {
         if stdin.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let opening: ChildInit = serde_json::from_str(&first).map_err(|_| {
+        let init: ChildInit = serde_json::from_str(&first).map_err(|_| {
             io::Error::other("__seat is how fetch starts its own children; use --mode processes")
         })?;
-        let (ears, upstairs) = message_channels();
-        thread::Builder::new().name("parent".into()).spawn(|| listen(stdin, ears))?;
-        serve(opening, upstairs).await
+        let (router, parent) = message_channels();
+        thread::Builder::new().name("parent".into()).spawn(|| listen(stdin, router))?;
+        serve(init, parent).await
     })
 }
 
@@ -78,7 +78,7 @@ enum Reply {
 struct Inbox {
     errands: UnboundedReceiver<Box<Task>>,
     cut: watch::Receiver<Option<StopCause>>,
-    upstairs: Arc<ParentClient>,
+    parent: Arc<ParentClient>,
 }
 
 /// The parent as it is seen from below.
@@ -94,20 +94,20 @@ fn message_channels() -> (MessageRouter, Inbox) {
     let (turns, turned) = unbounded_channel();
     let (answers, answered) = mpsc::channel();
     let (cut, is_cut) = watch::channel(None);
-    let upstairs = Arc::new(ParentClient {
+    let parent = Arc::new(ParentClient {
         answers: Mutex::new(answered),
         turns: turned.into(),
         asked: AtomicU64::new(0),
     });
-    (MessageRouter { errands, turns, answers, cut }, Inbox { errands: next, cut: is_cut, upstairs })
+    (MessageRouter { errands, turns, answers, cut }, Inbox { errands: next, cut: is_cut, parent })
 }
 
 /// Hears the parent. When it has gone nothing is of use any more, a transfer under way neither.
-fn listen(mut stdin: BufReader<Stdin>, ears: MessageRouter) {
+fn listen(mut stdin: BufReader<Stdin>, router: MessageRouter) {
     let mut text = String::new();
     while let Ok(1..) = stdin.read_line(&mut text) {
         let Ok(word) = serde_json::from_str(&text) else { break };
-        ears.route(word);
+        router.route(word);
         text.clear();
     }
     process::exit(0);
@@ -117,21 +117,23 @@ impl MessageRouter {
     /// Where nobody waits any more, nobody is told.
     fn route(&self, word: ToChild) {
         match word {
-            ToChild::Task(errand) => {
+            ToChild::Task(task) => {
                 // What was to end before may have ended by itself.
                 self.cut.send_replace(None);
-                drop(self.errands.send(errand));
+                drop(self.errands.send(task));
             }
             ToChild::Cancel(cause) => drop(self.cut.send(Some(cause))),
             ToChild::RateGranted { number, booked } => drop(self.turns.send((number, booked))),
             ToChild::BytesReserved(may) => drop(self.answers.send(Reply::BytesReserved(may))),
-            ToChild::PartialRecorded(noted) => drop(self.answers.send(Reply::PartialRecorded(noted))),
+            ToChild::PartialRecorded(noted) => {
+                drop(self.answers.send(Reply::PartialRecorded(noted)))
+            }
         }
     }
 }
 
-async fn serve(opening: ChildInit, mut mind: Inbox) -> io::Result<()> {
-    let (kit, client) = match open(opening, &mind.upstairs) {
+async fn serve(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
+    let (transfer_context, client) = match open(init, &inbox.parent) {
         Ok(opened) => opened,
         Err(reason) => {
             send(&FromChild::Ready(Err(reason)));
@@ -139,36 +141,40 @@ async fn serve(opening: ChildInit, mut mind: Inbox) -> io::Result<()> {
         }
     };
     send(&FromChild::Ready(Ok(())));
-    let mut before = kit.counters();
-    while let Some(errand) = mind.errands.recv().await {
-        kit.set_expected_digests(errand.wanted);
-        let slot = WorkerProgress::default();
-        let cut = aborted(mind.cut.clone());
-        let transfer = client.transfer(&errand.job, 1, &slot, cut);
-        let attempt = watched(transfer, &slot).await;
-        let now = kit.counters();
-        let (tally, peak_memory) = (now.since(before), usage().peak_memory);
+    let mut before = transfer_context.counters();
+    while let Some(task) = inbox.errands.recv().await {
+        transfer_context.set_expected_digests(task.wanted);
+        let progress = WorkerProgress::default();
+        let cut = aborted(inbox.cut.clone());
+        let transfer = client.transfer(&task.job, 1, &progress, cut);
+        let attempt = watched(transfer, &progress).await;
+        let now = transfer_context.counters();
+        let (counters, peak_memory) = (now.since(before), usage().peak_memory);
         before = now;
-        send(&FromChild::Done(Box::new(TaskResult { attempt, tally, peak_memory })));
+        send(&FromChild::Done(Box::new(TaskResult { attempt, counters, peak_memory })));
         client.release().await;
     }
     Ok(())
 }
 
-fn open(opening: ChildInit, upstairs: &Arc<ParentClient>) -> Result<(Arc<TransferContext>, Client), String> {
-    let ChildInit { outfit, commission } = opening;
-    let store = match commission {
+fn open(
+    init: ChildInit,
+    parent: &Arc<ParentClient>,
+) -> Result<(Arc<TransferContext>, Client), String> {
+    let ChildInit { client_config, store_config } = init;
+    let store = match store_config {
         None => Store::discard(),
-        Some(commission) => {
-            let parent: Arc<ParentClient> = Arc::clone(upstairs);
-            Store::for_child(commission, parent).map_err(|error| error.to_string())?
+        Some(store_config) => {
+            let parent: Arc<ParentClient> = Arc::clone(parent);
+            Store::for_child(store_config, parent).map_err(|error| error.to_string())?
         }
     };
     let resolver = |http: &_| Arc::new(Resolver::new(http, Handle::current()));
-    let parent: Arc<ParentClient> = Arc::clone(upstairs);
-    let kit = Arc::new(TransferContext::for_child(outfit, parent, resolver, store));
-    let client = Client::new(Arc::clone(&kit)).map_err(|error| error.to_string())?;
-    Ok((kit, client))
+    let parent: Arc<ParentClient> = Arc::clone(parent);
+    let transfer_context =
+        Arc::new(TransferContext::for_child(client_config, parent, resolver, store));
+    let client = Client::new(Arc::clone(&transfer_context)).map_err(|error| error.to_string())?;
+    Ok((transfer_context, client))
 }
 
 async fn aborted(mut cut: watch::Receiver<Option<StopCause>>) -> StopCause {
@@ -179,7 +185,7 @@ async fn aborted(mut cut: watch::Receiver<Option<StopCause>>) -> StopCause {
 }
 
 /// Tells how a transfer goes until it is done.
-async fn watched<T>(transfer: impl Future<Output = T>, slot: &WorkerProgress) -> T {
+async fn watched<T>(transfer: impl Future<Output = T>, progress: &WorkerProgress) -> T {
     tokio::pin!(transfer);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -190,10 +196,10 @@ async fn watched<T>(transfer: impl Future<Output = T>, slot: &WorkerProgress) ->
             biased;
             done = &mut transfer => return done,
             _ = ticks.tick() => {
-                let bytes = slot.bytes();
+                let bytes = progress.bytes();
                 if bytes > told {
                     told = bytes;
-                    send(&FromChild::Progress { bytes, promised: slot.promised().unwrap_or(0) });
+                    send(&FromChild::Progress { bytes, promised: progress.promised().unwrap_or(0) });
                 }
             }
         }

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 
-use super::protocol::{TaskResult, ToChild, Task, FromChild};
 use super::pool::{ChildPool, ChildProcess};
+use super::protocol::{FromChild, Task, TaskResult, ToChild};
 use crate::engine::EngineError;
-use crate::model::{Attempt, StopCause, AttemptOutcome, Failure, Job, AttemptTimings, JobKind, WorkerProgress};
-use crate::transfer::{RunServices, Counters, name_of};
+use crate::model::{
+    Attempt, AttemptOutcome, AttemptTimings, Failure, Job, JobKind, StopCause, WorkerProgress,
+};
+use crate::transfer::{Counters, RunServices, name_of};
 
 /// How long a child may take to write down what it has once it is told to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where a worker's jobs are carried out.
 #[derive(Debug)]
 pub struct ChildExecutor {
-    office: Arc<ChildPool>,
+    pool: Arc<ChildPool>,
     worker: usize,
     /// `None` after it has died.
     process: Option<ChildProcess>,
@@ -50,20 +52,20 @@ enum ChildLost {
 /// # Errors
 /// If one cannot be started.
 pub async fn open_all(
-    office: &Arc<ChildPool>,
+    pool: &Arc<ChildPool>,
     workers: impl Iterator<Item = usize> + Clone,
 ) -> Result<Vec<ChildExecutor>, EngineError> {
     let fault = |worker| move |reason| EngineError::Loop { worker, reason };
     let mut started = Vec::new();
     for worker in workers {
-        started.push((worker, office.start().map_err(fault(worker))?));
+        started.push((worker, pool.start().map_err(fault(worker))?));
     }
-    let mut seats = Vec::new();
+    let mut executors = Vec::new();
     for (worker, process) in started {
-        let process = Some(office.wait_until_ready(process).await.map_err(fault(worker))?);
-        seats.push(ChildExecutor { office: Arc::clone(office), worker, process });
+        let process = Some(pool.wait_until_ready(process).await.map_err(fault(worker))?);
+        executors.push(ChildExecutor { pool: Arc::clone(pool), worker, process });
     }
-    Ok(seats)
+    Ok(executors)
 }
 
 impl ChildExecutor {
@@ -71,26 +73,26 @@ impl ChildExecutor {
     pub async fn transfer(
         &mut self,
         job: &Job,
-        slot: &WorkerProgress,
+        progress: &WorkerProgress,
         cut: impl Future<Output = StopCause>,
     ) -> Attempt {
         let mut process = match self.process.take() {
             Some(process) => Ok(process),
-            None => self.office.replacement().await,
+            None => self.pool.replacement().await,
         };
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let mut known = TransferProgress::default();
-        slot.begin(&job.url);
+        progress.begin(&job.url);
         let carried = match &mut process {
-            Ok(process) => self.exchange(process, job, slot, cut, &mut known).await,
+            Ok(process) => self.exchange(process, job, progress, cut, &mut known).await,
             Err(cause) => Err(ChildLost::Cancelled(*cause)),
         };
-        slot.end();
+        progress.end();
         let (lost, process) = match (carried, process) {
             (Ok(done), process) => {
                 self.process = process.ok();
-                self.office.kit.count(done.tally);
-                self.office.record_peak(self.worker, done.peak_memory);
+                self.pool.transfer_context.count(done.counters);
+                self.pool.record_peak(self.worker, done.peak_memory);
                 let phases = AttemptTimings { started, started_at, ..done.attempt.timings };
                 return Attempt { worker: self.worker, timings: phases, ..done.attempt };
             }
@@ -99,7 +101,7 @@ impl ChildExecutor {
         let how = match process {
             Some(process) => {
                 // What else it has done is not known.
-                self.office.kit.count(Counters { requests: 1, ..Counters::default() });
+                self.pool.transfer_context.count(Counters { requests: 1, ..Counters::default() });
                 process.end().await
             }
             None => String::new(),
@@ -119,7 +121,13 @@ impl ChildExecutor {
     }
 
     /// The attempt of a child that has not told what came of it.
-    fn lost_attempt(&self, job: &Job, known: TransferProgress, failure: Failure, phases: AttemptTimings) -> Attempt {
+    fn lost_attempt(
+        &self,
+        job: &Job,
+        known: TransferProgress,
+        failure: Failure,
+        phases: AttemptTimings,
+    ) -> Attempt {
         let continues = job.kind == JobKind::Body;
         let before = job.part.as_ref().filter(|_| continues).map_or(0, |part| part.bytes);
         Attempt {
@@ -143,14 +151,17 @@ impl ChildExecutor {
         &self,
         process: &mut ChildProcess,
         job: &Job,
-        slot: &WorkerProgress,
+        progress: &WorkerProgress,
         cut: impl Future<Output = StopCause>,
         known: &mut TransferProgress,
     ) -> Result<TaskResult, ChildLost> {
-        let kit = &self.office.kit;
-        let wanted = kit.expected_digests().map(|wanted| wanted.about(&name_of(job))).unwrap_or_default();
-        let errand = Task { job: job.clone(), wanted };
-        process.send(&ToChild::Task(Box::new(errand))).await;
+        let transfer_context = &self.pool.transfer_context;
+        let wanted = transfer_context
+            .expected_digests()
+            .map(|wanted| wanted.about(&name_of(job)))
+            .unwrap_or_default();
+        let task = Task { job: job.clone(), wanted };
+        process.send(&ToChild::Task(Box::new(task))).await;
         let mut turn: Option<RateRequest<'_>> = None;
         let mut cancelled = None;
         let patience = sleep(Duration::MAX);
@@ -176,15 +187,21 @@ impl ChildExecutor {
             match word {
                 FromChild::Ready(_) => return Err(ChildLost::Died),
                 FromChild::Progress { bytes, promised } => {
-                    slot.promise(promised);
-                    slot.received(bytes.saturating_sub(known.bytes));
+                    progress.promise(promised);
+                    progress.received(bytes.saturating_sub(known.bytes));
                     known.bytes = bytes;
                 }
-                FromChild::RequestRate { number, left } => turn = Some((number, kit.wait_for_rate(left))),
-                FromChild::ReportRead { bytes, booked } => kit.report_read(bytes, booked),
-                FromChild::ReserveBytes(bytes) => process.send(&ToChild::BytesReserved(kit.reserve(bytes))).await,
+                FromChild::RequestRate { number, left } => {
+                    turn = Some((number, transfer_context.wait_for_rate(left)))
+                }
+                FromChild::ReportRead { bytes, booked } => {
+                    transfer_context.report_read(bytes, booked)
+                }
+                FromChild::ReserveBytes(bytes) => {
+                    process.send(&ToChild::BytesReserved(transfer_context.reserve(bytes))).await
+                }
                 FromChild::RecordPartial { begin, bytes } => {
-                    let noted = kit.store().note(job, &begin, bytes);
+                    let noted = transfer_context.store().note(job, &begin, bytes);
                     known.noted |= begin.at == 0 && job.kind == JobKind::Body;
                     process.send(&ToChild::PartialRecorded(noted)).await;
                 }

@@ -3,10 +3,10 @@
 //! that belongs to the run: the queue, manners, names, the quota and the byte rate, the manifest and the renames.
 
 mod child_main;
-mod protocol;
-mod pool;
 mod executor;
+mod pool;
+mod protocol;
 
 pub use child_main::run_child;
-pub use pool::ChildPool;
 pub use executor::{ChildExecutor, open_all};
+pub use pool::ChildPool;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::protocol::{ToChild, ChildInit, FromChild, encode};
+use super::protocol::{ChildInit, FromChild, ToChild, encode};
 use crate::engine::EngineError;
 use crate::engine::cancel::CancelToken;
 use crate::model::StopCause;
@@ -22,10 +22,10 @@ const STARTS: usize = 3;
 /// Starts child processes, and keeps what belongs to the run.
 #[derive(Debug)]
 pub struct ChildPool {
-    pub kit: Arc<TransferContext>,
+    pub transfer_context: Arc<TransferContext>,
     program: PathBuf,
-    opening: Vec<u8>,
-    stop: CancelToken,
+    init: Vec<u8>,
+    cancel: CancelToken,
     broken: Mutex<Option<io::Error>>,
     /// The most memory that the process of each worker has used.
     peaks: Mutex<BTreeMap<usize, u64>>,
@@ -36,12 +36,19 @@ impl ChildPool {
     ///
     /// # Errors
     /// If the program is not found.
-    pub fn new(kit: &Arc<TransferContext>, stop: &CancelToken) -> Result<Self, EngineError> {
+    pub fn new(
+        transfer_context: &Arc<TransferContext>,
+        cancel: &CancelToken,
+    ) -> Result<Self, EngineError> {
         let program = env::current_exe().map_err(EngineError::Process)?;
-        let opening = ChildInit { outfit: kit.client_config(), commission: kit.store().child_config() };
+        let init = ChildInit {
+            client_config: transfer_context.client_config(),
+            store_config: transfer_context.store().child_config(),
+        };
         let (broken, peaks) = Default::default();
-        let (kit, opening, stop) = (Arc::clone(kit), encode(&opening), stop.clone());
-        Ok(Self { kit, program, opening, stop, broken, peaks })
+        let (transfer_context, init, cancel) =
+            (Arc::clone(transfer_context), encode(&init), cancel.clone());
+        Ok(Self { transfer_context, program, init, cancel, broken, peaks })
     }
 
     /// Why no more children could be started, if that ended the run.
@@ -78,8 +85,11 @@ impl ChildPool {
     }
 
     /// Waits until a child that was started can work.
-    pub(super) async fn wait_until_ready(&self, mut process: ChildProcess) -> io::Result<ChildProcess> {
-        let heard = match process.stdin.write_all(&self.opening).await {
+    pub(super) async fn wait_until_ready(
+        &self,
+        mut process: ChildProcess,
+    ) -> io::Result<ChildProcess> {
+        let heard = match process.stdin.write_all(&self.init).await {
             Ok(()) => process.recv().await,
             Err(_) => None,
         };
@@ -103,8 +113,8 @@ impl ChildPool {
             }
         }
         *self.broken.lock().expect("no holder panics") = last;
-        self.stop.abort(StopCause::Fatal);
-        Err(self.stop.cause().unwrap_or(StopCause::Fatal))
+        self.cancel.abort(StopCause::Fatal);
+        Err(self.cancel.cause().unwrap_or(StopCause::Fatal))
     }
 }
 

@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ExpectedDigests;
-use crate::model::{Attempt, StopCause, Failure, Job};
+use crate::model::{Attempt, Failure, Job, StopCause};
 use crate::store::{BodyStart, ChildStoreConfig};
 use crate::transfer::{ClientConfig, Counters};
 
 /// The first line that a child hears.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChildInit {
-    pub outfit: ClientConfig,
+    pub client_config: ClientConfig,
     /// What bodies are written with, if they go anywhere.
-    pub commission: Option<ChildStoreConfig>,
+    pub store_config: Option<ChildStoreConfig>,
 }
 
 /// What a child hears.
@@ -61,7 +61,7 @@ pub enum FromChild {
 pub struct TaskResult {
     pub attempt: Attempt,
     /// What was done for it.
-    pub tally: Counters,
+    pub counters: Counters,
     /// The most memory that the child has used so far, bytes.
     pub peak_memory: Option<u64>,
 }

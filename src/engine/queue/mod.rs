@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 use url::Url;
 
 use self::segments::SegmentedDownload;
-use super::spill::ClaimedTarget;
 use super::cancel::CancelToken;
 use super::in_flight::InFlight;
+use super::spill::ClaimedTarget;
+use crate::model::{Destination, Event, HostStats, Job, JobKind, StopCause, Target};
 use crate::plan::{MaxFailures, SegmentOptions};
 use crate::policy::{RetryRules, robots};
-use crate::scheduler::{LastHost, ResolveError, NextJob, AdmitRoom, Scheduler};
-use crate::model::{StopCause, Event, HostStats, Job, Destination, JobKind, Target};
+use crate::scheduler::{AdmitRoom, LastHost, NextJob, ResolveError, Scheduler};
 
 /// As long as all workers are busy, the feeder is told of changes by so many at a time: to wake it for each job that
 /// leaves would cost more than the job itself.
@@ -33,7 +33,7 @@ pub struct Queue {
     /// Who we are to robots.txt.
     robots_token: String,
     /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
-    stop: CancelToken,
+    cancel: CancelToken,
     state: Mutex<QueueState>,
     /// Waiting workers stand here one behind another; only the foremost watches the bell and the time.
     door: tokio::sync::Mutex<()>,
@@ -46,7 +46,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct QueueState {
     schedule: Scheduler,
-    window: InFlight,
+    in_flight: InFlight,
     split: SegmentOptions,
     /// Targets whose bodies come in segments, by index.
     divisions: HashMap<u64, SegmentedDownload>,
@@ -101,13 +101,13 @@ impl Queue {
         most_failures: Option<MaxFailures>,
         robots_token: String,
         schedule: Scheduler,
-        window: InFlight,
+        in_flight: InFlight,
         split: SegmentOptions,
-        stop: CancelToken,
+        cancel: CancelToken,
     ) -> Self {
         let state = QueueState {
             schedule,
-            window,
+            in_flight,
             split,
             divisions: HashMap::new(),
             feeding: true,
@@ -122,7 +122,7 @@ impl Queue {
             rules,
             most_failures,
             robots_token,
-            stop,
+            cancel,
             state: Mutex::new(state),
             door: tokio::sync::Mutex::default(),
             bell: Notify::new(),
@@ -137,7 +137,7 @@ impl Queue {
     /// # Errors
     /// The cause, if the run is ended first.
     pub async fn wait_for_turn(&self, index: u64) -> Result<(), StopCause> {
-        self.wait_for(|state| state.window.has_room(index).then_some(())).await
+        self.wait_for(|state| state.in_flight.has_room(index).then_some(())).await
     }
 
     /// Waits for a spot for the target of this index and URL. `aside` says whether targets can be put aside.
@@ -148,15 +148,17 @@ impl Queue {
         &self,
         index: u64,
         url: &Url,
-        aside: impl Fn() -> bool,
+        spilled: impl Fn() -> bool,
     ) -> Result<Admission, StopCause> {
         self.wait_for(|state| {
-            if !state.window.has_room(index) {
+            if !state.in_flight.has_room(index) {
                 return None;
             }
             match state.schedule.room(url) {
                 AdmitRoom::Queue => Some(Admission::Queue),
-                AdmitRoom::Spill if state.idle_workers_have_no_job() && aside() => Some(Admission::Spill),
+                AdmitRoom::Spill if state.idle_workers_have_no_job() && spilled() => {
+                    Some(Admission::Spill)
+                }
                 _ => None,
             }
         })
@@ -166,7 +168,7 @@ impl Queue {
     async fn wait_for<T>(&self, found: impl Fn(&QueueState) -> Option<T>) -> Result<T, StopCause> {
         loop {
             {
-                if let Some(cause) = self.stop.cause() {
+                if let Some(cause) = self.cancel.cause() {
                     return Err(cause);
                 }
                 let mut state = self.lock();
@@ -183,7 +185,7 @@ impl Queue {
     pub fn admit(&self, target: Target, place: Option<Destination>) {
         let now = Instant::now();
         let mut state = self.lock();
-        state.window.add(target.index);
+        state.in_flight.add(target.index);
         state.push_job(Job::first(target, place, now), now, Scheduler::admit);
         self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
     }
@@ -191,7 +193,7 @@ impl Queue {
     /// A target was put aside.
     pub fn defer(&self, index: u64, url: &Url) {
         let mut state = self.lock();
-        state.window.add(index);
+        state.in_flight.add(index);
         state.schedule.defer(url, Instant::now());
         self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
     }
@@ -228,7 +230,11 @@ impl Queue {
     }
 
     /// A lookup for this host has ended. A word about it, if there is one to be said.
-    pub fn set_addresses(&self, host: &str, found: Result<Arc<[IpAddr]>, ResolveError>) -> Option<Event> {
+    pub fn set_addresses(
+        &self,
+        host: &str,
+        found: Result<Arc<[IpAddr]>, ResolveError>,
+    ) -> Option<Event> {
         let mut state = self.lock();
         let out_of_reach = matches!(found, Err(ResolveError::Unavailable(_)));
         state.schedule.set_addresses(host, found, Instant::now());
@@ -276,7 +282,7 @@ impl Queue {
         if foremost.is_some() {
             state.asleep = None;
         }
-        if self.stop.cause().is_some() {
+        if self.cancel.cause().is_some() {
             return Poll::Closed;
         }
         let sleep = match state.schedule.next(last, Instant::now()) {
@@ -292,7 +298,7 @@ impl Queue {
                 self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
                 return Poll::Work(Work::Emit(event));
             }
-            _ if !state.feeding && state.window.is_empty() => return Poll::Closed,
+            _ if !state.feeding && state.in_flight.is_empty() => return Poll::Closed,
             NextJob::Wait(moment) => WaitUntil::Deadline(moment),
             NextJob::Nothing => WaitUntil::Notified,
         };
@@ -328,12 +334,14 @@ impl Queue {
     /// waiting is woken only for more than that, or to sleep less long.
     fn wake_waiters(&self, state: &mut QueueState, comes: NextWaker) {
         if let Some(sleep) = state.asleep {
-            let spare = state.schedule.startable() > usize::from(comes == NextWaker::ReturningWorker);
+            let spare =
+                state.schedule.startable() > usize::from(comes == NextWaker::ReturningWorker);
             let sooner = state.schedule.next_alarm().is_some_and(|moment| match sleep {
                 WaitUntil::Notified => true,
                 WaitUntil::Deadline(until) => moment < until,
             });
-            let over = self.stop.cause().is_some() || (!state.feeding && state.window.is_empty());
+            let over =
+                self.cancel.cause().is_some() || (!state.feeding && state.in_flight.is_empty());
             if spare || sooner || over {
                 state.asleep = None;
                 self.bell.notify_one();
@@ -398,9 +406,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plan::{RetryOptions, RobotsPolicy};
-    use crate::scheduler::{HostPolicies, HostLimits, JobOrder};
     use crate::model::EntryOptions;
+    use crate::plan::{RetryOptions, RobotsPolicy};
+    use crate::scheduler::{HostLimits, HostPolicies, JobOrder};
 
     /// Jobs of one host that the queue below has room for.
     const SHARE: u64 = 32;
@@ -419,11 +427,12 @@ mod tests {
             longest_rest: Duration::from_secs(600),
         };
         let schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
-        let retry = RetryOptions { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
+        let retry =
+            RetryOptions { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
         let rules = RetryRules { retry, max_redirects: 0 };
         let split = SegmentOptions { most: NonZeroUsize::MIN, least: NonZeroU64::MIN };
-        let (window, stop) = (InFlight::new(false), CancelToken::default());
-        Queue::new(rules, None, "fetch".to_owned(), schedule, window, split, stop)
+        let (in_flight, cancel) = (InFlight::new(false), CancelToken::default());
+        Queue::new(rules, None, "fetch".to_owned(), schedule, in_flight, split, cancel)
     }
 
     fn target(index: u64) -> Target {
@@ -454,7 +463,11 @@ mod tests {
         assert!(matches!(now(queue.next(&mut LastHost::default())).await, Some(Some(_))));
         assert_eq!(now(spot()).await, Some(Ok(Admission::Queue)));
         queue.admit(target(SHARE + 2), None);
-        assert_eq!(now(spot()).await, Some(Ok(Admission::Spill)), "its host is asked all it may be");
+        assert_eq!(
+            now(spot()).await,
+            Some(Ok(Admission::Spill)),
+            "its host is asked all it may be"
+        );
         drop(free);
         assert_eq!(now(spot()).await, None, "nobody waits for another host's job");
     }

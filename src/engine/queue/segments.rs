@@ -9,13 +9,14 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::{Queue, QueueState};
+use crate::model::{
+    Assembly, Attempt, AttemptTimings, Event, ExpectedDigest, Failure, Job, JobKind, PartialBody,
+    ResponseHead, SharedRanges, StopCause,
+};
 use crate::policy::resume::begun_in_spans;
 use crate::policy::segments::segments;
 use crate::policy::{NextAction, segment_action_without_request};
 use crate::scheduler::Scheduler;
-use crate::model::{
-    Attempt, StopCause, ExpectedDigest, Event, Failure, ResponseHead, SharedRanges, Job, PartialBody, AttemptTimings, JobKind, Assembly,
-};
 
 /// A target whose body comes in segments.
 #[derive(Debug)]
@@ -128,7 +129,8 @@ impl SegmentedDownload {
     fn into_job(self) -> Job {
         let mut job = self.job;
         let spans = self.held.lock().expect("no holder panics").clone();
-        job.part = job.part.map(|part| PartialBody { bytes: spans.bytes(), spans: Some(spans), ..part });
+        job.part =
+            job.part.map(|part| PartialBody { bytes: spans.bytes(), spans: Some(spans), ..part });
         job
     }
 
@@ -161,7 +163,12 @@ impl SegmentReply {
 
 impl QueueState {
     /// Brings the first job of a target, or those of its segments, if it was begun in several places.
-    pub(super) fn push_job(&mut self, job: Job, now: Instant, bring: fn(&mut Scheduler, Job, Instant)) {
+    pub(super) fn push_job(
+        &mut self,
+        job: Job,
+        now: Instant,
+        bring: fn(&mut Scheduler, Job, Instant),
+    ) {
         if begun_in_spans(&job).is_none() {
             return bring(&mut self.schedule, job, now);
         }
@@ -179,7 +186,13 @@ impl QueueState {
     }
 
     /// Asks for the segments of a target; `told` is the attempt that told of it.
-    pub(super) fn start_segments(&mut self, job: Job, told: Option<&Attempt>, due: Instant, now: Instant) {
+    pub(super) fn start_segments(
+        &mut self,
+        job: Job,
+        told: Option<&Attempt>,
+        due: Instant,
+        now: Instant,
+    ) {
         // The last one that is put back is the first that is taken.
         for segment in self.split(job, told).into_iter().rev() {
             self.schedule.resume(segment, due, now);
@@ -217,7 +230,9 @@ impl QueueState {
     pub(super) fn undo_assembly(&mut self, job: &mut Job, attempt: &mut Attempt) {
         job.kind = JobKind::Body;
         let division = self.divisions.remove(&job.target.index);
-        let Some(SegmentReply { phases, .. }) = division.and_then(|division| division.told) else { return };
+        let Some(SegmentReply { phases, .. }) = division.and_then(|division| division.told) else {
+            return;
+        };
         let total = attempt.timings.started.duration_since(phases.started) + attempt.timings.total;
         attempt.timings = AttemptTimings { total, ..phases };
     }
@@ -257,7 +272,8 @@ impl Queue {
         division.on_segment_done(job, &attempt);
         match action {
             NextAction::Done => {
-                division.told = division.told.take().or_else(|| SegmentReply::from_attempt(&attempt));
+                division.told =
+                    division.told.take().or_else(|| SegmentReply::from_attempt(&attempt));
                 if let Some(next) = division.next() {
                     state.schedule.resume(next, now, now);
                 }
@@ -309,11 +325,13 @@ impl Queue {
             SegmentedOutcome::Failed(failure, Some(mut attempt)) => {
                 let job = division.into_job();
                 attempt.bytes = job.part.as_ref().map_or(0, |part| part.bytes);
-                let action = segment_action_without_request(&job, failure, &self.rules, fastrand::f64());
+                let action =
+                    segment_action_without_request(&job, failure, &self.rules, fastrand::f64());
                 (self.apply_next_action(state, &job, &attempt, action, now), None)
             }
             SegmentedOutcome::Failed(failure, None) => {
-                let action = segment_action_without_request(&division.job, failure, &self.rules, 0.0);
+                let action =
+                    segment_action_without_request(&division.job, failure, &self.rules, 0.0);
                 let job = division.into_unasked_job();
                 (self.apply_without_request(state, &job, action, now), None)
             }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::records::{finished_event, record_of_failure, record_of_attempt};
+use super::super::records::{finished_event, record_of_attempt, record_of_failure};
 use super::{NextWaker, Queue, QueueState, Work};
-use crate::plan::MaxFailures;
-use crate::policy::{self, RetryRules, NextAction, robots, next_action};
-use crate::scheduler::{HostFeedback, host_feedback};
 use crate::model::{
-    Attempt, StopCause, FailureClass, AttemptOutcome, Event, Failure, Job, Outcome, JobKind, Record, redacted,
+    Attempt, AttemptOutcome, Event, Failure, FailureClass, Job, JobKind, Outcome, Record,
+    StopCause, redacted,
 };
+use crate::plan::MaxFailures;
+use crate::policy::{self, NextAction, RetryRules, next_action, robots};
+use crate::scheduler::{HostFeedback, host_feedback};
 
 impl Queue {
     /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
@@ -51,7 +52,8 @@ impl Queue {
         if !not_reached && state.cut_off && is_answered {
             state.cut_off = false;
         }
-        let comes = if next.is_some() { NextWaker::OneOfTheWaiting } else { NextWaker::ReturningWorker };
+        let comes =
+            if next.is_some() { NextWaker::OneOfTheWaiting } else { NextWaker::ReturningWorker };
         self.wake_waiters(&mut state, comes);
         (event.into_iter().chain(notice), next)
     }
@@ -90,12 +92,19 @@ impl Queue {
 
     fn rules_for(&self, job: &Job) -> RetryRules {
         match job.kind {
-            JobKind::Robots(_) => RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules },
+            JobKind::Robots(_) => {
+                RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules }
+            }
             _ => self.rules,
         }
     }
 
-    pub(super) fn give_up(&self, state: &mut QueueState, job: &Job, failure: Failure) -> Option<Event> {
+    pub(super) fn give_up(
+        &self,
+        state: &mut QueueState,
+        job: &Job,
+        failure: Failure,
+    ) -> Option<Event> {
         let now = Instant::now();
         let action = policy::action_without_request(job, failure, &self.rules, fastrand::f64());
         self.apply_without_request(state, job, action, now)
@@ -159,7 +168,7 @@ impl Queue {
     }
 
     fn emit_record(&self, state: &mut QueueState, job: &Job, record: Record) -> Event {
-        state.window.remove(job.target.index);
+        state.in_flight.remove(job.target.index);
         self.count_outcome(state, &record);
         finished_event(job, record)
     }
@@ -173,9 +182,9 @@ impl Queue {
         state.settled += 1;
         state.failed += u64::from(record.outcome == Outcome::Failed);
         match record.error.as_ref().map(|error| error.class) {
-            Some(FailureClass::Disk) => self.stop.abort(StopCause::Disk),
-            Some(FailureClass::Quota) => self.stop.abort(StopCause::Quota),
-            _ if self.failure_limit_reached(state) => self.stop.drain(StopCause::TooManyFailures),
+            Some(FailureClass::Disk) => self.cancel.abort(StopCause::Disk),
+            Some(FailureClass::Quota) => self.cancel.abort(StopCause::Quota),
+            _ if self.failure_limit_reached(state) => self.cancel.drain(StopCause::TooManyFailures),
             _ => {}
         }
     }

@@ -102,7 +102,11 @@ impl FrameView {
     /// A look at the tally and the board.
     pub(super) fn of(tally: &mut ProgressCounts, slots: &ProgressBoard, now: Instant) -> Self {
         let mut busy = slots.iter().filter_map(|slot| {
-            Some(ActiveTransfer { url: slot.url()?, bytes: slot.bytes(), promised: slot.promised() })
+            Some(ActiveTransfer {
+                url: slot.url()?,
+                bytes: slot.bytes(),
+                promised: slot.promised(),
+            })
         });
         let active = busy.by_ref().take(SHOWN).collect();
         let more = busy.count();

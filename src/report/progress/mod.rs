@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use console::{Term, measure_text_width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use frame::{ProgressCounts, FrameView};
 use super::text::TextStyle;
 use crate::model::{Event, ProgressBoard};
+use frame::{FrameView, ProgressCounts};
 
 /// A little less than the beat of a tenth of a second that the display is driven at, which may come early.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(95);
@@ -231,7 +231,10 @@ pub(super) mod tests {
     use crate::model::test_fixtures;
 
     /// A display on a made-up terminal.
-    pub(in crate::report) fn on_a_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> Progress {
+    pub(in crate::report) fn on_a_terminal(
+        term: &InMemoryTerm,
+        slots: Arc<ProgressBoard>,
+    ) -> Progress {
         let width = term.clone();
         Progress::on(term.clone(), move || width.width().into(), slots, TextStyle::Plain)
     }
@@ -350,7 +353,8 @@ pub(super) mod tests {
 
     #[test]
     fn frames_are_a_tenth_of_a_second_apart() {
-        let mut progress = on_a_terminal(&InMemoryTerm::new(4, 40), Arc::new(ProgressBoard::new(1)));
+        let mut progress =
+            on_a_terminal(&InMemoryTerm::new(4, 40), Arc::new(ProgressBoard::new(1)));
         let start = Instant::now();
         assert!(progress.is_due(start));
         progress.draw(start);

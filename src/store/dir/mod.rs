@@ -1,8 +1,8 @@
 //! The folder that files are saved to. All work goes through a handle of it and of folders below it, one component
 //! of a name at a time, and no step follows a symbolic link: whatever a name says, nothing outside is touched.
 
-mod partial_file;
 mod file;
+mod partial_file;
 mod sys;
 mod walk;
 
@@ -19,9 +19,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
 
+pub use file::{DirFile, FileKind, PART, PlaceResult};
 pub use partial_file::{PartialFile, is_full};
-pub use file::{FileKind, PART, PlaceResult, DirFile};
-pub use walk::{WalkFiles, FileEntry};
+pub use walk::{FileEntry, WalkFiles};
 
 /// The name of the folder for bookkeeping, within the folder.
 const BOOKKEEPING: &str = ".fetch";
@@ -122,7 +122,7 @@ impl SaveDir {
     pub fn seat_if_there(&self, name: &str) -> Result<Option<DirFile>, PathError> {
         match self.seat_by(name, Dir::open_dir_nofollow) {
             Err(PathError::Disk(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            seat => seat.map(Some),
+            file => file.map(Some),
         }
     }
 

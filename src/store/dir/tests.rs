@@ -71,8 +71,8 @@ fn take_down(folder: &Path, all: &mut BTreeMap<PathBuf, String>) {
     }
 }
 
-fn write(seat: &DirFile, text: &str) {
-    seat.create_part().unwrap().write_all(text.as_bytes()).unwrap();
+fn write(file: &DirFile, text: &str) {
+    file.create_part().unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn pipe(path: &Path) {
@@ -102,16 +102,16 @@ fn a_file_is_not_a_folder_to_save_to() {
 fn a_part_gets_its_final_name_whole() {
     let house = HostileDir::new();
     for name in ["flat.html", "host/path/deep.html", ".hidden", "a b\u{e9}\n", "..."] {
-        let seat = house.seat(name);
-        assert_eq!(seat.found().unwrap(), FileKind::Nothing);
-        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
-        write(&seat, "body");
-        assert_eq!(seat.found().unwrap(), FileKind::Nothing);
-        assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
-        assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Done);
-        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+        let file = house.seat(name);
+        assert_eq!(file.found().unwrap(), FileKind::Nothing);
+        assert_eq!(file.part().unwrap(), FileKind::Nothing);
+        write(&file, "body");
+        assert_eq!(file.found().unwrap(), FileKind::Nothing);
+        assert!(matches!(file.part().unwrap(), FileKind::File { bytes: 4, .. }));
+        assert_eq!(file.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Done);
+        assert_eq!(file.part().unwrap(), FileKind::Nothing);
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "body");
-        seat.sync_folder().unwrap();
+        file.sync_folder().unwrap();
     }
 }
 
@@ -120,17 +120,17 @@ fn a_name_that_is_taken_is_told_and_nothing_is_lost() {
     let house = HostileDir::new();
     for (name, way) in [("a", 0), ("b", 1), ("c", 2)] {
         fs::write(house.at(name), "theirs").unwrap();
-        let seat = house.seat(name);
-        write(&seat, "ours");
+        let file = house.seat(name);
+        write(&file, "ours");
         let taken = match way {
-            0 => seat.place(OverwriteRule::Nothing).unwrap() == PlaceResult::Taken,
-            1 => seat.link().unwrap_err().kind() == ErrorKind::AlreadyExists,
-            _ => seat.look_and_rename().unwrap_err().kind() == ErrorKind::AlreadyExists,
+            0 => file.place(OverwriteRule::Nothing).unwrap() == PlaceResult::Taken,
+            1 => file.link().unwrap_err().kind() == ErrorKind::AlreadyExists,
+            _ => file.look_and_rename().unwrap_err().kind() == ErrorKind::AlreadyExists,
         };
         assert!(taken, "{name}");
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "theirs");
         assert_eq!(fs::read_to_string(house.at(&format!("{name}.part"))).unwrap(), "ours");
-        assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
+        assert_eq!(file.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "ours");
     }
 }
@@ -138,13 +138,14 @@ fn a_name_that_is_taken_is_told_and_nothing_is_lost() {
 #[test]
 fn the_ways_of_poorer_file_systems_place_too() {
     let house = HostileDir::new();
-    for (name, way) in [("a", DirFile::link as fn(&DirFile) -> _), ("b", DirFile::look_and_rename)] {
-        let seat = house.seat(name);
-        write(&seat, "body");
-        way(&seat).unwrap();
+    for (name, way) in [("a", DirFile::link as fn(&DirFile) -> _), ("b", DirFile::look_and_rename)]
+    {
+        let file = house.seat(name);
+        write(&file, "body");
+        way(&file).unwrap();
         assert_eq!(fs::read_to_string(house.at(name)).unwrap(), "body");
         assert_eq!(fs::metadata(house.at(name)).unwrap().nlink(), 1);
-        assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+        assert_eq!(file.part().unwrap(), FileKind::Nothing);
     }
 }
 
@@ -152,11 +153,11 @@ fn the_ways_of_poorer_file_systems_place_too() {
 fn a_folder_is_never_replaced() {
     let house = HostileDir::new();
     fs::create_dir(house.at("a")).unwrap();
-    let seat = house.seat("a");
-    write(&seat, "body");
-    assert_eq!(seat.found().unwrap(), FileKind::Other);
-    assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
-    assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Taken);
+    let file = house.seat("a");
+    write(&file, "body");
+    assert_eq!(file.found().unwrap(), FileKind::Other);
+    assert_eq!(file.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
+    assert_eq!(file.place(OverwriteRule::File).unwrap(), PlaceResult::Taken);
     assert!(house.at("a").is_dir());
 }
 
@@ -241,11 +242,11 @@ fn a_file_where_a_folder_should_be_is_told() {
 fn a_final_name_that_is_a_symbolic_link_is_replaced_and_not_followed() {
     let house = HostileDir::new();
     symlink(house.outside("secret"), house.at("a")).unwrap();
-    let seat = house.seat("a");
-    assert_eq!(seat.found().unwrap(), FileKind::Other);
-    write(&seat, "body");
-    assert_eq!(seat.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
-    assert_eq!(seat.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
+    let file = house.seat("a");
+    assert_eq!(file.found().unwrap(), FileKind::Other);
+    write(&file, "body");
+    assert_eq!(file.place(OverwriteRule::Nothing).unwrap(), PlaceResult::Taken);
+    assert_eq!(file.place(OverwriteRule::File).unwrap(), PlaceResult::Done);
     assert!(fs::symlink_metadata(house.at("a")).unwrap().is_file());
     assert_eq!(fs::read_to_string(house.outside("secret")).unwrap(), "secret");
 }
@@ -259,10 +260,10 @@ fn a_part_that_is_no_file_is_neither_continued_nor_written_through() {
     fs::create_dir(house.at("folder.part")).unwrap();
     let before = house.untouchable();
     for name in ["link", "dangling", "pipe", "folder"] {
-        let seat = house.seat(name);
-        assert_eq!(seat.part().unwrap(), FileKind::Other, "{name}");
-        assert!(seat.reopen_part(0).unwrap().is_none(), "{name}");
-        assert_eq!(seat.create_part().unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+        let file = house.seat(name);
+        assert_eq!(file.part().unwrap(), FileKind::Other, "{name}");
+        assert!(file.reopen_part(0).unwrap().is_none(), "{name}");
+        assert_eq!(file.create_part().unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
     }
     assert_eq!(house.untouchable(), before);
 }
@@ -271,9 +272,9 @@ fn a_part_that_is_no_file_is_neither_continued_nor_written_through() {
 fn a_part_with_another_name_is_not_continued_and_its_other_name_keeps_what_it_has() {
     let house = HostileDir::new();
     fs::hard_link(house.outside("secret"), house.at("a.part")).unwrap();
-    let seat = house.seat("a");
-    assert!(seat.reopen_part(0).unwrap().is_none());
-    write(&seat, "body");
+    let file = house.seat("a");
+    assert!(file.reopen_part(0).unwrap().is_none());
+    write(&file, "body");
     assert_eq!(fs::read_to_string(house.outside("secret")).unwrap(), "secret");
     assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "body");
 }
@@ -281,10 +282,10 @@ fn a_part_with_another_name_is_not_continued_and_its_other_name_keeps_what_it_ha
 #[test]
 fn a_leftover_part_is_replaced_and_not_changed() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
-    write(&seat, "a long one");
+    let file = house.seat("a");
+    write(&file, "a long one");
     let mut old = File::open(house.at("a.part")).unwrap();
-    write(&seat, "new");
+    write(&file, "new");
     assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "new");
     let mut text = String::new();
     old.read_to_string(&mut text).unwrap();
@@ -294,11 +295,11 @@ fn a_leftover_part_is_replaced_and_not_changed() {
 #[test]
 fn a_part_is_continued_at_its_end_if_it_is_long_enough() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
-    assert!(seat.reopen_part(0).unwrap().is_none(), "there is none");
-    write(&seat, "one ");
-    assert!(seat.reopen_part(5).unwrap().is_none(), "it is shorter");
-    let mut part = seat.reopen_part(4).unwrap().unwrap();
+    let file = house.seat("a");
+    assert!(file.reopen_part(0).unwrap().is_none(), "there is none");
+    write(&file, "one ");
+    assert!(file.reopen_part(5).unwrap().is_none(), "it is shorter");
+    let mut part = file.reopen_part(4).unwrap().unwrap();
     part.write_all(b"two").unwrap();
     assert_eq!(fs::read_to_string(house.at("a.part")).unwrap(), "one two");
     let mut text = String::new();
@@ -313,13 +314,13 @@ fn a_part_is_continued_at_its_end_if_it_is_long_enough() {
 #[test]
 fn a_part_is_removed_once_and_that_there_is_none_is_fine() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
-    write(&seat, "body");
-    seat.remove_part().unwrap();
-    assert_eq!(seat.part().unwrap(), FileKind::Nothing);
-    seat.remove_part().unwrap();
+    let file = house.seat("a");
+    write(&file, "body");
+    file.remove_part().unwrap();
+    assert_eq!(file.part().unwrap(), FileKind::Nothing);
+    file.remove_part().unwrap();
     fs::create_dir(house.at("a.part")).unwrap();
-    assert!(seat.remove_part().is_err());
+    assert!(file.remove_part().is_err());
 }
 
 #[test]
@@ -341,41 +342,41 @@ fn a_part_is_not_moved_to_where_something_else_than_a_file_is_and_that_is_not_cl
     let house = HostileDir::new();
     symlink(house.outside("secret"), house.at("link.part")).unwrap();
     fs::create_dir(house.at("folder.part")).unwrap();
-    let seat = house.seat("a");
-    write(&seat, "body");
+    let file = house.seat("a");
+    write(&file, "body");
     for name in ["link", "folder"] {
-        assert_eq!(seat.moved_to(name).unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
+        assert_eq!(file.moved_to(name).unwrap_err().kind(), ErrorKind::AlreadyExists, "{name}");
         house.seat(name).clear_part().unwrap();
         assert_eq!(house.seat(name).part().unwrap(), FileKind::Other, "{name}");
     }
-    assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
-    seat.clear_part().unwrap();
-    assert_eq!(seat.part().unwrap(), FileKind::Nothing);
+    assert!(matches!(file.part().unwrap(), FileKind::File { bytes: 4, .. }));
+    file.clear_part().unwrap();
+    assert_eq!(file.part().unwrap(), FileKind::Nothing);
 }
 
 #[test]
 fn a_part_that_has_its_final_name_too_is_known() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
-    write(&seat, "body");
-    assert!(!seat.has_both_names().unwrap());
+    let file = house.seat("a");
+    write(&file, "body");
+    assert!(!file.has_both_names().unwrap());
     fs::write(house.at("a"), "body").unwrap();
-    assert!(!seat.has_both_names().unwrap(), "equal is not the same");
+    assert!(!file.has_both_names().unwrap(), "equal is not the same");
     fs::remove_file(house.at("a")).unwrap();
     fs::hard_link(house.at("a.part"), house.at("a")).unwrap();
-    assert!(seat.has_both_names().unwrap());
+    assert!(file.has_both_names().unwrap());
 }
 
 #[test]
 fn room_is_taken_without_making_the_file_longer() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
-    let mut part = seat.create_part().unwrap();
+    let file = house.seat("a");
+    let mut part = file.create_part().unwrap();
     part.reserve(0).unwrap();
     part.reserve(1 << 20).unwrap();
     part.write_all(b"body").unwrap();
     part.sync().unwrap();
-    assert!(matches!(seat.part().unwrap(), FileKind::File { bytes: 4, .. }));
+    assert!(matches!(file.part().unwrap(), FileKind::File { bytes: 4, .. }));
 }
 
 #[test]
@@ -389,14 +390,14 @@ fn several_pieces_are_written_with_one_call() {
 #[test]
 fn the_time_of_the_last_change_is_kept() {
     let house = HostileDir::new();
-    let seat = house.seat("a");
+    let file = house.seat("a");
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    let mut part = seat.create_part().unwrap();
+    let mut part = file.create_part().unwrap();
     part.write_all(b"body").unwrap();
     part.set_modified(time).unwrap();
     drop(part);
-    seat.place(OverwriteRule::Nothing).unwrap();
-    assert_eq!(seat.found().unwrap(), FileKind::File { bytes: 4, modified: Some(time) });
+    file.place(OverwriteRule::Nothing).unwrap();
+    assert_eq!(file.found().unwrap(), FileKind::File { bytes: 4, modified: Some(time) });
 }
 
 #[test]
@@ -406,10 +407,10 @@ fn work_goes_on_in_the_opened_folder_when_a_link_takes_its_place() {
     fs::rename(house.at(""), &moved).unwrap();
     symlink(house.outside(""), house.temporary.path().join("saved")).unwrap();
     for name in ["a", "b/c"] {
-        let seat = house.seat(name);
-        write(&seat, "body");
-        seat.place(OverwriteRule::File).unwrap();
-        seat.sync_folder().unwrap();
+        let file = house.seat(name);
+        write(&file, "body");
+        file.place(OverwriteRule::File).unwrap();
+        file.sync_folder().unwrap();
         assert_eq!(fs::read_to_string(moved.join(name)).unwrap(), "body");
     }
     assert_eq!(fs::read_dir(house.outside("")).unwrap().count(), 2);
@@ -419,11 +420,11 @@ fn work_goes_on_in_the_opened_folder_when_a_link_takes_its_place() {
 fn a_folder_that_a_link_replaces_after_it_was_opened_is_still_the_one_written_to() {
     let house = HostileDir::new();
     let before = house.untouchable();
-    let seat = house.seat("a/b");
+    let file = house.seat("a/b");
     fs::rename(house.at("a"), house.at("c")).unwrap();
     symlink(house.outside(""), house.at("a")).unwrap();
-    write(&seat, "body");
-    seat.place(OverwriteRule::File).unwrap();
+    write(&file, "body");
+    file.place(OverwriteRule::File).unwrap();
     assert_eq!(fs::read_to_string(house.at("c/b")).unwrap(), "body");
     assert_eq!(house.untouchable(), before);
 }
@@ -519,7 +520,7 @@ fn a_folder_that_several_need_at_once_is_there_for_each() {
     std::thread::scope(|scope| {
         let seats =
             ["x/y/1", "x/y/2", "x/y/3", "x/y/4"].map(|name| scope.spawn(|| folder.seat(name)));
-        assert!(seats.into_iter().all(|seat| seat.join().unwrap().is_ok()));
+        assert!(seats.into_iter().all(|file| file.join().unwrap().is_ok()));
     });
 }
 
@@ -578,13 +579,13 @@ proptest! {
         let over = if anything { OverwriteRule::File } else { OverwriteRule::Nothing };
         for name in names {
             let name = name.join("/");
-            let Ok(seat) = house.folder.seat(&name) else { continue };
-            if let Ok(Some(mut part)) = seat.reopen_part(0) {
+            let Ok(file) = house.folder.seat(&name) else { continue };
+            if let Ok(Some(mut part)) = file.reopen_part(0) {
                 part.write_all(b"more").unwrap();
             }
-            let Ok(mut part) = seat.create_part() else { continue };
+            let Ok(mut part) = file.create_part() else { continue };
             part.write_all(name.as_bytes()).unwrap();
-            if let Ok(PlaceResult::Done) = seat.place(over) {
+            if let Ok(PlaceResult::Done) = file.place(over) {
                 prop_assert_eq!(fs::read(house.at(&name)).unwrap(), name.as_bytes());
             }
         }

@@ -22,7 +22,11 @@ pub enum FillResult {
 }
 
 /// Sees to it that the last of `layers` has bytes ready, as far as `steps` allow.
-pub fn fill_stages(layers: &mut [DecodeStage], chunk: &mut Bytes, steps: &mut u32) -> Result<FillResult, CorruptData> {
+pub fn fill_stages(
+    layers: &mut [DecodeStage],
+    chunk: &mut Bytes,
+    steps: &mut u32,
+) -> Result<FillResult, CorruptData> {
     let Some((layer, outer)) = layers.split_last_mut() else {
         return Ok(if chunk.is_empty() { FillResult::NeedsChunk } else { FillResult::Ready });
     };

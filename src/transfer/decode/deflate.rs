@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::chain::{Decoder, DecodeStep};
+use super::chain::{DecodeStep, Decoder};
 
 /// The compression method in the first byte of a wrapper (RFC 1950 section 2.2).
 const METHOD: u8 = 8;
@@ -64,7 +64,10 @@ impl Deflate {
 impl Decoder for Deflate {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String> {
         let Some(first) = input.first() else {
-            return self.stream.as_mut().map_or(Ok(DecodeStep::default()), |s| s.step(input, output));
+            return self
+                .stream
+                .as_mut()
+                .map_or(Ok(DecodeStep::default()), |s| s.step(input, output));
         };
         let stream = self.stream.get_or_insert_with(|| of_kind(*first));
         if stream.has_ended() {

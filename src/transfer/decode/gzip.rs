@@ -3,8 +3,8 @@
 
 use flate2::Crc;
 
+use super::chain::{DecodeStep, Decoder};
 use super::deflate::Inflate;
-use super::chain::{Decoder, DecodeStep};
 
 /// What a member begins with: two bytes to know it by, and the compression method.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];

@@ -5,9 +5,9 @@
 //! name the coding of empty bodies too, and browsers take them so.
 
 mod brotli;
+mod chain;
 mod deflate;
 mod gzip;
-mod chain;
 #[cfg(test)]
 mod tests;
 mod zstd;
@@ -17,7 +17,7 @@ use std::fmt;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
-use self::chain::{Decoder, FillResult, DecodeStage, STEPS_AT_MOST, fill_stages};
+use self::chain::{DecodeStage, Decoder, FillResult, STEPS_AT_MOST, fill_stages};
 use crate::model::Failure;
 
 /// The most bytes that a piece of decoded content has.

@@ -18,7 +18,10 @@ enum ToldBody {
 
 use ToldBody::Whole;
 
-fn decode_in_chunks<'a>(codings: &[ContentCoding], chunks: impl Iterator<Item = &'a [u8]>) -> ToldBody {
+fn decode_in_chunks<'a>(
+    codings: &[ContentCoding],
+    chunks: impl Iterator<Item = &'a [u8]>,
+) -> ToldBody {
     let mut decoder = BodyDecoder::new(codings);
     let mut content = Vec::new();
     for chunk in chunks {
@@ -191,8 +194,11 @@ fn members_and_frames_can_be_cut_between_but_not_within() {
         let body = [first.clone(), second].concat();
         for length in 1..body.len() {
             let told = decode(&[coding], &body[..length]);
-            let expected =
-                if length == first.len() { Whole(one.to_vec()) } else { ToldBody::EndsEarly(coding) };
+            let expected = if length == first.len() {
+                Whole(one.to_vec())
+            } else {
+                ToldBody::EndsEarly(coding)
+            };
             assert_eq!(told, expected, "{length}");
         }
     }
@@ -212,8 +218,12 @@ fn a_flipped_bit_is_never_taken_for_content_where_there_is_a_checksum() {
 }
 
 fn any_codings() -> impl Strategy<Value = Vec<ContentCoding>> {
-    let coding =
-        prop::sample::select(vec![ContentCoding::Gzip, ContentCoding::Deflate, ContentCoding::Brotli, ContentCoding::Zstd]);
+    let coding = prop::sample::select(vec![
+        ContentCoding::Gzip,
+        ContentCoding::Deflate,
+        ContentCoding::Brotli,
+        ContentCoding::Zstd,
+    ]);
     prop::collection::vec(coding, 0..=2)
 }
 
@@ -410,7 +420,10 @@ fn a_coding_that_cannot_be_undone_is_named() {
 #[test]
 fn what_is_asked_for_can_be_undone() {
     let headers = HeaderMap::from_iter([(CONTENT_ENCODING, accept_encoding())]);
-    assert_eq!(codings(&headers).unwrap(), [ContentCoding::Gzip, ContentCoding::Brotli, ContentCoding::Zstd]);
+    assert_eq!(
+        codings(&headers).unwrap(),
+        [ContentCoding::Gzip, ContentCoding::Brotli, ContentCoding::Zstd]
+    );
 }
 
 #[test]

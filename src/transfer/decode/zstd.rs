@@ -2,7 +2,7 @@
 
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
-use super::chain::{Decoder, DecodeStep};
+use super::chain::{DecodeStep, Decoder};
 
 /// The largest window that a frame on the web may ask for, as a power of two: 8 MiB (RFC 9659).
 const WINDOW_LOG_MAX: u32 = 23;
