@@ -1,13 +1,12 @@
 //! Where a request goes, in every mode: pins, families of addresses, names. And what it says it was sent to.
 
-mod support;
-
 use std::io::{BufReader, Write};
 use std::net::{Ipv6Addr, TcpStream};
 
 use serde_json::Value;
-use support::raw::{HeadOf, Raw};
-use support::{Origin, Reply, Run, Seen, in_every_mode};
+
+use crate::support::raw::{HeadOf, Raw};
+use crate::support::{Origin, Reply, Run, Seen, in_every_mode};
 
 /// A run with these arguments, separated by blanks.
 fn run(mode: &str, line: &str) -> Seen {

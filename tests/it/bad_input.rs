@@ -1,14 +1,13 @@
 //! What is typed or listed wrongly: a sentence that says what to write instead, or a row with its line number.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use support::{Origin, Reply, Run, in_every_mode};
 use tempfile::TempDir;
+
+use crate::support::{Origin, Reply, Run, in_every_mode};
 
 /// A list file of its own.
 fn file(text: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
@@ -414,7 +413,7 @@ fn the_password_of_a_url_is_sent_and_never_shown() {
             list += &format!("{base}/spoilt\n  outt=hunter%40two\n");
             list += &format!("{base}/ok\tftp://bob:hunter%40two@a.b/\n");
             let run = Run::new().args(["-v", "--retry", "1", "--retry-delay", "0", "--mode", mode]);
-            let run = run.args(["--host-patience", "400ms"]);
+            let run = run.args(["--host-patience", "100ms"]);
             let seen = run.args(["--format", format]).list(list).seen();
             assert_eq!(seen.code, Some(1), "{seen:?}");
             for secret in SECRETS {

@@ -1,17 +1,16 @@
 //! Comparing modes: what a comparison is made of, when it is worth nothing, and what it does not do to servers.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::coded::gzip;
-use support::page::ensure_it_asks_nobody;
-use support::{Gate, MODES, Origin, Reply, Run, Seen};
 use tempfile::{TempDir, tempdir};
+
+use crate::support::coded::gzip;
+use crate::support::html::ensure_it_asks_nobody;
+use crate::support::{Gate, MODES, Origin, Reply, Run, Seen};
 
 /// A comparison of three runs after one to warm up, as JSON.
 fn small() -> Run {

@@ -1,12 +1,10 @@
 //! `--compressed`: bodies that come in a content coding are decoded, and are whole or not saved.
 
-mod support;
-
 use std::path::Path;
 
-use support::coded::{brotli, gzip, zstd};
-use support::kept::{entry, files, names};
-use support::{End, Origin, Reply, Run, class_of, in_every_mode};
+use crate::support::coded::{brotli, gzip, zstd};
+use crate::support::saved_files::{entry, names, saved_in};
+use crate::support::{End, Origin, Reply, Run, class_of, in_every_mode};
 
 /// Text that compresses well, and is large enough to be on the disk before it is whole.
 fn text() -> Vec<u8> {
@@ -73,7 +71,7 @@ fn what_is_saved_is_the_source_whatever_it_was_sent_in() {
         let origin = origin_of(replies);
         let seen = saving(mode, folder.path()).list(list_of(&origin, count)).seen();
         assert_eq!(seen.code, Some(0), "{seen:?}");
-        let saved = files(folder.path());
+        let saved = saved_in(folder.path());
         assert_eq!(saved.len(), count);
         for (row, place) in seen.rows_in_list_order().iter().zip(0..) {
             assert!(saved[&place.to_string()] == text, "{row}");
@@ -127,7 +125,10 @@ fn without_it_a_coded_body_is_saved_as_it_is_sent() {
         let run = Run::json(mode).arg("-d").arg(folder.path());
         let seen = run.list(list_of(&origin, 2)).seen();
         assert_eq!(seen.code, Some(0), "{seen:?}");
-        assert_eq!(files(folder.path()).into_values().collect::<Vec<_>>(), [body, b"uryyb".into()]);
+        assert_eq!(
+            saved_in(folder.path()).into_values().collect::<Vec<_>>(),
+            [body, b"uryyb".into()]
+        );
         assert!(origin.seen().iter().all(|request| request.header("accept-encoding").is_none()));
     });
 }
@@ -181,7 +182,7 @@ fn a_coded_body_that_is_cut_is_asked_for_as_a_whole_and_saved_at_last() {
         let seen = saving(mode, folder.path()).arg(origin.url("/a")).seen();
         assert_eq!((seen.code, &seen.row()["attempts"]), (Some(0), &3.into()), "{seen:?}");
         assert!(origin.seen().iter().all(|request| request.header("range").is_none()));
-        assert!(files(folder.path()) == [("a".to_owned(), text.clone())].into());
+        assert!(saved_in(folder.path()) == [("a".to_owned(), text.clone())].into());
     });
 }
 
@@ -205,7 +206,7 @@ fn a_part_of_a_run_without_it_is_continued_uncoded() {
         let request = origin.seen().pop().unwrap();
         assert!(request.header("range").is_some());
         assert_eq!(request.header("accept-encoding"), None);
-        assert!(files(folder.path())["a"] == text());
+        assert!(saved_in(folder.path())["a"] == text());
     });
 }
 

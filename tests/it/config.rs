@@ -1,13 +1,12 @@
 //! The configuration file, the environment and the dry run, through the program.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Origin, Reply, Run, Seen};
 use tempfile::{TempDir, tempdir};
+
+use crate::support::{Origin, Reply, Run, Seen};
 
 /// A person's configuration folder with this file in it.
 fn folder(config: &str) -> TempDir {

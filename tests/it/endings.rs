@@ -1,8 +1,6 @@
 //! How a run begins, waits and ends: exit codes, signals, deadlines, readers that stall or leave, lists that come
 //! slowly, and machines with few descriptors.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -11,12 +9,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use fetch::serve::{Options, Running};
 use nix::sys::signal::Signal;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
-use support::{End, Gate, Live, Origin, Reply, Run, Seen, in_every_mode};
 use tempfile::NamedTempFile;
+
+use crate::support::{
+    End, Gate, Live, LocalOrigin, Origin, Reply, Run, Seen, in_all_modes_at_once, in_every_mode,
+    with_a_clock,
+};
 
 /// So many URLs of an origin, one a line: `/1`, `/2`...
 fn list(origin: &Origin, number: usize) -> String {
@@ -96,7 +98,7 @@ fn one_failure_or_one_bad_line_ends_with_1_wherever_it_stands() {
 fn without_a_network_every_page_of_the_list_is_a_row_of_class_dns() {
     // A label of more than 63 characters has no address anywhere, and no server is asked for it (RFC 1035).
     let nowhere = format!("http://{}", "x".repeat(64));
-    let list = include_str!("../sites.txt").replace("https://en.wikipedia.org", &nowhere);
+    let list = include_str!("../../sites.txt").replace("https://en.wikipedia.org", &nowhere);
     in_every_mode(|mode| {
         let seen = Run::json(mode).list(&list).seen();
         assert_eq!(seen.code, Some(1), "{seen:?}");
@@ -134,47 +136,57 @@ fn a_report_that_cannot_be_written_ends_with_3() {
 
 #[test]
 fn a_deadline_ends_with_4_and_a_row_for_every_target_that_was_read() {
-    in_every_mode(|mode| {
-        for number in [3, 5000] {
-            let origin = Origin::new(|_| Reply::raw("", End::Stall));
-            let run = Run::json(mode).args(["-j", "2", "--deadline", "300ms"]);
-            let seen = run.list(list(&origin, number)).seen();
-            assert_eq!(seen.code, Some(4), "{}", seen.stderr);
-            let rows = seen.rows();
-            assert_one_row_for_each_entry(&rows);
-            assert_eq!(of_class(&rows, "cancelled"), rows.len());
-            assert!(rows.iter().all(|row| row["outcome"] == "failed"));
-            assert!(
-                rows.iter().all(|row| row["error"]["message"] == "not done: the deadline passed")
-            );
-            let summary = seen.summary();
-            assert_eq!(summary["stopped"], "the deadline passed");
-            assert_eq!(summary["targets"], rows.len());
-            assert_eq!(summary["failures"]["cancelled"], rows.len());
-            assert_eq!(summary["list_complete"], number == 3, "what is read ahead is bounded");
-            // Those that were under way were tried, those that were not were not.
-            let tried = rows.iter().filter(|row| row["attempts"] == 1).count();
-            assert!(tried <= two_jobs(mode), "{tried} were tried");
-            assert!(origin.requests() <= tried, "{} requests", origin.requests());
+    let ends = |mode: &str, number, deadline: &str| {
+        let origin = Origin::new(|_| Reply::raw("", End::Stall));
+        let run = Run::json(mode).args(["-j", "2", "--deadline", deadline]);
+        let seen = run.list(list(&origin, number)).seen();
+        assert_eq!(seen.code, Some(4), "{}", seen.stderr);
+        let rows = seen.rows();
+        assert_one_row_for_each_entry(&rows);
+        assert_eq!(of_class(&rows, "cancelled"), rows.len());
+        assert!(rows.iter().all(|row| row["outcome"] == "failed"));
+        assert!(rows.iter().all(|row| row["error"]["message"] == "not done: the deadline passed"));
+        let summary = seen.summary();
+        assert_eq!(summary["stopped"], "the deadline passed");
+        assert_eq!(summary["targets"], rows.len());
+        if rows.is_empty() {
+            return (0, false);
         }
+        assert_eq!(summary["failures"]["cancelled"], rows.len());
+        // Those that were under way were tried, those that were not were not.
+        let tried = rows.iter().filter(|row| row["attempts"] == 1).count();
+        assert!(tried <= two_jobs(mode), "{tried} were tried");
+        assert!(origin.requests() <= tried, "{} requests", origin.requests());
+        (rows.len(), summary["list_complete"] == true)
+    };
+    in_all_modes_at_once(|mode| {
+        with_a_clock(|deadline| ends(mode, 3, deadline) == (3, true));
+        with_a_clock(|deadline| {
+            let (rows, is_complete) = ends(mode, 5000, deadline);
+            assert!(!is_complete, "what is read ahead is bounded");
+            rows > two_jobs(mode)
+        });
     });
 }
 
 #[test]
 fn a_deadline_ends_retries_and_an_open_pipe_too() {
-    in_every_mode(|mode| {
-        let origin = Origin::new(|_| Reply::of("503 Busy", "Retry-After: 100\r\n", ""));
-        let mut run = Run::json(mode).args(["--deadline", "1s"]).live();
-        run.write(&list(&origin, 2));
-        // Its standard input stays open until it has ended.
-        let mut rows = Vec::new();
-        while rows.len() < 2 {
-            rows.push(run.row());
-        }
-        let seen = run.seen();
-        assert_eq!(seen.code, Some(4));
-        assert_eq!(of_class(&rows, "cancelled"), 2, "{rows:?}");
-        assert_eq!(seen.summary()["list_complete"], false);
+    in_all_modes_at_once(|mode| {
+        with_a_clock(|deadline| {
+            let origin = Origin::new(|_| Reply::of("503 Busy", "Retry-After: 100\r\n", ""));
+            let mut run = Run::json(mode).args(["--deadline", deadline]).live();
+            run.write(&list(&origin, 2));
+            // Its standard input stays open until it has told all.
+            let mut rows = vec![run.row()];
+            while rows.last().is_some_and(|row| row["type"] != "summary") {
+                rows.push(run.row());
+            }
+            let summary = rows.pop().unwrap();
+            assert_eq!(run.seen().code, Some(4));
+            assert_eq!(of_class(&rows, "cancelled"), rows.len(), "{rows:?}");
+            assert_eq!(summary["list_complete"], false);
+            rows.len() == 2 && origin.requests() > 0
+        });
     });
 }
 
@@ -191,7 +203,7 @@ fn a_deadline_that_is_kept_is_no_ending() {
 fn a_run_that_ends_early_says_so_in_words() {
     in_every_mode(|mode| {
         let origin = Origin::new(|_| Reply::raw("", End::Stall));
-        let run = Run::new().args(["-m", mode, "--deadline", "200ms"]).arg(origin.url("/"));
+        let run = Run::new().args(["-m", mode, "--deadline", "100ms"]).arg(origin.url("/"));
         let seen = run.seen();
         assert_eq!(seen.code, Some(4));
         assert!(seen.stdout.contains("; stopped early: the deadline passed\n"), "{seen:?}");
@@ -350,7 +362,7 @@ fn a_reader_that_has_nothing_to_read_may_leave() {
 #[test]
 fn a_reader_that_stalls_slows_the_run_and_fills_no_memory() {
     const TARGETS: usize = 6000;
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         let origin = Origin::new(|_| Reply::ok("hello"));
         let run = Run::json(mode).list(list(&origin, TARGETS)).live();
         // Those whose rows fit in a pipe and on the report's page, and as many events as may wait for that.
@@ -448,7 +460,7 @@ fn ordered_rows_come_in_the_order_of_the_list_whatever_the_order_of_the_replies(
 
 #[test]
 fn ordered_rows_let_no_target_further_than_1024_past_a_slow_one() {
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         let open = Gate::of(1);
         let held = open.clone();
         let origin = Origin::new(move |request| {
@@ -470,39 +482,44 @@ fn ordered_rows_let_no_target_further_than_1024_past_a_slow_one() {
 
 #[test]
 fn ordered_rows_of_a_run_that_is_stopped_are_in_order_too() {
-    in_every_mode(|mode| {
-        let origin = Origin::new(|request| match request.path.as_str() {
-            "/2" => Reply::raw("", End::Stall),
-            _ => Reply::ok("hello"),
+    in_all_modes_at_once(|mode| {
+        with_a_clock(|deadline| {
+            let origin = Origin::new(|request| match request.path.as_str() {
+                "/2" => Reply::raw("", End::Stall),
+                _ => Reply::ok("hello"),
+            });
+            let args = ["--ordered", "--deadline", deadline];
+            let seen = Run::json(mode).args(args).list(list(&origin, 5)).seen();
+            assert_eq!(seen.code, Some(4));
+            let rows = seen.rows();
+            let order: Vec<_> = rows.iter().map(|row| row["index"].as_u64().unwrap()).collect();
+            assert_eq!(order, (1..=rows.len() as u64).collect::<Vec<_>>());
+            assert!(rows.get(1).is_none_or(|row| class(row) == "cancelled"), "{rows:?}");
+            rows.len() == 5 && class(&rows[0]) == "none"
         });
-        let run = Run::json(mode).args(["--ordered", "--deadline", "500ms"]).list(list(&origin, 5));
-        let seen = run.seen();
-        assert_eq!(seen.code, Some(4));
-        let order: Vec<_> = seen.rows().iter().map(|row| row["index"].as_u64().unwrap()).collect();
-        assert_eq!(order, [1, 2, 3, 4, 5]);
-        assert_eq!(class(&seen.rows()[1]), "cancelled");
     });
 }
 
 // Descriptors.
 
-/// An origin that can hold more connections than a test process may have threads to spare.
-fn served() -> Running {
-    let _ = rlimit::increase_nofile_limit(20_000);
-    Running::start(Options::default()).unwrap()
-}
-
 /// So many hosts, each by a name of its own, all of them this origin.
-fn hosts(origin: &Running, number: usize) -> (String, String) {
+fn hosts(origin: &LocalOrigin, number: usize) -> (String, String) {
     let port = origin.address().port();
     let list = (1..=number).map(|host| format!("http://h{host}.test:{port}/bytes/100\n")).collect();
     (list, format!("*:{port}:127.0.0.1"))
 }
 
+/// Lets this process have as many as it may.
+fn allow_many_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum.map_or(20_000, |most| most.min(20_000));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit }).unwrap();
+}
+
 #[test]
 fn a_soft_limit_on_descriptors_is_raised_for_all_the_jobs() {
     for mode in ["threads", "async"] {
-        let _ = rlimit::increase_nofile_limit(20_000);
+        allow_many_descriptors();
         // Each request waits for all the others.
         let gate = Gate::of(1000);
         let origin = Origin::new(move |_| {
@@ -520,7 +537,7 @@ fn a_soft_limit_on_descriptors_is_raised_for_all_the_jobs() {
 #[test]
 fn under_a_hard_limit_on_descriptors_there_are_fewer_jobs_and_that_is_told() {
     for mode in ["threads", "async"] {
-        let origin = served();
+        let origin = LocalOrigin::new(&[]);
         let (list, pin) = hosts(&origin, 600);
         let run = Run::after("ulimit -n 256").args(["--json", "-j", "1000", "--mode", mode]);
         let seen = run.args(["--resolve", &pin]).list(list).seen();
@@ -540,7 +557,7 @@ fn under_a_hard_limit_on_descriptors_there_are_fewer_jobs_and_that_is_told() {
 fn connections_kept_open_to_many_hosts_never_use_up_the_descriptors() {
     in_every_mode(|mode| {
         for limit in ["ulimit -n 128", "ulimit -n 256"] {
-            let origin = served();
+            let origin = LocalOrigin::new(&[]);
             let (list, pin) = hosts(&origin, 1500);
             let run = Run::after(limit).args(["--json", "-j", "16", "--retry", "0", "-m", mode]);
             let seen = run.args(["--resolve", &pin]).list(list).seen();

@@ -1,102 +1,63 @@
-//! The list of what failed, read again: it fetches the same, whatever was listed. Here, because the room that writes
-//! it does not know the room that reads it.
-
-mod support;
+//! `--failed FILE`: what failed is written as a list, and that list fetches the same, whatever was listed.
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use fetch::cli::{self, Command, Environment};
-use fetch::commands::fetch::{RunError, RunOutcome, run};
-use fetch::engine::CancelToken;
-use fetch::list::{Numbering, Parser};
-use fetch::model::{
-    Entry, EntryOptions, Event, Failure, Outcome, ProgressBoard, Record, RecordError, Target,
-    redacted,
-};
-use fetch::plan::{FailedList, OutputFormat, OutputOptions, ReportOrder, Verbosity};
-use fetch::report::{FailedListWriter, OutputStream, Outputs, ReportFiles, reporter};
 use proptest::prelude::*;
-use support::{Origin, Reply};
-use url::Url;
+use serde_json::{Value, json};
 
-/// The targets of a list, and how many of its lines are none.
-fn read(text: &[u8]) -> (Vec<Target>, usize) {
-    let (mut targets, mut invalid) = (Vec::new(), 0);
-    let mut sort = |entry| match entry {
-        Entry::Target(target) => targets.push(target),
-        Entry::Invalid(_) => invalid += 1,
-    };
-    let mut numbering = Numbering::default();
-    let mut parser = Parser::new(Arc::from("sites.txt"));
-    let _ = parser.feed(text, &mut numbering, &mut sort);
-    parser.finish(&mut numbering, &mut sort);
-    (targets, invalid)
-}
+use crate::support::proxy::{HttpProxy, Manner};
+use crate::support::{Origin, Reply, Run, Seen, class_of};
 
-/// What a report writes to the list when all of these fail.
-fn written(targets: &[Target], path: &Path) -> Vec<u8> {
-    let list = FailedList { path: path.to_owned(), classes: Vec::new() };
-    let failed = FailedListWriter::create(Some(&list), &[]).unwrap();
-    let report = OutputOptions {
-        format: OutputFormat::Text,
-        order: ReportOrder::Completion,
-        verbosity: Verbosity::Normal,
-    };
-    let mut reporter =
-        reporter(report, nowhere(), failed, ReportFiles::none(), Arc::new(ProgressBoard::new(1)));
-    for target in targets {
-        let failure = Failure::Redirect("to\nhttps://else.where/\n".to_owned());
-        let blank = Record::blank(
-            target.index,
-            Arc::clone(&target.source),
-            target.line,
-            redacted(target.url()),
-        );
-        let error = Some(RecordError::from(&failure));
-        let record = Box::new(Record { outcome: Outcome::Failed, error, ..blank });
-        let target = Some(Arc::new(target.clone()));
-        reporter.event(&Event::Finished { record, target, name: None }).unwrap();
-    }
-    reporter.flush().unwrap();
-    fs::read(path).unwrap()
-}
-
-fn nowhere() -> Outputs {
-    let stream = || OutputStream { writer: Box::new(std::io::sink()), is_terminal: false };
-    Outputs { stdout: stream(), stderr: stream(), colour: false }
-}
-
-/// Fetches a list, and writes what fails to another.
-fn fetched(list: &Path, again: &Path) -> Result<RunOutcome, RunError> {
-    let words = ["fetch".into(), "--retry".into(), "0".into(), list.into()];
-    let around = Environment { variable: &|_| None, home: None, stdin_is_terminal: true };
-    let parsed = cli::parse(words, &around);
-    let Ok(Command::Fetch(mut plan)) = parsed else { panic!("a command line") };
-    plan.failed = Some(FailedList { path: again.to_owned(), classes: Vec::new() });
-    run(&plan, nowhere(), &CancelToken::default())
-}
-
-fn meant(targets: &[Target]) -> Vec<(&[Url], &EntryOptions)> {
-    targets.iter().map(|target| (&target.urls[..], &target.options)).collect()
-}
-
-/// The targets of this list, once they have failed and are read again, are what they were.
-fn ensure_it_comes_back(text: &str) -> Vec<Target> {
+/// A run in which every target of a list fails, in list order: all go by a proxy that refuses them. Returns what is
+/// seen of it, and the list of what failed without the reasons.
+fn all_failed(list: impl AsRef<[u8]>) -> (Seen, String) {
     let folder = tempfile::tempdir().unwrap();
-    let (listed, _) = read(text.as_bytes());
-    let again = written(&listed, &folder.path().join("again.txt"));
-    let (read_again, invalid) = read(&again);
-    assert_eq!(meant(&read_again), meant(&listed), "{}", String::from_utf8_lossy(&again));
-    assert_eq!(invalid, 0, "{}", String::from_utf8_lossy(&again));
-    listed
+    let failed = folder.path().join("failed.txt");
+    let proxy = HttpProxy::new(Manner::Refuses(404));
+    let args = ["--ordered", "--retry", "0", "-x", &proxy.url(""), "--failed"];
+    let seen = Run::json("sequential").args(args).arg(&failed).list(list).seen();
+    let list = fs::read_to_string(&failed).unwrap();
+    let entries = list.lines().filter(|line| !line.starts_with("# "));
+    let entries = entries.map(|line| format!("{line}\n")).collect();
+    (seen, entries)
+}
+
+/// What a list would have fetched, and to where, as far as a dry run tells.
+fn foreseen(list: impl AsRef<[u8]>) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let dry = Run::json("async").args(["--dry-run", "-d"]).arg(folder.path()).list(list).seen();
+    let objects = dry.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let targets = objects.filter(|object| object["type"] == "target");
+    let told = |target: Value| ["url", "mirrors", "path", "outcome"].map(|key| target[key].clone());
+    targets.map(|target| json!(told(target))).collect()
+}
+
+/// The rows of entries that name something to fetch.
+fn targets(seen: &Seen) -> Vec<Value> {
+    let mut rows = seen.rows_in_list_order();
+    rows.retain(|row| class_of(row) != "invalid_url");
+    rows
+}
+
+/// Once the targets of this list have failed and are read again, they are what they were, and fail as the same list.
+/// Returns what is seen of the first run, and that list.
+fn ensure_it_comes_back(text: &str) -> (Seen, String) {
+    let (seen, failed) = all_failed(text);
+    assert!(targets(&seen).iter().all(|row| row["outcome"] == "failed"), "{seen:?}");
+    let (seen_again, failed_again) = all_failed(&failed);
+    assert_eq!(failed_again, failed);
+    let urls = |seen: &Seen| targets(seen).into_iter().map(|row| row["url"].clone());
+    assert!(urls(&seen_again).eq(urls(&seen)), "{failed}");
+    assert_eq!(targets(&seen_again).len(), seen_again.rows().len(), "{failed}");
+    assert_eq!(foreseen(&failed), foreseen(text), "{failed}");
+    (seen, failed)
 }
 
 #[test]
 fn what_could_be_read_otherwise_is_not() {
     let digits = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
-    let listed = ensure_it_comes_back(&format!(
+    let (seen, failed) = ensure_it_comes_back(&format!(
         "https://user:p%40ss@a.b:8443/#/x\thttp://[::1]/two words?out=x#y z\n\
          \tout = #a\tb=c \n\
          \tchecksum=SHA-256 = {digits}\n\
@@ -109,10 +70,24 @@ fn what_could_be_read_otherwise_is_not() {
          https://a.b?#\n\
          https://a.b/%zz%00%0a\n"
     ));
-    assert_eq!(listed.len(), 4);
-    assert_eq!(listed[0].urls.len(), 2);
-    assert_eq!(listed[0].options.out.as_deref(), Some("#a\tb=c"));
-    assert_eq!(listed[0].options.headers.len(), 5);
+    assert_eq!(targets(&seen).len(), 4);
+    let digits = digits.to_lowercase();
+    assert_eq!(
+        failed.lines().collect::<Vec<_>>(),
+        [
+            "https://user:p%40ss@a.b:8443/#/x\thttp://[::1]/two%20words?out=x#y%20z",
+            "  out=#a\tb=c",
+            &format!("  checksum=sha-256={digits}"),
+            "  header=referer: https://c.d/",
+            "  header=x-word: \u{fc}, \"q\" # no comment\t;",
+            "  header=x-nothing;",
+            "  header=authorization: Bearer hunter2==",
+            "  header=x-word: twice",
+            "http://xn--bcher-kva.example/%C3%BC'|%7B%7D^%60//%3C%3E%22[]",
+            "https://a.b/?#",
+            "https://a.b/%zz%00%0a",
+        ]
+    );
 }
 
 #[test]
@@ -127,15 +102,18 @@ fn the_list_of_one_run_is_fetched_by_the_next_until_it_is_empty() {
         ["sites.txt", "again.txt", "last.txt"].map(|name| folder.path().join(name));
     let (now, later) = (origin.url("/now"), origin.url("/later"));
     fs::write(&sites, format!("{now}\n{later}\n\theader=X-Word: yes\nhtp://no\n")).unwrap();
+    let fetched = |list: &Path, failed: &Path| {
+        let run = Run::json("async").args(["--retry", "0", "--failed"]).arg(failed).arg(list);
+        let summary = run.seen().summary();
+        ["targets", "ok", "failed", "invalid"].map(|key| summary[key].as_u64().unwrap())
+    };
 
-    let counts = fetched(&sites, &again).unwrap().summary.counts;
-    assert_eq!((counts.ok, counts.failed, counts.invalid), (1, 1, 1));
+    assert_eq!(fetched(&sites, &again), [3, 1, 1, 1]);
     let written =
         format!("# http_5xx: HTTP 503 Service Unavailable\n{later}\n  header=x-word: yes\n");
     assert_eq!(fs::read_to_string(&again).unwrap(), written);
 
-    let counts = fetched(&again, &last).unwrap().summary.counts;
-    assert_eq!((counts.targets, counts.ok), (1, 1));
+    assert_eq!(fetched(&again, &last), [1, 1, 0, 0]);
     assert_eq!(fs::read(&last).unwrap(), b"");
 }
 
@@ -144,49 +122,51 @@ fn a_list_is_not_replaced_by_what_of_it_fails() {
     let folder = tempfile::tempdir().unwrap();
     let sites = folder.path().join("sites.txt");
     fs::write(&sites, "http://127.0.0.1:1/\n").unwrap();
-    let Err(RunError::Usage(error)) = fetched(&sites, &sites) else { panic!("it ran") };
-    assert!(error.to_string().contains("another file"), "{error}");
+    let seen = Run::json("async").arg("--failed").args([&sites, &sites]).seen();
+    assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "it ran: {seen:?}");
+    assert!(seen.stderr.contains("another file"), "{seen:?}");
     assert_eq!(fs::read_to_string(&sites).unwrap(), "http://127.0.0.1:1/\n");
 }
 
 #[test]
 fn nothing_is_an_empty_list() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(written(&[], &folder.path().join("again.txt")), b"");
+    assert_eq!(all_failed("").1, "");
+}
+
+/// An entry with what is indented below it.
+fn entry() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
+    // No host has letters that a proxy cannot be told, or its name would be looked up here.
+    let url = "https?://([\\PC--`{}\"]{0,3}:[\\PC--`{}\"]{0,3}@)?[a-zü0-9.-]{1,9}(:[0-9]{1,4})?([/?#][\\PC\t\u{85}\u{2028}]{0,12})?";
+    let option = prop_oneof![
+        "[ \t]out[ ]?=[\\PC\t\u{85}\u{2028}]{1,9}",
+        "\theader=[a-zA-Z~!-]{1,4}[:;][\\PC\t\u{a0}]{0,9}",
+        " checksum=(sha-256|BLAKE3)=[0-9a-fA-F]{64}",
+        " checksum=crc32c? = [0-9a-f]{8}",
+    ];
+    (prop::collection::vec(url, 1..4), prop::collection::vec(option, 0..4))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_listed_comes_back(
-        entries in prop::collection::vec((
-            prop::collection::vec(
-                "https?://(\\PC{0,3}:\\PC{0,3}@)?[a-zü0-9.-]{1,9}(:[0-9]{1,4})?[/?#]?[\\PC\t\u{85}\u{2028}]{0,12}",
-                1..4,
-            ),
-            prop::collection::vec(
-                prop_oneof![
-                    "[ \t]out[ ]?=[\\PC\t\u{85}\u{2028}]{1,9}",
-                    "\theader=[a-zA-Z~!-]{1,4}[:;][\\PC\t\u{a0}]{0,9}",
-                    " checksum=(sha-256|BLAKE3)=[0-9a-fA-F]{64}",
-                    " checksum=crc32c? = [0-9a-f]{8}",
-                ],
-                0..4,
-            ),
-        ), 0..6),
-    ) {
-        let mut text = String::new();
-        for (urls, options) in entries {
-            text.push_str(&urls.join("\t"));
-            text.push('\n');
-            options.iter().for_each(|option| text.extend([option, "\n"]));
+    fn what_was_listed_comes_back(entries in prop::collection::vec(entry(), 0..80)) {
+        let (mut text, mut options_at) = (String::new(), Vec::new());
+        for (urls, options) in &entries {
+            options_at.push((text.lines().count() as u64 + 1, options));
+            text += &format!("{}\n", urls.join("\t"));
+            options.iter().for_each(|option| text += &format!("{option}\n"));
         }
-        ensure_it_comes_back(&text);
+        let (seen, failed) = ensure_it_comes_back(&text);
+        // No option of an entry that is one is lost.
+        let is_target = |line: u64| targets(&seen).iter().any(|row| row["line"] == line);
+        let listed = options_at.iter().filter(|(line, _)| is_target(*line));
+        let listed = listed.map(|(_, options)| options.len()).sum::<usize>();
+        assert_eq!(failed.lines().filter(|line| line.starts_with("  ")).count(), listed, "{failed}");
     }
 
     #[test]
-    fn so_do_bytes_that_only_begin_like_a_list(text in "([\t ]?(https://a.b/|out=|header=x:)?\\PC{0,9}\n){0,9}") {
+    fn so_do_bytes_that_only_begin_like_a_list(text in "([\t ]?(https://a[.]b/|out=|header=x:)?\\PC{0,9}\n){0,160}") {
         ensure_it_comes_back(&text);
     }
 }

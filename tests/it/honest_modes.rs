@@ -1,13 +1,11 @@
 //! Each mode is what it says: its threads are looked at from outside, while its requests are held at a gate.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 
-use support::{Gate, Origin, Reply, Run, Seen};
+use crate::support::{Gate, Origin, Reply, Run, Seen};
 
 /// Holds so many requests at once, and shows the names of the program's threads meanwhile, sorted.
 fn threads_at_a_gate(requests: usize, args: &str) -> Vec<String> {

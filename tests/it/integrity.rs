@@ -1,13 +1,12 @@
 //! A body is saved only if it is the one that it should be: as the list, a person, a file of sums or the reply says.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use support::kept::{entry, files, names};
-use support::{End, Origin, Reply, Request, Run, Seen, class_of, in_every_mode};
+
+use crate::support::saved_files::{entry, names, saved_in};
+use crate::support::{End, Origin, Reply, Request, Run, Seen, class_of, in_every_mode};
 
 /// What `hello` hashes to.
 const HELLO: [(&str, &str); 7] = [
@@ -137,7 +136,7 @@ fn a_body_that_is_right_at_the_second_time_is_saved() {
         let row = seen.row();
         assert_eq!((seen.code, &row["attempts"]), (Some(0), &2.into()), "{seen:?}");
         assert_eq!((&row["bytes"], &row["wire_bytes"]), (&5.into(), &10.into()));
-        assert_eq!(files(folder.path()), [("a".to_owned(), b"hello".to_vec())].into());
+        assert_eq!(saved_in(folder.path()), [("a".to_owned(), b"hello".to_vec())].into());
     });
 }
 
@@ -152,7 +151,7 @@ fn a_mirror_that_has_the_right_body_is_used() {
         assert_eq!(seen.code, Some(0), "{seen:?}");
         assert_eq!(seen.row()["served_by"], right.url("/a"));
         assert_eq!((wrong.requests(), right.requests()), (1, 1));
-        assert_eq!(files(folder.path())["a"], b"hello");
+        assert_eq!(saved_in(folder.path())["a"], b"hello");
     });
 }
 
@@ -324,7 +323,7 @@ fn the_digest_of_a_continued_body_is_that_of_the_whole() {
         assert_eq!(origin.seen()[1].header("range"), Some(&*format!("bytes={CUT}-")));
         assert_eq!(seen.row()["digest"], format!("sha-256={}", sha256(large())));
         assert_eq!(entry(folder.path(), "a")["sha256"], sha256(large()));
-        assert_eq!(files(folder.path())["a"], large());
+        assert_eq!(saved_in(folder.path())["a"], large());
     });
 }
 
@@ -367,7 +366,7 @@ fn in_a_part_content_digest_is_of_the_part_and_repr_digest_of_the_whole() {
         });
         let seen = saving(mode, folder.path()).arg(origin.url("/a")).seen();
         assert_eq!((seen.code, origin.requests()), (Some(0), 2), "{seen:?}");
-        assert_eq!(files(folder.path())["a"], large());
+        assert_eq!(saved_in(folder.path())["a"], large());
     });
 }
 
@@ -387,7 +386,7 @@ fn a_part_that_is_not_what_the_reply_says_is_given_up_with_what_was_there() {
             let asked = origin.seen();
             let ranges: Vec<_> = asked.iter().map(|asked| asked.header("range")).collect();
             assert_eq!(ranges, [None, Some(&*format!("bytes={CUT}-")), None]);
-            assert_eq!(files(folder.path())["a"], large());
+            assert_eq!(saved_in(folder.path())["a"], large());
         }
     });
 }
@@ -405,7 +404,7 @@ fn what_was_saved_is_fetched_again_for_a_list_that_wants_another_body() {
             let seen = digesting().list(&list).seen();
             assert_eq!((seen.code, &seen.row()["outcome"]), (Some(0), &outcome.into()));
         }
-        assert_eq!((origin.requests(), &*files(folder.path())["a"]), (2, &b"hello"[..]));
+        assert_eq!((origin.requests(), &*saved_in(folder.path())["a"]), (2, &b"hello"[..]));
     });
 }
 

@@ -1,17 +1,16 @@
 //! Killed at any instant and run again, in every mode: every file is whole and of one version, nothing that was recorded
 //! is fetched again, nothing is left behind.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::library::{Library, Page, Tag, Trigger};
-use support::{MODES, Origin, Reply, Run, Seen, in_every_mode};
 use tempfile::TempDir;
+
+use crate::support::versioned_origin::{Page, Tag, Trigger, VersionedOrigin};
+use crate::support::{MODES, Origin, Reply, Run, Seen, in_every_mode};
 
 /// Every place at which a debug build may be killed.
 const PLACES: [&str; 14] = [
@@ -45,7 +44,7 @@ const PATIENCE: usize = 12;
 /// A folder that files are saved to, and the server that they come from.
 struct Work {
     mode: &'static str,
-    library: Library,
+    library: VersionedOrigin,
     folder: TempDir,
     /// The paths of the list, in its order.
     paths: Vec<String>,
@@ -66,7 +65,14 @@ impl Work {
         let pages: Vec<_> = pages.into_iter().map(|(path, page)| (path.to_owned(), page)).collect();
         let paths = pages.iter().map(|(path, _)| path.clone()).collect();
         let folder = tempfile::tempdir().unwrap();
-        Self { mode, library: Library::of(pages), folder, paths, args: Vec::new(), since: 0 }
+        Self {
+            mode,
+            library: VersionedOrigin::of(pages),
+            folder,
+            paths,
+            args: Vec::new(),
+            since: 0,
+        }
     }
 
     /// The same with more arguments, which begin another command.

@@ -1,13 +1,11 @@
 //! Limits of a body, of a run and of the disk: a run stops where it must, says why, and goes on later.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
-use support::kept::{entry, files, manifest, names};
-use support::small_disk::SmallDisk;
-use support::{End, Origin, Reply, Run, Seen, class_of, in_every_mode};
+use crate::support::saved_files::{entry, manifest, names, saved_in};
+use crate::support::small_disk::SmallDisk;
+use crate::support::{End, Origin, Reply, Run, Seen, class_of, in_every_mode};
 
 /// A body of so many bytes, another one for each name.
 fn body(name: &str, length: usize) -> Vec<u8> {
@@ -75,7 +73,7 @@ fn said(seen: &Seen) -> Vec<&str> {
 
 /// All that these paths serve is saved, whole, and nothing else is there.
 fn all_saved(folder: &Path, paths: &[String]) {
-    let saved = files(folder);
+    let saved = saved_in(folder);
     assert_eq!(saved.len(), paths.len(), "{:?}", saved.keys());
     for path in paths {
         let name = path.rsplit('/').next().unwrap();
@@ -167,7 +165,7 @@ fn a_quota_stops_the_run_and_the_same_command_with_more_of_it_finishes() {
         assert_eq!(seen.summary()["stopped"], "the quota is used up");
         let message = &seen.rows_in_list_order()[2]["error"]["message"];
         assert_eq!(message, "the quota of 256000 bytes is used up");
-        let saved = files(folder.path());
+        let saved = saved_in(folder.path());
         assert!(saved["00"] == served(&paths[0]) && saved["01"] == served(&paths[1]));
 
         let seen = asking("1M");

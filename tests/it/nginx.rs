@@ -1,12 +1,11 @@
 //! Against nginx, as Debian ships it: the lesson's list, HTTP/2, and a server that ends connections as servers do.
 
-mod support;
-
 use std::fs;
 
 use serde_json::Value;
-use support::nginx::Nginx;
-use support::{Run, Seen, in_every_mode};
+
+use crate::support::nginx::Nginx;
+use crate::support::{Run, Seen, in_every_mode};
 
 const HOST: &str = "en.wikipedia.org";
 

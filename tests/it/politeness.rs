@@ -2,16 +2,19 @@
 //! for whom, and what becomes of hosts that refuse or cannot be reached. Order and gates prove it, not clocks; rates are
 //! proved where time is made up, with the schedule.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{End, Gate, Origin, Reply, Run, Seen, class_of, in_every_mode};
+
+use crate::support::{
+    End, Gate, Origin, Reply, Run, Seen, class_of, in_all_modes_at_once, in_every_mode,
+    with_a_clock,
+};
 
 /// So many URLs of an origin: `/1`, `/2`...
 fn urls(origin: &Origin, number: usize) -> String {
@@ -234,32 +237,38 @@ fn a_signal_leaves_each_target_that_was_put_aside_one_row() {
 
 #[test]
 fn retry_after_holds_its_whole_host_and_no_other() {
-    in_every_mode(|mode| {
-        let seen_by_other = Gate::of(50);
-        let (other_is_done, passed) = (seen_by_other.clone(), seen_by_other);
-        let other = Origin::new(move |_| {
-            passed.pass_by();
-            Reply::ok("hello")
-        });
-        let strict = Origin::new(move |request| match (request.path.as_str(), request.nth) {
-            ("/1", 0) => Reply::of("429 Slow", "Retry-After: 2\r\n", ""),
-            _ => {
-                // Whoever comes before the other is done waits for it here, and has no worker left for that.
-                other_is_done.wait();
-                Reply::ok("hello")
-            }
-        });
+    let args = ["-j", "1", "--per-host", "1", "--max-retry-after", "2h"];
+    let strict = |seconds: u32| {
+        Origin::new(move |request| match (request.path.as_str(), request.nth) {
+            ("/1", 0) => Reply::of("429 Slow", &format!("Retry-After: {seconds}\r\n"), ""),
+            _ => Reply::ok("hello"),
+        })
+    };
+    let waited = |seen: &Seen, origin: &Origin| {
+        host_row(seen, origin.address())["waited"].get("retry_after").and_then(Value::as_f64)
+    };
+    in_all_modes_at_once(|mode| {
+        let (strict, other) = (strict(3600), hello());
         let list = urls(&strict, 5) + &urls(&other, 50);
-        let seen = Run::json(mode).args(["-j", "1", "--per-host", "1"]).list(list).seen();
+        let mut run = Run::json(mode).args(args).list(list).live();
+        for index in 6..=55 {
+            let row = run.row();
+            assert_eq!((class_of(&row).as_str(), &row["index"]), ("ok", &index.into()), "{row}");
+        }
+        run.signal(Signal::SIGINT);
+        let seen = run.seen();
+        ensure_classes(&seen, [("cancelled", 5)]);
+        assert_eq!(strict.requests(), 1);
+        assert!(waited(&seen, &strict).is_some_and(|wait| wait > 0.0), "{seen:?}");
+        assert_eq!(waited(&seen, &other), None);
+    });
+    in_all_modes_at_once(|mode| {
+        let strict = strict(1);
+        let seen = Run::json(mode).args(args).list(urls(&strict, 5)).seen();
         assert_eq!(seen.code, Some(0), "{seen:?}");
         let paths: Vec<_> = strict.seen().into_iter().map(|request| request.path).collect();
         assert_eq!((paths.len(), paths[0].as_str()), (6, "/1"), "{paths:?}");
-        let waited = &host_row(&seen, strict.address())["waited"];
-        assert!(waited["retry_after"].as_f64().is_some_and(|wait| wait >= 1.0), "{waited}");
-        assert_eq!(host_row(&seen, other.address())["waited"].get("retry_after"), None);
-        let rows = seen.rows();
-        let last: Vec<_> = rows[50..].iter().map(|row| row["index"].as_u64().unwrap()).collect();
-        assert!(last.iter().all(|index| *index <= 5), "the strict host's are the last: {last:?}");
+        assert!(waited(&seen, &strict).is_some_and(|wait| wait >= 1.0), "{seen:?}");
     });
 }
 
@@ -318,7 +327,7 @@ fn a_dead_host_costs_few_connections_and_no_other_host_anything() {
                 list += &format!("{}\n", good_ones.next().unwrap());
             }
         }
-        let seen = Run::json(mode).args(["--host-patience", "1s"]).list(list).seen();
+        let seen = Run::json(mode).args(["--host-patience", "600ms"]).list(list).seen();
         assert_eq!(seen.code, Some(1), "{}", seen.stderr);
         ensure_one_row_each(&seen.rows(), 11_000);
         let classes = classes(&seen);
@@ -338,7 +347,7 @@ fn a_dead_host_costs_few_connections_and_no_other_host_anything() {
 
 #[test]
 fn a_host_that_comes_back_loses_nothing() {
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         let (address, list) = dead(40);
         let late = Arc::new(Mutex::new(None));
         let place = Arc::clone(&late);
@@ -385,7 +394,7 @@ fn a_mirror_stands_in_for_a_dead_host() {
         let list: String = (0..100)
             .map(|path| format!("http://{address}/{path}\t{}\n", good.url(&format!("/{path}"))))
             .collect();
-        let seen = Run::json(mode).args(["--host-patience", "400ms"]).list(list).seen();
+        let seen = Run::json(mode).args(["--host-patience", "100ms"]).list(list).seen();
         assert_eq!((seen.code, good.requests()), (Some(0), 100), "{seen:?}");
     });
 }
@@ -403,16 +412,20 @@ fn a_name_that_does_not_exist_is_looked_up_once_and_not_waited_for() {
 
 #[test]
 fn a_network_that_seems_down_is_told_once() {
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         let ((_, one), (_, other)) = (dead(20), dead(20));
         let lines = one.lines().zip(other.lines());
         let list: String = lines.map(|(one, other)| format!("{one}\n{other}\n")).collect();
-        let seen = Run::json(mode).args(["--host-patience", "700ms"]).list(list).seen();
-        assert_eq!(seen.code, Some(1));
         let words = "fetch: the network seems down; waiting\n";
-        assert_eq!(seen.stderr.matches(words).count(), 1, "{}", seen.stderr);
+        with_a_clock(|patience| {
+            let seen = Run::json(mode).args(["--host-patience", patience]).list(&list).seen();
+            assert_eq!(seen.code, Some(1));
+            let told = seen.stderr.matches(words).count();
+            assert!(told <= 1, "{}", seen.stderr);
+            told == 1
+        });
         let (_, alone) = dead(20);
-        let seen = Run::json(mode).args(["--host-patience", "700ms"]).list(alone).seen();
+        let seen = Run::json(mode).args(["--host-patience", "600ms"]).list(alone).seen();
         assert_eq!(seen.code, Some(1));
         assert!(!seen.stderr.contains(words), "one host is not the network: {}", seen.stderr);
     });
@@ -489,27 +502,44 @@ fn what_failed_is_a_list_that_the_next_run_fetches() {
 
 #[test]
 fn a_rate_in_all_lets_one_request_through_and_then_waits() {
-    in_every_mode(|mode| {
-        let (origin, other) = (hello(), hello());
-        let list = urls(&origin, 2) + &urls(&other, 1);
-        let seen = Run::json(mode).args(["--rate", "1/h", "--deadline", "1s"]).list(list).seen();
-        assert_eq!((seen.code, origin.requests(), other.requests()), (Some(4), 1, 0), "{seen:?}");
-        ensure_classes(&seen, [("cancelled", 2), ("ok", 1)]);
+    in_all_modes_at_once(|mode| {
+        with_a_clock(|deadline| {
+            let (origin, other) = (hello(), hello());
+            let list = urls(&origin, 2) + &urls(&other, 1);
+            let args = ["--rate", "1/h", "--deadline", deadline];
+            let seen = Run::json(mode).args(args).list(list).seen();
+            assert_eq!((seen.code, other.requests()), (Some(4), 0), "{seen:?}");
+            assert!(origin.requests() <= 1, "{seen:?}");
+            if !classes(&seen).contains_key("ok") || seen.rows().len() < 3 {
+                return false;
+            }
+            ensure_classes(&seen, [("cancelled", 2), ("ok", 1)]);
+            true
+        });
     });
 }
 
 #[test]
 fn a_delay_and_a_rate_of_hosts_let_one_request_through_for_each() {
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         for pace in [["--host-delay", "1h"], ["--host-rate", "1/h"]] {
-            let (origin, other) = (hello(), hello());
-            let list = urls(&origin, 3) + &urls(&other, 3);
-            let seen = Run::json(mode).args(pace).args(["--deadline", "1s"]).list(list).seen();
-            let requests = (origin.requests(), other.requests());
-            assert_eq!((seen.code, requests), (Some(4), (1, 1)), "{pace:?}: {seen:?}");
-            ensure_classes(&seen, [("cancelled", 4), ("ok", 2)]);
-            let waited = &host_row(&seen, origin.address())["waited"];
-            assert!(waited["gap"].as_f64().is_some_and(|wait| wait > 0.0), "{waited}");
+            with_a_clock(|deadline| {
+                let (origin, other) = (hello(), hello());
+                let list = urls(&origin, 3) + &urls(&other, 3);
+                let args = [&pace[..], &["--deadline", deadline]].concat();
+                let seen = Run::json(mode).args(args).list(list).seen();
+                assert_eq!(seen.code, Some(4), "{pace:?}: {seen:?}");
+                let requests = [origin.requests(), other.requests()];
+                assert!(requests.iter().all(|requests| *requests <= 1), "{pace:?}: {seen:?}");
+                let ok = classes(&seen).get("ok").copied().unwrap_or_default();
+                if ok < 2 || seen.rows().len() < 6 {
+                    return false;
+                }
+                ensure_classes(&seen, [("cancelled", 4), ("ok", 2)]);
+                let waited = &host_row(&seen, origin.address())["waited"];
+                assert!(waited["gap"].as_f64().is_some_and(|wait| wait > 0.0), "{waited}");
+                true
+            });
         }
     });
 }

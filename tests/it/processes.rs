@@ -1,18 +1,17 @@
 //! Workers in child processes: what the processes are, and what becomes of the run when one of them dies.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::signal::Signal;
-use support::children::{children_of, is_stopped, is_there, send};
-use support::folder::saved_in;
-use support::{End, Gate, Live, Origin, Reply, Run, class_of, in_every_mode};
+
+use crate::support::processes::{children_of, is_stopped, is_there, send};
+use crate::support::saved_files::saved_in;
+use crate::support::{End, Gate, Live, Origin, Reply, Run, class_of, in_every_mode, until};
 
 /// A run in this mode whose list stays open.
 fn run(args: &[&str]) -> Run {
@@ -38,9 +37,8 @@ fn origin_that_stalls_once(body: &[u8]) -> Origin {
 
 /// Waits until so many files in the folder have grown.
 fn wait_for_parts(number: usize, folder: &Path) {
-    while saved_in(folder).values().filter(|part| part.len() >= 100_000).count() < number {
-        thread::yield_now();
-    }
+    let has_grown = |part: &&Vec<u8>| part.len() >= 100_000;
+    until("files that grow", || saved_in(folder).values().filter(has_grown).count() >= number);
 }
 
 /// An origin that shows each request at one gate, and answers it once the other is open.
@@ -176,9 +174,7 @@ fn no_child_outlives_a_parent_that_is_killed_in_the_middle_of_a_body() {
     assert_eq!(children.len(), 3);
     live.signal(Signal::SIGKILL);
     assert_eq!(live.seen().code, None);
-    while children.iter().any(|child| is_there(*child)) {
-        thread::yield_now();
-    }
+    until("the end of all children", || !children.iter().any(|child| is_there(*child)));
 }
 
 #[test]
@@ -190,13 +186,9 @@ fn the_next_run_waits_for_a_child_that_a_killed_run_has_left_behind() {
     wait_for_parts(1, folder.path());
     let child = only_child(&live);
     send(child, Signal::SIGSTOP);
-    while !is_stopped(child) {
-        thread::yield_now();
-    }
+    until("the stop of the child", || is_stopped(child));
     live.signal(Signal::SIGKILL);
-    while is_there(live.id()) {
-        thread::yield_now();
-    }
+    until("the end of the parent", || !is_there(live.id()));
     let manifest = File::open(folder.path().join(".fetch/manifest.jsonl")).unwrap();
     assert!(matches!(manifest.try_lock(), Err(TryLockError::WouldBlock)), "the child is there");
     let next = run(&["-j", "1", "-d", dir, "-"]).list(origin.url("/a")).live();

@@ -1,13 +1,12 @@
 //! Proxies in every mode: what they are told, what the origin is not, and what fails by them.
 
-mod support;
-
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 
-use support::proxy::{HttpProxy, Manner, SocksProxy};
-use support::raw::refusing_port;
-use support::tls::{Authority, TlsOrigin, whole};
-use support::{Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::proxy::{HttpProxy, Manner, SocksProxy};
+use crate::support::raw::refusing_port;
+use crate::support::tls::{Authority, TlsOrigin, whole};
+use crate::support::{Origin, Reply, Run, Seen, in_all_modes_at_once, in_every_mode, with_a_clock};
 
 /// `user:pass word` as Basic credentials (RFC 7617).
 const BASIC: &str = "Basic dXNlcjpwYXNzIHdvcmQ=";
@@ -22,7 +21,7 @@ fn ok(seen: &Seen, bytes: u64) {
 }
 
 /// The only row is a failure of class `proxy` after so many attempts; returns its message.
-fn failed(seen: &Seen, attempts: u32) -> String {
+fn failed(seen: &Seen, attempts: u64) -> String {
     let row = seen.row();
     let error = &row["error"];
     assert_eq!(
@@ -34,10 +33,24 @@ fn failed(seen: &Seen, attempts: u32) -> String {
     error["message"].as_str().unwrap().to_owned()
 }
 
-/// A run that tries everything that may pass once more, and who cannot be reached three times.
+/// A run that tries everything that may pass once more, and who cannot be reached for an hour.
 fn trying_twice(mode: &str) -> Run {
-    let patience = ["--host-failures", "3", "--host-patience", "400ms"];
-    Run::json(mode).args(["--retry", "1", "--retry-delay", "0s"]).args(patience)
+    Run::json(mode).args(["--retry", "1", "--retry-delay", "0s", "--host-patience", "1h"])
+}
+
+/// The only row of this run is a failure of class `proxy`, after three attempts at least if there is time for them;
+/// returns its message.
+fn fails_thrice(mode: &str, arrange: impl Fn(Run) -> Run) -> String {
+    let message = OnceCell::new();
+    with_a_clock(|patience| {
+        let args = ["--retry", "1", "--retry-delay", "0s", "--host-failures", "3"];
+        let run = Run::json(mode).args(args).args(["--host-patience", patience]);
+        let seen = arrange(run).seen();
+        let attempts = seen.row()["attempts"].as_u64().unwrap();
+        let told = failed(&seen, attempts);
+        attempts >= 3 && message.set(told).is_ok()
+    });
+    message.into_inner().unwrap()
 }
 
 #[test]
@@ -138,26 +151,25 @@ fn a_tunnel_that_is_refused_is_the_proxys_failure_and_not_tried_again() {
 fn a_tunnel_that_breaks_off_is_the_proxys_failure_and_tried_again() {
     in_every_mode(|mode| {
         let proxy = HttpProxy::new(Manner::HangsUp);
-        let seen = trying_twice(mode).args(["-x", &proxy.url(""), "https://site.test/"]).seen();
-        let message = failed(&seen, 3);
+        let message =
+            fails_thrice(mode, |run| run.args(["-x", &proxy.url(""), "https://site.test/"]));
         assert!(message.starts_with("cannot connect to the proxy: tunnel error: "), "{message}");
     });
 }
 
 #[test]
 fn a_proxy_that_cannot_be_reached_is_the_proxys_failure_and_tried_again() {
-    in_every_mode(|mode| {
+    in_all_modes_at_once(|mode| {
         let proxies =
             ["http", "socks5", "socks5h"].map(|scheme| format!("{scheme}://{}", nowhere()));
         for proxy in proxies {
             for url in ["http://127.0.0.9/", "https://127.0.0.9/"] {
-                let seen = trying_twice(mode).args(["-x", &proxy, url]).seen();
-                let message = failed(&seen, 3);
+                let message = fails_thrice(mode, |run| run.args(["-x", &proxy, url]));
                 assert!(message.starts_with("cannot connect to the proxy: "), "{message}");
                 // The words are the same where the environment names the proxy.
                 if url.starts_with("https") {
-                    let named = trying_twice(mode).arg(url).env("all_proxy", &proxy).seen();
-                    assert_eq!(failed(&named, 3), message);
+                    let named = fails_thrice(mode, |run| run.arg(url).env("all_proxy", &proxy));
+                    assert_eq!(named, message);
                 }
             }
         }

@@ -1,7 +1,5 @@
 //! What the README says holds: its commands can be typed, its help is the program's, and its tables leave nothing out.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -9,9 +7,10 @@ use fetch::cli::{self, Command, Environment};
 use fetch::exit::Exit;
 use fetch::model::FailureClass;
 use serde_json::Value;
-use support::{Origin, Reply, Run};
 
-const README: &str = include_str!("../README.md");
+use crate::support::{Origin, Reply, Run};
+
+const README: &str = include_str!("../../README.md");
 
 /// The blocks of code in this language, each without its fences.
 fn blocks(language: &str) -> Vec<&'static str> {

@@ -1,16 +1,15 @@
 //! Reports that are files of their own: what a run writes, and what is written of a saved run later.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::page::ensure_it_asks_nobody;
-use support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
 use tempfile::{TempDir, tempdir};
+
+use crate::support::html::ensure_it_asks_nobody;
+use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
 
 const KINDS: [&str; 5] = ["html", "har", "csv", "jsonl", "md"];
 

@@ -1,25 +1,28 @@
 //! Large files in segments: several at once where that is safe, one stream where it is not, and never a file that is
 //! put together of two versions.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::children::{children_of, send};
-use support::kept::{entry, manifest, names};
-use support::versions::{A_MINUTE_LATER, MODIFIED, asked_span, body};
-use support::{End, Gate, Origin, Reply, Request, Run, Seen, Version, class_of, in_every_mode};
 use tempfile::TempDir;
+
+use crate::support::processes::{children_of, send};
+use crate::support::saved_files::{entry, manifest, names};
+use crate::support::versions::{A_MINUTE_LATER, MODIFIED, asked_span, body};
+use crate::support::{
+    End, Gate, Origin, Reply, Request, Run, Seen, Version, class_of, in_all_modes_at_once,
+    in_every_mode, until, with_a_clock,
+};
 
 /// Bytes of the file.
 const LENGTH: usize = (1 << 20) + 4321;
@@ -598,25 +601,30 @@ fn what_is_there_of_a_long_segment_is_known_before_it_is_whole() {
 
 #[test]
 fn a_run_that_is_ended_keeps_every_byte_of_every_segment() {
-    in_every_mode(|mode| {
-        let is_over = Arc::new(AtomicUsize::new(0));
-        let over = Arc::clone(&is_over);
-        let server = odd_server(first(), move |request, version| {
-            segment(request).filter(|_| over.load(SeqCst) == 0)?;
-            Some(fair(request, version).up_to(70_000, End::Stall))
+    in_all_modes_at_once(|mode| {
+        with_a_clock(|deadline| {
+            let is_over = Arc::new(AtomicUsize::new(0));
+            let over = Arc::clone(&is_over);
+            let server = odd_server(first(), move |request, version| {
+                segment(request).filter(|_| over.load(SeqCst) == 0)?;
+                Some(fair(request, version).up_to(70_000, End::Stall))
+            });
+            let folder = Folder::new();
+            let args = [&FOUR[..], &["-j", "4", "--deadline", deadline]].concat();
+            let seen = folder.fetch(mode, &server, &args);
+            let end = (seen.code, class_of(&seen.row()));
+            assert_eq!(end, (Some(4), "cancelled".to_owned()), "{seen:?}");
+            if seen.row()["bytes"] == 0 {
+                return false;
+            }
+            is_over.store(1, SeqCst);
+            let held: usize = folder.spans().iter().map(|span| span.len()).sum();
+            assert_eq!((held, &seen.row()["bytes"]), (written(&folder), &json!(held)));
+            let again = folder.fetch(mode, &server, &FOUR);
+            folder.assert_holds(&first(), &again, mode);
+            assert_eq!(again.row()["wire_bytes"], LENGTH - held);
+            held >= 70_000
         });
-        let folder = Folder::new();
-        let args = [&FOUR[..], &["-j", "4", "--deadline", "2s"]].concat();
-        let seen = folder.fetch(mode, &server, &args);
-        assert_eq!((seen.code, class_of(&seen.row()).as_str()), (Some(4), "cancelled"), "{seen:?}");
-        assert_eq!(seen.rows().len(), 1);
-        is_over.store(1, SeqCst);
-        let held: usize = folder.spans().iter().map(|span| span.len()).sum();
-        assert_eq!((held, &seen.row()["bytes"]), (written(&folder), &json!(held)));
-        assert!(held >= 70_000);
-        let again = folder.fetch(mode, &server, &FOUR);
-        folder.assert_holds(&first(), &again, mode);
-        assert_eq!(again.row()["wire_bytes"], LENGTH - held);
     });
 }
 
@@ -730,9 +738,9 @@ fn a_segment_of_which_its_process_has_told_is_made_by_another_one() {
     let args = ["--split", "2", "--min-split-size", "1M", "-j", "1"];
     let live = folder.run("processes", &server, &args).live();
     let manifest = folder.at(".fetch/manifest.jsonl");
-    while !fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"spans\":[[0,")) {
-        thread::yield_now();
-    }
+    until("an entry about the first segment", || {
+        fs::read_to_string(&manifest).is_ok_and(|text| text.contains("\"spans\":[[0,"))
+    });
     send(children_of(live.id())[0], Signal::SIGKILL);
     let seen = live.seen();
     folder.assert_holds(&version, &seen, "another child");

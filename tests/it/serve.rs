@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use fetch::serve::{Options, Running};
-use fetch::units;
 use serde_json::Value;
+
+use crate::support::{LocalOrigin, Run, until};
 
 /// A reply as it came off the wire.
 struct Reply {
@@ -84,38 +84,33 @@ impl Client {
     }
 }
 
-fn origin(options: Options) -> Running {
-    Running::start(options).unwrap()
-}
-
-fn get(origin: &Running, target: &str) -> Reply {
+fn get(origin: &LocalOrigin, target: &str) -> Reply {
     get_with(origin, target, "")
 }
 
-fn get_with(origin: &Running, target: &str, fields: &str) -> Reply {
+fn get_with(origin: &LocalOrigin, target: &str, fields: &str) -> Reply {
     Client::to(origin.address()).ask("GET", target, fields)
 }
 
-fn stats(origin: &Running) -> Value {
+fn stats(origin: &LocalOrigin) -> Value {
     get(origin, "/stats").json()
 }
 
 /// Asks for the counts until they are as expected.
-fn wait_for(origin: &Running, expected: impl Fn(&Value) -> bool) -> Value {
+fn wait_for(origin: &LocalOrigin, expected: impl Fn(&Value) -> bool) -> Value {
     let mut client = Client::to(origin.address());
-    loop {
-        let stats = client.ask("GET", "/stats", "").json();
-        if expected(&stats) {
-            return stats;
-        }
-        thread::yield_now();
-    }
+    let mut stats = Value::Null;
+    until("counts as expected", || {
+        stats = client.ask("GET", "/stats", "").json();
+        expected(&stats)
+    });
+    stats
 }
 
 #[test]
 fn a_body_has_its_length_and_depends_on_seed_path_and_query_alone() {
-    let (one, same) = (origin(Options::default()), origin(Options::default()));
-    let other = origin(Options { seed: 1, ..Options::default() });
+    let (one, same) = (LocalOrigin::new(&[]), LocalOrigin::new(&[]));
+    let other = LocalOrigin::new(&["--seed", "1"]);
     let reply = get(&one, "/bytes/100000?n=17");
     assert_eq!((reply.status, reply.body.len()), (200, 100_000));
     assert_eq!(reply.field("content-length"), "100000");
@@ -130,7 +125,7 @@ fn a_body_has_its_length_and_depends_on_seed_path_and_query_alone() {
 
 #[test]
 fn a_part_is_the_same_as_in_the_whole() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let whole = get(&origin, "/range/70000").body;
     for (asked, first, end) in [
         ("3-65540", 3, 65541),
@@ -147,7 +142,7 @@ fn a_part_is_the_same_as_in_the_whole() {
 
 #[test]
 fn the_last_bytes_of_a_tebibyte_come_at_once() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let part = get_with(&origin, "/bytes/1099511627776", "Range: bytes=-5\r\n");
     assert_eq!((part.status, part.body.len()), (206, 5));
     assert_eq!(part.field("content-range"), "bytes 1099511627771-1099511627775/1099511627776");
@@ -157,7 +152,7 @@ fn the_last_bytes_of_a_tebibyte_come_at_once() {
 
 #[test]
 fn a_range_beyond_the_end_is_told_the_length() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let reply = get_with(&origin, "/bytes/10", "Range: bytes=10-\r\n");
     assert_eq!((reply.status, reply.field("content-range")), (416, "bytes */10"));
     let reply = get_with(&origin, "/bytes/10", "Range: bytes=0-1,4-5\r\n");
@@ -166,7 +161,7 @@ fn a_range_beyond_the_end_is_told_the_length() {
 
 #[test]
 fn a_known_version_is_not_sent_again_and_a_changed_one_is_not_continued() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     for target in ["/bytes/10", "/range/10", "/etag/v1"] {
         let first = get(&origin, target);
         let (tag, date) = (first.field("etag"), first.field("last-modified"));
@@ -184,14 +179,16 @@ fn a_known_version_is_not_sent_again_and_a_changed_one_is_not_continued() {
 
 #[test]
 fn a_tag_names_the_same_body_under_every_seed() {
-    let bodies =
-        [0, 1].map(|seed| get(&origin(Options { seed, ..Options::default() }), "/etag/v1").body);
+    let bodies = ["0", "1"].map(|seed| {
+        let origin = LocalOrigin::new(&["--seed", seed]);
+        get(&origin, "/etag/v1").body
+    });
     assert_eq!(bodies[0], bodies[1]);
 }
 
 #[test]
 fn a_streamed_body_comes_in_chunks_without_a_length() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     for length in [0, 1, 25, 30] {
         let reply = client.ask("GET", &format!("/stream-bytes/{length}?chunk_size=10"), "");
@@ -202,7 +199,7 @@ fn a_streamed_body_comes_in_chunks_without_a_length() {
 
 #[test]
 fn head_has_the_head_of_get_and_no_body_on_a_connection_that_stays_open() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     for target in [
         "/",
@@ -230,7 +227,7 @@ fn head_has_the_head_of_get_and_no_body_on_a_connection_that_stays_open() {
 
 #[test]
 fn a_cut_body_ends_early_and_can_be_continued() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let target = "/bytes/100000?cut=40000";
     let mut body = Vec::new();
     for whole in [false, false, true] {
@@ -248,7 +245,7 @@ fn a_cut_body_ends_early_and_can_be_continued() {
 
 #[test]
 fn redirects_lead_to_get_and_take_the_query_along() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let place = |target: &str| {
         let reply = get(&origin, target);
         (reply.status, reply.field("location").to_owned())
@@ -265,7 +262,7 @@ fn redirects_lead_to_get_and_take_the_query_along() {
 
 #[test]
 fn every_status_asked_for_is_sent() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     for code in [200, 204, 299, 301, 304, 404, 418, 429, 500, 599] {
         assert_eq!(client.ask("GET", &format!("/status/{code}"), "").status, code);
@@ -275,7 +272,7 @@ fn every_status_asked_for_is_sent() {
 
 #[test]
 fn the_request_is_echoed() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let headers = get_with(&origin, "/headers", "X-One: 1\r\nX-One: 2\r\n").json();
     assert_eq!(headers["headers"]["x-one"], "1, 2");
     let echo = get(&origin, "/get?a=b%20c").json();
@@ -287,7 +284,7 @@ fn the_request_is_echoed() {
 
 #[test]
 fn what_is_not_served_is_refused_in_words() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     assert_eq!(get(&origin, "/nothing").status, 404);
     assert_eq!(get(&origin, "/bytes/many").status, 400);
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -298,9 +295,8 @@ fn what_is_not_served_is_refused_in_words() {
 
 #[test]
 fn errors_fall_on_the_same_requests_whatever_the_order() {
-    let options = || Options { error_rate: units::share("30%").unwrap(), ..Options::default() };
     let statuses = |order: &mut dyn Iterator<Item = u32>| {
-        let origin = origin(options());
+        let origin = LocalOrigin::new(&["--error-rate", "30%"]);
         let mut client = Client::to(origin.address());
         let mut statuses: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
         for number in order {
@@ -319,7 +315,7 @@ fn errors_fall_on_the_same_requests_whatever_the_order() {
 
 #[test]
 fn requests_beyond_the_rate_are_told_when_to_come_back() {
-    let origin = origin(Options { rate: Some(units::rate("2/1h").unwrap()), ..Options::default() });
+    let origin = LocalOrigin::new(&["--rate", "2/1h"]);
     let mut client = Client::to(origin.address());
     let replies: Vec<_> = (0..4).map(|n| client.ask("GET", &format!("/bytes/{n}"), "")).collect();
     assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [200, 200, 429, 429]);
@@ -330,7 +326,7 @@ fn requests_beyond_the_rate_are_told_when_to_come_back() {
 
 #[test]
 fn requests_and_connections_are_counted_by_host_at_their_peak() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut clients: Vec<_> = (0..5).map(|_| Client::to(origin.address())).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         let host = if number < 2 { "a.test" } else { "b.test:81" };
@@ -349,7 +345,7 @@ fn requests_and_connections_are_counted_by_host_at_their_peak() {
 
 #[test]
 fn a_connection_serves_many_requests_and_counts_once() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     for _ in 0..10 {
         assert_eq!(client.ask("GET", "/bytes/10", "").status, 200);
@@ -361,8 +357,7 @@ fn a_connection_serves_many_requests_and_counts_once() {
 
 #[test]
 fn no_more_connections_are_served_at_a_time_than_allowed() {
-    let origin =
-        origin(Options { max_connections: std::num::NonZero::new(2), ..Options::default() });
+    let origin = LocalOrigin::new(&["--max-connections", "2"]);
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -378,7 +373,7 @@ fn no_more_connections_are_served_at_a_time_than_allowed() {
 
 #[test]
 fn broken_clients_hurt_nobody_else() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     for nonsense in [
         "\r\n\r\n\r\n",
         "GET\r\n\r\n",
@@ -399,7 +394,7 @@ fn broken_clients_hurt_nobody_else() {
 
 #[test]
 fn a_client_that_asks_on_without_reading_is_left_to_itself() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     let request = "GET /bytes/1099511627776 HTTP/1.1\r\nHost: a\r\n\r\n";
     client.send(&request.repeat(2));
@@ -409,7 +404,7 @@ fn a_client_that_asks_on_without_reading_is_left_to_itself() {
 
 #[test]
 fn requests_sent_ahead_are_answered_in_order() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     let requests = (1..=50).map(|n| format!("GET /bytes/{n} HTTP/1.1\r\nHost: a\r\n\r\n"));
     client.send(&requests.collect::<String>());
@@ -420,7 +415,7 @@ fn requests_sent_ahead_are_answered_in_order() {
 
 #[test]
 fn an_old_client_is_served_until_the_connection_closes() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     client.send("GET /stream-bytes/25 HTTP/1.0\r\n\r\n");
     let mut reply = Vec::new();
@@ -431,7 +426,7 @@ fn an_old_client_is_served_until_the_connection_closes() {
 
 #[test]
 fn a_stopped_origin_is_gone_with_its_connections() {
-    let origin = origin(Options::default());
+    let origin = LocalOrigin::new(&[]);
     let mut client = Client::to(origin.address());
     client.send("GET /delay/3600 HTTP/1.1\r\nHost: a\r\n\r\n");
     wait_for(&origin, |stats| stats["requests"]["now"] == 1);
@@ -442,8 +437,9 @@ fn a_stopped_origin_is_gone_with_its_connections() {
 
 #[test]
 fn a_port_in_use_is_an_error_that_names_it() {
-    let first = origin(Options::default());
-    let second = Running::start(Options { port: first.address().port(), ..Options::default() });
-    let message = second.err().expect("one port, one origin").to_string();
-    assert!(message.contains(&first.address().to_string()), "{message}");
+    let first = LocalOrigin::new(&[]);
+    let port = first.address().port().to_string();
+    let second = Run::new().args(["serve", "--until-eof", "--port", &port]).seen();
+    assert_eq!(second.code, Some(3), "one port, one origin: {second:?}");
+    assert!(second.stderr.contains(&first.address().to_string()), "{second:?}");
 }

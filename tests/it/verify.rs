@@ -1,7 +1,5 @@
 //! What was saved is compared with its manifest, and what is not as it was is fetched again, and nothing else.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,11 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::folder::{all_in, saved_in};
-use support::{End, Gate, Origin, Reply, Run, Seen, in_every_mode};
 use tempfile::TempDir;
 
-const README: &str = include_str!("../README.md");
+use crate::support::folder::all_in;
+use crate::support::saved_files::saved_in;
+use crate::support::{End, Gate, Origin, Reply, Request, Run, Seen, in_every_mode};
+
+const README: &str = include_str!("../../README.md");
 
 /// A folder to save to, and an origin whose path `/n` is a body of its own.
 struct House {
@@ -27,7 +27,7 @@ impl House {
         Self::of(|request| Reply::ok(body(&request.path[1..])))
     }
 
-    fn of(temper: impl Fn(&support::Request) -> Reply + Send + Sync + 'static) -> Self {
+    fn of(temper: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self { origin: Origin::new(temper), folder: tempfile::tempdir().unwrap() }
     }
 
@@ -551,9 +551,9 @@ fn a_thousand_files_are_told_in_the_order_of_the_manifest_by_any_number_of_jobs(
 }
 
 fn crc32(text: &str) -> String {
-    let mut hasher = fetch::digest::Hasher::new(fetch::digest::Algorithm::Crc32);
-    hasher.update(text.as_bytes());
-    hasher.finish().hex()
+    let mut crc = flate2::Crc::new();
+    crc.update(text.as_bytes());
+    format!("{:08x}", crc.sum())
 }
 
 #[test]

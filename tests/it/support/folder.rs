@@ -22,15 +22,6 @@ pub fn all_in(folder: &Path) -> BTreeMap<String, There> {
     all
 }
 
-/// The regular files in a folder that something was saved to, the bookkeeping aside.
-pub fn saved_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = all_in(folder).into_iter().filter_map(|(name, there)| match there {
-        There::File(bytes) if !name.starts_with(".fetch/") => Some((name, bytes)),
-        _ => None,
-    });
-    files.collect()
-}
-
 fn collect(folder: &Path, prefix: &str, all: &mut BTreeMap<String, There>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();

@@ -1,21 +1,24 @@
-//! What the tests arrange: an origin with a temper, a run of the program, and what is seen of it.
-#![allow(dead_code, unused_imports)] // each test file uses a part of it
+//! What the tests arrange: servers, runs of the program, and what is seen of them.
 
-pub mod children;
+pub mod clock;
 pub mod coded;
 pub mod folder;
-pub mod kept;
-pub mod library;
+pub mod html;
+pub mod local_origin;
 pub mod nginx;
 pub mod origin;
-pub mod page;
+pub mod processes;
 pub mod proxy;
 pub mod raw;
 pub mod run;
+pub mod saved_files;
 pub mod small_disk;
 pub mod tls;
+pub mod versioned_origin;
 pub mod versions;
 
+pub use clock::{comes_before, until, with_a_clock};
+pub use local_origin::LocalOrigin;
 pub use origin::{End, Gate, Origin, Reply, Request};
-pub use run::{Live, MODES, Run, Seen, class_of, in_every_mode};
+pub use run::{Live, MODES, Run, Seen, class_of, in_all_modes_at_once, in_every_mode};
 pub use versions::{Version, Versions};

@@ -4,11 +4,10 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::clock::until;
 use super::tls::{Authority, Identity};
 
 /// Where Debian puts the module that waits.
@@ -66,12 +65,13 @@ impl Nginx {
     }
 
     fn wait_until_it_listens(&mut self) {
-        let end = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(self.secure).is_err() || TcpStream::connect(self.plain).is_err() {
-            assert!(self.child.try_wait().unwrap().is_none(), "nginx has ended");
-            assert!(Instant::now() < end, "nginx does not listen");
-            thread::yield_now();
-        }
+        let listens = |address| TcpStream::connect(address).is_ok();
+        let mut has_ended = false;
+        until("nginx listens", || {
+            has_ended = self.child.try_wait().unwrap().is_some();
+            has_ended || (listens(self.secure) && listens(self.plain))
+        });
+        assert!(!has_ended, "nginx has ended");
     }
 }
 

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use super::clock::PATIENCE;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -106,15 +109,13 @@ impl Gate {
         Self(Arc::new((Mutex::new(0), Condvar::new(), number)))
     }
 
-    /// Comes in and waits for the rest. Gives up after a time that no working run takes, so that a failing test
-    /// ends.
+    /// Comes in and waits for the rest.
     pub fn pass(&self) {
         let (inside, change, number) = &*self.0;
         let mut count = inside.lock().unwrap();
         *count += 1;
         change.notify_all();
-        let waited =
-            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited = change.wait_timeout_while(count, PATIENCE, |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
     }
 
@@ -129,8 +130,7 @@ impl Gate {
     pub fn wait(&self) {
         let (inside, change, number) = &*self.0;
         let count = inside.lock().unwrap();
-        let waited =
-            change.wait_timeout_while(count, Duration::from_secs(30), |count| *count < *number);
+        let waited = change.wait_timeout_while(count, PATIENCE, |count| *count < *number);
         assert!(!waited.unwrap().1.timed_out(), "nobody came");
     }
 }

@@ -1,6 +1,7 @@
 //! A run of the program, and what is seen of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::panic::resume_unwind;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::thread;
 
@@ -17,6 +18,20 @@ pub fn in_every_mode(prove: impl Fn(&'static str)) {
         eprintln!("in mode {mode}:");
         prove(mode);
     }
+}
+
+/// The same with all modes at once, for what is mostly waiting.
+pub fn in_all_modes_at_once(prove: impl Fn(&'static str) + Sync) {
+    let prove = &prove;
+    thread::scope(|scope| {
+        let proofs = MODES.map(|mode| (mode, scope.spawn(move || prove(mode))));
+        for (mode, proof) in proofs {
+            if let Err(panic) = proof.join() {
+                eprintln!("in mode {mode}");
+                resume_unwind(panic);
+            }
+        }
+    });
 }
 
 /// A folder that is nobody's: there is nothing in it, because it is not there.
@@ -187,9 +202,9 @@ impl Live {
         self.child.id()
     }
 
-    /// Writes to its standard input, which stays open.
+    /// Writes to its standard input, which stays open. It may end before it has read all.
     pub fn write(&mut self, text: &str) {
-        self.stdin.as_mut().expect("no list was given").write_all(text.as_bytes()).unwrap();
+        let _ = self.stdin.as_mut().expect("no list was given").write_all(text.as_bytes());
     }
 
     /// Ends its standard input.
@@ -208,6 +223,11 @@ impl Live {
     pub fn row(&mut self) -> Value {
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Closes the reading end of its standard output.

@@ -6,28 +6,20 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The files in a folder and below, by their relative names; the bookkeeping aside.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    gather(folder, "", &mut files);
-    files
-}
+use super::folder::{There, all_in};
 
-fn gather(folder: &Path, above: &str, files: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let name = format!("{above}{}", entry.file_name().into_string().unwrap());
-        match entry.file_type().unwrap().is_dir() {
-            true if name == ".fetch" => {}
-            true => gather(&entry.path(), &format!("{name}/"), files),
-            false => drop(files.insert(name, fs::read(entry.path()).unwrap())),
-        }
-    }
+/// The regular files in a folder and below by their paths from it, the bookkeeping aside.
+pub fn saved_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = all_in(folder).into_iter().filter_map(|(name, there)| match there {
+        There::File(bytes) if !name.starts_with(".fetch/") => Some((name, bytes)),
+        _ => None,
+    });
+    files.collect()
 }
 
 /// The names of those files.
 pub fn names(folder: &Path) -> Vec<String> {
-    files(folder).into_keys().collect()
+    saved_in(folder).into_keys().collect()
 }
 
 /// Every line of the manifest, each of which is an object.

@@ -90,8 +90,6 @@ pub struct Asked {
     pub sni: Option<String>,
     /// `TLSv1_2` or `TLSv1_3`.
     pub version: String,
-    /// Which connection it came on, from 0.
-    pub connection: usize,
 }
 
 /// What happens to a connection after a reply.
@@ -141,9 +139,9 @@ impl TlsOrigin {
         let settings = Arc::new(settings);
         let seen = Arc::<Mutex<Vec<Asked>>>::default();
         let shared = Arc::clone(&seen);
-        let raw = Raw::new(move |stream, number| {
+        let raw = Raw::new(move |stream, _| {
             let connection = ServerConnection::new(Arc::clone(&settings)).unwrap();
-            converse(StreamOwned::new(connection, stream), number, &temper, &shared);
+            converse(StreamOwned::new(connection, stream), &temper, &shared);
         });
         Self { raw, seen }
     }
@@ -170,7 +168,6 @@ impl TlsOrigin {
 
 fn converse(
     stream: StreamOwned<ServerConnection, TcpStream>,
-    connection: usize,
     temper: &impl Fn(&Asked) -> (String, Then),
     seen: &Mutex<Vec<Asked>>,
 ) {
@@ -179,7 +176,7 @@ fn converse(
         let tls = &reader.get_ref().conn;
         let sni = tls.server_name().map(str::to_owned);
         let version = format!("{:?}", tls.protocol_version().unwrap());
-        let asked = Asked { head, sni, version, connection };
+        let asked = Asked { head, sni, version };
         seen.lock().unwrap().push(asked.clone());
         let (reply, then) = temper(&asked);
         let stream = reader.get_mut();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::clock::PATIENCE;
 use super::raw::{HeadOf, Raw};
 
 /// Bytes that are sent at once.
@@ -100,12 +100,12 @@ struct Inner {
 }
 
 /// The server; it goes with its value.
-pub struct Library {
+pub struct VersionedOrigin {
     inner: Arc<Inner>,
     raw: Raw,
 }
 
-impl Library {
+impl VersionedOrigin {
     /// A server of these pages.
     pub fn of(pages: impl IntoIterator<Item = (String, Page)>) -> Self {
         let inner = Arc::<Inner>::default();
@@ -308,7 +308,7 @@ impl Inner {
             return;
         }
         let nobody = |state: &mut State| state.trigger.is_some() && state.victim.is_none();
-        let waited = self.changed.wait_timeout_while(state, Duration::from_secs(30), nobody);
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, nobody);
         let mut state = waited.unwrap().0;
         if let (Some(_), Some(victim)) = (state.trigger.take(), state.victim.take()) {
             let _ = kill(Pid::from_raw(victim as i32), Signal::SIGKILL);

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use super::{End, Origin, Reply, Request};
@@ -255,6 +256,11 @@ impl Versions {
     /// The requests since this was last asked.
     pub fn heard(&self) -> Vec<Request> {
         self.origin.take_seen()
+    }
+
+    /// How many requests there were since they were last asked for.
+    pub fn requests(&self) -> usize {
+        self.origin.requests()
     }
 
     /// Forgets what it has heard and sent.

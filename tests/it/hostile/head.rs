@@ -1,0 +1,129 @@
+//! Status lines and field lines.
+
+use super::{assert_all_ok, closing, count, each_ends_as, each_is_ok, list_of, rows_of};
+use crate::support::{End, Origin, Reply, Run, class_of, in_every_mode};
+
+#[test]
+fn a_head_that_ends_early_is_a_connection_broken_off() {
+    each_ends_as(
+        "reset",
+        &["", "H", "HTTP/1.1", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le"].map(closing),
+    );
+    each_ends_as(
+        "reset",
+        &["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "HTTP/1.1 100 Continue\r\n\r\n"].map(closing),
+    );
+}
+
+#[test]
+fn a_reply_without_a_valid_status_line_is_refused() {
+    each_ends_as(
+        "protocol",
+        &[
+            "complete nonsense\r\n\r\n",
+            "<html>as HTTP/0.9 had it</html>\r\n",
+            "HTTP/1.1 abc\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 -20 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/9 200 OK\r\n\r\n",
+            "ICY 200 OK\r\n\r\n",
+            "SSH-2.0-Server\r\n",
+            "\0\0\0\0\0\0\0\0\r\n\r\n",
+            "\x16\x03\x01\x02\0\x01\0\x01\r\n",
+        ]
+        .map(closing),
+    );
+}
+
+#[test]
+fn a_status_that_is_out_of_range_is_refused() {
+    let statuses = ["000", "001", "099", "600", "999"];
+    let replies = statuses
+        .map(|status| closing(format!("HTTP/1.1 {status} Odd\r\nContent-Length: 5\r\n\r\nhello")));
+    each_ends_as("protocol", &replies);
+}
+
+#[test]
+fn a_head_of_more_than_a_mebibyte_is_refused() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let many =
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("X: {}\r\n", "x".repeat(30_000)).repeat(40));
+    let name = format!("HTTP/1.1 200 OK\r\n{}: x\r\n\r\n", "x".repeat(1 << 20));
+    let endless = Reply::raw(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(1 << 20)), End::Drip);
+    each_ends_as("protocol", &[closing(long), closing(many), closing(name), endless]);
+}
+
+#[test]
+fn a_head_of_more_than_a_hundred_lines_is_refused() {
+    let head = |lines: usize| {
+        let fields: String = (1..lines).map(|number| format!("X-{number}: x\r\n")).collect();
+        closing(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 5\r\n\r\nhello"))
+    };
+    each_is_ok(&[(head(100), 5)]);
+    each_ends_as("protocol", &[head(101), head(2000)]);
+}
+
+#[test]
+fn field_lines_that_are_none_are_refused() {
+    each_ends_as(
+        "protocol",
+        &[
+            "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nETag : \"a\"\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nETag: \"a\0b\"\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nE\0Tag: \"a\"\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\n: empty\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 O\0K\r\nContent-Length: 5\r\n\r\nhello",
+        ]
+        .map(closing),
+    );
+}
+
+#[test]
+fn a_folded_field_line_is_unfolded() {
+    let reply = closing(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html;\r\n\t charset=utf-8\r\nETag:\r\n \"a\r\n b\"\r\n\
+         Content-Length:\r\n 5\r\n\r\nhello",
+    );
+    in_every_mode(|mode| {
+        let row = &rows_of(mode, std::slice::from_ref(&reply), &[])[0];
+        assert_eq!(class_of(row), "ok", "{row}");
+        assert_eq!(row["content_type"], "text/html; charset=utf-8");
+        assert_eq!(row["etag"].as_str().unwrap().trim(), "\"a b\"");
+        assert_eq!(row["bytes"], 5);
+    });
+}
+
+#[test]
+fn fields_that_are_not_utf_8_do_no_harm() {
+    let ok = closing(
+        b"HTTP/1.1 200 \xff\xfe\r\nContent-Type: text/\xff\r\nETag: \"\xc3\x28\"\r\nLast-Modified: \x80\r\n\
+          X: \xff\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    in_every_mode(|mode| {
+        let row = &rows_of(mode, std::slice::from_ref(&ok), &[])[0];
+        assert_eq!(class_of(row), "ok", "{row}");
+        assert_eq!(row["content_type"], "text/\u{fffd}");
+        assert_eq!(row["etag"], "\"\u{fffd}(\"");
+        assert_eq!(row["last_modified"], "\u{fffd}");
+    });
+}
+
+#[test]
+fn a_location_that_is_not_utf_8_is_asked_for_byte_by_byte() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|request| match request.path.as_str() {
+            "/latin" => Reply::raw(
+                b"HTTP/1.1 302 Found\r\nLocation: /caf\xe9?\xff#\xfe\r\nContent-Length: 0\r\n\r\n",
+                End::KeepAlive,
+            ),
+            "/utf8" => Reply::redirect(302, "/café"),
+            _ => Reply::ok("coffee"),
+        });
+        let seen = Run::json(mode).list(list_of(&origin, ["/latin", "/utf8"])).seen();
+        assert_all_ok(&seen, 2);
+        assert_eq!((count(&origin, "/caf%E9?%FF"), count(&origin, "/caf%C3%A9")), (1, 1));
+    });
+}

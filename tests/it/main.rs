@@ -1,0 +1,29 @@
+//! The integration tests: each runs the program over real sockets, most of them in every mode.
+
+mod addresses;
+mod bad_input;
+mod compare;
+mod compressed;
+mod config;
+mod endings;
+mod equal;
+mod failed;
+mod honest_modes;
+mod hostile;
+mod integrity;
+mod kill;
+mod limits;
+mod names;
+mod nginx;
+mod politeness;
+mod processes;
+mod proxies;
+mod readme;
+mod reports;
+mod resume;
+mod robots;
+mod segments;
+mod serve;
+mod support;
+mod tls;
+mod verify;
