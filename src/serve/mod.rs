@@ -16,7 +16,6 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -25,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::units::{Rate, Share};
@@ -219,52 +218,4 @@ async fn converse(
         .serve_connection(TokioIo::new(stream), service);
     // How a conversation ends is the client's business.
     let _ = conversation.await;
-}
-
-/// An origin that serves on a thread of its own for as long as this value lives.
-pub struct Running {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    /// Opens the port and serves.
-    ///
-    /// # Errors
-    /// The address cannot be listened on, or the system gives no thread or runtime.
-    pub fn start(options: Options) -> anyhow::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let thread = thread::Builder::new().name("origin".to_owned()).spawn(move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(tell.send(Err(error.into()))),
-            };
-            runtime.block_on(async {
-                let origin = match bind(options).await {
-                    Ok(origin) => origin,
-                    Err(error) => return drop(tell.send(Err(error))),
-                };
-                let _ = tell.send(Ok(origin.address()));
-                let _ = origin.serve(async { drop(stopped.await) }).await;
-            });
-        })?;
-        let address = told.recv().context("the origin's thread ended early")??;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
