@@ -22,7 +22,7 @@ use crate::plan::{Plan, Strategy, Verbosity};
 use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter};
 use crate::resource_usage::{self, ResourceUsage};
 use crate::store::{Store, StoreError};
-use crate::transfer::{Resolver, TransferContext};
+use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
 /// Events that may wait for the reports; beyond them the workers do.
 const EVENTS: usize = 512;
@@ -168,7 +168,7 @@ fn conclude(
 
 /// Who gives checksums takes for granted that they are looked at.
 fn tell_what_was_not_checked(plan: &Plan, transfer_context: &TransferContext) {
-    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, transfer_context.unlisted()) {
+    if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, transfer_context.counts().unlisted) {
         let sums = sums.display();
         eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
     }
@@ -190,6 +190,8 @@ fn resources(
         Some(now?.saturating_sub(before?).as_secs_f64())
     };
     let more = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
+    let TransferCounts { requests, connections, handshakes, lookups, .. } =
+        transfer_context.counts();
     Resources {
         cpu_user: spent(now.cpu_user, before.cpu_user),
         cpu_system: spent(now.cpu_system, before.cpu_system),
@@ -197,10 +199,10 @@ fn resources(
         voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
         involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
         worker_threads: plan.strategy.loops(),
-        requests: transfer_context.requests(),
-        connections: transfer_context.connections(),
-        handshakes: transfer_context.handshakes(),
-        lookups: transfer_context.lookups(),
+        requests,
+        connections,
+        handshakes,
+        lookups,
     }
 }
 

@@ -1,4 +1,4 @@
-//! A seat: where a worker's jobs are carried out, be it in this process or in a child of it.
+//! Where a worker's jobs are carried out: in this process, or in a child process.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,23 +17,26 @@ pub enum Executor {
 }
 
 impl Executor {
-    /// Makes one attempt at `job`; it never fails, for failing is an outcome. `cut` ends it early; `slot` shows how it
-    /// goes; `worker` is who makes it.
+    /// Makes one attempt at `job`. Failing is an outcome of it, not an error. `worker` is the number of the worker;
+    /// `progress` shows how it goes; `cancel` resolves when the attempt must end, with the cause.
     pub async fn transfer(
         &mut self,
         job: &Job,
         worker: usize,
         progress: &WorkerProgress,
-        cut: impl Future<Output = StopCause>,
+        cancel: impl Future<Output = StopCause>,
     ) -> Attempt {
         match self {
-            Self::Local(client) => client.transfer(job, worker, progress, cut).await,
-            Self::Child(executor) => executor.transfer(job, progress, cut).await,
+            Self::Local(client) => {
+                let expected = client.context().expected_digests();
+                client.transfer(job, expected, worker, progress, cancel).await
+            }
+            Self::Child(executor) => executor.transfer(job, progress, cancel).await,
         }
     }
 
-    /// Waits until the connection of a transfer that has just ended can serve again. A child does so by itself;
-    /// meanwhile others have their turn, whose bodies may have ended too.
+    /// Waits until the connection of a transfer that has just ended can be used again. A child does that by itself; meanwhile
+    /// other workers get a turn, whose transfers may have ended too.
     pub async fn release_client(&self) {
         match self {
             Self::Local(client) => client.release().await,
@@ -41,7 +44,7 @@ impl Executor {
         }
     }
 
-    /// There is nothing left to do.
+    /// Ends the child process, if there is one.
     pub async fn shutdown(self) {
         if let Self::Child(executor) = self {
             executor.shutdown().await;

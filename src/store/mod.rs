@@ -48,9 +48,9 @@ pub use manifest::PendingEntry;
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 pub use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
-pub use sink::{BodyStart, Leftover, Sink, SinkState, WriteMode};
+pub use sink::{BodyInfo, BodyStart, Leftover, Sink, SinkState, WriteMode};
+use work_dir::WorkDir;
 pub use work_dir::{ChildStoreConfig, PartialRecorder};
-use work_dir::{PartialLog, WorkDir};
 
 /// How many bad lines of a manifest are told one by one.
 const TOLD: u64 = 5;

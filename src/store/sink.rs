@@ -10,7 +10,7 @@ use url::Url;
 
 use super::dir::{DirFile, PartialFile as Unfinished};
 use super::entry::{ManifestEntry, PartialEntry, SplitEntry};
-use super::{OpenFolder, PartialLog, Store, StoreKind, WorkDir, failpoint};
+use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
     ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
     Target, Validator, redacted, resource,
@@ -80,7 +80,7 @@ pub enum Leftover {
 #[derive(Debug)]
 struct OpenSink {
     desk: Arc<WorkDir>,
-    books: PartialLog,
+    recorder: Arc<dyn PartialRecorder>,
     job: BodyInfo,
     begin: Option<BodyStart>,
     /// Bytes of the body so far, those before `begin.at` included.
@@ -91,9 +91,9 @@ struct OpenSink {
     held: u64,
 }
 
-/// What a job says of its body.
+/// The facts about the body of a job that the manifest records.
 #[derive(Debug)]
-struct BodyInfo {
+pub struct BodyInfo {
     role: BodyRole,
     place: Arc<Destination>,
     target: Arc<Target>,
@@ -125,37 +125,57 @@ enum SinkTarget {
 impl Store {
     /// Where the body of this job goes.
     pub fn sink(&self, job: &Job) -> Sink {
-        let (desk, books) = match &self.0 {
+        let (desk, recorder): (_, Arc<dyn PartialRecorder>) = match &self.0 {
             StoreKind::Discard => return Sink(None),
-            StoreKind::Directory(open) => (&open.desk, PartialLog::Local(Arc::clone(open))),
-            StoreKind::Child(child) => (&child.desk, PartialLog::Parent(Arc::clone(&child.parent))),
+            StoreKind::Directory(open) => {
+                let open: Arc<OpenFolder> = Arc::clone(open);
+                (Arc::clone(&open.desk), open)
+            }
+            StoreKind::Child(child) => (Arc::clone(&child.desk), Arc::clone(&child.recorder)),
         };
         let Some(job) = BodyInfo::of(job) else { return Sink(None) };
-        let (desk, to) = (Arc::clone(desk), SinkTarget::Memory(Vec::new()));
+        let to = SinkTarget::Memory(Vec::new());
         let (begin, bytes, next_look, held) = Default::default();
-        Sink(Some(OpenSink { desk, books, job, begin, bytes, to, next_look, held }))
+        Sink(Some(OpenSink { desk, recorder, job, begin, bytes, to, next_look, held }))
     }
+}
 
-    /// Enters in the manifest that a child process is about to write the body of this job, `bytes` of it so far, or has
-    /// written a segment so far. What it continues is known already.
-    ///
-    /// # Errors
-    /// If it cannot be entered.
-    pub fn note(&self, job: &Job, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
-        let (Some(open), Some(job)) = (self.local(), BodyInfo::of(job)) else { return Ok(()) };
-        match job.role {
+impl PartialRecorder for Store {
+    fn record_partial(
+        &self,
+        body: &BodyInfo,
+        begin: &BodyStart,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        match &self.0 {
+            StoreKind::Discard => Ok(()),
+            StoreKind::Directory(open) => open.record_partial(body, begin, bytes),
+            StoreKind::Child(child) => child.recorder.record_partial(body, begin, bytes),
+        }
+    }
+}
+
+impl PartialRecorder for OpenFolder {
+    /// A body that continues a recorded one needs no entry, nor does the check of an assembled one.
+    fn record_partial(
+        &self,
+        body: &BodyInfo,
+        begin: &BodyStart,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        match body.role {
             BodyRole::Body if begin.at == 0 || begin.course == WriteMode::Segmented => {
-                open.note(&job, begin, bytes)
+                self.note(body, begin, bytes)
             }
-            BodyRole::Segment => open.hold(&job, begin, bytes),
+            BodyRole::Segment => self.hold(body, begin, bytes),
             BodyRole::Body | BodyRole::Assembly => Ok(()),
         }
     }
 }
 
 impl BodyInfo {
-    /// What is to be known of a job whose body is saved; `None` if it is not.
-    fn of(job: &Job) -> Option<Self> {
+    /// The facts about the body of `job`; `None` if it is not saved.
+    pub fn of(job: &Job) -> Option<Self> {
         let role = match job.kind {
             JobKind::Body => BodyRole::Body,
             JobKind::Segment { .. } => BodyRole::Segment,
@@ -264,7 +284,7 @@ impl OpenSink {
             self.ensure_enough_stays_free(length.unwrap_or(0))?;
             return Ok(SinkState::Yes);
         }
-        self.notify_parent()?;
+        self.record()?;
         let seat = self.seat()?;
         let Some(mut file) = seat.reopen_part(at).map_err(|error| self.fault(&error))? else {
             return Ok(SinkState::Lost);
@@ -313,10 +333,7 @@ impl OpenSink {
         if self.desk.durability == Durability::Power {
             file.sync().map_err(|error| self.fault(&error))?;
         }
-        match &self.books {
-            PartialLog::Local(open) => open.hold(&self.job, begin, self.bytes)?,
-            PartialLog::Parent(parent) => parent.record_partial(begin, self.bytes)?,
-        }
+        self.recorder.record_partial(&self.job, begin, self.bytes)?;
         self.held = self.bytes;
         Ok(())
     }
@@ -444,22 +461,18 @@ impl OpenSink {
         }
     }
 
-    /// Enters in the manifest that the body was begun, or has it entered.
+    /// Records in the manifest that the body was begun.
     fn note(&mut self) -> Result<(), Failure> {
-        match (&self.books, &self.begin) {
-            (PartialLog::Local(open), Some(begin)) => open.note(&self.job, begin, self.bytes)?,
-            _ => self.notify_parent()?,
-        }
+        self.record()?;
         self.job.begun = true;
         Ok(())
     }
 
-    /// A child process changes nothing of which its parent does not know.
-    fn notify_parent(&self) -> Result<(), Failure> {
-        match (&self.books, &self.begin) {
-            (PartialLog::Parent(parent), Some(begin)) => parent.record_partial(begin, self.bytes),
-            _ => Ok(()),
-        }
+    /// Has the manifest record the body as far as it is there. A child process changes nothing on disk before its
+    /// parent knows of it, so that the parent can undo it if the child dies.
+    fn record(&self) -> Result<(), Failure> {
+        let Some(begin) = &self.begin else { return Ok(()) };
+        self.recorder.record_partial(&self.job, begin, self.bytes)
     }
 
     /// Whether the manifest has an entry about the name.

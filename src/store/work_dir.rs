@@ -1,4 +1,4 @@
-//! Where bodies are written before they are whole, and who keeps the books about it: this process or its parent.
+//! The working directory of partial files, and what a child process needs to write there.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::dir::{IfMissing, SaveDir};
-use super::{BodyStart, OpenFolder, Store, StoreKind, failpoint, manifest};
+use super::sink::{BodyInfo, BodyStart};
+use super::{Store, StoreKind, failpoint, manifest};
 use crate::model::Failure;
 use crate::plan::{Durability, SaveOptions};
 
-/// The folder as far as unfinished files go.
+/// The part of the output directory that a writer of partial files needs.
 #[derive(Debug)]
 pub struct WorkDir {
     pub dir: PathBuf,
@@ -30,34 +31,28 @@ impl WorkDir {
     }
 }
 
-/// Who knows what was begun.
-#[derive(Debug, Clone)]
-pub enum PartialLog {
-    /// The manifest, which is here.
-    Local(Arc<OpenFolder>),
-    /// The parent of this process.
-    Parent(Arc<dyn PartialRecorder>),
-}
-
-/// The parent of a process that writes unfinished files.
+/// Records partial downloads: in the manifest of this process, or in that of the parent process.
 pub trait PartialRecorder: Debug + Send + Sync {
-    /// The body of the job that this process carries out is about to be written, `bytes` of it so far. Where it is
-    /// written from its first byte on, what was left over is gone, and this has to be known before the file is made.
+    /// Records that `body` is about to be written, or that a segment of it has been, with `bytes` of it there so far.
+    /// Returns once the entry is in the manifest: a file that is written from its first byte on replaces what an
+    /// earlier run left, so the entry has to come before the file.
     ///
     /// # Errors
-    /// If it cannot be known.
-    fn record_partial(&self, begin: &BodyStart, bytes: u64) -> Result<(), Failure>;
+    /// If the manifest cannot be written.
+    fn record_partial(&self, body: &BodyInfo, begin: &BodyStart, bytes: u64)
+    -> Result<(), Failure>;
 }
 
-/// A child process that writes unfinished files. While it lives, no other run begins to save to the folder.
+/// The store of a child process, which writes partial files only. It holds a shared lock, so that no other run starts
+/// to save to the directory while the child lives.
 #[derive(Debug)]
 pub struct ChildStore {
     pub desk: Arc<WorkDir>,
-    pub parent: Arc<dyn PartialRecorder>,
+    pub recorder: Arc<dyn PartialRecorder>,
     _at_work: File,
 }
 
-/// All that a child process needs to write unfinished files.
+/// Serializable settings of a child's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChildStoreConfig {
     dir: OsString,
@@ -66,7 +61,7 @@ pub struct ChildStoreConfig {
 }
 
 impl Store {
-    /// What a child process needs to write unfinished files; `None` if bodies go nowhere.
+    /// The settings of a child's store; `None` if bodies are discarded.
     pub fn child_config(&self) -> Option<ChildStoreConfig> {
         let StoreKind::Directory(open) = &self.0 else { return None };
         let WorkDir { dir, durability, min_free, .. } = &*open.desk;
@@ -74,20 +69,20 @@ impl Store {
         Some(ChildStoreConfig { dir, durability: *durability, min_free: *min_free })
     }
 
-    /// The folder of a child process whose `parent` keeps the books.
+    /// Opens the store of a child process. `recorder` reaches the manifest, which the parent writes.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If the directory cannot be opened.
     pub fn for_child(
-        commission: ChildStoreConfig,
-        parent: Arc<dyn PartialRecorder>,
+        config: ChildStoreConfig,
+        recorder: Arc<dyn PartialRecorder>,
     ) -> io::Result<Self> {
         failpoint::in_child();
-        let ChildStoreConfig { dir, durability, min_free } = commission;
+        let ChildStoreConfig { dir, durability, min_free } = config;
         let dir = PathBuf::from(dir);
         let folder = SaveDir::open(&dir, IfMissing::Refuse)?;
         let at_work = manifest::at_work(&folder.bookkeeping()?)?;
         let desk = Arc::new(WorkDir { dir, durability, min_free, folder });
-        Ok(Self(StoreKind::Child(Arc::new(ChildStore { desk, parent, _at_work: at_work }))))
+        Ok(Self(StoreKind::Child(Arc::new(ChildStore { desk, recorder, _at_work: at_work }))))
     }
 }

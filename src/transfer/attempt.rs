@@ -1,10 +1,10 @@
-//! One attempt, from the request to the end of the body. It never fails: failing is an outcome.
+//! One attempt, from the request to the end of the body. Failing is an outcome, not an error.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
@@ -13,11 +13,10 @@ use reqwest::header::{
 use reqwest::{Response, Version};
 
 use super::body::{self, BodyReceiver};
-use super::body_plan::{BodyPlan, begin_at, is_segment, name_of};
+use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
 use super::checksum::{MessageKind, claims_of_the_whole};
 use super::classify;
-use super::client::Client;
-use super::proxy_route::ProxyRoute;
+use super::client::{Client, ProxyRoute};
 use super::request::fields;
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use crate::digest::{Digest, ExpectedDigests};
@@ -29,19 +28,24 @@ use crate::policy::resume::{self, RangeReply, RangeRequest};
 use crate::policy::segments::{ReplyInfo, should_split};
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
 
-/// How many stale connections may be found in a row before it counts as a failure.
+/// The number of stale connections in a row after which the attempt fails.
 const STALE_AT_MOST: usize = 64;
 
-/// How often a server may say that it has not looked at a request that came on a new connection.
-const UNSEEN_AT_MOST: usize = 3;
+/// How often a server may report that it has not processed the request.
+const UNPROCESSED_AT_MOST: usize = 3;
 
-/// What an attempt has yielded so far.
-struct AttemptProgress {
+/// One attempt in progress: what it was asked for, and what has come of it so far.
+struct Exchange<'a> {
+    client: &'a Client,
+    job: &'a Job,
+    expected: Option<&'a ExpectedDigests>,
+    request_state: &'a RequestState,
+    progress: &'a WorkerProgress,
     head: Option<ResponseHead>,
-    first_byte: Option<std::time::Duration>,
-    /// How it ends, where the head has told.
-    told: Option<AttemptOutcome>,
-    /// Bytes that there are of the body.
+    first_byte: Option<Duration>,
+    /// The outcome, once the head of the reply has decided it.
+    decided: Option<AttemptOutcome>,
+    /// Bytes of the body that are there.
     bytes: u64,
     text: Option<Vec<u8>>,
     digests: Vec<Digest>,
@@ -49,241 +53,282 @@ struct AttemptProgress {
     sink: Sink,
 }
 
-impl AttemptProgress {
-    fn new(sink: Sink) -> Self {
-        let (head, first_byte, told, text, digests, claims) = Default::default();
-        Self { head, first_byte, told, bytes: 0, text, digests, claims, sink }
-    }
-}
-
 impl Client {
-    /// Makes one attempt at `job`. `cut` ends it early; `slot` shows how it goes; `worker` is who makes it.
+    /// Makes one attempt at `job`. `expected` are the digests that bodies must have; `progress` shows how it goes; `cancel`
+    /// resolves when the attempt must end, with the cause; `worker` is the number of the worker.
     pub async fn transfer(
         &self,
         job: &Job,
+        expected: Option<&ExpectedDigests>,
         worker: usize,
         progress: &WorkerProgress,
-        cut: impl Future<Output = StopCause>,
+        cancel: impl Future<Output = StopCause>,
     ) -> Attempt {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let request_state = Arc::new(RequestState::new(job, started));
-        let mut seen = AttemptProgress::new(self.context.store.sink(job));
+        let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
-        let work = CURRENT_REQUEST.scope(
-            Arc::clone(&request_state),
-            self.exchange(job, &request_state, progress, &mut seen),
-        );
-        let ending = match with_timeouts(&request_state, &self.context.timeouts, cut, work).await {
-            Ok(Ok(ending)) => ending,
+        let work = CURRENT_REQUEST.scope(Arc::clone(&request_state), exchange.run());
+        let timeouts = &self.context.config.timeouts;
+        let outcome = match with_timeouts(&request_state, timeouts, cancel, work).await {
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => AttemptOutcome::Failed(failure),
-            // Where the head has told how it ends, only the server's words about it are missing.
+            // Once the head has decided the outcome, only the unused body of the reply is missing.
             Err(failure @ (Failure::Stalled(_) | Failure::Timeout(_))) => {
-                seen.told.take().unwrap_or(AttemptOutcome::Failed(failure))
+                exchange.decided.take().unwrap_or(AttemptOutcome::Failed(failure))
             }
             Err(failure) => AttemptOutcome::Failed(failure),
         };
-        let ending = match ending {
-            // Whoever answers for a segment like that may do well with the whole.
-            AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
-                if is_segment(job) =>
-            {
-                AttemptOutcome::Restart
-            }
-            ending => ending,
-        };
         progress.end();
-        let phases = AttemptTimings {
-            started,
-            started_at,
-            connect: request_state.connect_time(),
-            first_byte: seen.first_byte,
-            total: started.elapsed(),
-        };
-        let part = remaining_part(&mut seen.sink, &ending, job);
-        Attempt {
-            outcome: ending,
-            head: seen.head,
-            bytes: seen.bytes,
-            wire_bytes: request_state.bytes(),
-            text: seen.text,
-            begun: seen.sink.begun(),
-            part,
-            name: None,
-            digests: seen.digests,
-            claims: seen.claims,
-            timings: phases,
-            worker,
-        }
+        exchange.into_attempt(outcome, started_at, worker)
     }
 
-    /// Waits until the connection of a transfer that has just ended can serve again: its two tasks have their turns to
-    /// take it back. Else the next request would open another one.
+    /// Waits until the connection of a transfer that has just ended can be used again: the library's two tasks for it get
+    /// their turns to return it to the pool. Without this the next request would open another connection.
     pub async fn release(&self) {
         yield_to_others().await;
         yield_to_others().await;
     }
+}
 
-    async fn exchange(
-        &self,
-        job: &Job,
-        request_state: &RequestState,
-        progress: &WorkerProgress,
-        seen: &mut AttemptProgress,
-    ) -> Result<AttemptOutcome, Failure> {
-        if let (JobKind::Assemble(seal), Some(part)) = (&job.kind, &job.part) {
-            return self.assemble(job, seal, part, request_state, progress, seen).await;
+impl<'a> Exchange<'a> {
+    fn new(
+        client: &'a Client,
+        job: &'a Job,
+        expected: Option<&'a ExpectedDigests>,
+        request_state: &'a RequestState,
+        progress: &'a WorkerProgress,
+    ) -> Self {
+        let (head, first_byte, decided, bytes, text, digests, claims) = Default::default();
+        Self {
+            client,
+            job,
+            expected,
+            request_state,
+            progress,
+            head,
+            first_byte,
+            decided,
+            bytes,
+            text,
+            digests,
+            claims,
+            sink: client.context.store.sink(job),
         }
-        let route = self.context.routes.route_to(&job.url);
-        self.context.resolver.ensure_can_redirect(&job.url, route)?;
-        let (fields, asked) = fields(&self.context, job);
-        if is_segment(job) && !matches!(asked, RangeRequest::Segment(..)) {
-            // A field given by hand asks for something else.
+    }
+
+    fn into_attempt(
+        mut self,
+        outcome: AttemptOutcome,
+        started_at: SystemTime,
+        worker: usize,
+    ) -> Attempt {
+        let outcome = match outcome {
+            // A server that fails like that on a segment may still serve the whole.
+            AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
+                if is_segment(self.job) =>
+            {
+                AttemptOutcome::Restart
+            }
+            outcome => outcome,
+        };
+        let timings = AttemptTimings {
+            started: self.request_state.started(),
+            started_at,
+            connect: self.request_state.connect_time(),
+            first_byte: self.first_byte,
+            total: self.request_state.elapsed(),
+        };
+        let part = remaining_part(&mut self.sink, &outcome, self.job);
+        Attempt {
+            outcome,
+            head: self.head,
+            bytes: self.bytes,
+            wire_bytes: self.request_state.bytes(),
+            text: self.text,
+            begun: self.sink.begun(),
+            part,
+            name: None,
+            digests: self.digests,
+            claims: self.claims,
+            timings,
+            worker,
+        }
+    }
+
+    async fn run(&mut self) -> Result<AttemptOutcome, Failure> {
+        let (job, context) = (self.job, &*self.client.context);
+        if let (JobKind::Assemble(assembly), Some(part)) = (&job.kind, &job.part) {
+            return self.assemble(assembly, part).await;
+        }
+        let route = context.proxy_rules.route_to(&job.url);
+        context.resolver.ensure_can_redirect(&job.url, route)?;
+        let (fields, request) = fields(context, job);
+        if is_segment(job) && !matches!(request, RangeRequest::Segment(..)) {
+            // A header field given by the user asks for something else.
             return Ok(AttemptOutcome::Restart);
         }
-        let mut response = self.reply(job, &fields, request_state, route).await?;
-        seen.first_byte = Some(request_state.elapsed());
-        let head = seen.head.insert(response_head(&response));
-        let reply = resume::range_reply(asked, head);
-        seen.told = match reply {
+        let mut response = self.reply(&fields, route).await?;
+        self.first_byte = Some(self.request_state.elapsed());
+        let head = self.head.insert(response_head(&response));
+        let reply = resume::range_reply(request, head);
+        self.decided = match reply {
             RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => None,
             RangeReply::Unchanged => Some(AttemptOutcome::Unchanged),
             RangeReply::Restart => Some(AttemptOutcome::Restart),
-            RangeReply::Other => Some(sent_length(&response)),
+            RangeReply::Other => Some(outcome_without_body(&response)),
         };
-        if let Some(ending) = seen.told.clone() {
-            body::discard(&mut response, request_state, &self.context.rate_limiter).await;
-            return Ok(ending);
+        if let Some(outcome) = self.decided.clone() {
+            body::discard(&mut response, self.request_state, context).await;
+            return Ok(outcome);
         }
         if reply == RangeReply::Complete {
-            body::discard(&mut response, request_state, &self.context.rate_limiter).await;
+            body::discard(&mut response, self.request_state, context).await;
         }
-        let bodies = &self.context.bodies;
+        let bodies = &context.config.bodies;
         if bodies.split.most.get() > 1
-            && should_split(job, reply_info(&response, asked, reply, head), bodies)
+            && should_split(job, reply_info(&response, request, reply, head), bodies)
         {
-            return start_split(&response, job, reply, seen);
+            return self.start_split(&response, reply);
         }
-        self.body(&mut response, job, reply, request_state, progress, seen).await
+        self.body(&mut response, reply).await
     }
 
-    /// Looks at a body whose segments are all in as the whole that it is.
+    fn body_planner(&self) -> BodyPlanner<'a> {
+        let bodies = &self.client.context.config.bodies;
+        BodyPlanner { job: self.job, bodies, expected: self.expected }
+    }
+
+    /// Verifies a body whose segments are all there.
     async fn assemble(
-        &self,
-        job: &Job,
-        seal: &Assembly,
+        &mut self,
+        assembly: &Assembly,
         part: &PartialBody,
-        request_state: &RequestState,
-        progress: &WorkerProgress,
-        seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
-        seen.head = Some(seal.head.clone());
-        let reading = BodyPlan::for_assembly(job, seal, part, &self.context);
-        self.receive_body(reading, None, job, request_state, progress, seen).await
+        self.head = Some(assembly.head.clone());
+        let plan = self.body_planner().for_assembly(assembly, part);
+        self.receive_body(plan, None).await
     }
 
-    /// Receives the body of a reply that is the target's, or what is missing of it.
+    /// Receives the body of a reply that has the target's body, or the missing rest of it.
     async fn body(
-        &self,
+        &mut self,
         response: &mut Response,
-        job: &Job,
         reply: RangeReply,
-        request_state: &RequestState,
-        progress: &WorkerProgress,
-        seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
         body::ensure_can_be_decoded(response)?;
-        let reading = BodyPlan::for_reply(response, job, reply, &self.context, seen.head.as_ref())?;
-        if is_segment(job) {
-            seen.claims = claims_of_the_whole(response.headers(), MessageKind::Segment);
+        let plan = self.body_planner().for_reply(response, reply, self.head.as_ref())?;
+        if is_segment(self.job) {
+            self.claims = claims_of_the_whole(response.headers(), MessageKind::Segment);
         }
         let response = (reply != RangeReply::Complete).then_some(response);
-        self.receive_body(reading, response, job, request_state, progress, seen).await
+        self.receive_body(plan, response).await
     }
 
-    /// Takes in a body: what there is of it, and what the reply brings.
+    /// Receives a body: what is there of it, then what the reply brings.
     async fn receive_body(
-        &self,
-        reading: BodyPlan,
+        &mut self,
+        plan: BodyPlan,
         response: Option<&mut Response>,
-        job: &Job,
-        request_state: &RequestState,
-        progress: &WorkerProgress,
-        seen: &mut AttemptProgress,
     ) -> Result<AttemptOutcome, Failure> {
-        let BodyPlan { begin, end, decoder, verifier } = reading;
+        let BodyPlan { begin, end, decoder, verifier } = plan;
+        let (job, context) = (self.job, &*self.client.context);
         let is_text = matches!(job.kind, JobKind::Robots(_));
-        seen.bytes = begin.at;
+        self.bytes = begin.at;
         let mut receiver = BodyReceiver {
+            context,
+            request_state: self.request_state,
+            progress: self.progress,
             decoder,
             verifier,
-            sink: &mut seen.sink,
-            most: self.context.bodies.max_filesize.filter(|_| !is_text),
+            sink: &mut self.sink,
+            most: context.config.bodies.max_filesize.filter(|_| !is_text),
             length: if is_segment(job) { end } else { begin.length },
             end,
             before: if is_segment(job) { 0 } else { begin.at },
-            bytes: &mut seen.bytes,
+            bytes: &mut self.bytes,
             text: is_text.then(Vec::new),
         };
         receiver.ensure_size_allowed(begin.length.unwrap_or(0))?;
         if receiver.sink.begin(begin)? == SinkState::Lost {
             return Ok(AttemptOutcome::Restart);
         }
-        receiver.read_back(request_state).await?;
-        let received = match response {
-            None => Ok(()),
-            Some(response) => {
-                body::receive(response, &mut receiver, request_state, progress, &self.context).await
-            }
-        };
-        let BodyReceiver { verifier, text, .. } = receiver;
-        received?;
-        seen.text = text;
-        seen.digests = verifier.check()?;
-        let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
-        let leaves_out = |wanted: Arc<ExpectedDigests>| wanted.leaves_out(&name_of(job));
-        if is_whole && self.context.expected_digests().is_some_and(leaves_out) {
-            self.context.unlisted.fetch_add(1, Relaxed);
+        receiver.read_back().await?;
+        if let Some(response) = response {
+            receiver.receive(response).await?;
         }
-        let modified = seen.head.as_ref().and_then(|head| head.last_modified.as_deref());
+        let BodyReceiver { verifier, text, .. } = receiver;
+        self.text = text;
+        self.digests = verifier.check()?;
+        let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
+        let leaves_out = |expected: &ExpectedDigests| expected.leaves_out(&name_of(job));
+        if is_whole && self.expected.is_some_and(leaves_out) {
+            context.counters.unlisted.fetch_add(1, Relaxed);
+        }
+        let modified = self.head.as_ref().and_then(|head| head.last_modified.as_deref());
         let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
-        seen.sink.finish(modified)?;
+        self.sink.finish(modified)?;
         Ok(AttemptOutcome::Whole)
     }
 
-    /// The reply to the request. A connection that was kept open may have been closed by the server meanwhile, or
-    /// still carry the rest of an earlier reply; it has no reply to this request then, which is sent again and not
-    /// counted (RFC 9112 section 9.3.1). So is one that the server says it has not looked at, on whatever connection.
-    async fn reply(
-        &self,
-        job: &Job,
-        fields: &HeaderMap,
-        request_state: &RequestState,
-        route: ProxyRoute,
-    ) -> Result<Response, Failure> {
-        let (mut stale, mut unseen) = (0, 0);
+    /// Sends the request and returns the reply. A connection that was kept open may have been closed by the server
+    /// meanwhile, or still carry the rest of an earlier reply; then it has no reply to this request, which is sent again
+    /// and not counted as an attempt (RFC 9112 section 9.3.1). The same goes for a request that the server reports not to
+    /// have processed, on any connection.
+    async fn reply(&self, fields: &HeaderMap, route: ProxyRoute) -> Result<Response, Failure> {
+        let (url, context) = (&self.job.url, &*self.client.context);
+        let (mut stale, mut unprocessed) = (0, 0);
         loop {
-            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
-            let request = self.http_client().get(job.url.clone()).headers(fields.clone());
-            self.context.requests.fetch_add(1, Relaxed);
+            // The builder makes an Authorization field of the user and password in the URL; a given field takes precedence.
+            let request = self.client.http_client().get(url.clone()).headers(fields.clone());
+            context.counters.requests.fetch_add(1, Relaxed);
             match request.send().await {
                 Ok(response) => return Ok(response),
-                Err(error) if stale < STALE_AT_MOST && is_stale(&error, request_state) => {
-                    stale += 1
+                Err(error) if stale < STALE_AT_MOST && is_stale(&error, self.request_state) => {
+                    stale += 1;
                 }
-                Err(error) if unseen < UNSEEN_AT_MOST && classify::was_not_processed(&error) => {
-                    unseen += 1;
+                Err(error)
+                    if unprocessed < UNPROCESSED_AT_MOST && classify::was_not_processed(&error) =>
+                {
+                    unprocessed += 1;
                 }
                 Err(error) => {
-                    return Err(classify::request(&error, &job.url, route, &self.context.timeouts));
+                    return Err(classify::request(&error, url, route, &context.config.timeouts));
                 }
             }
-            request_state.release_connection();
+            self.request_state.release_connection();
         }
+    }
+
+    /// Creates the partial file of a body that is to be fetched in segments. The body of this reply is not read, and its
+    /// connection is given up with it: whether there are to be segments is known only from the head.
+    fn start_split(
+        &mut self,
+        response: &Response,
+        reply: RangeReply,
+    ) -> Result<AttemptOutcome, Failure> {
+        let (begin, message) = match (reply, &self.job.part) {
+            (RangeReply::Rest(range), Some(part)) => {
+                (BodyStart { length: Some(range.length), ..begin_at(part) }, MessageKind::Segment)
+            }
+            _ => {
+                let validator = self.head.as_ref().and_then(resume::validator);
+                let length = response.content_length();
+                let course = WriteMode::Sequential;
+                (BodyStart { at: 0, length, validator, course }, MessageKind::Whole)
+            }
+        };
+        if self.sink.begin(begin)? == SinkState::Lost {
+            return Ok(AttemptOutcome::Restart);
+        }
+        self.sink.divide()?;
+        self.claims = claims_of_the_whole(response.headers(), message);
+        Ok(AttemptOutcome::Divided)
     }
 }
 
-/// Gives a turn to each task of this loop that is ready. The runtime's own way to yield looks at all sockets first, which
-/// is a system call, and waits for what that brings.
+/// Lets each task of this event loop run that is ready. [`tokio::task::yield_now`] polls all sockets first, which is a system
+/// call, and runs the tasks that this wakes as well.
 async fn yield_to_others() {
     let mut is_back = false;
     poll_fn(|context| {
@@ -296,13 +341,13 @@ async fn yield_to_others() {
     .await;
 }
 
-/// Whether the request went over a connection that was open before, and had no reply to give.
+/// Whether the request was sent over a connection that was already open, and the connection had no reply to it.
 fn is_stale(error: &reqwest::Error, request_state: &RequestState) -> bool {
     classify::connection(error).is_some_and(|used| !request_state.claim_connection(used))
         && (classify::was_never_answered(error) || classify::was_not_processed(error))
 }
 
-/// What a reply offers to whoever would rather have its body in segments.
+/// The facts of a reply that decide whether its body is fetched in segments.
 fn reply_info<'a>(
     response: &Response,
     request: RangeRequest<'a>,
@@ -313,52 +358,23 @@ fn reply_info<'a>(
     ReplyInfo { asked: request, answer: reply, head, length, takes_ranges }
 }
 
-/// Makes the file of a body that is to be asked for in segments. The reply is left, and its connection with it: only its
-/// head tells whether there are to be any.
-fn start_split(
-    response: &Response,
-    job: &Job,
-    reply: RangeReply,
-    seen: &mut AttemptProgress,
-) -> Result<AttemptOutcome, Failure> {
-    let (begin, message) = match (reply, &job.part) {
-        (RangeReply::Rest(span), Some(part)) => {
-            (BodyStart { length: Some(span.length), ..begin_at(part) }, MessageKind::Segment)
-        }
-        _ => {
-            let validator = seen.head.as_ref().and_then(resume::validator);
-            let length = response.content_length();
-            (
-                BodyStart { at: 0, length, validator, course: WriteMode::Sequential },
-                MessageKind::Whole,
-            )
-        }
-    };
-    if seen.sink.begin(begin)? == SinkState::Lost {
-        return Ok(AttemptOutcome::Restart);
-    }
-    seen.sink.divide()?;
-    seen.claims = claims_of_the_whole(response.headers(), message);
-    Ok(AttemptOutcome::Divided)
-}
-
-/// Whether the server says that it honours ranges of bytes (RFC 9110 section 14.3).
+/// Whether the server supports byte ranges (RFC 9110 section 14.3).
 fn takes_ranges(response: &Response) -> bool {
     let lines = response.headers().get_all(ACCEPT_RANGES).iter();
     let mut units = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     units.any(|unit| unit.trim_ascii().eq_ignore_ascii_case(b"bytes"))
 }
 
-/// What an attempt leaves of a body that is not whole.
-fn remaining_part(sink: &mut Sink, ending: &AttemptOutcome, job: &Job) -> Option<PartialBody> {
-    let left = match ending {
+/// The partial body that an incomplete attempt leaves; `None` if it cannot be continued.
+fn remaining_part(sink: &mut Sink, outcome: &AttemptOutcome, job: &Job) -> Option<PartialBody> {
+    let left = match outcome {
         AttemptOutcome::Whole => return None,
         AttemptOutcome::Restart if is_segment(job) => Leftover::Unchanged,
         _ if is_segment(job) => sink.finish_partial(),
         AttemptOutcome::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => {
             sink.discard()
         }
-        // What came is of no use; where none came, what was there before still is.
+        // The bytes received are of no use; if there were none, those of an earlier attempt still are.
         AttemptOutcome::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
         _ => sink.finish_partial(),
     };
@@ -369,8 +385,8 @@ fn remaining_part(sink: &mut Sink, ending: &AttemptOutcome, job: &Job) -> Option
     }
 }
 
-/// How a reply ends whose body is not the target's: a redirect or a failure.
-fn sent_length(response: &Response) -> AttemptOutcome {
+/// The outcome of a reply whose body is not the target's: a redirect or a failure.
+fn outcome_without_body(response: &Response) -> AttemptOutcome {
     match response.status().as_u16() {
         206 => unexpected_reply("a part (206) of what was asked for as a whole"),
         300 | 301 | 302 | 303 | 307 | 308 => {
@@ -411,14 +427,14 @@ fn response_head(response: &Response) -> ResponseHead {
     }
 }
 
-/// A field of several lines as one (RFC 9110 section 5.3).
+/// The lines of a header field as one value (RFC 9110 section 5.3); `None` if there is no such field.
 fn joined_values(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
-/// A field as text; what is not UTF-8 in it shows as U+FFFD.
+/// A header field as text, with U+FFFD in place of what is not UTF-8.
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

@@ -1,4 +1,5 @@
-//! The body, chunk by chunk: counted as it arrives, never believed from a header.
+//! Receives a body chunk by chunk: counts, decodes, verifies and writes it. Bytes are counted as they arrive, not taken
+//! from a header.
 
 use std::time::Duration;
 
@@ -8,28 +9,27 @@ use reqwest::{Response, StatusCode, Version};
 
 use super::checksum::BodyVerifier;
 use super::classify;
-use super::client::TransferContext;
+use super::context::TransferContext;
 use super::decode::BodyDecoder;
-use super::rate_limit::RateLimiter;
 use super::request_state::RequestState;
 use crate::model::{Failure, WorkerProgress};
 use crate::policy::robots;
 use crate::store::Sink;
 
-/// How much is read of a body that is not kept, so that its connection can serve again.
+/// The maximum number of bytes read of a body that is not kept, so that its connection can be used again.
 const DISCARDED_AT_MOST: u64 = 64 * 1024;
 
-/// How long that may take; a new connection takes less.
+/// The maximum time for that; a new connection takes less.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes that are read at once of a body that was begun.
+/// The size of the buffer in which a partial file is read back, bytes.
 const READ_BACK: usize = 256 * 1024;
 
-/// After so many decoded pieces of one chunk others have their turn.
+/// The number of decoded pieces of one chunk after which other tasks get a turn.
 const PIECES: u32 = 16;
 
-/// Refuses a body in a transfer coding that cannot be undone (RFC 9112 section 6.1): only `chunked`, once, can. The
-/// library would hand the coded bytes on as if they were the content.
+/// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
+/// coded bytes on as if they were the content.
 ///
 /// # Errors
 /// [`Failure::Protocol`] naming the coding.
@@ -51,34 +51,37 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
     }
 }
 
-/// What happens to the bytes of one body.
+/// Receives one body.
 pub struct BodyReceiver<'a> {
-    /// Undoes content codings, if there are any.
+    pub context: &'a TransferContext,
+    pub request_state: &'a RequestState,
+    pub progress: &'a WorkerProgress,
+    /// The decoder of its content codings, if there are any.
     pub decoder: Option<BodyDecoder>,
-    /// What it must hash to.
+    /// The digests of it, and those that it must have.
     pub verifier: BodyVerifier,
     /// Where it goes.
     pub sink: &'a mut Sink,
-    /// Bytes that it may have.
+    /// The maximum number of bytes, if there is one.
     pub most: Option<u64>,
-    /// Bytes of the whole, if known.
+    /// The length of the complete body, if known.
     pub length: Option<u64>,
-    /// The byte behind the last one that may come, if known.
+    /// The offset behind the last byte that the reply may bring, if known.
     pub end: Option<u64>,
-    /// Bytes of it so far.
+    /// Bytes of the body that are there so far.
     pub bytes: &'a mut u64,
-    /// Bytes that are to be shown as there before.
+    /// Bytes that the progress display counts as already there.
     pub before: u64,
-    /// Its text, where that is wanted.
+    /// Its text, if that is kept in memory.
     pub text: Option<Vec<u8>>,
 }
 
 impl BodyReceiver<'_> {
-    /// Takes what is there of the body already, for its digests.
+    /// Reads back what is already there of the body, for its digests.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn read_back(&mut self, request_state: &RequestState) -> Result<(), Failure> {
+    pub async fn read_back(&mut self) -> Result<(), Failure> {
         if !self.verifier.needs_saved_bytes() {
             return Ok(());
         }
@@ -92,14 +95,14 @@ impl BodyReceiver<'_> {
             }
             self.verifier.update_saved(&buffer[..read]);
             at += read as u64;
-            // It is us who take that long.
-            request_state.on_bytes(0);
+            // The time that this takes is not the server's.
+            self.request_state.on_bytes(0);
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Refuses a body of so many bytes if that is too long.
+    /// Fails if `bytes` exceeds `--max-filesize`.
     ///
     /// # Errors
     /// [`Failure::TooLarge`].
@@ -110,7 +113,7 @@ impl BodyReceiver<'_> {
         }
     }
 
-    /// Takes the next chunk.
+    /// Processes the next chunk.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
         self.verifier.update_sent(&chunk);
         let Some(mut decoder) = self.decoder.take() else { return self.take_decoded(chunk) };
@@ -121,7 +124,7 @@ impl BodyReceiver<'_> {
                 self.take_decoded(Bytes::copy_from_slice(piece))?;
             }
             pieces += 1;
-            // A few bytes may become gigabytes, and others are waiting.
+            // A few bytes may expand to gigabytes, and other tasks are waiting.
             if pieces % PIECES == 0 {
                 tokio::task::yield_now().await;
             }
@@ -149,7 +152,7 @@ impl BodyReceiver<'_> {
         self.text.as_ref().is_some_and(|text| text.len() > robots::MOST_BYTES)
     }
 
-    /// The message has ended.
+    /// Fails if the message has ended before the body is complete.
     fn ensure_complete(&mut self, received: u64, promised: Option<u64>) -> Result<(), Failure> {
         let decoded = self.decoder.take().map_or(Ok(()), BodyDecoder::finish);
         decoded.map_err(|_| Failure::Truncated { received, promised })?;
@@ -160,51 +163,45 @@ impl BodyReceiver<'_> {
             _ => Ok(()),
         }
     }
-}
 
-/// Receives the body of a reply to its end.
-///
-/// # Errors
-/// A body that ends early, breaks off, is larger than it may be, or cannot be written.
-pub async fn receive(
-    response: &mut Response,
-    receiver: &mut BodyReceiver<'_>,
-    request_state: &RequestState,
-    progress: &WorkerProgress,
-    context: &TransferContext,
-) -> Result<(), Failure> {
-    let promised = response.content_length();
-    progress.promise(promised.map_or(0, |promised| receiver.before.saturating_add(promised)));
-    progress.received(receiver.before);
-    loop {
-        let leave = request_state.waited(&context.rate_limiter, promised).await;
-        let chunk = response.chunk().await;
-        let length = match &chunk {
-            Ok(Some(chunk)) => chunk.len(),
-            _ => 0,
-        };
-        context.rate_limiter.correct(leave, length as u64);
-        let Some(chunk) =
-            chunk.map_err(|error| classify::body(&error, request_state.bytes(), promised))?
-        else {
-            break;
-        };
-        request_state.on_bytes(length);
-        progress.received(length as u64);
-        receiver.take_chunk(chunk).await?;
-        context.quota.take(length as u64)?;
-        if receiver.has_enough() {
-            return Ok(());
+    /// Receives the body of a reply to its end.
+    ///
+    /// # Errors
+    /// If the body ends early, breaks off, is larger than allowed, or cannot be written.
+    pub async fn receive(&mut self, response: &mut Response) -> Result<(), Failure> {
+        let (context, request_state) = (self.context, self.request_state);
+        let promised = response.content_length();
+        let shown = promised.map_or(0, |promised| self.before.saturating_add(promised));
+        self.progress.promise(shown);
+        self.progress.received(self.before);
+        loop {
+            let charged = request_state.wait_for_rate(context, promised).await;
+            let chunk = response.chunk().await;
+            let length = match &chunk {
+                Ok(Some(chunk)) => chunk.len(),
+                _ => 0,
+            };
+            context.report_read(length as u64, charged);
+            let chunk =
+                chunk.map_err(|error| classify::body(&error, request_state.bytes(), promised));
+            let Some(chunk) = chunk? else { break };
+            request_state.on_bytes(length);
+            self.progress.received(length as u64);
+            self.take_chunk(chunk).await?;
+            context.reserve_bytes(length as u64)?;
+            if self.has_enough() {
+                return Ok(());
+            }
         }
+        self.ensure_complete(request_state.bytes(), promised)
     }
-    receiver.ensure_complete(request_state.bytes(), promised)
 }
 
-/// Reads the rest of a body that nobody wants, if it is short and comes soon; how it ends does not matter.
+/// Reads the rest of a body that is not used, if it is short and arrives soon. How it ends does not matter.
 pub async fn discard(
     response: &mut Response,
     request_state: &RequestState,
-    rate_limiter: &RateLimiter,
+    context: &TransferContext,
 ) {
     let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
     if is_long || ensure_can_be_decoded(response).is_err() {
@@ -214,7 +211,7 @@ pub async fn discard(
         while let Ok(Some(chunk)) = response.chunk().await {
             let room = DISCARDED_AT_MOST.saturating_sub(request_state.bytes());
             request_state.on_bytes(chunk.len().min(room as usize));
-            rate_limiter.charge(chunk.len() as u64);
+            context.report_read(chunk.len() as u64, 0);
             if chunk.len() as u64 >= room {
                 break;
             }

@@ -1,88 +1,87 @@
-//! How the body of a reply is to be read, as its head and its job tell: where it begins, in which codings it comes, and
-//! what it must hash to. Reads none of it.
+//! Decides how the body of a reply is read, from its head and its job: where it starts, which codings it has, and which
+//! digests it must have. Reads none of it.
 
 use std::sync::Arc;
 
 use reqwest::Response;
 
 use super::checksum::{BodyVerifier, MessageKind};
-use super::client::TransferContext;
 use super::decode::{BodyDecoder, codings};
+use crate::digest::ExpectedDigests;
 use crate::model::{Assembly, Failure, Job, JobKind, PartialBody, ResponseHead};
 use crate::naming;
-use crate::plan::{Compression, NamingScheme};
+use crate::plan::{BodyOptions, Compression, NamingScheme};
 use crate::policy::resume::{self, RangeReply};
 use crate::store::{BodyStart, WriteMode};
 
-/// How a body is to be read.
+/// How a body is read.
 pub struct BodyPlan {
-    /// Where it begins, and what is known of it.
+    /// Where it starts, and what is known of it.
     pub begin: BodyStart,
-    /// The byte of the body behind the last one that the reply may bring, if known.
+    /// The offset in the body behind the last byte that the reply may bring, if known.
     pub end: Option<u64>,
-    /// What undoes its codings, if they are to be undone.
+    /// The decoder of its content codings; `None` if it is saved as sent.
     pub decoder: Option<BodyDecoder>,
-    /// What it must hash to.
+    /// The digests to compute and to expect.
     pub verifier: BodyVerifier,
 }
 
-impl BodyPlan {
-    /// How the body of this reply is to be read.
+/// Makes the plan for the body of one job.
+pub struct BodyPlanner<'a> {
+    pub job: &'a Job,
+    pub bodies: &'a BodyOptions,
+    /// The digests that bodies must have; `None` if there are none.
+    pub expected: Option<&'a ExpectedDigests>,
+}
+
+impl BodyPlanner<'_> {
+    /// The plan for the body of this reply.
     ///
     /// # Errors
-    /// A coding that cannot be undone.
+    /// If it has a content coding that is not supported.
     pub fn for_reply(
+        &self,
         response: &Response,
-        job: &Job,
         reply: RangeReply,
-        context: &TransferContext,
         head: Option<&ResponseHead>,
-    ) -> Result<Self, Failure> {
-        let mut verifier = verifier_for(job, context);
-        let (begin, end) = match (reply, &job.part) {
-            (RangeReply::Rest(span), Some(part)) if is_segment(job) => {
+    ) -> Result<BodyPlan, Failure> {
+        let mut verifier = self.verifier();
+        let (begin, end) = match (reply, &self.job.part) {
+            (RangeReply::Rest(range), Some(part)) if is_segment(self.job) => {
                 verifier.expect_from_headers(response.headers(), MessageKind::Segment);
-                let length = Some(span.length);
-                (
-                    BodyStart { length, course: WriteMode::Segmented, ..begin_at(part) },
-                    Some(span.end),
-                )
+                let (length, course) = (Some(range.length), WriteMode::Segmented);
+                (BodyStart { length, course, ..begin_at(part) }, Some(range.end))
             }
-            (RangeReply::Rest(span), Some(part)) => {
+            (RangeReply::Rest(range), Some(part)) => {
                 verifier.expect_from_headers(response.headers(), MessageKind::Rest);
-                (BodyStart { length: Some(span.length), ..begin_at(part) }, Some(span.end))
+                (BodyStart { length: Some(range.length), ..begin_at(part) }, Some(range.end))
             }
             (RangeReply::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
-            _ => return Self::whole(response, job, context, head, verifier),
+            _ => return self.whole(response, head, verifier),
         };
-        Ok(Self { begin, end, decoder: None, verifier })
+        Ok(BodyPlan { begin, end, decoder: None, verifier })
     }
 
-    /// How a body is to be read that is there, its segments being in.
-    pub fn for_assembly(
-        job: &Job,
-        seal: &Assembly,
-        part: &PartialBody,
-        context: &TransferContext,
-    ) -> Self {
-        let mut verifier = verifier_for(job, context);
-        verifier.expect_saved(&seal.claims);
+    /// The plan for verifying a body whose segments are all there.
+    pub fn for_assembly(&self, assembly: &Assembly, part: &PartialBody) -> BodyPlan {
+        let mut verifier = self.verifier();
+        verifier.expect_saved(&assembly.claims);
         let length = part.length;
         let begin = BodyStart { at: length.unwrap_or(0), ..begin_at(part) };
-        Self { begin, end: length, decoder: None, verifier }
+        BodyPlan { begin, end: length, decoder: None, verifier }
     }
 
     fn whole(
+        &self,
         response: &Response,
-        job: &Job,
-        context: &TransferContext,
         head: Option<&ResponseHead>,
         mut verifier: BodyVerifier,
-    ) -> Result<Self, Failure> {
-        let is_decoded = context.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
+    ) -> Result<BodyPlan, Failure> {
+        let is_body = self.job.kind == JobKind::Body;
+        let is_decoded = is_body && self.bodies.coding == Compression::Decode;
         let codings = if is_decoded { codings(response.headers())? } else { Vec::new() };
         let is_coded = !codings.is_empty();
-        if job.kind == JobKind::Body {
+        if is_body {
             let message = if is_coded { MessageKind::Coded } else { MessageKind::Whole };
             verifier.expect_from_headers(response.headers(), message);
         }
@@ -90,38 +89,39 @@ impl BodyPlan {
         let validator = head.and_then(resume::validator);
         let decoder = is_coded.then(|| BodyDecoder::new(&codings));
         let begin = BodyStart { at: 0, length, validator, course: WriteMode::Sequential };
-        Ok(Self { begin, end: length, decoder, verifier })
+        Ok(BodyPlan { begin, end: length, decoder, verifier })
+    }
+
+    /// A verifier with the digests that the user wants computed and those that the user has given.
+    fn verifier(&self) -> BodyVerifier {
+        let mut verifier = BodyVerifier::default();
+        if !matches!(self.job.kind, JobKind::Body | JobKind::Assemble(_)) {
+            return verifier;
+        }
+        self.bodies.digests.iter().for_each(|algorithm| verifier.compute(*algorithm));
+        if let Some(digest) = &self.job.target.options.checksum {
+            verifier.expect(*digest, "the list");
+        }
+        if let Some(expected) = self.expected {
+            let name = name_of(self.job);
+            expected.of(&name).for_each(|(digest, option)| verifier.expect(digest, option));
+        }
+        verifier
     }
 }
 
-/// Where a body goes on of which there is this.
+/// The start of the rest of a partial body.
 pub fn begin_at(part: &PartialBody) -> BodyStart {
     let validator = Some(part.validator.clone());
     BodyStart { at: part.bytes, length: part.length, validator, course: WriteMode::Sequential }
 }
 
-/// Whether the reply to this job is a segment of a body.
+/// Whether the job fetches a segment of a body.
 pub fn is_segment(job: &Job) -> bool {
     matches!(job.kind, JobKind::Segment { .. })
 }
 
-/// What people want of a body.
-fn verifier_for(job: &Job, context: &TransferContext) -> BodyVerifier {
-    let mut verifier = BodyVerifier::default();
-    if !matches!(job.kind, JobKind::Body | JobKind::Assemble(_)) {
-        return verifier;
-    }
-    context.bodies.digests.iter().for_each(|algorithm| verifier.compute(*algorithm));
-    if let Some(digest) = &job.target.options.checksum {
-        verifier.expect(*digest, "the list");
-    }
-    if let Some(wanted) = context.expected_digests() {
-        wanted.of(&name_of(job)).for_each(|(digest, option)| verifier.expect(digest, option));
-    }
-    verifier
-}
-
-/// The name that the body is saved under, or would be.
+/// The file name of the job's body; without an output directory, the name that it would have.
 pub fn name_of(job: &Job) -> Arc<str> {
     match &job.place {
         Some(place) => Arc::clone(&place.name),

@@ -9,8 +9,7 @@ use hyper_util::client::legacy;
 use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
-use super::client::local_address;
-use super::proxy_route::ProxyRoute;
+use super::client::{ProxyRoute, local_address};
 use super::resolver::LookupFailed;
 use crate::model::Failure;
 use crate::plan::Timeouts;

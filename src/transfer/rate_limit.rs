@@ -1,108 +1,80 @@
-//! The byte rate of a whole run: whoever wants to read waits in line until what has been read is paid for, so the rate
-//! is divided fairly among all transfers of all threads.
+//! The byte rate and the byte quota of a whole run.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::run_services::RunServices;
+/// Bytes charged in advance for a read; corrected once its size is known.
+const ADVANCE: u64 = 16 * 1024;
 
-/// Bytes that a reader is taken to get until it has told how many it got.
-const A_PIECE: u64 = 16 * 1024;
-
-/// The line before the reading.
+/// The byte rate of a run, shared by all transfers of all threads (a token bucket without saved tokens, first in first
+/// out).
+///
+/// Fairness: the asynchronous mutex wakes its waiters in the order in which they came, and a reader that comes back
+/// joins the end of the line. So each of N transfers gets an equal share however large its reads are, and only the first
+/// in line holds a timer.
+///
+/// Advance charge: how much a read brings is known only after it. If nothing were charged before, all waiting readers
+/// would pass at the same moment, each finding everything paid for; so a reader is charged [`ADVANCE`] bytes when its
+/// turn comes, or what is left of its body if that is less, and [`RateLimiter::charge`] corrects this afterwards.
 #[derive(Debug)]
-pub struct RateLimiter(RateSource);
-
-#[derive(Debug)]
-enum RateSource {
-    /// Absent, for there is no limit.
-    Unlimited,
-    Local(RateLimit),
-    /// Where the children of one parent stand.
-    Parent(Arc<dyn RunServices>),
-}
-
-#[derive(Debug)]
-struct RateLimit {
+pub struct RateLimiter {
+    /// Bytes per second.
     rate: NonZeroU64,
-    /// Readers stand here one behind another; only the foremost watches the time.
     line: tokio::sync::Mutex<()>,
     paid_until: Mutex<Option<Instant>>,
 }
 
-/// Leave to read once.
-#[derive(Debug)]
-pub struct Permit {
-    pub(super) advance: u64,
-}
-
 impl RateLimiter {
-    /// So many bytes a second, or any number.
-    pub fn new(rate: Option<NonZeroU64>) -> Self {
+    /// A limiter to `rate` bytes per second.
+    pub fn new(rate: NonZeroU64) -> Self {
         let (line, paid_until) = Default::default();
-        Self(rate.map_or(RateSource::Unlimited, |rate| {
-            RateSource::Local(RateLimit { rate, line, paid_until })
-        }))
+        Self { rate, line, paid_until }
     }
 
-    /// The line that `parent` keeps.
-    pub fn remote(parent: Arc<dyn RunServices>) -> Self {
-        Self(RateSource::Parent(parent))
-    }
-
-    /// Whether anybody is ever held up here.
-    pub fn is_limited(&self) -> bool {
-        !matches!(self.0, RateSource::Unlimited)
-    }
-
-    /// Waits until it is this reader's turn. `left` is how much it may still get, where that is known.
-    pub async fn wait(&self, left: Option<u64>) -> Permit {
-        let limit = match &self.0 {
-            RateSource::Unlimited => return Permit { advance: 0 },
-            RateSource::Parent(parent) => {
-                return Permit { advance: parent.wait_for_rate(left).await };
-            }
-            RateSource::Local(limit) => limit,
-        };
-        let advance = left.map_or(A_PIECE, |left| left.min(A_PIECE));
-        let _foremost = limit.line.lock().await;
-        let turn = limit.charge(0, 0);
+    /// Waits until all bytes charged so far are paid for, and charges some in advance. `left` is the number of bytes that
+    /// the caller still expects, if known. Returns the number of bytes charged, to be given to [`RateLimiter::charge`].
+    pub async fn wait(&self, left: Option<u64>) -> u64 {
+        let advance = left.map_or(ADVANCE, |left| left.min(ADVANCE));
+        let _first_in_line = self.line.lock().await;
+        let turn = self.charge(0, 0);
         sleep_until(turn).await;
-        limit.charge(advance, 0);
-        Permit { advance }
+        self.charge(advance, 0);
+        advance
     }
 
-    /// So many bytes have been read with this leave.
-    pub fn correct(&self, leave: Permit, bytes: u64) {
-        match &self.0 {
-            RateSource::Unlimited => {}
-            RateSource::Parent(parent) => parent.report_read(bytes, leave.advance),
-            RateSource::Local(limit) => {
-                limit.charge(bytes, leave.advance);
-            }
-        }
-    }
-
-    /// So many bytes have been read without asking.
-    pub fn charge(&self, bytes: u64) {
-        self.correct(Permit { advance: 0 }, bytes);
-    }
-}
-
-impl RateLimit {
-    /// Books bytes, and takes back others that were booked before; tells when all will be paid for. What is not used
-    /// is not saved up.
-    fn charge(&self, bytes: u64, back: u64) -> Instant {
+    /// Charges bytes that were read, less those that were charged in advance. Returns the moment when all is paid for.
+    /// Time during which nobody reads is not saved up: that moment is never in the past.
+    pub fn charge(&self, bytes: u64, charged: u64) -> Instant {
         let now = Instant::now();
         let cost = |bytes: u64| Duration::from_secs_f64(bytes as f64 / self.rate.get() as f64);
-        let mut paid_until = self.paid_until.lock().expect("no holder panics");
+        let mut paid_until = self.paid_until.lock().expect("lock poisoned");
         let from = paid_until.unwrap_or(now) + cost(bytes);
-        let until = from.checked_sub(cost(back)).unwrap_or(now).max(now);
+        let until = from.checked_sub(cost(charged)).unwrap_or(now).max(now);
         *paid_until = Some(until);
         until
+    }
+}
+
+/// The number of body bytes that a run may read.
+#[derive(Debug)]
+pub struct Quota {
+    limit: u64,
+    read: AtomicU64,
+}
+
+impl Quota {
+    /// A quota of `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, read: AtomicU64::new(0) }
+    }
+
+    /// Counts bytes that were read. Returns whether the quota covers them.
+    pub fn reserve(&self, bytes: u64) -> bool {
+        self.read.fetch_add(bytes, Relaxed) + bytes <= self.limit
     }
 }
 
@@ -112,9 +84,14 @@ mod tests {
 
     use super::*;
 
-    /// Reads pieces of such sizes with so many readers for some seconds of a made-up clock; the bytes of each.
+    fn limiter(rate: u64) -> RateLimiter {
+        RateLimiter::new(NonZeroU64::new(rate).unwrap())
+    }
+
+    /// Starts one reader per element of `pieces`, which reads pieces of that size for `seconds` of a simulated clock.
+    /// Returns the number of bytes that each reader got.
     async fn read(rate: u64, pieces: &[u64], seconds: u64) -> Vec<u64> {
-        let rate_limiter = Arc::new(RateLimiter::new(NonZeroU64::new(rate)));
+        let rate_limiter = Arc::new(limiter(rate));
         let end = Instant::now() + Duration::from_secs(seconds);
         let mut readers = Vec::new();
         for piece in pieces.iter().copied() {
@@ -122,11 +99,11 @@ mod tests {
             readers.push(tokio::spawn(async move {
                 let mut read = 0;
                 loop {
-                    let leave = rate_limiter.wait(None).await;
+                    let charged = rate_limiter.wait(None).await;
                     if Instant::now() >= end {
                         return read;
                     }
-                    rate_limiter.correct(leave, piece);
+                    rate_limiter.charge(piece, charged);
                     read += piece;
                 }
             }));
@@ -156,24 +133,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_bodies_are_not_held_up_by_what_they_might_have_been() {
+    async fn small_bodies_are_not_delayed_by_the_advance_charge() {
         let read: u64 = read(1024 * 1024, &[100; 8], 2).await.iter().sum();
         assert!(read as f64 >= 0.9 * 2.0 * 1024.0 * 1024.0 * 0.05, "{read}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_read_without_asking_is_paid_for_by_the_next() {
-        let rate_limiter = RateLimiter::new(NonZeroU64::new(1000));
+    async fn bytes_read_without_waiting_delay_the_next_reader() {
+        let rate_limiter = limiter(1000);
         let start = Instant::now();
-        rate_limiter.charge(2000);
+        rate_limiter.charge(2000, 0);
         rate_limiter.wait(Some(1)).await;
         assert_eq!((Instant::now() - start).as_secs_f64().round(), 2.0);
     }
 
-    #[tokio::test]
-    async fn without_a_limit_nobody_waits() {
-        let rate_limiter = RateLimiter::new(None);
-        rate_limiter.charge(u64::MAX);
-        rate_limiter.wait(None).await;
+    #[test]
+    fn a_quota_covers_its_limit_and_no_byte_more() {
+        let quota = Quota::new(10);
+        assert!(quota.reserve(4));
+        assert!(quota.reserve(6));
+        assert!(!quota.reserve(1));
     }
 }

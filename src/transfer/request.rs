@@ -5,7 +5,7 @@ use reqwest::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
 
-use super::client::TransferContext;
+use super::context::TransferContext;
 use super::decode::accept_encoding;
 use crate::model::{Job, JobKind, Validator};
 use crate::plan::Compression;
@@ -32,7 +32,8 @@ pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeR
     let request = range_request(job);
     condition(request, &mut fields);
     // A part is of the bytes as they are sent, and is never coded.
-    let may_be_coded = context.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
+    let may_be_coded =
+        context.config.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
     let is_part = matches!(request, RangeRequest::Rest(_) | RangeRequest::Segment(..));
     if may_be_coded && !is_part && !fields.contains_key(ACCEPT_ENCODING) {
         fields.insert(ACCEPT_ENCODING, accept_encoding());
@@ -42,11 +43,11 @@ pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeR
 
 fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
-    let own = job.url.host_str().and_then(|host| context.hosts.get(host));
-    let own = own.map_or(&[][..], |own| &own.headers);
+    let own = job.url.host_str().and_then(|host| context.config.host_headers.get(host));
+    let own = own.map_or(&[][..], |own| &own.0);
     let in_private = job.url.scheme() == "https" || is_written_as_loopback(&job.url);
     let groups = [
-        (&context.http.headers[..], everywhere),
+        (&context.config.http.headers[..], everywhere),
         (own, everywhere && in_private),
         (&job.target.options.headers, everywhere),
     ];

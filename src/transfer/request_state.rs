@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::rate_limit::{Permit, RateLimiter};
+use super::context::TransferContext;
 use crate::model::{Failure, Job, StopCause};
 use crate::plan::Timeouts;
 
@@ -64,17 +64,18 @@ impl RequestState {
         ConnectTimer(Arc::clone(self))
     }
 
-    /// Waits for leave to read. That is our own doing, and no stall.
-    pub async fn waited(&self, rate_limiter: &RateLimiter, promised: Option<u64>) -> Permit {
-        if !rate_limiter.is_limited() {
-            return rate_limiter.wait(None).await;
+    /// Waits until the byte rate of the run allows a read, and returns the number of bytes charged in advance. The time is
+    /// not counted as a stall.
+    pub async fn wait_for_rate(&self, context: &TransferContext, promised: Option<u64>) -> u64 {
+        if !context.config.is_rate_limited {
+            return 0;
         }
         self.held_up.store(true, Relaxed);
         let left = promised.map(|promised| promised.saturating_sub(self.bytes()));
-        let leave = rate_limiter.wait(left).await;
+        let charged = context.wait_for_rate(left).await;
         self.progress.store(self.moment(), Relaxed);
         self.held_up.store(false, Relaxed);
-        leave
+        charged
     }
 
     /// So many body bytes have arrived.
@@ -103,7 +104,11 @@ impl RequestState {
         self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
     }
 
-    /// Since the start.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

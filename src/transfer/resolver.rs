@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
-use super::proxy_route::ProxyRoute;
+use super::client::ProxyRoute;
 use super::request_state::CURRENT_REQUEST;
 use crate::model::Failure;
 use crate::plan::{AddressFamily, HttpOptions, OverrideTarget, ResolveOverride};

@@ -1,58 +1,72 @@
-//! What belongs to the whole run where a transfer is made in a child process: asked of the process that carries the run.
+//! The services of the run that a transfer depends on: the byte quota, the byte rate and the manifest of partial files.
+//! Each exists once per run, in the parent process; a child process reaches them over its pipe.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 
-use serde::{Deserialize, Serialize};
+use super::rate_limit::{Quota, RateLimiter};
+use crate::model::Failure;
+use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 
-use crate::model::serde_helpers;
-use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Timeouts};
+/// What a transfer asks of the run. Implemented by the process that carries the run and, over the pipe, by its children.
+/// The manifest's part of it is [`PartialRecorder`], which the store declares because it is below this module.
+pub trait RunServices: PartialRecorder {
+    /// Counts body bytes that were read. Returns whether the quota covers them.
+    fn reserve_bytes(&self, bytes: u64) -> bool;
 
-/// What a child asks of its parent.
-pub trait RunServices: Debug + Send + Sync {
-    /// Waits until it is this reader's turn to read from the network; `left` is how much it may still get, where that
-    /// is known. Tells how much was booked for it.
+    /// Waits until the caller may read from the network. `left` is the number of bytes that it still expects, if known.
+    /// Returns the number of bytes that were charged in advance, for [`RunServices::report_read`].
     fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
 
-    /// So many bytes were read, for which so many were booked.
-    fn report_read(&self, bytes: u64, booked: u64);
-
-    /// So many more body bytes were read; tells whether the run may have them.
-    fn reserve(&self, bytes: u64) -> bool;
+    /// Charges bytes that were read, less those that were charged in advance.
+    fn report_read(&self, bytes: u64, charged: u64);
 }
 
-/// All that the client of a child process is made from.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ClientConfig {
-    pub(super) http: HttpOptions,
-    pub(super) timeouts: Timeouts,
-    pub(super) bodies: BodyOptions,
-    pub(super) hosts: BTreeMap<String, HostHeaders>,
-    pub(super) certificates: Vec<Vec<u8>>,
-    pub(super) idle: usize,
-    pub(super) is_throttled: bool,
+/// The services in the process that carries the run.
+#[derive(Debug)]
+pub struct LocalServices {
+    rate_limiter: Option<RateLimiter>,
+    quota: Option<Quota>,
+    store: Store,
 }
 
-/// The header fields of one host.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct HostHeaders(
-    #[serde(with = "serde_helpers::fields")] Vec<(http::HeaderName, http::HeaderValue)>,
-);
+impl LocalServices {
+    /// Services with a byte rate and a quota, each `None` if there is no limit.
+    pub fn new(rate: Option<NonZeroU64>, quota: Option<u64>, store: Store) -> Self {
+        Self { rate_limiter: rate.map(RateLimiter::new), quota: quota.map(Quota::new), store }
+    }
+}
 
-impl HostHeaders {
-    /// Those of hosts that have any. Manners stay with the parent.
-    pub(super) fn from_overrides(
-        hosts: &BTreeMap<String, HostOverrides>,
-    ) -> BTreeMap<String, Self> {
-        let fields = |host_limits: &HostOverrides| Self(host_limits.headers.clone());
-        hosts.iter().map(|(name, host_limits)| (name.clone(), fields(host_limits))).collect()
+impl RunServices for LocalServices {
+    fn reserve_bytes(&self, bytes: u64) -> bool {
+        self.quota.as_ref().is_none_or(|quota| quota.reserve(bytes))
     }
 
-    /// The same as manners that say nothing else.
-    pub(super) fn into_overrides(hosts: BTreeMap<String, Self>) -> BTreeMap<String, HostOverrides> {
-        let overrides = |Self(headers)| HostOverrides { headers, ..HostOverrides::default() };
-        hosts.into_iter().map(|(name, fields)| (name, overrides(fields))).collect()
+    fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+        Box::pin(async move {
+            match &self.rate_limiter {
+                Some(rate_limiter) => rate_limiter.wait(left).await,
+                None => 0,
+            }
+        })
+    }
+
+    fn report_read(&self, bytes: u64, charged: u64) {
+        if let Some(rate_limiter) = &self.rate_limiter {
+            rate_limiter.charge(bytes, charged);
+        }
+    }
+}
+
+impl PartialRecorder for LocalServices {
+    fn record_partial(
+        &self,
+        body: &BodyInfo,
+        begin: &BodyStart,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        self.store.record_partial(body, begin, bytes)
     }
 }

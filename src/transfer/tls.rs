@@ -1,4 +1,4 @@
-//! Whom TLS believes: the system's roots and those given by hand, loaded once for all clients.
+//! TLS: which certificates are trusted, and the configuration that all clients share.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -11,10 +11,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use rustls_platform_verifier::Verifier as SystemVerifier;
 
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 
-/// A certificate file that is of no use.
+/// A certificate file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--cacert {}: {reason}", .file.display())]
 pub struct TlsError {
@@ -22,55 +23,47 @@ pub struct TlsError {
     reason: String,
 }
 
-/// A certificate that is trusted beside the system's.
-pub type ExtraCert = CertificateDer<'static>;
-
-/// The certificates given by hand.
+/// Reads the certificate files of `--cacert`.
 ///
 /// # Errors
-/// The first file that has none, or one that is of no use.
-pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<ExtraCert>, TlsError> {
-    let mut store = RootCertStore::empty();
+/// The first file that has no certificate, or one that cannot be used.
+pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let mut roots = RootCertStore::empty();
     let mut certificates = Vec::new();
     for file in &http.cacert {
         for certificate in certificates_in(file)? {
             let complaint = |error: Error| unusable(file, error.to_string());
-            store.add(certificate.clone()).map_err(complaint)?;
+            roots.add(certificate.clone()).map_err(complaint)?;
             certificates.push(certificate);
         }
     }
     Ok(certificates)
 }
 
-/// The TLS settings of every client; a clone shares the roots and the session tickets. Whoever does not need the system's
-/// roots does not pay for them: they are loaded for the first handshake that the given certificates do not vouch for.
-pub fn tls_settings(http: &HttpOptions, certificates: Vec<ExtraCert>) -> ClientConfig {
+/// The TLS configuration of every client; a clone shares the roots and the session tickets. `certificates` (DER) are trusted
+/// in addition to the system's. The system's are read for the first handshake that the given ones do not vouch for, so that
+/// a run that does not need them does not wait for them.
+pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
-    let believes = match http.verification {
+    let mode = match http.verification {
         CertVerification::Full => VerifyMode::Roots(RootStore::new(certificates, &provider)),
         CertVerification::Off => VerifyMode::Insecure,
     };
-    let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), believes });
-    let mut settings = ClientConfig::builder_with_provider(provider)
+    let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), mode });
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the provider speaks TLS 1.2 and 1.3")
+        .expect("the provider supports TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    settings.alpn_protocols = match http.versions {
+    config.alpn_protocols = match http.versions {
         HttpVersions::Negotiated => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
     };
-    settings
+    config
 }
 
-/// What of the system's store cannot be read is left out, as every client on the machine does: a site that needs
-/// it fails with class `tls`.
-fn system_roots() -> Vec<ExtraCert> {
-    rustls_native_certs::load_native_certs().certs
-}
-
-fn certificates_in(file: &Path) -> Result<Vec<ExtraCert>, TlsError> {
+fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = std::fs::read(file).map_err(|error| unusable(file, error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
@@ -86,60 +79,60 @@ fn unusable(file: &Path, reason: String) -> TlsError {
     TlsError { file: file.to_owned(), reason }
 }
 
-/// Checks who answers, and whatever that leads to, that the handshake itself is sound.
+/// Verifies the server's certificate as configured, and the signatures of the handshake in any case.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    believes: VerifyMode,
+    mode: VerifyMode,
 }
 
-/// Who is believed to be who they say.
+/// Which certificates are trusted.
 #[derive(Debug)]
 enum VerifyMode {
-    /// Whoever answers (`--insecure`).
+    /// Any (`--insecure`).
     Insecure,
-    /// Whom the system believes, and who has a certificate given by hand.
+    /// Those that the system trusts, and those given by the user.
     Roots(RootStore),
 }
 
+/// The certificate verifiers, in the order in which they are asked.
 #[derive(Debug)]
 struct RootStore {
-    certificates: Vec<ExtraCert>,
-    /// Asks those alone; `None` where there are none.
+    certificates: Vec<CertificateDer<'static>>,
+    /// Knows the given certificates only; `None` if there are none.
     given: Option<Arc<WebPkiServerVerifier>>,
-    /// Asks those and the system's. Made when it is first wanted; `None` where nobody is believed.
-    all: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    /// Knows the system's certificates too. Made when it is first needed; `None` if there are no certificates at all.
+    all: OnceLock<Option<SystemVerifier>>,
 }
 
 impl RootStore {
-    fn new(certificates: Vec<ExtraCert>, provider: &Arc<CryptoProvider>) -> Self {
-        let given = verifier(certificates.iter().cloned(), provider);
-        Self { certificates, given, all: OnceLock::new() }
+    fn new(certificates: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> Self {
+        let der = certificates.iter().cloned().map(CertificateDer::from);
+        let certificates: Vec<_> = der.collect();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.iter().cloned());
+        let given = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
+        Self { certificates, given: given.build().ok(), all: OnceLock::new() }
     }
 
-    /// Asks those who were given; where they do not know, everyone.
+    /// Calls `verify` with the verifier of the given certificates, and if that fails, with the one of all.
     fn verify(
         &self,
         provider: &Arc<CryptoProvider>,
-        ask: impl Fn(&WebPkiServerVerifier) -> Result<ServerCertVerified, Error>,
+        verify: impl Fn(&dyn ServerCertVerifier) -> Result<ServerCertVerified, Error>,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(Ok(verified)) = self.given.as_deref().map(&ask) {
+        if let Some(given) = self.given.as_deref()
+            && let Ok(verified) = verify(given)
+        {
             return Ok(verified);
         }
-        let everyone = || self.certificates.iter().cloned().chain(system_roots());
-        let all = self.all.get_or_init(|| verifier(everyone(), provider)).as_deref();
-        ask(all.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?)
+        let all = self.all.get_or_init(|| {
+            let given = self.certificates.iter().cloned();
+            SystemVerifier::new_with_extra_roots(given, Arc::clone(provider)).ok()
+        });
+        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        verify(all.as_ref().ok_or(unknown)?)
     }
-}
-
-/// What asks these roots; `None` if there are none that can be asked.
-fn verifier(
-    roots: impl Iterator<Item = ExtraCert>,
-    provider: &Arc<CryptoProvider>,
-) -> Option<Arc<WebPkiServerVerifier>> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(roots);
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build().ok()
 }
 
 impl ServerCertVerifier for Verifier {
@@ -151,10 +144,16 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match &self.believes {
+        match &self.mode {
             VerifyMode::Insecure => Ok(ServerCertVerified::assertion()),
-            VerifyMode::Roots(web) => web.verify(&self.provider, |roots| {
-                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            VerifyMode::Roots(roots) => roots.verify(&self.provider, |verifier| {
+                verifier.verify_server_cert(
+                    end_entity,
+                    intermediates,
+                    server_name,
+                    ocsp_response,
+                    now,
+                )
             }),
         }
     }

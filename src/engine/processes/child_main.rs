@@ -1,4 +1,4 @@
-//! The child: makes one request after another until its parent has gone, and leaves at once then.
+//! The main function of a child process: carries out one task after another, and exits as soon as its parent has.
 
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Stdin, Write};
@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,20 +18,20 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
 use crate::model::{Failure, StopCause, WorkerProgress};
 use crate::resource_usage::usage;
-use crate::store::{BodyStart, PartialRecorder, Store};
+use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 use crate::transfer::{Client, Resolver, RunServices, TransferContext};
 
-/// How often it is told how a request goes.
+/// How often the child reports the progress of a transfer.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Makes transfers for the process at the other end of the standard streams.
+/// Runs as a child process: carries out jobs for the process at the other end of the standard streams.
 ///
 /// # Errors
-/// If the machine does not let it begin.
+/// If the system has no event loop or thread for it, or it was not started by `fetch`.
 pub fn run_child() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let _not_meant_for_us = ignored_signals()?;
+        let _ignored = ignore_signals()?;
         let mut stdin = BufReader::new(io::stdin());
         let mut first = String::new();
         if stdin.read_line(&mut first)? == 0 {
@@ -39,166 +40,166 @@ pub fn run_child() -> io::Result<()> {
         let init: ChildInit = serde_json::from_str(&first).map_err(|_| {
             io::Error::other("__seat is how fetch starts its own children; use --mode processes")
         })?;
-        let (router, parent) = message_channels();
-        thread::Builder::new().name("parent".into()).spawn(|| listen(stdin, router))?;
-        serve(init, parent).await
+        let (router, inbox) = message_channels();
+        thread::Builder::new().name("parent".into()).spawn(|| read_messages(stdin, router))?;
+        run_tasks(init, inbox).await
     })
 }
 
-/// Ctrl-C is sent to all processes of a terminal, and who ends a job or a service asks all of its processes to end; it is
-/// the parent that decides what follows. When it has gone its children leave in any case.
-#[cfg(unix)]
-fn ignored_signals() -> io::Result<[tokio::signal::unix::Signal; 2]> {
-    use tokio::signal::unix::{SignalKind, signal};
-
+/// Makes the process ignore SIGINT and SIGTERM. Ctrl-C goes to all processes of a terminal, and a service manager signals
+/// all processes of a service; but the parent decides what follows, and when it exits its children do so in any case.
+fn ignore_signals() -> io::Result<[Signal; 2]> {
     Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
 }
 
-#[cfg(not(unix))]
-fn requests_to_end() -> io::Result<()> {
-    Ok(())
-}
-
-/// What is heard, sorted by who waits for it.
+/// Passes the parent's messages on to where they are awaited.
 struct MessageRouter {
-    errands: UnboundedSender<Box<Task>>,
-    turns: UnboundedSender<(u64, u64)>,
-    answers: mpsc::Sender<Reply>,
-    cut: watch::Sender<Option<StopCause>>,
+    tasks: UnboundedSender<Box<Task>>,
+    granted: UnboundedSender<(u64, u64)>,
+    replies: mpsc::Sender<Reply>,
+    cancel: watch::Sender<Option<StopCause>>,
 }
 
-/// What somebody holds everything up for.
+/// The answer to a blocking request.
 #[derive(Debug)]
 enum Reply {
     BytesReserved(bool),
     PartialRecorded(Result<(), Failure>),
 }
 
-/// Where it comes out.
+/// The receiving ends of [`MessageRouter`].
 struct Inbox {
-    errands: UnboundedReceiver<Box<Task>>,
-    cut: watch::Receiver<Option<StopCause>>,
+    tasks: UnboundedReceiver<Box<Task>>,
+    cancel: watch::Receiver<Option<StopCause>>,
     parent: Arc<ParentClient>,
 }
 
-/// The parent as it is seen from below.
+/// The services of the run, over the pipe to the parent.
 #[derive(Debug)]
 struct ParentClient {
-    answers: Mutex<mpsc::Receiver<Reply>>,
-    turns: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
-    asked: AtomicU64,
+    replies: Mutex<mpsc::Receiver<Reply>>,
+    granted: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
+    /// The number of requests for leave to read so far.
+    rate_requests: AtomicU64,
 }
 
 fn message_channels() -> (MessageRouter, Inbox) {
-    let (errands, next) = unbounded_channel();
-    let (turns, turned) = unbounded_channel();
-    let (answers, answered) = mpsc::channel();
-    let (cut, is_cut) = watch::channel(None);
+    let (send_task, tasks) = unbounded_channel();
+    let (send_granted, granted) = unbounded_channel();
+    let (send_reply, replies) = mpsc::channel();
+    let (send_cancel, cancel) = watch::channel(None);
     let parent = Arc::new(ParentClient {
-        answers: Mutex::new(answered),
-        turns: turned.into(),
-        asked: AtomicU64::new(0),
+        replies: Mutex::new(replies),
+        granted: granted.into(),
+        rate_requests: AtomicU64::new(0),
     });
-    (MessageRouter { errands, turns, answers, cut }, Inbox { errands: next, cut: is_cut, parent })
+    let router = MessageRouter {
+        tasks: send_task,
+        granted: send_granted,
+        replies: send_reply,
+        cancel: send_cancel,
+    };
+    (router, Inbox { tasks, cancel, parent })
 }
 
-/// Hears the parent. When it has gone nothing is of use any more, a transfer under way neither.
-fn listen(mut stdin: BufReader<Stdin>, router: MessageRouter) {
-    let mut text = String::new();
-    while let Ok(1..) = stdin.read_line(&mut text) {
-        let Ok(word) = serde_json::from_str(&text) else { break };
-        router.route(word);
-        text.clear();
+/// Reads the parent's messages until it has exited, and then ends this process at once: without a parent nothing is of use
+/// any more, not even a transfer in progress.
+fn read_messages(mut stdin: BufReader<Stdin>, router: MessageRouter) {
+    let mut line = String::new();
+    while let Ok(1..) = stdin.read_line(&mut line) {
+        let Ok(message) = serde_json::from_str(&line) else { break };
+        router.route(message);
+        line.clear();
     }
     process::exit(0);
 }
 
 impl MessageRouter {
-    /// Where nobody waits any more, nobody is told.
-    fn route(&self, word: ToChild) {
-        match word {
+    /// Passes a message on. If the receiver is gone, the message is dropped.
+    fn route(&self, message: ToChild) {
+        match message {
             ToChild::Task(task) => {
-                // What was to end before may have ended by itself.
-                self.cut.send_replace(None);
-                drop(self.errands.send(task));
+                // A cancelled transfer may have ended by itself, with the cancel message still to be looked at.
+                self.cancel.send_replace(None);
+                drop(self.tasks.send(task));
             }
-            ToChild::Cancel(cause) => drop(self.cut.send(Some(cause))),
-            ToChild::RateGranted { number, booked } => drop(self.turns.send((number, booked))),
-            ToChild::BytesReserved(may) => drop(self.answers.send(Reply::BytesReserved(may))),
-            ToChild::PartialRecorded(noted) => {
-                drop(self.answers.send(Reply::PartialRecorded(noted)))
+            ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
+            ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
+            ToChild::BytesReserved(covered) => {
+                drop(self.replies.send(Reply::BytesReserved(covered)));
+            }
+            ToChild::PartialRecorded(recorded) => {
+                drop(self.replies.send(Reply::PartialRecorded(recorded)));
             }
         }
     }
 }
 
-async fn serve(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
-    let (transfer_context, client) = match open(init, &inbox.parent) {
-        Ok(opened) => opened,
+/// Carries out tasks one after another.
+async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
+    let client = match open_client(init, &inbox.parent) {
+        Ok(client) => client,
         Err(reason) => {
             send(&FromChild::Ready(Err(reason)));
             return Ok(());
         }
     };
     send(&FromChild::Ready(Ok(())));
-    let mut before = transfer_context.counters();
-    while let Some(task) = inbox.errands.recv().await {
-        transfer_context.set_expected_digests(task.wanted);
+    let mut before = client.context().counts();
+    while let Some(task) = inbox.tasks.recv().await {
+        let Task { job, expected } = *task;
         let progress = WorkerProgress::default();
-        let cut = aborted(inbox.cut.clone());
-        let transfer = client.transfer(&task.job, 1, &progress, cut);
-        let attempt = watched(transfer, &progress).await;
-        let now = transfer_context.counters();
-        let (counters, peak_memory) = (now.since(before), usage().peak_memory);
+        let cancel = cancelled(inbox.cancel.clone());
+        let transfer = client.transfer(&job, expected.as_ref(), 1, &progress, cancel);
+        let attempt = with_progress_reports(transfer, &progress).await;
+        let now = client.context().counts();
+        let (counts, peak_memory) = (now.since(before), usage().peak_memory);
         before = now;
-        send(&FromChild::Done(Box::new(TaskResult { attempt, counters, peak_memory })));
+        send(&FromChild::Done(Box::new(TaskResult { attempt, counts, peak_memory })));
         client.release().await;
     }
     Ok(())
 }
 
-fn open(
-    init: ChildInit,
-    parent: &Arc<ParentClient>,
-) -> Result<(Arc<TransferContext>, Client), String> {
-    let ChildInit { client_config, store_config } = init;
-    let store = match store_config {
+fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, String> {
+    let ChildInit { client: config, store } = init;
+    let recorder: Arc<ParentClient> = Arc::clone(parent);
+    let store = match store {
         None => Store::discard(),
-        Some(store_config) => {
-            let parent: Arc<ParentClient> = Arc::clone(parent);
-            Store::for_child(store_config, parent).map_err(|error| error.to_string())?
-        }
+        Some(store) => Store::for_child(store, recorder).map_err(|error| error.to_string())?,
     };
-    let resolver = |http: &_| Arc::new(Resolver::new(http, Handle::current()));
-    let parent: Arc<ParentClient> = Arc::clone(parent);
-    let transfer_context =
-        Arc::new(TransferContext::for_child(client_config, parent, resolver, store));
-    let client = Client::new(Arc::clone(&transfer_context)).map_err(|error| error.to_string())?;
-    Ok((transfer_context, client))
+    let resolver = Arc::new(Resolver::new(config.http(), Handle::current()));
+    let services: Arc<ParentClient> = Arc::clone(parent);
+    let context = TransferContext::for_child(config, resolver, services, store);
+    Client::new(Arc::new(context)).map_err(|error| error.to_string())
 }
 
-async fn aborted(mut cut: watch::Receiver<Option<StopCause>>) -> StopCause {
-    match cut.wait_for(Option::is_some).await.map(|cause| *cause) {
+/// Resolves when the parent cancels the transfer, with the cause.
+async fn cancelled(mut cancel: watch::Receiver<Option<StopCause>>) -> StopCause {
+    match cancel.wait_for(Option::is_some).await.map(|cause| *cause) {
         Ok(Some(cause)) => cause,
         _ => std::future::pending().await,
     }
 }
 
-/// Tells how a transfer goes until it is done.
-async fn watched<T>(transfer: impl Future<Output = T>, progress: &WorkerProgress) -> T {
+/// Runs a transfer to its end, and reports its progress meanwhile.
+async fn with_progress_reports<T>(
+    transfer: impl Future<Output = T>,
+    progress: &WorkerProgress,
+) -> T {
     tokio::pin!(transfer);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.reset();
-    let mut told = 0;
+    let mut reported = 0;
     loop {
         tokio::select! {
             biased;
             done = &mut transfer => return done,
             _ = ticks.tick() => {
                 let bytes = progress.bytes();
-                if bytes > told {
-                    told = bytes;
+                if bytes > reported {
+                    reported = bytes;
                     send(&FromChild::Progress { bytes, promised: progress.promised().unwrap_or(0) });
                 }
             }
@@ -206,54 +207,56 @@ async fn watched<T>(transfer: impl Future<Output = T>, progress: &WorkerProgress
     }
 }
 
-/// Says something to the parent. Without one there is nothing left to do.
-fn send(word: &FromChild) {
+/// Sends a message to the parent. If the parent is gone, this process exits.
+fn send(message: &FromChild) {
     let mut stdout = io::stdout().lock();
-    if stdout.write_all(&encode(word)).and_then(|()| stdout.flush()).is_err() {
+    if stdout.write_all(&encode(message)).and_then(|()| stdout.flush()).is_err() {
         process::exit(0);
     }
 }
 
 impl ParentClient {
-    /// Asks what everything else has to wait for, as it would for the disk.
-    fn request(&self, word: &FromChild) -> Reply {
-        let answers = self.answers.lock().expect("no holder panics");
-        send(word);
-        answers.recv().unwrap_or_else(|_| process::exit(0))
+    /// Sends a request and blocks until the reply, as a call that waits for the disk would. The lock is held from the request
+    /// to its reply, so a reply needs no number.
+    fn request(&self, message: &FromChild) -> Reply {
+        let replies = self.replies.lock().expect("lock poisoned");
+        send(message);
+        replies.recv().unwrap_or_else(|_| process::exit(0))
     }
 }
 
 impl RunServices for ParentClient {
+    fn reserve_bytes(&self, bytes: u64) -> bool {
+        matches!(self.request(&FromChild::ReserveBytes(bytes)), Reply::BytesReserved(true))
+    }
+
     fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
         Box::pin(async move {
-            let mut turns = self.turns.lock().await;
-            let number = self.asked.fetch_add(1, Relaxed);
+            let mut granted = self.granted.lock().await;
+            let number = self.rate_requests.fetch_add(1, Relaxed);
             send(&FromChild::RequestRate { number, left });
-            // A turn that came too late for who had asked for it is nobody's.
-            while let Some((turn, booked)) = turns.recv().await {
-                if turn == number {
-                    return booked;
+            while let Some((answered, charged)) = granted.recv().await {
+                if answered == number {
+                    return charged;
                 }
-                self.report_read(0, booked);
+                // The answer came too late for the reader that had asked; nothing is read for it.
+                self.report_read(0, charged);
             }
             std::future::pending().await
         })
     }
 
-    fn report_read(&self, bytes: u64, booked: u64) {
-        send(&FromChild::ReportRead { bytes, booked });
-    }
-
-    fn reserve(&self, bytes: u64) -> bool {
-        matches!(self.request(&FromChild::ReserveBytes(bytes)), Reply::BytesReserved(true))
+    fn report_read(&self, bytes: u64, charged: u64) {
+        send(&FromChild::ReportRead { bytes, charged });
     }
 }
 
 impl PartialRecorder for ParentClient {
-    fn record_partial(&self, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
+    /// The parent knows which body the current task is about.
+    fn record_partial(&self, _: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
         match self.request(&FromChild::RecordPartial { begin: begin.clone(), bytes }) {
-            Reply::PartialRecorded(noted) => noted,
-            Reply::BytesReserved(_) => unreachable!("one question is asked at a time"),
+            Reply::PartialRecorded(recorded) => recorded,
+            Reply::BytesReserved(_) => unreachable!("one request at a time has a reply"),
         }
     }
 }

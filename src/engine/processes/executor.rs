@@ -1,4 +1,4 @@
-//! The seat of one worker: a child process, and another one when that has died.
+//! Carries out the jobs of one worker in a child process, and in a new one if that dies.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,41 +13,43 @@ use crate::engine::EngineError;
 use crate::model::{
     Attempt, AttemptOutcome, AttemptTimings, Failure, Job, JobKind, StopCause, WorkerProgress,
 };
-use crate::transfer::{Counters, RunServices, name_of};
+use crate::store::BodyInfo;
+use crate::transfer::{TransferCounts, name_of};
 
-/// How long a child may take to write down what it has once it is told to end.
+/// How long a child may take to end a cancelled transfer and record what it has; after that it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where a worker's jobs are carried out.
+/// The child process of one worker.
 #[derive(Debug)]
 pub struct ChildExecutor {
     pool: Arc<ChildPool>,
     worker: usize,
-    /// `None` after it has died.
+    /// `None` after it has died, until the next job.
     process: Option<ChildProcess>,
 }
 
-/// What is known of a transfer before it is done.
+/// What the parent knows of a transfer in progress.
 #[derive(Debug, Default)]
 struct TransferProgress {
     /// Body bytes so far.
     bytes: u64,
-    /// Whether its body was entered in the manifest as begun.
-    noted: bool,
+    /// Whether the manifest has an entry of its partial file from this attempt.
+    recorded: bool,
 }
 
-/// A reader's number, and its wait for its turn.
+/// The number of a request for leave to read, and the wait for it.
 type RateRequest<'a> = (u64, Pin<Box<dyn Future<Output = u64> + Send + 'a>>);
 
-/// How a transfer was lost.
+/// Why a child did not return a result.
 enum ChildLost {
-    /// The child is not there any more.
+    /// The child has died.
     Died,
-    /// The run has ended.
+    /// The transfer was cancelled and the child did not end it in time.
     Cancelled(StopCause),
 }
 
-/// Opens a seat for each of these workers: all children are started before one is waited for.
+/// Starts a child for each of the workers. All are started before the first is waited for, since starting takes a process
+/// most of the time.
 ///
 /// # Errors
 /// If one cannot be started.
@@ -69,12 +71,13 @@ pub async fn open_all(
 }
 
 impl ChildExecutor {
-    /// Has one attempt made at `job`. `cut` ends it early; `slot` shows how it goes.
+    /// Makes one attempt at `job`. `progress` shows how it goes; `cancel` resolves when the attempt must end,
+    /// with the cause.
     pub async fn transfer(
         &mut self,
         job: &Job,
         progress: &WorkerProgress,
-        cut: impl Future<Output = StopCause>,
+        cancel: impl Future<Output = StopCause>,
     ) -> Attempt {
         let mut process = match self.process.take() {
             Some(process) => Ok(process),
@@ -83,50 +86,54 @@ impl ChildExecutor {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let mut known = TransferProgress::default();
         progress.begin(&job.url);
-        let carried = match &mut process {
-            Ok(process) => self.exchange(process, job, progress, cut, &mut known).await,
+        let expected = self.pool.transfer_context.expected_digests();
+        let expected = expected.map(|expected| expected.about(&name_of(job)));
+        let task = Task { job: job.clone(), expected };
+        let result = match &mut process {
+            Ok(process) => self.exchange(process, task, progress, cancel, &mut known).await,
             Err(cause) => Err(ChildLost::Cancelled(*cause)),
         };
         progress.end();
-        let (lost, process) = match (carried, process) {
+        let (lost, process) = match (result, process) {
             (Ok(done), process) => {
                 self.process = process.ok();
-                self.pool.transfer_context.count(done.counters);
+                self.pool.transfer_context.add_counts(done.counts);
                 self.pool.record_peak(self.worker, done.peak_memory);
-                let phases = AttemptTimings { started, started_at, ..done.attempt.timings };
-                return Attempt { worker: self.worker, timings: phases, ..done.attempt };
+                let timings = AttemptTimings { started, started_at, ..done.attempt.timings };
+                return Attempt { worker: self.worker, timings, ..done.attempt };
             }
             (Err(lost), process) => (lost, process.ok()),
         };
-        let how = match process {
+        let status = match process {
             Some(process) => {
                 // What else it has done is not known.
-                self.pool.transfer_context.count(Counters { requests: 1, ..Counters::default() });
+                let counts = TransferCounts { requests: 1, ..TransferCounts::default() };
+                self.pool.transfer_context.add_counts(counts);
                 process.end().await
             }
             None => String::new(),
         };
         let failure = match lost {
-            ChildLost::Died => Failure::Worker(how),
+            ChildLost::Died => Failure::Worker(status),
             ChildLost::Cancelled(cause) => Failure::Cancelled(cause),
         };
-        let phases = AttemptTimings {
+        let timings = AttemptTimings {
             started,
             started_at,
             connect: None,
             first_byte: None,
             total: started.elapsed(),
         };
-        self.lost_attempt(job, known, failure, phases)
+        self.lost_attempt(job, known, failure, timings)
     }
 
-    /// The attempt of a child that has not told what came of it.
+    /// The failed attempt of a child that did not return a result.
     fn lost_attempt(
         &self,
         job: &Job,
         known: TransferProgress,
         failure: Failure,
-        phases: AttemptTimings,
+        timings: AttemptTimings,
     ) -> Attempt {
         let continues = job.kind == JobKind::Body;
         let before = job.part.as_ref().filter(|_| continues).map_or(0, |part| part.bytes);
@@ -136,45 +143,50 @@ impl ChildExecutor {
             bytes: 0,
             wire_bytes: known.bytes.saturating_sub(before),
             text: None,
-            begun: job.begun || known.noted,
-            // What it may have added is cut off before the rest is asked for.
-            part: job.part.clone().filter(|_| !known.noted),
+            begun: job.begun || known.recorded,
+            // Bytes that the child may have added are cut off before the rest is requested.
+            part: job.part.clone().filter(|_| !known.recorded),
             name: None,
             digests: Vec::new(),
             claims: Vec::new(),
-            timings: phases,
+            timings,
             worker: self.worker,
         }
     }
 
+    /// Sends a task and serves the child until the result.
+    ///
+    /// Message order: the child works on one task at a time, and the first message that is not part of it is `Done`, so no
+    /// message has to name its task. `ReserveBytes` and `RecordPartial` are blocking calls: the child sends nothing else
+    /// until the answer has come, which the parent therefore sends before it looks at anything else. `RequestRate` may wait
+    /// for seconds, during which a `Cancel` must still reach the child; so its answer is awaited beside the other messages,
+    /// and it alone is numbered, as the reader that asked may be gone by then. After a `Cancel` the child still sends `Done`,
+    /// with what it has recorded; it is killed only if that does not come in time.
     async fn exchange(
         &self,
         process: &mut ChildProcess,
-        job: &Job,
+        task: Task,
         progress: &WorkerProgress,
-        cut: impl Future<Output = StopCause>,
+        cancel: impl Future<Output = StopCause>,
         known: &mut TransferProgress,
     ) -> Result<TaskResult, ChildLost> {
-        let transfer_context = &self.pool.transfer_context;
-        let wanted = transfer_context
-            .expected_digests()
-            .map(|wanted| wanted.about(&name_of(job)))
-            .unwrap_or_default();
-        let task = Task { job: job.clone(), wanted };
+        let services = self.pool.transfer_context.services();
+        let body = BodyInfo::of(&task.job);
+        let is_body = task.job.kind == JobKind::Body;
         process.send(&ToChild::Task(Box::new(task))).await;
-        let mut turn: Option<RateRequest<'_>> = None;
+        let mut rate_request: Option<RateRequest<'_>> = None;
         let mut cancelled = None;
         let patience = sleep(Duration::MAX);
-        tokio::pin!(cut, patience);
+        tokio::pin!(cancel, patience);
         loop {
-            let word = tokio::select! {
-                word = process.recv() => word.ok_or(ChildLost::Died)?,
-                (number, booked) = poll_rate_request(&mut turn) => {
-                    turn = None;
-                    process.send(&ToChild::RateGranted { number, booked }).await;
+            let message = tokio::select! {
+                message = process.recv() => message.ok_or(ChildLost::Died)?,
+                (number, charged) = poll_rate_request(&mut rate_request) => {
+                    rate_request = None;
+                    process.send(&ToChild::RateGranted { number, charged }).await;
                     continue;
                 }
-                cause = &mut cut, if cancelled.is_none() => {
+                cause = &mut cancel, if cancelled.is_none() => {
                     cancelled = Some(cause);
                     patience.set(sleep(PATIENCE));
                     process.send(&ToChild::Cancel(cause)).await;
@@ -184,7 +196,7 @@ impl ChildExecutor {
                     return Err(cancelled.map_or(ChildLost::Died, ChildLost::Cancelled));
                 }
             };
-            match word {
+            match message {
                 FromChild::Ready(_) => return Err(ChildLost::Died),
                 FromChild::Progress { bytes, promised } => {
                     progress.promise(promised);
@@ -192,25 +204,25 @@ impl ChildExecutor {
                     known.bytes = bytes;
                 }
                 FromChild::RequestRate { number, left } => {
-                    turn = Some((number, transfer_context.wait_for_rate(left)))
+                    rate_request = Some((number, services.wait_for_rate(left)));
                 }
-                FromChild::ReportRead { bytes, booked } => {
-                    transfer_context.report_read(bytes, booked)
-                }
+                FromChild::ReportRead { bytes, charged } => services.report_read(bytes, charged),
                 FromChild::ReserveBytes(bytes) => {
-                    process.send(&ToChild::BytesReserved(transfer_context.reserve(bytes))).await
+                    let answer = ToChild::BytesReserved(services.reserve_bytes(bytes));
+                    process.send(&answer).await;
                 }
                 FromChild::RecordPartial { begin, bytes } => {
-                    let noted = transfer_context.store().note(job, &begin, bytes);
-                    known.noted |= begin.at == 0 && job.kind == JobKind::Body;
-                    process.send(&ToChild::PartialRecorded(noted)).await;
+                    let record = |body| services.record_partial(body, &begin, bytes);
+                    let recorded = body.as_ref().map_or(Ok(()), record);
+                    known.recorded |= begin.at == 0 && is_body;
+                    process.send(&ToChild::PartialRecorded(recorded)).await;
                 }
-                FromChild::Done(done) => return Ok(*done),
+                FromChild::Done(result) => return Ok(*result),
             }
         }
     }
 
-    /// Lets the child leave.
+    /// Lets the child exit, and waits for that.
     pub async fn shutdown(self) {
         if let Some(process) = self.process {
             process.exit().await;
@@ -218,10 +230,10 @@ impl ChildExecutor {
     }
 }
 
-/// Waits for the turn of a reader, if one waits.
-async fn poll_rate_request(turn: &mut Option<RateRequest<'_>>) -> (u64, u64) {
-    match turn {
-        Some((number, turn)) => (*number, turn.await),
+/// Waits for the byte rate to grant a request, if there is one. Returns its number and the bytes charged in advance.
+async fn poll_rate_request(request: &mut Option<RateRequest<'_>>) -> (u64, u64) {
+    match request {
+        Some((number, granted)) => (*number, granted.await),
         None => std::future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
-//! Child processes as seats: each carries out one job at a time for a worker of its parent, with a client and
-//! connections of its own. They speak in lines over the pipes of the child's standard streams. The parent keeps all
-//! that belongs to the run: the queue, manners, names, the quota and the byte rate, the manifest and the renames.
+//! Child processes, the executors of mode `processes`. Each carries out one job at a time for a worker of its parent, with a
+//! client and connections of its own; the messages go over the child's standard streams. Whatever exists once per run stays
+//! in the parent: the queue, host limits, name lookups, quota and byte rate, the manifest and the final renames.
 
 mod child_main;
 mod executor;

@@ -1,4 +1,4 @@
-//! What all child processes of a run have in common.
+//! Starts, replaces and ends the child processes of a run.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,34 +16,36 @@ use crate::engine::cancel::CancelToken;
 use crate::model::StopCause;
 use crate::transfer::TransferContext;
 
-/// How often in a row a process may fail to start before it is clear that none will.
-const STARTS: usize = 3;
+/// The number of failed starts in a row after which the run is ended.
+const STARTS_AT_MOST: usize = 3;
 
-/// Starts child processes, and keeps what belongs to the run.
+/// Starts child processes, and holds the state that they share in the parent.
 #[derive(Debug)]
 pub struct ChildPool {
     pub transfer_context: Arc<TransferContext>,
     program: PathBuf,
+    /// The first message to every child, encoded.
     init: Vec<u8>,
     cancel: CancelToken,
+    /// Why no more children could be started.
     broken: Mutex<Option<io::Error>>,
-    /// The most memory that the process of each worker has used.
+    /// The peak memory of each worker's processes, bytes.
     peaks: Mutex<BTreeMap<usize, u64>>,
 }
 
 impl ChildPool {
-    /// An office that is ready to start children of this very program.
+    /// A pool of children that run this same program.
     ///
     /// # Errors
-    /// If the program is not found.
+    /// If the program's own file cannot be found.
     pub fn new(
         transfer_context: &Arc<TransferContext>,
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
         let program = env::current_exe().map_err(EngineError::Process)?;
         let init = ChildInit {
-            client_config: transfer_context.client_config(),
-            store_config: transfer_context.store().child_config(),
+            client: transfer_context.config().clone(),
+            store: transfer_context.store().child_config(),
         };
         let (broken, peaks) = Default::default();
         let (transfer_context, init, cancel) =
@@ -51,27 +53,27 @@ impl ChildPool {
         Ok(Self { transfer_context, program, init, cancel, broken, peaks })
     }
 
-    /// Why no more children could be started, if that ended the run.
+    /// Takes the reason why no more children could be started; `None` if that did not end the run.
     pub fn broken(&self) -> Option<EngineError> {
-        self.broken.lock().expect("no holder panics").take().map(EngineError::Process)
+        self.broken.lock().expect("lock poisoned").take().map(EngineError::Process)
     }
 
-    /// The most memory that the children have used, each for itself, in all; bytes.
+    /// The sum of the peak memory of all children, bytes.
     pub fn peak_memory(&self) -> u64 {
         self.peaks().values().sum()
     }
 
     pub(super) fn record_peak(&self, worker: usize, bytes: Option<u64>) {
         let mut peaks = self.peaks();
-        let known = peaks.entry(worker).or_default();
-        *known = bytes.unwrap_or(0).max(*known);
+        let peak = peaks.entry(worker).or_default();
+        *peak = bytes.unwrap_or(0).max(*peak);
     }
 
     fn peaks(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
-        self.peaks.lock().expect("no holder panics")
+        self.peaks.lock().expect("lock poisoned")
     }
 
-    /// Starts a child that is not ready yet.
+    /// Starts a child. It is ready once [`ChildPool::wait_until_ready`] returns.
     pub(super) fn start(&self) -> io::Result<ChildProcess> {
         let mut child = Command::new(&self.program)
             .arg("__seat")
@@ -84,26 +86,36 @@ impl ChildPool {
         Ok(ChildProcess { child, stdin, lines: BufReader::new(stdout).lines() })
     }
 
-    /// Waits until a child that was started can work.
+    /// Sends a started child its configuration, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it has ended, or reports that it cannot start.
     pub(super) async fn wait_until_ready(
         &self,
         mut process: ChildProcess,
     ) -> io::Result<ChildProcess> {
-        let heard = match process.stdin.write_all(&self.init).await {
+        let answer = match process.stdin.write_all(&self.init).await {
             Ok(()) => process.recv().await,
             Err(_) => None,
         };
-        match heard {
+        match answer {
             Some(FromChild::Ready(Ok(()))) => Ok(process),
             Some(FromChild::Ready(Err(reason))) => Err(io::Error::other(reason)),
-            _ => Err(io::Error::other(format!("it ended at once ({})", process.end().await))),
+            _ => Err(io::Error::other(format!(
+                "it exited during start-up ({})",
+                process.end().await
+            ))),
         }
     }
 
-    /// A child that can work. Where none can be had, the run is ended.
+    /// Starts a child for a worker whose child has died. If several starts in a row fail, the run is aborted and this
+    /// returns the cause.
+    ///
+    /// # Errors
+    /// The cause for which the run is aborted.
     pub(super) async fn replacement(&self) -> Result<ChildProcess, StopCause> {
         let mut last = None;
-        for _ in 0..STARTS {
+        for _ in 0..STARTS_AT_MOST {
             match self.start() {
                 Ok(process) => match self.wait_until_ready(process).await {
                     Ok(process) => return Ok(process),
@@ -112,7 +124,7 @@ impl ChildPool {
                 Err(error) => last = Some(error),
             }
         }
-        *self.broken.lock().expect("no holder panics") = last;
+        *self.broken.lock().expect("lock poisoned") = last;
         self.cancel.abort(StopCause::Fatal);
         Err(self.cancel.cause().unwrap_or(StopCause::Fatal))
     }
@@ -127,18 +139,19 @@ pub struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Says something to it. That nobody listens any more will show.
-    pub async fn send(&mut self, word: &ToChild) {
-        let _ = self.stdin.write_all(&encode(word)).await;
+    /// Sends a message. If the child has died, [`ChildProcess::recv`] reports it.
+    pub async fn send(&mut self, message: &ToChild) {
+        let _ = self.stdin.write_all(&encode(message)).await;
     }
 
-    /// What it says next; `None` once it says nothing that can be understood. May be cancelled without loss.
+    /// Receives the next message; `None` if the child has closed its output or sent something else. Cancel-safe.
     pub async fn recv(&mut self) -> Option<FromChild> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }
 
-    /// Ends it, unless it has ended by itself, and tells how. When this returns it does nothing any more.
+    /// Kills the child, unless it has exited by itself, and returns its exit status as text. The child is gone when this
+    /// returns.
     pub async fn end(mut self) -> String {
         let _ = self.child.start_kill();
         match self.child.wait().await {
@@ -147,7 +160,7 @@ impl ChildProcess {
         }
     }
 
-    /// Lets it leave, and waits for that.
+    /// Closes the child's input, upon which it exits, and waits for that.
     pub async fn exit(self) {
         let Self { mut child, stdin, lines } = self;
         drop((stdin, lines));

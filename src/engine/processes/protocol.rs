@@ -1,74 +1,76 @@
-//! The lines between a parent and its children.
+//! The messages between a parent process and its children: one JSON object per line, over the child's standard streams.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ExpectedDigests;
 use crate::model::{Attempt, Failure, Job, StopCause};
 use crate::store::{BodyStart, ChildStoreConfig};
-use crate::transfer::{ClientConfig, Counters};
+use crate::transfer::{ClientConfig, TransferCounts};
 
-/// The first line that a child hears.
+/// The first message to a child: its configuration.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChildInit {
-    pub client_config: ClientConfig,
-    /// What bodies are written with, if they go anywhere.
-    pub store_config: Option<ChildStoreConfig>,
+    pub client: ClientConfig,
+    /// The settings of its store; `None` if bodies are discarded.
+    pub store: Option<ChildStoreConfig>,
 }
 
-/// What a child hears.
+/// A message to a child.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToChild {
-    /// Make this request.
+    /// Carry out this job.
     Task(Box<Task>),
-    /// End what is under way.
+    /// End the transfer in progress, for this cause.
     Cancel(StopCause),
-    /// It is this reader's turn; so many bytes were booked for it.
-    RateGranted { number: u64, booked: u64 },
-    /// Whether the run may have the bytes.
+    /// The answer to [`FromChild::RequestRate`] with this number: the reader may read; `charged` bytes were charged in
+    /// advance.
+    RateGranted { number: u64, charged: u64 },
+    /// The answer to [`FromChild::ReserveBytes`]: whether the quota covers the bytes.
     BytesReserved(bool),
-    /// Whether it is in the manifest.
+    /// The answer to [`FromChild::RecordPartial`], sent once the manifest has the entry.
     PartialRecorded(Result<(), Failure>),
 }
 
-/// A job, and what its body must hash to.
+/// A job, and the digests that its body must have.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Task {
     pub job: Job,
-    pub wanted: ExpectedDigests,
+    pub expected: Option<ExpectedDigests>,
 }
 
-/// What a child says.
+/// A message from a child.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromChild {
-    /// Its client is built; or why it cannot work.
+    /// The first message: the child is ready for a task, or the reason why it cannot start.
     Ready(Result<(), String>),
-    /// How the request goes: body bytes so far, and how many are promised.
+    /// The progress of the transfer: body bytes so far, and the expected total (0 if unknown).
     Progress { bytes: u64, promised: u64 },
-    /// A reader waits for its turn.
+    /// Asks for leave to read under the byte rate; see `RunServices::wait_for_rate`. Numbered, because an answer may
+    /// come too late for the reader that asked.
     RequestRate { number: u64, left: Option<u64> },
-    /// So many bytes were read, for which so many were booked.
-    ReportRead { bytes: u64, booked: u64 },
-    /// So many body bytes were read. Waits for the answer.
+    /// See `RunServices::report_read`.
+    ReportRead { bytes: u64, charged: u64 },
+    /// See `RunServices::reserve_bytes`. The child blocks until the answer.
     ReserveBytes(u64),
-    /// The body is about to be written. Waits for the answer.
+    /// See `PartialRecorder::record_partial`, for the body of the current task. The child blocks until the answer.
     RecordPartial { begin: BodyStart, bytes: u64 },
-    /// The request is done.
+    /// The task is done.
     Done(Box<TaskResult>),
 }
 
-/// What came of an errand.
+/// The result of a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TaskResult {
     pub attempt: Attempt,
-    /// What was done for it.
-    pub counters: Counters,
-    /// The most memory that the child has used so far, bytes.
+    /// The counters of this task.
+    pub counts: TransferCounts,
+    /// The peak memory of the child so far, bytes.
     pub peak_memory: Option<u64>,
 }
 
-/// A word as a line.
-pub fn encode(word: &impl Serialize) -> Vec<u8> {
-    let mut encoded = serde_json::to_vec(word).expect("every word can be written");
+/// Encodes a message as a line.
+pub fn encode(message: &impl Serialize) -> Vec<u8> {
+    let mut encoded = serde_json::to_vec(message).expect("every message can be serialized");
     encoded.push(b'\n');
     encoded
 }

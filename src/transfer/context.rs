@@ -1,0 +1,247 @@
+//! What all clients of a run share: configuration, TLS settings, resolver, services and counters. Made once, before the
+//! clock starts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::client::{ProxyRoute, ProxyRules};
+use super::resolver::Resolver;
+use super::run_services::{LocalServices, RunServices};
+use super::tls::{self, TlsError};
+use crate::digest::ExpectedDigests;
+use crate::model::{Failure, serde_helpers};
+use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts};
+use crate::store::Store;
+
+/// The configuration of every client of a run; plain data, sent to child processes as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClientConfig {
+    pub(super) http: HttpOptions,
+    pub(super) timeouts: Timeouts,
+    pub(super) bodies: BodyOptions,
+    /// Additional header fields by host name.
+    pub(super) host_headers: BTreeMap<String, HostHeaders>,
+    /// Certificates (DER) trusted in addition to the system's.
+    pub(super) certificates: Vec<Vec<u8>>,
+    /// The number of idle connections that a client may keep open.
+    pub(super) idle: usize,
+    /// Whether the run has a byte rate, so that reads have to wait for it.
+    pub(super) is_rate_limited: bool,
+}
+
+/// The additional header fields for requests to one host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct HostHeaders(
+    #[serde(with = "serde_helpers::fields")] pub(super) Vec<(http::HeaderName, http::HeaderValue)>,
+);
+
+/// Counters of one process, updated by all of its clients.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) unlisted: AtomicU64,
+    pub(super) connections: AtomicU64,
+    pub(super) handshakes: AtomicU64,
+}
+
+/// The counters of a run, or of one task, at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferCounts {
+    /// Requests sent.
+    pub requests: u64,
+    /// Complete bodies that are not named in the checksum file, if there is one.
+    pub unlisted: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// TLS handshakes with origins.
+    pub handshakes: u64,
+    /// Host names looked up.
+    pub lookups: u64,
+}
+
+/// What all clients of a run share.
+#[derive(Debug)]
+pub struct TransferContext {
+    pub(super) config: ClientConfig,
+    pub(super) tls: rustls::ClientConfig,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) proxy_rules: ProxyRules,
+    pub(super) counters: Arc<Counters>,
+    pub(super) store: Store,
+    services: Arc<dyn RunServices>,
+    expected_digests: Option<Arc<ExpectedDigests>>,
+}
+
+/// Why the shared state of the clients, or a client, cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// A certificate file cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP library rejects the configuration.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl ClientConfig {
+    /// The HTTP options.
+    pub fn http(&self) -> &HttpOptions {
+        &self.http
+    }
+
+    /// The configuration for `plan`. Reads the certificate files. `idle` is the number of idle connections that a client
+    /// may keep open.
+    fn from_plan(plan: &Plan, idle: usize) -> Result<Self, TlsError> {
+        let fields = |host: &HostOverrides| HostHeaders(host.headers.clone());
+        let hosts = plan.host_limits.hosts.iter();
+        let certificates = tls::read_cacerts(&plan.http)?;
+        Ok(Self {
+            http: plan.http.clone(),
+            timeouts: plan.timeouts,
+            bodies: plan.bodies.clone(),
+            host_headers: hosts.map(|(name, host)| (name.clone(), fields(host))).collect(),
+            certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+            idle,
+            is_rate_limited: plan.host_limits.limit_rate.is_some(),
+        })
+    }
+}
+
+impl TransferContext {
+    /// The context of the process that carries the run. `expected` are the digests that bodies must have, `store` is where
+    /// bodies go, `idle` is the number of idle connections that a client may keep open.
+    ///
+    /// # Errors
+    /// If a certificate file cannot be used.
+    pub fn new(
+        plan: &Plan,
+        resolver: Arc<Resolver>,
+        expected: Arc<ExpectedDigests>,
+        store: Store,
+        idle: usize,
+    ) -> Result<Self, ContextError> {
+        let config = ClientConfig::from_plan(plan, idle)?;
+        let (rate, quota) = (plan.host_limits.limit_rate, plan.bodies.quota);
+        let services = Arc::new(LocalServices::new(rate, quota, store.clone()));
+        let expected = (*expected != ExpectedDigests::default()).then_some(expected);
+        Ok(Self::with_services(config, resolver, services, store, expected))
+    }
+
+    /// The context of a child process. Each of its tasks brings the expected digests of its body.
+    pub fn for_child(
+        config: ClientConfig,
+        resolver: Arc<Resolver>,
+        services: Arc<dyn RunServices>,
+        store: Store,
+    ) -> Self {
+        Self::with_services(config, resolver, services, store, None)
+    }
+
+    fn with_services(
+        config: ClientConfig,
+        resolver: Arc<Resolver>,
+        services: Arc<dyn RunServices>,
+        store: Store,
+        expected_digests: Option<Arc<ExpectedDigests>>,
+    ) -> Self {
+        let tls = tls::client_config(&config.http, &config.certificates);
+        let proxy_rules = ProxyRules::new(&config.http.proxy);
+        let counters = Arc::default();
+        Self { config, tls, resolver, proxy_rules, counters, store, services, expected_digests }
+    }
+
+    /// The configuration of the clients, for child processes.
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// The services of the run.
+    pub fn services(&self) -> &dyn RunServices {
+        &*self.services
+    }
+
+    /// The resolver of the run.
+    pub fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
+    /// Where bodies go.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The digests that bodies of the run must have; `None` if there are none.
+    pub fn expected_digests(&self) -> Option<&ExpectedDigests> {
+        self.expected_digests.as_deref()
+    }
+
+    /// The counters at this moment.
+    pub fn counts(&self) -> TransferCounts {
+        let Counters { requests, unlisted, connections, handshakes } = &*self.counters;
+        TransferCounts {
+            requests: requests.load(Relaxed),
+            unlisted: unlisted.load(Relaxed),
+            connections: connections.load(Relaxed),
+            handshakes: handshakes.load(Relaxed),
+            lookups: self.resolver.lookups(),
+        }
+    }
+
+    /// Adds what a child process has counted.
+    pub fn add_counts(&self, counts: TransferCounts) {
+        self.counters.requests.fetch_add(counts.requests, Relaxed);
+        self.counters.unlisted.fetch_add(counts.unlisted, Relaxed);
+        self.counters.connections.fetch_add(counts.connections, Relaxed);
+        self.counters.handshakes.fetch_add(counts.handshakes, Relaxed);
+        self.resolver.count(counts.lookups);
+    }
+
+    /// The host name that has to be looked up before a connection for `url` can be made; `None` if there is none, or a
+    /// proxy looks it up.
+    pub fn name_needed(&self, url: &Url) -> Option<String> {
+        match self.proxy_rules.route_to(url) {
+            ProxyRoute::ByProxy => None,
+            ProxyRoute::Direct => self.resolver.name_needed(url),
+        }
+    }
+
+    /// Waits until the byte rate of the run allows a read. Returns the number of bytes charged in advance.
+    pub(super) async fn wait_for_rate(&self, left: Option<u64>) -> u64 {
+        if self.config.is_rate_limited { self.services.wait_for_rate(left).await } else { 0 }
+    }
+
+    /// Charges bytes that were read to the byte rate of the run, less those that were charged in advance.
+    pub(super) fn report_read(&self, bytes: u64, charged: u64) {
+        if self.config.is_rate_limited {
+            self.services.report_read(bytes, charged);
+        }
+    }
+
+    /// Counts body bytes that were read against the quota of the run.
+    ///
+    /// # Errors
+    /// [`Failure::Quota`] if the quota does not cover them.
+    pub(super) fn reserve_bytes(&self, bytes: u64) -> Result<(), Failure> {
+        match self.config.bodies.quota {
+            Some(limit) if !self.services.reserve_bytes(bytes) => Err(Failure::Quota { limit }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TransferCounts {
+    /// What was counted since `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            requests: self.requests - earlier.requests,
+            unlisted: self.unlisted - earlier.unlisted,
+            connections: self.connections - earlier.connections,
+            handshakes: self.handshakes - earlier.handshakes,
+            lookups: self.lookups - earlier.lookups,
+        }
+    }
+}
