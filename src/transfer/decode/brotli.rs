@@ -1,9 +1,10 @@
-//! `br`: one stream (RFC 7932), and nothing after it.
+//! `br`: one stream (RFC 7932); nothing may follow it.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
 use super::chain::{DecodeStep, Decoder};
 
+/// A decoder of `br`.
 pub struct Brotli {
     state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
     has_ended: bool,
@@ -12,7 +13,7 @@ pub struct Brotli {
 impl Brotli {
     pub fn new() -> Self {
         let allocate = StandardAlloc::default;
-        // The other constructors take windows of up to 1 GiB, which RFC 7932 does not have.
+        // The other constructors accept windows of up to 1 GiB, which RFC 7932 does not have.
         let state = BrotliState::new_strict(allocate(), allocate(), allocate());
         Self { state: Box::new(state), has_ended: false }
     }
@@ -23,7 +24,7 @@ impl Decoder for Brotli {
         if self.has_ended {
             return match input {
                 [] => Ok(DecodeStep::default()),
-                _ => Err("bytes after its end".to_owned()),
+                _ => Err("trailing data".to_owned()),
             };
         }
         let mut step = DecodeStep::default();
@@ -38,7 +39,7 @@ impl Decoder for Brotli {
             &mut self.state,
         );
         if matches!(result, BrotliResult::ResultFailure) {
-            return Err("is damaged".to_owned());
+            return Err("corrupt data".to_owned());
         }
         self.has_ended = matches!(result, BrotliResult::ResultSuccess);
         Ok(step)

@@ -1,4 +1,4 @@
-//! The codings of one body, one around the other: each decodes what the one around it has ready, a buffer at a time.
+//! The decoders of one body as a chain: each decodes the output of the one before it, a buffer at a time.
 
 use std::mem;
 use std::ops::Range;
@@ -7,32 +7,32 @@ use bytes::{Buf, Bytes};
 
 use super::{ContentCoding, CorruptData, PIECE};
 
-/// How many steps, each of a buffer at most, are made for one piece. Layers can be made that decode terabytes to
-/// nothing.
+/// The number of steps, each of one buffer at most, that are made for one piece. A body can be made of several codings that
+/// decodes terabytes to nothing.
 pub const STEPS_AT_MOST: u32 = 64;
 
-/// What came of looking for decoded bytes.
+/// The result of filling the last stage.
 pub enum FillResult {
-    /// There are some.
+    /// It has decoded bytes.
     Ready,
-    /// There are none before another chunk.
+    /// It has none, and needs another chunk.
     NeedsChunk,
-    /// There may be some; looking took all the steps.
+    /// It has none so far; all steps are used.
     Later,
 }
 
-/// Sees to it that the last of `layers` has bytes ready, as far as `steps` allow.
+/// Fills the buffer of the last stage, as far as `steps` allow.
 pub fn fill_stages(
-    layers: &mut [DecodeStage],
+    stages: &mut [DecodeStage],
     chunk: &mut Bytes,
     steps: &mut u32,
 ) -> Result<FillResult, CorruptData> {
-    let Some((layer, outer)) = layers.split_last_mut() else {
+    let Some((stage, outer)) = stages.split_last_mut() else {
         return Ok(if chunk.is_empty() { FillResult::NeedsChunk } else { FillResult::Ready });
     };
-    while layer.ready.is_empty() {
+    while stage.ready.is_empty() {
         let input = outer.last().map_or(&chunk[..], DecodeStage::ready);
-        if input.is_empty() && !layer.may_hold_back {
+        if input.is_empty() && !stage.may_hold_back {
             match fill_stages(outer, chunk, steps)? {
                 FillResult::Ready => continue,
                 not_yet => return Ok(not_yet),
@@ -42,7 +42,7 @@ pub fn fill_stages(
             return Ok(FillResult::Later);
         }
         *steps -= 1;
-        let read = layer.step(input)?;
+        let read = stage.step(input)?;
         match outer.last_mut() {
             Some(outer) => outer.ready.start += read,
             None => chunk.advance(read),
@@ -51,14 +51,14 @@ pub fn fill_stages(
     Ok(FillResult::Ready)
 }
 
-/// One coding of a body, and what it has yielded.
+/// The decoder of one coding, and its output.
 pub struct DecodeStage {
     pub coding: ContentCoding,
-    codec: Box<dyn Decoder + Send>,
+    decoder: Box<dyn Decoder + Send>,
     buffer: Box<[u8]>,
-    /// Which bytes of the buffer wait to be taken.
+    /// The range of the buffer that has decoded bytes.
     ready: Range<usize>,
-    /// The buffer was filled to its end: there may be more that needs no input.
+    /// Whether the last step filled the buffer: then there may be more output without further input.
     may_hold_back: bool,
     has_begun: bool,
 }
@@ -67,7 +67,7 @@ impl DecodeStage {
     pub fn new(coding: ContentCoding) -> Self {
         Self {
             coding,
-            codec: coding.decoder(),
+            decoder: coding.decoder(),
             buffer: vec![0; PIECE].into(),
             ready: 0..0,
             may_hold_back: false,
@@ -83,13 +83,13 @@ impl DecodeStage {
         &self.buffer[mem::take(&mut self.ready)]
     }
 
-    /// Decodes some of `input`, and tells how much. All that was ready has been taken.
+    /// Decodes some of `input` into the empty buffer, and returns the number of bytes used.
     fn step(&mut self, input: &[u8]) -> Result<usize, CorruptData> {
         self.has_begun = true;
-        let damaged = |reason| CorruptData { coding: self.coding, reason };
-        let step = self.codec.step(input, &mut self.buffer).map_err(damaged)?;
+        let corrupt = |reason| CorruptData { coding: self.coding, reason };
+        let step = self.decoder.step(input, &mut self.buffer).map_err(corrupt)?;
         if !input.is_empty() && step.read == 0 && step.written == 0 {
-            return Err(damaged("leads nowhere".to_owned()));
+            return Err(corrupt("corrupt data".to_owned()));
         }
         self.ready = 0..step.written;
         self.may_hold_back = step.written == self.buffer.len();
@@ -97,27 +97,27 @@ impl DecodeStage {
     }
 
     pub fn is_whole(&self) -> bool {
-        !self.has_begun || self.codec.is_whole()
+        !self.has_begun || self.decoder.is_whole()
     }
 }
 
-/// What undoes one coding.
+/// A streaming decoder for one content coding.
 pub trait Decoder {
-    /// Decodes some of `input` into `output`. Without input it yields what did not fit before.
+    /// Decodes some of `input` into `output`. With no input it returns output that did not fit before.
     ///
     /// # Errors
     /// What is wrong with the input.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String>;
 
-    /// Whether the input may end here.
+    /// Whether the input is complete so far.
     fn is_whole(&self) -> bool;
 }
 
-/// How far a codec has come.
+/// The result of one step of a decoder.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DecodeStep {
-    /// Bytes of the input that it has no more need of.
+    /// Bytes of the input that were used.
     pub read: usize,
-    /// Bytes of the output that it has filled.
+    /// Bytes of the output that were filled.
     pub written: usize,
 }

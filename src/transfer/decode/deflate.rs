@@ -1,39 +1,33 @@
-//! `deflate`: a stream with a wrapper (RFC 1950), or as some servers send it, without (RFC 1951); nothing after it.
+//! `deflate`: a zlib stream (RFC 1950) or, as some servers send it, a raw one (RFC 1951); nothing may follow it.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::chain::{DecodeStep, Decoder};
 
-/// The compression method in the first byte of a wrapper (RFC 1950 section 2.2).
+/// The compression method in the first byte of a zlib stream (RFC 1950 section 2.2).
 const METHOD: u8 = 8;
 
-/// A compressed stream, in a wrapper or without.
-pub struct Inflate {
+/// A decoder of one compressed stream.
+struct Inflate {
     stream: Decompress,
     has_ended: bool,
 }
 
 impl Inflate {
-    pub fn wrapped() -> Self {
+    fn zlib() -> Self {
         Self { stream: Decompress::new(true), has_ended: false }
     }
 
-    pub fn raw() -> Self {
+    fn raw() -> Self {
         Self { stream: Decompress::new(false), has_ended: false }
     }
 
-    pub fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Ready for another stream without a wrapper.
-    pub fn reset(&mut self) {
-        self.stream.reset(false);
-        self.has_ended = false;
-    }
-
-    /// As [`Codec::step`]. Once the stream has ended, nothing is read.
-    pub fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String> {
+    /// As [`Decoder::step`]. Once the stream has ended, nothing is read.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String> {
         if self.has_ended {
             return Ok(DecodeStep::default());
         }
@@ -41,7 +35,7 @@ impl Inflate {
         let status = self
             .stream
             .decompress(input, output, FlushDecompress::None)
-            .map_err(|_| "is damaged".to_owned())?;
+            .map_err(|_| "corrupt data".to_owned())?;
         self.has_ended = status == Status::StreamEnd;
         Ok(DecodeStep {
             read: (self.stream.total_in() - read) as usize,
@@ -50,7 +44,7 @@ impl Inflate {
     }
 }
 
-/// Which of the two it is shows at its first byte.
+/// A decoder of `deflate`. The first byte tells the two formats apart.
 pub struct Deflate {
     stream: Option<Inflate>,
 }
@@ -69,9 +63,9 @@ impl Decoder for Deflate {
                 .as_mut()
                 .map_or(Ok(DecodeStep::default()), |s| s.step(input, output));
         };
-        let stream = self.stream.get_or_insert_with(|| of_kind(*first));
+        let stream = self.stream.get_or_insert_with(|| inflate_for(*first));
         if stream.has_ended() {
-            return Err("bytes after its end".to_owned());
+            return Err("trailing data".to_owned());
         }
         stream.step(input, output)
     }
@@ -81,8 +75,8 @@ impl Decoder for Deflate {
     }
 }
 
-/// Without a wrapper, the low bits of a wrapper's first byte would begin a stored block whose padding is not zero;
-/// nothing writes that.
-fn of_kind(first: u8) -> Inflate {
-    if first & 0x0f == METHOD { Inflate::wrapped() } else { Inflate::raw() }
+/// The decoder for a stream with this first byte. In a raw stream, the low bits of a zlib header would start a stored block
+/// whose padding is not zero, which no encoder writes.
+fn inflate_for(first: u8) -> Inflate {
+    if first & 0x0f == METHOD { Inflate::zlib() } else { Inflate::raw() }
 }

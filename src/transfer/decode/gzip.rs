@@ -1,182 +1,158 @@
-//! `gzip`: members, one after another (RFC 1952 section 2.2). Zeros may follow the last one, as gzip(1) has it;
-//! anything else there is damage, where gzip(1) warns and browsers look away: it may have been a member.
+//! `gzip`: members, one after another (RFC 1952 section 2.2). flate2 checks the header, the checksum and the length of each.
+//! Zeros may follow the last member, as gzip(1) allows; anything else there is an error, where gzip(1) warns and browsers
+//! ignore it: it may have been a member.
 
-use flate2::Crc;
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use flate2::bufread::GzDecoder;
 
 use super::chain::{DecodeStep, Decoder};
-use super::deflate::Inflate;
 
-/// What a member begins with: two bytes to know it by, and the compression method.
+/// The first bytes of a member: its mark, and the compression method.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// Bits of the flags (RFC 1952 section 2.3.1).
-const HEADER_CHECK: u8 = 1 << 1;
-const EXTRA: u8 = 1 << 2;
-const NAME: u8 = 1 << 3;
-const COMMENT: u8 = 1 << 4;
-const RESERVED: u8 = 0b1110_0000;
+/// Coded bytes that are taken over from a chunk at once.
+const TAKEN: usize = 16 * 1024;
 
-/// The parts of a member, in their order, and what may follow the last one. A number counts the bytes still to come.
+/// A decoder of `gzip`. flate2 pulls from a reader, whereas chunks are pushed; so the reader has some bytes of the chunk, and
+/// answers [`ErrorKind::WouldBlock`] once they are used up, upon which flate2 keeps its state, in the middle of a header too.
+pub struct Gzip {
+    member: GzDecoder<Taken>,
+    state: GzipState,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GzipPart {
-    Start,
-    ExtraLength,
-    Extra(u16),
-    Name,
-    Comment,
-    HeaderCheck,
-    Content,
-    Trailer,
+enum GzipState {
+    /// In the first member, of which this many bytes of [`MAGIC`] have been seen.
+    First(usize),
+    /// In a later member, likewise.
+    Later(usize),
+    /// After a member: the next byte starts another one, or is a zero.
+    Between,
+    /// After a zero that follows the last member.
     Zeros,
 }
 
-pub struct Gzip {
-    part: GzipPart,
-    /// The bytes of a part of fixed length, as far as they have come.
-    held: Vec<u8>,
-    flags: u8,
-    header: Crc,
-    content: Crc,
-    stream: Inflate,
-    members: u64,
+/// The bytes that were taken over from a chunk and not decoded yet.
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Taken {
+    fn left(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    /// Takes over the first bytes of `input`. Returns how many.
+    fn refill(&mut self, input: &[u8]) -> usize {
+        let taken = &input[..input.len().min(TAKEN)];
+        self.bytes.clear();
+        self.bytes.extend_from_slice(taken);
+        self.used = 0;
+        taken.len()
+    }
+}
+
+impl BufRead for Taken {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left().is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(self.left()) }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.used += amount;
+    }
+}
+
+impl Read for Taken {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
+        Ok(length)
+    }
 }
 
 impl Gzip {
     pub fn new() -> Self {
-        Self {
-            part: GzipPart::Start,
-            held: Vec::new(),
-            flags: 0,
-            header: Crc::new(),
-            content: Crc::new(),
-            stream: Inflate::raw(),
-            members: 0,
-        }
+        Self { member: GzDecoder::new(Taken::default()), state: GzipState::First(0) }
     }
 
-    fn is_between_members(&self) -> bool {
-        self.members > 0 && self.part == GzipPart::Start && self.held.is_empty()
-    }
-
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String> {
-        let step = self.stream.step(input, output)?;
-        self.content.update(&output[..step.written]);
-        if self.stream.has_ended() {
-            self.part = GzipPart::Trailer;
-        }
-        Ok(step)
-    }
-
-    /// Takes a byte of what is around the content.
-    fn frame(&mut self, byte: u8) -> Result<(), String> {
-        if !matches!(self.part, GzipPart::HeaderCheck | GzipPart::Trailer) {
-            self.header.update(&[byte]);
-        }
-        match self.part {
-            GzipPart::Start => self.start(byte)?,
-            GzipPart::ExtraLength => match self.hold(byte).map(u16::from_le_bytes) {
-                Some(0) => self.go_on(),
-                Some(length) => self.part = GzipPart::Extra(length),
-                None => {}
-            },
-            GzipPart::Extra(left @ 2..) => self.part = GzipPart::Extra(left - 1),
-            GzipPart::Extra(_) => self.go_on(),
-            GzipPart::Name | GzipPart::Comment if byte == 0 => self.go_on(),
-            GzipPart::HeaderCheck => self.check_header(byte)?,
-            GzipPart::Trailer => self.trailer(byte)?,
-            GzipPart::Zeros if byte != 0 => return Err("bytes after its end".to_owned()),
-            GzipPart::Name | GzipPart::Comment | GzipPart::Zeros | GzipPart::Content => {}
-        }
-        Ok(())
-    }
-
-    fn start(&mut self, byte: u8) -> Result<(), String> {
-        if self.is_between_members() && byte == 0 {
-            self.part = GzipPart::Zeros;
-            return Ok(());
-        }
-        if MAGIC.get(self.held.len()).is_some_and(|magic| byte != *magic) {
-            let words = if self.members > 0 { "bytes after its end" } else { "does not begin so" };
-            return Err(words.to_owned());
-        }
-        let Some::<[u8; 10]>(start) = self.hold(byte) else {
-            return Ok(());
+    /// Compares the bytes that a member starts with, as far as they are there. flate2 looks at them only once it has ten
+    /// bytes, and a shorter rest after a member would pass for a body that ends early.
+    fn check_magic(&mut self) -> Result<(), &'static str> {
+        let (seen, error) = match &mut self.state {
+            GzipState::First(seen) => (seen, "not in gzip format"),
+            GzipState::Later(seen) => (seen, "trailing data"),
+            GzipState::Between | GzipState::Zeros => return Ok(()),
         };
-        self.flags = start[3];
-        if self.flags & RESERVED != 0 {
-            return Err("has flags that nobody knows".to_owned());
+        let taken = self.member.get_ref().left();
+        let start = &taken[..taken.len().min(MAGIC.len() - *seen)];
+        if !MAGIC[*seen..].starts_with(start) {
+            return Err(error);
         }
-        self.go_on();
+        *seen += start.len();
         Ok(())
     }
 
-    /// On to the next part of the header that there is, or to the content. The flags are struck off one by one.
-    fn go_on(&mut self) {
-        let parts = [
-            (EXTRA, GzipPart::ExtraLength),
-            (NAME, GzipPart::Name),
-            (COMMENT, GzipPart::Comment),
-            (HEADER_CHECK, GzipPart::HeaderCheck),
-        ];
-        let next = parts.into_iter().find(|(flag, _)| self.flags & flag != 0);
-        let (flag, part) = next.unwrap_or((0, GzipPart::Content));
-        self.flags &= !flag;
-        self.part = part;
-    }
-
-    fn check_header(&mut self, byte: u8) -> Result<(), String> {
-        let Some(check) = self.hold(byte).map(u16::from_le_bytes) else {
-            return Ok(());
-        };
-        if check != self.header.sum() as u16 {
-            return Err("the checksum of its header does not fit".to_owned());
+    /// Decides by the next byte what follows a member, if one has just ended.
+    fn enter_next(&mut self) {
+        match (self.state, self.member.get_ref().left().first()) {
+            (GzipState::Between, Some(0)) => self.state = GzipState::Zeros,
+            (GzipState::Between, Some(_)) => {
+                let taken = std::mem::take(self.member.get_mut());
+                self.member.reset(taken);
+                self.state = GzipState::Later(0);
+            }
+            _ => {}
         }
-        self.go_on();
-        Ok(())
     }
 
-    fn trailer(&mut self, byte: u8) -> Result<(), String> {
-        let Some(trailer) = self.hold(byte).map(u64::from_le_bytes) else {
-            return Ok(());
-        };
-        // The check, then the length modulo 2^32; the library counts so too.
-        let found = u64::from(self.content.sum()) | u64::from(self.content.amount()) << 32;
-        if trailer != found {
-            return Err("its checksum does not fit".to_owned());
-        }
-        self.header.reset();
-        self.content.reset();
-        self.stream.reset();
-        self.members += 1;
-        self.part = GzipPart::Start;
-        Ok(())
-    }
-
-    /// The bytes of a part of this length, once they are all there.
-    fn hold<const LENGTH: usize>(&mut self, byte: u8) -> Option<[u8; LENGTH]> {
-        self.held.push(byte);
-        let all = self.held.as_slice().try_into().ok()?;
-        self.held.clear();
-        Some(all)
+    /// Uses up zeros after the last member.
+    fn skip_zeros(&mut self) -> Result<(), &'static str> {
+        let taken = self.member.get_mut();
+        let is_zeros = taken.left().iter().all(|byte| *byte == 0);
+        taken.consume(taken.left().len());
+        if is_zeros { Ok(()) } else { Err("trailing data") }
     }
 }
 
 impl Decoder for Gzip {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String> {
-        if self.part == GzipPart::Content {
-            return self.inflate(input, output);
+        let mut step = DecodeStep::default();
+        while step.written < output.len() {
+            if self.member.get_ref().left().is_empty() {
+                if step.read > 0 || input.is_empty() {
+                    break;
+                }
+                step.read = self.member.get_mut().refill(input);
+            }
+            self.enter_next();
+            if self.state == GzipState::Zeros {
+                self.skip_zeros()?;
+                continue;
+            }
+            self.check_magic()?;
+            match self.member.read(&mut output[step.written..]) {
+                Ok(0) => self.state = GzipState::Between,
+                Ok(length) => step.written += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(reason_of(&error).to_owned()),
+            }
         }
-        let mut read = 0;
-        while let Some(byte) = input.get(read)
-            && self.part != GzipPart::Content
-        {
-            self.frame(*byte)?;
-            read += 1;
-        }
-        Ok(DecodeStep { read, written: 0 })
+        Ok(step)
     }
 
     fn is_whole(&self) -> bool {
-        self.is_between_members() || self.part == GzipPart::Zeros
+        matches!(self.state, GzipState::Between | GzipState::Zeros)
+    }
+}
+
+/// What is wrong with a member. flate2 has no type for it, only sentences.
+fn reason_of(error: &io::Error) -> &'static str {
+    match error.to_string().as_str() {
+        text if text.contains("checksum") => "checksum mismatch",
+        text if text.contains("header") => "invalid header",
+        _ => "corrupt data",
     }
 }

@@ -1,8 +1,8 @@
-//! Content codings (RFC 9110 section 8.4), undone as a body arrives: chunks go in, the content comes out in pieces
-//! of bounded size, however much a chunk expands to. Nothing here waits.
+//! Decodes content codings (RFC 9110 section 8.4) as a body arrives: chunks go in, the content comes out in pieces of bounded
+//! size, however much a chunk expands to. Nothing here waits.
 //!
-//! What is damaged and what ends early are told apart. No bytes at all decode to no bytes in every coding: servers
-//! name the coding of empty bodies too, and browsers take them so.
+//! Corrupt data and an early end are different errors. No bytes decode to no bytes in every coding: servers name a coding of
+//! empty bodies too, and browsers accept that.
 
 mod brotli;
 mod chain;
@@ -20,27 +20,27 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use self::chain::{DecodeStage, Decoder, FillResult, STEPS_AT_MOST, fill_stages};
 use crate::model::Failure;
 
-/// The most bytes that a piece of decoded content has.
+/// The maximum size of a piece of decoded content, bytes.
 pub const PIECE: usize = 64 * 1024;
 
-/// The most codings that are undone of one body. Each may take a window of up to 16 MiB.
+/// The maximum number of codings of one body. Each may need a window of up to 16 MiB.
 const STACKED_AT_MOST: usize = 4;
 
-/// A content coding that can be undone.
+/// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentCoding {
     /// RFC 1952.
     Gzip,
-    /// RFC 1950, or RFC 1951 alone, as some servers mean it.
+    /// RFC 1950, or bare RFC 1951 as some servers send it.
     Deflate,
     /// RFC 7932.
     Brotli,
-    /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
+    /// RFC 8878, with windows of at most 8 MiB (RFC 9659).
     Zstd,
 }
 
 impl ContentCoding {
-    /// The coding of this name, in any case.
+    /// The coding of this name in any case; `None` if it is not supported.
     fn from_name(name: &[u8]) -> Option<Self> {
         match name.to_ascii_lowercase().as_slice() {
             b"gzip" | b"x-gzip" => Some(Self::Gzip),
@@ -51,7 +51,7 @@ impl ContentCoding {
         }
     }
 
-    /// What undoes it.
+    /// A new decoder for it.
     fn decoder(self) -> Box<dyn Decoder + Send> {
         match self {
             Self::Gzip => Box::new(gzip::Gzip::new()),
@@ -73,16 +73,16 @@ impl fmt::Display for ContentCoding {
     }
 }
 
-/// What to ask for (RFC 9110 section 12.5.3). `deflate` is undone, but not asked for: its name stands for two
-/// formats, and who has it has gzip.
+/// The value of Accept-Encoding (RFC 9110 section 12.5.3). `deflate` is supported but not requested: its name stands for
+/// two formats, and a server that has it has gzip.
 pub fn accept_encoding() -> HeaderValue {
     HeaderValue::from_static("gzip, br, zstd")
 }
 
-/// The codings of a body, in the order in which they were applied (RFC 9110 section 8.4). `identity` is none.
+/// The codings of a body, in the order in which they were applied (RFC 9110 section 8.4), without `identity`.
 ///
 /// # Errors
-/// [`Failure::Protocol`] if a coding cannot be undone, or more than four are stacked.
+/// [`Failure::Protocol`] if a coding is not supported, or there are more than four.
 pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     let fields = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     // Empty elements do not count (RFC 9110 section 5.6.1.2).
@@ -94,7 +94,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     for name in names {
         let Some(coding) = ContentCoding::from_name(name) else {
             let name = String::from_utf8_lossy(name);
-            return Err(Failure::Protocol(format!("content coding {name:?} cannot be undone")));
+            return Err(Failure::Protocol(format!("unsupported content coding '{name}'")));
         };
         if codings.len() == STACKED_AT_MOST {
             let words = format!("more than {STACKED_AT_MOST} content codings");
@@ -105,49 +105,49 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     Ok(codings)
 }
 
-/// The coded bytes are none that the coding allows; more of them would not help.
+/// The coded bytes are not valid in their coding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("content coding {coding}: {reason}")]
 pub struct CorruptData {
-    /// The coding that noticed.
+    /// The coding whose decoder found it.
     pub coding: ContentCoding,
     /// What is wrong.
     pub reason: String,
 }
 
 impl From<CorruptData> for Failure {
-    fn from(damaged: CorruptData) -> Self {
-        Self::Protocol(damaged.to_string())
+    fn from(corrupt: CorruptData) -> Self {
+        Self::Protocol(corrupt.to_string())
     }
 }
 
-/// The coded bytes are the beginning of something whole, and no more.
+/// The coded bytes ended before the content was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("content coding {0}: ends early")]
+#[error("content coding {0}: truncated")]
 pub struct UnexpectedEnd(pub ContentCoding);
 
-/// One body being decoded. After [`Damaged`] it is of no more use.
+/// Decodes one body. After [`CorruptData`] it cannot be used any more.
 pub struct BodyDecoder {
-    /// What was taken in and not decoded yet.
+    /// Coded bytes that were not decoded yet.
     chunk: Bytes,
-    /// The coding applied last is undone first.
-    layers: Vec<DecodeStage>,
-    /// The last piece, where nothing is to be decoded.
+    /// One stage per coding; the coding applied last is decoded first.
+    stages: Vec<DecodeStage>,
+    /// The last piece, if there are no codings.
     plain: Bytes,
 }
 
 impl BodyDecoder {
-    /// `codings` in the order in which they were applied. Without any, chunks come out as they are.
+    /// A decoder of `codings`, in the order in which they were applied. Without any, chunks come out as they are.
     pub fn new(codings: &[ContentCoding]) -> Self {
-        let layers = codings.iter().rev().map(|coding| DecodeStage::new(*coding)).collect();
-        Self { chunk: Bytes::new(), layers, plain: Bytes::new() }
+        let stages = codings.iter().rev().map(|coding| DecodeStage::new(*coding)).collect();
+        Self { chunk: Bytes::new(), stages, plain: Bytes::new() }
     }
 
-    /// Decodes a chunk and hands the content on in pieces of at most [`PIECE`] bytes, which may be many or
-    /// empty. An error of `out` ends it before more is produced.
+    /// Decodes a chunk and passes the content to `out` in pieces of at most [`PIECE`] bytes, which may be many or empty. An
+    /// error of `out` stops it before more is decoded.
     ///
     /// # Errors
-    /// That of `out`, or [`Damaged`].
+    /// That of `out`, or [`CorruptData`].
     #[cfg(test)]
     pub fn push<E: From<CorruptData>>(
         &mut self,
@@ -161,39 +161,39 @@ impl BodyDecoder {
         Ok(())
     }
 
-    /// Takes in a chunk, to be followed by [`Decoder::piece`] until there is none. For callers that have to wait
-    /// between pieces: a few bytes may expand to gigabytes.
+    /// Accepts a chunk; call [`BodyDecoder::next_piece`] until there is none. For callers that have to wait between pieces: a
+    /// few bytes may expand to gigabytes.
     pub fn take_in(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the chunk before it was not used up");
         self.chunk = chunk;
     }
 
-    /// The next piece of the content, of at most [`PIECE`] bytes; `None` if that takes another chunk. It is empty
-    /// where a few megabytes of one coding came to nothing in the next: a moment to look at the clock, then go on.
+    /// The next piece of the content, of at most [`PIECE`] bytes; `None` if another chunk is needed. An empty piece means that a
+    /// few megabytes of one coding decoded to nothing in the next: the caller may let other tasks run and call again.
     ///
     /// # Errors
-    /// [`Damaged`].
+    /// [`CorruptData`].
     pub fn next_piece(&mut self) -> Result<Option<&[u8]>, CorruptData> {
         let mut steps = STEPS_AT_MOST;
-        match fill_stages(&mut self.layers, &mut self.chunk, &mut steps)? {
+        match fill_stages(&mut self.stages, &mut self.chunk, &mut steps)? {
             FillResult::Ready => {}
             FillResult::NeedsChunk => return Ok(None),
             FillResult::Later => return Ok(Some(&[])),
         }
-        if let Some(innermost) = self.layers.last_mut() {
+        if let Some(innermost) = self.stages.last_mut() {
             return Ok(Some(innermost.take()));
         }
         self.plain = self.chunk.split_to(self.chunk.len().min(PIECE));
         Ok(Some(&self.plain))
     }
 
-    /// The body has ended.
+    /// Checks at the end of the body that its content is complete.
     ///
     /// # Errors
-    /// [`EndsEarly`] if its content has not.
+    /// [`UnexpectedEnd`] if it is not.
     pub fn finish(self) -> Result<(), UnexpectedEnd> {
-        match self.layers.iter().find(|layer| !layer.is_whole()) {
-            Some(layer) => Err(UnexpectedEnd(layer.coding)),
+        match self.stages.iter().find(|stage| !stage.is_whole()) {
+            Some(stage) => Err(UnexpectedEnd(stage.coding)),
             None => Ok(()),
         }
     }

@@ -7,9 +7,10 @@ use super::chain::{DecodeStep, Decoder};
 /// The largest window that a frame on the web may ask for, as a power of two: 8 MiB (RFC 9659).
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// What comes before the window in a frame: the mark of a frame, and what else its header has.
+/// The bytes of a frame before its window size: the magic number and the header's first byte.
 const BEFORE_THE_WINDOW: usize = 5;
 
+/// A decoder of `zstd`.
 pub struct Zstd {
     stream: ZstdDecoder<'static>,
     is_between_frames: bool,
@@ -29,8 +30,8 @@ impl Decoder for Zstd {
             return Ok(DecodeStep::default());
         }
         if self.is_between_frames {
-            // A frame that it sees whole, with room for its content, the library decodes without a look at its window:
-            // whether it is refused must not depend on how it was cut into chunks.
+            // If the library is given a whole frame, and room for its content, it ignores the window size. Whether a frame is
+            // rejected must not depend on how it was cut into chunks; so it never gets a whole frame at once.
             input = &input[..input.len().min(BEFORE_THE_WINDOW)];
         }
         let status =
