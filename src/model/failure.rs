@@ -12,7 +12,7 @@ use super::serde_helpers::{self, StaticName};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
     /// The host's name has no address.
-    #[error("cannot resolve {host}: {reason}")]
+    #[error("could not resolve host: {host} ({reason})")]
     Dns {
         /// The name that was looked up.
         host: String,
@@ -20,19 +20,19 @@ pub enum Failure {
         reason: String,
     },
     /// The host could not be reached for as long as it was waited for; this URL was not tried, or not since.
-    #[error("the host is down: {0}")]
+    #[error("host unreachable: {0} (not attempted)")]
     HostDown(String),
     /// robots.txt asks not to fetch it (RFC 9309).
     #[error("robots.txt does not allow it")]
     Robots,
-    /// No connection came about.
-    #[error("cannot connect: {0}")]
+    /// No connection could be made; the message says to where.
+    #[error("{0}")]
     Connect(String),
-    /// An address given by hand cannot be kept for this URL.
-    #[error("cannot connect: {0}")]
+    /// `--connect-to` cannot be honored for this URL.
+    #[error("{0}")]
     Pinned(String),
     /// The TLS handshake failed: a certificate that is not trusted, no common version.
-    #[error("TLS: {0}")]
+    #[error("{0}")]
     Tls(String),
     /// The proxy refused, or could not be used.
     #[error("proxy: {0}")]
@@ -41,16 +41,16 @@ pub enum Failure {
     #[error("cannot connect to the proxy: {0}")]
     ProxyLost(String),
     /// The attempt took longer than `--max-time`.
-    #[error("not done after {}", seconds(.0))]
+    #[error("timed out after {} (--max-time)", seconds(.0))]
     Timeout(Duration),
     /// No byte arrived for `--stall-timeout`.
-    #[error("no byte for {}", seconds(.0))]
+    #[error("stalled: no data for {}", seconds(.0))]
     Stalled(Duration),
-    /// The peer broke the connection off.
-    #[error("connection broken off: {0}")]
+    /// The connection was closed or reset before the reply was complete; the message says how.
+    #[error("{0}")]
     Reset(String),
     /// The body ended before its promised end.
-    #[error("body cut short after {received} bytes{}", of_promised(.promised))]
+    #[error("{}", truncated(*.received, *.promised))]
     Truncated {
         /// Body bytes that arrived.
         received: u64,
@@ -58,7 +58,7 @@ pub enum Failure {
         promised: Option<u64>,
     },
     /// The reply is not HTTP, or not HTTP that can be understood without guessing.
-    #[error("not a valid HTTP reply: {0}")]
+    #[error("invalid HTTP response: {0}")]
     Protocol(String),
     /// A final status of 400 to 599 but 429.
     #[error("HTTP {}", phrase(*.0))]
@@ -289,11 +289,17 @@ impl fmt::Display for FailureClass {
 }
 
 fn seconds(duration: &Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
+    format!("{}s", duration.as_secs_f64())
 }
 
-fn of_promised(length: &Option<u64>) -> String {
-    length.map_or(String::new(), |length| format!(" of {length}"))
+/// All promised bytes may have arrived, and the content that they encode be incomplete all the same.
+fn truncated(received: u64, promised: Option<u64>) -> String {
+    match promised {
+        Some(promised) if received < promised => {
+            format!("connection closed after {received} of {promised} bytes")
+        }
+        _ => format!("body ended early, after {received} bytes"),
+    }
 }
 
 fn asked(wait: &Option<Duration>) -> String {

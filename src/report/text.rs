@@ -253,7 +253,8 @@ mod tests {
     fn the_details_tell_failures_by_class_and_what_the_run_took() {
         let record = test_fixtures::record("https://a.b/").read(2048);
         let gone = record.clone().failed(&Failure::Status(404), 1);
-        let reset = record.clone().failed(&Failure::Reset("by peer".to_owned()), 3);
+        let reset =
+            record.clone().failed(&Failure::Reset("connection reset by peer".to_owned()), 3);
         let mut summary = test_fixtures::summary([&record, &gone, &gone, &reset]);
         summary.resources = Resources {
             cpu_user: Some(0.214),

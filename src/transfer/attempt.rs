@@ -388,20 +388,20 @@ fn remaining_part(sink: &mut Sink, outcome: &AttemptOutcome, job: &Job) -> Optio
 /// The outcome of a reply whose body is not the target's: a redirect or a failure.
 fn outcome_without_body(response: &Response) -> AttemptOutcome {
     match response.status().as_u16() {
-        206 => unexpected_reply("a part (206) of what was asked for as a whole"),
+        206 => unexpected_reply("206 Partial Content"),
         300 | 301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION);
             AttemptOutcome::Redirect { location: location.map(|value| value.as_bytes().to_vec()) }
         }
-        304 => unexpected_reply("304 Not Modified to an unconditional request"),
+        304 => unexpected_reply("304 Not Modified"),
         429 => AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
         status @ 400..=599 => AttemptOutcome::Failed(Failure::Status(status)),
-        status => unexpected_reply(&format!("a final status of {status}")),
+        status => unexpected_reply(&format!("status {status}")),
     }
 }
 
 fn unexpected_reply(what: &str) -> AttemptOutcome {
-    AttemptOutcome::Failed(Failure::Protocol(what.to_owned()))
+    AttemptOutcome::Failed(Failure::Protocol(format!("unexpected {what}")))
 }
 
 fn response_head(response: &Response) -> ResponseHead {

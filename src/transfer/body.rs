@@ -46,7 +46,7 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
         _ => {
             let codings = codings.join(&b", "[..]);
             let codings = String::from_utf8_lossy(&codings);
-            Err(Failure::Protocol(format!("transfer coding {codings:?} cannot be undone")))
+            Err(Failure::Protocol(format!("unsupported transfer encoding '{codings}'")))
         }
     }
 }
@@ -137,7 +137,7 @@ impl BodyReceiver<'_> {
         let bytes = *self.bytes + piece.len() as u64;
         self.ensure_size_allowed(bytes)?;
         if self.end.is_some_and(|end| bytes > end) {
-            let words = "more bytes than the range that the reply names";
+            let words = "more bytes than its Content-Range names";
             return Err(Failure::Protocol(words.to_owned()));
         }
         *self.bytes = bytes;

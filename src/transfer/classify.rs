@@ -1,5 +1,5 @@
-//! Which class of failure an error of the HTTP library is. The library tells by types where it can and by nested
-//! causes where it cannot; everything that depends on how it does so is here.
+//! Converts errors of the HTTP library to failures. The library distinguishes errors partly by type and partly by nested
+//! causes; everything that depends on that is here.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -11,14 +11,19 @@ use url::Url;
 
 use super::client::{ProxyRoute, local_address};
 use super::resolver::LookupFailed;
+use super::tls;
 use crate::model::Failure;
 use crate::plan::Timeouts;
 
-/// What the library says of a proxy that did not refuse, but was not there.
+/// Parts of the library's messages about a proxy that could not be reached, or closed the connection; others mean that it
+/// refused.
 const LOST: [&str; 3] =
     ["failed to create underlying connection", "io error", "unexpected end of file"];
 
-/// What an error chain holds.
+/// The message for a connection that was closed before the head of the reply was complete.
+const CLOSED_EARLY: &str = "connection closed before the response headers were complete";
+
+/// The causes of one error, by type.
 #[derive(Default)]
 struct ErrorChain<'a> {
     lookup: Option<&'a LookupFailed>,
@@ -38,7 +43,7 @@ impl<'a> ErrorChain<'a> {
         let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
             causes.note(cause);
-            // An io::Error that wraps another error passes it over in `source`.
+            // `source` of an io::Error that wraps another error skips that error.
             next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
                 Some(inner) => Some(inner),
                 None => cause.source(),
@@ -55,7 +60,7 @@ impl<'a> ErrorChain<'a> {
         self.hyper = self.hyper.or(cause.downcast_ref());
         self.h2 = self.h2.or(cause.downcast_ref());
         self.client = self.client.or(cause.downcast_ref());
-        // The errors of tunnels and SOCKS have no public type.
+        // Errors of tunnels and SOCKS have no public type.
         let text = cause.to_string();
         if self.proxy.is_none() && (text.contains("tunnel error") || text.contains("SOCKS error")) {
             self.proxy = Some(text);
@@ -63,8 +68,9 @@ impl<'a> ErrorChain<'a> {
         self.last = Some(cause);
     }
 
-    fn words(&self) -> String {
-        self.last.map_or_else(|| "unknown error".to_owned(), ToString::to_string)
+    /// The message of the innermost cause.
+    fn message(&self) -> String {
+        self.last.map_or("unknown error".to_owned(), |last| without_os_number(&last.to_string()))
     }
 
     fn io_kind(&self) -> Option<ErrorKind> {
@@ -72,21 +78,22 @@ impl<'a> ErrorChain<'a> {
     }
 }
 
-/// Whether the server closes the connection in good order and says that this request came too late for it (RFC 9113
-/// section 6.8). Those that it has looked at are answered, and do not fail with this.
+/// Whether the server has closed the connection in good order, without having processed this request (GOAWAY, RFC 9113
+/// section 6.8). Requests that it has processed are answered, and do not fail with this.
 pub fn was_not_processed(error: &reqwest::Error) -> bool {
     ErrorChain::of(error).h2.is_some_and(|h2| {
         h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
     })
 }
 
-/// The connection that the request went over, by its local address; `None` if it came to none.
+/// The local address of the connection over which the request was sent; `None` if there was none.
 pub fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
     local_address(ErrorChain::of(error).client?.connect_info()?)
 }
 
-/// Whether a connection that was open had no reply to give: it was closed before a head was complete, or what it
-/// carried is none, which may be the rest of an earlier reply. Asking again asks once, as far as anyone can tell.
+/// Whether a connection had no reply to the request: it was closed before a head was complete, or carried something else,
+/// which may be the rest of an earlier reply. For a connection that was already open, sending the request again is safe: as
+/// far as the server can tell it is sent once.
 pub fn was_never_answered(error: &reqwest::Error) -> bool {
     if error.is_connect() {
         return false;
@@ -101,7 +108,7 @@ pub fn was_never_answered(error: &reqwest::Error) -> bool {
     unanswered || causes.io_kind().is_some_and(is_connection_loss)
 }
 
-/// Why no reply arrived from `url`, by this route.
+/// The failure of a request to `url` that got no reply, over this route.
 pub fn request(
     error: &reqwest::Error,
     url: &Url,
@@ -119,21 +126,24 @@ pub fn request(
         return Failure::Dns { host, reason };
     }
     if let Some(tls) = causes.tls {
-        return Failure::Tls(tls.to_string());
+        return Failure::Tls(tls::describe(tls));
     }
     if causes.bad_name.is_some() {
-        return Failure::Tls("no certificate can be for a host of this name".to_owned());
+        return Failure::Tls("invalid host name for TLS".to_owned());
     }
     if error.is_connect() {
-        return Failure::Connect(connect_message(error, &causes, timeouts));
+        return Failure::Connect(match error.is_timeout() {
+            true => connect_timeout(timeouts),
+            false => format!("could not connect to {}: {}", authority(url), causes.message()),
+        });
     }
     if error.is_builder() {
-        return Failure::InvalidUrl(causes.words());
+        return Failure::InvalidUrl(causes.message());
     }
     exchange(&causes)
 }
 
-/// What of it is the proxy's failure; `None` if the origin may as well have failed behind it.
+/// The failure, if it is the proxy's; `None` if it may be the origin's behind the proxy.
 fn proxy(
     error: &reqwest::Error,
     causes: &ErrorChain<'_>,
@@ -142,34 +152,45 @@ fn proxy(
 ) -> Option<Failure> {
     if let Some(lookup) = causes.lookup {
         let origins = url.host_str() == Some(lookup.host.as_str());
-        return (!origins).then(|| Failure::Proxy(format!("cannot resolve {lookup}")));
+        return (!origins).then(|| {
+            Failure::Proxy(format!("could not resolve host: {} ({})", lookup.host, lookup.reason))
+        });
     }
-    if let Some(words) = &causes.proxy {
-        let last = causes.words();
-        let words = if last == *words { last } else { format!("{words}: {last}") };
-        let is_lost = causes.tls.is_none() && LOST.iter().any(|lost| words.contains(lost));
-        return Some(if is_lost { Failure::ProxyLost(words) } else { Failure::Proxy(words) });
+    if let Some(message) = &causes.proxy {
+        let last = causes.message();
+        let message = if last == *message { last } else { format!("{message}: {last}") };
+        let is_lost = causes.tls.is_none() && LOST.iter().any(|lost| message.contains(lost));
+        return Some(if is_lost { Failure::ProxyLost(message) } else { Failure::Proxy(message) });
     }
-    // Without a tunnel every connection is the proxy's, and its handshake too.
+    // Without a tunnel every connection and every handshake is with the proxy.
     let tunnelled = url.scheme() == "https";
     match causes.tls {
-        Some(tls) if !tunnelled => Some(Failure::Proxy(tls.to_string())),
+        Some(tls) if !tunnelled => Some(Failure::Proxy(tls::describe(tls))),
         None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
-            Some(Failure::ProxyLost(connect_message(error, causes, timeouts)))
+            let timed_out = || connect_timeout(timeouts);
+            let reason = error.is_timeout().then(timed_out);
+            Some(Failure::ProxyLost(reason.unwrap_or_else(|| causes.message())))
         }
         _ => None,
     }
 }
 
-fn connect_message(error: &reqwest::Error, causes: &ErrorChain<'_>, timeouts: &Timeouts) -> String {
-    if error.is_timeout() {
-        format!("no connection within {} s", timeouts.connect.as_secs_f64())
-    } else {
-        causes.words()
-    }
+fn connect_timeout(timeouts: &Timeouts) -> String {
+    format!("connect timed out after {}s", timeouts.connect.as_secs_f64())
 }
 
-/// Why a body did not arrive whole.
+/// The host and port of `url`.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or(host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The text of an error without the number that the standard library appends to the system's message.
+fn without_os_number(text: &str) -> String {
+    text.split_once(" (os error ").map_or(text, |(message, _)| message).to_owned()
+}
+
+/// The failure of a reply whose body did not arrive completely.
 pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
     let causes = ErrorChain::of(error);
     if causes.io_kind() == Some(ErrorKind::UnexpectedEof)
@@ -186,26 +207,40 @@ fn exchange(causes: &ErrorChain<'_>) -> Failure {
             Some(h2::Reason::PROTOCOL_ERROR) if !h2.is_remote() => {
                 Failure::Protocol(h2.to_string())
             }
-            _ => Failure::Reset(h2.to_string()),
+            _ => Failure::Reset(h2_message(h2)),
         };
     }
     if let Some(tls) = causes.tls {
-        return Failure::Tls(tls.to_string());
+        return Failure::Tls(tls::describe(tls));
     }
     if let Some(hyper) = causes.hyper {
         if hyper.is_parse() {
-            return Failure::Protocol(causes.words());
+            return Failure::Protocol(causes.message());
         }
         if hyper.is_incomplete_message() {
-            return Failure::Reset("closed before the head of the reply was complete".to_owned());
+            return Failure::Reset(CLOSED_EARLY.to_owned());
         }
     }
     match causes.io_kind() {
-        Some(ErrorKind::UnexpectedEof) => {
-            Failure::Reset("closed before the head of the reply was complete".to_owned())
+        Some(ErrorKind::UnexpectedEof) => Failure::Reset(CLOSED_EARLY.to_owned()),
+        Some(ErrorKind::ConnectionReset) => Failure::Reset("connection reset by peer".to_owned()),
+        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+            Failure::Protocol(causes.message())
         }
-        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => Failure::Protocol(causes.words()),
-        _ => Failure::Reset(causes.words()),
+        _ => Failure::Reset(format!("connection lost: {}", causes.message())),
+    }
+}
+
+/// The message of an HTTP/2 error; the connection's own errors have the operating system's message.
+fn h2_message(error: &h2::Error) -> String {
+    let by = if error.is_remote() { " by the server" } else { "" };
+    match (error.reason(), error.get_io()) {
+        (Some(reason), _) if error.is_go_away() => {
+            format!("HTTP/2 connection closed{by}: {}", reason.description())
+        }
+        (Some(reason), _) => format!("HTTP/2 stream reset{by}: {}", reason.description()),
+        (None, Some(io)) => format!("connection lost: {}", without_os_number(&io.to_string())),
+        (None, None) => format!("HTTP/2 error: {error}"),
     }
 }
 

@@ -108,14 +108,14 @@ impl Resolver {
             return match self.redirection(url) {
                 None => Ok(()),
                 Some(_) => Err(Failure::Pinned(
-                    "--connect-to has no effect behind a proxy, which the environment names; -x '' means none"
+                    "--connect-to has no effect behind a proxy, which the environment sets (-x '' disables it)"
                         .to_owned(),
                 )),
             };
         }
         let address = literal(url);
         if address.is_some_and(|address| !self.family_admits(&address)) {
-            let reason = format!("not {}", self.family_name());
+            let reason = format!("not an {} address", self.family_name());
             return Err(Failure::Dns {
                 host: url.host_str().unwrap_or_default().to_owned(),
                 reason,
@@ -128,7 +128,7 @@ impl Resolver {
             let what =
                 if moves_written_port { "the port written in the URL" } else { "an IP address" };
             return Err(Failure::Pinned(format!(
-                "--connect-to cannot stand in for {what}: the HTTP library dials it as it is"
+                "--connect-to cannot be used for {what}: not supported for this URL"
             )));
         }
         Ok(())

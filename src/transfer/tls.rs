@@ -9,7 +9,8 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
+    RootCertStore, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
@@ -67,9 +68,10 @@ fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
     let text = std::fs::read(file).map_err(|error| unusable(file, error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
-        Ok(found) if found.is_empty() => {
-            Err(unusable(file, "no certificate in it; it must be in PEM form".to_owned()))
-        }
+        Ok(found) if found.is_empty() => Err(unusable(
+            file,
+            "no PEM certificate found (DER? convert it with openssl x509 -inform der)".to_owned(),
+        )),
         Ok(found) => Ok(found),
         Err(error) => Err(unusable(file, error.to_string())),
     }
@@ -77,6 +79,98 @@ fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
 
 fn unusable(file: &Path, reason: String) -> TlsError {
     TlsError { file: file.to_owned(), reason }
+}
+
+/// The message for a TLS error: a sentence of our own, without the library's debug text.
+pub fn describe(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => describe_certificate(error),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "server does not speak TLS on this port".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "server requires a client certificate".to_owned()
+        }
+        Error::AlertReceived(alert) => {
+            let name = alert.as_str().map_or_else(|| "unknown alert".to_owned(), spaced);
+            format!("TLS handshake rejected by the server: {name}")
+        }
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
+            "TLS handshake failed: no common version, cipher suite or protocol".to_owned()
+        }
+        Error::PeerMisbehaved(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. } => {
+            "TLS error: the server violates the protocol".to_owned()
+        }
+        Error::InvalidMessage(_) => "TLS error: malformed message from the server".to_owned(),
+        other => format!("TLS error: {other}"),
+    }
+}
+
+fn describe_certificate(error: &CertificateError) -> String {
+    use CertificateError::*;
+    let reason = match error {
+        UnknownIssuer => "unknown issuer (see --cacert)",
+        Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "self-signed CA certificate used as server certificate"
+        }
+        ExpiredContext { not_after, .. } => {
+            return format!("certificate expired on {}", date(*not_after));
+        }
+        NotValidYetContext { not_before, .. } => {
+            return format!("certificate is not valid before {}", date(*not_before));
+        }
+        NotValidForNameContext { expected, presented } => {
+            let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
+            let names = names.join(", ");
+            return format!(
+                "certificate is not valid for {} (valid for: {names})",
+                expected.to_str()
+            );
+        }
+        Expired => "certificate has expired",
+        NotValidYet => "certificate is not valid yet",
+        NotValidForName => "certificate is not valid for this host name",
+        Revoked => "certificate is revoked",
+        BadEncoding => "malformed certificate",
+        BadSignature => "invalid signature",
+        UnhandledCriticalExtension => "unsupported critical extension",
+        InvalidPurpose | InvalidPurposeContext { .. } => "not a server certificate",
+        UnsupportedSignatureAlgorithmContext { .. }
+        | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "unsupported signature algorithm"
+        }
+        _ => "the certificate cannot be used",
+    };
+    format!("certificate verification failed: {reason}")
+}
+
+/// The date of a moment in UTC, as `2020-01-31`.
+fn date(moment: UnixTime) -> String {
+    let seconds = i64::try_from(moment.as_secs()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(stamp) => stamp.to_string().chars().take_while(|each| *each != 'T').collect(),
+        Err(_) => "an unknown date".to_owned(),
+    }
+}
+
+/// A name of a certificate without the library's type of it: `localhost` for `DnsName("localhost")`.
+fn plain_name(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+/// The words of a name in camel case: `handshake failure` for `HandshakeFailure`.
+fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    for each in name.chars() {
+        if each.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(each.to_lowercase());
+    }
+    words
 }
 
 /// Verifies the server's certificate as configured, and the signatures of the handshake in any case.
@@ -180,5 +274,60 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("CaUsedAsEndEntity")]
+    struct CaUsedAsEndEntity;
+
+    #[test]
+    fn each_tls_error_has_a_sentence_without_debug_text() {
+        use CertificateError::*;
+        let day = |secs| UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
+        let other = OtherError(Arc::new(CaUsedAsEndEntity));
+        let names = vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(127.0.0.1)".to_owned()];
+        let expected = ServerName::try_from("other.test").unwrap();
+        for (error, message) in [
+            (
+                Error::InvalidCertificate(UnknownIssuer),
+                "certificate verification failed: unknown issuer (see --cacert)",
+            ),
+            (
+                Error::InvalidCertificate(Other(other)),
+                "certificate verification failed: self-signed CA certificate used as server certificate",
+            ),
+            (
+                Error::InvalidCertificate(NotValidForNameContext { expected, presented: names }),
+                "certificate is not valid for other.test (valid for: localhost, 127.0.0.1)",
+            ),
+            (
+                Error::InvalidCertificate(ExpiredContext {
+                    time: day(1_795_953_840),
+                    not_after: day(1_580_428_800),
+                }),
+                "certificate expired on 2020-01-31",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "server does not speak TLS on this port",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateRequired),
+                "server requires a client certificate",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "TLS handshake rejected by the server: handshake failure",
+            ),
+        ] {
+            assert_eq!(describe(&error), message);
+        }
     }
 }

@@ -116,7 +116,8 @@ fn a_port_or_an_address_that_a_wildcard_cannot_move_fails_at_once_and_says_why()
         ];
         for (form, url, words) in table {
             let message = failed(&run(mode, &format!("--connect-to {form} {url}")), "connect");
-            let whole = format!("cannot connect: --connect-to cannot stand in for {words}");
+            let whole =
+                format!("--connect-to cannot be used for {words}: not supported for this URL");
             assert!(message.starts_with(&whole), "{form} {url}: {message}");
         }
         assert_eq!(origin.connections(), 0);
@@ -178,11 +179,11 @@ fn an_address_of_the_wrong_family_is_none() {
         let port = origin.address().port();
         let pin = format!("--resolve site.test:{port}:127.0.0.1 http://site.test:{port}/");
         let message = failed(&run(mode, &format!("-6 {pin}")), "dns");
-        assert_eq!(message, "cannot resolve site.test: no IPv6 address");
+        assert_eq!(message, "could not resolve host: site.test (no IPv6 address)");
         let message = failed(&run(mode, &format!("-6 {}", origin.url("/"))), "dns");
-        assert_eq!(message, "cannot resolve 127.0.0.1: not IPv6");
+        assert_eq!(message, "could not resolve host: 127.0.0.1 (not an IPv6 address)");
         let message = failed(&run(mode, &format!("-4 http://[::1]:{port}/")), "dns");
-        assert_eq!(message, "cannot resolve [::1]: not IPv4");
+        assert_eq!(message, "could not resolve host: [::1] (not an IPv4 address)");
         assert_eq!(origin.connections(), 0);
         ok(&run(mode, &format!("-4 {pin}")));
     });
@@ -229,7 +230,7 @@ fn an_unknown_name_is_looked_up_once_however_many_urls_have_it() {
                 "{row}"
             );
             let message = row["error"]["message"].as_str().unwrap();
-            assert!(message.starts_with("cannot resolve name.invalid: "), "{message}");
+            assert!(message.starts_with("could not resolve host: name.invalid ("), "{message}");
             assert_eq!(row["timings"]["connect"], Value::Null);
         }
         let resources = &seen.summary()["resources"];

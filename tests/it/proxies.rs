@@ -182,7 +182,10 @@ fn a_proxy_whose_name_is_unknown_is_the_proxys_failure() {
         for url in ["http://127.0.0.9/", "https://127.0.0.9/"] {
             let seen = trying_twice(mode).args(["-x", "http://name.invalid:3128", url]).seen();
             let message = failed(&seen, 1);
-            assert!(message.starts_with("proxy: cannot resolve name.invalid: "), "{message}");
+            assert!(
+                message.starts_with("proxy: could not resolve host: name.invalid ("),
+                "{message}"
+            );
         }
     });
 }

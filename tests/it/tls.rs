@@ -129,9 +129,17 @@ fn both_versions_of_tls_are_spoken() {
 fn a_certificate_that_is_not_good_is_a_failure_that_is_not_tried_again() {
     let (authority, stranger) = (Authority::new(), Authority::named("a stranger"));
     let table: [(&str, Identity, &str); 3] = [
-        ("of an unknown authority", stranger.identity(&["site.test"]), "UnknownIssuer"),
-        ("expired", authority.expired_identity(&["site.test"]), "expired"),
-        ("for another name", authority.identity(&["other.test"]), "not valid for name"),
+        (
+            "of an unknown authority",
+            stranger.identity(&["site.test"]),
+            "unknown issuer (see --cacert)",
+        ),
+        ("expired", authority.expired_identity(&["site.test"]), "certificate expired on "),
+        (
+            "for another name",
+            authority.identity(&["other.test"]),
+            "not valid for site.test (valid for: other.test)",
+        ),
     ];
     in_every_mode(|mode| {
         for (what, identity, words) in &table {
@@ -279,9 +287,9 @@ fn an_authority_file_that_is_of_no_use_is_wrong_usage() {
     let table = [
         (folder.path().join("missing.pem"), "No such file"),
         (folder.path().to_owned(), "Is a directory"),
-        (file("empty.pem", ""), "no certificate in it; it must be in PEM form"),
-        (file("words.pem", "hello\n"), "no certificate in it; it must be in PEM form"),
-        (file("binary.pem", "\u{0}\u{1}0\u{82}"), "no certificate in it; it must be in PEM form"),
+        (file("empty.pem", ""), "no PEM certificate found"),
+        (file("words.pem", "hello\n"), "no PEM certificate found"),
+        (file("binary.pem", "\u{0}\u{1}0\u{82}"), "no PEM certificate found"),
         (file("garbled.pem", garbled), "base64"),
         (file("not-one.pem", not_one), "invalid peer certificate: BadEncoding"),
     ];

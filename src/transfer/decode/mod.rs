@@ -94,10 +94,10 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     for name in names {
         let Some(coding) = ContentCoding::from_name(name) else {
             let name = String::from_utf8_lossy(name);
-            return Err(Failure::Protocol(format!("unsupported content coding '{name}'")));
+            return Err(Failure::Protocol(format!("unsupported content encoding '{name}'")));
         };
         if codings.len() == STACKED_AT_MOST {
-            let words = format!("more than {STACKED_AT_MOST} content codings");
+            let words = format!("more than {STACKED_AT_MOST} content encodings");
             return Err(Failure::Protocol(words));
         }
         codings.push(coding);
@@ -107,7 +107,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
 
 /// The coded bytes are not valid in their coding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("content coding {coding}: {reason}")]
+#[error("{coding}: {reason}")]
 pub struct CorruptData {
     /// The coding whose decoder found it.
     pub coding: ContentCoding,
@@ -123,7 +123,7 @@ impl From<CorruptData> for Failure {
 
 /// The coded bytes ended before the content was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("content coding {0}: truncated")]
+#[error("{0}: truncated")]
 pub struct UnexpectedEnd(pub ContentCoding);
 
 /// Decodes one body. After [`CorruptData`] it cannot be used any more.

@@ -408,10 +408,10 @@ fn codings_are_named_in_any_case_in_one_field_or_several() {
 #[test]
 fn a_coding_that_cannot_be_undone_is_named() {
     for (value, words) in [
-        ("compress", "unsupported content coding 'compress'"),
-        ("gzip, X-Compress", "unsupported content coding 'X-Compress'"),
-        ("gzip br", "unsupported content coding 'gzip br'"),
-        ("gzip, gzip, gzip, gzip, gzip", "more than 4 content codings"),
+        ("compress", "unsupported content encoding 'compress'"),
+        ("gzip, X-Compress", "unsupported content encoding 'X-Compress'"),
+        ("gzip br", "unsupported content encoding 'gzip br'"),
+        ("gzip, gzip, gzip, gzip, gzip", "more than 4 content encodings"),
     ] {
         assert_eq!(codings_of(&[value]), Err(Failure::Protocol(words.to_owned())));
     }
@@ -433,6 +433,6 @@ fn damage_says_which_coding_noticed_and_what() {
     let ToldBody::Damaged(damaged) = decode(&[ContentCoding::Gzip], &body) else {
         panic!("it is damaged");
     };
-    let words = "content coding gzip: checksum mismatch";
+    let words = "gzip: checksum mismatch";
     assert_eq!(Failure::from(damaged), Failure::Protocol(words.to_owned()));
 }

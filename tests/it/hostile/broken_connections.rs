@@ -88,7 +88,7 @@ fn a_connection_that_does_not_come_about_ends_as_connect() {
         let run = Run::json(mode).args(["--connect-timeout", "200ms", "--retry", "0"]).list(list);
         let rows = run.seen().rows_in_list_order();
         assert_eq!(class_of(&rows[0]), "connect", "{}", rows[0]);
-        assert_eq!(rows[0]["error"]["message"], "cannot connect: no connection within 0.2 s");
+        assert_eq!(rows[0]["error"]["message"], "connect timed out after 0.2s");
         assert_eq!(class_of(&rows[1]), "connect", "{}", rows[1]);
     });
 }

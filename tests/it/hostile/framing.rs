@@ -77,7 +77,7 @@ fn a_body_shorter_than_promised_is_truncated_and_its_bytes_are_counted() {
             assert_eq!(row["http_status"], 200);
         }
         let message = rows[0]["error"]["message"].as_str().unwrap();
-        assert_eq!(message, "body cut short after 5 bytes of 100");
+        assert_eq!(message, "connection closed after 5 of 100 bytes");
     });
 }
 
