@@ -343,3 +343,56 @@ fn a_request_holds_what_it_is_said_to_hold() {
     assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert!(names(&chapter("politeness"), &format!("User-Agent: {agent}")));
 }
+/// The code spans of a text.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    // Blocks are between two fences.
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|prose| prose.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn the_files_and_types_that_the_design_names_are_there() {
+    let text = chapter("design");
+    let source = root().join("src");
+    let mut all = String::new();
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "rs" => {
+                    all.push_str(&fs::read_to_string(path).unwrap());
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut missing = BTreeSet::new();
+    let (mut files, mut types) = (0, 0);
+    for span in code(&text) {
+        let is_path = span.ends_with('/') && span.len() > 1 || span.ends_with(".rs");
+        if is_path && !span.starts_with("tests/") {
+            files += 1;
+            if !source.join(span).exists() {
+                missing.insert(span);
+            }
+        }
+        let is_type = span.starts_with(|first: char| first.is_ascii_uppercase())
+            && span.chars().any(|letter| letter.is_ascii_lowercase())
+            && span.chars().all(|letter| letter.is_ascii_alphanumeric());
+        if is_type && !["Notify", "Range"].contains(&span) {
+            types += 1;
+            let declared = ["struct", "enum", "trait", "type"];
+            let is_declared = |kind: &&str| {
+                all.match_indices(&format!("{kind} {span}")).any(|(at, found)| {
+                    !all[at + found.len()..].starts_with(|next: char| next.is_alphanumeric())
+                })
+            };
+            if !declared.iter().any(|kind| is_declared(&kind)) {
+                missing.insert(span);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(files >= 30 && types >= 4, "{files} {types}");
+}
