@@ -124,17 +124,10 @@ fn every_command_can_be_typed() {
     assert!(typed >= 50 && served >= 4, "{typed} {served}");
 }
 
-/// The local test server, and where it is.
-fn served() -> (support::Live, String) {
-    let mut server = Run::new().args(["serve", "--port", "0", "--until-eof"]).live();
-    let line = server.line();
-    let url = line.trim_end().strip_prefix("Listening on ").expect("its first line").to_owned();
-    (server, url)
-}
-
 #[test]
 fn the_output_that_is_shown_is_that_of_the_program() {
-    let (server, url) = served();
+    let origin = LocalOrigin::new(&[]);
+    let url = format!("http://{}", origin.address());
     // The order of the first lines is that of completion, and the time is another one each time.
     let lines = |text: &str| -> BTreeSet<String> {
         text.lines().map(|line| line.split(" in ").next().unwrap().to_owned()).collect()
@@ -147,7 +140,6 @@ fn the_output_that_is_shown_is_that_of_the_program() {
         assert_eq!(lines(blocks(text, "text")[0]), shown);
     }
     assert!(chapter("recipes").contains(&demo.join(" ")));
-    drop(server.seen());
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! `fetch help`: commands, topics and the man page.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, pipe};
@@ -11,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use nix::pty::openpty;
-use support::run::drain;
-use support::{Run, Seen};
+
+use crate::support::run::drain;
+use crate::support::{Run, Seen};
 
 /// The chapters by their topics, as the repository has them.
 fn chapters() -> Vec<(String, String)> {
