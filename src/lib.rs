@@ -5,7 +5,9 @@
 //! below it:
 //!
 //! - [`exit`]: every way the program can end, and the signals that end it
+//! - [`commands`]: one file per command
 //! - [`cli`]: what can be typed, and its translation to a plan
+//! - [`manual`]: the chapters of the manual
 //! - [`serve`]: the built-in local origin
 //! - [`compare`]: the same plan under several strategies, in turn and repeatedly
 //! - [`run`]: opens the lists and the outputs, connects the engine to the reports
@@ -32,6 +34,7 @@ pub mod engine;
 pub mod exit;
 pub mod input;
 pub mod list;
+pub mod manual;
 pub mod model;
 pub mod naming;
 pub mod plan;

@@ -9,6 +9,7 @@ use std::thread;
 use fetch::cli::{self, Command, Environment, UsageOutput, UsageStream};
 use fetch::commands::dry_run::{self, PreviewError};
 use fetch::commands::fetch as run;
+use fetch::commands::help;
 use fetch::commands::report;
 use fetch::commands::verify::{self, VerifyError};
 use fetch::compare::Comparison;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Ok(Command::Completions(completions)) => {
             told(completions.write(&mut io::stdout()).map_err(anyhow::Error::from))
         }
+        Ok(Command::Help(page)) => told(help::show(&page).map_err(anyhow::Error::from)),
         Ok(Command::Child) => seat(),
         Err(usage) => explain(&usage),
     }

@@ -87,9 +87,22 @@ pub(super) enum Subcommands {
         /// The shell that is to know fetch's options
         shell: Shell,
     },
+    /// Show a chapter of the manual, or the help of a command
+    Help(HelpArgs),
     /// Make transfers for another fetch (--mode processes)
     #[command(name = "__seat", hide = true)]
     Child,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HelpArgs {
+    /// A command or a topic [default: list them]
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Write a man page to standard output
+    #[arg(long, conflicts_with = "name")]
+    pub man: bool,
 }
 
 #[derive(Debug, Args)]

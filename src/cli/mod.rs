@@ -6,6 +6,8 @@ mod config_file;
 mod config_layers;
 mod documents;
 mod environment;
+mod help;
+mod man;
 mod network;
 mod proxy;
 mod to_plan;
@@ -25,6 +27,7 @@ use crate::{compare, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 use config_file::ConfigPath;
 use config_layers::{ConfigLayer, OptionWords, SetByUser};
+pub use help::HelpPage;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub enum Command {
     Compare(Box<compare::Options>),
     /// Print a completion script.
     Completions(Completions),
+    /// Show a page of the manual.
+    Help(HelpPage),
     /// Make transfers for another process.
     Child,
 }
@@ -59,7 +64,8 @@ impl Completions {
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         // The generator panics where it cannot write, so it writes to memory.
         let mut script = Vec::new();
-        clap_complete::generate(self.0, &mut Arguments::command(), "fetch", &mut script);
+        let mut command = help::with_names(Arguments::command());
+        clap_complete::generate(self.0, &mut command, "fetch", &mut script);
         out.write_all(&script)
     }
 }
@@ -112,7 +118,7 @@ pub fn parse(
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let words: Vec<_> = words.into_iter().collect();
-    let matches = Arguments::command().try_get_matches_from(&words)?;
+    let matches = help::with_names(Arguments::command()).try_get_matches_from(&words)?;
     let typed = Arguments::from_arg_matches(&matches)?;
     let settled = SetByUser::by_words(&matches, &typed);
     match typed.subcommand {
@@ -123,6 +129,7 @@ pub fn parse(
             Ok(Command::Report(to_plan::rereport(report).map_err(usage_error)?))
         }
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
+        Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
             ensure_there_is_a_folder_to_save_to(&matches).map_err(usage_error)?;
             Ok(fetch(&words, &settled, around)?)

@@ -2,5 +2,6 @@
 
 pub mod dry_run;
 pub mod fetch;
+pub mod help;
 pub mod report;
 pub mod verify;

@@ -8,6 +8,7 @@ mod config;
 mod endings;
 mod equal;
 mod failed;
+mod help;
 mod honest_modes;
 mod hostile;
 mod integrity;

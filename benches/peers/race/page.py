@@ -5,11 +5,16 @@ from .targets import TARGETS
 
 BEGIN, END = "<!-- speed: begin -->\n", "<!-- speed: end -->\n"
 
+# What those who choose a tool are shown: these cases, of these programs.
+SHORT = ("small", "small-tls", "small-h2", "medium", "big")
+PEERS = ("curl", "wget2", "aria2c", "wget")
+ALL = (*PEERS, "requests", "aiohttp", "wrk", "floor")
+
 
 def case_page(case, figures):
     """The table of one race."""
     lines = [f"**{described(case)}** (`{case.name}`)", "",
-             "| | wall | of fetch's | CPU per URL | peak memory | rounds |", "|---|--:|--:|--:|--:|--:|"]
+             "| | wall | relative to fetch | CPU per URL | peak memory | rounds |", "|---|--:|--:|--:|--:|--:|"]
     for who in sorted(figures.who(case.name), key=lambda who: figures.median(case.name, who)):
         ratio = figures.ratio(case.name, who, case.reference)
         cpu = figures.median(case.name, who, "cpu") / len(case.lengths)
@@ -40,11 +45,15 @@ def targets_page(figures, measured=None):
     return "\n".join(lines) + "\n"
 
 
-def overview(cases, figures):
+def short(cases, figures):
+    """The table of README.md: the main cases, and only the tools that fetch is an alternative to."""
+    return overview([case for case in cases if case.name in SHORT], figures, PEERS)
+
+
+def overview(cases, figures, contenders=ALL):
     """A row a case, a column a contender: how long each took, of what fetch took."""
     measured = [case for case in cases if figures.median(case.name, case.reference)]
-    columns = [who for who in ("curl", "wget2", "aria2c", "wget", "requests", "aiohttp", "wrk", "floor")
-               if any(figures.median(case.name, who) for case in measured)]
+    columns = [who for who in contenders if any(figures.median(case.name, who) for case in measured)]
     lines = ["| | fetch | " + " | ".join(columns) + " |", "|---|--:|" + "--:|" * len(columns)]
     for case in measured:
         cells = [ratio_text(figures.ratio(case.name, who, case.reference)) for who in columns]
@@ -60,11 +69,11 @@ def noise(cases, figures):
            "of their median apart.\n"
 
 
-def write_into_readme(readme, text):
+def write_into(file, text):
     """Replaces what is between the marks."""
-    before, rest = readme.read_text().split(BEGIN)
+    before, rest = file.read_text().split(BEGIN)
     _, after = rest.split(END)
-    readme.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
+    file.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
 
 
 def seconds(time):
