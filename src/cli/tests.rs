@@ -119,7 +119,7 @@ fn a_source_is_a_url_a_file_or_standard_input() {
         ]
     );
     assert_eq!(sources(&["--", "serve", "-q"]), [file("serve"), file("-q")]);
-    assert_eq!(sources(&["help"]), [file("help")]);
+    assert_eq!(sources(&["./help"]), [file("./help")]);
 }
 
 #[cfg(unix)]
@@ -719,6 +719,7 @@ fn the_short_help_reads_well() {
       serve        Run a local origin to fetch from: slow, failing or strict on request
       report       Write reports of a run or comparison that was saved with --json
       completions  Print the completion script for a shell
+      help         Show a chapter of the manual, or the help of a command
 
     Arguments:
       [SOURCE]...  List files, URLs, or - for standard input
