@@ -48,7 +48,7 @@ fn a_run_that_is_ended_in_the_middle_is_continued_by_the_same_command() {
             let mut live = folder.run(mode).args(args).arg(server.url("/file.bin")).live();
             let mut is_late = || live.has_ended() || server.requests() > 1;
             if !comes_before(|| folder.begun() == sent, &mut is_late) {
-                live.signal(Signal::SIGKILL);
+                live.kill();
                 return false;
             }
             let (signals, code): (&[Signal], _) = match stopped {

@@ -235,6 +235,12 @@ impl Live {
         self.stdout = None;
     }
 
+    /// Ends it, if it has not ended.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
