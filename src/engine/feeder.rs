@@ -17,7 +17,7 @@ use super::records::record_without_request;
 use super::worker::RunContext;
 use crate::input::{OpenInput, ReadError, StreamKind};
 use crate::list::{self, Numbering, Parser, ParserStatus};
-use crate::model::{Entry, Event, Job, Record, StopCause, Target};
+use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
 use crate::store::{Claim, SkipReason};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
@@ -200,7 +200,7 @@ impl Feeder<'_> {
                 queue.defer(target.index, target.url());
             }
             Err(cause) => {
-                let job = Job::first(target, place, Instant::now());
+                let job = QueuedJob::first(target, place, Instant::now());
                 self.context.emit_cancelled(&job, cause).await;
                 return Ok(Some(cause));
             }
@@ -231,7 +231,7 @@ impl Feeder<'_> {
         match self.context.store.claim(&target) {
             Claim::Fetch(place) => {
                 self.context
-                    .emit_cancelled(&Job::first(target, place, Instant::now()), cause)
+                    .emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause)
                     .await;
             }
             Claim::Settled(name, settled) => drop(self.settle_unasked(target, name, settled).await),

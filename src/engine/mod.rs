@@ -4,6 +4,7 @@
 mod cancel;
 mod event_loop;
 mod executor;
+mod failure_limits;
 mod feeder;
 mod in_flight;
 mod lookup;
@@ -25,12 +26,13 @@ pub use cancel::CancelToken;
 pub use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
-use crate::model::{Event, HostStats, Job, ProgressBoard, StopCause};
+use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{HostPolicies, JobOrder, Scheduler, host_limits, interval_of};
 use crate::transfer::{ContextError, TransferContext};
 use event_loop::LoopResources;
+use failure_limits::FailureLimits;
 use in_flight::InFlight;
 use lookup::resolve_hosts;
 use processes::ChildPool;
@@ -159,7 +161,7 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
     let token = robots::product_token(&plan.http.user_agent).to_owned();
     Queue::new(
         rules,
-        plan.failure_limits.most,
+        FailureLimits::new(plan.failure_limits.most),
         token,
         schedule,
         in_flight,
@@ -177,7 +179,7 @@ async fn cancel_remaining(context: &RunContext) -> Result<(), EngineError> {
     let Some(cause) = cause else { return Ok(()) };
     let spilled = context.spill().take_all().map_err(EngineError::Aside)?;
     for (target, place) in spilled {
-        context.emit_cancelled(&Job::first(target, place, Instant::now()), cause).await;
+        context.emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause).await;
     }
     Ok(())
 }

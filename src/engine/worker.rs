@@ -1,6 +1,7 @@
 //! The worker: the only loop there is. Every strategy runs it; a strategy only says where.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc::Sender;
 
@@ -10,7 +11,7 @@ use super::queue::{Queue, Work};
 use super::records::{cancelled_record, finished_event};
 use super::spill::Spill;
 use crate::model::{
-    Attempt, AttemptOutcome, Event, Job, JobKind, ProgressBoard, Record, StopCause, Target,
+    Attempt, AttemptOutcome, Event, JobKind, ProgressBoard, QueuedJob, Record, StopCause, Target,
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
@@ -49,15 +50,20 @@ impl RunContext {
 
     /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
     /// same moment are written down together.
-    async fn commit_body(&self, job: &Job, mut attempt: Attempt, executor: &Executor) -> Attempt {
-        let is_kept = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
+    async fn commit_body(
+        &self,
+        job: &QueuedJob,
+        mut attempt: Attempt,
+        executor: &Executor,
+    ) -> Attempt {
+        let is_kept = matches!(job.request.kind, JobKind::Body | JobKind::Assemble(_));
         if attempt.outcome != AttemptOutcome::Whole || !is_kept {
             executor.release_client().await;
             return attempt;
         }
-        let entered = self.store.enter(job, &attempt);
+        let entered = self.store.enter(&job.request, &attempt);
         executor.release_client().await;
-        match entered.and_then(|entered| self.store.commit(job, &attempt, entered)) {
+        match entered.and_then(|entered| self.store.commit(&job.request, &attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }
@@ -65,8 +71,8 @@ impl RunContext {
     }
 
     /// Waits until what is under way for this job is to end.
-    async fn aborted(&self, job: &Job) -> StopCause {
-        let JobKind::Segment { .. } = job.kind else { return self.cancel.aborted().await };
+    async fn aborted(&self, job: &QueuedJob) -> StopCause {
+        let JobKind::Segment { .. } = job.request.kind else { return self.cancel.aborted().await };
         tokio::select! {
             cause = self.cancel.aborted() => cause,
             cause = self.queue.segments_cancelled(job) => cause,
@@ -74,7 +80,7 @@ impl RunContext {
     }
 
     /// Tells the row of a job that is not done because the run ends.
-    pub async fn emit_cancelled(&self, job: &Job, cause: StopCause) {
+    pub async fn emit_cancelled(&self, job: &QueuedJob, cause: StopCause) {
         self.emit(finished_event(job, cancelled_record(job, cause))).await;
     }
 }
@@ -89,9 +95,10 @@ pub async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
             Work::Emit(None) => {}
             Work::Transfer(job) => {
                 let mut next = Some(job);
-                while let Some(job) = next.take() {
-                    let cut = context.aborted(&job);
-                    let attempt = executor.transfer(&job, worker, progress, cut).await;
+                while let Some(mut job) = next.take() {
+                    job.on_start(Instant::now(), SystemTime::now());
+                    let abort = context.aborted(&job);
+                    let attempt = executor.transfer(&job.request, worker, progress, abort).await;
                     let attempt = context.commit_body(&job, attempt, &executor).await;
                     let (events, at_once) = context.queue.settle(*job, attempt);
                     next = at_once;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,11 +99,6 @@ pub struct ResponseHead {
 /// When the things of one attempt happened.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AttemptTimings {
-    /// The start, on the clock that durations are taken from. Another process has another one: it is not written to a line.
-    #[serde(skip, default = "Instant::now")]
-    pub started: Instant,
-    /// The start, on the wall's clock.
-    pub started_at: SystemTime,
     /// From the start to a connection, TLS included; `None` where one was reused or none came about.
     pub connect: Option<Duration>,
     /// From the start to the end of the reply's head.

@@ -10,7 +10,7 @@ use url::Url;
 use super::adaptive_limit::AdaptiveLimit;
 use super::circuit_breaker::{BreakerConfig, BreakerState, Probe};
 use crate::model::{
-    EntryOptions, Failure, FailureClass, HostStats, Job, JobKind, Target, WaitReason,
+    EntryOptions, Failure, FailureClass, HostStats, JobKind, QueuedJob, Target, WaitReason,
 };
 use crate::policy::robots;
 
@@ -76,9 +76,9 @@ pub(super) enum RobotsState {
 #[derive(Debug)]
 pub(super) enum Dequeued {
     /// A job, and what its host allows.
-    Job(Job, Option<Arc<robots::RobotsRules>>),
+    Job(QueuedJob, Option<Arc<robots::RobotsRules>>),
     /// A request for what the host allows, made for its jobs.
-    Robots(Job),
+    Robots(QueuedJob),
 }
 
 /// What a lane is kept for.
@@ -119,9 +119,9 @@ pub(super) enum StartTime {
 pub(super) struct HostQueue {
     pub host: Arc<str>,
     /// Jobs that may start as far as they are concerned, in list order; those that were begun go ahead.
-    pub ready: VecDeque<Job>,
+    pub ready: VecDeque<QueuedJob>,
     /// Requests for what some host allows. They go ahead of all others, and whatever this host itself allows.
-    pub asking: VecDeque<Job>,
+    pub asking: VecDeque<QueuedJob>,
     /// Jobs that wait for a moment of their own.
     pub waiting: usize,
     /// Jobs that were put aside for want of room; they come after those that are here.
@@ -183,8 +183,8 @@ impl HostQueue {
     }
 
     /// Adds a job, behind all others or, if it continues what was begun, ahead of them.
-    pub fn add(&mut self, job: Job, end: QueueEnd) {
-        match (&job.kind, end) {
+    pub fn add(&mut self, job: QueuedJob, end: QueueEnd) {
+        match (&job.request.kind, end) {
             (JobKind::Robots(_), _) => self.asking.push_back(job),
             (_, QueueEnd::Back) => self.ready.push_back(job),
             (_, QueueEnd::Front) => self.ready.push_front(job),
@@ -266,7 +266,7 @@ impl HostQueue {
             return Some(Dequeued::Job(job, None));
         }
         if matches!(self.allowed, RobotsState::Unknown) {
-            let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
+            let mut job = robots_job(&self.ready.front()?.request.url, &self.host, now);
             self.allowed = RobotsState::Pending;
             self.start_one(&mut job, now);
             return Some(Dequeued::Robots(job));
@@ -280,14 +280,14 @@ impl HostQueue {
         Some(Dequeued::Job(job, rules))
     }
 
-    fn start_one(&mut self, job: &mut Job, now: Instant) {
+    fn start_one(&mut self, job: &mut QueuedJob, now: Instant) {
         self.in_progress += 1;
         self.row.requests += 1;
         self.row.peak = self.row.peak.max(self.in_progress);
         self.adaptive.on_start(now);
         self.breaker.on_start(now);
         // What another host's name was resolved to is of no use here.
-        job.addresses = match &self.place {
+        job.request.addresses = match &self.place {
             Resolution::Found(addresses) => Some(Arc::clone(addresses)),
             _ => None,
         };
@@ -313,7 +313,7 @@ impl HostQueue {
     }
 
     /// Takes the next job, to fail like this.
-    pub fn pop_failed(&mut self) -> Option<(Job, Failure)> {
+    pub fn pop_failed(&mut self) -> Option<(QueuedJob, Failure)> {
         match &self.breaker {
             BreakerState::Open(failure) => {
                 let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
@@ -400,12 +400,14 @@ impl HostQueue {
 }
 
 /// The request for what the host of a URL allows, for this host.
-fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
+fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> QueuedJob {
     let urls = vec![robots::robots_url(url)];
     let options = EntryOptions::default();
     let source = Arc::from("robots.txt");
     let target = Target { index: 0, source, line: None, urls, options };
-    Job { kind: JobKind::Robots(Arc::clone(host)), ..Job::first(target, None, now) }
+    let mut robots = QueuedJob::first(target, None, now);
+    robots.request.kind = JobKind::Robots(Arc::clone(host));
+    robots
 }
 
 /// Why a name has no address.

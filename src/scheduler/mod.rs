@@ -23,7 +23,7 @@ use self::host_queue::{
     Dequeued, HostQueue, QueueEnd, Resolution, RetentionReason, RobotsState, StartTime,
 };
 pub use self::host_queue::{HostFeedback, HostLimits, ResolveError};
-use crate::model::{Failure, FailureClass, HostStats, Job, host_of};
+use crate::model::{Failure, FailureClass, HostStats, QueuedJob, host_of};
 use crate::plan::RobotsPolicy;
 use crate::policy::robots;
 
@@ -99,7 +99,7 @@ pub struct Scheduler {
     alarms: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Jobs that wait for a moment of their own.
     moments: BinaryHeap<Reverse<(Instant, u64)>>,
-    waiting: BTreeMap<u64, Job>,
+    waiting: BTreeMap<u64, QueuedJob>,
     names: VecDeque<(Arc<str>, String)>,
     tickets: u64,
     held: usize,
@@ -128,9 +128,9 @@ struct StartPacer {
 #[derive(Debug)]
 pub enum NextJob {
     /// Make this request, if it is allowed.
-    Job(Box<Job>, Option<Arc<robots::RobotsRules>>),
+    Job(Box<QueuedJob>, Option<Arc<robots::RobotsRules>>),
     /// Settle this one without a request.
-    Failed(Box<Job>, Failure),
+    Failed(Box<QueuedJob>, Failure),
     /// Nothing before this moment.
     Wait(Instant),
     /// Nothing as things stand.
@@ -203,22 +203,22 @@ impl Scheduler {
     }
 
     /// Adds a target that was put aside, behind those of its host that are here.
-    pub fn readmit(&mut self, job: Job, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
+    pub fn readmit(&mut self, job: QueuedJob, now: Instant) {
+        let at = self.host_slot_of(&job.request.url, now);
         let queue = &mut self.slot_mut(at).queue;
         queue.aside = queue.aside.saturating_sub(1);
         self.add(at, job, now, QueueEnd::Back);
     }
 
     /// Adds a target's first job, behind all others of its host.
-    pub fn admit(&mut self, job: Job, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
+    pub fn admit(&mut self, job: QueuedJob, now: Instant) {
+        let at = self.host_slot_of(&job.request.url, now);
         self.add(at, job, now, QueueEnd::Back);
     }
 
     /// Puts back a job that continues what was begun: once it is due, it goes ahead of what was not.
-    pub fn resume(&mut self, job: Job, due: Instant, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
+    pub fn resume(&mut self, job: QueuedJob, due: Instant, now: Instant) {
+        let at = self.host_slot_of(&job.request.url, now);
         if due <= now {
             return self.add(at, job, now, QueueEnd::Front);
         }
@@ -231,10 +231,12 @@ impl Scheduler {
     }
 
     /// Takes out all jobs of the target of this index that are for the host of this URL.
-    pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<Job> {
+    pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<QueuedJob> {
         let at = self.host_slot_of(url, now);
         let host = Arc::clone(&self.slot(at).queue.host);
-        let is_it = |job: &Job| job.target.index == index && host_of(&job.url) == *host;
+        let is_it = |job: &QueuedJob| {
+            job.request.target.index == index && host_of(&job.request.url) == *host
+        };
         let waiting: Vec<_> =
             self.waiting.extract_if(.., |_, job| is_it(job)).map(|(_, job)| job).collect();
         let queue = &mut self.slot_mut(at).queue;
@@ -248,7 +250,7 @@ impl Scheduler {
         gone
     }
 
-    fn add(&mut self, at: usize, job: Job, now: Instant, end: QueueEnd) {
+    fn add(&mut self, at: usize, job: QueuedJob, now: Instant, end: QueueEnd) {
         self.held += 1;
         self.slot_mut(at).queue.add(job, end);
         self.refresh(at, now);
@@ -317,7 +319,7 @@ impl Scheduler {
             self.moments.pop();
             // It may have been withdrawn.
             let Some(job) = self.waiting.remove(&ticket) else { continue };
-            let at = self.host_slot_of(&job.url, now);
+            let at = self.host_slot_of(&job.request.url, now);
             self.held -= 1;
             self.slot_mut(at).queue.waiting -= 1;
             self.add(at, job, now, QueueEnd::Front);
@@ -428,7 +430,7 @@ impl Scheduler {
     }
 
     /// Takes all jobs out, in no order.
-    pub fn drain(&mut self) -> Vec<Job> {
+    pub fn drain(&mut self) -> Vec<QueuedJob> {
         self.moments.clear();
         self.held = 0;
         let waiting = std::mem::take(&mut self.waiting).into_values();
@@ -473,7 +475,9 @@ impl Scheduler {
             self.tickets += 1;
             let rank = match self.turns {
                 JobOrder::RoundRobinByHost => self.tickets,
-                JobOrder::ListOrder => queue.ready.front().map_or(0, |job| job.target.index),
+                JobOrder::ListOrder => {
+                    queue.ready.front().map_or(0, |job| job.request.target.index)
+                }
             };
             self.startable.insert((rank, at));
             slot.rank = Some(rank);
