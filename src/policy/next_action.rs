@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::failure_traits::{is_local, is_transient};
 use super::redirect::hop;
-use super::retry::is_not_reached;
-use super::retry::{asked_by, backoff, is_transient, too_long};
+use super::retry::{asked_by, backoff, is_not_reached, too_long};
 use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, QueuedJob};
 use crate::plan::RetryOptions;
 
@@ -114,13 +114,6 @@ fn is_all_there(job: &QueuedJob, attempt: &Attempt) -> bool {
         (JobKind::Segment { end }, Some(part)) => part.bytes == *end,
         _ => false,
     }
-}
-
-/// Whether it is this run, or this machine, that refuses: no server and no mirror can help.
-fn is_local(failure: &Failure) -> bool {
-    use Failure::{Cancelled, Disk, Name, Quota};
-
-    matches!(failure, Cancelled(_) | Quota { .. } | Disk(_) | Name(_))
 }
 
 /// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
