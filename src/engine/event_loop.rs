@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::EngineError;
 use super::cancel::CancelToken;
+use super::error::EngineError;
 use super::executor::Executor;
 use super::processes::{self, ChildPool};
 use super::worker::{RunContext, work};

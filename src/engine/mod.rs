@@ -2,12 +2,12 @@
 //! settled. It prints nothing.
 
 mod cancel;
+mod error;
 mod event_loop;
 mod executor;
 mod failure_limits;
 mod feeder;
 mod in_flight;
-mod lookup;
 mod processes;
 mod queue;
 mod records;
@@ -21,8 +21,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
 
 pub use cancel::CancelToken;
+pub use error::EngineError;
 pub use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
@@ -30,11 +32,10 @@ use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{HostPolicies, JobOrder, Scheduler, host_limits, interval_of};
-use crate::transfer::{ContextError, TransferContext};
+use crate::transfer::{Resolver, TransferContext};
 use event_loop::LoopResources;
 use failure_limits::FailureLimits;
 use in_flight::InFlight;
-use lookup::resolve_hosts;
 use processes::ChildPool;
 use queue::Queue;
 use worker::RunContext;
@@ -63,31 +64,6 @@ pub struct EngineResult {
     pub elapsed: Duration,
     /// The most memory that child processes have used, each for itself, in all; bytes.
     pub peak_of_children: u64,
-}
-
-/// Why a run could not begin, or broke.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// No client could be made.
-    #[error(transparent)]
-    Kit(#[from] ContextError),
-    /// The system gives no thread or event loop.
-    #[error("cannot start worker {worker}: {reason}; use fewer --jobs")]
-    Loop {
-        /// The first worker of the loop, from 1.
-        worker: usize,
-        /// The system's words.
-        reason: std::io::Error,
-    },
-    /// No child process can be started.
-    #[error("cannot start a worker process: {0}")]
-    Process(std::io::Error),
-    /// The temporary file does not work.
-    #[error("cannot put targets aside in a temporary file: {0}")]
-    Aside(std::io::Error),
-    /// A bug: a thread ended before its work was done.
-    #[error("a thread of the program failed; this is a bug")]
-    Panicked,
 }
 
 /// Runs `plan`: reads `inputs`, makes every transfer and tells `events` what happens, until all is settled or `stop`
@@ -128,9 +104,9 @@ pub async fn run(
     let left = cancel_remaining(&context).await;
     worked?;
     pool.as_ref().and_then(|pool| pool.broken()).map_or(Ok(()), Err)?;
-    broken.take().map_or(Ok(()), |error| Err(EngineError::Aside(error)))?;
+    broken.take().map_or(Ok(()), |error| Err(EngineError::Spill(error)))?;
     left?;
-    let feed_result = feed_result.map_err(EngineError::Aside)?;
+    let feed_result = feed_result.map_err(EngineError::Spill)?;
     Ok(EngineResult {
         list_complete: feed_result.complete,
         unreadable: feed_result.unreadable,
@@ -177,14 +153,37 @@ async fn cancel_remaining(context: &RunContext) -> Result<(), EngineError> {
         context.emit_cancelled(&job, cause.unwrap_or(StopCause::Fatal)).await;
     }
     let Some(cause) = cause else { return Ok(()) };
-    let spilled = context.spill().take_all().map_err(EngineError::Aside)?;
+    let spilled = context.spill().take_all().map_err(EngineError::Spill)?;
     for (target, place) in spilled {
         context.emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause).await;
     }
     Ok(())
 }
 
-/// Passes on what `stop`, the deadline and the reader of the events want.
+/// Resolves the names that the queue needs, for as long as it is polled. Lookups run beside the transfers, so that no
+/// worker waits for one; the resolver bounds how many run at a time.
+async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> Infallible {
+    let mut lookups = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = lookups.join_next() => {}
+            names = context.queue.wait_for_lookups() => {
+                for (host, name) in names {
+                    let (context, resolver) = (Arc::clone(context), Arc::clone(resolver));
+                    lookups.spawn(async move {
+                        let addresses = resolver.find(name).await;
+                        if let Some(event) = context.queue.set_addresses(&host, addresses) {
+                            context.emit(event).await;
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
+/// the grace period; the deadline passes; or the receiver of the events is gone.
 async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = context.cancel.draining().await;

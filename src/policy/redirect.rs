@@ -17,19 +17,22 @@ pub fn hop(
     max_redirects: u32,
 ) -> Result<Url, Failure> {
     let Some(location) = location else {
-        return Err(Failure::Redirect("redirect without a Location".to_owned()));
+        return Err(Failure::Redirect("redirect without Location header".to_owned()));
     };
     let text = text_of(location);
     let job = &queued.request;
     let mut next = job
         .url
         .join(&text)
-        .map_err(|error| Failure::Redirect(format!("redirect to {text:?}: {error}")))?;
+        .map_err(|error| Failure::Redirect(format!("redirect to invalid URL '{text}': {error}")))?;
     if !matches!(next.scheme(), "http" | "https") {
-        return Err(Failure::Redirect(format!("redirect to scheme {:?}", next.scheme())));
+        return Err(Failure::Redirect(format!(
+            "redirect to unsupported scheme '{}'",
+            next.scheme()
+        )));
     }
     if queued.hops >= max_redirects {
-        return Err(Failure::Redirect(format!("more than {max_redirects} redirects")));
+        return Err(Failure::Redirect(format!("too many redirects (limit {max_redirects})")));
     }
     if next.fragment().is_none() {
         next.set_fragment(job.url.fragment());
@@ -102,7 +105,8 @@ mod tests {
         let mut job = queued_job("http://a.test/");
         job.hops = 3;
         assert!(hop(&job, Some(b"/x"), 4).is_ok());
-        assert_eq!(hop(&job, Some(b"/x"), 3).unwrap_err().to_string(), "more than 3 redirects");
+        let failure = hop(&job, Some(b"/x"), 3).unwrap_err();
+        assert_eq!(failure.to_string(), "too many redirects (limit 3)");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::pool::{ChildPool, ChildProcess};
 use super::protocol::{FromChild, Task, TaskResult, ToChild};
-use crate::engine::EngineError;
+use crate::engine::error::EngineError;
 use crate::model::{
     Attempt, AttemptOutcome, AttemptTimings, Failure, Job, JobKind, StopCause, WorkerProgress,
 };
