@@ -121,14 +121,14 @@ pub(super) struct HostQueue {
     /// Jobs that may start as far as they are concerned, in list order; those that were begun go ahead.
     pub ready: VecDeque<QueuedJob>,
     /// Requests for what some host allows. They go ahead of all others, and whatever this host itself allows.
-    pub asking: VecDeque<QueuedJob>,
+    pub robots: VecDeque<QueuedJob>,
     /// Jobs that wait for a moment of their own.
-    pub waiting: usize,
+    pub delayed: usize,
     /// Jobs that were put aside for want of room; they come after those that are here.
-    pub aside: u64,
+    pub spilled: u64,
     pub in_progress: usize,
-    pub place: Resolution,
-    allowed: RobotsState,
+    resolution: Resolution,
+    robots_state: RobotsState,
     rules_bytes: usize,
     breaker_config: BreakerConfig,
     breaker: BreakerState,
@@ -136,28 +136,28 @@ pub(super) struct HostQueue {
     adaptive: AdaptiveLimit,
     longest_rest: Duration,
     blocked: Option<(WaitReason, Instant)>,
-    row: HostStats,
+    stats: HostStats,
 }
 
 impl HostQueue {
     pub fn new(
         host: Arc<str>,
         limits: HostLimits,
-        place: Resolution,
-        allowed: RobotsState,
+        resolution: Resolution,
+        robots_state: RobotsState,
         longest_rest: Duration,
         now: Instant,
     ) -> Self {
         Self {
-            row: HostStats::of(&host),
+            stats: HostStats::of(&host),
             host,
             ready: VecDeque::new(),
-            asking: VecDeque::new(),
-            waiting: 0,
-            aside: 0,
+            robots: VecDeque::new(),
+            delayed: 0,
+            spilled: 0,
             in_progress: 0,
-            place,
-            allowed,
+            resolution,
+            robots_state,
             rules_bytes: 0,
             breaker_config: BreakerConfig { failures: limits.failures, patience: limits.patience },
             breaker: BreakerState::Closed,
@@ -170,7 +170,7 @@ impl HostQueue {
 
     /// How well the host could be forgotten, should there be no room.
     pub fn retention_reason(&self, now: Instant) -> RetentionReason {
-        if self.held() > 0 || self.aside > 0 || self.in_progress > 0 {
+        if self.len() > 0 || self.spilled > 0 || self.in_progress > 0 {
             return RetentionReason::Jobs;
         }
         let is_fresh = matches!(self.breaker, BreakerState::Closed) && self.adaptive.is_full(now);
@@ -178,14 +178,14 @@ impl HostQueue {
     }
 
     /// Jobs in memory that nobody works on.
-    pub fn held(&self) -> usize {
-        self.ready.len() + self.asking.len() + self.waiting
+    pub fn len(&self) -> usize {
+        self.ready.len() + self.robots.len() + self.delayed
     }
 
     /// Adds a job, behind all others or, if it continues what was begun, ahead of them.
     pub fn add(&mut self, job: QueuedJob, end: QueueEnd) {
         match (&job.request.kind, end) {
-            (JobKind::Robots(_), _) => self.asking.push_back(job),
+            (JobKind::Robots(_), _) => self.robots.push_back(job),
             (_, QueueEnd::Back) => self.ready.push_back(job),
             (_, QueueEnd::Front) => self.ready.push_front(job),
         }
@@ -193,7 +193,7 @@ impl HostQueue {
 
     /// When the next job may start.
     pub fn start(&self, now: Instant) -> StartTime {
-        if self.ready.is_empty() && self.asking.is_empty() {
+        if self.ready.is_empty() && self.robots.is_empty() {
             return StartTime::NoJob;
         }
         match &self.breaker {
@@ -206,10 +206,10 @@ impl HostQueue {
             }
             _ => {}
         }
-        if matches!(self.place, Resolution::Wanted(_) | Resolution::Pending(_)) {
+        if matches!(self.resolution, Resolution::Wanted(_) | Resolution::Pending(_)) {
             return StartTime::Blocked(WaitReason::Lookup);
         }
-        if matches!(self.allowed, RobotsState::Pending) && self.asking.is_empty() {
+        if matches!(self.robots_state, RobotsState::Pending) && self.robots.is_empty() {
             return StartTime::Blocked(WaitReason::Robots);
         }
         if self.adaptive.limit().is_some_and(|limit| self.in_progress >= limit) {
@@ -236,10 +236,10 @@ impl HostQueue {
 
     /// The name to look up now, if any.
     pub fn take_lookup(&mut self, now: Instant) -> Option<String> {
-        match &self.place {
+        match &self.resolution {
             Resolution::Wanted(name) if self.breaker.may_probe(now) => {
                 let name = name.clone();
-                self.place = Resolution::Pending(name.clone());
+                self.resolution = Resolution::Pending(name.clone());
                 Some(name)
             }
             _ => None,
@@ -248,12 +248,12 @@ impl HostQueue {
 
     /// The lookup has ended.
     pub fn set_addresses(&mut self, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
-        let Resolution::Pending(name) = &self.place else { return };
+        let Resolution::Pending(name) = &self.resolution else { return };
         match found {
-            Ok(addresses) => self.place = Resolution::Found(addresses),
+            Ok(addresses) => self.resolution = Resolution::Found(addresses),
             Err(ResolveError::NoSuchName(failure)) => self.breaker = BreakerState::Open(failure),
             Err(ResolveError::Unavailable(failure)) => {
-                self.place = Resolution::Wanted(name.clone());
+                self.resolution = Resolution::Wanted(name.clone());
                 self.breaker.on_unreachable(failure, now, self.breaker_config, now);
             }
         }
@@ -261,17 +261,17 @@ impl HostQueue {
 
     /// Takes the next job, to be started now; before the first one, a request for what the host allows.
     pub fn take(&mut self, now: Instant) -> Option<Dequeued> {
-        if let Some(mut job) = self.asking.pop_front() {
+        if let Some(mut job) = self.robots.pop_front() {
             self.start_one(&mut job, now);
             return Some(Dequeued::Job(job, None));
         }
-        if matches!(self.allowed, RobotsState::Unknown) {
+        if matches!(self.robots_state, RobotsState::Unknown) {
             let mut job = robots_job(&self.ready.front()?.request.url, &self.host, now);
-            self.allowed = RobotsState::Pending;
+            self.robots_state = RobotsState::Pending;
             self.start_one(&mut job, now);
             return Some(Dequeued::Robots(job));
         }
-        let rules = match &self.allowed {
+        let rules = match &self.robots_state {
             RobotsState::By(rules) => Some(Arc::clone(rules)),
             _ => None,
         };
@@ -282,12 +282,12 @@ impl HostQueue {
 
     fn start_one(&mut self, job: &mut QueuedJob, now: Instant) {
         self.in_progress += 1;
-        self.row.requests += 1;
-        self.row.peak = self.row.peak.max(self.in_progress);
+        self.stats.requests += 1;
+        self.stats.peak = self.stats.peak.max(self.in_progress);
         self.adaptive.on_start(now);
         self.breaker.on_start(now);
         // What another host's name was resolved to is of no use here.
-        job.request.addresses = match &self.place {
+        job.request.addresses = match &self.resolution {
             Resolution::Found(addresses) => Some(Arc::clone(addresses)),
             _ => None,
         };
@@ -296,14 +296,14 @@ impl HostQueue {
     /// A job that was taken is not started after all.
     pub fn cancel_start(&mut self, now: Instant) {
         self.in_progress -= 1;
-        self.row.requests -= 1;
+        self.stats.requests -= 1;
         self.breaker.on_end(now);
         self.adaptive.on_start_cancelled();
     }
 
     /// What the host allows is known; to keep it takes so many bytes.
     pub fn set_robots(&mut self, rules: Arc<robots::RobotsRules>, bytes: usize) {
-        self.allowed = RobotsState::By(rules);
+        self.robots_state = RobotsState::By(rules);
         self.rules_bytes = bytes;
     }
 
@@ -316,7 +316,7 @@ impl HostQueue {
     pub fn pop_failed(&mut self) -> Option<(QueuedJob, Failure)> {
         match &self.breaker {
             BreakerState::Open(failure) => {
-                let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
+                let job = self.robots.pop_front().or_else(|| self.ready.pop_front())?;
                 Some((job, failure.clone()))
             }
             _ => None,
@@ -338,7 +338,7 @@ impl HostQueue {
         }
         self.breaker.on_end(started);
         match feedback {
-            HostFeedback::Served(asked) => self.adaptive.on_served(asked, self.row.peak, now),
+            HostFeedback::Served(asked) => self.adaptive.on_served(asked, self.stats.peak, now),
             HostFeedback::Refused(asked) => {
                 self.adaptive.on_refused(asked, self.in_progress, started, now);
                 self.open_breaker_if_it_refuses_everything(now);
@@ -380,22 +380,22 @@ impl HostQueue {
             _ => None,
         };
         if let Some((why, since)) = self.blocked {
-            *self.row.waited.entry(why).or_default() += now.saturating_duration_since(since);
+            *self.stats.waited.entry(why).or_default() += now.saturating_duration_since(since);
         }
         self.blocked = why.map(|why| (why, now));
     }
 
     /// An attempt has ended, with so many bytes.
     pub fn count(&mut self, bytes: u64, failure: Option<FailureClass>) {
-        self.row.bytes += bytes;
+        self.stats.bytes += bytes;
         if let Some(class) = failure {
-            *self.row.failures.entry(class).or_default() += 1;
+            *self.stats.failures.entry(class).or_default() += 1;
         }
     }
 
     /// What is known of the host so far.
     pub fn stats(&self) -> HostStats {
-        HostStats { limit: self.adaptive.limit(), ..self.row.clone() }
+        HostStats { limit: self.adaptive.limit(), ..self.stats.clone() }
     }
 }
 

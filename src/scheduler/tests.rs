@@ -733,6 +733,6 @@ proptest! {
         }
         prop_assert!(matches!(schedule.next(&mut LastHost::default(), now), NextJob::Nothing | NextJob::Wait(_)));
         prop_assert_eq!(schedule.drain().len(), 0);
-        prop_assert_eq!(schedule.held, 0);
+        prop_assert_eq!(schedule.job_count, 0);
     }
 }
