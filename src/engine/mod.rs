@@ -1,4 +1,4 @@
-//! The engine: targets in, events out. It opens the event loops of a strategy, feeds them, and waits until all is
+//! The engine: inputs in, events out. It opens the event loops of a strategy, feeds them, and waits until every target is
 //! settled. It prints nothing.
 
 mod cancel;
@@ -40,37 +40,37 @@ use processes::ChildPool;
 use queue::Queue;
 use worker::RunContext;
 
-/// Targets that may wait in memory, at least; more for many workers.
+/// Targets that may wait in memory; with many workers, eight per worker.
 const LOOK_AHEAD: usize = 2048;
 
-/// A host that refuses everything is given at least this long, however short a wait it may ask for.
-const LEAST_REST: Duration = Duration::from_secs(60);
+/// The least time for which a host may refuse every request before its jobs fail, however small `--max-retry-after` is.
+const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
-/// How long a transfer under way may take to finish once nothing new is started.
+/// How long transfers in progress may take to finish once the run drains.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What a run leaves behind beside its events.
+/// The result of a run beside its events.
 #[derive(Debug)]
 pub struct EngineResult {
     /// Whether every line of every input was read.
     pub list_complete: bool,
     /// The input that could not be read to its end.
     pub unreadable: Option<ReadError>,
-    /// The hosts that were asked most, first.
+    /// Host statistics, sorted by number of requests, descending.
     pub hosts: Vec<HostStats>,
-    /// When every event loop had its client: the start of the clock.
+    /// When every event loop had its executors: the start of the clock.
     pub ready: Instant,
-    /// From then until all was settled.
+    /// From then until every target was settled.
     pub elapsed: Duration,
-    /// The most memory that child processes have used, each for itself, in all; bytes.
+    /// The sum of the peak memory of all child processes, in bytes.
     pub peak_of_children: u64,
 }
 
-/// Runs `plan`: reads `inputs`, makes every transfer and tells `events` what happens, until all is settled or `stop`
-/// says so. The clock starts when every event loop has its client.
+/// Runs `plan`: reads `inputs`, makes every transfer and sends `events`, until every target is settled or `cancel` stops
+/// the run. The clock starts when every event loop has its executors.
 ///
 /// # Errors
-/// If it cannot begin, or breaks; a URL that fails, or an input that cannot be read, is no error here.
+/// If it cannot start, or breaks off; a URL that fails, or an input that cannot be read, is no error here.
 pub async fn run(
     plan: &Plan,
     inputs: Vec<OpenInput>,
@@ -89,9 +89,9 @@ pub async fn run(
         }
         _ => None,
     };
-    let tools =
+    let resources =
         LoopResources { transfer_context: Arc::clone(&transfer_context), pool: pool.clone() };
-    let loops = event_loop::open_all(ranges, &tools, &context).await?;
+    let loops = event_loop::open_all(ranges, &resources, &context).await?;
     let ready = Instant::now();
     let broken = Cell::new(None);
     let work = async { tokio::join!(loops.join(&context.cancel), feeder::feed(inputs, &context)) };
@@ -101,11 +101,11 @@ pub async fn run(
         never = resolve_hosts(&context, transfer_context.resolver()) => match never {},
         never = feeder::readmit_spilled(&context, &broken) => match never {},
     };
-    let left = cancel_remaining(&context).await;
+    let cancelled = cancel_remaining(&context).await;
     worked?;
     pool.as_ref().and_then(|pool| pool.broken()).map_or(Ok(()), Err)?;
     broken.take().map_or(Ok(()), |error| Err(EngineError::Spill(error)))?;
-    left?;
+    cancelled?;
     let feed_result = feed_result.map_err(EngineError::Spill)?;
     Ok(EngineResult {
         list_complete: feed_result.complete,
@@ -119,19 +119,19 @@ pub async fn run(
 
 fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelToken) -> Queue {
     let jobs = plan.strategy.jobs();
-    let (manners, transfer_context) = (plan.host_limits.clone(), Arc::clone(transfer_context));
-    let hosts = HostPolicies {
-        limits: Box::new(move |url| host_limits(&manners, url)),
+    let (limits, transfer_context) = (plan.host_limits.clone(), Arc::clone(transfer_context));
+    let policies = HostPolicies {
+        limits: Box::new(move |url| host_limits(&limits, url)),
         name: Box::new(move |url| transfer_context.name_needed(url)),
         robots: plan.host_limits.robots,
-        longest_rest: plan.retry.max_retry_after.max(LEAST_REST),
+        longest_rest: plan.retry.max_retry_after.max(MIN_REFUSAL),
     };
-    let turns = match plan.strategy {
+    let order = match plan.strategy {
         Strategy::Sequential => JobOrder::ListOrder,
         _ => JobOrder::RoundRobinByHost,
     };
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
-    let schedule = Scheduler::new(hosts, turns, LOOK_AHEAD.max(8 * jobs), gap);
+    let scheduler = Scheduler::new(policies, order, LOOK_AHEAD.max(8 * jobs), gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let in_flight = InFlight::new(plan.report.order == ReportOrder::List);
     let token = robots::product_token(&plan.http.user_agent).to_owned();
@@ -139,14 +139,14 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
         rules,
         FailureLimits::new(plan.failure_limits.most),
         token,
-        schedule,
+        scheduler,
         in_flight,
         plan.bodies.split,
         cancel,
     )
 }
 
-/// Tells the rows of all that was read and is not done.
+/// Emits a `cancelled` record for every target that was read and is not settled.
 async fn cancel_remaining(context: &RunContext) -> Result<(), EngineError> {
     let cause = context.cancel.cause();
     for job in context.queue.take_remaining() {

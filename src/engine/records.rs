@@ -1,4 +1,4 @@
-//! Rows: what is told of a target when it is settled.
+//! Builds the record of a target when it is settled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::SkipReason;
 
-/// The row of a target whose last attempt is this one.
+/// The record of a target whose last attempt is this one.
 pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Failure>) -> Record {
     let timings = &attempt.timings;
     let (first_started, started_at) = job.first_started.unzip();
@@ -26,8 +26,8 @@ pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Fai
         record.etag.clone_from(&head.etag);
         record.last_modified.clone_from(&head.last_modified);
     }
-    let place = job.request.place.as_ref().filter(|_| failure.is_none());
-    record.path = place.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
+    let destination = job.request.place.as_ref().filter(|_| failure.is_none());
+    record.path = destination.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
     record.bytes = attempt.bytes;
     record.digest = attempt.digests.first().map(Digest::to_string);
     record.outcome = match (&attempt.outcome, &failure) {
@@ -36,17 +36,17 @@ pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Fai
         _ => Outcome::Ok,
     };
     if let (Outcome::Unchanged, Some(version)) =
-        (record.outcome, place.and_then(|place| place.saved.clone()))
+        (record.outcome, destination.and_then(|place| place.saved.clone()))
     {
         set_saved_version(&mut record, version);
     }
-    let served = failure.is_none() && job.request.target.urls.len() > 1;
+    let served_by_mirror = failure.is_none() && job.request.target.urls.len() > 1;
     Record {
         final_url: Some(redacted(&job.request.url)),
         wire_bytes: job.wire_bytes + attempt.wire_bytes,
         attempts: job.attempt,
         worker: Some(attempt.worker),
-        served_by: served.then(|| redacted(&job.request.target.urls[job.request.mirror])),
+        served_by: served_by_mirror.then(|| redacted(&job.request.target.urls[job.request.mirror])),
         error: failure.as_ref().map(RecordError::from),
         started_at,
         timings: Timings {
@@ -59,7 +59,7 @@ pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Fai
     }
 }
 
-/// The row of a target for which no request is made.
+/// The record of a target for which no request is made.
 pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -> Record {
     let mut record = record_of_target(target);
     match reason {
@@ -77,7 +77,7 @@ pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -
     record
 }
 
-/// What is known of a body that was saved before.
+/// Fills in what the manifest knows of a saved body.
 fn set_saved_version(record: &mut Record, version: SavedVersion) {
     record.bytes = version.bytes;
     record.etag = version.etag;
@@ -85,7 +85,7 @@ fn set_saved_version(record: &mut Record, version: SavedVersion) {
     record.digest = version.digest;
 }
 
-/// The row of a target that is given up before its next request.
+/// The record of a target that is given up before its next request.
 pub fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
     Record {
         wire_bytes: job.wire_bytes,
@@ -96,7 +96,7 @@ pub fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
     }
 }
 
-/// The last word about a job's target.
+/// The event that settles a job's target.
 pub fn finished_event(job: &QueuedJob, record: Record) -> Event {
     let name = job.request.place.as_ref().map(|place| Arc::clone(&place.name));
     Event::Finished {
@@ -106,7 +106,7 @@ pub fn finished_event(job: &QueuedJob, record: Record) -> Event {
     }
 }
 
-/// The row of a target that was not done when the run ended.
+/// The record of a target that was not settled when the run was stopped.
 pub fn cancelled_record(job: &QueuedJob, cause: StopCause) -> Record {
     record_of_failure(job, Failure::Cancelled(cause))
 }
