@@ -78,7 +78,7 @@ impl CancelToken {
 
     async fn wait_for(&self, cause: impl Fn(StopState) -> Option<StopCause>) -> StopCause {
         let mut states = self.0.subscribe();
-        let wish = *statees
+        let state = *states
             .wait_for(|state| cause(*state).is_some())
             .await
             .expect("the sender lives as long as the borrow of it");

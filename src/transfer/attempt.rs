@@ -117,11 +117,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn into_attempt(
-        mut self,
-        outcome: AttemptOutcome,
-        worker: usize,
-    ) -> Attempt {
+    fn into_attempt(mut self, outcome: AttemptOutcome, worker: usize) -> Attempt {
         let outcome = match outcome {
             // A server that fails like that on a segment may still serve the whole.
             AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })

@@ -284,8 +284,7 @@ fn a_run_that_would_leave_too_little_free_stops_and_says_so() {
         assert_eq!(classes_of(&seen, &paths), ["disk", "cancelled", "cancelled"], "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 1));
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start =
-            format!("fetch: cannot save: too little room in {}: ", folder.path().display());
+        let start = format!("fetch: cannot save: too little room in {}: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
         assert!(
             said.ends_with(

@@ -116,11 +116,7 @@ impl ChildExecutor {
             ChildLost::Died => Failure::Worker(status),
             ChildLost::Cancelled(cause) => Failure::Cancelled(cause),
         };
-        let timings = AttemptTimings {
-            connect: None,
-            first_byte: None,
-            total: started.elapsed(),
-        };
+        let timings = AttemptTimings { connect: None, first_byte: None, total: started.elapsed() };
         self.lost_attempt(job, known, failure, timings)
     }
 
