@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "cli",
             "compare",
             "report",
             "engine",
@@ -25,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "resource_usage",
         ],
     ),
-    ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units"]),
+    ("cli", &["compare", "serve", "manual", "list", "plan", "model", "digest", "units"]),
     ("compare", &["report", "scheduler", "input", "list", "plan", "model", "units"]),
     ("serve", &["units"]),
     ("report", &["plan", "model", "units"]),
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("digest", &[]),
     ("units", &[]),
     ("resource_usage", &[]),
+    ("manual", &[]),
 ];
 
 /// Crates that only some modules use.
@@ -67,6 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("cap_std", &["store"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("crc32c", &["digest"]),
     ("crc32fast", &["digest"]),
     ("csv", &["compare", "report"]),

@@ -1,4 +1,4 @@
-//! The nouns: what a list entry, a request, its outcome and the rows about them are. Pure data.
+//! Data types shared by all modules: entries, jobs, attempts, failures, records, events. Pure data.
 
 mod attempt;
 mod byte_ranges;

@@ -11,48 +11,48 @@ use super::retry::{asked_by, backoff, is_not_reached, too_long};
 use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, QueuedJob};
 use crate::plan::RetryOptions;
 
-/// The limits that a verdict keeps to.
+/// The limits of retries and redirects.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryRules {
     /// What to do about transient failures.
     pub retry: RetryOptions,
-    /// Redirects to follow at most.
+    /// The most redirects to follow for one URL.
     pub max_redirects: u32,
 }
 
 /// What follows an attempt.
 #[derive(Debug)]
 pub enum NextAction {
-    /// The body is whole, or the one that was saved before is.
+    /// The body is whole, or the saved one is unchanged.
     Done,
-    /// The target is asked for as a whole: what there was of it cannot be continued.
+    /// The target is requested as a whole: its partial body cannot be continued.
     Restart(QueuedJob),
-    /// The target is asked for in segments.
+    /// The target is requested in segments.
     Split(QueuedJob),
-    /// The target failed for good.
+    /// The target failed permanently.
     Failed(Failure),
     /// A redirect is followed, after a wait if the server asked for one.
     FollowRedirect {
         /// The request to make.
         job: QueuedJob,
-        /// How long it waits.
+        /// How long it waits before it starts.
         wait: Duration,
     },
     /// The target is tried again, at the same URL or another mirror.
     Retry {
         /// The request to make.
         job: QueuedJob,
-        /// How long it waits.
+        /// How long it waits before it starts.
         wait: Duration,
-        /// Why the last one failed.
+        /// Why the last attempt failed.
         failure: Failure,
     },
 }
 
-/// Decides what follows `attempt` of `job`. `now` is the wall's clock, for dates; `chance` is uniform in 0..1.
+/// Decides what follows `attempt` of `job`. `now` is the wall clock, for dates; `chance` is uniform in 0..1.
 ///
-/// Mirrors are gone through in rounds: each failure leads to the next mirror at once, and a round in which all
-/// failed is followed by a back-off and another one without those that failed in a way that waiting does not heal.
+/// Mirrors are tried in rounds: each failure leads to the next mirror at once, and a round in which all mirrors failed is
+/// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
 pub fn next_action(
     job: &QueuedJob,
     attempt: &Attempt,
@@ -98,9 +98,10 @@ pub fn next_action(
     }
     let mut next = job.clone();
     carry_over(&mut next, attempt);
-    let alone = mirrors(job).len() == 1;
-    if alone && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
-        // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
+    let has_one_url = mirrors(job).len() == 1;
+    if has_one_url && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
+        // Nothing was sent. How long to wait, and how many times to try, is up to the host's circuit breaker: the job is put
+        // back without a wait and without using up a retry.
         next.failed = Some(failure.clone());
         next.attempt += 1;
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
@@ -108,7 +109,7 @@ pub fn next_action(
     after_failure(job, next, failure, asked, rules, chance)
 }
 
-/// Whether a segment has all its bytes, however the message ended that brought them.
+/// Whether a segment has all its bytes, whether or not the message that brought them ended properly.
 fn is_all_there(job: &QueuedJob, attempt: &Attempt) -> bool {
     match (&job.request.kind, &attempt.part) {
         (JobKind::Segment { end }, Some(part)) => part.bytes == *end,
@@ -116,8 +117,8 @@ fn is_all_there(job: &QueuedJob, attempt: &Attempt) -> bool {
     }
 }
 
-/// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
-/// target's own failure counts for more than the host's.
+/// What follows when `job` is given up before its request: the next mirror, or the end. The target's own earlier failure
+/// is reported in preference to that of the host.
 pub fn action_without_request(
     job: &QueuedJob,
     failure: Failure,
@@ -127,12 +128,12 @@ pub fn action_without_request(
     let failure = job.failed.clone().unwrap_or(failure);
     let mut next = job.clone();
     next.dead_mirrors.push(job.request.mirror);
-    // The try that this job stood for is not made.
+    // The try that this job counts is not made.
     next.attempt = job.tries_before();
     after_failure(job, next, failure, None, rules, chance)
 }
 
-/// What follows when a segment of the body of `job` has failed for good: the next mirror, or the end.
+/// What follows when a segment of the body of `job` has failed permanently: the next mirror, or the end.
 pub fn segment_action_without_request(
     job: &QueuedJob,
     failure: Failure,
@@ -156,9 +157,9 @@ fn after_failure(
     chance: f64,
 ) -> NextAction {
     match failure {
-        // It may have been damaged on its way, once.
+        // It may have been damaged in transit: the same mirror is tried once more.
         Failure::Checksum { .. } if job.mismatches == 0 => next.mismatches += 1,
-        // Only who will be asked again has a say in when.
+        // A mirror that is not tried again does not decide when the others are: its Retry-After is ignored.
         _ if !is_transient(&failure) => next.dead_mirrors.push(job.request.mirror),
         Failure::Status(_) | Failure::RateLimited { .. } => {
             next.asked_wait = next.asked_wait.max(asked);
@@ -183,7 +184,7 @@ fn after_failure(
     NextAction::Retry { job: next, wait, failure }
 }
 
-/// Jitter only adds to what a server asked for: up to a tenth, at most a second.
+/// The wait that a server asked for, with jitter that only adds: up to a tenth, at most a second.
 fn with_jitter(asked: Duration, chance: f64) -> Duration {
     asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
 }
@@ -203,7 +204,7 @@ fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     next
 }
 
-/// A segment is asked for again where it was: its siblings come from there.
+/// Makes `next` a new try at a mirror. A segment stays with the URL that the other segments come from.
 fn start_over_at(next: &mut QueuedJob, mirror: usize) {
     next.attempt += 1;
     if let JobKind::Segment { .. } = next.request.kind {
@@ -214,7 +215,7 @@ fn start_over_at(next: &mut QueuedJob, mirror: usize) {
     next.hops = 0;
 }
 
-/// The mirrors at which `job` may be tried.
+/// The positions of the mirrors at which `job` may be tried.
 fn mirrors(job: &QueuedJob) -> Range<usize> {
     match job.request.kind {
         JobKind::Segment { .. } => job.request.mirror..job.request.mirror + 1,

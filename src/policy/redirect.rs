@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what may be told there. Pure.
+//! Redirects: where they lead, and which header fields may be sent there. Pure.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ pub fn hop(
     Ok(next)
 }
 
-/// A Location as text. Where it is not UTF-8, its other bytes stand for themselves, as browsers take them.
+/// A Location as text. If it is not UTF-8, bytes outside of ASCII are percent-encoded one by one, as browsers do.
 fn text_of(location: &[u8]) -> Cow<'_, str> {
     let escaped = |byte: &u8| match byte {
         0..=0x7f => char::from(*byte).to_string(),
@@ -57,8 +57,8 @@ fn text_of(location: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether the request may carry the header fields that were given for its target: only at the origin that was
-/// listed. Elsewhere none but those that cannot be a secret are sent.
+/// Whether the request may carry all header fields that were given for its target: only at the listed origin. Elsewhere,
+/// only fields that cannot be a secret are sent.
 pub fn carries_secrets(job: &Job) -> bool {
     job.url.origin() == job.target.urls[job.mirror].origin()
 }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_carried_at_the_listed_origin_alone() {
+    fn secrets_are_carried_only_at_the_listed_origin() {
         let mut job = job("https://a.test/");
         assert!(carries_secrets(&job));
         job.url = "https://a.test/elsewhere".parse().unwrap();

@@ -3,8 +3,9 @@
 //!
 //! # Who is woken, and when
 //!
-//! All state is under one lock; whoever changes it calls [`Queue::wake_waiters`] before letting go. Four parties may
-//! wait, each for a `Notify` of its own, which keeps one permit: a wake-up between "nothing to do" and "sleep" is not lost.
+//! All state is under one lock; a change is followed by a call of [`Queue::wake_waiters`] before the lock is released.
+//! Four parties may wait, each for a `Notify` of its own. That keeps one permit, so a wake-up between "nothing to do" and
+//! "sleep" is not lost.
 //!
 //! - *Workers without a job* queue up on `front`; only the first of them sleeps on `jobs`, until the next alarm of the
 //!   scheduler. It takes its job, leaves, and the next one becomes the first and looks for itself. So a job that becomes

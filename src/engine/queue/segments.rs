@@ -5,7 +5,7 @@
 //! ```text
 //!            first reply                  last segment arrives
 //!   own job ─────────────> Complete ───────────────────────────> Assemble job ──> record
-//!                             │ a segment failed for good, or does not fit the others;
+//!                             │ a segment failed permanently, or does not fit the others;
 //!                             │ jobs that wait are withdrawn, transfers are cancelled
 //!                             v
 //!                    Restart │ Failed
@@ -95,11 +95,11 @@ enum SegmentedOutcome {
     Complete,
     /// It is fetched as one stream.
     Restart,
-    /// A segment failed for good: in this attempt, or without a request if there is none.
+    /// A segment failed permanently: in this attempt, or without a request if there is none.
     Failed(Failure, Option<Box<FailedAttempt>>),
 }
 
-/// The attempt in which a segment failed for good.
+/// The attempt in which a segment failed permanently.
 #[derive(Debug)]
 struct FailedAttempt {
     started: Instant,
