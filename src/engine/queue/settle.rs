@@ -193,7 +193,7 @@ impl QueueState {
             return None;
         }
         self.network_down_reported = true;
-        Some(Event::Notice("no host can be reached; retrying".to_owned()))
+        Some(Event::Notice("the network seems to be down; retrying".to_owned()))
     }
 }
 
