@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fetch::model::Job;
+use fetch::model::QueuedJob;
 use fetch::plan::RobotsPolicy;
 use fetch::scheduler::{
     HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
@@ -28,12 +28,12 @@ pub fn passing(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn job(number: usize, hosts: usize) -> Job {
-    Job::first(urls::target(number, hosts), None, Instant::now())
+fn job(number: usize, hosts: usize) -> QueuedJob {
+    QueuedJob::first(urls::target(number, hosts), None, Instant::now())
 }
 
 /// Every job goes in and comes out, and the one worker asks for the next when it has served one.
-fn pass(jobs: Vec<Job>) {
+fn pass(jobs: Vec<QueuedJob>) {
     let now = Instant::now();
     let mut schedule = Scheduler::new(hosts(), JobOrder::RoundRobinByHost, ROOM, Duration::ZERO);
     let (mut last, mut served) = (LastHost::default(), 0);
@@ -42,8 +42,8 @@ fn pass(jobs: Vec<Job>) {
         schedule.admit(job, now);
     }
     while let NextJob::Job(job, _) = schedule.next(&mut last, now) {
-        schedule.on_feedback(&job.url, HostFeedback::Served(None), now, now);
-        schedule.count(&job.url, 10_240, None);
+        schedule.on_feedback(&job.request.url, HostFeedback::Served(None), now, now);
+        schedule.count(&job.request.url, 10_240, None);
         served += 1;
         if let Some(job) = jobs.next() {
             schedule.admit(job, now);

@@ -223,7 +223,7 @@ fn no_store(error: StoreError) -> RunError {
 
 fn broken(error: EngineError) -> RunError {
     match error {
-        EngineError::Kit(error) => RunError::Usage(error.into()),
+        EngineError::Context(error) => RunError::Usage(error.into()),
         other => RunError::Fatal(other.into()),
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Row {
     pub digest: Option<String>,
     pub error: Option<Error>,
     pub attempts: u64,
-    pub timings: Timings,
+    pub timings: ReadTimings,
 }
 
 /// Why a row failed.
@@ -34,7 +34,7 @@ pub(super) struct Error {
 
 /// How long it took, seconds from its start.
 #[derive(Deserialize)]
-pub(super) struct Timings {
+pub(super) struct ReadTimings {
     pub first_byte: Option<f64>,
     pub total: Option<f64>,
 }
@@ -51,13 +51,13 @@ pub(super) struct Total {
     pub mode: String,
     pub jobs: usize,
     pub stopped: Option<String>,
-    pub resources: Resources,
+    pub resources: ReadResources,
     pub hosts: Vec<Host>,
 }
 
 /// What the run has used.
 #[derive(Deserialize)]
-pub(super) struct Resources {
+pub(super) struct ReadResources {
     pub cpu_user: Option<f64>,
     pub cpu_system: Option<f64>,
     pub peak_memory: Option<u64>,

@@ -1,21 +1,21 @@
-//! How a run is told to end before its list is done.
+//! Cancelling a run: `drain` starts nothing new, `abort` also ends transfers in progress.
 
 use tokio::sync::watch;
 
 use crate::model::StopCause;
 
-/// How far a run is from being told to end.
+/// Whether a run is stopped, and how urgently. It only moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopState {
-    /// Go on.
+    /// It goes on.
     Running,
-    /// Start nothing new; what is under way may finish.
+    /// Nothing new is started; transfers in progress may finish.
     Drain(StopCause),
-    /// End what is under way too.
+    /// Transfers in progress are ended too.
     Abort(StopCause),
 }
 
-/// The wish that a run end, told once to all who work for it. Clones are one and the same.
+/// Stops a run. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct CancelToken(watch::Sender<StopState>);
 
@@ -26,31 +26,31 @@ impl Default for CancelToken {
 }
 
 impl CancelToken {
-    /// Asks to start nothing new. The first cause counts.
+    /// Starts nothing new. The first cause counts.
     pub fn drain(&self, cause: StopCause) {
-        self.0.send_if_modified(|wish| {
-            let first = *wish == StopState::Running;
+        self.0.send_if_modified(|state| {
+            let first = *state == StopState::Running;
             if first {
-                *wish = StopState::Drain(cause);
+                *state = StopState::Drain(cause);
             }
             first
         });
     }
 
-    /// Asks to end what is under way too. The first cause counts.
+    /// Ends transfers in progress too. The first cause counts.
     pub fn abort(&self, cause: StopCause) {
-        self.0.send_if_modified(|wish| {
-            let cause = match *wish {
+        self.0.send_if_modified(|state| {
+            let cause = match *state {
                 StopState::Running => cause,
                 StopState::Drain(first) => first,
                 StopState::Abort(_) => return false,
             };
-            *wish = StopState::Abort(cause);
+            *state = StopState::Abort(cause);
             true
         });
     }
 
-    /// Why the run is to end; `None` while it is not.
+    /// Why the run is stopped; `None` while it is not.
     pub fn cause(&self) -> Option<StopCause> {
         match *self.0.borrow() {
             StopState::Running => None,
@@ -58,18 +58,18 @@ impl CancelToken {
         }
     }
 
-    /// Waits until the run is to start nothing new.
+    /// Resolves when nothing new may be started, with the cause.
     pub async fn draining(&self) -> StopCause {
-        self.wait_for(|wish| match wish {
+        self.wait_for(|state| match state {
             StopState::Running => None,
             StopState::Drain(cause) | StopState::Abort(cause) => Some(cause),
         })
         .await
     }
 
-    /// Waits until the run is to end what is under way.
+    /// Resolves when transfers in progress must be aborted, with the cause.
     pub async fn aborted(&self) -> StopCause {
-        self.wait_for(|wish| match wish {
+        self.wait_for(|state| match state {
             StopState::Abort(cause) => Some(cause),
             _ => None,
         })
@@ -77,11 +77,11 @@ impl CancelToken {
     }
 
     async fn wait_for(&self, cause: impl Fn(StopState) -> Option<StopCause>) -> StopCause {
-        let mut wishes = self.0.subscribe();
-        let wish = *wishes
-            .wait_for(|wish| cause(*wish).is_some())
+        let mut states = self.0.subscribe();
+        let state = *states
+            .wait_for(|state| cause(*state).is_some())
             .await
             .expect("the sender lives as long as the borrow of it");
-        cause(wish).expect("that was waited for")
+        cause(state).expect("that was waited for")
     }
 }

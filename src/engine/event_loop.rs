@@ -1,5 +1,5 @@
 //! An event loop: an OS thread with a current-thread runtime, a client or child processes of its own, and the workers
-//! that it carries.
+//! that run on it.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::EngineError;
 use super::cancel::CancelToken;
+use super::error::EngineError;
 use super::executor::Executor;
 use super::processes::{self, ChildPool};
 use super::worker::{RunContext, work};
@@ -20,15 +20,15 @@ use crate::transfer::{Client, TransferContext};
 /// The workers of one event loop, numbered from 1.
 pub type WorkerRange = RangeInclusive<usize>;
 
-/// What seats are made of.
+/// What executors are built from.
 #[derive(Debug, Clone)]
 pub struct LoopResources {
     pub transfer_context: Arc<TransferContext>,
-    /// Starts child processes; `None` where transfers are made in this one.
+    /// Starts child processes; `None` if transfers are made in this one.
     pub pool: Option<Arc<ChildPool>>,
 }
 
-/// Event loops that are open.
+/// Event loops whose executors are ready.
 pub struct EventLoops {
     go: Vec<oneshot::Sender<()>>,
     ended: mpsc::UnboundedReceiver<LoopEnd>,
@@ -41,10 +41,10 @@ enum LoopEnd {
     Panicked,
 }
 
-/// Says how an event loop has ended, whatever way that is.
+/// Reports how an event loop has ended when dropped: also if its thread panics.
 struct ExitNotifier {
     end: LoopEnd,
-    tell: mpsc::UnboundedSender<LoopEnd>,
+    sender: mpsc::UnboundedSender<LoopEnd>,
 }
 
 impl ExitNotifier {
@@ -55,51 +55,58 @@ impl ExitNotifier {
 
 impl Drop for ExitNotifier {
     fn drop(&mut self) {
-        let _ = self.tell.send(self.end);
+        let _ = self.sender.send(self.end);
     }
 }
 
-/// Opens an event loop for each crew. When it returns every one has its seats, and none has begun.
+/// Opens an event loop for each range of workers. When this returns, all of them have their executors and none has
+/// started: the clock of the run starts after that.
+///
+/// # Errors
+/// If a thread, a runtime, a client or a child process cannot be started.
 pub async fn open_all(
     ranges: Vec<WorkerRange>,
-    tools: &LoopResources,
+    resources: &LoopResources,
     context: &Arc<RunContext>,
 ) -> Result<EventLoops, EngineError> {
-    let (tell, ended) = mpsc::unbounded_channel();
-    let mut init = Vec::new();
+    let (sender, ended) = mpsc::unbounded_channel();
+    let mut readiness = Vec::new();
     let mut go = Vec::new();
     for range in ranges {
         let (ready, is_ready) = oneshot::channel();
         let (start, may_start) = oneshot::channel();
-        let last_word = ExitNotifier { end: LoopEnd::Panicked, tell: tell.clone() };
-        let (tools, context, worker) = (tools.clone(), Arc::clone(context), *range.start());
+        let notifier = ExitNotifier { end: LoopEnd::Panicked, sender: sender.clone() };
+        let (resources, context, worker) = (resources.clone(), Arc::clone(context), *range.start());
         let body = move || {
-            let (told, opened) = match open(tools, &range) {
+            let (result, opened) = match open(resources, &range) {
                 Ok(opened) => (Ok(()), Some(opened)),
                 Err(error) => (Err(error), None),
             };
-            let _ = ready.send(told);
+            let _ = ready.send(result);
             if let Some((runtime, executors)) = opened
                 && runtime.block_on(may_start).is_ok()
             {
                 run_workers(&runtime, executors, context, range);
             }
-            last_word.finished();
+            notifier.finished();
         };
         let name = format!("worker-{worker}");
         let spawned = thread::Builder::new().name(name).spawn(body);
         spawned.map_err(|reason| EngineError::Loop { worker, reason })?;
-        init.push(is_ready);
+        readiness.push(is_ready);
         go.push(start);
     }
-    for is_ready in init {
+    for is_ready in readiness {
         is_ready.await.map_err(|_| EngineError::Panicked)??;
     }
     Ok(EventLoops { go, ended })
 }
 
 impl EventLoops {
-    /// Lets them begin and waits until all have ended. When one breaks, the run is stopped, as its jobs are lost.
+    /// Starts all workers and waits until they have ended. If a loop panics, the run is stopped, as its jobs are lost.
+    ///
+    /// # Errors
+    /// [`EngineError::Panicked`] if a loop did.
     pub async fn join(mut self, cancel: &CancelToken) -> Result<(), EngineError> {
         let mut result = Ok(());
         let loops = self.go.len();
@@ -117,22 +124,22 @@ impl EventLoops {
 }
 
 fn open(
-    tools: LoopResources,
+    resources: LoopResources,
     range: &WorkerRange,
 ) -> Result<(Runtime, Vec<Executor>), EngineError> {
     let worker = *range.start();
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|reason| EngineError::Loop { worker, reason })?;
-    let executors = runtime.block_on(executors(tools, range))?;
+    let executors = runtime.block_on(executors(resources, range))?;
     Ok((runtime, executors))
 }
 
-/// A seat for each worker.
+/// An executor for each worker. Local ones share the client of the loop.
 async fn executors(
-    tools: LoopResources,
+    resources: LoopResources,
     range: &WorkerRange,
 ) -> Result<Vec<Executor>, EngineError> {
-    let LoopResources { transfer_context, pool } = tools;
+    let LoopResources { transfer_context, pool } = resources;
     if let Some(pool) = pool {
         let executors = processes::open_all(&pool, range.clone()).await?;
         return Ok(executors

@@ -1,4 +1,4 @@
-//! The feeder: inputs -> entries -> queue, as fast as the queue has room. Nothing is read that is far from its turn.
+//! The feeder: inputs -> entries -> queue, as fast as the queue has room. Nothing is read far ahead of its turn.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -17,13 +17,13 @@ use super::records::record_without_request;
 use super::worker::RunContext;
 use crate::input::{OpenInput, ReadError, StreamKind};
 use crate::list::{self, Numbering, Parser, ParserStatus};
-use crate::model::{Entry, Event, Job, Record, StopCause, Target};
+use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
 use crate::store::{Claim, SkipReason};
 
 /// Bytes read at once: a bound on how far reading runs ahead of the queue.
 const CHUNK: usize = 16 * 1024;
 
-/// How long a live input must be silent before an entry is begun that option lines could still follow.
+/// How long a live input must be silent before an entry is started that option lines could still follow.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// How feeding ended.
@@ -50,7 +50,7 @@ type StopReading = Arc<AtomicBool>;
 /// Feeds the queue from the inputs, in their order, and closes it.
 ///
 /// # Errors
-/// If a target cannot be put aside; an input that cannot be read is told by the result.
+/// If a target cannot be spilled. An input that cannot be read is no error: the result says so.
 pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<FeedResult> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
@@ -73,8 +73,8 @@ pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<Fe
     }
 }
 
-/// Brings targets back that were put aside, whenever their host has room, as long as it is polled. Where they cannot be
-/// read, the run is stopped and `broken` tells why.
+/// Readmits spilled targets whenever their host has room, for as long as it is polled. If they cannot be read back, aborts
+/// the run and sets `broken`.
 pub async fn readmit_spilled(context: &RunContext, broken: &Cell<Option<io::Error>>) -> Infallible {
     loop {
         let host = context.queue.wait_for_refill().await;
@@ -165,7 +165,7 @@ impl Feeder<'_> {
         }
     }
 
-    /// Brings entries to the queue. Those that the run is ended before get their rows all the same: they were read.
+    /// Feeds entries. If the run is stopped in between, the rest get their records all the same, since they were read.
     async fn feed_entries(&mut self, entries: Vec<Entry>) -> Result<(), FeedError> {
         let mut stopped = None;
         for entry in entries {
@@ -182,7 +182,7 @@ impl Feeder<'_> {
         stopped.map_or(Ok(()), |_| Err(FeedError::Cancelled))
     }
 
-    /// Brings a target to the queue or puts it aside; tells why not, if the run is ended first.
+    /// Claims a target's name and adds it to the queue or the spill. Returns the cause if the run is stopped first.
     async fn claim(&self, target: Target) -> Result<Option<StopCause>, FeedError> {
         let queue = &self.context.queue;
         let place = match self.context.store.claim(&target) {
@@ -200,7 +200,7 @@ impl Feeder<'_> {
                 queue.defer(target.index, target.url());
             }
             Err(cause) => {
-                let job = Job::first(target, place, Instant::now());
+                let job = QueuedJob::first(target, place, Instant::now());
                 self.context.emit_cancelled(&job, cause).await;
                 return Ok(Some(cause));
             }
@@ -208,7 +208,7 @@ impl Feeder<'_> {
         Ok(None)
     }
 
-    /// Tells the row of a target for which no request is made, in its turn.
+    /// Emits the record of a target for which no request is made, in its turn.
     async fn settle_unasked(
         &self,
         target: Target,
@@ -219,19 +219,19 @@ impl Feeder<'_> {
         let turn = queue.wait_for_turn(target.index).await;
         let record = record_without_request(&target, &name, settled);
         queue.record_settled(&record);
-        // Where not even a name could be found, there is none to ask for again.
+        // An empty name: none could be found.
         let name = Some(name).filter(|name| !name.is_empty());
         self.context.emit_record(record, Some(Arc::new(target)), name).await;
         turn.err()
     }
 
-    /// Tells the row of a target that the run has ended before. It has a name all the same: whoever fetches it later
-    /// is to put it where this list expects it.
+    /// Emits a `cancelled` record for a target that was not started. Its file name is claimed anyway, so that a later run
+    /// of the same list assigns the same names.
     async fn emit_cancelled(&self, target: Target, cause: StopCause) {
         match self.context.store.claim(&target) {
             Claim::Fetch(place) => {
                 self.context
-                    .emit_cancelled(&Job::first(target, place, Instant::now()), cause)
+                    .emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause)
                     .await;
             }
             Claim::Settled(name, settled) => drop(self.settle_unasked(target, name, settled).await),

@@ -1,49 +1,49 @@
-//! How far the feeder may run ahead of what is settled. Pure.
+//! The look-ahead window: how far the feeder may run ahead of the oldest unsettled entry. Pure.
 
 use std::collections::BTreeSet;
 
-/// How many entries past the oldest unsettled one may be begun when rows are wanted in list order.
+/// Entries past the oldest unsettled one that may be started if records are reported in list order.
 const ORDERED: u64 = 1024;
 
-/// The entries that are under way: begun and not settled.
+/// The entries that are started and not settled.
 #[derive(Debug)]
 pub struct InFlight {
-    begun: u64,
-    /// The entries by index, where their order matters.
+    count: u64,
+    /// Their indices; `None` if the order does not matter.
     unsettled: Option<BTreeSet<u64>>,
 }
 
 impl InFlight {
-    /// A window; `in_list_order` keeps the newest entry near the oldest one.
+    /// An empty window; `in_list_order` bounds the distance between the oldest and the newest entry.
     pub fn new(in_list_order: bool) -> Self {
-        Self { begun: 0, unsettled: in_list_order.then(BTreeSet::new) }
+        Self { count: 0, unsettled: in_list_order.then(BTreeSet::new) }
     }
 
-    /// Whether the entry of this index may be begun.
+    /// Whether the entry of this index may be started.
     pub fn has_room(&self, index: u64) -> bool {
         let oldest = self.unsettled.as_ref().and_then(|unsettled| unsettled.first());
         oldest.is_none_or(|oldest| index < oldest + ORDERED)
     }
 
-    /// An entry is begun.
+    /// Adds an entry that is started.
     pub fn add(&mut self, index: u64) {
-        self.begun += 1;
+        self.count += 1;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.insert(index);
         }
     }
 
-    /// An entry is settled.
+    /// Removes an entry that is settled.
     pub fn remove(&mut self, index: u64) {
-        self.begun -= 1;
+        self.count -= 1;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.remove(&index);
         }
     }
 
-    /// Whether nothing is under way.
+    /// Whether every started entry is settled.
     pub fn is_empty(&self) -> bool {
-        self.begun == 0
+        self.count == 0
     }
 }
 

@@ -1,12 +1,13 @@
-//! The engine: targets in, events out. It opens the event loops of a strategy, feeds them, and waits until all is
+//! The engine: inputs in, events out. It opens the event loops of a strategy, feeds them, and waits until every target is
 //! settled. It prints nothing.
 
 mod cancel;
+mod error;
 mod event_loop;
 mod executor;
+mod failure_limits;
 mod feeder;
 mod in_flight;
-mod lookup;
 mod processes;
 mod queue;
 mod records;
@@ -20,79 +21,56 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
 
 pub use cancel::CancelToken;
+pub use error::EngineError;
 pub use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
-use crate::model::{Event, HostStats, Job, ProgressBoard, StopCause};
+use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{HostPolicies, JobOrder, Scheduler, host_limits, interval_of};
-use crate::transfer::{ContextError, TransferContext};
+use crate::transfer::{Resolver, TransferContext};
 use event_loop::LoopResources;
+use failure_limits::FailureLimits;
 use in_flight::InFlight;
-use lookup::resolve_hosts;
 use processes::ChildPool;
 use queue::Queue;
 use worker::RunContext;
 
-/// Targets that may wait in memory, at least; more for many workers.
+/// Targets that may wait in memory; with many workers, eight per worker.
 const LOOK_AHEAD: usize = 2048;
 
-/// A host that refuses everything is given at least this long, however short a wait it may ask for.
-const LEAST_REST: Duration = Duration::from_secs(60);
+/// The least time for which a host may refuse every request before its jobs fail, however small `--max-retry-after` is.
+const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
-/// How long a transfer under way may take to finish once nothing new is started.
+/// How long transfers in progress may take to finish once the run drains.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What a run leaves behind beside its events.
+/// The result of a run beside its events.
 #[derive(Debug)]
 pub struct EngineResult {
     /// Whether every line of every input was read.
     pub list_complete: bool,
     /// The input that could not be read to its end.
     pub unreadable: Option<ReadError>,
-    /// The hosts that were asked most, first.
+    /// Host statistics, sorted by number of requests, descending.
     pub hosts: Vec<HostStats>,
-    /// When every event loop had its client: the start of the clock.
+    /// When every event loop had its executors: the start of the clock.
     pub ready: Instant,
-    /// From then until all was settled.
+    /// From then until every target was settled.
     pub elapsed: Duration,
-    /// The most memory that child processes have used, each for itself, in all; bytes.
+    /// The sum of the peak memory of all child processes, in bytes.
     pub peak_of_children: u64,
 }
 
-/// Why a run could not begin, or broke.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// No client could be made.
-    #[error(transparent)]
-    Kit(#[from] ContextError),
-    /// The system gives no thread or event loop.
-    #[error("cannot start worker {worker}: {reason}; use fewer --jobs")]
-    Loop {
-        /// The first worker of the loop, from 1.
-        worker: usize,
-        /// The system's words.
-        reason: std::io::Error,
-    },
-    /// No child process can be started.
-    #[error("cannot start a worker process: {0}")]
-    Process(std::io::Error),
-    /// The temporary file does not work.
-    #[error("cannot put targets aside in a temporary file: {0}")]
-    Aside(std::io::Error),
-    /// A bug: a thread ended before its work was done.
-    #[error("a thread of the program failed; this is a bug")]
-    Panicked,
-}
-
-/// Runs `plan`: reads `inputs`, makes every transfer and tells `events` what happens, until all is settled or `stop`
-/// says so. The clock starts when every event loop has its client.
+/// Runs `plan`: reads `inputs`, makes every transfer and sends `events`, until every target is settled or `cancel` stops
+/// the run. The clock starts when every event loop has its executors.
 ///
 /// # Errors
-/// If it cannot begin, or breaks; a URL that fails, or an input that cannot be read, is no error here.
+/// If it cannot start, or breaks off; a URL that fails, or an input that cannot be read, is no error here.
 pub async fn run(
     plan: &Plan,
     inputs: Vec<OpenInput>,
@@ -111,9 +89,9 @@ pub async fn run(
         }
         _ => None,
     };
-    let tools =
+    let resources =
         LoopResources { transfer_context: Arc::clone(&transfer_context), pool: pool.clone() };
-    let loops = event_loop::open_all(ranges, &tools, &context).await?;
+    let loops = event_loop::open_all(ranges, &resources, &context).await?;
     let ready = Instant::now();
     let broken = Cell::new(None);
     let work = async { tokio::join!(loops.join(&context.cancel), feeder::feed(inputs, &context)) };
@@ -123,12 +101,12 @@ pub async fn run(
         never = resolve_hosts(&context, transfer_context.resolver()) => match never {},
         never = feeder::readmit_spilled(&context, &broken) => match never {},
     };
-    let left = cancel_remaining(&context).await;
+    let cancelled = cancel_remaining(&context).await;
     worked?;
     pool.as_ref().and_then(|pool| pool.broken()).map_or(Ok(()), Err)?;
-    broken.take().map_or(Ok(()), |error| Err(EngineError::Aside(error)))?;
-    left?;
-    let feed_result = feed_result.map_err(EngineError::Aside)?;
+    broken.take().map_or(Ok(()), |error| Err(EngineError::Spill(error)))?;
+    cancelled?;
+    let feed_result = feed_result.map_err(EngineError::Spill)?;
     Ok(EngineResult {
         list_complete: feed_result.complete,
         unreadable: feed_result.unreadable,
@@ -141,48 +119,71 @@ pub async fn run(
 
 fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelToken) -> Queue {
     let jobs = plan.strategy.jobs();
-    let (manners, transfer_context) = (plan.host_limits.clone(), Arc::clone(transfer_context));
-    let hosts = HostPolicies {
-        limits: Box::new(move |url| host_limits(&manners, url)),
+    let (limits, transfer_context) = (plan.host_limits.clone(), Arc::clone(transfer_context));
+    let policies = HostPolicies {
+        limits: Box::new(move |url| host_limits(&limits, url)),
         name: Box::new(move |url| transfer_context.name_needed(url)),
         robots: plan.host_limits.robots,
-        longest_rest: plan.retry.max_retry_after.max(LEAST_REST),
+        longest_rest: plan.retry.max_retry_after.max(MIN_REFUSAL),
     };
-    let turns = match plan.strategy {
+    let order = match plan.strategy {
         Strategy::Sequential => JobOrder::ListOrder,
         _ => JobOrder::RoundRobinByHost,
     };
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
-    let schedule = Scheduler::new(hosts, turns, LOOK_AHEAD.max(8 * jobs), gap);
+    let scheduler = Scheduler::new(policies, order, LOOK_AHEAD.max(8 * jobs), gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let in_flight = InFlight::new(plan.report.order == ReportOrder::List);
     let token = robots::product_token(&plan.http.user_agent).to_owned();
     Queue::new(
         rules,
-        plan.failure_limits.most,
+        FailureLimits::new(plan.failure_limits.most),
         token,
-        schedule,
+        scheduler,
         in_flight,
         plan.bodies.split,
         cancel,
     )
 }
 
-/// Tells the rows of all that was read and is not done.
+/// Emits a `cancelled` record for every target that was read and is not settled.
 async fn cancel_remaining(context: &RunContext) -> Result<(), EngineError> {
     let cause = context.cancel.cause();
     for job in context.queue.take_remaining() {
         context.emit_cancelled(&job, cause.unwrap_or(StopCause::Fatal)).await;
     }
     let Some(cause) = cause else { return Ok(()) };
-    let spilled = context.spill().take_all().map_err(EngineError::Aside)?;
+    let spilled = context.spill().take_all().map_err(EngineError::Spill)?;
     for (target, place) in spilled {
-        context.emit_cancelled(&Job::first(target, place, Instant::now()), cause).await;
+        context.emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause).await;
     }
     Ok(())
 }
 
-/// Passes on what `stop`, the deadline and the reader of the events want.
+/// Resolves the names that the queue needs, for as long as it is polled. Lookups run beside the transfers, so that no
+/// worker waits for one; the resolver bounds how many run at a time.
+async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> Infallible {
+    let mut lookups = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = lookups.join_next() => {}
+            names = context.queue.wait_for_lookups() => {
+                for (host, name) in names {
+                    let (context, resolver) = (Arc::clone(context), Arc::clone(resolver));
+                    lookups.spawn(async move {
+                        let addresses = resolver.find(name).await;
+                        if let Some(event) = context.queue.set_addresses(&host, addresses) {
+                            context.emit(event).await;
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
+/// the grace period; the deadline passes; or the receiver of the events is gone.
 async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = context.cancel.draining().await;

@@ -1,20 +1,22 @@
-//! Rows: what is told of a target when it is settled.
+//! Builds the record of a target when it is settled.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::model::{
-    Attempt, AttemptOutcome, Event, Failure, Job, Outcome, Record, RecordError, SavedVersion,
+    Attempt, AttemptOutcome, Event, Failure, Outcome, QueuedJob, Record, RecordError, SavedVersion,
     StopCause, Target, Timings, redacted,
 };
 use crate::store::SkipReason;
 
-/// The row of a target whose last attempt is this one.
-pub fn record_of_attempt(job: &Job, attempt: &Attempt, failure: Option<Failure>) -> Record {
-    let phases = &attempt.timings;
-    let (started, started_at) = job.started.unwrap_or((phases.started, phases.started_at));
-    let since_first = |time: Duration| (phases.started - started + time).as_secs_f64();
+/// The record of a target whose last attempt is this one.
+pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Failure>) -> Record {
+    let timings = &attempt.timings;
+    let (first_started, started_at) = job.first_started.unzip();
+    let first_started = first_started.unwrap_or(job.last_started);
+    // A record's times count from the first request for the target.
+    let since_first = |time: Duration| (job.last_started - first_started + time).as_secs_f64();
     let mut record = blank_record(job);
     if let Some(head) = &attempt.head {
         record.http_status = Some(head.status);
@@ -24,8 +26,8 @@ pub fn record_of_attempt(job: &Job, attempt: &Attempt, failure: Option<Failure>)
         record.etag.clone_from(&head.etag);
         record.last_modified.clone_from(&head.last_modified);
     }
-    let place = job.place.as_ref().filter(|_| failure.is_none());
-    record.path = place.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
+    let destination = job.request.place.as_ref().filter(|_| failure.is_none());
+    record.path = destination.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
     record.bytes = attempt.bytes;
     record.digest = attempt.digests.first().map(Digest::to_string);
     record.outcome = match (&attempt.outcome, &failure) {
@@ -34,30 +36,30 @@ pub fn record_of_attempt(job: &Job, attempt: &Attempt, failure: Option<Failure>)
         _ => Outcome::Ok,
     };
     if let (Outcome::Unchanged, Some(version)) =
-        (record.outcome, place.and_then(|place| place.saved.clone()))
+        (record.outcome, destination.and_then(|place| place.saved.clone()))
     {
         set_saved_version(&mut record, version);
     }
-    let served = failure.is_none() && job.target.urls.len() > 1;
+    let served_by_mirror = failure.is_none() && job.request.target.urls.len() > 1;
     Record {
-        final_url: Some(redacted(&job.url)),
+        final_url: Some(redacted(&job.request.url)),
         wire_bytes: job.wire_bytes + attempt.wire_bytes,
         attempts: job.attempt,
         worker: Some(attempt.worker),
-        served_by: served.then(|| redacted(&job.target.urls[job.mirror])),
+        served_by: served_by_mirror.then(|| redacted(&job.request.target.urls[job.request.mirror])),
         error: failure.as_ref().map(RecordError::from),
-        started_at: Some(started_at),
+        started_at,
         timings: Timings {
-            queued: Some(started.duration_since(job.queued).as_secs_f64()),
-            connect: phases.connect.map(since_first),
-            first_byte: phases.first_byte.map(since_first),
-            total: Some(since_first(phases.total)),
+            queued: Some(first_started.duration_since(job.queued).as_secs_f64()),
+            connect: timings.connect.map(since_first),
+            first_byte: timings.first_byte.map(since_first),
+            total: Some(since_first(timings.total)),
         },
         ..record
     }
 }
 
-/// The row of a target for which no request is made.
+/// The record of a target for which no request is made.
 pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -> Record {
     let mut record = record_of_target(target);
     match reason {
@@ -75,7 +77,7 @@ pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -
     record
 }
 
-/// What is known of a body that was saved before.
+/// Fills in what the manifest knows of a saved body.
 fn set_saved_version(record: &mut Record, version: SavedVersion) {
     record.bytes = version.bytes;
     record.etag = version.etag;
@@ -83,30 +85,34 @@ fn set_saved_version(record: &mut Record, version: SavedVersion) {
     record.digest = version.digest;
 }
 
-/// The row of a target that is given up before its next request.
-pub fn record_of_failure(job: &Job, failure: Failure) -> Record {
+/// The record of a target that is given up before its next request.
+pub fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
     Record {
         wire_bytes: job.wire_bytes,
         attempts: job.tries_before(),
         error: Some(RecordError::from(&failure)),
-        started_at: job.started.map(|(_, started_at)| started_at),
+        started_at: job.first_started.map(|(_, started_at)| started_at),
         ..blank_record(job)
     }
 }
 
-/// The last word about a job's target.
-pub fn finished_event(job: &Job, record: Record) -> Event {
-    let name = job.place.as_ref().map(|place| Arc::clone(&place.name));
-    Event::Finished { record: Box::new(record), target: Some(Arc::clone(&job.target)), name }
+/// The event that settles a job's target.
+pub fn finished_event(job: &QueuedJob, record: Record) -> Event {
+    let name = job.request.place.as_ref().map(|place| Arc::clone(&place.name));
+    Event::Finished {
+        record: Box::new(record),
+        target: Some(Arc::clone(&job.request.target)),
+        name,
+    }
 }
 
-/// The row of a target that was not done when the run ended.
-pub fn cancelled_record(job: &Job, cause: StopCause) -> Record {
+/// The record of a target that was not settled when the run was stopped.
+pub fn cancelled_record(job: &QueuedJob, cause: StopCause) -> Record {
     record_of_failure(job, Failure::Cancelled(cause))
 }
 
-fn blank_record(job: &Job) -> Record {
-    record_of_target(&job.target)
+fn blank_record(job: &QueuedJob) -> Record {
+    record_of_target(&job.request.target)
 }
 
 fn record_of_target(target: &Target) -> Record {

@@ -1,79 +1,67 @@
-//! Targets put aside: the lines of hosts that have their share of the queue, in an unnamed temporary file, so that
-//! the list can be read on for hosts that have not. In memory stays a note for each block of targets.
+//! Spilled targets: those of hosts that have their share of the queue, in an unnamed temporary file, so that the list
+//! can be read on for other hosts.
+//!
+//! # File format
+//!
+//! A target is a line of JSON, `[target, destination]`. Lines gather in memory per host (`tail`) and are appended to the
+//! file as a block of about 16 KiB that holds one host's targets only; so a host is refilled with one read. Memory holds
+//! 16 bytes per block, and a tail per host. Blocks are not reused one by one: the file is written from its start
+//! again once all blocks have been taken. Nothing outlives the run, so the format has no version.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use crate::model::{Destination, Target, host_of};
 
-use crate::model::{Destination, EntryOptions, Target, host_of};
-
-/// Bytes that the file may hold. Then reading waits.
+/// Bytes that the file may hold; when it is full, reading the list waits.
 const MOST: u64 = 1 << 30;
 
-/// Bytes of one host's targets that are written at once.
+/// Bytes of one host's targets that are written as a block.
 const BLOCK: usize = 16 * 1024;
 
-/// The targets that were put aside, by host.
+/// The spilled targets, by host.
 #[derive(Debug, Default)]
 pub struct Spill {
+    /// Created with the first block.
     file: Option<File>,
+    /// Where the next block is written.
     length: u64,
     hosts: HashMap<Arc<str>, HostSpill>,
+    /// The names of the inputs, so that targets that are read back share them.
     sources: Vec<Arc<str>>,
 }
 
-/// One host's targets: blocks in the file, and those that come after them.
+/// One host's targets: blocks in the file, as start and length, and the lines that come after them.
 #[derive(Debug, Default)]
 struct HostSpill {
     blocks: VecDeque<(u64, usize)>,
     tail: Vec<u8>,
 }
 
-/// A target as it is written, without what all have in common.
-#[derive(Serialize, Deserialize)]
-struct StoredTarget<'a> {
-    index: u64,
-    source: usize,
-    line: Option<u64>,
-    #[serde(borrow)]
-    urls: Vec<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    out: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    checksum: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<(String, Vec<u8>, bool)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    place: Option<Cow<'a, Destination>>,
-}
-
 /// A target, and where its body goes.
 pub type ClaimedTarget = (Target, Option<Destination>);
 
 impl Spill {
-    /// Whether more can be put aside.
+    /// Whether more targets can be spilled.
     pub fn has_room(&self) -> bool {
         self.length < MOST
     }
 
-    /// Puts a target aside, behind those of its host.
+    /// Adds a target behind those of its host.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
     pub fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
-        let source = self.source(&target.source);
+        self.share_source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
             self.hosts.insert(host.as_ref().into(), HostSpill::default());
         }
         let spilled = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
         let length = spilled.tail.len();
-        serde_json::to_writer(&mut spilled.tail, &to_stored(target, place, source))?;
+        serde_json::to_writer(&mut spilled.tail, &(target, place))?;
         spilled.tail.push(b'\n');
         if spilled.tail.len() < BLOCK {
             return Ok(());
@@ -87,7 +75,7 @@ impl Spill {
         written
     }
 
-    /// Makes a block of what has gathered for a host.
+    /// Appends a host's tail to the file, as a block.
     fn write_tail_of(&mut self, host: &str) -> io::Result<()> {
         let Some(spilled) = self.hosts.get_mut(host) else { return Ok(()) };
         let file = match &mut self.file {
@@ -102,7 +90,7 @@ impl Spill {
         Ok(())
     }
 
-    /// Takes the next targets of a host, in the order in which they were put aside.
+    /// Takes the next block of targets of a host, in the order in which they were added; empty if there are none.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
@@ -127,11 +115,11 @@ impl Spill {
         block
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| self.from_stored(line))
+            .map(|line| self.parse(line))
             .collect()
     }
 
-    /// Takes all that is left.
+    /// Takes all targets that are left.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
@@ -146,66 +134,28 @@ impl Spill {
         Ok(all)
     }
 
-    fn source(&mut self, name: &Arc<str>) -> usize {
-        match self.sources.iter().rposition(|known| known == name) {
-            Some(at) => at,
-            None => {
-                self.sources.push(Arc::clone(name));
-                self.sources.len() - 1
-            }
+    fn parse(&mut self, line: &[u8]) -> io::Result<ClaimedTarget> {
+        let (mut target, place): ClaimedTarget = serde_json::from_slice(line)?;
+        target.source = self.share_source(&target.source);
+        Ok((target, place))
+    }
+
+    /// The one copy in memory of an input's name.
+    fn share_source(&mut self, name: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.sources.iter().rfind(|known| *known == name) {
+            return Arc::clone(known);
         }
-    }
-
-    fn from_stored(&self, line: &[u8]) -> io::Result<ClaimedTarget> {
-        let stored: StoredTarget<'_> = serde_json::from_slice(line)?;
-        let urls: Result<_, _> = stored.urls.iter().map(|url| url.parse()).collect();
-        let headers = stored.headers.iter().map(|(name, value, sensitive)| {
-            let name = HeaderName::from_bytes(name.as_bytes());
-            let mut value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
-            value.set_sensitive(*sensitive);
-            Ok((name.map_err(io::Error::other)?, value))
-        });
-        let checksum = stored.checksum.map(|digest| digest.parse()).transpose();
-        let target = Target {
-            index: stored.index,
-            source: Arc::clone(&self.sources[stored.source]),
-            line: stored.line,
-            urls: urls.map_err(io::Error::other)?,
-            options: EntryOptions {
-                headers: headers.collect::<io::Result<_>>()?,
-                checksum: checksum.map_err(io::Error::other)?,
-                out: stored.out,
-            },
-        };
-        Ok((target, stored.place.map(Cow::into_owned)))
-    }
-}
-
-fn to_stored<'a>(
-    target: &'a Target,
-    place: Option<&'a Destination>,
-    source: usize,
-) -> StoredTarget<'a> {
-    let EntryOptions { out, checksum, headers } = &target.options;
-    let headers = headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), value.as_bytes().to_vec(), value.is_sensitive())
-    });
-    StoredTarget {
-        index: target.index,
-        source,
-        line: target.line,
-        urls: target.urls.iter().map(|url| url.as_str().into()).collect(),
-        out: out.clone(),
-        checksum: checksum.as_ref().map(ToString::to_string),
-        headers: headers.collect(),
-        place: place.map(Cow::Borrowed),
+        self.sources.push(Arc::clone(name));
+        Arc::clone(name)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderName, HeaderValue};
+
     use super::*;
-    use crate::model::{OverwriteRule, PartialBody, Validator};
+    use crate::model::{EntryOptions, OverwriteRule, PartialBody, Validator};
 
     fn target(index: u64, url: &str) -> Target {
         let options = EntryOptions::default();
@@ -244,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_cannot_be_written_is_not_put_aside() {
+    fn a_target_that_cannot_be_written_is_not_spilled() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read_only = File::open(file.path()).unwrap();
         let mut spill = Spill { file: Some(read_only), ..Spill::default() };
@@ -256,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn options_mirrors_and_places_survive() {
+    fn options_mirrors_and_destinations_survive() {
         let mut whole = target(7, "https://user:secret@a.test/x");
         whole.urls.push("http://b.test/".parse().unwrap());
         let mut secret = HeaderValue::from_bytes(b"\xff key").unwrap();

@@ -1,18 +1,18 @@
-//! What the strategies differ in, and all they differ in: who the workers are.
+//! Which workers a strategy has, and on which event loops: the only difference between strategies.
 
 use super::event_loop::WorkerRange;
 use crate::plan::Strategy;
 
-/// The crews of a strategy: one event loop for each, with the workers that it carries.
+/// The event loops of a strategy: the range of workers that each of them runs.
 pub fn worker_ranges(strategy: Strategy) -> Vec<WorkerRange> {
     match strategy {
         // One worker on one loop.
         Strategy::Sequential => vec![1..=1],
         // As many loops as workers: each thread does the socket and TLS work of its own transfers.
         Strategy::Threads(jobs) => (1..=jobs.get()).map(|worker| worker..=worker).collect(),
-        // All workers on one loop, for each has its socket and TLS work done in a child process of its own.
+        // All workers on one loop: each has its socket and TLS work done in a child process of its own.
         Strategy::Processes(jobs) => vec![1..=jobs.get()],
-        // Many workers on few loops, spread as evenly as it goes.
+        // Many workers on few loops, spread evenly.
         Strategy::Tasks { jobs, loops } => {
             let first = |number| 1 + number * jobs.get() / loops;
             (0..loops.get()).map(|number| first(number)..=first(number + 1) - 1).collect()

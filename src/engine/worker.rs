@@ -1,6 +1,7 @@
-//! The worker: the only loop there is. Every strategy runs it; a strategy only says where.
+//! The worker: the one loop that every strategy runs. A strategy only decides on which event loops.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc::Sender;
 
@@ -10,7 +11,7 @@ use super::queue::{Queue, Work};
 use super::records::{cancelled_record, finished_event};
 use super::spill::Spill;
 use crate::model::{
-    Attempt, AttemptOutcome, Event, Job, JobKind, ProgressBoard, Record, StopCause, Target,
+    Attempt, AttemptOutcome, Event, JobKind, ProgressBoard, QueuedJob, Record, StopCause, Target,
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
@@ -27,17 +28,18 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// The targets that were put aside.
+    /// Locks the spilled targets.
     pub fn spill(&self) -> MutexGuard<'_, Spill> {
-        self.spill.lock().expect("no holder panics")
+        self.spill.lock().expect("lock poisoned")
     }
 
-    /// Tells what happened; waits while the reports are behind. Where nobody listens any more, nobody is told.
+    /// Emits an event; waits while the reports are behind. If the receiver is gone, the event is dropped: `watch_stops`
+    /// sees that too, and stops the run.
     pub async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
 
-    /// Tells the row of an entry that never was a job.
+    /// Emits the record of an entry that was never a job.
     pub async fn emit_record(
         &self,
         record: Record,
@@ -47,39 +49,46 @@ impl RunContext {
         self.emit(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
-    /// Gives a whole body its final name. Meanwhile its connection goes back to the client; and bodies that end in the
-    /// same moment are written down together.
-    async fn commit_body(&self, job: &Job, mut attempt: Attempt, executor: &Executor) -> Attempt {
-        let is_kept = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
-        if attempt.outcome != AttemptOutcome::Whole || !is_kept {
+    /// Commits a whole body: enters it in the manifest and gives it its final name; the attempt fails if that does.
+    ///
+    /// The manifest entry is queued first and awaited after the connection has gone back to the client, so that entries
+    /// of bodies that end at the same time are written together.
+    async fn commit_body(
+        &self,
+        job: &QueuedJob,
+        mut attempt: Attempt,
+        executor: &Executor,
+    ) -> Attempt {
+        let is_saved = matches!(job.request.kind, JobKind::Body | JobKind::Assemble(_));
+        if attempt.outcome != AttemptOutcome::Whole || !is_saved {
             executor.release_client().await;
             return attempt;
         }
-        let entered = self.store.enter(job, &attempt);
+        let entered = self.store.enter(&job.request, &attempt);
         executor.release_client().await;
-        match entered.and_then(|entered| self.store.commit(job, &attempt, entered)) {
+        match entered.and_then(|entered| self.store.commit(&job.request, &attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }
         attempt
     }
 
-    /// Waits until what is under way for this job is to end.
-    async fn aborted(&self, job: &Job) -> StopCause {
-        let JobKind::Segment { .. } = job.kind else { return self.cancel.aborted().await };
+    /// Resolves when the transfer of this job must be aborted, with the cause.
+    async fn aborted(&self, job: &QueuedJob) -> StopCause {
+        let JobKind::Segment { .. } = job.request.kind else { return self.cancel.aborted().await };
         tokio::select! {
             cause = self.cancel.aborted() => cause,
             cause = self.queue.segments_cancelled(job) => cause,
         }
     }
 
-    /// Tells the row of a job that is not done because the run ends.
-    pub async fn emit_cancelled(&self, job: &Job, cause: StopCause) {
+    /// Emits the `cancelled` record of a job's target.
+    pub async fn emit_cancelled(&self, job: &QueuedJob, cause: StopCause) {
         self.emit(finished_event(job, cancelled_record(job, cause))).await;
     }
 }
 
-/// Works until there is nothing left to do.
+/// Takes jobs, carries them out and settles them until the queue is closed and empty, or the run is stopped.
 pub async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
     let progress = context.board.worker(worker);
     let mut last = LastHost::default();
@@ -89,12 +98,13 @@ pub async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
             Work::Emit(None) => {}
             Work::Transfer(job) => {
                 let mut next = Some(job);
-                while let Some(job) = next.take() {
-                    let cut = context.aborted(&job);
-                    let attempt = executor.transfer(&job, worker, progress, cut).await;
+                while let Some(mut job) = next.take() {
+                    job.on_start(Instant::now(), SystemTime::now());
+                    let abort = context.aborted(&job);
+                    let attempt = executor.transfer(&job.request, worker, progress, abort).await;
                     let attempt = context.commit_body(&job, attempt, &executor).await;
-                    let (events, at_once) = context.queue.settle(*job, attempt);
-                    next = at_once;
+                    let (events, follow_up) = context.queue.settle(*job, attempt);
+                    next = follow_up;
                     for event in events {
                         context.emit(event).await;
                     }

@@ -1,8 +1,8 @@
-//! One request made, and what came of it.
+//! An attempt: one request made, and its result.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,32 +10,32 @@ use super::serde_helpers::{self, StaticName};
 use super::{Failure, PartialBody};
 use crate::digest::Digest;
 
-/// One request made.
+/// One request made for a job, and its result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// The head of the reply, if one arrived.
     pub head: Option<ResponseHead>,
-    /// Bytes that there are of the target's body; zero for the body of a redirect or an error.
+    /// Bytes of the target's body by now; zero for the body of a redirect or an error.
     pub bytes: u64,
-    /// Body bytes that arrived, of whatever body.
+    /// Body bytes received, of whatever body.
     pub wire_bytes: u64,
-    /// The text of a robots.txt, as far as it counts.
+    /// The text of a robots.txt, cut to the bytes that count.
     pub text: Option<Vec<u8>>,
-    /// Whether it, or one before it, has entered in the manifest that the body was begun.
+    /// Whether this attempt or an earlier one has recorded in the manifest that the body was begun.
     pub begun: bool,
-    /// What is left of an unfinished body that can be resumed.
+    /// The partial body, if it can be resumed.
     pub part: Option<PartialBody>,
-    /// The name that the body was saved under, where it is not the one of its place.
+    /// The name that the body was saved under, if it is not that of its destination.
     pub name: Option<Arc<str>>,
-    /// Digests of a whole body: the one asked for first.
+    /// Digests of a whole body, the requested one first.
     pub digests: Vec<Digest>,
-    /// What the reply claims of a body that comes, or is to come, in segments.
+    /// For a segmented body: the digests that the reply claims.
     pub claims: Vec<ExpectedDigest>,
-    /// When things happened.
+    /// How long its phases took.
     pub timings: AttemptTimings,
-    /// Who made it, from 1.
+    /// The number of the worker that made it, from 1.
     pub worker: usize,
 }
 
@@ -44,31 +44,31 @@ pub struct Attempt {
 pub enum AttemptOutcome {
     /// A final 2xx with its whole body.
     Whole,
-    /// A redirect; the Location field as sent, if it was.
+    /// A redirect.
     Redirect {
-        /// The bytes of the Location field.
+        /// The Location field as sent; `None` if there was none.
         location: Option<Vec<u8>>,
     },
-    /// What was saved before is what the server has (304 to a conditional request).
+    /// The saved version is the current one (304 to a conditional request).
     Unchanged,
-    /// The reply does not continue what was begun; the target has to be asked for as a whole.
+    /// The reply does not continue the partial body; the target has to be requested as a whole.
     Restart,
-    /// The body is one that is to be asked for in segments; what is known of it is in the part.
+    /// The body is to be fetched in segments; its partial body says what is known of it.
     Divided,
     /// Anything else.
     Failed(Failure),
 }
 
-/// What a body must hash to, by what a reply claims.
+/// A digest that a body must have, by the claim of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedDigest {
     /// The digest.
     pub digest: Digest,
-    /// The field that says so.
+    /// The header field that claims it.
     pub by: String,
 }
 
-/// What the head of a reply says that a record keeps.
+/// The parts of a reply's head that decisions and records need.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead {
     /// Status code.
@@ -96,15 +96,10 @@ pub struct ResponseHead {
     pub retry_after: Option<String>,
 }
 
-/// When the things of one attempt happened.
+/// How long the phases of an attempt took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AttemptTimings {
-    /// The start, on the clock that durations are taken from. Another process has another one: it is not written to a line.
-    #[serde(skip, default = "Instant::now")]
-    pub started: Instant,
-    /// The start, on the wall's clock.
-    pub started_at: SystemTime,
-    /// From the start to a connection, TLS included; `None` where one was reused or none came about.
+    /// From the start to a connection, including TLS; `None` if one was reused, or none was made.
     pub connect: Option<Duration>,
     /// From the start to the end of the reply's head.
     pub first_byte: Option<Duration>,

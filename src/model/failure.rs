@@ -1,4 +1,4 @@
-//! Why a URL failed: one variant per class, with what a reader can act on.
+//! Why a URL failed: one variant per cause, with what a reader can act on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,14 +16,15 @@ pub enum Failure {
     Dns {
         /// The name that was looked up.
         host: String,
-        /// The resolver's words.
+        /// The resolver's error.
         reason: String,
     },
-    /// The host could not be reached for as long as it was waited for; this URL was not tried, or not since.
+    /// The host could not be reached within `--host-patience`, and this URL was not tried: why the last attempt to reach
+    /// the host failed.
     #[error("host unreachable: {0} (not attempted)")]
     HostDown(String),
     /// robots.txt asks not to fetch it (RFC 9309).
-    #[error("robots.txt does not allow it")]
+    #[error("disallowed by robots.txt")]
     Robots,
     /// No connection could be made; the message says to where.
     #[error("{0}")]
@@ -37,7 +38,7 @@ pub enum Failure {
     /// The proxy refused, or could not be used.
     #[error("proxy: {0}")]
     Proxy(String),
-    /// The proxy could not be reached, or broke off.
+    /// The proxy could not be reached, or closed the connection.
     #[error("cannot connect to the proxy: {0}")]
     ProxyLost(String),
     /// The attempt took longer than `--max-time`.
@@ -54,7 +55,7 @@ pub enum Failure {
     Truncated {
         /// Body bytes that arrived.
         received: u64,
-        /// The Content-Length, where one was sent.
+        /// The Content-Length, if one was sent.
         promised: Option<u64>,
     },
     /// The reply is not HTTP, or not HTTP that can be understood without guessing.
@@ -64,59 +65,59 @@ pub enum Failure {
     #[error("HTTP {}", phrase(*.0))]
     Status(u16),
     /// The server asks for fewer requests (429, RFC 6585 section 4).
-    #[error("HTTP {}{}", phrase(*.status), asked(.wait))]
+    #[error("HTTP {}{}", phrase(*.status), refused_wait(.wait))]
     RateLimited {
         /// The status.
         status: u16,
-        /// The wait asked for that is longer than `--max-retry-after` allows, where that ended it.
+        /// The Retry-After that exceeds `--max-retry-after`, if that is why it failed.
         wait: Option<Duration>,
     },
     /// A redirect that leads nowhere or around in circles.
     #[error("{0}")]
     Redirect(String),
     /// The body is larger than `--max-filesize`.
-    #[error("larger than {limit} bytes (--max-filesize)")]
+    #[error("exceeds --max-filesize ({limit} bytes)")]
     TooLarge {
         /// The limit.
         limit: u64,
     },
     /// More bytes than `--quota` allows for the run.
-    #[error("the quota of {limit} bytes is used up")]
+    #[error("quota of {limit} bytes exceeded (--quota)")]
     Quota {
         /// The limit.
         limit: u64,
     },
-    /// The body is not the one that it should be.
-    #[error("{algorithm} is {actual}, {claimed_by} says {expected}")]
+    /// The body does not match an expected digest.
+    #[error("checksum mismatch: {claimed_by} expects {algorithm} {expected}, got {actual}")]
     Checksum {
         /// The name of its algorithm.
         #[serde(deserialize_with = "serde_helpers::algorithm")]
         algorithm: StaticName,
-        /// Who says what it should be: `the list`, a file of sums, a field of the reply.
+        /// The source of the expected digest: `the list`, a checksum file, a header field.
         claimed_by: String,
-        /// What it should be, in hex.
+        /// The expected digest, in hex.
         expected: String,
-        /// What the body hashes to, in hex.
+        /// The digest of the body, in hex.
         actual: String,
     },
-    /// It cannot be saved under its name: something that is not ours stands there.
-    #[error("cannot be saved: {0}")]
+    /// It cannot be saved under its name: a file that was not saved by this program exists there.
+    #[error("cannot save: {0}")]
     Name(String),
-    /// The folder cannot be written, or has no room.
-    #[error("cannot be saved: {0}")]
+    /// The directory cannot be written, or is full.
+    #[error("cannot save: {0}")]
     Disk(String),
-    /// The process that worked on it ended.
-    #[error("a worker process ended: {0}")]
+    /// The child process that made the attempt exited.
+    #[error("worker process exited: {0}")]
     Worker(String),
-    /// The run ended first.
-    #[error("not done: {0}")]
+    /// The run was stopped first.
+    #[error("cancelled: {0}")]
     Cancelled(StopCause),
     /// The list's line is not a URL to fetch.
     #[error("{0}")]
     InvalidUrl(String),
 }
 
-/// What ended a run before its list was done.
+/// Why a run was stopped before its list was done. `Display` is the value of `stopped` in the JSON summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StopCause {
     /// `--deadline` passed.
@@ -134,16 +135,16 @@ pub enum StopCause {
     /// `--quota`.
     #[error("the quota is used up")]
     Quota,
-    /// The folder to save into is full, or cannot be written.
+    /// The directory to save into is full, or cannot be written.
     #[error("the folder is full, or cannot be written")]
     Disk,
-    /// Nobody reads the report any more.
+    /// The reader of the report has closed it.
     #[error("the reader of the report has gone")]
     ReaderGone,
-    /// The list could not be read to its end, or the report not be written.
+    /// The list could not be read to its end, or the report could not be written.
     #[error("the run stopped on an error")]
     Fatal,
-    /// No run: another segment of the same body failed for good, or was of another version.
+    /// Not a run but a segment: another segment of the same body failed permanently, or was of another version.
     #[error("another segment failed")]
     Sibling,
 }
@@ -211,9 +212,9 @@ impl Failure {
     }
 }
 
-/// A name that is no class's. `Display` names those that there are.
+/// A name that no failure class has. `Display` lists the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write one of {}", FailureClass::ALL.map(FailureClass::name).join(", "))]
+#[error("expected one of {}", FailureClass::ALL.map(FailureClass::name).join(", "))]
 pub struct UnknownClass;
 
 impl FromStr for FailureClass {
@@ -225,7 +226,7 @@ impl FromStr for FailureClass {
 }
 
 impl FailureClass {
-    /// All of them.
+    /// All classes, in the order of their declaration.
     pub const ALL: [Self; 23] = [
         Self::Dns,
         Self::HostDown,
@@ -302,9 +303,9 @@ fn truncated(received: u64, promised: Option<u64>) -> String {
     }
 }
 
-fn asked(wait: &Option<Duration>) -> String {
+fn refused_wait(wait: &Option<Duration>) -> String {
     wait.map_or(String::new(), |wait| {
-        format!(", asks to wait {}, longer than --max-retry-after", seconds(&wait))
+        format!(": Retry-After {} exceeds --max-retry-after", seconds(&wait))
     })
 }
 
@@ -342,7 +343,8 @@ mod tests {
             actual: "352441c2".to_owned(),
         };
         for claimed_by in ["the list", "Repr-Digest", "SHA256SUMS"] {
-            let message = format!("crc32 is 352441c2, {claimed_by} says 00000000");
+            let message =
+                format!("checksum mismatch: {claimed_by} expects crc32 00000000, got 352441c2");
             assert_eq!(wrong(claimed_by).to_string(), message);
         }
     }
@@ -350,7 +352,10 @@ mod tests {
     #[test]
     fn an_unknown_class_is_told_which_ones_there_are() {
         let unknown = "http_500".parse::<FailureClass>().unwrap_err().to_string();
-        assert!(unknown.starts_with("write one of dns, host_down, robots, connect,"), "{unknown}");
+        assert!(
+            unknown.starts_with("expected one of dns, host_down, robots, connect,"),
+            "{unknown}"
+        );
         assert!(unknown.contains("http_5xx"), "{unknown}");
     }
 }

@@ -1,124 +1,160 @@
-//! One request to be made.
+//! A job: one request to be made for a target, and what the queue knows of it.
 
+use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target};
 
-/// One request to be made for a target. A redirect's hop, the next mirror and a retry are jobs of their own that
-/// carry what happened before. What only the queue wants to know is not written to a line.
+/// One request to be made for a target: what a worker or a child process needs to make it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
-    /// What it is for.
+    /// The target that the request is for.
     pub target: Arc<Target>,
-    /// What the reply is for.
+    /// What the reply is used for.
     pub kind: JobKind,
-    /// What to ask for: a listed URL, or where a redirect led.
+    /// The URL to request: a listed one, or the destination of a redirect.
     pub url: Url,
-    /// Which of the target's URLs this goes back to, from 0.
+    /// Position, from 0, of the listed URL that this request goes back to.
     pub mirror: usize,
-    /// Redirects followed since that URL.
-    pub hops: u32,
-    /// How often the target has been tried from a listed URL on, this time included; from 1.
-    pub attempt: u32,
-    /// How often the whole set of mirrors has been gone through before.
-    pub round: u32,
-    /// Mirrors that failed in a way that waiting does not heal, by position.
-    #[serde(skip)]
-    pub dead_mirrors: Vec<usize>,
-    /// The longest wait that a server asked for in this round.
-    #[serde(skip)]
-    pub asked_wait: Option<std::time::Duration>,
-    /// Why the last try failed, where the next one waits for its host to be reached.
-    #[serde(skip)]
-    pub failed: Option<Failure>,
-    /// What its host's name was resolved to; `None` where the name is not ours to look up, or need not be.
+    /// The resolved addresses of the URL's host; `None` if the connection resolves it itself, or needs no lookup.
     pub addresses: Option<Arc<[IpAddr]>>,
-    /// Where its body is saved; `None` if nowhere.
+    /// Where the body is saved; `None` if nowhere.
     pub place: Option<Arc<Destination>>,
-    /// What there is of its body, to be continued.
+    /// The partial body to continue.
     pub part: Option<PartialBody>,
-    /// Whether an earlier job of its target has entered in the manifest that the body was begun.
+    /// Whether an earlier job of the target has recorded in the manifest that the body was begun.
     pub begun: bool,
-    /// Whether its body is to come in one piece, because it could not be put together out of several.
+    /// Whether the body must come as one stream, because segments of it could not be joined.
     pub in_one: bool,
-    /// What there is of the body of a segment, its siblings' included.
+    /// For a segment: the ranges received by all segments of the target. Not sent to a child process, which reports
+    /// what it received to its parent.
     #[serde(skip)]
-    pub held: Option<Arc<SharedRanges>>,
-    /// How often its body was not the one that was promised.
-    pub mismatches: u32,
-    /// Body bytes that crossed the wire for the target before this job.
-    pub wire_bytes: u64,
-    /// When the target entered the queue.
-    #[serde(skip, default = "Instant::now")]
-    pub queued: Instant,
-    /// When its first request was started, by both clocks; `None` before it.
-    #[serde(skip)]
-    pub started: Option<(Instant, SystemTime)>,
+    pub received: Option<Arc<dyn SharedRanges>>,
 }
 
-/// What a reply is for.
+/// What a reply is used for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobKind {
-    /// It is the target's own.
+    /// It is the body of the target.
     Body,
-    /// It is a segment of the target's own: from where its part ends to this byte.
+    /// It is a segment of the target's body, from the end of the job's partial body to `end`.
     Segment {
-        /// The byte behind its last one.
+        /// The byte after the last one of the segment.
         end: u64,
     },
-    /// There is none: all segments are in, and are looked at as the whole that they make.
+    /// No request: all segments have arrived, and the body they make is verified.
     Assemble(Arc<Assembly>),
-    /// It tells what this host allows (RFC 9309); its target is in no list.
+    /// It is the robots.txt of this host (RFC 9309). The target is in no list.
     Robots(Arc<str>),
 }
 
-/// What was said of a body whose segments are all in.
+/// What the replies said of a body whose segments have all arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assembly {
-    /// The head of a reply that told of it.
+    /// The head of the first reply that described the body.
     pub head: ResponseHead,
-    /// What it must hash to.
+    /// The digests that the body must have.
     pub claims: Vec<ExpectedDigest>,
 }
 
-/// What there is of a body, as all who work on it know it. Whoever tells of it in writing does so before he lets go.
-pub type SharedRanges = Mutex<ByteRanges>;
+/// Byte ranges received so far, shared by the segments of one target.
+pub trait SharedRanges: fmt::Debug + Send + Sync {
+    /// Adds a range. If it brings new bytes, `record` is called first, with all ranges including this one.
+    ///
+    /// Calls do not overlap: the ranges stay locked until `record` has written its manifest entry, so entries are
+    /// written in the order in which ranges grow, and the last entry is the most complete one.
+    ///
+    /// # Errors
+    /// Those of `record`; the range is then not added.
+    fn add(
+        &self,
+        range: Range<u64>,
+        record: &mut dyn FnMut(&ByteRanges) -> Result<(), Failure>,
+    ) -> Result<(), Failure>;
+}
 
-impl Job {
-    /// How often the target has been tried, this job not begun.
-    pub fn tries_before(&self) -> u32 {
-        let counts_itself = self.hops == 0 || self.failed.is_some();
-        self.attempt - u32::from(counts_itself)
-    }
+/// A job with its history: what the queue needs to decide what follows it. A redirect's hop, the next mirror and a retry
+/// are jobs of their own that carry the history on.
+#[derive(Debug, Clone)]
+pub struct QueuedJob {
+    /// The request to make.
+    pub request: Job,
+    /// Redirects followed since the listed URL.
+    pub hops: u32,
+    /// Tries of the target from a listed URL on, this one included; from 1.
+    pub attempt: u32,
+    /// Complete rounds through all mirrors before this one.
+    pub round: u32,
+    /// Positions of the mirrors that failed in a way that waiting does not mend.
+    pub dead_mirrors: Vec<usize>,
+    /// The longest wait that a server asked for in this round.
+    pub asked_wait: Option<Duration>,
+    /// Why the last try failed, if this one waits until its host can be reached.
+    pub failed: Option<Failure>,
+    /// Times that the body did not match its expected digest.
+    pub mismatches: u32,
+    /// Body bytes received for the target by earlier jobs, errors and redirects included.
+    pub wire_bytes: u64,
+    /// When the target entered the queue.
+    pub queued: Instant,
+    /// When the first request for the target was started, by both clocks; `None` before that.
+    pub first_started: Option<(Instant, SystemTime)>,
+    /// When this request was started; before that, when the previous one was, or when the target was queued.
+    pub last_started: Instant,
+}
 
+impl QueuedJob {
     /// The first job of a target, whose body goes to `place`.
     pub fn first(target: Target, place: Option<Destination>, queued: Instant) -> Self {
-        Self {
+        let request = Job {
             url: target.url().clone(),
             target: Arc::new(target),
-            part: place.as_ref().and_then(|place| place.part.clone()),
-            begun: false,
-            in_one: false,
-            held: None,
-            place: place.map(Arc::new),
-            mismatches: 0,
             kind: JobKind::Body,
             mirror: 0,
+            addresses: None,
+            part: place.as_ref().and_then(|place| place.part.clone()),
+            place: place.map(Arc::new),
+            begun: false,
+            in_one: false,
+            received: None,
+        };
+        Self::with_no_history(request, queued)
+    }
+
+    /// A job of a target for which no request has been made.
+    pub fn with_no_history(request: Job, queued: Instant) -> Self {
+        Self {
+            request,
             hops: 0,
             attempt: 1,
             round: 0,
             dead_mirrors: Vec::new(),
             asked_wait: None,
             failed: None,
-            addresses: None,
+            mismatches: 0,
             wire_bytes: 0,
             queued,
-            started: None,
+            first_started: None,
+            last_started: queued,
         }
+    }
+
+    /// Records that the request is started now, by both clocks.
+    pub fn on_start(&mut self, now: Instant, wall: SystemTime) {
+        self.first_started.get_or_insert((now, wall));
+        self.last_started = now;
+    }
+
+    /// Tries of the target before this job.
+    pub fn tries_before(&self) -> u32 {
+        // A redirect's hop belongs to the try that led to it, which has been made.
+        let counts_itself = self.hops == 0 || self.failed.is_some();
+        self.attempt - u32::from(counts_itself)
     }
 }

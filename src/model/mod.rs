@@ -1,4 +1,4 @@
-//! The nouns: what a list entry, a request, its outcome and the rows about them are. Pure data.
+//! Data types shared by all modules: entries, jobs, attempts, failures, records, events. Pure data.
 
 mod attempt;
 mod byte_ranges;
@@ -22,7 +22,7 @@ pub use entry::{Entry, EntryOptions, InvalidLine, Target, redacted};
 pub use event::Event;
 pub use failure::{Failure, FailureClass, StopCause, UnknownClass};
 pub use host_stats::{HostStats, WaitReason, host_of};
-pub use job::{Assembly, Job, JobKind, SharedRanges};
+pub use job::{Assembly, Job, JobKind, QueuedJob, SharedRanges};
 pub use progress::{ProgressBoard, WorkerProgress};
 pub(crate) use record::rfc3339;
 pub use record::{Outcome, Record, RecordError, Timings};

@@ -1,4 +1,4 @@
-//! What each worker is busy with, for a display to look at. Progress is not an event: nobody waits for it.
+//! The progress of each worker, for a display that samples it. Progress is not an event: nothing waits for it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::redacted;
 
-/// One worker's place on the board.
+/// The progress of one worker.
 #[derive(Debug, Default)]
 pub struct WorkerProgress {
     url: Mutex<Option<Url>>,
@@ -16,32 +16,32 @@ pub struct WorkerProgress {
 }
 
 impl WorkerProgress {
-    /// The worker starts a request.
+    /// Starts a request.
     pub fn begin(&self, url: &Url) {
         self.bytes.store(0, Relaxed);
         self.promised.store(0, Relaxed);
-        *self.url.lock().expect("no holder panics") = Some(url.clone());
+        *self.url.lock().expect("lock poisoned") = Some(url.clone());
     }
 
-    /// The reply promises so many body bytes.
+    /// Sets the body bytes that the reply promises.
     pub fn promise(&self, bytes: u64) {
         self.promised.store(bytes, Relaxed);
     }
 
-    /// So many more body bytes have arrived.
+    /// Adds body bytes that arrived.
     pub fn received(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// The worker is done with the request.
+    /// Ends the request.
     pub fn end(&self) {
-        *self.url.lock().expect("no holder panics") = None;
+        *self.url.lock().expect("lock poisoned") = None;
         self.bytes.store(0, Relaxed);
     }
 
-    /// What the worker is busy with, redacted; `None` while it waits.
+    /// The URL that the worker is fetching, redacted; `None` while it waits.
     pub fn url(&self) -> Option<String> {
-        self.url.lock().expect("no holder panics").as_ref().map(redacted)
+        self.url.lock().expect("lock poisoned").as_ref().map(redacted)
     }
 
     /// Body bytes of the request in progress so far.
@@ -55,22 +55,22 @@ impl WorkerProgress {
     }
 }
 
-/// The board: one slot a worker.
+/// The progress of all workers.
 #[derive(Debug)]
 pub struct ProgressBoard(Box<[WorkerProgress]>);
 
 impl ProgressBoard {
-    /// A board for so many workers.
+    /// A board for this number of workers.
     pub fn new(workers: usize) -> Self {
         Self((0..workers).map(|_| WorkerProgress::default()).collect())
     }
 
-    /// The slot of a worker, numbered from 1.
+    /// The progress of a worker, numbered from 1.
     pub fn worker(&self, worker: usize) -> &WorkerProgress {
         &self.0[worker - 1]
     }
 
-    /// All slots, in the order of the workers.
+    /// The progress of each worker, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &WorkerProgress> {
         self.0.iter()
     }

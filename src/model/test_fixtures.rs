@@ -1,4 +1,4 @@
-//! Targets, records and summaries for tests: a story of what became of a URL, told in a line.
+//! Targets, records and summaries for tests, built in one line each.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,17 +48,17 @@ pub(crate) fn invalid(source: &str, line: Option<u64>, text: &str, message: &str
 }
 
 impl Record {
-    /// The same at another place of the list.
+    /// The same record at another position of the list.
     pub(crate) fn at(self, index: u64) -> Self {
         Self { index, line: self.line.map(|_| index), ..self }
     }
 
-    /// The same with a body of so many bytes.
+    /// The same record with a body of `bytes` bytes.
     pub(crate) fn read(self, bytes: u64) -> Self {
         Self { bytes, wire_bytes: bytes, ..self }
     }
 
-    /// The same, failed after so many attempts.
+    /// The same record, failed after this number of attempts.
     pub(crate) fn failed(self, failure: &Failure, attempts: u32) -> Self {
         let http_status = match failure {
             Failure::Status(status) | Failure::RateLimited { status, .. } => Some(*status),

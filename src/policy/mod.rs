@@ -1,5 +1,7 @@
-//! Decisions, pure: replies, time and chance are arguments; nothing here waits, reads a clock or touches a file.
+//! What follows an attempt: retries, redirects, resumed and segmented bodies, robots.txt. Pure: replies, time and chance
+//! are arguments; nothing here waits, reads a clock or touches a file.
 
+pub mod failure_traits;
 pub mod next_action;
 mod redirect;
 pub mod resume;

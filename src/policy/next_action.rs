@@ -5,56 +5,56 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::failure_traits::{is_local, is_transient};
 use super::redirect::hop;
-use super::retry::is_not_reached;
-use super::retry::{asked_by, backoff, is_transient, too_long};
-use crate::model::{Attempt, AttemptOutcome, Failure, Job, JobKind};
+use super::retry::{asked_by, backoff, is_not_reached, too_long};
+use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, QueuedJob};
 use crate::plan::RetryOptions;
 
-/// The limits that a verdict keeps to.
+/// The limits of retries and redirects.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryRules {
     /// What to do about transient failures.
     pub retry: RetryOptions,
-    /// Redirects to follow at most.
+    /// The most redirects to follow for one URL.
     pub max_redirects: u32,
 }
 
 /// What follows an attempt.
 #[derive(Debug)]
 pub enum NextAction {
-    /// The body is whole, or the one that was saved before is.
+    /// The body is whole, or the saved one is unchanged.
     Done,
-    /// The target is asked for as a whole: what there was of it cannot be continued.
-    Restart(Job),
-    /// The target is asked for in segments.
-    Split(Job),
-    /// The target failed for good.
+    /// The target is requested as a whole: its partial body cannot be continued.
+    Restart(QueuedJob),
+    /// The target is requested in segments.
+    Split(QueuedJob),
+    /// The target failed permanently.
     Failed(Failure),
     /// A redirect is followed, after a wait if the server asked for one.
     FollowRedirect {
         /// The request to make.
-        job: Job,
-        /// How long it waits.
+        job: QueuedJob,
+        /// How long it waits before it starts.
         wait: Duration,
     },
     /// The target is tried again, at the same URL or another mirror.
     Retry {
         /// The request to make.
-        job: Job,
-        /// How long it waits.
+        job: QueuedJob,
+        /// How long it waits before it starts.
         wait: Duration,
-        /// Why the last one failed.
+        /// Why the last attempt failed.
         failure: Failure,
     },
 }
 
-/// Decides what follows `attempt` of `job`. `now` is the wall's clock, for dates; `chance` is uniform in 0..1.
+/// Decides what follows `attempt` of `job`. `now` is the wall clock, for dates; `chance` is uniform in 0..1.
 ///
-/// Mirrors are gone through in rounds: each failure leads to the next mirror at once, and a round in which all
-/// failed is followed by a back-off and another one without those that failed in a way that waiting does not heal.
+/// Mirrors are tried in rounds: each failure leads to the next mirror at once, and a round in which all mirrors failed is
+/// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
 pub fn next_action(
-    job: &Job,
+    job: &QueuedJob,
     attempt: &Attempt,
     rules: &RetryRules,
     now: SystemTime,
@@ -98,9 +98,10 @@ pub fn next_action(
     }
     let mut next = job.clone();
     carry_over(&mut next, attempt);
-    let alone = mirrors(job).len() == 1;
-    if alone && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
-        // Nothing was sent. How long to wait, and how often to try, is a matter of the host and not of this target.
+    let has_one_url = mirrors(job).len() == 1;
+    if has_one_url && is_not_reached(attempt) && is_transient(&failure) && rules.retry.times > 0 {
+        // Nothing was sent. How long to wait, and how many times to try, is up to the host's circuit breaker: the job is put
+        // back without a wait and without using up a retry.
         next.failed = Some(failure.clone());
         next.attempt += 1;
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
@@ -108,40 +109,33 @@ pub fn next_action(
     after_failure(job, next, failure, asked, rules, chance)
 }
 
-/// Whether a segment has all its bytes, however the message ended that brought them.
-fn is_all_there(job: &Job, attempt: &Attempt) -> bool {
-    match (&job.kind, &attempt.part) {
+/// Whether a segment has all its bytes, whether or not the message that brought them ended properly.
+fn is_all_there(job: &QueuedJob, attempt: &Attempt) -> bool {
+    match (&job.request.kind, &attempt.part) {
         (JobKind::Segment { end }, Some(part)) => part.bytes == *end,
         _ => false,
     }
 }
 
-/// Whether it is this run, or this machine, that refuses: no server and no mirror can help.
-fn is_local(failure: &Failure) -> bool {
-    use Failure::{Cancelled, Disk, Name, Quota};
-
-    matches!(failure, Cancelled(_) | Quota { .. } | Disk(_) | Name(_))
-}
-
-/// What follows when the host of `job` is given up before a request is made: the next mirror, or the end. The
-/// target's own failure counts for more than the host's.
+/// What follows when `job` is given up before its request: the next mirror, or the end. The target's own earlier failure
+/// is reported in preference to that of the host.
 pub fn action_without_request(
-    job: &Job,
+    job: &QueuedJob,
     failure: Failure,
     rules: &RetryRules,
     chance: f64,
 ) -> NextAction {
     let failure = job.failed.clone().unwrap_or(failure);
     let mut next = job.clone();
-    next.dead_mirrors.push(job.mirror);
-    // The try that this job stood for is not made.
+    next.dead_mirrors.push(job.request.mirror);
+    // The try that this job counts is not made.
     next.attempt = job.tries_before();
     after_failure(job, next, failure, None, rules, chance)
 }
 
-/// What follows when a segment of the body of `job` has failed for good: the next mirror, or the end.
+/// What follows when a segment of the body of `job` has failed permanently: the next mirror, or the end.
 pub fn segment_action_without_request(
-    job: &Job,
+    job: &QueuedJob,
     failure: Failure,
     rules: &RetryRules,
     chance: f64,
@@ -150,23 +144,23 @@ pub fn segment_action_without_request(
         return NextAction::Failed(failure);
     }
     let mut next = job.clone();
-    next.dead_mirrors.push(job.mirror);
+    next.dead_mirrors.push(job.request.mirror);
     after_failure(job, next, failure, None, rules, chance)
 }
 
 fn after_failure(
-    job: &Job,
-    mut next: Job,
+    job: &QueuedJob,
+    mut next: QueuedJob,
     failure: Failure,
     asked: Option<Duration>,
     rules: &RetryRules,
     chance: f64,
 ) -> NextAction {
     match failure {
-        // It may have been damaged on its way, once.
+        // It may have been damaged in transit: the same mirror is tried once more.
         Failure::Checksum { .. } if job.mismatches == 0 => next.mismatches += 1,
-        // Only who will be asked again has a say in when.
-        _ if !is_transient(&failure) => next.dead_mirrors.push(job.mirror),
+        // A mirror that is not tried again does not decide when the others are: its Retry-After is ignored.
+        _ if !is_transient(&failure) => next.dead_mirrors.push(job.request.mirror),
         Failure::Status(_) | Failure::RateLimited { .. } => {
             next.asked_wait = next.asked_wait.max(asked);
         }
@@ -174,7 +168,7 @@ fn after_failure(
     }
     let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
     let mut mirrors = mirrors(job);
-    if let Some(mirror) = (job.mirror + 1..mirrors.end).find(alive) {
+    if let Some(mirror) = (job.request.mirror + 1..mirrors.end).find(alive) {
         start_over_at(&mut next, mirror);
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
     }
@@ -190,51 +184,50 @@ fn after_failure(
     NextAction::Retry { job: next, wait, failure }
 }
 
-/// Jitter only adds to what a server asked for: up to a tenth, at most a second.
+/// The wait that a server asked for, with jitter that only adds: up to a tenth, at most a second.
 fn with_jitter(asked: Duration, chance: f64) -> Duration {
     asked + (asked / 10).min(Duration::from_secs(1)).mul_f64(chance)
 }
 
-fn restarted_job(job: &Job, attempt: &Attempt) -> Job {
+fn restarted_job(job: &QueuedJob, attempt: &Attempt) -> QueuedJob {
     let mut next = job.clone();
     carry_over(&mut next, attempt);
-    next.part = None;
+    next.request.part = None;
     next
 }
 
-fn redirected_job(job: &Job, attempt: &Attempt, url: Url) -> Job {
+fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     let mut next = job.clone();
-    next.url = url;
+    next.request.url = url;
     next.hops += 1;
     carry_over(&mut next, attempt);
     next
 }
 
-/// A segment is asked for again where it was: its siblings come from there.
-fn start_over_at(next: &mut Job, mirror: usize) {
+/// Makes `next` a new try at a mirror. A segment stays with the URL that the other segments come from.
+fn start_over_at(next: &mut QueuedJob, mirror: usize) {
     next.attempt += 1;
-    if let JobKind::Segment { .. } = next.kind {
+    if let JobKind::Segment { .. } = next.request.kind {
         return;
     }
-    next.url = next.target.urls[mirror].clone();
-    next.mirror = mirror;
+    next.request.url = next.request.target.urls[mirror].clone();
+    next.request.mirror = mirror;
     next.hops = 0;
 }
 
-/// The mirrors at which `job` may be tried.
-fn mirrors(job: &Job) -> Range<usize> {
-    match job.kind {
-        JobKind::Segment { .. } => job.mirror..job.mirror + 1,
-        _ => 0..job.target.urls.len(),
+/// The positions of the mirrors at which `job` may be tried.
+fn mirrors(job: &QueuedJob) -> Range<usize> {
+    match job.request.kind {
+        JobKind::Segment { .. } => job.request.mirror..job.request.mirror + 1,
+        _ => 0..job.request.target.urls.len(),
     }
 }
 
-fn carry_over(next: &mut Job, attempt: &Attempt) {
+fn carry_over(next: &mut QueuedJob, attempt: &Attempt) {
     next.failed = None;
-    next.part.clone_from(&attempt.part);
-    next.begun |= attempt.begun;
+    next.request.part.clone_from(&attempt.part);
+    next.request.begun |= attempt.begun;
     next.wire_bytes += attempt.wire_bytes;
-    next.started.get_or_insert((attempt.timings.started, attempt.timings.started_at));
 }
 
 #[cfg(test)]
@@ -242,12 +235,16 @@ pub(crate) mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::model::{AttemptTimings, EntryOptions, ResponseHead, StopCause, Target};
+    use crate::model::{AttemptTimings, EntryOptions, Job, ResponseHead, StopCause, Target};
 
     pub fn job(urls: &str) -> Job {
+        queued_job(urls).request
+    }
+
+    pub fn queued_job(urls: &str) -> QueuedJob {
         let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
         let options = EntryOptions::default();
-        Job::first(
+        QueuedJob::first(
             Target { index: 1, source: "list".into(), line: Some(1), urls, options },
             None,
             Instant::now(),
@@ -257,13 +254,7 @@ pub(crate) mod tests {
     fn attempt(ending: AttemptOutcome, retry_after: Option<&str>) -> Attempt {
         let head =
             ResponseHead { retry_after: retry_after.map(str::to_owned), ..ResponseHead::default() };
-        let phases = AttemptTimings {
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            connect: None,
-            first_byte: None,
-            total: Duration::ZERO,
-        };
+        let phases = AttemptTimings { connect: None, first_byte: None, total: Duration::ZERO };
         Attempt {
             outcome: ending,
             head: Some(head),
@@ -293,7 +284,7 @@ pub(crate) mod tests {
         RetryRules { retry, max_redirects: 10 }
     }
 
-    fn judge(job: &Job, attempt: &Attempt, times: u32) -> NextAction {
+    fn judge(job: &QueuedJob, attempt: &Attempt, times: u32) -> NextAction {
         next_action(job, attempt, &rules(times), SystemTime::UNIX_EPOCH, 0.5)
     }
 
@@ -303,7 +294,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_transient_failure_is_tried_again_as_often_as_allowed() {
-        let mut current = job("http://a.test/");
+        let mut current = queued_job("http://a.test/");
         for round in 1..=3 {
             match judge(&current, &failed(reset()), 3) {
                 NextAction::Retry { job, .. } => current = job,
@@ -316,24 +307,24 @@ pub(crate) mod tests {
 
     #[test]
     fn a_lasting_failure_is_final_at_once() {
-        let action = judge(&job("http://a.test/"), &failed(Failure::Status(404)), 3);
+        let action = judge(&queued_job("http://a.test/"), &failed(Failure::Status(404)), 3);
         assert!(matches!(action, NextAction::Failed(Failure::Status(404))));
     }
 
     #[test]
     fn a_failed_mirror_leads_to_the_next_one_without_a_wait() {
-        let first = job("http://a.test/ http://b.test/");
+        let first = queued_job("http://a.test/ http://b.test/");
         let NextAction::Retry { job: second, wait, .. } =
             judge(&first, &failed(Failure::Status(404)), 3)
         else {
             panic!()
         };
-        assert_eq!((second.url.as_str(), wait), ("http://b.test/", Duration::ZERO));
+        assert_eq!((second.request.url.as_str(), wait), ("http://b.test/", Duration::ZERO));
         let NextAction::Retry { job: third, wait, .. } = judge(&second, &failed(reset()), 3) else {
             panic!()
         };
         assert_eq!(
-            third.url.as_str(),
+            third.request.url.as_str(),
             "http://b.test/",
             "the mirror that answered 404 is left out"
         );
@@ -342,7 +333,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_target_whose_mirrors_all_failed_for_good_is_done() {
-        let first = job("http://a.test/ http://b.test/");
+        let first = queued_job("http://a.test/ http://b.test/");
         let NextAction::Retry { job: second, .. } = judge(&first, &failed(Failure::Status(404)), 3)
         else {
             panic!()
@@ -356,7 +347,7 @@ pub(crate) mod tests {
     #[test]
     fn retry_after_is_never_undercut_and_jitter_only_adds() {
         let busy = attempt(AttemptOutcome::Failed(Failure::Status(503)), Some("5"));
-        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &busy, 3) else {
+        let NextAction::Retry { wait, .. } = judge(&queued_job("http://a.test/"), &busy, 3) else {
             panic!()
         };
         assert_eq!(wait, Duration::from_millis(5250));
@@ -369,7 +360,7 @@ pub(crate) mod tests {
             AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
             AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) },
         ] {
-            let action = judge(&job("http://a.test/"), &attempt(ending, Some("601")), 3);
+            let action = judge(&queued_job("http://a.test/"), &attempt(ending, Some("601")), 3);
             assert!(
                 matches!(action, NextAction::Failed(Failure::RateLimited { wait: Some(_), .. })),
                 "{action:?}"
@@ -382,11 +373,11 @@ pub(crate) mod tests {
         let day = Some("86400");
         for status in [408, 500, 502] {
             let busy = attempt(AttemptOutcome::Failed(Failure::Status(status)), day);
-            let action = judge(&job("http://a.test/"), &busy, 3);
+            let action = judge(&queued_job("http://a.test/"), &busy, 3);
             assert!(matches!(action, NextAction::Failed(Failure::RateLimited { .. })), "{status}");
         }
         let cut = attempt(AttemptOutcome::Failed(reset()), day);
-        let NextAction::Retry { wait, .. } = judge(&job("http://a.test/"), &cut, 3) else {
+        let NextAction::Retry { wait, .. } = judge(&queued_job("http://a.test/"), &cut, 3) else {
             panic!()
         };
         assert_eq!(wait, Duration::from_millis(500), "a reply that broke off asked for nothing");
@@ -394,7 +385,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_mirror_that_is_given_up_has_no_say_in_when_the_others_are_tried_again() {
-        let mirrors = job("http://a.test/ http://b.test/");
+        let mirrors = queued_job("http://a.test/ http://b.test/");
         for status in [404, 503] {
             let given_up = attempt(AttemptOutcome::Failed(Failure::Status(status)), Some("86400"));
             let NextAction::Retry { job: second, .. } = judge(&mirrors, &given_up, 3) else {
@@ -404,7 +395,7 @@ pub(crate) mod tests {
             else {
                 panic!()
             };
-            let (url, wait) = (third.url.as_str(), wait.as_millis());
+            let (url, wait) = (third.request.url.as_str(), wait.as_millis());
             assert_eq!((url, wait), ("http://b.test/", 500), "{status}");
         }
     }
@@ -412,21 +403,22 @@ pub(crate) mod tests {
     #[test]
     fn a_redirect_is_a_job_of_its_own_within_the_same_try() {
         let redirect = attempt(AttemptOutcome::Redirect { location: Some(b"/x".to_vec()) }, None);
-        let NextAction::FollowRedirect { job, wait } = judge(&job("http://a.test/"), &redirect, 0)
+        let NextAction::FollowRedirect { job, wait } =
+            judge(&queued_job("http://a.test/"), &redirect, 0)
         else {
             panic!()
         };
-        assert_eq!((job.url.as_str(), job.hops, job.attempt), ("http://a.test/x", 1, 1));
+        assert_eq!((job.request.url.as_str(), job.hops, job.attempt), ("http://a.test/x", 1, 1));
         assert_eq!((wait, job.wire_bytes), (Duration::ZERO, 7));
     }
 
     #[test]
     fn a_retry_starts_again_at_the_listed_url() {
-        let mut hopped = job("http://a.test/");
-        hopped.url = "http://b.test/".parse().unwrap();
+        let mut hopped = queued_job("http://a.test/");
+        hopped.request.url = "http://b.test/".parse().unwrap();
         hopped.hops = 1;
         let NextAction::Retry { job, .. } = judge(&hopped, &failed(reset()), 3) else { panic!() };
-        assert_eq!((job.url.as_str(), job.hops), ("http://a.test/", 0));
+        assert_eq!((job.request.url.as_str(), job.hops), ("http://a.test/", 0));
     }
 
     #[test]
@@ -437,7 +429,7 @@ pub(crate) mod tests {
             Failure::Disk("full".into()),
             Failure::Name("taken".into()),
         ] {
-            let action = judge(&job("http://a.test/ http://b.test/"), &failed(failure), 3);
+            let action = judge(&queued_job("http://a.test/ http://b.test/"), &failed(failure), 3);
             assert!(matches!(action, NextAction::Failed(_)), "{action:?}");
         }
     }
@@ -451,7 +443,7 @@ pub(crate) mod tests {
             actual: "1".into(),
         };
         let NextAction::Retry { job: second, .. } =
-            judge(&job("http://a.test/"), &failed(wrong()), 3)
+            judge(&queued_job("http://a.test/"), &failed(wrong()), 3)
         else {
             panic!()
         };

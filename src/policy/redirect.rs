@@ -1,30 +1,38 @@
-//! Where a redirect leads, and what may be told there. Pure.
+//! Redirects: where they lead, and which header fields may be sent there. Pure.
 
 use std::borrow::Cow;
 
 use url::Url;
 
-use crate::model::{Failure, Job};
+use crate::model::{Failure, Job, QueuedJob};
 
 /// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same.
 ///
 /// # Errors
 /// [`Failure::Redirect`] if the Location is missing or unusable, or `max_redirects` have been followed.
-pub fn hop(job: &Job, location: Option<&[u8]>, max_redirects: u32) -> Result<Url, Failure> {
+pub fn hop(
+    queued: &QueuedJob,
+    location: Option<&[u8]>,
+    max_redirects: u32,
+) -> Result<Url, Failure> {
     let Some(location) = location else {
-        return Err(Failure::Redirect("redirect without a Location".to_owned()));
+        return Err(Failure::Redirect("redirect without Location header".to_owned()));
     };
     let text = text_of(location);
+    let job = &queued.request;
     let mut next = job
         .url
         .join(&text)
-        .map_err(|error| Failure::Redirect(format!("redirect to {text:?}: {error}")))?;
+        .map_err(|error| Failure::Redirect(format!("redirect to invalid URL '{text}': {error}")))?;
     if !matches!(next.scheme(), "http" | "https") {
-        return Err(Failure::Redirect(format!("redirect to scheme {:?}", next.scheme())));
+        return Err(Failure::Redirect(format!(
+            "redirect to unsupported scheme '{}'",
+            next.scheme()
+        )));
     }
-    if job.hops >= max_redirects {
-        return Err(Failure::Redirect(format!("more than {max_redirects} redirects")));
+    if queued.hops >= max_redirects {
+        return Err(Failure::Redirect(format!("too many redirects (limit {max_redirects})")));
     }
     if next.fragment().is_none() {
         next.set_fragment(job.url.fragment());
@@ -37,7 +45,7 @@ pub fn hop(job: &Job, location: Option<&[u8]>, max_redirects: u32) -> Result<Url
     Ok(next)
 }
 
-/// A Location as text. Where it is not UTF-8, its other bytes stand for themselves, as browsers take them.
+/// A Location as text. If it is not UTF-8, bytes outside of ASCII are percent-encoded one by one, as browsers do.
 fn text_of(location: &[u8]) -> Cow<'_, str> {
     let escaped = |byte: &u8| match byte {
         0..=0x7f => char::from(*byte).to_string(),
@@ -49,8 +57,8 @@ fn text_of(location: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether the request may carry the header fields that were given for its target: only at the origin that was
-/// listed. Elsewhere none but those that cannot be a secret are sent.
+/// Whether the request may carry all header fields that were given for its target: only at the listed origin. Elsewhere,
+/// only fields that cannot be a secret are sent.
 pub fn carries_secrets(job: &Job) -> bool {
     job.url.origin() == job.target.urls[job.mirror].origin()
 }
@@ -58,17 +66,17 @@ pub fn carries_secrets(job: &Job) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::next_action::tests::job;
+    use crate::policy::next_action::tests::{job, queued_job};
 
     #[test]
     fn a_relative_location_is_resolved_against_the_url_that_sent_it() {
-        let next = hop(&job("http://a.test/x/y?q#part"), Some(b"../z"), 10).unwrap();
+        let next = hop(&queued_job("http://a.test/x/y?q#part"), Some(b"../z"), 10).unwrap();
         assert_eq!(next.as_str(), "http://a.test/z#part");
     }
 
     #[test]
     fn userinfo_stays_within_its_origin() {
-        let job = job("http://user:secret@a.test/");
+        let job = queued_job("http://user:secret@a.test/");
         assert_eq!(hop(&job, Some(b"/x"), 10).unwrap().as_str(), "http://user:secret@a.test/x");
         for elsewhere in ["http://b.test/x", "https://a.test/x", "http://a.test:81/x"] {
             assert_eq!(hop(&job, Some(elsewhere.as_bytes()), 10).unwrap().as_str(), elsewhere);
@@ -80,28 +88,29 @@ mod tests {
         for location in
             [None, Some(&b"ftp://a.test/"[..]), Some(b"http://"), Some(b"http://a:99999/")]
         {
-            let failure = hop(&job("http://a.test/"), location, 10).unwrap_err();
+            let failure = hop(&queued_job("http://a.test/"), location, 10).unwrap_err();
             assert!(matches!(failure, Failure::Redirect(_)), "{location:?}");
         }
     }
 
     #[test]
     fn a_location_that_is_not_utf_8_is_taken_byte_by_byte() {
-        let next = |location| hop(&job("http://a.test/"), Some(location), 10).unwrap();
+        let next = |location| hop(&queued_job("http://a.test/"), Some(location), 10).unwrap();
         assert_eq!(next(b"/caf\xe9?\xff").as_str(), "http://a.test/caf%E9?%FF");
         assert_eq!(next("/café".as_bytes()).as_str(), "http://a.test/caf%C3%A9");
     }
 
     #[test]
     fn no_more_redirects_are_followed_than_allowed() {
-        let mut job = job("http://a.test/");
+        let mut job = queued_job("http://a.test/");
         job.hops = 3;
         assert!(hop(&job, Some(b"/x"), 4).is_ok());
-        assert_eq!(hop(&job, Some(b"/x"), 3).unwrap_err().to_string(), "more than 3 redirects");
+        let failure = hop(&job, Some(b"/x"), 3).unwrap_err();
+        assert_eq!(failure.to_string(), "too many redirects (limit 3)");
     }
 
     #[test]
-    fn secrets_are_carried_at_the_listed_origin_alone() {
+    fn secrets_are_carried_only_at_the_listed_origin() {
         let mut job = job("https://a.test/");
         assert!(carries_secrets(&job));
         job.url = "https://a.test/elsewhere".parse().unwrap();

@@ -1,53 +1,53 @@
-//! Continuing a body that was begun, and asking whether one that was saved has changed. Pure.
+//! Resuming partial bodies, and revalidating saved ones: which range or condition to send, and whether the reply fits. Pure.
 
 use crate::model::{Job, JobKind, PartialBody, ResponseHead, SavedVersion, Validator, resource};
 
-/// How much later than Last-Modified a reply must be dated for that to be a strong validator: within the same second
-/// a second version could have come about, and clocks differ (RFC 9110 section 8.8.2.2).
+/// How much later than its Last-Modified a reply must be dated for that to be a strong validator: two versions may have
+/// been made within one second, and clocks differ (RFC 9110 section 8.8.2.2).
 const STRONG_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// What a request asks for.
+/// The range or condition of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RangeRequest<'a> {
-    /// The body, whatever it is.
+    /// The whole body, without a condition.
     Whole,
-    /// What is missing of this part, or all if it belongs to another version (RFC 9110 section 13.1.5).
+    /// The missing rest of this partial body, or all if the version is another one (If-Range, RFC 9110 section 13.1.5).
     Rest(&'a PartialBody),
-    /// What is missing of this part up to this byte, or all if it belongs to another version.
+    /// The same up to this byte: a segment.
     Segment(&'a PartialBody, u64),
-    /// Whatever fields that were given by hand ask for.
+    /// Whatever the header fields given by the user ask for.
     Unconditional,
-    /// The body if it is not this version any more (RFC 9110 section 13.1).
+    /// The body if it is no longer this version (RFC 9110 section 13.1).
     IfChanged(&'a SavedVersion),
 }
 
-/// What a reply is to what was asked for.
+/// How a reply answers a [`RangeRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RangeReply {
-    /// The body from its first byte on.
+    /// With the whole body.
     Whole,
-    /// What is missing of the part, or the beginning of that.
+    /// With the missing rest of the partial body, or the beginning of it.
     Rest(ResumeRange),
-    /// The part lacks nothing.
+    /// The partial body is complete.
     Complete,
-    /// The version is still the one that there is.
+    /// The saved version is the current one.
     Unchanged,
-    /// Nothing that the part could be continued with: the body has to be asked for as a whole.
+    /// The partial body cannot be continued: the body has to be requested as a whole.
     Restart,
-    /// What any other request might have got too.
+    /// As to any other request: with an error or a redirect.
     Other,
 }
 
-/// How far a reply leads that continues a part.
+/// The range of a reply that continues a partial body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumeRange {
-    /// The byte behind its last one.
+    /// The byte after its last one.
     pub end: u64,
-    /// Bytes of the whole.
+    /// The length of the whole body.
     pub length: u64,
 }
 
-/// What `job` asks for.
+/// The range or condition that `job` sends.
 pub fn range_request(job: &Job) -> RangeRequest<'_> {
     match (&job.kind, &job.part) {
         (JobKind::Body, _) => {}
@@ -56,7 +56,7 @@ pub fn range_request(job: &Job) -> RangeRequest<'_> {
     }
     match (&job.part, &job.place) {
         (Some(part), _) if part.spans.is_none() && is_here(part, job) => RangeRequest::Rest(part),
-        // Once another version was begun, the manifest knows the saved one no more.
+        // Once another version has been begun, the manifest no longer has the saved one.
         (None, Some(place)) if !job.begun => match &place.saved {
             Some(version) if version.etag.is_some() || version.last_modified.is_some() => {
                 RangeRequest::IfChanged(version)
@@ -67,20 +67,20 @@ pub fn range_request(job: &Job) -> RangeRequest<'_> {
     }
 }
 
-/// Whether what `job` asks for is what its part came from.
+/// Whether `job` requests the resource that its partial body came from.
 fn is_here(part: &PartialBody, job: &Job) -> bool {
     part.mirror == job.mirror && part.from == resource(&job.url)
 }
 
-/// The part of `job` that was begun in several places and is to be continued there.
+/// The segmented partial body that `job` continues; `None` if it has none, or requests another resource.
 pub fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
     let is_it =
         |part: &&PartialBody| part.spans.is_some() && part.length.is_some() && is_here(part, job);
     job.part.as_ref().filter(is_it).filter(|_| job.kind == JobKind::Body)
 }
 
-/// What a reply with this head is to what was asked for. A part is continued only with what is proven to be of its
-/// version: servers that honour Range may ignore If-Range.
+/// How a reply with this head answers a request. A partial body is continued only by a reply that is proven to be of the
+/// same version: servers that honor Range may ignore If-Range.
 pub fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply {
     match (request, head.status) {
         (RangeRequest::Rest(part), 206) => rest(part, head),
@@ -98,7 +98,7 @@ pub fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply
     }
 }
 
-/// Where the length of the whole is not told, nothing would tell whether the rest is all of it.
+/// A 206 without the length of the whole is refused: nothing would show whether the rest is all of it.
 fn rest(part: &PartialBody, head: &ResponseHead) -> RangeReply {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
     let Some(ContentRange { bytes: Some((first, last)), length: Some(length) }) = range else {
@@ -136,20 +136,20 @@ fn is_of_version(validator: &Validator, head: &ResponseHead) -> bool {
     }
 }
 
-/// Whether the body is coded. Servers give one strong tag to what they code and what they do not, though they must not
+/// Whether the body has a content coding. Servers give one strong tag to coded and uncoded bodies, though they must not
 /// (RFC 9110 section 8.8.3.3).
 fn is_coded(head: &ResponseHead) -> bool {
     let mut names = head.content_encoding.as_deref().unwrap_or("").split(',').map(str::trim);
     names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
 }
 
-/// Whether the body is several parts and their heads (RFC 9110 section 14.6).
+/// Whether the body is a multipart one, of several ranges (RFC 9110 section 14.6).
 fn is_of_several_parts(head: &ResponseHead) -> bool {
     let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next());
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/byteranges"))
 }
 
-/// What tells the version of a reply's body from every other one; `None` if nothing does that byte by byte.
+/// The strong validator of a reply's body; `None` if it has none.
 pub fn validator(head: &ResponseHead) -> Option<Validator> {
     if is_coded(head) {
         return None;

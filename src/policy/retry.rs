@@ -1,31 +1,16 @@
-//! Which failures heal by waiting, and how long to wait. Pure.
+//! Waits: back-off between attempts, and what a server asks for with Retry-After. Pure.
 
 use std::time::{Duration, SystemTime};
 
+use super::failure_traits::{HostEvidence, failure_traits};
 use crate::model::{Attempt, AttemptOutcome, Failure};
 use crate::plan::RetryOptions;
 
-/// The longest back-off.
+/// Upper bound of the back-off.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Whether trying again may help.
-pub fn is_transient(failure: &Failure) -> bool {
-    match failure {
-        Failure::Connect(_)
-        | Failure::ProxyLost(_)
-        | Failure::Reset(_)
-        | Failure::Timeout(_)
-        | Failure::Stalled(_)
-        | Failure::Truncated { .. }
-        | Failure::Worker(_) => true,
-        Failure::Status(status) => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
-        Failure::RateLimited { wait, .. } => wait.is_none(),
-        _ => false,
-    }
-}
-
-/// How long to wait before the try after `failed` failed ones: exponential with full jitter, between nothing and
-/// `base` doubled from try to try, at most a minute. `chance` is uniform in 0..1.
+/// The wait before the attempt after `failed` failed ones: exponential with full jitter, between zero and a bound that
+/// starts at `base` and doubles with each attempt, up to a minute. `chance` is uniform in 0..1.
 pub fn backoff(base: Duration, failed: u32, chance: f64) -> Duration {
     let doubled = base.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
     doubled.min(LONGEST.max(base)).mul_f64(chance)
@@ -42,11 +27,12 @@ pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// The wait that a reply asks for.
+/// The wait that a reply asks for; `None` if there is no reply, or none it asks for.
 pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
     asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
 }
 
+/// The failure of a reply that asks for a longer wait than `--max-retry-after`; `None` if it does not.
 pub(crate) fn too_long(
     status: u16,
     asked: Option<Duration>,
@@ -58,12 +44,12 @@ pub(crate) fn too_long(
 
 /// Whether nothing was sent, because the host could not be reached.
 pub fn is_not_reached(attempt: &Attempt) -> bool {
-    let failed = match &attempt.outcome {
-        AttemptOutcome::Failed(failure) => failure,
-        _ => return false,
-    };
-    attempt.head.is_none()
-        && matches!(failed, Failure::Connect(_) | Failure::Tls(_) | Failure::ProxyLost(_))
+    match &attempt.outcome {
+        AttemptOutcome::Failed(failure) if attempt.head.is_none() => {
+            failure_traits(failure).evidence == HostEvidence::Unreachable
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -92,23 +78,5 @@ mod tests {
         for nonsense in ["", "soon", "-1", "1.5", "1 s"] {
             assert_eq!(asked(nonsense), None, "{nonsense}");
         }
-    }
-
-    #[test]
-    fn only_what_waiting_may_heal_is_transient() {
-        for status in [408, 425, 500, 502, 503, 504] {
-            assert!(is_transient(&Failure::Status(status)), "{status}");
-        }
-        for status in [400, 403, 404, 410, 501, 505] {
-            assert!(!is_transient(&Failure::Status(status)), "{status}");
-        }
-        assert!(is_transient(&Failure::RateLimited { status: 429, wait: None }));
-        assert!(!is_transient(&Failure::Protocol("x".into())));
-        assert!(!is_transient(&Failure::Tls("x".into())));
-        assert!(is_transient(&Failure::ProxyLost("x".into())));
-        assert!(!is_transient(&Failure::Proxy("x".into())));
-        assert!(is_transient(&Failure::Connect("x".into())));
-        assert!(is_transient(&Failure::Worker("x".into())));
-        assert!(!is_transient(&Failure::Pinned("x".into())));
     }
 }

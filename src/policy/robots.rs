@@ -1,8 +1,8 @@
-//! What a host lets robots fetch (RFC 9309): what its robots.txt, or the failure to get it, allows. Pure.
+//! robots.txt (RFC 9309): what the file, or the failure to get it, allows. Pure.
 //!
 //! `robotxt` reads the file and matches patterns. It follows the RFC, not a search engine's habits: it merges the groups
 //! of one robot, compares percent-encodings by their meaning, and matches without regular expressions in time linear
-//! in pattern and path, whatever a file holds. Of its kin it is the one that is kept up.
+//! in pattern and path, whatever a file holds. Of the crates for this it is the maintained one.
 
 use http::HeaderValue;
 use robotxt::{BYTE_LIMIT, Robots, Rule};
@@ -10,17 +10,17 @@ use url::{Position, Url};
 
 use crate::model::Failure;
 
-/// How much of a robots.txt is read, in bytes (section 2.5); the rest, a line that it cuts included, does not count.
+/// The most bytes of a robots.txt that are read (section 2.5); the rest, including a line that it cuts, is ignored.
 pub const MOST_BYTES: usize = BYTE_LIMIT;
 
-/// Redirects followed to a robots.txt at most (section 2.3.1.2).
+/// The most redirects that are followed to a robots.txt (section 2.3.1.2).
 pub const MOST_REDIRECTS: u32 = 5;
 
-/// What one host allows to this robot. To be shared where it is asked by many: a large file takes megabytes.
+/// The rules of one host for this robot. Shared, not cloned: those of a large file take megabytes.
 #[derive(Debug, Clone)]
 pub struct RobotsRules(Robots);
 
-/// What came of asking for a robots.txt.
+/// The result of requesting a robots.txt.
 #[derive(Debug, Clone, Copy)]
 pub enum RobotsReply<'a> {
     /// The body of a final 2xx, or its first [`MOST_BYTES`] and at least one more.
@@ -31,9 +31,9 @@ pub enum RobotsReply<'a> {
 
 /// The rules that follow from a reply (section 2.3.1).
 ///
-/// A host that has no robots.txt to give (4xx, a redirect that leads nowhere) allows everything; one that may have one
-/// and does not give it (5xx, no whole reply) allows nothing. The RFC lets a robot take 429 for the former; here a
-/// host that asks for fewer requests is not given more.
+/// A host without a robots.txt (4xx, a redirect that leads nowhere) allows everything; one that may have one and does not
+/// deliver it (5xx, no whole reply) allows nothing. The RFC lets a robot treat 429 like the former; here a host that asks
+/// for fewer requests does not get more.
 pub fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
         RobotsReply::Body(body) => RobotsRules::parse(body, product_token),
@@ -45,11 +45,10 @@ pub fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRule
 }
 
 impl RobotsRules {
-    /// The rules of a robots.txt for the robot of this name. Whatever the bytes are, they are rules: lines that are
-    /// none are passed over.
+    /// Parses a robots.txt for the robot of this name. Never fails: lines that are no rules are ignored.
     pub fn parse(body: &[u8], product_token: &str) -> Self {
         let robots = Robots::parse(body, product_token);
-        // Most files come to this, and then nothing of them need be kept.
+        // True of most files, which then take no memory.
         match robots.always() {
             Some(true) => Self::everything(),
             Some(false) => Self::nothing(),
@@ -57,12 +56,12 @@ impl RobotsRules {
         }
     }
 
-    /// Everything is allowed.
+    /// Rules that allow everything.
     pub fn everything() -> Self {
         Self(Robots::allow_all())
     }
 
-    /// Nothing is allowed but robots.txt itself.
+    /// Rules that allow nothing but robots.txt itself.
     pub fn nothing() -> Self {
         Self(Robots::disallow_all())
     }
@@ -74,21 +73,21 @@ impl RobotsRules {
         if !path.contains(['*', '$']) {
             return self.0.is_allowed(path);
         }
-        // A pattern names these two as %2A and %24 (section 2.2.3), and a URL may spell them either way.
+        // Patterns write these two as %2A and %24 (section 2.2.3); a URL may have them in either form.
         let encoded = path.replace('*', "%2A").replace('$', "%24");
         let rules = [path, &encoded].into_iter().filter_map(|path| self.0.matching_rule(path));
         rules.max_by_key(|rule| (rule.pattern().len(), rule.is_allow())).is_none_or(Rule::is_allow)
     }
 }
 
-/// Where the robots.txt of a URL's host is. Without the URL's user: one file is for all.
+/// The URL of the robots.txt of a URL's host, without user information: one file is for all users.
 pub fn robots_url(url: &Url) -> Url {
-    // Only a URL that is not of the web has none.
+    // Only a URL that is not HTTP has none.
     robotxt::robots_url(url).unwrap_or_else(|_| url.clone())
 }
 
-/// The name that a robots.txt calls this robot by: the product that its User-Agent begins with, as far as it is made
-/// of letters, `_` and `-` (section 2.2.1). Empty if that is nothing; then the rules for all robots apply.
+/// The product token that robots.txt files know this robot by: the beginning of its User-Agent, as far as it consists of
+/// letters, `_` and `-` (section 2.2.1). Empty if there is none; then the rules for all robots apply.
 pub fn product_token(user_agent: &HeaderValue) -> &str {
     let text = user_agent.to_str().unwrap_or_default();
     let end = text.find(|letter: char| !letter.is_ascii_alphabetic() && !"-_".contains(letter));

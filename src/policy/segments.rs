@@ -1,4 +1,4 @@
-//! Which bodies are asked for in segments, and in which. Pure.
+//! Segmented downloads: which bodies are fetched in segments, and in which ranges. Pure.
 
 use std::ops::Range;
 
@@ -6,25 +6,25 @@ use super::resume::{self, RangeReply, RangeRequest};
 use crate::model::{Job, JobKind, ResponseHead};
 use crate::plan::{BodyOptions, Compression, SegmentOptions};
 
-/// What a reply offers.
+/// What decides whether the body of a reply is fetched in segments.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplyInfo<'a> {
-    /// What was asked for.
+    /// The range or condition of the request.
     pub asked: RangeRequest<'a>,
-    /// What the reply is to that.
+    /// How the reply answers it.
     pub answer: RangeReply,
-    /// Its head.
+    /// The head of the reply.
     pub head: &'a ResponseHead,
-    /// Bytes of its body, if it says so.
+    /// The Content-Length, if it has one.
     pub length: Option<u64>,
-    /// Whether it says that its server honours ranges (RFC 9110 section 14.3).
+    /// Whether the server says that it supports ranges (Accept-Ranges, RFC 9110 section 14.3).
     pub takes_ranges: bool,
 }
 
-/// Whether the body of `job` is to be asked for in segments rather than be read from the reply with this offer.
+/// Whether the body of `job` is to be fetched in segments rather than read from this reply.
 ///
-/// Segments are put together only where it is proven that they are of one version. They need a file to be written to,
-/// and a body that comes as it is.
+/// That needs a strong validator, to prove that all segments are of one version; a file to write to; and a body without
+/// a content coding.
 pub fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bool {
     let SegmentOptions { most, least } = bodies.split;
     if most.get() == 1 || job.in_one || job.place.is_none() || job.kind != JobKind::Body {
@@ -45,8 +45,8 @@ pub fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bo
         && bodies.coding == Compression::Identity
 }
 
-/// The segments in which what is missing of a body is asked for: as many as may be under way at once, of about one
-/// length, unless that makes them too small; more where there are more gaps.
+/// Divides the missing ranges of a body into segments of about the same length: as many as may be in progress at a time,
+/// fewer if they would get too small, more if there are more gaps.
 pub fn segments(missing: Vec<Range<u64>>, split: SegmentOptions) -> Vec<Range<u64>> {
     let length = |gap: &Range<u64>| gap.end - gap.start;
     let mut cuts: Vec<(Range<u64>, u64)> = missing.into_iter().map(|gap| (gap, 1)).collect();
@@ -61,7 +61,7 @@ pub fn segments(missing: Vec<Range<u64>>, split: SegmentOptions) -> Vec<Range<u6
     cuts.into_iter().flat_map(|(gap, pieces)| cut_range(gap, pieces)).collect()
 }
 
-/// A gap in so many pieces.
+/// Divides a gap into `pieces` pieces.
 fn cut_range(gap: Range<u64>, pieces: u64) -> impl Iterator<Item = Range<u64>> {
     let (each, rest) = ((gap.end - gap.start) / pieces, (gap.end - gap.start) % pieces);
     let at = move |piece: u64| gap.start + piece * each + piece.min(rest);

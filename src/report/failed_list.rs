@@ -229,7 +229,7 @@ mod tests {
           checksum=sha-256=abababababababababababababababababababababababababababababababab
           header=accept: text/html
           header=x-nothing;
-        # cancelled: not done: the deadline passed
+        # cancelled: cancelled: the deadline passed
         https://e.f/
         ");
     }

@@ -1,42 +1,42 @@
-//! How much a host is trusted with: how many requests at once, and how soon after one another. Refusals cut it, replies
-//! in good order open it again (additive increase, multiplicative decrease). Pure; time is an argument.
+//! The adaptive limit of a host: how many requests at a time, and how soon after one another. Refusals halve it, successful
+//! replies raise it again (additive increase, multiplicative decrease). Pure; time is an argument.
 
 use std::time::{Duration, Instant};
 
 use crate::model::WaitReason;
 
-/// The gap that a refusal without a Retry-After opens; it doubles with each further one in a row.
+/// The gap after a refusal without a Retry-After; it doubles with each further one in a row.
 const FIRST_GAP: Duration = Duration::from_millis(100);
 
-/// The longest gap that refusals open.
+/// The longest gap after refusals.
 const WIDEST_GAP: Duration = Duration::from_secs(30);
 
-/// The longest gap that a host opens that is busy or breaks off, but does not say that it is asked too often. It may
-/// be about a few URLs that never work.
+/// The longest gap for a host that is busy or breaks connections off, but does not ask for fewer requests: that may be
+/// due to a few URLs that never work.
 const WIDEST_GAP_UNASKED: Duration = Duration::from_secs(1);
 
-/// A gap below this is none.
+/// Gaps shorter than this are treated as zero.
 const NO_GAP: Duration = Duration::from_millis(5);
 
-/// Replies without trouble before a host is trusted with more.
-const CLEAN: u32 = 10;
+/// Successful replies before the limit is raised.
+const RAISE_AFTER: u32 = 10;
 
-/// What a host is trusted with.
+/// The adaptive limit of one host.
 #[derive(Debug)]
 pub(super) struct AdaptiveLimit {
-    /// Requests in progress, whatever the trust; `None`: any number.
+    /// The configured limit of requests in progress; `None` if there is none.
     ceiling: Option<usize>,
-    /// Time between two starts, whatever the trust.
+    /// The configured time between two starts.
     gap: Duration,
-    /// Requests in progress, where that is below the ceiling.
+    /// The adapted limit of requests in progress; `None` while it is the ceiling.
     most: Option<f64>,
-    /// The time between two starts that refusals have opened; it closes quickly.
+    /// The time between two starts after refusals; it shrinks quickly.
     penalty: Duration,
-    /// Refusals without a reply in good order between them.
+    /// Refusals in a row, without a successful reply between them.
     strikes: u32,
-    /// Since when the host has refused everything.
+    /// Since when the host has refused every request; `None` if it does not.
     refusing_since: Option<Instant>,
-    /// The time between two starts at which the host does not refuse, as far as it has let us know; it shrinks slowly.
+    /// The time between two starts that the host has been found to allow; it shrinks slowly.
     pace: Duration,
     next_start: Option<Instant>,
     held_until: Option<Instant>,
@@ -45,7 +45,7 @@ pub(super) struct AdaptiveLimit {
     window: ServedSinceBackoff,
 }
 
-/// What a host served since it was last held: the measure of what it allows.
+/// Successful replies since the last back-off: the measure of the rate that a host allows.
 #[derive(Debug)]
 struct ServedSinceBackoff {
     since: Instant,
@@ -53,7 +53,7 @@ struct ServedSinceBackoff {
 }
 
 impl AdaptiveLimit {
-    /// Full trust within these limits.
+    /// A limit at its configured maximum.
     pub fn new(ceiling: Option<usize>, gap: Duration, now: Instant) -> Self {
         Self {
             ceiling,
@@ -71,17 +71,17 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Requests in progress, whatever the trust.
+    /// The configured limit of requests in progress; `None` if there is none.
     pub fn ceiling(&self) -> Option<usize> {
         self.ceiling
     }
 
-    /// Requests in progress, as things stand.
+    /// The current limit of requests in progress; `None` if there is none.
     pub fn limit(&self) -> Option<usize> {
         [self.ceiling, self.most.map(|most| most as usize)].into_iter().flatten().min()
     }
 
-    /// Until when nothing may start, and why; `None` if it may.
+    /// Until when no request may start, and why; `None` if one may.
     pub fn paused_until(&self, now: Instant) -> Option<(Instant, WaitReason)> {
         let held = self.held_until(now).map(|moment| (moment, WaitReason::RetryAfter));
         let gap =
@@ -89,7 +89,7 @@ impl AdaptiveLimit {
         held.or(gap)
     }
 
-    /// Whether nothing has happened that matters for the next request.
+    /// Whether the limit is at its configured maximum and no wait is pending: there is nothing to remember.
     pub fn is_full(&self, now: Instant) -> bool {
         self.most.is_none()
             && self.penalty.is_zero()
@@ -97,31 +97,31 @@ impl AdaptiveLimit {
             && self.paused_until(now).is_none()
     }
 
-    /// Until when the host has asked not to be asked.
+    /// Until when the host has asked for no requests (Retry-After).
     pub fn held_until(&self, now: Instant) -> Option<Instant> {
         self.held_until.filter(|moment| *moment > now)
     }
 
-    /// A request starts.
+    /// Records the start of a request.
     pub fn on_start(&mut self, now: Instant) {
         let gap = self.gap.max(self.penalty).max(self.pace);
         self.next_start = Some(now + gap).filter(|_| !gap.is_zero());
     }
 
-    /// The request that was to start does not.
+    /// Undoes the start of a request that is not made.
     pub fn on_start_cancelled(&mut self) {
         self.next_start = None;
     }
 
-    /// A reply in good order, which may ask for a wait. With each round of them the host is trusted with one request
-    /// more, up to the ceiling or the `peak` so far, and the gaps shrink.
+    /// Records a successful reply, which may ask for a wait. After [`RAISE_AFTER`] of them the limit is raised by one, up
+    /// to the ceiling or the `peak` so far, and the gaps shrink.
     pub fn on_served(&mut self, asked: Option<Duration>, peak: usize, now: Instant) {
         self.hold(asked, now);
         self.strikes = 0;
         self.refusing_since = None;
         self.window.served += 1;
         self.clean += 1;
-        if self.clean < CLEAN {
+        if self.clean < RAISE_AFTER {
             return;
         }
         self.clean = 0;
@@ -131,7 +131,7 @@ impl AdaptiveLimit {
         self.most = self.most.map(|most| most + 1.0).filter(|most| *most < full);
     }
 
-    /// The host asks for less. Of the requests that were under way when it first said so, one counts.
+    /// Records a refusal. Of all requests that were in progress at the first refusal, only one counts.
     pub fn on_refused(
         &mut self,
         asked: Option<Duration>,
@@ -155,8 +155,8 @@ impl AdaptiveLimit {
         self.window = ServedSinceBackoff { since: now + asked.unwrap_or_default(), served: 0 };
     }
 
-    /// It may be too much for the host, or for one of its URLs: it is asked half as much, and once that is one request
-    /// at a time, more slowly.
+    /// Records a sign that it may be too much for the host, or for one of its URLs: halves the limit, and once that is one
+    /// request at a time, opens a gap.
     pub fn on_strained(&mut self, in_progress: usize, started: Instant, now: Instant) {
         if !self.counts(started, now) {
             return;
@@ -168,7 +168,7 @@ impl AdaptiveLimit {
         self.window = ServedSinceBackoff { since: now, served: 0 };
     }
 
-    /// For how long the host has refused everything.
+    /// For how long the host has refused every request; `None` if it does not.
     pub fn refused_for(&self, now: Instant) -> Option<Duration> {
         self.refusing_since.map(|since| now.saturating_duration_since(since))
     }
@@ -177,7 +177,8 @@ impl AdaptiveLimit {
         self.held_until = self.held_until.max(asked.map(|wait| now + wait));
     }
 
-    /// Whether a reply to what was started then is the first that asks for less since the host was asked less.
+    /// Whether a refusal of a request started at `started` is the first one since the limit was last lowered: requests
+    /// that were in progress at that moment say nothing of the lowered limit.
     fn counts(&mut self, started: Instant, now: Instant) -> bool {
         let counts = self.last_cut.is_none_or(|cut| started >= cut);
         if counts {
@@ -187,7 +188,7 @@ impl AdaptiveLimit {
         counts
     }
 
-    /// Opens the gap further with each time in a row.
+    /// Doubles the gap with each refusal in a row.
     fn double_backoff(&mut self, widest: Duration) {
         let doubled = FIRST_GAP.saturating_mul(2u32.saturating_pow(self.strikes));
         self.strikes += 1;
@@ -195,13 +196,13 @@ impl AdaptiveLimit {
     }
 
     fn halve(&mut self, in_progress: usize) {
-        let under_way = in_progress + 1;
-        let trusted = self.limit().unwrap_or(under_way).min(under_way);
-        self.most = Some((trusted as f64 / 2.0).max(1.0));
+        let in_progress = in_progress + 1;
+        let limit = self.limit().unwrap_or(in_progress).min(in_progress);
+        self.most = Some((limit as f64 / 2.0).max(1.0));
     }
 
-    /// The time between two starts at which the host would just not have refused: what it served over the time that
-    /// it served and wants to rest, and a little more.
+    /// The time between two starts at which the host would just not have refused: the time in which it served its replies
+    /// and the wait that it asks for, divided by the replies, and 5% more.
     fn pace_that_was_allowed(&self, wait: Duration, now: Instant) -> Duration {
         let span = now.saturating_duration_since(self.window.since) + wait;
         match span.checked_div(self.window.served) {

@@ -1,4 +1,5 @@
-//! Whether a host can be reached, and how long that is hoped for. Pure; time is an argument.
+//! The circuit breaker of a host: after failures to reach it, one probe at a time; after `--host-patience`, its jobs fail.
+//! Pure; time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -10,60 +11,60 @@ const FIRST_PROBE: Duration = Duration::from_millis(500);
 /// The longest pause between two probes.
 const LONGEST_PROBE: Duration = Duration::from_secs(8);
 
-/// How a host is.
+/// Whether a host can be reached.
 #[derive(Debug)]
 pub(super) enum BreakerState {
-    /// It replies, as far as known.
+    /// It replies, as far as is known.
     Closed,
-    /// It could not be reached of late: the next job is a probe, and there is one at a time.
+    /// The last attempts to reach it failed: the next job is a probe, and there is one at a time.
     Failing {
-        /// Since when: the start of the first of the failures in a row, or the last reply, if that came later.
+        /// The start of the first of the failures in a row, or the last reply if that came later.
         since: Instant,
-        /// How many there were.
+        /// Failures in a row.
         failures: u32,
-        /// The next probe, or the one under way.
+        /// The next probe, or the one in progress.
         probe: Probe,
-        /// The last of them.
+        /// The last failure.
         last: Failure,
     },
-    /// Nothing more is asked of it: each of its jobs fails like this.
+    /// No more requests are made: each of its jobs fails with this.
     Open(Failure),
 }
 
-/// A job that is to show whether a host can be reached.
+/// A job that shows whether a host can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
     /// It may start at this moment.
     At(Instant),
-    /// It is under way; it was started at this moment.
+    /// It is in progress, started at this moment.
     StartedAt(Instant),
 }
 
-/// How long a host is hoped for.
+/// When the breaker opens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BreakerConfig {
-    /// After so many failures in a row it is left alone for a while.
+    /// Failures in a row after which probes are spaced out.
     pub failures: u32,
-    /// After so long without success it is given up.
+    /// Time without success after which the host is given up.
     pub patience: Duration,
 }
 
 impl BreakerState {
-    /// A reply came, of whatever kind.
+    /// Records a reply, of whatever kind.
     pub fn on_reached(&mut self) {
         if !matches!(self, Self::Open(Failure::RateLimited { .. })) {
             *self = Self::Closed;
         }
     }
 
-    /// A request starts.
+    /// Records the start of a request.
     pub fn on_start(&mut self, now: Instant) {
         if let Self::Failing { probe, .. } = self {
             *probe = Probe::StartedAt(now);
         }
     }
 
-    /// A request ends that was started at this moment. If it was the probe, another one may start.
+    /// Records the end of a request that was started at `started`. If it was the probe, another one may start.
     pub fn on_end(&mut self, started: Instant) {
         if let Self::Failing { probe, .. } = self
             && matches!(probe, Probe::StartedAt(moment) if *moment <= started)
@@ -72,7 +73,7 @@ impl BreakerState {
         }
     }
 
-    /// Nothing could be sent. `since` is when that began, if it did not before.
+    /// Records that the host could not be reached; since `since`, if the breaker was closed.
     pub fn on_unreachable(
         &mut self,
         failure: Failure,
@@ -80,23 +81,23 @@ impl BreakerState {
         breaker_config: BreakerConfig,
         now: Instant,
     ) {
-        let (since, failures, under_way) = match self {
+        let (since, failures, probe_in_progress) = match self {
             Self::Closed => (since, 1, None),
             Self::Failing { since, failures, probe, .. } => {
-                let under_way = matches!(probe, Probe::StartedAt(_)).then_some(*probe);
-                (*since, *failures + 1, under_way)
+                let in_progress = matches!(probe, Probe::StartedAt(_)).then_some(*probe);
+                (*since, *failures + 1, in_progress)
             }
             Self::Open(_) => return,
         };
         let pause = failures.checked_sub(breaker_config.failures).map_or(Duration::ZERO, |more| {
             FIRST_PROBE.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE)
         });
-        let probe = under_way.unwrap_or(Probe::At(now + pause));
+        let probe = probe_in_progress.unwrap_or(Probe::At(now + pause));
         *self = Self::Failing { since, failures, probe, last: failure };
         self.open_after_patience(breaker_config, now);
     }
 
-    /// When patience ends.
+    /// When the breaker opens, if no reply comes; `None` unless the host is failing.
     pub fn deadline(&self, breaker_config: BreakerConfig) -> Option<Instant> {
         match self {
             Self::Failing { since, .. } => Some(*since + breaker_config.patience),
@@ -104,7 +105,7 @@ impl BreakerState {
         }
     }
 
-    /// Ends the patience, if its time has come.
+    /// Opens the breaker if its deadline has passed.
     pub fn open_after_patience(&mut self, breaker_config: BreakerConfig, now: Instant) {
         let over = self.deadline(breaker_config).is_some_and(|deadline| deadline <= now);
         if let Self::Failing { last, .. } = self
@@ -114,7 +115,7 @@ impl BreakerState {
         }
     }
 
-    /// Whether something may be tried now.
+    /// Whether a request may be made now.
     pub fn may_probe(&self, now: Instant) -> bool {
         match self {
             Self::Closed => true,

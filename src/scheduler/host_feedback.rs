@@ -3,47 +3,41 @@
 use std::time::SystemTime;
 
 use super::host_queue::HostFeedback;
-use crate::model::{Attempt, AttemptOutcome, Failure};
+use crate::model::{Attempt, AttemptOutcome};
 use crate::plan::RetryOptions;
-use crate::policy::retry::{asked_by, is_not_reached, too_long};
+use crate::policy::failure_traits::{HostEvidence, failure_traits};
+use crate::policy::retry::{asked_by, too_long};
 
-/// What `attempt` says of its host. `now` is the wall's clock, for dates.
+/// What `attempt` says of its host. `now` is the wall clock, for dates in Retry-After.
 pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -> HostFeedback {
     let asked = asked_by(attempt, now);
     let status = attempt.head.as_ref().map_or(0, |head| head.status);
     match &attempt.outcome {
-        AttemptOutcome::Failed(failure) if is_not_reached(attempt) => {
-            HostFeedback::Unreachable(failure.clone())
-        }
-        AttemptOutcome::Failed(Failure::Status(503) | Failure::RateLimited { .. }) => {
-            match too_long(status, asked, retry) {
-                Some(failure) => HostFeedback::RefusedPermanently(failure),
-                None if status == 503 && asked.is_none() => HostFeedback::Strained,
-                None => HostFeedback::Refused(asked),
-            }
-        }
+        AttemptOutcome::Whole
+        | AttemptOutcome::Unchanged
+        | AttemptOutcome::Restart
+        | AttemptOutcome::Divided => HostFeedback::Served(None),
         AttemptOutcome::Redirect { .. } => match too_long(status, asked, retry) {
             Some(failure) => HostFeedback::RefusedPermanently(failure),
             None => HostFeedback::Served(asked),
         },
-        AttemptOutcome::Whole
-        | AttemptOutcome::Unchanged
-        | AttemptOutcome::Restart
-        | AttemptOutcome::Divided
-        | AttemptOutcome::Failed(
-            Failure::Status(_)
-            | Failure::Checksum { .. }
-            | Failure::TooLarge { .. }
-            | Failure::Quota { .. },
-        ) => HostFeedback::Served(None),
-        AttemptOutcome::Failed(Failure::Reset(_) | Failure::Stalled(_))
-            if attempt.head.is_some() =>
-        {
-            HostFeedback::Strained
+        AttemptOutcome::Failed(failure) => {
+            match (failure_traits(failure).evidence, attempt.head.is_some()) {
+                (HostEvidence::Refused, _) => match too_long(status, asked, retry) {
+                    Some(failure) => HostFeedback::RefusedPermanently(failure),
+                    None if status == 503 && asked.is_none() => HostFeedback::Strained,
+                    None => HostFeedback::Refused(asked),
+                },
+                (HostEvidence::Unreachable, false) => HostFeedback::Unreachable(failure.clone()),
+                (HostEvidence::Replied, _) => HostFeedback::Served(None),
+                (HostEvidence::BrokeOff | HostEvidence::FellSilent, true) => HostFeedback::Strained,
+                (HostEvidence::BrokeOff, false) | (HostEvidence::Garbled, _) => {
+                    HostFeedback::Reached
+                }
+                (HostEvidence::Unreachable, true)
+                | (HostEvidence::FellSilent, false)
+                | (HostEvidence::Nothing, _) => HostFeedback::Neutral,
+            }
         }
-        AttemptOutcome::Failed(
-            Failure::Reset(_) | Failure::Truncated { .. } | Failure::Protocol(_),
-        ) => HostFeedback::Reached,
-        AttemptOutcome::Failed(_) => HostFeedback::Neutral,
     }
 }

@@ -1,4 +1,4 @@
-//! What a host may be asked at most: the plan's manners, as far as they concern it. Pure.
+//! The limits of one host, from the plan. Pure.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::host_queue::HostLimits;
 use crate::plan::{HostLimitOptions, HostOverrides, MaxPerHost};
 use crate::units::Rate;
 
-/// What browsers do.
+/// The default limit of requests in progress per host, as browsers have it.
 const PER_HOST: usize = 6;
 
-/// What the host of a URL may be asked at most.
+/// The limits of the host of a URL.
 pub fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
     let own = url.host_str().and_then(|name| limits.hosts.get(name));
     let delay = own.and_then(|own: &HostOverrides| own.delay).unwrap_or(limits.host_delay);
@@ -29,12 +29,12 @@ pub fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
     }
 }
 
-/// The time between two events that are spread evenly over the rate's window.
+/// The time between two events that are evenly spaced at this rate.
 pub fn interval_of(rate: Rate) -> Duration {
     rate.per / rate.events.get()
 }
 
-/// Whether the URL itself says that its host is this machine; a name that only resolves to it does not count.
+/// Whether the URL is written with a loopback host; a name that only resolves to one does not count.
 pub fn is_written_as_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -1,4 +1,4 @@
-//! One host's lane: the jobs that are for it, and when the next of them may start. Pure; time is an argument.
+//! The queue of one host: its jobs, and when the next of them may start. Pure; time is an argument.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -10,101 +10,101 @@ use url::Url;
 use super::adaptive_limit::AdaptiveLimit;
 use super::circuit_breaker::{BreakerConfig, BreakerState, Probe};
 use crate::model::{
-    EntryOptions, Failure, FailureClass, HostStats, Job, JobKind, Target, WaitReason,
+    EntryOptions, Failure, FailureClass, HostStats, JobKind, QueuedJob, Target, WaitReason,
 };
 use crate::policy::robots;
 
-/// What a host may be asked at most.
+/// The limits of one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostLimits {
-    /// Requests in progress; `None`: any number.
+    /// The most requests in progress; `None` if there is no limit.
     pub ceiling: Option<usize>,
-    /// Time between two starts.
+    /// The least time between two starts.
     pub gap: Duration,
-    /// After so many failures in a row to reach it, it is left alone for a while.
+    /// Failures in a row to reach it after which it is paused.
     pub failures: u32,
-    /// How long it is waited for when it cannot be reached.
+    /// How long it is probed if it cannot be reached.
     pub patience: Duration,
 }
 
-/// What an attempt says about its host.
+/// What an attempt says of its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostFeedback {
-    /// It replies as it should, and asks for a wait if it says so.
+    /// It replies as it should, and asks for this wait, if any.
     Served(Option<Duration>),
-    /// It can be reached; nothing more is known.
+    /// It can be reached; nothing else is known.
     Reached,
-    /// It asks for fewer requests, and for a wait if it says so.
+    /// It asks for fewer requests, and for this wait, if any.
     Refused(Option<Duration>),
-    /// It asks for a wait that is too long: nothing more is asked of it.
+    /// It asks for a wait longer than `--max-retry-after`: all its jobs fail with this.
     RefusedPermanently(Failure),
-    /// It was busy and asked for no wait, broke off, or fell silent in the middle of a reply.
+    /// It was busy and asked for no wait, or broke off or fell silent in the middle of a reply.
     Strained,
     /// It could not be reached: nothing was sent.
     Unreachable(Failure),
-    /// Nothing: the attempt was cut short by us, or failed for a reason of its own.
+    /// Nothing: the attempt was cancelled, or failed for a reason of its own.
     Neutral,
 }
 
-/// Where a host is.
+/// Whether the addresses of a host are known.
 #[derive(Debug, Clone)]
 pub(super) enum Resolution {
-    /// Not ours to find out.
+    /// The connection resolves the name, or there is none.
     NotNeeded,
-    /// To be looked up under this name.
+    /// This name has to be resolved.
     Wanted(String),
-    /// Being looked up under this name.
+    /// This name is being resolved.
     Pending(String),
-    /// Found.
+    /// These are its addresses.
     Found(Arc<[IpAddr]>),
 }
 
-/// What a host allows, as far as known.
+/// Whether the robots.txt of a host is known.
 #[derive(Debug, Clone)]
 pub(super) enum RobotsState {
-    /// Nobody wants to know.
+    /// It is not obeyed (no `--robots`).
     AllowAll,
-    /// To be asked for before anything else.
+    /// It has to be requested before anything else.
     Unknown,
-    /// Being asked for.
+    /// It is being requested.
     Pending,
-    /// This.
+    /// It has these rules.
     By(Arc<robots::RobotsRules>),
 }
 
-/// What a lane hands out.
+/// What a queue hands out.
 #[derive(Debug)]
 pub(super) enum Dequeued {
-    /// A job, and what its host allows.
-    Job(Job, Option<Arc<robots::RobotsRules>>),
-    /// A request for what the host allows, made for its jobs.
-    Robots(Job),
+    /// A job, and the rules that its URL must meet.
+    Job(QueuedJob, Option<Arc<robots::RobotsRules>>),
+    /// A new request for the robots.txt of the host.
+    Robots(QueuedJob),
 }
 
-/// What a lane is kept for.
+/// Why the queue of a host is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetentionReason {
     /// It has jobs.
     Jobs,
     /// It has none, but a gap, a wait or a failure of its host to remember.
     Limits,
-    /// A new lane would do as well.
+    /// For nothing: a new queue would do as well.
     Nothing,
 }
 
-/// Which end of a lane a job is added to.
+/// The end of a queue that a job is added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QueueEnd {
     Front,
     Back,
 }
 
-/// When a lane's next job may start.
+/// When the next job of a host may start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StartTime {
     /// At once.
     Now,
-    /// At once, to fail.
+    /// Never: it must fail, at once.
     ToFail,
     /// At this moment, if nothing changes.
     At(Instant, WaitReason),
@@ -114,21 +114,21 @@ pub(super) enum StartTime {
     NoJob,
 }
 
-/// One host's lane.
+/// The queue of one host.
 #[derive(Debug)]
 pub(super) struct HostQueue {
     pub host: Arc<str>,
-    /// Jobs that may start as far as they are concerned, in list order; those that were begun go ahead.
-    pub ready: VecDeque<Job>,
-    /// Requests for what some host allows. They go ahead of all others, and whatever this host itself allows.
-    pub asking: VecDeque<Job>,
-    /// Jobs that wait for a moment of their own.
-    pub waiting: usize,
-    /// Jobs that were put aside for want of room; they come after those that are here.
-    pub aside: u64,
+    /// Jobs without a wait of their own, in list order; those that continue a target are at the front.
+    pub ready: VecDeque<QueuedJob>,
+    /// Requests for a robots.txt: retries, and redirects from other hosts. They go first, and need no rules.
+    pub robots: VecDeque<QueuedJob>,
+    /// Jobs in the scheduler's `DelayedJobs`.
+    pub delayed: usize,
+    /// Spilled targets; they come after the jobs in the queue.
+    pub spilled: u64,
     pub in_progress: usize,
-    pub place: Resolution,
-    allowed: RobotsState,
+    resolution: Resolution,
+    robots_state: RobotsState,
     rules_bytes: usize,
     breaker_config: BreakerConfig,
     breaker: BreakerState,
@@ -136,28 +136,28 @@ pub(super) struct HostQueue {
     adaptive: AdaptiveLimit,
     longest_rest: Duration,
     blocked: Option<(WaitReason, Instant)>,
-    row: HostStats,
+    stats: HostStats,
 }
 
 impl HostQueue {
     pub fn new(
         host: Arc<str>,
         limits: HostLimits,
-        place: Resolution,
-        allowed: RobotsState,
+        resolution: Resolution,
+        robots_state: RobotsState,
         longest_rest: Duration,
         now: Instant,
     ) -> Self {
         Self {
-            row: HostStats::of(&host),
+            stats: HostStats::of(&host),
             host,
             ready: VecDeque::new(),
-            asking: VecDeque::new(),
-            waiting: 0,
-            aside: 0,
+            robots: VecDeque::new(),
+            delayed: 0,
+            spilled: 0,
             in_progress: 0,
-            place,
-            allowed,
+            resolution,
+            robots_state,
             rules_bytes: 0,
             breaker_config: BreakerConfig { failures: limits.failures, patience: limits.patience },
             breaker: BreakerState::Closed,
@@ -168,24 +168,24 @@ impl HostQueue {
         }
     }
 
-    /// How well the host could be forgotten, should there be no room.
+    /// Why the queue is kept: whether the host may be forgotten if there is no room.
     pub fn retention_reason(&self, now: Instant) -> RetentionReason {
-        if self.held() > 0 || self.aside > 0 || self.in_progress > 0 {
+        if self.len() > 0 || self.spilled > 0 || self.in_progress > 0 {
             return RetentionReason::Jobs;
         }
         let is_fresh = matches!(self.breaker, BreakerState::Closed) && self.adaptive.is_full(now);
         if is_fresh { RetentionReason::Nothing } else { RetentionReason::Limits }
     }
 
-    /// Jobs in memory that nobody works on.
-    pub fn held(&self) -> usize {
-        self.ready.len() + self.asking.len() + self.waiting
+    /// Jobs in memory that no worker has.
+    pub fn len(&self) -> usize {
+        self.ready.len() + self.robots.len() + self.delayed
     }
 
-    /// Adds a job, behind all others or, if it continues what was begun, ahead of them.
-    pub fn add(&mut self, job: Job, end: QueueEnd) {
-        match (&job.kind, end) {
-            (JobKind::Robots(_), _) => self.asking.push_back(job),
+    /// Adds a job at one end.
+    pub fn add(&mut self, job: QueuedJob, end: QueueEnd) {
+        match (&job.request.kind, end) {
+            (JobKind::Robots(_), _) => self.robots.push_back(job),
             (_, QueueEnd::Back) => self.ready.push_back(job),
             (_, QueueEnd::Front) => self.ready.push_front(job),
         }
@@ -193,7 +193,7 @@ impl HostQueue {
 
     /// When the next job may start.
     pub fn start(&self, now: Instant) -> StartTime {
-        if self.ready.is_empty() && self.asking.is_empty() {
+        if self.ready.is_empty() && self.robots.is_empty() {
             return StartTime::NoJob;
         }
         match &self.breaker {
@@ -206,10 +206,10 @@ impl HostQueue {
             }
             _ => {}
         }
-        if matches!(self.place, Resolution::Wanted(_) | Resolution::Pending(_)) {
+        if matches!(self.resolution, Resolution::Wanted(_) | Resolution::Pending(_)) {
             return StartTime::Blocked(WaitReason::Lookup);
         }
-        if matches!(self.allowed, RobotsState::Pending) && self.asking.is_empty() {
+        if matches!(self.robots_state, RobotsState::Pending) && self.robots.is_empty() {
             return StartTime::Blocked(WaitReason::Robots);
         }
         if self.adaptive.limit().is_some_and(|limit| self.in_progress >= limit) {
@@ -220,7 +220,7 @@ impl HostQueue {
             .map_or(StartTime::Now, |(moment, why)| StartTime::At(moment, why))
     }
 
-    /// When the lane has to be looked at again, if nothing changes before.
+    /// When the queue has to be refreshed if nothing changes before; `None` if never.
     pub fn alarm(&self, now: Instant) -> Option<Instant> {
         let next = match self.start(now) {
             StartTime::At(moment, _) => Some(moment),
@@ -229,49 +229,49 @@ impl HostQueue {
         self.breaker.deadline(self.breaker_config).into_iter().chain(next).min()
     }
 
-    /// Ends the patience with a host that cannot be reached, if its time has come.
+    /// Opens the breaker if the host has been unreachable for too long.
     pub fn open_breaker_after_patience(&mut self, now: Instant) {
         self.breaker.open_after_patience(self.breaker_config, now);
     }
 
-    /// The name to look up now, if any.
+    /// Takes the name to resolve now; `None` if there is none, or the breaker allows no request.
     pub fn take_lookup(&mut self, now: Instant) -> Option<String> {
-        match &self.place {
+        match &self.resolution {
             Resolution::Wanted(name) if self.breaker.may_probe(now) => {
                 let name = name.clone();
-                self.place = Resolution::Pending(name.clone());
+                self.resolution = Resolution::Pending(name.clone());
                 Some(name)
             }
             _ => None,
         }
     }
 
-    /// The lookup has ended.
+    /// Applies the result of the lookup.
     pub fn set_addresses(&mut self, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
-        let Resolution::Pending(name) = &self.place else { return };
+        let Resolution::Pending(name) = &self.resolution else { return };
         match found {
-            Ok(addresses) => self.place = Resolution::Found(addresses),
+            Ok(addresses) => self.resolution = Resolution::Found(addresses),
             Err(ResolveError::NoSuchName(failure)) => self.breaker = BreakerState::Open(failure),
             Err(ResolveError::Unavailable(failure)) => {
-                self.place = Resolution::Wanted(name.clone());
+                self.resolution = Resolution::Wanted(name.clone());
                 self.breaker.on_unreachable(failure, now, self.breaker_config, now);
             }
         }
     }
 
-    /// Takes the next job, to be started now; before the first one, a request for what the host allows.
+    /// Takes the next job, which starts now; before the first one, a request for robots.txt if it is obeyed.
     pub fn take(&mut self, now: Instant) -> Option<Dequeued> {
-        if let Some(mut job) = self.asking.pop_front() {
+        if let Some(mut job) = self.robots.pop_front() {
             self.start_one(&mut job, now);
             return Some(Dequeued::Job(job, None));
         }
-        if matches!(self.allowed, RobotsState::Unknown) {
-            let mut job = robots_job(&self.ready.front()?.url, &self.host, now);
-            self.allowed = RobotsState::Pending;
+        if matches!(self.robots_state, RobotsState::Unknown) {
+            let mut job = robots_job(&self.ready.front()?.request.url, &self.host, now);
+            self.robots_state = RobotsState::Pending;
             self.start_one(&mut job, now);
             return Some(Dequeued::Robots(job));
         }
-        let rules = match &self.allowed {
+        let rules = match &self.robots_state {
             RobotsState::By(rules) => Some(Arc::clone(rules)),
             _ => None,
         };
@@ -280,50 +280,50 @@ impl HostQueue {
         Some(Dequeued::Job(job, rules))
     }
 
-    fn start_one(&mut self, job: &mut Job, now: Instant) {
+    fn start_one(&mut self, job: &mut QueuedJob, now: Instant) {
         self.in_progress += 1;
-        self.row.requests += 1;
-        self.row.peak = self.row.peak.max(self.in_progress);
+        self.stats.requests += 1;
+        self.stats.peak = self.stats.peak.max(self.in_progress);
         self.adaptive.on_start(now);
         self.breaker.on_start(now);
-        // What another host's name was resolved to is of no use here.
-        job.addresses = match &self.place {
+        // A redirected job still has the addresses of the host it comes from.
+        job.request.addresses = match &self.resolution {
             Resolution::Found(addresses) => Some(Arc::clone(addresses)),
             _ => None,
         };
     }
 
-    /// A job that was taken is not started after all.
+    /// Undoes the start of a job that was taken and makes no request.
     pub fn cancel_start(&mut self, now: Instant) {
         self.in_progress -= 1;
-        self.row.requests -= 1;
+        self.stats.requests -= 1;
         self.breaker.on_end(now);
         self.adaptive.on_start_cancelled();
     }
 
-    /// What the host allows is known; to keep it takes so many bytes.
+    /// Sets the rules of the host, which take `bytes` bytes of memory.
     pub fn set_robots(&mut self, rules: Arc<robots::RobotsRules>, bytes: usize) {
-        self.allowed = RobotsState::By(rules);
+        self.robots_state = RobotsState::By(rules);
         self.rules_bytes = bytes;
     }
 
-    /// Bytes that it takes to keep what the host allows.
+    /// Bytes of memory that the rules take.
     pub fn rules_bytes(&self) -> usize {
         self.rules_bytes
     }
 
-    /// Takes the next job, to fail like this.
-    pub fn pop_failed(&mut self) -> Option<(Job, Failure)> {
+    /// Removes the next job that must fail without a request, with its failure; `None` if there is none.
+    pub fn pop_failed(&mut self) -> Option<(QueuedJob, Failure)> {
         match &self.breaker {
             BreakerState::Open(failure) => {
-                let job = self.asking.pop_front().or_else(|| self.ready.pop_front())?;
+                let job = self.robots.pop_front().or_else(|| self.ready.pop_front())?;
                 Some((job, failure.clone()))
             }
             _ => None,
         }
     }
 
-    /// An attempt that was started at `started` has ended, and says this.
+    /// Applies what an attempt, started at `started`, says of the host.
     pub fn on_feedback(&mut self, feedback: HostFeedback, started: Instant, now: Instant) {
         self.in_progress -= 1;
         if matches!(
@@ -338,7 +338,7 @@ impl HostQueue {
         }
         self.breaker.on_end(started);
         match feedback {
-            HostFeedback::Served(asked) => self.adaptive.on_served(asked, self.row.peak, now),
+            HostFeedback::Served(asked) => self.adaptive.on_served(asked, self.stats.peak, now),
             HostFeedback::Refused(asked) => {
                 self.adaptive.on_refused(asked, self.in_progress, started, now);
                 self.open_breaker_if_it_refuses_everything(now);
@@ -346,7 +346,7 @@ impl HostQueue {
             HostFeedback::Strained => self.adaptive.on_strained(self.in_progress, started, now),
             HostFeedback::RefusedPermanently(failure) => self.breaker = BreakerState::Open(failure),
             HostFeedback::Unreachable(failure) => {
-                // What it replied to meanwhile counts for it.
+                // A reply to another request since then counts for the host.
                 let since = Some(started).max(self.last_reached).unwrap_or(started);
                 self.breaker.on_unreachable(failure, since, self.breaker_config, now);
             }
@@ -354,7 +354,7 @@ impl HostQueue {
         }
     }
 
-    /// A host that has refused everything for as long as it might have asked to wait is taken at its word.
+    /// Gives up a host that has refused every request for as long as it could have asked to wait.
     fn open_breaker_if_it_refuses_everything(&mut self, now: Instant) {
         let rest = self.longest_rest;
         if self.adaptive.refused_for(now).is_some_and(|refused| refused >= rest) {
@@ -363,56 +363,58 @@ impl HostQueue {
         }
     }
 
-    /// Requests in progress that it may be asked at most, whatever it is trusted with.
+    /// The configured limit of requests in progress; `None` if there is none.
     pub fn ceiling(&self) -> Option<usize> {
         self.adaptive.ceiling()
     }
 
-    /// Whether the host is one that cannot be reached.
+    /// Whether the last attempts to reach the host failed.
     pub fn is_failing(&self) -> bool {
         matches!(self.breaker, BreakerState::Failing { .. })
     }
 
-    /// Notes for how long and why the lane's next job could not start.
+    /// Adds the time since the last call to the wait reason that applied.
     pub fn record_wait(&mut self, now: Instant) {
         let why = match self.start(now) {
             StartTime::At(_, why) | StartTime::Blocked(why) => Some(why),
             _ => None,
         };
         if let Some((why, since)) = self.blocked {
-            *self.row.waited.entry(why).or_default() += now.saturating_duration_since(since);
+            *self.stats.waited.entry(why).or_default() += now.saturating_duration_since(since);
         }
         self.blocked = why.map(|why| (why, now));
     }
 
-    /// An attempt has ended, with so many bytes.
+    /// Counts an attempt of `bytes` bytes.
     pub fn count(&mut self, bytes: u64, failure: Option<FailureClass>) {
-        self.row.bytes += bytes;
+        self.stats.bytes += bytes;
         if let Some(class) = failure {
-            *self.row.failures.entry(class).or_default() += 1;
+            *self.stats.failures.entry(class).or_default() += 1;
         }
     }
 
-    /// What is known of the host so far.
+    /// The statistics so far.
     pub fn stats(&self) -> HostStats {
-        HostStats { limit: self.adaptive.limit(), ..self.row.clone() }
+        HostStats { limit: self.adaptive.limit(), ..self.stats.clone() }
     }
 }
 
-/// The request for what the host of a URL allows, for this host.
-fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> Job {
+/// The request for the robots.txt of a URL, whose rules are for `host`.
+fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> QueuedJob {
     let urls = vec![robots::robots_url(url)];
     let options = EntryOptions::default();
     let source = Arc::from("robots.txt");
     let target = Target { index: 0, source, line: None, urls, options };
-    Job { kind: JobKind::Robots(Arc::clone(host)), ..Job::first(target, None, now) }
+    let mut robots = QueuedJob::first(target, None, now);
+    robots.request.kind = JobKind::Robots(Arc::clone(host));
+    robots
 }
 
 /// Why a name has no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolveError {
-    /// It does not exist, or has no address that may be used.
+    /// The name does not exist, or has no address that may be used.
     NoSuchName(Failure),
-    /// Nobody could be asked.
+    /// No resolver could be reached; the name is tried again.
     Unavailable(Failure),
 }

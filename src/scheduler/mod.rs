@@ -1,14 +1,14 @@
-//! Which job comes next. Each host has a lane with its own limits; the lanes take turns. Pure; time is an argument,
-//! and so is whatever is known of hosts.
+//! The scheduler: which job comes next. Each host has a queue with limits of its own, and hosts take turns. Pure; time is
+//! an argument, and so is what is known of hosts.
 
 mod adaptive_limit;
 mod circuit_breaker;
 mod host_feedback;
 mod host_limits;
 mod host_queue;
+mod ready_sets;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,105 +19,88 @@ use url::Url;
 pub use self::host_feedback::host_feedback;
 pub use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
 
-use self::host_queue::{
-    Dequeued, HostQueue, QueueEnd, Resolution, RetentionReason, RobotsState, StartTime,
-};
+use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RobotsState, StartTime};
 pub use self::host_queue::{HostFeedback, HostLimits, ResolveError};
-use crate::model::{Failure, FailureClass, HostStats, Job, host_of};
+use self::ready_sets::{DelayedJobs, ReadySets, SlotState, StartRank};
+use crate::model::{Failure, FailureClass, HostStats, QueuedJob, host_of};
 use crate::plan::RobotsPolicy;
 use crate::policy::robots;
 
-/// Hosts that are remembered though they have no jobs.
+/// Hosts without jobs that are remembered.
 const HOSTS_KEPT: usize = 4096;
 
-/// Hosts that are remembered for their manners, though they have no jobs.
+/// Hosts without jobs that are remembered for a gap, a wait or a failure.
 const RESTING_KEPT: usize = 16 * HOSTS_KEPT;
 
-/// Bytes that may be spent on what hosts allow.
+/// Bytes of memory for the robots.txt rules of all hosts.
 const RULES_KEPT: usize = 64 * 1024 * 1024;
 
-/// What a robots.txt takes in memory, of its size (measured: four times).
+/// Memory that the rules of a robots.txt take, as a multiple of its size (measured: 4).
 const RULES_GROW: usize = 5;
 
-/// Rows of the table of hosts.
+/// Hosts in the host statistics.
 const TABLE: usize = 20;
 
-/// How often in a row a worker may stay with its host while others have jobs.
+/// Jobs in a row that a worker may take from one host while others have jobs.
 const STAY: u32 = 16;
 
-/// In which order jobs start.
+/// The order in which jobs start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobOrder {
     /// Hosts take turns.
     RoundRobinByHost,
-    /// As listed, as far as each job's host allows.
+    /// In list order, as far as each job's host allows.
     ListOrder,
 }
 
-/// What is known of hosts before the first request.
+/// What is decided about hosts before the first request.
 pub struct HostPolicies {
-    /// What the host of a URL may be asked at most.
+    /// The limits of a URL's host.
     pub limits: HostInfo<HostLimits>,
-    /// The name that has to be looked up to reach the host of a URL, if any.
+    /// The name to resolve before a URL's host can be reached; `None` if there is none.
     pub name: HostInfo<Option<String>>,
     /// Whether their robots.txt is obeyed.
     pub robots: RobotsPolicy,
-    /// How long one may refuse everything before nothing more is asked of it.
+    /// How long a host may refuse every request before its jobs fail.
     pub longest_rest: Duration,
 }
 
-/// What is known of the host of a URL.
+/// A property of the host of a URL.
 pub type HostInfo<T> = Box<dyn Fn(&Url) -> T + Send>;
 
 impl fmt::Debug for HostPolicies {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Hosts")
+        out.write_str("HostPolicies")
     }
 }
 
-/// The jobs that nobody works on.
+/// All jobs that no worker has, by host.
+///
+/// A host's queue changes only through the scheduler's methods, each of which ends with `refresh`: that is what keeps
+/// `sets` true.
 #[derive(Debug)]
 pub struct Scheduler {
-    hosts: HostPolicies,
-    turns: JobOrder,
-    /// Jobs in memory, at most; and for one host, at most a share of them.
-    room: usize,
-    queues: Vec<Option<HostSlot>>,
+    policies: HostPolicies,
+    order: JobOrder,
+    /// The most jobs in memory. One host may have a share of them.
+    capacity: usize,
+    /// The queue of each slot; `None` if the slot is vacant.
+    queues: Vec<Option<HostQueue>>,
     vacant: Vec<usize>,
     by_host: HashMap<Arc<str>, usize>,
-    /// Lanes whose next job may start now, by rank.
-    startable: BTreeSet<(u64, usize)>,
-    /// Lanes whose next job is to fail.
-    to_fail: BTreeSet<usize>,
-    /// Lanes that have room for what was put aside.
-    hungry: BTreeSet<usize>,
-    /// Lanes of which nothing is known that matters, the one longest unused first.
-    idle: BTreeSet<(u64, usize)>,
-    /// Lanes without jobs whose hosts have a gap, a wait or a failure to remember, the one longest unused first.
-    resting: BTreeSet<(u64, usize)>,
-    /// When a lane has to be looked at again.
-    alarms: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Jobs that wait for a moment of their own.
-    moments: BinaryHeap<Reverse<(Instant, u64)>>,
-    waiting: BTreeMap<u64, Job>,
-    names: VecDeque<(Arc<str>, String)>,
-    tickets: u64,
-    held: usize,
-    pace: StartPacer,
+    sets: ReadySets,
+    delayed: DelayedJobs,
+    /// Names to resolve, each with the host that needs it.
+    lookups: VecDeque<(Arc<str>, String)>,
+    /// Jobs in memory, delayed ones included.
+    job_count: usize,
+    pacer: StartPacer,
     rules_bytes: usize,
+    /// Statistics of hosts that were forgotten.
     retired: Vec<HostStats>,
 }
 
-/// A lane and where it stands in the schedule's books.
-#[derive(Debug)]
-struct HostSlot {
-    queue: HostQueue,
-    rank: Option<u64>,
-    idle: Option<u64>,
-    alarm: Option<Instant>,
-}
-
-/// Starts in all, spread evenly.
+/// Spreads all starts evenly (`--rate`).
 #[derive(Debug)]
 struct StartPacer {
     gap: Duration,
@@ -127,13 +110,13 @@ struct StartPacer {
 /// What a worker is to do.
 #[derive(Debug)]
 pub enum NextJob {
-    /// Make this request, if it is allowed.
-    Job(Box<Job>, Option<Arc<robots::RobotsRules>>),
-    /// Settle this one without a request.
-    Failed(Box<Job>, Failure),
-    /// Nothing before this moment.
+    /// Make this request, if the rules of its host allow it.
+    Job(Box<QueuedJob>, Option<Arc<robots::RobotsRules>>),
+    /// Settle this job without a request.
+    Failed(Box<QueuedJob>, Failure),
+    /// No job may start before this moment.
     Wait(Instant),
-    /// Nothing as things stand.
+    /// No job may start until something changes.
     Nothing,
 }
 
@@ -142,34 +125,27 @@ pub enum NextJob {
 pub enum AdmitRoom {
     /// There is.
     Queue,
-    /// Not for one more of its host, but for others: it may be put aside.
+    /// Its host has its share of the queue: the target may be spilled to read on for other hosts.
     Spill,
-    /// Not now.
+    /// The queue is full.
     None,
 }
 
 impl Scheduler {
-    /// A schedule that keeps at most `room` jobs in memory and starts at most one job per `gap` in all.
-    pub fn new(hosts: HostPolicies, turns: JobOrder, room: usize, gap: Duration) -> Self {
+    /// A scheduler that keeps at most `capacity` jobs in memory and starts at most one job per `gap` over all hosts.
+    pub fn new(policies: HostPolicies, order: JobOrder, capacity: usize, gap: Duration) -> Self {
         Self {
-            hosts,
-            turns,
-            room,
+            policies,
+            order,
+            capacity,
             queues: Vec::new(),
             vacant: Vec::new(),
             by_host: HashMap::new(),
-            startable: BTreeSet::new(),
-            to_fail: BTreeSet::new(),
-            hungry: BTreeSet::new(),
-            idle: BTreeSet::new(),
-            resting: BTreeSet::new(),
-            alarms: BinaryHeap::new(),
-            moments: BinaryHeap::new(),
-            waiting: BTreeMap::new(),
-            names: VecDeque::new(),
-            tickets: 0,
-            held: 0,
-            pace: StartPacer { gap, next: None },
+            sets: ReadySets::default(),
+            delayed: DelayedJobs::default(),
+            lookups: VecDeque::new(),
+            job_count: 0,
+            pacer: StartPacer { gap, next: None },
             rules_bytes: 0,
             retired: Vec::new(),
         }
@@ -177,164 +153,137 @@ impl Scheduler {
 
     /// Whether there is room for a target at this URL.
     pub fn room(&self, url: &Url) -> AdmitRoom {
-        if self.held >= self.room {
+        if self.job_count >= self.capacity {
             return AdmitRoom::None;
         }
         match self.by_host.get(host_of(url).as_ref()) {
-            Some(at) if self.slot(*at).queue.aside > 0 => AdmitRoom::Spill,
-            Some(at) if self.slot(*at).queue.held() >= self.share(*at) => AdmitRoom::Spill,
+            // Targets of one host keep their order: behind spilled ones, the next is spilled too.
+            Some(slot) if self.queue(*slot).spilled > 0 => AdmitRoom::Spill,
+            Some(slot) if self.queue(*slot).len() >= self.share(*slot) => AdmitRoom::Spill,
             _ => AdmitRoom::Queue,
         }
     }
 
-    /// A target of this URL's host was put aside for want of room.
+    /// Notes that a target of this URL's host was spilled.
     pub fn defer(&mut self, url: &Url, now: Instant) {
-        let at = self.host_slot_of(url, now);
-        let queue = &mut self.slot_mut(at).queue;
-        queue.aside += 1;
-        if queue.aside == 1 {
-            self.refresh(at, now);
+        let slot = self.slot_of(url, now);
+        let queue = self.queue_mut(slot);
+        queue.spilled += 1;
+        if queue.spilled == 1 {
+            self.refresh(slot, now);
         }
     }
 
-    /// A host that has room again for targets that were put aside.
+    /// A host that has room for its spilled targets.
     pub fn host_to_refill(&self) -> Option<Arc<str>> {
-        self.hungry.first().map(|at| Arc::clone(&self.slot(*at).queue.host))
+        self.sets.first_refillable().map(|slot| Arc::clone(&self.queue(slot).host))
     }
 
-    /// Adds a target that was put aside, behind those of its host that are here.
-    pub fn readmit(&mut self, job: Job, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
-        let queue = &mut self.slot_mut(at).queue;
-        queue.aside = queue.aside.saturating_sub(1);
-        self.add(at, job, now, QueueEnd::Back);
+    /// Adds a spilled target's first job, behind all others of its host.
+    pub fn readmit(&mut self, job: QueuedJob, now: Instant) {
+        let slot = self.slot_of(&job.request.url, now);
+        let queue = self.queue_mut(slot);
+        queue.spilled = queue.spilled.saturating_sub(1);
+        self.add(slot, job, now, QueueEnd::Back);
     }
 
     /// Adds a target's first job, behind all others of its host.
-    pub fn admit(&mut self, job: Job, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
-        self.add(at, job, now, QueueEnd::Back);
+    pub fn admit(&mut self, job: QueuedJob, now: Instant) {
+        let slot = self.slot_of(&job.request.url, now);
+        self.add(slot, job, now, QueueEnd::Back);
     }
 
-    /// Puts back a job that continues what was begun: once it is due, it goes ahead of what was not.
-    pub fn resume(&mut self, job: Job, due: Instant, now: Instant) {
-        let at = self.host_slot_of(&job.url, now);
+    /// Puts back a job that continues a target: once it is due, it goes ahead of first jobs.
+    pub fn resume(&mut self, job: QueuedJob, due: Instant, now: Instant) {
+        let slot = self.slot_of(&job.request.url, now);
         if due <= now {
-            return self.add(at, job, now, QueueEnd::Front);
+            return self.add(slot, job, now, QueueEnd::Front);
         }
-        self.held += 1;
-        self.slot_mut(at).queue.waiting += 1;
-        self.tickets += 1;
-        self.moments.push(Reverse((due, self.tickets)));
-        self.waiting.insert(self.tickets, job);
-        self.refresh(at, now);
+        self.job_count += 1;
+        self.queue_mut(slot).delayed += 1;
+        self.delayed.add(job, due);
+        self.refresh(slot, now);
     }
 
     /// Takes out all jobs of the target of this index that are for the host of this URL.
-    pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<Job> {
-        let at = self.host_slot_of(url, now);
-        let host = Arc::clone(&self.slot(at).queue.host);
-        let is_it = |job: &Job| job.target.index == index && host_of(&job.url) == *host;
-        let waiting: Vec<_> =
-            self.waiting.extract_if(.., |_, job| is_it(job)).map(|(_, job)| job).collect();
-        let queue = &mut self.slot_mut(at).queue;
-        queue.waiting -= waiting.len();
+    pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<QueuedJob> {
+        let slot = self.slot_of(url, now);
+        let host = Arc::clone(&self.queue(slot).host);
+        let is_wanted = |job: &QueuedJob| {
+            job.request.target.index == index && host_of(&job.request.url) == *host
+        };
+        let mut withdrawn = self.delayed.extract(is_wanted);
+        let queue = self.queue_mut(slot);
+        queue.delayed -= withdrawn.len();
         let ready = std::mem::take(&mut queue.ready);
-        let (gone, stays): (VecDeque<_>, _) = ready.into_iter().partition(is_it);
-        queue.ready = stays;
-        let gone: Vec<_> = waiting.into_iter().chain(gone).collect();
-        self.held -= gone.len();
-        self.refresh(at, now);
-        gone
+        let (wanted, rest): (VecDeque<_>, _) = ready.into_iter().partition(is_wanted);
+        queue.ready = rest;
+        withdrawn.extend(wanted);
+        self.job_count -= withdrawn.len();
+        self.refresh(slot, now);
+        withdrawn
     }
 
-    fn add(&mut self, at: usize, job: Job, now: Instant, end: QueueEnd) {
-        self.held += 1;
-        self.slot_mut(at).queue.add(job, end);
-        self.refresh(at, now);
+    fn add(&mut self, slot: usize, job: QueuedJob, now: Instant, end: QueueEnd) {
+        self.job_count += 1;
+        self.queue_mut(slot).add(job, end);
+        self.refresh(slot, now);
     }
 
-    /// Takes the next job. A worker stays with the host that it served `last`, for a while, if that has one.
+    /// Takes the next job. The worker stays with the host that it served `last`, for [`STAY`] jobs, if that has one:
+    /// the connection is at hand.
     pub fn next(&mut self, last: &mut LastHost, now: Instant) -> NextJob {
-        self.wake(now);
-        if let Some(at) = self.to_fail.first().copied() {
-            let failed = self.slot_mut(at).queue.pop_failed();
-            self.refresh(at, now);
+        self.run_timers(now);
+        if let Some(slot) = self.sets.first_failing() {
+            let failed = self.queue_mut(slot).pop_failed();
+            self.refresh(slot, now);
             if let Some((job, failure)) = failed {
-                self.held -= 1;
+                self.job_count -= 1;
                 return NextJob::Failed(Box::new(job), failure);
             }
         }
-        let Some((_, first)) = self.startable.first().copied() else { return self.later() };
-        if let Some(moment) = self.pace.next.filter(|moment| *moment > now) {
+        let Some(first) = self.sets.first_startable() else {
+            return self.next_alarm().map_or(NextJob::Nothing, NextJob::Wait);
+        };
+        if let Some(moment) = self.pacer.next.filter(|moment| *moment > now) {
             return NextJob::Wait(self.next_alarm().map_or(moment, |alarm| alarm.min(moment)));
         }
-        let at = self.choose(first, last);
-        let queue = &mut self.slot_mut(at).queue;
+        let may_stay = self.order == JobOrder::RoundRobinByHost && last.times < STAY;
+        let same = last.host.as_ref().filter(|_| may_stay).and_then(|host| self.by_host.get(host));
+        let slot = same.copied().filter(|slot| self.sets.is_startable(*slot)).unwrap_or(first);
+        let queue = self.queue_mut(slot);
         let (host, taken) = (Arc::clone(&queue.host), queue.take(now));
-        self.pace.start(now);
-        last.served(host);
-        self.refresh(at, now);
-        match taken.expect("a startable lane has a job") {
+        self.pacer.on_start(now);
+        last.on_served(host);
+        self.refresh(slot, now);
+        match taken.expect("a startable queue has a job") {
             Dequeued::Robots(job) => NextJob::Job(Box::new(job), None),
             Dequeued::Job(job, rules) => {
-                self.held -= 1;
+                self.job_count -= 1;
                 NextJob::Job(Box::new(job), rules)
             }
         }
     }
 
-    fn choose(&self, first: usize, last: &LastHost) -> usize {
-        let stay = self.turns == JobOrder::RoundRobinByHost && last.times < STAY;
-        let same = last.host.as_ref().filter(|_| stay).and_then(|host| self.by_host.get(host));
-        same.copied().filter(|at| self.slot(*at).rank.is_some()).unwrap_or(first)
-    }
-
-    fn later(&mut self) -> NextJob {
-        self.next_alarm().map_or(NextJob::Nothing, NextJob::Wait)
-    }
-
     /// The next moment at which something may be due.
     pub fn next_alarm(&mut self) -> Option<Instant> {
-        while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
-            let current = self.queues[at].as_ref().is_some_and(|slot| slot.alarm == Some(moment));
-            if current {
-                break;
-            }
-            self.alarms.pop();
-        }
-        let queue = self.alarms.peek().map(|Reverse((moment, _))| *moment);
-        let job = self.moments.peek().map(|Reverse((moment, _))| *moment);
-        [queue, job].into_iter().flatten().min()
+        [self.sets.next_alarm(), self.delayed.next_due()].into_iter().flatten().min()
     }
 
-    /// Looks at all whose moment has come.
-    fn wake(&mut self, now: Instant) {
-        while let Some(Reverse((moment, ticket))) = self.moments.peek().copied() {
-            if moment > now {
-                break;
-            }
-            self.moments.pop();
-            // It may have been withdrawn.
-            let Some(job) = self.waiting.remove(&ticket) else { continue };
-            let at = self.host_slot_of(&job.url, now);
-            self.held -= 1;
-            self.slot_mut(at).queue.waiting -= 1;
-            self.add(at, job, now, QueueEnd::Front);
+    /// Queues the delayed jobs that are due, and refreshes the hosts whose alarm is.
+    fn run_timers(&mut self, now: Instant) {
+        while let Some(job) = self.delayed.pop(now) {
+            let slot = self.slot_of(&job.request.url, now);
+            self.job_count -= 1;
+            self.queue_mut(slot).delayed -= 1;
+            self.add(slot, job, now, QueueEnd::Front);
         }
-        while let Some(Reverse((moment, at))) = self.alarms.peek().copied() {
-            if moment > now {
-                break;
-            }
-            self.alarms.pop();
-            if self.queues[at].as_ref().is_some_and(|slot| slot.alarm == Some(moment)) {
-                self.slot_mut(at).alarm = None;
-                self.refresh(at, now);
-            }
+        while let Some(slot) = self.sets.pop_alarm(now) {
+            self.refresh(slot, now);
         }
     }
 
-    /// An attempt at this URL that was started at `started` has ended, and says this of its host.
+    /// Applies what an attempt at this URL, started at `started`, says of its host.
     pub fn on_feedback(
         &mut self,
         url: &Url,
@@ -342,84 +291,85 @@ impl Scheduler {
         started: Instant,
         now: Instant,
     ) {
-        let at = self.host_slot_of(url, now);
-        self.slot_mut(at).queue.on_feedback(feedback, started, now);
-        self.refresh(at, now);
+        let slot = self.slot_of(url, now);
+        self.queue_mut(slot).on_feedback(feedback, started, now);
+        self.refresh(slot, now);
     }
 
-    /// A job at this URL that was taken is not started after all.
+    /// Undoes the start of a job at this URL that was taken and makes no request.
     pub fn cancel_start(&mut self, url: &Url, now: Instant) {
-        let at = self.host_slot_of(url, now);
-        self.slot_mut(at).queue.cancel_start(now);
-        self.refresh(at, now);
+        let slot = self.slot_of(url, now);
+        self.queue_mut(slot).cancel_start(now);
+        self.refresh(slot, now);
     }
 
-    /// What this host allows is known; it was told in so many bytes. Where there is no room to remember it, nothing is
-    /// allowed, which is on the safe side.
+    /// Sets the rules of a host, from a robots.txt of `file_bytes` bytes. If there is no memory for them, nothing of
+    /// the host is allowed, which is on the safe side.
     pub fn set_robots(
         &mut self,
         host: &str,
         rules: robots::RobotsRules,
-        told: usize,
+        file_bytes: usize,
         now: Instant,
     ) {
-        let bytes = told.saturating_mul(RULES_GROW);
-        while self.rules_bytes + bytes > RULES_KEPT && !self.idle.is_empty() {
-            let longest = self.idle.pop_first();
-            self.retire(longest);
+        let bytes = file_bytes.saturating_mul(RULES_GROW);
+        while self.rules_bytes + bytes > RULES_KEPT
+            && let Some(slot) = self.sets.pop_idle(0)
+        {
+            self.retire(slot);
         }
-        // Only now, since the host may have lost its jobs meanwhile and be among the forgotten.
-        let Some(at) = self.by_host.get(host).copied() else { return };
+        // Looked up only now: without jobs, the host may be among those that were just forgotten.
+        let Some(slot) = self.by_host.get(host).copied() else { return };
         let fits = self.rules_bytes + bytes <= RULES_KEPT;
         let (rules, bytes) =
             if fits { (rules, bytes) } else { (robots::RobotsRules::nothing(), 0) };
         self.rules_bytes += bytes;
-        self.slot_mut(at).queue.set_robots(Arc::new(rules), bytes);
-        self.refresh(at, now);
+        self.queue_mut(slot).set_robots(Arc::new(rules), bytes);
+        self.refresh(slot, now);
     }
 
-    /// Counts an attempt at this URL in the table of hosts.
+    /// Counts an attempt at this URL in the statistics of its host.
     pub fn count(&mut self, url: &Url, bytes: u64, failure: Option<FailureClass>) {
-        if let Some(at) = self.by_host.get(host_of(url).as_ref()).copied() {
-            self.slot_mut(at).queue.count(bytes, failure);
+        if let Some(slot) = self.by_host.get(host_of(url).as_ref()).copied() {
+            self.queue_mut(slot).count(bytes, failure);
         }
     }
 
-    /// The names to look up, each with the host that waits for it.
+    /// Takes the names to resolve, each with the host that needs it.
     pub fn take_lookups(&mut self) -> impl Iterator<Item = (Arc<str>, String)> {
-        std::mem::take(&mut self.names).into_iter()
+        std::mem::take(&mut self.lookups).into_iter()
     }
 
-    /// A lookup for this host has ended.
+    /// Applies the result of a lookup for this host.
     pub fn set_addresses(
         &mut self,
         host: &str,
-        found: Result<Arc<[IpAddr]>, ResolveError>,
+        addresses: Result<Arc<[IpAddr]>, ResolveError>,
         now: Instant,
     ) {
-        if let Some(at) = self.by_host.get(host).copied() {
-            self.slot_mut(at).queue.set_addresses(found, now);
-            self.refresh(at, now);
+        if let Some(slot) = self.by_host.get(host).copied() {
+            self.queue_mut(slot).set_addresses(addresses, now);
+            self.refresh(slot, now);
         }
     }
 
-    /// Whether there are names to look up.
+    /// Whether there are names to resolve.
     pub fn has_lookups(&self) -> bool {
-        !self.names.is_empty()
+        !self.lookups.is_empty()
     }
 
-    /// How many hosts have a job that may start now, or is to fail.
+    /// Hosts with a job that may start now, or must fail.
     pub fn startable(&self) -> usize {
-        self.startable.len() + self.to_fail.len()
+        self.sets.ready()
     }
 
     /// Whether several hosts have jobs and none of them can be reached.
     pub fn network_seems_down(&self) -> bool {
         let mut hosts = 0;
-        for slot in self.queues.iter().flatten() {
-            if slot.queue.held() > 0 || slot.queue.in_progress > 0 {
+        for queue in self.queues.iter().flatten() {
+            if queue.len() > 0 || queue.in_progress > 0 {
                 hosts += 1;
-                if !slot.queue.is_failing() {
+                if !queue.is_failing() {
                     return false;
                 }
             }
@@ -428,142 +378,115 @@ impl Scheduler {
     }
 
     /// Takes all jobs out, in no order.
-    pub fn drain(&mut self) -> Vec<Job> {
-        self.moments.clear();
-        self.held = 0;
-        let waiting = std::mem::take(&mut self.waiting).into_values();
-        let ready = self.queues.iter_mut().flatten().flat_map(|slot| {
-            let HostQueue { ready, asking, .. } = &mut slot.queue;
-            ready.drain(..).chain(asking.drain(..))
+    pub fn drain(&mut self) -> Vec<QueuedJob> {
+        self.job_count = 0;
+        let ready = self.queues.iter_mut().flatten().flat_map(|queue| {
+            let HostQueue { ready, robots, .. } = queue;
+            ready.drain(..).chain(robots.drain(..))
         });
-        waiting.chain(ready).collect()
+        self.delayed.drain().chain(ready).collect()
     }
 
-    /// The hosts that were asked most, first.
+    /// Host statistics, sorted by number of requests, descending.
     pub fn host_stats(&mut self, now: Instant) -> Vec<HostStats> {
-        let mut rows = std::mem::take(&mut self.retired);
-        for slot in self.queues.iter_mut().flatten() {
-            slot.queue.record_wait(now);
-            rows.push(slot.queue.stats());
+        let mut stats = std::mem::take(&mut self.retired);
+        for queue in self.queues.iter_mut().flatten() {
+            queue.record_wait(now);
+            stats.push(queue.stats());
         }
-        keep_the_most_asked(&mut rows);
-        rows
+        keep_busiest(&mut stats);
+        stats
     }
 
-    /// Brings the books up to date with what has changed in a lane.
-    fn refresh(&mut self, at: usize, now: Instant) {
-        let share = self.share(at);
-        let slot = self.queues[at].as_mut().expect("the lane is there");
-        let queue = &mut slot.queue;
+    /// Brings the sets and lookups up to date after a change in a host's queue.
+    fn refresh(&mut self, slot: usize, now: Instant) {
+        let share = self.share(slot);
+        let queue = self.queues[slot].as_mut().expect("the slot is taken");
         queue.open_breaker_after_patience(now);
         queue.record_wait(now);
-        if queue.held() > 0 || queue.aside > 0 {
-            self.names.extend(queue.take_lookup(now).map(|name| (Arc::clone(&queue.host), name)));
+        if queue.len() > 0 || queue.spilled > 0 {
+            self.lookups.extend(queue.take_lookup(now).map(|name| (Arc::clone(&queue.host), name)));
         }
         let start = queue.start(now);
-        let alarm = queue.alarm(now);
-        if alarm != slot.alarm {
-            slot.alarm = alarm;
-            self.alarms.extend(alarm.map(|moment| Reverse((moment, at))));
-        }
-        if let Some(rank) = slot.rank.take() {
-            self.startable.remove(&(rank, at));
-        }
-        if start == StartTime::Now {
-            self.tickets += 1;
-            let rank = match self.turns {
-                JobOrder::RoundRobinByHost => self.tickets,
-                JobOrder::ListOrder => queue.ready.front().map_or(0, |job| job.target.index),
-            };
-            self.startable.insert((rank, at));
-            slot.rank = Some(rank);
-        }
-        set(&mut self.to_fail, at, start == StartTime::ToFail);
-        set(&mut self.hungry, at, queue.aside > 0 && queue.held() <= share / 2);
-        if let Some(turn) = slot.idle.take() {
-            self.idle.remove(&(turn, at));
-            self.resting.remove(&(turn, at));
-        }
-        let unused = match queue.retention_reason(now) {
-            RetentionReason::Jobs => return,
-            RetentionReason::Limits => &mut self.resting,
-            RetentionReason::Nothing => &mut self.idle,
+        let rank = match self.order {
+            JobOrder::RoundRobinByHost => StartRank::Last,
+            JobOrder::ListOrder => {
+                StartRank::ListIndex(queue.ready.front().map_or(0, |job| job.request.target.index))
+            }
         };
-        self.tickets += 1;
-        slot.idle = Some(self.tickets);
-        unused.insert((self.tickets, at));
+        let state = SlotState {
+            startable: (start == StartTime::Now).then_some(rank),
+            is_failing: start == StartTime::ToFail,
+            is_refillable: queue.spilled > 0 && queue.len() <= share / 2,
+            retention: queue.retention_reason(now),
+            alarm: queue.alarm(now),
+        };
+        self.sets.update(slot, &state);
     }
 
-    /// The lane of a URL's host; a new one takes the place of one that is long idle.
-    fn host_slot_of(&mut self, url: &Url, now: Instant) -> usize {
+    /// The slot of a URL's host. A new host may take the place of one that is long unused.
+    fn slot_of(&mut self, url: &Url, now: Instant) -> usize {
         let host = host_of(url);
-        if let Some(at) = self.by_host.get(host.as_ref()) {
-            return *at;
+        if let Some(slot) = self.by_host.get(host.as_ref()) {
+            return *slot;
         }
-        if self.idle.len() > HOSTS_KEPT {
-            let longest = self.idle.pop_first();
-            self.retire(longest);
-        }
-        if self.resting.len() > RESTING_KEPT {
-            let longest = self.resting.pop_first();
-            self.retire(longest);
+        for unused in [self.sets.pop_idle(HOSTS_KEPT), self.sets.pop_resting(RESTING_KEPT)] {
+            unused.into_iter().for_each(|slot| self.retire(slot));
         }
         let host: Arc<str> = host.into();
-        let place = (self.hosts.name)(url).map_or(Resolution::NotNeeded, Resolution::Wanted);
-        let allowed = match self.hosts.robots {
+        let name = (self.policies.name)(url);
+        let robots = match self.policies.robots {
             RobotsPolicy::Ignored => RobotsState::AllowAll,
             RobotsPolicy::Obeyed => RobotsState::Unknown,
         };
-        let limits = (self.hosts.limits)(url);
-        let rest = self.hosts.longest_rest;
-        let queue = HostQueue::new(Arc::clone(&host), limits, place, allowed, rest, now);
-        let slot = Some(HostSlot { queue, rank: None, idle: None, alarm: None });
-        let at = match self.vacant.pop() {
-            Some(at) => {
-                self.queues[at] = slot;
-                at
-            }
-            None => {
-                self.queues.push(slot);
-                self.queues.len() - 1
-            }
-        };
-        self.by_host.insert(host, at);
-        at
+        let queue = HostQueue::new(
+            Arc::clone(&host),
+            (self.policies.limits)(url),
+            name.map_or(Resolution::NotNeeded, Resolution::Wanted),
+            robots,
+            self.policies.longest_rest,
+            now,
+        );
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.queues.push(None);
+            self.queues.len() - 1
+        });
+        self.queues[slot] = Some(queue);
+        self.by_host.insert(host, slot);
+        slot
     }
 
-    /// Forgets a host that is not used, but for its row.
-    fn retire(&mut self, unused: Option<(u64, usize)>) {
-        let Some((_, at)) = unused else { return };
-        let Some(slot) = self.queues[at].take() else { return };
-        self.by_host.remove(&slot.queue.host);
-        self.vacant.push(at);
-        self.rules_bytes -= slot.queue.rules_bytes();
-        self.retired.push(slot.queue.stats());
+    /// Forgets a host that is unused, but for its statistics.
+    fn retire(&mut self, slot: usize) {
+        let Some(queue) = self.queues[slot].take() else { return };
+        self.by_host.remove(&queue.host);
+        self.vacant.push(slot);
+        self.rules_bytes -= queue.rules_bytes();
+        self.retired.push(queue.stats());
         if self.retired.len() > 2 * TABLE {
-            keep_the_most_asked(&mut self.retired);
+            keep_busiest(&mut self.retired);
         }
     }
 
-    /// Jobs of one host that may be in memory: enough to keep it busy, and no more than half of the room.
-    fn share(&self, at: usize) -> usize {
-        if self.turns == JobOrder::ListOrder {
-            return self.room;
+    /// The most jobs of one host in memory: enough to keep it busy, and no more than half of the capacity.
+    fn share(&self, slot: usize) -> usize {
+        if self.order == JobOrder::ListOrder {
+            return self.capacity;
         }
-        let half = self.room / 2;
-        self.slot(at).queue.ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
+        let half = self.capacity / 2;
+        self.queue(slot).ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
     }
 
-    fn slot(&self, at: usize) -> &HostSlot {
-        self.queues[at].as_ref().expect("the lane is there")
+    fn queue(&self, slot: usize) -> &HostQueue {
+        self.queues[slot].as_ref().expect("the slot is taken")
     }
 
-    fn slot_mut(&mut self, at: usize) -> &mut HostSlot {
-        self.queues[at].as_mut().expect("the lane is there")
+    fn queue_mut(&mut self, slot: usize) -> &mut HostQueue {
+        self.queues[slot].as_mut().expect("the slot is taken")
     }
 }
 
-/// The host that a worker served last, and how often in a row.
+/// The host that a worker served last, and how many times in a row.
 #[derive(Debug, Default)]
 pub struct LastHost {
     host: Option<Arc<str>>,
@@ -571,7 +494,7 @@ pub struct LastHost {
 }
 
 impl LastHost {
-    fn served(&mut self, host: Arc<str>) {
+    fn on_served(&mut self, host: Arc<str>) {
         let same = self.host.as_ref() == Some(&host);
         self.times = if same { self.times + 1 } else { 1 };
         self.host = Some(host);
@@ -581,7 +504,7 @@ impl LastHost {
 impl StartPacer {
     /// Spreads starts evenly without drifting: a start that comes late does not push back the next one, and what
     /// was missed in a longer pause is not made up for.
-    fn start(&mut self, now: Instant) {
+    fn on_start(&mut self, now: Instant) {
         if self.gap.is_zero() {
             return;
         }
@@ -590,17 +513,10 @@ impl StartPacer {
     }
 }
 
-fn keep_the_most_asked(rows: &mut Vec<HostStats>) {
-    rows.sort_by(|one, other| other.requests.cmp(&one.requests).then(one.host.cmp(&other.host)));
-    rows.truncate(TABLE);
-}
-
-fn set(set: &mut BTreeSet<usize>, at: usize, inside: bool) {
-    if inside {
-        set.insert(at);
-    } else {
-        set.remove(&at);
-    }
+/// Keeps the hosts with the most requests, those first.
+fn keep_busiest(stats: &mut Vec<HostStats>) {
+    stats.sort_by(|one, other| other.requests.cmp(&one.requests).then(one.host.cmp(&other.host)));
+    stats.truncate(TABLE);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Failure, WaitReason};
-use crate::policy::next_action::tests::job;
+use crate::policy::next_action::tests::queued_job as job;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,9 +30,9 @@ fn by_host(limits: HostLimits) -> Scheduler {
     schedule_with(JobOrder::RoundRobinByHost, limits, Duration::ZERO)
 }
 
-fn listed(url: &str, index: u64) -> Job {
+fn listed(url: &str, index: u64) -> QueuedJob {
     let mut job = job(url);
-    Arc::get_mut(&mut job.target).unwrap().index = index;
+    Arc::get_mut(&mut job.request.target).unwrap().index = index;
     job
 }
 
@@ -43,8 +43,8 @@ fn refused() -> Failure {
 /// A worker that never stays with a host takes the next job: its URL, or what else it is told.
 fn taken(schedule: &mut Scheduler, now: Instant) -> String {
     match schedule.next(&mut LastHost::default(), now) {
-        NextJob::Job(job, _) => job.url.to_string(),
-        NextJob::Failed(job, failure) => format!("{} {}", failure.class(), job.url),
+        NextJob::Job(job, _) => job.request.url.to_string(),
+        NextJob::Failed(job, failure) => format!("{} {}", failure.class(), job.request.url),
         NextJob::Wait(moment) => format!("wait {}", (moment - now).as_millis()),
         NextJob::Nothing => "nothing".to_owned(),
     }
@@ -114,7 +114,7 @@ fn a_worker_stays_with_its_host_for_a_while_and_not_forever() {
     let mut hosts = Vec::new();
     for _ in 0..20 {
         let NextJob::Job(job, _) = schedule.next(&mut last, now) else { panic!() };
-        hosts.push(job.url.host_str().unwrap().to_owned());
+        hosts.push(job.request.url.host_str().unwrap().to_owned());
     }
     assert!(hosts[..16].iter().all(|host| *host == hosts[0]), "{hosts:?}");
     assert!(hosts.iter().any(|host| *host != hosts[0]), "{hosts:?}");
@@ -220,7 +220,7 @@ fn pages_that_never_work_do_not_slow_their_host_to_a_crawl() {
         };
         gaps.push(now - before);
         before = now;
-        schedule.on_feedback(&job.url, HostFeedback::Strained, now, now);
+        schedule.on_feedback(&job.request.url, HostFeedback::Strained, now, now);
     }
     assert_eq!(gaps[..3], [Duration::ZERO; 3], "it is asked half as much at once at first");
     assert_eq!(gaps.iter().max(), Some(&SECOND));
@@ -254,11 +254,16 @@ fn a_host_that_allows_so_many_a_second_is_soon_asked_hardly_more() {
         if admitted < 20 {
             admitted += 1;
             served += 1;
-            schedule.on_feedback(&job.url, HostFeedback::Served(None), started, now);
+            schedule.on_feedback(&job.request.url, HostFeedback::Served(None), started, now);
         } else {
             refused += 1;
             refused_in_the_first_window += u32::from(now - start < SECOND);
-            schedule.on_feedback(&job.url, HostFeedback::Refused(Some(SECOND)), started, now);
+            schedule.on_feedback(
+                &job.request.url,
+                HostFeedback::Refused(Some(SECOND)),
+                started,
+                now,
+            );
             schedule.resume(*job, now + SECOND, now);
         }
     }
@@ -488,11 +493,11 @@ fn what_one_host_s_name_came_to_is_not_carried_to_another() {
     assert_eq!(schedule.take_lookups().count(), 1);
     schedule.set_addresses("http://a.test", Ok(Arc::from([[127, 0, 0, 1].into()])), now);
     let NextJob::Job(mut job, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
-    assert!(job.addresses.is_some());
-    job.url = "http://b.test/".parse().unwrap();
+    assert!(job.request.addresses.is_some());
+    job.request.url = "http://b.test/".parse().unwrap();
     schedule.resume(*job, now, now);
     let NextJob::Job(job, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
-    assert_eq!(job.addresses, None);
+    assert_eq!(job.request.addresses, None);
 }
 
 #[test]
@@ -507,8 +512,8 @@ fn a_request_for_robots_txt_is_not_overtaken_by_what_waits_for_it() {
     let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
     schedule.admit(job("http://a.test/1"), now);
     let NextJob::Job(asking, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
-    assert_eq!(asking.url.path(), "/robots.txt");
-    schedule.on_feedback(&asking.url, HostFeedback::Served(None), now, now);
+    assert_eq!(asking.request.url.path(), "/robots.txt");
+    schedule.on_feedback(&asking.request.url, HostFeedback::Served(None), now, now);
     schedule.resume(*asking, now, now);
     schedule.resume(job("http://a.test/hop"), now, now);
     assert_eq!(taken(&mut schedule, now), "wait 1000");
@@ -561,7 +566,7 @@ fn a_host_that_refuses_everything_is_taken_at_its_word_in_the_end() {
         match schedule.next(&mut LastHost::default(), now) {
             NextJob::Job(job, _) => {
                 asked += 1;
-                schedule.on_feedback(&job.url, HostFeedback::Refused(None), now, now);
+                schedule.on_feedback(&job.request.url, HostFeedback::Refused(None), now, now);
                 schedule.resume(*job, now, now);
             }
             NextJob::Wait(moment) => now = moment,
@@ -627,7 +632,7 @@ fn fate() -> impl Strategy<Value = HostFate> {
 
 /// A request that is under way in a story.
 struct InProgress {
-    job: Job,
+    job: QueuedJob,
     fate: HostFate,
     started: Instant,
     ends: Instant,
@@ -670,8 +675,8 @@ proptest! {
             while under_way.len() < workers {
                 match schedule.next(&mut LastHost::default(), now) {
                     NextJob::Job(job, _) => {
-                        let host = job.url.host_str().unwrap().to_owned();
-                        let busy = under_way.iter().filter(|other| other.job.url.host_str() == Some(&host)).count();
+                        let host = job.request.url.host_str().unwrap().to_owned();
+                        let busy = under_way.iter().filter(|other| other.job.request.url.host_str() == Some(&host)).count();
                         prop_assert!(ceiling.is_none_or(|ceiling| busy < ceiling), "limit");
                         if let Some(until) = held.get(&host) {
                             prop_assert!(now >= *until, "a wait was cut short");
@@ -679,13 +684,13 @@ proptest! {
                         if let Some(last) = last_start.insert(host, now) {
                             prop_assert!(now - last >= limits.gap, "a gap was cut short");
                         }
-                        let (_, first, takes) = &targets[job.target.index as usize - 1];
-                        let later = fates[(job.target.index as usize + job.attempt as usize) % fates.len()].clone();
+                        let (_, first, takes) = &targets[job.request.target.index as usize - 1];
+                        let later = fates[(job.request.target.index as usize + job.attempt as usize) % fates.len()].clone();
                         let fate = if job.attempt == 1 { first.clone() } else { later };
                         let ends = now + Duration::from_millis(*takes);
                         under_way.push(InProgress { job: *job, fate, started: now, ends });
                     }
-                    NextJob::Failed(job, _) => prop_assert!(settled.insert(job.target.index), "settled twice"),
+                    NextJob::Failed(job, _) => prop_assert!(settled.insert(job.request.target.index), "settled twice"),
                     NextJob::Wait(moment) => {
                         prop_assert!(moment > now, "a wait for the past");
                         wake = Some(moment);
@@ -703,7 +708,7 @@ proptest! {
             let (over, rest): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|one| one.ends <= now);
             under_way = rest;
             for InProgress { mut job, fate, started, .. } in over {
-                let host = job.url.host_str().unwrap().to_owned();
+                let host = job.request.url.host_str().unwrap().to_owned();
                 job.attempt += 1;
                 let signal_of_last = fate.clone();
                 let (feedback, due) = match fate {
@@ -719,15 +724,15 @@ proptest! {
                     HostFate::Break => (HostFeedback::Strained, Some(now + SECOND)),
                     HostFate::Unreachable => (HostFeedback::Unreachable(refused()), Some(now)),
                 };
-                schedule.on_feedback(&job.url, feedback, started, now);
+                schedule.on_feedback(&job.request.url, feedback, started, now);
                 match due.filter(|_| job.attempt < 10 || matches!(signal_of_last, HostFate::Unreachable)) {
-                    None => prop_assert!(settled.insert(job.target.index), "settled twice"),
+                    None => prop_assert!(settled.insert(job.request.target.index), "settled twice"),
                     Some(due) => schedule.resume(job, due, now),
                 }
             }
         }
         prop_assert!(matches!(schedule.next(&mut LastHost::default(), now), NextJob::Nothing | NextJob::Wait(_)));
         prop_assert_eq!(schedule.drain().len(), 0);
-        prop_assert_eq!(schedule.held, 0);
+        prop_assert_eq!(schedule.job_count, 0);
     }
 }

@@ -102,7 +102,7 @@ pub struct BodyInfo {
     mirror: usize,
     /// Whether this run has entered that it was begun.
     begun: bool,
-    held: Option<Arc<SharedRanges>>,
+    received: Option<Arc<dyn SharedRanges>>,
 }
 
 /// What a job does about its body.
@@ -190,7 +190,7 @@ impl BodyInfo {
             url: job.url.clone(),
             mirror: job.mirror,
             begun: job.begun,
-            held: job.held.clone(),
+            received: job.received.clone(),
         })
     }
 }
@@ -526,15 +526,12 @@ impl OpenFolder {
 
     /// Enters that a segment is there from where it began up to this byte, and all that is there beside it.
     fn hold(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
-        let Some(held) = &job.held else { return Ok(()) };
-        let mut held = held.lock().expect("no holder panics");
-        let mut with_this = held.clone();
-        if with_this.add(begin.at..bytes) {
+        let Some(received) = &job.received else { return Ok(()) };
+        received.add(begin.at..bytes, &mut |with_this| {
             self.append(job, begin, bytes, Some(with_this.clone()))?;
-            *held = with_this;
             failpoint::pass("held");
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn append(

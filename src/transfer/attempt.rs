@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use reqwest::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
@@ -64,7 +64,7 @@ impl Client {
         progress: &WorkerProgress,
         cancel: impl Future<Output = StopCause>,
     ) -> Attempt {
-        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let started = Instant::now();
         let request_state = Arc::new(RequestState::new(job, started));
         let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
@@ -80,7 +80,7 @@ impl Client {
             Err(failure) => AttemptOutcome::Failed(failure),
         };
         progress.end();
-        exchange.into_attempt(outcome, started_at, worker)
+        exchange.into_attempt(outcome, worker)
     }
 
     /// Waits until the connection of a transfer that has just ended can be used again: the library's two tasks for it get
@@ -117,12 +117,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn into_attempt(
-        mut self,
-        outcome: AttemptOutcome,
-        started_at: SystemTime,
-        worker: usize,
-    ) -> Attempt {
+    fn into_attempt(mut self, outcome: AttemptOutcome, worker: usize) -> Attempt {
         let outcome = match outcome {
             // A server that fails like that on a segment may still serve the whole.
             AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
@@ -133,8 +128,6 @@ impl<'a> Exchange<'a> {
             outcome => outcome,
         };
         let timings = AttemptTimings {
-            started: self.request_state.started(),
-            started_at,
             connect: self.request_state.connect_time(),
             first_byte: self.first_byte,
             total: self.request_state.elapsed(),

@@ -104,10 +104,6 @@ impl RequestState {
         self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
     }
 
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
     /// The time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -145,7 +145,7 @@ fn a_deadline_ends_with_4_and_a_row_for_every_target_that_was_read() {
         assert_one_row_for_each_entry(&rows);
         assert_eq!(of_class(&rows, "cancelled"), rows.len());
         assert!(rows.iter().all(|row| row["outcome"] == "failed"));
-        assert!(rows.iter().all(|row| row["error"]["message"] == "not done: the deadline passed"));
+        assert!(rows.iter().all(|row| row["error"]["message"] == "cancelled: the deadline passed"));
         let summary = seen.summary();
         assert_eq!(summary["stopped"], "the deadline passed");
         assert_eq!(summary["targets"], rows.len());
@@ -264,7 +264,7 @@ fn the_first_signal_starts_nothing_new_and_lets_what_is_under_way_finish() {
             assert_eq!(seen.stderr.matches("panicked").count(), 0);
             let rows = [rows, seen.rows()].concat();
             assert_one_row_for_each_entry(&rows);
-            let message = format!("not done: {words}");
+            let message = format!("cancelled: {words}");
             assert_eq!(rows[1]["error"]["message"], message);
             assert_eq!(of_class(&rows, "none"), two_jobs(mode));
             assert_eq!(of_class(&rows, "cancelled"), rows.len() - two_jobs(mode) - 1);

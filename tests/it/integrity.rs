@@ -104,7 +104,10 @@ fn a_body_is_held_against_the_checksum_that_the_list_gives_in_every_algorithm() 
             } else {
                 assert_eq!(class_of(row), "checksum", "{row}");
                 assert_eq!((&row["attempts"], &row["digest"]), (&2.into(), &().into()), "{row}");
-                let message = format!("{name} is {digits}, the list says {}", other(digits));
+                let message = format!(
+                    "checksum mismatch: the list expects {name} {}, got {digits}",
+                    other(digits)
+                );
                 assert_eq!(row["error"]["message"], message);
             }
         }
@@ -166,7 +169,7 @@ fn the_one_url_is_held_against_the_checksum_of_the_command_line() {
         let wrong = checked(&other(HELLO_SHA256));
         refused_twice(&wrong, &origin, folder.path());
         let message = wrong.row()["error"]["message"].as_str().unwrap().to_owned();
-        assert!(message.contains("--checksum says 0cf24dba"), "{message}");
+        assert!(message.contains("--checksum expects sha-256 0cf24dba"), "{message}");
         let right = checked(&HELLO_SHA256.to_uppercase());
         assert_eq!(right.code, Some(0), "{right:?}");
         assert_eq!(names(folder.path()), ["a"]);

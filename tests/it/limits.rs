@@ -97,7 +97,7 @@ fn a_body_that_is_announced_too_long_is_not_read() {
         let seen = saving(mode, folder.path()).args(args).seen();
         let row = seen.row();
         assert_eq!((seen.code, class_of(&row).as_str()), (Some(1), "too_large"), "{seen:?}");
-        assert_eq!(row["error"]["message"], "larger than 1048576 bytes (--max-filesize)");
+        assert_eq!(row["error"]["message"], "exceeds --max-filesize (1048576 bytes)");
         assert_eq!((&row["attempts"], &row["wire_bytes"]), (&1.into(), &0.into()));
         assert_eq!((origin.requests(), names(folder.path())), (1, vec![]));
     });
@@ -164,7 +164,7 @@ fn a_quota_stops_the_run_and_the_same_command_with_more_of_it_finishes() {
         assert_eq!((seen.code, origin.requests()), (Some(4), 3));
         assert_eq!(seen.summary()["stopped"], "the quota is used up");
         let message = &seen.rows_in_list_order()[2]["error"]["message"];
-        assert_eq!(message, "the quota of 256000 bytes is used up");
+        assert_eq!(message, "quota of 256000 bytes exceeded (--quota)");
         let saved = saved_in(folder.path());
         assert!(saved["00"] == served(&paths[0]) && saved["01"] == served(&paths[1]));
 
@@ -284,8 +284,7 @@ fn a_run_that_would_leave_too_little_free_stops_and_says_so() {
         assert_eq!(classes_of(&seen, &paths), ["disk", "cancelled", "cancelled"], "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 1));
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start =
-            format!("fetch: cannot be saved: too little room in {}: ", folder.path().display());
+        let start = format!("fetch: cannot save: too little room in {}: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
         assert!(
             said.ends_with(
@@ -344,7 +343,7 @@ fn a_file_that_cannot_be_written_stops_the_run_at_once_and_a_later_run_finishes(
         assert_eq!((seen.code, origin.requests()), (Some(3), 3));
         assert_eq!(seen.summary()["stopped"], "the folder is full, or cannot be written");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("fetch: cannot be saved: {}/02: ", folder.path().display());
+        let start = format!("fetch: cannot save: {}/02: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
 
         let seen = saving(mode, folder.path()).list(&list).seen();
@@ -382,7 +381,7 @@ fn a_disk_runs_full(mode: &str, jobs: &str, large: usize) {
     let done = ["ok", "disk", "cancelled"].map(|class| count(&classes, class));
     assert_eq!(done.into_iter().sum::<usize>(), paths.len(), "{classes:?}");
     let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-    assert!(said.starts_with("fetch: cannot be saved: no room in "), "{said}");
+    assert!(said.starts_with("fetch: cannot save: no room in "), "{said}");
     assert!(said.ends_with("; make room, then run the same command again"), "{said}");
     if jobs == "1" {
         assert_eq!(classes[..4], ["ok", "ok", "ok", "disk"], "{seen:?}");

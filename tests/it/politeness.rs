@@ -417,7 +417,7 @@ fn a_network_that_seems_down_is_told_once() {
         let ((_, one), (_, other)) = (dead(20), dead(20));
         let lines = one.lines().zip(other.lines());
         let list: String = lines.map(|(one, other)| format!("{one}\n{other}\n")).collect();
-        let words = "fetch: the network seems down; waiting\n";
+        let words = "fetch: the network seems to be down; retrying\n";
         with_a_clock(|patience| {
             let seen = Run::json(mode).args(["--host-patience", patience]).list(&list).seen();
             assert_eq!(seen.code, Some(1));

@@ -127,7 +127,7 @@ fn without_tries_left_its_url_fails_as_worker_and_the_others_do_not() {
         (Some(1), vec!["worker".to_owned(), "ok".to_owned()])
     );
     let message = seen.rows_in_list_order()[0]["error"]["message"].clone();
-    assert_eq!(message, "a worker process ended: signal: 9 (SIGKILL)");
+    assert_eq!(message, "worker process exited: signal: 9 (SIGKILL)");
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use super::pool::{ChildPool, ChildProcess};
 use super::protocol::{FromChild, Task, TaskResult, ToChild};
-use crate::engine::EngineError;
+use crate::engine::error::EngineError;
 use crate::model::{
     Attempt, AttemptOutcome, AttemptTimings, Failure, Job, JobKind, StopCause, WorkerProgress,
 };
@@ -83,7 +83,7 @@ impl ChildExecutor {
             Some(process) => Ok(process),
             None => self.pool.replacement().await,
         };
-        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let started = Instant::now();
         let mut known = TransferProgress::default();
         progress.begin(&job.url);
         let expected = self.pool.transfer_context.expected_digests();
@@ -99,8 +99,7 @@ impl ChildExecutor {
                 self.process = process.ok();
                 self.pool.transfer_context.add_counts(done.counts);
                 self.pool.record_peak(self.worker, done.peak_memory);
-                let timings = AttemptTimings { started, started_at, ..done.attempt.timings };
-                return Attempt { worker: self.worker, timings, ..done.attempt };
+                return Attempt { worker: self.worker, ..done.attempt };
             }
             (Err(lost), process) => (lost, process.ok()),
         };
@@ -117,13 +116,7 @@ impl ChildExecutor {
             ChildLost::Died => Failure::Worker(status),
             ChildLost::Cancelled(cause) => Failure::Cancelled(cause),
         };
-        let timings = AttemptTimings {
-            started,
-            started_at,
-            connect: None,
-            first_byte: None,
-            total: started.elapsed(),
-        };
+        let timings = AttemptTimings { connect: None, first_byte: None, total: started.elapsed() };
         self.lost_attempt(job, known, failure, timings)
     }
 

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::protocol::{ChildInit, FromChild, ToChild, encode};
-use crate::engine::EngineError;
 use crate::engine::cancel::CancelToken;
+use crate::engine::error::EngineError;
 use crate::model::StopCause;
 use crate::transfer::TransferContext;
 

@@ -1,5 +1,18 @@
-//! The queue: the asynchronous door to the schedule. Workers of any thread take jobs from it and settle them into
-//! it; the feeder brings targets as fast as there is room.
+//! The queue: asynchronous access to the scheduler. Workers of any thread take jobs from it and settle them; the feeder
+//! adds targets as fast as there is room.
+//!
+//! # Who is woken, and when
+//!
+//! All state is under one lock; a change is followed by a call of [`Queue::wake_waiters`] before the lock is released.
+//! Four parties may wait, each for a `Notify` of its own. That keeps one permit, so a wake-up between "nothing to do" and
+//! "sleep" is not lost.
+//!
+//! - *Workers without a job* queue up on `front`; only the first of them sleeps on `jobs`, until the next alarm of the
+//!   scheduler. It takes its job, leaves, and the next one becomes the first and looks for itself. So a job that becomes
+//!   startable wakes one thread, not all of them.
+//! - *A worker that has just settled a job* calls `next` itself: for one startable job nobody needs to be woken.
+//! - *The feeder* waits for room. As long as no worker is idle it is woken once per [`CHANGES`] changes only.
+//! - *The refill and lookup tasks* wait for hosts with room for spilled targets, and for names to resolve.
 
 mod segments;
 mod settle;
@@ -14,14 +27,15 @@ use url::Url;
 
 use self::segments::SegmentedDownload;
 use super::cancel::CancelToken;
+use super::failure_limits::FailureLimits;
 use super::in_flight::InFlight;
 use super::spill::ClaimedTarget;
-use crate::model::{Destination, Event, HostStats, Job, JobKind, StopCause, Target};
-use crate::plan::{MaxFailures, SegmentOptions};
+use crate::model::{Destination, Event, HostStats, JobKind, QueuedJob, StopCause, Target};
+use crate::plan::SegmentOptions;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{AdmitRoom, LastHost, NextJob, ResolveError, Scheduler};
 
-/// As long as all workers are busy, the feeder is told of changes by so many at a time: to wake it for each job that
+/// Changes after which a feeder that waits for room is woken while all workers are busy: to wake it for each job that
 /// leaves would cost more than the job itself.
 const CHANGES: u32 = 64;
 
@@ -29,39 +43,44 @@ const CHANGES: u32 = 64;
 #[derive(Debug)]
 pub struct Queue {
     rules: RetryRules,
-    most_failures: Option<MaxFailures>,
-    /// Who we are to robots.txt.
+    /// The product token that robots.txt files know this program by.
     robots_token: String,
-    /// Looked at before each job is handed out: none is begun once what was under way has been told to end.
+    /// Checked before each job is handed out, so that none starts once the run is stopped.
     cancel: CancelToken,
     state: Mutex<QueueState>,
-    /// Waiting workers stand here one behind another; only the foremost watches the bell and the time.
-    door: tokio::sync::Mutex<()>,
-    bell: Notify,
+    /// Held by the first of the waiting workers, the only one that waits for `jobs` and for the next alarm.
+    front: tokio::sync::Mutex<()>,
+    /// Wakes the first of the waiting workers.
+    jobs: Notify,
+    /// Wakes the feeder, which waits for room.
     room: Notify,
-    hunger: Notify,
-    names: Notify,
+    /// Wakes the task that readmits spilled targets.
+    refill: Notify,
+    /// Wakes the task that looks names up.
+    lookups: Notify,
 }
 
 #[derive(Debug)]
 struct QueueState {
-    schedule: Scheduler,
+    scheduler: Scheduler,
     in_flight: InFlight,
+    failure_limits: FailureLimits,
     split: SegmentOptions,
-    /// Targets whose bodies come in segments, by index.
-    divisions: HashMap<u64, SegmentedDownload>,
-    feeding: bool,
+    /// Targets whose bodies are fetched in segments, by index.
+    segmented: HashMap<u64, SegmentedDownload>,
+    /// Whether more targets may come.
+    is_open: bool,
     /// Workers that wait for a job.
-    free: usize,
-    /// Until when the foremost of them sleeps, if it does.
+    idle_workers: usize,
+    /// Until when the first of them sleeps; `None` if it is awake, or there is none.
     asleep: Option<WaitUntil>,
-    /// Changes that the feeder, who waits for room, has not been told of.
+    /// Changes since the feeder began to wait for room; `None` if it does not wait.
     changes_unseen: Option<u32>,
-    settled: u64,
-    failed: u64,
-    cut_off: bool,
+    /// Whether the notice that the network is down was given and no reply has come since.
+    network_down_reported: bool,
 }
 
+/// Until when a worker sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WaitUntil {
     Deadline(Instant),
@@ -71,26 +90,28 @@ enum WaitUntil {
 /// What a worker is to do.
 #[derive(Debug)]
 pub enum Work {
-    /// Make this request, and settle it.
-    Transfer(Box<Job>),
-    /// Pass this on, if there is anything to be told: a job is settled without a request.
+    /// Carry out this job, and settle it.
+    Transfer(Box<QueuedJob>),
+    /// Emit this event, if there is one: a job was settled without a request.
     Emit(Option<Event>),
 }
 
+/// What a look at the queue finds.
 enum Poll {
     Work(Work),
-    /// This job, if its host allows it.
-    CheckRobots(Box<Job>, Arc<robots::RobotsRules>),
+    /// This job, if the rules of its host allow it.
+    CheckRobots(Box<QueuedJob>, Arc<robots::RobotsRules>),
     Wait(WaitUntil),
     Closed,
 }
 
-/// Where there is room for a target.
+/// Where a target is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// In the queue.
+    /// Into the queue.
     Queue,
-    /// Aside, for its host has its share of the queue while others may have jobs for workers that are free.
+    /// Into the spill: its host has its share of the queue, while idle workers may find jobs of other hosts further on in
+    /// the list.
     Spill,
 }
 
@@ -98,65 +119,63 @@ impl Queue {
     /// An empty queue.
     pub fn new(
         rules: RetryRules,
-        most_failures: Option<MaxFailures>,
+        failure_limits: FailureLimits,
         robots_token: String,
-        schedule: Scheduler,
+        scheduler: Scheduler,
         in_flight: InFlight,
         split: SegmentOptions,
         cancel: CancelToken,
     ) -> Self {
         let state = QueueState {
-            schedule,
+            scheduler,
             in_flight,
+            failure_limits,
             split,
-            divisions: HashMap::new(),
-            feeding: true,
-            free: 0,
+            segmented: HashMap::new(),
+            is_open: true,
+            idle_workers: 0,
             asleep: None,
             changes_unseen: None,
-            settled: 0,
-            failed: 0,
-            cut_off: false,
+            network_down_reported: false,
         };
         Self {
             rules,
-            most_failures,
             robots_token,
             cancel,
             state: Mutex::new(state),
-            door: tokio::sync::Mutex::default(),
-            bell: Notify::new(),
+            front: tokio::sync::Mutex::default(),
+            jobs: Notify::new(),
             room: Notify::new(),
-            hunger: Notify::new(),
-            names: Notify::new(),
+            refill: Notify::new(),
+            lookups: Notify::new(),
         }
     }
 
-    /// Waits until the entry of this index may be begun.
+    /// Waits until the entry of this index may be started.
     ///
     /// # Errors
-    /// The cause, if the run is ended first.
+    /// The cause, if the run is stopped first.
     pub async fn wait_for_turn(&self, index: u64) -> Result<(), StopCause> {
         self.wait_for(|state| state.in_flight.has_room(index).then_some(())).await
     }
 
-    /// Waits for a spot for the target of this index and URL. `aside` says whether targets can be put aside.
+    /// Waits until there is room for the target of this index and URL. `can_spill` says whether the spill has room.
     ///
     /// # Errors
-    /// The cause, if the run is ended first.
+    /// The cause, if the run is stopped first.
     pub async fn wait_for_admission(
         &self,
         index: u64,
         url: &Url,
-        spilled: impl Fn() -> bool,
+        can_spill: impl Fn() -> bool,
     ) -> Result<Admission, StopCause> {
         self.wait_for(|state| {
             if !state.in_flight.has_room(index) {
                 return None;
             }
-            match state.schedule.room(url) {
+            match state.scheduler.room(url) {
                 AdmitRoom::Queue => Some(Admission::Queue),
-                AdmitRoom::Spill if state.idle_workers_have_no_job() && spilled() => {
+                AdmitRoom::Spill if state.idle_workers_have_no_job() && can_spill() => {
                     Some(Admission::Spill)
                 }
                 _ => None,
@@ -181,113 +200,114 @@ impl Queue {
         }
     }
 
-    /// Brings a target whose body goes to `place`; it must have been waited for a spot for.
+    /// Adds a target whose body goes to `place`, after `wait_for_admission`.
     pub fn admit(&self, target: Target, place: Option<Destination>) {
         let now = Instant::now();
         let mut state = self.lock();
         state.in_flight.add(target.index);
-        state.push_job(Job::first(target, place, now), now, Scheduler::admit);
-        self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
+        state.push_job(QueuedJob::first(target, place, now), now, Scheduler::admit);
+        self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
-    /// A target was put aside.
+    /// Notes that a target was spilled.
     pub fn defer(&self, index: u64, url: &Url) {
         let mut state = self.lock();
         state.in_flight.add(index);
-        state.schedule.defer(url, Instant::now());
-        self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
+        state.scheduler.defer(url, Instant::now());
+        self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
-    /// Waits for a host that has room for targets that were put aside.
+    /// Waits for a host that has room for its spilled targets.
     pub async fn wait_for_refill(&self) -> Arc<str> {
         loop {
-            if let Some(host) = self.lock().schedule.host_to_refill() {
+            if let Some(host) = self.lock().scheduler.host_to_refill() {
                 return host;
             }
-            self.hunger.notified().await;
+            self.refill.notified().await;
         }
     }
 
-    /// Brings targets that were put aside, in their order.
+    /// Adds spilled targets, in their order.
     pub fn readmit(&self, targets: Vec<ClaimedTarget>) {
         let now = Instant::now();
         let mut state = self.lock();
         for (target, place) in targets {
-            state.push_job(Job::first(target, place, now), now, Scheduler::readmit);
+            state.push_job(QueuedJob::first(target, place, now), now, Scheduler::readmit);
         }
-        self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
+        self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
-    /// Waits for names that have to be looked up, each with the host that waits for it.
+    /// Waits for names to look up, each with the host that needs it.
     pub async fn wait_for_lookups(&self) -> Vec<(Arc<str>, String)> {
         loop {
-            let names: Vec<_> = self.lock().schedule.take_lookups().collect();
+            let names: Vec<_> = self.lock().scheduler.take_lookups().collect();
             if !names.is_empty() {
                 return names;
             }
-            self.names.notified().await;
+            self.lookups.notified().await;
         }
     }
 
-    /// A lookup for this host has ended. A word about it, if there is one to be said.
+    /// Applies the result of a lookup for this host. Returns a notice if no host can be reached any more.
     pub fn set_addresses(
         &self,
         host: &str,
-        found: Result<Arc<[IpAddr]>, ResolveError>,
+        addresses: Result<Arc<[IpAddr]>, ResolveError>,
     ) -> Option<Event> {
         let mut state = self.lock();
-        let out_of_reach = matches!(found, Err(ResolveError::Unavailable(_)));
-        state.schedule.set_addresses(host, found, Instant::now());
-        self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
-        if out_of_reach { state.unreachable_notice() } else { None }
+        let is_unreachable = matches!(addresses, Err(ResolveError::Unavailable(_)));
+        state.scheduler.set_addresses(host, addresses, Instant::now());
+        self.wake_waiters(&mut state, NextWaker::WaitingWorker);
+        if is_unreachable { state.network_notice() } else { None }
     }
 
-    /// No more targets come.
+    /// Closes the queue: no more targets come.
     pub fn close(&self) {
-        self.lock().feeding = false;
-        self.bell.notify_one();
+        self.lock().is_open = false;
+        self.jobs.notify_one();
     }
 
-    /// Lets those who wait see that the run has been stopped; what is left is found in `leftovers`.
+    /// Wakes the feeder and the workers after the run was stopped; `take_remaining` has the jobs that are left.
     pub fn wake_all(&self) {
         self.room.notify_one();
-        self.bell.notify_one();
+        self.jobs.notify_one();
     }
 
-    /// The next thing to do, as soon as there is one; `None` once there will be none any more.
+    /// Waits for the next thing to do; `None` once the queue is closed and empty, or the run is stopped.
     pub async fn next(&self, last: &mut LastHost) -> Option<Work> {
         match self.poll(last, None) {
             Poll::Work(work) => return Some(work),
             Poll::CheckRobots(job, rules) => return Some(self.start(job, &rules)),
             Poll::Wait(_) | Poll::Closed => {}
         }
-        let waiting = Waiters::new(self);
-        let _foremost = self.door.lock().await;
+        let idle = IdleWorker::new(self);
+        let _front = self.front.lock().await;
         loop {
-            match self.poll(last, Some(&waiting)) {
+            match self.poll(last, Some(&idle)) {
                 Poll::Work(work) => return Some(work),
                 Poll::CheckRobots(job, rules) => return Some(self.start(job, &rules)),
                 Poll::Closed => return None,
-                Poll::Wait(WaitUntil::Notified) => self.bell.notified().await,
+                Poll::Wait(WaitUntil::Notified) => self.jobs.notified().await,
                 Poll::Wait(WaitUntil::Deadline(moment)) => tokio::select! {
-                    () = self.bell.notified() => {}
+                    () = self.jobs.notified() => {}
                     () = tokio::time::sleep_until(moment.into()) => {}
                 },
             }
         }
     }
 
-    fn poll(&self, last: &mut LastHost, foremost: Option<&Waiters<'_>>) -> Poll {
+    /// Looks for something to do. `idle` is given by the first of the waiting workers, which sleeps if there is nothing.
+    fn poll(&self, last: &mut LastHost, idle: Option<&IdleWorker<'_>>) -> Poll {
         let mut state = self.lock();
-        if foremost.is_some() {
+        if idle.is_some() {
             state.asleep = None;
         }
         if self.cancel.cause().is_some() {
             return Poll::Closed;
         }
-        let sleep = match state.schedule.next(last, Instant::now()) {
+        let sleep = match state.scheduler.next(last, Instant::now()) {
             NextJob::Job(job, rules) => {
-                self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
+                self.wake_waiters(&mut state, NextWaker::WaitingWorker);
                 return match rules {
                     None => Poll::Work(Work::Transfer(job)),
                     Some(rules) => Poll::CheckRobots(job, rules),
@@ -295,27 +315,27 @@ impl Queue {
             }
             NextJob::Failed(job, failure) => {
                 let event = self.give_up(&mut state, &job, failure);
-                self.wake_waiters(&mut state, NextWaker::OneOfTheWaiting);
+                self.wake_waiters(&mut state, NextWaker::WaitingWorker);
                 return Poll::Work(Work::Emit(event));
             }
-            _ if !state.feeding && state.in_flight.is_empty() => return Poll::Closed,
+            _ if !state.is_open && state.in_flight.is_empty() => return Poll::Closed,
             NextJob::Wait(moment) => WaitUntil::Deadline(moment),
             NextJob::Nothing => WaitUntil::Notified,
         };
-        // Looking at what is due may have found names to look up.
+        // What has just become due may have names to look up, or room for spilled targets.
         self.wake_waiters(&mut state, NextWaker::ReturningWorker);
-        if foremost.is_some() {
+        if idle.is_some() {
             state.asleep = Some(sleep);
         }
         Poll::Wait(sleep)
     }
 
-    /// The targets that were in the queue and not done when the run was stopped.
-    pub fn take_remaining(&self) -> Vec<Job> {
+    /// Takes the jobs of all targets that were not settled when the run was stopped.
+    pub fn take_remaining(&self) -> Vec<QueuedJob> {
         let mut state = self.lock();
         let (mut targets, mut segments) = (Vec::new(), Vec::new());
-        for job in state.schedule.drain() {
-            match job.kind {
+        for job in state.scheduler.drain() {
+            match job.request.kind {
                 JobKind::Body => targets.push(job),
                 JobKind::Segment { .. } => segments.push(job),
                 JobKind::Assemble(_) | JobKind::Robots(_) => {}
@@ -325,37 +345,38 @@ impl Queue {
         targets
     }
 
-    /// The hosts that were asked most, first.
+    /// Host statistics, sorted by number of requests, descending.
     pub fn host_stats(&self) -> Vec<HostStats> {
-        self.lock().schedule.host_stats(Instant::now())
+        self.lock().scheduler.host_stats(Instant::now())
     }
 
-    /// Wakes those for whom something has changed. A worker that comes by itself takes one job; the foremost of the
-    /// waiting is woken only for more than that, or to sleep less long.
-    fn wake_waiters(&self, state: &mut QueueState, comes: NextWaker) {
+    /// Wakes those for whom a change matters. The first of the waiting workers is woken if there is a job that no
+    /// returning worker takes, if it would sleep past an alarm, or if the run is over. `asleep` is cleared with the
+    /// wake-up, so that it is woken once, however many changes follow before it runs; it sets `asleep` again by itself.
+    fn wake_waiters(&self, state: &mut QueueState, waker: NextWaker) {
         if let Some(sleep) = state.asleep {
-            let spare =
-                state.schedule.startable() > usize::from(comes == NextWaker::ReturningWorker);
-            let sooner = state.schedule.next_alarm().is_some_and(|moment| match sleep {
+            let returning = usize::from(waker == NextWaker::ReturningWorker);
+            let has_spare_job = state.scheduler.startable() > returning;
+            let is_due_sooner = state.scheduler.next_alarm().is_some_and(|moment| match sleep {
                 WaitUntil::Notified => true,
                 WaitUntil::Deadline(until) => moment < until,
             });
-            let over =
-                self.cancel.cause().is_some() || (!state.feeding && state.in_flight.is_empty());
-            if spare || sooner || over {
+            let is_over =
+                self.cancel.cause().is_some() || (!state.is_open && state.in_flight.is_empty());
+            if has_spare_job || is_due_sooner || is_over {
                 state.asleep = None;
-                self.bell.notify_one();
+                self.jobs.notify_one();
             }
         }
-        if state.schedule.host_to_refill().is_some() {
-            self.hunger.notify_one();
+        if state.scheduler.host_to_refill().is_some() {
+            self.refill.notify_one();
         }
-        if state.schedule.has_lookups() {
-            self.names.notify_one();
+        if state.scheduler.has_lookups() {
+            self.lookups.notify_one();
         }
         if let Some(changes) = &mut state.changes_unseen {
             *changes += 1;
-            if *changes >= CHANGES || state.free > 0 {
+            if *changes >= CHANGES || state.idle_workers > 0 {
                 state.changes_unseen = None;
                 self.room.notify_one();
             }
@@ -363,39 +384,42 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().expect("no holder panics")
+        self.state.lock().expect("lock poisoned")
     }
 }
 
 impl QueueState {
-    /// Whether workers wait for a job and there is none to be handed out, as soon as they look.
+    /// Whether workers wait and no job is startable. A startable one may not have been taken yet by the worker that
+    /// was woken for it.
     fn idle_workers_have_no_job(&self) -> bool {
-        self.free > 0 && self.schedule.startable() == 0
+        self.idle_workers > 0 && self.scheduler.startable() == 0
     }
 }
 
-/// Whether somebody will look at the queue in a moment anyway.
+/// Who takes the next startable job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextWaker {
-    OneOfTheWaiting,
+    /// A waiting worker, which has to be woken.
+    WaitingWorker,
+    /// The calling worker, which polls the queue next; it need not be woken.
     ReturningWorker,
 }
 
-/// A worker that waits for a job, as long as this value lives.
-struct Waiters<'a>(&'a Queue);
+/// Counts a worker as idle until dropped.
+struct IdleWorker<'a>(&'a Queue);
 
-impl<'a> Waiters<'a> {
+impl<'a> IdleWorker<'a> {
     fn new(queue: &'a Queue) -> Self {
-        queue.lock().free += 1;
-        // The feeder may look further for those who have nothing to do.
+        queue.lock().idle_workers += 1;
+        // An idle worker is a reason for the feeder to spill and read on.
         queue.room.notify_one();
         Self(queue)
     }
 }
 
-impl Drop for Waiters<'_> {
+impl Drop for IdleWorker<'_> {
     fn drop(&mut self) {
-        self.0.lock().free -= 1;
+        self.0.lock().idle_workers -= 1;
     }
 }
 
@@ -426,13 +450,14 @@ mod tests {
             robots: RobotsPolicy::Ignored,
             longest_rest: Duration::from_secs(600),
         };
-        let schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+        let scheduler = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
         let retry =
             RetryOptions { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
         let rules = RetryRules { retry, max_redirects: 0 };
         let split = SegmentOptions { most: NonZeroUsize::MIN, least: NonZeroU64::MIN };
         let (in_flight, cancel) = (InFlight::new(false), CancelToken::default());
-        Queue::new(rules, None, "fetch".to_owned(), schedule, in_flight, split, cancel)
+        let limits = FailureLimits::new(None);
+        Queue::new(rules, limits, "fetch".to_owned(), scheduler, in_flight, split, cancel)
     }
 
     fn target(index: u64) -> Target {
@@ -453,7 +478,7 @@ mod tests {
     #[tokio::test]
     async fn targets_are_put_aside_for_a_worker_only_if_there_is_no_job_for_it() {
         let queue = queue();
-        let free = Waiters::new(&queue);
+        let idle = IdleWorker::new(&queue);
         for index in 1..=SHARE {
             queue.admit(target(index), None);
         }
@@ -468,7 +493,7 @@ mod tests {
             Some(Ok(Admission::Spill)),
             "its host is asked all it may be"
         );
-        drop(free);
+        drop(idle);
         assert_eq!(now(spot()).await, None, "nobody waits for another host's job");
     }
 }

@@ -1,287 +1,344 @@
-//! Bodies that come in segments: several jobs, and one row. While segments are out, the target's own job waits here.
+//! Segmented downloads: one target, several jobs, one record.
+//!
+//! The target's own job stays here while its segments are fetched as jobs of their own. Its way:
+//!
+//! ```text
+//!            first reply                  last segment arrives
+//!   own job ─────────────> Complete ───────────────────────────> Assemble job ──> record
+//!                             │ a segment failed permanently, or does not fit the others;
+//!                             │ jobs that wait are withdrawn, transfers are cancelled
+//!                             v
+//!                    Restart │ Failed
+//!                             │ last segment is settled
+//!                             v
+//!             one stream     │ next mirror, or record
+//! ```
+//!
+//! `outstanding` counts the segments in the scheduler or with a worker, and only at zero does the target go on: until
+//! then a worker may still write to its partial file.
 
 use std::collections::VecDeque;
 use std::future::pending;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::{Queue, QueueState};
 use crate::model::{
-    Assembly, Attempt, AttemptTimings, Event, ExpectedDigest, Failure, Job, JobKind, PartialBody,
-    ResponseHead, SharedRanges, StopCause,
+    Assembly, Attempt, AttemptTimings, ByteRanges, Event, ExpectedDigest, Failure, Job, JobKind,
+    PartialBody, QueuedJob, ResponseHead, SharedRanges, StopCause,
 };
 use crate::policy::resume::begun_in_spans;
 use crate::policy::segments::segments;
 use crate::policy::{NextAction, segment_action_without_request};
 use crate::scheduler::Scheduler;
 
-/// A target whose body comes in segments.
+/// A target whose body is fetched in segments.
 #[derive(Debug)]
 pub(super) struct SegmentedDownload {
-    /// Its job, which goes on when no segment is out any more.
-    job: Job,
-    held: Arc<SharedRanges>,
+    /// The target's own job, which goes on once no segment is outstanding.
+    job: QueuedJob,
+    received: Arc<ReceivedRanges>,
     length: u64,
-    told: Option<SegmentReply>,
-    /// Segments that nobody was asked for so far.
+    /// The first reply that described the body.
+    reply: Option<SegmentReply>,
+    /// Segments that have not been requested.
     missing: VecDeque<Range<u64>>,
-    /// Segments in the schedule or under way.
-    out: usize,
-    fate: SegmentedOutcome,
-    /// Whether those under way are still wanted.
-    wanted: watch::Sender<bool>,
+    /// Segments in the scheduler or with a worker.
+    outstanding: usize,
+    outcome: SegmentedOutcome,
+    /// Set to true to cancel the transfers of segments.
+    cancelled: watch::Sender<bool>,
 }
 
-/// What a reply told of the body.
+/// The byte ranges received by all segments of a target.
+#[derive(Debug)]
+struct ReceivedRanges(Mutex<ByteRanges>);
+
+impl ReceivedRanges {
+    fn snapshot(&self) -> ByteRanges {
+        self.0.lock().expect("lock poisoned").clone()
+    }
+}
+
+impl SharedRanges for ReceivedRanges {
+    fn add(
+        &self,
+        range: Range<u64>,
+        record: &mut dyn FnMut(&ByteRanges) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut ranges = self.0.lock().expect("lock poisoned");
+        let mut with_this = ranges.clone();
+        if with_this.add(range) {
+            record(&with_this)?;
+            *ranges = with_this;
+        }
+        Ok(())
+    }
+}
+
+/// What a reply said of the body.
 #[derive(Debug, Clone)]
 struct SegmentReply {
     head: ResponseHead,
     claims: Vec<ExpectedDigest>,
-    phases: AttemptTimings,
+    started: Instant,
+    timings: AttemptTimings,
 }
 
-/// What is to become of a target once no segment is out.
+/// What becomes of a target once no segment is outstanding.
 #[derive(Debug)]
 enum SegmentedOutcome {
-    /// Its segments are put together.
-    Whole,
-    /// It is asked for in one.
+    /// Its segments are joined.
+    Complete,
+    /// It is fetched as one stream.
     Restart,
-    /// A segment failed for good, be it in this attempt.
-    Failed(Failure, Option<Box<Attempt>>),
+    /// A segment failed permanently: in this attempt, or without a request if there is none.
+    Failed(Failure, Option<Box<FailedAttempt>>),
 }
 
-/// What a settled job leads to.
-pub(super) type SegmentOutcome = (Option<Event>, Option<Box<Job>>);
+/// The attempt in which a segment failed permanently.
+#[derive(Debug)]
+struct FailedAttempt {
+    started: Instant,
+    attempt: Attempt,
+}
+
+/// What follows a settled segment: an event, and a job to be carried out at once.
+pub(super) type SegmentOutcome = (Option<Event>, Option<Box<QueuedJob>>);
 
 impl SegmentedDownload {
-    /// The target of `job`, whose `part` was begun in several places. Where nothing is missing its last byte is asked for
-    /// again: the reply says what it must hash to, and the run that had it may have been killed before it looked at that.
-    fn new(job: Job, part: &PartialBody, told: Option<&Attempt>, state: &QueueState) -> Self {
+    /// The target of `job`, with the partial body `part`. If no byte is missing, the last one is requested again: the
+    /// reply names the expected digests, and an earlier run may have been killed before it checked them.
+    fn new(
+        job: QueuedJob,
+        part: &PartialBody,
+        reply: Option<&Attempt>,
+        state: &QueueState,
+    ) -> Self {
         let length = part.length.unwrap_or(0);
-        let spans = part.spans.clone().unwrap_or_default();
-        let missing = match spans.missing(length) {
+        let received = part.spans.clone().unwrap_or_default();
+        let missing = match received.missing(length) {
             none if none.is_empty() => Some(length.saturating_sub(1)..length).into_iter().collect(),
             missing => missing,
         };
         Self {
-            held: Arc::new(Mutex::new(spans)),
+            received: Arc::new(ReceivedRanges(Mutex::new(received))),
             length,
-            told: told.and_then(SegmentReply::from_attempt),
+            reply: reply.and_then(|attempt| SegmentReply::new(&job, attempt)),
             missing: segments(missing, state.split).into(),
-            out: 0,
-            fate: SegmentedOutcome::Whole,
-            wanted: watch::Sender::new(true),
+            outstanding: 0,
+            outcome: SegmentedOutcome::Complete,
+            cancelled: watch::Sender::new(false),
             job,
         }
     }
 
-    /// The job of the next segment, if it is time for one.
-    fn next(&mut self) -> Option<Job> {
-        let span = self.missing.pop_front()?;
-        self.out += 1;
-        let part = self.job.part.clone()?;
-        Some(Job {
-            kind: JobKind::Segment { end: span.end },
-            part: Some(PartialBody { bytes: span.start, spans: None, ..part }),
-            held: Some(Arc::clone(&self.held)),
-            hops: 0,
-            attempt: 1,
-            round: 0,
-            mismatches: 0,
-            wire_bytes: 0,
-            started: None,
-            failed: None,
-            dead_mirrors: Vec::new(),
-            asked_wait: None,
-            ..self.job.clone()
-        })
+    /// The job of the next segment; `None` if all have been requested.
+    fn next(&mut self) -> Option<QueuedJob> {
+        let range = self.missing.pop_front()?;
+        self.outstanding += 1;
+        let mut request = self.job.request.clone();
+        request.kind = JobKind::Segment { end: range.end };
+        request.part =
+            request.part.map(|part| PartialBody { bytes: range.start, spans: None, ..part });
+        request.received = Some(Arc::clone(&self.received) as Arc<dyn SharedRanges>);
+        Some(QueuedJob::with_no_history(request, self.job.queued))
     }
 
-    /// A segment is not out any more: this is its last attempt.
-    fn on_segment_done(&mut self, job: &Job, attempt: &Attempt) {
-        self.out -= 1;
+    /// Counts a segment's last attempt as the target's own.
+    fn on_segment_done(&mut self, job: &QueuedJob, attempt: &Attempt) {
+        self.outstanding -= 1;
         self.job.wire_bytes += job.wire_bytes + attempt.wire_bytes;
         self.job.attempt += job.attempt - 1;
-        self.job.begun |= attempt.begun;
-        let begun = job.started.unwrap_or((attempt.timings.started, attempt.timings.started_at));
-        self.set_started(begun);
+        self.job.request.begun |= attempt.begun;
+        self.set_first_started(job.first_started);
     }
 
-    /// The same of a segment whose next attempt was not begun.
-    fn on_segment_skipped(&mut self, job: &Job) {
-        self.out -= 1;
+    /// Counts a segment whose next attempt is not made.
+    fn on_segment_skipped(&mut self, job: &QueuedJob) {
+        self.outstanding -= 1;
         self.job.wire_bytes += job.wire_bytes;
-        // Its first attempt is the target's own; it counts from the second on.
+        // A segment's first attempt is part of the target's current one; it counts from the second on.
         self.job.attempt += job.attempt.saturating_sub(2);
-        job.started.into_iter().for_each(|begun| self.set_started(begun));
+        self.set_first_started(job.first_started);
     }
 
-    fn set_started(&mut self, begun: (Instant, std::time::SystemTime)) {
-        let first = self.job.started.get_or_insert(begun);
-        *first = (*first).min(begun);
+    fn set_first_started(&mut self, started: Option<(Instant, SystemTime)>) {
+        self.job.first_started = self.job.first_started.into_iter().chain(started).min();
     }
 
-    /// The target's job with what there is of the body by now.
-    fn into_job(self) -> Job {
+    /// The target's own job, with the bytes received by now as its partial body.
+    fn into_job(self) -> QueuedJob {
         let mut job = self.job;
-        let spans = self.held.lock().expect("no holder panics").clone();
-        job.part =
-            job.part.map(|part| PartialBody { bytes: spans.bytes(), spans: Some(spans), ..part });
+        let received = self.received.snapshot();
+        job.request.part = job.request.part.map(|part| PartialBody {
+            bytes: received.bytes(),
+            spans: Some(received),
+            ..part
+        });
         job
     }
 
-    /// The same where no request for the target is under way, nor was one the last to be settled.
-    fn into_unasked_job(self) -> Job {
-        let was_asked_for = self.job.started.is_some();
+    /// The same, if the last segment to be settled made no request.
+    fn into_unstarted_job(self) -> QueuedJob {
+        let was_started = self.job.first_started.is_some();
         let mut job = self.into_job();
-        // Whoever tells of it takes its next try to be still to come.
-        job.attempt += u32::from(was_asked_for && job.hops == 0);
+        // `QueuedJob::tries_before` takes the job's own try to be one that is still to be made.
+        job.attempt += u32::from(was_started && job.hops == 0);
         job
     }
 
-    /// The target's job where all segments are in.
-    fn assembly(&self) -> Option<Box<Job>> {
-        let SegmentReply { head, claims, .. } = self.told.clone()?;
-        let (mut job, length) = (self.job.clone(), self.length);
-        let spans = self.held.lock().expect("no holder panics").clone();
-        job.part = job.part.map(|part| PartialBody { bytes: length, spans: Some(spans), ..part });
-        job.kind = JobKind::Assemble(Arc::new(Assembly { head, claims }));
+    /// The job that joins and verifies the segments; `None` if no reply described the body.
+    fn assembly(&self) -> Option<Box<QueuedJob>> {
+        let SegmentReply { head, claims, .. } = self.reply.clone()?;
+        let mut job = self.job.clone();
+        job.request.part = job.request.part.map(|part| PartialBody {
+            bytes: self.length,
+            spans: Some(self.received.snapshot()),
+            ..part
+        });
+        job.request.kind = JobKind::Assemble(Arc::new(Assembly { head, claims }));
         Some(Box::new(job))
     }
 }
 
 impl SegmentReply {
-    fn from_attempt(attempt: &Attempt) -> Option<Self> {
-        let head = attempt.head.clone()?;
-        Some(Self { head, claims: attempt.claims.clone(), phases: attempt.timings })
+    fn new(job: &QueuedJob, attempt: &Attempt) -> Option<Self> {
+        let (head, claims) = (attempt.head.clone()?, attempt.claims.clone());
+        Some(Self { head, claims, started: job.last_started, timings: attempt.timings })
     }
 }
 
 impl QueueState {
-    /// Brings the first job of a target, or those of its segments, if it was begun in several places.
+    /// Adds the first job of a target by `add`, or the jobs of its segments if its partial body is segmented.
     pub(super) fn push_job(
         &mut self,
-        job: Job,
+        job: QueuedJob,
         now: Instant,
-        bring: fn(&mut Scheduler, Job, Instant),
+        add: fn(&mut Scheduler, QueuedJob, Instant),
     ) {
-        if begun_in_spans(&job).is_none() {
-            return bring(&mut self.schedule, job, now);
+        if begun_in_spans(&job.request).is_none() {
+            return add(&mut self.scheduler, job, now);
         }
+        // `add` counts targets; the other segments are jobs of the same one.
         let mut segments = self.split(job, None).into_iter();
-        segments.next().into_iter().for_each(|first| bring(&mut self.schedule, first, now));
-        segments.for_each(|other| self.schedule.admit(other, now));
+        segments.next().into_iter().for_each(|first| add(&mut self.scheduler, first, now));
+        segments.for_each(|other| self.scheduler.admit(other, now));
     }
 
-    /// Puts back a job that continues what was begun, in segments if that was in several places.
-    pub(super) fn resume(&mut self, job: Job, due: Instant, now: Instant) {
-        match begun_in_spans(&job) {
-            None => self.schedule.resume(job, due, now),
+    /// Puts back a job that continues a target, in segments if its partial body is segmented.
+    pub(super) fn resume(&mut self, job: QueuedJob, due: Instant, now: Instant) {
+        match begun_in_spans(&job.request) {
+            None => self.scheduler.resume(job, due, now),
             Some(_) => self.start_segments(job, None, due, now),
         }
     }
 
-    /// Asks for the segments of a target; `told` is the attempt that told of it.
+    /// Adds the first segments of a target; `reply` is the attempt that described its body, if one was made.
     pub(super) fn start_segments(
         &mut self,
-        job: Job,
-        told: Option<&Attempt>,
+        job: QueuedJob,
+        reply: Option<&Attempt>,
         due: Instant,
         now: Instant,
     ) {
-        // The last one that is put back is the first that is taken.
-        for segment in self.split(job, told).into_iter().rev() {
-            self.schedule.resume(segment, due, now);
+        // Jobs are put back at the front of their host's queue: the last one put back is taken first.
+        for segment in self.split(job, reply).into_iter().rev() {
+            self.scheduler.resume(segment, due, now);
         }
     }
 
-    fn split(&mut self, job: Job, told: Option<&Attempt>) -> Vec<Job> {
-        let index = job.target.index;
-        let part = job.part.clone().expect("it is what there is to be divided");
-        let mut division = SegmentedDownload::new(job, &part, told, self);
+    /// Registers a segmented download and returns the jobs of its first segments.
+    fn split(&mut self, job: QueuedJob, reply: Option<&Attempt>) -> Vec<QueuedJob> {
+        let index = job.request.target.index;
+        let part = job.request.part.clone().expect("segments belong to a partial body");
+        let mut download = SegmentedDownload::new(job, &part, reply, self);
         let most = self.split.most.get();
-        let first = std::iter::from_fn(|| division.next()).take(most).collect();
-        self.divisions.insert(index, division);
+        let first = std::iter::from_fn(|| download.next()).take(most).collect();
+        self.segmented.insert(index, download);
         first
     }
 
-    /// The division that a segment belongs to.
-    fn segmented_download(&mut self, job: &Job) -> &mut SegmentedDownload {
-        self.divisions.get_mut(&job.target.index).expect("it stays until no segment is out")
+    /// The download that a segment belongs to.
+    fn segmented_download(&mut self, job: &QueuedJob) -> &mut SegmentedDownload {
+        let index = job.request.target.index;
+        self.segmented.get_mut(&index).expect("it stays until no segment is outstanding")
     }
 
-    /// Nobody waits for the segments of a target any more.
-    fn cancel_segments(&mut self, job: &Job, fate: SegmentedOutcome, now: Instant) {
-        let gone = self.schedule.withdraw(&job.url, job.target.index, now);
-        let division = self.segmented_download(job);
-        gone.iter().for_each(|job| division.on_segment_skipped(job));
-        division.missing.clear();
-        division.wanted.send_replace(false);
-        if let SegmentedOutcome::Whole = division.fate {
-            division.fate = fate;
+    /// Cancels the segments of a target: those that wait are withdrawn, transfers end by `segments_cancelled`. The first
+    /// reason counts.
+    fn cancel_segments(&mut self, job: &QueuedJob, outcome: SegmentedOutcome, now: Instant) {
+        let Job { url, target, .. } = &job.request;
+        let withdrawn = self.scheduler.withdraw(url, target.index, now);
+        let download = self.segmented_download(job);
+        withdrawn.iter().for_each(|job| download.on_segment_skipped(job));
+        download.missing.clear();
+        download.cancelled.send_replace(true);
+        if let SegmentedOutcome::Complete = download.outcome {
+            download.outcome = outcome;
         }
     }
 
-    /// Makes a target's own job of one whose segments were put together, and its last attempt of the one that did.
-    pub(super) fn undo_assembly(&mut self, job: &mut Job, attempt: &mut Attempt) {
-        job.kind = JobKind::Body;
-        let division = self.divisions.remove(&job.target.index);
-        let Some(SegmentReply { phases, .. }) = division.and_then(|division| division.told) else {
-            return;
-        };
-        let total = attempt.timings.started.duration_since(phases.started) + attempt.timings.total;
-        attempt.timings = AttemptTimings { total, ..phases };
+    /// Turns the job that joined the segments back into the target's own, with the times of the whole download.
+    pub(super) fn undo_assembly(&mut self, job: &mut QueuedJob, attempt: &mut Attempt) {
+        job.request.kind = JobKind::Body;
+        let download = self.segmented.remove(&job.request.target.index);
+        let Some(reply) = download.and_then(|download| download.reply) else { return };
+        let total = job.last_started.duration_since(reply.started) + attempt.timings.total;
+        attempt.timings = AttemptTimings { total, ..reply.timings };
+        job.last_started = reply.started;
     }
 
-    /// The targets whose segments were not all in when the run was stopped; `segments` are those that nobody works on.
-    pub(super) fn merge(&mut self, segments: Vec<Job>) -> Vec<Job> {
+    /// The targets with outstanding segments when the run was stopped; `segments` are the jobs that no worker has.
+    pub(super) fn merge(&mut self, segments: Vec<QueuedJob>) -> Vec<QueuedJob> {
         for job in &segments {
             self.segmented_download(job).on_segment_skipped(job);
         }
-        self.divisions.drain().map(|(_, division)| division.into_unasked_job()).collect()
+        self.segmented.drain().map(|(_, download)| download.into_unstarted_job()).collect()
     }
 }
 
 impl Queue {
-    /// Waits until the segment that this job is for is not wanted any more, if it is for one.
-    pub async fn segments_cancelled(&self, job: &Job) -> StopCause {
-        let JobKind::Segment { .. } = job.kind else { return pending().await };
-        let mut wanted = self.lock().segmented_download(job).wanted.subscribe();
-        let is_called_off = wanted.wait_for(|wanted| !wanted).await.is_ok();
-        if is_called_off { StopCause::Sibling } else { pending().await }
+    /// Resolves when the segment of this job is cancelled; never for a job of another kind.
+    pub async fn segments_cancelled(&self, job: &QueuedJob) -> StopCause {
+        let JobKind::Segment { .. } = job.request.kind else { return pending().await };
+        let mut cancelled = self.lock().segmented_download(job).cancelled.subscribe();
+        let is_cancelled = cancelled.wait_for(|cancelled| *cancelled).await.is_ok();
+        if is_cancelled { StopCause::Sibling } else { pending().await }
     }
 
-    /// Settles a segment: its next attempt, another segment or, with the last one, what becomes of the target.
+    /// Settles a segment. What follows is its next attempt, another segment or, after the last one, what becomes of
+    /// the target.
     pub(super) fn settle_segment(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         mut attempt: Attempt,
         action: NextAction,
         now: Instant,
     ) -> SegmentOutcome {
-        let is_wanted = matches!(state.segmented_download(job).fate, SegmentedOutcome::Whole);
+        let download = state.segmented_download(job);
+        let is_wanted = matches!(download.outcome, SegmentedOutcome::Complete);
         if let (NextAction::Retry { .. }, true) = (&action, is_wanted) {
             return (self.apply_next_action(state, job, &attempt, action, now), None);
         }
-        let division = state.segmented_download(job);
-        division.on_segment_done(job, &attempt);
+        download.on_segment_done(job, &attempt);
         match action {
             NextAction::Done => {
-                division.told =
-                    division.told.take().or_else(|| SegmentReply::from_attempt(&attempt));
-                if let Some(next) = division.next() {
-                    state.schedule.resume(next, now, now);
+                download.reply = download.reply.take().or_else(|| SegmentReply::new(job, &attempt));
+                if let Some(next) = download.next() {
+                    state.scheduler.resume(next, now, now);
                 }
             }
             NextAction::Failed(failure) | NextAction::Retry { failure, .. } => {
+                // `on_segment_done` has counted them.
                 attempt.wire_bytes = 0;
-                let fate = SegmentedOutcome::Failed(failure, Some(Box::new(attempt)));
-                state.cancel_segments(job, fate, now);
+                let failed = FailedAttempt { started: job.last_started, attempt };
+                let outcome = SegmentedOutcome::Failed(failure, Some(Box::new(failed)));
+                state.cancel_segments(job, outcome, now);
             }
             NextAction::Restart(_) | NextAction::FollowRedirect { .. } | NextAction::Split(_) => {
                 state.cancel_segments(job, SegmentedOutcome::Restart, now);
@@ -294,7 +351,7 @@ impl Queue {
     pub(super) fn give_up_segment(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         failure: Failure,
         now: Instant,
     ) -> Option<Event> {
@@ -303,36 +360,45 @@ impl Queue {
         self.join_segments(state, job, now).0
     }
 
-    /// Goes on with a target if none of its segments is out.
-    fn join_segments(&self, state: &mut QueueState, job: &Job, now: Instant) -> SegmentOutcome {
-        let division = state.segmented_download(job);
-        if division.out > 0 {
+    /// Goes on with a target if none of its segments is outstanding.
+    fn join_segments(
+        &self,
+        state: &mut QueueState,
+        job: &QueuedJob,
+        now: Instant,
+    ) -> SegmentOutcome {
+        let download = state.segmented_download(job);
+        if download.outstanding > 0 {
             return (None, None);
         }
-        if let SegmentedOutcome::Whole = division.fate {
-            return (None, division.assembly());
+        if let SegmentedOutcome::Complete = download.outcome {
+            // It stays registered until the assembly is settled, which takes its times from here.
+            return (None, download.assembly());
         }
-        let index = job.target.index;
-        let mut division = state.divisions.remove(&index).expect("it was just looked at");
-        let fate = std::mem::replace(&mut division.fate, SegmentedOutcome::Whole);
-        match fate {
-            SegmentedOutcome::Whole => (None, None),
+        let index = job.request.target.index;
+        let mut download = state.segmented.remove(&index).expect("it was just looked at");
+        let outcome = std::mem::replace(&mut download.outcome, SegmentedOutcome::Complete);
+        match outcome {
+            SegmentedOutcome::Complete => (None, None),
             SegmentedOutcome::Restart => {
-                let job = Job { part: None, in_one: true, ..division.into_job() };
+                let mut job = download.into_job();
+                (job.request.part, job.request.in_one) = (None, true);
                 state.resume(job, now, now);
                 (None, None)
             }
-            SegmentedOutcome::Failed(failure, Some(mut attempt)) => {
-                let job = division.into_job();
-                attempt.bytes = job.part.as_ref().map_or(0, |part| part.bytes);
+            SegmentedOutcome::Failed(failure, Some(failed)) => {
+                let FailedAttempt { started, mut attempt } = *failed;
+                let mut job = download.into_job();
+                job.last_started = started;
+                attempt.bytes = job.request.part.as_ref().map_or(0, |part| part.bytes);
                 let action =
                     segment_action_without_request(&job, failure, &self.rules, fastrand::f64());
                 (self.apply_next_action(state, &job, &attempt, action, now), None)
             }
             SegmentedOutcome::Failed(failure, None) => {
                 let action =
-                    segment_action_without_request(&division.job, failure, &self.rules, 0.0);
-                let job = division.into_unasked_job();
+                    segment_action_without_request(&download.job, failure, &self.rules, 0.0);
+                let job = download.into_unstarted_job();
                 (self.apply_without_request(state, &job, action, now), None)
             }
         }

@@ -1,68 +1,80 @@
-//! Settling: what becomes of a job once its attempt has ended, or none is made.
+//! Settling: what becomes of a job once its attempt has ended, or if none is made.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::records::{finished_event, record_of_attempt, record_of_failure};
 use super::{NextWaker, Queue, QueueState, Work};
 use crate::model::{
-    Attempt, AttemptOutcome, Event, Failure, FailureClass, Job, JobKind, Outcome, Record,
-    StopCause, redacted,
+    Attempt, AttemptOutcome, Event, Failure, FailureClass, JobKind, QueuedJob, Record, StopCause,
+    redacted,
 };
-use crate::plan::MaxFailures;
 use crate::policy::{self, NextAction, RetryRules, next_action, robots};
 use crate::scheduler::{HostFeedback, host_feedback};
 
 impl Queue {
-    /// Asks the rules of its host about a job that was taken. That may take a while: the queue is not locked.
-    pub(super) fn start(&self, job: Box<Job>, rules: &robots::RobotsRules) -> Work {
-        if rules.allows(&job.url) {
+    /// Hands out a job if the rules of its host allow its URL, and gives it up otherwise. Matching may take a while, so
+    /// the queue is not locked for it.
+    pub(super) fn start(&self, job: Box<QueuedJob>, rules: &robots::RobotsRules) -> Work {
+        let url = &job.request.url;
+        if rules.allows(url) {
             return Work::Transfer(job);
         }
         let mut state = self.lock();
-        state.schedule.cancel_start(&job.url, Instant::now());
+        state.scheduler.cancel_start(url, Instant::now());
         let event = self.give_up(&mut state, &job, Failure::Robots);
         self.wake_waiters(&mut state, NextWaker::ReturningWorker);
         Work::Emit(event)
     }
 
-    /// Settles what came of a job: the target's row, or its next job in the queue and a word about why; and a word
-    /// about the network, if there is one to be said. A job that makes no request is for the same worker, at once.
+    /// Settles the attempt of a job. Returns the events to emit: the target's record or what is done instead, and a
+    /// notice about the network; and a job without a request, which the same worker is to carry out at once.
     pub fn settle(
         &self,
-        mut job: Job,
+        mut job: QueuedJob,
         mut attempt: Attempt,
-    ) -> (impl Iterator<Item = Event> + use<>, Option<Box<Job>>) {
+    ) -> (impl Iterator<Item = Event> + use<>, Option<Box<QueuedJob>>) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let feedback = host_feedback(&attempt, &self.rules.retry, wall);
-        let not_reached = matches!(feedback, HostFeedback::Unreachable(_));
-        let is_answered = attempt.head.is_some();
+        let is_unreachable = matches!(feedback, HostFeedback::Unreachable(_));
+        let got_reply = attempt.head.is_some();
         let mut state = self.lock();
-        if let JobKind::Assemble(_) = job.kind {
+        // Under one lock, in this order: the host's limits first, since the job that follows may be for the same host
+        // and must meet them; then what follows; then the wake-up, which looks at both.
+        if let JobKind::Assemble(_) = job.request.kind {
             state.undo_assembly(&mut job, &mut attempt);
         } else {
-            state.schedule.on_feedback(&job.url, feedback, attempt.timings.started, now);
-            state.schedule.count(&job.url, attempt.wire_bytes, class_of(&attempt));
+            let url = &job.request.url;
+            state.scheduler.on_feedback(url, feedback, job.last_started, now);
+            state.scheduler.count(url, attempt.wire_bytes, charged_class(&attempt));
         }
-        let action = next_action(&job, &attempt, &self.rules_for(&job), wall, fastrand::f64());
-        let (event, next) = match job.kind {
+        let rules = match job.request.kind {
+            JobKind::Robots(_) => {
+                RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules }
+            }
+            _ => self.rules,
+        };
+        let action = next_action(&job, &attempt, &rules, wall, fastrand::f64());
+        let (event, next) = match job.request.kind {
             JobKind::Segment { .. } => self.settle_segment(&mut state, &job, attempt, action, now),
             _ => (self.apply_next_action(&mut state, &job, &attempt, action, now), None),
         };
-        let notice = if not_reached { state.unreachable_notice() } else { None };
-        if !not_reached && state.cut_off && is_answered {
-            state.cut_off = false;
+        let notice = if is_unreachable { state.network_notice() } else { None };
+        if got_reply && !is_unreachable {
+            state.network_down_reported = false;
         }
-        let comes =
-            if next.is_some() { NextWaker::OneOfTheWaiting } else { NextWaker::ReturningWorker };
-        self.wake_waiters(&mut state, comes);
+        // With a job at hand, the worker does not come back for another one.
+        let waker =
+            if next.is_some() { NextWaker::WaitingWorker } else { NextWaker::ReturningWorker };
+        self.wake_waiters(&mut state, waker);
         (event.into_iter().chain(notice), next)
     }
 
-    /// Does what follows an attempt.
+    /// Applies what follows an attempt. A job that follows is put back before its event is returned, so that a target
+    /// is never absent from the queue while it is unsettled: an empty queue ends the run.
     pub(super) fn apply_next_action(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         attempt: &Attempt,
         action: NextAction,
         now: Instant,
@@ -80,7 +92,7 @@ impl Queue {
             }
             NextAction::FollowRedirect { job: next, wait } => {
                 let status = attempt.head.as_ref().map_or(0, |head| head.status);
-                let (from, to) = (redacted(&job.url), redacted(&next.url));
+                let (from, to) = (redacted(&job.request.url), redacted(&next.request.url));
                 state.resume(next, now + wait, now);
                 Some(Event::Redirected { from, to, status })
             }
@@ -90,19 +102,11 @@ impl Queue {
         }
     }
 
-    fn rules_for(&self, job: &Job) -> RetryRules {
-        match job.kind {
-            JobKind::Robots(_) => {
-                RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules }
-            }
-            _ => self.rules,
-        }
-    }
-
+    /// Gives up a job before its request, as its host is unreachable or does not allow it.
     pub(super) fn give_up(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         failure: Failure,
     ) -> Option<Event> {
         let now = Instant::now();
@@ -110,11 +114,11 @@ impl Queue {
         self.apply_without_request(state, job, action, now)
     }
 
-    /// Does what follows when a job is given up before its request.
+    /// Applies what follows a job that was given up before its request.
     pub(super) fn apply_without_request(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         action: NextAction,
         now: Instant,
     ) -> Option<Event> {
@@ -122,9 +126,9 @@ impl Queue {
             NextAction::Retry { job: next, wait, failure } => {
                 Some(schedule_retry(state, job, next, wait, failure, now))
             }
-            NextAction::Failed(failure) => match &job.kind {
+            NextAction::Failed(failure) => match &job.request.kind {
                 JobKind::Body | JobKind::Assemble(_) => {
-                    Some(self.emit_record(state, job, record_of_failure(job, failure)))
+                    Some(self.settle_target(state, job, record_of_failure(job, failure)))
                 }
                 JobKind::Segment { .. } => self.give_up_segment(state, job, failure, now),
                 JobKind::Robots(host) => {
@@ -136,22 +140,23 @@ impl Queue {
         }
     }
 
-    /// Ends a job with its last attempt: the target's row, or what its host allows.
+    /// Ends a job with its last attempt: settles the target, or applies the robots.txt of a host.
     fn finish(
         &self,
         state: &mut QueueState,
-        job: &Job,
+        job: &QueuedJob,
         attempt: &Attempt,
         failure: Option<Failure>,
     ) -> Option<Event> {
-        let JobKind::Robots(host) = &job.kind else {
-            return Some(self.emit_record(state, job, record_of_attempt(job, attempt, failure)));
+        let JobKind::Robots(host) = &job.request.kind else {
+            return Some(self.settle_target(state, job, record_of_attempt(job, attempt, failure)));
         };
         match &failure {
             None => {
                 let text = attempt.text.as_deref().unwrap_or_default();
                 self.apply_robots(state, host, robots::RobotsReply::Body(text));
             }
+            // The run ends; the host's jobs are cancelled, not disallowed.
             Some(Failure::Cancelled(_)) => {}
             Some(failure) => self.apply_robots(state, host, robots::RobotsReply::Failed(failure)),
         }
@@ -160,73 +165,53 @@ impl Queue {
 
     fn apply_robots(&self, state: &mut QueueState, host: &str, reply: robots::RobotsReply<'_>) {
         let rules = robots::rules_of_reply(reply, &self.robots_token);
-        let told = match reply {
+        let file_bytes = match reply {
             robots::RobotsReply::Body(text) => text.len(),
             robots::RobotsReply::Failed(_) => 0,
         };
-        state.schedule.set_robots(host, rules, told, Instant::now());
+        state.scheduler.set_robots(host, rules, file_bytes, Instant::now());
     }
 
-    fn emit_record(&self, state: &mut QueueState, job: &Job, record: Record) -> Event {
-        state.in_flight.remove(job.target.index);
-        self.count_outcome(state, &record);
+    /// Settles a target with its record.
+    fn settle_target(&self, state: &mut QueueState, job: &QueuedJob, record: Record) -> Event {
+        state.in_flight.remove(job.request.target.index);
+        // Before the waiting workers are woken: past a limit none of them may start another job.
+        state.failure_limits.on_record(&record, &self.cancel);
         finished_event(job, record)
     }
 
-    /// Takes note of a row that was settled without a job.
+    /// Counts a record that was settled without a job.
     pub fn record_settled(&self, record: &Record) {
-        self.count_outcome(&mut self.lock(), record);
-    }
-
-    fn count_outcome(&self, state: &mut QueueState, record: &Record) {
-        state.settled += 1;
-        state.failed += u64::from(record.outcome == Outcome::Failed);
-        match record.error.as_ref().map(|error| error.class) {
-            Some(FailureClass::Disk) => self.cancel.abort(StopCause::Disk),
-            Some(FailureClass::Quota) => self.cancel.abort(StopCause::Quota),
-            _ if self.failure_limit_reached(state) => self.cancel.drain(StopCause::TooManyFailures),
-            _ => {}
-        }
-    }
-
-    /// Whether more has failed than was thought to be tolerable.
-    fn failure_limit_reached(&self, state: &QueueState) -> bool {
-        match self.most_failures {
-            None => false,
-            Some(MaxFailures::Number(most)) => state.failed > most,
-            Some(MaxFailures::Share(share)) => {
-                state.settled >= 100 && state.failed as f64 > share.as_f64() * state.settled as f64
-            }
-        }
+        self.lock().failure_limits.on_record(record, &self.cancel);
     }
 }
 
 impl QueueState {
-    /// The network is said to be down once each time it goes.
-    pub(super) fn unreachable_notice(&mut self) -> Option<Event> {
-        if self.cut_off || !self.schedule.network_seems_down() {
+    /// A notice that no host can be reached; `None` if some can, or it was given and no reply has come since.
+    pub(super) fn network_notice(&mut self) -> Option<Event> {
+        if self.network_down_reported || !self.scheduler.network_seems_down() {
             return None;
         }
-        self.cut_off = true;
-        Some(Event::Notice("the network seems down; waiting".to_owned()))
+        self.network_down_reported = true;
+        Some(Event::Notice("the network seems to be down; retrying".to_owned()))
     }
 }
 
 fn schedule_retry(
     state: &mut QueueState,
-    job: &Job,
-    next: Job,
+    job: &QueuedJob,
+    next: QueuedJob,
     wait: Duration,
     failure: Failure,
     now: Instant,
 ) -> Event {
-    let (url, next_url) = (redacted(&job.url), redacted(&next.url));
+    let (url, next_url) = (redacted(&job.request.url), redacted(&next.request.url));
     state.resume(next, now + wait, now);
     Event::Retrying { url, failure, next: next_url, wait }
 }
 
-/// The class of failure that a host is charged with.
-fn class_of(attempt: &Attempt) -> Option<FailureClass> {
+/// The class of failure that counts against the host; `None` if none does.
+fn charged_class(attempt: &Attempt) -> Option<FailureClass> {
     match &attempt.outcome {
         AttemptOutcome::Failed(Failure::Cancelled(StopCause::Sibling)) => None,
         AttemptOutcome::Failed(failure) => Some(failure.class()),
