@@ -4,12 +4,9 @@
 mod args;
 mod config_file;
 mod config_layers;
-mod documents;
-mod environment;
 mod help;
 mod man;
 mod network;
-mod proxy;
 mod to_plan;
 mod value_parsers;
 
@@ -209,7 +206,7 @@ fn fetch(
     around: &Environment,
 ) -> Result<Command, clap::Error> {
     let options = OptionWords::known();
-    let environment = environment::layer(&options, around.variable).map_err(usage_error)?;
+    let environment = config_layers::from_environment(&options, around.variable).map_err(usage_error)?;
     let environment = environment.below(settled);
     let which = which(arguments(&environment, words)?.configuration, around);
     let file = config_file::load(&which, &options).map_err(usage_error)?;

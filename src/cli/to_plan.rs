@@ -15,8 +15,8 @@ use super::args::{
     OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
 use super::config_layers;
-use super::documents::{documents, is_one_name};
-use super::proxy::proxy;
+use super::network::proxy;
+use super::value_parsers::{documents, is_one_name};
 use crate::compare::{self, ServerOwner};
 use crate::list;
 use crate::plan::{
