@@ -1,14 +1,20 @@
-//! Where targets are read from: opens what a plan names, reads nothing of it.
+//! Inputs: opens the sources of a plan and reads entries from them.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
+use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::model::Entry;
 use crate::plan::{Plan, Source};
 
-/// Where targets are read from.
+/// Bytes read at once: a bound on how far reading runs ahead of whoever takes the entries.
+const CHUNK: usize = 16 * 1024;
+
+/// An open source.
 pub enum OpenInput {
     /// A URL given on the command line.
     Argument(String),
@@ -131,4 +137,156 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
         }
     }
     Ok(())
+}
+
+/// Reads all inputs, in their order, and passes their entries to `take`.
+///
+/// # Errors
+/// The first error of `take`, or if an input cannot be read; entries before that were passed.
+pub fn entries<E: From<ReadError>>(
+    inputs: Vec<OpenInput>,
+    mut take: impl FnMut(EntryBatch) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut parser = EntryParser::default();
+    InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))
+}
+
+/// The entries that one chunk completes.
+pub struct EntryBatch {
+    /// The entries, numbered.
+    pub entries: Vec<Entry>,
+    /// The kind of the input they are from.
+    pub kind: StreamKind,
+}
+
+/// A piece of the inputs. The bytes of a list come between `Start` and `End`.
+pub enum InputChunk {
+    /// A URL given on the command line.
+    Argument(String),
+    /// A list starts.
+    Start(Arc<str>, StreamKind, StopReading),
+    /// Bytes of the list, cut anywhere.
+    Bytes(Vec<u8>),
+    /// The list ends.
+    End,
+}
+
+/// Set by the parser to end the reading of a list early, because it is not a list. Each list has its own, since the
+/// reader may have come to the next one by then.
+type StopReading = Arc<AtomicBool>;
+
+/// Reads inputs one after another, in chunks. Ends after an error.
+pub struct InputReader {
+    inputs: std::vec::IntoIter<OpenInput>,
+    list: Option<OpenList>,
+}
+
+struct OpenList {
+    name: Arc<str>,
+    bytes: Box<dyn Read + Send>,
+    stop: StopReading,
+}
+
+impl InputReader {
+    /// A reader of these inputs. Nothing is read yet.
+    pub fn new(inputs: Vec<OpenInput>) -> Self {
+        Self { inputs: inputs.into_iter(), list: None }
+    }
+
+    fn open_next(&mut self) -> Option<InputChunk> {
+        Some(match self.inputs.next()? {
+            OpenInput::Argument(text) => InputChunk::Argument(text),
+            OpenInput::List { name, bytes, pace } => {
+                let stop = StopReading::default();
+                self.list = Some(OpenList { name: name.clone(), bytes, stop: stop.clone() });
+                InputChunk::Start(name, pace, stop)
+            }
+        })
+    }
+}
+
+impl Iterator for InputReader {
+    type Item = Result<InputChunk, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(list) = &mut self.list else { return self.open_next().map(Ok) };
+        match list.read() {
+            Ok(bytes) if bytes.is_empty() => {
+                self.list = None;
+                Some(Ok(InputChunk::End))
+            }
+            Ok(bytes) => Some(Ok(InputChunk::Bytes(bytes))),
+            Err(reason) => {
+                let name = Arc::clone(&list.name);
+                (self.list, self.inputs) = (None, Vec::new().into_iter());
+                Some(Err(ReadError { name, reason }))
+            }
+        }
+    }
+}
+
+impl OpenList {
+    /// The next bytes; none at the end.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; CHUNK];
+        while !self.stop.load(Relaxed) {
+            match self.bytes.read(&mut buffer) {
+                Ok(length) => return Ok(buffer[..length].to_vec()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Turns the chunks of all inputs into entries, which it numbers from 1.
+#[derive(Default)]
+pub struct EntryParser {
+    numbering: Numbering,
+    list: Option<(Parser, StreamKind, StopReading)>,
+}
+
+impl EntryParser {
+    /// Takes the next chunk; returns the entries that it completes.
+    pub fn push(&mut self, chunk: InputChunk) -> EntryBatch {
+        let (mut entries, numbering) = (Vec::new(), &mut self.numbering);
+        let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
+        match (chunk, &mut self.list) {
+            (InputChunk::Argument(text), _) => entries.push(list::argument(&text, numbering)),
+            (InputChunk::Start(name, kind, stop), list) => {
+                *list = Some((Parser::new(name), kind, stop));
+            }
+            (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
+                let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
+                stop.store(status == ParserStatus::Enough, Relaxed);
+            }
+            (InputChunk::End, list) => {
+                if let Some((parser, ..)) = list.take() {
+                    parser.finish(numbering, |entry| entries.push(entry));
+                }
+            }
+            (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
+        }
+        EntryBatch { entries, kind }
+    }
+
+    /// Returns the entry that option lines could still follow, because no more input is at hand.
+    pub fn flush_pending(&mut self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        if let Some((parser, ..)) = &mut self.list {
+            parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
+        }
+        entries
+    }
+
+    /// Whether the current list is one that somebody may be writing while it is read.
+    pub fn is_live(&self) -> bool {
+        matches!(self.list, Some((_, StreamKind::Live, _)))
+    }
+
+    /// Entries so far.
+    pub fn count(&self) -> u64 {
+        self.numbering.given()
+    }
 }
