@@ -43,6 +43,7 @@ pub mod report;
 pub mod resource_usage;
 pub mod scheduler;
 pub mod serve;
+mod signals;
 pub mod store;
 pub mod transfer;
 pub mod units;

@@ -162,15 +162,48 @@ pub enum Strategy {
     },
 }
 
-impl Strategy {
-    /// The name that the mode is typed and reported by.
-    pub fn name(self) -> &'static str {
+/// The kind of a strategy: who the workers are, without how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One transfer at a time.
+    Sequential,
+    /// One OS thread per job.
+    Threads,
+    /// Tasks on event loops.
+    Async,
+    /// One child process per job.
+    Processes,
+}
+
+impl Mode {
+    /// All modes, in the order in which they are listed.
+    pub const ALL: [Self; 4] = [Self::Sequential, Self::Threads, Self::Async, Self::Processes];
+
+    /// The name that is typed and reported.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Sequential => "sequential",
-            Self::Threads(_) => "threads",
-            Self::Processes(_) => "processes",
-            Self::Tasks { .. } => "async",
+            Self::Threads => "threads",
+            Self::Async => "async",
+            Self::Processes => "processes",
         }
+    }
+}
+
+impl Strategy {
+    /// Its kind.
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Sequential => Mode::Sequential,
+            Self::Threads(_) => Mode::Threads,
+            Self::Processes(_) => Mode::Processes,
+            Self::Tasks { .. } => Mode::Async,
+        }
+    }
+
+    /// The name of its mode.
+    pub fn name(self) -> &'static str {
+        self.mode().name()
     }
 
     /// How many workers there are.
@@ -577,21 +610,12 @@ pub struct VerifyOptions {
     pub dir: PathBuf,
     /// Files that are read at a time; `None`: as many as there are processors.
     pub jobs: Option<NonZeroUsize>,
-    /// The form of the report.
-    pub form: VerifyFormat,
+    /// The output format: text or JSON Lines.
+    pub form: OutputFormat,
     /// How much is told in sentences; data is always told as a whole.
     pub verbosity: Verbosity,
     /// Whether what is missing or changed is to be fetched again.
     pub marking: MarkMode,
-}
-
-/// The form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerifyFormat {
-    /// Sentences for people.
-    Text,
-    /// One JSON object a line.
-    Jsonl,
 }
 
 /// Whether what is missing or changed is to be fetched again.

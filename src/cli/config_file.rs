@@ -16,16 +16,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Host;
 
-use super::config_layers::{
-    ConfigLayer, LayerOption, LayerValue, OptionWords, ValueCount, quotable,
-};
+use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
+use super::option_table::{self, OptionTable, ValueCount};
 use crate::plan::{HostOverrides, Plan};
-
-/// What one host can have of its own.
-const OF_A_HOST: [&str; 5] = ["per-host", "host-delay", "host-rate", "header", "user-agent"];
-
-/// Options that name files. In a configuration file they are looked for beside it, wherever the program is started.
-const FILES: [&str; 1] = ["cacert"];
 
 /// No file of options is longer than this; a list that was given in its place may be.
 const LONGEST: u64 = 1024 * 1024;
@@ -62,7 +55,7 @@ pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) ->
 ///
 /// # Errors
 /// A sentence that names the file and, where there is one, the line.
-pub(super) fn load(which: &ConfigPath, options: &OptionWords) -> Result<ConfigFile, String> {
+pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFile, String> {
     let (path, may_be_missing) = match which {
         ConfigPath::Named(path) => (path, false),
         ConfigPath::Usual(path) => (path, true),
@@ -95,7 +88,7 @@ fn is_missing(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// A sentence that names file and line.
-pub(super) fn parse(text: &str, path: &Path, options: &OptionWords) -> Result<ConfigFile, String> {
+pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<ConfigFile, String> {
     let page = ConfigText { text, path, options };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
@@ -129,7 +122,7 @@ fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t ConfigKey<'a>, &'t Spann
 struct ConfigText<'a> {
     text: &'a str,
     path: &'a Path,
-    options: &'a OptionWords,
+    options: &'a OptionTable,
 }
 
 impl ConfigText<'_> {
@@ -154,7 +147,7 @@ impl ConfigText<'_> {
     /// Files that are named by a file are found from where it is.
     fn beside(&self, name: &str, value: LayerValue) -> LayerValue {
         match (value, self.path.parent()) {
-            (LayerValue::Given(paths), Some(folder)) if FILES.contains(&name) => {
+            (LayerValue::Given(paths), Some(folder)) if self.options.takes_paths(name) => {
                 LayerValue::Given(paths.iter().map(|path| folder.join(path).into()).collect())
             }
             (value, _) => value,
@@ -188,9 +181,13 @@ impl ConfigText<'_> {
     fn host(&self, section: &DeTable) -> Result<HostOverrides, String> {
         let mut layer = ConfigLayer::default();
         for (key, value) in in_order(section) {
-            if !OF_A_HOST.contains(&key.get_ref().as_ref()) {
-                let (place, known) = (self.line(key.span().start), OF_A_HOST.join(", "));
-                return Err(format!("{place}: {} is not for one host; use {known}", key.get_ref()));
+            if !option_table::per_host().any(|name| name == key.get_ref().as_ref()) {
+                let place = self.line(key.span().start);
+                let allowed = option_table::per_host().collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "{place}: '{}' cannot be set per host (allowed: {allowed})",
+                    key.get_ref().escape_debug()
+                ));
             }
             self.set(key, value, &mut layer)?;
         }
@@ -201,7 +198,7 @@ impl ConfigText<'_> {
         if self.options.exists(name) {
             return format!("--{name} is for the command line alone");
         }
-        let hint = self.options.resembling(name);
+        let hint = self.options.similar(name);
         let hint = hint.unwrap_or_else(|| "the long name of an option, as in jobs = 8".to_owned());
         format!("\"{}\" is not an option; write {hint}", name.escape_debug())
     }
@@ -275,7 +272,7 @@ mod tests {
         fn any_text_is_a_configuration_or_a_complaint_that_names_the_file(
             text in "([a-z-]{1,8}|jobs|hosts|header|[ \n=\"'.\\[\\]{}#0-9]|\\PC){0,40}"
         ) {
-            match parse(&text, Path::new("config.toml"), &OptionWords::known()) {
+            match parse(&text, Path::new("config.toml"), &OptionTable::of_fetch()) {
                 Ok(_) => {}
                 Err(complaint) => prop_assert!(complaint.starts_with("config.toml:"), "{}", complaint),
             }

@@ -6,15 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
-use clap::ValueEnum;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::args::{
-    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, FormatArg, HttpArgs, ModeArg,
-    OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, HttpArgs, OutputArgs,
+    RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
-use super::config_layers;
 use super::network::proxy;
 use super::value_parsers::{documents, is_one_name};
 use crate::compare::{self, ServerOwner};
@@ -22,9 +20,9 @@ use crate::list;
 use crate::plan::{
     AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
     FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
-    MaxFailures, MaxPerHost, NameSource, NamingScheme, OutputOptions, Plan, Proxy, ReportCommand,
-    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SegmentOptions, Source,
-    Strategy, Timeouts, Verbosity,
+    MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, Proxy,
+    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    SegmentOptions, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -65,10 +63,10 @@ pub(super) fn rereport(typed: args::ReportArgs) -> Result<ReportCommand, String>
 /// What a dry run tells are no rows of a run.
 pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
     match plan.report.format {
-        plan::OutputFormat::Csv => {
+        OutputFormat::Csv => {
             Err("--dry-run cannot tell in --format csv; write --format text or jsonl".to_owned())
         }
-        plan::OutputFormat::Text | plan::OutputFormat::Jsonl => Ok(()),
+        OutputFormat::Text | OutputFormat::Jsonl => Ok(()),
     }
 }
 
@@ -88,25 +86,23 @@ pub(super) fn origin(typed: ServeArgs) -> serve::Options {
     }
 }
 
-/// Decides a comparison of runs that have these words for options; `plan` is theirs.
+/// A comparison of runs that have these words for options, `shown` without secrets; `plan` is theirs.
 pub(super) fn comparison(
     typed: CompareArgs,
     words: Vec<OsString>,
+    mut shown: Vec<String>,
     plan: Box<Plan>,
 ) -> Result<compare::Options, String> {
     let contest = typed.contest;
     let documents = documents("--report", contest.reports, Some(ReportSubject::Comparison))?;
     let modes = match &contest.modes[..] {
-        [] => ModeArg::value_variants(),
+        [] => &Mode::ALL[..],
         modes => modes,
     };
-    let name =
-        |mode: &ModeArg| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
-    let mut shown = config_layers::shown(&words);
     shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
     shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
     let options = compare::Options {
-        modes: modes.iter().map(name).collect(),
+        modes: modes.iter().map(|mode| mode.name().to_owned()).collect(),
         jobs: contest.jobs,
         runs: contest.runs,
         warmup: contest.warmup,
@@ -139,11 +135,7 @@ pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
     plan::VerifyOptions {
         dir: typed.dir,
         jobs: typed.jobs,
-        form: match typed.format {
-            _ if typed.json => plan::VerifyFormat::Jsonl,
-            args::PlainFormatArg::Text => plan::VerifyFormat::Text,
-            args::PlainFormatArg::Jsonl => plan::VerifyFormat::Jsonl,
-        },
+        form: if typed.json { OutputFormat::Jsonl } else { typed.format },
         verbosity: verbosity(typed.quiet, typed.verbose),
         marking: if typed.no_mark { plan::MarkMode::Off } else { plan::MarkMode::On },
     }
@@ -179,15 +171,15 @@ fn source(typed: &OsString) -> Source {
 }
 
 fn strategy(typed: &args::StrategyArgs, saves: bool) -> Result<Strategy, String> {
-    if typed.loops.is_some() && typed.mode != ModeArg::Async {
+    if typed.loops.is_some() && typed.mode != Mode::Async {
         return Err("--loops is for --mode async alone; leave out one of the two".to_owned());
     }
     let jobs = typed.jobs;
     Ok(match typed.mode {
-        ModeArg::Sequential => Strategy::Sequential,
-        ModeArg::Threads => Strategy::Threads(jobs),
-        ModeArg::Processes => Strategy::Processes(jobs),
-        ModeArg::Async => {
+        Mode::Sequential => Strategy::Sequential,
+        Mode::Threads => Strategy::Threads(jobs),
+        Mode::Processes => Strategy::Processes(jobs),
+        Mode::Async => {
             let loops =
                 typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
             Strategy::Tasks { jobs, loops: loops.min(jobs) }
@@ -295,12 +287,7 @@ fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
 fn keep(typed: SaveArgs) -> Option<SaveOptions> {
     Some(SaveOptions {
         dir: typed.dir?,
-        names: match typed.names {
-            args::NamesArg::Flat => NamingScheme::Flat,
-            args::NamesArg::Tree => NamingScheme::Tree,
-            args::NamesArg::Hash => NamingScheme::Hash,
-            args::NamesArg::Index => NamingScheme::Index,
-        },
+        names: typed.names,
         named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
         again: match (typed.refresh, typed.force) {
             (true, _) => ExistingPolicy::Refresh,
@@ -398,12 +385,7 @@ fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
 
 fn report(typed: &OutputArgs) -> OutputOptions {
     OutputOptions {
-        format: match typed.format {
-            _ if typed.json => plan::OutputFormat::Jsonl,
-            FormatArg::Text => plan::OutputFormat::Text,
-            FormatArg::Jsonl => plan::OutputFormat::Jsonl,
-            FormatArg::Csv => plan::OutputFormat::Csv,
-        },
+        format: if typed.json { OutputFormat::Jsonl } else { typed.format },
         order: if typed.ordered { ReportOrder::List } else { ReportOrder::Completion },
         verbosity: verbosity(typed.quiet, typed.verbose),
     }

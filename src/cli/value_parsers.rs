@@ -5,6 +5,8 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use crate::compare::LEAST_RUNS;
 use crate::model::{FailureClass, UnknownClass};
 use crate::plan::{MaxFailures, MaxPerHost, ReportFile, ReportFormat, ReportSubject};
@@ -24,6 +26,40 @@ const LEAST_SEGMENT: u64 = 64 * 1024;
 
 /// No back-off is longer, so that none can begin longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// One of the values of an enum, as it is typed.
+#[derive(Debug, Clone)]
+pub(super) struct Choice<T> {
+    value: T,
+    name: &'static str,
+    alias: Option<&'static str>,
+    help: &'static str,
+}
+
+impl<T: Copy> Choice<T> {
+    pub(super) const fn new(value: T, name: &'static str, help: &'static str) -> Self {
+        Self { value, name, alias: None, help }
+    }
+
+    /// The same with a second name, which the help does not show.
+    pub(super) const fn alias(self, alias: &'static str) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+}
+
+/// A parser for the values of an enum that knows nothing of clap.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
+    choices: &'static [Choice<T>],
+) -> impl TypedValueParser<Value = T> {
+    let values = choices
+        .iter()
+        .map(|choice| PossibleValue::new(choice.name).help(choice.help).aliases(choice.alias));
+    PossibleValuesParser::new(values).map(|text| {
+        let mut choices = choices.iter();
+        let choice = choices.find(|choice| choice.name == text || choice.alias == Some(&text));
+        choice.expect("it is one of the possible values").value
+    })
+}
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_JOBS).map(above_zero)
