@@ -53,22 +53,32 @@ pub struct ReadError {
 #[allow(missing_docs)] // the name is the list's; the reason the system's words
 pub enum OpenError {
     /// Nothing has this name.
-    #[error(
-        "{name}: no such list; give a file with one URL a line, or a URL that starts with https:// or http://"
-    )]
+    #[error("{name}: no such file; {}", did_you_mean(name))]
     Missing { name: String },
     /// It is a directory.
-    #[error("{name}: is a directory; give a file with one URL a line")]
+    #[error("{name}: is a directory, expected a list file")]
     Directory { name: String },
     /// The system does not let it be read.
-    #[error("{name}: {reason}")]
+    #[error("cannot read {name}: {reason}")]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
     #[error("{name}: {reason}")]
     Sums { name: String, reason: ChecksumFileError },
     /// The file for failures is this list.
-    #[error("--failed would overwrite the list \"{name}\"; name another file")]
+    #[error("--failed would overwrite the input list '{name}'")]
     Overwritten { name: String },
+}
+
+/// A hint for somebody who has left out the scheme of a URL.
+fn did_you_mean(name: &str) -> String {
+    let first = name.split(['/', ':']).next().unwrap_or_default();
+    let is_a_list = [".txt", ".list", ".csv"].iter().any(|end| first.ends_with(end));
+    let is_a_host = first == "localhost" || first.trim_matches('.').contains('.');
+    if is_a_host && !is_a_list && !name.contains(char::is_whitespace) {
+        format!("did you mean https://{name}?")
+    } else {
+        "to fetch a URL, include https://".to_owned()
+    }
 }
 
 /// What bodies must hash to, as a plan says and the file of sums that it names.

@@ -93,13 +93,9 @@ impl ReportFormat {
     /// Why there is no such report of this, and what to do; `None` if there is one.
     pub fn unfit_for(self, reported: ReportSubject) -> Option<&'static str> {
         match (self, reported) {
-            (Self::Json, ReportSubject::Run) => {
-                Some("a run is a line for each URL, not one document; let the name end in .jsonl")
-            }
+            (Self::Json, ReportSubject::Run) => Some(".json is for comparisons; use .jsonl"),
             (Self::Har, ReportSubject::Comparison) => Some(
-                "an archive has an entry for each URL, and of a comparison there are figures of \
-                 whole runs alone; let the name end in .html or .json, or make an archive of one \
-                 run by fetch --mode MODE --report FILE.har",
+                ".har is not available for comparisons; use fetch --mode MODE --report FILE.har",
             ),
             _ => None,
         }

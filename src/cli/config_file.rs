@@ -64,10 +64,7 @@ pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFi
     match read(path) {
         Ok(text) => parse(&text, path, options),
         Err(error) if may_be_missing && is_missing(&error) => Ok(ConfigFile::default()),
-        Err(error) => Err(format!(
-            "{}: cannot be read: {error}; use --no-config to go without it",
-            path.display()
-        )),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
 }
 
@@ -75,7 +72,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
-        return Err(io::Error::other("it is longer than 1 MiB, and so no configuration"));
+        return Err(io::Error::other("larger than 1 MiB"));
     }
     Ok(text)
 }
@@ -92,7 +89,7 @@ pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<Co
     let page = ConfigText { text, path, options };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        format!("{}: {}", page.line(at), error.message())
+        format!("{}: {}", page.line(at), syntax_error(error.message()))
     })?;
     let mut config = ConfigFile::default();
     for (key, value) in in_order(table.get_ref()) {
@@ -107,6 +104,15 @@ pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<Co
         .plan()
         .map_err(|complaint| format!("{}: {}", path.display(), config.layer.trace(complaint)))?;
     Ok(config)
+}
+
+/// The parser's words, but where they are about its grammar rather than the file.
+fn syntax_error(message: &str) -> &str {
+    if message.starts_with("string values must be quoted") {
+        "missing or unquoted value"
+    } else {
+        message
+    }
 }
 
 type ConfigKey<'a> = Spanned<std::borrow::Cow<'a, str>>;
@@ -163,7 +169,7 @@ impl ConfigText<'_> {
             let host_limits = self.host(self.table(section)?)?;
             if hosts.insert(host, host_limits).is_some() {
                 return Err(format!(
-                    "{place}: hosts.{:?}: the host has a section already; put the two together",
+                    "{place}: hosts.{:?}: duplicate section for this host",
                     key.get_ref()
                 ));
             }
@@ -174,7 +180,7 @@ impl ConfigText<'_> {
     fn table<'t, 'a>(&self, value: &'t Spanned<DeValue<'a>>) -> Result<&'t DeTable<'a>, String> {
         value.get_ref().as_table().ok_or_else(|| {
             let place = self.line(value.span().start);
-            format!("{place}: what is for one host stands in a section [hosts.\"example.org\"]")
+            format!("{place}: expected a section, e.g. [hosts.\"example.org\"]")
         })
     }
 
@@ -196,11 +202,13 @@ impl ConfigText<'_> {
 
     fn no_option(&self, name: &str) -> String {
         if self.options.exists(name) {
-            return format!("--{name} is for the command line alone");
+            return format!("'{name}' cannot be set in the configuration file");
         }
-        let hint = self.options.similar(name);
-        let hint = hint.unwrap_or_else(|| "the long name of an option, as in jobs = 8".to_owned());
-        format!("\"{}\" is not an option; write {hint}", name.escape_debug())
+        let name = name.escape_debug();
+        match self.options.similar(&name.to_string()) {
+            Some(similar) => format!("unknown option '{name}'; did you mean '{similar}'?"),
+            None => format!("unknown option '{name}' (expected the long name of an option)"),
+        }
     }
 
     fn line(&self, at: usize) -> String {
@@ -231,7 +239,7 @@ fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, S
     match (takes, value) {
         (ValueCount::Nothing, DeValue::Boolean(true)) => Ok(LayerValue::On),
         (ValueCount::Nothing, DeValue::Boolean(false)) => Ok(LayerValue::Off),
-        (ValueCount::Nothing, _) => Err("write true or false".to_owned()),
+        (ValueCount::Nothing, _) => Err("expected true or false".to_owned()),
         (ValueCount::Many, DeValue::Array(values)) => {
             let values = values.iter().map(|value| scalar(name, value.get_ref()));
             Ok(LayerValue::Given(values.collect::<Result<_, _>>()?))
@@ -249,15 +257,14 @@ fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
             Ok(plain.map_or_else(|_| number.to_string(), |plain| plain.to_string()).into())
         }
         DeValue::Float(number) => Ok(number.as_str().into()),
-        _ => Err(format!("write one value, in quotes if it is not a number, as --{name} takes it")),
+        _ => Err(format!("expected a single value, quoted unless it is a number (see --{name})")),
     }
 }
 
 /// A host's name as it stands in a parsed URL: lower case, punycode.
 fn host(text: &str) -> Result<String, String> {
-    let host = Host::parse(text).map_err(|_| {
-        "write the name alone, without scheme, port and path, as in example.org or [::1]".to_owned()
-    })?;
+    let host = Host::parse(text)
+        .map_err(|_| "expected a host name, e.g. example.org or [::1]".to_owned())?;
     Ok(host.to_string())
 }
 

@@ -161,7 +161,7 @@ fn ensure_the_user_agent_has_its_own_option(name: &str, value: &LayerValue) -> R
         LayerValue::Given(texts) if name == "header" => {
             let mut texts = texts.iter().filter_map(|text| text.to_str());
             if texts.any(is_user_agent) {
-                return Err("User-Agent is set by user-agent here".to_owned());
+                return Err("use the option user-agent to set User-Agent".to_owned());
             }
         }
         _ => {}
@@ -189,7 +189,7 @@ fn sentence(error: &clap::Error) -> String {
         (error.kind(), error.get(ContextKind::ValidValue))
         && !values.is_empty()
     {
-        return format!("write one of {}", values.join(", "));
+        return format!("expected one of {}", values.join(", "));
     }
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -226,7 +226,7 @@ fn variable_value(takes: ValueCount, text: &OsStr) -> Result<LayerValue, String>
     match (takes, text.to_str()) {
         (ValueCount::Nothing, Some("1" | "true")) => Ok(LayerValue::On),
         (ValueCount::Nothing, Some("0" | "false")) => Ok(LayerValue::Off),
-        (ValueCount::Nothing, _) => Err("write 1 or 0".to_owned()),
+        (ValueCount::Nothing, _) => Err("expected 1 or 0".to_owned()),
         // No such value has a line break in it.
         (ValueCount::Many, Some(text)) => {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -1,6 +1,6 @@
 //! Parsers of option values: numbers with their bounds, sizes, and names of report files.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
     let bytes = units::size(text)?;
     NonZeroU64::new(bytes)
         .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
-        .ok_or_else(|| format!("\"{text}\" is too small for a segment; write 64k at least"))
+        .ok_or_else(|| format!("must be at least 64k"))
 }
 
 /// 0 lifts the limit.
@@ -91,9 +91,9 @@ pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
     if text.contains('%') {
         return units::share(text).map(MaxFailures::Share);
     }
-    text.parse().map(MaxFailures::Number).map_err(|_| {
-        format!("\"{text}\" is not a number of failures; write a whole number or a share, as in 10 or 5%")
-    })
+    text.parse()
+        .map(MaxFailures::Number)
+        .map_err(|_| format!("expected a number or percentage, e.g. 10 or 5%"))
 }
 
 pub(super) fn class(text: &str) -> Result<FailureClass, UnknownClass> {
@@ -110,9 +110,7 @@ pub(super) fn retries(text: &str) -> Result<u32, String> {
 
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
-        delay if delay > LONGEST_BACK_OFF => {
-            Err("the first back-off ends where doubling does; write 60s at most".to_owned())
-        }
+        delay if delay > LONGEST_BACK_OFF => Err("must be at most 60s".to_owned()),
         delay => Ok(delay),
     }
 }
@@ -138,12 +136,14 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
-    NonZeroU64::new(units::size(text)?)
-        .ok_or_else(|| "must be more than zero; write bytes, or 20k, 1.5M, 2G".to_owned())
+    NonZeroU64::new(units::size(text)?).ok_or_else(|| "must be greater than zero".to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "write an IP address, as in 127.0.0.1 or ::1".to_owned())
+    match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "expected an IP address".to_owned()),
+    }
 }
 
 fn within<N>(text: &str, least: N, most: N) -> Result<N, String>
@@ -152,7 +152,7 @@ where
 {
     match text.parse::<N>() {
         Ok(number) if least <= number && number <= most => Ok(number),
-        _ => Err(format!("write a whole number from {least} to {most}")),
+        _ => Err(format!("expected an integer between {least} and {most}")),
     }
 }
 
@@ -173,11 +173,11 @@ pub(super) fn documents(
     let mut documents: Vec<ReportFile> = Vec::new();
     for path in typed {
         if documents.iter().any(|other| is_one_name(&other.path, &path)) {
-            return Err(format!("{option} names \"{}\" twice; keep one", path.display()));
+            return Err(format!("{option} {} given twice", path.display()));
         }
         let kind = ReportFormat::of(&path).ok_or_else(|| unknown(option, &path, of))?;
         if let Some(why) = of.and_then(|of| kind.unfit_for(of)) {
-            return Err(format!("invalid value for {option}: \"{}\": {why}", path.display()));
+            return Err(format!("{option} {}: {why}", path.display()));
         }
         documents.push(ReportFile { path, kind });
     }
@@ -197,7 +197,7 @@ fn unknown(option: &str, path: &Path, of: Option<ReportSubject>) -> String {
     let known = ReportFormat::ALL.into_iter().filter(fits);
     let known: Vec<_> = known.map(|kind| format!(".{}", kind.extension())).collect();
     format!(
-        "invalid value for {option}: \"{}\" does not say what to write; let its name end in one of {}",
+        "{option}: unsupported report format '{}' (expected {})",
         path.display(),
         known.join(", ")
     )
@@ -221,7 +221,7 @@ mod tests {
     fn a_limit_of_zero_is_none() {
         assert_eq!(per_host("0"), Ok(MaxPerHost::NoLimit));
         assert_eq!(per_host("2"), Ok(MaxPerHost::Most(NonZeroUsize::new(2).unwrap())));
-        assert_eq!(per_host("-1"), Err("write a whole number from 0 to 10000".to_owned()));
+        assert_eq!(per_host("-1"), Err("expected an integer between 0 and 10000".to_owned()));
         assert!(host_failures("0").is_err() && host_failures("1001").is_err());
     }
 
@@ -232,7 +232,7 @@ mod tests {
         for text in ["0", "10001", "-1", "", "x", "1.5", "99999999999999999999"] {
             assert_eq!(
                 jobs(text),
-                Err("write a whole number from 1 to 10000".to_owned()),
+                Err("expected an integer between 1 and 10000".to_owned()),
                 "{text}"
             );
         }

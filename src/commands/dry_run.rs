@@ -48,7 +48,7 @@ pub enum PreviewError {
     #[error(transparent)]
     Unusable(#[from] StoreError),
     /// It could not be written.
-    #[error("cannot write the report: {0}")]
+    #[error("cannot write output: {0}")]
     Unwritten(#[from] io::Error),
 }
 
@@ -171,7 +171,7 @@ impl<W: Write> Preview<'_, W> {
             write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
         }
         if let Some(path) = path {
-            write!(self.out, " as {}", printable(path))?;
+            write!(self.out, " -> {}", printable(path))?;
         }
         writeln!(self.out, "{}", printable(words))
     }
@@ -205,7 +205,7 @@ impl<W: Write> Preview<'_, W> {
                 "failed": failed, "invalid": invalid, "targets_of_further_hosts": further,
             }))?;
         } else {
-            write!(self.out, "Would fetch {}", counted(targets, "site"))?;
+            write!(self.out, "Would fetch {}", counted(targets, "URL"))?;
             for (count, what) in
                 [(skipped, "skipped"), (duplicate, "duplicate"), (failed, "failed")]
             {
@@ -216,7 +216,7 @@ impl<W: Write> Preview<'_, W> {
             if invalid > 0 {
                 write!(self.out, "; {} invalid", counted(invalid, "line"))?;
             }
-            writeln!(self.out, " (dry run: nothing was fetched)")?;
+            writeln!(self.out, " (dry run)")?;
         }
         self.out.flush()
     }
@@ -229,11 +229,11 @@ impl<W: Write> Preview<'_, W> {
                 "gap": limits.gap.as_secs_f64(),
             }));
         }
-        let at_a_time = limits.ceiling.map_or("any number".to_owned(), |most| most.to_string());
-        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "site"))?;
-        write!(self.out, "{at_a_time} at a time")?;
+        let parallel = limits.ceiling.map_or("unlimited".to_owned(), |most| most.to_string());
+        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "URL"))?;
+        write!(self.out, "{parallel} parallel")?;
         if !limits.gap.is_zero() {
-            write!(self.out, ", one start in {} s", limits.gap.as_secs_f64())?;
+            write!(self.out, ", one request every {} s", limits.gap.as_secs_f64())?;
         }
         writeln!(self.out)
     }
@@ -294,13 +294,13 @@ impl<'a> PredictedOutcome<'a> {
             Claim::Settled(name, SkipReason::Skipped(_)) => Self {
                 path: Some(name),
                 outcome: Some(Outcome::Skipped),
-                words: " (skipped: saved before)".to_owned(),
+                words: " (already saved)".to_owned(),
                 ..fate
             },
             Claim::Settled(_, SkipReason::Duplicate(first)) => Self {
                 outcome: Some(Outcome::Duplicate),
                 duplicate_of: Some(*first),
-                words: format!(" (duplicate: the same as target {first})"),
+                words: format!(" (duplicate of target {first})"),
                 ..fate
             },
             Claim::Settled(_, SkipReason::Failed(failure)) => Self {
@@ -317,9 +317,9 @@ impl<'a> PredictedOutcome<'a> {
 fn begun(place: &Destination) -> String {
     match place {
         Destination { part: Some(part), .. } => {
-            format!(" (continued: {} there)", counted(part.bytes, "byte"))
+            format!(" (will be resumed: {} already downloaded)", counted(part.bytes, "byte"))
         }
-        Destination { saved: Some(_), .. } => " (refreshed: saved before)".to_owned(),
+        Destination { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
         _ => String::new(),
     }
 }

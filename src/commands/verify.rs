@@ -32,16 +32,16 @@ pub enum VerifyError {
     #[error(transparent)]
     Unusable(SavedFolderError),
     /// The manifest or the folder cannot be read.
-    #[error("cannot read what was saved: {0}")]
+    #[error("cannot read the saved files: {0}")]
     Unreadable(io::Error),
     /// The manifest cannot be added to.
-    #[error("cannot mark what is to be fetched again: {0}")]
+    #[error("cannot update the manifest: {0}")]
     Unmarked(io::Error),
     /// The system gives no thread.
     #[error("cannot start: {0}")]
     Unstarted(io::Error),
     /// The report cannot be written.
-    #[error("cannot write the report: {0}")]
+    #[error("cannot write output: {0}")]
     Unwritten(io::Error),
 }
 

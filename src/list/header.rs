@@ -25,11 +25,11 @@ const SECRET: [HeaderName; 3] =
 pub fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {
-        format!("{:?} is not a header name; write \"Name: value\"", super::redact::shown(name))
+        format!("invalid header name {:?} (expected 'Name: value')", super::redact::shown(name))
     })?;
     ensure_it_can_be_set_by_hand(&name)?;
     let mut value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| format!("the value of {name} holds a control character; leave it out"))?;
+        .map_err(|_| format!("the value of {name} contains a control character"))?;
     value.set_sensitive(SECRET.contains(&name));
     Ok((name, value))
 }
@@ -38,23 +38,21 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     let Some((name, value)) = text.split_once(':') else {
         return match text.trim_end().strip_suffix(';') {
             Some(name) => Ok((name, "")),
-            None => Err("a header without a colon; write \"Name: value\"".to_owned()),
+            None => Err("invalid header: missing colon (expected 'Name: value')".to_owned()),
         };
     };
     match value.trim() {
-        "" => Err("a header without a value; write \"Name;\" to send it empty".to_owned()),
+        "" => Err("invalid header: empty value (use 'Name;' to send an empty value)".to_owned()),
         value => Ok((name, value)),
     }
 }
 
 fn ensure_it_can_be_set_by_hand(name: &HeaderName) -> Result<(), String> {
     if name == header::HOST {
-        return Err("Host cannot be set, it is the URL's; use --connect-to to reach that host \
-                    somewhere else"
-            .to_owned());
+        return Err("Host cannot be overridden; use --connect-to or --resolve".to_owned());
     }
     if FRAMING.contains(name) {
-        return Err(format!("{name} cannot be set, it would break the connection; leave it out"));
+        return Err(format!("{name} cannot be overridden"));
     }
     Ok(())
 }

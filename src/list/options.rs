@@ -35,13 +35,14 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
     let (key, rest) = split_key(text);
     if !KEYS.contains(&key) {
         return Err(format!(
-            "unknown option \"{}\"; known are {}",
+            "unknown option '{}' (expected {})",
             super::redact::shown(key),
             KEYS.join(", ")
         ));
     }
     let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
-    let value = value.ok_or_else(|| format!("option {key} has no value; write {key}=VALUE"))?;
+    let value =
+        value.ok_or_else(|| format!("option '{key}' has no value (expected {key}=VALUE)"))?;
     match key {
         "out" => set_once(&mut options.out, key, name(value)?),
         "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
@@ -54,7 +55,7 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
 
 fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String> {
     if place.is_some() {
-        return Err(format!("option {key} is given twice; keep one"));
+        return Err(format!("duplicate option '{key}'"));
     }
     *place = Some(value);
     Ok(())
@@ -64,17 +65,14 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
 /// carried from one to another. Elsewhere in a name a `\` is a letter like any other.
 fn name(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
-    let wrong = if first == Some("") || begins_with_a_drive(value) {
-        "is an absolute path"
-    } else if value.split(SEPARATORS).any(|component| component == "..") {
-        "holds \"..\""
-    } else if matches!(last, Some("" | ".")) {
-        "names a folder and no file"
-    } else {
+    let is_absolute = first == Some("") || begins_with_a_drive(value);
+    let climbs = value.split(SEPARATORS).any(|component| component == "..");
+    let is_directory = matches!(last, Some("" | "."));
+    if !(is_absolute || climbs || is_directory) {
         return Ok(value.to_owned());
-    };
+    }
     let shown = super::redact::shown(value);
-    Err(format!("out={shown} {wrong}; write a path below the folder, as in docs/page.html"))
+    Err(format!("invalid out={shown}: expected a relative path inside --dir, e.g. docs/page.html"))
 }
 
 /// `C:/` or `C:\`, as on Windows.
@@ -84,7 +82,7 @@ fn begins_with_a_drive(path: &str) -> bool {
 
 fn checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
-        format!("checksum={} is not a checksum; {complaint}", super::redact::shown(value))
+        format!("invalid checksum {}: {complaint}", super::redact::shown(value))
     })
 }
 
@@ -153,7 +151,7 @@ mod tests {
             (&["out=a", "out=b"], "option out is given twice"),
             (&["checksum=md5=00"], "checksum=md5=00 is not a checksum; write md5= and 32"),
             (&["checksum=adler32=00"], "; write one of md5=, sha-1=, sha-256=, "),
-            (&["checksum=SHA256=00"], "; write sha-256= and 64 hexadecimal digits"),
+            (&["checksum=SHA256=00"], "; expected ALGO=HEX, e.g. sha-256=<64 hex digits>"),
             (&["checksum=00"], "is not a checksum"),
             (&["header=Host: a.b"], "--connect-to"),
         ];

@@ -101,10 +101,7 @@ fn an_option_without_an_entry_is_an_invalid_of_its_own() {
     let stray = invalid(&entries[0]);
     assert_eq!((stray.index, stray.line), (1, Some(1)));
     assert_eq!(stray.text, "header=…");
-    assert_eq!(
-        stray.message,
-        "option \"header=…\" has no URL above it; write it below the URL it is for"
-    );
+    assert_eq!(stray.message, "option \"header=…\" appears before any URL");
     assert_eq!(target(&entries[1]).index, 2);
 }
 
@@ -198,11 +195,11 @@ fn what_is_not_text_is_told_line_by_line() {
     let entries = read(b"http://a.b/\xff\nhttp://c.d\n out=\xff\n");
     assert_eq!(
         invalid(&entries[0]).message,
-        "\"http://a.b/\u{fffd}\" is not UTF-8 text; save the list as UTF-8"
+        "\"http://a.b/\u{fffd}\" is not valid UTF-8; convert the list to UTF-8"
     );
     assert_eq!(
         invalid(&entries[1]).message,
-        "line 3: option \"out=…\" is not UTF-8 text; save the list as UTF-8"
+        "line 3: option \"out=…\" is not valid UTF-8; convert the list to UTF-8"
     );
 }
 

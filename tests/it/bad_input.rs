@@ -79,7 +79,7 @@ fn a_value_out_of_range_is_refused_with_option_value_and_advice() {
 #[test]
 fn an_origin_that_cannot_be_is_refused_with_option_value_and_advice() {
     let table = [
-        ("--port", "65536", "write a whole number from 0 to 65535"),
+        ("--port", "65536", "expected an integer between 0 and 65535"),
         ("--bind", "localhost", "write an IP address"),
         ("--latency", "x", "write 10, 500ms"),
         ("--jitter", "-1", "write 10, 500ms"),
@@ -87,8 +87,8 @@ fn an_origin_that_cannot_be_is_refused_with_option_value_and_advice() {
         ("--limit-rate", "99999999T", "at most"),
         ("--error-rate", "101%", "from 0% to 100%"),
         ("--rate", "20", "write 20/s"),
-        ("--max-connections", "0", "write a whole number from 1 to 100000"),
-        ("--seed", "-1", "write a whole number from 0 to 18446744073709551615"),
+        ("--max-connections", "0", "expected an integer between 1 and 100000"),
+        ("--seed", "-1", "expected an integer between 0 and 18446744073709551615"),
     ];
     for (option, value, advice) in table {
         let seen = Run::new().args(["serve", option, value]).seen();

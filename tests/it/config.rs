@@ -60,7 +60,7 @@ fn a_bad_file_ends_the_program_before_a_request() {
     let folder = folder("# mine\njobs = 0\n");
     let seen = run_in(&folder).arg(origin.url("/")).seen();
     assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
-    let mistake = "fetch/config.toml:2: jobs = 0: write a whole number from 1 to 10000";
+    let mistake = "fetch/config.toml:2: jobs = 0: expected an integer between 1 and 10000";
     assert!(seen.stderr.contains(mistake), "{}", seen.stderr);
     assert_eq!(origin.connections(), 0);
     let seen = run_in(&folder).arg("--no-config").arg(origin.url("/")).seen();
@@ -133,7 +133,7 @@ fn a_dry_run_tells_targets_hosts_and_settings_in_sentences() {
       host-delay = "0s"
       host-failures = 3
       host-patience = "30s"
-    Would fetch 3 sites; 1 line invalid (dry run: nothing was fetched)
+    Would fetch 3 sites; 1 line invalid (dry run)
     "#);
 }
 

@@ -179,7 +179,7 @@ fn where_there_is_no_digest_the_length_alone_is_compared_and_that_is_said() {
     let seen = house.verify(&["--no-mark", "--verbose"]);
     assert_eq!(seen.code, Some(1));
     assert!(seen.stdout.contains("Ok a by its length\n"), "{seen:?}");
-    assert!(seen.stdout.contains("; 1 checked by length alone"), "{seen:?}");
+    assert!(seen.stdout.contains("; 1 checked by size only"), "{seen:?}");
     assert_eq!(house.looked().1["by_length"], 1);
 }
 
@@ -322,7 +322,7 @@ fn what_was_begun_and_not_finished_is_told_and_is_no_failure_and_its_part_is_not
     assert!(house.at("large.part").exists());
     let seen = house.verify(&[]);
     assert_eq!(seen.code, Some(0), "{seen:?}");
-    let expected = "Unfinished large: begun, and not finished yet\nExtra other.part\n";
+    let expected = "Unfinished large: download incomplete\nExtra other.part\n";
     assert_eq!(seen.stdout.split("Verified").next(), Some(expected));
     let (states, summary) = house.looked();
     assert_eq!(states, map([("a", "ok"), ("large", "unchecked"), ("other.part", "extra")]));
