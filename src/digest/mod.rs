@@ -172,7 +172,7 @@ pub enum ParseDigestError {
     #[error("expected ALGO=HEX, e.g. sha-256=<64 hex digits>")]
     Form,
     /// It names one that is not known.
-    #[error("expected one of {} and its hexadecimal digits", names())]
+    #[error("unknown algorithm (expected one of {})", names())]
     Algorithm,
     /// Its digits are too few, too many, or none.
     #[error("expected {}=<{} hex digits>", .0.name(), 2 * .0.length())]
