@@ -365,7 +365,7 @@ fn failures_are_written_to_a_file_of_their_own() {
         [FailureClass::Timeout, FailureClass::Http5xx, FailureClass::Dns]
     );
     assert_complaint(&["--failed-class", "dns"], "--failed <FILE>");
-    assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "expected one of dns, ");
+    assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "unknown class (expected one of dns, ");
     assert_complaint(&["--failed", "-"], "--failed cannot write to stdout");
 }
 

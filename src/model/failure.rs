@@ -213,7 +213,7 @@ impl Failure {
 
 /// A name that is no class's. `Display` names those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write one of {}", FailureClass::ALL.map(FailureClass::name).join(", "))]
+#[error("unknown class (expected one of {})", FailureClass::ALL.map(FailureClass::name).join(", "))]
 pub struct UnknownClass;
 
 impl FromStr for FailureClass {
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn an_unknown_class_is_told_which_ones_there_are() {
         let unknown = "http_500".parse::<FailureClass>().unwrap_err().to_string();
-        assert!(unknown.starts_with("write one of dns, host_down, robots, connect,"), "{unknown}");
+        assert!(unknown.starts_with("unknown class (expected one of dns, host_down, robots, connect,"), "{unknown}");
         assert!(unknown.contains("http_5xx"), "{unknown}");
     }
 }
