@@ -20,8 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   fetch sites.txt
   fetch -j 64 --json sites.txt > report.jsonl
-  grep pdf links.txt | fetch --mode threads -
-  fetch --retry 5 https://example.org/a https://example.org/b";
+  grep pdf links.txt | fetch --mode threads -";
 
 const MORE: &str = "\
 Examples:
@@ -210,7 +209,7 @@ pub(super) struct HttpArgs {
     pub headers: Vec<String>,
 
     /// Set the User-Agent [default: fetch/VERSION]
-    #[arg(short = 'A', long, value_name = "NAME")]
+    #[arg(hide_short_help = true, short = 'A', long, value_name = "NAME")]
     pub user_agent: Option<String>,
 
     /// Proxy for all requests ('' = no proxy)
@@ -268,7 +267,7 @@ pub(super) struct HttpArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Timeouts")]
+#[command(next_help_heading = "Timeouts and retries")]
 pub(super) struct TimeoutArgs {
     /// Maximum time to connect, including TLS
     #[arg(
@@ -293,14 +292,14 @@ pub(super) struct TimeoutArgs {
 
     /// Maximum time for the whole run [default: no limit]
     #[arg(
-        long, value_name = "DURATION", value_parser = units::duration_above_zero,
+        hide_short_help = true, long, value_name = "DURATION", value_parser = units::duration_above_zero,
         allow_hyphen_values = true
     )]
     pub deadline: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Retries")]
+#[command(next_help_heading = "Timeouts and retries")]
 pub(super) struct RetryArgs {
     /// Retries per URL after a transient failure, 0-1000
     #[arg(
@@ -337,7 +336,7 @@ pub(super) struct HostLimitArgs {
 
     /// Minimum delay between requests to the same host
     #[arg(
-        long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
+        hide_short_help = true, long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub host_delay: Duration,
@@ -395,7 +394,7 @@ pub(super) struct SaveArgs {
     pub remote_header_name: bool,
 
     /// Revalidate saved files and download those that changed
-    #[arg(long, conflicts_with = "force")]
+    #[arg(hide_short_help = true, long, conflicts_with = "force")]
     pub refresh: bool,
 
     /// Download again even if already saved

@@ -206,31 +206,34 @@ fn conclude(
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let error = anyhow!(error).context("cannot write the report");
+            let error = anyhow!(error).context("cannot write output");
             return Err(RunError::Fatal(error));
         }
         _ => {}
     }
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
-        eprintln!("fetch: the list is empty; nothing was fetched");
+        print_warning("no URLs in the input");
     }
     if plan.report.verbosity != Verbosity::Quiet {
-        tell_what_was_not_checked(plan, transfer_context);
+        warn_of_unverified(plan, transfer_context);
     }
     let unwritable = reported.disk.map(anyhow::Error::msg);
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
 }
 
-/// Who gives checksums takes for granted that they are looked at.
-fn tell_what_was_not_checked(plan: &Plan, transfer_context: &TransferContext) {
+/// Warns of files that were not verified although a checksum was given.
+fn warn_of_unverified(plan: &Plan, transfer_context: &TransferContext) {
     if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, transfer_context.counts().unlisted) {
         let sums = sums.display();
-        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+        let (files, were) = if unlisted == 1 { ("file", "was") } else { ("files", "were") };
+        print_warning(&format!("{unlisted} {files} not listed in {sums} {were} not verified"));
     }
     if let unchecked @ 1.. = transfer_context.store().unchecked() {
-        eprintln!(
-            "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
-        );
+        let (files, have, them) =
+            if unchecked == 1 { ("file", "has", "it") } else { ("files", "have", "them") };
+        print_warning(&format!(
+            "{unchecked} already saved {files} {have} no recorded digest to verify; use --force to download {them} again"
+        ));
     }
 }
 

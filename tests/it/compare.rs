@@ -250,7 +250,7 @@ fn what_cannot_be_compared_is_wrong_usage() {
         (&["--fsync"], "--dir <DIR>"),
         (&["--runs", "2"], "expected an integer between 3 and 100"),
         (&["--modes", "fast"], "possible values: sequential, threads, async, processes"),
-        (&["no-such-list"], "no such list"),
+        (&["no-such-list"], "no such file"),
         (&["--mode", "async"], "unexpected argument"),
         (&["-x", "ftp://a.b"], "invalid value for --proxy"),
     ];

@@ -547,7 +547,7 @@ fn under_a_hard_limit_on_descriptors_there_are_fewer_jobs_and_that_is_told() {
         assert_eq!(
             seen.stderr,
             format!(
-                "fetch: {jobs} jobs instead of 1000: only 256 files may be open at once (ulimit -n)\n"
+                "warning: using {jobs} jobs instead of 1000 (open-file limit is 256; see ulimit -n)\n"
             )
         );
     }
