@@ -82,6 +82,8 @@ fn the_command_is_well_formed() {
 #[test]
 fn without_options_a_plan_has_the_values_that_the_help_names() {
     let plan = plan(&[]);
+    let default = Plan { sources: plan.sources.clone(), ..Plan::default() };
+    assert_eq!(format!("{plan:?}"), format!("{default:?}"));
     assert_eq!(plan.strategy, Strategy::Tasks { jobs: count(16), loops: count(1) });
     assert_eq!(plan.http.user_agent, concat!("fetch/", env!("CARGO_PKG_VERSION")));
     assert_eq!(plan.http.headers, []);
@@ -189,7 +191,10 @@ fn headers_keep_their_order() {
 
 #[test]
 fn a_bad_header_is_refused_without_its_value() {
-    assert_complaint(&["-H", "Accept"], "invalid value for --header: invalid header: missing colon");
+    assert_complaint(
+        &["-H", "Accept"],
+        "invalid value for --header: invalid header: missing colon",
+    );
     assert_complaint(&["-H", "Host: a.b"], "use --connect-to");
     let text = complaint(&["-H", "Co okie: hunter2"]);
     assert!(
@@ -265,7 +270,10 @@ fn a_pin_that_cannot_be_kept_is_refused() {
     assert_complaint(&["--resolve", "-a.b:80"], "'-HOST:PORT' is not supported");
     assert_complaint(&["--resolve", "a.b:80"], "expected HOST:PORT:ADDR");
     assert_complaint(&["--connect-to", "a.b:8000:c.d:9000"], "always sent to port 8000");
-    assert_complaint(&["--connect-to", "a.b::c.d:", "-x", "p:1"], "cannot be combined with --proxy");
+    assert_complaint(
+        &["--connect-to", "a.b::c.d:", "-x", "p:1"],
+        "cannot be combined with --proxy",
+    );
     assert_eq!(plan(&["--connect-to", "a.b::c.d:", "-x", ""]).http.pins.len(), 1);
 }
 
@@ -365,7 +373,10 @@ fn failures_are_written_to_a_file_of_their_own() {
         [FailureClass::Timeout, FailureClass::Http5xx, FailureClass::Dns]
     );
     assert_complaint(&["--failed-class", "dns"], "--failed <FILE>");
-    assert_complaint(&["--failed", "f", "--failed-class", "http_500"], "unknown class (expected one of dns, ");
+    assert_complaint(
+        &["--failed", "f", "--failed-class", "http_500"],
+        "unknown class (expected one of dns, ",
+    );
     assert_complaint(&["--failed", "-"], "--failed cannot write to stdout");
 }
 
@@ -421,7 +432,8 @@ fn a_report_of_a_comparison_is_of_its_own_kinds() {
     let unknown = complaint(&["--report", "a.txt"]);
     assert!(unknown.contains("(expected .html, .csv, .json, .jsonl, .md)"), "{unknown}");
     assert!(
-        complaint(&["list.csv", "--report", "./list.csv"]).contains("would overwrite the input list")
+        complaint(&["list.csv", "--report", "./list.csv"])
+            .contains("would overwrite the input list")
     );
 }
 
@@ -447,10 +459,7 @@ fn a_comparison_saves_and_has_loops_where_it_is_told_to() {
 #[test]
 fn a_further_report_never_overwrites_a_list() {
     let text = mistake(&["list.csv", "--report", "./list.csv"]);
-    assert!(
-        text.contains("--report would overwrite the input list 'list.csv'"),
-        "{text}"
-    );
+    assert!(text.contains("--report would overwrite the input list 'list.csv'"), "{text}");
     let text = mistake(&["report", "--to", "./run.jsonl", "run.jsonl"]);
     assert!(text.contains("--to would overwrite the input list 'run.jsonl'"), "{text}");
 }
@@ -567,8 +576,7 @@ fn a_checksum_is_for_one_url() {
 
 #[test]
 fn a_dry_run_has_the_plan_of_a_run_and_is_told_in_text_or_json() {
-    let Ok(Command::DryRun { plan, options }) =
-        typed(&["--dry-run", "-j", "3", "sites.txt"], true)
+    let Ok(Command::DryRun { plan, options }) = typed(&["--dry-run", "-j", "3", "sites.txt"], true)
     else {
         panic!();
     };
@@ -725,7 +733,9 @@ fn the_short_help_is_one_screen_of_the_common_options() {
 #[test]
 fn the_long_help_has_every_option() {
     let help = Arguments::command().term_width(100).render_long_help().to_string();
-    for option in OptionTable::of_fetch().effective(&Arguments::command().get_matches_from(["fetch"])) {
+    for option in
+        OptionTable::of_fetch().effective(&Arguments::command().get_matches_from(["fetch"]))
+    {
         assert!(help.contains(&format!("--{}", option.name)), "{}", option.name);
     }
 }
@@ -733,12 +743,12 @@ fn the_long_help_has_every_option() {
 #[test]
 fn the_long_help_tells_of_lists_units_and_exit_codes() {
     let help = Arguments::command().term_width(100).render_long_help().to_string();
-    for heading in ["Concurrency:", "HTTP:", "Timeouts and retries:", "Rate limiting:", "Failure handling:"] {
+    for heading in
+        ["Concurrency:", "HTTP:", "Timeouts and retries:", "Rate limiting:", "Failure handling:"]
+    {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
-    for heading in
-        ["Output:", "Configuration:", "Examples:", "Lists:", "Units:", "Exit codes:"]
-    {
+    for heading in ["Output:", "Configuration:", "Examples:", "Lists:", "Units:", "Exit codes:"] {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
     assert!(help.lines().all(|line| line.len() <= 100));

@@ -1,4 +1,4 @@
-//! What was typed -> what was decided. An error is the sentence to print.
+//! Converts parsed arguments to a `Plan`. An error is the message to print.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,8 +25,6 @@ use crate::plan::{
     SegmentOptions, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
-
-const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
 
 /// Decides a run.
 pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
@@ -240,7 +238,7 @@ fn user_agent(typed: Option<&str>, headers: &mut HeaderArguments) -> Result<Head
                     .to_owned()
             }),
         (None, Some((_, name))) => Ok(name),
-        (None, None) => Ok(HeaderValue::from_static(USER_AGENT_BY_DEFAULT)),
+        (None, None) => Ok(HeaderValue::from_static(HttpOptions::USER_AGENT)),
     }
 }
 

@@ -150,7 +150,10 @@ mod tests {
             (&["header: X: 1"], "option 'header' has no value"),
             (&["out=a", "out=b"], "duplicate option 'out'"),
             (&["checksum=md5=00"], "invalid checksum md5=00: expected md5=<32 hex digits>"),
-            (&["checksum=adler32=00"], ": unknown algorithm (expected one of md5=, sha-1=, sha-256=, "),
+            (
+                &["checksum=adler32=00"],
+                ": unknown algorithm (expected one of md5=, sha-1=, sha-256=, ",
+            ),
             (&["checksum=SHA256=00"], "expected sha-256=<64 hex digits>"),
             (&["checksum=00"], "invalid checksum 00"),
             (&["header=Host: a.b"], "--connect-to"),
@@ -166,15 +169,24 @@ mod tests {
     fn a_name_stays_below_the_folder() {
         for name in ["/etc/passwd", "/", r"\etc\passwd", r"\\host\x", "C:/x", r"c:\x"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("invalid out={name}: expected a relative path")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
         for name in ["..", "../x", "a/../x", "a/..", r"..\x", r"a\..\x", r"a/..\x", "../"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("invalid out={name}: expected a relative path")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
         for name in ["a/", "a//", r"a\", ".", "a/.", "./"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("invalid out={name}: expected a relative path")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
     }
 

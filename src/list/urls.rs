@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn each_way_to_be_wrong_has_its_own_sentence() {
         let table = [
-            ("htp://a.b", "invalid URL 'htp://a.b': unsupported scheme 'htp' (expected http or https)"),
+            (
+                "htp://a.b",
+                "invalid URL 'htp://a.b': unsupported scheme 'htp' (expected http or https)",
+            ),
             (
                 "ftp://u:p@a.b",
                 "invalid URL 'ftp://***@a.b': unsupported scheme 'ftp' (expected http or https)",
@@ -167,10 +170,7 @@ mod tests {
                  mirrors of one file",
             ),
             ("http://300.1.1.1/", "invalid URL 'http://300.1.1.1/': invalid host"),
-            (
-                "out=x",
-                "invalid URL 'out=x': option line; indent it to apply it to the URL above",
-            ),
+            ("out=x", "invalid URL 'out=x': option line; indent it to apply it to the URL above"),
             (
                 "http://a.b\tftp://c.d",
                 "invalid URL 'http://a.b ftp://c.d': mirror 2: unsupported scheme 'ftp' (expected http or https)",

@@ -350,7 +350,10 @@ mod tests {
     #[test]
     fn an_unknown_class_is_told_which_ones_there_are() {
         let unknown = "http_500".parse::<FailureClass>().unwrap_err().to_string();
-        assert!(unknown.starts_with("unknown class (expected one of dns, host_down, robots, connect,"), "{unknown}");
+        assert!(
+            unknown.starts_with("unknown class (expected one of dns, host_down, robots, connect,"),
+            "{unknown}"
+        );
         assert!(unknown.contains("http_5xx"), "{unknown}");
     }
 }

@@ -190,7 +190,7 @@ fn a_dry_run_that_cannot_be_written_is_a_local_fault() {
     let program = format!("{} --dry-run http://a.b/ > /dev/full", env!("CARGO_BIN_EXE_fetch"));
     let seen = Run::of("sh").args(["-c", &program]).seen();
     assert_eq!(seen.code, Some(3), "{seen:?}");
-    assert!(seen.stderr.contains("cannot write the report"), "{}", seen.stderr);
+    assert!(seen.stderr.contains("cannot write output"), "{}", seen.stderr);
 }
 
 #[cfg(unix)]

@@ -129,7 +129,7 @@ fn a_report_that_cannot_be_written_ends_with_3() {
         let run = Run::after("exec >/dev/full").args(["--mode", mode]).list(list(&origin, 2000));
         let seen = run.seen();
         assert_eq!(seen.code, Some(3), "{seen:?}");
-        assert!(seen.stderr.contains("cannot write the report"), "{seen:?}");
+        assert!(seen.stderr.contains("cannot write output"), "{seen:?}");
         assert_eq!(seen.stderr.lines().count(), 1, "{seen:?}");
     });
 }

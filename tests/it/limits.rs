@@ -68,7 +68,12 @@ fn saving(mode: &str, folder: &Path) -> Run {
 
 /// What is said to a person, without the rows.
 fn said(seen: &Seen) -> Vec<&str> {
-    seen.stderr.lines().filter(|line| ["fetch: ", "error: ", "warning: "].iter().any(|level| line.starts_with(level))).collect()
+    seen.stderr
+        .lines()
+        .filter(|line| {
+            ["fetch: ", "error: ", "warning: "].iter().any(|level| line.starts_with(level))
+        })
+        .collect()
 }
 
 /// All that these paths serve is saved, whole, and nothing else is there.

@@ -566,7 +566,7 @@ fn a_report_that_cannot_be_written_is_a_fault_and_one_that_nobody_reads_ends_qui
     };
     let full = verify(OpenOptions::new().write(true).open("/dev/full").unwrap().into());
     assert_eq!(full.code, Some(3), "{full:?}");
-    assert!(full.stderr.contains("cannot write the report"), "{full:?}");
+    assert!(full.stderr.contains("cannot write output"), "{full:?}");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let gone = verify(writer.into());

@@ -157,7 +157,8 @@ fn a_flag_can_be_taken_back_by_the_environment() {
     let setup = LayeredSetup::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
     assert_eq!(setup.plan(&[]).report.verbosity, Verbosity::Normal);
     assert_eq!(setup.plan(&[]).host_limits.robots, RobotsPolicy::Obeyed);
-    let setup = LayeredSetup::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
+    let setup =
+        LayeredSetup::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
     assert_eq!(setup.plan(&[]).report.verbosity, Verbosity::Verbose);
 }
 
@@ -209,10 +210,7 @@ fn variables_that_do_not_go_together_are_named() {
 fn an_option_below_that_stands_in_the_way_is_named_with_its_place() {
     let setup = LayeredSetup::with("\nconnect-to = \"a.b::c.d:\"");
     let text = setup.complaint(&["-x", "proxy.example:1"]);
-    assert!(
-        text.contains("--proxy (--connect-to from ~/fetch/config.toml:2)"),
-        "{text}"
-    );
+    assert!(text.contains("--proxy (--connect-to from ~/fetch/config.toml:2)"), "{text}");
 }
 
 #[test]
@@ -318,10 +316,7 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
         ),
         ("jbos = 8", "1: unknown option 'jbos'; did you mean 'jobs'?"),
         ("per_host = 8", "1: unknown option 'per_host'; did you mean 'per-host'?"),
-        (
-            "zzz = 8",
-            "1: unknown option 'zzz' (expected the long name of an option)",
-        ),
+        ("zzz = 8", "1: unknown option 'zzz' (expected the long name of an option)"),
         ("[host.\"a.b\"]", "1: unknown option 'host'"),
         ("config = \"a\"", "1: 'config' cannot be set in the configuration file"),
         ("dry-run = true", "1: 'dry-run' cannot be set in the configuration file"),
@@ -339,20 +334,14 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
         ("jobs 8", "1: "),
         ("jobs =", "1: missing or unquoted value"),
         ("hosts = 1", "1: expected a section, e.g. [hosts.\"example.org\"]"),
-        (
-            "[hosts]\n\"a.b\" = 1",
-            "2: expected a section, e.g. [hosts.\"example.org\"]",
-        ),
+        ("[hosts]\n\"a.b\" = 1", "2: expected a section, e.g. [hosts.\"example.org\"]"),
         (
             "[hosts.\"https://a.b\"]",
             "1: hosts.\"https://a.b\": expected a host name, e.g. example.org or [::1]",
         ),
         ("[hosts.\"a.b:80\"]", "1: hosts.\"a.b:80\": expected a host name"),
         ("[hosts.\"::1\"]", "1: hosts.\"::1\": expected a host name"),
-        (
-            "[hosts.\"a.b\"]\n[hosts.\"A.B\"]",
-            "2: hosts.\"A.B\": duplicate section for this host",
-        ),
+        ("[hosts.\"a.b\"]\n[hosts.\"A.B\"]", "2: hosts.\"A.B\": duplicate section for this host"),
         (
             "[hosts.\"a.b\"]\njobs = 8",
             "2: 'jobs' cannot be set per host (allowed: header, user-agent, per-host, host-delay, host-rate)",

@@ -71,8 +71,7 @@ fn a_dry_run_tells_what_would_become_of_each_target() {
     assert_eq!(lines[2], format!("3 {} (duplicate of target 2)", url(paths[2])));
     assert!(lines[3].starts_with(&format!("4 {} (failed: ", url(paths[3]))), "{words}");
     assert!(words.contains("\nOptions:\n  dir = "), "{words}");
-    let last =
-        "Would fetch 1 URL; 1 skipped; 1 duplicate; 1 failed (dry run)";
+    let last = "Would fetch 1 URL; 1 skipped; 1 duplicate; 1 failed (dry run)";
     assert_eq!(lines.last(), Some(&last));
 
     let quiet = run(&list).args(["--dry-run", "-q"]).seen();
