@@ -1,14 +1,20 @@
-//! Where targets are read from: opens what a plan names, reads nothing of it.
+//! Inputs: opens the sources of a plan and reads entries from them.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
+use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::model::Entry;
 use crate::plan::{Plan, Source};
 
-/// Where targets are read from.
+/// Bytes read at once: a bound on how far reading runs ahead of whoever takes the entries.
+const CHUNK: usize = 16 * 1024;
+
+/// An open source.
 pub enum OpenInput {
     /// A URL given on the command line.
     Argument(String),
@@ -47,22 +53,32 @@ pub struct ReadError {
 #[allow(missing_docs)] // the name is the list's; the reason the system's words
 pub enum OpenError {
     /// Nothing has this name.
-    #[error(
-        "{name}: no such list; give a file with one URL a line, or a URL that starts with https:// or http://"
-    )]
+    #[error("{name}: no such file; {}", did_you_mean(name))]
     Missing { name: String },
     /// It is a directory.
-    #[error("{name}: is a directory; give a file with one URL a line")]
+    #[error("{name}: is a directory, expected a list file")]
     Directory { name: String },
     /// The system does not let it be read.
-    #[error("{name}: {reason}")]
+    #[error("cannot read {name}: {reason}")]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
     #[error("{name}: {reason}")]
     Sums { name: String, reason: ChecksumFileError },
     /// The file for failures is this list.
-    #[error("--failed would overwrite the list \"{name}\"; name another file")]
+    #[error("--failed would overwrite the input list '{name}'")]
     Overwritten { name: String },
+}
+
+/// A hint for somebody who has left out the scheme of a URL.
+fn did_you_mean(name: &str) -> String {
+    let first = name.split(['/', ':']).next().unwrap_or_default();
+    let is_a_list = [".txt", ".list", ".csv"].iter().any(|end| first.ends_with(end));
+    let is_a_host = first == "localhost" || first.trim_matches('.').contains('.');
+    if is_a_host && !is_a_list && !name.contains(char::is_whitespace) {
+        format!("did you mean https://{name}?")
+    } else {
+        "to fetch a URL, include https://".to_owned()
+    }
 }
 
 /// What bodies must hash to, as a plan says and the file of sums that it names.
@@ -131,4 +147,156 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
         }
     }
     Ok(())
+}
+
+/// Reads all inputs, in their order, and passes their entries to `take`.
+///
+/// # Errors
+/// The first error of `take`, or if an input cannot be read; entries before that were passed.
+pub fn entries<E: From<ReadError>>(
+    inputs: Vec<OpenInput>,
+    mut take: impl FnMut(EntryBatch) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut parser = EntryParser::default();
+    InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))
+}
+
+/// The entries that one chunk completes.
+pub struct EntryBatch {
+    /// The entries, numbered.
+    pub entries: Vec<Entry>,
+    /// The kind of the input they are from.
+    pub kind: StreamKind,
+}
+
+/// A piece of the inputs. The bytes of a list come between `Start` and `End`.
+pub enum InputChunk {
+    /// A URL given on the command line.
+    Argument(String),
+    /// A list starts.
+    Start(Arc<str>, StreamKind, StopReading),
+    /// Bytes of the list, cut anywhere.
+    Bytes(Vec<u8>),
+    /// The list ends.
+    End,
+}
+
+/// Set by the parser to end the reading of a list early, because it is not a list. Each list has its own, since the
+/// reader may have come to the next one by then.
+type StopReading = Arc<AtomicBool>;
+
+/// Reads inputs one after another, in chunks. Ends after an error.
+pub struct InputReader {
+    inputs: std::vec::IntoIter<OpenInput>,
+    list: Option<OpenList>,
+}
+
+struct OpenList {
+    name: Arc<str>,
+    bytes: Box<dyn Read + Send>,
+    stop: StopReading,
+}
+
+impl InputReader {
+    /// A reader of these inputs. Nothing is read yet.
+    pub fn new(inputs: Vec<OpenInput>) -> Self {
+        Self { inputs: inputs.into_iter(), list: None }
+    }
+
+    fn open_next(&mut self) -> Option<InputChunk> {
+        Some(match self.inputs.next()? {
+            OpenInput::Argument(text) => InputChunk::Argument(text),
+            OpenInput::List { name, bytes, pace } => {
+                let stop = StopReading::default();
+                self.list = Some(OpenList { name: name.clone(), bytes, stop: stop.clone() });
+                InputChunk::Start(name, pace, stop)
+            }
+        })
+    }
+}
+
+impl Iterator for InputReader {
+    type Item = Result<InputChunk, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(list) = &mut self.list else { return self.open_next().map(Ok) };
+        match list.read() {
+            Ok(bytes) if bytes.is_empty() => {
+                self.list = None;
+                Some(Ok(InputChunk::End))
+            }
+            Ok(bytes) => Some(Ok(InputChunk::Bytes(bytes))),
+            Err(reason) => {
+                let name = Arc::clone(&list.name);
+                (self.list, self.inputs) = (None, Vec::new().into_iter());
+                Some(Err(ReadError { name, reason }))
+            }
+        }
+    }
+}
+
+impl OpenList {
+    /// The next bytes; none at the end.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; CHUNK];
+        while !self.stop.load(Relaxed) {
+            match self.bytes.read(&mut buffer) {
+                Ok(length) => return Ok(buffer[..length].to_vec()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Turns the chunks of all inputs into entries, which it numbers from 1.
+#[derive(Default)]
+pub struct EntryParser {
+    numbering: Numbering,
+    list: Option<(Parser, StreamKind, StopReading)>,
+}
+
+impl EntryParser {
+    /// Takes the next chunk; returns the entries that it completes.
+    pub fn push(&mut self, chunk: InputChunk) -> EntryBatch {
+        let (mut entries, numbering) = (Vec::new(), &mut self.numbering);
+        let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
+        match (chunk, &mut self.list) {
+            (InputChunk::Argument(text), _) => entries.push(list::argument(&text, numbering)),
+            (InputChunk::Start(name, kind, stop), list) => {
+                *list = Some((Parser::new(name), kind, stop));
+            }
+            (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
+                let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
+                stop.store(status == ParserStatus::Enough, Relaxed);
+            }
+            (InputChunk::End, list) => {
+                if let Some((parser, ..)) = list.take() {
+                    parser.finish(numbering, |entry| entries.push(entry));
+                }
+            }
+            (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
+        }
+        EntryBatch { entries, kind }
+    }
+
+    /// Returns the entry that option lines could still follow, because no more input is at hand.
+    pub fn flush_pending(&mut self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        if let Some((parser, ..)) = &mut self.list {
+            parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
+        }
+        entries
+    }
+
+    /// Whether the current list is one that somebody may be writing while it is read.
+    pub fn is_live(&self) -> bool {
+        matches!(self.list, Some((_, StreamKind::Live, _)))
+    }
+
+    /// Entries so far.
+    pub fn count(&self) -> u64 {
+        self.numbering.given()
+    }
 }

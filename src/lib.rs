@@ -1,48 +1,82 @@
-//! `fetch` gets whole lists of URLs, intact and politely, under the strategy of your choice.
+//! Fetches lists of URLs under one of four strategies: sequential, threads, async tasks or child processes.
 //!
-//! A plan puts targets in a queue; workers take one at a time, transfer it and settle it into a record; reporters
-//! hear every event; a strategy only says who the workers are. The rooms, from the door down; each knows only those
-//! below it:
+//! A [`Plan`] puts targets in a queue; workers take one job at a time, transfer it and settle it into a [`Record`];
+//! reporters receive every [`Event`]; the [`Strategy`] only says who the workers are. The program `fetch` is the
+//! product: this API is what its `main` uses, and it is not stable.
 //!
-//! - [`exit`]: every way the program can end, and the signals that end it
-//! - [`commands`]: one file per command
-//! - [`cli`]: what can be typed, and its translation to a plan
-//! - [`manual`]: the chapters of the manual
-//! - [`serve`]: the built-in local origin
-//! - [`compare`]: the same plan under several strategies, in turn and repeatedly
-//! - [`run`]: opens the lists and the outputs, connects the engine to the reports
-//! - [`preview`]: what a run would do, told without doing it
-//! - [`verify`]: what has become of what was saved
-//! - [`report`]: text, JSON lines, CSV and the progress display; pages and archives in files of their own
-//! - [`engine`]: the worker loop, the event loops of each strategy, the queue and what feeds it
-//! - [`transfer`]: one attempt at one URL
-//! - [`store`]: where bodies and bookkeeping go
-//! - [`policy`]: what follows an attempt, and which job comes next; pure
-//! - [`source`]: where targets are read from: opens what a plan names
-//! - [`list`]: list text to numbered entries; pure
-//! - [`plan`]: what was decided
-//! - [`record`]: the nouns
-//! - [`units`]: bytes, rates and durations
-//! - [`digest`]: digests of bodies, and what is claimed about them; pure
-//! - [`process`]: what this process uses of the machine
+//! ```
+//! use std::io::{self, Read, Write};
+//! use std::net::TcpListener;
+//! use std::thread;
+//!
+//! use fetch::{CancelToken, Outputs, Plan, Source, run};
+//!
+//! let server = TcpListener::bind("127.0.0.1:0")?;
+//! let url = format!("http://{}/", server.local_addr()?);
+//! thread::spawn(move || -> io::Result<()> {
+//!     let (mut connection, _) = server.accept()?;
+//!     let _ = connection.read(&mut [0; 4096])?;
+//!     connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+//! });
+//! let plan = Plan { sources: vec![Source::Argument(url)], ..Plan::default() };
+//! let outcome = run(&plan, Outputs::of_process(false), &CancelToken::default());
+//! assert_eq!(outcome.expect("the run starts").summary.counts.ok, 1);
+//! # Ok::<(), io::Error>(())
+//! ```
 
 pub mod cli;
 pub mod commands;
-pub mod compare;
-pub mod digest;
-pub mod engine;
+mod compare;
+mod digest;
+mod engine;
 pub mod exit;
-pub mod input;
-pub mod list;
+mod input;
+mod list;
 pub mod manual;
-pub mod model;
-pub mod naming;
-pub mod plan;
-pub mod policy;
-pub mod report;
-pub mod resource_usage;
-pub mod scheduler;
-pub mod serve;
-pub mod store;
-pub mod transfer;
-pub mod units;
+mod model;
+mod naming;
+mod plan;
+mod policy;
+mod report;
+mod resource_usage;
+mod scheduler;
+mod serve;
+mod signals;
+mod store;
+mod transfer;
+mod units;
+
+pub use commands::fetch::{RunError, RunOutcome, run};
+pub use engine::CancelToken;
+pub use model::{
+    Entry, Event, Failure, FailureClass, HostStats, Outcome, Record, Summary, Target, Timings,
+};
+pub use plan::{Plan, Source, Strategy};
+pub use report::{OutputStream, Outputs, Reporter};
+
+/// What `benches/hot_paths` measures. Not part of the API.
+#[doc(hidden)]
+pub mod bench {
+    pub mod list {
+        pub use crate::list::{Numbering, Parser, ParserStatus};
+    }
+    pub mod model {
+        pub use crate::model::{EntryOptions, QueuedJob, ProgressBoard};
+    }
+    pub mod naming {
+        pub use crate::naming::{NameOwner, identity, of_url, settle};
+    }
+    pub mod plan {
+        pub use crate::plan::{
+            NamingScheme, OutputFormat, OutputOptions, ReportOrder, RobotsPolicy, Verbosity,
+        };
+    }
+    pub mod report {
+        pub use crate::report::{FailedListWriter, ReportFiles, reporter};
+    }
+    pub mod scheduler {
+        pub use crate::scheduler::{
+            HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
+        };
+    }
+}

@@ -1,4 +1,4 @@
-//! What was decided: complete, checked, and free of the way it was typed.
+//! The validated configuration of a run. Contains no clap types.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -12,7 +12,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::model::{FailureClass, serde_helpers};
 use crate::units::{Rate, Share};
 
-/// A run as decided.
+/// The configuration of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Where the targets come from, in the order given; never empty.
@@ -21,32 +21,59 @@ pub struct Plan {
     pub strategy: Strategy,
     /// How requests are made.
     pub http: HttpOptions,
-    /// How long to wait for what.
+    /// Timeouts.
     pub timeouts: Timeouts,
     /// What to do about transient failures.
     pub retry: RetryOptions,
-    /// How gently each host is treated.
+    /// Limits per host and overall.
     pub host_limits: HostLimitOptions,
-    /// When so much has failed that going on does harm.
+    /// When failures stop the run.
     pub failure_limits: FailureLimits,
-    /// What bodies must be like, and what is found out of them.
+    /// Limits on response bodies and the digests to compute.
     pub bodies: BodyOptions,
     /// Where bodies are saved; `None`: they are read and thrown away.
     pub keep: Option<SaveOptions>,
-    /// What to tell, and how.
+    /// What is written to standard output, and how much.
     pub report: OutputOptions,
-    /// Where to write the targets that failed for good, as a list.
+    /// Where to write the targets that failed permanently, as a list.
     pub failed: Option<FailedList>,
     /// Further reports of the run, each a file of its own.
     pub documents: Vec<ReportFile>,
 }
 
-/// A saved run or comparison that is to be reported again.
+impl Default for Plan {
+    /// What `fetch` does without options: a list from standard input, not saved.
+    fn default() -> Self {
+        Self {
+            sources: vec![Source::Stdin],
+            strategy: Strategy::Tasks {
+                jobs: NonZeroUsize::new(16).expect("16 is not zero"),
+                loops: NonZeroUsize::MIN,
+            },
+            http: HttpOptions::default(),
+            timeouts: Timeouts::default(),
+            retry: RetryOptions::default(),
+            host_limits: HostLimitOptions::default(),
+            failure_limits: FailureLimits { most: None },
+            bodies: BodyOptions::default(),
+            keep: None,
+            report: OutputOptions {
+                format: OutputFormat::Text,
+                order: ReportOrder::Completion,
+                verbosity: Verbosity::Normal,
+            },
+            failed: None,
+            documents: Vec::new(),
+        }
+    }
+}
+
+/// Options of `fetch report`: reports of a saved run or comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportCommand {
     /// Where it is read from: a file or standard input.
     pub source: Source,
-    /// The reports to write; none: a table on standard output.
+    /// Report files to write. If empty, a text table goes to standard output.
     pub documents: Vec<ReportFile>,
 }
 
@@ -59,7 +86,7 @@ pub struct ReportFile {
     pub kind: ReportFormat,
 }
 
-/// What a report that is a file of its own may be.
+/// The format of a report file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
     /// One page to look at, with charts.
@@ -76,7 +103,7 @@ pub enum ReportFormat {
     Markdown,
 }
 
-/// What a report may be of.
+/// The subject of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportSubject {
     /// A run: a row for each URL.
@@ -93,13 +120,9 @@ impl ReportFormat {
     /// Why there is no such report of this, and what to do; `None` if there is one.
     pub fn unfit_for(self, reported: ReportSubject) -> Option<&'static str> {
         match (self, reported) {
-            (Self::Json, ReportSubject::Run) => {
-                Some("a run is a line for each URL, not one document; let the name end in .jsonl")
-            }
+            (Self::Json, ReportSubject::Run) => Some(".json is for comparisons; use .jsonl"),
             (Self::Har, ReportSubject::Comparison) => Some(
-                "an archive has an entry for each URL, and of a comparison there are figures of \
-                 whole runs alone; let the name end in .html or .json, or make an archive of one \
-                 run by fetch --mode MODE --report FILE.har",
+                ".har is not available for comparisons; use fetch --mode MODE --report FILE.har",
             ),
             _ => None,
         }
@@ -124,7 +147,7 @@ impl ReportFormat {
     }
 }
 
-/// Where to write the targets that failed for good, as a list that can be fetched again.
+/// Where to write the targets that failed permanently, as a list that can be fetched again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedList {
     /// The file; what it held is replaced.
@@ -149,11 +172,11 @@ pub enum Source {
 pub enum Strategy {
     /// One transfer at a time.
     Sequential,
-    /// So many OS threads, each with its own runtime and client.
+    /// N OS threads, each with its own runtime and client.
     Threads(NonZeroUsize),
-    /// So many child processes, each with a client and an event loop of its own.
+    /// N child processes, each with a client and an event loop of its own.
     Processes(NonZeroUsize),
-    /// So many tasks, spread over so many event loops.
+    /// Tasks on event loops.
     Tasks {
         /// Tasks in all.
         jobs: NonZeroUsize,
@@ -162,15 +185,48 @@ pub enum Strategy {
     },
 }
 
-impl Strategy {
-    /// The name that the mode is typed and reported by.
-    pub fn name(self) -> &'static str {
+/// The kind of a strategy: who the workers are, without how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One transfer at a time.
+    Sequential,
+    /// One OS thread per job.
+    Threads,
+    /// Tasks on event loops.
+    Async,
+    /// One child process per job.
+    Processes,
+}
+
+impl Mode {
+    /// All modes, in the order in which they are listed.
+    pub const ALL: [Self; 4] = [Self::Sequential, Self::Threads, Self::Async, Self::Processes];
+
+    /// The name that is typed and reported.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Sequential => "sequential",
-            Self::Threads(_) => "threads",
-            Self::Processes(_) => "processes",
-            Self::Tasks { .. } => "async",
+            Self::Threads => "threads",
+            Self::Async => "async",
+            Self::Processes => "processes",
         }
+    }
+}
+
+impl Strategy {
+    /// Its kind.
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Sequential => Mode::Sequential,
+            Self::Threads(_) => Mode::Threads,
+            Self::Processes(_) => Mode::Processes,
+            Self::Tasks { .. } => Mode::Async,
+        }
+    }
+
+    /// The name of its mode.
+    pub fn name(self) -> &'static str {
+        self.mode().name()
     }
 
     /// How many workers there are.
@@ -190,7 +246,7 @@ impl Strategy {
         }
     }
 
-    /// The same strategy with at most so many workers.
+    /// The same strategy with at most `most` workers.
     pub fn cut_to(self, most: NonZeroUsize) -> Self {
         match self {
             Self::Sequential => Self::Sequential,
@@ -219,15 +275,36 @@ pub struct HttpOptions {
     pub verification: CertVerification,
     /// Which versions of HTTP may be spoken.
     pub versions: HttpVersions,
-    /// Whom to ask instead of the origin.
+    /// The proxy that requests go through.
     pub proxy: Proxy,
     /// Addresses given by hand, endpoints before addresses. The first endpoint that fits says where to connect; the
     /// first addresses that fit the host and port so found say how to get there.
     pub pins: Vec<ResolveOverride>,
-    /// Which addresses may be used.
+    /// The address family to connect with.
     pub family: AddressFamily,
     /// Redirects to follow at most.
     pub max_redirects: u32,
+}
+
+impl HttpOptions {
+    /// The User-Agent unless another one is set.
+    pub const USER_AGENT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: http::HeaderValue::from_static(Self::USER_AGENT),
+            headers: Vec::new(),
+            cacert: Vec::new(),
+            verification: CertVerification::Full,
+            versions: HttpVersions::Negotiated,
+            proxy: Proxy::Environment,
+            pins: Vec::new(),
+            family: AddressFamily::Any,
+            max_redirects: 10,
+        }
+    }
 }
 
 /// Whether certificates are checked.
@@ -235,7 +312,7 @@ pub struct HttpOptions {
 pub enum CertVerification {
     /// As the web does.
     Full,
-    /// Not at all: whoever answers is believed.
+    /// Certificates are not verified.
     Off,
 }
 
@@ -244,29 +321,29 @@ pub enum CertVerification {
 pub enum HttpVersions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Negotiated,
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     Http1,
 }
 
-/// Whom to ask instead of the origin.
+/// The proxy that requests go through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proxy {
     /// What the environment says (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`).
     Environment,
     /// This one for all.
     Use(Url),
-    /// Nobody.
+    /// No proxy.
     Direct,
 }
 
-/// Which addresses may be used.
+/// The address family to connect with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AddressFamily {
-    /// Both.
+    /// IPv4 and IPv6.
     Any,
-    /// IPv4 alone.
+    /// IPv4 only.
     V4,
-    /// IPv6 alone.
+    /// IPv6 only.
     V6,
 }
 
@@ -295,7 +372,7 @@ pub enum OverrideTarget {
     },
 }
 
-/// How long to wait for what.
+/// Timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// For a connection, TLS included; a name is looked up before.
@@ -306,6 +383,13 @@ pub struct Timeouts {
     pub attempt: Option<Duration>,
     /// For the run; `None`: as long as it takes.
     pub deadline: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let (connect, stall) = (Duration::from_secs(10), Duration::from_secs(30));
+        Self { connect, stall, attempt: None, deadline: None }
+    }
 }
 
 /// What to do about transient failures.
@@ -319,7 +403,14 @@ pub struct RetryOptions {
     pub max_retry_after: Duration,
 }
 
-/// How gently each host is treated. A host is a scheme, a name and a port.
+impl Default for RetryOptions {
+    fn default() -> Self {
+        let (base, max_retry_after) = (Duration::from_secs(1), Duration::from_secs(600));
+        Self { times: 3, base, max_retry_after }
+    }
+}
+
+/// Limits per host and overall. A host is a scheme, a name and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostLimitOptions {
     /// Requests in progress at one host, at most.
@@ -332,9 +423,9 @@ pub struct HostLimitOptions {
     pub rate: Option<Rate>,
     /// Body bytes a second in all, at most.
     pub limit_rate: Option<NonZeroU64>,
-    /// After so many failures in a row to reach a host it is left alone for a while.
+    /// Consecutive connection failures after which a host is paused.
     pub host_failures: NonZeroU32,
-    /// How long a host that cannot be reached is waited for.
+    /// How long an unreachable host is probed.
     pub host_patience: Duration,
     /// Whether robots.txt is asked for and obeyed.
     pub robots: RobotsPolicy,
@@ -363,7 +454,7 @@ impl Default for HostLimitOptions {
 pub enum MaxPerHost {
     /// Six, as browsers do; any number at a host that is written `localhost`, `127.x.x.x` or `[::1]`.
     Default,
-    /// So many.
+    /// This number.
     Most(NonZeroUsize),
     /// Any number.
     NoLimit,
@@ -391,7 +482,7 @@ pub struct HostOverrides {
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
 }
 
-/// When so much has failed that going on does harm.
+/// When failures stop the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FailureLimits {
     /// The run stops with more failures than this.
@@ -401,13 +492,13 @@ pub struct FailureLimits {
 /// How many failures are too many.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxFailures {
-    /// More than so many.
+    /// More failures than this.
     Number(u64),
     /// More than this share of what is settled, looked at from 100 settled on.
     Share(Share),
 }
 
-/// What bodies must be like, and what is found out of them.
+/// Limits on response bodies and the digests to compute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyOptions {
     /// Bytes that one body may have, decoded.
@@ -424,21 +515,21 @@ pub struct BodyOptions {
     /// line.
     #[serde(skip)]
     pub sums: Option<PathBuf>,
-    /// Into how many segments large ones are divided.
+    /// How large files are split into segments.
     pub split: SegmentOptions,
 }
 
-/// Into how many segments a large body that is saved is divided, to be asked for at once.
+/// How a large file is split into segments that are fetched in parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentOptions {
-    /// So many at most; 1: none is divided.
+    /// Maximum number of segments; 1: files are not split.
     pub most: NonZeroUsize,
-    /// Bytes of a segment, at least.
+    /// Minimum size of a segment in bytes.
     pub least: NonZeroU64,
 }
 
 impl SegmentOptions {
-    /// Bytes of a segment, at least, if nothing is said about it.
+    /// Default minimum size of a segment in bytes.
     pub const LEAST: NonZeroU64 = NonZeroU64::new(20 << 20).expect("it is not zero");
 }
 
@@ -467,9 +558,9 @@ pub struct SaveOptions {
     pub names: NamingScheme,
     /// Whether the server may name them.
     pub named_by: NameSource,
-    /// What becomes of targets that were saved before.
+    /// What happens to targets that are already saved.
     pub again: ExistingPolicy,
-    /// What becomes of a file in the way that is not ours.
+    /// What happens to an existing file that fetch has not created.
     pub foreign: ForeignFilePolicy,
     /// Whether a saved file must outlast a power loss.
     pub durability: Durability,
@@ -486,7 +577,7 @@ pub enum NamingScheme {
     Tree,
     /// By the SHA-256 of the URL, spread over folders: `ab/cd/abcd….html`.
     Hash,
-    /// By the place in the list: `000042.html`.
+    /// By position in the list: `000042.html`.
     Index,
 }
 
@@ -499,7 +590,7 @@ pub enum NameSource {
     Server,
 }
 
-/// What becomes of targets that were saved before.
+/// What happens to targets that are already saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExistingPolicy {
     /// They are skipped.
@@ -510,7 +601,7 @@ pub enum ExistingPolicy {
     Force,
 }
 
-/// What becomes of a file in the way that is not ours.
+/// What happens to an existing file that fetch has not created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignFilePolicy {
     /// It stays, and the target fails.
@@ -519,7 +610,7 @@ pub enum ForeignFilePolicy {
     Replaced,
 }
 
-/// What a saved file outlasts.
+/// What a saved file survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Durability {
     /// The end of this program, however it ends.
@@ -528,21 +619,21 @@ pub enum Durability {
     Power,
 }
 
-/// What to tell, and how.
+/// What is written to standard output, and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputOptions {
-    /// The form of stdout.
+    /// The output format.
     pub format: OutputFormat,
     /// The order of rows.
     pub order: ReportOrder,
-    /// How much is said.
+    /// How much is printed.
     pub verbosity: Verbosity,
 }
 
-/// The form of stdout.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// Sentences.
+    /// Human-readable text.
     Text,
     /// One JSON object per line.
     Jsonl,
@@ -559,7 +650,7 @@ pub enum ReportOrder {
     List,
 }
 
-/// How much is said.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     /// Failures, and nothing of what went well; no progress display.
@@ -577,21 +668,12 @@ pub struct VerifyOptions {
     pub dir: PathBuf,
     /// Files that are read at a time; `None`: as many as there are processors.
     pub jobs: Option<NonZeroUsize>,
-    /// The form of the report.
-    pub form: VerifyFormat,
+    /// The output format: text or JSON Lines.
+    pub form: OutputFormat,
     /// How much is told in sentences; data is always told as a whole.
     pub verbosity: Verbosity,
     /// Whether what is missing or changed is to be fetched again.
     pub marking: MarkMode,
-}
-
-/// The form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerifyFormat {
-    /// Sentences for people.
-    Text,
-    /// One JSON object a line.
-    Jsonl,
 }
 
 /// Whether what is missing or changed is to be fetched again.

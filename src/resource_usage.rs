@@ -1,8 +1,13 @@
-//! What this process uses of the machine, and what it may use. `None` where the platform does not tell.
+//! Resource usage of this process, and its limit on open files.
 
 use std::time::Duration;
 
-/// What has been used since the process started: CPU time also by children that have ended, memory by itself alone.
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Resource usage since process start. CPU time includes child processes that have ended; memory does not. `None` if
+/// the platform does not report a figure.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResourceUsage {
     /// CPU time in user mode.
@@ -11,36 +16,28 @@ pub struct ResourceUsage {
     pub cpu_system: Option<Duration>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
-    /// How often it gave up the processor because it had nothing to do.
+    /// Voluntary context switches: the process waited for something.
     pub voluntary_switches: Option<u64>,
-    /// How often others took the processor from it.
+    /// Involuntary context switches: the process was preempted.
     pub involuntary_switches: Option<u64>,
 }
 
-/// Raises the limit on open descriptors to `wanted`, as far as the hard limit allows; returns what it is then.
-/// `None` if the platform has no such limit.
-pub fn descriptors(wanted: u64) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
-        if soft >= wanted {
-            return Some(soft);
-        }
-        Some(rlimit::increase_nofile_limit(wanted).unwrap_or(soft))
+/// Raises the soft limit on open file descriptors to `wanted`, at most to the hard limit, and returns the limit that
+/// applies then.
+pub fn raise_fd_limit(wanted: u64) -> u64 {
+    let limits = getrlimit(Resource::Nofile);
+    let current = limits.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return current;
     }
-    #[cfg(not(unix))]
-    {
-        let _ = wanted;
-        None
-    }
+    let raised = limits.maximum.map_or(wanted, |hard| hard.min(wanted));
+    let limits = Rlimit { current: Some(raised), ..limits };
+    // The system may have a bound below its own hard limit (macOS); then nothing changes.
+    setrlimit(Resource::Nofile, limits).map_or(current, |()| raised)
 }
 
-/// What this process, and those of its children that have ended, have used so far; of memory, this process alone.
-#[cfg(unix)]
+/// Resource usage so far; all `None` if the system does not report it.
 pub fn usage() -> ResourceUsage {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeVal;
-
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return ResourceUsage::default() };
     let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return ResourceUsage::default();
@@ -57,10 +54,4 @@ pub fn usage() -> ResourceUsage {
         voluntary_switches: switches(|usage| usage.voluntary_context_switches()),
         involuntary_switches: switches(|usage| usage.involuntary_context_switches()),
     }
-}
-
-/// What this process has used so far.
-#[cfg(not(unix))]
-pub fn usage() -> ResourceUsage {
-    ResourceUsage::default()
 }

@@ -18,13 +18,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("\"{text}\" is not a duration; write 10, 500ms, 10s, 2m or 1h")),
+        _ => return Err(format!("invalid duration (expected e.g. 500ms, 10s, 2m, 1h)")),
     };
     let seconds = decimal(number)
-        .ok_or_else(|| format!("\"{text}\" is not a duration; write 10, 500ms, 10s, 2m or 1h"))?
+        .ok_or_else(|| format!("invalid duration (expected e.g. 500ms, 10s, 2m, 1h)"))?
         * scale;
     if seconds > LONGEST.as_secs_f64() {
-        return Err(format!("\"{text}\" is longer than a year; write 8784h at most"));
+        return Err(format!("must be at most 8784h (one year)"));
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -35,7 +35,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A sentence for the person who typed it.
 pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("must be longer than zero; write 500ms, 10s, 2m or 1h".to_owned()),
+        Duration::ZERO => Err("must be greater than zero".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -45,7 +45,7 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// A sentence for the person who typed it.
 pub fn size(text: &str) -> Result<u64, String> {
-    let complaint = || format!("\"{text}\" is not a size; write bytes, or 20k, 1.5M, 2G");
+    let complaint = || format!("invalid size (expected bytes or e.g. 20k, 1.5M, 2G)");
     let (number, unit) = split_unit(text);
     let shift = match unit {
         "" => 0,
@@ -56,13 +56,11 @@ pub fn size(text: &str) -> Result<u64, String> {
         _ => return Err(complaint()),
     };
     if let Ok(whole) = number.parse::<u64>() {
-        return whole
-            .checked_mul(1 << shift)
-            .ok_or_else(|| format!("\"{text}\" is too large; write 16777215T at most"));
+        return whole.checked_mul(1 << shift).ok_or_else(|| format!("must be at most 16777215T"));
     }
     let bytes = decimal(number).ok_or_else(complaint)? * (1u64 << shift) as f64;
     if bytes >= u64::MAX as f64 {
-        return Err(format!("\"{text}\" is too large; write 16777215T at most"));
+        return Err(format!("must be at most 16777215T"));
     }
     Ok(bytes as u64)
 }
@@ -87,7 +85,7 @@ impl fmt::Display for Rate {
 /// # Errors
 /// A sentence for the person who typed it.
 pub fn rate(text: &str) -> Result<Rate, String> {
-    let complaint = || format!("\"{text}\" is not a rate; write 20/s, 5/15s or 100/m");
+    let complaint = || format!("invalid rate (expected e.g. 20/s, 5/15s, 100/m)");
     let (events, per) =
         text.split_once('/').filter(|(_, per)| !per.is_empty()).ok_or_else(complaint)?;
     let events = events.parse().map_err(|_| complaint())?;
@@ -122,7 +120,7 @@ pub fn share(text: &str) -> Result<Share, String> {
         .and_then(decimal)
         .filter(|percent| *percent <= 100.0)
         .map(|percent| Share(percent / 100.0))
-        .ok_or_else(|| format!("\"{text}\" is not a share; write a percentage from 0% to 100%"))
+        .ok_or_else(|| format!("expected a percentage between 0% and 100%"))
 }
 
 /// Bytes for people, 1024-based: `512 B`, `3.4 MiB`.

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use fetch::list::{Numbering, Parser, ParserStatus};
+use fetch::bench::list::{Numbering, Parser, ParserStatus};
 
 use crate::urls;
 

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use fetch::naming::{self, NameOwner};
-use fetch::plan::NamingScheme;
+use fetch::bench::naming::{self, NameOwner};
+use fetch::bench::plan::NamingScheme;
 use url::Url;
 
 use crate::urls;

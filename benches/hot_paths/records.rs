@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput};
-use fetch::model::{Event, Outcome, ProgressBoard, Record, Timings};
-use fetch::plan::{OutputFormat, OutputOptions, ReportOrder, Verbosity};
-use fetch::report::{self, FailedListWriter, OutputStream, Outputs, ReportFiles, Reporter};
+use fetch::bench::model::ProgressBoard;
+use fetch::bench::plan::{OutputFormat, OutputOptions, ReportOrder, Verbosity};
+use fetch::bench::report::{self, FailedListWriter, ReportFiles};
+use fetch::{Event, Outcome, OutputStream, Outputs, Record, Reporter, Timings};
 
 use crate::urls;
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use fetch::model::QueuedJob;
-use fetch::plan::RobotsPolicy;
-use fetch::scheduler::{
+use fetch::bench::model::QueuedJob;
+use fetch::bench::plan::RobotsPolicy;
+use fetch::bench::scheduler::{
     HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
 };
 

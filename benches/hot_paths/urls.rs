@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fetch::model::{EntryOptions, Target};
+use fetch::Target;
+use fetch::bench::model::EntryOptions;
 use url::Url;
 
 /// The nth URL of a list, on one of so many hosts.

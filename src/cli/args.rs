@@ -1,4 +1,4 @@
-//! What can be typed, word by word. Help texts live here.
+//! The command line as clap reads it, with all help texts.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -6,21 +6,21 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{network, value_parsers};
+use super::network;
+use super::value_parsers::{self, Choice, one_of};
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
-use crate::plan::{MaxFailures, MaxPerHost, ResolveOverride};
+use crate::plan::{MaxFailures, MaxPerHost, Mode, NamingScheme, OutputFormat, ResolveOverride};
 use crate::units::{self, Rate, Share};
 
 const EXAMPLES: &str = "\
 Examples:
   fetch sites.txt
   fetch -j 64 --json sites.txt > report.jsonl
-  grep pdf links.txt | fetch --mode threads -
-  fetch --retry 5 https://example.org/a https://example.org/b";
+  grep pdf links.txt | fetch --mode threads -";
 
 const MORE: &str = "\
 Examples:
@@ -33,28 +33,28 @@ Examples:
   fetch compare
 
 Lists:
-  One URL per line. Blank lines and lines that begin with # are skipped. TAB
-  separates mirrors of one file. Indented lines below a URL are its options:
-  out=NAME, checksum=sha-256=HEX, header=NAME: VALUE. A bad line is a result
-  with its line number; the run goes on.
+  One URL per line. Blank lines and lines starting with # are ignored. Use TAB
+  to separate mirrors of the same file. Indented lines set options for the URL
+  above: out=NAME, checksum=sha-256=HEX, header=NAME: VALUE. Invalid lines are
+  reported with their line number and do not stop the run.
 
 Units:
-  Durations are 10, 500ms, 10s, 2m or 1h. Sizes are 512, 20k, 1.5M or 2G,
-  1024-based. Rates are 20/s, 5/15s or 100/m.
+  Durations: 500ms, 10s, 2m, 1h; a plain number is seconds. Sizes: 512, 20k,
+  1.5M, 2G (k = 1024). Rates: 20/s, 5/15s, 100/m.
 
-Settings:
-  Options can be kept in fetch/config.toml in the folder $XDG_CONFIG_HOME, or
-  else ~/.config, by their long names, as in jobs = 8; a section
-  [hosts.\"example.org\"] holds per-host, host-delay, host-rate, header and
-  user-agent for one host. They can be set in the environment, as in
-  FETCH_JOBS=8. What is typed wins over the environment, and that over the file.
+Configuration file and environment:
+  Defaults are read from $XDG_CONFIG_HOME/fetch/config.toml (or
+  ~/.config/fetch/config.toml), using long option names, e.g. jobs = 8;
+  [hosts.\"example.org\"] sets per-host, host-delay, host-rate, header and
+  user-agent per host. Environment variables: FETCH_JOBS=8.
+  Precedence: command line > environment > file.
 
 Exit codes:
-  0  every URL was fetched          3         a local fault, as a full disk
-  1  a URL failed or was invalid    4         stopped early, with work left
-  2  wrong usage, unreadable list   130, 143  interrupted";
+  0  all URLs succeeded                 3         local error, e.g. disk full
+  1  some URLs failed or were invalid   4         stopped early
+  2  usage error or unreadable list     130, 143  interrupted, terminated";
 
-/// Fetch every URL of a list, once and whole
+/// Download every URL in a list, exactly once and verified complete
 #[derive(Debug, Parser)]
 #[command(
     name = "fetch",
@@ -72,24 +72,58 @@ pub(super) struct Arguments {
     pub fetch: FetchArgs,
 }
 
+const MODES: [Choice<Mode>; 4] = [
+    Choice::new(
+        Mode::Sequential,
+        Mode::Sequential.name(),
+        "One transfer at a time over persistent connections",
+    )
+    .alias("seq"),
+    Choice::new(
+        Mode::Threads,
+        Mode::Threads.name(),
+        "One thread per job, each with its own connections",
+    ),
+    Choice::new(Mode::Async, Mode::Async.name(), "Async tasks sharing event loops and connections")
+        .alias("tasks"),
+    Choice::new(
+        Mode::Processes,
+        Mode::Processes.name(),
+        "One child process per job, each with its own connections",
+    ),
+];
+
+const NAMING_SCHEMES: [Choice<NamingScheme>; 4] = [
+    Choice::new(NamingScheme::Flat, "flat", "Last path segment of the URL"),
+    Choice::new(NamingScheme::Tree, "tree", "Host and path as directories"),
+    Choice::new(NamingScheme::Hash, "hash", "SHA-256 of the URL, in subdirectories"),
+    Choice::new(NamingScheme::Index, "index", "Position in the list"),
+];
+
+const FORMATS: [Choice<OutputFormat>; 3] = [
+    Choice::new(OutputFormat::Text, "text", "Human-readable text"),
+    Choice::new(OutputFormat::Jsonl, "jsonl", "JSON Lines"),
+    Choice::new(OutputFormat::Csv, "csv", "CSV"),
+];
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Subcommands {
-    /// Tell what is missing, changed or extra of what was saved
+    /// Check saved files for missing, changed or extra ones
     Verify(VerifyArgs),
-    /// Run the same list in several modes, in turn and repeatedly
+    /// Benchmark modes on the same list with interleaved, repeated runs
     Compare(Box<CompareArgs>),
-    /// Run a local origin to fetch from: slow, failing or strict on request
+    /// Run a local test server that can be slow, fail or rate-limit
     Serve(ServeArgs),
-    /// Write reports of a run or comparison that was saved with --json
+    /// Convert saved --json output to HTML, HAR, CSV or Markdown
     Report(ReportArgs),
-    /// Print the completion script for a shell
+    /// Generate a shell completion script
     Completions {
-        /// The shell that is to know fetch's options
+        /// Shell to generate completions for
         shell: Shell,
     },
     /// Show a chapter of the manual, or the help of a command
     Help(HelpArgs),
-    /// Make transfers for another fetch (--mode processes)
+    /// Run as a child process of another fetch (--mode processes)
     #[command(name = "__seat", hide = true)]
     Child,
 }
@@ -107,10 +141,10 @@ pub(super) struct HelpArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct FetchArgs {
-    /// List files, URLs, or - for standard input
+    /// URLs, files containing URLs, or - for stdin
     ///
-    /// What begins with http:// or https:// is a URL, - is standard input, anything else is a list file. Without a
-    /// SOURCE a list is read from standard input, if that is not a terminal.
+    /// Arguments starting with http:// or https:// are URLs, - is stdin, anything else is a file with one URL per line.
+    /// Without SOURCE, reads stdin unless it is a terminal.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<OsString>,
 
@@ -146,321 +180,319 @@ pub(super) struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Strategy")]
+#[command(next_help_heading = "Concurrency")]
 pub(super) struct StrategyArgs {
-    /// Who does the work
-    #[arg(short, long, value_enum, default_value = "async")]
-    pub mode: ModeArg,
+    /// Concurrency model
+    #[arg(short, long, default_value = "async", value_parser = one_of(&MODES))]
+    pub mode: Mode,
 
-    /// Transfers at a time (1 to 10000); one in mode sequential
+    /// Maximum concurrent transfers, 1-10000 (1 in sequential mode)
     #[arg(
         short, long, value_name = "N", default_value = "16", value_parser = value_parsers::jobs,
         allow_hyphen_values = true
     )]
     pub jobs: NonZeroUsize,
 
-    /// Event loops of mode async, each a thread; at most one per job [default: 1; with --dir one per core, up to 4]
-    #[arg(long, value_name = "N", value_parser = value_parsers::jobs, allow_hyphen_values = true)]
+    /// Event-loop threads in async mode, at most --jobs [default: 1; with --dir, one per core up to 4]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = value_parsers::jobs, allow_hyphen_values = true)]
     pub loops: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Requests")]
+#[command(next_help_heading = "HTTP")]
 pub(super) struct HttpArgs {
-    /// A header field for every request; repeatable
+    /// Add a header to every request (repeatable)
     ///
-    /// Written 'Name: value', or 'Name;' to send it empty. Host and fields that frame a message cannot be set.
+    /// Format: 'Name: value', or 'Name;' for an empty value. Host and framing headers (Content-Length,
+    /// Transfer-Encoding, ...) cannot be set.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
 
-    /// What to call itself [default: fetch/VERSION]
-    #[arg(short = 'A', long, value_name = "NAME")]
+    /// Set the User-Agent [default: fetch/VERSION]
+    #[arg(hide_short_help = true, short = 'A', long, value_name = "NAME")]
     pub user_agent: Option<String>,
 
-    /// The proxy for all requests; '' for none
+    /// Proxy for all requests ('' = no proxy)
     ///
-    /// http, https, socks5, socks5h or socks4; without a scheme http, without a port 1080. '' means none even where
-    /// the environment (http_proxy, https_proxy, all_proxy) names one.
+    /// Schemes: http (default), https, socks5, socks5h, socks4. Default port: 1080. '' also overrides http_proxy,
+    /// https_proxy and all_proxy.
     #[arg(short = 'x', long, value_name = "URL")]
     pub proxy: Option<String>,
 
-    /// A PEM file of certificates to trust beside the system's; repeatable
-    #[arg(long, value_name = "FILE")]
+    /// Trust the CA certificates in this PEM file, in addition to the system's (repeatable)
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub cacert: Vec<PathBuf>,
 
-    /// Believe whoever answers: check no certificate
+    /// Do not verify TLS certificates (insecure)
     #[arg(short = 'k', long)]
     pub insecure: bool,
 
-    /// Speak HTTP/1.1 alone
-    #[arg(long)]
+    /// Use HTTP/1.1 only
+    #[arg(hide_short_help = true, long)]
     pub http1: bool,
 
-    /// Redirects to follow for one URL (0 to 1000)
+    /// Maximum redirects per URL, 0-1000
     #[arg(
-        long, value_name = "N", default_value = "10", value_parser = value_parsers::redirects,
+        hide_short_help = true, long, value_name = "N", default_value = "10", value_parser = value_parsers::redirects,
         allow_hyphen_values = true
     )]
     pub max_redirs: u32,
 
-    /// Use IPv4 addresses alone
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    /// Use IPv4 only
+    #[arg(hide_short_help = true, short = '4', long, conflicts_with = "ipv6")]
     pub ipv4: bool,
 
-    /// Use IPv6 addresses alone
-    #[arg(short = '6', long)]
+    /// Use IPv6 only
+    #[arg(hide_short_help = true, short = '6', long)]
     pub ipv6: bool,
 
-    /// Addresses for a host and port, in place of a lookup; repeatable
+    /// Connect to ADDR for HOST:PORT instead of using DNS (repeatable)
     ///
-    /// HOST may be * for any host. IPv6 addresses may stand in brackets. The first that fits counts.
+    /// HOST may be * for any host. IPv6 addresses may be in brackets. The first match wins.
     #[arg(
-        long, value_name = "HOST:PORT:ADDR[,ADDR]...", value_parser = network::resolve,
+        hide_short_help = true, long, value_name = "HOST:PORT:ADDR[,ADDR]...", value_parser = network::resolve,
         allow_hyphen_values = true
     )]
     pub resolve: Vec<ResolveOverride>,
 
-    /// Connect to HOST2:PORT2 where a URL says HOST1:PORT1; repeatable
+    /// Connect to HOST2:PORT2 for requests to HOST1:PORT1 (repeatable)
     ///
-    /// An empty HOST1 or PORT1 means any, an empty HOST2 or PORT2 the URL's own. The first that fits counts; --resolve
-    /// then applies to the host that results. The port can be changed only for URLs that are written without one,
-    /// and nothing for URLs whose host is an IP address.
+    /// An empty HOST1 or PORT1 matches any; an empty HOST2 or PORT2 keeps the URL's. The first match wins; --resolve
+    /// then applies to HOST2. Not possible for a port written in the URL, nor for URLs with an IP address as host.
     #[arg(
-        long, value_name = "HOST1:PORT1:HOST2:PORT2", value_parser = network::connect_to,
+        hide_short_help = true, long, value_name = "HOST1:PORT1:HOST2:PORT2", value_parser = network::connect_to,
         allow_hyphen_values = true
     )]
     pub connect_to: Vec<ResolveOverride>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Clocks")]
+#[command(next_help_heading = "Timeouts and retries")]
 pub(super) struct TimeoutArgs {
-    /// Longest wait for a connection, TLS included
+    /// Maximum time to connect, including TLS
     #[arg(
-        long, value_name = "DURATION", default_value = "10s",
+        hide_short_help = true, long, value_name = "DURATION", default_value = "10s",
         value_parser = units::duration_above_zero, allow_hyphen_values = true
     )]
     pub connect_timeout: Duration,
 
-    /// Longest wait for the next byte
+    /// Abort an attempt if no data arrives for this long
     #[arg(
-        long, value_name = "DURATION", default_value = "30s",
+        hide_short_help = true, long, value_name = "DURATION", default_value = "30s",
         value_parser = units::duration_above_zero, allow_hyphen_values = true
     )]
     pub stall_timeout: Duration,
 
-    /// Longest time for one attempt [default: no limit]
+    /// Maximum time per attempt; retries start over [default: no limit]
     #[arg(
         long, value_name = "DURATION", value_parser = units::duration_above_zero,
         allow_hyphen_values = true
     )]
     pub max_time: Option<Duration>,
 
-    /// Longest time for the whole run [default: no limit]
+    /// Maximum time for the whole run [default: no limit]
     #[arg(
-        long, value_name = "DURATION", value_parser = units::duration_above_zero,
+        hide_short_help = true, long, value_name = "DURATION", value_parser = units::duration_above_zero,
         allow_hyphen_values = true
     )]
     pub deadline: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Retries")]
+#[command(next_help_heading = "Timeouts and retries")]
 pub(super) struct RetryArgs {
-    /// Further tries after a failure that may pass (0 to 1000)
+    /// Retries per URL after a transient failure, 0-1000
     #[arg(
         long, value_name = "N", default_value = "3", value_parser = value_parsers::retries,
         allow_hyphen_values = true
     )]
     pub retry: u32,
 
-    /// Longest wait before the first further try (at most 60s)
+    /// Upper bound of the first retry delay (max 60s)
     ///
-    /// The wait is drawn at random up to this, which doubles from try to try up to 60s.
+    /// Each delay is random up to a bound that doubles with every retry, up to 60s.
     #[arg(
-        long, value_name = "DURATION", default_value = "1s", value_parser = value_parsers::retry_delay,
+        hide_short_help = true, long, value_name = "DURATION", default_value = "1s", value_parser = value_parsers::retry_delay,
         allow_hyphen_values = true
     )]
     pub retry_delay: Duration,
 
-    /// Longest wait that a server may ask for with Retry-After
+    /// Longest Retry-After to honor
     #[arg(
-        long, value_name = "DURATION", default_value = "10m", value_parser = units::duration,
+        hide_short_help = true, long, value_name = "DURATION", default_value = "10m", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub max_retry_after: Duration,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Manners")]
+#[command(next_help_heading = "Rate limiting")]
 pub(super) struct HostLimitArgs {
-    /// Transfers at a time from one host (0 to 10000); 0 for any number [default: 6]
+    /// Maximum concurrent transfers per host, 0-10000 (0 = unlimited) [default: 6]
     ///
-    /// A host is a scheme, a name and a port. By default one that is written localhost, 127.x.x.x or ::1 has no
-    /// limit.
+    /// A host is a scheme, name and port. localhost, 127.x.x.x and ::1 are unlimited by default.
     #[arg(long, value_name = "N", value_parser = value_parsers::per_host, allow_hyphen_values = true)]
     pub per_host: Option<MaxPerHost>,
 
-    /// Shortest time between two requests to one host
+    /// Minimum delay between requests to the same host
     #[arg(
-        long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
+        hide_short_help = true, long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub host_delay: Duration,
 
-    /// Requests to one host, spread evenly, as in 5/15s [default: no limit]
-    #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
+    /// Maximum requests per host, evenly spaced, e.g. 5/15s [default: no limit]
+    #[arg(hide_short_help = true, long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
     pub host_rate: Option<Rate>,
 
-    /// Requests in all, spread evenly, as in 20/s [default: no limit]
-    #[arg(long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
+    /// Maximum requests overall, evenly spaced, e.g. 20/s [default: no limit]
+    #[arg(hide_short_help = true, long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
     pub rate: Option<Rate>,
 
-    /// Body bytes a second in all, as in 500k [default: no limit]
+    /// Maximum total download rate in bytes per second, e.g. 500k [default: no limit]
     #[arg(
         long, value_name = "SIZE", value_parser = value_parsers::bytes_a_second,
         allow_hyphen_values = true
     )]
     pub limit_rate: Option<NonZeroU64>,
 
-    /// Failures in a row to reach a host before it is left alone (1 to 1000)
+    /// Consecutive connection failures before a host is marked down, 1-1000
     #[arg(
-        long, value_name = "N", default_value = "3", value_parser = value_parsers::host_failures,
+        hide_short_help = true, long, value_name = "N", default_value = "3", value_parser = value_parsers::host_failures,
         allow_hyphen_values = true
     )]
     pub host_failures: NonZeroU32,
 
-    /// How long to wait for a host that cannot be reached; 0 to give up at once
+    /// How long to keep probing an unreachable host (0 = give up immediately)
     #[arg(
-        long, value_name = "DURATION", default_value = "30s", value_parser = units::duration,
+        hide_short_help = true, long, value_name = "DURATION", default_value = "30s", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub host_patience: Duration,
 
-    /// Ask for robots.txt and obey it
-    #[arg(long)]
+    /// Obey robots.txt
+    #[arg(hide_short_help = true, long)]
     pub robots: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Saving")]
+#[command(next_help_heading = "Saving files")]
 pub(super) struct SaveArgs {
-    /// Save each body as a file in DIR, made if missing
+    /// Save each response to a file in DIR (created if missing)
     ///
-    /// What is saved is written down in DIR/.fetch/manifest.jsonl; the same command again skips what is complete,
-    /// continues what was begun and fetches what is missing.
+    /// Saved files are recorded in DIR/.fetch/manifest.jsonl. Running the same command again skips complete files,
+    /// resumes partial ones and downloads missing ones.
     #[arg(short, long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
-    /// How files are named
-    #[arg(long, value_enum, default_value = "flat")]
-    pub names: NamesArg,
+    /// File naming scheme
+    #[arg(long, default_value = "flat", value_parser = one_of(&NAMING_SCHEMES))]
+    pub names: NamingScheme,
 
-    /// Let the server name files (Content-Disposition)
-    #[arg(short = 'J', long)]
+    /// Use the file name from Content-Disposition
+    #[arg(hide_short_help = true, short = 'J', long)]
     pub remote_header_name: bool,
 
-    /// Ask for what was saved before whether it has changed
-    #[arg(long, requires = "dir", conflicts_with = "force")]
+    /// Revalidate saved files and download those that changed
+    #[arg(hide_short_help = true, long, conflicts_with = "force")]
     pub refresh: bool,
 
-    /// Fetch again what was saved before
-    #[arg(long, requires = "dir")]
+    /// Download again even if already saved
+    #[arg(hide_short_help = true, long)]
     pub force: bool,
 
-    /// Replace files in the way that were not saved by fetch
-    #[arg(long, requires = "dir")]
+    /// Overwrite existing files not created by fetch
+    #[arg(hide_short_help = true, long)]
     pub overwrite: bool,
 
-    /// Segments of a large file to fetch at a time (1 to 16)
+    /// Parallel segments per large file, 1-16
     ///
-    /// A file is divided if it is at least twice as large as --min-split-size, the server serves ranges and tells
-    /// versions apart (a strong ETag or Last-Modified), and it does not come --compressed; else it comes in one.
-    /// --per-host and --jobs bound segments as they bound files.
+    /// Requires a file of at least twice --min-split-size, a server with range support and a strong ETag or
+    /// Last-Modified, and no --compressed; otherwise one stream is used. Segments count toward --jobs and --per-host.
     #[arg(
-        long, value_name = "N", default_value = "1", value_parser = value_parsers::segments,
+        hide_short_help = true, long, value_name = "N", default_value = "1", value_parser = value_parsers::segments,
         allow_hyphen_values = true
     )]
     pub split: NonZeroUsize,
 
-    /// Smallest segment that a file is divided into (at least 64k)
+    /// Minimum segment size (at least 64k)
     #[arg(
-        long, value_name = "SIZE", default_value = "20M", value_parser = value_parsers::segment,
+        hide_short_help = true, long, value_name = "SIZE", default_value = "20M", value_parser = value_parsers::segment,
         allow_hyphen_values = true
     )]
     pub min_split_size: NonZeroU64,
 
-    /// Make each file last through a loss of power before it counts
-    #[arg(long)]
+    /// fsync each file before reporting it as saved
+    #[arg(hide_short_help = true, long)]
     pub fsync: bool,
 
-    /// Stop before less than this is free on DIR's file system
+    /// Stop before free space on DIR's filesystem drops below SIZE
     #[arg(
-        long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true
+        hide_short_help = true, long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true
     )]
     pub min_free: Option<u64>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Bodies")]
+#[command(next_help_heading = "Content")]
 pub(super) struct BodyArgs {
-    /// Ask for compressed bodies and decode them
-    #[arg(long)]
+    /// Request compressed responses and decode them
+    #[arg(hide_short_help = true, long)]
     pub compressed: bool,
 
-    /// What the body of the one URL must hash to, as in sha-256=HEX
-    #[arg(long, value_name = "ALGO=HEX")]
+    /// Expected checksum (single URL only), e.g. sha-256=HEX
+    #[arg(hide_short_help = true, long, value_name = "ALGO=HEX")]
     pub checksum: Option<Digest>,
 
-    /// A file of SHA-256 sums by file name, as sha256sum writes it
-    #[arg(long, value_name = "FILE")]
+    /// Verify downloads against a sha256sum file
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub sha256sums: Option<PathBuf>,
 
-    /// Compute and report digests of bodies, as in sha256 or blake3
+    /// Compute and report digests, e.g. sha256 or blake3
     ///
-    /// md5, sha-1, sha-256, sha-512, blake3, crc32 or crc32c; of several, the first is told.
-    #[arg(long, value_name = "ALGO,...", value_delimiter = ',')]
+    /// Algorithms: md5, sha-1, sha-256, sha-512, blake3, crc32, crc32c. With several, the first is reported.
+    #[arg(hide_short_help = true, long, value_name = "ALGO,...", value_delimiter = ',')]
     pub digest: Vec<Algorithm>,
 
-    /// Largest body, decoded; 0 for any [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
+    /// Maximum body size after decoding (0 = unlimited) [default: no limit]
+    #[arg(hide_short_help = true, long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub max_filesize: Option<u64>,
 
-    /// Body bytes to read in all, then stop; 0 for any number [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
+    /// Stop after reading this many body bytes in total (0 = unlimited) [default: no limit]
+    #[arg(hide_short_help = true, long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub quota: Option<u64>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Failures")]
+#[command(next_help_heading = "Failure handling")]
 pub(super) struct FailureLimitArgs {
-    /// Stop with more failures than N, or than P% of what is done [default: no limit]
+    /// Stop after more than N failures, or P% of completed URLs [default: no limit]
     ///
-    /// A share is looked at once 100 URLs are done.
+    /// Percentages apply after 100 completed URLs.
     #[arg(
-        long, value_name = "N|P%", value_parser = value_parsers::most_failures,
+        hide_short_help = true, long, value_name = "N|P%", value_parser = value_parsers::most_failures,
         allow_hyphen_values = true
     )]
     pub max_failures: Option<MaxFailures>,
 
-    /// Stop with the first failure: --max-failures 0
-    #[arg(long, conflicts_with = "max_failures")]
+    /// Stop at the first failure (same as --max-failures 0)
+    #[arg(hide_short_help = true, long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Failures")]
+#[command(next_help_heading = "Failure handling")]
 pub(super) struct FailedListArgs {
     #[command(flatten)]
     pub enough: FailureLimitArgs,
 
-    /// Write what failed for good to FILE, as a list; replaces it
+    /// Write failed URLs to FILE as a list (overwrites it)
     #[arg(long, value_name = "FILE")]
     pub failed: Option<PathBuf>,
 
-    /// Only failures of these classes, as in timeout,dns [default: all]
+    /// Limit --failed to these error classes, e.g. timeout,dns [default: all]
     #[arg(
-        long, value_name = "CLASS,...", value_delimiter = ',', requires = "failed",
+        hide_short_help = true, long, value_name = "CLASS,...", value_delimiter = ',', requires = "failed",
         value_parser = value_parsers::class
     )]
     pub failed_class: Vec<FailureClass>,
@@ -469,34 +501,34 @@ pub(super) struct FailedListArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// The form of the report
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: FormatArg,
+    /// Output format
+    #[arg(hide_short_help = true, long, default_value = "text", value_parser = one_of(&FORMATS))]
+    pub format: OutputFormat,
 
-    /// The same as --format jsonl
+    /// Alias for --format jsonl
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
-    /// Report in the order of the list, not of completion
-    #[arg(long)]
+    /// Output results in list order instead of completion order
+    #[arg(hide_short_help = true, long)]
     pub ordered: bool,
 
-    /// Write a report to FILE as well; repeatable
+    /// Also write a report to FILE (repeatable)
     ///
-    /// What it is follows from how its name ends: .html (a page with charts), .har (for the waterfall of a browser),
-    /// .csv, .jsonl or .md (a table to paste). It replaces FILE when the run ends, interrupted or not.
+    /// The extension selects the format: .html (page with charts), .har (HTTP archive, for the waterfall of a browser),
+    /// .csv, .jsonl or .md (Markdown table). FILE is replaced when the run ends, even if interrupted.
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
 
-    /// Tell of failures alone; no progress display
+    /// Print only failures; hide progress and summary
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell of retries and redirects too
-    #[arg(short, long)]
+    /// Also print retries, redirects and per-host statistics
+    #[arg(hide_short_help = true, short, long)]
     pub verbose: bool,
 
-    /// Tell what would be done, and make no request
+    /// Show what would be fetched without sending requests
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -504,115 +536,71 @@ pub(super) struct OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct ConfigArgs {
-    /// Take options from FILE [default: ~/.config/fetch/config.toml]
-    #[arg(long, value_name = "FILE")]
+    /// Read options from FILE [default: ~/.config/fetch/config.toml]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Take no options from a file
-    #[arg(long, conflicts_with = "config")]
+    /// Do not read a configuration file
+    #[arg(hide_short_help = true, long, conflicts_with = "config")]
     pub no_config: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum ModeArg {
-    /// One transfer at a time, on connections that are kept
-    #[value(alias = "seq")]
-    Sequential,
-    /// A thread for each transfer, with its own sockets
-    Threads,
-    /// Tasks on event loops
-    #[value(alias = "tasks")]
-    Async,
-    /// A process for each transfer, with its own sockets
-    Processes,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum NamesArg {
-    /// By the last segment of the URL
-    Flat,
-    /// By host and path
-    Tree,
-    /// By the URL's SHA-256, in folders
-    Hash,
-    /// By the place in the list
-    Index,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum FormatArg {
-    /// Sentences for people
-    Text,
-    /// One JSON object per line
-    Jsonl,
-    /// Comma-separated values
-    Csv,
-}
-
 const ABOUT_VERIFY: &str = "\
-Files are compared by their digest where the manifest has one, else by their
-length alone, which finds no change that keeps it: save with --digest sha256.
+Files are compared by digest if the manifest has one, otherwise by size only,
+which misses same-size changes; use --digest sha256 when saving.
 
-What is missing or changed is marked in the manifest, and the next run of the
-fetch command that saved it fetches just that. A changed file is replaced then.
+Missing and changed files are marked in the manifest; the next run of the same
+fetch command downloads them again and replaces changed files.
 
 Exit codes:
-  0  all is as it was saved
-  1  a file is missing or changed
-  2  wrong usage, nothing was saved there, or another run is at work there
-  3  something cannot be read or written
-  4  nobody reads the report any more";
+  0  all files match
+  1  some files are missing or changed
+  2  usage error, no manifest, or directory in use
+  3  I/O error
+  4  output closed early (broken pipe)";
 
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_VERIFY)]
 pub(super) struct VerifyArgs {
-    /// The folder that was given to --dir
+    /// Directory passed to --dir
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// Files read at a time (1 to 10000) [default: one a processor]
+    /// Files to read in parallel, 1-10000 [default: number of CPUs]
     #[arg(
         short, long, value_name = "N", value_parser = value_parsers::jobs, allow_hyphen_values = true
     )]
     pub jobs: Option<NonZeroUsize>,
 
-    /// The form of the report
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: PlainFormatArg,
+    /// Output format
+    #[arg(long, default_value = "text", value_parser = one_of(&FORMATS[..2]))]
+    pub format: OutputFormat,
 
-    /// The same as --format jsonl
+    /// Alias for --format jsonl
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
-    /// Tell of what is missing or changed alone
+    /// Print only missing or changed files
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell of files that are as they were saved too
+    /// Also list files that are OK
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Only look: mark nothing, rename nothing
+    /// Report only; do not modify the manifest or rename files
     #[arg(long)]
     pub no_mark: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum PlainFormatArg {
-    /// Sentences for people
-    Text,
-    /// One JSON object per line
-    Jsonl,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// A run that was saved with --json, or a comparison, or - for standard input
+    /// Saved --json output of a run or comparison, or - for stdin
     #[arg(value_name = "FILE")]
     pub run: PathBuf,
 
-    /// Write a report to FILE: .html, .har, .csv, .jsonl or .md, of a comparison .json and no .har; repeatable
-    /// [default: a table on standard output]
+    /// Write a report to FILE (repeatable): .html, .har (runs), .json (comparisons), .csv, .jsonl or .md
+    /// [default: Markdown table to stdout]
     #[arg(long, value_name = "FILE")]
     pub to: Vec<PathBuf>,
 }
@@ -627,10 +615,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = COMPARE)]
 pub(super) struct CompareArgs {
-    /// List files, URLs, or - for standard input; without one the lesson
+    /// URLs, files containing URLs, or - for stdin [default: built-in workload]
     ///
-    /// The lesson is 15 pages, 62,420 to 491,525 bytes, from a local origin that answers after 100 ms; it takes no
-    /// settings from the environment or a file.
+    /// The built-in workload is 15 pages (62,420-491,525 bytes) from a local server with 100 ms latency; it ignores
+    /// FETCH_* and the configuration file.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<OsString>,
 
@@ -660,73 +648,73 @@ pub(super) struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Comparison")]
+#[command(next_help_heading = "Benchmark")]
 pub(super) struct BenchmarkArgs {
-    /// The modes to compare, by the first of them [default: all]
-    #[arg(long, value_enum, value_name = "MODE,...", value_delimiter = ',')]
-    pub modes: Vec<ModeArg>,
+    /// Modes to compare; the first is the baseline [default: all]
+    #[arg(long, value_name = "MODE,...", value_delimiter = ',', value_parser = one_of(&MODES))]
+    pub modes: Vec<Mode>,
 
-    /// Transfers at a time; several are compared too [default: as fetch, 5 in the lesson]
+    /// Concurrent transfers; several values are compared as well [default: 16; 5 for the built-in workload]
     #[arg(
         short, long, value_name = "N,...", value_delimiter = ',', value_parser = value_parsers::jobs,
         allow_hyphen_values = true
     )]
     pub jobs: Vec<NonZeroUsize>,
 
-    /// Event loops of mode async, each a thread; at most one per job [default: as fetch]
+    /// Event-loop threads in async mode, at most --jobs [default: same as fetch]
     #[arg(long, value_name = "N", value_parser = value_parsers::jobs, allow_hyphen_values = true)]
     pub loops: Option<NonZeroUsize>,
 
-    /// Runs of each that count (3 to 100)
+    /// Measured runs per mode, 3-100 (4 or more for significance)
     #[arg(
         short, long, value_name = "N", default_value = "10", value_parser = value_parsers::runs,
         allow_hyphen_values = true
     )]
     pub runs: usize,
 
-    /// Runs of each before those, not counted (0 to 100)
+    /// Warm-up runs per mode, not measured, 0-100
     #[arg(
         long, value_name = "N", default_value = "1", value_parser = value_parsers::warmup,
         allow_hyphen_values = true
     )]
     pub warmup: usize,
 
-    /// What the order of runs is drawn from
+    /// Random seed for the run order
     #[arg(
         long, value_name = "N", default_value = "0", value_parser = value_parsers::seed,
         allow_hyphen_values = true
     )]
     pub seed: u64,
 
-    /// Ask as often as it takes; without it a host gets at most 300 requests
+    /// Lift the limit of 300 requests per host; only for servers you operate
     ///
-    /// Hosts that are written localhost, 127.x.x.x or ::1 may be asked any number of times.
+    /// localhost, 127.x.x.x and ::1 are never limited.
     #[arg(long)]
     pub i_run_this_server: bool,
 
-    /// Save each body as well, in a folder in DIR that is new for each run and removed after it
+    /// Also save bodies, to a temporary directory in DIR that is removed after each run
     #[arg(short, long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
-    /// Make each file last through a loss of power before it counts
-    #[arg(long, requires = "dir")]
+    /// fsync each file before reporting it as saved
+    #[arg(long)]
     pub fsync: bool,
 
-    /// Tell everything as one JSON object, each run included
+    /// Output everything, including individual runs, as one JSON object
     #[arg(long)]
     pub json: bool,
 
-    /// Write a report to FILE as well; repeatable
+    /// Also write a report to FILE (repeatable)
     ///
-    /// What it is follows from how its name ends: .html (a page with charts), .json (everything, each run included),
-    /// .jsonl (the same in one line, as --json), .csv (a row for each run) or .md (a table to paste).
+    /// The extension selects the format: .html (page with charts), .json (everything, including individual runs),
+    /// .jsonl (the same on one line, like --json), .csv (one row per run) or .md (Markdown table).
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Port to listen on; 0 picks a free one
+    /// Port to listen on (0 = any free port)
     #[arg(
         long, value_name = "N", default_value = "8080", value_parser = value_parsers::port,
         allow_hyphen_values = true
@@ -740,50 +728,50 @@ pub(super) struct ServeArgs {
     )]
     pub bind: IpAddr,
 
-    /// Wait before each reply
+    /// Delay before each response
     #[arg(
         long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub latency: Duration,
 
-    /// A further wait before each reply, drawn up to this
+    /// Random extra delay before each response, up to this
     #[arg(
         long, value_name = "DURATION", default_value = "0s", value_parser = units::duration,
         allow_hyphen_values = true
     )]
     pub jitter: Duration,
 
-    /// Body bytes per second and connection, as in 100k [default: no limit]
+    /// Maximum body bytes per second per connection, e.g. 100k [default: no limit]
     #[arg(
         long, value_name = "SIZE", value_parser = value_parsers::bytes_a_second,
         allow_hyphen_values = true
     )]
     pub limit_rate: Option<NonZeroU64>,
 
-    /// Share of requests answered by an error, as in 2%
+    /// Percentage of requests that fail with 503, e.g. 2%
     #[arg(
         long, value_name = "SHARE", default_value = "0%", value_parser = units::share,
         allow_hyphen_values = true
     )]
     pub error_rate: Share,
 
-    /// Requests answered, as in 20/s; those beyond get 429 [default: no limit]
+    /// Request rate limit, e.g. 20/s; excess requests get 429 [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = units::rate, allow_hyphen_values = true)]
     pub rate: Option<Rate>,
 
-    /// Connections served at a time (1 to 100000) [default: no limit]
+    /// Maximum concurrent connections, 1-100000 [default: no limit]
     #[arg(long, value_name = "N", value_parser = value_parsers::connections, allow_hyphen_values = true)]
     pub max_connections: Option<NonZeroUsize>,
 
-    /// What bodies and chance are drawn from; the same again with the same seed
+    /// Random seed for bodies and errors (same seed, same output)
     #[arg(
         long, value_name = "N", default_value = "0", value_parser = value_parsers::seed,
         allow_hyphen_values = true
     )]
     pub seed: u64,
 
-    /// Stop when standard input ends
+    /// Exit when stdin is closed
     #[arg(long)]
     pub until_eof: bool,
 }

@@ -16,16 +16,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Host;
 
-use super::config_layers::{
-    ConfigLayer, LayerOption, LayerValue, OptionWords, ValueCount, quotable,
-};
+use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
+use super::option_table::{self, OptionTable, ValueCount};
 use crate::plan::{HostOverrides, Plan};
-
-/// What one host can have of its own.
-const OF_A_HOST: [&str; 5] = ["per-host", "host-delay", "host-rate", "header", "user-agent"];
-
-/// Options that name files. In a configuration file they are looked for beside it, wherever the program is started.
-const FILES: [&str; 1] = ["cacert"];
 
 /// No file of options is longer than this; a list that was given in its place may be.
 const LONGEST: u64 = 1024 * 1024;
@@ -62,7 +55,7 @@ pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) ->
 ///
 /// # Errors
 /// A sentence that names the file and, where there is one, the line.
-pub(super) fn load(which: &ConfigPath, options: &OptionWords) -> Result<ConfigFile, String> {
+pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFile, String> {
     let (path, may_be_missing) = match which {
         ConfigPath::Named(path) => (path, false),
         ConfigPath::Usual(path) => (path, true),
@@ -71,10 +64,7 @@ pub(super) fn load(which: &ConfigPath, options: &OptionWords) -> Result<ConfigFi
     match read(path) {
         Ok(text) => parse(&text, path, options),
         Err(error) if may_be_missing && is_missing(&error) => Ok(ConfigFile::default()),
-        Err(error) => Err(format!(
-            "{}: cannot be read: {error}; use --no-config to go without it",
-            path.display()
-        )),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
 }
 
@@ -82,7 +72,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
-        return Err(io::Error::other("it is longer than 1 MiB, and so no configuration"));
+        return Err(io::Error::other("larger than 1 MiB"));
     }
     Ok(text)
 }
@@ -95,11 +85,11 @@ fn is_missing(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// A sentence that names file and line.
-pub(super) fn parse(text: &str, path: &Path, options: &OptionWords) -> Result<ConfigFile, String> {
+pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<ConfigFile, String> {
     let page = ConfigText { text, path, options };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        format!("{}: {}", page.line(at), error.message())
+        format!("{}: {}", page.line(at), syntax_error(error.message()))
     })?;
     let mut config = ConfigFile::default();
     for (key, value) in in_order(table.get_ref()) {
@@ -116,6 +106,15 @@ pub(super) fn parse(text: &str, path: &Path, options: &OptionWords) -> Result<Co
     Ok(config)
 }
 
+/// The parser's words, but where they are about its grammar rather than the file.
+fn syntax_error(message: &str) -> &str {
+    if message.starts_with("string values must be quoted") {
+        "missing or unquoted value"
+    } else {
+        message
+    }
+}
+
 type ConfigKey<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
 /// Keys as they stand in the file, so that the first mistake is told first.
@@ -129,7 +128,7 @@ fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t ConfigKey<'a>, &'t Spann
 struct ConfigText<'a> {
     text: &'a str,
     path: &'a Path,
-    options: &'a OptionWords,
+    options: &'a OptionTable,
 }
 
 impl ConfigText<'_> {
@@ -154,7 +153,7 @@ impl ConfigText<'_> {
     /// Files that are named by a file are found from where it is.
     fn beside(&self, name: &str, value: LayerValue) -> LayerValue {
         match (value, self.path.parent()) {
-            (LayerValue::Given(paths), Some(folder)) if FILES.contains(&name) => {
+            (LayerValue::Given(paths), Some(folder)) if self.options.takes_paths(name) => {
                 LayerValue::Given(paths.iter().map(|path| folder.join(path).into()).collect())
             }
             (value, _) => value,
@@ -170,7 +169,7 @@ impl ConfigText<'_> {
             let host_limits = self.host(self.table(section)?)?;
             if hosts.insert(host, host_limits).is_some() {
                 return Err(format!(
-                    "{place}: hosts.{:?}: the host has a section already; put the two together",
+                    "{place}: hosts.{:?}: duplicate section for this host",
                     key.get_ref()
                 ));
             }
@@ -181,16 +180,20 @@ impl ConfigText<'_> {
     fn table<'t, 'a>(&self, value: &'t Spanned<DeValue<'a>>) -> Result<&'t DeTable<'a>, String> {
         value.get_ref().as_table().ok_or_else(|| {
             let place = self.line(value.span().start);
-            format!("{place}: what is for one host stands in a section [hosts.\"example.org\"]")
+            format!("{place}: expected a section, e.g. [hosts.\"example.org\"]")
         })
     }
 
     fn host(&self, section: &DeTable) -> Result<HostOverrides, String> {
         let mut layer = ConfigLayer::default();
         for (key, value) in in_order(section) {
-            if !OF_A_HOST.contains(&key.get_ref().as_ref()) {
-                let (place, known) = (self.line(key.span().start), OF_A_HOST.join(", "));
-                return Err(format!("{place}: {} is not for one host; use {known}", key.get_ref()));
+            if !option_table::per_host().any(|name| name == key.get_ref().as_ref()) {
+                let place = self.line(key.span().start);
+                let allowed = option_table::per_host().collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "{place}: '{}' cannot be set per host (allowed: {allowed})",
+                    key.get_ref().escape_debug()
+                ));
             }
             self.set(key, value, &mut layer)?;
         }
@@ -199,11 +202,13 @@ impl ConfigText<'_> {
 
     fn no_option(&self, name: &str) -> String {
         if self.options.exists(name) {
-            return format!("--{name} is for the command line alone");
+            return format!("'{name}' cannot be set in the configuration file");
         }
-        let hint = self.options.resembling(name);
-        let hint = hint.unwrap_or_else(|| "the long name of an option, as in jobs = 8".to_owned());
-        format!("\"{}\" is not an option; write {hint}", name.escape_debug())
+        let name = name.escape_debug();
+        match self.options.similar(&name.to_string()) {
+            Some(similar) => format!("unknown option '{name}'; did you mean '{similar}'?"),
+            None => format!("unknown option '{name}' (expected the long name of an option)"),
+        }
     }
 
     fn line(&self, at: usize) -> String {
@@ -234,7 +239,7 @@ fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, S
     match (takes, value) {
         (ValueCount::Nothing, DeValue::Boolean(true)) => Ok(LayerValue::On),
         (ValueCount::Nothing, DeValue::Boolean(false)) => Ok(LayerValue::Off),
-        (ValueCount::Nothing, _) => Err("write true or false".to_owned()),
+        (ValueCount::Nothing, _) => Err("expected true or false".to_owned()),
         (ValueCount::Many, DeValue::Array(values)) => {
             let values = values.iter().map(|value| scalar(name, value.get_ref()));
             Ok(LayerValue::Given(values.collect::<Result<_, _>>()?))
@@ -252,15 +257,14 @@ fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
             Ok(plain.map_or_else(|_| number.to_string(), |plain| plain.to_string()).into())
         }
         DeValue::Float(number) => Ok(number.as_str().into()),
-        _ => Err(format!("write one value, in quotes if it is not a number, as --{name} takes it")),
+        _ => Err(format!("expected a single value, quoted unless it is a number (see --{name})")),
     }
 }
 
 /// A host's name as it stands in a parsed URL: lower case, punycode.
 fn host(text: &str) -> Result<String, String> {
-    let host = Host::parse(text).map_err(|_| {
-        "write the name alone, without scheme, port and path, as in example.org or [::1]".to_owned()
-    })?;
+    let host = Host::parse(text)
+        .map_err(|_| "expected a host name, e.g. example.org or [::1]".to_owned())?;
     Ok(host.to_string())
 }
 
@@ -275,7 +279,7 @@ mod tests {
         fn any_text_is_a_configuration_or_a_complaint_that_names_the_file(
             text in "([a-z-]{1,8}|jobs|hosts|header|[ \n=\"'.\\[\\]{}#0-9]|\\PC){0,40}"
         ) {
-            match parse(&text, Path::new("config.toml"), &OptionWords::known()) {
+            match parse(&text, Path::new("config.toml"), &OptionTable::of_fetch()) {
                 Ok(_) => {}
                 Err(complaint) => prop_assert!(complaint.starts_with("config.toml:"), "{}", complaint),
             }

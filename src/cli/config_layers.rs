@@ -5,111 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
+use clap::{ArgMatches, Parser};
 use http::header::USER_AGENT;
 
 use super::args::Arguments;
+use super::option_table::{OptionTable, ValueCount, is_secret};
 use super::to_plan;
 use crate::list;
 use crate::plan::Plan;
-
-/// Options of one run alone: they are typed, or not given.
-const TYPED_ALONE: [&str; 10] = [
-    "dir",
-    "refresh",
-    "force",
-    "overwrite",
-    "checksum",
-    "sha256sums",
-    "dry-run",
-    "failed",
-    "failed-class",
-    "report",
-];
-
-/// Options that say which file there is, and so cannot be in it.
-const OF_THE_FILE: [&str; 2] = ["config", "no-config"];
-
-/// What an option settles beside itself: a layer that gives the first does away with the others below it.
-const SETTLES: [(&str, &str); 11] = [
-    ("mode", "loops"),
-    ("ipv4", "ipv6"),
-    ("ipv6", "ipv4"),
-    ("max-failures", "fail-fast"),
-    ("fail-fast", "max-failures"),
-    ("format", "json"),
-    ("json", "format"),
-    ("quiet", "verbose"),
-    ("verbose", "quiet"),
-    ("config", "no-config"),
-    ("no-config", "config"),
-];
-
-/// Options whose values may hold a password: no message quotes them.
-const SECRET: [&str; 2] = ["header", "proxy"];
-
-/// What one option takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ValueCount {
-    /// Nothing: it is given or not.
-    Nothing,
-    /// One value.
-    One,
-    /// Any number of values.
-    Many,
-}
-
-/// The options that a lower layer may set, by their long names, as the parser knows them.
-pub(super) struct OptionWords(Command);
-
-impl OptionWords {
-    /// Those of the command line.
-    pub(super) fn known() -> Self {
-        Self(Arguments::command())
-    }
-
-    /// What an option takes in a file; `None`: it does not exist, or is not for files.
-    pub(super) fn in_file(&self, name: &str) -> Option<ValueCount> {
-        if OF_THE_FILE.contains(&name) { None } else { self.outside(name) }
-    }
-
-    /// The options that may be set in the environment.
-    pub(super) fn in_environment(&self) -> impl Iterator<Item = (&str, ValueCount)> {
-        let names = self.0.get_arguments().filter_map(Arg::get_long);
-        names.filter_map(|name| Some((name, self.outside(name)?)))
-    }
-
-    /// Whether it exists, if only on the command line.
-    pub(super) fn exists(&self, name: &str) -> bool {
-        self.argument(name).is_some()
-    }
-
-    /// The option that a name may have been meant for.
-    pub(super) fn resembling(&self, name: &str) -> Option<String> {
-        let error = Arguments::try_parse_from(["fetch".to_owned(), format!("--{name}")]).err()?;
-        let ContextValue::String(similar) = error.get(ContextKind::SuggestedArg)? else {
-            return None;
-        };
-        let similar = similar.trim_start_matches('-');
-        self.in_file(similar).map(|_| similar.to_owned())
-    }
-
-    fn outside(&self, name: &str) -> Option<ValueCount> {
-        if TYPED_ALONE.contains(&name) {
-            return None;
-        }
-        Some(match self.argument(name)?.get_action() {
-            ArgAction::SetTrue => ValueCount::Nothing,
-            ArgAction::Append => ValueCount::Many,
-            _ => ValueCount::One,
-        })
-    }
-
-    fn argument(&self, name: &str) -> Option<&Arg> {
-        self.0.get_arguments().find(|argument| argument.get_long() == Some(name))
-    }
-}
 
 /// What a layer says of one option.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,28 +52,11 @@ pub(super) fn shown(words: &[OsString]) -> Vec<String> {
         let word = word.to_string_lossy();
         let name = word.split_once('=').map_or(&*word, |(name, _)| name);
         match name.strip_prefix("--") {
-            Some(secret) if SECRET.contains(&secret) => format!("{name}=***"),
+            Some(option) if is_secret(option) => format!("{name}=***"),
             _ => word.into_owned(),
         }
     };
     words.iter().map(shown).collect()
-}
-
-/// The words that were typed of all options but these, such that they can be typed again.
-pub(super) fn typed_again(matches: &ArgMatches, command: &Command, but: &[&str]) -> Vec<OsString> {
-    let typed = command.get_arguments().filter(|argument| {
-        let id = argument.get_id().as_str();
-        !but.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
-    });
-    let words = typed.filter_map(|argument| Some((argument.get_long()?, argument)));
-    let words = words.flat_map(|(name, argument)| match argument.get_action() {
-        ArgAction::SetTrue => vec![format!("--{name}").into()],
-        _ => {
-            let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
-            values.map(|value| word(name, value)).collect()
-        }
-    });
-    words.collect()
 }
 
 /// An option with its value, in one word.
@@ -182,7 +68,7 @@ pub(super) fn word(name: &str, value: &OsStr) -> OsString {
 
 /// Whether a message may quote the words that set an option.
 pub(super) fn quotable(name: &str, words: &str) -> bool {
-    !SECRET.contains(&name) && !words.contains(char::is_control)
+    !is_secret(name) && !words.contains(char::is_control)
 }
 
 /// What a layer below the words typed says, option by option.
@@ -218,7 +104,7 @@ impl ConfigLayer {
     /// The layer that results where `self` lies over `lower`.
     pub(super) fn over(self, lower: Self) -> Self {
         let given = self.0.iter().filter(|(_, setting)| setting.value != LayerValue::Off);
-        let settled = SetByUser::by(given.map(|(name, _)| name.as_str()));
+        let settled = SetByUser::by(&OptionTable::of_fetch(), given.map(|(name, _)| name.as_str()));
         let mut under = lower.below(&settled).0;
         under.extend(self.0);
         Self(under)
@@ -258,22 +144,14 @@ pub(super) struct SetByUser(BTreeSet<String>);
 impl SetByUser {
     /// Those that were typed.
     pub(super) fn by_words(matches: &ArgMatches, typed: &Arguments) -> Self {
-        let command = Arguments::command();
-        let names = command.get_arguments().filter(|argument| {
-            matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
-        });
+        let table = OptionTable::of_fetch();
         let names_agent = typed.fetch.requests.headers.iter().any(|text| is_user_agent(text));
-        Self::by(names.filter_map(Arg::get_long).chain(names_agent.then_some("user-agent")))
+        let names = table.set_in(matches).chain(names_agent.then_some("user-agent"));
+        Self::by(&table, names)
     }
 
-    fn by<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let mut settled = BTreeSet::new();
-        for name in names {
-            let others = SETTLES.iter().filter(|(given, _)| *given == name);
-            settled.extend(others.map(|(_, other)| (*other).to_owned()));
-            settled.insert(name.to_owned());
-        }
-        Self(settled)
+    fn by<'a>(table: &OptionTable, names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.flat_map(|name| table.overridden_by(name)).map(str::to_owned).collect())
     }
 }
 
@@ -283,7 +161,7 @@ fn ensure_the_user_agent_has_its_own_option(name: &str, value: &LayerValue) -> R
         LayerValue::Given(texts) if name == "header" => {
             let mut texts = texts.iter().filter_map(|text| text.to_str());
             if texts.any(is_user_agent) {
-                return Err("User-Agent is set by user-agent here".to_owned());
+                return Err("use the option user-agent to set User-Agent".to_owned());
             }
         }
         _ => {}
@@ -311,9 +189,49 @@ fn sentence(error: &clap::Error) -> String {
         (error.kind(), error.get(ContextKind::ValidValue))
         && !values.is_empty()
     {
-        return format!("write one of {}", values.join(", "));
+        return format!("expected one of {}", values.join(", "));
     }
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
+/// Asks for the variable of every option.
+///
+/// # Errors
+/// A sentence that names the variable.
+pub(super) fn from_environment(
+    options: &OptionTable,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<ConfigLayer, String> {
+    let mut layer = ConfigLayer::default();
+    for (option, takes) in options.in_environment() {
+        let name = variable_name(option);
+        let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
+        let words = format!("{name}={}", text.display());
+        let shown = if quotable(option, &words) { words } else { name.clone() };
+        let value =
+            variable_value(takes, &text).map_err(|complaint| format!("{shown}: {complaint}"))?;
+        layer.set(option, LayerOption { value, place: name, shown })?;
+    }
+    layer.plan().map_err(|complaint| layer.trace(complaint))?;
+    Ok(layer)
+}
+
+fn variable_name(option: &str) -> String {
+    format!("FETCH_{}", option.to_uppercase().replace('-', "_"))
+}
+
+fn variable_value(takes: ValueCount, text: &OsStr) -> Result<LayerValue, String> {
+    match (takes, text.to_str()) {
+        (ValueCount::Nothing, Some("1" | "true")) => Ok(LayerValue::On),
+        (ValueCount::Nothing, Some("0" | "false")) => Ok(LayerValue::Off),
+        (ValueCount::Nothing, _) => Err("expected 1 or 0".to_owned()),
+        // No such value has a line break in it.
+        (ValueCount::Many, Some(text)) => {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            Ok(LayerValue::Given(lines.map(OsString::from).collect()))
+        }
+        _ => Ok(LayerValue::Given(vec![text.to_owned()])),
+    }
 }

@@ -4,12 +4,10 @@
 mod args;
 mod config_file;
 mod config_layers;
-mod documents;
-mod environment;
 mod help;
 mod man;
 mod network;
-mod proxy;
+mod option_table;
 mod to_plan;
 mod value_parsers;
 
@@ -18,24 +16,30 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 
-use crate::plan::{Plan, ReportCommand};
+use crate::plan::{Plan, ReportCommand, Strategy};
 use crate::{compare, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 use config_file::ConfigPath;
-use config_layers::{ConfigLayer, OptionWords, SetByUser};
+use config_layers::{ConfigLayer, SetByUser};
 pub use help::HelpPage;
+use option_table::OptionTable;
+pub use option_table::{EffectiveOption, OptionValue};
 
 /// What is asked for.
 #[derive(Debug)]
 pub enum Command {
     /// Fetch what is listed.
     Fetch(Box<Plan>),
-    /// Tell what would be done for it.
-    DryRun(Box<Plan>),
+    /// Print what a run would do, without sending a request.
+    DryRun {
+        /// The run.
+        plan: Box<Plan>,
+        /// All options with the values that the run would use.
+        options: Vec<EffectiveOption>,
+    },
     /// Tell what has become of what was saved.
     Verify(plan::VerifyOptions),
     /// Report a saved run or comparison again.
@@ -90,11 +94,35 @@ pub enum UsageStream {
     Stderr,
 }
 
+impl UsageOutput {
+    fn error(complaint: &str) -> Self {
+        Self { text: format!("error: {complaint}\n"), to: UsageStream::Stderr, code: 2 }
+    }
+}
+
+impl From<String> for UsageOutput {
+    fn from(complaint: String) -> Self {
+        Self::error(&complaint)
+    }
+}
+
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let (to, code) =
-            if error.use_stderr() { (UsageStream::Stderr, 2) } else { (UsageStream::Stdout, 0) };
-        Self { text: error.render().to_string(), to, code }
+        let text = error.render().to_string();
+        if !error.use_stderr() {
+            return Self { text, to: UsageStream::Stdout, code: 0 };
+        }
+        let text = match error.kind() {
+            // How the command is typed is of no help to somebody who has typed it right.
+            ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+                match text.split_once("\n\nUsage:") {
+                    Some((complaint, _)) => format!("{complaint}\n"),
+                    None => text,
+                }
+            }
+            _ => text,
+        };
+        Self { text, to: UsageStream::Stderr, code: 2 }
     }
 }
 
@@ -123,64 +151,29 @@ pub fn parse(
     let settled = SetByUser::by_words(&matches, &typed);
     match typed.subcommand {
         Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::look(verify))),
-        Some(Subcommands::Compare(typed)) => Ok(comparison(*typed, &matches, around)?),
+        Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, around),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::origin(serve))),
-        Some(Subcommands::Report(report)) => {
-            Ok(Command::Report(to_plan::rereport(report).map_err(usage_error)?))
-        }
+        Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::rereport(report)?)),
         Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
         Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
-            ensure_there_is_a_folder_to_save_to(&matches).map_err(usage_error)?;
-            Ok(fetch(&words, &settled, around)?)
+            ensure_saving_options_have_a_dir(&OptionTable::of_fetch(), &matches)?;
+            fetch(&words, &settled, around)
         }
         Some(Subcommands::Child) => Ok(Command::Child),
     }
 }
 
-/// Options that say how to save.
-const OF_SAVING: [&str; 6] =
-    ["names", "remote-header-name", "split", "min-split-size", "fsync", "min-free"];
-
-/// Who types how to save has forgotten where; a configuration may say it for whenever there is a folder.
-fn ensure_there_is_a_folder_to_save_to(matches: &ArgMatches) -> Result<(), String> {
-    let is_typed = |option: &&str| {
-        matches.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine)
-    };
-    match OF_SAVING.iter().find(|name| is_typed(name)) {
-        Some(name) if !is_typed(&"dir") => {
-            Err(format!("--{name} is for files that are saved; name their folder with --dir"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Options of a comparison that are none of the runs that it is made of.
-const OF_COMPARISONS: [&str; 12] = [
-    "sources",
-    "modes",
-    "jobs",
-    "loops",
-    "runs",
-    "warmup",
-    "seed",
-    "i_run_this_server",
-    "dir",
-    "json",
-    "reports",
-    "deadline",
-];
-
-/// What a comparison is made of: runs with the other words that were typed, all of them checked here.
+/// A comparison. It consists of runs that have the other options that were typed, all of them checked here.
 fn comparison(
     typed: CompareArgs,
     matches: &ArgMatches,
     around: &Environment,
-) -> Result<Command, clap::Error> {
-    let known = Arguments::command();
-    let known = known.find_subcommand("compare").expect("it was typed");
+) -> Result<Command, UsageOutput> {
+    let table = OptionTable::of_compare();
     let matches = matches.subcommand_matches("compare").expect("it was typed");
-    let handed_on = config_layers::typed_again(matches, known, &OF_COMPARISONS);
+    ensure_saving_options_have_a_dir(&table, matches)?;
+    let handed_on = table.words_for_runs(matches);
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     words.extend(handed_on.iter().cloned());
     words.extend(
@@ -196,42 +189,70 @@ fn comparison(
     let of_run = Arguments::command().try_get_matches_from(&words)?;
     let settled = SetByUser::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
     let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
-        return Err(usage_error("a dry run compares nothing".to_owned()));
+        return Err(UsageOutput::error("--dry-run cannot be used with compare"));
     };
-    let compared = to_plan::comparison(typed, handed_on, plan).map_err(usage_error)?;
-    Ok(Command::Compare(Box::new(compared)))
+    let shown = config_layers::shown(&handed_on);
+    Ok(Command::Compare(Box::new(to_plan::comparison(typed, handed_on, shown, plan)?)))
 }
 
-/// What `words` and the layers below them ask for.
+/// A configuration may say how to save whenever there is a folder; on the command line the folder was forgotten.
+fn ensure_saving_options_have_a_dir(
+    table: &OptionTable,
+    matches: &ArgMatches,
+) -> Result<(), String> {
+    match table.lacking_dir(matches) {
+        Some(name) => Err(format!("--{name} requires --dir")),
+        None => Ok(()),
+    }
+}
+
+/// The run that `words` and the layers below them describe.
 fn fetch(
     words: &[OsString],
     settled: &SetByUser,
     around: &Environment,
-) -> Result<Command, clap::Error> {
-    let options = OptionWords::known();
-    let environment = environment::layer(&options, around.variable).map_err(usage_error)?;
+) -> Result<Command, UsageOutput> {
+    let table = OptionTable::of_fetch();
+    let environment = config_layers::from_environment(&table, around.variable)?;
     let environment = environment.below(settled);
-    let which = which(arguments(&environment, words)?.configuration, around);
-    let file = config_file::load(&which, &options).map_err(usage_error)?;
+    let which = which(read_over(&environment, words)?.0.configuration, around);
+    let file = config_file::load(&which, &table)?;
     let lower = environment.over(file.layer).below(settled);
-    let all = arguments(&lower, words)?;
+    let (all, matches) = read_over(&lower, words)?;
     let dry_run = all.output.dry_run;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
-    let mut plan = plan.map_err(|complaint| usage_error(lower.trace(complaint)))?;
+    let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.host_limits.hosts = file.hosts;
     if !dry_run {
-        return Ok(Command::Fetch(Box::new(plan)));
+        return Ok(Command::Fetch(plan));
     }
-    to_plan::check_dry_run_format(&plan)
-        .map_err(|complaint| usage_error(lower.trace(complaint)))?;
-    Ok(Command::DryRun(Box::new(plan)))
+    to_plan::check_dry_run_format(&plan).map_err(|complaint| lower.trace(complaint))?;
+    let mut options = table.effective(&matches);
+    options.iter_mut().for_each(|option| resolve(option, &plan));
+    Ok(Command::DryRun { plan, options })
 }
 
-/// The words typed with those of a lower layer in front of them.
-fn arguments(lower: &ConfigLayer, words: &[OsString]) -> Result<FetchArgs, clap::Error> {
+/// Replaces the value of an option whose default depends on others by the one that the plan has.
+fn resolve(option: &mut EffectiveOption, plan: &Plan) {
+    option.value = match (option.name.as_str(), plan.strategy) {
+        ("jobs", strategy) => OptionValue::Number(strategy.jobs() as u64),
+        ("loops", Strategy::Tasks { loops, .. }) => OptionValue::Number(loops.get() as u64),
+        ("user-agent", _) => {
+            OptionValue::Text(String::from_utf8_lossy(plan.http.user_agent.as_bytes()).into_owned())
+        }
+        _ => return,
+    };
+}
+
+/// Reads the words typed with those of a lower layer in front of them.
+fn read_over(
+    lower: &ConfigLayer,
+    words: &[OsString],
+) -> Result<(FetchArgs, ArgMatches), clap::Error> {
     let (program, typed) = words.split_at(words.len().min(1));
     let words = program.iter().cloned().chain(lower.words()).chain(typed.iter().cloned());
-    Ok(Arguments::try_parse_from(words)?.fetch)
+    let matches = Arguments::command().try_get_matches_from(words)?;
+    Ok((Arguments::from_arg_matches(&matches)?.fetch, matches))
 }
 
 fn which(said: ConfigArgs, around: &Environment) -> ConfigPath {
@@ -240,10 +261,6 @@ fn which(said: ConfigArgs, around: &Environment) -> ConfigPath {
         None if said.no_config => ConfigPath::Nothing,
         None => config_file::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
     }
-}
-
-fn usage_error(complaint: String) -> clap::Error {
-    Arguments::command().error(ErrorKind::ValueValidation, complaint)
 }
 
 #[cfg(test)]

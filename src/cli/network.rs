@@ -1,26 +1,26 @@
-//! `--resolve` and `--connect-to`, with curl's syntax, -> pins.
+//! Parses `--resolve` and `--connect-to` (curl's syntax) into [`ResolveOverride`]s, and `--proxy` into a [`Proxy`].
 //!
-//! The HTTP library asks for the addresses of a name and dials the port that is written in the URL. A host that is an
-//! address is dialled as it stands, so that nothing can be pinned for it, and only a URL without a port of its own
-//! can be sent to another port. What could not be kept is refused here.
+//! The HTTP library resolves names through our resolver but always connects to the port in the URL, and never resolves
+//! a host that is an IP address. So an override cannot apply to an IP address, and only a URL without an explicit port
+//! can be sent to another one. Overrides that could not be honored are rejected here.
 
 use std::net::IpAddr;
 
-use url::Host;
+use url::{Host, Url};
 
-use crate::plan::{OverrideTarget, ResolveOverride};
+use crate::list;
+use crate::plan::{OverrideTarget, Proxy, ResolveOverride};
 
-const RESOLVE: &str = "write HOST:PORT:ADDRESS[,ADDRESS]..., an IPv6 address in brackets";
-const CONNECT_TO: &str = "write HOST1:PORT1:HOST2:PORT2, an IPv6 address in brackets";
+const RESOLVE: &str = "expected HOST:PORT:ADDR[,ADDR]..., IPv6 addresses in brackets";
+const CONNECT_TO: &str = "expected HOST1:PORT1:HOST2:PORT2, IPv6 addresses in brackets";
 
 /// Reads `HOST:PORT:ADDRESS[,ADDRESS]...`.
 pub(super) fn resolve(text: &str) -> Result<ResolveOverride, String> {
     if text.starts_with('-') {
-        return Err("nothing is cached that \"-HOST:PORT\" could remove; leave it out".to_owned());
+        return Err("'-HOST:PORT' is not supported".to_owned());
     }
     if text.starts_with('+') {
-        return Err("\"+\" lets an address expire, but a run keeps its addresses; leave out the +"
-            .to_owned());
+        return Err("'+HOST:PORT:ADDR' is not supported".to_owned());
     }
     let (host, rest) = split_host(text).ok_or(RESOLVE)?;
     let (port, addresses) = rest.split_once(':').ok_or(RESOLVE)?;
@@ -47,7 +47,7 @@ pub(super) fn connect_to(text: &str) -> Result<ResolveOverride, String> {
     let to_host = given(to_host).map(endpoint).transpose()?;
     let to_port = given(to_port).map(self::port).transpose()?;
     if to_host.is_none() && to_port.is_none() {
-        return Err("HOST2 and PORT2 are both empty, which changes nothing; write one".to_owned());
+        return Err("HOST2 and PORT2 cannot both be empty".to_owned());
     }
     ensure_the_port_can_be_changed(port, to_port)?;
     Ok(ResolveOverride {
@@ -86,9 +86,9 @@ fn given(part: &str) -> Option<&str> {
 fn name(text: &str) -> Result<String, String> {
     match parsed(text)? {
         Host::Domain(name) => Ok(name),
-        Host::Ipv4(_) | Host::Ipv6(_) => Err(format!(
-            "{text} is an address, and a URL with an address in it is always sent there; only names can be pinned"
-        )),
+        Host::Ipv4(_) | Host::Ipv6(_) => {
+            Err(format!("{text} is an IP address; only host names can be overridden"))
+        }
     }
 }
 
@@ -102,19 +102,58 @@ fn endpoint(text: &str) -> Result<String, String> {
 }
 
 fn parsed(text: &str) -> Result<Host, String> {
-    Host::parse(text).map_err(|_| format!("\"{text}\" is not a host; write a name or an address"))
+    Host::parse(text).map_err(|_| format!("invalid host '{text}'"))
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| format!("\"{text}\" is not an IP address; {RESOLVE}"))
+    bare.parse().map_err(|_| format!("'{text}' is not an IP address"))
 }
 
 fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("\"{text}\" is not a port; write a number from 1 to 65535")),
+        _ => Err(format!("invalid port '{text}' (expected 1-65535)")),
     }
+}
+
+const PROXY_SCHEMES: [&str; 5] = ["http", "https", "socks5", "socks5h", "socks4"];
+
+/// The port of a proxy whose URL has none, as in curl.
+const PROXY_PORT: u16 = 1080;
+
+/// Reads a proxy's URL, `http` if it has no scheme; an empty one means none, whatever the environment says.
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    let text = match text.trim() {
+        "" => return Ok(Proxy::Direct),
+        text if list::begins_with_a_scheme(text) => text.to_owned(),
+        text => format!("http://{text}"),
+    };
+    let mut url =
+        Url::parse(&text).map_err(|error| format!("{error} (expected http://HOST:PORT)"))?;
+    if !PROXY_SCHEMES.contains(&url.scheme()) {
+        return Err(format!(
+            "unsupported proxy scheme '{}' (expected {})",
+            url.scheme(),
+            PROXY_SCHEMES.join(", ")
+        ));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("missing proxy host (expected http://HOST:PORT)".to_owned());
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err("unexpected text after the port (expected http://HOST:PORT)".to_owned());
+    }
+    if url.scheme() != "https" && !has_port(&text) {
+        url.set_port(Some(PROXY_PORT)).expect("a URL with a host takes a port");
+    }
+    Ok(Proxy::Use(url))
+}
+
+/// Whether a port is written out, also one that the URL parser drops as the scheme's own.
+fn has_port(text: &str) -> bool {
+    let authority = text.trim_end_matches('/').rsplit(['/', '@']).next().unwrap_or_default();
+    authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
 }
 
 #[cfg(test)]
@@ -155,20 +194,20 @@ mod tests {
     #[test]
     fn a_resolve_that_cannot_be_kept_is_refused_with_the_reason() {
         let table = [
-            ("", "write HOST:PORT:ADDRESS"),
-            ("a.b", "write HOST:PORT:ADDRESS"),
-            ("a.b:80", "write HOST:PORT:ADDRESS"),
-            (":80:127.0.0.1", "write HOST:PORT:ADDRESS"),
-            ("a.b:80:", "\"\" is not an IP address"),
-            ("a.b:80:c.d", "\"c.d\" is not an IP address"),
-            ("a.b:80:127.0.0.1,", "\"\" is not an IP address"),
-            ("a.b:0:127.0.0.1", "\"0\" is not a port"),
-            ("a.b:99999:127.0.0.1", "\"99999\" is not a port"),
-            ("a b:80:127.0.0.1", "\"a b\" is not a host"),
-            ("127.0.0.1:80:127.0.0.2", "only names can be pinned"),
-            ("[::1]:80:127.0.0.2", "only names can be pinned"),
-            ("-a.b:80", "nothing is cached"),
-            ("+a.b:80:127.0.0.1", "leave out the +"),
+            ("", "expected HOST:PORT:ADDR"),
+            ("a.b", "expected HOST:PORT:ADDR"),
+            ("a.b:80", "expected HOST:PORT:ADDR"),
+            (":80:127.0.0.1", "expected HOST:PORT:ADDR"),
+            ("a.b:80:", "'' is not an IP address"),
+            ("a.b:80:c.d", "'c.d' is not an IP address"),
+            ("a.b:80:127.0.0.1,", "'' is not an IP address"),
+            ("a.b:0:127.0.0.1", "invalid port '0'"),
+            ("a.b:99999:127.0.0.1", "invalid port '99999'"),
+            ("a b:80:127.0.0.1", "invalid host 'a b'"),
+            ("127.0.0.1:80:127.0.0.2", "only host names can be overridden"),
+            ("[::1]:80:127.0.0.2", "only host names can be overridden"),
+            ("-a.b:80", "'-HOST:PORT' is not supported"),
+            ("+a.b:80:127.0.0.1", "is not supported"),
         ];
         for (text, complaint) in table {
             let message = resolve(text).unwrap_err();
@@ -201,20 +240,60 @@ mod tests {
     #[test]
     fn a_connect_to_that_cannot_be_kept_is_refused_with_the_reason() {
         let table = [
-            ("", "write HOST1:PORT1:HOST2:PORT2"),
-            ("a.b:80:c.d", "write HOST1:PORT1:HOST2:PORT2"),
-            ("[::1", "write HOST1:PORT1:HOST2:PORT2"),
-            ("a.b:80:c.d:80:80", "\"80:80\" is not a port"),
-            ("a.b:80:c.d:x", "\"x\" is not a port"),
-            ("a.b:80:c d:80", "\"c d\" is not a host"),
-            ("a.b:80::", "changes nothing"),
+            ("", "expected HOST1:PORT1:HOST2:PORT2"),
+            ("a.b:80:c.d", "expected HOST1:PORT1:HOST2:PORT2"),
+            ("[::1", "expected HOST1:PORT1:HOST2:PORT2"),
+            ("a.b:80:c.d:80:80", "invalid port '80:80'"),
+            ("a.b:80:c.d:x", "invalid port 'x'"),
+            ("a.b:80:c d:80", "invalid host 'c d'"),
+            ("a.b:80::", "cannot both be empty"),
             ("a.b:8000:c.d:9000", "always sent to port 8000"),
-            ("127.0.0.1:80:c.d:80", "only names can be pinned"),
-            ("[::1]:80:c.d:80", "only names can be pinned"),
+            ("127.0.0.1:80:c.d:80", "only host names can be overridden"),
+            ("[::1]:80:c.d:80", "only host names can be overridden"),
         ];
         for (text, complaint) in table {
             let message = connect_to(text).unwrap_err();
             assert!(message.contains(complaint), "{text}: {message}");
+        }
+    }
+
+    fn used(text: &str) -> String {
+        match proxy(text) {
+            Ok(Proxy::Use(url)) => url.to_string(),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_the_scheme_and_port_that_curl_would_give_it() {
+        assert_eq!(used("proxy.example:3128"), "http://proxy.example:3128/");
+        assert_eq!(used("proxy.example"), "http://proxy.example:1080/");
+        assert_eq!(used("http://u:p@proxy.example:80/"), "http://u:p@proxy.example/");
+        assert_eq!(used("https://proxy.example"), "https://proxy.example/");
+        assert_eq!(used("socks5h://[::1]"), "socks5h://[::1]:1080");
+        assert_eq!(used("socks4://127.0.0.1:9050"), "socks4://127.0.0.1:9050");
+        assert_eq!(used("SOCKS5://127.0.0.1:9050"), "socks5://127.0.0.1:9050");
+    }
+
+    #[test]
+    fn an_empty_proxy_means_none() {
+        assert_eq!(proxy(""), Ok(Proxy::Direct));
+    }
+
+    #[test]
+    fn a_bad_proxy_is_refused_without_its_password() {
+        let table = [
+            ("ftp://u:hunter2@a.b", "unsupported proxy scheme 'ftp' (expected http, https, socks5"),
+            ("http://u:hunter2@a.b:99999", "invalid port number"),
+            ("http://u:hunter2@", "empty host"),
+            ("socks5://", "missing proxy host"),
+            ("http://u:hunter2@a.b:80/x", "after the port"),
+            ("u:hunter2@a.b:x", "invalid port number"),
+        ];
+        for (text, complaint) in table {
+            let message = proxy(text).unwrap_err();
+            assert!(message.contains(complaint), "{text}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was typed -> what was decided. An error is the sentence to print.
+//! Converts parsed arguments to a `Plan`. An error is the message to print.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,29 +6,25 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
-use clap::ValueEnum;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 
 use super::args::{
-    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, FormatArg, HttpArgs, ModeArg,
-    OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, HttpArgs, OutputArgs,
+    RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
-use super::config_layers;
-use super::documents::{documents, is_one_name};
-use super::proxy::proxy;
+use super::network::proxy;
+use super::value_parsers::{documents, is_one_name};
 use crate::compare::{self, ServerOwner};
 use crate::list;
 use crate::plan::{
     AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
     FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
-    MaxFailures, MaxPerHost, NameSource, NamingScheme, OutputOptions, Plan, Proxy, ReportCommand,
-    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SegmentOptions, Source,
-    Strategy, Timeouts, Verbosity,
+    MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, Proxy,
+    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    SegmentOptions, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
-
-const USER_AGENT_BY_DEFAULT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
 
 /// Decides a run.
 pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
@@ -65,10 +61,8 @@ pub(super) fn rereport(typed: args::ReportArgs) -> Result<ReportCommand, String>
 /// What a dry run tells are no rows of a run.
 pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
     match plan.report.format {
-        plan::OutputFormat::Csv => {
-            Err("--dry-run cannot tell in --format csv; write --format text or jsonl".to_owned())
-        }
-        plan::OutputFormat::Text | plan::OutputFormat::Jsonl => Ok(()),
+        OutputFormat::Csv => Err("--dry-run supports only text and jsonl output".to_owned()),
+        OutputFormat::Text | OutputFormat::Jsonl => Ok(()),
     }
 }
 
@@ -88,25 +82,23 @@ pub(super) fn origin(typed: ServeArgs) -> serve::Options {
     }
 }
 
-/// Decides a comparison of runs that have these words for options; `plan` is theirs.
+/// A comparison of runs that have these words for options, `shown` without secrets; `plan` is theirs.
 pub(super) fn comparison(
     typed: CompareArgs,
     words: Vec<OsString>,
+    mut shown: Vec<String>,
     plan: Box<Plan>,
 ) -> Result<compare::Options, String> {
     let contest = typed.contest;
     let documents = documents("--report", contest.reports, Some(ReportSubject::Comparison))?;
     let modes = match &contest.modes[..] {
-        [] => ModeArg::value_variants(),
+        [] => &Mode::ALL[..],
         modes => modes,
     };
-    let name =
-        |mode: &ModeArg| mode.to_possible_value().expect("none is hidden").get_name().to_owned();
-    let mut shown = config_layers::shown(&words);
     shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
     shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
     let options = compare::Options {
-        modes: modes.iter().map(name).collect(),
+        modes: modes.iter().map(|mode| mode.name().to_owned()).collect(),
         jobs: contest.jobs,
         runs: contest.runs,
         warmup: contest.warmup,
@@ -139,11 +131,7 @@ pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
     plan::VerifyOptions {
         dir: typed.dir,
         jobs: typed.jobs,
-        form: match typed.format {
-            _ if typed.json => plan::VerifyFormat::Jsonl,
-            args::PlainFormatArg::Text => plan::VerifyFormat::Text,
-            args::PlainFormatArg::Jsonl => plan::VerifyFormat::Jsonl,
-        },
+        form: if typed.json { OutputFormat::Jsonl } else { typed.format },
         verbosity: verbosity(typed.quiet, typed.verbose),
         marking: if typed.no_mark { plan::MarkMode::Off } else { plan::MarkMode::On },
     }
@@ -151,20 +139,16 @@ pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
 
 fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
     if typed.is_empty() && stdin_is_terminal {
-        return Err(
-            "nothing to fetch; name a list file or a URL, as in: fetch sites.txt".to_owned()
-        );
+        return Err("no input; usage: fetch sites.txt".to_owned());
     }
     if typed.is_empty() {
         return Ok(vec![Source::Stdin]);
     }
     if typed.iter().any(|source| source.is_empty()) {
-        return Err("a SOURCE is empty; name a list file, a URL, or -".to_owned());
+        return Err("empty SOURCE; expected a file, URL or -".to_owned());
     }
     if typed.iter().filter(|source| *source == "-").count() > 1 {
-        return Err(
-            "- is given twice, but standard input can be read only once; keep one".to_owned()
-        );
+        return Err("stdin (-) can only be given once".to_owned());
     }
     Ok(typed.iter().map(source).collect())
 }
@@ -179,15 +163,15 @@ fn source(typed: &OsString) -> Source {
 }
 
 fn strategy(typed: &args::StrategyArgs, saves: bool) -> Result<Strategy, String> {
-    if typed.loops.is_some() && typed.mode != ModeArg::Async {
-        return Err("--loops is for --mode async alone; leave out one of the two".to_owned());
+    if typed.loops.is_some() && typed.mode != Mode::Async {
+        return Err("--loops requires --mode async".to_owned());
     }
     let jobs = typed.jobs;
     Ok(match typed.mode {
-        ModeArg::Sequential => Strategy::Sequential,
-        ModeArg::Threads => Strategy::Threads(jobs),
-        ModeArg::Processes => Strategy::Processes(jobs),
-        ModeArg::Async => {
+        Mode::Sequential => Strategy::Sequential,
+        Mode::Threads => Strategy::Threads(jobs),
+        Mode::Processes => Strategy::Processes(jobs),
+        Mode::Async => {
             let loops =
                 typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
             Strategy::Tasks { jobs, loops: loops.min(jobs) }
@@ -205,9 +189,7 @@ fn cores() -> NonZeroUsize {
 fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
     let proxy = proxy_or_environment(typed.proxy.as_deref())?;
     if matches!(proxy, Proxy::Use(_)) && !typed.connect_to.is_empty() {
-        return Err(
-            "--connect-to has no effect behind --proxy, which connects by itself; leave out one of the two".to_owned(),
-        );
+        return Err("--connect-to cannot be combined with --proxy".to_owned());
     }
     let mut headers = headers(&typed.headers)?;
     Ok(HttpOptions {
@@ -247,17 +229,16 @@ fn headers(typed: &[String]) -> Result<HeaderArguments, String> {
 fn user_agent(typed: Option<&str>, headers: &mut HeaderArguments) -> Result<HeaderValue, String> {
     let in_headers = headers.extract_if(.., |(name, _)| *name == USER_AGENT).last();
     match (typed, in_headers) {
-        (Some(_), Some(_)) => {
-            Err("the user agent is given by --user-agent and by --header; keep one".to_owned())
-        }
+        (Some(_), Some(_)) => Err("User-Agent set by both --user-agent and --header".to_owned()),
         (Some(name), None) => HeaderValue::from_bytes(name.trim().as_bytes())
             .ok()
             .filter(|name| !name.is_empty())
             .ok_or_else(|| {
-                "invalid value for --user-agent: write at least one character and no control characters".to_owned()
+                "invalid value for --user-agent: user agent must be non-empty and printable"
+                    .to_owned()
             }),
         (None, Some((_, name))) => Ok(name),
-        (None, None) => Ok(HeaderValue::from_static(USER_AGENT_BY_DEFAULT)),
+        (None, None) => Ok(HeaderValue::from_static(HttpOptions::USER_AGENT)),
     }
 }
 
@@ -295,12 +276,7 @@ fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
 fn keep(typed: SaveArgs) -> Option<SaveOptions> {
     Some(SaveOptions {
         dir: typed.dir?,
-        names: match typed.names {
-            args::NamesArg::Flat => NamingScheme::Flat,
-            args::NamesArg::Tree => NamingScheme::Tree,
-            args::NamesArg::Hash => NamingScheme::Hash,
-            args::NamesArg::Index => NamingScheme::Index,
-        },
+        names: typed.names,
         named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
         again: match (typed.refresh, typed.force) {
             (true, _) => ExistingPolicy::Refresh,
@@ -325,13 +301,12 @@ fn bodies(
     let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
     if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
         return Err(
-            "--checksum is for one URL on the command line; in a list write checksum= below each URL, or use --sha256sums".to_owned(),
+            "--checksum works with a single URL; for lists use checksum= lines or --sha256sums"
+                .to_owned(),
         );
     }
     if typed.sha256sums.is_some() && saving.remote_header_name {
-        return Err(
-            "--sha256sums goes by names, which --remote-header-name leaves to the server; leave out one of the two".to_owned(),
-        );
+        return Err("--sha256sums cannot be combined with --remote-header-name".to_owned());
     }
     Ok(BodyOptions {
         checksum: typed.checksum,
@@ -357,9 +332,7 @@ fn damage(typed: &FailureLimitArgs) -> FailureLimits {
 fn failed(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
     let Some(path) = typed.failed else { return Ok(None) };
     if path.as_os_str().is_empty() || path == Path::new("-") {
-        return Err(
-            "invalid value for --failed: name a file; standard output is for the report".to_owned()
-        );
+        return Err("--failed cannot write to stdout".to_owned());
     }
     Ok(Some(FailedList { path, classes: typed.failed_class }))
 }
@@ -377,10 +350,9 @@ fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
 fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Result<(), String> {
     let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
     match sources.iter().find(is_it) {
-        Some(Source::File(list)) => Err(format!(
-            "{option} would overwrite the list \"{}\"; name another file",
-            list.display()
-        )),
+        Some(Source::File(list)) => {
+            Err(format!("{option} would overwrite the input list '{}'", list.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -388,22 +360,16 @@ fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Res
 fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
     let Some(failed) = &plan.failed else { return Ok(()) };
     match plan.documents.iter().find(|document| is_one_name(&document.path, &failed.path)) {
-        Some(document) => Err(format!(
-            "--report and --failed would both write \"{}\"; name another file",
-            document.path.display()
-        )),
+        Some(document) => {
+            Err(format!("--report and --failed would both write '{}'", document.path.display()))
+        }
         None => Ok(()),
     }
 }
 
 fn report(typed: &OutputArgs) -> OutputOptions {
     OutputOptions {
-        format: match typed.format {
-            _ if typed.json => plan::OutputFormat::Jsonl,
-            FormatArg::Text => plan::OutputFormat::Text,
-            FormatArg::Jsonl => plan::OutputFormat::Jsonl,
-            FormatArg::Csv => plan::OutputFormat::Csv,
-        },
+        format: if typed.json { OutputFormat::Jsonl } else { typed.format },
         order: if typed.ordered { ReportOrder::List } else { ReportOrder::Completion },
         verbosity: verbosity(typed.quiet, typed.verbose),
     }

@@ -1,12 +1,15 @@
-//! Values as they may be typed: each with its bounds, and a sentence for whatever lies outside of them.
+//! Parsers of option values: numbers with their bounds, sizes, and names of report files.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::compare::LEAST_RUNS;
 use crate::model::{FailureClass, UnknownClass};
-use crate::plan::{MaxFailures, MaxPerHost};
+use crate::plan::{MaxFailures, MaxPerHost, ReportFile, ReportFormat, ReportSubject};
 use crate::units;
 
 /// More workers than this wait for each other, not for the network.
@@ -24,6 +27,40 @@ const LEAST_SEGMENT: u64 = 64 * 1024;
 /// No back-off is longer, so that none can begin longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
+/// One of the values of an enum, as it is typed.
+#[derive(Debug, Clone)]
+pub(super) struct Choice<T> {
+    value: T,
+    name: &'static str,
+    alias: Option<&'static str>,
+    help: &'static str,
+}
+
+impl<T: Copy> Choice<T> {
+    pub(super) const fn new(value: T, name: &'static str, help: &'static str) -> Self {
+        Self { value, name, alias: None, help }
+    }
+
+    /// The same with a second name, which the help does not show.
+    pub(super) const fn alias(self, alias: &'static str) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+}
+
+/// A parser for the values of an enum that knows nothing of clap.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
+    choices: &'static [Choice<T>],
+) -> impl TypedValueParser<Value = T> {
+    let values = choices
+        .iter()
+        .map(|choice| PossibleValue::new(choice.name).help(choice.help).aliases(choice.alias));
+    PossibleValuesParser::new(values).map(|text| {
+        let mut choices = choices.iter();
+        let choice = choices.find(|choice| choice.name == text || choice.alias == Some(&text));
+        choice.expect("it is one of the possible values").value
+    })
+}
+
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_JOBS).map(above_zero)
 }
@@ -36,7 +73,7 @@ pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
     let bytes = units::size(text)?;
     NonZeroU64::new(bytes)
         .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
-        .ok_or_else(|| format!("\"{text}\" is too small for a segment; write 64k at least"))
+        .ok_or_else(|| format!("must be at least 64k"))
 }
 
 /// 0 lifts the limit.
@@ -54,9 +91,9 @@ pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
     if text.contains('%') {
         return units::share(text).map(MaxFailures::Share);
     }
-    text.parse().map(MaxFailures::Number).map_err(|_| {
-        format!("\"{text}\" is not a number of failures; write a whole number or a share, as in 10 or 5%")
-    })
+    text.parse()
+        .map(MaxFailures::Number)
+        .map_err(|_| format!("expected a number or percentage, e.g. 10 or 5%"))
 }
 
 pub(super) fn class(text: &str) -> Result<FailureClass, UnknownClass> {
@@ -73,9 +110,7 @@ pub(super) fn retries(text: &str) -> Result<u32, String> {
 
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
-        delay if delay > LONGEST_BACK_OFF => {
-            Err("the first back-off ends where doubling does; write 60s at most".to_owned())
-        }
+        delay if delay > LONGEST_BACK_OFF => Err("must be at most 60s".to_owned()),
         delay => Ok(delay),
     }
 }
@@ -101,12 +136,14 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
-    NonZeroU64::new(units::size(text)?)
-        .ok_or_else(|| "must be more than zero; write bytes, or 20k, 1.5M, 2G".to_owned())
+    NonZeroU64::new(units::size(text)?).ok_or_else(|| "must be greater than zero".to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "write an IP address, as in 127.0.0.1 or ::1".to_owned())
+    match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "expected an IP address".to_owned()),
+    }
 }
 
 fn within<N>(text: &str, least: N, most: N) -> Result<N, String>
@@ -115,12 +152,55 @@ where
 {
     match text.parse::<N>() {
         Ok(number) if least <= number && number <= most => Ok(number),
-        _ => Err(format!("write a whole number from {least} to {most}")),
+        _ => Err(format!("expected an integer between {least} and {most}")),
     }
 }
 
 fn above_zero(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("the range begins at 1")
+}
+
+/// Decides by the name of each file what it is. `option` is where the names were typed, `of` what they are reports of,
+/// if that is known.
+///
+/// # Errors
+/// A sentence about the first name that says nothing, says it twice, or says what there is not.
+pub(super) fn documents(
+    option: &str,
+    typed: Vec<PathBuf>,
+    of: Option<ReportSubject>,
+) -> Result<Vec<ReportFile>, String> {
+    let mut documents: Vec<ReportFile> = Vec::new();
+    for path in typed {
+        if documents.iter().any(|other| is_one_name(&other.path, &path)) {
+            return Err(format!("{option} {} given twice", path.display()));
+        }
+        let kind = ReportFormat::of(&path).ok_or_else(|| unknown(option, &path, of))?;
+        if let Some(why) = of.and_then(|of| kind.unfit_for(of)) {
+            return Err(format!("{option} {}: {why}", path.display()));
+        }
+        documents.push(ReportFile { path, kind });
+    }
+    Ok(documents)
+}
+
+/// Whether two names are plainly those of one file.
+pub(super) fn is_one_name(one: &Path, other: &Path) -> bool {
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != Component::CurDir).collect()
+    };
+    plain(one) == plain(other)
+}
+
+fn unknown(option: &str, path: &Path, of: Option<ReportSubject>) -> String {
+    let fits = |kind: &ReportFormat| of.is_none_or(|of| kind.unfit_for(of).is_none());
+    let known = ReportFormat::ALL.into_iter().filter(fits);
+    let known: Vec<_> = known.map(|kind| format!(".{}", kind.extension())).collect();
+    format!(
+        "{option}: unsupported report format '{}' (expected {})",
+        path.display(),
+        known.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -141,7 +221,7 @@ mod tests {
     fn a_limit_of_zero_is_none() {
         assert_eq!(per_host("0"), Ok(MaxPerHost::NoLimit));
         assert_eq!(per_host("2"), Ok(MaxPerHost::Most(NonZeroUsize::new(2).unwrap())));
-        assert_eq!(per_host("-1"), Err("write a whole number from 0 to 10000".to_owned()));
+        assert_eq!(per_host("-1"), Err("expected an integer between 0 and 10000".to_owned()));
         assert!(host_failures("0").is_err() && host_failures("1001").is_err());
     }
 
@@ -152,7 +232,7 @@ mod tests {
         for text in ["0", "10001", "-1", "", "x", "1.5", "99999999999999999999"] {
             assert_eq!(
                 jobs(text),
-                Err("write a whole number from 1 to 10000".to_owned()),
+                Err("expected an integer between 1 and 10000".to_owned()),
                 "{text}"
             );
         }

@@ -3,25 +3,22 @@
 //! streamed; of hosts only the first are told apart.
 
 mod hosts;
-mod settings;
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::input::{self, OpenError, OpenInput, ReadError, StreamKind};
-use crate::list::{self, Numbering, Parser, ParserStatus};
+use super::{CommandError, conclude, print_warning};
+use crate::cli::{EffectiveOption, OptionValue};
+use crate::exit::{Exit, ExitStatus};
+use crate::input::{self, EntryBatch, OpenError, OpenInput, ReadError, StreamKind};
 use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::printable;
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use hosts::{PreviewHost, PreviewHosts};
-use settings::settings;
-
-/// Bytes read at once.
-const CHUNK: usize = 16 * 1024;
 
 /// How many entries there were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,8 +48,42 @@ pub enum PreviewError {
     #[error(transparent)]
     Unusable(#[from] StoreError),
     /// It could not be written.
-    #[error("cannot write the report: {0}")]
+    #[error("cannot write output: {0}")]
     Unwritten(#[from] io::Error),
+}
+
+impl ExitStatus for EntryCounts {
+    fn exit(&self) -> Exit {
+        if self.invalid + self.failed > 0 { Exit::SomeFailed } else { Exit::Ok }
+    }
+}
+
+impl ExitStatus for PreviewError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unopened(_) | Self::Unreadable(_) => Exit::Usage,
+            Self::Unwritten(error) => error.exit(),
+            Self::Unusable(_) => Exit::Fatal,
+        }
+    }
+}
+
+impl CommandError for PreviewError {
+    fn output_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unwritten(error) => Some(error),
+            Self::Unopened(_) | Self::Unreadable(_) | Self::Unusable(_) => None,
+        }
+    }
+}
+
+pub(super) fn execute(plan: &Plan, options: &[EffectiveOption]) -> Exit {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = preview(plan, options, &mut out);
+    if result.as_ref().is_ok_and(|counts| *counts == EntryCounts::default()) {
+        print_warning("no URLs in the input");
+    }
+    conclude(&result)
 }
 
 /// Tells `out` what a run would do, in the plan's format; CSV has no form for it and is told as text.
@@ -60,12 +91,16 @@ pub enum PreviewError {
 /// # Errors
 /// If the folder for files cannot be looked at; if a list cannot be read, after all that comes before it was told; or
 /// those of `out`.
-pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<EntryCounts, PreviewError> {
+pub fn preview(
+    plan: &Plan,
+    options: &[EffectiveOption],
+    out: &mut impl Write,
+) -> Result<EntryCounts, PreviewError> {
     let inputs = input::open_all(plan)?;
     let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(input::wanted(plan)?))?;
-    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
+    notices.iter().for_each(|notice| print_warning(&printable(notice)));
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
-    let mut preview = Preview { plan, out, store, hosts, counts };
+    let mut preview = Preview { plan, options, out, store, hosts, counts };
     let read = preview.targets(inputs);
     preview.out.flush()?;
     read?;
@@ -75,6 +110,7 @@ pub fn preview(plan: &Plan, out: &mut impl Write) -> Result<EntryCounts, Preview
 
 struct Preview<'a, W> {
     plan: &'a Plan,
+    options: &'a [EffectiveOption],
     out: &'a mut W,
     store: Store,
     hosts: PreviewHosts,
@@ -83,48 +119,13 @@ struct Preview<'a, W> {
 
 impl<W: Write> Preview<'_, W> {
     fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
-        let mut numbering = Numbering::default();
-        for input in inputs {
-            match input {
-                OpenInput::Argument(text) => self.entry(&list::argument(&text, &mut numbering))?,
-                OpenInput::List { name, bytes, pace } => {
-                    self.list(name, bytes, pace, &mut numbering)?
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn list(
-        &mut self,
-        name: Arc<str>,
-        mut bytes: Box<dyn Read + Send>,
-        pace: StreamKind,
-        numbering: &mut Numbering,
-    ) -> Result<(), PreviewError> {
-        let mut parser = Parser::new(Arc::clone(&name));
-        let (mut buffer, mut entries) = ([0; CHUNK], Vec::new());
-        loop {
-            let length = match bytes.read(&mut buffer) {
-                Ok(length) => length,
-                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
-                Err(reason) => return Err(ReadError { name, reason }.into()),
-            };
-            let appetite = parser.feed(&buffer[..length], numbering, |entry| entries.push(entry));
-            if length == 0 || appetite == ParserStatus::Enough {
-                break;
-            }
-            self.entries(&mut entries)?;
-            if pace == StreamKind::Live {
+        input::entries(inputs, |EntryBatch { entries, kind }| {
+            entries.iter().try_for_each(|entry| self.entry(entry))?;
+            if kind == StreamKind::Live {
                 self.out.flush()?;
             }
-        }
-        parser.finish(numbering, |entry| entries.push(entry));
-        self.entries(&mut entries)
-    }
-
-    fn entries(&mut self, entries: &mut Vec<Entry>) -> Result<(), PreviewError> {
-        entries.drain(..).try_for_each(|entry| self.entry(&entry))
+            Ok(())
+        })
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
@@ -170,7 +171,7 @@ impl<W: Write> Preview<'_, W> {
             write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
         }
         if let Some(path) = path {
-            write!(self.out, " as {}", printable(path))?;
+            write!(self.out, " -> {}", printable(path))?;
         }
         writeln!(self.out, "{}", printable(words))
     }
@@ -204,7 +205,7 @@ impl<W: Write> Preview<'_, W> {
                 "failed": failed, "invalid": invalid, "targets_of_further_hosts": further,
             }))?;
         } else {
-            write!(self.out, "Would fetch {}", counted(targets, "site"))?;
+            write!(self.out, "Would fetch {}", counted(targets, "URL"))?;
             for (count, what) in
                 [(skipped, "skipped"), (duplicate, "duplicate"), (failed, "failed")]
             {
@@ -215,7 +216,7 @@ impl<W: Write> Preview<'_, W> {
             if invalid > 0 {
                 write!(self.out, "; {} invalid", counted(invalid, "line"))?;
             }
-            writeln!(self.out, " (dry run: nothing was fetched)")?;
+            writeln!(self.out, " (dry run)")?;
         }
         self.out.flush()
     }
@@ -228,30 +229,35 @@ impl<W: Write> Preview<'_, W> {
                 "gap": limits.gap.as_secs_f64(),
             }));
         }
-        let at_a_time = limits.ceiling.map_or("any number".to_owned(), |most| most.to_string());
-        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "site"))?;
-        write!(self.out, "{at_a_time} at a time")?;
+        let parallel = limits.ceiling.map_or("unlimited".to_owned(), |most| most.to_string());
+        write!(self.out, "Host {}: {}, ", printable(name), counted(*targets, "URL"))?;
+        write!(self.out, "{parallel} parallel")?;
         if !limits.gap.is_zero() {
-            write!(self.out, ", one start in {} s", limits.gap.as_secs_f64())?;
+            write!(self.out, ", one request every {} s", limits.gap.as_secs_f64())?;
         }
         writeln!(self.out)
     }
 
     fn settings(&mut self) -> io::Result<()> {
-        let settings = settings(self.plan);
         if self.is_json() {
+            let settings = self.options.iter();
             let settings =
-                settings.into_iter().map(|(name, value)| (name.replace('-', "_"), value));
+                settings.map(|option| (option.name.replace('-', "_"), json_value(&option.value)));
             let mut object: serde_json::Map<_, _> = settings.collect();
             object.insert("type".to_owned(), "settings".into());
             return self.object(&object);
         }
         if self.hosts.further > 0 {
-            writeln!(self.out, "and {} of further hosts", counted(self.hosts.further, "site"))?;
+            writeln!(self.out, "and {} on other hosts", counted(self.hosts.further, "URL"))?;
         }
-        writeln!(self.out, "Settings:")?;
-        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
-            writeln!(self.out, "  {name} = {}", printable(&value.to_string()))?;
+        let set: Vec<_> = self.options.iter().filter(|option| !option.is_default).collect();
+        if set.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "Options:")?;
+        for option in set {
+            let value = json_value(&option.value).to_string();
+            writeln!(self.out, "  {} = {}", option.name, printable(&value))?;
         }
         Ok(())
     }
@@ -288,13 +294,13 @@ impl<'a> PredictedOutcome<'a> {
             Claim::Settled(name, SkipReason::Skipped(_)) => Self {
                 path: Some(name),
                 outcome: Some(Outcome::Skipped),
-                words: " (skipped: saved before)".to_owned(),
+                words: " (already saved)".to_owned(),
                 ..fate
             },
             Claim::Settled(_, SkipReason::Duplicate(first)) => Self {
                 outcome: Some(Outcome::Duplicate),
                 duplicate_of: Some(*first),
-                words: format!(" (duplicate: the same as target {first})"),
+                words: format!(" (duplicate of target {first})"),
                 ..fate
             },
             Claim::Settled(_, SkipReason::Failed(failure)) => Self {
@@ -311,13 +317,23 @@ impl<'a> PredictedOutcome<'a> {
 fn begun(place: &Destination) -> String {
     match place {
         Destination { part: Some(part), .. } => {
-            format!(" (continued: {} there)", counted(part.bytes, "byte"))
+            format!(" (will be resumed: {} already downloaded)", counted(part.bytes, "byte"))
         }
-        Destination { saved: Some(_), .. } => " (refreshed: saved before)".to_owned(),
+        Destination { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
         _ => String::new(),
     }
 }
 
 fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn json_value(value: &OptionValue) -> Value {
+    match value {
+        OptionValue::Unset => Value::Null,
+        OptionValue::On => json!(true),
+        OptionValue::Number(number) => json!(number),
+        OptionValue::Text(text) => json!(text),
+        OptionValue::List(texts) => json!(texts),
+    }
 }

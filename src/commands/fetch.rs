@@ -1,6 +1,7 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
 use std::convert::Infallible;
+use std::env;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
@@ -12,7 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
+use super::{print_error, print_warning};
 use crate::engine::{self, CancelToken, EngineError, EngineResult};
+use crate::exit::{Exit, ExitStatus};
 use crate::input;
 use crate::model::{
     Event, FailureClass, Outcome, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause,
@@ -21,6 +24,7 @@ use crate::model::{
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter};
 use crate::resource_usage::{self, ResourceUsage};
+use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
@@ -65,6 +69,57 @@ pub enum RunError {
     Fatal(anyhow::Error),
 }
 
+impl ExitStatus for RunOutcome {
+    fn exit(&self) -> Exit {
+        if self.unreadable.is_some() {
+            return Exit::Usage;
+        }
+        match self.stopped {
+            Some(StopCause::Interrupted) => Exit::Interrupted,
+            Some(StopCause::Terminated) => Exit::Terminated,
+            Some(StopCause::Fatal | StopCause::Disk) => Exit::Fatal,
+            Some(
+                StopCause::Deadline
+                | StopCause::TooManyFailures
+                | StopCause::Quota
+                | StopCause::ReaderGone
+                | StopCause::Sibling,
+            ) => Exit::Unfinished,
+            None if self.summary.counts.failed + self.summary.counts.invalid > 0 => {
+                Exit::SomeFailed
+            }
+            None => Exit::Ok,
+        }
+    }
+}
+
+impl ExitStatus for RunError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Fatal(_) => Exit::Fatal,
+        }
+    }
+}
+
+pub(super) fn execute(plan: &Plan) -> Exit {
+    let cancel = CancelToken::default();
+    if let Err(error) = cancel_on_signals(&cancel) {
+        print_error(&format!("cannot install signal handlers: {error}"));
+        return Exit::Fatal;
+    }
+    let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let result = run(plan, Outputs::of_process(colour), &cancel);
+    let error = match &result {
+        Ok(outcome) => outcome.unreadable.as_ref().or(outcome.unwritable.as_ref()),
+        Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
+    };
+    if let Some(error) = error {
+        print_error(error);
+    }
+    result.exit()
+}
+
 /// Runs `plan` and reports it to `outputs`. `stop` may end it early.
 ///
 /// # Errors
@@ -79,7 +134,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
     let expected = Arc::new(expected);
     let (store, notices) = Store::open(plan.keep.as_ref(), &expected).map_err(no_store)?;
-    notices.iter().for_each(|notice| eprintln!("fetch: {}", printable(notice)));
+    notices.iter().for_each(|notice| print_warning(&printable(notice)));
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
     let transfer_context =
         Arc::new(transfer_context.map_err(|error| RunError::Usage(error.into()))?);
@@ -151,31 +206,34 @@ fn conclude(
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let error = anyhow!(error).context("cannot write the report");
+            let error = anyhow!(error).context("cannot write output");
             return Err(RunError::Fatal(error));
         }
         _ => {}
     }
     if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
-        eprintln!("fetch: the list is empty; nothing was fetched");
+        print_warning("no URLs in the input");
     }
     if plan.report.verbosity != Verbosity::Quiet {
-        tell_what_was_not_checked(plan, transfer_context);
+        warn_of_unverified(plan, transfer_context);
     }
     let unwritable = reported.disk.map(anyhow::Error::msg);
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
 }
 
-/// Who gives checksums takes for granted that they are looked at.
-fn tell_what_was_not_checked(plan: &Plan, transfer_context: &TransferContext) {
+/// Warns of files that were not verified although a checksum was given.
+fn warn_of_unverified(plan: &Plan, transfer_context: &TransferContext) {
     if let (Some(sums), unlisted @ 1..) = (&plan.bodies.sums, transfer_context.counts().unlisted) {
         let sums = sums.display();
-        eprintln!("fetch: bodies not checked, as {sums} does not name them: {unlisted}");
+        let (files, were) = if unlisted == 1 { ("file", "was") } else { ("files", "were") };
+        print_warning(&format!("{unlisted} {files} not listed in {sums} {were} not verified"));
     }
     if let unchecked @ 1.. = transfer_context.store().unchecked() {
-        eprintln!(
-            "fetch: files saved before and not checked, as the manifest has no such digest of them: {unchecked}; --force fetches them again"
-        );
+        let (files, have, them) =
+            if unchecked == 1 { ("file", "has", "it") } else { ("files", "have", "them") };
+        print_warning(&format!(
+            "{unchecked} already saved {files} {have} no recorded digest to verify; use --force to download {them} again"
+        ));
     }
 }
 
@@ -238,23 +296,20 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let mut plan = plan.clone();
     let asked = plan.strategy.jobs();
     let need = FdBudget::of(plan.strategy, inputs);
-    let Some(limit) = resource_usage::descriptors((need.all() + IDLE) as u64) else {
-        let loops = plan.strategy.loops();
-        return Ok((plan, IDLE.div_ceil(loops)));
-    };
+    let limit = resource_usage::raise_fd_limit((need.all() + IDLE) as u64);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     while FdBudget::of(plan.strategy, inputs).all() > limit {
         let fewer = NonZeroUsize::new(plan.strategy.jobs() - 1);
         plan.strategy = plan.strategy.cut_to(fewer.with_context(|| {
-            format!("only {limit} files may be open at once; raise the limit (ulimit -n)")
+            format!("open-file limit too low ({limit}); raise it with ulimit -n")
         })?);
     }
     let need = FdBudget::of(plan.strategy, inputs);
     if plan.strategy.jobs() < asked {
-        eprintln!(
-            "fetch: {} jobs instead of {asked}: only {limit} files may be open at once (ulimit -n)",
+        print_warning(&format!(
+            "using {} jobs instead of {asked} (open-file limit is {limit}; see ulimit -n)",
             plan.strategy.jobs()
-        );
+        ));
     }
     let spare = (limit - need.all()).min(IDLE);
     let loops = plan.strategy.loops();
@@ -377,13 +432,5 @@ impl ReportedCounts {
                 self.disk.get_or_insert_with(|| message.clone());
             }
         }
-    }
-}
-
-/// The one error that a person should be told of how a run ended; `None` if there is none.
-pub fn error_of(ended: &Result<RunOutcome, RunError>) -> Option<&anyhow::Error> {
-    match ended {
-        Ok(ended) => ended.unreadable.as_ref().or(ended.unwritable.as_ref()),
-        Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
     }
 }

@@ -2,13 +2,43 @@
 
 use std::io::{self, Write};
 
+use super::{CommandError, conclude};
 use crate::compare::Comparison;
 use crate::compare::export::{self, ComparisonReports};
+use crate::exit::{Exit, ExitStatus};
 use crate::plan::ReportCommand;
 use crate::report::aggregate::Aggregate;
 use crate::report::files::ReportFiles;
 use crate::report::markdown;
 use crate::report::replay::{ReplayError, ReplayReport, ReplayResult};
+
+impl ExitStatus for ReplayReport {
+    fn exit(&self) -> Exit {
+        if self.bad_lines > 0 { Exit::SomeFailed } else { Exit::Ok }
+    }
+}
+
+impl ExitStatus for ReplayError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unreadable(_) => Exit::Usage,
+            Self::Unwritten(error) => error.exit(),
+        }
+    }
+}
+
+impl CommandError for ReplayError {
+    fn output_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unwritten(error) => Some(error),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+pub(super) fn execute(command: &ReportCommand) -> Exit {
+    conclude(&report(command, &mut io::stdout(), &mut io::stderr()))
+}
 
 /// Reads a saved run or comparison and writes the reports that are asked for, or a table to `out` if none is. Bad lines
 /// are told to `words`.

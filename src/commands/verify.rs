@@ -5,13 +5,15 @@
 mod row;
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::plan::{MarkMode, Verbosity, VerifyFormat, VerifyOptions};
+use super::{CommandError, conclude, print_warning};
+use crate::exit::{Exit, ExitStatus};
+use crate::plan::{MarkMode, OutputFormat, Verbosity, VerifyOptions};
 use crate::report::printable;
 use crate::store::{FileEntry, ManifestEntry, OpenMode, SavedFolder, SavedFolderError};
 pub use row::Totals;
@@ -30,16 +32,16 @@ pub enum VerifyError {
     #[error(transparent)]
     Unusable(SavedFolderError),
     /// The manifest or the folder cannot be read.
-    #[error("cannot read what was saved: {0}")]
+    #[error("cannot read the saved files: {0}")]
     Unreadable(io::Error),
     /// The manifest cannot be added to.
-    #[error("cannot mark what is to be fetched again: {0}")]
+    #[error("cannot update the manifest: {0}")]
     Unmarked(io::Error),
     /// The system gives no thread.
     #[error("cannot start: {0}")]
     Unstarted(io::Error),
     /// The report cannot be written.
-    #[error("cannot write the report: {0}")]
+    #[error("cannot write output: {0}")]
     Unwritten(io::Error),
 }
 
@@ -50,6 +52,52 @@ impl From<SavedFolderError> for VerifyError {
             _ => Self::NoArchive(error),
         }
     }
+}
+
+impl ExitStatus for Totals {
+    fn exit(&self) -> Exit {
+        match self {
+            _ if self.unreadable > 0 => Exit::Fatal,
+            _ if self.missing + self.changed > 0 => Exit::SomeFailed,
+            _ => Exit::Ok,
+        }
+    }
+}
+
+impl ExitStatus for VerifyError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoArchive(_) => Exit::Usage,
+            // Files are left that were not compared.
+            Self::Unwritten(error) if error.exit() == Exit::Ok => Exit::Unfinished,
+            Self::Unusable(_)
+            | Self::Unreadable(_)
+            | Self::Unmarked(_)
+            | Self::Unstarted(_)
+            | Self::Unwritten(_) => Exit::Fatal,
+        }
+    }
+}
+
+impl CommandError for VerifyError {
+    fn output_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unwritten(error) => Some(error),
+            Self::NoArchive(_)
+            | Self::Unusable(_)
+            | Self::Unreadable(_)
+            | Self::Unmarked(_)
+            | Self::Unstarted(_) => None,
+        }
+    }
+}
+
+pub(super) fn execute(options: &VerifyOptions) -> Exit {
+    let mut out = BufWriter::new(io::stdout());
+    let result = verify(options, &mut out, print_warning);
+    // Drops what the buffer still holds: writing has failed, and is not to be tried again.
+    let _ = out.into_parts();
+    conclude(&result)
 }
 
 /// Looks at a folder and tells `out` of it, its files in the order of the manifest, then what is extra in the order of
@@ -161,23 +209,19 @@ impl<W: Write> VerifyReport<'_, W> {
     fn tell(&mut self, row: &VerifiedFile) -> io::Result<()> {
         self.totals.add(row);
         match (self.options.form, self.options.verbosity) {
-            (VerifyFormat::Jsonl, _) => row.as_json(self.out),
-            (VerifyFormat::Text, Verbosity::Verbose) => row.as_text(self.out),
-            (VerifyFormat::Text, Verbosity::Normal) if row.state != VerifiedState::Ok => {
-                row.as_text(self.out)
-            }
-            (VerifyFormat::Text, Verbosity::Quiet) if row.state.is_failure() => {
-                row.as_text(self.out)
-            }
+            (OutputFormat::Jsonl, _) => row.as_json(self.out),
+            (_, Verbosity::Verbose) => row.as_text(self.out),
+            (_, Verbosity::Normal) if row.state != VerifiedState::Ok => row.as_text(self.out),
+            (_, Verbosity::Quiet) if row.state.is_failure() => row.as_text(self.out),
             _ => Ok(()),
         }
     }
 
     fn conclude(&mut self) -> io::Result<()> {
         match (self.options.form, self.options.verbosity) {
-            (VerifyFormat::Jsonl, _) => self.totals.as_json(self.out)?,
-            (VerifyFormat::Text, Verbosity::Quiet) => {}
-            (VerifyFormat::Text, _) => self.totals.as_text(self.out)?,
+            (OutputFormat::Jsonl, _) => self.totals.as_json(self.out)?,
+            (_, Verbosity::Quiet) => {}
+            _ => self.totals.as_text(self.out)?,
         }
         self.out.flush()
     }

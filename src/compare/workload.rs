@@ -8,14 +8,10 @@ use std::io::{self, Read};
 use anyhow::Context;
 use tempfile::NamedTempFile;
 
-use crate::input::{self, OpenInput};
-use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::input::{self, ReadError};
 use crate::model::{Entry, host_of};
 use crate::plan::{Plan, Source};
 use crate::scheduler::is_written_as_loopback;
-
-/// Bytes read at once.
-const CHUNK: usize = 16 * 1024;
 
 /// The sources of a plan, such that every sample can read them from the beginning.
 pub(super) struct Workload {
@@ -69,28 +65,11 @@ impl Workload {
     /// If a list cannot be read.
     pub(super) fn remote(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
-        let (mut hosts, mut numbering) = (BTreeMap::new(), Numbering::default());
-        for input in input::open_all(&plan)? {
-            match input {
-                OpenInput::Argument(text) => {
-                    count(&list::argument(&text, &mut numbering), &mut hosts)
-                }
-                OpenInput::List { name, mut bytes, .. } => {
-                    let mut parser = Parser::new(name);
-                    let mut buffer = [0; CHUNK];
-                    loop {
-                        let length = bytes.read(&mut buffer)?;
-                        let appetite = parser.feed(&buffer[..length], &mut numbering, |entry| {
-                            count(&entry, &mut hosts);
-                        });
-                        if length == 0 || appetite == ParserStatus::Enough {
-                            break;
-                        }
-                    }
-                    parser.finish(&mut numbering, |entry| count(&entry, &mut hosts));
-                }
-            }
-        }
+        let mut hosts = BTreeMap::new();
+        input::entries(input::open_all(&plan)?, |batch| {
+            batch.entries.iter().for_each(|entry| count(entry, &mut hosts));
+            Ok::<_, ReadError>(())
+        })?;
         Ok(hosts)
     }
 }

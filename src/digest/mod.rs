@@ -169,13 +169,13 @@ impl FromStr for Digest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDigestError {
     /// It names no algorithm.
-    #[error("write sha-256= and 64 hexadecimal digits")]
+    #[error("expected ALGO=HEX, e.g. sha-256=<64 hex digits>")]
     Form,
     /// It names one that is not known.
-    #[error("write one of {} and its hexadecimal digits", names())]
+    #[error("unknown algorithm (expected one of {})", names())]
     Algorithm,
     /// Its digits are too few, too many, or none.
-    #[error("write {}= and {} hexadecimal digits", .0.name(), 2 * .0.length())]
+    #[error("expected {}=<{} hex digits>", .0.name(), 2 * .0.length())]
     Digits(Algorithm),
 }
 
@@ -235,13 +235,12 @@ mod tests {
     #[test]
     fn what_is_no_digest_is_answered_with_what_to_write() {
         let table = [
-            ("00", "write sha-256= and 64 hexadecimal digits"),
-            ("sha-1=00", "write sha-1= and 40 hexadecimal digits"),
-            ("SHA512=", "write sha-512= and 128 hexadecimal digits"),
+            ("00", "expected ALGO=HEX, e.g. sha-256=<64 hex digits>"),
+            ("sha-1=00", "expected sha-1=<40 hex digits>"),
+            ("SHA512=", "expected sha-512=<128 hex digits>"),
             (
                 "sha-224=00",
-                "write one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c= and its \
-                 hexadecimal digits",
+                "unknown algorithm (expected one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c=)",
             ),
         ];
         for (text, complaint) in table {

@@ -3,27 +3,22 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
 use super::queue::Admission;
 use super::records::record_without_request;
 use super::worker::RunContext;
-use crate::input::{OpenInput, ReadError, StreamKind};
-use crate::list::{self, Numbering, Parser, ParserStatus};
+use crate::input::{EntryParser, InputChunk, InputReader, OpenInput, ReadError};
 use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
 use crate::store::{Claim, SkipReason};
 
-/// Bytes read at once: a bound on how far reading runs ahead of the queue.
-const CHUNK: usize = 16 * 1024;
-
-/// How long a live input must be silent before an entry is started that option lines could still follow.
+/// How long a live input must be silent before an entry is begun that option lines could still follow.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// How feeding ended.
@@ -35,18 +30,6 @@ pub struct FeedResult {
     pub unreadable: Option<ReadError>,
 }
 
-/// A piece of the inputs, as the reading thread hands it over.
-enum Chunk {
-    Argument(String),
-    Opens(Arc<str>, StreamKind, StopReading),
-    Bytes(Vec<u8>),
-    Ends,
-    Breaks(ReadError),
-}
-
-/// Set once no more of a list is wanted, because it is none.
-type StopReading = Arc<AtomicBool>;
-
 /// Feeds the queue from the inputs, in their order, and closes it.
 ///
 /// # Errors
@@ -54,11 +37,13 @@ type StopReading = Arc<AtomicBool>;
 pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<FeedResult> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
-    thread::spawn(move || read_all(inputs, &send));
-    let mut feeder = Feeder { context, numbering: Numbering::default(), pieces };
+    thread::spawn(move || {
+        InputReader::new(inputs).try_for_each(|chunk| send.blocking_send(chunk).ok())
+    });
+    let mut feeder = Feeder { context, parser: EntryParser::default(), pieces };
     let feed_result = feeder.run().await;
     if feed_result.is_ok() {
-        let entries = feeder.numbering.given();
+        let entries = feeder.parser.count();
         context.emit(Event::ListRead { entries }).await;
     }
     context.queue.close();
@@ -99,65 +84,35 @@ enum FeedError {
 
 struct Feeder<'a> {
     context: &'a RunContext,
-    numbering: Numbering,
-    pieces: Receiver<Chunk>,
+    parser: EntryParser,
+    pieces: Receiver<Result<InputChunk, ReadError>>,
 }
 
 impl Feeder<'_> {
     async fn run(&mut self) -> Result<(), FeedError> {
-        while let Some(chunk) = self.next_chunk().await? {
-            match chunk {
-                Chunk::Argument(text) => {
-                    let entry = list::argument(&text, &mut self.numbering);
-                    self.feed_entries(vec![entry]).await?;
-                }
-                Chunk::Opens(name, pace, enough) => self.read_list(name, pace, &enough).await?,
-                Chunk::Breaks(error) => return Err(FeedError::Unreadable(error)),
-                Chunk::Bytes(_) | Chunk::Ends => unreachable!("a list opens before its bytes come"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Feeds one list to its end.
-    async fn read_list(
-        &mut self,
-        name: Arc<str>,
-        pace: StreamKind,
-        enough: &AtomicBool,
-    ) -> Result<(), FeedError> {
-        let mut parser = Parser::new(name);
         loop {
-            let chunk = match pace {
-                StreamKind::AtRest => self.next_chunk().await?,
-                StreamKind::Live => match timeout(QUIET, self.next_chunk()).await {
-                    Ok(chunk) => chunk?,
-                    Err(_) => {
-                        let mut entries = Vec::new();
-                        parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
+            let chunk = match timeout(QUIET, self.next_chunk()).await {
+                Ok(chunk) => chunk?,
+                Err(_) => {
+                    if self.parser.is_live() {
+                        let entries = self.parser.flush_pending();
                         self.feed_entries(entries).await?;
-                        self.next_chunk().await?
                     }
-                },
+                    self.next_chunk().await?
+                }
             };
-            let mut entries = Vec::new();
-            let numbering = &mut self.numbering;
             match chunk {
-                Some(Chunk::Bytes(bytes)) => {
-                    let appetite = parser.feed(&bytes, numbering, |entry| entries.push(entry));
-                    enough.store(appetite == ParserStatus::Enough, Relaxed);
+                Some(Ok(chunk)) => {
+                    let entries = self.parser.push(chunk).entries;
                     self.feed_entries(entries).await?;
                 }
-                Some(Chunk::Breaks(error)) => return Err(FeedError::Unreadable(error)),
-                _ => {
-                    parser.finish(numbering, |entry| entries.push(entry));
-                    return self.feed_entries(entries).await;
-                }
+                Some(Err(error)) => return Err(FeedError::Unreadable(error)),
+                None => return Ok(()),
             }
         }
     }
 
-    async fn next_chunk(&mut self) -> Result<Option<Chunk>, FeedError> {
+    async fn next_chunk(&mut self) -> Result<Option<Result<InputChunk, ReadError>>, FeedError> {
         tokio::select! {
             biased;
             _ = self.context.cancel.draining() => Err(FeedError::Cancelled),
@@ -236,45 +191,5 @@ impl Feeder<'_> {
             }
             Claim::Settled(name, settled) => drop(self.settle_unasked(target, name, settled).await),
         }
-    }
-}
-
-/// Reads the inputs one after another, piece by piece, until nobody takes them any more.
-fn read_all(inputs: Vec<OpenInput>, send: &Sender<Chunk>) {
-    for input in inputs {
-        let taken = match input {
-            OpenInput::Argument(text) => send.blocking_send(Chunk::Argument(text)).ok(),
-            OpenInput::List { name, bytes, pace } => read(name, bytes, pace, send),
-        };
-        if taken.is_none() {
-            return;
-        }
-    }
-}
-
-/// `None` once nobody takes the pieces.
-fn read(
-    name: Arc<str>,
-    mut bytes: Box<dyn Read + Send>,
-    pace: StreamKind,
-    send: &Sender<Chunk>,
-) -> Option<()> {
-    let enough = StopReading::default();
-    send.blocking_send(Chunk::Opens(Arc::clone(&name), pace, Arc::clone(&enough))).ok()?;
-    let mut buffer = [0; CHUNK];
-    loop {
-        if enough.load(Relaxed) {
-            return send.blocking_send(Chunk::Ends).ok();
-        }
-        let chunk = match bytes.read(&mut buffer) {
-            Ok(0) => return send.blocking_send(Chunk::Ends).ok(),
-            Ok(length) => Chunk::Bytes(buffer[..length].to_vec()),
-            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
-            Err(reason) => {
-                let _ = send.blocking_send(Chunk::Breaks(ReadError { name, reason }));
-                return None;
-            }
-        };
-        send.blocking_send(chunk).ok()?;
     }
 }

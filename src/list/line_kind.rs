@@ -12,12 +12,12 @@ const EARLY: u64 = 8 * 1024;
 
 /// How files begin that are no lists, and what to say of them.
 const SIGNATURES: [(&[u8], &str); 6] = [
-    (b"\xff\xfe", "this is UTF-16 text; save it as UTF-8"),
-    (b"\xfe\xff", "this is UTF-16 text; save it as UTF-8"),
-    (b"\x1f\x8b", "this is compressed by gzip; unpack it first: gzip -dc FILE | fetch -"),
-    (b"\x28\xb5\x2f\xfd", "this is compressed by zstd; unpack it first: zstd -dc FILE | fetch -"),
-    (b"\xfd7zXZ", "this is compressed by xz; unpack it first: xz -dc FILE | fetch -"),
-    (b"\x89PNG", "this is an image; give a text file with one URL a line"),
+    (b"\xff\xfe", "UTF-16 is not supported; convert to UTF-8"),
+    (b"\xfe\xff", "UTF-16 is not supported; convert to UTF-8"),
+    (b"\x1f\x8b", "gzip-compressed; use: gzip -dc FILE | fetch -"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed; use: zstd -dc FILE | fetch -"),
+    (b"\xfd7zXZ", "xz-compressed; use: xz -dc FILE | fetch -"),
+    (b"\x89PNG", "PNG image, expected text with one URL per line"),
 ];
 
 /// What a line means.
@@ -81,7 +81,7 @@ fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
     let early = line.bytes.len().min((EARLY - line.offset) as usize);
     line.bytes[..early].contains(&0).then(|| {
         format!(
-            "this looks like a binary file (a NUL byte in line {}); give a text file with one URL a line",
+            "binary file (NUL byte in line {}), expected text with one URL per line",
             line.number
         )
     })
@@ -96,11 +96,11 @@ fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
         Ok(text) => (Cow::Borrowed(text.trim()), None),
         Err(_) => (
             Cow::Owned(String::from_utf8_lossy(bytes).trim().to_owned()),
-            Some("is not UTF-8 text; save the list as UTF-8"),
+            Some("is not valid UTF-8; convert the list to UTF-8"),
         ),
     };
     let fault = match line.extent {
-        LineLength::Start => Some("is longer than 64 KiB; put one URL on a line"),
+        LineLength::Start => Some("exceeds 64 KiB; put one URL per line"),
         LineLength::Whole => fault.or_else(|| control_fault(&text)),
     };
     LineText { text, extent: line.extent, fault }
@@ -110,7 +110,7 @@ fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
 pub(super) fn control_fault(text: &str) -> Option<&'static str> {
     text.bytes()
         .any(|byte| byte.is_ascii_control() && byte != b'\t')
-        .then_some("holds a control character; take it out")
+        .then_some("contains a control character")
 }
 
 fn is_indented(line: &TextLine<'_>) -> bool {

@@ -167,10 +167,8 @@ impl Entries {
     ) {
         let why = match &mut self.above {
             PreviousEntry::Pending(draft) => return draft.add_option(number, said),
-            PreviousEntry::Nothing => "has no URL above it; write it below the URL it is for",
-            PreviousEntry::Released => {
-                "came too late, its URL was already under way; write a URL and its options at once"
-            }
+            PreviousEntry::Nothing => "appears before any URL",
+            PreviousEntry::Released => "arrived after its URL had started; write both together",
         };
         self.hand_out(PendingTarget::of_stray_option(number, said, why), numbering, out);
     }

@@ -35,13 +35,14 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
     let (key, rest) = split_key(text);
     if !KEYS.contains(&key) {
         return Err(format!(
-            "unknown option \"{}\"; known are {}",
+            "unknown option '{}' (expected {})",
             super::redact::shown(key),
             KEYS.join(", ")
         ));
     }
     let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
-    let value = value.ok_or_else(|| format!("option {key} has no value; write {key}=VALUE"))?;
+    let value =
+        value.ok_or_else(|| format!("option '{key}' has no value (expected {key}=VALUE)"))?;
     match key {
         "out" => set_once(&mut options.out, key, name(value)?),
         "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
@@ -54,7 +55,7 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
 
 fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String> {
     if place.is_some() {
-        return Err(format!("option {key} is given twice; keep one"));
+        return Err(format!("duplicate option '{key}'"));
     }
     *place = Some(value);
     Ok(())
@@ -64,17 +65,14 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
 /// carried from one to another. Elsewhere in a name a `\` is a letter like any other.
 fn name(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
-    let wrong = if first == Some("") || begins_with_a_drive(value) {
-        "is an absolute path"
-    } else if value.split(SEPARATORS).any(|component| component == "..") {
-        "holds \"..\""
-    } else if matches!(last, Some("" | ".")) {
-        "names a folder and no file"
-    } else {
+    let is_absolute = first == Some("") || begins_with_a_drive(value);
+    let climbs = value.split(SEPARATORS).any(|component| component == "..");
+    let is_directory = matches!(last, Some("" | "."));
+    if !(is_absolute || climbs || is_directory) {
         return Ok(value.to_owned());
-    };
+    }
     let shown = super::redact::shown(value);
-    Err(format!("out={shown} {wrong}; write a path below the folder, as in docs/page.html"))
+    Err(format!("invalid out={shown}: expected a relative path inside --dir, e.g. docs/page.html"))
 }
 
 /// `C:/` or `C:\`, as on Windows.
@@ -84,7 +82,7 @@ fn begins_with_a_drive(path: &str) -> bool {
 
 fn checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
-        format!("checksum={} is not a checksum; {complaint}", super::redact::shown(value))
+        format!("invalid checksum {}: {complaint}", super::redact::shown(value))
     })
 }
 
@@ -146,15 +144,18 @@ mod tests {
     #[test]
     fn a_bad_option_says_what_is_wrong() {
         let table: [(&[&str], &str); 10] = [
-            (&["outt=x"], "unknown option \"outt\"; known are out, checksum, header"),
-            (&["=x"], "unknown option \"\""),
-            (&["out="], "option out has no value; write out=VALUE"),
-            (&["header: X: 1"], "option header has no value"),
-            (&["out=a", "out=b"], "option out is given twice"),
-            (&["checksum=md5=00"], "checksum=md5=00 is not a checksum; write md5= and 32"),
-            (&["checksum=adler32=00"], "; write one of md5=, sha-1=, sha-256=, "),
-            (&["checksum=SHA256=00"], "; write sha-256= and 64 hexadecimal digits"),
-            (&["checksum=00"], "is not a checksum"),
+            (&["outt=x"], "unknown option 'outt' (expected out, checksum, header)"),
+            (&["=x"], "unknown option ''"),
+            (&["out="], "option 'out' has no value (expected out=VALUE)"),
+            (&["header: X: 1"], "option 'header' has no value"),
+            (&["out=a", "out=b"], "duplicate option 'out'"),
+            (&["checksum=md5=00"], "invalid checksum md5=00: expected md5=<32 hex digits>"),
+            (
+                &["checksum=adler32=00"],
+                ": unknown algorithm (expected one of md5=, sha-1=, sha-256=, ",
+            ),
+            (&["checksum=SHA256=00"], "expected sha-256=<64 hex digits>"),
+            (&["checksum=00"], "invalid checksum 00"),
             (&["header=Host: a.b"], "--connect-to"),
         ];
         for (lines, complaint) in table {
@@ -168,15 +169,24 @@ mod tests {
     fn a_name_stays_below_the_folder() {
         for name in ["/etc/passwd", "/", r"\etc\passwd", r"\\host\x", "C:/x", r"c:\x"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("out={name} is an absolute path; ")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
         for name in ["..", "../x", "a/../x", "a/..", r"..\x", r"a\..\x", r"a/..\x", "../"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("out={name} holds \"..\"; ")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
         for name in ["a/", "a//", r"a\", ".", "a/.", "./"] {
             let message = read(&[&format!("out={name}")]).unwrap_err();
-            assert!(message.starts_with(&format!("out={name} names a folder and ")), "{message}");
+            assert!(
+                message.starts_with(&format!("invalid out={name}: expected a relative path")),
+                "{message}"
+            );
         }
     }
 

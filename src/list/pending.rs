@@ -48,7 +48,7 @@ impl PendingTarget {
     /// An option line that belongs to no entry, and why.
     pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
         let text = options::shown(&said.text);
-        let message = format!("option \"{text}\" {why}");
+        let message = format!("option '{text}' {why}");
         Self { line: Some(number), state: PendingState::Bad { text, message } }
     }
 
@@ -67,9 +67,9 @@ impl PendingTarget {
         };
         *option_bytes += said.text.len();
         let added = if let Some(fault) = said.fault {
-            Err(format!("option \"{}\" {fault}", options::shown(&said.text)))
+            Err(format!("option '{}' {fault}", options::shown(&said.text)))
         } else if *option_bytes > MOST_OPTION_BYTES {
-            Err("the options of this URL are longer than 64 KiB in all; shorten them".to_owned())
+            Err("the options of this URL exceed 64 KiB".to_owned())
         } else {
             options::add(options, &said.text)
         };
@@ -104,7 +104,7 @@ impl PendingState {
     }
 
     fn of_fault(text: String, fault: &str) -> Self {
-        let message = format!("\"{text}\" {fault}");
+        let message = format!("line '{text}' {fault}");
         Self::Bad { text, message }
     }
 }

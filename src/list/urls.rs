@@ -6,60 +6,45 @@ use super::options;
 use super::redact::shown;
 use super::scheme::split_scheme;
 
-/// Why a text is not a web address, and what to write instead.
-#[derive(Debug, PartialEq, Eq)]
-struct UrlError {
-    why: String,
-    advice: String,
-}
-
-impl UrlError {
-    fn new(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into() }
-    }
-}
-
-/// Reads the addresses of one file, separated by TAB; empty ones are passed over.
+/// Reads the URLs of an entry, separated by TABs: the target and its mirrors.
 ///
 /// # Errors
-/// A sentence about the first that is bad.
+/// What is wrong with the first bad one, for the user.
 pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
     let fields = || text.split('\t').map(str::trim).filter(|field| !field.is_empty());
     let mut urls = Vec::with_capacity(1);
     for field in fields() {
-        // The whole text is quoted: what belongs to one address may, by a stray TAB, stand in two fields.
-        urls.push(address(field).map_err(|UrlError { why, advice }| {
-            let place = match fields().nth(1) {
-                Some(_) => format!("mirror {} in ", urls.len() + 1),
-                None => String::new(),
-            };
-            format!("{place}\"{}\" is not a web address ({why}); {advice}", shown(text))
-        })?);
+        let url = address(field).map_err(|reason| match (urls.len(), fields().nth(1)) {
+            (0, None) => reason,
+            (1.., _) if split_scheme(field).is_none() => {
+                format!("mirror {} is not a URL; to name the file use out=NAME", urls.len() + 1)
+            }
+            (before, _) => format!("mirror {}: {reason}", before + 1),
+        });
+        urls.push(url.map_err(|reason| format!("invalid URL '{}': {reason}", shown(text)))?);
     }
     if urls.is_empty() {
-        return Err("an empty text is not a web address; write https://HOST/PATH".to_owned());
+        return Err("empty URL".to_owned());
     }
     Ok(urls)
 }
 
-fn address(text: &str) -> Result<Url, UrlError> {
+fn address(text: &str) -> Result<Url, String> {
     let Some((scheme, rest)) = split_scheme(text) else {
         return Err(without_scheme(text));
     };
     if !is_web(scheme) {
-        return Err(UrlError::new(format!("scheme \"{}\"", shown(scheme)), "use http or https"));
+        return Err(format!("unsupported scheme '{}' (expected http or https)", shown(scheme)));
     }
     if holds_a_second_address(rest) {
-        return Err(UrlError::new(
-            "a second address after a space",
-            "give each its own line, or a TAB between two mirrors of one file",
-        ));
+        return Err(
+            "two URLs; put each on its own line, or a TAB between mirrors of one file".to_owned()
+        );
     }
-    // The URL standard would pass over missing parts ("http:///a.b" is "http://a.b" to it); in a list they are slips.
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
-        return Err(UrlError::new("no host", "write https://HOST/PATH"));
+        return Err("missing host".to_owned());
     }
     Url::parse(text).map_err(|error| unparsable(error, host))
 }
@@ -68,40 +53,45 @@ fn is_web(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
+/// Whether another URL follows after a space, as in a list with several URLs on one line.
 fn holds_a_second_address(rest: &str) -> bool {
     rest.split(' ').skip(1).any(|word| split_scheme(word).is_some_and(|(scheme, _)| is_web(scheme)))
 }
 
-fn without_scheme(text: &str) -> UrlError {
-    if let Some((scheme, _)) = text.split_once(':')
+fn without_scheme(text: &str) -> String {
+    if let Some((scheme, rest)) = text.split_once(':')
         && is_web(scheme)
     {
-        return UrlError::new(format!("no \"//\" after \"{scheme}:\""), "write https://HOST/PATH");
+        let rest = rest.trim_start_matches('/');
+        return format!(
+            "missing '//' after '{scheme}:'{}",
+            did_you_mean(&format!("{scheme}://{rest}"))
+        );
     }
     if options::is_known(text) {
-        return UrlError::new("an option line", "indent it to give it to the URL above");
+        return "option line; indent it to apply it to the URL above".to_owned();
     }
-    let likely = format!("https://{text}");
-    let parses = !text.contains([' ', '@']) && Url::parse(&likely).is_ok();
-    let advice = if parses { shown(&likely) } else { "https://HOST/PATH".to_owned() };
-    UrlError::new("no scheme", format!("write {advice}"))
+    format!("missing scheme{}", did_you_mean(&format!("https://{text}")))
 }
 
-/// Neither the host nor the port is quoted: where a text does not parse, they may be pieces of a password.
-fn unparsable(error: ParseError, host: &str) -> UrlError {
+/// A guess that is a URL and, as far as can be seen, holds no password.
+fn did_you_mean(guess: &str) -> String {
+    if guess.contains([' ', '@']) || Url::parse(guess).is_err() {
+        return " (expected https://HOST/PATH)".to_owned();
+    }
+    format!("; did you mean {}?", shown(guess))
+}
+
+fn unparsable(error: ParseError, host: &str) -> String {
     match error {
-        ParseError::InvalidPort => UrlError::new("bad port", "use a port from 1 to 65535"),
-        ParseError::EmptyHost => UrlError::new("no host", "write https://HOST/PATH"),
-        _ if host.contains(' ') => {
-            UrlError::new("a space in the host", "give each URL its own line")
-        }
+        ParseError::InvalidPort => "invalid port (expected 1-65535)".to_owned(),
+        ParseError::EmptyHost => "missing host".to_owned(),
+        _ if host.contains(' ') => "space in host name; put one URL per line".to_owned(),
         ParseError::IdnaError
         | ParseError::InvalidDomainCharacter
         | ParseError::InvalidIpv4Address
-        | ParseError::InvalidIpv6Address => {
-            UrlError::new("bad host", "write a host name or an address, [...] around IPv6")
-        }
-        other => UrlError::new(other.to_string(), "write https://HOST/PATH"),
+        | ParseError::InvalidIpv6Address => "invalid host".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -137,65 +127,59 @@ mod tests {
     #[test]
     fn each_way_to_be_wrong_has_its_own_sentence() {
         let table = [
-            ("htp://a.b", r#""htp://a.b" is not a web address (scheme "htp"); use http or https"#),
+            (
+                "htp://a.b",
+                "invalid URL 'htp://a.b': unsupported scheme 'htp' (expected http or https)",
+            ),
             (
                 "ftp://u:p@a.b",
-                r#""ftp://***@a.b" is not a web address (scheme "ftp"); use http or https"#,
+                "invalid URL 'ftp://***@a.b': unsupported scheme 'ftp' (expected http or https)",
             ),
             (
                 "example.org/x",
-                r#""example.org/x" is not a web address (no scheme); write https://example.org/x"#,
+                "invalid URL 'example.org/x': missing scheme; did you mean https://example.org/x?",
             ),
             (
                 "localhost:80/x",
-                r#""localhost:80/x" is not a web address (no scheme); write https://localhost:80/x"#,
+                "invalid URL 'localhost:80/x': missing scheme; did you mean https://localhost:80/x?",
             ),
-            (
-                "some words",
-                r#""some words" is not a web address (no scheme); write https://HOST/PATH"#,
-            ),
+            ("some words", "invalid URL 'some words': missing scheme (expected https://HOST/PATH)"),
             (
                 "http:a.b/x",
-                r#""http:a.b/x" is not a web address (no "//" after "http:"); write https://HOST/PATH"#,
-            ),
-            ("http://", r#""http://" is not a web address (no host); write https://HOST/PATH"#),
-            (
-                "http:///a.b",
-                r#""http:///a.b" is not a web address (no host); write https://HOST/PATH"#,
+                "invalid URL 'http:a.b/x': missing '//' after 'http:'; did you mean http://a.b/x?",
             ),
             (
-                "http://:80/",
-                r#""http://:80/" is not a web address (no host); write https://HOST/PATH"#,
+                "http:/a.b",
+                "invalid URL 'http:/a.b': missing '//' after 'http:'; did you mean http://a.b?",
             ),
-            (
-                "http://u@/x",
-                r#""http://***@/x" is not a web address (no host); write https://HOST/PATH"#,
-            ),
+            ("http://", "invalid URL 'http://': missing host"),
+            ("http:///a.b", "invalid URL 'http:///a.b': missing host"),
+            ("http://:80/", "invalid URL 'http://:80/': missing host"),
+            ("http://u@/x", "invalid URL 'http://***@/x': missing host"),
             (
                 "http://a.b:99999/",
-                r#""http://a.b:99999/" is not a web address (bad port); use a port from 1 to 65535"#,
+                "invalid URL 'http://a.b:99999/': invalid port (expected 1-65535)",
             ),
             (
                 "http://a b.c/",
-                r#""http://a b.c/" is not a web address (a space in the host); give each URL its own line"#,
+                "invalid URL 'http://a b.c/': space in host name; put one URL per line",
             ),
             (
                 "http://a.b/ http://c.d/",
-                r#""http://a.b/ http://c.d/" is not a web address (a second address after a space); give each its own line, or a TAB between two mirrors of one file"#,
+                "invalid URL 'http://a.b/ http://c.d/': two URLs; put each on its own line, or a TAB between \
+                 mirrors of one file",
             ),
-            (
-                "http://300.1.1.1/",
-                r#""http://300.1.1.1/" is not a web address (bad host); write a host name or an address, [...] around IPv6"#,
-            ),
-            (
-                "out=x",
-                r#""out=x" is not a web address (an option line); indent it to give it to the URL above"#,
-            ),
+            ("http://300.1.1.1/", "invalid URL 'http://300.1.1.1/': invalid host"),
+            ("out=x", "invalid URL 'out=x': option line; indent it to apply it to the URL above"),
             (
                 "http://a.b\tftp://c.d",
-                r#"mirror 2 in "http://a.b ftp://c.d" is not a web address (scheme "ftp"); use http or https"#,
+                "invalid URL 'http://a.b ftp://c.d': mirror 2: unsupported scheme 'ftp' (expected http or https)",
             ),
-            (" ", "an empty text is not a web address; write https://HOST/PATH"),
+            (
+                "http://a.b\tname.html",
+                "invalid URL 'http://a.b name.html': mirror 2 is not a URL; to name the file use out=NAME",
+            ),
+            (" ", "empty URL"),
         ];
         for (text, message) in table {
             assert_eq!(addresses(text), Err(message.to_owned()), "{text}");

@@ -214,7 +214,7 @@ impl Failure {
 
 /// A name that no failure class has. `Display` lists the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of {}", FailureClass::ALL.map(FailureClass::name).join(", "))]
+#[error("unknown class (expected one of {})", FailureClass::ALL.map(FailureClass::name).join(", "))]
 pub struct UnknownClass;
 
 impl FromStr for FailureClass {
@@ -353,7 +353,7 @@ mod tests {
     fn an_unknown_class_is_told_which_ones_there_are() {
         let unknown = "http_500".parse::<FailureClass>().unwrap_err().to_string();
         assert!(
-            unknown.starts_with("expected one of dns, host_down, robots, connect,"),
+            unknown.starts_with("unknown class (expected one of dns, host_down, robots, connect,"),
             "{unknown}"
         );
         assert!(unknown.contains("http_5xx"), "{unknown}");

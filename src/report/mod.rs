@@ -35,7 +35,6 @@ pub use failed_list::FailedListWriter;
 pub use files::ReportFiles;
 use ordered::OrderedRows;
 use progress::Progress;
-pub use replay::{ReplayError, ReplayReport};
 
 /// Who hears of a run. All of its errors are those of writing. After one it is to be told the rest all the same: what
 /// one stream does not take, a file may.

@@ -44,7 +44,6 @@ use dir::{IfMissing, SaveDir};
 use entry::EntrySummary;
 pub use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
-pub use manifest::PendingEntry;
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 pub use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};

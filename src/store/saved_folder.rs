@@ -45,10 +45,10 @@ pub enum SavedFolderError {
         reason: io::Error,
     },
     /// Nothing was ever saved to it.
-    #[error("{}: nothing was saved here by fetch: there is no .fetch/manifest.jsonl", .0.display())]
+    #[error("no manifest in {} (.fetch/manifest.jsonl); was it created with fetch --dir?", .0.display())]
     NoManifest(PathBuf),
     /// A run saves to it.
-    #[error("{}: another run is at work in this folder; wait for it", .0.display())]
+    #[error("{} is in use by another fetch process", .0.display())]
     Busy(PathBuf),
     /// The system does not let it be used.
     #[error("{}: {reason}", dir.display())]

@@ -79,16 +79,16 @@ fn a_value_out_of_range_is_refused_with_option_value_and_advice() {
 #[test]
 fn an_origin_that_cannot_be_is_refused_with_option_value_and_advice() {
     let table = [
-        ("--port", "65536", "write a whole number from 0 to 65535"),
+        ("--port", "65536", "expected an integer between 0 and 65535"),
         ("--bind", "localhost", "write an IP address"),
-        ("--latency", "x", "write 10, 500ms"),
-        ("--jitter", "-1", "write 10, 500ms"),
-        ("--limit-rate", "0", "write bytes, or 20k"),
+        ("--latency", "x", "expected e.g. 500ms"),
+        ("--jitter", "-1", "expected e.g. 500ms"),
+        ("--limit-rate", "0", "must be greater than zero"),
         ("--limit-rate", "99999999T", "at most"),
-        ("--error-rate", "101%", "from 0% to 100%"),
-        ("--rate", "20", "write 20/s"),
-        ("--max-connections", "0", "write a whole number from 1 to 100000"),
-        ("--seed", "-1", "write a whole number from 0 to 18446744073709551615"),
+        ("--error-rate", "101%", "between 0% and 100%"),
+        ("--rate", "20", "expected e.g. 20/s"),
+        ("--max-connections", "0", "expected an integer between 1 and 100000"),
+        ("--seed", "-1", "expected an integer between 0 and 18446744073709551615"),
     ];
     for (option, value, advice) in table {
         let seen = Run::new().args(["serve", option, value]).seen();
@@ -125,7 +125,7 @@ fn options_that_contradict_each_other_are_refused() {
         (&["-4", "-6"], ["--ipv4", "--ipv6"]),
         (&["-m", "threads", "--loops", "2"], ["--loops", "--mode async"]),
         (&["-A", "a", "-H", "User-Agent: b"], ["--user-agent", "--header"]),
-        (&["-", "-"], ["- is given twice", "keep one"]),
+        (&["-", "-"], ["stdin (-)", "only be given once"]),
     ];
     for (words, parts) in table {
         let seen = Run::new().args(words).arg("http://127.0.0.1:9/").seen();
@@ -160,7 +160,7 @@ fn a_list_that_cannot_be_opened_ends_the_run_before_it_begins() {
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
         let missing = folder.path().join("missing.txt");
         let mut table =
-            vec![(missing, "no such list"), (folder.path().to_owned(), "is a directory")];
+            vec![(missing, "no such file"), (folder.path().to_owned(), "is a directory")];
         // Root may read everything.
         if fs::File::open(&secret).is_err() {
             table.push((secret, "Permission denied"));
@@ -197,7 +197,7 @@ fn an_empty_list_is_no_failure_but_is_told() {
         for list in ["", "\n \n# nothing\n", "\u{feff}", "\r\n"] {
             let seen = Run::json(mode).list(list).seen();
             assert_eq!(seen.code, Some(0), "{seen:?}");
-            assert!(seen.stderr.contains("the list is empty"), "{seen:?}");
+            assert!(seen.stderr.contains("no URLs in the input"), "{seen:?}");
             assert_eq!(seen.rows().len(), 0);
             assert_eq!(seen.summary()["targets"], 0);
         }
@@ -313,7 +313,7 @@ fn a_bad_option_line_spoils_its_url_and_no_other() {
         let rows = seen.rows_in_list_order();
         let invalid = |line| (line, "invalid", "invalid_url");
         assert_eq!(outcomes(&rows), [invalid(1), invalid(2), (4, "ok", ""), invalid(6)]);
-        assert!(message(&rows[0]).contains("has no URL above it"), "{}", rows[0]);
+        assert!(message(&rows[0]).contains("before any URL"), "{}", rows[0]);
         assert!(message(&rows[1]).starts_with("line 3: unknown option \"outt\""), "{}", rows[1]);
         assert!(message(&rows[3]).starts_with("line 7: "), "{}", rows[3]);
         let requests = origin.seen();

@@ -248,9 +248,9 @@ fn a_deadline_that_leaves_too_few_runs_is_work_left_undone() {
 fn what_cannot_be_compared_is_wrong_usage() {
     let table: [(&[&str], &str); 6] = [
         (&["--fsync"], "--dir <DIR>"),
-        (&["--runs", "2"], "write a whole number from 3 to 100"),
+        (&["--runs", "2"], "expected an integer between 3 and 100"),
         (&["--modes", "fast"], "possible values: sequential, threads, async, processes"),
-        (&["no-such-list"], "no such list"),
+        (&["no-such-list"], "no such file"),
         (&["--mode", "async"], "unexpected argument"),
         (&["-x", "ftp://a.b"], "invalid value for --proxy"),
     ];

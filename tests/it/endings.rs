@@ -129,7 +129,7 @@ fn a_report_that_cannot_be_written_ends_with_3() {
         let run = Run::after("exec >/dev/full").args(["--mode", mode]).list(list(&origin, 2000));
         let seen = run.seen();
         assert_eq!(seen.code, Some(3), "{seen:?}");
-        assert!(seen.stderr.contains("cannot write the report"), "{seen:?}");
+        assert!(seen.stderr.contains("cannot write output"), "{seen:?}");
         assert_eq!(seen.stderr.lines().count(), 1, "{seen:?}");
     });
 }
@@ -547,7 +547,7 @@ fn under_a_hard_limit_on_descriptors_there_are_fewer_jobs_and_that_is_told() {
         assert_eq!(
             seen.stderr,
             format!(
-                "fetch: {jobs} jobs instead of 1000: only 256 files may be open at once (ulimit -n)\n"
+                "warning: using {jobs} jobs instead of 1000 (open-file limit is 256; see ulimit -n)\n"
             )
         );
     }

@@ -216,7 +216,7 @@ fn bodies_are_held_against_a_file_of_sums_by_the_names_that_they_are_saved_under
         assert!(message.as_str().unwrap().contains("--sha256sums says"), "{message}");
         assert_eq!(names(&files), ["good", "unlisted", "unlisted2"]);
         let sums = sums.display();
-        let notice = format!("fetch: bodies not checked, as {sums} does not name them: 2\n");
+        let notice = format!("warning: 2 files not listed in {sums} were not verified\n");
         assert!(seen.stderr.ends_with(&notice), "{}", seen.stderr);
     });
 }
@@ -445,8 +445,7 @@ fn what_was_saved_without_a_digest_and_is_skipped_is_told_not_to_be_checked() {
         let list = format!("{}\n  checksum=md5={}\n", origin.url("/a"), HELLO[0].1);
         let seen = saving(mode, folder.path()).list(&list).seen();
         assert_eq!((seen.code, &seen.row()["outcome"]), (Some(0), &"skipped".into()));
-        let notice = "fetch: files saved before and not checked, as the manifest has no such digest of them: 1; \
-                      --force fetches them again\n";
+        let notice = "warning: 1 already saved file has no recorded digest to verify; use --force to download it again\n";
         assert_eq!(seen.stderr, notice);
         let seen = saving(mode, folder.path()).arg("-q").list(&list).seen();
         assert_eq!((seen.code, &*seen.stderr), (Some(0), ""));

@@ -68,7 +68,12 @@ fn saving(mode: &str, folder: &Path) -> Run {
 
 /// What is said to a person, without the rows.
 fn said(seen: &Seen) -> Vec<&str> {
-    seen.stderr.lines().filter(|line| line.starts_with("fetch: ")).collect()
+    seen.stderr
+        .lines()
+        .filter(|line| {
+            ["fetch: ", "error: ", "warning: "].iter().any(|level| line.starts_with(level))
+        })
+        .collect()
 }
 
 /// All that these paths serve is saved, whole, and nothing else is there.
@@ -284,7 +289,8 @@ fn a_run_that_would_leave_too_little_free_stops_and_says_so() {
         assert_eq!(classes_of(&seen, &paths), ["disk", "cancelled", "cancelled"], "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 1));
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("fetch: cannot save: too little room in {}: ", folder.path().display());
+        let start =
+            format!("error: cannot save: too little room in {}: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
         assert!(
             said.ends_with(
@@ -318,7 +324,7 @@ fn what_cannot_be_a_folder_is_told_before_anything_is_fetched() {
         let seen = Run::new().arg("-d").arg(&place).arg(origin.url("/10/a")).seen();
         assert_eq!((seen.code, origin.requests()), (Some(3), 0), "{seen:?}");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("fetch: {}: cannot be used as a folder: ", place.display());
+        let start = format!("error: {}: cannot be used as a folder: ", place.display());
         assert!(said.starts_with(&start), "{said}");
     }
     assert_eq!(fs::read(file).unwrap(), b"mine");
@@ -343,7 +349,7 @@ fn a_file_that_cannot_be_written_stops_the_run_at_once_and_a_later_run_finishes(
         assert_eq!((seen.code, origin.requests()), (Some(3), 3));
         assert_eq!(seen.summary()["stopped"], "the folder is full, or cannot be written");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("fetch: cannot save: {}/02: ", folder.path().display());
+        let start = format!("error: cannot save: {}/02: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
 
         let seen = saving(mode, folder.path()).list(&list).seen();
@@ -381,7 +387,7 @@ fn a_disk_runs_full(mode: &str, jobs: &str, large: usize) {
     let done = ["ok", "disk", "cancelled"].map(|class| count(&classes, class));
     assert_eq!(done.into_iter().sum::<usize>(), paths.len(), "{classes:?}");
     let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-    assert!(said.starts_with("fetch: cannot save: no room in "), "{said}");
+    assert!(said.starts_with("error: cannot save: no room in "), "{said}");
     assert!(said.ends_with("; make room, then run the same command again"), "{said}");
     if jobs == "1" {
         assert_eq!(classes[..4], ["ok", "ok", "ok", "disk"], "{seen:?}");

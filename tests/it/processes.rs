@@ -231,7 +231,7 @@ fn where_no_child_can_be_started_any_more_the_run_ends_with_3_and_says_so() {
     let seen = live.seen();
     open.pass();
     assert_eq!(seen.code, Some(3), "{seen:?}");
-    assert!(seen.stderr.contains("fetch: cannot start a worker process: "), "{seen:?}");
+    assert!(seen.stderr.contains("error: cannot start a worker process: "), "{seen:?}");
     assert_eq!(seen.rows().len(), 2, "{seen:?}");
 }
 

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fetch::FailureClass;
 use fetch::cli::{self, Command, Environment};
 use fetch::exit::Exit;
-use fetch::model::FailureClass;
 use serde_json::Value;
 use tempfile::tempdir;
 

@@ -934,7 +934,7 @@ fn verify_and_a_dry_run_tell_of_a_file_that_was_begun_in_segments() {
     assert_eq!(killed.code, None, "{killed:?}");
     let verify = Run::new().arg("verify").arg(folder.0.path()).seen();
     assert_eq!(verify.code, Some(0), "{verify:?}");
-    assert!(verify.stdout.contains("not finished"), "{verify:?}");
+    assert!(verify.stdout.contains("download incomplete"), "{verify:?}");
     let held: usize = folder.spans().iter().map(|span| span.len()).sum();
     let dry = Run::new().args(["--dry-run", "-d"]).arg(folder.0.path()).arg(server.url("/file"));
     let dry = dry.seen();

@@ -118,9 +118,9 @@ fn what_is_as_it_was_saved_is_found_so() {
     let house = House::with(&["a", "b"]);
     let seen = house.verify(&[]);
     assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""));
-    assert_eq!(seen.stdout, "Verified 2 of 2 files, 26 B\n");
+    assert_eq!(seen.stdout, "Verified 2 of 2 files (26 B)\n");
     let seen = house.verify(&["--verbose"]);
-    assert!(seen.stdout.contains("Ok a by its sha-256\n"), "{seen:?}");
+    assert!(seen.stdout.contains("OK a (sha-256)\n"), "{seen:?}");
     assert_eq!(house.verify(&["--quiet"]).stdout, "");
 }
 
@@ -152,7 +152,7 @@ fn what_is_missing_changed_or_extra_is_told_and_only_the_first_two_fail() {
     let seen = house.verify(&["--no-mark"]);
     assert_eq!(seen.code, Some(1), "{seen:?}");
     let mut lines: Vec<_> = seen.stdout.lines().collect();
-    assert_eq!(lines.pop(), Some("Verified 1 of 4 files, 16 B; 1 missing; 2 changed; 1 extra"));
+    assert_eq!(lines.pop(), Some("Verified 1 of 4 files (16 B): 1 missing, 2 changed, 1 extra"));
     lines.sort_unstable();
     assert_eq!(
         lines,
@@ -178,8 +178,8 @@ fn where_there_is_no_digest_the_length_alone_is_compared_and_that_is_said() {
     fs::write(house.at("b"), "").unwrap();
     let seen = house.verify(&["--no-mark", "--verbose"]);
     assert_eq!(seen.code, Some(1));
-    assert!(seen.stdout.contains("Ok a by its length\n"), "{seen:?}");
-    assert!(seen.stdout.contains("; 1 checked by length alone"), "{seen:?}");
+    assert!(seen.stdout.contains("OK a (size)\n"), "{seen:?}");
+    assert!(seen.stdout.contains("1 checked by size only"), "{seen:?}");
     assert_eq!(house.looked().1["by_length"], 1);
 }
 
@@ -216,7 +216,7 @@ fn the_next_run_fetches_what_is_missing_or_changed_and_nothing_else() {
         fs::write(house.at("c"), body("C")).unwrap();
         let seen = house.verify(&[]);
         assert_eq!(seen.code, Some(1));
-        let marked = "; 2 marked: the same fetch command fetches them again\n";
+        let marked = ". Marked 2 for download; run the fetch command again.\n";
         assert!(seen.stdout.ends_with(marked), "{seen:?}");
         let before = house.requests();
         let seen = house.fetch(mode, &names, args);
@@ -230,7 +230,7 @@ fn the_next_run_fetches_what_is_missing_or_changed_and_nothing_else() {
             names.map(|name| (name.to_owned(), body(name).into_bytes())).into()
         );
         let seen = house.verify(&[]);
-        assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "Verified 4 of 4 files, 52 B\n"));
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "Verified 4 of 4 files (52 B)\n"));
         house.fetch(mode, &names, args);
         assert_eq!(house.requests(), expected, "and not a third time");
     });
@@ -322,7 +322,7 @@ fn what_was_begun_and_not_finished_is_told_and_is_no_failure_and_its_part_is_not
     assert!(house.at("large.part").exists());
     let seen = house.verify(&[]);
     assert_eq!(seen.code, Some(0), "{seen:?}");
-    let expected = "Unfinished large: begun, and not finished yet\nExtra other.part\n";
+    let expected = "Partial large: download incomplete\nExtra other.part\n";
     assert_eq!(seen.stdout.split("Verified").next(), Some(expected));
     let (states, summary) = house.looked();
     assert_eq!(states, map([("a", "ok"), ("large", "unchecked"), ("other.part", "extra")]));
@@ -354,11 +354,11 @@ fn a_rename_that_a_killed_run_did_not_come_to_is_finished() {
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&["--no-mark", "--verbose"]);
         let expected =
-            "Ok a by its sha-256: the next run gives it its name\nVerified 1 of 1 file, 13 B\n";
+            "OK a (sha-256): the next run gives it its name\nVerified 1 of 1 file (13 B)\n";
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), expected));
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&[]);
-        assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "Verified 1 of 1 file, 13 B\n"));
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "Verified 1 of 1 file (13 B)\n"));
         assert_eq!(saved_in(&house.dir()), [("a".to_owned(), body("a").into_bytes())].into());
     });
 }
@@ -566,7 +566,7 @@ fn a_report_that_cannot_be_written_is_a_fault_and_one_that_nobody_reads_ends_qui
     };
     let full = verify(OpenOptions::new().write(true).open("/dev/full").unwrap().into());
     assert_eq!(full.code, Some(3), "{full:?}");
-    assert!(full.stderr.contains("cannot write the report"), "{full:?}");
+    assert!(full.stderr.contains("cannot write output"), "{full:?}");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let gone = verify(writer.into());

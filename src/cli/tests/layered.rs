@@ -19,12 +19,12 @@ impl LayeredSetup {
         Self { folder, variables }
     }
 
-    /// A desk with this configuration in the usual place.
+    /// A setup with this configuration in the usual place.
     fn with(config: &str) -> Self {
-        let desk = Self::empty();
-        fs::create_dir(desk.folder.path().join("fetch")).unwrap();
-        fs::write(desk.usual(), config).unwrap();
-        desk
+        let setup = Self::empty();
+        fs::create_dir(setup.folder.path().join("fetch")).unwrap();
+        fs::write(setup.usual(), config).unwrap();
+        setup
     }
 
     fn variable(mut self, name: &str, value: &str) -> Self {
@@ -76,7 +76,7 @@ fn what_is_typed_wins_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
-    let desk = LayeredSetup::with(
+    let setup = LayeredSetup::with(
         r#"
             mode = "async"
             jobs = 8
@@ -118,7 +118,7 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
                  --per-host 0 --host-delay 500ms --host-rate 5/15s --rate 20/s --limit-rate 1.5M --host-failures 5 \
                  --host-patience 0 --robots --max-failures 5% --format jsonl --ordered --quiet";
     let typed = plan(&typed.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(format!("{:?}", desk.plan(&[])), format!("{typed:?}"));
+    assert_eq!(format!("{:?}", setup.plan(&[])), format!("{typed:?}"));
     let others =
         LayeredSetup::with("json = true\nverbose = true\nipv6 = true\nfail-fast = true").plan(&[]);
     let typed = plan(&["--json", "--verbose", "-6", "--fail-fast"]);
@@ -127,14 +127,14 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
 
 #[test]
 fn a_list_of_values_replaces_the_one_below_it() {
-    let desk = LayeredSetup::with("header = [\"A: file\", \"B: file\"]");
+    let setup = LayeredSetup::with("header = [\"A: file\", \"B: file\"]");
     let names = |plan: Plan| -> Vec<String> {
         plan.http.headers.iter().map(|(name, _)| name.to_string()).collect()
     };
-    assert_eq!(names(desk.plan(&[])), ["a", "b"]);
-    assert_eq!(names(desk.plan(&["-H", "C: typed"])), ["c"]);
-    let desk = desk.variable("FETCH_HEADER", "D: one\n  E: two\n");
-    assert_eq!(names(desk.plan(&[])), ["d", "e"]);
+    assert_eq!(names(setup.plan(&[])), ["a", "b"]);
+    assert_eq!(names(setup.plan(&["-H", "C: typed"])), ["c"]);
+    let setup = setup.variable("FETCH_HEADER", "D: one\n  E: two\n");
+    assert_eq!(names(setup.plan(&[])), ["d", "e"]);
 }
 
 #[test]
@@ -154,40 +154,45 @@ fn an_option_does_away_with_its_opposite_below() {
 
 #[test]
 fn a_flag_can_be_taken_back_by_the_environment() {
-    let desk = LayeredSetup::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
-    assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Normal);
-    assert_eq!(desk.plan(&[]).host_limits.robots, RobotsPolicy::Obeyed);
-    let desk = LayeredSetup::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
-    assert_eq!(desk.plan(&[]).report.verbosity, Verbosity::Verbose);
+    let setup = LayeredSetup::with("quiet = true\nrobots = true").variable("FETCH_QUIET", "0");
+    assert_eq!(setup.plan(&[]).report.verbosity, Verbosity::Normal);
+    assert_eq!(setup.plan(&[]).host_limits.robots, RobotsPolicy::Obeyed);
+    let setup =
+        LayeredSetup::with("quiet = false\nverbose = true").variable("FETCH_QUIET", "false");
+    assert_eq!(setup.plan(&[]).report.verbosity, Verbosity::Verbose);
 }
 
 #[test]
 fn a_variable_that_is_empty_says_nothing() {
-    let desk =
+    let setup =
         LayeredSetup::with("jobs = 2").variable("FETCH_JOBS", "").variable("FETCH_QUIET", "");
-    assert_eq!(desk.plan(&[]).strategy.jobs(), 2);
+    assert_eq!(setup.plan(&[]).strategy.jobs(), 2);
 }
 
 #[test]
 fn a_bad_variable_is_named_with_what_to_write() {
     for (name, value, complaint) in [
-        ("FETCH_JOBS", "0", "FETCH_JOBS=0: write a whole number from 1 to 10000"),
+        ("FETCH_JOBS", "0", "FETCH_JOBS=0: expected an integer between 1 and 10000"),
         (
             "FETCH_MODE",
             "fast",
-            "FETCH_MODE=fast: write one of sequential, threads, async, processes",
+            "FETCH_MODE=fast: expected one of sequential, threads, async, processes",
         ),
-        ("FETCH_QUIET", "yes", "FETCH_QUIET=yes: write 1 or 0"),
+        ("FETCH_QUIET", "yes", "FETCH_QUIET=yes: expected 1 or 0"),
         (
             "FETCH_HEADER",
             "Secret",
-            "FETCH_HEADER: invalid value for --header: a header without a colon; write \"Name: value\"",
+            "FETCH_HEADER: invalid value for --header: invalid header: missing colon (expected 'Name: value')",
         ),
-        ("FETCH_HEADER", "User-Agent: a", "FETCH_HEADER: User-Agent is set by user-agent here"),
+        (
+            "FETCH_HEADER",
+            "User-Agent: a",
+            "FETCH_HEADER: use the option user-agent to set User-Agent",
+        ),
         (
             "FETCH_PROXY",
             "ftp://u:p@a",
-            "FETCH_PROXY: invalid value for --proxy: scheme \"ftp\"; use http, https, socks5, socks5h, socks4",
+            "FETCH_PROXY: invalid value for --proxy: unsupported proxy scheme 'ftp' (expected http, https, socks5, socks5h, socks4)",
         ),
     ] {
         LayeredSetup::empty().variable(name, value).assert_complaint(&[], complaint);
@@ -196,32 +201,29 @@ fn a_bad_variable_is_named_with_what_to_write() {
 
 #[test]
 fn variables_that_do_not_go_together_are_named() {
-    let desk = LayeredSetup::empty().variable("FETCH_QUIET", "1").variable("FETCH_VERBOSE", "1");
-    let text = desk.complaint(&[]);
+    let setup = LayeredSetup::empty().variable("FETCH_QUIET", "1").variable("FETCH_VERBOSE", "1");
+    let text = setup.complaint(&[]);
     assert!(text.contains("--quiet from FETCH_QUIET, --verbose from FETCH_VERBOSE"), "{text}");
 }
 
 #[test]
 fn an_option_below_that_stands_in_the_way_is_named_with_its_place() {
-    let desk = LayeredSetup::with("\nconnect-to = \"a.b::c.d:\"");
-    let text = desk.complaint(&["-x", "proxy.example:1"]);
-    assert!(
-        text.contains("leave out one of the two (--connect-to from ~/fetch/config.toml:2)"),
-        "{text}"
-    );
+    let setup = LayeredSetup::with("\nconnect-to = \"a.b::c.d:\"");
+    let text = setup.complaint(&["-x", "proxy.example:1"]);
+    assert!(text.contains("--proxy (--connect-to from ~/fetch/config.toml:2)"), "{text}");
 }
 
 #[test]
 fn a_file_is_named_on_the_command_line_or_in_the_environment() {
-    let desk = LayeredSetup::with("jobs = 2");
-    let other = desk.folder.path().join("other.toml");
+    let setup = LayeredSetup::with("jobs = 2");
+    let other = setup.folder.path().join("other.toml");
     fs::write(&other, "jobs = 5").unwrap();
     let other = other.to_str().unwrap();
-    assert_eq!(desk.plan(&["--config", other]).strategy.jobs(), 5);
-    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
-    let desk = desk.variable("FETCH_CONFIG", other);
-    assert_eq!(desk.plan(&[]).strategy.jobs(), 5);
-    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
+    assert_eq!(setup.plan(&["--config", other]).strategy.jobs(), 5);
+    assert_eq!(setup.plan(&["--no-config"]).strategy.jobs(), 16);
+    let setup = setup.variable("FETCH_CONFIG", other);
+    assert_eq!(setup.plan(&[]).strategy.jobs(), 5);
+    assert_eq!(setup.plan(&["--no-config"]).strategy.jobs(), 16);
     assert_complaint(&["--config", other, "--no-config"], "cannot be used with");
     let none = LayeredSetup::with("jobs = 2").variable("FETCH_NO_CONFIG", "1");
     assert_eq!(none.plan(&[]).strategy.jobs(), 16);
@@ -230,25 +232,24 @@ fn a_file_is_named_on_the_command_line_or_in_the_environment() {
 
 #[test]
 fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
-    let desk = LayeredSetup::empty();
-    assert_eq!(desk.plan(&[]).strategy.jobs(), 16);
-    let text = desk.complaint(&["--config", "/nowhere/config.toml"]);
-    assert!(text.contains("/nowhere/config.toml: cannot be read: No such file"), "{text}");
+    let setup = LayeredSetup::empty();
+    assert_eq!(setup.plan(&[]).strategy.jobs(), 16);
+    let text = setup.complaint(&["--config", "/nowhere/config.toml"]);
+    assert!(text.contains("cannot read /nowhere/config.toml: No such file"), "{text}");
 }
 
 #[test]
 fn a_usual_file_that_cannot_be_read_is_an_error() {
-    let desk = LayeredSetup::empty();
-    fs::create_dir_all(desk.usual()).unwrap();
-    let text = desk.complaint(&[]);
-    assert!(text.contains("~/fetch/config.toml: cannot be read: "), "{text}");
-    assert!(text.contains("use --no-config to go without it"), "{text}");
-    assert_eq!(desk.plan(&["--no-config"]).strategy.jobs(), 16);
-    fs::remove_dir(desk.usual()).unwrap();
-    fs::write(desk.usual(), b"jobs = 8 # \xff").unwrap();
-    assert!(desk.complaint(&[]).contains("valid UTF-8"), "{}", desk.complaint(&[]));
-    fs::write(desk.usual(), "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert!(desk.complaint(&[]).contains("longer than 1 MiB"));
+    let setup = LayeredSetup::empty();
+    fs::create_dir_all(setup.usual()).unwrap();
+    let text = setup.complaint(&[]);
+    assert!(text.contains("cannot read ~/fetch/config.toml: "), "{text}");
+    assert_eq!(setup.plan(&["--no-config"]).strategy.jobs(), 16);
+    fs::remove_dir(setup.usual()).unwrap();
+    fs::write(setup.usual(), b"jobs = 8 # \xff").unwrap();
+    assert!(setup.complaint(&[]).contains("valid UTF-8"), "{}", setup.complaint(&[]));
+    fs::write(setup.usual(), "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(setup.complaint(&[]).contains("larger than 1 MiB"));
 }
 
 #[test]
@@ -264,7 +265,7 @@ fn the_usual_file_is_below_the_home_folder_where_nothing_else_is_said() {
 
 #[test]
 fn a_host_has_manners_of_its_own() {
-    let desk = LayeredSetup::with(
+    let setup = LayeredSetup::with(
         r#"
             per-host = 2
             [hosts."Example.ORG"]
@@ -278,7 +279,7 @@ fn a_host_has_manners_of_its_own() {
             [hosts."[::1]"]
         "#,
     );
-    let host_limits = desk.plan(&["--per-host", "3"]).host_limits;
+    let host_limits = setup.plan(&["--per-host", "3"]).host_limits;
     assert_eq!(host_limits.per_host, MaxPerHost::Most(count(3)));
     let names: Vec<_> = host_limits.hosts.keys().map(String::as_str).collect();
     assert_eq!(names, ["[::1]", "example.org", "xn--bcher-kva.example"]);
@@ -294,68 +295,60 @@ fn a_host_has_manners_of_its_own() {
 #[test]
 fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
     for (config, complaint) in [
-        ("\njobs = 0", "2: jobs = 0: write a whole number from 1 to 10000"),
-        ("jobs = 0x8000", "1: jobs = 0x8000: write a whole number from 1 to 10000"),
+        ("\njobs = 0", "2: jobs = 0: expected an integer between 1 and 10000"),
+        ("jobs = 0x8000", "1: jobs = 0x8000: expected an integer between 1 and 10000"),
         (
             "mode = \"fast\"",
-            "1: mode = \"fast\": write one of sequential, threads, async, processes",
+            "1: mode = \"fast\": expected one of sequential, threads, async, processes",
         ),
         (
             "retry = [1, 2]",
-            "1: retry = [1, 2]: write one value, in quotes if it is not a number, as --retry takes it",
+            "1: retry = [1, 2]: expected a single value, quoted unless it is a number (see --retry)",
         ),
         (
             "retry = true",
-            "1: retry = true: write one value, in quotes if it is not a number, as --retry takes it",
+            "1: retry = true: expected a single value, quoted unless it is a number (see --retry)",
         ),
-        ("quiet = \"yes\"", "1: quiet = \"yes\": write true or false"),
+        ("quiet = \"yes\"", "1: quiet = \"yes\": expected true or false"),
         (
             "host-delay = 1979-05-27",
-            "1: host-delay = 1979-05-27: write one value, in quotes if it is not a number, as --host-delay takes it",
+            "1: host-delay = 1979-05-27: expected a single value, quoted unless it is a number (see --host-delay)",
         ),
-        ("jbos = 8", "1: \"jbos\" is not an option; write jobs"),
-        ("per_host = 8", "1: \"per_host\" is not an option; write per-host"),
-        (
-            "zzz = 8",
-            "1: \"zzz\" is not an option; write the long name of an option, as in jobs = 8",
-        ),
-        ("[host.\"a.b\"]", "1: \"host\" is not an option; write "),
-        ("config = \"a\"", "1: --config is for the command line alone"),
-        ("dry-run = true", "1: --dry-run is for the command line alone"),
-        ("failed = \"a\"", "1: --failed is for the command line alone"),
+        ("jbos = 8", "1: unknown option 'jbos'; did you mean 'jobs'?"),
+        ("per_host = 8", "1: unknown option 'per_host'; did you mean 'per-host'?"),
+        ("zzz = 8", "1: unknown option 'zzz' (expected the long name of an option)"),
+        ("[host.\"a.b\"]", "1: unknown option 'host'"),
+        ("config = \"a\"", "1: 'config' cannot be set in the configuration file"),
+        ("dry-run = true", "1: 'dry-run' cannot be set in the configuration file"),
+        ("failed = \"a\"", "1: 'failed' cannot be set in the configuration file"),
         (
             "header = [\n\"hunter2\"]",
-            "1: header: invalid value for --header: a header without a colon; write \"Name: value\"",
+            "1: header: invalid value for --header: invalid header: missing colon (expected 'Name: value')",
         ),
-        ("header = \"User-Agent: a\"", "1: header: User-Agent is set by user-agent here"),
+        ("header = \"User-Agent: a\"", "1: header: use the option user-agent to set User-Agent"),
         (
             "proxy = \"ftp://u:hunter2@a\"",
-            "1: proxy: invalid value for --proxy: scheme \"ftp\"; use http",
+            "1: proxy: invalid value for --proxy: unsupported proxy scheme 'ftp' (expected http",
         ),
         ("jobs = 1\njobs = 2", "2: duplicate key"),
         ("jobs 8", "1: "),
-        ("hosts = 1", "1: what is for one host stands in a section [hosts.\"example.org\"]"),
-        (
-            "[hosts]\n\"a.b\" = 1",
-            "2: what is for one host stands in a section [hosts.\"example.org\"]",
-        ),
+        ("jobs =", "1: missing or unquoted value"),
+        ("hosts = 1", "1: expected a section, e.g. [hosts.\"example.org\"]"),
+        ("[hosts]\n\"a.b\" = 1", "2: expected a section, e.g. [hosts.\"example.org\"]"),
         (
             "[hosts.\"https://a.b\"]",
-            "1: hosts.\"https://a.b\": write the name alone, without scheme, port and path, as in example.org or [::1]",
+            "1: hosts.\"https://a.b\": expected a host name, e.g. example.org or [::1]",
         ),
-        ("[hosts.\"a.b:80\"]", "1: hosts.\"a.b:80\": write the name alone"),
-        ("[hosts.\"::1\"]", "1: hosts.\"::1\": write the name alone"),
-        (
-            "[hosts.\"a.b\"]\n[hosts.\"A.B\"]",
-            "2: hosts.\"A.B\": the host has a section already; put the two together",
-        ),
+        ("[hosts.\"a.b:80\"]", "1: hosts.\"a.b:80\": expected a host name"),
+        ("[hosts.\"::1\"]", "1: hosts.\"::1\": expected a host name"),
+        ("[hosts.\"a.b\"]\n[hosts.\"A.B\"]", "2: hosts.\"A.B\": duplicate section for this host"),
         (
             "[hosts.\"a.b\"]\njobs = 8",
-            "2: jobs is not for one host; use per-host, host-delay, host-rate, header, user-agent",
+            "2: 'jobs' cannot be set per host (allowed: header, user-agent, per-host, host-delay, host-rate)",
         ),
         (
             "[hosts.\"a.b\"]\nper-host = -1",
-            "2: per-host = -1: write a whole number from 0 to 10000",
+            "2: per-host = -1: expected an integer between 0 and 10000",
         ),
     ] {
         let text = LayeredSetup::with(config).complaint(&[]);
@@ -377,29 +370,29 @@ fn the_first_mistake_is_told_first() {
 
 #[test]
 fn a_file_may_begin_with_a_mark_and_have_lines_of_two_bytes() {
-    let desk = LayeredSetup::with("\u{feff}# mine\r\njobs = 2\r\nretry = 1_0\r\n");
-    assert_eq!((desk.plan(&[]).strategy.jobs(), desk.plan(&[]).retry.times), (2, 10));
+    let setup = LayeredSetup::with("\u{feff}# mine\r\njobs = 2\r\nretry = 1_0\r\n");
+    assert_eq!((setup.plan(&[]).strategy.jobs(), setup.plan(&[]).retry.times), (2, 10));
 }
 
 #[test]
 fn files_named_in_a_file_are_looked_for_beside_it() {
-    let desk = LayeredSetup::with("cacert = [\"a.pem\", \"/b.pem\"]");
-    let beside = desk.folder.path().join("fetch/a.pem");
-    assert_eq!(desk.plan(&[]).http.cacert, [beside, "/b.pem".into()]);
+    let setup = LayeredSetup::with("cacert = [\"a.pem\", \"/b.pem\"]");
+    let beside = setup.folder.path().join("fetch/a.pem");
+    assert_eq!(setup.plan(&[]).http.cacert, [beside, "/b.pem".into()]);
 }
 
 #[test]
 fn what_makes_no_run_reads_no_configuration() {
-    let desk = LayeredSetup::with("nonsense").variable("FETCH_JOBS", "0");
-    assert!(matches!(desk.parse(&["serve"]), Ok(Command::Serve(_))));
-    assert!(matches!(desk.parse(&["completions", "zsh"]), Ok(Command::Completions(_))));
-    assert_eq!(desk.parse(&["--help"]).unwrap_err().code, 0);
+    let setup = LayeredSetup::with("nonsense").variable("FETCH_JOBS", "0");
+    assert!(matches!(setup.parse(&["serve"]), Ok(Command::Serve(_))));
+    assert!(matches!(setup.parse(&["completions", "zsh"]), Ok(Command::Completions(_))));
+    assert_eq!(setup.parse(&["--help"]).unwrap_err().code, 0);
 }
 
 #[test]
 fn words_after_two_dashes_are_no_options_here_either() {
-    let desk = LayeredSetup::with("jobs = 2");
-    match desk.parse(&["--", "--jobs"]) {
+    let setup = LayeredSetup::with("jobs = 2");
+    match setup.parse(&["--", "--jobs"]) {
         Ok(Command::Fetch(plan)) => {
             assert_eq!(plan.sources, [Source::File("--jobs".into())]);
             assert_eq!(plan.strategy.jobs(), 2);

@@ -62,11 +62,11 @@ impl VerifiedState {
 
     fn word(self) -> &'static str {
         match self {
-            Self::Ok => "Ok",
+            Self::Ok => "OK",
             Self::Missing => "Missing",
             Self::Changed => "Changed",
             Self::Extra => "Extra",
-            Self::Unfinished => "Unfinished",
+            Self::Unfinished => "Partial",
             Self::Unreadable | Self::Nameless => "Unchecked",
         }
     }
@@ -77,7 +77,7 @@ impl VerifiedFile {
     pub fn of(archive: &SavedFolder, path: String, entry: Option<ManifestEntry<'_>>) -> Self {
         let blank = Self::blank(path);
         let Some(entry) = entry else {
-            let message = Some("its entry in the manifest lacks something".to_owned());
+            let message = Some("incomplete manifest entry".to_owned());
             return Self { state: VerifiedState::Unreadable, message, ..blank };
         };
         match entry {
@@ -86,14 +86,14 @@ impl VerifiedFile {
                 Err(error) => blank.told(&saved.url, VerifiedState::Unreadable, &error.to_string()),
             },
             ManifestEntry::Partial(partial) => {
-                blank.told(&partial.url, VerifiedState::Unfinished, "begun, and not finished yet")
+                blank.told(&partial.url, VerifiedState::Unfinished, "download incomplete")
             }
             ManifestEntry::Marked(marked) => Self {
                 state: match marked.why {
                     MarkReason::Missing => VerifiedState::Missing,
                     MarkReason::Changed => VerifiedState::Changed,
                 },
-                message: Some("marked before, and not fetched again since".to_owned()),
+                message: Some("marked earlier, not downloaded again yet".to_owned()),
                 marked: true,
                 ..blank
             },
@@ -147,7 +147,7 @@ impl VerifiedFile {
     pub fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
         write!(out, "{} {}", self.state.word(), printable(&self.path))?;
         if let Some(by) = self.checked_by {
-            write!(out, " by its {by}")?;
+            write!(out, " ({})", if by == "length" { "size" } else { by })?;
         }
         if let Some(message) = &self.message {
             write!(out, ": {}", printable(message))?;
@@ -211,21 +211,28 @@ impl Totals {
 
     pub(super) fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
         let files = if self.files == 1 { "file" } else { "files" };
-        write!(out, "Verified {} of {} {files}, {}", self.ok, self.files, human_bytes(self.bytes))?;
+        let bytes = human_bytes(self.bytes);
+        write!(out, "Verified {} of {} {files} ({bytes})", self.ok, self.files)?;
+        let bad_lines =
+            if self.bad_lines == 1 { "invalid manifest entry" } else { "invalid manifest entries" };
+        let mut separator = ": ";
         for (count, what) in [
             (self.missing, "missing"),
             (self.changed, "changed"),
-            (self.unfinished, "unfinished"),
+            (self.unfinished, "partial"),
             (self.unreadable, "unreadable"),
-            (self.nameless, "with an impossible name"),
+            (self.nameless, "with an invalid name"),
             (self.extra, "extra"),
-            (self.bad_lines, "bad in the manifest"),
-            (self.by_length, "checked by length alone"),
-            (self.marked, "marked: the same fetch command fetches them again"),
+            (self.bad_lines, bad_lines),
+            (self.by_length, "checked by size only"),
         ] {
             if count > 0 {
-                write!(out, "; {count} {what}")?;
+                write!(out, "{separator}{count} {what}")?;
+                separator = ", ";
             }
+        }
+        if self.marked > 0 {
+            write!(out, ". Marked {} for download; run the fetch command again.", self.marked)?;
         }
         writeln!(out)
     }

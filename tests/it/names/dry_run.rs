@@ -66,13 +66,12 @@ fn a_dry_run_tells_what_would_become_of_each_target() {
     let words = Run::new().args(["--dry-run", "-d"]).arg(ground.dir()).list(&list).seen().stdout;
     let url = |path: &str| origin.url(path);
     let lines: Vec<_> = words.lines().collect();
-    assert_eq!(lines[0], format!("1 {} as page.html (skipped: saved before)", url(paths[0])));
-    assert_eq!(lines[1], format!("2 {} as {second}", url(paths[1])));
-    assert_eq!(lines[2], format!("3 {} (duplicate: the same as target 2)", url(paths[2])));
+    assert_eq!(lines[0], format!("1 {} -> page.html (already saved)", url(paths[0])));
+    assert_eq!(lines[1], format!("2 {} -> {second}", url(paths[1])));
+    assert_eq!(lines[2], format!("3 {} (duplicate of target 2)", url(paths[2])));
     assert!(lines[3].starts_with(&format!("4 {} (failed: ", url(paths[3]))), "{words}");
-    assert!(words.contains("\n  names = \"flat\"\n"), "{words}");
-    let last =
-        "Would fetch 1 site; 1 skipped; 1 duplicate; 1 failed (dry run: nothing was fetched)";
+    assert!(words.contains("\nOptions:\n  dir = "), "{words}");
+    let last = "Would fetch 1 URL; 1 skipped; 1 duplicate; 1 failed (dry run)";
     assert_eq!(lines.last(), Some(&last));
 
     let quiet = run(&list).args(["--dry-run", "-q"]).seen();

@@ -1,0 +1,391 @@
+//! What has to be known of an option beside how it is typed: where it may be set, whether its value is secret, what it
+//! depends on. How it is typed is in `args`, and what clap knows (conflicts, paths, kinds of values) is asked of clap.
+
+use std::any::TypeId;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
+
+use super::args::Arguments;
+use super::network::proxy;
+use crate::list;
+use crate::model::redacted;
+use crate::plan::{MaxFailures, MaxPerHost, Proxy};
+
+/// Facts about one option.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OptionFacts {
+    /// Its long name.
+    name: &'static str,
+    /// Where it may be set.
+    scope: OptionScope,
+    /// How a value is shown without what is secret in it; `None`: no value is secret.
+    redact: Option<fn(&str) -> String>,
+    /// Whether a `[hosts."NAME"]` section of the configuration file may set it.
+    per_host: bool,
+    /// Whether it means nothing without `--dir`.
+    requires_dir: bool,
+    /// Whether it describes a comparison, and is not passed on to the runs that are compared.
+    of_comparison: bool,
+    /// Options of lower layers that it replaces beside itself and those that it conflicts with.
+    overrides: &'static [&'static str],
+}
+
+/// Where an option may be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OptionScope {
+    Anywhere,
+    /// On the command line and in the environment.
+    NotInFile,
+    /// On the command line only: it concerns one run.
+    CommandLine,
+}
+
+/// The facts about an option that has no row in the table.
+const PLAIN: OptionFacts = OptionFacts {
+    name: "",
+    scope: OptionScope::Anywhere,
+    redact: None,
+    per_host: false,
+    requires_dir: false,
+    of_comparison: false,
+    overrides: &[],
+};
+
+/// Every option of `fetch` and `fetch compare` with a fact that is not plain.
+const TABLE: &[OptionFacts] = &[
+    OptionFacts { name: "mode", overrides: &["loops"], ..PLAIN },
+    OptionFacts { name: "jobs", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "loops", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "header", redact: Some(redact_header), per_host: true, ..PLAIN },
+    OptionFacts { name: "user-agent", per_host: true, ..PLAIN },
+    OptionFacts { name: "proxy", redact: Some(redact_proxy), ..PLAIN },
+    OptionFacts { name: "deadline", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "per-host", per_host: true, ..PLAIN },
+    OptionFacts { name: "host-delay", per_host: true, ..PLAIN },
+    OptionFacts { name: "host-rate", per_host: true, ..PLAIN },
+    OptionFacts { name: "dir", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "names", ..SAVING },
+    OptionFacts { name: "remote-header-name", ..SAVING },
+    OptionFacts { name: "refresh", requires_dir: true, ..ONE_RUN },
+    OptionFacts { name: "force", requires_dir: true, ..ONE_RUN },
+    OptionFacts { name: "overwrite", requires_dir: true, ..ONE_RUN },
+    OptionFacts { name: "split", ..SAVING },
+    OptionFacts { name: "min-split-size", ..SAVING },
+    OptionFacts { name: "fsync", ..SAVING },
+    OptionFacts { name: "min-free", ..SAVING },
+    OptionFacts { name: "checksum", ..ONE_RUN },
+    OptionFacts { name: "sha256sums", ..ONE_RUN },
+    OptionFacts { name: "failed", ..ONE_RUN },
+    OptionFacts { name: "failed-class", ..ONE_RUN },
+    OptionFacts { name: "json", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "dry-run", ..ONE_RUN },
+    OptionFacts { name: "config", scope: OptionScope::NotInFile, ..PLAIN },
+    OptionFacts { name: "no-config", scope: OptionScope::NotInFile, ..PLAIN },
+    OptionFacts { name: "modes", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "runs", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "warmup", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "seed", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "i-run-this-server", of_comparison: true, ..PLAIN },
+];
+
+const ONE_RUN: OptionFacts = OptionFacts { scope: OptionScope::CommandLine, ..PLAIN };
+const SAVING: OptionFacts = OptionFacts { requires_dir: true, ..PLAIN };
+
+fn facts(name: &str) -> &'static OptionFacts {
+    TABLE.iter().find(|facts| facts.name == name).unwrap_or(&PLAIN)
+}
+
+/// The name of a header, its value masked.
+fn redact_header(text: &str) -> String {
+    list::field(text).map_or_else(|_| "***".to_owned(), |(name, _)| format!("{name}: ***"))
+}
+
+/// The URL of a proxy, its user and password masked.
+fn redact_proxy(text: &str) -> String {
+    match proxy(text) {
+        Ok(Proxy::Use(url)) => redacted(&url),
+        Ok(Proxy::Direct | Proxy::Environment) => String::new(),
+        Err(_) => "***".to_owned(),
+    }
+}
+
+/// Whether values of the option may hold a password.
+pub(super) fn is_secret(name: &str) -> bool {
+    facts(name).redact.is_some()
+}
+
+/// The options that a section for one host may set.
+pub(super) fn per_host() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter(|facts| facts.per_host).map(|facts| facts.name)
+}
+
+/// What an option takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ValueCount {
+    /// No value: it is a flag.
+    Nothing,
+    /// One value.
+    One,
+    /// Any number of values.
+    Many,
+}
+
+/// An option with the value that a run would use, as `--dry-run` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveOption {
+    /// Its long name.
+    pub name: String,
+    /// Its value.
+    pub value: OptionValue,
+    /// Whether the value is the default: not set on the command line, in the environment or in the configuration file.
+    pub is_default: bool,
+}
+
+/// The value of an option, as it is typed, secrets masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OptionValue {
+    /// Not set, and without a default.
+    Unset,
+    /// A flag that is set.
+    On,
+    /// A whole number.
+    Number(u64),
+    /// Any other single value.
+    Text(String),
+    /// The values of an option that can be repeated.
+    List(Vec<String>),
+}
+
+/// The options of one command, as clap knows them.
+pub(super) struct OptionTable(Command);
+
+impl OptionTable {
+    /// The options of `fetch`.
+    pub(super) fn of_fetch() -> Self {
+        Self(Arguments::command())
+    }
+
+    /// The options of `fetch compare`.
+    pub(super) fn of_compare() -> Self {
+        let command = Arguments::command();
+        Self(command.find_subcommand("compare").expect("it is a subcommand").clone())
+    }
+
+    /// What an option takes in the configuration file; `None` if it does not exist or may not be set there.
+    pub(super) fn in_file(&self, name: &str) -> Option<ValueCount> {
+        let is_allowed = facts(name).scope == OptionScope::Anywhere;
+        self.argument(name).filter(|_| is_allowed).map(value_count)
+    }
+
+    /// The options that may be set in the environment.
+    pub(super) fn in_environment(&self) -> impl Iterator<Item = (&str, ValueCount)> {
+        self.arguments()
+            .filter(|(name, _)| facts(name).scope != OptionScope::CommandLine)
+            .map(|(name, argument)| (name, value_count(argument)))
+    }
+
+    /// Whether there is such an option.
+    pub(super) fn exists(&self, name: &str) -> bool {
+        self.argument(name).is_some()
+    }
+
+    /// Whether the option takes the names of files.
+    pub(super) fn takes_paths(&self, name: &str) -> bool {
+        self.argument(name).is_some_and(|argument| argument.get_value_hint() == ValueHint::AnyPath)
+    }
+
+    /// An option with a similar name that the configuration file may set; `None` if there is none.
+    pub(super) fn similar(&self, name: &str) -> Option<String> {
+        let error = Arguments::try_parse_from(["fetch".to_owned(), format!("--{name}")]).err()?;
+        let ContextValue::String(similar) = error.get(ContextKind::SuggestedArg)? else {
+            return None;
+        };
+        let similar = similar.trim_start_matches('-');
+        self.in_file(similar).map(|_| similar.to_owned())
+    }
+
+    /// The options of lower layers that have no effect once `name` is set.
+    pub(super) fn overridden_by(&self, name: &str) -> Vec<&str> {
+        let conflicts = |one: &Arg, other: &str| {
+            let conflicting = self.0.get_arg_conflicts_with(one);
+            conflicting.iter().any(|argument| argument.get_long() == Some(other))
+        };
+        let Some(given) = self.argument(name) else { return Vec::new() };
+        let others = self.arguments().filter(|(other, argument)| {
+            facts(name).overrides.contains(other)
+                || conflicts(given, other)
+                || conflicts(argument, name)
+        });
+        others.map(|(other, _)| other).chain([given.get_long().unwrap_or_default()]).collect()
+    }
+
+    /// The options that were set by words that the parser has read.
+    pub(super) fn set_in<'t>(&'t self, matches: &'t ArgMatches) -> impl Iterator<Item = &'t str> {
+        self.arguments().filter(|(_, argument)| is_set(matches, argument)).map(|(name, _)| name)
+    }
+
+    /// The first option that was typed although it means nothing without a folder, if there is no folder.
+    pub(super) fn lacking_dir<'t>(&'t self, matches: &'t ArgMatches) -> Option<&'t str> {
+        let set: Vec<_> = self.set_in(matches).collect();
+        let lacking = set.iter().find(|name| facts(name).requires_dir);
+        lacking.copied().filter(|_| !set.contains(&"dir"))
+    }
+
+    /// The words that set options for each run of a comparison, so that they can be typed again.
+    pub(super) fn words_for_runs(&self, matches: &ArgMatches) -> Vec<std::ffi::OsString> {
+        let set = self
+            .arguments()
+            .filter(|(name, argument)| !facts(name).of_comparison && is_set(matches, argument));
+        let words = set.flat_map(|(name, argument)| match value_count(argument) {
+            ValueCount::Nothing => vec![format!("--{name}").into()],
+            ValueCount::One | ValueCount::Many => {
+                let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+                values.map(|value| super::config_layers::word(name, value)).collect()
+            }
+        });
+        words.collect()
+    }
+
+    /// All options with their values, secrets masked.
+    pub(super) fn effective(&self, matches: &ArgMatches) -> Vec<EffectiveOption> {
+        let options = self.arguments().filter(|(name, _)| *name != "dry-run");
+        let effective = options.map(|(name, argument)| EffectiveOption {
+            name: name.to_owned(),
+            value: effective_value(name, argument, matches),
+            is_default: !is_set(matches, argument),
+        });
+        effective.collect()
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = (&str, &Arg)> {
+        self.0.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)))
+    }
+
+    fn argument(&self, name: &str) -> Option<&Arg> {
+        self.arguments().find(|(long, _)| *long == name).map(|(_, argument)| argument)
+    }
+}
+
+fn is_set(matches: &ArgMatches, argument: &Arg) -> bool {
+    matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
+}
+
+fn value_count(argument: &Arg) -> ValueCount {
+    match argument.get_action() {
+        ArgAction::SetTrue => ValueCount::Nothing,
+        ArgAction::Append => ValueCount::Many,
+        _ => ValueCount::One,
+    }
+}
+
+fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionValue {
+    let id = argument.get_id().as_str();
+    let redact = facts(name).redact.unwrap_or(str::to_owned);
+    let values = matches.get_raw(id).into_iter().flatten();
+    let mut values = values.map(|value| redact(&value.to_string_lossy()));
+    match value_count(argument) {
+        ValueCount::Nothing if matches.get_flag(id) => OptionValue::On,
+        ValueCount::Nothing => OptionValue::Unset,
+        ValueCount::One => match values.next() {
+            None => OptionValue::Unset,
+            Some(text) if takes_numbers(argument) => {
+                text.parse().map_or(OptionValue::Text(text), OptionValue::Number)
+            }
+            Some(text) => OptionValue::Text(text),
+        },
+        ValueCount::Many => match values.collect::<Vec<_>>() {
+            values if values.is_empty() => OptionValue::Unset,
+            values => OptionValue::List(values),
+        },
+    }
+}
+
+fn takes_numbers(argument: &Arg) -> bool {
+    let numbers = [
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<NonZeroU32>(),
+        TypeId::of::<NonZeroU64>(),
+        TypeId::of::<NonZeroUsize>(),
+        TypeId::of::<MaxPerHost>(),
+        TypeId::of::<MaxFailures>(),
+    ];
+    numbers.iter().any(|number| argument.get_value_parser().type_id() == *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_an_option_and_there_is_one_row_for_each() {
+        let (fetch, compare) = (OptionTable::of_fetch(), OptionTable::of_compare());
+        let mut names = BTreeSet::new();
+        for row in TABLE {
+            assert!(names.insert(row.name), "{} has two rows", row.name);
+            assert!(fetch.exists(row.name) || compare.exists(row.name), "no option {}", row.name);
+            assert_eq!(row.of_comparison, row.of_comparison && compare.exists(row.name));
+            let others = row.overrides.iter();
+            assert!(others.into_iter().all(|other| fetch.exists(other)), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn what_fetch_and_compare_have_in_common_is_passed_on_unless_the_table_says_otherwise() {
+        let (fetch, compare) = (OptionTable::of_fetch(), OptionTable::of_compare());
+        for (name, _) in compare.arguments() {
+            assert!(fetch.exists(name) || facts(name).of_comparison, "a run cannot take --{name}");
+        }
+    }
+
+    #[test]
+    fn options_that_save_are_those_under_the_heading() {
+        let table = OptionTable::of_fetch();
+        for (name, argument) in table.arguments() {
+            let is_saving = argument.get_help_heading() == Some("Saving files") && name != "dir";
+            assert_eq!(facts(name).requires_dir, is_saving, "--{name}");
+        }
+    }
+
+    #[test]
+    fn options_that_take_the_name_of_an_output_are_for_one_run() {
+        let table = OptionTable::of_fetch();
+        for (name, _) in table.arguments().filter(|(name, _)| table.takes_paths(name)) {
+            let is_input_of_all_runs = ["cacert", "config"].contains(&name);
+            assert!(
+                is_input_of_all_runs || facts(name).scope == OptionScope::CommandLine,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_option_overrides_what_it_conflicts_with() {
+        let table = OptionTable::of_fetch();
+        for (one, other) in [
+            ("ipv4", "ipv6"),
+            ("max-failures", "fail-fast"),
+            ("format", "json"),
+            ("quiet", "verbose"),
+            ("config", "no-config"),
+        ] {
+            assert!(table.overridden_by(one).contains(&other), "{one}");
+            assert!(table.overridden_by(other).contains(&one), "{other}");
+        }
+        assert_eq!(table.overridden_by("mode"), ["loops", "mode"]);
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        assert_eq!(redact_header("Authorization: hunter2"), "authorization: ***");
+        assert_eq!(redact_header("hunter2"), "***");
+        assert_eq!(redact_proxy("u:hunter2@p:1"), "http://u:***@p:1/");
+        assert_eq!(redact_proxy("ftp://u:hunter2@p:1"), "***");
+    }
+}
