@@ -1,6 +1,5 @@
 //! Names a second.
 
-use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
@@ -39,15 +38,11 @@ pub fn settling(criterion: &mut Criterion) {
     group.bench_function("tree", |bench| {
         bench.iter(|| {
             for (wanted, identity) in &wanted {
-                black_box(naming::settle(wanted, identity, nobody)).expect("it cannot fail");
+                black_box(naming::unique_name(wanted, identity, |_| NameOwner::Nobody));
             }
         });
     });
     group.finish();
-}
-
-fn nobody(_: &str) -> Result<NameOwner, Infallible> {
-    Ok(NameOwner::Nobody)
 }
 
 fn parsed() -> Vec<Url> {

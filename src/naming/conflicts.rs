@@ -36,47 +36,37 @@ pub enum Ownership {
     Own,
 }
 
-/// The name that a target gets: the one `wanted` (made by this room), or the same with marks where others were
-/// first. `None` if even the longest mark is taken, which is no accident.
+/// The name that a target gets: `wanted`, or the same with a mark added to each component that is taken. `None` if
+/// even the longest mark is taken, which is no accident.
 ///
-/// `identity` is that of the target; a file held by another gets a mark of 8 digits from it (`name.1a2b3c4d.html`),
-/// then 16, 32 and 64. A folder that is held as a file gets such a mark from its own path, so that what belongs
-/// together stays together. `holder` is asked for the [`key`] of the name and of each folder above it, from the
-/// outermost in, and at most five times a component.
-///
-/// # Errors
-/// What `holder` answers.
-pub fn settle<E>(
+/// `identity` is that of the target; a file name of another owner gets a mark of 8 digits from it
+/// (`name.1a2b3c4d.html`), then 16, 32 and 64. A folder whose name is that of a file gets such a mark from its own
+/// path, so that what belongs together stays together. `owner_of` is called with the [`key`] of the name and of each
+/// folder above it, from the outermost in, and at most five times a component.
+pub fn unique_name(
     wanted: &str,
     identity: &[u8; 32],
-    mut holder: impl FnMut(&str) -> Result<NameOwner, E>,
-) -> Result<Option<UniqueName>, E> {
+    mut owner_of: impl FnMut(&str) -> NameOwner,
+) -> Option<UniqueName> {
     let (folders, file) = wanted.rsplit_once('/').unwrap_or(("", wanted));
     let mut path = NamedTarget::with_capacity(wanted.len());
     for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
-        let placed = place(&mut path, folder, sha256, |key| {
-            Ok(match holder(key)? {
-                NameOwner::Nobody | NameOwner::Folder => Some(()),
-                NameOwner::Mine | NameOwner::Other => None,
-            })
-        });
-        if placed?.is_none() {
-            return Ok(None);
-        }
+        push_unique(&mut path, folder, sha256, |key| match owner_of(key) {
+            NameOwner::Nobody | NameOwner::Folder => Some(()),
+            NameOwner::Mine | NameOwner::Other => None,
+        })?;
     }
-    let whose = place(
+    let whose = push_unique(
         &mut path,
         file,
         |_| *identity,
-        |key| {
-            Ok(match holder(key)? {
-                NameOwner::Nobody => Some(Ownership::New),
-                NameOwner::Mine => Some(Ownership::Own),
-                NameOwner::Folder | NameOwner::Other => None,
-            })
+        |key| match owner_of(key) {
+            NameOwner::Nobody => Some(Ownership::New),
+            NameOwner::Mine => Some(Ownership::Own),
+            NameOwner::Folder | NameOwner::Other => None,
         },
     )?;
-    Ok(whose.map(|whose| UniqueName { name: path.name, whose }))
+    Some(UniqueName { name: path.name, whose })
 }
 
 /// The form in which names are compared: two names of one key may be one file on some system. Case is folded and
@@ -96,28 +86,25 @@ pub fn key(name: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
 }
 
-/// Puts a component at the end of the path, with the shortest mark that fits. The mark's digits are made of the key
-/// that did not fit.
-fn place<T, E>(
+/// Appends a component to the path, with the shortest mark that makes it fit; `None` if none does. The digits of the
+/// mark are made of the key that did not fit.
+fn push_unique<T>(
     path: &mut NamedTarget,
     component: &str,
     digits: impl FnOnce(&str) -> [u8; 32],
-    mut fits: impl FnMut(&str) -> Result<Option<T>, E>,
-) -> Result<Option<T>, E> {
+    mut fits: impl FnMut(&str) -> Option<T>,
+) -> Option<T> {
     let parent = path.ends();
     path.push(component);
-    if let Some(fit) = fits(&path.key)? {
-        return Ok(Some(fit));
+    if let Some(fit) = fits(&path.key) {
+        return Some(fit);
     }
     let digits = hex(&digits(&path.key));
-    for length in [MARK, 16, 32, DIGITS] {
+    [MARK, 16, 32, DIGITS].into_iter().find_map(|length| {
         path.cut_to(parent);
         path.push(&marked(component, &digits[..length]));
-        if let Some(fit) = fits(&path.key)? {
-            return Ok(Some(fit));
-        }
-    }
-    Ok(None)
+        fits(&path.key)
+    })
 }
 
 /// A name and its key, as far as they are settled.

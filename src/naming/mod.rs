@@ -1,7 +1,7 @@
 //! What a body is called in the folder it is saved in. Pure.
 //!
 //! A name is a relative path: components joined by `/`, each safe on the systems in use, whatever the list or a
-//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). Two targets may want one name: [`settle()`].
+//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). Two targets may want one name: [`unique_name()`].
 //!
 //! Bounds: a component has at most [`LONGEST_COMPONENT`] bytes, a path at most [`DEEPEST`] components and, before it
 //! is settled, [`LONGEST_PATH`] bytes; settling may add a mark of 9 bytes (65 at worst) to a component within its
@@ -22,7 +22,7 @@ use url::{Position, Url};
 use self::sanitize::{extension, marked, safe};
 use crate::plan::NamingScheme;
 
-pub use self::conflicts::{NameOwner, Ownership, UniqueName, key, settle};
+pub use self::conflicts::{NameOwner, Ownership, UniqueName, key, unique_name};
 pub use self::content_disposition::of_disposition;
 
 /// Bytes of a component, at most: file systems take 255, and `.part` must fit behind it.

@@ -121,7 +121,7 @@ impl OpenFolder {
             return Ok(naming::of_option(out));
         }
         if self.keep.named_by == NameSource::Server
-            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&by_url(id))?
+            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&by_url(id))
             && check == NameCheck::of(id.0)
             && let Some(
                 entry @ (ManifestEntry::Saved(_)
@@ -146,15 +146,15 @@ impl OpenFolder {
             IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
         if self.looks_up_targets() {
             let key = NameKey::of(&format!("target:{}", HexSha256(identity.whole)));
-            if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key)? {
+            if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key) {
                 return Ok(Some((wanted.into(), NameState::Duplicate(index))));
             }
             names.set(&key, listed)?;
         }
-        let settled = settle(&names, identity, wanted, self.was_known)?;
+        let settled = assign_name(&names, identity, wanted, self.was_known);
         let Some(settled) = settled else { return Ok(None) };
         let key = NameKey::of(&naming::key(&settled.name));
-        let standing = match (settled.whose, names.get(&key)?) {
+        let standing = match (settled.whose, names.get(&key)) {
             (Ownership::Own, Some(IndexedOwner::Recorded { at, .. })) => NameState::Recorded(at),
             (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => {
                 NameState::Duplicate(index)
@@ -323,13 +323,9 @@ impl OpenFolder {
     }
 }
 
-/// Who holds a name, as the target of this identity sees it.
-pub(super) fn holder(
-    names: &NameIndex,
-    identity: &TargetIdentity,
-    key: &str,
-) -> io::Result<naming::NameOwner> {
-    Ok(match names.get(&NameKey::of(key))? {
+/// The owner of a name, as the target of this identity sees it.
+pub(super) fn owner(names: &NameIndex, identity: &TargetIdentity, key: &str) -> naming::NameOwner {
+    match names.get(&NameKey::of(key)) {
         None => naming::NameOwner::Nobody,
         Some(IndexedOwner::Folder) => naming::NameOwner::Folder,
         Some(IndexedOwner::Listed { check, .. }) if check == NameCheck::of(identity.whole) => {
@@ -339,29 +335,27 @@ pub(super) fn holder(
             naming::NameOwner::Mine
         }
         Some(_) => naming::NameOwner::Other,
-    })
+    }
 }
 
-/// The name of a target that wants this one. Where it may have another one from an earlier run, and the list of that was
-/// in another order or was not read so far, it keeps that.
-fn settle(
+/// The name of a target that wants `wanted`; `None` if there is none left. If it may have another one from an earlier
+/// run, whose list was in another order or was not read to this point, it keeps that.
+fn assign_name(
     names: &NameIndex,
     identity: &TargetIdentity,
     wanted: &str,
     may_have_another: bool,
-) -> io::Result<Option<naming::UniqueName>> {
-    let settled = naming::settle(wanted, &identity.whole, |key| holder(names, identity, key))?;
-    let is_new =
-        |settled: &naming::UniqueName| settled.whose == Ownership::New && settled.name == wanted;
-    if !may_have_another || !settled.as_ref().is_some_and(is_new) {
-        return Ok(settled);
+) -> Option<naming::UniqueName> {
+    let unique = naming::unique_name(wanted, &identity.whole, |key| owner(names, identity, key))?;
+    if !may_have_another || unique.whose != Ownership::New || unique.name != wanted {
+        return Some(unique);
     }
-    let taken = naming::key(wanted);
-    let other = naming::settle(wanted, &identity.whole, |key| match key == taken {
-        true => Ok(naming::NameOwner::Other),
-        false => holder(names, identity, key),
-    })?;
-    Ok(other.filter(|other| other.whose == Ownership::Own).or(settled))
+    let wanted_key = naming::key(wanted);
+    let other = naming::unique_name(wanted, &identity.whole, |key| match key == wanted_key {
+        true => naming::NameOwner::Other,
+        false => owner(names, identity, key),
+    });
+    other.filter(|other| other.whose == Ownership::Own).or(Some(unique))
 }
 
 /// What there is of a body that was begun, if it can be continued. Where that is all, its last byte is left out: the

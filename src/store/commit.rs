@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::claim::{TargetIdentity, holder};
+use super::claim::{TargetIdentity, owner};
 use super::dir::{DirFile, PlaceResult};
 use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
 use super::errors::NOT_OURS;
@@ -170,13 +170,12 @@ impl OpenFolder {
         let identity = TargetIdentity::of(&job.target);
         let taken = taken.map(naming::key);
         let mut names = self.names();
-        let settled = naming::settle(wanted, &identity.whole, |key| {
-            if taken.as_deref() == Some(key) {
-                return Ok(naming::NameOwner::Other);
+        let settled = naming::unique_name(wanted, &identity.whole, |key| {
+            match taken.as_deref() == Some(key) {
+                true => naming::NameOwner::Other,
+                false => owner(&names, &identity, key),
             }
-            holder(&names, &identity, key)
         });
-        let settled = settled.map_err(|error| self.fault(wanted, &error, 0))?;
         let every = || Failure::Name("every name for it is taken".to_owned());
         let settled = settled.ok_or_else(every)?;
         if settled.whose == Ownership::New {

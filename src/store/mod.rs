@@ -206,10 +206,7 @@ fn known(
     manifest: &Manifest,
     notices: &mut Vec<String>,
 ) -> io::Result<NameIndex> {
-    let mut names = match keep.names {
-        NamingScheme::Hash => NameIndex::in_file()?,
-        NamingScheme::Flat | NamingScheme::Tree | NamingScheme::Index => NameIndex::in_memory(),
-    };
+    let mut names = NameIndex::new();
     let notice = |text| notices.push(text);
     each_entry(&keep.dir, manifest, notice, |at, brief| {
         let recorded = IndexedOwner::Recorded { check: NameCheck::of(brief.id.0), at };

@@ -151,7 +151,7 @@ impl SavedFolder {
     ) -> io::Result<()> {
         self.manifest.visit(|line: ManifestLine<'_>| {
             let Ok(brief) = line.brief else { return Ok(()) };
-            let holder = self.names.get(&key(&brief.path))?;
+            let holder = self.names.get(&key(&brief.path));
             if !matches!(holder, Some(IndexedOwner::Recorded { at, .. }) if at == line.at) {
                 return Ok(());
             }
@@ -226,7 +226,7 @@ impl SavedFolder {
     }
 
     fn knows(&self, name: &str) -> io::Result<bool> {
-        if let Some(IndexedOwner::Recorded { check, at }) = self.names.get(&key(name))? {
+        if let Some(IndexedOwner::Recorded { check, at }) = self.names.get(&key(name)) {
             if check == NameCheck::of(name) {
                 return Ok(true);
             }
@@ -237,7 +237,7 @@ impl SavedFolder {
             }
         }
         let Some(whole) = name.strip_suffix(PART) else { return Ok(false) };
-        let holder = self.names.get(&key(whole))?;
+        let holder = self.names.get(&key(whole));
         Ok(
             matches!(holder, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)),
         )
@@ -324,7 +324,7 @@ fn last_lines(
     manifest: &Manifest,
     mut notice: impl FnMut(&str),
 ) -> io::Result<(NameIndex, u64)> {
-    let mut names = NameIndex::in_memory();
+    let mut names = NameIndex::new();
     let bad = each_entry(
         dir,
         manifest,
