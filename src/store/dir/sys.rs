@@ -35,19 +35,12 @@ pub(super) fn reserve(_: &File, _: u64) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
 pub(super) fn free(folder: &Dir) -> io::Result<u64> {
     let space = rustix::fs::fstatvfs(folder)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-#[cfg(not(unix))]
-pub(super) fn free(_: &Dir) -> io::Result<u64> {
-    Ok(u64::MAX)
-}
-
 /// Waits until the names in a folder are on the disk.
-#[cfg(unix)]
 pub(super) fn sync(folder: &Dir) -> io::Result<()> {
     // The handle is for lookups alone: what is synced has to be opened for reading.
     match folder.open(".")?.sync_all() {
@@ -55,9 +48,4 @@ pub(super) fn sync(folder: &Dir) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced,
     }
-}
-
-#[cfg(not(unix))]
-pub(super) fn sync(_: &Dir) -> io::Result<()> {
-    Ok(())
 }
