@@ -4,6 +4,7 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::crc64::Crc64;
 use super::{Algorithm, Digest};
 
 /// A digest on its way.
@@ -21,6 +22,7 @@ enum HasherState {
     Blake3(Box<blake3::Hasher>),
     Crc32(crc32fast::Hasher),
     Crc32c(u32),
+    Crc64Nvme(Crc64),
 }
 
 impl Hasher {
@@ -34,6 +36,7 @@ impl Hasher {
             Algorithm::Blake3 => HasherState::Blake3(Box::default()),
             Algorithm::Crc32 => HasherState::Crc32(crc32fast::Hasher::new()),
             Algorithm::Crc32c => HasherState::Crc32c(0),
+            Algorithm::Crc64Nvme => HasherState::Crc64Nvme(Crc64::default()),
         })
     }
 
@@ -47,6 +50,7 @@ impl Hasher {
             HasherState::Blake3(_) => Algorithm::Blake3,
             HasherState::Crc32(_) => Algorithm::Crc32,
             HasherState::Crc32c(_) => Algorithm::Crc32c,
+            HasherState::Crc64Nvme(_) => Algorithm::Crc64Nvme,
         }
     }
 
@@ -62,6 +66,7 @@ impl Hasher {
             }
             HasherState::Crc32(state) => state.update(bytes),
             HasherState::Crc32c(state) => *state = crc32c::crc32c_append(*state, bytes),
+            HasherState::Crc64Nvme(state) => state.update(bytes),
         }
     }
 
@@ -77,6 +82,7 @@ impl Hasher {
             HasherState::Blake3(state) => digest(state.finalize().as_bytes()),
             HasherState::Crc32(state) => digest(&state.finalize().to_be_bytes()),
             HasherState::Crc32c(state) => digest(&state.to_be_bytes()),
+            HasherState::Crc64Nvme(state) => digest(&state.finish().to_be_bytes()),
         }
     }
 }
@@ -163,6 +169,7 @@ mod tests {
             ),
             (Algorithm::Crc32, "00000000", "352441c2"),
             (Algorithm::Crc32c, "00000000", "364b3fb7"),
+            (Algorithm::Crc64Nvme, "0000000000000000", "05e5cabb3fc1faeb"),
         ];
         for (algorithm, empty, abc) in table {
             assert_eq!(hex_of(algorithm, b""), empty);
@@ -175,6 +182,7 @@ mod tests {
     fn the_check_values_of_the_crcs_are_right() {
         assert_eq!(hex_of(Algorithm::Crc32, b"123456789"), "cbf43926");
         assert_eq!(hex_of(Algorithm::Crc32c, b"123456789"), "e3069283");
+        assert_eq!(hex_of(Algorithm::Crc64Nvme, b"123456789"), "ae8b14860a799888");
     }
 
     /// The long message of FIPS 180's examples.

@@ -2,12 +2,14 @@
 //! claim about them. Pure.
 
 mod checksum_file;
+mod crc64;
 mod hasher;
 mod header_claims;
 
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
@@ -34,11 +36,13 @@ pub enum Algorithm {
     Crc32,
     /// The CRC of Castagnoli (RFC 9260 appendix A), its most significant byte first. Finds damage alone.
     Crc32c,
+    /// CRC-64/NVME, its most significant byte first. Finds damage only.
+    Crc64Nvme,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Md5,
         Self::Sha1,
         Self::Sha256,
@@ -46,6 +50,7 @@ impl Algorithm {
         Self::Blake3,
         Self::Crc32,
         Self::Crc32c,
+        Self::Crc64Nvme,
     ];
 
     /// Its name wherever it is written, that of aria2 where aria2 knows it.
@@ -58,6 +63,7 @@ impl Algorithm {
             Self::Blake3 => "blake3",
             Self::Crc32 => "crc32",
             Self::Crc32c => "crc32c",
+            Self::Crc64Nvme => "crc64nvme",
         }
     }
 
@@ -65,6 +71,7 @@ impl Algorithm {
     pub fn length(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
             Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 | Self::Blake3 => 32,
@@ -107,16 +114,10 @@ impl Digest {
 
     /// Reads hexadecimal digits of either case; `None` where they are not those of a digest.
     pub fn parse_hex(algorithm: Algorithm, digits: &str) -> Option<Self> {
-        let digits = digits.as_bytes();
         if digits.len() != 2 * algorithm.length() {
             return None;
         }
-        let value = |digit: u8| char::from(digit).to_digit(16);
-        let mut bytes = [0; LONGEST];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = (value(pair[0])? * 16 + value(pair[1])?) as u8;
-        }
-        Some(Self { algorithm, bytes })
+        Self::new(algorithm, &HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?)
     }
 
     /// How it is computed.
@@ -131,14 +132,13 @@ impl Digest {
 
     /// Its hexadecimal digits, in lower case.
     pub fn hex(&self) -> String {
-        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(self.bytes())
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}=", self.algorithm.name())?;
-        self.bytes().iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        write!(out, "{}={}", self.algorithm.name(), HEXLOWER.encode_display(self.bytes()))
     }
 }
 

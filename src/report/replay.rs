@@ -337,9 +337,8 @@ fn known_version(name: &str) -> Option<&'static str> {
 }
 
 fn moment(text: &str) -> Result<SystemTime, String> {
-    let stamp: jiff::Timestamp =
-        text.parse().map_err(|_| format!("\"{text}\" is not a time (RFC 3339)"))?;
-    Ok(SystemTime::from(stamp))
+    let stamp = text.parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
+    stamp.map_err(|_| format!("\"{text}\" is not a time (RFC 3339)"))
 }
 
 #[derive(Deserialize)]

@@ -284,7 +284,8 @@ mod moment {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(from)?;
-        text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
+        let timestamp: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
+        timestamp.try_into().map_err(de::Error::custom)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::support::saved_files::{entry, names, saved_in};
 use crate::support::{End, Origin, Reply, Request, Run, Seen, class_of, in_every_mode};
 
 /// What `hello` hashes to.
-const HELLO: [(&str, &str); 7] = [
+const HELLO: [(&str, &str); 8] = [
     ("md5", "5d41402abc4b2a76b9719d911017c592"),
     ("sha-1", "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"),
     ("sha-256", HELLO_SHA256),
@@ -21,12 +21,13 @@ const HELLO: [(&str, &str); 7] = [
     ("blake3", HELLO_BLAKE3),
     ("crc32", "3610a686"),
     ("crc32c", "9a71bb4c"),
+    ("crc64nvme", "3377857006524257"),
 ];
 const HELLO_SHA256: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 const HELLO_BLAKE3: &str = "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f";
 
 /// Fields that claim something about a body that is `hello`, and are right.
-const CLAIMS: [(&str, &str); 8] = [
+const CLAIMS: [(&str, &str); 9] = [
     ("Repr-Digest", "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:"),
     ("Content-Digest", "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:"),
     ("Content-MD5", "XUFAKrxLKna5cZ2REBfFkg=="),
@@ -34,6 +35,7 @@ const CLAIMS: [(&str, &str); 8] = [
     ("x-goog-hash", "md5=XUFAKrxLKna5cZ2REBfFkg=="),
     ("x-amz-checksum-sha256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="),
     ("x-amz-checksum-crc32", "NhCmhg=="),
+    ("x-amz-checksum-crc64nvme", "M3eFcAZSQlc="),
     ("x-ms-blob-content-md5", "XUFAKrxLKna5cZ2REBfFkg=="),
 ];
 
@@ -52,10 +54,8 @@ fn sha256(body: impl AsRef<[u8]>) -> String {
 
 /// In the fields of RFC 9530.
 fn repr(body: impl AsRef<[u8]>) -> String {
-    use base64::Engine;
-
     let digest = Sha256::digest(body.as_ref());
-    format!("sha-256=:{}:", base64::prelude::BASE64_STANDARD.encode(digest))
+    format!("sha-256=:{}:", data_encoding::BASE64.encode(&digest))
 }
 
 fn run(mode: &str) -> Run {
