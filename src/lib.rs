@@ -43,6 +43,8 @@ mod scheduler;
 mod serve;
 mod signals;
 mod store;
+mod sync;
+mod text;
 mod transfer;
 mod units;
 
@@ -64,7 +66,7 @@ pub mod bench {
         pub use crate::model::{EntryOptions, QueuedJob, ProgressBoard};
     }
     pub mod naming {
-        pub use crate::naming::{NameOwner, identity, of_url, settle};
+        pub use crate::naming::{NameOwner, identity, of_url, unique_name};
     }
     pub mod plan {
         pub use crate::plan::{

@@ -15,6 +15,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use data_encoding::HEXLOWER;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use url::{Position, Url};
@@ -33,6 +34,9 @@ pub const LONGEST_PATH: usize = 1024;
 
 /// Components of a path, at most.
 pub const DEEPEST: usize = 32;
+
+/// What follows the final name of a file while it is partial.
+pub const PART_SUFFIX: &str = ".part";
 
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
@@ -67,7 +71,7 @@ pub fn of_option(out: &str) -> String {
 
 /// The name that a file has until it is whole. No other name ends like this.
 pub fn part_of(name: &str) -> String {
-    format!("{name}.part")
+    format!("{name}{PART_SUFFIX}")
 }
 
 /// What was saved is known by this: the SHA-256 of the URL without fragment, user and password.
@@ -154,6 +158,5 @@ fn sha256(text: &str) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    HEXLOWER.encode(bytes)
 }

@@ -3,10 +3,8 @@
 
 use std::borrow::Cow;
 
-use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
-use icu_properties::{CodePointMapData, CodePointSetData};
-
-use super::LONGEST_COMPONENT;
+use super::{LONGEST_COMPONENT, PART_SUFFIX};
+use crate::text::is_hidden;
 
 /// Letters of an extension, at most.
 const LONGEST_EXTENSION: usize = 16;
@@ -79,22 +77,6 @@ fn is_plain(text: &str) -> bool {
         && !looks_unfinished(text)
 }
 
-/// Controls, format characters (bidi marks, overrides and isolates among them), line and paragraph separators, and
-/// what may be left out when text is drawn (Default_Ignorable_Code_Point, UAX #44).
-fn is_hidden(letter: char) -> bool {
-    if letter.is_ascii() {
-        return letter.is_ascii_control();
-    }
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
-        || matches!(
-            CodePointMapData::<GeneralCategory>::new().get(letter),
-            GeneralCategory::Control
-                | GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-        )
-}
-
 /// What separates components, and what Windows forbids, is replaced.
 fn allowed(letter: char) -> char {
     if matches!(letter, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*') {
@@ -142,5 +124,6 @@ fn is_reserved(name: &str) -> bool {
 
 /// Whether it ends as unfinished files do ([`super::part_of`]).
 fn looks_unfinished(name: &str) -> bool {
-    name.as_bytes().last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b".part"))
+    let end = name.as_bytes().last_chunk::<{ PART_SUFFIX.len() }>();
+    end.is_some_and(|end| end.eq_ignore_ascii_case(PART_SUFFIX.as_bytes()))
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::is_unprintable;
+
 /// The text with all that does not show escaped; borrowed where there is nothing to escape.
 pub fn printable(text: &str) -> Cow<'_, str> {
     printable_but(text, |_| false)
@@ -15,7 +17,7 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Cow::Borrowed(text);
     }
-    let escaped = |character: char| !shows(character) && !stays(character);
+    let escaped = |character: char| is_unprintable(character) && !stays(character);
     let Some(first) = text.find(escaped) else {
         return Cow::Borrowed(text);
     };
@@ -29,45 +31,6 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
         }
     }
     Cow::Owned(safe)
-}
-
-fn shows(character: char) -> bool {
-    matches!(character, ' '..='~')
-        || !is_ignorable(character) && is_printable_after_a_letter(character)
-}
-
-/// What Unicode lets a program leave out when it draws (Default_Ignorable_Code_Point, UAX #44), and is not a control
-/// or format character, which [`is_printable_after_a_letter`] knows. The blank Braille pattern is one more that
-/// takes place and shows nothing.
-fn is_ignorable(character: char) -> bool {
-    matches!(
-        character,
-        '\u{34f}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
-}
-
-/// The standard library knows which characters its `Debug` must escape (controls, formats, separators, private and
-/// unassigned ones) but does not say so; it is asked by having it escape one. The letter before is for combining
-/// marks, which it escapes only where they have nothing to combine with.
-fn is_printable_after_a_letter(character: char) -> bool {
-    let mut bytes = [b'a'; 5];
-    let length = 1 + character.encode_utf8(&mut bytes[1..]).len();
-    std::str::from_utf8(&bytes[..length]).is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::header::{
@@ -21,6 +21,7 @@ use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
 use super::random_body;
 use super::routes::{self, BodyForm, NotFound, Route};
 use super::stats::{Connection, ServerStats};
+use crate::sync::lock;
 
 /// How long a body under a given tag is.
 const TAGGED: u64 = 1024;
@@ -87,7 +88,7 @@ pub(super) async fn answer<B>(
 
 impl ServerState {
     fn judge(&self, key: u64) -> FaultDecision {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).judge(key, Instant::now())
+        lock(&self.faults).judge(key, Instant::now())
     }
 }
 

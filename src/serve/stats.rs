@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde::Serialize;
+
+use crate::sync::lock;
 
 /// How many hosts get counts of their own.
 const HOSTS: usize = 1024;
@@ -79,8 +81,7 @@ impl ServerStats {
     }
 
     fn table(&self) -> MutexGuard<'_, StatsTable> {
-        // Counts stay counts, whoever panicked beside them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -103,7 +103,7 @@ impl OpenFolder {
         let (name, standing) = match named {
             Ok(Some(named)) => named,
             Ok(None) => return failed("", Failure::Name("every name for it is taken".to_owned())),
-            Err(error) => return failed("", self.fault("", &error, 0)),
+            Err(error) => return failed("", self.work_dir.fault("", &error, 0)),
         };
         let claim = match standing {
             NameState::New => self.fresh(&name).map(|over| fetch(&name, over, false)),
@@ -173,19 +173,19 @@ impl OpenFolder {
             return Ok(OverwriteRule::Nothing);
         }
         let Some(seat) = self.seat_if_there(name)? else { return Ok(OverwriteRule::Nothing) };
-        match seat.found().map_err(|error| self.fault(name, &error, 0))? {
+        match seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))? {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
             FileKind::File { .. } if self.keep.foreign == ForeignFilePolicy::Replaced => {
                 Ok(OverwriteRule::File)
             }
-            FileKind::File { .. } => Err(self.in_the_way(name, NOT_OURS)),
-            FileKind::Other => Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::File { .. } => Err(self.work_dir.in_the_way(name, NOT_OURS)),
+            FileKind::Other => Err(self.work_dir.in_the_way(name, "is no file; move it away")),
         }
     }
 
     /// What is to be done about a target whose name has an entry in the manifest.
     fn recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
-        match self.entry(at).map_err(|error| self.fault(name, &error, 0))? {
+        match self.entry(at).map_err(|error| self.work_dir.fault(name, &error, 0))? {
             Some(ManifestEntry::Saved(saved)) => self.saved(target, name, &saved),
             Some(ManifestEntry::Partial(partial)) => self.partial(target, name, &partial),
             Some(ManifestEntry::Marked(marked)) => {
@@ -207,7 +207,7 @@ impl OpenFolder {
     fn marked(&self, name: &str, why: MarkReason) -> Result<OverwriteRule, Failure> {
         let there = match (why, self.seat_if_there(name)?) {
             (MarkReason::Changed, Some(seat)) => {
-                seat.found().map_err(|error| self.fault(name, &error, 0))?
+                seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?
             }
             // What has come in place of a missing file is not ours.
             _ => return self.fresh(name),
@@ -215,7 +215,7 @@ impl OpenFolder {
         match there {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
             FileKind::File { .. } => Ok(OverwriteRule::File),
-            FileKind::Other => Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::Other => Err(self.work_dir.in_the_way(name, "is no file; move it away")),
         }
     }
 
@@ -230,14 +230,16 @@ impl OpenFolder {
             Some(seat) if self.is_dry() => self.predicted_claim(name, saved, &seat)?,
             Some(seat) => {
                 self.finish(name, saved, &seat)?;
-                seat.found().map_err(|error| self.fault(name, &error, 0))?
+                seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?
             }
         };
         let is_whole = match there {
             // What comes there from now on is not ours.
             FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true)),
             FileKind::File { bytes, .. } => bytes == saved.bytes,
-            FileKind::Other => return Err(self.in_the_way(name, "is no file; move it away")),
+            FileKind::Other => {
+                return Err(self.work_dir.in_the_way(name, "is no file; move it away"));
+            }
         };
         let likeness = self.checksum_match(target, name, saved);
         if !is_whole || likeness == ChecksumMatch::Other {
@@ -281,7 +283,7 @@ impl OpenFolder {
 
     /// Makes up for a rename that was written down and did not come about.
     fn finish(&self, name: &str, saved: &SavedEntry<'_>, seat: &DirFile) -> Result<(), Failure> {
-        let fault = |error: io::Error| self.fault(name, &error, 0);
+        let fault = |error: io::Error| self.work_dir.fault(name, &error, 0);
         let FileKind::File { bytes, .. } = seat.part().map_err(fault)? else { return Ok(()) };
         if bytes != saved.bytes || seat.has_both_names().map_err(fault)? {
             return seat.remove_part().map_err(fault);
@@ -293,7 +295,7 @@ impl OpenFolder {
                 seat.sync_folder().map_err(fault)
             }
             PlaceResult::Done => Ok(()),
-            PlaceResult::Taken => Err(self.in_the_way(name, NOT_OURS)),
+            PlaceResult::Taken => Err(self.work_dir.in_the_way(name, NOT_OURS)),
         }
     }
 
@@ -306,7 +308,7 @@ impl OpenFolder {
         let over = if partial.replaces { OverwriteRule::File } else { self.fresh(name)? };
         let found = match self.seat_if_there(name)? {
             None => FileKind::Nothing,
-            Some(seat) => seat.part().map_err(|error| self.fault(name, &error, 0))?,
+            Some(seat) => seat.part().map_err(|error| self.work_dir.fault(name, &error, 0))?,
         };
         let part = match found {
             FileKind::File { bytes, .. } if self.keep.again != ExistingPolicy::Force => {
@@ -319,7 +321,7 @@ impl OpenFolder {
     }
 
     fn seat_if_there(&self, name: &str) -> Result<Option<DirFile>, Failure> {
-        self.folder.seat_if_there(name).map_err(|why| self.no_seat(name, why))
+        self.work_dir.folder.seat_if_there(name).map_err(|why| self.work_dir.no_seat(name, why))
     }
 }
 

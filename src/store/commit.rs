@@ -28,7 +28,10 @@ impl Store {
         }
         if place.name.contains('/') {
             // Once entered it will be written down, so it had better have a place.
-            open.folder.seat(&place.name).map_err(|why| open.no_seat(&place.name, why))?;
+            open.work_dir
+                .folder
+                .seat(&place.name)
+                .map_err(|why| open.work_dir.no_seat(&place.name, why))?;
         }
         open.enter(job, place, &place.name, attempt).map(Some)
     }
@@ -60,7 +63,11 @@ impl OpenFolder {
         attempt: &Attempt,
         entered: PendingEntry,
     ) -> Result<(), Failure> {
-        let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
+        let seat = self
+            .work_dir
+            .folder
+            .seat(&place.name)
+            .map_err(|why| self.work_dir.no_seat(&place.name, why))?;
         match self.place(job, place, &place.name, &seat, attempt, entered)? {
             PlaceResult::Done => Ok(()),
             PlaceResult::Taken => Err(self.without_a_name(&place.name, &seat)),
@@ -75,11 +82,15 @@ impl OpenFolder {
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
         let Some(wanted) = self.server_name(job, place, attempt) else { return Ok(None) };
-        let seat = self.folder.seat(&place.name).map_err(|why| self.no_seat(&place.name, why))?;
+        let seat = self
+            .work_dir
+            .folder
+            .seat(&place.name)
+            .map_err(|why| self.work_dir.no_seat(&place.name, why))?;
         let (mut seat, mut taken) = (seat, None);
         loop {
             let name = self.named_by_server(job, &wanted, taken.as_deref())?;
-            seat = seat.moved_to(&name).map_err(|error| self.fault(&name, &error, 0))?;
+            seat = seat.moved_to(&name).map_err(|error| self.work_dir.fault(&name, &error, 0))?;
             failpoint::pass("moved");
             let entered = self.enter(job, place, &name, attempt)?;
             match self.place(job, place, &name, &seat, attempt, entered)? {
@@ -95,7 +106,7 @@ impl OpenFolder {
     fn without_a_name(&self, name: &str, seat: &DirFile) -> Failure {
         // What stays is removed before the name is used again.
         let _ = seat.remove_part();
-        self.in_the_way(name, NOT_OURS)
+        self.work_dir.in_the_way(name, NOT_OURS)
     }
 
     fn enter(
@@ -106,7 +117,7 @@ impl OpenFolder {
         attempt: &Attempt,
     ) -> Result<PendingEntry, Failure> {
         let entry = ManifestEntry::Saved(saved(job, name, place.over, attempt));
-        self.manifest.enter(&entry).map_err(|error| self.fault(name, &error, 0))
+        self.manifest.enter(&entry).map_err(|error| self.work_dir.fault(name, &error, 0))
     }
 
     fn place(
@@ -118,7 +129,7 @@ impl OpenFolder {
         attempt: &Attempt,
         entered: PendingEntry,
     ) -> Result<PlaceResult, Failure> {
-        let fault = |error: &_| self.fault(name, error, 0);
+        let fault = |error: &_| self.work_dir.fault(name, error, 0);
         let durable = self.keep.durability == Durability::Power;
         if let Err(error) = self.manifest.commit(entered) {
             if !attempt.begun && !place.noted {
@@ -184,7 +195,7 @@ impl OpenFolder {
                 index: job.target.index,
             };
             enter(&mut names, &settled.name, listed)
-                .map_err(|error| self.fault(wanted, &error, 0))?;
+                .map_err(|error| self.work_dir.fault(wanted, &error, 0))?;
         }
         Ok(settled.name.into())
     }

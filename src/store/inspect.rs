@@ -43,14 +43,14 @@ impl OpenFolder {
         saved: &SavedEntry<'_>,
         seat: &DirFile,
     ) -> Result<FileKind, Failure> {
-        let part = seat.part().map_err(|error| self.fault(name, &error, 0))?;
-        let there = seat.found().map_err(|error| self.fault(name, &error, 0))?;
+        let part = seat.part().map_err(|error| self.work_dir.fault(name, &error, 0))?;
+        let there = seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?;
         match (part, there) {
             (FileKind::File { bytes, .. }, _) if bytes != saved.bytes => Ok(there),
             (FileKind::File { .. }, FileKind::File { .. })
                 if !saved.replaces && self.keep.foreign == ForeignFilePolicy::Stays =>
             {
-                Err(self.in_the_way(name, "was not saved by fetch; move it away"))
+                Err(self.work_dir.in_the_way(name, "was not saved by fetch; move it away"))
             }
             (FileKind::File { .. }, FileKind::Nothing | FileKind::File { .. }) => Ok(part),
             _ => Ok(there),

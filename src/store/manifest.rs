@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::entry::{EntrySummary, ManifestEntry};
+use crate::sync::lock;
 
 /// The manifest's name in the folder of bookkeeping.
 const NAME: &str = "manifest.jsonl";
@@ -241,7 +242,7 @@ impl Manifest {
     }
 
     fn writer(&self) -> MutexGuard<'_, ManifestWriter> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writer)
     }
 }
 

@@ -30,7 +30,6 @@ mod sink;
 mod work_dir;
 
 use std::io;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::digest::ExpectedDigests;
 use crate::naming;
 use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
+use crate::sync::lock;
 pub use claim::{Claim, SkipReason};
 pub use dir::FileEntry;
 use dir::{IfMissing, SaveDir};
@@ -71,7 +71,7 @@ enum StoreKind {
 struct OpenFolder {
     keep: SaveOptions,
     wanted: Arc<ExpectedDigests>,
-    desk: Arc<WorkDir>,
+    work_dir: Arc<WorkDir>,
     manifest: Manifest,
     names: Mutex<NameIndex>,
     /// Whether the manifest told of anything when it was opened.
@@ -134,14 +134,6 @@ impl Store {
     }
 }
 
-impl Deref for OpenFolder {
-    type Target = WorkDir;
-
-    fn deref(&self) -> &WorkDir {
-        &self.desk
-    }
-}
-
 impl OpenFolder {
     /// The folder, locked and ready to be written to.
     fn to_save(
@@ -182,16 +174,16 @@ impl OpenFolder {
         let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
-        let desk = Arc::new(WorkDir::new(keep, folder));
+        let work_dir = Arc::new(WorkDir::new(keep, folder));
         let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
         Ok((
-            Self { keep, wanted, desk, manifest, names, was_known, was_empty, unchecked, lock },
+            Self { keep, wanted, work_dir, manifest, names, was_known, was_empty, unchecked, lock },
             notices,
         ))
     }
 
     fn names(&self) -> MutexGuard<'_, NameIndex> {
-        self.names.lock().expect("no holder panics")
+        lock(&self.names)
     }
 
     /// Whether targets are looked up by what they are too, because their name does not tell.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 
-use super::dir::{DirFile, FileEntry, FileKind, IfMissing, PART, PathError, PlaceResult, SaveDir};
+use super::dir::{DirFile, FileEntry, FileKind, IfMissing, PathError, PlaceResult, SaveDir};
 use super::each_entry;
 use super::entry::{EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry, SavedEntry};
 use super::lock::{Lock, LockError};
@@ -236,7 +236,7 @@ impl SavedFolder {
                 return Ok(true);
             }
         }
-        let Some(whole) = name.strip_suffix(PART) else { return Ok(false) };
+        let Some(whole) = name.strip_suffix(naming::PART_SUFFIX) else { return Ok(false) };
         let holder = self.names.get(&key(whole));
         Ok(
             matches!(holder, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)),

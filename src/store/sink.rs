@@ -129,7 +129,7 @@ impl Store {
             StoreKind::Discard => return Sink(None),
             StoreKind::Directory(open) => {
                 let open: Arc<OpenFolder> = Arc::clone(open);
-                (Arc::clone(&open.desk), open)
+                (Arc::clone(&open.work_dir), open)
             }
             StoreKind::Child(child) => (Arc::clone(&child.desk), Arc::clone(&child.recorder)),
         };
@@ -566,7 +566,7 @@ impl OpenFolder {
         });
         let wanted = length.unwrap_or(bytes);
         let entered = self.manifest.append(&entry);
-        entered.map(drop).map_err(|error| self.fault(&place.name, &error, wanted))
+        entered.map(drop).map_err(|error| self.work_dir.fault(&place.name, &error, wanted))
     }
 }
 

@@ -64,7 +64,7 @@ impl Store {
     /// The settings of a child's store; `None` if bodies are discarded.
     pub fn child_config(&self) -> Option<ChildStoreConfig> {
         let StoreKind::Directory(open) = &self.0 else { return None };
-        let WorkDir { dir, durability, min_free, .. } = &*open.desk;
+        let WorkDir { dir, durability, min_free, .. } = &*open.work_dir;
         let dir = dir.clone().into_os_string();
         Some(ChildStoreConfig { dir, durability: *durability, min_free: *min_free })
     }

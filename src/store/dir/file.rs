@@ -10,10 +10,8 @@ use cap_std::fs::{Dir, OpenOptions};
 
 use super::{PartialFile, sys};
 use crate::model::OverwriteRule;
+use crate::naming;
 use crate::store::failpoint;
-
-/// What follows a final name while the file is unfinished. File systems allow 255 bytes for both together.
-pub const PART: &str = ".part";
 
 /// The place of one file. Each step looks up a single name in a held folder and follows no symbolic link.
 #[derive(Debug)]
@@ -53,7 +51,7 @@ pub enum PlaceResult {
 
 impl DirFile {
     pub(super) fn new(root: Arc<Dir>, parent: Arc<Dir>, name: &str) -> Self {
-        let part = format!("{}{PART}", super::last(name)).into();
+        let part = naming::part_of(super::last(name)).into();
         Self { root, parent, name: name.into(), part }
     }
 

@@ -6,7 +6,7 @@ mod partial_file;
 mod sys;
 mod walk;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 use std::fs;
@@ -19,7 +19,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
 
-pub use file::{DirFile, FileKind, PART, PlaceResult};
+pub use file::{DirFile, FileKind, PlaceResult};
 pub use partial_file::{PartialFile, is_full};
 pub use walk::{FileEntry, WalkFiles};
 

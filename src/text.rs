@@ -1,0 +1,115 @@
+//! What file names and messages have in common: hidden characters, system errors as text, counted nouns. Pure.
+
+use std::io;
+
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Whether a character is drawn as nothing, or changes how others are drawn: controls, format characters (bidi marks,
+/// overrides and isolates among them), line and paragraph separators, and everything else that a program may leave
+/// out of what it draws (Default_Ignorable_Code_Point, UAX #44).
+pub fn is_hidden(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
+        || matches!(
+            category(character),
+            GeneralCategory::Control
+                | GeneralCategory::Format
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator
+        )
+}
+
+/// Whether a character cannot be recognized where it is printed: one that is hidden, a space other than the ASCII one,
+/// the blank Braille pattern, or one without an agreed glyph (private use, unassigned).
+pub fn is_unprintable(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    character == '\u{2800}'
+        || is_hidden(character)
+        || matches!(
+            category(character),
+            GeneralCategory::SpaceSeparator
+                | GeneralCategory::PrivateUse
+                | GeneralCategory::Unassigned
+        )
+}
+
+fn category(character: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(character)
+}
+
+/// A system error as users read it: `Permission denied`, without the number that the standard library adds.
+pub fn io_message(error: &io::Error) -> String {
+    without_os_codes(&error.to_string())
+}
+
+/// The text without every ` (os error N)` in it. For text that was composed of errors, such as that of an error chain.
+pub fn without_os_codes(text: &str) -> String {
+    const START: &str = " (os error ";
+    let mut pieces = text.split(START);
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let code = piece.find(')').filter(|end| piece[..*end].parse::<i32>().is_ok());
+        match code {
+            Some(end) => plain.push_str(&piece[end + 1..]),
+            None => plain.extend([START, piece]),
+        }
+    }
+    plain
+}
+
+/// A number with its noun, which takes an `s` in the plural: `1 file`, `2 files`.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_drawn_is_hidden_and_words_of_any_script_are_not() {
+        for hidden in "\0\n\u{7f}\u{85}\u{ad}\u{34f}\u{61c}\u{115f}\u{200b}\u{202e}\u{2028}\u{2029}\u{2066}\u{3164}\
+                       \u{fe0f}\u{feff}\u{ffa0}\u{e0041}"
+            .chars()
+        {
+            assert!(is_hidden(hidden) && is_unprintable(hidden), "{hidden:?}");
+        }
+        for shown in "a Z~é日ह\u{301}😀א".chars() {
+            assert!(!is_hidden(shown) && !is_unprintable(shown), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_blank_or_a_character_without_a_glyph_is_unprintable_and_not_hidden() {
+        for character in "\u{a0}\u{2003}\u{3000}\u{2800}\u{e000}\u{378}\u{10ffff}".chars() {
+            assert!(!is_hidden(character) && is_unprintable(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_error_is_told_without_its_number() {
+        let error = io::Error::from_raw_os_error(2);
+        assert!(error.to_string().ends_with(" (os error 2)"));
+        assert_eq!(io_message(&error), "No such file or directory");
+        assert_eq!(io_message(&io::Error::other("odd")), "odd");
+        let table = [
+            ("a: b (os error 13) at path \"c\"", "a: b at path \"c\""),
+            ("a (os error 1): b (os error -2)", "a: b"),
+            ("a (os error x) (os error 1", "a (os error x) (os error 1"),
+            ("", ""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(without_os_codes(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_noun_is_in_the_plural_unless_there_is_one() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "file")), ["0 files", "1 file", "2 files"]);
+    }
+}
