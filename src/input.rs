@@ -62,7 +62,7 @@ pub enum OpenError {
     #[error("cannot read {name}: {reason}")]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
-    #[error("{name}: {reason}")]
+    #[error("{name}:{reason}")]
     Sums { name: String, reason: ChecksumFileError },
     /// The file for failures is this list.
     #[error("--failed would overwrite the input list '{name}'")]

@@ -50,13 +50,13 @@ impl ExpectedDigests {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChecksumFileError {
     /// A line is no sum.
-    #[error("line {line}: not a SHA-256 sum; write 64 hexadecimal digits, two spaces and a name")]
+    #[error("{line}: not in sha256sum format (64 hex digits, two spaces and a name)")]
     Line {
         /// Its number, from 1.
         line: usize,
     },
     /// A name has two sums.
-    #[error("line {line}: {name:?} has another sum further up; keep one")]
+    #[error("{line}: {name:?} is listed above with a different sum")]
     Contradiction {
         /// The number of the second one's line, from 1.
         line: usize,
@@ -254,17 +254,14 @@ mod tests {
             );
         }
         let error = ChecksumFile::parse("x").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "line 1: not a SHA-256 sum; write 64 hexadecimal digits, two spaces and a name"
-        );
+        assert_eq!(error, "1: not in sha256sum format (64 hex digits, two spaces and a name)");
     }
 
     #[test]
     fn a_name_may_come_twice_with_one_sum_but_not_with_two() {
         assert!(ChecksumFile::parse(&format!("{ONE}  a\nSHA256 (./a) = {ONE}\n")).is_ok());
         let error = ChecksumFile::parse(&format!("{ONE}  a\n\n{TWO} *./a\n")).unwrap_err();
-        assert_eq!(error.to_string(), "line 3: \"a\" has another sum further up; keep one");
+        assert_eq!(error.to_string(), "3: \"a\" is listed above with a different sum");
     }
 
     /// The line that `sha256sum` writes for a name.

@@ -179,9 +179,9 @@ pub enum ParseDigestError {
     Digits(Algorithm),
 }
 
-/// `md5=, sha-1=, …`
+/// `md5, sha-1, …`
 fn names() -> String {
-    Algorithm::ALL.map(|algorithm| format!("{}=", algorithm.name())).join(", ")
+    Algorithm::ALL.map(Algorithm::name).join(", ")
 }
 
 #[cfg(test)]
@@ -240,7 +240,7 @@ mod tests {
             ("SHA512=", "expected sha-512=<128 hex digits>"),
             (
                 "sha-224=00",
-                "unknown algorithm (expected one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c=)",
+                "unknown algorithm (expected one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c=, crc64nvme=)",
             ),
         ];
         for (text, complaint) in table {

@@ -68,11 +68,11 @@ pub(super) async fn answer<B>(
         }
         ReplyKind::Fail => {
             ticket.failed();
-            text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "an error, as the error rate asks for\n")
+            text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "injected failure (--error-rate)\n")
         }
         ReplyKind::Serve if !reads => not_allowed(),
         ReplyKind::Serve => match host {
-            None => text(StatusCode::BAD_REQUEST, TEXT, "Host is missing or given twice\n"),
+            None => text(StatusCode::BAD_REQUEST, TEXT, "missing or duplicate Host header\n"),
             Some(host) => {
                 Responder { state: &state, connection: &connection, host, key, request: &request }
                     .serve()
@@ -134,14 +134,14 @@ impl<B> Responder<'_, B> {
                 return text(
                     StatusCode::NOT_FOUND,
                     TEXT,
-                    "nothing is here; / lists what there is\n",
+                    "not found; see / for available endpoints\n",
                 );
             }
             Err(NotFound::Malformed(why)) => {
                 return text(
                     StatusCode::BAD_REQUEST,
                     TEXT,
-                    format!("{why}; / lists what there is\n"),
+                    format!("{why}; see / for available endpoints\n"),
                 );
             }
         };
@@ -186,7 +186,11 @@ impl<B> Responder<'_, B> {
             conditions::wanted(self.request.method(), self.request.headers(), validators, length);
         let mut response = match wanted {
             Preconditions::Failed => {
-                return text(StatusCode::PRECONDITION_FAILED, TEXT, "another version is here\n");
+                return text(
+                    StatusCode::PRECONDITION_FAILED,
+                    TEXT,
+                    "precondition failed: the current version differs\n",
+                );
             }
             Preconditions::Unsatisfiable => return unsatisfiable(length),
             Preconditions::NotModified => empty(StatusCode::NOT_MODIFIED),
@@ -270,21 +274,20 @@ fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
 }
 
 fn refusal(wait: Duration) -> Response<Body> {
-    let mut response =
-        text(StatusCode::TOO_MANY_REQUESTS, TEXT, "more requests than the rate allows\n");
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, TEXT, "rate limit exceeded (--rate)\n");
     response.headers_mut().insert(RETRY_AFTER, whole_seconds(wait).into());
     response
 }
 
 fn not_allowed() -> Response<Body> {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are served\n");
+    let mut response =
+        text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "method not allowed; use GET or HEAD\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
 fn unsatisfiable(length: u64) -> Response<Body> {
-    let mut response =
-        text(StatusCode::RANGE_NOT_SATISFIABLE, TEXT, "the body has no such range\n");
+    let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, TEXT, "range not satisfiable\n");
     set(&mut response, CONTENT_RANGE, &format!("bytes */{length}"));
     response
 }
@@ -317,7 +320,7 @@ fn empty(status: StatusCode) -> Response<Body> {
 
 fn to(status: StatusCode, place: &str) -> Response<Body> {
     let Ok(place) = HeaderValue::from_str(place) else {
-        return text(StatusCode::BAD_REQUEST, TEXT, "no header field can hold that url\n");
+        return text(StatusCode::BAD_REQUEST, TEXT, "url is not a valid header value\n");
     };
     let mut response = empty(status);
     response.headers_mut().insert(LOCATION, place);

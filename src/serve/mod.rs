@@ -18,7 +18,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::text::io_message;
 use crate::units::{Rate, Share};
 use bandwidth::Bandwidth;
 use faults::FaultPolicy;
@@ -115,8 +116,9 @@ pub struct Origin {
 /// The address cannot be listened on.
 pub async fn bind(options: Options) -> anyhow::Result<Origin> {
     let address = SocketAddr::new(options.bind, options.port);
-    let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr().context("cannot tell the port that was opened")?;
+    let listener = listen(address)
+        .map_err(|error| anyhow!("cannot listen on {address}: {}", io_message(&error)))?;
+    let address = listener.local_addr().context("cannot determine the local port")?;
     let seats = options.max_connections.map(|most| most.get().min(Semaphore::MAX_PERMITS));
     Ok(Origin {
         listener,

@@ -11,32 +11,32 @@ use crate::units;
 
 /// What `/` says.
 pub(super) const INDEX: &str = "\
-A local origin to try things on. The names and meanings are httpbin's, the limits and options are these:
+fetch test server. Endpoints as in httpbin, with these limits and parameters:
 
-/bytes/N               N bytes, at most 1 TiB; they depend on the seed, the path and the query alone
-    ?cut=N             breaks the connection off after N bytes of each reply
-/range/N               the same
-/stream-bytes/N        N bytes in chunks, without a length
-    ?chunk_size=N      10240 unless told otherwise, at most 1 MiB
-/etag/TAG              1 KiB under this entity tag
-/drip                  a body that takes its time
-    ?numbytes=N        10 unless told otherwise
-    ?duration=SECONDS  the time that the body takes; 2 unless told otherwise
-    ?delay=SECONDS     the time before the reply; 0 unless told otherwise
-    ?code=CODE         200 unless told otherwise
-/delay/SECONDS         what /get says, after so many seconds, at most 3600
-/status/CODE           an empty reply, 200 to 599
+/bytes/N               N bytes (max 1 TiB), determined by seed, path and query only
+    ?cut=N             close the connection after N bytes of each response
+/range/N               same as /bytes/N
+/stream-bytes/N        N bytes in chunks, without Content-Length
+    ?chunk_size=N      chunk size in bytes (default 10240, max 1 MiB)
+/etag/TAG              1 KiB with this entity tag
+/drip                  body sent slowly
+    ?numbytes=N        size of the body (default 10)
+    ?duration=SECONDS  time to send the body (default 2)
+    ?delay=SECONDS     delay before the response (default 0)
+    ?code=CODE         status (default 200)
+/delay/SECONDS         same as /get, after a delay (max 3600)
+/status/CODE           empty response with this status, 200-599
     ?retry_after=TEXT  with this Retry-After
-/redirect/N            N redirects that end at /get; the query goes along
-/absolute-redirect/N   the same, by whole URLs
-/redirect-to?url=URL   one redirect
-    ?status_code=CODE  302 unless told otherwise
-/get                   the request in JSON
-/headers               its header fields in JSON
-/stats                 what was counted so far in JSON
+/redirect/N            N redirects ending at /get; the query is preserved
+/absolute-redirect/N   same, with absolute URLs
+/redirect-to?url=URL   one redirect to URL
+    ?status_code=CODE  status (default 302)
+/get                   the request as JSON
+/headers               its headers as JSON
+/stats                 statistics as JSON
 
-GET and HEAD. /bytes, /range and /etag serve ranges and conditions. Any further query makes another URL
-of the same kind with another body: /bytes/1024?n=17
+Methods: GET and HEAD. /bytes, /range and /etag support ranges and conditional requests. Any other query
+parameter makes a different URL of the same kind with a different body, e.g. /bytes/1024?n=17
 ";
 
 /// The longest body.
@@ -136,7 +136,7 @@ fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, NotFound> {
     let chunk: NonZeroU64 =
         number(query, "chunk_size")?.unwrap_or(const { NonZeroU64::new(10 * 1024).unwrap() });
     if chunk.get() > LARGEST_CHUNK {
-        return Err(NotFound::Malformed("chunk_size is a number of bytes from 1 to 1 MiB"));
+        return Err(NotFound::Malformed("chunk_size must be between 1 and 1048576 bytes"));
     }
     Ok(Route::StreamBytes { length: body_length(length)?, chunk: chunk.get() as usize })
 }
@@ -144,7 +144,7 @@ fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, NotFound> {
 fn etag(tag: &str) -> Result<Route<'_>, NotFound> {
     // RFC 9110 section 8.8.3: a tag has no quotes within; a URI has no controls and no blanks.
     if tag.is_empty() || tag.contains('"') {
-        return Err(NotFound::Malformed("a tag is not empty and has no quotes"));
+        return Err(NotFound::Malformed("the entity tag must be non-empty and without quotes"));
     }
     Ok(Route::Etag(tag))
 }
@@ -163,7 +163,9 @@ fn drip(query: &str) -> Result<Route<'_>, NotFound> {
 
 fn redirect(name: &str, hops: &str, form: BodyForm) -> Result<Route<'static>, NotFound> {
     let path = match digits::<u32>(hops) {
-        None | Some(0) => return Err(NotFound::Malformed("the number of redirects is at least 1")),
+        None | Some(0) => {
+            return Err(NotFound::Malformed("the number of redirects must be at least 1"));
+        }
         Some(1) => "/get".into(),
         Some(hops) => format!("/{name}/{}", hops - 1).into(),
     };
@@ -171,13 +173,13 @@ fn redirect(name: &str, hops: &str, form: BodyForm) -> Result<Route<'static>, No
 }
 
 fn redirect_to(query: &str) -> Result<Route<'_>, NotFound> {
-    let url = option(query, "url").ok_or(NotFound::Malformed("url is missing"))?;
+    let url = option(query, "url").ok_or(NotFound::Malformed("missing parameter url"))?;
     let status = match option(query, "status_code") {
         None => StatusCode::FOUND,
         Some(code) => status(&code)?,
     };
     if !status.is_redirection() {
-        return Err(NotFound::Malformed("status_code is a number from 300 to 399"));
+        return Err(NotFound::Malformed("status_code must be between 300 and 399"));
     }
     Ok(Route::RedirectTo { url, status })
 }
@@ -185,7 +187,7 @@ fn redirect_to(query: &str) -> Result<Route<'_>, NotFound> {
 fn body_length(text: &str) -> Result<u64, NotFound> {
     digits(text)
         .filter(|length| *length <= LONGEST_BODY)
-        .ok_or(NotFound::Malformed("the length of a body is a number of bytes up to 1 TiB"))
+        .ok_or(NotFound::Malformed("the body size must be a number of bytes up to 1 TiB"))
 }
 
 fn delay(text: &str) -> Result<Duration, NotFound> {
@@ -194,22 +196,20 @@ fn delay(text: &str) -> Result<Duration, NotFound> {
     let duration = bare.then(|| units::duration(text).ok()).flatten();
     duration
         .filter(|duration| *duration <= LONGEST_DELAY)
-        .ok_or(NotFound::Malformed("a time is a number of seconds up to 3600"))
+        .ok_or(NotFound::Malformed("a time must be a number of seconds up to 3600"))
 }
 
 fn status(text: &str) -> Result<StatusCode, NotFound> {
     digits::<u16>(text)
         .filter(|code| (200..600).contains(code))
         .and_then(|code| StatusCode::from_u16(code).ok())
-        .ok_or(NotFound::Malformed("a status is a number from 200 to 599"))
+        .ok_or(NotFound::Malformed("the status must be between 200 and 599"))
 }
 
 /// A number among the options; `None` where it is not given.
 fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, NotFound> {
     option(query, name)
-        .map(|text| {
-            digits(&text).ok_or(NotFound::Malformed("an option that is a number is not one"))
-        })
+        .map(|text| digits(&text).ok_or(NotFound::Malformed("a numeric parameter is not a number")))
         .transpose()
 }
 

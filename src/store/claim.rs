@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::dir::{DirFile, FileKind, PlaceResult};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
-use super::errors::NOT_OURS;
+use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
 use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, by_url, enter};
 use crate::digest::{Algorithm, Digest};
 use crate::model::{
@@ -102,7 +102,7 @@ impl OpenFolder {
         let named = wanted.and_then(|wanted| self.named(target, &identity, &wanted));
         let (name, standing) = match named {
             Ok(Some(named)) => named,
-            Ok(None) => return failed("", Failure::Name("every name for it is taken".to_owned())),
+            Ok(None) => return failed("", Failure::Name(NO_FREE_NAME.to_owned())),
             Err(error) => return failed("", self.work_dir.fault("", &error, 0)),
         };
         let claim = match standing {
@@ -179,7 +179,7 @@ impl OpenFolder {
                 Ok(OverwriteRule::File)
             }
             FileKind::File { .. } => Err(self.work_dir.in_the_way(name, NOT_OURS)),
-            FileKind::Other => Err(self.work_dir.in_the_way(name, "is no file; move it away")),
+            FileKind::Other => Err(self.work_dir.in_the_way(name, NOT_A_FILE)),
         }
     }
 
@@ -215,7 +215,7 @@ impl OpenFolder {
         match there {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
             FileKind::File { .. } => Ok(OverwriteRule::File),
-            FileKind::Other => Err(self.work_dir.in_the_way(name, "is no file; move it away")),
+            FileKind::Other => Err(self.work_dir.in_the_way(name, NOT_A_FILE)),
         }
     }
 
@@ -238,7 +238,7 @@ impl OpenFolder {
             FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true)),
             FileKind::File { bytes, .. } => bytes == saved.bytes,
             FileKind::Other => {
-                return Err(self.work_dir.in_the_way(name, "is no file; move it away"));
+                return Err(self.work_dir.in_the_way(name, NOT_A_FILE));
             }
         };
         let likeness = self.checksum_match(target, name, saved);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::claim::{TargetIdentity, owner};
 use super::dir::{DirFile, PlaceResult};
 use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
-use super::errors::NOT_OURS;
+use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
 use super::{IndexedOwner, NameCheck, OpenFolder, Store, enter, failpoint};
 use crate::digest::Algorithm;
@@ -187,7 +187,7 @@ impl OpenFolder {
                 false => owner(&names, &identity, key),
             }
         });
-        let every = || Failure::Name("every name for it is taken".to_owned());
+        let every = || Failure::Name(NO_FREE_NAME.to_owned());
         let settled = settled.ok_or_else(every)?;
         if settled.whose == Ownership::New {
             let listed = IndexedOwner::Listed {

@@ -5,13 +5,21 @@ use std::io::{self, ErrorKind};
 use super::dir::{PathError, is_full};
 use super::work_dir::WorkDir;
 use crate::model::Failure;
+use crate::text::io_message;
 use crate::units::human_bytes;
 
-/// What is said of a file that has a name which it should not have.
-pub(super) const NOT_OURS: &str = "was not saved by fetch; move it away, or write --overwrite";
+/// Ends the message about a file that fetch did not save.
+pub(super) const NOT_OURS: &str =
+    "already exists and was not saved by fetch; use --overwrite to replace it";
 
-/// What to do where there is too little room.
-const MAKE_ROOM: &str = "make room, then run the same command again";
+/// Ends the message about a directory or device that has the name of a file.
+pub(super) const NOT_A_FILE: &str = "exists and is not a regular file; move it away";
+
+/// The message if even the longest mark does not make a name unique.
+pub(super) const NO_FREE_NAME: &str = "no free file name";
+
+/// Ends the message about a full disk.
+const MAKE_ROOM: &str = "free some space, then run the same command again";
 
 impl WorkDir {
     /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs,
@@ -21,16 +29,16 @@ impl WorkDir {
         if is_full(error) {
             let free = self.folder.free().unwrap_or(0);
             let need = match wanted.saturating_sub(free) {
-                0 => format!("{name} cannot be written"),
+                0 => format!("cannot write {name}"),
                 missing => format!("{name} needs {} more", human_bytes(missing)),
             };
-            return Failure::Disk(format!("no room in {dir}: {need}; {MAKE_ROOM}"));
+            return Failure::Disk(format!("no space left in {dir}: {need}; {MAKE_ROOM}"));
         }
         match error.kind() {
             ErrorKind::InvalidFilename | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
-                Failure::Name(format!("{dir}/{name}: {error}"))
+                Failure::Name(format!("{dir}/{name}: {}", io_message(error)))
             }
-            _ => Failure::Disk(format!("{dir}/{name}: {error}")),
+            _ => Failure::Disk(format!("{dir}/{name}: {}", io_message(error))),
         }
     }
 
@@ -45,7 +53,7 @@ impl WorkDir {
         let dir = self.dir.display();
         let (wanted, free, least) = (human_bytes(wanted), human_bytes(free), human_bytes(least));
         Failure::Disk(format!(
-            "too little room in {dir}: {free} are free, {name} needs {wanted} more, and {least} must stay free (--min-free); {MAKE_ROOM}"
+            "not enough disk space in {dir}: {free} free, {name} needs {wanted} more, --min-free is {least}; {MAKE_ROOM}"
         ))
     }
 
@@ -60,6 +68,6 @@ impl WorkDir {
     /// The failure of a target whose name is that of a file which is not ours.
     pub(super) fn in_the_way(&self, name: &str, what: &str) -> Failure {
         let dir = self.dir.display();
-        Failure::Name(format!("{dir}/{name} is there, and {what}"))
+        Failure::Name(format!("{dir}/{name} {what}"))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
+use super::errors::NOT_OURS;
 use super::manifest::Manifest;
 use super::{OpenFolder, Store, StoreError, StoreKind};
 use crate::digest::ExpectedDigests;
@@ -50,7 +51,7 @@ impl OpenFolder {
             (FileKind::File { .. }, FileKind::File { .. })
                 if !saved.replaces && self.keep.foreign == ForeignFilePolicy::Stays =>
             {
-                Err(self.work_dir.in_the_way(name, "was not saved by fetch; move it away"))
+                Err(self.work_dir.in_the_way(name, NOT_OURS))
             }
             (FileKind::File { .. }, FileKind::Nothing | FileKind::File { .. }) => Ok(part),
             _ => Ok(there),

@@ -18,7 +18,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run has it.
-    #[error("another run is saving to this folder")]
+    #[error("in use by another fetch process")]
     Busy,
     /// The lock's file cannot be opened, or its file system knows no locks.
     #[error(transparent)]

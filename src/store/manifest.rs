@@ -81,7 +81,7 @@ pub enum BadManifestLine {
     #[error("longer than 64 KiB")]
     TooLong,
     /// It is not JSON, or lacks what every entry has.
-    #[error("not an entry: {0}")]
+    #[error("{0}")]
     Unreadable(String),
 }
 
@@ -168,7 +168,7 @@ impl Manifest {
         if written.is_err() || is_too_long {
             writer.waiting.truncate(before);
             written?;
-            let error = "an entry of the manifest would be longer than 64 KiB";
+            let error = "the manifest entry would exceed 64 KiB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
         Ok(PendingEntry { batch: writer.batch, at: writer.length + before as u64 })
@@ -456,7 +456,7 @@ mod tests {
             [3, 7, 9].map(bad),
             [BadManifestLine::TooLong, BadManifestLine::TooLong, BadManifestLine::TooLong]
         );
-        assert_eq!(bad(4).to_string(), "not an entry: missing field `type`");
+        assert_eq!(bad(4).to_string(), "missing field `type`");
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::digest::ExpectedDigests;
 use crate::naming;
 use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
 use crate::sync::lock;
+use crate::text::io_message;
 pub use claim::{Claim, SkipReason};
 pub use dir::FileEntry;
 use dir::{IfMissing, SaveDir};
@@ -88,10 +89,10 @@ struct OpenFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another run saves to it.
-    #[error("{}: another run is saving to this folder; wait for it, or name another --dir", .0.display())]
+    #[error("{} is in use by another fetch process; wait for it, or use another --dir", .0.display())]
     Busy(PathBuf),
     /// It cannot be made, or not be used.
-    #[error("{}: cannot be used as a folder: {reason}", dir.display())]
+    #[error("cannot use directory {}: {}", dir.display(), io_message(reason))]
     Unusable {
         /// The folder.
         dir: PathBuf,
@@ -154,7 +155,7 @@ impl OpenFolder {
         let (open, mut notices) = Self::read(keep, wanted, folder, manifest, Some(lock))?;
         if let TailState::CutOff(_) = tail {
             notices.push(format!(
-                "{}: the last line of the manifest was torn and is left out",
+                "{}: ignoring the truncated last line of the manifest",
                 keep.dir.display()
             ));
         }
@@ -227,14 +228,14 @@ fn each_entry(
             if bad <= TOLD {
                 let number = line.number;
                 notice(format!(
-                    "{dir}/.fetch/manifest.jsonl:{number}: {reason}; the line is left out"
+                    "{dir}/.fetch/manifest.jsonl:{number}: ignoring invalid entry ({reason})"
                 ));
             }
             Ok(())
         }
     })?;
     if bad > TOLD {
-        notice(format!("{dir}: {bad} bad lines in the manifest"));
+        notice(format!("{dir}: {bad} invalid lines in the manifest"));
     }
     Ok(bad)
 }

@@ -17,6 +17,7 @@ use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::model::OverwriteRule;
 use crate::naming;
+use crate::text::io_message;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 128 * 1024;
@@ -37,7 +38,7 @@ pub struct SavedFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum SavedFolderError {
     /// It is not there, or is no folder.
-    #[error("{}: {reason}", dir.display())]
+    #[error("{}: {}", dir.display(), io_message(reason))]
     NoFolder {
         /// The folder.
         dir: PathBuf,
@@ -51,7 +52,7 @@ pub enum SavedFolderError {
     #[error("{} is in use by another fetch process", .0.display())]
     Busy(PathBuf),
     /// The system does not let it be used.
-    #[error("{}: {reason}", dir.display())]
+    #[error("{}: {}", dir.display(), io_message(reason))]
     Unusable {
         /// The folder.
         dir: PathBuf,
@@ -193,7 +194,7 @@ impl SavedFolder {
         let over = if saved.replaces { OverwriteRule::File } else { OverwriteRule::Nothing };
         let is_free = seat.found()? == FileKind::Nothing || over == OverwriteRule::File;
         if is_free && self.purpose == OpenMode::Look {
-            let message = Some("the next run gives it its name".to_owned());
+            let message = Some("complete; will be renamed by the next run".to_owned());
             let under = Some(naming::part_of(&saved.path));
             return Ok(Some(FileCheck { message, under, ..whole }));
         }
@@ -204,7 +205,7 @@ impl SavedFolder {
         if there.standing == FileState::Whole {
             return Ok(None);
         }
-        let message = "a file that was not saved by fetch has its name; move it away";
+        let message = "a file that was not saved by fetch has this name; move it away";
         let compared = FileCheck::changed(there.bytes, message.to_owned());
         Ok(Some(FileCheck { standing: FileState::Displaced, ..compared }))
     }
@@ -280,11 +281,11 @@ fn looked_at(
 ) -> io::Result<FileCheck> {
     let bytes = match found {
         FileKind::Nothing => return Ok(FileCheck::plain(FileState::Missing)),
-        FileKind::Other => return Ok(FileCheck::changed(None, "it is no regular file".to_owned())),
+        FileKind::Other => return Ok(FileCheck::changed(None, "not a regular file".to_owned())),
         FileKind::File { bytes, .. } => bytes,
     };
     if bytes != saved.bytes {
-        let message = format!("{bytes} bytes instead of {}", saved.bytes);
+        let message = format!("size {bytes}, expected {}", saved.bytes);
         return Ok(FileCheck::changed(Some(bytes), message));
     }
     let digest = saved.version().digest.and_then(|text| text.parse::<Digest>().ok());
@@ -292,7 +293,7 @@ fn looked_at(
     if let Some(digest) = digest
         && digest_of(open()?, digest.algorithm())? != digest
     {
-        let message = format!("its {} is another", digest.algorithm().name());
+        let message = format!("{} mismatch", digest.algorithm().name());
         return Ok(FileCheck::changed(Some(bytes), message));
     }
     Ok(FileCheck { bytes: Some(bytes), by, ..FileCheck::plain(FileState::Whole) })

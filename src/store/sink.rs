@@ -10,6 +10,7 @@ use url::Url;
 
 use super::dir::{DirFile, PartialFile as Unfinished};
 use super::entry::{ManifestEntry, PartialEntry, SplitEntry};
+use super::errors::NOT_A_FILE;
 use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
     ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
@@ -490,7 +491,7 @@ impl OpenSink {
             return self.fault(error);
         }
         let part = naming::part_of(&self.job.place.name);
-        self.desk.in_the_way(&part, "is no file; move it away")
+        self.desk.in_the_way(&part, NOT_A_FILE)
     }
 
     fn fault(&self, error: &io::Error) -> Failure {

@@ -248,15 +248,15 @@ fn a_file_of_sums_that_is_none_is_refused_with_its_line_before_anything_is_fetch
     let (origin, folder) = (hello(), tempfile::tempdir().unwrap());
     let sums = folder.path().join("SUMS");
     let texts = [
-        (format!("{HELLO_SHA256}  a\nnonsense\n"), "line 2"),
-        (format!("{HELLO_SHA256}  a\n{}  ./a\n", other(HELLO_SHA256)), "line 2"),
-        ("5d41402abc4b2a76b9719d911017c592  a\n".to_owned(), "line 1"),
+        (format!("{HELLO_SHA256}  a\nnonsense\n"), "2"),
+        (format!("{HELLO_SHA256}  a\n{}  ./a\n", other(HELLO_SHA256)), "2"),
+        ("5d41402abc4b2a76b9719d911017c592  a\n".to_owned(), "1"),
     ];
-    for (text, place) in texts {
+    for (text, line) in texts {
         fs::write(&sums, text).unwrap();
         let seen = Run::new().arg("--sha256sums").arg(&sums).arg(origin.url("/a")).seen();
         assert_eq!((seen.code, origin.requests()), (Some(2), 0), "{seen:?}");
-        assert!(seen.stderr.contains(&format!("SUMS: {place}: ")), "{}", seen.stderr);
+        assert!(seen.stderr.contains(&format!("SUMS:{line}: ")), "{}", seen.stderr);
     }
     let seen = Run::new().args(["--sha256sums", "no such file", &origin.url("/a")]).seen();
     assert_eq!((seen.code, origin.requests()), (Some(2), 0));

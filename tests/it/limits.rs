@@ -290,12 +290,12 @@ fn a_run_that_would_leave_too_little_free_stops_and_says_so() {
         assert_eq!((seen.code, origin.requests()), (Some(3), 1));
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
         let start =
-            format!("error: cannot save: too little room in {}: ", folder.path().display());
+            format!("error: cannot save: not enough disk space in {}: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
         assert!(
             said.ends_with(
-                " are free, 00 needs 1000 B more, and 7.6 EiB must stay free (--min-free); \
-                 make room, then run the same command again"
+                " free, 00 needs 1000 B more, --min-free is 7.6 EiB; \
+                 free some space, then run the same command again"
             ),
             "{said}"
         );
@@ -324,7 +324,7 @@ fn what_cannot_be_a_folder_is_told_before_anything_is_fetched() {
         let seen = Run::new().arg("-d").arg(&place).arg(origin.url("/10/a")).seen();
         assert_eq!((seen.code, origin.requests()), (Some(3), 0), "{seen:?}");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("error: {}: cannot be used as a folder: ", place.display());
+        let start = format!("error: cannot use directory {}: ", place.display());
         assert!(said.starts_with(&start), "{said}");
     }
     assert_eq!(fs::read(file).unwrap(), b"mine");
@@ -387,8 +387,8 @@ fn a_disk_runs_full(mode: &str, jobs: &str, large: usize) {
     let done = ["ok", "disk", "cancelled"].map(|class| count(&classes, class));
     assert_eq!(done.into_iter().sum::<usize>(), paths.len(), "{classes:?}");
     let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-    assert!(said.starts_with("error: cannot save: no room in "), "{said}");
-    assert!(said.ends_with("; make room, then run the same command again"), "{said}");
+    assert!(said.starts_with("error: cannot save: no space left in "), "{said}");
+    assert!(said.ends_with("; free some space, then run the same command again"), "{said}");
     if jobs == "1" {
         assert_eq!(classes[..4], ["ok", "ok", "ok", "disk"], "{seen:?}");
         assert_eq!(count(&classes, "cancelled"), 4, "the run stops at once: {classes:?}");
@@ -436,7 +436,7 @@ fn a_disk_that_is_full_for_the_manifest_stops_the_run_and_leaves_it_sound() {
         let classes = classes_of(&seen, &paths);
         assert_eq!((classes.len(), count(&classes, "disk")), (paths.len(), 1), "{seen:?}");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        assert!(said.contains(" cannot be written; make room, "), "{said}");
+        assert!(said.contains(": cannot write ") && said.contains("; free some space, "), "{said}");
         let finished = count(&classes, "ok");
         assert!(finished > 0);
         assert_eq!((manifest(&folder).len(), names(&folder).len()), (finished, finished));
@@ -482,7 +482,7 @@ fn as_much_stays_free_as_was_asked_for() {
         assert!(disk.free() < (1 << 20) + 110_000, "more would have fitted");
         assert_eq!(count(&seen.classes_in_list_order(), "disk"), 1, "{seen:?}");
         let said = said(&seen).concat();
-        assert!(said.contains(" needs 97.7 KiB more, and 1.0 MiB must stay free"), "{said}");
+        assert!(said.contains(" needs 97.7 KiB more, --min-free is 1.0 MiB"), "{said}");
     });
 }
 

@@ -157,8 +157,8 @@ fn what_is_missing_changed_or_extra_is_told_and_only_the_first_two_fail() {
     assert_eq!(
         lines,
         [
-            "Changed longer: 19 bytes instead of 18",
-            "Changed same-length: its sha-256 is another",
+            "Changed longer: size 19, expected 18",
+            "Changed same-length: sha-256 mismatch",
             "Extra mine",
             "Missing gone",
         ]
@@ -354,7 +354,7 @@ fn a_rename_that_a_killed_run_did_not_come_to_is_finished() {
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&["--no-mark", "--verbose"]);
         let expected =
-            "OK a (sha-256): the next run gives it its name\nVerified 1 of 1 file (13 B)\n";
+            "OK a (sha-256): complete; will be renamed by the next run\nVerified 1 of 1 file (13 B)\n";
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), expected));
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&[]);
@@ -371,7 +371,7 @@ fn a_file_of_somebody_else_keeps_the_name_that_a_killed_run_did_not_give() {
     fs::write(house.at("a"), "mine").unwrap();
     let seen = house.verify(&[]);
     assert_eq!(seen.code, Some(1));
-    let told = "Changed a: a file that was not saved by fetch has its name; move it away\n";
+    let told = "Changed a: a file that was not saved by fetch has this name; move it away\n";
     assert!(seen.stdout.starts_with(told), "{seen:?}");
     assert!(!house.manifest().contains("marked"), "marked, it would be replaced");
     house.fetch("async", &["a"], &[]);
@@ -496,8 +496,7 @@ fn an_entry_that_lacks_something_is_a_row_and_a_fault_and_the_rest_is_looked_at(
 fn where_nothing_was_saved_there_is_nothing_to_verify_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
-    for (dir, what) in [("", "nothing was saved here"), ("none", "No such file"), ("file", "Not a")]
-    {
+    for (dir, what) in [("", "no manifest in "), ("none", "No such file"), ("file", "Not a")] {
         let seen = Run::new().arg("verify").arg(folder.path().join(dir)).seen();
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
         assert!(seen.stderr.contains(what), "{seen:?}");

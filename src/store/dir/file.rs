@@ -162,7 +162,7 @@ impl DirFile {
         options.read(true).follow(FollowSymlinks::No).nonblock(true);
         let file = self.parent.open_with(name, &options)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         Ok(file.into_std())
     }

@@ -19,6 +19,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
 
+use crate::text::io_message;
+
 pub use file::{DirFile, FileKind, PlaceResult};
 pub use partial_file::{PartialFile, is_full};
 pub use walk::{FileEntry, WalkFiles};
@@ -47,16 +49,16 @@ pub enum IfMissing {
 #[derive(Debug, Error)]
 pub enum PathError {
     /// Empty, absolute, with an empty, `.` or `..` component, with NUL, or the bookkeeping.
-    #[error("{0:?} cannot be the name of a file in the folder")]
+    #[error("{0:?} is not a valid file name")]
     Name(String),
     /// A folder of the name is a symbolic link: it may lead outside, or make one file of two names.
-    #[error("{0:?} is a symbolic link, and none is followed")]
+    #[error("refusing to follow the symbolic link {0:?}")]
     Outside(String),
     /// A folder of the name is a file or a device.
-    #[error("{0:?} is in the way: it is not a folder")]
+    #[error("{0:?} exists and is not a directory; move it away")]
     Taken(String),
     /// A folder of the name can be neither opened nor made.
-    #[error("{0:?}: {1}")]
+    #[error("cannot create directory {:?}: {}", .0, io_message(.1))]
     Disk(String, #[source] io::Error),
 }
 

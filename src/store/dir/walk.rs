@@ -7,6 +7,7 @@ use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
 
 use super::is_bookkeeping;
+use crate::text::io_message;
 
 /// A regular file that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,5 +88,5 @@ impl WalkLevel {
 }
 
 fn about(name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{name:?}: {error}"))
+    io::Error::new(error.kind(), format!("{name:?}: {}", io_message(error)))
 }

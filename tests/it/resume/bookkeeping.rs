@@ -20,7 +20,7 @@ fn a_second_run_into_the_same_folder_says_so_and_leaves_it_alone() {
         arrived.wait();
         let other = folder.fetch(mode, &server, &[]);
         assert_eq!((other.code, other.stdout.as_str()), (Some(2), ""));
-        assert!(other.stderr.contains("another run is saving to this folder"), "{other:?}");
+        assert!(other.stderr.contains("is in use by another fetch process"), "{other:?}");
         open.pass();
         folder.assert_holds(&first(LENGTHS[0]), &live.seen(), "the first run");
         assert_eq!(server.heard().len(), 1);
