@@ -1,70 +1,70 @@
-//! Where a body is saved, and what is there already.
+//! Where a body is saved, and what is saved there already: a complete version, or byte ranges of a partial one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::ByteRanges;
-
-/// Where the body of a target is saved, settled when the target's turn in the list came.
+/// Where the body of a target is saved. Decided when its name is claimed, in the order of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
-    /// The file's name, relative to the folder, with `/` between its parts.
+    /// The name of the file, relative to the save directory, with `/` as separator.
     pub name: Arc<str>,
-    /// What may be replaced there.
+    /// What may be overwritten.
     pub over: OverwriteRule,
-    /// Whether the manifest has an entry about the name, which a new beginning must replace.
+    /// Whether the manifest has an entry about the name. Then a new entry must be written before a partial file is
+    /// created.
     pub noted: bool,
-    /// What was saved there before, where the server is to be asked whether it has changed.
+    /// The version that is already saved, if it is to be revalidated.
     pub saved: Option<SavedVersion>,
-    /// What was begun there by an earlier run.
+    /// The partial body of an earlier run, if it can be resumed.
     pub part: Option<PartialBody>,
 }
 
-/// What may be replaced.
+/// What may be overwritten at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OverwriteRule {
-    /// Nothing: a file that stands there is not ours.
+    /// Nothing: an existing file is not ours.
     Nothing,
-    /// The file that stands there: it is ours, or may be overwritten.
+    /// An existing file: it is ours, or `--overwrite` was given.
     File,
 }
 
-/// A version of a body that is saved.
+/// The version of a saved body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedVersion {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
-    /// ETag that it came with.
+    /// The ETag of the response, as sent.
     pub etag: Option<String>,
-    /// Last-Modified that it came with.
+    /// The Last-Modified of the response, as sent.
     pub last_modified: Option<String>,
-    /// A digest of it, where one was computed.
+    /// A digest of the body, if one was computed: `ALGORITHM=HEX`.
     pub digest: Option<String>,
 }
 
-/// What there is of a body that is not whole, saved beside its final name.
+/// The received part of an incomplete body, in a partial file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartialBody {
-    /// Bytes that there are of it: its first ones, unless it was begun in several places.
+    /// The number of bytes received: the first ones, unless `spans` says otherwise.
     pub bytes: u64,
-    /// Where they are, if it was begun in several places; `None`: at its beginning.
+    /// The received ranges of a segmented download; `None`: the first bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spans: Option<ByteRanges>,
-    /// Bytes that it will have; `None` if the server did not say.
+    /// The length of the complete body in bytes; `None` if the server did not say.
     pub length: Option<u64>,
-    /// What tells its version.
+    /// Identifies the version.
     pub validator: Validator,
-    /// Which of the target's URLs led to it, from 0.
+    /// The index of the mirror among the target's URLs, from 0.
     pub mirror: usize,
-    /// The [`resource`] that it came from: a validator says nothing of another one (RFC 9110 section 8.8.1), to which a
-    /// redirect may lead the next time.
+    /// The [`resource`] that it came from: a validator means nothing for another one (RFC 9110 section 8.8.1), to which
+    /// a redirect may lead the next time.
     pub from: String,
 }
 
-/// What a URL is the address of, as far as bodies are continued: without the user, without the query, which is a fresh
-/// signature in many a redirect, and without the fragment.
+/// Identifies the resource of a URL, for resuming: the URL without user, without fragment, and without query, which is
+/// a fresh signature in many a redirect.
 pub fn resource(url: &Url) -> String {
     let (scheme, path) = (url.scheme(), url.path());
     let host = url.host_str().unwrap_or_default();
@@ -74,7 +74,7 @@ pub fn resource(url: &Url) -> String {
     }
 }
 
-/// What tells a version from another one byte by byte: a strong validator (RFC 9110 section 8.8.1).
+/// Identifies a version byte by byte: a strong validator (RFC 9110 section 8.8.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Validator {
@@ -82,4 +82,117 @@ pub enum Validator {
     Etag(String),
     /// A Last-Modified date that is strong, as sent.
     LastModified(String),
+}
+
+/// Byte ranges: sorted, not empty, and not touching each other. Serialized as a list of pairs: the first byte, and the
+/// one after the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(u64, u64)>")]
+pub struct ByteRanges(Vec<(u64, u64)>);
+
+impl ByteRanges {
+    /// The first `bytes` bytes.
+    pub fn of_beginning(bytes: u64) -> Self {
+        Self::from(vec![(0, bytes)])
+    }
+
+    /// Adds a range, which may overlap others. Returns whether that adds any byte.
+    pub fn add(&mut self, span: Range<u64>) -> bool {
+        let (mut start, mut end) = (span.start, span.end);
+        if start >= end {
+            return false;
+        }
+        let first = self.0.partition_point(|(_, known)| *known < start);
+        let behind = self.0.partition_point(|(known, _)| *known <= end);
+        if let Some((known_start, _)) = self.0[first..behind].first() {
+            start = start.min(*known_start);
+        }
+        if let Some((_, known_end)) = self.0[first..behind].last() {
+            end = end.max(*known_end);
+        }
+        let is_known = self.0[first..behind] == [(start, end)];
+        self.0.splice(first..behind, [(start, end)]);
+        !is_known
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// The byte behind the last one.
+    pub fn end(&self) -> u64 {
+        self.0.last().map_or(0, |(_, end)| *end)
+    }
+
+    /// The ranges that are missing of a body of `length` bytes.
+    pub fn missing(&self, length: u64) -> Vec<Range<u64>> {
+        let starts = self.0.iter().map(|(start, _)| *start).chain([length]);
+        let ends = [0].into_iter().chain(self.0.iter().map(|(_, end)| *end));
+        ends.zip(starts).filter(|(from, to)| from < to).map(|(from, to)| from..to).collect()
+    }
+}
+
+impl From<Vec<(u64, u64)>> for ByteRanges {
+    /// The pairs may be in any order.
+    fn from(pairs: Vec<(u64, u64)>) -> Self {
+        let mut spans = Self::default();
+        for (start, end) in pairs {
+            spans.add(start..end);
+        }
+        spans
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn spans_that_touch_become_one() {
+        let mut spans = ByteRanges::default();
+        assert!(spans.add(10..20));
+        assert!(spans.add(30..40));
+        assert_eq!(spans, ByteRanges(vec![(10, 20), (30, 40)]));
+        assert!(spans.add(20..25));
+        assert!(!spans.add(12..25), "nothing new");
+        assert!(!spans.add(7..7), "nothing");
+        assert_eq!((spans.bytes(), spans.end()), (25, 40));
+        assert_eq!(spans.missing(50), [0..10, 25..30, 40..50]);
+        assert!(spans.add(0..30));
+        assert_eq!(spans, ByteRanges(vec![(0, 40)]));
+        assert_eq!(spans.missing(40), []);
+    }
+
+    #[test]
+    fn whatever_is_read_is_put_in_order() {
+        let read = |text: &str| serde_json::from_str::<ByteRanges>(text).unwrap();
+        assert_eq!(read("[[5,9],[0,3],[2,4],[9,9],[8,1]]"), ByteRanges(vec![(0, 4), (5, 9)]));
+        assert_eq!(serde_json::to_string(&read("[[0,4],[5,9]]")).unwrap(), "[[0,4],[5,9]]");
+        assert_eq!(read(&format!("[[0,{}],[1,2]]", u64::MAX)).bytes(), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn they_hold_the_bytes_that_were_added_and_no_others(
+            pairs in prop::collection::vec((0u64..40, 0u64..40), 0..12)
+        ) {
+            let mut spans = ByteRanges::default();
+            let mut bytes = [false; 40];
+            for (start, end) in pairs {
+                let before = bytes;
+                bytes[start.min(end) as usize..end as usize].fill(true);
+                prop_assert_eq!(spans.add(start..end), bytes != before);
+            }
+            let held = bytes.iter().filter(|there| **there).count() as u64;
+            prop_assert_eq!(spans.bytes(), held);
+            let missing = spans.missing(40);
+            prop_assert_eq!(missing.iter().map(|gap| gap.end - gap.start).sum::<u64>(), 40 - held);
+            for gap in missing {
+                prop_assert!(bytes[gap.start as usize..gap.end as usize].iter().all(|there| !there));
+            }
+        }
+    }
 }

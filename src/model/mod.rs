@@ -1,7 +1,6 @@
 //! Data types shared by all modules: entries, jobs, attempts, failures, records, events. Pure data.
 
 mod attempt;
-mod byte_ranges;
 mod destination;
 mod entry;
 mod event;
@@ -16,8 +15,9 @@ mod summary;
 pub(crate) mod test_fixtures;
 
 pub use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
-pub use byte_ranges::ByteRanges;
-pub use destination::{Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource};
+pub use destination::{
+    ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
+};
 pub use entry::{Entry, EntryOptions, InvalidLine, Target, redacted};
 pub use event::Event;
 pub use failure::{Failure, FailureClass, StopCause, UnknownClass};
