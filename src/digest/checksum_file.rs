@@ -1,5 +1,5 @@
-//! Files of sums, as `sha256sum` writes and checks them (GNU coreutils manual, "md5sum invocation" and "cksum output
-//! modes").
+//! Parses checksum files, as `sha256sum` writes and checks them (GNU coreutils manual, "md5sum invocation" and "cksum
+//! output modes").
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,32 +9,32 @@ use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, Digest};
 
-/// The SHA-256 sums of files, by name. In memory stays each name with its sum.
+/// SHA-256 checksums by file name. Memory: each name and its checksum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChecksumFile(HashMap<Box<str>, Digest>);
 
-/// What the person who started the run says that bodies must hash to.
+/// The digests that bodies must have, by `--checksum` and `--sha256sums`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedDigests {
-    /// Every body: there is one alone.
+    /// That of the only body.
     pub checksum: Option<Digest>,
-    /// The body that is saved under a name, or would be.
+    /// Those of the bodies that are, or would be, saved under a name.
     pub sums: Option<ChecksumFile>,
 }
 
 impl ExpectedDigests {
-    /// What the body of this name must hash to, and by which option.
+    /// The digests that the body of this name must have, each with the option that says so.
     pub fn of(&self, name: &str) -> impl Iterator<Item = (Digest, &'static str)> {
         let checksum = self.checksum.map(|digest| (digest, "--checksum"));
         checksum.into_iter().chain(self.listed(name).map(|digest| (digest, "--sha256sums")))
     }
 
-    /// Whether there is a file of sums that does not name it.
+    /// Whether there is a checksum file that does not list this name.
     pub fn leaves_out(&self, name: &str) -> bool {
         self.sums.is_some() && self.listed(name).is_none()
     }
 
-    /// As much of it as concerns this name.
+    /// The expected digests of this name only.
     pub fn about(&self, name: &str) -> Self {
         let listed = self.listed(name).map(|digest| (name.into(), digest));
         let sums = self.sums.as_ref().map(|_| ChecksumFile(listed.into_iter().collect()));
@@ -46,19 +46,19 @@ impl ExpectedDigests {
     }
 }
 
-/// Why a file of sums cannot be used.
+/// Why a checksum file is invalid. `Display` starts with the line number and follows `NAME:`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChecksumFileError {
-    /// A line is no sum.
+    /// A line is malformed.
     #[error("{line}: not in sha256sum format (64 hex digits, two spaces and a name)")]
     Line {
-        /// Its number, from 1.
+        /// The line number, from 1.
         line: usize,
     },
-    /// A name has two sums.
+    /// A name has two different checksums.
     #[error("{line}: {name:?} is listed above with a different sum")]
     Contradiction {
-        /// The number of the second one's line, from 1.
+        /// The line number of the second one, from 1.
         line: usize,
         /// The name.
         name: String,
@@ -66,12 +66,13 @@ pub enum ChecksumFileError {
 }
 
 impl ChecksumFile {
-    /// Reads a file of sums, a line each: `HEX  NAME` (text), `HEX *NAME` (binary, which is the same), or
-    /// `SHA256 (NAME) = HEX`. In a line that begins with `\`, the name has `\n`, `\r` and `\\` for what would break the
-    /// line. Blank lines and those that begin with `#` are skipped; a byte order mark and CRLF are tolerated.
+    /// Parses a checksum file, one entry per line: `HEX  NAME` (text), `HEX *NAME` (binary, which is the same), or
+    /// `SHA256 (NAME) = HEX`. In a line that starts with `\`, the name has `\n`, `\r` and `\\` for characters that
+    /// would break the line. Blank lines and those that start with `#` are ignored; a byte order mark and CRLF are
+    /// accepted.
     ///
     /// # Errors
-    /// The first line that is something else, or that gives a name a second, different sum.
+    /// The first line that is malformed, or that gives a name a second, different checksum.
     pub fn parse(text: &str) -> Result<Self, ChecksumFileError> {
         let mut sums = HashMap::<Box<str>, Digest>::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -94,13 +95,13 @@ impl ChecksumFile {
         Ok(Self(sums))
     }
 
-    /// The sum of the file with this relative name, folders and all.
+    /// The checksum of the file with this relative path.
     pub fn of(&self, name: &str) -> Option<&Digest> {
         self.0.get(plain(name))
     }
 }
 
-/// A name and its sum.
+/// Parses a line into a name and its checksum.
 fn sum(line: &str) -> Option<(Cow<'_, str>, Digest)> {
     let line = line.trim_start_matches([' ', '\t']);
     let (line, is_escaped) = match line.strip_prefix('\\') {
@@ -120,13 +121,13 @@ fn tagged(line: &str) -> Option<(&str, &str)> {
     Some((name, rest.trim_start().strip_prefix('=')?.trim()))
 }
 
-/// `HEX  NAME` or `HEX *NAME`; the BSDs' `HEX NAME` has one space alone.
+/// `HEX  NAME` or `HEX *NAME`; the BSDs' `HEX NAME` has only one space.
 fn untagged(line: &str) -> Option<(&str, &str)> {
     let (digits, rest) = line.split_once([' ', '\t'])?;
     Some((rest.strip_prefix([' ', '*']).unwrap_or(rest), digits))
 }
 
-/// The name as the file system has it; `None` where a backslash stands before anything else.
+/// The name without its escapes; `None` if a backslash precedes anything else.
 fn unescaped(name: &str) -> Option<String> {
     let mut plain = String::with_capacity(name.len());
     let mut letters = name.chars();
@@ -144,7 +145,7 @@ fn unescaped(name: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The name without the `./` that say nothing.
+/// The name without leading `./`.
 fn plain(mut name: &str) -> &str {
     while let Some(rest) = name.strip_prefix("./") {
         name = rest.trim_start_matches('/');

@@ -1,4 +1,4 @@
-//! Digests computed while their body arrives.
+//! Computes digests while a body arrives.
 
 use md5::Md5;
 use sha1::Sha1;
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::crc64::Crc64;
 use super::{Algorithm, Digest};
 
-/// A digest on its way.
+/// Computes one digest.
 #[derive(Debug, Clone)]
 pub struct Hasher(HasherState);
 
@@ -15,10 +15,10 @@ pub struct Hasher(HasherState);
 enum HasherState {
     Md5(Md5),
     Sha1(Sha1),
-    /// By the CPU's own instructions where it has them, which the library finds out at run time.
+    /// The library uses the CPU's instructions for it if there are any, which it detects at run time.
     Sha256(Sha256),
     Sha512(Sha512),
-    /// Some 2 KB, ten times the others.
+    /// Boxed, for it has about 2 KB, ten times the others.
     Blake3(Box<blake3::Hasher>),
     Crc32(crc32fast::Hasher),
     Crc32c(u32),
@@ -26,7 +26,7 @@ enum HasherState {
 }
 
 impl Hasher {
-    /// Starts at the first byte of a body.
+    /// A hasher that has seen no byte.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Md5 => HasherState::Md5(Md5::new()),
@@ -40,7 +40,7 @@ impl Hasher {
         })
     }
 
-    /// How it computes.
+    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
             HasherState::Md5(_) => Algorithm::Md5,
@@ -54,7 +54,7 @@ impl Hasher {
         }
     }
 
-    /// The next bytes of the body. Where it is cut does not matter.
+    /// Adds the next bytes of the body, in pieces of any length.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             HasherState::Md5(state) => state.update(bytes),
@@ -87,29 +87,29 @@ impl Hasher {
     }
 }
 
-/// Several digests of one body, each computed once. None at all costs nothing.
+/// Computes several digests of one body. Allocates nothing if there are none.
 #[derive(Debug, Clone, Default)]
 pub struct Hashers(Vec<Hasher>);
 
 impl Hashers {
-    /// Computes this one too, unless it is among them; to be called before the first byte.
+    /// Adds an algorithm, unless it is there already. To be called before the first byte.
     pub fn add(&mut self, algorithm: Algorithm) {
         if self.0.iter().all(|hasher| hasher.algorithm() != algorithm) {
             self.0.push(Hasher::new(algorithm));
         }
     }
 
-    /// Whether none is computed.
+    /// Whether there is no algorithm.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The next bytes of the body.
+    /// Adds the next bytes of the body.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.iter_mut().for_each(|hasher| hasher.update(bytes));
     }
 
-    /// The digests of all bytes so far, in the order in which they were first asked for.
+    /// The digests of all bytes so far, in the order in which their algorithms were added.
     pub fn finish(self) -> Vec<Digest> {
         self.0.into_iter().map(Hasher::finish).collect()
     }

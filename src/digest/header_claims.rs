@@ -1,8 +1,7 @@
-//! What the header fields of a reply claim about its body.
+//! Reads the digests that response headers claim for the body.
 //!
-//! Every one of them is about the bytes as they are sent, with the Content-Encoding applied and the transfer coding
-//! removed; never about what decoding them gives. A claim that cannot be understood, or that cannot be relied on, is
-//! passed over: it says nothing about the body.
+//! Every claim is about the bytes as they are sent, with the Content-Encoding applied and the transfer coding removed,
+//! never about the decoded body. A claim that cannot be understood, or not be relied on, is ignored.
 
 use data_encoding::BASE64;
 use http::HeaderMap;
@@ -11,36 +10,35 @@ use sfv::{Dictionary, ListEntry, Parser};
 
 use super::{Algorithm, Digest};
 
-/// So many claims of one reply are heard.
+/// The maximum number of claims of one response.
 const MOST_CLAIMS: usize = 16;
 
-/// Bytes of one field, all its lines together, beyond which it is passed over.
+/// The maximum length of one header in bytes, all its lines together; a longer one is ignored.
 const LONGEST_FIELD: usize = 4096;
 
-/// What a reply says its bytes hash to, as they are sent: with the Content-Encoding applied, never what decoding it
-/// gives.
+/// A digest that a response claims for its bytes, as they are sent: with the Content-Encoding applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DigestClaim {
     /// The digest.
     pub digest: Digest,
-    /// The bytes that should have it.
+    /// The bytes that the claim is about.
     pub of: ClaimScope,
-    /// The field that says so, as it is usually written.
+    /// The name of the header, in its usual spelling.
     pub field: &'static str,
 }
 
-/// The bytes that a claim is about. In a reply that is not a part (206) both are the same.
+/// The bytes that a claim is about. In a response that is not partial (206) both are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimScope {
-    /// The content of this message (RFC 9110 section 6.4): of a 206, the part.
+    /// The content of this message (RFC 9110 section 6.4): of a 206, the range.
     Content,
-    /// The whole selected representation (RFC 9110 section 8.1), also where the message is a part of it.
+    /// The whole selected representation (RFC 9110 section 8.1), even if the message has only a range of it.
     Representation,
 }
 
-/// Collects what a reply's fields claim, in this order: `Repr-Digest`, `Content-Digest`, `x-goog-hash`,
-/// `x-amz-checksum-…`, `x-ms-blob-content-md5`, `Content-MD5`. At most 16 claims are heard, and no field longer than
-/// 4 KiB. Claims that contradict each other are all kept: one of them will fail, and should.
+/// Collects the claims of a response, in this order: `Repr-Digest`, `Content-Digest`, `x-goog-hash`,
+/// `x-amz-checksum-…`, `x-ms-blob-content-md5`, `Content-MD5`. Returns at most 16 claims, and ignores headers longer
+/// than 4 KiB. Contradicting claims are all returned: one of them will fail, and should.
 pub fn claims(fields: &HeaderMap) -> Vec<DigestClaim> {
     if !fields.keys().any(|name| may_claim(name.as_str())) {
         return Vec::new();
@@ -56,16 +54,16 @@ pub fn claims(fields: &HeaderMap) -> Vec<DigestClaim> {
     claims
 }
 
-/// Most replies have none of these fields, and need no second look.
+/// Whether a header may be a claim. Most responses have none, and need no second look.
 fn may_claim(field: &str) -> bool {
     let names =
         ["repr-digest", "content-digest", "x-goog-hash", "x-ms-blob-content-md5", "content-md5"];
     names.contains(&field) || field.starts_with("x-amz-checksum-")
 }
 
-/// RFC 9530: `sha-256=:BASE64:, sha-512=:BASE64:`, a dictionary of RFC 9651. One that is malformed is passed over whole
-/// (section 4.2 there), and of the algorithms all but the two that are not marked deprecated (RFC 9530 section 7.2),
-/// as section 5 there asks for: the others are weak, or named otherwise than here.
+/// RFC 9530: `sha-256=:BASE64:, sha-512=:BASE64:`, a dictionary of RFC 9651. A malformed dictionary is ignored as a
+/// whole (section 4.2 there), and so are all algorithms except the two that are not deprecated (RFC 9530 section 7.2),
+/// as section 5 there requires: the others are weak, or named differently from here.
 fn dictionary(fields: &HeaderMap, field: &'static str, of: ClaimScope) -> Vec<DigestClaim> {
     let text = lines(fields, field).join(&b", "[..]);
     let Ok(members) = Parser::new(&text).parse::<Dictionary>() else { return Vec::new() };
@@ -77,8 +75,8 @@ fn dictionary(fields: &HeaderMap, field: &'static str, of: ClaimScope) -> Vec<Di
     [Algorithm::Sha256, Algorithm::Sha512].into_iter().filter_map(claim).collect()
 }
 
-/// Google Cloud Storage, XML API reference of HTTP headers: `x-goog-hash: crc32c=BASE64, md5=BASE64`, also on several
-/// lines; of the object as it is stored.
+/// Google Cloud Storage, XML API reference of HTTP headers: `x-goog-hash: crc32c=BASE64, md5=BASE64`, possibly on
+/// several lines; of the object as it is stored.
 fn google(fields: &HeaderMap) -> Vec<DigestClaim> {
     const FIELD: &str = "x-goog-hash";
     if !is_sent_as_stored(fields) {
@@ -100,8 +98,9 @@ fn google(fields: &HeaderMap) -> Vec<DigestClaim> {
     members.filter_map(claim).take(MOST_CLAIMS).collect()
 }
 
-/// Whether the store sends an object in the coding in which it keeps it. It decodes one that is kept gzipped for who
-/// does not accept gzip (Google Cloud Storage, "Transcoding of gzip-compressed files"); the hash stays the old one.
+/// Whether Google sends an object in the coding in which it is stored. It decodes an object that is stored with gzip
+/// for clients that do not accept gzip (Google Cloud Storage, "Transcoding of gzip-compressed files"), and still sends
+/// the hash of the stored one.
 fn is_sent_as_stored(fields: &HeaderMap) -> bool {
     let coding = |field: &str| {
         let text = lines(fields, field).join(&b","[..]).trim_ascii().to_ascii_lowercase();
@@ -111,10 +110,10 @@ fn is_sent_as_stored(fields: &HeaderMap) -> bool {
         || coding("x-goog-stored-content-encoding") == coding(CONTENT_ENCODING.as_str())
 }
 
-/// Amazon S3 User Guide, "Checking object integrity": `x-amz-checksum-sha256: BASE64`, of the object. A composite one
-/// (`BASE64-N`, or as `x-amz-checksum-type` says) is of the digests of its parts. In a reply to a range it may be that
-/// of the uploaded part that has just this range, or a composite one without its mark (seen in 2025): neither is
-/// heard.
+/// Amazon S3 User Guide, "Checking object integrity": `x-amz-checksum-sha256: BASE64`, of the object. A composite
+/// checksum (`BASE64-N`, or as `x-amz-checksum-type` says) is one of the checksums of the parts. In a response to a
+/// range the header may have the checksum of the uploaded part of exactly this range, or a composite one that is not
+/// marked as such (seen in 2025). All of these are ignored.
 fn amazon(fields: &HeaderMap) -> Vec<DigestClaim> {
     const FIELDS: [(&str, Algorithm); 5] = [
         ("x-amz-checksum-sha256", Algorithm::Sha256),
@@ -138,8 +137,8 @@ fn azure(fields: &HeaderMap) -> Vec<DigestClaim> {
     alone(fields, "x-ms-blob-content-md5", Algorithm::Md5, ClaimScope::Representation)
 }
 
-/// RFC 2616 section 14.15. It was removed from HTTP because servers did not agree what it means in a part (RFC 7231
-/// appendix B), where it is passed over.
+/// RFC 2616 section 14.15. It was removed from HTTP because servers did not agree on its meaning in a 206 (RFC 7231
+/// appendix B), where it is ignored.
 fn content_md5(fields: &HeaderMap) -> Vec<DigestClaim> {
     if fields.contains_key(CONTENT_RANGE) {
         return Vec::new();
@@ -147,7 +146,7 @@ fn content_md5(fields: &HeaderMap) -> Vec<DigestClaim> {
     alone(fields, "Content-MD5", Algorithm::Md5, ClaimScope::Content)
 }
 
-/// A field that is one digest in base64 and nothing else. Where it is sent twice, each is a claim.
+/// A header that is one digest in base64 and nothing else. If it is sent twice, each line is a claim.
 fn alone(
     fields: &HeaderMap,
     field: &'static str,
@@ -166,7 +165,7 @@ fn base64(algorithm: Algorithm, text: &str) -> Option<Digest> {
     Digest::new(algorithm, &BASE64.decode(text.trim().as_bytes()).ok()?)
 }
 
-/// The lines of a field; none where they are too long.
+/// The lines of a header; none if they are too long.
 fn lines<'a>(fields: &'a HeaderMap, field: &str) -> Vec<&'a [u8]> {
     let lines: Vec<_> = fields.get_all(field).iter().map(|line| line.as_bytes()).collect();
     let length: usize = lines.iter().map(|line| line.len()).sum();

@@ -1,5 +1,5 @@
-//! Digests of bodies: their names and forms, how they are computed while a body arrives, and what servers and files
-//! claim about them. Pure.
+//! Digests of bodies: names and notation, computation while a body arrives, and what response headers and checksum
+//! files claim. Pure.
 
 mod checksum_file;
 mod crc64;
@@ -16,32 +16,32 @@ pub use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 pub use hasher::{Hasher, Hashers};
 pub use header_claims::{ClaimScope, DigestClaim, claims};
 
-/// Bytes of the longest digest.
+/// The length of the longest digest in bytes.
 const LONGEST: usize = 64;
 
-/// How a digest is computed.
+/// A digest algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
-    /// MD5 (RFC 1321). Finds damage; who means harm can forge it.
+    /// MD5 (RFC 1321). Detects damage, not forgery.
     Md5,
-    /// SHA-1 (FIPS 180-4). Finds damage; who means harm can forge it.
+    /// SHA-1 (FIPS 180-4). Detects damage, not forgery.
     Sha1,
     /// SHA-256 (FIPS 180-4).
     Sha256,
     /// SHA-512 (FIPS 180-4).
     Sha512,
-    /// BLAKE3, not keyed, of the usual 32 bytes.
+    /// BLAKE3, without a key, 32 bytes long.
     Blake3,
-    /// The CRC of zip and gzip (RFC 1952 section 8), its most significant byte first. Finds damage alone.
+    /// The CRC of zip and gzip (RFC 1952 section 8), most significant byte first. Detects damage, not forgery.
     Crc32,
-    /// The CRC of Castagnoli (RFC 9260 appendix A), its most significant byte first. Finds damage alone.
+    /// The Castagnoli CRC (RFC 9260 appendix A), most significant byte first. Detects damage, not forgery.
     Crc32c,
-    /// CRC-64/NVME, its most significant byte first. Finds damage only.
+    /// CRC-64/NVME, most significant byte first. Detects damage, not forgery.
     Crc64Nvme,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 8] = [
         Self::Md5,
         Self::Sha1,
@@ -53,7 +53,7 @@ impl Algorithm {
         Self::Crc64Nvme,
     ];
 
-    /// Its name wherever it is written, that of aria2 where aria2 knows it.
+    /// The name of the algorithm, as aria2 spells it if aria2 knows it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -67,7 +67,7 @@ impl Algorithm {
         }
     }
 
-    /// Bytes of its digests.
+    /// The length of its digests in bytes.
     pub fn length(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
@@ -83,7 +83,7 @@ impl Algorithm {
 impl FromStr for Algorithm {
     type Err = ParseDigestError;
 
-    /// Reads a name, in any case; `sha1`, `sha256` and `sha512` do without their hyphen.
+    /// Parses a name, in any case; the hyphen of `sha-1`, `sha-256` and `sha-512` may be omitted.
     fn from_str(name: &str) -> Result<Self, ParseDigestError> {
         let goes_by = |algorithm: &Self| {
             let known = algorithm.name();
@@ -93,16 +93,16 @@ impl FromStr for Algorithm {
     }
 }
 
-/// What a body hashes to, or should.
+/// The digest of a body, with its algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// Zero beyond the algorithm's length.
+    /// Zero beyond the length of the algorithm's digests.
     bytes: [u8; LONGEST],
 }
 
 impl Digest {
-    /// The digest of these bytes; `None` where the algorithm's are not so many.
+    /// A digest that consists of these bytes; `None` if their number is not that of the algorithm.
     pub fn new(algorithm: Algorithm, digest: &[u8]) -> Option<Self> {
         if digest.len() != algorithm.length() {
             return None;
@@ -112,7 +112,7 @@ impl Digest {
         Some(Self { algorithm, bytes })
     }
 
-    /// Reads hexadecimal digits of either case; `None` where they are not those of a digest.
+    /// Parses hexadecimal digits in either case; `None` if they are not a digest of this algorithm.
     pub fn parse_hex(algorithm: Algorithm, digits: &str) -> Option<Self> {
         if digits.len() != 2 * algorithm.length() {
             return None;
@@ -120,17 +120,17 @@ impl Digest {
         Self::new(algorithm, &HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?)
     }
 
-    /// How it is computed.
+    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The digest itself, as many bytes as the algorithm's digests have.
+    /// The bytes of the digest.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.length()]
     }
 
-    /// Its hexadecimal digits, in lower case.
+    /// The hexadecimal digits, in lower case.
     pub fn hex(&self) -> String {
         HEXLOWER.encode(self.bytes())
     }
@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for Digest {
 impl FromStr for Digest {
     type Err = ParseDigestError;
 
-    /// Reads `ALGORITHM=HEX`, with or without blanks around either.
+    /// Parses `ALGORITHM=HEX`, with or without white space around either.
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let (name, digits) = text.split_once('=').ok_or(ParseDigestError::Form)?;
         let algorithm = name.trim().parse()?;
@@ -165,16 +165,16 @@ impl FromStr for Digest {
     }
 }
 
-/// Why a text is no digest. `Display` says what to write, and nothing of the text.
+/// Why a text is not a digest. `Display` says what is expected, and nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDigestError {
-    /// It names no algorithm.
+    /// It has no `=`.
     #[error("expected ALGO=HEX, e.g. sha-256=<64 hex digits>")]
     Form,
-    /// It names one that is not known.
+    /// The algorithm is unknown.
     #[error("unknown algorithm (expected one of {})", names())]
     Algorithm,
-    /// Its digits are too few, too many, or none.
+    /// The digits are not those of a digest of this algorithm.
     #[error("expected {}=<{} hex digits>", .0.name(), 2 * .0.length())]
     Digits(Algorithm),
 }
@@ -240,7 +240,7 @@ mod tests {
             ("SHA512=", "expected sha-512=<128 hex digits>"),
             (
                 "sha-224=00",
-                "unknown algorithm (expected one of md5=, sha-1=, sha-256=, sha-512=, blake3=, crc32=, crc32c=, crc64nvme=)",
+                "unknown algorithm (expected one of md5, sha-1, sha-256, sha-512, blake3, crc32, crc32c, crc64nvme)",
             ),
         ];
         for (text, complaint) in table {

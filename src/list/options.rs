@@ -152,7 +152,7 @@ mod tests {
             (&["checksum=md5=00"], "invalid checksum md5=00: expected md5=<32 hex digits>"),
             (
                 &["checksum=adler32=00"],
-                ": unknown algorithm (expected one of md5=, sha-1=, sha-256=, ",
+                ": unknown algorithm (expected one of md5, sha-1, sha-256, ",
             ),
             (&["checksum=SHA256=00"], "expected sha-256=<64 hex digits>"),
             (&["checksum=00"], "invalid checksum 00"),

@@ -1,38 +1,38 @@
-//! Two targets that want one name. Pure: who has a name is asked.
+//! Makes names unique if several targets want one. Pure: the caller says who owns a name.
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use super::sanitize::marked;
 use super::{DIGITS, MARK, hex, sha256};
 
-/// Who has a name already.
+/// The owner of a name, as seen by one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameOwner {
     /// Nobody.
     Nobody,
-    /// It is a folder.
+    /// It is a directory.
     Folder,
-    /// The target that asks, from before.
+    /// This target, from earlier.
     Mine,
     /// Another file.
     Other,
 }
 
-/// A name that a target may have.
+/// The name that a target gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueName {
-    /// The name. No component of it is held as what it is not.
+    /// The name. None of its directories is a file, nor is the file a directory.
     pub name: String,
-    /// Whether the target has it already.
+    /// Whether the target owned it before.
     pub whose: Ownership,
 }
 
-/// Whether a target has its name already.
+/// Whether a target owned its name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
-    /// Nobody had it.
+    /// Nobody owned it.
     New,
-    /// It has had it from before.
+    /// The target did.
     Own,
 }
 
@@ -69,14 +69,15 @@ pub fn unique_name(
     Some(UniqueName { name: path.name, whose })
 }
 
-/// The form in which names are compared: two names of one key may be one file on some system. Case is folded and
-/// accents are composed, a little more broadly than any of them does it. A key has the components of its name.
+/// The form in which names are compared: two names with one key may be one file on some system. Case is folded and
+/// accents are composed, a little more broadly than any system does. A key has the same number of components as its
+/// name.
 pub fn key(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
     let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
-    // Lower, upper, lower: one alone leaves ẞ beside ß, ß beside ss and ς beside σ.
+    // Lower, upper, lower: a single step leaves ẞ beside ß, ß beside ss and ς beside σ.
     let folded: String = apart
         .chars()
         .flat_map(char::to_lowercase)
@@ -107,7 +108,7 @@ fn push_unique<T>(
     })
 }
 
-/// A name and its key, as far as they are settled.
+/// A name and its key, up to the component that was appended last.
 struct NamedTarget {
     name: String,
     key: String,

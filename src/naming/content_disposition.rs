@@ -1,4 +1,4 @@
-//! The name that a server proposes: Content-Disposition (RFC 6266), read as browsers do where it is malformed. Pure.
+//! Parses the file name of a Content-Disposition header (RFC 6266); a malformed one as browsers do. Pure.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use super::sanitize::safe_if_any;
 
-/// The name that a Content-Disposition field proposes, whatever the disposition; `None` if it proposes none, or one
-/// of which nothing is left. A `filename*` that can be read (RFC 8187, UTF-8 or ISO-8859-1) goes before a
-/// `filename`; of a path, only what stands after the last `/` or `\` counts.
+/// The sanitized file name of a Content-Disposition header, whatever the disposition; `None` if it has none, or one of
+/// which nothing is left. A valid `filename*` (RFC 8187, UTF-8 or ISO-8859-1) is preferred to `filename`; of a path,
+/// only the text after the last `/` or `\` is used.
 pub fn of_disposition(field: &str) -> Option<String> {
     let find = |wanted: &str| {
         parameters(field)
@@ -37,7 +37,7 @@ fn extended(value: &str) -> Option<String> {
     charset.eq_ignore_ascii_case("ISO-8859-1").then(|| bytes.map(char::from).collect())
 }
 
-/// The parameters behind the disposition, in order: `; name=token`, `; name="quoted"`.
+/// The parameters after the disposition, in order: `; name=token`, `; name="quoted"`.
 fn parameters(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = field.split_once(';').map_or("", |(_, parameters)| parameters);
     std::iter::from_fn(move || {
@@ -56,7 +56,7 @@ fn parameters(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     })
 }
 
-/// A value, and what comes after it. A token may hold blanks here, as many servers write them.
+/// Splits a value from the text after it. A token may contain spaces here, as many servers write them.
 fn value(text: &str) -> (Cow<'_, str>, &str) {
     if let Some(text) = text.strip_prefix('"') {
         let (value, behind) = quoted(text);
@@ -66,8 +66,8 @@ fn value(text: &str) -> (Cow<'_, str>, &str) {
     (Cow::Borrowed(value.trim_end()), behind)
 }
 
-/// A quoted string behind its first quote (RFC 9110 section 5.6.4), and what comes after its last; to the end where
-/// that is missing.
+/// Splits a quoted string, without its first quote (RFC 9110 section 5.6.4), from the text after its last one. If that
+/// is missing, the string ends with the text.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::with_capacity(text.len());
     let mut letters = text.chars();

@@ -1,11 +1,12 @@
-//! What a body is called in the folder it is saved in. Pure.
+//! Makes file names: safe relative paths from URLs, `out=` options and Content-Disposition. Pure.
 //!
-//! A name is a relative path: components joined by `/`, each safe on the systems in use, whatever the list or a
-//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). Two targets may want one name: [`unique_name()`].
+//! A name is a relative path of components joined by `/`, each safe on the systems in use, whatever the list or a
+//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). If two targets want one name, [`unique_name()`]
+//! decides.
 //!
-//! Bounds: a component has at most [`LONGEST_COMPONENT`] bytes, a path at most [`DEEPEST`] components and, before it
-//! is settled, [`LONGEST_PATH`] bytes; settling may add a mark of 9 bytes (65 at worst) to a component within its
-//! bound.
+//! Bounds: a component has at most [`LONGEST_COMPONENT`] bytes, a path at most [`DEEPEST`] components and, before it is
+//! made unique, [`LONGEST_PATH`] bytes; that may add a mark of 9 bytes (65 at worst) to a component, within the
+//! component's bound.
 
 mod conflicts;
 mod content_disposition;
@@ -26,13 +27,13 @@ use crate::plan::NamingScheme;
 pub use self::conflicts::{NameOwner, Ownership, UniqueName, key, unique_name};
 pub use self::content_disposition::of_disposition;
 
-/// Bytes of a component, at most: file systems take 255, and `.part` must fit behind it.
+/// The maximum length of a component in bytes: file systems take 255, and [`PART_SUFFIX`] must fit behind it.
 pub const LONGEST_COMPONENT: usize = 240;
 
-/// Bytes of a path before it is settled, at most: systems take 4,096, the user's folder included.
+/// The maximum length of a path in bytes, before it is made unique: systems take 4,096, the user's directory included.
 pub const LONGEST_PATH: usize = 1024;
 
-/// Components of a path, at most.
+/// The maximum number of components of a path.
 pub const DEEPEST: usize = 32;
 
 /// What follows the final name of a file while it is partial.
@@ -41,15 +42,15 @@ pub const PART_SUFFIX: &str = ".part";
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
 
-/// Digits of a mark that tells two names apart.
+/// Digits of the mark that makes a name unique.
 const MARK: usize = 8;
 
-/// The name that the URL gives; `index` is the target's place in the list.
+/// The name of a target, made of its URL; `index` is its position in the list.
 ///
-/// A path that ends in a slash is an `index.html`. Where the name is made of the path, a query that is not empty
-/// leaves a mark before the extension (`page.1a2b3c4d.php`). The fragment never counts. Escapes are decoded once;
-/// an escaped `/` is a character of its component. In a tree, http and https of one host share a folder; empty
-/// components are left out, and the folders beyond the bounds become one, named by their SHA-256.
+/// A path that ends in a slash is named `index.html`. If the name is made of the path, a query that is not empty adds a
+/// mark before the extension (`page.1a2b3c4d.php`). The fragment is ignored. Escapes are decoded once; an escaped `/`
+/// is a character of its component. In a tree, http and https of one host share a directory; empty components are left
+/// out, and the directories beyond the bounds become one, named by their SHA-256.
 pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
     match scheme {
         NamingScheme::Flat => file(url),
@@ -59,8 +60,8 @@ pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
     }
 }
 
-/// The name that the list asks for (`out=`): a relative path, nothing in it escaped. What is no name in it (empty,
-/// `.`, `..`) is dropped.
+/// The name that a list requests (`out=`): a relative path, nothing in it escaped. Components that are no name (empty,
+/// `.`, `..`) are left out.
 pub fn of_option(out: &str) -> String {
     let mut path = String::with_capacity(out.len());
     for component in out.split('/').filter(|name| !matches!(*name, "" | "." | "..")) {
@@ -69,12 +70,12 @@ pub fn of_option(out: &str) -> String {
     if path.is_empty() { safe("").into_owned() } else { bounded(path) }
 }
 
-/// The name that a file has until it is whole. No other name ends like this.
+/// The name of the partial file. No final name ends like this.
 pub fn part_of(name: &str) -> String {
     format!("{name}{PART_SUFFIX}")
 }
 
-/// What was saved is known by this: the SHA-256 of the URL without fragment, user and password.
+/// Identifies what was saved from a URL: the SHA-256 of the URL without fragment, user and password.
 pub fn identity(url: &Url) -> [u8; 32] {
     Sha256::new()
         .chain_update(&url[..Position::BeforeUsername])
@@ -93,7 +94,7 @@ fn tree(url: &Url) -> String {
     bounded(path)
 }
 
-/// The folder of a host: `example.org`, `example.org_8080`, `2001_db8__1_8080`.
+/// The directory of a host: `example.org`, `example.org_8080`, `2001_db8__1_8080`.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match url.port() {
@@ -115,7 +116,7 @@ fn file(url: &Url) -> String {
     }
 }
 
-/// The last component of the path, safe.
+/// The last component of the URL's path, made safe.
 fn last(url: &Url) -> Cow<'_, str> {
     let path = url.path();
     match path.rsplit_once('/').map_or(path, |(_, last)| last) {
@@ -138,8 +139,8 @@ fn push(path: &mut String, component: &str) {
     path.push_str(component);
 }
 
-/// The path, or where it is too long or too deep: its first folders, one named by the SHA-256 of those after them,
-/// and the file. Whatever shared a folder still does.
+/// The path, shortened if it is too long or too deep: its first directories, one named by the SHA-256 of the others,
+/// and the file. Files that shared a directory still do.
 fn bounded(path: String) -> String {
     let depth = path.bytes().filter(|byte| *byte == b'/').count() + 1;
     if path.len() <= LONGEST_PATH && depth <= DEEPEST {
@@ -148,7 +149,8 @@ fn bounded(path: String) -> String {
     let Some((folders, file)) = path.rsplit_once('/') else { return path };
     let room = LONGEST_PATH - file.len() - DIGITS - 2;
     let ends = folders.match_indices('/').map(|(end, _)| end);
-    // Two components of 240 bytes are within the bounds: there is a first folder, and there are some after it.
+    // Two components of 240 bytes are within the bounds, so at least one directory is kept, and at least one is
+    // replaced.
     let kept = ends.take(DEEPEST - 2).take_while(|end| *end <= room).last().unwrap_or(0);
     format!("{}/{}/{file}", &folders[..kept], hex(&sha256(&folders[kept..])))
 }

@@ -1,23 +1,23 @@
-//! One component of a name, made safe: it stays where it is put, shows what it is, is a plain file on every system,
-//! and can be told from an unfinished one. Pure.
+//! Sanitizes one component of a name, so that it stays in its directory, shows what it is, names a plain file on every
+//! system, and cannot be mistaken for a partial file. Pure.
 
 use std::borrow::Cow;
 
 use super::{LONGEST_COMPONENT, PART_SUFFIX};
 use crate::text::is_hidden;
 
-/// Letters of an extension, at most.
+/// The maximum number of letters of an extension.
 const LONGEST_EXTENSION: usize = 16;
 
-/// What an empty component is called.
+/// The name of an empty component.
 const NOTHING: &str = "_";
 
-/// The text as a component; `_` where nothing is left of it. What is safe comes back as it is.
+/// The text as a component; `_` if nothing is left of it. Safe text is returned unchanged.
 pub(super) fn safe(text: &str) -> Cow<'_, str> {
     safe_if_any(text).unwrap_or(Cow::Borrowed(NOTHING))
 }
 
-/// The text as a component; `None` where nothing is left of it.
+/// The text as a component; `None` if nothing is left of it.
 pub(super) fn safe_if_any(text: &str) -> Option<Cow<'_, str>> {
     if is_plain(text) {
         return Some(Cow::Borrowed(text));
@@ -32,7 +32,7 @@ pub(super) fn safe_if_any(text: &str) -> Option<Cow<'_, str>> {
     }
     guard(&mut name);
     if name.len() > LONGEST_COMPONENT {
-        // Two less: what is left may need a guard on either side.
+        // Two less: what is left may need a guard at either end.
         let (stem, extension) = split(&name);
         name = format!("{}{extension}", cut(stem, LONGEST_COMPONENT - 2 - extension.len()));
         guard(&mut name);
@@ -40,19 +40,19 @@ pub(super) fn safe_if_any(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(name))
 }
 
-/// The component with a mark before its extension: `page.1a2b3c4d.php`. Where there is no room, the stem gives way.
+/// Inserts a mark before the extension: `page.1a2b3c4d.php`. If it gets too long, the stem is shortened.
 pub(super) fn marked(name: &str, mark: &str) -> String {
     let (stem, extension) = split(name);
     let stem = cut(stem, LONGEST_COMPONENT - 1 - mark.len() - extension.len());
     let marked = format!("{stem}.{mark}{extension}");
-    // Cutting may bring to light what was safe only as a part.
+    // What is left of a shortened stem may be unsafe.
     if let Cow::Owned(marked) = safe(&marked) {
         return marked;
     }
     marked
 }
 
-/// The extension with its dot, or nothing: up to 16 ASCII letters and digits.
+/// The extension with its dot: up to 16 ASCII letters and digits; empty if there is none.
 pub(super) fn extension(name: &str) -> &str {
     split(name).1
 }
@@ -67,7 +67,7 @@ fn split(name: &str) -> (&str, &str) {
     name.split_at(dot.unwrap_or(name.len()))
 }
 
-/// Whether it is safe at a glance, as most are.
+/// Whether the text is certainly safe, as most are. A quick check.
 fn is_plain(text: &str) -> bool {
     (1..=LONGEST_COMPONENT).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -77,7 +77,7 @@ fn is_plain(text: &str) -> bool {
         && !looks_unfinished(text)
 }
 
-/// What separates components, and what Windows forbids, is replaced.
+/// Replaces separators and the characters that Windows forbids by `_`.
 fn allowed(letter: char) -> char {
     if matches!(letter, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*') {
         '_'
@@ -86,17 +86,17 @@ fn allowed(letter: char) -> char {
     }
 }
 
-/// At most so many bytes, cut between characters.
+/// The first bytes of the stem, at most `most`, cut between characters.
 fn cut(stem: &str, most: usize) -> &str {
     trimmed(&stem[..stem.floor_char_boundary(most)])
 }
 
-/// Without the dots and blanks at the end, which Windows drops.
+/// Removes dots and white space at the end, as Windows does.
 fn trimmed(text: &str) -> &str {
     text.trim_end_matches(|letter: char| letter == '.' || letter.is_whitespace())
 }
 
-/// Adds what keeps a name from meaning something else.
+/// Adds a `_` to a name that would mean something else without.
 fn guard(name: &mut String) {
     if is_reserved(name) {
         name.insert(0, '_');
@@ -106,7 +106,7 @@ fn guard(name: &mut String) {
     }
 }
 
-/// Whether Windows takes it for a device, whatever the extension ("Naming Files, Paths, and Namespaces").
+/// Whether Windows takes the name for a device, whatever the extension ("Naming Files, Paths, and Namespaces").
 fn is_reserved(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end();
     if !(3..=7).contains(&stem.len()) {
@@ -122,7 +122,7 @@ fn is_reserved(name: &str) -> bool {
         && (matches!(number.as_bytes(), [b'0'..=b'9']) || matches!(number, "¹" | "²" | "³"))
 }
 
-/// Whether it ends as unfinished files do ([`super::part_of`]).
+/// Whether the name ends like that of a partial file ([`super::part_of`]).
 fn looks_unfinished(name: &str) -> bool {
     let end = name.as_bytes().last_chunk::<{ PART_SUFFIX.len() }>();
     end.is_some_and(|end| end.eq_ignore_ascii_case(PART_SUFFIX.as_bytes()))

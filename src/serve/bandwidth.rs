@@ -1,29 +1,29 @@
-//! How fast a body may go: byte by byte on average, piece by piece on the wire.
+//! Limits the rate of a body: exact on average, sent in small pieces.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a piece should take: short enough to look smooth, long enough to cost little.
+/// The time per piece in seconds: short enough to look smooth, long enough to cost little.
 const TICK: f64 = 0.02;
 
 /// How far a late body may catch up, so that a clock of whole milliseconds does not slow it down.
 const CREDIT: Duration = Duration::from_millis(100);
 
-/// The time that every byte of a body takes.
+/// A rate, as the time per byte.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Bandwidth {
     seconds_per_byte: f64,
 }
 
 impl Bandwidth {
-    /// So many bytes a second.
+    /// A rate of `bytes` per second.
     pub fn per_second(bytes: NonZeroU64) -> Self {
         Self { seconds_per_byte: 1.0 / bytes.get() as f64 }
     }
 
-    /// So many bytes spread over this time; zero bytes take none.
+    /// The rate at which `bytes` take this time; none for zero bytes.
     pub fn spread(bytes: u64, over: Duration) -> Self {
         Self { seconds_per_byte: over.as_secs_f64() / bytes.max(1) as f64 }
     }
@@ -33,14 +33,14 @@ impl Bandwidth {
         if other > self { other } else { self }
     }
 
-    /// How many bytes make a piece, of at most `most`.
+    /// The length of a piece in bytes, at most `most`.
     pub fn piece(self, most: usize) -> usize {
-        // The cast saturates, also where a byte takes no time at all.
+        // The cast saturates, even if a byte takes no time at all.
         ((TICK / self.seconds_per_byte) as usize).clamp(1, most.max(1))
     }
 
-    /// When a piece of so many bytes may go, if the one before was due at `before`. Bytes are paid for before they
-    /// go, so a body never takes less than its time.
+    /// When a piece of `bytes` may be sent, if the one before was due at `before`. The time of a piece is spent before
+    /// it is sent, so a body never takes less than its time.
     pub fn due(self, before: Instant, now: Instant, bytes: usize) -> Instant {
         let earliest = now.checked_sub(CREDIT).map_or(before, |credit| before.max(credit));
         earliest + Duration::from_secs_f64(self.seconds_per_byte * bytes as f64)

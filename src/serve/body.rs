@@ -1,4 +1,4 @@
-//! The body of a reply: bytes made or sliced when the socket has room for them, never before.
+//! Response bodies, generated piece by piece when the socket has room.
 
 use std::io;
 use std::pin::Pin;
@@ -13,30 +13,30 @@ use super::random_body;
 use super::ranges::ServedRange;
 use super::stats::InFlightGuard;
 
-/// The largest piece that is made at once, where the reply does not ask for another size.
+/// The maximum length of a piece, unless the request sets another.
 const PIECE: usize = 64 * 1024;
 
-/// A body on its way.
+/// A response body that is being sent.
 pub(super) struct Body {
     source: BodySource,
     /// The next byte to send.
     at: u64,
     /// The first byte not to send.
     end: u64,
-    /// Where the connection is broken off instead; not below `at`.
+    /// Where the connection is closed instead; not below `at`.
     cut: Option<CutAfter>,
-    /// The largest piece.
+    /// The maximum length of a piece.
     piece: usize,
     framing: Framing,
     pacer: Option<BodyPacer>,
-    /// Keeps the request in progress until the body is gone, sent or not.
+    /// Counts the request as in flight until the body is dropped, sent or not.
     _ticket: Option<InFlightGuard>,
 }
 
 enum BodySource {
-    /// Made from this key.
-    Noise(u64),
-    /// Had whole.
+    /// Generated from this key.
+    Random(u64),
+    /// In memory.
     Text(Bytes),
 }
 
@@ -48,27 +48,27 @@ enum Framing {
 
 enum CutAfter {
     At(u64),
-    /// All before it was handed over and had its turn to be written.
+    /// Everything before it was passed to the connection, which had the opportunity to write it.
     Flushed,
 }
 
 struct BodyPacer {
-    pace: Bandwidth,
+    bandwidth: Bandwidth,
     sleep: Pin<Box<Sleep>>,
-    /// The length of the piece that the sleep is for; `None` between two.
+    /// The length of the piece that is waiting; `None` between two pieces.
     waiting: Option<usize>,
 }
 
 impl Body {
-    /// These bytes.
+    /// A body of these bytes.
     pub fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self::new(text.len() as u64, BodySource::Text(text))
     }
 
-    /// So many bytes made from this key.
-    pub fn noise(key: u64, length: u64) -> Self {
-        Self::new(length, BodySource::Noise(key))
+    /// A body of `length` bytes, generated from this key.
+    pub fn random(key: u64, length: u64) -> Self {
+        Self::new(length, BodySource::Random(key))
     }
 
     fn new(end: u64, source: BodySource) -> Self {
@@ -84,32 +84,33 @@ impl Body {
         }
     }
 
-    /// Only this part of it.
-    pub fn part(self, span: ServedRange) -> Self {
-        Self { at: span.first, end: span.last + 1, ..self }
+    /// Restricts the body to a range.
+    pub fn part(self, range: ServedRange) -> Self {
+        Self { at: range.first, end: range.last + 1, ..self }
     }
 
-    /// Sent without a length, in chunks of this size.
+    /// Sends the body without a length, in chunks of this size.
     pub fn in_chunks(self, size: usize) -> Self {
         Self { piece: size, framing: Framing::Chunks, ..self }
     }
 
-    /// Broken off after so many bytes, if it has more.
+    /// Closes the connection after this many bytes, if the body has more.
     pub fn cut_after(self, bytes: u64) -> Self {
         let at = self.at.saturating_add(bytes);
         Self { cut: (at < self.end).then_some(CutAfter::At(at)), ..self }
     }
 
-    /// Sent no faster than this. Its clock starts now.
-    pub fn no_faster_than(mut self, pace: Bandwidth) -> Self {
-        let pace = self.pacer.take().map_or(pace, |pacer| pacer.pace.or_slower(pace));
+    /// Limits the rate, from now on.
+    pub fn with_rate(mut self, bandwidth: Bandwidth) -> Self {
+        let bandwidth =
+            self.pacer.take().map_or(bandwidth, |pacer| pacer.bandwidth.or_slower(bandwidth));
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        Self { pacer: Some(BodyPacer { pace, sleep, waiting: None }), ..self }
+        Self { pacer: Some(BodyPacer { bandwidth, sleep, waiting: None }), ..self }
     }
 
-    /// Keeps the ticket until the body is gone.
-    pub fn holding(self, ticket: InFlightGuard) -> Self {
-        Self { _ticket: Some(ticket), ..self }
+    /// Keeps the guard until the body is dropped.
+    pub fn with_guard(self, guard: InFlightGuard) -> Self {
+        Self { _ticket: Some(guard), ..self }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -143,20 +144,20 @@ impl Body {
 impl BodySource {
     fn bytes(&self, at: u64, length: usize) -> Bytes {
         match self {
-            Self::Noise(key) => random_body::bytes(*key, at, length),
+            Self::Random(key) => random_body::bytes(*key, at, length),
             Self::Text(text) => text.slice(at as usize..at as usize + length),
         }
     }
 }
 
 impl BodyPacer {
-    /// The length of the next piece, once it is due.
+    /// Returns the length of the next piece once it is due.
     fn poll_length(&mut self, most: usize, context: &mut Context<'_>) -> Poll<usize> {
         let length = match self.waiting {
             Some(length) => length,
             None => {
-                let length = self.pace.piece(most);
-                let due = self.pace.due(self.sleep.deadline(), Instant::now(), length);
+                let length = self.bandwidth.piece(most);
+                let due = self.bandwidth.due(self.sleep.deadline(), Instant::now(), length);
                 self.sleep.as_mut().reset(due);
                 *self.waiting.insert(length)
             }
@@ -207,17 +208,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_comes_in_pieces_and_a_part_of_it_is_a_part_of_it() {
-        let whole = pieces(Body::noise(1, 200_000)).await;
+        let whole = pieces(Body::random(1, 200_000)).await;
         assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [65536, 65536, 65536, 3392]);
         let part =
-            pieces(Body::noise(1, 200_000).part(ServedRange { first: 65_535, last: 65_536 })).await;
+            pieces(Body::random(1, 200_000).part(ServedRange { first: 65_535, last: 65_536 }))
+                .await;
         assert_eq!(part.concat(), whole.concat()[65_535..=65_536]);
     }
 
     #[tokio::test]
     async fn a_tebibyte_is_promised_without_being_made() {
         use hyper::body::Body as _;
-        let mut body = Body::noise(1, 1 << 40);
+        let mut body = Body::random(1, 1 << 40);
         assert_eq!(body.size_hint().exact(), Some(1 << 40));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE);
     }
@@ -225,24 +227,24 @@ mod tests {
     #[tokio::test]
     async fn chunks_have_the_size_asked_for_and_promise_no_length() {
         use hyper::body::Body as _;
-        let body = Body::noise(1, 25).in_chunks(10);
+        let body = Body::random(1, 25).in_chunks(10);
         assert_eq!(body.size_hint().exact(), None);
         assert_eq!(pieces(body).await.iter().map(Bytes::len).collect::<Vec<_>>(), [10, 10, 5]);
     }
 
     #[tokio::test]
     async fn a_cut_body_ends_in_an_error_after_the_bytes_before_the_cut() {
-        let mut body = Body::noise(1, 25).cut_after(10);
+        let mut body = Body::random(1, 25).cut_after(10);
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 10);
         assert!(body.frame().await.unwrap().is_err());
-        assert_eq!(pieces(Body::noise(1, 25).cut_after(25)).await.concat().len(), 25);
+        assert_eq!(pieces(Body::random(1, 25).cut_after(25)).await.concat().len(), 25);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_paced_body_takes_its_time_to_the_millisecond() {
         let start = Instant::now();
-        let pace = Bandwidth::per_second(NonZeroU64::new(1000).unwrap());
-        let sizes: Vec<_> = pieces(Body::noise(1, 2990).no_faster_than(pace))
+        let bandwidth = Bandwidth::per_second(NonZeroU64::new(1000).unwrap());
+        let sizes: Vec<_> = pieces(Body::random(1, 2990).with_rate(bandwidth))
             .await
             .iter()
             .map(Bytes::len)
@@ -255,8 +257,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_two_paces_the_slower_one_counts() {
         let start = Instant::now();
-        let pace = |bytes| Bandwidth::per_second(NonZeroU64::new(bytes).unwrap());
-        let body = Body::text(vec![b'x'; 100]).no_faster_than(pace(50)).no_faster_than(pace(1000));
+        let bandwidth = |bytes| Bandwidth::per_second(NonZeroU64::new(bytes).unwrap());
+        let body = Body::text(vec![b'x'; 100]).with_rate(bandwidth(50)).with_rate(bandwidth(1000));
         assert_eq!(pieces(body).await.concat().len(), 100);
         assert_eq!(start.elapsed(), Duration::from_secs(2));
     }

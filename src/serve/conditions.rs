@@ -1,5 +1,4 @@
-//! Whether a request wants the body, a part of it, or only to hear that nothing has changed (RFC 9110 section 13).
-//! Pure.
+//! Evaluates conditional requests: whether the client gets the body, a range of it, or 304 (RFC 9110 section 13). Pure.
 
 use std::time::SystemTime;
 
@@ -11,21 +10,21 @@ use http::header::{
 
 use super::ranges::{self, AskedRange, ServedRange};
 
-/// What the conditions of a request are held against.
+/// The validators of the current version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServedValidators<'a> {
     /// The entity tag, in its quotes; always a strong one.
     pub etag: &'a str,
-    /// When the body last changed, in whole seconds; long enough ago to count as strong (section 8.8.2.2).
+    /// When the body last changed, in whole seconds; long enough ago to be a strong validator (section 8.8.2.2).
     pub last_modified: SystemTime,
 }
 
-/// What to send.
+/// The response to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preconditions {
-    /// All of it: 200.
+    /// 200 with the whole body.
     Whole,
-    /// This part: 206.
+    /// 206 with this range.
     Part(ServedRange),
     /// 304.
     NotModified,
@@ -35,32 +34,32 @@ pub(super) enum Preconditions {
     Unsatisfiable,
 }
 
-/// Takes the conditions in the order of section 13.2.2, for GET and HEAD on a body of this length.
-pub(super) fn wanted(
+/// Evaluates the conditions in the order of section 13.2.2, for GET and HEAD on a body of this length.
+pub(super) fn evaluate(
     method: &Method,
     fields: &HeaderMap,
     validators: ServedValidators<'_>,
     length: u64,
 ) -> Preconditions {
-    if !is_the_one_expected(fields, validators) {
+    if !matches_expected(fields, validators) {
         return Preconditions::Failed;
     }
-    if is_the_one_known(fields, validators) {
+    if is_not_modified(fields, validators) {
         return Preconditions::NotModified;
     }
-    // Section 14.2: ranges are defined for GET alone.
-    if method != Method::GET || !continues_the_same(fields, validators) {
+    // Section 14.2: ranges are defined for GET only.
+    if method != Method::GET || !if_range_matches(fields, validators) {
         return Preconditions::Whole;
     }
-    match only(fields, RANGE).map(|field| ranges::asked(field, length)) {
+    match only(fields, RANGE).map(|field| ranges::parse(field, length)) {
         None | Some(AskedRange::Whole) => Preconditions::Whole,
-        Some(AskedRange::Part(span)) => Preconditions::Part(span),
+        Some(AskedRange::Part(range)) => Preconditions::Part(range),
         Some(AskedRange::Unsatisfiable) => Preconditions::Unsatisfiable,
     }
 }
 
 /// If-Match, or else If-Unmodified-Since.
-fn is_the_one_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
+fn matches_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_MATCH) {
         return lists(fields, IF_MATCH, |tag| !tag.weak && tag.opaque == validators.etag);
     }
@@ -68,7 +67,7 @@ fn is_the_one_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> 
 }
 
 /// If-None-Match, or else If-Modified-Since.
-fn is_the_one_known(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
+fn is_not_modified(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_NONE_MATCH) {
         return lists(fields, IF_NONE_MATCH, |tag| tag.opaque == validators.etag);
     }
@@ -76,7 +75,7 @@ fn is_the_one_known(fields: &HeaderMap, validators: ServedValidators<'_>) -> boo
 }
 
 /// If-Range: by strong comparison, or by exactly the same date (section 13.1.5).
-fn continues_the_same(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
+fn if_range_matches(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if !fields.contains_key(IF_RANGE) {
         return true;
     }
@@ -87,19 +86,19 @@ fn continues_the_same(fields: &HeaderMap, validators: ServedValidators<'_>) -> b
     httpdate::parse_http_date(field).is_ok_and(|date| date == validators.last_modified)
 }
 
-/// The value of a field that may stand once; `None` where it does not.
+/// The value of a header that may occur once; `None` if it is missing or repeated.
 fn only(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = fields.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     value.to_str().ok().map(str::trim)
 }
 
-/// A date that can be read; any other is to be ignored (sections 13.1.3 and 13.1.4).
+/// A valid date; an invalid one is to be ignored (sections 13.1.3 and 13.1.4).
 fn date(fields: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(only(fields, name)?).ok()
 }
 
-/// Whether a field is `*` or has a tag that fits.
+/// Whether a header is `*` or lists a tag that matches.
 fn lists(fields: &HeaderMap, name: HeaderName, fits: impl Fn(EntityTag<'_>) -> bool) -> bool {
     let mut values = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.trim() == "*" || tags(value).any(&fits))
@@ -112,7 +111,7 @@ struct EntityTag<'a> {
     opaque: &'a str,
 }
 
-/// The tags of a list up to the first that is malformed. A comma may stand within a tag.
+/// The tags of a list up to the first malformed one. A tag may contain a comma.
 fn tags(mut rest: &str) -> impl Iterator<Item = EntityTag<'_>> {
     std::iter::from_fn(move || {
         let text = rest.trim_start_matches([' ', '\t', ',']);
@@ -137,7 +136,7 @@ mod tests {
         let fields =
             fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let last_modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
-        wanted(&method, &fields, ServedValidators { etag: "\"a\"", last_modified }, 10)
+        evaluate(&method, &fields, ServedValidators { etag: "\"a\"", last_modified }, 10)
     }
 
     fn got(fields: &[(HeaderName, &str)]) -> Preconditions {

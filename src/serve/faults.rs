@@ -1,5 +1,5 @@
-//! How an origin treats a request before it answers: what it delays, fails or refuses. Pure: the time is an argument,
-//! and chance is a function of the seed.
+//! Decides what happens to a request before it is answered: delays, errors, rate limits. Pure: the time is an argument,
+//! and random decisions are a function of the seed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,72 +9,73 @@ use tokio::time::Instant;
 use super::random_body;
 use crate::units::{Rate, Share};
 
-/// How many paths each of the two generations remembers; together they take about 18 MiB when full.
+/// The number of paths in each of the two generations; together they take about 18 MiB when full.
 const GENERATION: usize = 400_000;
 
 const JITTER: u64 = 1;
 const ERROR: u64 = 2;
 
-/// What is to happen to a request.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FaultDecision {
-    /// How long its reply waits.
+    /// The delay before its response.
     pub delay: Duration,
-    /// Which reply it gets.
+    /// The kind of its response.
     pub reply: ReplyKind,
 }
 
-/// Which reply a request gets.
+/// The kind of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyKind {
-    /// The one it asked for.
+    /// The requested one.
     Serve,
-    /// An error made up.
+    /// An injected error.
     Fail,
-    /// A request to come back after this time.
+    /// 429, with this time until a retry.
     Refuse(Duration),
 }
 
-/// The temper of an origin, and what it has to remember for it.
+/// The delays, errors and limits of a server, with the state that they need.
 pub(super) struct FaultPolicy {
     latency: Duration,
     jitter: Duration,
     error_rate: Share,
     window: Option<RateWindow>,
-    visits: RequestCounts,
+    counts: RequestCounts,
 }
 
 impl FaultPolicy {
-    /// An origin that has seen nothing yet.
+    /// The policy of a server that had no request yet.
     pub fn new(latency: Duration, jitter: Duration, error_rate: Share, rate: Option<Rate>) -> Self {
-        let visits = RequestCounts::remembering(GENERATION);
-        Self { latency, jitter, error_rate, window: rate.map(RateWindow::new), visits }
+        let counts = RequestCounts::remembering(GENERATION);
+        Self { latency, jitter, error_rate, window: rate.map(RateWindow::new), counts }
     }
 
-    /// Judges the next request for the path of this key. A request that is refused is not counted among the
-    /// requests for its path, so what happens to the others does not depend on the time; it waits without jitter.
-    pub fn judge(&mut self, key: u64, now: Instant) -> FaultDecision {
+    /// Decides about the next request for the path of this key. A refused request is not counted among the requests for
+    /// its path, so what happens to the others does not depend on the time; it is delayed without jitter.
+    pub fn decide(&mut self, key: u64, now: Instant) -> FaultDecision {
         if let Some(Err(wait)) = self.window.as_mut().map(|window| window.admit(now)) {
             return FaultDecision { delay: self.latency, reply: ReplyKind::Refuse(wait) };
         }
         if self.jitter.is_zero() && self.error_rate == Share::NONE {
             return FaultDecision { delay: self.latency, reply: ReplyKind::Serve };
         }
-        let visit = self.visits.count(key);
-        let jitter = self.jitter.mul_f64(random_body::unit(random_body::draw(key, JITTER, visit)));
+        let turn = self.counts.count(key);
+        let jitter = self.jitter.mul_f64(random_body::unit(random_body::draw(key, JITTER, turn)));
         let fails =
-            random_body::unit(random_body::draw(key, ERROR, visit)) < self.error_rate.as_f64();
-        let verdict = if fails { ReplyKind::Fail } else { ReplyKind::Serve };
-        FaultDecision { delay: self.latency.saturating_add(jitter), reply: verdict }
+            random_body::unit(random_body::draw(key, ERROR, turn)) < self.error_rate.as_f64();
+        let reply = if fails { ReplyKind::Fail } else { ReplyKind::Serve };
+        FaultDecision { delay: self.latency.saturating_add(jitter), reply: reply }
     }
 }
 
-/// Retry-After in whole seconds: rounded up, so that who waits as told is never too early.
+/// Retry-After in whole seconds, rounded up, so that a client that obeys it is never too early.
 pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// A fixed window: it opens with the first request, admits its number, and the first request after it opens the next.
+/// A fixed rate window: opened by a request, it admits the given number; the first request after its end opens the next
+/// one.
 struct RateWindow {
     rate: Rate,
     ends: Option<Instant>,
@@ -86,7 +87,7 @@ impl RateWindow {
         Self { rate, ends: None, admitted: 0 }
     }
 
-    /// Admits a request, or tells how long the window is still open.
+    /// Admits a request; if the window is full, returns the time until it ends.
     fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         match self.ends {
             Some(ends) if now < ends && self.admitted == self.rate.events.get() => {
@@ -99,9 +100,9 @@ impl RateWindow {
     }
 }
 
-/// How often each path was asked for, in bounded memory: when a generation is full it becomes the old one and the
-/// one before is forgotten. So a path is remembered while fewer than a generation of other paths come between two
-/// requests for it, and counts from nothing after that.
+/// Counts the requests per path in bounded memory: when a generation is full it becomes the old one, and the previous
+/// old one is dropped. So a path is remembered while fewer than a generation of other paths come between two requests
+/// for it, and counted from zero after that.
 struct RequestCounts {
     most: usize,
     young: HashMap<u64, u64>,
@@ -113,7 +114,7 @@ impl RequestCounts {
         Self { most, young: HashMap::new(), old: HashMap::new() }
     }
 
-    /// Counts a visit and tells how many were before it.
+    /// Counts a request and returns the number of earlier ones.
     fn count(&mut self, key: u64) -> u64 {
         if let Some(count) = self.young.get_mut(&key) {
             *count += 1;
@@ -140,18 +141,18 @@ mod tests {
         FaultPolicy::new(Duration::ZERO, Duration::ZERO, units::share(share).unwrap(), None)
     }
 
-    fn verdicts(faults: &mut FaultPolicy, keys: impl Iterator<Item = u64>) -> Vec<ReplyKind> {
-        keys.map(|key| faults.judge(key, Instant::now()).reply).collect()
+    fn replies(faults: &mut FaultPolicy, keys: impl Iterator<Item = u64>) -> Vec<ReplyKind> {
+        keys.map(|key| faults.decide(key, Instant::now()).reply).collect()
     }
 
     #[test]
     fn the_share_of_errors_is_the_share_asked_for() {
         let errors = |share: &str| {
-            let verdicts = verdicts(
+            let replies = replies(
                 &mut failing(share),
                 (0..20_000).map(|n| random_body::key(0, &n.to_string())),
             );
-            verdicts.iter().filter(|verdict| **verdict == ReplyKind::Fail).count()
+            replies.iter().filter(|reply| **reply == ReplyKind::Fail).count()
         };
         assert_eq!(errors("0%"), 0);
         assert!((350..450).contains(&errors("2%")), "{}", errors("2%"));
@@ -160,12 +161,12 @@ mod tests {
 
     #[test]
     fn what_happens_to_a_request_does_not_depend_on_the_requests_for_other_paths() {
-        let alone = verdicts(&mut failing("50%"), std::iter::repeat_n(5, 64));
+        let alone = replies(&mut failing("50%"), std::iter::repeat_n(5, 64));
         let mut faults = failing("50%");
         let among_others: Vec<_> = (0..64u64)
             .map(|n| {
-                faults.judge(100 + n, Instant::now());
-                faults.judge(5, Instant::now()).reply
+                faults.decide(100 + n, Instant::now());
+                faults.decide(5, Instant::now()).reply
             })
             .collect();
         assert_eq!(alone, among_others);
@@ -175,11 +176,11 @@ mod tests {
     #[test]
     fn jitter_lies_between_nothing_and_its_most_and_is_drawn_anew_each_time() {
         let mut faults = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
-        let delays: Vec<_> = (0..100).map(|_| faults.judge(5, Instant::now()).delay).collect();
+        let delays: Vec<_> = (0..100).map(|_| faults.decide(5, Instant::now()).delay).collect();
         assert!(delays.iter().all(|delay| (SECOND..2 * SECOND).contains(delay)));
         assert_ne!(delays[0], delays[1]);
         let mut again = FaultPolicy::new(SECOND, SECOND, Share::NONE, None);
-        assert!(delays.iter().all(|delay| again.judge(5, Instant::now()).delay == *delay));
+        assert!(delays.iter().all(|delay| again.decide(5, Instant::now()).delay == *delay));
     }
 
     #[test]
@@ -216,25 +217,25 @@ mod tests {
         faults.window = Some(RateWindow::new(units::rate("1/s").unwrap()));
         let served: Vec<_> = (0..32u32)
             .map(|turn| {
-                let served = faults.judge(5, start + turn * SECOND).reply;
-                let refused = faults.judge(5, start + turn * SECOND).reply;
+                let served = faults.decide(5, start + turn * SECOND).reply;
+                let refused = faults.decide(5, start + turn * SECOND).reply;
                 assert_eq!(refused, ReplyKind::Refuse(SECOND));
                 served
             })
             .collect();
-        assert_eq!(served, verdicts(&mut failing("50%"), std::iter::repeat_n(5, 32)));
+        assert_eq!(served, replies(&mut failing("50%"), std::iter::repeat_n(5, 32)));
     }
 
     #[test]
     fn visits_are_counted_in_bounded_memory() {
-        let mut visits = RequestCounts::remembering(100);
-        assert_eq!(visits.count(0), 0);
+        let mut counts = RequestCounts::remembering(100);
+        assert_eq!(counts.count(0), 0);
         for other in 1..1000 {
-            assert_eq!(visits.count(other), 0);
-            assert!(visits.young.len() + visits.old.len() <= 200);
+            assert_eq!(counts.count(other), 0);
+            assert!(counts.young.len() + counts.old.len() <= 200);
         }
-        assert_eq!(visits.count(950), 1);
-        assert_eq!(visits.count(950), 2);
-        assert_eq!(visits.count(0), 0);
+        assert_eq!(counts.count(950), 1);
+        assert_eq!(counts.count(950), 2);
+        assert_eq!(counts.count(0), 0);
     }
 }

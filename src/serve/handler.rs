@@ -1,4 +1,4 @@
-//! One request in, one reply out: counted, treated as the temper says, then served.
+//! Answers one request: counts it, applies the fault policy, then serves it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,30 +23,30 @@ use super::routes::{self, BodyForm, NotFound, Route};
 use super::stats::{Connection, ServerStats};
 use crate::sync::lock;
 
-/// How long a body under a given tag is.
-const TAGGED: u64 = 1024;
+/// The length of a body under a given entity tag.
+const ETAG_BODY_LENGTH: u64 = 1024;
 
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// What all connections of an origin share.
+/// The state that all connections share.
 pub(super) struct ServerState {
-    /// What every body depends on.
+    /// The seed of every body.
     pub seed: u64,
-    /// How fast a body may go.
-    pub pace: Option<Bandwidth>,
-    /// How requests are treated.
+    /// The rate limit of each connection.
+    pub bandwidth: Option<Bandwidth>,
+    /// Delays, errors and rate limit.
     pub faults: Mutex<FaultPolicy>,
-    /// What was seen.
+    /// The counts.
     pub stats: Arc<ServerStats>,
     /// When all bodies last changed.
     pub last_modified: SystemTime,
-    /// The same as a header field.
+    /// `last_modified` as a header value.
     pub last_modified_field: HeaderValue,
 }
 
-/// Answers a request. Its body is never read.
+/// Answers a request. The request body is not read.
 pub(super) async fn answer<B>(
     state: Arc<ServerState>,
     connection: Arc<Connection>,
@@ -57,17 +57,17 @@ pub(super) async fn answer<B>(
         return Ok(text(StatusCode::OK, JSON, state.stats.json()));
     }
     let host = host(&request);
-    let ticket = connection.begin(host.unwrap_or_default());
+    let guard = connection.begin(host.unwrap_or_default());
     let key = random_body::key(state.seed, target(&request));
-    let judgement = state.judge(key);
-    pause(judgement.delay).await;
-    let response = match judgement.reply {
+    let decision = state.decide(key);
+    pause(decision.delay).await;
+    let response = match decision.reply {
         ReplyKind::Refuse(wait) => {
-            ticket.refused();
+            guard.refused();
             refusal(wait)
         }
         ReplyKind::Fail => {
-            ticket.failed();
+            guard.failed();
             text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "injected failure (--error-rate)\n")
         }
         ReplyKind::Serve if !reads => not_allowed(),
@@ -80,20 +80,20 @@ pub(super) async fn answer<B>(
             }
         },
     };
-    Ok(response.map(|body| match state.pace {
-        Some(pace) => body.no_faster_than(pace).holding(ticket),
-        None => body.holding(ticket),
+    Ok(response.map(|body| match state.bandwidth {
+        Some(bandwidth) => body.with_rate(bandwidth).with_guard(guard),
+        None => body.with_guard(guard),
     }))
 }
 
 impl ServerState {
-    fn judge(&self, key: u64) -> FaultDecision {
-        lock(&self.faults).judge(key, Instant::now())
+    fn decide(&self, key: u64) -> FaultDecision {
+        lock(&self.faults).decide(key, Instant::now())
     }
 }
 
-/// The host that a request is for: of a whole URL in its first line, or else the Host field, which HTTP/1.1 asks for
-/// exactly once (RFC 9112 section 3.2).
+/// The host of a request: that of an absolute URL in the request line, or else of the Host header, which HTTP/1.1
+/// requires exactly once (RFC 9112 section 3.2); `None` if it does not have it.
 fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut fields = request.headers().get_all(HOST).iter();
     let field = match (fields.next(), fields.next()) {
@@ -116,7 +116,7 @@ async fn pause(delay: Duration) {
     }
 }
 
-/// A request that is to be served.
+/// A request to be served.
 struct Responder<'a, B> {
     state: &'a ServerState,
     connection: &'a Connection,
@@ -153,21 +153,22 @@ impl<B> Responder<'_, B> {
                 text(StatusCode::OK, JSON, format!("{}\n", json!({"headers": self.fields()})))
             }
             Route::Bytes { length, cut } => {
-                let body = Body::noise(self.key, length);
+                let body = Body::random(self.key, length);
                 self.conditional(body, length, cut, &format!("\"{:016x}\"", self.key))
             }
             Route::Etag(tag) => {
-                // A tag names its body, so this one is the same under every seed.
-                let body = Body::noise(random_body::key(0, target(self.request)), TAGGED);
-                self.conditional(body, TAGGED, None, &format!("\"{tag}\""))
+                // A tag identifies its body, so this one is the same under every seed.
+                let body =
+                    Body::random(random_body::key(0, target(self.request)), ETAG_BODY_LENGTH);
+                self.conditional(body, ETAG_BODY_LENGTH, None, &format!("\"{tag}\""))
             }
             Route::StreamBytes { length, chunk } => {
-                reply(StatusCode::OK, BINARY, Body::noise(self.key, length).in_chunks(chunk))
+                reply(StatusCode::OK, BINARY, Body::random(self.key, length).in_chunks(chunk))
             }
             Route::Drip { length, over, delay, status } => {
                 pause(delay).await;
-                let body = Body::noise(self.key, length);
-                reply(status, BINARY, body.no_faster_than(Bandwidth::spread(length, over)))
+                let body = Body::random(self.key, length);
+                reply(status, BINARY, body.with_rate(Bandwidth::spread(length, over)))
             }
             Route::Delay(delay) => {
                 pause(delay).await;
@@ -179,11 +180,11 @@ impl<B> Responder<'_, B> {
         }
     }
 
-    /// A body under validators: whole, in part, or not at all.
+    /// A response with validators: the whole body, a range, or none.
     fn conditional(&self, body: Body, length: u64, cut: Option<u64>, etag: &str) -> Response<Body> {
         let validators = ServedValidators { etag, last_modified: self.state.last_modified };
         let wanted =
-            conditions::wanted(self.request.method(), self.request.headers(), validators, length);
+            conditions::evaluate(self.request.method(), self.request.headers(), validators, length);
         let mut response = match wanted {
             Preconditions::Failed => {
                 return text(
@@ -195,9 +196,9 @@ impl<B> Responder<'_, B> {
             Preconditions::Unsatisfiable => return unsatisfiable(length),
             Preconditions::NotModified => empty(StatusCode::NOT_MODIFIED),
             Preconditions::Whole => reply(StatusCode::OK, BINARY, body),
-            Preconditions::Part(span) => {
-                let mut response = reply(StatusCode::PARTIAL_CONTENT, BINARY, body.part(span));
-                let range = format!("bytes {}-{}/{length}", span.first, span.last);
+            Preconditions::Part(range) => {
+                let mut response = reply(StatusCode::PARTIAL_CONTENT, BINARY, body.part(range));
+                let range = format!("bytes {}-{}/{length}", range.first, range.last);
                 set(&mut response, CONTENT_RANGE, &range);
                 response
             }
@@ -212,7 +213,7 @@ impl<B> Responder<'_, B> {
         }
     }
 
-    /// The request in JSON, as httpbin has it.
+    /// The request as JSON, in the format of httpbin.
     fn echo(&self) -> Response<Body> {
         let uri = self.request.uri();
         let query = uri.query().unwrap_or_default();
@@ -226,7 +227,7 @@ impl<B> Responder<'_, B> {
         text(StatusCode::OK, JSON, format!("{echo}\n"))
     }
 
-    /// Names in lower case; the values of one name joined by commas (RFC 9110 section 5.2).
+    /// The request headers: names in lower case, the values of one name joined by commas (RFC 9110 section 5.2).
     fn fields(&self) -> BTreeMap<&str, String> {
         let headers: &HeaderMap = self.request.headers();
         let mut fields: BTreeMap<&str, String> = BTreeMap::new();
@@ -240,17 +241,17 @@ impl<B> Responder<'_, B> {
         fields
     }
 
-    /// A redirect that takes the query along.
+    /// A redirect that preserves the query.
     fn redirect(&self, path: &str, form: BodyForm) -> Response<Body> {
-        let mut place = match form {
+        let mut location = match form {
             BodyForm::Relative => path.to_owned(),
             BodyForm::Absolute => format!("http://{}{path}", self.host),
         };
         if let Some(query) = self.request.uri().query() {
-            place.push('?');
-            place.push_str(query);
+            location.push('?');
+            location.push_str(query);
         }
-        to(StatusCode::FOUND, &place)
+        to(StatusCode::FOUND, &location)
     }
 }
 
@@ -266,7 +267,7 @@ fn text(status: StatusCode, kind: HeaderValue, text: impl Into<bytes::Bytes>) ->
     reply(status, kind, Body::text(text))
 }
 
-/// Sets a field whose value is known to be one.
+/// Sets a header whose value is known to be valid.
 fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
@@ -292,7 +293,7 @@ fn unsatisfiable(length: u64) -> Response<Body> {
     response
 }
 
-/// An empty reply, with the field that its status cannot be without.
+/// An empty response, with the header that its status requires.
 fn bare(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
     let mut response = empty(status);
     match status.as_u16() {
@@ -308,7 +309,7 @@ fn bare(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
     response
 }
 
-/// No body, and no type of it; its length is told wherever a length may stand, also to HEAD.
+/// A response without a body; Content-Length is sent unless the status forbids it, to HEAD too.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::text(""));
     *response.status_mut() = status;
@@ -318,19 +319,19 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn to(status: StatusCode, place: &str) -> Response<Body> {
-    let Ok(place) = HeaderValue::from_str(place) else {
+fn to(status: StatusCode, location: &str) -> Response<Body> {
+    let Ok(location) = HeaderValue::from_str(location) else {
         return text(StatusCode::BAD_REQUEST, TEXT, "url is not a valid header value\n");
     };
     let mut response = empty(status);
-    response.headers_mut().insert(LOCATION, place);
+    response.headers_mut().insert(LOCATION, location);
     response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::{Options, house};
+    use crate::serve::{Options, server_state};
     use crate::units;
     use http_body_util::BodyExt;
 
@@ -342,7 +343,7 @@ mod tests {
 
     impl RequestContext {
         fn to(options: Options) -> Self {
-            let state = Arc::new(house(&options));
+            let state = Arc::new(server_state(&options));
             let connection = Connection::new(([127, 0, 0, 1], 1).into(), Arc::clone(&state.stats));
             Self { state, connection }
         }

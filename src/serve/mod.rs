@@ -1,5 +1,5 @@
-//! The built-in local origin: something to fetch from where there is no internet, and a way to meet slow, failing
-//! and strict servers on request. It speaks HTTP/1.1 over plain TCP and runs on one thread.
+//! The built-in test server: a local origin that can be slow, fail or rate-limit on request. It speaks HTTP/1.1 over
+//! plain TCP and runs on one thread.
 
 mod bandwidth;
 mod body;
@@ -34,54 +34,56 @@ use faults::FaultPolicy;
 use handler::{ServerState, answer};
 use stats::{Connection, ServerStats};
 
-/// Connections that the system may hold before they are accepted; it may allow fewer.
+/// The length of the queue of connections that are not accepted yet; the system may allow fewer.
 const BACKLOG: u32 = 4096;
 
-/// How long a connection may be open without a whole request head, idle ones included.
+/// How long a connection may be open without a complete request head, idle connections included.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// Bytes that may wait for a connection's client, about. (Flushing pipelined replies together would lift this bound.)
+/// The approximate number of bytes buffered for one connection. (Flushing pipelined responses together would lift this
+/// bound.)
 const BUFFER: usize = 128 * 1024;
 
-/// How long to leave the system alone after it refused to accept a connection.
-const BREATH: Duration = Duration::from_millis(100);
+/// How long to wait after the system refused to accept a connection.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How an origin behaves. The default answers at once, whole and right, on a free port of the loopback interface.
+/// How the server behaves. By default it answers at once, completely and correctly, on a free port of the loopback
+/// interface.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Port to listen on; zero: any free one.
+    /// Port to listen on; 0: any free one.
     pub port: u16,
     /// Address to listen on.
     pub bind: IpAddr,
-    /// Wait before the head of every reply.
+    /// Delay before the head of every response.
     pub latency: Duration,
-    /// A further wait between zero and this, drawn for each request from the seed, the path and query, and how often
-    /// they were asked for before.
+    /// Upper bound of a further delay, which is drawn for each request from the seed, the path and query, and the
+    /// number of earlier requests for them.
     pub jitter: Duration,
-    /// Body bytes per second of each connection; `None`: as fast as they go. Heads are not slowed.
+    /// Body bytes per second and connection; `None`: unlimited. Response heads are not slowed down.
     pub limit_rate: Option<NonZeroU64>,
-    /// Share of requests answered by 503, drawn as the jitter is: it does not depend on time or order. A path is
-    /// remembered until 400,000 others were asked for since.
+    /// Share of requests answered with 503, drawn like the jitter: independent of time and order. A path is remembered
+    /// until 400,000 others were requested.
     pub error_rate: Share,
-    /// Requests that are answered, over all connections, in windows that open with a request; `None`: all are. Those
-    /// beyond get 429 with a Retry-After that reaches to the end of the window.
+    /// Requests answered, over all connections, in windows that open with a request; `None`: unlimited. Excess requests
+    /// get 429 with a Retry-After that reaches to the end of the window.
     pub rate: Option<Rate>,
-    /// Connections that are served at a time; `None`: as many as come. Those beyond wait in the system's backlog:
-    /// open for the client, but not accepted, until another one closes.
+    /// Connections served at a time; `None`: unlimited. Excess connections wait in the system's backlog, open for the
+    /// client but not accepted, until another one closes.
     pub max_connections: Option<NonZeroUsize>,
-    /// When it stops.
+    /// When the server stops.
     pub until: Until,
-    /// What bodies, tags, dates and chance depend on. Two origins with one seed are alike; the same path under another
-    /// seed is another version of it.
+    /// The seed of bodies, entity tags, dates and random decisions. Two servers with one seed behave alike; under
+    /// another seed every path has another version.
     pub seed: u64,
 }
 
-/// When an origin stops by itself.
+/// When the server stops by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// Never.
     Killed,
-    /// When its standard input ends: it does not outlive who started it.
+    /// At the end of its standard input, so that it does not outlive the process that started it.
     EndOfInput,
 }
 
@@ -102,29 +104,29 @@ impl Default for Options {
     }
 }
 
-/// An origin that listens; clients can connect, and are answered once it serves.
+/// A server that listens; clients can connect, and are answered once [`Origin::serve`] runs.
 pub struct Origin {
     listener: TcpListener,
     address: SocketAddr,
-    seats: Option<Arc<Semaphore>>,
+    permits: Option<Arc<Semaphore>>,
     state: Arc<ServerState>,
 }
 
 /// Opens the port.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// If the address cannot be listened on.
 pub async fn bind(options: Options) -> anyhow::Result<Origin> {
     let address = SocketAddr::new(options.bind, options.port);
     let listener = listen(address)
         .map_err(|error| anyhow!("cannot listen on {address}: {}", io_message(&error)))?;
     let address = listener.local_addr().context("cannot determine the local port")?;
-    let seats = options.max_connections.map(|most| most.get().min(Semaphore::MAX_PERMITS));
+    let permits = options.max_connections.map(|most| most.get().min(Semaphore::MAX_PERMITS));
     Ok(Origin {
         listener,
         address,
-        seats: seats.map(|most| Arc::new(Semaphore::new(most))),
-        state: Arc::new(house(&options)),
+        permits: permits.map(|most| Arc::new(Semaphore::new(most))),
+        state: Arc::new(server_state(&options)),
     })
 }
 
@@ -135,11 +137,11 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn house(options: &Options) -> ServerState {
+fn server_state(options: &Options) -> ServerState {
     let last_modified = last_modified(options.seed);
     ServerState {
         seed: options.seed,
-        pace: options.limit_rate.map(Bandwidth::per_second),
+        bandwidth: options.limit_rate.map(Bandwidth::per_second),
         faults: Mutex::new(FaultPolicy::new(
             options.latency,
             options.jitter,
@@ -153,22 +155,22 @@ fn house(options: &Options) -> ServerState {
     }
 }
 
-/// 2025 began with seed 0; each further seed is a second later, for about twelve days.
+/// The start of 2025 plus one second per seed, for about twelve days.
 fn last_modified(seed: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600 + seed % (1 << 20))
 }
 
 impl Origin {
-    /// Where it listens, with the port that was chosen.
+    /// The address that the server listens on, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop` is ready, then drops every connection, whatever is on it. Meant to have a current-thread
-    /// runtime to itself; it must have timers and sockets enabled.
+    /// Serves until `stop` is ready, then drops every connection, including active ones. Needs a current-thread runtime
+    /// of its own with timers and sockets enabled.
     ///
     /// # Errors
-    /// None so far: a broken client costs its own connection, and a system without free descriptors is asked again.
+    /// None so far: a broken client loses its own connection, and a system without free descriptors is tried again.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -176,8 +178,8 @@ impl Origin {
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                (stream, peer, seat) = self.next() => {
-                    connections.spawn(converse(stream, peer, Arc::clone(&self.state), seat));
+                (stream, peer, permit) = self.next() => {
+                    connections.spawn(serve_connection(stream, peer, Arc::clone(&self.state), permit));
                 }
             }
         }
@@ -185,39 +187,39 @@ impl Origin {
         Ok(())
     }
 
-    /// The next connection that may be served.
+    /// Accepts the next connection, once fewer than the maximum are open.
     async fn next(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        let seat = match &self.seats {
+        let permit = match &self.permits {
             None => None,
-            Some(seats) => Arc::clone(seats).acquire_owned().await.ok(),
+            Some(permits) => Arc::clone(permits).acquire_owned().await.ok(),
         };
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, seat),
+                Ok((stream, peer)) => return (stream, peer, permit),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(_) => tokio::time::sleep(BREATH).await,
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
             }
         }
     }
 }
 
-/// Answers on one connection until either side closes it. Its seat is free again after that.
-async fn converse(
+/// Serves one connection until either side closes it, and releases its permit.
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     state: Arc<ServerState>,
-    _seat: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 ) {
-    // Without it small replies come late; they are right all the same.
+    // Without it small responses are late, but correct.
     let _ = stream.set_nodelay(true);
     let connection = Connection::new(peer, Arc::clone(&state.stats));
     let service =
         service_fn(|request| answer(Arc::clone(&state), Arc::clone(&connection), request));
-    let conversation = http1::Builder::new()
+    let connection_ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
-    // How a conversation ends is the client's business.
-    let _ = conversation.await;
+    // A connection that ends with an error is the client's problem.
+    let _ = connection_ended.await;
 }

@@ -1,11 +1,11 @@
-//! Bytes that look like chance and are not: a body is a function of its key, and every part of it can be made
-//! without what comes before. Pure.
+//! Pseudorandom bodies and decisions: a body is a function of its key, and every range of it can be generated on its
+//! own. Pure.
 
 use bytes::Bytes;
 
 const WORD: u64 = 8;
 
-/// The key of everything that is decided about one path and query under one seed.
+/// The key of all bodies and decisions for one path and query under one seed.
 pub(super) fn key(seed: u64, target: &str) -> u64 {
     // FNV-1a spreads the bytes, the mixer spreads the bits.
     let hash = target.bytes().fold(0xcbf2_9ce4_8422_2325 ^ mix(seed), |hash, byte| {
@@ -14,12 +14,12 @@ pub(super) fn key(seed: u64, target: &str) -> u64 {
     mix(hash)
 }
 
-/// A draw of its own for every purpose and every turn under one key.
+/// A pseudorandom number for each purpose and turn under one key.
 pub(super) fn draw(key: u64, purpose: u64, turn: u64) -> u64 {
     mix(mix(key ^ purpose).wrapping_add(turn))
 }
 
-/// The draw as a number of at least 0 and less than 1.
+/// Maps a pseudorandom number to 0 (included) to 1 (excluded).
 pub(super) fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -35,7 +35,7 @@ pub(super) fn bytes(key: u64, start: u64, length: usize) -> Bytes {
     if buffer.len() == length { buffer } else { buffer.slice(skip..skip + length) }
 }
 
-/// The word at this place of the SplitMix64 sequence that starts at the key.
+/// The word at this index of the SplitMix64 sequence that starts at the key.
 fn word(key: u64, index: u64) -> u64 {
     mix(key.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }

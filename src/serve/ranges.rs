@@ -1,6 +1,6 @@
-//! Which part of a body a Range field asks for (RFC 9110 section 14). Pure.
+//! Parses a Range header (RFC 9110 section 14). Pure.
 
-/// A part of a body.
+/// A range of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServedRange {
     /// Its first byte, from 0.
@@ -9,24 +9,24 @@ pub(super) struct ServedRange {
     pub last: u64,
 }
 
-/// What a Range field asks for.
+/// What a Range header requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskedRange {
-    /// All of it: the field is not one that is served in parts, and RFC 9110 section 14.2 allows to ignore it.
+    /// The whole body: the header is not of a supported form, and RFC 9110 section 14.2 allows a server to ignore it.
     Whole,
-    /// One part.
+    /// One range.
     Part(ServedRange),
-    /// Nothing that the body has.
+    /// Bytes that the body does not have.
     Unsatisfiable,
 }
 
-/// Reads a Range field against a body of this length. Other units, several ranges and malformed fields ask for the
-/// whole; a last byte beyond the end means the end (section 14.1.2).
-pub(super) fn asked(field: &str, length: u64) -> AskedRange {
+/// Parses a Range header for a body of this length. Other units, several ranges and malformed headers request the whole
+/// body; a last byte beyond the end means the end (section 14.1.2).
+pub(super) fn parse(field: &str, length: u64) -> AskedRange {
     match only_range(field) {
         None => AskedRange::Whole,
         Some(RangeSpec::Last(0)) => AskedRange::Unsatisfiable,
-        // The last bytes of nothing can be asked for, but no Content-Range can say so.
+        // A suffix range of an empty body is satisfiable, but Content-Range cannot express it.
         Some(RangeSpec::Last(_)) if length == 0 => AskedRange::Whole,
         Some(RangeSpec::Last(count)) => {
             AskedRange::Part(ServedRange { first: length.saturating_sub(count), last: length - 1 })
@@ -60,7 +60,7 @@ fn only_range(field: &str) -> Option<RangeSpec> {
     }
 }
 
-/// Digits of any number: what is too large for 64 bits is as good as the largest of them.
+/// Parses digits; a number that exceeds 64 bits is as good as their maximum.
 fn position(digits: &str) -> Option<u64> {
     let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     plain.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -76,26 +76,26 @@ mod tests {
 
     #[test]
     fn a_single_range_is_served_in_its_three_forms() {
-        assert_eq!(asked("bytes=2-5", 10), part(2, 5));
-        assert_eq!(asked("bytes=0-0", 10), part(0, 0));
-        assert_eq!(asked("bytes=7-", 10), part(7, 9));
-        assert_eq!(asked("bytes=-3", 10), part(7, 9));
-        assert_eq!(asked("BYTES= 2-5 ,", 10), part(2, 5));
+        assert_eq!(parse("bytes=2-5", 10), part(2, 5));
+        assert_eq!(parse("bytes=0-0", 10), part(0, 0));
+        assert_eq!(parse("bytes=7-", 10), part(7, 9));
+        assert_eq!(parse("bytes=-3", 10), part(7, 9));
+        assert_eq!(parse("BYTES= 2-5 ,", 10), part(2, 5));
     }
 
     #[test]
     fn what_reaches_beyond_the_end_is_cut_at_the_end() {
-        assert_eq!(asked("bytes=7-99", 10), part(7, 9));
-        assert_eq!(asked("bytes=-99", 10), part(0, 9));
-        assert_eq!(asked("bytes=0-99999999999999999999999", 10), part(0, 9));
+        assert_eq!(parse("bytes=7-99", 10), part(7, 9));
+        assert_eq!(parse("bytes=-99", 10), part(0, 9));
+        assert_eq!(parse("bytes=0-99999999999999999999999", 10), part(0, 9));
     }
 
     #[test]
     fn what_starts_beyond_the_end_cannot_be_satisfied() {
         for field in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999999-"] {
-            assert_eq!(asked(field, 10), AskedRange::Unsatisfiable, "{field}");
+            assert_eq!(parse(field, 10), AskedRange::Unsatisfiable, "{field}");
         }
-        assert_eq!(asked("bytes=0-", 0), AskedRange::Unsatisfiable);
+        assert_eq!(parse("bytes=0-", 0), AskedRange::Unsatisfiable);
     }
 
     #[test]
@@ -115,16 +115,16 @@ mod tests {
             "=",
             "bytes=--1",
         ] {
-            assert_eq!(asked(field, 10), AskedRange::Whole, "{field}");
+            assert_eq!(parse(field, 10), AskedRange::Whole, "{field}");
         }
-        assert_eq!(asked("bytes=-5", 0), AskedRange::Whole);
+        assert_eq!(parse("bytes=-5", 0), AskedRange::Whole);
     }
 
     proptest::proptest! {
         #[test]
         fn a_part_lies_within_the_body_whatever_was_asked(field in "bytes=[0-9]{0,22}-[0-9]{0,22}", length: u64) {
-            if let AskedRange::Part(span) = asked(&field, length) {
-                assert!(span.first <= span.last && span.last < length);
+            if let AskedRange::Part(range) = parse(&field, length) {
+                assert!(range.first <= range.last && range.last < length);
             }
         }
     }

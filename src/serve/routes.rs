@@ -1,4 +1,4 @@
-//! What a path and its query ask for. Pure.
+//! Maps a path and its query to an endpoint. Pure.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::units;
 
-/// What `/` says.
+/// The text of `/`.
 pub(super) const INDEX: &str = "\
 fetch test server. Endpoints as in httpbin, with these limits and parameters:
 
@@ -48,21 +48,21 @@ const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 /// The largest chunk.
 const LARGEST_CHUNK: u64 = 1 << 20;
 
-/// What a request is for.
+/// An endpoint with its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Route<'a> {
-    /// The list of what there is.
+    /// The list of endpoints.
     Index,
-    /// The counts.
+    /// The statistics.
     Stats,
-    /// The request, echoed.
+    /// The request as JSON.
     Get,
-    /// Its header fields alone.
+    /// Its headers only.
     Headers,
-    /// A body with a length, in ranges.
+    /// A body with a length, with support for ranges.
     Bytes {
         length: u64,
-        /// Where each reply is broken off.
+        /// After how many bytes the connection is closed.
         cut: Option<u64>,
     },
     /// A body in chunks.
@@ -73,7 +73,7 @@ pub(super) enum Route<'a> {
     Drip { length: u64, over: Duration, delay: Duration, status: StatusCode },
     /// A late reply.
     Delay(Duration),
-    /// A reply that is nothing but its status.
+    /// An empty response.
     Status { status: StatusCode, retry_after: Option<Cow<'a, str>> },
     /// A redirect to this path, the query not included.
     Redirect { path: Cow<'static, str>, form: BodyForm },
@@ -81,7 +81,7 @@ pub(super) enum Route<'a> {
     RedirectTo { url: Cow<'a, str>, status: StatusCode },
 }
 
-/// How a redirect names its place.
+/// How a redirect writes its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyForm {
     /// By its path.
@@ -90,16 +90,16 @@ pub(super) enum BodyForm {
     Absolute,
 }
 
-/// Why nothing is served.
+/// Why a request cannot be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotFound {
     /// No such path.
     Unknown,
-    /// A known path with a number or option that is none; what it should be.
+    /// A known path with an invalid number or parameter; the value is the error message.
     Malformed(&'static str),
 }
 
-/// Finds what a path and its query ask for.
+/// Finds the endpoint of a path and its query.
 pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, NotFound> {
     let path = path.strip_prefix('/').ok_or(NotFound::Unknown)?;
     let (name, argument) = match path.split_once('/') {
@@ -191,7 +191,7 @@ fn body_length(text: &str) -> Result<u64, NotFound> {
 }
 
 fn delay(text: &str) -> Result<Duration, NotFound> {
-    // Bare seconds alone, as httpbin has them; the longer forms of a duration are no web address.
+    // Plain seconds only, as in httpbin.
     let bare = text.ends_with(|last: char| last.is_ascii_digit());
     let duration = bare.then(|| units::duration(text).ok()).flatten();
     duration
@@ -206,14 +206,14 @@ fn status(text: &str) -> Result<StatusCode, NotFound> {
         .ok_or(NotFound::Malformed("the status must be between 200 and 599"))
 }
 
-/// A number among the options; `None` where it is not given.
+/// A numeric parameter; `None` if it is not given.
 fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, NotFound> {
     option(query, name)
         .map(|text| digits(&text).ok_or(NotFound::Malformed("a numeric parameter is not a number")))
         .transpose()
 }
 
-/// An option of the query, decoded.
+/// A parameter of the query, decoded.
 fn option<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value)

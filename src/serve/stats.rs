@@ -1,4 +1,4 @@
-//! What an origin has seen: counts of requests and connections, in all and for each host they were meant for.
+//! Counts requests and connections, in total and per host.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use serde::Serialize;
 
 use crate::sync::lock;
 
-/// How many hosts get counts of their own.
+/// The maximum number of hosts with their own counts.
 const HOSTS: usize = 1024;
 
-/// The longest host that gets counts of its own: a name has 253 characters at most, a port six.
+/// The maximum length of a host with its own counts: a name has at most 253 characters, a port six.
 const HOST_LENGTH: usize = 260;
 
-/// What is counted under no host of its own: a host beyond the bounds, or none.
+/// The name of the counts of all other requests: of hosts beyond the bounds, or without a host.
 const OTHER: &str = "(other)";
 
-/// The counts of an origin.
+/// The counts of a server.
 #[derive(Default)]
 pub(super) struct ServerStats(Mutex<StatsTable>);
 
@@ -26,19 +26,19 @@ struct StatsTable {
     all: ServerCounts,
     other: ServerCounts,
     hosts: Vec<ServerCounts>,
-    places: HashMap<Box<str>, usize>,
+    indexes: HashMap<Box<str>, usize>,
 }
 
-/// A host's place among the hosts; `None` for all others.
+/// The index of a host; `None` for all others.
 type HostIndex = Option<usize>;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 struct ServerCounts {
     requests: Gauge,
     connections: Gauge,
-    /// Replies 429 for the sake of the rate.
+    /// 429 responses due to the rate limit.
     rate_limited: u64,
-    /// Replies 503 for the sake of the error rate.
+    /// 503 responses due to the error rate.
     errors: u64,
 }
 
@@ -71,7 +71,7 @@ impl ServerStats {
             hosts: BTreeMap<&'a str, ServerCounts>,
         }
         let table = self.table();
-        let named = table.places.iter().map(|(host, place)| (&**host, table.hosts[*place]));
+        let named = table.indexes.iter().map(|(host, index)| (&**host, table.hosts[*index]));
         let mut hosts: BTreeMap<_, _> = named.collect();
         if table.other != ServerCounts::default() {
             hosts.insert(OTHER, table.other);
@@ -86,82 +86,82 @@ impl ServerStats {
 }
 
 impl StatsTable {
-    fn place(&mut self, host: &str) -> HostIndex {
-        if let Some(place) = self.places.get(host) {
-            return Some(*place);
+    fn index(&mut self, host: &str) -> HostIndex {
+        if let Some(index) = self.indexes.get(host) {
+            return Some(*index);
         }
         if host.is_empty() || host.len() > HOST_LENGTH || self.hosts.len() == HOSTS {
             return None;
         }
         self.hosts.push(ServerCounts::default());
-        let place = self.hosts.len() - 1;
-        self.places.insert(host.into(), place);
-        Some(place)
+        let index = self.hosts.len() - 1;
+        self.indexes.insert(host.into(), index);
+        Some(index)
     }
 
-    /// Changes the counts of all and those of one host.
-    fn change(&mut self, place: HostIndex, change: impl Fn(&mut ServerCounts)) {
+    /// Updates the total counts and those of one host.
+    fn change(&mut self, index: HostIndex, change: impl Fn(&mut ServerCounts)) {
         change(&mut self.all);
-        change(match place {
-            Some(place) => &mut self.hosts[place],
+        change(match index {
+            Some(index) => &mut self.hosts[index],
             None => &mut self.other,
         });
     }
 }
 
-/// An open connection. It is counted from its first counted request, under the host of that request.
+/// An open connection. It is counted from its first counted request on, under the host of that request.
 pub(super) struct Connection {
-    /// Who opened it.
+    /// The client's address.
     pub peer: SocketAddr,
     stats: Arc<ServerStats>,
-    place: OnceLock<HostIndex>,
+    index: OnceLock<HostIndex>,
 }
 
 impl Connection {
-    /// A connection that nothing was asked on yet.
+    /// A connection without a request.
     pub fn new(peer: SocketAddr, stats: Arc<ServerStats>) -> Arc<Self> {
-        Arc::new(Self { peer, stats, place: OnceLock::new() })
+        Arc::new(Self { peer, stats, index: OnceLock::new() })
     }
 
-    /// Counts a request until its ticket is gone.
+    /// Counts a request as in flight until the returned guard is dropped.
     pub fn begin(self: &Arc<Self>, host: &str) -> InFlightGuard {
         let mut table = self.stats.table();
-        let place = table.place(host);
-        table.change(place, |counts| counts.requests.rise());
-        if self.place.set(place).is_ok() {
-            table.change(place, |counts| counts.connections.rise());
+        let index = table.index(host);
+        table.change(index, |counts| counts.requests.rise());
+        if self.index.set(index).is_ok() {
+            table.change(index, |counts| counts.connections.rise());
         }
-        InFlightGuard { connection: Arc::clone(self), place }
+        InFlightGuard { connection: Arc::clone(self), index }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(place) = self.place.get() {
-            self.stats.table().change(*place, |counts| counts.connections.fall());
+        if let Some(index) = self.index.get() {
+            self.stats.table().change(*index, |counts| counts.connections.fall());
         }
     }
 }
 
-/// A request in progress.
+/// A request in flight, counted until dropped.
 pub(super) struct InFlightGuard {
     connection: Arc<Connection>,
-    place: HostIndex,
+    index: HostIndex,
 }
 
 impl InFlightGuard {
-    /// Counts it as refused.
+    /// Counts the request as refused.
     pub fn refused(&self) {
         self.change(|counts| counts.rate_limited += 1);
     }
 
-    /// Counts it as failed.
+    /// Counts the request as failed.
     pub fn failed(&self) {
         self.change(|counts| counts.errors += 1);
     }
 
     fn change(&self, change: impl Fn(&mut ServerCounts)) {
-        self.connection.stats.table().change(self.place, change);
+        self.connection.stats.table().change(self.index, change);
     }
 }
 
@@ -188,10 +188,10 @@ mod tests {
     fn a_request_counts_while_its_ticket_is_held_and_a_connection_while_it_is_open() {
         let stats = Arc::new(ServerStats::default());
         let (one, two) = (open(&stats), open(&stats));
-        let tickets = (one.begin("a"), one.begin("b"), two.begin("a"));
-        tickets.0.failed();
-        tickets.1.refused();
-        drop((tickets, one));
+        let guards = (one.begin("a"), one.begin("b"), two.begin("a"));
+        guards.0.failed();
+        guards.1.refused();
+        drop((guards, one));
         let level = |total, now, peak| json!({"total": total, "now": now, "peak": peak});
         assert_eq!(
             shown(&stats),

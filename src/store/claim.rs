@@ -1,4 +1,22 @@
-//! Claims: targets, in the order of the list, get their names and learn what is there already.
+//! Claims a file name for each target, in the order of the list, and finds out what is saved under it already.
+//!
+//! The order of checks for one target:
+//!
+//! 1. the wanted name: `out=`, else (with `-J`) the name that an earlier run recorded for the URL, else the one made of
+//! the URL;
+//!
+//! 2. the same target earlier in this list: a duplicate, which claims nothing;
+//!
+//! 3. the owner of the name in the index: another target's name gets a mark until it is unique; the name of this very
+//! target, from the manifest, leads to its entry;
+//!
+//! 4. by the last entry about the name: `saved` first completes a rename that a killed run did not make, then compares
+//! length and digests; `partial` looks for the partial file; `marked` and `dropped` fetch again;
+//!
+//! 5. only then the file system: a file under the name that no entry accounts for belongs to somebody else.
+//!
+//! The manifest is asked before the file system because only the manifest tells whether an existing file was saved by
+//! fetch; and a name is claimed before its file is looked at, so that no two targets look at one file.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -7,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::dir::{DirFile, FileKind, PlaceResult};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
-use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, by_url, enter};
+use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
 use crate::digest::{Algorithm, Digest};
 use crate::model::{
     Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, redacted,
@@ -16,31 +34,31 @@ use crate::model::{
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
 
-/// What is to be done about a target.
+/// What to do about a target.
 #[derive(Debug)]
 pub enum Claim {
-    /// It is to be fetched, and its body goes to this place; `None` if nowhere.
+    /// Fetch it and save the body there; `None` if bodies are discarded.
     Fetch(Option<Destination>),
-    /// Nothing: the file of this name settles it.
+    /// Make no request; the file name and the reason.
     Settled(Arc<str>, SkipReason),
 }
 
-/// How a target is settled without a request.
+/// Why a target needs no request.
 #[derive(Debug)]
 pub enum SkipReason {
-    /// It was saved before.
+    /// It is already saved.
     Skipped(SavedVersion),
-    /// It is the same as an earlier one, of this index.
+    /// It is equal to the target of this index.
     Duplicate(u64),
-    /// It has no place.
+    /// Its body cannot be saved.
     Failed(Failure),
 }
 
-/// What a target is told by.
+/// Identifies a target.
 pub(super) struct TargetIdentity {
-    /// The hash of its URL, which the manifest knows.
+    /// The hash of its URL, as the manifest records it.
     pub id: HexSha256,
-    /// The hash of all that makes it differ from other targets of the list.
+    /// The hash of the URL and everything else that distinguishes targets of a list: user, name, checksum, headers.
     pub whole: [u8; 32],
 }
 
@@ -67,29 +85,29 @@ impl TargetIdentity {
     }
 }
 
-/// Whether what was saved is what is wanted.
+/// Whether a saved file has the expected digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChecksumMatch {
-    /// Yes, as far as anything is wanted.
+    /// It has all of them, or none is expected.
     Same,
-    /// No.
+    /// It has a different one.
     Other,
-    /// Its digest of the algorithm is not in the manifest.
+    /// The manifest has no digest of that algorithm.
     Unknown,
 }
 
-/// What is known of a name that a target has got.
+/// What the index knows about the name of a target.
 enum NameState {
     /// Nothing.
     New,
-    /// An earlier target of the list is the same: the one of this index.
+    /// An earlier target of the list, the one of this index, is equal.
     Duplicate(u64),
-    /// The manifest has an entry, which starts at this byte.
+    /// The manifest has an entry about it, which starts at this byte.
     Recorded(u64),
 }
 
 impl Store {
-    /// Gives `target` its name and tells what is to be done. To be called in the order of the list.
+    /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
     pub fn claim(&self, target: &Target) -> Claim {
         self.local().map_or(Claim::Fetch(None), |open| open.claim(target))
     }
@@ -98,30 +116,30 @@ impl Store {
 impl OpenFolder {
     fn claim(&self, target: &Target) -> Claim {
         let identity = TargetIdentity::of(target);
-        let wanted = self.wanted(target, &identity.id);
-        let named = wanted.and_then(|wanted| self.named(target, &identity, &wanted));
-        let (name, standing) = match named {
+        let wanted = self.wanted_name(target, &identity.id);
+        let named = wanted.and_then(|wanted| self.claim_name(target, &identity, &wanted));
+        let (name, state) = match named {
             Ok(Some(named)) => named,
-            Ok(None) => return failed("", Failure::Name(NO_FREE_NAME.to_owned())),
-            Err(error) => return failed("", self.work_dir.fault("", &error, 0)),
+            Ok(None) => return fail("", Failure::Name(NO_FREE_NAME.to_owned())),
+            Err(error) => return fail("", self.work_dir.io_failure("", &error, 0)),
         };
-        let claim = match standing {
-            NameState::New => self.fresh(&name).map(|over| fetch(&name, over, false)),
+        let claim = match state {
+            NameState::New => self.rule_for_unknown(&name).map(|over| fetch(&name, over, false)),
             NameState::Duplicate(first) => {
                 return Claim::Settled(name, SkipReason::Duplicate(first));
             }
-            NameState::Recorded(at) => self.recorded(target, &name, at),
+            NameState::Recorded(at) => self.claim_recorded(target, &name, at),
         };
-        claim.unwrap_or_else(|failure| failed(&name, failure))
+        claim.unwrap_or_else(|failure| fail(&name, failure))
     }
 
-    /// The name that the target would have if it were alone.
-    fn wanted(&self, target: &Target, id: &HexSha256) -> io::Result<String> {
+    /// The name that the target has unless another target owns it.
+    fn wanted_name(&self, target: &Target, id: &HexSha256) -> io::Result<String> {
         if let Some(out) = &target.options.out {
             return Ok(naming::of_option(out));
         }
-        if self.keep.named_by == NameSource::Server
-            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&by_url(id))
+        if self.options.named_by == NameSource::Server
+            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&url_key(id))
             && check == NameCheck::of(id.0)
             && let Some(
                 entry @ (ManifestEntry::Saved(_)
@@ -131,11 +149,11 @@ impl OpenFolder {
         {
             return Ok(entry.path().to_owned());
         }
-        Ok(naming::of_url(self.keep.names, target.url(), target.index))
+        Ok(naming::of_url(self.options.names, target.url(), target.index))
     }
 
-    /// The name that it has; `None` if there is none left.
-    fn named(
+    /// Claims the name of the target; `None` if every marked name is taken as well.
+    fn claim_name(
         &self,
         target: &Target,
         identity: &TargetIdentity,
@@ -151,51 +169,53 @@ impl OpenFolder {
             }
             names.set(&key, listed)?;
         }
-        let settled = assign_name(&names, identity, wanted, self.was_known);
-        let Some(settled) = settled else { return Ok(None) };
-        let key = NameKey::of(&naming::key(&settled.name));
-        let standing = match (settled.whose, names.get(&key)) {
+        let unique = assign_name(&names, identity, wanted, self.was_known);
+        let Some(unique) = unique else { return Ok(None) };
+        let key = NameKey::of(&naming::key(&unique.name));
+        let state = match (unique.whose, names.get(&key)) {
             (Ownership::Own, Some(IndexedOwner::Recorded { at, .. })) => NameState::Recorded(at),
             (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => {
                 NameState::Duplicate(index)
             }
             _ => NameState::New,
         };
-        if !matches!(standing, NameState::Duplicate(_)) {
-            enter(&mut names, &settled.name, listed)?;
+        if !matches!(state, NameState::Duplicate(_)) {
+            set_owner(&mut names, &unique.name, listed)?;
         }
-        Ok(Some((settled.name.into(), standing)))
+        Ok(Some((unique.name.into(), state)))
     }
 
-    /// What a file of this name, which the manifest does not know, may take the place of.
-    fn fresh(&self, name: &str) -> Result<OverwriteRule, Failure> {
+    /// What may be overwritten at a name that the manifest does not know.
+    fn rule_for_unknown(&self, name: &str) -> Result<OverwriteRule, Failure> {
         if self.was_empty {
             return Ok(OverwriteRule::Nothing);
         }
-        let Some(seat) = self.seat_if_there(name)? else { return Ok(OverwriteRule::Nothing) };
-        match seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))? {
+        let Some(file) = self.file_if_exists(name)? else { return Ok(OverwriteRule::Nothing) };
+        match file.kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))? {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
-            FileKind::File { .. } if self.keep.foreign == ForeignFilePolicy::Replaced => {
+            FileKind::File { .. } if self.options.foreign == ForeignFilePolicy::Replaced => {
                 Ok(OverwriteRule::File)
             }
-            FileKind::File { .. } => Err(self.work_dir.in_the_way(name, NOT_OURS)),
-            FileKind::Other => Err(self.work_dir.in_the_way(name, NOT_A_FILE)),
+            FileKind::File { .. } => Err(self.work_dir.name_conflict(name, NOT_OURS)),
+            FileKind::Other => Err(self.work_dir.name_conflict(name, NOT_A_FILE)),
         }
     }
 
-    /// What is to be done about a target whose name has an entry in the manifest.
-    fn recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
-        match self.entry(at).map_err(|error| self.work_dir.fault(name, &error, 0))? {
-            Some(ManifestEntry::Saved(saved)) => self.saved(target, name, &saved),
-            Some(ManifestEntry::Partial(partial)) => self.partial(target, name, &partial),
+    /// Decides by the last manifest entry about the name.
+    fn claim_recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
+        match self.entry(at).map_err(|error| self.work_dir.io_failure(name, &error, 0))? {
+            Some(ManifestEntry::Saved(saved)) => self.claim_saved(target, name, &saved),
+            Some(ManifestEntry::Partial(partial)) => self.claim_partial(target, name, &partial),
             Some(ManifestEntry::Marked(marked)) => {
-                Ok(fetch(name, self.marked(name, marked.why)?, true))
+                Ok(fetch(name, self.rule_for_marked(name, marked.why)?, true))
             }
-            Some(ManifestEntry::Dropped(_)) | None => Ok(fetch(name, self.fresh(name)?, true)),
+            Some(ManifestEntry::Dropped(_)) | None => {
+                Ok(fetch(name, self.rule_for_unknown(name)?, true))
+            }
         }
     }
 
-    /// The entry that starts at this byte; `None` if it lacks what it should have.
+    /// The entry that starts at this byte; `None` if it is incomplete.
     fn entry(&self, at: u64) -> io::Result<Option<ManifestEntry<'static>>> {
         match self.manifest.read(at) {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidData) => Ok(None),
@@ -203,52 +223,52 @@ impl OpenFolder {
         }
     }
 
-    /// What a file that is to be fetched again may take the place of.
-    fn marked(&self, name: &str, why: MarkReason) -> Result<OverwriteRule, Failure> {
-        let there = match (why, self.seat_if_there(name)?) {
-            (MarkReason::Changed, Some(seat)) => {
-                seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?
+    /// What may be overwritten by a file that `fetch verify` marked.
+    fn rule_for_marked(&self, name: &str, why: MarkReason) -> Result<OverwriteRule, Failure> {
+        let there = match (why, self.file_if_exists(name)?) {
+            (MarkReason::Changed, Some(file)) => {
+                file.kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?
             }
-            // What has come in place of a missing file is not ours.
-            _ => return self.fresh(name),
+            // A file that appeared in place of a missing one is not ours.
+            _ => return self.rule_for_unknown(name),
         };
         match there {
             FileKind::Nothing => Ok(OverwriteRule::Nothing),
             FileKind::File { .. } => Ok(OverwriteRule::File),
-            FileKind::Other => Err(self.work_dir.in_the_way(name, NOT_A_FILE)),
+            FileKind::Other => Err(self.work_dir.name_conflict(name, NOT_A_FILE)),
         }
     }
 
-    fn saved(
+    fn claim_saved(
         &self,
         target: &Target,
         name: &Arc<str>,
         saved: &SavedEntry<'_>,
     ) -> Result<Claim, Failure> {
-        let there = match self.seat_if_there(name)? {
+        let there = match self.file_if_exists(name)? {
             None => FileKind::Nothing,
-            Some(seat) if self.is_dry() => self.predicted_claim(name, saved, &seat)?,
-            Some(seat) => {
-                self.finish(name, saved, &seat)?;
-                seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?
+            Some(file) if self.is_dry() => self.predicted_claim(name, saved, &file)?,
+            Some(file) => {
+                self.complete_rename(name, saved, &file)?;
+                file.kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?
             }
         };
         let is_whole = match there {
-            // What comes there from now on is not ours.
+            // A file that appears there from now on is not ours.
             FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true)),
             FileKind::File { bytes, .. } => bytes == saved.bytes,
             FileKind::Other => {
-                return Err(self.work_dir.in_the_way(name, NOT_A_FILE));
+                return Err(self.work_dir.name_conflict(name, NOT_A_FILE));
             }
         };
-        let likeness = self.checksum_match(target, name, saved);
-        if !is_whole || likeness == ChecksumMatch::Other {
+        let checksums = self.checksum_match(target, name, saved);
+        if !is_whole || checksums == ChecksumMatch::Other {
             return Ok(fetch(name, OverwriteRule::File, true));
         }
         let version = saved.version();
-        Ok(match self.keep.again {
+        Ok(match self.options.again {
             ExistingPolicy::Skip => {
-                if likeness == ChecksumMatch::Unknown {
+                if checksums == ChecksumMatch::Unknown {
                     self.unchecked.fetch_add(1, Relaxed);
                 }
                 Claim::Settled(Arc::clone(name), SkipReason::Skipped(version))
@@ -267,52 +287,60 @@ impl OpenFolder {
         })
     }
 
-    /// What the digests in the manifest say of the one that is wanted.
+    /// Compares the digests in the manifest with the expected ones.
     fn checksum_match(&self, target: &Target, name: &str, saved: &SavedEntry<'_>) -> ChecksumMatch {
-        let others = self.wanted.of(name).map(|(digest, _)| digest);
-        let mut likeness = ChecksumMatch::Same;
+        let others = self.expected.of(name).map(|(digest, _)| digest);
+        let mut checksums = ChecksumMatch::Same;
         for wanted in target.options.checksum.into_iter().chain(others) {
             match digest_of(saved, wanted.algorithm()) {
                 Some(digest) if digest != wanted => return ChecksumMatch::Other,
                 Some(_) => {}
-                None => likeness = ChecksumMatch::Unknown,
+                None => checksums = ChecksumMatch::Unknown,
             }
         }
-        likeness
+        checksums
     }
 
-    /// Makes up for a rename that was written down and did not come about.
-    fn finish(&self, name: &str, saved: &SavedEntry<'_>, seat: &DirFile) -> Result<(), Failure> {
-        let fault = |error: io::Error| self.work_dir.fault(name, &error, 0);
-        let FileKind::File { bytes, .. } = seat.part().map_err(fault)? else { return Ok(()) };
-        if bytes != saved.bytes || seat.has_both_names().map_err(fault)? {
-            return seat.remove_part().map_err(fault);
+    /// Completes the rename of a file that the manifest records as saved, if a killed run did not make it.
+    fn complete_rename(
+        &self,
+        name: &str,
+        saved: &SavedEntry<'_>,
+        file: &DirFile,
+    ) -> Result<(), Failure> {
+        let fault = |error: io::Error| self.work_dir.io_failure(name, &error, 0);
+        let FileKind::File { bytes, .. } = file.part_kind().map_err(fault)? else { return Ok(()) };
+        if bytes != saved.bytes || file.has_both_names().map_err(fault)? {
+            return file.remove_part().map_err(fault);
         }
-        let may_replace = saved.replaces || self.keep.foreign == ForeignFilePolicy::Replaced;
+        let may_replace = saved.replaces || self.options.foreign == ForeignFilePolicy::Replaced;
         let over = if may_replace { OverwriteRule::File } else { OverwriteRule::Nothing };
-        match seat.place(over).map_err(fault)? {
-            PlaceResult::Done if self.keep.durability == Durability::Power => {
-                seat.sync_folder().map_err(fault)
+        match file.place(over).map_err(fault)? {
+            PlaceResult::Done if self.options.durability == Durability::Power => {
+                file.sync_folder().map_err(fault)
             }
             PlaceResult::Done => Ok(()),
-            PlaceResult::Taken => Err(self.work_dir.in_the_way(name, NOT_OURS)),
+            PlaceResult::Taken => Err(self.work_dir.name_conflict(name, NOT_OURS)),
         }
     }
 
-    fn partial(
+    fn claim_partial(
         &self,
         target: &Target,
         name: &Arc<str>,
         partial: &PartialEntry<'_>,
     ) -> Result<Claim, Failure> {
-        let over = if partial.replaces { OverwriteRule::File } else { self.fresh(name)? };
-        let found = match self.seat_if_there(name)? {
+        let over =
+            if partial.replaces { OverwriteRule::File } else { self.rule_for_unknown(name)? };
+        let found = match self.file_if_exists(name)? {
             None => FileKind::Nothing,
-            Some(seat) => seat.part().map_err(|error| self.work_dir.fault(name, &error, 0))?,
+            Some(file) => {
+                file.part_kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?
+            }
         };
         let part = match found {
-            FileKind::File { bytes, .. } if self.keep.again != ExistingPolicy::Force => {
-                part(target, partial, bytes)
+            FileKind::File { bytes, .. } if self.options.again != ExistingPolicy::Force => {
+                resumable_part(target, partial, bytes)
             }
             _ => None,
         };
@@ -320,12 +348,15 @@ impl OpenFolder {
         Ok(Claim::Fetch(Some(Destination { name, over, noted: true, saved: None, part })))
     }
 
-    fn seat_if_there(&self, name: &str) -> Result<Option<DirFile>, Failure> {
-        self.work_dir.folder.seat_if_there(name).map_err(|why| self.work_dir.no_seat(name, why))
+    fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, Failure> {
+        self.work_dir
+            .folder
+            .file_if_exists(name)
+            .map_err(|why| self.work_dir.path_failure(name, why))
     }
 }
 
-/// The owner of a name, as the target of this identity sees it.
+/// The owner of a name, as seen by the target of this identity.
 pub(super) fn owner(names: &NameIndex, identity: &TargetIdentity, key: &str) -> naming::NameOwner {
     match names.get(&NameKey::of(key)) {
         None => naming::NameOwner::Nobody,
@@ -360,9 +391,10 @@ fn assign_name(
     other.filter(|other| other.whose == Ownership::Own).or(Some(unique))
 }
 
-/// What there is of a body that was begun, if it can be continued. Where that is all, its last byte is left out: the
-/// run may have been killed before it knew that it was not what the server claims, and says again with that byte.
-fn part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Option<PartialBody> {
+/// The part of a body that can be resumed; `None` if nothing can. If all bytes are there, the last one is left out: the
+/// run may have been killed before it compared the body with what the server claimed, and requesting that byte yields
+/// the claim again.
+fn resumable_part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Option<PartialBody> {
     let (etag, last_modified) = match &partial.split {
         Some(split) => (&split.etag, &split.last_modified),
         None => (&partial.etag, &partial.last_modified),
@@ -389,7 +421,7 @@ fn part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Option<Parti
     is_a_beginning.then_some(PartialBody { bytes, spans: None, length, validator, mirror, from })
 }
 
-/// The digest of this algorithm, if the manifest has it.
+/// The digest of this algorithm; `None` if the manifest has none.
 fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<Digest> {
     let sha256 = saved.sha256.and_then(|sha256| Digest::new(Algorithm::Sha256, &sha256.0));
     let other = saved.digest.as_ref().and_then(|digest| digest.parse().ok());
@@ -401,6 +433,6 @@ fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
     Claim::Fetch(Some(Destination { name, over, noted, saved: None, part: None }))
 }
 
-fn failed(name: &str, failure: Failure) -> Claim {
+fn fail(name: &str, failure: Failure) -> Claim {
     Claim::Settled(name.into(), SkipReason::Failed(failure))
 }

@@ -1,4 +1,9 @@
-//! The last steps of a body that is whole: its entry in the manifest, and its final name, in this order.
+//! Commits a complete body: appends its manifest entry, then renames the partial file.
+//!
+//! The entry comes first. A renamed file without an entry would look like somebody else's file, which fetch never
+//! overwrites, and its target would fail in every later run; an entry without its rename is completed by the next run
+//! (`claim.rs`). With `--fsync` the file is synced before the entry is appended, the manifest before the rename, and
+//! the directory after it, so that a loss of power keeps the same order.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,49 +13,49 @@ use super::dir::{DirFile, PlaceResult};
 use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
-use super::{IndexedOwner, NameCheck, OpenFolder, Store, enter, failpoint};
+use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
 use crate::digest::Algorithm;
 use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator, redacted};
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, NameSource};
 
 impl Store {
-    /// Enters the body of this attempt, which is whole, in the manifest. The entry is written when one of those that
-    /// were entered is kept: all at once, for each write costs as much as the body of a small file. `None` where there
-    /// is nothing to wait for.
+    /// Queues the manifest entry of the complete body of this attempt. It is written with all other queued entries when
+    /// the first of them is committed, for each write costs as much as the body of a small file. Returns `None` if
+    /// nothing is queued: bodies are discarded, or the server names the file.
     ///
     /// # Errors
-    /// If there can be no such entry.
+    /// If the entry cannot be made.
     pub fn enter(&self, job: &Job, attempt: &Attempt) -> Result<Option<PendingEntry>, Failure> {
-        let (Some(open), Some(place)) = (self.local(), &job.place) else { return Ok(None) };
-        if open.server_name(job, place, attempt).is_some() {
+        let (Some(open), Some(destination)) = (self.local(), &job.place) else { return Ok(None) };
+        if open.server_name(job, destination, attempt).is_some() {
             return Ok(None);
         }
-        if place.name.contains('/') {
-            // Once entered it will be written down, so it had better have a place.
+        if destination.name.contains('/') {
+            // A queued entry will be written, so the file must have a directory first.
             open.work_dir
                 .folder
-                .seat(&place.name)
-                .map_err(|why| open.work_dir.no_seat(&place.name, why))?;
+                .file(&destination.name)
+                .map_err(|why| open.work_dir.path_failure(&destination.name, why))?;
         }
-        open.enter(job, place, &place.name, attempt).map(Some)
+        open.enter(job, destination, &destination.name, attempt).map(Some)
     }
 
-    /// Gives the body of this attempt, which is whole, its entry and its final name. The name is told where it is not
-    /// the one of its place.
+    /// Appends the manifest entry of the complete body of this attempt and gives the file its final name. Returns that
+    /// name if the server chose it.
     ///
     /// # Errors
-    /// If either cannot be had.
+    /// If either fails.
     pub fn commit(
         &self,
         job: &Job,
         attempt: &Attempt,
-        entered: Option<PendingEntry>,
+        pending: Option<PendingEntry>,
     ) -> Result<Option<Arc<str>>, Failure> {
-        let (Some(open), Some(place)) = (self.local(), &job.place) else { return Ok(None) };
-        match entered {
-            Some(entered) => open.commit(job, place, attempt, entered).map(|()| None),
-            None => open.commit_with_server_name(job, place, attempt),
+        let (Some(open), Some(destination)) = (self.local(), &job.place) else { return Ok(None) };
+        match pending {
+            Some(pending) => open.commit(job, destination, attempt, pending).map(|()| None),
+            None => open.commit_with_server_name(job, destination, attempt),
         }
     }
 }
@@ -59,119 +64,126 @@ impl OpenFolder {
     fn commit(
         &self,
         job: &Job,
-        place: &Destination,
+        destination: &Destination,
         attempt: &Attempt,
-        entered: PendingEntry,
+        pending: PendingEntry,
     ) -> Result<(), Failure> {
-        let seat = self
+        let file = self
             .work_dir
             .folder
-            .seat(&place.name)
-            .map_err(|why| self.work_dir.no_seat(&place.name, why))?;
-        match self.place(job, place, &place.name, &seat, attempt, entered)? {
+            .file(&destination.name)
+            .map_err(|why| self.work_dir.path_failure(&destination.name, why))?;
+        match self.place(job, destination, &destination.name, &file, attempt, pending)? {
             PlaceResult::Done => Ok(()),
-            PlaceResult::Taken => Err(self.without_a_name(&place.name, &seat)),
+            PlaceResult::Taken => Err(self.drop_unnamed(&destination.name, &file)),
         }
     }
 
-    /// The same under the name that the server wishes.
+    /// Commits under the name that the server proposes.
     fn commit_with_server_name(
         &self,
         job: &Job,
-        place: &Destination,
+        destination: &Destination,
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
-        let Some(wanted) = self.server_name(job, place, attempt) else { return Ok(None) };
-        let seat = self
+        let Some(wanted) = self.server_name(job, destination, attempt) else { return Ok(None) };
+        let file = self
             .work_dir
             .folder
-            .seat(&place.name)
-            .map_err(|why| self.work_dir.no_seat(&place.name, why))?;
-        let (mut seat, mut taken) = (seat, None);
+            .file(&destination.name)
+            .map_err(|why| self.work_dir.path_failure(&destination.name, why))?;
+        let (mut file, mut taken) = (file, None);
         loop {
             let name = self.named_by_server(job, &wanted, taken.as_deref())?;
-            seat = seat.moved_to(&name).map_err(|error| self.work_dir.fault(&name, &error, 0))?;
-            failpoint::pass("moved");
-            let entered = self.enter(job, place, &name, attempt)?;
-            match self.place(job, place, &name, &seat, attempt, entered)? {
+            file = file
+                .move_part_to(&name)
+                .map_err(|error| self.work_dir.io_failure(&name, &error, 0))?;
+            failpoint::hit("moved");
+            let pending = self.enter(job, destination, &name, attempt)?;
+            match self.place(job, destination, &name, &file, attempt, pending)? {
                 PlaceResult::Done => return Ok(Some(name)),
-                // A file of that name, which is not ours, was not known of before.
+                // Somebody else's file of that name was not known before.
                 PlaceResult::Taken if taken.is_none() => taken = Some(name),
-                PlaceResult::Taken => return Err(self.without_a_name(&name, &seat)),
+                PlaceResult::Taken => return Err(self.drop_unnamed(&name, &file)),
             }
         }
     }
 
-    /// What came is of no use: what has its name is not ours.
-    fn without_a_name(&self, name: &str, seat: &DirFile) -> Failure {
-        // What stays is removed before the name is used again.
-        let _ = seat.remove_part();
-        self.work_dir.in_the_way(name, NOT_OURS)
+    /// Removes a body that cannot have its name, which somebody else's file has.
+    fn drop_unnamed(&self, name: &str, file: &DirFile) -> Failure {
+        // If this fails, the file is removed before the name is used again.
+        let _ = file.remove_part();
+        self.work_dir.name_conflict(name, NOT_OURS)
     }
 
     fn enter(
         &self,
         job: &Job,
-        place: &Destination,
+        destination: &Destination,
         name: &str,
         attempt: &Attempt,
     ) -> Result<PendingEntry, Failure> {
-        let entry = ManifestEntry::Saved(saved(job, name, place.over, attempt));
-        self.manifest.enter(&entry).map_err(|error| self.work_dir.fault(name, &error, 0))
+        let entry = ManifestEntry::Saved(saved(job, name, destination.over, attempt));
+        self.manifest.enter(&entry).map_err(|error| self.work_dir.io_failure(name, &error, 0))
     }
 
     fn place(
         &self,
         job: &Job,
-        place: &Destination,
+        destination: &Destination,
         name: &str,
-        seat: &DirFile,
+        file: &DirFile,
         attempt: &Attempt,
-        entered: PendingEntry,
+        pending: PendingEntry,
     ) -> Result<PlaceResult, Failure> {
-        let fault = |error: &_| self.work_dir.fault(name, error, 0);
-        let durable = self.keep.durability == Durability::Power;
-        if let Err(error) = self.manifest.commit(entered) {
-            if !attempt.begun && !place.noted {
-                // No entry tells of the file: the next run could make nothing of it.
-                let _ = seat.remove_part();
+        let fault = |error: &_| self.work_dir.io_failure(name, error, 0);
+        let durable = self.options.durability == Durability::Power;
+        if let Err(error) = self.manifest.commit(pending) {
+            if !attempt.begun && !destination.noted {
+                // Without an entry the next run could not use the file.
+                let _ = file.remove_part();
             }
             return Err(fault(&error));
         }
         if durable {
             self.manifest.sync().map_err(|error| fault(&error))?;
         }
-        failpoint::pass("appended");
-        let placed = seat.place(place.over).map_err(|error| fault(&error))?;
+        failpoint::hit("appended");
+        let placed = file.place(destination.over).map_err(|error| fault(&error))?;
         if placed == PlaceResult::Taken {
             let id = HexSha256(naming::identity(job.target.url()));
             let entry = DroppedEntry { path: name.into(), id, dropped_at: SystemTime::now() };
             self.manifest.append(&ManifestEntry::Dropped(entry)).map_err(|error| fault(&error))?;
-            failpoint::pass("dropped");
+            failpoint::hit("dropped");
             return Ok(PlaceResult::Taken);
         }
-        failpoint::pass("renamed");
+        failpoint::hit("renamed");
         if durable {
-            seat.sync_folder().map_err(|error| fault(&error))?;
+            file.sync_folder().map_err(|error| fault(&error))?;
         }
         Ok(PlaceResult::Done)
     }
 
-    /// The name that the server wishes, where it has a say.
-    fn server_name(&self, job: &Job, place: &Destination, attempt: &Attempt) -> Option<String> {
-        let has_a_say = self.keep.named_by == NameSource::Server
+    /// The name that the server proposes, if it may name this file and proposes another than the claimed one.
+    fn server_name(
+        &self,
+        job: &Job,
+        destination: &Destination,
+        attempt: &Attempt,
+    ) -> Option<String> {
+        let has_a_say = self.options.named_by == NameSource::Server
             && job.target.options.out.is_none()
-            && place.over == OverwriteRule::Nothing;
+            && destination.over == OverwriteRule::Nothing;
         let field = attempt.head.as_ref()?.content_disposition.as_ref().filter(|_| has_a_say)?;
         let wished = naming::of_disposition(field)?;
-        let wanted = match place.name.rsplit_once('/') {
+        let wanted = match destination.name.rsplit_once('/') {
             Some((folder, _)) => format!("{folder}/{wished}"),
             None => wished,
         };
-        (wanted != *place.name).then_some(wanted)
+        (wanted != *destination.name).then_some(wanted)
     }
 
-    /// The name that the server wishes, or the same with the mark of the URL where it is taken.
+    /// Claims the name that the server proposes, with a mark if it is taken.
     fn named_by_server(
         &self,
         job: &Job,
@@ -181,23 +193,23 @@ impl OpenFolder {
         let identity = TargetIdentity::of(&job.target);
         let taken = taken.map(naming::key);
         let mut names = self.names();
-        let settled = naming::unique_name(wanted, &identity.whole, |key| {
+        let unique = naming::unique_name(wanted, &identity.whole, |key| {
             match taken.as_deref() == Some(key) {
                 true => naming::NameOwner::Other,
                 false => owner(&names, &identity, key),
             }
         });
         let every = || Failure::Name(NO_FREE_NAME.to_owned());
-        let settled = settled.ok_or_else(every)?;
-        if settled.whose == Ownership::New {
+        let unique = unique.ok_or_else(every)?;
+        if unique.whose == Ownership::New {
             let listed = IndexedOwner::Listed {
                 check: NameCheck::of(identity.whole),
                 index: job.target.index,
             };
-            enter(&mut names, &settled.name, listed)
-                .map_err(|error| self.work_dir.fault(wanted, &error, 0))?;
+            set_owner(&mut names, &unique.name, listed)
+                .map_err(|error| self.work_dir.io_failure(wanted, &error, 0))?;
         }
-        Ok(settled.name.into())
+        Ok(unique.name.into())
     }
 }
 
@@ -217,7 +229,7 @@ fn saved<'a>(
         of_head(head.and_then(|head| head.etag.as_ref())),
         of_head(head.and_then(|head| head.last_modified.as_ref())),
     );
-    // A reply that says only that nothing is missing may leave out what tells the version.
+    // A 416, which only confirms that nothing is missing, may leave out the validators.
     let part = job.part.as_ref().filter(|_| head.is_some_and(|head| head.status == 416));
     match part.map(|part| &part.validator) {
         Some(Validator::Etag(tag)) if etag.is_none() => etag = Some(tag.clone().into()),

@@ -1,5 +1,4 @@
-//! What a manifest tells: one entry a line, as JSON. Fields are only ever added; those that are not known are passed
-//! over in reading.
+//! Manifest entries, one JSON object a line. Fields are only ever added; unknown ones are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,23 +10,24 @@ use sha2::Digest;
 
 use crate::model::{ByteRanges, SavedVersion};
 
-/// The longest URL that is written in full, in bytes. It is for people: an entry is told by its `id`.
-const LONGEST_URL: usize = 8 * 1024;
+/// The longest URL that is written in full, in bytes. It is for people: an entry is identified by its `id`.
+const MAX_URL: usize = 8 * 1024;
 
-/// The longest validator that is written, in bytes. A server may send any; without one the file is fetched again.
-const LONGEST_VALIDATOR: usize = 4 * 1024;
+/// The longest validator that is written, in bytes. A server may send any; a file without one is not resumed but
+/// fetched anew.
+const MAX_VALIDATOR: usize = 4 * 1024;
 
 /// One line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ManifestEntry<'a> {
-    /// A file is whole.
+    /// A file is complete.
     Saved(SavedEntry<'a>),
-    /// A body too large to arrive at once was begun.
+    /// A partial file was created: the body is too large to arrive at once.
     Partial(PartialEntry<'a>),
-    /// A file must be fetched again.
+    /// A file must be fetched again: `fetch verify` found it missing or changed.
     Marked(MarkedEntry<'a>),
-    /// A file that was to be saved did not get its name: something that is not ours has it.
+    /// A saved file could not be renamed: somebody else's file has the name.
     Dropped(DroppedEntry<'a>),
 }
 
@@ -43,40 +43,40 @@ impl ManifestEntry<'_> {
     }
 }
 
-/// A whole file.
+/// A complete file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedEntry<'a> {
-    /// Where it came from, for people: redacted, and cut if it is very long.
-    #[serde(serialize_with = "cut")]
+    /// The URL it came from, redacted, and truncated if very long. For people only.
+    #[serde(serialize_with = "truncated")]
     pub url: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
-    /// Where it is, relative to the folder, with `/`.
+    /// Its path, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The ETag of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub etag: Option<Cow<'a, str>>,
-    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The Last-Modified of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub last_modified: Option<Cow<'a, str>>,
-    /// The hash of its bytes, if it was taken.
+    /// The SHA-256 of its content, if computed.
     #[serde(default)]
     pub sha256: Option<HexSha256>,
-    /// Another hash of its bytes, if one was taken: the name of its kind, `=`, its digits.
+    /// Another digest of its content, if computed: `ALGORITHM=HEX`.
     #[serde(default)]
     pub digest: Option<Cow<'a, str>>,
-    /// Whether it takes the place of another file.
+    /// Whether it overwrites an existing file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
-    /// When it was whole; written to the millisecond.
-    #[serde(with = "moment")]
+    /// When it was complete; written to the millisecond.
+    #[serde(with = "rfc3339_time")]
     pub saved_at: SystemTime,
 }
 
 impl SavedEntry<'_> {
-    /// What was saved.
+    /// The saved version, as requests need it.
     pub fn version(&self) -> SavedVersion {
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let sha256 = self.sha256.map(|hash| format!("sha-256={hash}"));
@@ -89,78 +89,78 @@ impl SavedEntry<'_> {
     }
 }
 
-/// A file that was begun.
+/// A partial file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartialEntry<'a> {
-    /// Where it comes from, for people: redacted, and cut if it is very long.
-    #[serde(serialize_with = "cut")]
+    /// The URL it comes from, redacted, and truncated if very long. For people only.
+    #[serde(serialize_with = "truncated")]
     pub url: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
-    /// The resource that its bytes come from, after redirects; `None` if that is the URL's.
+    /// The resource that its bytes come from, after redirects; `None`: that of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Cow<'a, str>>,
-    /// Where it is going to be, relative to the folder, with `/`.
+    /// Its final path, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
-    /// Where its bytes are until then, relative to the folder, with `/`.
+    /// The path of the partial file, relative to the directory, with `/`.
     pub part: Cow<'a, str>,
-    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The ETag of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub etag: Option<Cow<'a, str>>,
-    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The Last-Modified of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub last_modified: Option<Cow<'a, str>>,
-    /// How many bytes it is going to have, if known.
+    /// The length of the complete body in bytes, if known.
     #[serde(default)]
     pub length: Option<u64>,
-    /// What there is of it, if it was begun in several places; `None`: as much as the file is long.
+    /// The byte ranges received, if it is downloaded in segments; `None`: the first bytes, as many as the file has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitEntry<'a>>,
-    /// Whether it is to take the place of another file.
+    /// Whether it will overwrite an existing file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
-    /// When its first byte came; written to the millisecond.
-    #[serde(with = "moment")]
+    /// When its first byte arrived; written to the millisecond.
+    #[serde(with = "rfc3339_time")]
     pub started_at: SystemTime,
 }
 
-/// What there is of a file that was begun in several places. Its version is told here and not beside it: whoever passes
-/// this over must not take the file for a beginning.
+/// The received byte ranges of a segmented download. The validators are in here and not in the entry: a reader that
+/// ignores this field must not take the file for a beginning that it can resume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitEntry<'a> {
-    /// The ETag of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The ETag of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub etag: Option<Cow<'a, str>>,
-    /// The Last-Modified of the reply, as sent; `None` too if it is too long to keep.
-    #[serde(default, serialize_with = "kept_if_short")]
+    /// The Last-Modified of the response, as sent; `None` if it had none, or one too long to keep.
+    #[serde(default, serialize_with = "unless_too_long")]
     pub last_modified: Option<Cow<'a, str>>,
-    /// Where bytes are known to be there: the first of each span, and the one behind its last.
+    /// The ranges received: the first byte of each, and the one after its last.
     pub spans: ByteRanges,
 }
 
-/// A file that is not what was saved.
+/// A file that `fetch verify` found missing or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkedEntry<'a> {
-    /// Where it should be, relative to the folder, with `/`.
+    /// Its path, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
-    /// What is wrong with it.
+    /// What is wrong.
     pub why: MarkReason,
     /// When that was found; written to the millisecond.
-    #[serde(with = "moment")]
+    #[serde(with = "rfc3339_time")]
     pub marked_at: SystemTime,
 }
 
-/// A file that did not get its name.
+/// A file that could not be renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedEntry<'a> {
-    /// The name, relative to the folder, with `/`.
+    /// The name, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
     /// When that was found; written to the millisecond.
-    #[serde(with = "moment")]
+    #[serde(with = "rfc3339_time")]
     pub dropped_at: SystemTime,
 }
 
@@ -168,45 +168,45 @@ pub struct DroppedEntry<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkReason {
-    /// It is not there.
+    /// It is missing.
     Missing,
-    /// It is not as it was saved.
+    /// Its length or digest differs.
     Changed,
 }
 
-/// What matters of an entry when a manifest is loaded; it borrows from the line.
+/// The fields of an entry that loading a manifest needs; they borrow from the line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct EntrySummary<'a> {
-    /// Which entry it is.
+    /// The kind of entry.
     #[serde(rename = "type")]
     pub kind: EntryKind,
     /// The hash of the URL.
     pub id: HexSha256,
-    /// Where the file is, relative to the folder, with `/`.
+    /// The path of the file, relative to the directory, with `/`.
     #[serde(borrow)]
     pub path: Cow<'a, str>,
 }
 
-/// Which entry a line holds.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
-    /// [`Entry::Saved`].
+    /// [`ManifestEntry::Saved`].
     Saved,
-    /// [`Entry::Partial`].
+    /// [`ManifestEntry::Partial`].
     Partial,
-    /// [`Entry::Marked`].
+    /// [`ManifestEntry::Marked`].
     Marked,
-    /// [`Entry::Dropped`].
+    /// [`ManifestEntry::Dropped`].
     Dropped,
 }
 
-/// A SHA-256 (FIPS 180-4). Text and JSON show it as 64 hexadecimal digits.
+/// A SHA-256 (FIPS 180-4), printed and serialized as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HexSha256(pub [u8; 32]);
 
 impl HexSha256 {
-    /// The hash of these bytes.
+    /// Hashes these bytes.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
@@ -230,7 +230,7 @@ impl<'de> Deserialize<'de> for HexSha256 {
     }
 }
 
-/// Reads 64 hexadecimal digits where they are.
+/// Parses 64 hexadecimal digits without copying them.
 struct HexDigits;
 
 impl de::Visitor<'_> for HexDigits {
@@ -255,23 +255,23 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn cut<S: Serializer>(url: &str, out: S) -> Result<S::Ok, S::Error> {
-    if url.len() <= LONGEST_URL {
+fn truncated<S: Serializer>(url: &str, out: S) -> Result<S::Ok, S::Error> {
+    if url.len() <= MAX_URL {
         return out.serialize_str(url);
     }
-    out.serialize_str(&format!("{}…", &url[..url.floor_char_boundary(LONGEST_URL)]))
+    out.serialize_str(&format!("{}…", &url[..url.floor_char_boundary(MAX_URL)]))
 }
 
-/// Half a validator would be none.
-fn kept_if_short<S: Serializer>(
+/// A truncated validator would be a wrong one, so a long one is left out.
+fn unless_too_long<S: Serializer>(
     validator: &Option<Cow<'_, str>>,
     out: S,
 ) -> Result<S::Ok, S::Error> {
-    validator.as_deref().filter(|text| text.len() <= LONGEST_VALIDATOR).serialize(out)
+    validator.as_deref().filter(|text| text.len() <= MAX_VALIDATOR).serialize(out)
 }
 
-/// Times as RFC 3339 writes them, UTC.
-mod moment {
+/// Serializes times as RFC 3339, UTC.
+mod rfc3339_time {
     use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -409,14 +409,14 @@ pub(super) mod tests {
     #[test]
     fn what_a_server_sends_too_long_is_left_out_and_a_long_url_is_cut() {
         let whole = SavedEntry {
-            url: "é".repeat(LONGEST_URL).into(),
-            etag: Some("e".repeat(LONGEST_VALIDATOR + 1).into()),
-            last_modified: Some("m".repeat(LONGEST_VALIDATOR).into()),
+            url: "é".repeat(MAX_URL).into(),
+            etag: Some("e".repeat(MAX_VALIDATOR + 1).into()),
+            last_modified: Some("m".repeat(MAX_VALIDATOR).into()),
             ..saved()
         };
         let text = serde_json::to_string(&whole).unwrap();
         let back: SavedEntry<'_> = serde_json::from_str(&text).unwrap();
-        assert_eq!(back.url, format!("{}…", "é".repeat(LONGEST_URL / 2)));
+        assert_eq!(back.url, format!("{}…", "é".repeat(MAX_URL / 2)));
         assert_eq!((back.etag, back.last_modified), (None, whole.last_modified));
     }
 }

@@ -1,4 +1,4 @@
-//! What the file system refuses, as a failure of the target: what, where, and what to do about it.
+//! Turns file system errors into failures of a target: what, where, and what to do about it.
 
 use std::io::{self, ErrorKind};
 
@@ -22,13 +22,13 @@ pub(super) const NO_FREE_NAME: &str = "no free file name";
 const MAKE_ROOM: &str = "free some space, then run the same command again";
 
 impl WorkDir {
-    /// The failure of a target whose file cannot be written; `wanted` is how many bytes it still needs,
-    /// where that is known.
-    pub(super) fn fault(&self, name: &str, error: &io::Error, wanted: u64) -> Failure {
+    /// The failure of a target whose file cannot be written. `missing` is the number of bytes still to write, 0 if
+    /// unknown.
+    pub(super) fn io_failure(&self, name: &str, error: &io::Error, missing: u64) -> Failure {
         let dir = self.dir.display();
         if is_full(error) {
             let free = self.folder.free().unwrap_or(0);
-            let need = match wanted.saturating_sub(free) {
+            let need = match missing.saturating_sub(free) {
                 0 => format!("cannot write {name}"),
                 missing => format!("{name} needs {} more", human_bytes(missing)),
             };
@@ -42,31 +42,25 @@ impl WorkDir {
         }
     }
 
-    /// The failure of a target whose body would leave less free than must stay free.
-    pub(super) fn too_little_free(
-        &self,
-        name: &str,
-        wanted: u64,
-        free: u64,
-        least: u64,
-    ) -> Failure {
+    /// The failure of a target whose body would reduce the free space below `--min-free`.
+    pub(super) fn low_space(&self, name: &str, missing: u64, free: u64, least: u64) -> Failure {
         let dir = self.dir.display();
-        let (wanted, free, least) = (human_bytes(wanted), human_bytes(free), human_bytes(least));
+        let (missing, free, least) = (human_bytes(missing), human_bytes(free), human_bytes(least));
         Failure::Disk(format!(
-            "not enough disk space in {dir}: {free} free, {name} needs {wanted} more, --min-free is {least}; {MAKE_ROOM}"
+            "not enough disk space in {dir}: {free} free, {name} needs {missing} more, --min-free is {least}; {MAKE_ROOM}"
         ))
     }
 
-    /// The failure of a target that has no place in the folder.
-    pub(super) fn no_seat(&self, name: &str, why: PathError) -> Failure {
+    /// The failure of a target whose name cannot be opened in the directory.
+    pub(super) fn path_failure(&self, name: &str, why: PathError) -> Failure {
         match why {
-            PathError::Disk(_, error) => self.fault(name, &error, 0),
+            PathError::Disk(_, error) => self.io_failure(name, &error, 0),
             other => Failure::Name(format!("{}: {other}", self.dir.display())),
         }
     }
 
-    /// The failure of a target whose name is that of a file which is not ours.
-    pub(super) fn in_the_way(&self, name: &str, what: &str) -> Failure {
+    /// The failure of a target whose name belongs to something that fetch did not save.
+    pub(super) fn name_conflict(&self, name: &str, what: &str) -> Failure {
         let dir = self.dir.display();
         Failure::Name(format!("{dir}/{name} {what}"))
     }

@@ -1,29 +1,29 @@
-//! Places where a test may kill the program: `FETCH_KILL_AT=appended:3` kills it at the third time it comes by there.
-//! In a child process it is the parent that is killed, and the child with it. In a release build there is nothing here.
+//! Failpoints, at which a test can kill the program: `FETCH_KILL_AT=appended:3` kills it the third time it reaches the
+//! failpoint `appended`. In a child process the parent is killed, and the child with it. Release builds have none.
 
 #[cfg(debug_assertions)]
 static IN_CHILD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-/// This is a child process.
+/// Makes failpoints kill the parent process too.
 pub fn in_child() {
     #[cfg(debug_assertions)]
     IN_CHILD.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// The program comes by this place.
+/// Marks a failpoint; kills the program if `FETCH_KILL_AT` names it.
 #[cfg(not(debug_assertions))]
-pub fn pass(_: &str) {}
+pub fn hit(_: &str) {}
 
-/// The program comes by this place.
+/// Marks a failpoint; kills the program if `FETCH_KILL_AT` names it.
 #[cfg(debug_assertions)]
-pub fn pass(place: &str) {
+pub fn hit(place: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     use rustix::process::{Signal, getpid, getppid, kill_process};
 
     static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
-    static PASSED: AtomicU64 = AtomicU64::new(0);
+    static HITS: AtomicU64 = AtomicU64::new(0);
 
     let wanted = WANTED.get_or_init(|| {
         let wanted = std::env::var("FETCH_KILL_AT").ok()?;
@@ -32,7 +32,7 @@ pub fn pass(place: &str) {
     });
     if let Some((wanted, time)) = wanted
         && wanted == place
-        && PASSED.fetch_add(1, Relaxed) + 1 == *time
+        && HITS.fetch_add(1, Relaxed) + 1 == *time
     {
         if let Some(parent) = getppid().filter(|_| IN_CHILD.load(Relaxed)) {
             let _ = kill_process(parent, Signal::KILL);

@@ -1,4 +1,4 @@
-//! A look at a folder: what a run would make of it, told without making, locking or writing anything in it.
+//! Inspects a directory for a dry run: predicts the claims of a run without creating, locking or writing anything.
 
 use std::io;
 use std::path::Path;
@@ -14,19 +14,20 @@ use crate::model::Failure;
 use crate::plan::{ForeignFilePolicy, SaveOptions};
 
 impl Store {
-    /// Looks at the folder that was asked for, if one was, as it is now; also what was odd about its manifest. The
-    /// store is for claims alone; they are those that a run would make.
+    /// Opens the directory of these options read-only (`None`: discards bodies). Returns warnings about its manifest
+    /// too. The store is for claims only; they are the ones that a run would make.
     ///
     /// # Errors
-    /// If it cannot be read. That it is not there is fine.
+    /// If it cannot be read. A missing directory is no error.
     pub fn inspect(
-        keep: Option<&SaveOptions>,
-        wanted: &Arc<ExpectedDigests>,
+        options: Option<&SaveOptions>,
+        expected: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let Some(keep) = keep else { return Ok((Self::discard(), Vec::new())) };
-        let (folder, manifest) = looked_at(&keep.dir)
-            .map_err(|reason| StoreError::Unusable { dir: keep.dir.clone(), reason })?;
-        let (open, notices) = OpenFolder::read(keep, Arc::clone(wanted), folder, manifest, None)?;
+        let Some(options) = options else { return Ok((Self::discard(), Vec::new())) };
+        let (folder, manifest) = open_read_only(&options.dir)
+            .map_err(|reason| StoreError::Unusable { dir: options.dir.clone(), reason })?;
+        let (open, notices) =
+            OpenFolder::load(options, Arc::clone(expected), folder, manifest, None)?;
         Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
     }
 }
@@ -36,22 +37,21 @@ impl OpenFolder {
         self.lock.is_none()
     }
 
-    /// What will stand under the final name of a file that was saved, once a rename that was written down and did not
-    /// come about is made up for.
+    /// The file that will have the final name once a recorded rename is completed.
     pub(super) fn predicted_claim(
         &self,
         name: &str,
         saved: &SavedEntry<'_>,
-        seat: &DirFile,
+        file: &DirFile,
     ) -> Result<FileKind, Failure> {
-        let part = seat.part().map_err(|error| self.work_dir.fault(name, &error, 0))?;
-        let there = seat.found().map_err(|error| self.work_dir.fault(name, &error, 0))?;
+        let part = file.part_kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?;
+        let there = file.kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?;
         match (part, there) {
             (FileKind::File { bytes, .. }, _) if bytes != saved.bytes => Ok(there),
             (FileKind::File { .. }, FileKind::File { .. })
-                if !saved.replaces && self.keep.foreign == ForeignFilePolicy::Stays =>
+                if !saved.replaces && self.options.foreign == ForeignFilePolicy::Stays =>
             {
-                Err(self.work_dir.in_the_way(name, NOT_OURS))
+                Err(self.work_dir.name_conflict(name, NOT_OURS))
             }
             (FileKind::File { .. }, FileKind::Nothing | FileKind::File { .. }) => Ok(part),
             _ => Ok(there),
@@ -59,8 +59,8 @@ impl OpenFolder {
     }
 }
 
-/// The folder and its manifest, to be read alone. A folder that is not there is looked at as one that is empty.
-fn looked_at(dir: &Path) -> io::Result<(SaveDir, Manifest)> {
+/// Opens the directory and its manifest read-only. A missing directory counts as an empty one.
+fn open_read_only(dir: &Path) -> io::Result<(SaveDir, Manifest)> {
     let folder = match SaveDir::open(dir, IfMissing::Refuse) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let nowhere = tempfile::tempdir()?;

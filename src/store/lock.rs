@@ -1,35 +1,36 @@
-//! One run at a time saves to a folder.
+//! Locks a directory, so that one process at a time saves to it.
 
 use std::fs::{File, TryLockError};
 use std::io;
 
 use cap_std::fs::{Dir, OpenOptions};
 
-/// The file that is locked. It stays when the lock is gone: who removed it would let two runs in.
+/// The name of the lock file. It is never removed: a process that removed it would let two others lock two files of
+/// that name.
 const NAME: &str = "lock";
 
-/// The right to save to a folder. The system takes it back when the process ends, however it ends.
+/// The lock of a directory. The system releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Why a folder could not be locked.
+/// Why a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another run has it.
+    /// Another process holds the lock.
     #[error("in use by another fetch process")]
     Busy,
-    /// The lock's file cannot be opened, or its file system knows no locks.
+    /// The lock file cannot be opened, or its file system does not support locks.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl Lock {
-    /// Takes the lock in `dir`, the folder of bookkeeping, without waiting.
+    /// Takes the lock in `dir`, the `.fetch` directory, without waiting.
     ///
     /// # Errors
-    /// [`LockError::Busy`] if another run has it, [`LockError::Io`] if that cannot be known.
+    /// [`LockError::Busy`] if another process holds it, [`LockError::Io`] if it cannot be taken.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
         let file = dir.open_with(NAME, OpenOptions::new().create(true).write(true))?.into_std();
         match file.try_lock() {

@@ -1,5 +1,5 @@
-//! The manifest: what was saved to a folder, one JSON object a line, only ever added to. A run that is killed in the
-//! middle of a line leaves that one torn, at the end, and the next run mends it.
+//! The manifest: an append-only log of the files saved to a directory, one JSON object a line. A run that is killed
+//! while it writes a line leaves it truncated, at the end; the next run removes it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,19 +11,19 @@ use cap_std::fs::{Dir, OpenOptions};
 use super::entry::{EntrySummary, ManifestEntry};
 use crate::sync::lock;
 
-/// The manifest's name in the folder of bookkeeping.
+/// The name of the manifest in the `.fetch` directory.
 const NAME: &str = "manifest.jsonl";
 
-/// The longest line, in bytes, with its newline.
-const LONGEST: usize = 64 * 1024;
+/// The longest line in bytes, newline included.
+const MAX_LINE: usize = 64 * 1024;
 
-/// Bytes that are read at once to find one entry; most are shorter.
-const USUAL: usize = 1024;
+/// Bytes read at once to read one entry; most are shorter.
+const ENTRY_CHUNK: usize = 1024;
 
-/// Bytes that are read at once in a pass over all lines.
+/// Bytes read at once to read all lines.
 const CHUNK: usize = 256 * 1024;
 
-/// The manifest of a folder. Threads may share it.
+/// The manifest of a directory. Threads may share it.
 #[derive(Debug)]
 pub struct Manifest {
     file: File,
@@ -32,19 +32,19 @@ pub struct Manifest {
 
 #[derive(Debug)]
 struct ManifestWriter {
-    /// Bytes of whole lines.
+    /// Bytes of complete lines.
     length: u64,
-    /// Whether there may be something behind them.
-    torn: bool,
-    /// Lines that are not written yet.
-    waiting: Vec<u8>,
-    /// Which batch of lines they are.
+    /// Whether a failed write may have left bytes after them.
+    truncated: bool,
+    /// Lines that are queued.
+    queued: Vec<u8>,
+    /// The number of the batch that they belong to.
     batch: u64,
-    /// The batches that could not be written, and why.
+    /// The batches that could not be written, with the error.
     failed: Vec<(u64, io::ErrorKind)>,
 }
 
-/// An entry that waits to be written.
+/// An entry that is queued, not yet written.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingEntry {
@@ -52,102 +52,103 @@ pub struct PendingEntry {
     at: u64,
 }
 
-/// How the last line of a manifest was found.
+/// The state of the last line of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailState {
-    /// Whole, or there is none.
+    /// Complete, or there is none.
     Whole,
-    /// It had no newline and now has one. It is an entry, or too long to be one.
+    /// It had no newline, which was added. It is an entry, or too long to be one.
     Ended,
-    /// It was torn and is gone: so many bytes.
+    /// It was truncated, and its bytes, this many, were removed.
     CutOff(u64),
 }
 
-/// One line of the manifest, as a pass over all of them finds it.
+/// One line of the manifest.
 #[derive(Debug)]
 pub struct ManifestLine<'a> {
     /// From 1.
     pub number: u64,
-    /// The byte at which it starts, as [`Manifest::read`] wants it.
+    /// The byte at which it starts, for [`Manifest::read`].
     pub at: u64,
-    /// What it tells.
-    pub brief: Result<EntrySummary<'a>, BadManifestLine>,
+    /// Its entry.
+    pub summary: Result<EntrySummary<'a>, BadManifestLine>,
 }
 
-/// Why a line tells nothing.
+/// Why a line is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadManifestLine {
-    /// No entry is that long.
+    /// It is longer than any entry.
     #[error("longer than 64 KiB")]
     TooLong,
-    /// It is not JSON, or lacks what every entry has.
+    /// It is not JSON, or lacks a field that every entry has.
     #[error("{0}")]
     Unreadable(String),
 }
 
-/// Says that this process is at work for the run that has the manifest in `dir`, as long as it keeps the file.
+/// Marks the run that has the manifest in `dir` as still running, for as long as the returned file is open. For child
+/// processes, which may outlive their parent for a moment.
 ///
 /// # Errors
-/// If that cannot be said.
-pub fn at_work(dir: &Dir) -> io::Result<File> {
+/// If the file cannot be opened or locked.
+pub fn mark_running(dir: &Dir) -> io::Result<File> {
     let file = dir.open(NAME)?.into_std();
     file.lock_shared()?;
     Ok(file)
 }
 
 impl Manifest {
-    /// Opens the manifest in `dir`, the folder of bookkeeping, or begins one, and mends its last line. The caller
-    /// holds the folder's [`Lock`](super::lock::Lock): two writers would undo each other's work.
+    /// Opens or creates the manifest in `dir`, the `.fetch` directory, and repairs its last line. The caller holds the
+    /// directory's [`Lock`](super::lock::Lock): two writers would undo each other's work.
     ///
     /// # Errors
-    /// If it cannot be opened, read or mended.
+    /// If it cannot be opened, read or repaired.
     pub fn open(dir: &Dir) -> io::Result<(Self, TailState)> {
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
-        // The children of a run that was killed may need a moment to notice.
+        // Waits for the children of a killed run, which need a moment to notice.
         file.lock()?;
         file.unlock()?;
-        let tail = mend(&file)?;
+        let tail = repair(&file)?;
         let length = file.metadata()?.len();
         Ok((Self::of(file, length), tail))
     }
 
-    /// Opens the manifest in `dir` to read what is whole of it, while another run may be adding to it; `None` if there
-    /// is none.
+    /// Opens the manifest in `dir` read-only, up to its last complete line; another run may be appending to it. `None`
+    /// if there is none.
     ///
     /// # Errors
-    /// If it is there and cannot be opened or read.
+    /// If it exists and cannot be opened or read.
     pub fn look(dir: &Dir) -> io::Result<Option<Self>> {
         let file = match dir.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?.into_std(),
         };
         let length = file.metadata()?.len();
-        let torn = last_line(&file, length)?.len() as u64;
-        Ok(Some(Self::of(file, length - torn)))
+        let truncated = last_line(&file, length)?.len() as u64;
+        Ok(Some(Self::of(file, length - truncated)))
     }
 
-    /// A manifest that tells of nothing, in no folder.
+    /// An empty manifest that belongs to no directory.
     ///
     /// # Errors
-    /// If there can be no temporary file.
+    /// If no temporary file can be created.
     pub fn empty() -> io::Result<Self> {
         Ok(Self::of(tempfile::tempfile()?, 0))
     }
 
-    /// `length` is how much of the file is whole lines.
+    /// `length`: the bytes of complete lines in the file.
     fn of(file: File, length: u64) -> Self {
         let writer = ManifestWriter {
             length,
-            torn: false,
-            waiting: Vec::new(),
+            truncated: false,
+            queued: Vec::new(),
             batch: 0,
             failed: Vec::new(),
         };
         Self { file, writer: Mutex::new(writer) }
     }
 
-    /// Adds an entry and tells the byte at which its line starts. An entry that could not be added leaves no trace.
+    /// Appends an entry and returns the byte at which its line starts. If this fails, the manifest is unchanged.
     ///
     /// # Errors
     /// As those of [`enter`](Self::enter) and [`commit`](Self::commit).
@@ -155,18 +156,18 @@ impl Manifest {
         self.commit(self.enter(entry)?)
     }
 
-    /// Takes an entry that is to be written: with those of others at once, by whoever commits first.
+    /// Queues an entry. It is written with all other queued ones by the first caller of [`commit`](Self::commit).
     ///
     /// # Errors
-    /// If it is longer than 64 KiB (`InvalidInput`), which a path alone can make it.
+    /// If it is longer than 64 KiB (`InvalidInput`), which a long path can cause.
     pub fn enter(&self, entry: &ManifestEntry<'_>) -> io::Result<PendingEntry> {
         let mut writer = self.writer();
-        let before = writer.waiting.len();
-        let written = serde_json::to_writer(&mut writer.waiting, entry);
-        writer.waiting.push(b'\n');
-        let is_too_long = writer.waiting.len() - before > LONGEST;
+        let before = writer.queued.len();
+        let written = serde_json::to_writer(&mut writer.queued, entry);
+        writer.queued.push(b'\n');
+        let is_too_long = writer.queued.len() - before > MAX_LINE;
         if written.is_err() || is_too_long {
-            writer.waiting.truncate(before);
+            writer.queued.truncate(before);
             written?;
             let error = "the manifest entry would exceed 64 KiB";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
@@ -174,27 +175,27 @@ impl Manifest {
         Ok(PendingEntry { batch: writer.batch, at: writer.length + before as u64 })
     }
 
-    /// Sees to it that the entry is written, and tells the byte at which its line starts. A batch that could not be
-    /// written leaves no trace.
+    /// Writes a queued entry, if another thread has not yet, and returns the byte at which its line starts. A batch
+    /// that cannot be written leaves the manifest unchanged.
     ///
     /// # Errors
     /// If its batch cannot be written.
-    pub fn commit(&self, entered: PendingEntry) -> io::Result<u64> {
+    pub fn commit(&self, pending: PendingEntry) -> io::Result<u64> {
         let mut writer = self.writer();
-        if writer.batch == entered.batch {
+        if writer.batch == pending.batch {
             writer.write(&self.file)?;
         } else if let Some((_, kind)) =
-            writer.failed.iter().find(|(batch, _)| *batch == entered.batch)
+            writer.failed.iter().find(|(batch, _)| *batch == pending.batch)
         {
             return Err((*kind).into());
         }
-        Ok(entered.at)
+        Ok(pending.at)
     }
 
-    /// Waits until what was added is on the disk.
+    /// Waits until all appended entries are on the disk.
     ///
     /// # Errors
-    /// If the disk says so.
+    /// If they cannot be written.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -205,12 +206,13 @@ impl Manifest {
     /// If it cannot be read, or no entry starts there (`InvalidData`, `UnexpectedEof`).
     pub fn read(&self, at: u64) -> io::Result<ManifestEntry<'static>> {
         let mut line = Vec::new();
-        let reader = BufReader::with_capacity(USUAL, OffsetReader { file: &self.file, at });
-        reader.take(LONGEST as u64).read_until(b'\n', &mut line)?;
+        let reader = BufReader::with_capacity(ENTRY_CHUNK, OffsetReader { file: &self.file, at });
+        reader.take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
         Ok(serde_json::from_slice(&line)?)
     }
 
-    /// Shows every line to `visit`, in the order in which they were added, until it errs. In memory is one line.
+    /// Calls `visit` with every line, in the order in which they were appended, until it returns an error. Keeps one
+    /// line in memory.
     ///
     /// # Errors
     /// If the file cannot be read, and what `visit` returns.
@@ -224,18 +226,18 @@ impl Manifest {
         let mut at = 0;
         for number in 1.. {
             line.clear();
-            let mut length = reader.by_ref().take(LONGEST as u64).read_until(b'\n', &mut line)?;
+            let mut length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
             if length == 0 {
                 break;
             }
-            let brief = match line.strip_suffix(b"\n") {
+            let summary = match line.strip_suffix(b"\n") {
                 Some(line) => serde_json::from_slice(line).map_err(BadManifestLine::from),
                 None => {
                     length += reader.skip_until(b'\n')?;
                     Err(BadManifestLine::TooLong)
                 }
             };
-            visit(ManifestLine { number, at, brief })?;
+            visit(ManifestLine { number, at, summary })?;
             at += length as u64;
         }
         Ok(())
@@ -247,36 +249,36 @@ impl Manifest {
 }
 
 impl ManifestWriter {
-    /// Writes the lines that wait, or nothing.
+    /// Writes all queued lines, or none.
     fn write(&mut self, mut file: &File) -> io::Result<()> {
         let batch = self.batch;
         self.batch += 1;
-        let lines = std::mem::take(&mut self.waiting);
-        let written = self.mend(file).and_then(|()| {
-            self.torn = true;
+        let lines = std::mem::take(&mut self.queued);
+        let written = self.repair(file).and_then(|()| {
+            self.truncated = true;
             file.write_all(&lines)
         });
         match &written {
             Ok(()) => {
-                self.torn = false;
+                self.truncated = false;
                 self.length += lines.len() as u64;
             }
             Err(error) => {
                 self.failed.push((batch, error.kind()));
-                // If this fails too, it is tried again before the next batch is written.
-                let _ = self.mend(file);
+                // If this fails too, it is repeated before the next batch is written.
+                let _ = self.repair(file);
             }
         }
-        self.waiting = lines;
-        self.waiting.clear();
+        self.queued = lines;
+        self.queued.clear();
         written
     }
 
-    /// Cuts off what a failed write has left.
-    fn mend(&mut self, file: &File) -> io::Result<()> {
-        if self.torn {
+    /// Truncates what a failed write has left.
+    fn repair(&mut self, file: &File) -> io::Result<()> {
+        if self.truncated {
             file.set_len(self.length)?;
-            self.torn = false;
+            self.truncated = false;
         }
         Ok(())
     }
@@ -285,32 +287,33 @@ impl ManifestWriter {
 impl From<serde_json::Error> for BadManifestLine {
     fn from(error: serde_json::Error) -> Self {
         let text = error.to_string();
-        // Its line is always the first: it sees only one.
+        // The parser sees one line only, so its line number is always 1.
         let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
         Self::Unreadable(reason.to_owned())
     }
 }
 
-/// Ends the last line of the file, or cuts it off if it is torn.
-fn mend(mut file: &File) -> io::Result<TailState> {
+/// Adds a missing newline to the last line of the file, or removes the line if it is truncated.
+fn repair(mut file: &File) -> io::Result<TailState> {
     let length = file.metadata()?.len();
     let line = last_line(file, length)?;
     if line.is_empty() {
         return Ok(TailState::Whole);
     }
-    // A line without an end that is longer than any entry was not torn by us. Ended, it is a bad line among others.
-    if line.len() == LONGEST || serde_json::from_slice::<ManifestEntry<'_>>(&line).is_ok() {
+    // A line without a newline that is longer than any entry was not written by fetch. With a newline it is an invalid
+    // line among others.
+    if line.len() == MAX_LINE || serde_json::from_slice::<ManifestEntry<'_>>(&line).is_ok() {
         file.write_all(b"\n")?;
         return Ok(TailState::Ended);
     }
-    let torn = line.len() as u64;
-    file.set_len(length - torn)?;
-    Ok(TailState::CutOff(torn))
+    let truncated = line.len() as u64;
+    file.set_len(length - truncated)?;
+    Ok(TailState::CutOff(truncated))
 }
 
-/// What stands behind the last newline of so many bytes, or the end of that.
+/// The bytes after the last newline in the first `length` bytes of the file; at most the last 64 KiB of them.
 fn last_line(file: &File, length: u64) -> io::Result<Vec<u8>> {
-    let start = length.saturating_sub(LONGEST as u64);
+    let start = length.saturating_sub(MAX_LINE as u64);
     let mut end = vec![0; (length - start) as usize];
     file.read_exact_at(&mut end, start)?;
     Ok(match end.iter().rposition(|byte| *byte == b'\n') {
@@ -319,7 +322,7 @@ fn last_line(file: &File, length: u64) -> io::Result<Vec<u8>> {
     })
 }
 
-/// A file read from some byte on. The file's own position stays as it is.
+/// Reads a file from a given byte on, without moving the file's own position.
 struct OffsetReader<'a> {
     file: &'a File,
     at: u64,
@@ -367,8 +370,8 @@ mod tests {
     fn lines(manifest: &Manifest) -> Vec<(u64, u64, ManifestNotices)> {
         let mut lines = Vec::new();
         let keep = |line: ManifestLine<'_>| {
-            let brief = line.brief.map(|brief| (brief.kind, brief.path.into_owned()));
-            lines.push((line.number, line.at, brief));
+            let summary = line.summary.map(|summary| (summary.kind, summary.path.into_owned()));
+            lines.push((line.number, line.at, summary));
             Ok(())
         };
         manifest.visit(keep).unwrap();
@@ -436,8 +439,8 @@ mod tests {
     #[test]
     fn bad_lines_are_told_with_their_number_and_passed_over() {
         let [saved, ..] = every_entry().map(|entry| serde_json::to_string(&entry).unwrap());
-        let long = "x".repeat(3 * LONGEST);
-        let nearly = format!("{saved}{}", " ".repeat(LONGEST - 1 - saved.len()));
+        let long = "x".repeat(3 * MAX_LINE);
+        let nearly = format!("{saved}{}", " ".repeat(MAX_LINE - 1 - saved.len()));
         let folder = folder_with(format!(
             "{saved}\n\u{0}\n{long}\n{{}}\n\n{nearly}\n{nearly} \n{saved}\n{long}"
         ));
@@ -446,7 +449,7 @@ mod tests {
         let found = lines(&manifest);
         let numbers: Vec<_> = found.iter().map(|(number, ..)| *number).collect();
         assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
-        let good: Vec<_> = found.iter().filter(|(.., brief)| brief.is_ok()).collect();
+        let good: Vec<_> = found.iter().filter(|(.., summary)| summary.is_ok()).collect();
         assert_eq!(good.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [1, 6, 8]);
         for (_, at, _) in good {
             assert_eq!(manifest.read(*at).unwrap(), every_entry()[0]);
@@ -497,7 +500,7 @@ mod tests {
         });
         places.sort();
         let found: Vec<_> =
-            lines(&manifest).into_iter().map(|(_, at, brief)| (at, brief.unwrap().1)).collect();
+            lines(&manifest).into_iter().map(|(_, at, summary)| (at, summary.unwrap().1)).collect();
         assert_eq!(found, places);
     }
 
@@ -505,10 +508,10 @@ mod tests {
     fn entries_that_wait_are_written_together_by_whoever_commits_first() {
         let folder = tempfile::tempdir().unwrap();
         let (manifest, _) = open(&folder);
-        let entered = every_entry().map(|entry| manifest.enter(&entry).unwrap());
+        let pending = every_entry().map(|entry| manifest.enter(&entry).unwrap());
         assert_eq!(text(&folder), "");
-        let places = entered.map(|entered| {
-            let at = manifest.commit(entered).unwrap();
+        let places = pending.map(|pending| {
+            let at = manifest.commit(pending).unwrap();
             assert_eq!(text(&folder).lines().count(), 3);
             at
         });
@@ -525,7 +528,7 @@ mod tests {
         let writable = std::mem::replace(&mut manifest.file, read_only);
         let [first, second, third] = every_entry();
         let lost = [manifest.enter(&first).unwrap(), manifest.enter(&second).unwrap()];
-        assert!(lost.map(|entered| manifest.commit(entered)).iter().all(Result::is_err));
+        assert!(lost.map(|pending| manifest.commit(pending)).iter().all(Result::is_err));
         manifest.file = writable;
         assert_eq!(manifest.append(&third).unwrap(), 0);
         assert_eq!(text(&folder).lines().count(), 1);
@@ -536,7 +539,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (manifest, _) = open(&folder);
         let entry =
-            ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST).into(), ..saved() });
+            ManifestEntry::Saved(SavedEntry { path: "p".repeat(MAX_LINE).into(), ..saved() });
         assert_eq!(manifest.append(&entry).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(manifest.append(&every_entry()[0]).unwrap(), 0);
     }
@@ -572,8 +575,8 @@ mod tests {
             .unwrap();
         assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stdout));
         let (manifest, tail) = open(&folder);
-        assert_eq!(tail, TailState::Whole, "nothing was left to mend");
-        let kinds = lines(&manifest).into_iter().map(|(.., brief)| brief.unwrap().0);
+        assert_eq!(tail, TailState::Whole, "nothing was left to repair");
+        let kinds = lines(&manifest).into_iter().map(|(.., summary)| summary.unwrap().0);
         assert_eq!(kinds.collect::<Vec<_>>(), [EntryKind::Saved, EntryKind::Marked]);
     }
 
@@ -584,7 +587,7 @@ mod tests {
         manifest.append(&every_entry()[0]).unwrap();
         let before = length();
         let large =
-            ManifestEntry::Saved(SavedEntry { path: "p".repeat(LONGEST / 2).into(), ..saved() });
+            ManifestEntry::Saved(SavedEntry { path: "p".repeat(MAX_LINE / 2).into(), ..saved() });
         let refused = manifest.append(&large).unwrap_err();
         assert_eq!((refused.kind(), length()), (io::ErrorKind::FileTooLarge, before));
         assert_eq!(manifest.append(&every_entry()[2]).unwrap(), before);
@@ -596,7 +599,7 @@ mod tests {
         let (manifest, _) = open(&folder);
         manifest.append(&every_entry()[0]).unwrap();
         (&manifest.file).write_all(b"{\"type\":").unwrap();
-        manifest.writer().torn = true;
+        manifest.writer().truncated = true;
         let at = manifest.append(&every_entry()[1]).unwrap();
         assert_eq!(at, lines_end(&folder, 1));
         assert_eq!(manifest.read(at).unwrap(), every_entry()[1]);
@@ -618,7 +621,7 @@ mod tests {
         let start = std::time::Instant::now();
         let mut count = 0;
         let counted = manifest.visit(|line| {
-            count += u64::from(line.brief.is_ok());
+            count += u64::from(line.summary.is_ok());
             Ok(())
         });
         counted.unwrap();

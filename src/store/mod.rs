@@ -1,19 +1,19 @@
-//! Where bodies and bookkeeping go: nowhere, or a folder whose files are whole, beside a manifest that tells what each
-//! one is. Fetches nothing and decides nothing about requests.
+//! Saves response bodies: discards them, or writes each to a file of a directory, beside a manifest that records what
+//! every file is. Makes no request and decides nothing about requests.
 //!
-//! A body is written under an unfinished name, entered in the manifest, and renamed, in this order. So whatever is
-//! killed between two steps, the next run knows what it finds:
+//! A body is written to a partial file (`NAME.part`), then recorded in the manifest, then renamed, in this order. A run
+//! may be killed between any two steps; the next run can tell from the manifest what it finds:
 //!
-//! - the last entry about a name is `saved`: the file is whole, under its final name or, if the rename is still to
-//!   come, under the unfinished one;
-//! - it is `partial`: what the unfinished name holds is a beginning of the version that the entry names; or, if the
-//!   entry tells of spans, what it holds there is of that version, and all else that it holds is of no use;
-//! - there is none: an unfinished file is of no use.
+//! - if the last entry about a name is `saved`, the file is complete: under its final name or, if it was not renamed
+//!   yet, under the partial one;
+//! - if it is `partial`, the partial file holds the beginning of the version that the entry identifies. If the entry
+//!   lists byte ranges, only these ranges of the partial file are of that version;
+//! - if there is no entry, a partial file is of no use.
 //!
-//! For that an unfinished file of a name that has an entry is removed first, then its `partial` entry is written, and
-//! only then it is made anew. An unfinished name belongs to one final name: what is finished under another one than it
-//! was begun for gets the unfinished name of that one first. Bytes are entered as a span only after they were written,
-//! and an entry tells of all spans that earlier ones have told of since the file was made.
+//! Therefore a partial file whose name has an entry is removed first, then its `partial` entry is written, and only
+//! then is it created anew. A partial name belongs to one final name: a body that gets another final name than the one
+//! it was begun for is moved to the partial name of that one first. A byte range is recorded only after it was written,
+//! and an entry lists all ranges that earlier entries have listed since the partial file was created.
 
 mod claim;
 mod commit;
@@ -52,10 +52,10 @@ pub use sink::{BodyInfo, BodyStart, Leftover, Sink, SinkState, WriteMode};
 use work_dir::WorkDir;
 pub use work_dir::{ChildStoreConfig, PartialRecorder};
 
-/// How many bad lines of a manifest are told one by one.
-const TOLD: u64 = 5;
+/// Invalid lines of a manifest that are reported one by one.
+const MAX_NOTICES: u64 = 5;
 
-/// Where bodies go.
+/// The destination of all bodies of a run.
 #[derive(Debug, Clone)]
 pub struct Store(StoreKind);
 
@@ -63,70 +63,72 @@ pub struct Store(StoreKind);
 enum StoreKind {
     Discard,
     Directory(Arc<OpenFolder>),
-    /// To the folder of another process, unfinished.
+    /// The partial files of a directory that the parent process saves to.
     Child(Arc<work_dir::ChildStore>),
 }
 
-/// A folder to save into.
+/// A directory to save into, with its manifest.
 #[derive(Debug)]
 struct OpenFolder {
-    keep: SaveOptions,
-    wanted: Arc<ExpectedDigests>,
+    options: SaveOptions,
+    expected: Arc<ExpectedDigests>,
     work_dir: Arc<WorkDir>,
     manifest: Manifest,
     names: Mutex<NameIndex>,
-    /// Whether the manifest told of anything when it was opened.
+    /// Whether the manifest had entries when it was opened.
     was_known: bool,
-    /// Whether it was empty when it was opened: then nothing is in the way, or has come since and is met at the end.
+    /// Whether the directory was empty when it was opened. Then no existing file has to be looked for before a request
+    /// is made; one that is created meanwhile is detected when the partial file is renamed.
     was_empty: bool,
-    /// Files that were skipped though nothing is known of what they must hash to.
+    /// Files that were skipped although the manifest has no digest to compare with the expected one.
     unchecked: AtomicU64,
-    /// `None` where nothing may be written.
+    /// `None` in a dry run, which may not write.
     lock: Option<Lock>,
 }
 
-/// Why there is no saving to a folder.
+/// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another run saves to it.
+    /// Another process saves to it.
     #[error("{} is in use by another fetch process; wait for it, or use another --dir", .0.display())]
     Busy(PathBuf),
-    /// It cannot be made, or not be used.
+    /// It cannot be created, opened, read or written.
     #[error("cannot use directory {}: {}", dir.display(), io_message(reason))]
     Unusable {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// The system's words.
+        /// The system error.
         reason: io::Error,
     },
 }
 
 impl Store {
-    /// Nowhere: bodies are thrown away.
+    /// A store that discards all bodies.
     pub fn discard() -> Self {
         Self(StoreKind::Discard)
     }
 
-    /// Opens the folder that was asked for, if one was, and reads what it holds; also what was odd about that. `wanted`
-    /// is what bodies must hash to.
+    /// Opens and locks the directory of these options (`None`: discards bodies) and reads its manifest. Returns
+    /// warnings about the manifest too. `expected` are the digests that bodies must have.
     ///
     /// # Errors
-    /// If another run saves to it, or it cannot be used.
+    /// If another process saves to it, or it cannot be used.
     pub fn open(
-        keep: Option<&SaveOptions>,
-        wanted: &Arc<ExpectedDigests>,
+        options: Option<&SaveOptions>,
+        expected: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let Some(keep) = keep else { return Ok((Self::discard(), Vec::new())) };
-        let (open, notices) = OpenFolder::to_save(keep, Arc::clone(wanted))?;
+        let Some(options) = options else { return Ok((Self::discard(), Vec::new())) };
+        let (open, notices) = OpenFolder::open_for_saving(options, Arc::clone(expected))?;
         Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
     }
 
-    /// Files so far that were skipped though the manifest does not know the digest that they must have.
+    /// The number of files so far that were skipped although the manifest has no digest to compare with the expected
+    /// one.
     pub fn unchecked(&self) -> u64 {
         self.local().map_or(0, |open| open.unchecked.load(Relaxed))
     }
 
-    /// The folder with its books, where they are here.
+    /// The directory and its manifest; `None` if this process has none.
     fn local(&self) -> Option<&Arc<OpenFolder>> {
         match &self.0 {
             StoreKind::Directory(open) => Some(open),
@@ -136,49 +138,59 @@ impl Store {
 }
 
 impl OpenFolder {
-    /// The folder, locked and ready to be written to.
-    fn to_save(
-        keep: &SaveOptions,
-        wanted: Arc<ExpectedDigests>,
+    /// Opens the directory for writing, and locks it.
+    fn open_for_saving(
+        options: &SaveOptions,
+        expected: Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
-        let folder = SaveDir::open(&keep.dir, IfMissing::Create).map_err(unusable)?;
+        let unusable = |reason| StoreError::Unusable { dir: options.dir.clone(), reason };
+        let folder = SaveDir::open(&options.dir, IfMissing::Create).map_err(unusable)?;
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
         let lock = Lock::take(&bookkeeping).map_err(|error| match error {
-            LockError::Busy => StoreError::Busy(keep.dir.clone()),
+            LockError::Busy => StoreError::Busy(options.dir.clone()),
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
-        if keep.durability == Durability::Power {
+        if options.durability == Durability::Power {
             folder.sync(&bookkeeping).map_err(unusable)?;
         }
-        let (open, mut notices) = Self::read(keep, wanted, folder, manifest, Some(lock))?;
+        let (open, mut notices) = Self::load(options, expected, folder, manifest, Some(lock))?;
         if let TailState::CutOff(_) = tail {
             notices.push(format!(
                 "{}: ignoring the truncated last line of the manifest",
-                keep.dir.display()
+                options.dir.display()
             ));
         }
         Ok((open, notices))
     }
 
-    /// The folder with all that its manifest tells, and what was odd about that.
-    fn read(
-        keep: &SaveOptions,
-        wanted: Arc<ExpectedDigests>,
+    /// Reads the manifest of an open directory. Returns warnings about it too.
+    fn load(
+        options: &SaveOptions,
+        expected: Arc<ExpectedDigests>,
         folder: SaveDir,
         manifest: Manifest,
         lock: Option<Lock>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let unusable = |reason| StoreError::Unusable { dir: keep.dir.clone(), reason };
+        let unusable = |reason| StoreError::Unusable { dir: options.dir.clone(), reason };
         let mut notices = Vec::new();
-        let names = known(keep, &manifest, &mut notices).map_err(unusable)?;
+        let names = load_names(options, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let was_empty = folder.is_empty().map_err(unusable)?;
-        let work_dir = Arc::new(WorkDir::new(keep, folder));
-        let (keep, names, unchecked) = (keep.clone(), Mutex::new(names), AtomicU64::new(0));
+        let work_dir = Arc::new(WorkDir::new(options, folder));
+        let (options, names, unchecked) = (options.clone(), Mutex::new(names), AtomicU64::new(0));
         Ok((
-            Self { keep, wanted, work_dir, manifest, names, was_known, was_empty, unchecked, lock },
+            Self {
+                options,
+                expected,
+                work_dir,
+                manifest,
+                names,
+                was_known,
+                was_empty,
+                unchecked,
+                lock,
+            },
             notices,
         ))
     }
@@ -187,33 +199,33 @@ impl OpenFolder {
         lock(&self.names)
     }
 
-    /// Whether targets are looked up by what they are too, because their name does not tell.
+    /// Whether duplicates must be looked up by target, because equal targets may have different names.
     fn looks_up_targets(&self) -> bool {
-        self.keep.named_by == NameSource::Server || self.keep.names == NamingScheme::Index
+        self.options.named_by == NameSource::Server || self.options.names == NamingScheme::Index
     }
 }
 
-/// Who has which name, by the manifest.
-fn known(
-    keep: &SaveOptions,
+/// The owner of each name, by the manifest.
+fn load_names(
+    options: &SaveOptions,
     manifest: &Manifest,
     notices: &mut Vec<String>,
 ) -> io::Result<NameIndex> {
     let mut names = NameIndex::new();
     let notice = |text| notices.push(text);
-    each_entry(&keep.dir, manifest, notice, |at, brief| {
-        let recorded = IndexedOwner::Recorded { check: NameCheck::of(brief.id.0), at };
-        enter(&mut names, &brief.path, recorded)?;
-        if keep.named_by == NameSource::Server {
-            names.set(&by_url(&brief.id), recorded)?;
+    each_entry(&options.dir, manifest, notice, |at, summary| {
+        let recorded = IndexedOwner::Recorded { check: NameCheck::of(summary.id.0), at };
+        set_owner(&mut names, &summary.path, recorded)?;
+        if options.named_by == NameSource::Server {
+            names.set(&url_key(&summary.id), recorded)?;
         }
         Ok(())
     })?;
     Ok(names)
 }
 
-/// Shows every entry of the manifest of `dir` to `visit`, with the byte at which it starts. Tells of the first lines that
-/// are none, and how many they are.
+/// Calls `visit` with every entry of the manifest of `dir` and the byte at which it starts. Calls `notice` with a
+/// warning about each of the first invalid lines, and one with their number. Returns that number.
 fn each_entry(
     dir: &Path,
     manifest: &Manifest,
@@ -221,11 +233,11 @@ fn each_entry(
     mut visit: impl FnMut(u64, &EntrySummary<'_>) -> io::Result<()>,
 ) -> io::Result<u64> {
     let (dir, mut bad) = (dir.display(), 0);
-    manifest.visit(|line| match line.brief {
-        Ok(brief) => visit(line.at, &brief),
+    manifest.visit(|line| match line.summary {
+        Ok(summary) => visit(line.at, &summary),
         Err(reason) => {
             bad += 1;
-            if bad <= TOLD {
+            if bad <= MAX_NOTICES {
                 let number = line.number;
                 notice(format!(
                     "{dir}/.fetch/manifest.jsonl:{number}: ignoring invalid entry ({reason})"
@@ -234,22 +246,22 @@ fn each_entry(
             Ok(())
         }
     })?;
-    if bad > TOLD {
+    if bad > MAX_NOTICES {
         notice(format!("{dir}: {bad} invalid lines in the manifest"));
     }
     Ok(bad)
 }
 
-/// Gives a name to its holder, and the folders above it to nobody else.
-fn enter(names: &mut NameIndex, name: &str, holder: IndexedOwner) -> io::Result<()> {
+/// Sets the owner of a name, and marks the folders above it as folders.
+fn set_owner(names: &mut NameIndex, name: &str, owner: IndexedOwner) -> io::Result<()> {
     let key = naming::key(name);
     for (slash, _) in key.match_indices('/') {
         names.set(&NameKey::of(&key[..slash]), IndexedOwner::Folder)?;
     }
-    names.set(&NameKey::of(&key), holder)
+    names.set(&NameKey::of(&key), owner)
 }
 
-/// The key of a target by its URL: no name has a colon.
-fn by_url(id: &entry::HexSha256) -> NameKey {
+/// The key under which the index finds a target by its URL. It cannot be that of a name: no name has a colon.
+fn url_key(id: &entry::HexSha256) -> NameKey {
     NameKey::of(&format!("url:{id}"))
 }

@@ -1,5 +1,5 @@
-//! A folder that was saved to, opened to see what has become of it: what its manifest says last of each name, and what
-//! stands there. Never removes a file, writes to none but the manifest, and reads none outside the folder.
+//! Compares a saved directory with its manifest: the last entry about each name, and the file that has the name. Never
+//! removes a file, writes to none but the manifest, and reads none outside the directory.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -19,96 +19,96 @@ use crate::model::OverwriteRule;
 use crate::naming;
 use crate::text::io_message;
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const CHUNK: usize = 128 * 1024;
 
-/// A folder that was saved to. Nobody saves to it meanwhile; threads may share it.
+/// A saved directory, locked. Threads may share it.
 #[derive(Debug)]
 pub struct SavedFolder {
     folder: SaveDir,
     manifest: Manifest,
     names: NameIndex,
     bad_lines: u64,
-    purpose: OpenMode,
-    /// `None` where only looking is possible.
+    mode: OpenMode,
+    /// `None` if the directory cannot be locked and is opened read-only.
     _lock: Option<Lock>,
 }
 
-/// Why a folder could not be opened.
+/// Why a saved directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedFolderError {
-    /// It is not there, or is no folder.
+    /// It is missing, or is not a directory.
     #[error("{}: {}", dir.display(), io_message(reason))]
     NoFolder {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// The system's words.
+        /// The system error.
         reason: io::Error,
     },
-    /// Nothing was ever saved to it.
+    /// It has no manifest.
     #[error("no manifest in {} (.fetch/manifest.jsonl); was it created with fetch --dir?", .0.display())]
     NoManifest(PathBuf),
-    /// A run saves to it.
+    /// Another process saves to it.
     #[error("{} is in use by another fetch process", .0.display())]
     Busy(PathBuf),
-    /// The system does not let it be used.
+    /// It cannot be read or written.
     #[error("{}: {}", dir.display(), io_message(reason))]
     Unusable {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// The system's words.
+        /// The system error.
         reason: io::Error,
     },
 }
 
-/// What has become of a file that was saved.
+/// The result of checking a saved file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileCheck {
-    /// In a word.
-    pub standing: FileState,
-    /// The length of the file that stands there; `None` where none does, or it was not looked at.
+    /// Its state.
+    pub state: FileState,
+    /// The length of the existing file; `None` if there is none, or it was not looked at.
     pub bytes: Option<u64>,
-    /// What it was compared by, beside its length; `None`: by nothing.
+    /// The digest that was compared, besides the length; `None`: the length only.
     pub by: Option<Algorithm>,
-    /// What there is to say about it.
+    /// A remark about it.
     pub message: Option<String>,
-    /// The unfinished name that it still goes by, from the folder, where it does.
+    /// The name of the partial file, relative to the directory, if it still has that one.
     pub under: Option<String>,
 }
 
-/// How a file that was saved stands, in a word.
+/// The state of a saved file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
-    /// It is as it was saved.
+    /// It is unchanged.
     Whole,
-    /// It is not there.
+    /// It is missing.
     Missing,
-    /// It is there, and not as it was saved.
+    /// Its length or digest differs.
     Changed,
-    /// It is whole, but a file that is not ours has its name.
+    /// It is complete, but somebody else's file has its name.
     Displaced,
-    /// Its name can be that of no file: fetch did not write this entry.
+    /// Its name is invalid: fetch did not write this entry.
     Nameless,
 }
 
-/// What a folder is opened for.
+/// How a directory is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
-    /// To look at what is there, and leave everything as it is.
+    /// To read it.
     Look,
-    /// To give whole files their names too that a killed run did not give them, and to mark what must be fetched again.
+    /// To complete renames that a killed run did not make, and to mark files that must be fetched again, too.
     Repair,
 }
 
 impl SavedFolder {
-    /// Opens the folder at `dir`. `notice` is told of lines of its manifest that tell nothing. To only look, it need
-    /// not be possible to write there.
+    /// Opens the directory at `dir`. Calls `notice` with a warning about each invalid line of its manifest. With
+    /// [`OpenMode::Look`] the directory may be read-only.
     ///
     /// # Errors
-    /// See [`ArchiveError`].
+    /// See [`SavedFolderError`].
     pub fn open(
         dir: &Path,
-        purpose: OpenMode,
+        mode: OpenMode,
         notice: impl FnMut(&str),
     ) -> Result<Self, SavedFolderError> {
         let unusable = |reason| SavedFolderError::Unusable { dir: dir.to_owned(), reason };
@@ -119,30 +119,30 @@ impl SavedFolder {
                 }
                 _ => unusable(reason),
             })?;
-        let (bookkeeping, manifest) = recorded(&folder)
+        let (bookkeeping, manifest) = open_manifest(&folder)
             .map_err(unusable)?
             .ok_or_else(|| SavedFolderError::NoManifest(dir.to_owned()))?;
-        let lock = match (Lock::take(&bookkeeping), purpose) {
+        let lock = match (Lock::take(&bookkeeping), mode) {
             (Ok(lock), _) => Some(lock),
             (Err(LockError::Busy), _) => return Err(SavedFolderError::Busy(dir.to_owned())),
             (Err(LockError::Io(_)), OpenMode::Look) => None,
             (Err(LockError::Io(reason)), OpenMode::Repair) => return Err(unusable(reason)),
         };
-        let manifest = match purpose {
+        let manifest = match mode {
             OpenMode::Look => manifest,
             OpenMode::Repair => Manifest::open(&bookkeeping).map_err(unusable)?.0,
         };
-        let (names, bad_lines) = last_lines(dir, &manifest, notice).map_err(unusable)?;
-        Ok(Self { folder, manifest, names, bad_lines, purpose, _lock: lock })
+        let (names, bad_lines) = index_last_entries(dir, &manifest, notice).map_err(unusable)?;
+        Ok(Self { folder, manifest, names, bad_lines, mode, _lock: lock })
     }
 
-    /// Lines of the manifest that tell nothing.
+    /// The number of invalid lines in the manifest.
     pub fn bad_lines(&self) -> u64 {
         self.bad_lines
     }
 
-    /// Shows each name and the last entry about it to `visit`, in the order in which they were written, until it errs;
-    /// for an entry that lacks something, `None`. Names that something else than ours has are left out.
+    /// Calls `visit` with each name and the last entry about it (`None` if it is incomplete), in the order in which the
+    /// entries were written, until it returns an error. Names that fetch could not give to its file are left out.
     ///
     /// # Errors
     /// If the manifest cannot be read, and what `visit` returns.
@@ -151,69 +151,73 @@ impl SavedFolder {
         mut visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.manifest.visit(|line: ManifestLine<'_>| {
-            let Ok(brief) = line.brief else { return Ok(()) };
-            let holder = self.names.get(&key(&brief.path));
-            if !matches!(holder, Some(IndexedOwner::Recorded { at, .. }) if at == line.at) {
+            let Ok(summary) = line.summary else { return Ok(()) };
+            let owner = self.names.get(&key(&summary.path));
+            if !matches!(owner, Some(IndexedOwner::Recorded { at, .. }) if at == line.at) {
                 return Ok(());
             }
             match self.manifest.read(line.at) {
                 Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
-                entry => visit(&brief.path, entry.ok()),
+                entry => visit(&summary.path, entry.ok()),
             }
         })
     }
 
-    /// What has become of a file that was saved.
+    /// The result of checking a saved file.
     ///
     /// # Errors
-    /// If it is there and cannot be read, or a whole file cannot be given its name.
+    /// If it exists and cannot be read, or a complete file cannot be renamed.
     pub fn compare(&self, saved: &SavedEntry<'_>) -> io::Result<FileCheck> {
-        let seat = match self.folder.seat_if_there(&saved.path) {
-            Ok(Some(seat)) => seat,
+        let file = match self.folder.file_if_exists(&saved.path) {
+            Ok(Some(file)) => file,
             Ok(None) => return Ok(FileCheck::plain(FileState::Missing)),
             Err(PathError::Disk(_, error)) => return Err(error),
-            Err(why) => return Ok(FileCheck::without_a_seat(&why)),
+            Err(why) => return Ok(FileCheck::path_error(&why)),
         };
-        match self.unnamed(saved, &seat)? {
-            Some(compared) => Ok(compared),
-            None => looked_at(seat.found()?, || seat.open_file(), saved),
+        match self.check_unrenamed(saved, &file)? {
+            Some(check) => Ok(check),
+            None => check_file(file.kind()?, || file.open_file(), saved),
         }
     }
 
-    /// The same of a file that is whole under its unfinished name, for lack of a rename. `None` if there is none, or if
-    /// what has the final name is whole as well.
-    fn unnamed(&self, saved: &SavedEntry<'_>, seat: &DirFile) -> io::Result<Option<FileCheck>> {
-        let part = seat.part()?;
+    /// Checks a file that is complete under its partial name, for lack of a rename. `None` if there is none, or if the
+    /// file under the final name is complete as well.
+    fn check_unrenamed(
+        &self,
+        saved: &SavedEntry<'_>,
+        file: &DirFile,
+    ) -> io::Result<Option<FileCheck>> {
+        let part = file.part_kind()?;
         if !matches!(part, FileKind::File { bytes, .. } if bytes == saved.bytes) {
             return Ok(None);
         }
-        let whole = looked_at(part, || seat.open_part(), saved)?;
-        if whole.standing != FileState::Whole {
+        let whole = check_file(part, || file.open_part(), saved)?;
+        if whole.state != FileState::Whole {
             return Ok(None);
         }
         let over = if saved.replaces { OverwriteRule::File } else { OverwriteRule::Nothing };
-        let is_free = seat.found()? == FileKind::Nothing || over == OverwriteRule::File;
-        if is_free && self.purpose == OpenMode::Look {
+        let is_free = file.kind()? == FileKind::Nothing || over == OverwriteRule::File;
+        if is_free && self.mode == OpenMode::Look {
             let message = Some("complete; will be renamed by the next run".to_owned());
             let under = Some(naming::part_of(&saved.path));
             return Ok(Some(FileCheck { message, under, ..whole }));
         }
-        if is_free && seat.place(over)? == PlaceResult::Done {
+        if is_free && file.place(over)? == PlaceResult::Done {
             return Ok(Some(whole));
         }
-        let there = looked_at(seat.found()?, || seat.open_file(), saved)?;
-        if there.standing == FileState::Whole {
+        let there = check_file(file.kind()?, || file.open_file(), saved)?;
+        if there.state == FileState::Whole {
             return Ok(None);
         }
         let message = "a file that was not saved by fetch has this name; move it away";
-        let compared = FileCheck::changed(there.bytes, message.to_owned());
-        Ok(Some(FileCheck { standing: FileState::Displaced, ..compared }))
+        let check = FileCheck::changed(there.bytes, message.to_owned());
+        Ok(Some(FileCheck { state: FileState::Displaced, ..check }))
     }
 
-    /// All files that the manifest does not tell of. After an error it goes on with what follows.
+    /// The files that the manifest does not know. Continues after an error.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// If the directory cannot be read.
     pub fn extras(&self) -> io::Result<impl Iterator<Item = io::Result<FileEntry>>> {
         let files = self.folder.files()?;
         Ok(files.filter_map(|listed| {
@@ -231,20 +235,20 @@ impl SavedFolder {
             if check == NameCheck::of(name) {
                 return Ok(true);
             }
-            // While a new version is unfinished, the one that it is to replace still stands there.
+            // While a new version is partial, the one that it will overwrite still has the name.
             let replaced = |entry| matches!(entry, ManifestEntry::Partial(it) if it.path == name && it.replaces);
             if self.manifest.read(at).is_ok_and(replaced) {
                 return Ok(true);
             }
         }
         let Some(whole) = name.strip_suffix(naming::PART_SUFFIX) else { return Ok(false) };
-        let holder = self.names.get(&key(whole));
+        let owner = self.names.get(&key(whole));
         Ok(
-            matches!(holder, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)),
+            matches!(owner, Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(name)),
         )
     }
 
-    /// Writes down that the file of this name must be fetched again.
+    /// Records in the manifest that the file of this name must be fetched again.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -255,17 +259,17 @@ impl SavedFolder {
 }
 
 impl FileCheck {
-    fn plain(standing: FileState) -> Self {
-        Self { standing, bytes: None, by: None, message: None, under: None }
+    fn plain(state: FileState) -> Self {
+        Self { state, bytes: None, by: None, message: None, under: None }
     }
 
-    fn without_a_seat(why: &PathError) -> Self {
-        let standing = match why {
+    fn path_error(why: &PathError) -> Self {
+        let state = match why {
             PathError::Name(_) => FileState::Nameless,
             PathError::Outside(_) => FileState::Changed,
             PathError::Taken(_) | PathError::Disk(..) => FileState::Missing,
         };
-        Self { message: Some(why.to_string()), ..Self::plain(standing) }
+        Self { message: Some(why.to_string()), ..Self::plain(state) }
     }
 
     fn changed(bytes: Option<u64>, message: String) -> Self {
@@ -273,8 +277,8 @@ impl FileCheck {
     }
 }
 
-/// Compares what stands under a name with what was saved. It is opened only if there is a digest to take.
-fn looked_at(
+/// Compares an existing file with its entry. The file is opened only if there is a digest to compare.
+fn check_file(
     found: FileKind,
     open: impl FnOnce() -> io::Result<File>,
     saved: &SavedEntry<'_>,
@@ -312,15 +316,15 @@ fn digest_of(mut file: File, algorithm: Algorithm) -> io::Result<Digest> {
     }
 }
 
-/// The folder of bookkeeping and the manifest in it, as it is; `None` where there is none.
-fn recorded(folder: &SaveDir) -> io::Result<Option<(Dir, Manifest)>> {
+/// The `.fetch` directory and its manifest, as they are; `None` if there is none.
+fn open_manifest(folder: &SaveDir) -> io::Result<Option<(Dir, Manifest)>> {
     let Some(bookkeeping) = folder.bookkeeping_if_there()? else { return Ok(None) };
     let manifest = Manifest::look(&bookkeeping)?;
     Ok(manifest.map(|manifest| (bookkeeping, manifest)))
 }
 
-/// Which line is the last about each name, and how many lines tell nothing.
-fn last_lines(
+/// Finds the last line about each name, and counts the invalid ones.
+fn index_last_entries(
     dir: &Path,
     manifest: &Manifest,
     mut notice: impl FnMut(&str),
@@ -330,14 +334,14 @@ fn last_lines(
         dir,
         manifest,
         |text| notice(&text),
-        |at, brief| {
-            // Told by the name that is expected to stand there: the check is not of a URL here.
-            let expected = match brief.kind {
-                EntryKind::Saved | EntryKind::Marked => NameCheck::of(&*brief.path),
-                EntryKind::Partial => NameCheck::of(naming::part_of(&brief.path)),
-                EntryKind::Dropped => return names.set(&key(&brief.path), IndexedOwner::Folder),
+        |at, summary| {
+            // The check is not that of a URL here, but of the name that the entry expects to exist.
+            let expected = match summary.kind {
+                EntryKind::Saved | EntryKind::Marked => NameCheck::of(&*summary.path),
+                EntryKind::Partial => NameCheck::of(naming::part_of(&summary.path)),
+                EntryKind::Dropped => return names.set(&key(&summary.path), IndexedOwner::Folder),
             };
-            names.set(&key(&brief.path), IndexedOwner::Recorded { check: expected, at })
+            names.set(&key(&summary.path), IndexedOwner::Recorded { check: expected, at })
         },
     )?;
     Ok((names, bad))

@@ -259,13 +259,13 @@ impl Sink {
     /// The body is of no use.
     pub fn discard(&mut self) -> Leftover {
         let Some(writing) = &self.0 else { return Leftover::Nothing };
-        failpoint::pass("refused");
+        failpoint::hit("refused");
         // What stays all the same is removed before the name is used again.
         let _ = match &writing.to {
-            SinkTarget::File(_, seat) => seat.remove_part(),
+            SinkTarget::File(_, dir_file) => dir_file.remove_part(),
             // An earlier attempt, or run, may have left something.
             SinkTarget::Memory(_) if writing.is_noted() => {
-                writing.seat().map_or(Ok(()), |seat| seat.remove_part())
+                writing.dir_file().map_or(Ok(()), |dir_file| dir_file.remove_part())
             }
             SinkTarget::Memory(_) => Ok(()),
         };
@@ -286,13 +286,13 @@ impl OpenSink {
             return Ok(SinkState::Yes);
         }
         self.record()?;
-        let seat = self.seat()?;
-        let Some(mut file) = seat.reopen_part(at).map_err(|error| self.fault(&error))? else {
+        let dir_file = self.dir_file()?;
+        let Some(mut file) = dir_file.reopen_part(at).map_err(|error| self.fault(&error))? else {
             return Ok(SinkState::Lost);
         };
         file.cut(at).map_err(|error| self.fault(&error))?;
-        failpoint::pass("reopened");
-        self.to = SinkTarget::File(file, seat);
+        failpoint::hit("reopened");
+        self.to = SinkTarget::File(file, dir_file);
         // What was reserved for it before is free again now.
         self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         Ok(SinkState::Yes)
@@ -311,15 +311,15 @@ impl OpenSink {
 
     /// What others have written into the file stays.
     fn begin_segment(&mut self, at: u64) -> Result<SinkState, Failure> {
-        let seat = self.seat()?;
-        let Some(mut file) = seat.reopen_part(0).map_err(|error| self.fault(&error))? else {
+        let dir_file = self.dir_file()?;
+        let Some(mut file) = dir_file.reopen_part(0).map_err(|error| self.fault(&error))? else {
             return Ok(SinkState::Lost);
         };
         file.seek(SeekFrom::Start(at)).map_err(|error| self.fault(&error))?;
-        failpoint::pass("joined");
+        failpoint::hit("joined");
         self.held = at;
         self.next_look = at;
-        self.to = SinkTarget::File(file, seat);
+        self.to = SinkTarget::File(file, dir_file);
         Ok(SinkState::Yes)
     }
 
@@ -346,7 +346,7 @@ impl OpenSink {
                 let written = file.write_all(&piece);
                 written.map_err(|error| self.fault(&error))?;
                 self.bytes += length;
-                failpoint::pass("grown");
+                failpoint::hit("grown");
             }
             SinkTarget::Memory(pieces) => {
                 pieces.push(piece);
@@ -386,7 +386,7 @@ impl OpenSink {
         if self.desk.durability == Durability::Power {
             file.sync().map_err(|error| self.fault(&error))?;
         }
-        failpoint::pass("written");
+        failpoint::hit("written");
         Ok(())
     }
 
@@ -406,7 +406,7 @@ impl OpenSink {
             // An error here costs what is written already, and will show again.
             let _ = self.write_out(true);
         }
-        let SinkTarget::File(file, seat) = &mut self.to else { return Leftover::Nothing };
+        let SinkTarget::File(file, dir_file) = &mut self.to else { return Leftover::Nothing };
         let bytes = file.seek(SeekFrom::End(0)).unwrap_or(0);
         match validator {
             Some(validator) if bytes > 0 => {
@@ -414,7 +414,7 @@ impl OpenSink {
                 Leftover::Part(PartialBody { bytes, spans: None, length, validator, mirror, from })
             }
             _ => {
-                let _ = seat.remove_part();
+                let _ = dir_file.remove_part();
                 Leftover::Nothing
             }
         }
@@ -436,20 +436,20 @@ impl OpenSink {
     fn write_out(&mut self, noted: bool) -> Result<(), Failure> {
         let SinkTarget::Memory(pieces) = &mut self.to else { return Ok(()) };
         let pieces = std::mem::take(pieces);
-        let seat = self.seat()?;
+        let dir_file = self.dir_file()?;
         if noted {
             // An empty file beside an entry that is not about it could pass for what that entry tells.
-            seat.clear_part().map_err(|error| self.fault(&error))?;
+            dir_file.clear_part().map_err(|error| self.fault(&error))?;
             self.note()?;
         }
-        let file = seat.create_part().map_err(|error| self.no_part(&error))?;
-        failpoint::pass("created");
+        let file = dir_file.create_part().map_err(|error| self.no_part(&error))?;
+        failpoint::hit("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
         self.reserve(&file, length);
-        self.to = SinkTarget::File(file, seat);
+        self.to = SinkTarget::File(file, dir_file);
         let SinkTarget::File(file, _) = &mut self.to else { return Ok(()) };
         write_all(file, &pieces).map_err(|error| self.fault(&error))?;
-        failpoint::pass("begun");
+        failpoint::hit("begun");
         Ok(())
     }
 
@@ -481,9 +481,9 @@ impl OpenSink {
         self.job.begun || self.job.place.noted
     }
 
-    fn seat(&self) -> Result<DirFile, Failure> {
+    fn dir_file(&self) -> Result<DirFile, Failure> {
         let name = &self.job.place.name;
-        self.desk.folder.seat(name).map_err(|why| self.desk.no_seat(name, why))
+        self.desk.folder.file(name).map_err(|why| self.desk.path_failure(name, why))
     }
 
     fn no_part(&self, error: &io::Error) -> Failure {
@@ -491,7 +491,7 @@ impl OpenSink {
             return self.fault(error);
         }
         let part = naming::part_of(&self.job.place.name);
-        self.desk.in_the_way(&part, NOT_A_FILE)
+        self.desk.name_conflict(&part, NOT_A_FILE)
     }
 
     fn fault(&self, error: &io::Error) -> Failure {
@@ -501,7 +501,7 @@ impl OpenSink {
             SinkTarget::Memory(_) => 0,
         };
         let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
-        self.desk.fault(&self.job.place.name, error, wanted)
+        self.desk.io_failure(&self.job.place.name, error, wanted)
     }
 
     /// Refuses what would leave less of the disk free than was asked for.
@@ -511,7 +511,7 @@ impl OpenSink {
         if free.saturating_sub(wanted) >= least {
             return Ok(());
         }
-        Err(self.desk.too_little_free(&self.job.place.name, wanted, free, least))
+        Err(self.desk.low_space(&self.job.place.name, wanted, free, least))
     }
 }
 
@@ -521,7 +521,7 @@ impl OpenFolder {
         let spans =
             (begin.course == WriteMode::Segmented).then(|| ByteRanges::of_beginning(begin.at));
         self.append(job, begin, bytes, spans)?;
-        failpoint::pass("noted");
+        failpoint::hit("noted");
         Ok(())
     }
 
@@ -530,7 +530,7 @@ impl OpenFolder {
         let Some(received) = &job.received else { return Ok(()) };
         received.add(begin.at..bytes, &mut |with_this| {
             self.append(job, begin, bytes, Some(with_this.clone()))?;
-            failpoint::pass("held");
+            failpoint::hit("held");
             Ok(())
         })
     }
@@ -567,7 +567,7 @@ impl OpenFolder {
         });
         let wanted = length.unwrap_or(bytes);
         let entered = self.manifest.append(&entry);
-        entered.map(drop).map_err(|error| self.work_dir.fault(&place.name, &error, wanted))
+        entered.map(drop).map_err(|error| self.work_dir.io_failure(&place.name, &error, wanted))
     }
 }
 

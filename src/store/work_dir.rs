@@ -81,7 +81,7 @@ impl Store {
         let ChildStoreConfig { dir, durability, min_free } = config;
         let dir = PathBuf::from(dir);
         let folder = SaveDir::open(&dir, IfMissing::Refuse)?;
-        let at_work = manifest::at_work(&folder.bookkeeping()?)?;
+        let at_work = manifest::mark_running(&folder.bookkeeping()?)?;
         let desk = Arc::new(WorkDir { dir, durability, min_free, folder });
         Ok(Self(StoreKind::Child(Arc::new(ChildStore { desk, recorder, _at_work: at_work }))))
     }

@@ -118,8 +118,8 @@ impl VerifiedFile {
     }
 
     fn compared(self, saved: &SavedEntry<'_>, compared: FileCheck) -> Self {
-        let FileCheck { standing, bytes, by, message, under } = compared;
-        let (state, why) = match standing {
+        let FileCheck { state, bytes, by, message, under } = compared;
+        let (state, why) = match state {
             FileState::Whole => (VerifiedState::Ok, None),
             FileState::Missing => (VerifiedState::Missing, Some(MarkReason::Missing)),
             FileState::Changed => (VerifiedState::Changed, Some(MarkReason::Changed)),

@@ -1,4 +1,4 @@
-//! The place of one file: its folder, its final name, and its name while it is unfinished.
+//! One file of the save directory: its open parent directory, its final name, and the name of its partial file.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -13,39 +13,39 @@ use crate::model::OverwriteRule;
 use crate::naming;
 use crate::store::failpoint;
 
-/// The place of one file. Each step looks up a single name in a held folder and follows no symbolic link.
+/// One file. Each method looks up a single name in an open directory and follows no symbolic link.
 #[derive(Debug)]
 pub struct DirFile {
     root: Arc<Dir>,
     parent: Arc<Dir>,
-    /// From the root.
+    /// Relative to the save directory.
     name: Box<str>,
-    /// In the parent.
+    /// The name of the partial file in the parent directory.
     part: Box<str>,
 }
 
-/// What stands under a name.
+/// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// Nothing.
     Nothing,
     /// A regular file.
     File {
-        /// Its length.
+        /// Its length in bytes.
         bytes: u64,
-        /// When its content last changed; `None` where the file system does not keep it.
+        /// When its content last changed; `None` if the file system does not record it.
         modified: Option<SystemTime>,
     },
-    /// A folder, a symbolic link, a device.
+    /// A directory, a symbolic link or a device.
     Other,
 }
 
-/// What became of a file that was to be placed.
+/// The result of a rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlaceResult {
-    /// It has its final name.
+    /// The file has its final name.
     Done,
-    /// Something that it may not replace has the name; the part is still there.
+    /// Something that may not be overwritten has the name; the partial file still exists.
     Taken,
 }
 
@@ -55,42 +55,43 @@ impl DirFile {
         Self { root, parent, name: name.into(), part }
     }
 
-    /// Moves the part to the place of another file in the same folder: `name` is from the root. A part that is left over
-    /// there is replaced.
+    /// Renames the partial file to that of another file in the same directory, and returns that file. `name` is
+    /// relative to the save directory. A partial file that exists there is overwritten.
     ///
     /// # Errors
-    /// `AlreadyExists` if something else than a regular file has the unfinished name there; if there is no part, or it
-    /// cannot be renamed.
-    pub fn moved_to(&self, name: &str) -> io::Result<Self> {
+    /// `AlreadyExists` if something other than a regular file has the name of the partial file there; any error of the
+    /// rename.
+    pub fn move_part_to(&self, name: &str) -> io::Result<Self> {
         let there = Self::new(Arc::clone(&self.root), Arc::clone(&self.parent), name);
-        if there.part()? == FileKind::Other {
+        if there.part_kind()? == FileKind::Other {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.parent.rename(&*self.part, &self.parent, &*there.part)?;
         Ok(there)
     }
 
-    /// What stands under the final name.
+    /// What has the final name.
     ///
     /// # Errors
-    /// If the file system does not say.
-    pub fn found(&self) -> io::Result<FileKind> {
-        self.found_under(self.base())
+    /// If the file system does not report it.
+    pub fn kind(&self) -> io::Result<FileKind> {
+        self.kind_of(self.base())
     }
 
-    /// What stands under the unfinished name.
+    /// What has the partial name.
     ///
     /// # Errors
-    /// If the file system does not say.
-    pub fn part(&self) -> io::Result<FileKind> {
-        self.found_under(&self.part)
+    /// If the file system does not report it.
+    pub fn part_kind(&self) -> io::Result<FileKind> {
+        self.kind_of(&self.part)
     }
 
     /// A new and empty part. A regular file that is left over loses its name first: whoever has that file open, or has
     /// another name for it, keeps it as it is.
     ///
     /// # Errors
-    /// `AlreadyExists` if something else than a regular file has the name; if the file cannot be made.
+    /// `AlreadyExists` if something other than a regular file has the name of the partial file there; any error of the
+    /// rename.
     pub fn create_part(&self) -> io::Result<PartialFile> {
         match self.create_new_part() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -107,14 +108,14 @@ impl DirFile {
         Ok(PartialFile::new(file.into_std()))
     }
 
-    /// The part that is there, at its end. `None` if it is shorter than `at_least` bytes, is no regular file, has
-    /// another name too, or is not there: then what it holds is not ours to continue.
+    /// Opens the existing partial file, positioned at its end. `None` if it is shorter than `at_least` bytes, is not a
+    /// regular file, has another name too, or is missing: it is not ours to continue then.
     ///
     /// # Errors
-    /// If the file is there and cannot be opened.
+    /// If the file exists and cannot be opened.
     pub fn reopen_part(&self, at_least: u64) -> io::Result<Option<PartialFile>> {
-        // Looked at first, for opening a device can have effects.
-        if !matches!(self.part()?, FileKind::File { bytes, .. } if bytes >= at_least) {
+        // Checked before opening, for opening a device can have effects.
+        if !matches!(self.part_kind()?, FileKind::File { bytes, .. } if bytes >= at_least) {
             return Ok(None);
         }
         let mut options = OpenOptions::new();
@@ -129,30 +130,30 @@ impl DirFile {
         Ok(Some(PartialFile::new(file)))
     }
 
-    /// Removes a part that is left over. What is no regular file stays.
+    /// Removes a partial file that is left over, unless it is not a regular file.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub fn clear_part(&self) -> io::Result<()> {
-        if let FileKind::File { .. } = self.part()? {
+        if let FileKind::File { .. } = self.part_kind()? {
             self.remove_part()?;
-            failpoint::pass("removed");
+            failpoint::hit("removed");
         }
         Ok(())
     }
 
-    /// The file under the final name, to be read.
+    /// Opens the file under the final name for reading.
     ///
     /// # Errors
-    /// If it cannot be opened, or is no regular file.
+    /// If it cannot be opened, or is not a regular file.
     pub fn open_file(&self) -> io::Result<File> {
         self.open_to_read(self.base())
     }
 
-    /// The file under the unfinished name, to be read.
+    /// Opens the partial file for reading.
     ///
     /// # Errors
-    /// If it cannot be opened, or is no regular file.
+    /// If it cannot be opened, or is not a regular file.
     pub fn open_part(&self) -> io::Result<File> {
         self.open_to_read(&self.part)
     }
@@ -167,10 +168,10 @@ impl DirFile {
         Ok(file.into_std())
     }
 
-    /// Removes the part. That there is none is fine.
+    /// Removes the partial file. A missing one is no error.
     ///
     /// # Errors
-    /// If it cannot be removed, as a folder.
+    /// If it cannot be removed, e.g. because it is a directory.
     pub fn remove_part(&self) -> io::Result<()> {
         match self.parent.remove_file_or_symlink(&*self.part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -178,11 +179,11 @@ impl DirFile {
         }
     }
 
-    /// Whether the part and the file under the final name are one: a second name was given and the first one not taken
-    /// back.
+    /// Whether the partial and the final name are of one file: it was linked to its final name, and its partial name
+    /// not removed.
     ///
     /// # Errors
-    /// If the file system does not say.
+    /// If the file system does not report it.
     pub fn has_both_names(&self) -> io::Result<bool> {
         let part = self.parent.symlink_metadata(&*self.part)?;
         match self.parent.symlink_metadata(self.base()) {
@@ -192,12 +193,13 @@ impl DirFile {
         }
     }
 
-    /// Gives the part its final name, at once for everyone who looks. For [`Over::Nothing`] the file system is asked
-    /// not to replace; one that cannot is given a second name for the file and the first one is taken back; where there
-    /// are no second names either, the name is looked up first, and what comes between is replaced.
+    /// Gives the partial file its final name, atomically. For [`OverwriteRule::Nothing`] the file system is asked not
+    /// to replace an existing file. On a file system that cannot, the file is linked to its final name and then
+    /// unlinked from the partial one; if that has no hard links either, the name is looked up first, and a file that is
+    /// created in between is overwritten.
     ///
     /// # Errors
-    /// If there is no part, or it cannot be renamed.
+    /// If there is no partial file, or it cannot be renamed.
     pub fn place(&self, over: OverwriteRule) -> io::Result<PlaceResult> {
         match over {
             OverwriteRule::Nothing => self.place_over_nothing(),
@@ -228,13 +230,14 @@ impl DirFile {
 
     pub(super) fn link(&self) -> io::Result<()> {
         self.parent.hard_link(&*self.part, &self.parent, self.base())?;
-        // The file has its name. A part that stays is never continued, having two names, and never written to.
+        // The file has its name. A partial name that stays has a second link, and is therefore neither continued nor
+        // written to.
         let _ = self.remove_part();
         Ok(())
     }
 
     pub(super) fn look_and_rename(&self) -> io::Result<()> {
-        match self.found()? {
+        match self.kind()? {
             FileKind::Nothing => self.rename(),
             _ => Err(io::ErrorKind::AlreadyExists.into()),
         }
@@ -244,11 +247,11 @@ impl DirFile {
         self.parent.rename(&*self.part, &self.parent, self.base())
     }
 
-    /// Waits until the final name is on the disk: syncs the folder of the file and each one above it up to the root,
-    /// whoever made them.
+    /// Waits until the final name is on the disk: syncs the parent directory and each one above it up to the save
+    /// directory, whoever created them.
     ///
     /// # Errors
-    /// If a folder cannot be written, or is no longer where it was.
+    /// If a directory cannot be written, or is no longer where it was.
     pub fn sync_folder(&self) -> io::Result<()> {
         sys::sync(&self.parent)?;
         if Arc::ptr_eq(&self.parent, &self.root) {
@@ -265,7 +268,7 @@ impl DirFile {
         Ok(())
     }
 
-    fn found_under(&self, name: &str) -> io::Result<FileKind> {
+    fn kind_of(&self, name: &str) -> io::Result<FileKind> {
         match self.parent.symlink_metadata(name) {
             Ok(there) if there.is_file() => {
                 let modified = there.modified().ok().map(|time| time.into_std());

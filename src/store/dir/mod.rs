@@ -1,5 +1,6 @@
-//! The folder that files are saved to. All work goes through a handle of it and of folders below it, one component
-//! of a name at a time, and no step follows a symbolic link: whatever a name says, nothing outside is touched.
+//! The directory that files are saved to. It and the directories below it are accessed through open handles only, one
+//! component of a name at a time, and no step follows a symbolic link: whatever a name says, nothing outside is
+//! touched.
 
 mod file;
 mod partial_file;
@@ -25,48 +26,49 @@ pub use file::{DirFile, FileKind, PlaceResult};
 pub use partial_file::{PartialFile, is_full};
 pub use walk::{FileEntry, WalkFiles};
 
-/// The name of the folder for bookkeeping, within the folder.
+/// The name of the subdirectory for the manifest and the lock.
 const BOOKKEEPING: &str = ".fetch";
 
-/// The folder that files are saved to, held open: a rename or a symbolic link put in its place later changes nothing.
+/// The directory that files are saved to, held open: a rename or a symbolic link put in its place later changes
+/// nothing.
 #[derive(Debug)]
 pub struct SaveDir {
     root: Arc<Dir>,
-    /// Device and inode of the bookkeeping, once it was opened.
+    /// Device and inode of `.fetch`, once it was opened.
     bookkeeping: OnceLock<(u64, u64)>,
 }
 
-/// What to do when the folder is not there.
+/// What to do if the directory is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
-    /// Make it, and the folders above it.
+    /// Create it and its parents.
     Create,
-    /// That is an error.
+    /// Return an error.
     Refuse,
 }
 
-/// Why there is no place for a file of this name.
+/// Why a file name cannot be opened.
 #[derive(Debug, Error)]
 pub enum PathError {
-    /// Empty, absolute, with an empty, `.` or `..` component, with NUL, or the bookkeeping.
+    /// It is empty, absolute, has an empty, `.` or `..` component or a NUL, or is that of `.fetch`.
     #[error("{0:?} is not a valid file name")]
     Name(String),
-    /// A folder of the name is a symbolic link: it may lead outside, or make one file of two names.
+    /// A directory of it is a symbolic link, which may lead outside, or give one file two names.
     #[error("refusing to follow the symbolic link {0:?}")]
     Outside(String),
-    /// A folder of the name is a file or a device.
+    /// A directory of it is a file or a device.
     #[error("{0:?} exists and is not a directory; move it away")]
     Taken(String),
-    /// A folder of the name can be neither opened nor made.
+    /// A directory of it can be neither opened nor created.
     #[error("cannot create directory {:?}: {}", .0, io_message(.1))]
     Disk(String, #[source] io::Error),
 }
 
 impl SaveDir {
-    /// Opens the folder. `path` itself may be, or lead through, symbolic links.
+    /// Opens the directory. `path` itself may be, or lead through, symbolic links.
     ///
     /// # Errors
-    /// If it is not there and is not to be made, is not a folder, or cannot be opened.
+    /// If it is missing and may not be created, is not a directory, or cannot be opened.
     pub fn open(path: &Path, missing: IfMissing) -> io::Result<Self> {
         if missing == IfMissing::Create {
             fs::create_dir_all(path)?;
@@ -75,21 +77,21 @@ impl SaveDir {
         Ok(Self { root: Arc::new(root), bookkeeping: OnceLock::new() })
     }
 
-    /// The folder `.fetch` within, made when missing. Open it before the first [`Folder::seat`]: from then on it is
-    /// known under every other name that the file system may have for it, such as `FETCH~1`.
+    /// Opens the subdirectory `.fetch`, created if missing. Must be called before the first [`SaveDir::file`]: from
+    /// then on `.fetch` is recognized under every other name that the file system may have for it, such as `FETCH~1`.
     ///
     /// # Errors
-    /// If it is not a folder (a symbolic link is none), or can be neither opened nor made.
+    /// If it is not a directory (a symbolic link is none), or can be neither opened nor created.
     pub fn bookkeeping(&self) -> io::Result<Dir> {
         let dir = open_or_make(&self.root, BOOKKEEPING)?;
         let _ = self.bookkeeping.set(identity(&dir)?);
         Ok(dir)
     }
 
-    /// The same where it is there already.
+    /// Opens the subdirectory `.fetch`; `None` if it is missing.
     ///
     /// # Errors
-    /// If it is not a folder, or cannot be opened.
+    /// If it is not a directory, or cannot be opened.
     pub fn bookkeeping_if_there(&self) -> io::Result<Option<Dir>> {
         let dir = match self.root.open_dir_nofollow(BOOKKEEPING) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -99,36 +101,36 @@ impl SaveDir {
         Ok(Some(dir))
     }
 
-    /// Waits until the bookkeeping, and what is named in it, would be found after a loss of power.
+    /// Waits until `.fetch` and its entries are on the disk.
     ///
     /// # Errors
-    /// If a folder cannot be written.
+    /// If a directory cannot be written.
     pub fn sync(&self, bookkeeping: &Dir) -> io::Result<()> {
         sys::sync(bookkeeping)?;
         sys::sync(&self.root)
     }
 
-    /// The place of the file of this name: a relative path with `/`. Makes the folders of the name; for a bare name
-    /// there is nothing to do. No symbolic link is followed, not even to a folder that is within.
+    /// Opens the parent directory of a file, created if missing, and returns the file's [`DirFile`]. `name` is a
+    /// relative path with `/`. No symbolic link is followed, not even to a directory that is within.
     ///
     /// # Errors
-    /// See [`NoSeat`].
-    pub fn seat(&self, name: &str) -> Result<DirFile, PathError> {
-        self.seat_by(name, open_or_make)
+    /// See [`PathError`].
+    pub fn file(&self, name: &str) -> Result<DirFile, PathError> {
+        self.file_by(name, open_or_make)
     }
 
-    /// The same where the folders of the name are there already; `None` where they are not, so that nothing can be.
+    /// Like [`SaveDir::file`], but creates nothing; `None` if a directory of the name is missing.
     ///
     /// # Errors
-    /// See [`NoSeat`].
-    pub fn seat_if_there(&self, name: &str) -> Result<Option<DirFile>, PathError> {
-        match self.seat_by(name, Dir::open_dir_nofollow) {
+    /// See [`PathError`].
+    pub fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, PathError> {
+        match self.file_by(name, Dir::open_dir_nofollow) {
             Err(PathError::Disk(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
         }
     }
 
-    fn seat_by<'a>(
+    fn file_by<'a>(
         &self,
         name: &'a str,
         open: impl Fn(&Dir, &'a str) -> io::Result<Dir>,
@@ -148,19 +150,20 @@ impl SaveDir {
         Ok(DirFile::new(Arc::clone(&self.root), parent, name))
     }
 
-    /// All regular files in the folder and below, except the bookkeeping: read folder by folder as it is asked for,
-    /// sorted by the bytes of the names within each. In memory are the names of one folder at each depth.
+    /// All regular files in the directory and below, except those in `.fetch`. Reads one directory at a time, while the
+    /// iterator advances, and sorts its entries by the bytes of their names. Memory: the names of one directory per
+    /// level.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// If the directory cannot be read.
     pub fn files(&self) -> io::Result<WalkFiles> {
         WalkFiles::of(&self.root)
     }
 
-    /// Whether there is nothing in the folder but the bookkeeping.
+    /// Whether the directory has no entry other than `.fetch`.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// If the directory cannot be read.
     pub fn is_empty(&self) -> io::Result<bool> {
         for entry in self.root.entries()? {
             if entry?.file_name() != BOOKKEEPING {
@@ -170,10 +173,10 @@ impl SaveDir {
         Ok(true)
     }
 
-    /// Bytes that are free to this user on the file system of the folder; `u64::MAX` where the platform does not tell.
+    /// Bytes available to this user on the file system of the directory.
     ///
     /// # Errors
-    /// If the file system does not say.
+    /// If the file system does not report it.
     pub fn free(&self) -> io::Result<u64> {
         sys::free(&self.root)
     }
@@ -183,7 +186,7 @@ impl SaveDir {
     }
 }
 
-/// Opens a folder by one component. A symbolic link is not a folder.
+/// Opens a subdirectory, created if missing. A symbolic link is not a directory.
 fn open_or_make(parent: &Dir, component: &str) -> io::Result<Dir> {
     match parent.open_dir_nofollow(component) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -195,7 +198,7 @@ fn open_or_make(parent: &Dir, component: &str) -> io::Result<Dir> {
     }
 }
 
-/// Why the last component of `path` could not be opened as a folder.
+/// The reason why the last component of `path` could not be opened as a directory.
 fn why_not(parent: &Dir, path: &str, error: io::Error) -> PathError {
     match parent.symlink_metadata(last(path)) {
         Ok(there) if there.is_symlink() => PathError::Outside(path.to_owned()),
@@ -204,7 +207,7 @@ fn why_not(parent: &Dir, path: &str, error: io::Error) -> PathError {
     }
 }
 
-/// Whether a component names an entry of its folder, by the rules of this platform.
+/// Whether a component names an entry of its directory, by the rules of this platform.
 fn is_plain(component: &str) -> bool {
     let mut parts = Path::new(component).components();
     let first = parts.next();
@@ -213,7 +216,7 @@ fn is_plain(component: &str) -> bool {
         && !component.contains('\0')
 }
 
-/// Whether a name begins with the folder for bookkeeping, on file systems that ignore case too.
+/// Whether the first component of a name is `.fetch`, in any case, as some file systems ignore it.
 fn is_bookkeeping(name: &str) -> bool {
     name.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(BOOKKEEPING))
 }

@@ -1,4 +1,4 @@
-//! A file that is being written.
+//! A partial file, open for writing.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::sys;
 
-/// A file that is being written under its unfinished name. Not buffered: write in large pieces.
+/// A partial file, open for writing. Not buffered: write in large pieces.
 #[derive(Debug)]
 pub struct PartialFile {
     file: File,
@@ -17,24 +17,24 @@ impl PartialFile {
         Self { file }
     }
 
-    /// Takes blocks of the disk for `bytes` from the start of the file, so that a full disk is told now. The length
-    /// of the file stays what was written. Does nothing where the file system or the platform cannot.
+    /// Allocates disk blocks for `bytes` from the start of the file, so that a full disk is noticed now. The length of
+    /// the file does not change. Does nothing if the file system or the platform cannot.
     ///
     /// # Errors
-    /// If there is no room ([`is_full`]), or the file system has no files of this length.
+    /// If the disk is full ([`is_full`]), or the file system has no files of this length.
     pub fn reserve(&self, bytes: u64) -> io::Result<()> {
         if bytes == 0 { Ok(()) } else { sys::reserve(&self.file, bytes) }
     }
 
-    /// Bytes of the file.
+    /// The length of the file in bytes.
     ///
     /// # Errors
-    /// If the file system does not say.
+    /// If the file system does not report it.
     pub fn length(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len())
     }
 
-    /// Sets the time of the last change. Do so after the last write.
+    /// Sets the modification time. Call it after the last write.
     ///
     /// # Errors
     /// If the file system refuses, such as for a year that it cannot hold.
@@ -45,12 +45,12 @@ impl PartialFile {
     /// Waits until content, length and times are on the disk.
     ///
     /// # Errors
-    /// If they cannot be written. What is on the disk is then unknown; trying again proves nothing.
+    /// If they cannot be written. What is on the disk is unknown then, and trying again proves nothing.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Cuts the file to `bytes`, and moves to that end.
+    /// Truncates the file to `bytes`, and moves to that end.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -86,8 +86,8 @@ impl Seek for PartialFile {
     }
 }
 
-/// Whether an error says that there is no room left, on the disk or in this user's share of it. A file too large for
-/// its file system is another matter: the next file may fit.
+/// Whether an error means that the disk, or this user's quota, is full. A file too large for its file system is another
+/// matter: the next file may fit.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

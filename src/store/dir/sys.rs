@@ -1,11 +1,11 @@
-//! What the portable handles of folders do not offer, by platform.
+//! System calls on directories that `cap_std` does not offer, by platform.
 
 use std::fs::File;
 use std::io;
 
 use cap_std::fs::Dir;
 
-/// Renames within a folder, unless something has the new name: then the error is `AlreadyExists`.
+/// Renames within a directory, unless the new name exists: then the error is `AlreadyExists`.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(super) fn rename_exclusively(folder: &Dir, from: &str, to: &str) -> io::Result<()> {
     use rustix::fs::{RenameFlags, renameat_with};
@@ -18,7 +18,7 @@ pub(super) fn rename_exclusively(_: &Dir, _: &str, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Takes blocks for `bytes`, which are not 0, and leaves the length as it is.
+/// Allocates blocks for `bytes`, which are not 0, and leaves the length as it is.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -40,11 +40,11 @@ pub(super) fn free(folder: &Dir) -> io::Result<u64> {
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Waits until the entries of a directory are on the disk.
 pub(super) fn sync(folder: &Dir) -> io::Result<()> {
-    // The handle is for lookups alone: what is synced has to be opened for reading.
+    // The handle is for lookups only: to be synced, the directory has to be opened for reading.
     match folder.open(".")?.sync_all() {
-        // Some network file systems have no such thing.
+        // Some network file systems cannot.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced,
     }

@@ -1,4 +1,4 @@
-//! The files that are there.
+//! Lists the files of the save directory.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,29 +9,29 @@ use cap_std::fs::Dir;
 use super::is_bookkeeping;
 use crate::text::io_message;
 
-/// A regular file that is there.
+/// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// From the folder, with `/`. What is not UTF-8 is told as U+FFFD.
+    /// Its path relative to the save directory, with `/`. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub name: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
 }
 
-/// The files in a folder and below. After an error it goes on with what follows; a file that goes away meanwhile is
-/// no error.
+/// An iterator over the files in a directory and below. It continues after an error; a file that is removed meanwhile
+/// is not an error.
 #[derive(Debug)]
 pub struct WalkFiles {
-    /// From the root to the folder that is being read.
+    /// From the save directory to the one that is being read.
     levels: Vec<WalkLevel>,
 }
 
 #[derive(Debug)]
 struct WalkLevel {
     dir: Dir,
-    /// The name of the folder with a `/` behind it; empty for the root.
+    /// The path of the directory with a `/` at the end; empty for the save directory.
     prefix: String,
-    /// What is still to come, last first.
+    /// Entries still to visit, last first.
     names: Vec<OsString>,
 }
 
@@ -42,15 +42,15 @@ impl WalkFiles {
         Ok(Self { levels: vec![level] })
     }
 
-    /// Looks at an entry of the deepest level: a file to tell of, or a folder to go on in.
-    fn look_at(&mut self, name: &OsString, told: &str) -> io::Result<Option<FileEntry>> {
+    /// Visits an entry of the deepest level: returns a file, or enters a directory.
+    fn visit(&mut self, name: &OsString, path: &str) -> io::Result<Option<FileEntry>> {
         let Some(WalkLevel { dir, .. }) = self.levels.last() else { return Ok(None) };
-        let there = dir.symlink_metadata(name)?;
-        if there.is_file() {
-            return Ok(Some(FileEntry { name: told.to_owned(), bytes: there.len() }));
+        let metadata = dir.symlink_metadata(name)?;
+        if metadata.is_file() {
+            return Ok(Some(FileEntry { name: path.to_owned(), bytes: metadata.len() }));
         }
-        if there.is_dir() {
-            let below = WalkLevel::read(dir.open_dir_nofollow(name)?, format!("{told}/"))?;
+        if metadata.is_dir() {
+            let below = WalkLevel::read(dir.open_dir_nofollow(name)?, format!("{path}/"))?;
             self.levels.push(below);
         }
         Ok(None)
@@ -67,12 +67,12 @@ impl Iterator for WalkFiles {
                 self.levels.pop();
                 continue;
             };
-            let told = format!("{}{}", level.prefix, name.to_string_lossy());
-            match self.look_at(&name, &told) {
+            let path = format!("{}{}", level.prefix, name.to_string_lossy());
+            match self.visit(&name, &path) {
                 Ok(None) => {}
                 Ok(Some(listed)) => return Some(Ok(listed)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Some(Err(about(&told, &error))),
+                Err(error) => return Some(Err(about(&path, &error))),
             }
         }
     }
