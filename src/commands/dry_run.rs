@@ -18,6 +18,7 @@ use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::printable;
 use crate::store::{Claim, SkipReason, Store, StoreError};
+use crate::text::counted;
 use hosts::{PreviewHost, PreviewHosts};
 
 /// How many entries there were.
@@ -322,10 +323,6 @@ fn begun(place: &Destination) -> String {
         Destination { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
         _ => String::new(),
     }
-}
-
-fn counted(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn json_value(value: &OptionValue) -> Value {

@@ -1,4 +1,4 @@
-//! A body on its way into the folder: small ones are gathered and written at once, large ones as they come.
+//! Writes one body to its partial file: a small one is buffered and written at once, a large one as it arrives.
 
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::dir::{DirFile, PartialFile as Unfinished};
-use super::entry::{ManifestEntry, PartialEntry, SplitEntry};
+use super::dir::{DirFile, PartialFile};
+use super::entry::{HexSha256, ManifestEntry, PartialEntry, SplitEntry};
 use super::errors::NOT_A_FILE;
 use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
@@ -19,77 +19,77 @@ use crate::model::{
 use crate::naming;
 use crate::plan::Durability;
 
-/// So many bytes are gathered before a file is begun: a body that is shorter, or arrives at once, is written when it is
-/// whole.
-const GATHERED: usize = 64 * 1024;
+/// Bytes buffered before the partial file is created. A body that is shorter, or arrives at once, is written when it is
+/// complete.
+const BUFFER_LIMIT: usize = 64 * 1024;
 
-/// Room is made at once for a body of at least so many bytes.
-const LARGE: u64 = 1 << 20;
+/// The minimum length in bytes of a body for which disk space is allocated in advance.
+const PREALLOCATE_FROM: u64 = 1 << 20;
 
-/// After so many bytes it is looked again whether enough of the disk is free.
-const LOOK: u64 = 16 << 20;
+/// The number of bytes after which the free disk space is checked again.
+const FREE_SPACE_INTERVAL: u64 = 16 << 20;
 
-/// After so many bytes of a segment it is entered what there is of it.
-const HELD: u64 = 8 << 20;
+/// The number of bytes of a segment after which its progress is recorded.
+const RECORD_INTERVAL: u64 = 8 << 20;
 
-/// Where one body goes. Where it goes nowhere, all of this does nothing.
+/// The destination of one body. If bodies are discarded, every method does nothing.
 #[derive(Debug)]
 pub struct Sink(Option<OpenSink>);
 
-/// What is known of a body before its first byte.
+/// The facts about a body that are known before its first byte arrives.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BodyStart {
-    /// Where its first byte belongs.
+    /// The offset of the first byte that will arrive.
     pub at: u64,
-    /// Bytes of the whole, if known.
+    /// The length of the complete body in bytes, if known.
     pub length: Option<u64>,
-    /// What tells its version; `None` if it cannot be continued.
+    /// Identifies the version; `None` if the body cannot be resumed.
     pub validator: Option<Validator>,
-    /// In which way it is written.
+    /// How the body is written.
     pub course: WriteMode,
 }
 
-/// In which way a body is written.
+/// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteMode {
     /// From its first byte to its last.
     Sequential,
-    /// In several places at once.
+    /// In segments, in parallel.
     Segmented,
 }
 
-/// Whether a body can be written.
+/// Whether a sink can take the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkState {
-    /// Yes.
+    /// It can.
     Yes,
-    /// What it should continue is not there any more.
+    /// The partial file to resume is gone.
     Lost,
 }
 
-/// What an unfinished body leaves behind.
+/// What an incomplete body leaves on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
-    /// What was there before.
+    /// What was there before the attempt.
     Unchanged,
-    /// Nothing that could be continued.
+    /// Nothing that can be resumed.
     Nothing,
-    /// This.
+    /// This part of the body.
     Part(PartialBody),
 }
 
 #[derive(Debug)]
 struct OpenSink {
-    desk: Arc<WorkDir>,
+    work_dir: Arc<WorkDir>,
     recorder: Arc<dyn PartialRecorder>,
     job: BodyInfo,
     begin: Option<BodyStart>,
-    /// Bytes of the body so far, those before `begin.at` included.
+    /// The bytes of the body so far, including those before `begin.at`.
     bytes: u64,
     to: SinkTarget,
-    next_look: u64,
-    /// Bytes of a segment that are known to be there.
-    held: u64,
+    next_space_check: u64,
+    /// The offset up to which the segment is recorded.
+    recorded: u64,
 }
 
 /// The facts about the body of a job that the manifest records.
@@ -98,46 +98,55 @@ pub struct BodyInfo {
     role: BodyRole,
     place: Arc<Destination>,
     target: Arc<Target>,
-    /// Where its bytes come from.
+    /// The URL of the request.
     url: Url,
     mirror: usize,
-    /// Whether this run has entered that it was begun.
+    /// Whether this run has recorded that the body was begun.
     begun: bool,
     received: Option<Arc<dyn SharedRanges>>,
 }
 
-/// What a job does about its body.
+/// What a job does with the body of its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyRole {
-    /// It brings all of it, or the rest.
+    /// It downloads all of it, or the rest.
     Body,
-    /// It brings some of it.
+    /// It downloads one segment.
     Segment,
-    /// It looks at what others have brought.
+    /// It checks the segments that other jobs have downloaded.
     Assembly,
 }
 
 #[derive(Debug)]
 enum SinkTarget {
     Memory(Vec<Bytes>),
-    File(Unfinished, DirFile),
+    File(PartialFile, DirFile),
 }
 
 impl Store {
-    /// Where the body of this job goes.
+    /// The sink for the body of this job.
     pub fn sink(&self, job: &Job) -> Sink {
-        let (desk, recorder): (_, Arc<dyn PartialRecorder>) = match &self.0 {
+        let (work_dir, recorder): (_, Arc<dyn PartialRecorder>) = match &self.0 {
             StoreKind::Discard => return Sink(None),
             StoreKind::Directory(open) => {
                 let open: Arc<OpenFolder> = Arc::clone(open);
                 (Arc::clone(&open.work_dir), open)
             }
-            StoreKind::Child(child) => (Arc::clone(&child.desk), Arc::clone(&child.recorder)),
+            StoreKind::Child(child) => (Arc::clone(&child.work_dir), Arc::clone(&child.recorder)),
         };
         let Some(job) = BodyInfo::of(job) else { return Sink(None) };
         let to = SinkTarget::Memory(Vec::new());
-        let (begin, bytes, next_look, held) = Default::default();
-        Sink(Some(OpenSink { desk, recorder, job, begin, bytes, to, next_look, held }))
+        let (begin, bytes, next_space_check, recorded) = Default::default();
+        Sink(Some(OpenSink {
+            work_dir,
+            recorder,
+            job,
+            begin,
+            bytes,
+            to,
+            next_space_check,
+            recorded,
+        }))
     }
 }
 
@@ -168,7 +177,7 @@ impl PartialRecorder for OpenFolder {
             BodyRole::Body if begin.at == 0 || begin.course == WriteMode::Segmented => {
                 self.note(body, begin, bytes)
             }
-            BodyRole::Segment => self.hold(body, begin, bytes),
+            BodyRole::Segment => self.record_segment(body, begin, bytes),
             BodyRole::Body | BodyRole::Assembly => Ok(()),
         }
     }
@@ -199,73 +208,73 @@ impl BodyInfo {
 impl Sink {
     /// Whether this run has entered in the manifest that the body was begun.
     pub fn begun(&self) -> bool {
-        self.0.as_ref().is_some_and(|writing| writing.job.begun)
+        self.0.as_ref().is_some_and(|sink| sink.job.begun)
     }
 
-    /// The body is about to come.
+    /// Prepares for a body that is about to arrive.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
-        self.0.as_mut().map_or(Ok(SinkState::Yes), |writing| writing.begin(begin))
+        self.0.as_mut().map_or(Ok(SinkState::Yes), |sink| sink.begin(begin))
     }
 
-    /// The body, which has begun, is to come in segments.
+    /// Prepares the partial file for the segments of a body that has begun.
     ///
     /// # Errors
-    /// If there can be no file for them.
+    /// If the file cannot be created.
     pub fn divide(&mut self) -> Result<(), Failure> {
         self.0.as_mut().map_or(Ok(()), OpenSink::divide)
     }
 
-    /// Reads what there is of the body, from `at` on.
+    /// Reads bytes of the partial file from `at` on.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
-        let Some(writing) = &mut self.0 else { return Ok(0) };
-        let SinkTarget::File(file, _) = &mut writing.to else { return Ok(0) };
+        let Some(sink) = &mut self.0 else { return Ok(0) };
+        let SinkTarget::File(file, _) = &mut sink.to else { return Ok(0) };
         let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read(into));
         let back = file.seek(SeekFrom::End(0));
-        read.and_then(|read| back.map(|_| read)).map_err(|error| writing.fault(&error))
+        read.and_then(|read| back.map(|_| read)).map_err(|error| sink.io_failure(&error))
     }
 
-    /// The next bytes of the body.
+    /// Writes the next bytes of the body.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |writing| writing.write(piece))
+        self.0.as_mut().map_or(Ok(()), |sink| sink.write(piece))
     }
 
-    /// The body is whole. `modified` is when it was last changed, by its server.
+    /// Completes the partial file. `modified` is the modification time that the server sent.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |writing| writing.finish(modified))
+        self.0.as_mut().map_or(Ok(()), |sink| sink.finish(modified))
     }
 
-    /// Whether anything of a body was about to come.
+    /// Whether a body was about to arrive.
     pub fn has_begun(&self) -> bool {
-        self.0.as_ref().is_some_and(|writing| writing.begin.is_some())
+        self.0.as_ref().is_some_and(|sink| sink.begin.is_some())
     }
 
-    /// The body is not whole.
+    /// Ends an incomplete body, and returns what is left of it.
     pub fn finish_partial(&mut self) -> Leftover {
         self.0.as_mut().map_or(Leftover::Nothing, OpenSink::finish_partial)
     }
 
-    /// The body is of no use.
+    /// Removes a body that is of no use.
     pub fn discard(&mut self) -> Leftover {
-        let Some(writing) = &self.0 else { return Leftover::Nothing };
+        let Some(sink) = &self.0 else { return Leftover::Nothing };
         failpoint::hit("refused");
-        // What stays all the same is removed before the name is used again.
-        let _ = match &writing.to {
+        // If this fails, the file is removed before the name is used again.
+        let _ = match &sink.to {
             SinkTarget::File(_, dir_file) => dir_file.remove_part(),
-            // An earlier attempt, or run, may have left something.
-            SinkTarget::Memory(_) if writing.is_noted() => {
-                writing.dir_file().map_or(Ok(()), |dir_file| dir_file.remove_part())
+            // An earlier attempt or run may have left a partial file.
+            SinkTarget::Memory(_) if sink.is_noted() => {
+                sink.dir_file().map_or(Ok(()), |dir_file| dir_file.remove_part())
             }
             SinkTarget::Memory(_) => Ok(()),
         };
@@ -287,18 +296,19 @@ impl OpenSink {
         }
         self.record()?;
         let dir_file = self.dir_file()?;
-        let Some(mut file) = dir_file.reopen_part(at).map_err(|error| self.fault(&error))? else {
+        let Some(mut file) = dir_file.reopen_part(at).map_err(|error| self.io_failure(&error))?
+        else {
             return Ok(SinkState::Lost);
         };
-        file.cut(at).map_err(|error| self.fault(&error))?;
+        file.cut(at).map_err(|error| self.io_failure(&error))?;
         failpoint::hit("reopened");
         self.to = SinkTarget::File(file, dir_file);
-        // What was reserved for it before is free again now.
+        // Space that was allocated for it before is free again now.
         self.ensure_enough_stays_free(length.map_or(0, |length| length.saturating_sub(at)))?;
         Ok(SinkState::Yes)
     }
 
-    /// What there is of the body is entered as a span before there can be others.
+    /// Records the bytes so far as a range, before other segments can record theirs.
     fn divide(&mut self) -> Result<(), Failure> {
         if let Some(begin) = &mut self.begin {
             begin.course = WriteMode::Segmented;
@@ -309,33 +319,34 @@ impl OpenSink {
         }
     }
 
-    /// What others have written into the file stays.
+    /// Opens the partial file without changing what other segments have written.
     fn begin_segment(&mut self, at: u64) -> Result<SinkState, Failure> {
         let dir_file = self.dir_file()?;
-        let Some(mut file) = dir_file.reopen_part(0).map_err(|error| self.fault(&error))? else {
+        let Some(mut file) = dir_file.reopen_part(0).map_err(|error| self.io_failure(&error))?
+        else {
             return Ok(SinkState::Lost);
         };
-        file.seek(SeekFrom::Start(at)).map_err(|error| self.fault(&error))?;
+        file.seek(SeekFrom::Start(at)).map_err(|error| self.io_failure(&error))?;
         failpoint::hit("joined");
-        self.held = at;
-        self.next_look = at;
+        self.recorded = at;
+        self.next_space_check = at;
         self.to = SinkTarget::File(file, dir_file);
         Ok(SinkState::Yes)
     }
 
-    /// Enters how far the segment is there.
-    fn hold(&mut self) -> Result<(), Failure> {
+    /// Records the progress of the segment.
+    fn record_segment(&mut self) -> Result<(), Failure> {
         let (SinkTarget::File(file, _), Some(begin)) = (&self.to, &self.begin) else {
             return Ok(());
         };
-        if self.bytes == self.held {
+        if self.bytes == self.recorded {
             return Ok(());
         }
-        if self.desk.durability == Durability::Power {
-            file.sync().map_err(|error| self.fault(&error))?;
+        if self.work_dir.durability == Durability::Power {
+            file.sync().map_err(|error| self.io_failure(&error))?;
         }
         self.recorder.record_partial(&self.job, begin, self.bytes)?;
-        self.held = self.bytes;
+        self.recorded = self.bytes;
         Ok(())
     }
 
@@ -344,47 +355,47 @@ impl OpenSink {
         match &mut self.to {
             SinkTarget::File(file, _) => {
                 let written = file.write_all(&piece);
-                written.map_err(|error| self.fault(&error))?;
+                written.map_err(|error| self.io_failure(&error))?;
                 self.bytes += length;
                 failpoint::hit("grown");
             }
             SinkTarget::Memory(pieces) => {
                 pieces.push(piece);
                 self.bytes += length;
-                if self.bytes >= GATHERED as u64 && !self.seems_whole() {
+                if self.bytes >= BUFFER_LIMIT as u64 && !self.seems_whole() {
                     self.write_out(true)?;
                 }
             }
         }
-        if self.bytes >= self.next_look {
-            self.next_look = self.bytes + LOOK;
+        if self.bytes >= self.next_space_check {
+            self.next_space_check = self.bytes + FREE_SPACE_INTERVAL;
             self.ensure_enough_stays_free(0)?;
         }
-        if self.job.role == BodyRole::Segment && self.bytes - self.held >= HELD {
-            self.hold()?;
+        if self.job.role == BodyRole::Segment && self.bytes - self.recorded >= RECORD_INTERVAL {
+            self.record_segment()?;
         }
         Ok(())
     }
 
-    /// Whether there is as much of the body as was announced. Then it is about to be finished, at once.
+    /// Whether the body has the announced length, so that it is about to be completed.
     fn seems_whole(&self) -> bool {
         self.begin.as_ref().and_then(|begin| begin.length) == Some(self.bytes)
     }
 
     fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
         if self.job.role == BodyRole::Segment {
-            return self.hold();
+            return self.record_segment();
         }
         if let SinkTarget::Memory(_) = self.to {
             self.write_out(self.is_noted())?;
         }
         let SinkTarget::File(file, _) = &self.to else { return Ok(()) };
         if let Some(modified) = modified {
-            // A file system that cannot hold this time has the file all the same.
+            // A file system that cannot store this time is no reason to fail.
             let _ = file.set_modified(modified);
         }
-        if self.desk.durability == Durability::Power {
-            file.sync().map_err(|error| self.fault(&error))?;
+        if self.work_dir.durability == Durability::Power {
+            file.sync().map_err(|error| self.io_failure(&error))?;
         }
         failpoint::hit("written");
         Ok(())
@@ -403,7 +414,7 @@ impl OpenSink {
         if let (SinkTarget::Memory(pieces), Some(_)) = (&self.to, &validator)
             && !pieces.is_empty()
         {
-            // An error here costs what is written already, and will show again.
+            // An error here loses the buffered bytes only, and will show again.
             let _ = self.write_out(true);
         }
         let SinkTarget::File(file, dir_file) = &mut self.to else { return Leftover::Nothing };
@@ -420,10 +431,10 @@ impl OpenSink {
         }
     }
 
-    /// What is left of a segment, or of a body of which there is none yet.
+    /// What is left of a segment, or of a segmented body without any segment yet.
     fn finish_segment(&mut self, length: Option<u64>, validator: Validator) -> Leftover {
-        if self.job.role == BodyRole::Segment && self.hold().is_err() {
-            // Nobody knows of what came since.
+        if self.job.role == BodyRole::Segment && self.record_segment().is_err() {
+            // The bytes since the last record are lost.
             return Leftover::Unchanged;
         }
         let spans = (self.job.role == BodyRole::Body).then(|| ByteRanges::of_beginning(self.bytes));
@@ -431,33 +442,33 @@ impl OpenSink {
         Leftover::Part(PartialBody { bytes: self.bytes, spans, length, validator, mirror, from })
     }
 
-    /// Begins the file and writes what was gathered. `noted` is whether the manifest is to know of it: it must, where
-    /// it has another entry of that name, or where the body is still to come.
+    /// Creates the partial file and writes the buffered bytes. `noted`: whether the manifest must record it, because it
+    /// has another entry about the name, or because the rest of the body is still to come.
     fn write_out(&mut self, noted: bool) -> Result<(), Failure> {
         let SinkTarget::Memory(pieces) = &mut self.to else { return Ok(()) };
         let pieces = std::mem::take(pieces);
         let dir_file = self.dir_file()?;
         if noted {
-            // An empty file beside an entry that is not about it could pass for what that entry tells.
-            dir_file.clear_part().map_err(|error| self.fault(&error))?;
+            // An empty partial file next to an older entry could be mistaken for the file that the entry describes.
+            dir_file.clear_part().map_err(|error| self.io_failure(&error))?;
             self.note()?;
         }
-        let file = dir_file.create_part().map_err(|error| self.no_part(&error))?;
+        let file = dir_file.create_part().map_err(|error| self.create_failure(&error))?;
         failpoint::hit("created");
         let length = self.begin.as_ref().and_then(|begin| begin.length).unwrap_or(0);
         self.reserve(&file, length);
         self.to = SinkTarget::File(file, dir_file);
         let SinkTarget::File(file, _) = &mut self.to else { return Ok(()) };
-        write_all(file, &pieces).map_err(|error| self.fault(&error))?;
+        write_all(file, &pieces).map_err(|error| self.io_failure(&error))?;
         failpoint::hit("begun");
         Ok(())
     }
 
-    /// Makes room for a large body, if there is as much. What a server announces is no reason to end a run; if it then
-    /// sends all that, the disk says so.
-    fn reserve(&self, file: &Unfinished, length: u64) {
-        let fits = || self.desk.folder.free().is_ok_and(|free| length <= free);
-        if length >= LARGE && fits() {
+    /// Allocates disk space for a large body, if there is enough. A length that a server announces is no reason to end
+    /// a run; if the bytes do arrive, writing them fails.
+    fn reserve(&self, file: &PartialFile, length: u64) {
+        let fits = || self.work_dir.folder.free().is_ok_and(|free| length <= free);
+        if length >= PREALLOCATE_FROM && fits() {
             let _ = file.reserve(length);
         }
     }
@@ -483,40 +494,40 @@ impl OpenSink {
 
     fn dir_file(&self) -> Result<DirFile, Failure> {
         let name = &self.job.place.name;
-        self.desk.folder.file(name).map_err(|why| self.desk.path_failure(name, why))
+        self.work_dir.folder.file(name).map_err(|why| self.work_dir.path_failure(name, why))
     }
 
-    fn no_part(&self, error: &io::Error) -> Failure {
+    fn create_failure(&self, error: &io::Error) -> Failure {
         if error.kind() != io::ErrorKind::AlreadyExists {
-            return self.fault(error);
+            return self.io_failure(error);
         }
         let part = naming::part_of(&self.job.place.name);
-        self.desk.name_conflict(&part, NOT_A_FILE)
+        self.work_dir.name_conflict(&part, NOT_A_FILE)
     }
 
-    fn fault(&self, error: &io::Error) -> Failure {
+    fn io_failure(&self, error: &io::Error) -> Failure {
         let length = self.begin.as_ref().and_then(|begin| begin.length);
         let written = match &self.to {
             SinkTarget::File(file, _) => file.length().unwrap_or(self.bytes),
             SinkTarget::Memory(_) => 0,
         };
         let wanted = length.unwrap_or(self.bytes).saturating_sub(written);
-        self.desk.io_failure(&self.job.place.name, error, wanted)
+        self.work_dir.io_failure(&self.job.place.name, error, wanted)
     }
 
-    /// Refuses what would leave less of the disk free than was asked for.
+    /// Fails if `wanted` further bytes would reduce the free space below `--min-free`.
     fn ensure_enough_stays_free(&self, wanted: u64) -> Result<(), Failure> {
-        let Some(least) = self.desk.min_free else { return Ok(()) };
-        let free = self.desk.folder.free().map_err(|error| self.fault(&error))?;
+        let Some(least) = self.work_dir.min_free else { return Ok(()) };
+        let free = self.work_dir.folder.free().map_err(|error| self.io_failure(&error))?;
         if free.saturating_sub(wanted) >= least {
             return Ok(());
         }
-        Err(self.desk.low_space(&self.job.place.name, wanted, free, least))
+        Err(self.work_dir.low_space(&self.job.place.name, wanted, free, least))
     }
 }
 
 impl OpenFolder {
-    /// Enters that a body was begun.
+    /// Records that a body was begun.
     fn note(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
         let spans =
             (begin.course == WriteMode::Segmented).then(|| ByteRanges::of_beginning(begin.at));
@@ -525,8 +536,10 @@ impl OpenFolder {
         Ok(())
     }
 
-    /// Enters that a segment is there from where it began up to this byte, and all that is there beside it.
-    fn hold(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
+    /// Records that a segment has arrived from its start up to this byte, with all ranges of other segments. The ranges
+    /// are added and recorded under one lock: the last entry of a name counts, so entries must be written in the order
+    /// in which the ranges grow.
+    fn record_segment(&self, job: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
         let Some(received) = &job.received else { return Ok(()) };
         received.add(begin.at..bytes, &mut |with_this| {
             self.append(job, begin, bytes, Some(with_this.clone()))?;
@@ -554,7 +567,7 @@ impl OpenFolder {
         };
         let entry = ManifestEntry::Partial(PartialEntry {
             url: redacted(&job.target.urls[job.mirror]).into(),
-            id: super::entry::HexSha256(naming::identity(job.target.url())),
+            id: HexSha256(naming::identity(job.target.url())),
             from: Some(resource(&job.url).into()),
             path: (&*place.name).into(),
             part: naming::part_of(&place.name).into(),
@@ -571,8 +584,8 @@ impl OpenFolder {
     }
 }
 
-/// Writes all of several pieces, with as few calls as it takes.
-fn write_all(file: &mut Unfinished, pieces: &[Bytes]) -> io::Result<()> {
+/// Writes all pieces, with as few system calls as possible.
+fn write_all(file: &mut PartialFile, pieces: &[Bytes]) -> io::Result<()> {
     let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut left = &mut slices[..];
     while !left.is_empty() {

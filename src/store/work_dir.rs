@@ -25,8 +25,8 @@ pub struct WorkDir {
 }
 
 impl WorkDir {
-    pub fn new(keep: &SaveOptions, folder: SaveDir) -> Self {
-        let SaveOptions { dir, durability, min_free, .. } = keep.clone();
+    pub fn new(options: &SaveOptions, folder: SaveDir) -> Self {
+        let SaveOptions { dir, durability, min_free, .. } = options.clone();
         Self { dir, durability, min_free, folder }
     }
 }
@@ -47,7 +47,7 @@ pub trait PartialRecorder: Debug + Send + Sync {
 /// to save to the directory while the child lives.
 #[derive(Debug)]
 pub struct ChildStore {
-    pub desk: Arc<WorkDir>,
+    pub work_dir: Arc<WorkDir>,
     pub recorder: Arc<dyn PartialRecorder>,
     _at_work: File,
 }
@@ -82,7 +82,7 @@ impl Store {
         let dir = PathBuf::from(dir);
         let folder = SaveDir::open(&dir, IfMissing::Refuse)?;
         let at_work = manifest::mark_running(&folder.bookkeeping()?)?;
-        let desk = Arc::new(WorkDir { dir, durability, min_free, folder });
-        Ok(Self(StoreKind::Child(Arc::new(ChildStore { desk, recorder, _at_work: at_work }))))
+        let work_dir = Arc::new(WorkDir { dir, durability, min_free, folder });
+        Ok(Self(StoreKind::Child(Arc::new(ChildStore { work_dir, recorder, _at_work: at_work }))))
     }
 }
