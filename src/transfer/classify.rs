@@ -14,6 +14,7 @@ use super::resolver::LookupFailed;
 use super::tls;
 use crate::model::Failure;
 use crate::plan::Timeouts;
+use crate::text::{io_message, without_os_codes};
 
 /// Parts of the library's messages about a proxy that could not be reached, or closed the connection; others mean that it
 /// refused.
@@ -70,7 +71,7 @@ impl<'a> ErrorChain<'a> {
 
     /// The message of the innermost cause.
     fn message(&self) -> String {
-        self.last.map_or("unknown error".to_owned(), |last| without_os_number(&last.to_string()))
+        self.last.map_or("unknown error".to_owned(), |last| without_os_codes(&last.to_string()))
     }
 
     fn io_kind(&self) -> Option<ErrorKind> {
@@ -185,11 +186,6 @@ fn authority(url: &Url) -> String {
     url.port_or_known_default().map_or(host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The text of an error without the number that the standard library appends to the system's message.
-fn without_os_number(text: &str) -> String {
-    text.split_once(" (os error ").map_or(text, |(message, _)| message).to_owned()
-}
-
 /// The failure of a reply whose body did not arrive completely.
 pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
     let causes = ErrorChain::of(error);
@@ -239,7 +235,7 @@ fn h2_message(error: &h2::Error) -> String {
             format!("HTTP/2 connection closed{by}: {}", reason.description())
         }
         (Some(reason), _) => format!("HTTP/2 stream reset{by}: {}", reason.description()),
-        (None, Some(io)) => format!("connection lost: {}", without_os_number(&io.to_string())),
+        (None, Some(io)) => format!("connection lost: {}", io_message(io)),
         (None, None) => format!("HTTP/2 error: {error}"),
     }
 }

@@ -86,12 +86,11 @@ impl DirFile {
         self.kind_of(&self.part)
     }
 
-    /// A new and empty part. A regular file that is left over loses its name first: whoever has that file open, or has
-    /// another name for it, keeps it as it is.
+    /// Creates an empty partial file. A regular file that is left over is unlinked first, not truncated: a process that
+    /// has it open, or another name of it, keeps its content.
     ///
     /// # Errors
-    /// `AlreadyExists` if something other than a regular file has the name of the partial file there; any error of the
-    /// rename.
+    /// `AlreadyExists` if something other than a regular file has the name; any error of creating the file.
     pub fn create_part(&self) -> io::Result<PartialFile> {
         match self.create_new_part() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
