@@ -23,13 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plan",
             "model",
             "units",
+            "text",
             "resource_usage",
         ],
     ),
     ("cli", &["compare", "serve", "manual", "list", "plan", "model", "digest", "units"]),
     ("compare", &["report", "scheduler", "input", "list", "plan", "model", "units"]),
-    ("serve", &["units"]),
-    ("report", &["plan", "model", "units"]),
+    ("serve", &["units", "text", "sync"]),
+    ("report", &["plan", "model", "units", "text"]),
     (
         "engine",
         &[
@@ -45,17 +46,19 @@ const ARROWS: &[(&str, &[&str])] = &[
             "resource_usage",
         ],
     ),
-    ("transfer", &["store", "scheduler", "policy", "naming", "plan", "model", "digest"]),
-    ("store", &["naming", "plan", "model", "digest", "units"]),
+    ("transfer", &["store", "scheduler", "policy", "naming", "plan", "model", "digest", "text"]),
+    ("store", &["naming", "plan", "model", "digest", "units", "text", "sync"]),
     ("scheduler", &["policy", "plan", "model", "units"]),
     ("policy", &["plan", "model"]),
-    ("naming", &["plan"]),
+    ("naming", &["plan", "text"]),
     ("input", &["plan", "digest"]),
     ("list", &["model", "digest"]),
     ("plan", &["model", "digest", "units"]),
     ("model", &["digest"]),
     ("digest", &[]),
     ("units", &[]),
+    ("text", &[]),
+    ("sync", &[]),
     ("resource_usage", &[]),
     ("manual", &[]),
 ];
@@ -75,6 +78,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("csv", &["compare", "report"]),
     ("flate2", &["transfer"]),
     ("icu_normalizer", &["naming"]),
+    ("icu_properties", &["text"]),
     ("indicatif", &["report"]),
     ("md5", &["digest"]),
     ("nix", &["resource_usage"]),
@@ -92,7 +96,7 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Modules that decide or describe, and neither wait nor look at anything but their arguments.
 const PURE: &[&str] =
-    &["scheduler", "policy", "naming", "list", "plan", "model", "digest", "units"];
+    &["scheduler", "policy", "naming", "list", "plan", "model", "digest", "units", "text"];
 
 /// What a pure module does without: a clock, a lock, files, sockets, threads and tasks.
 const IMPURE: &[&str] = &[

@@ -118,8 +118,8 @@ impl NameIndex {
     /// The owner of a name; `None` if it has none.
     pub fn get(&self, key: &NameKey) -> Option<IndexedOwner> {
         match probe(&self.shards[key.shard()].slots, key.in_slot()) {
-            Probe::Found(at) => Some(owner_in(self.shards[key.shard()].slots[at])),
-            Probe::Free(_) | Probe::Full => None,
+            IndexProbe::Found(at) => Some(owner_in(self.shards[key.shard()].slots[at])),
+            IndexProbe::Free(_) | IndexProbe::Full => None,
         }
     }
 
@@ -150,12 +150,12 @@ impl Shard {
     /// Stores a slot, replacing one of the same key. Returns whether the key is new.
     fn set(&mut self, slot: u128) -> bool {
         match probe(&self.slots, key_in(slot)) {
-            Probe::Found(at) => {
+            IndexProbe::Found(at) => {
                 self.slots[at] = slot;
                 return false;
             }
-            Probe::Free(at) if self.names < self.capacity() => self.slots[at] = slot,
-            Probe::Free(_) | Probe::Full => {
+            IndexProbe::Free(at) if self.names < self.capacity() => self.slots[at] = slot,
+            IndexProbe::Free(_) | IndexProbe::Full => {
                 // From 7/8 to 7/10 full: 16 bytes a slot are never more than 23 a name.
                 let mut larger = rehashed(&self.slots, self.slots.len() * 5 / 4 + 1);
                 insert(&mut larger, slot);
@@ -168,7 +168,7 @@ impl Shard {
 }
 
 /// Where a key is in a shard.
-enum Probe {
+enum IndexProbe {
     /// In this slot.
     Found(usize),
     /// It is missing; this free slot would be its own.
@@ -178,24 +178,26 @@ enum Probe {
 }
 
 /// Looks for a key from its own slot on, up to the first free one (linear probing).
-fn probe(slots: &[u128], key: u64) -> Probe {
+fn probe(slots: &[u128], key: u64) -> IndexProbe {
     let count = slots.len();
     let own = ((u128::from(key) * count as u128) >> KEY_BITS) as usize;
     for at in (own..count).chain(0..own) {
         match slots[at] {
-            0 => return Probe::Free(at),
-            slot if key_in(slot) == key => return Probe::Found(at),
+            0 => return IndexProbe::Free(at),
+            slot if key_in(slot) == key => return IndexProbe::Found(at),
             _ => {}
         }
     }
-    Probe::Full
+    IndexProbe::Full
 }
 
 /// Stores a slot whose key is missing, in a shard that is not full.
 fn insert(slots: &mut [u128], slot: u128) {
     match probe(slots, key_in(slot)) {
-        Probe::Free(at) => slots[at] = slot,
-        Probe::Found(_) | Probe::Full => unreachable!("the key is new, and a slot is free"),
+        IndexProbe::Free(at) => slots[at] = slot,
+        IndexProbe::Found(_) | IndexProbe::Full => {
+            unreachable!("the key is new, and a slot is free")
+        }
     }
 }
 

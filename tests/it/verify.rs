@@ -353,8 +353,7 @@ fn a_rename_that_a_killed_run_did_not_come_to_is_finished() {
         let part = [("a.part".to_owned(), body("a").into_bytes())].into();
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&["--no-mark", "--verbose"]);
-        let expected =
-            "OK a (sha-256): complete; will be renamed by the next run\nVerified 1 of 1 file (13 B)\n";
+        let expected = "OK a (sha-256): complete; will be renamed by the next run\nVerified 1 of 1 file (13 B)\n";
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), expected));
         assert_eq!(saved_in(&house.dir()), part);
         let seen = house.verify(&[]);
