@@ -4,13 +4,12 @@
 //! removed; never about what decoding them gives. A claim that cannot be understood, or that cannot be relied on, is
 //! passed over: it says nothing about the body.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use data_encoding::BASE64;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE};
 use sfv::{Dictionary, ListEntry, Parser};
 
-use super::{Algorithm, Digest, LONGEST};
+use super::{Algorithm, Digest};
 
 /// So many claims of one reply are heard.
 const MOST_CLAIMS: usize = 16;
@@ -161,12 +160,14 @@ fn alone(
     lines(fields, field).into_iter().filter_map(claim).take(MOST_CLAIMS).collect()
 }
 
-/// A digest in base64 (RFC 4648 section 4), padded.
+/// A digest in base64 (RFC 4648 section 4), padded; `None` if it is not one.
 fn base64(algorithm: Algorithm, text: &str) -> Option<Digest> {
-    // The library wants room for whole groups of three bytes.
-    let mut bytes = [0; LONGEST.next_multiple_of(3)];
-    let length = BASE64_STANDARD.decode_slice(text.trim(), &mut bytes).ok()?;
-    Digest::new(algorithm, &bytes[..length])
+    let text = text.trim();
+    let bytes = BASE64.decode(text.as_bytes()).ok()?;
+    // The library also accepts several padded texts in a row.
+    let is_one =
+        BASE64.encode_len(bytes.len()) == text.len() && !text.trim_end_matches('=').contains('=');
+    Digest::new(algorithm, &bytes).filter(|_| is_one)
 }
 
 /// The lines of a field; none where they are too long.
@@ -354,9 +355,14 @@ mod tests {
 
     #[test]
     fn a_digest_that_cannot_be_read_is_passed_over() {
-        for bad in
-            ["", "AAAA", "XUFAKrxLKna5cZ2REBfFkg", "5d41402abc4b2a76b9719d911017c592", "\u{e9}"]
-        {
+        for bad in [
+            "",
+            "AAAA",
+            "XUFAKrxLKna5cZ2REBfFkg",
+            "5d41402abc4b2a76b9719d911017c592",
+            "\u{e9}",
+            "AA==AAAAAAAAAAAAAAAAAAAA",
+        ] {
             nothing_is_heard(&[("Content-MD5", bad)]);
         }
     }

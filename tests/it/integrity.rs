@@ -52,10 +52,8 @@ fn sha256(body: impl AsRef<[u8]>) -> String {
 
 /// In the fields of RFC 9530.
 fn repr(body: impl AsRef<[u8]>) -> String {
-    use base64::Engine;
-
     let digest = Sha256::digest(body.as_ref());
-    format!("sha-256=:{}:", base64::prelude::BASE64_STANDARD.encode(digest))
+    format!("sha-256=:{}:", data_encoding::BASE64.encode(&digest))
 }
 
 fn run(mode: &str) -> Run {
