@@ -126,6 +126,8 @@ impl BodyReceiver<'_> {
             pieces += 1;
             // A few bytes may expand to gigabytes, and other tasks are waiting.
             if pieces % PIECES == 0 {
+                // The time that this takes is not the server's.
+                self.request_state.on_bytes(0);
                 tokio::task::yield_now().await;
             }
         }

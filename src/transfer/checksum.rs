@@ -1,16 +1,16 @@
-//! What a body must hash to, and what it does: asked for by a person, claimed by the reply.
+//! Verifies the digests of a body: those given by the user and those that the reply claims.
 
 use reqwest::header::HeaderMap;
 
 use crate::digest::{Algorithm, ClaimScope, Digest, DigestClaim, Hashers, claims};
 use crate::model::{ExpectedDigest, Failure};
 
-/// The digests of one body on its way, and what they must be.
+/// Computes the digests of one body as it arrives, and compares them with the expected ones.
 #[derive(Debug, Default)]
 pub struct BodyVerifier {
-    /// Of the bytes as they are saved, from the first one of the body on.
+    /// Digests of the bytes as they are saved, from the first byte of the body on.
     saved: Hashers,
-    /// Of the bytes of this message, as they are sent.
+    /// Digests of the bytes of this message as they are sent.
     sent: Hashers,
     expected: Vec<ExpectedBody>,
 }
@@ -22,41 +22,41 @@ struct ExpectedBody {
     claimed_by: String,
 }
 
-/// The bytes that a digest is of.
+/// The bytes that a digest covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DigestScope {
     Saved,
     Sent,
 }
 
-/// What the bytes of a message are to the bytes that are saved.
+/// How the bytes of a message relate to the bytes that are saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// The same.
+    /// They are the same.
     Whole,
-    /// Their last ones.
+    /// They are the last ones.
     Rest,
-    /// Some of them.
+    /// They are some of them.
     Segment,
-    /// The same, coded.
+    /// They are the same, in a content coding.
     Coded,
 }
 
 impl BodyVerifier {
-    /// Computes this digest of the bytes that are saved.
+    /// Adds a digest of the saved bytes to be computed and reported.
     pub fn compute(&mut self, algorithm: Algorithm) {
         self.saved.add(algorithm);
     }
 
-    /// The bytes that are saved must have this digest; `claimed_by` says so.
+    /// Adds a digest that the saved bytes must have, by the claim of `claimed_by`.
     pub fn expect(&mut self, digest: Digest, claimed_by: &str) {
         self.expect_of(digest, DigestScope::Saved, claimed_by);
     }
 
-    /// Hears what the reply claims.
+    /// Adds the digests that the header fields of the reply claim.
     pub fn expect_from_headers(&mut self, headers: &HeaderMap, message: MessageKind) {
         for DigestClaim { digest, of, field } in claims(headers) {
-            // Who codes a body on its way may pass on what the store has said of it uncoded.
+            // A proxy that codes a body may pass on fields in which the origin describes it uncoded.
             if message == MessageKind::Coded && !field.ends_with("-Digest") {
                 continue;
             }
@@ -66,14 +66,14 @@ impl BodyVerifier {
                 }
                 (MessageKind::Rest | MessageKind::Segment, ClaimScope::Content)
                 | (MessageKind::Coded, _) => DigestScope::Sent,
-                // Who has but a part of them cannot tell.
+                // A segment cannot be checked against a digest of the whole representation.
                 (MessageKind::Segment, ClaimScope::Representation) => continue,
             };
             self.expect_of(digest, of, field);
         }
     }
 
-    /// The bytes that are saved must have the digests that are claimed.
+    /// Adds claimed digests that the saved bytes must have.
     pub fn expect_saved(&mut self, claims: &[ExpectedDigest]) {
         claims.iter().for_each(|claim| self.expect(claim.digest, &claim.by));
     }
@@ -86,25 +86,25 @@ impl BodyVerifier {
         self.expected.push(ExpectedBody { digest, of, claimed_by: claimed_by.to_owned() });
     }
 
-    /// Whether the bytes that are saved matter.
+    /// Whether there is any digest of the saved bytes, so that all of them have to be seen.
     pub fn needs_saved_bytes(&self) -> bool {
         !self.saved.is_empty()
     }
 
-    /// The next bytes as they are sent.
+    /// Adds the next bytes as they are sent.
     pub fn update_sent(&mut self, bytes: &[u8]) {
         self.sent.update(bytes);
     }
 
-    /// The next bytes as they are saved.
+    /// Adds the next bytes as they are saved.
     pub fn update_saved(&mut self, bytes: &[u8]) {
         self.saved.update(bytes);
     }
 
-    /// The digests of the bytes that are saved, those asked for first.
+    /// Returns the digests of the saved bytes, those to be reported first.
     ///
     /// # Errors
-    /// [`Failure::Checksum`] if one is not what it must be.
+    /// [`Failure::Checksum`] if one differs from the expected one.
     pub fn check(self) -> Result<Vec<Digest>, Failure> {
         let (saved, sent) = (self.saved.finish(), self.sent.finish());
         for ExpectedBody { digest, of, claimed_by } in self.expected {
@@ -124,7 +124,7 @@ impl BodyVerifier {
     }
 }
 
-/// What a reply claims of the whole body: one that has all of it, or one that has some.
+/// The digests of the complete body that a reply claims, whether it brings all of the body or a segment.
 pub fn claims_of_the_whole(headers: &HeaderMap, message: MessageKind) -> Vec<ExpectedDigest> {
     let is_of_it = |claim: &DigestClaim| {
         message == MessageKind::Whole || claim.of == ClaimScope::Representation

@@ -1,6 +1,9 @@
-//! One connection where one is enough. An HTTP/2 connection carries many requests, but which version a server speaks
-//! is known only after the handshake; so of the tasks that need a connection to the same origin at the same moment,
-//! one goes first, and the others wait to see whether they can share. Without it, each would shake hands for nothing.
+//! Single-flight of HTTP/2 connections. An HTTP/2 connection carries many requests, but which version a server speaks is
+//! known only after the TLS handshake. Without this, N workers that start on one origin at the same moment would make N
+//! connections and handshakes, of which the library keeps one and closes the others. So one of them, the leader, connects
+//! first. If that yields HTTP/2, the others share it. If it yields HTTP/1.1, where each request in progress needs a connection
+//! of its own, the origin is remembered as such and nobody waits again. If it fails, those who waited proceed at once, each on
+//! its own, so that a slow failure does not add up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,8 +14,8 @@ use url::{Origin, Url};
 use super::request_state::CURRENT_REQUEST;
 use crate::plan::HttpVersions;
 
-/// The origins that one client makes connections to. One stays in it only where a connection came about, so that there
-/// are no more of them than connections.
+/// Decides per origin whether a request must wait for another one's connection (HTTP/2) or may open its own. Entries of failed
+/// connects are removed, so the map is bounded by the number of connections.
 #[derive(Debug)]
 pub struct ConnectGate {
     versions: HttpVersions,
@@ -21,24 +24,24 @@ pub struct ConnectGate {
 
 #[derive(Debug)]
 enum OriginState {
-    /// Somebody is about to learn what is spoken there; gone if that fails.
+    /// A leader is connecting. The channel changes when it has, and closes if it fails.
     Connecting(watch::Receiver<()>),
-    /// Each request under way needs a connection of its own.
+    /// The server speaks HTTP/1.1: each request in progress needs a connection of its own.
     NotShared,
 }
 
-/// The connection is not needed any more: its request was given another one meanwhile.
+/// The connection is not needed any more, because its request got another one meanwhile.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is not needed any more")]
 pub struct Superseded;
 
-/// Who goes first.
+/// The right to connect first. Dropping it lets the others go on.
 #[derive(Debug)]
 pub struct ConnectLeader {
     connect_gate: Arc<ConnectGate>,
     origin: Origin,
     opened: watch::Sender<()>,
-    /// What was found; `None` if nothing came about.
+    /// Whether the connection can be shared; `None` if there is none.
     can_be_shared: Option<bool>,
 }
 
@@ -53,10 +56,11 @@ impl ConnectGate {
         Self { versions, origins: Mutex::default() }
     }
 
-    /// Waits until a connection for `url` should be opened. Whoever goes first has to say what it finds.
+    /// Waits until a connection for `url` should be opened. Returns the leader's right if the caller is to connect first; it
+    /// must report the result by [`ConnectLeader::finish`].
     ///
     /// # Errors
-    /// If the request that it is for does not need it any more.
+    /// [`Superseded`] if the request does not need the connection any more.
     pub async fn pass(self: &Arc<Self>, url: &Url) -> Result<Option<ConnectLeader>, Superseded> {
         if url.scheme() != "https" || self.versions == HttpVersions::Http1 {
             return Ok(None);
@@ -67,11 +71,11 @@ impl ConnectGate {
                 GateResult::Proceed => return Ok(None),
                 GateResult::Wait(mut opened) => {
                     let failed = opened.changed().await.is_err();
-                    // The library hands out a connection that can be shared before anybody is woken here, and
-                    // leaves the attempts that have lost to a task of its own, which makes no request. Seen,
-                    // not promised; where it is not so, a connection more is opened.
+                    // The library gives a shared connection to its waiting requests before this task is woken, and moves
+                    // the connects that have lost to a task of its own, which has no current request. This is its
+                    // behavior, not its promise; if it changes, one more connection is opened.
                     CURRENT_REQUEST.try_with(|_| ()).map_err(|_| Superseded)?;
-                    // Where nothing came about, nobody waits for the next one to fail.
+                    // After a failure nobody waits for another leader, which may fail as slowly.
                     if failed {
                         return Ok(None);
                     }
@@ -81,7 +85,7 @@ impl ConnectGate {
     }
 
     fn enter(self: &Arc<Self>, origin: Origin) -> GateResult {
-        let mut origins = self.origins.lock().expect("no holder panics");
+        let mut origins = self.origins.lock().expect("lock poisoned");
         match origins.get(&origin) {
             Some(OriginState::NotShared) => return GateResult::Proceed,
             Some(OriginState::Connecting(opened)) => return GateResult::Wait(opened.clone()),
@@ -99,16 +103,17 @@ impl ConnectGate {
 }
 
 impl ConnectLeader {
-    /// The connection is there, and can be shared or not.
+    /// Reports that the connection is open, and whether it can be shared.
     pub fn finish(mut self, can_be_shared: bool) {
         self.can_be_shared = Some(can_be_shared);
     }
 }
 
 impl Drop for ConnectLeader {
-    /// Lets the others go. Whoever needs a connection once a shared one has ended, or none came about, goes first.
+    /// Wakes those who wait. The entry of a shared connection is removed, as that of a failed one: whoever needs a connection
+    /// after it has ended becomes the leader.
     fn drop(&mut self) {
-        let mut origins = self.connect_gate.origins.lock().expect("no holder panics");
+        let mut origins = self.connect_gate.origins.lock().expect("lock poisoned");
         match self.can_be_shared {
             Some(false) => origins.insert(self.origin.clone(), OriginState::NotShared),
             Some(true) | None => origins.remove(&self.origin),

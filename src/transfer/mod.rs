@@ -1,5 +1,5 @@
-//! One attempt at one URL: a client, a request, and the body chunk by chunk. Everything that knows HTTP from the
-//! inside is here; nothing here decides what follows an attempt.
+//! One attempt at one URL: client, request, and the body chunk by chunk. All knowledge of the HTTP library is here; nothing
+//! here decides what follows an attempt.
 
 mod attempt;
 mod body;

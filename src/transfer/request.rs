@@ -1,4 +1,4 @@
-//! What is asked of a server: the method, the URL, and only those header fields that this origin may see.
+//! The header fields of a request: only those that its origin may see.
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
@@ -13,16 +13,17 @@ use crate::policy::carries_secrets;
 use crate::policy::resume::{RangeRequest, range_request};
 use crate::scheduler::is_written_as_loopback;
 
-/// Fields that cannot be a secret; any other may be, whatever its name.
+/// Header fields that are never secret; any other may be, whatever its name.
 const HARMLESS: [HeaderName; 6] =
     [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
 
-/// The fields given for all requests, for this host and for this target. Of several with one name, the later ones of
-/// these replace the earlier; at another origin than the listed one, only harmless ones go along. What is meant for a
-/// host is not told to whoever listens on the way to it: the list may name any scheme.
+/// The header fields of the request for `job`, and what they ask for: those given for all requests, for this host and for this
+/// target. Of several with the same name, a later group replaces an earlier one. At another origin than the listed one, only
+/// harmless fields are sent; and those given for a host are sent only over https or to a loopback address, because the list may
+/// name any scheme and others may listen on the way.
 ///
-/// With what makes it a request for a part, or for a changed body, if it is to be one (RFC 9110 sections 13.1 and 14.2).
-/// Where such fields are given by hand, the reply answers those and not ours.
+/// Adds the fields of a range request or a conditional request if the job needs them (RFC 9110 sections 13.1 and 14.2), unless
+/// the user has given such fields: then the reply is to those.
 pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
     let mut fields = request_headers(context, job);
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
@@ -31,7 +32,7 @@ pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeR
     }
     let request = range_request(job);
     condition(request, &mut fields);
-    // A part is of the bytes as they are sent, and is never coded.
+    // A range is of the bytes as they are saved, so its body must not be coded.
     let may_be_coded =
         context.config.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
     let is_part = matches!(request, RangeRequest::Rest(_) | RangeRequest::Segment(..));

@@ -1,5 +1,5 @@
-//! What is known of a request while it is under way: shared between the transfer, the connection made for it and
-//! the clock that watches both.
+//! Timestamps and counters of a request in progress, shared by the transfer, the connection made for it and the timeouts of
+//! both.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -14,12 +14,12 @@ use crate::model::{Failure, Job, StopCause};
 use crate::plan::Timeouts;
 
 tokio::task_local! {
-    /// The request that this task makes. A client tells neither its connector nor its resolver which request they
-    /// work for; both are first polled by the task that makes it.
+    /// The request that the current task makes. The library does not tell its connector and resolver for which request they
+    /// work; but both are first polled by the task that makes the request.
     pub static CURRENT_REQUEST: Arc<RequestState>;
 }
 
-/// A request under way. Moments are microseconds since the start, plus one, so that zero means not yet.
+/// A request in progress. Moments are microseconds since the start, plus one, so that zero means not yet.
 #[derive(Debug)]
 pub struct RequestState {
     url: Url,
@@ -53,12 +53,12 @@ impl RequestState {
         &self.url
     }
 
-    /// What the host's name was resolved to, if that was done before.
+    /// The addresses of the host, if they were looked up before.
     pub fn addresses(&self) -> Option<Arc<[IpAddr]>> {
         self.addresses.clone()
     }
 
-    /// A connection is being made. When the token is dropped it is not any more, whatever came of it.
+    /// Marks a connection attempt as in progress until the returned guard is dropped.
     pub fn start_connect(self: &Arc<Self>) -> ConnectTimer {
         self.connecting.store(self.moment(), Relaxed);
         ConnectTimer(Arc::clone(self))
@@ -78,7 +78,7 @@ impl RequestState {
         charged
     }
 
-    /// So many body bytes have arrived.
+    /// Counts body bytes that have arrived.
     pub fn on_bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         self.progress.store(self.moment(), Relaxed);
@@ -88,18 +88,18 @@ impl RequestState {
         self.bytes.load(Relaxed)
     }
 
-    /// The request is sent again: a connection made for it before may have served another one meanwhile.
+    /// Forgets the connection made for the request, before it is sent again: meanwhile it may have served another request.
     pub fn release_connection(&self) {
-        *self.own.lock().expect("no holder panics") = None;
+        *self.own.lock().expect("lock poisoned") = None;
     }
 
-    /// Whether the connection with this local address was made for the request. One may be made in vain: where
-    /// another becomes idle first, the library takes that.
+    /// Whether the connection with this local address was made for the request. It need not be the one that the request uses:
+    /// if another connection becomes idle first, the library takes that.
     pub fn claim_connection(&self, connection: SocketAddr) -> bool {
-        *self.own.lock().expect("no holder panics") == Some(connection)
+        *self.own.lock().expect("lock poisoned") == Some(connection)
     }
 
-    /// From the start to the connection; `None` if none was made.
+    /// The time from the start to the connection; `None` if none was made.
     pub fn connect_time(&self) -> Option<Duration> {
         self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
     }
@@ -113,8 +113,8 @@ impl RequestState {
         self.started.elapsed().as_micros() as u64 + 1
     }
 
-    /// The moment when silence becomes a stall; `None` while a connection is being made, which has its own clock, and
-    /// while it is us who do not read.
+    /// The moment from which silence is a stall; `None` while a connection is being made, which has a timeout of its own, and
+    /// while the byte rate keeps us from reading.
     fn stall_deadline(&self, stall: Duration) -> Option<Instant> {
         let progress = self.progress.load(Relaxed);
         let connecting = progress == 0 && self.connecting.load(Relaxed) > 0;
@@ -125,13 +125,13 @@ impl RequestState {
     }
 }
 
-/// A connection being made for a request.
+/// A guard for a connection attempt of a request.
 pub struct ConnectTimer(Arc<RequestState>);
 
 impl ConnectTimer {
-    /// There it is, with this local address.
+    /// Reports that the connection is open, with this local address.
     pub fn succeeds(self, connection: Option<SocketAddr>) {
-        *self.0.own.lock().expect("no holder panics") = connection;
+        *self.0.own.lock().expect("lock poisoned") = connection;
         self.0.connected.store(self.0.moment(), Relaxed);
     }
 }
@@ -142,28 +142,28 @@ impl Drop for ConnectTimer {
     }
 }
 
-/// Carries `work` out within its clocks: the one for the next byte, the one for the attempt, and the end of the run.
+/// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, and `cancel`, which resolves when the attempt must end.
 ///
 /// # Errors
 /// [`Failure::Stalled`], [`Failure::Timeout`] or [`Failure::Cancelled`], whichever comes first.
 pub async fn with_timeouts<T>(
     request_state: &RequestState,
     timeouts: &Timeouts,
-    cut: impl Future<Output = StopCause>,
+    cancel: impl Future<Output = StopCause>,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
     let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
-    let next_look = |now: Instant| {
+    let next_check = |now: Instant| {
         let stall = request_state.stall_deadline(timeouts.stall).unwrap_or(now + timeouts.stall);
         attempt_ends.map_or(stall, |end| end.min(stall))
     };
-    let alarm = tokio::time::sleep_until(next_look(request_state.started).into());
-    tokio::pin!(alarm, cut, work);
+    let alarm = tokio::time::sleep_until(next_check(request_state.started).into());
+    tokio::pin!(alarm, cancel, work);
     loop {
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
-            cause = &mut cut => return Err(Failure::Cancelled(cause)),
+            cause = &mut cancel => return Err(Failure::Cancelled(cause)),
             () = &mut alarm => {
                 let now = Instant::now();
                 if let (Some(end), Some(limit)) = (attempt_ends, timeouts.attempt) && end <= now {
@@ -172,7 +172,7 @@ pub async fn with_timeouts<T>(
                 if request_state.stall_deadline(timeouts.stall).is_some_and(|moment| moment <= now) {
                     return Err(Failure::Stalled(timeouts.stall));
                 }
-                alarm.as_mut().reset(next_look(now).into());
+                alarm.as_mut().reset(next_check(now).into());
             }
         }
     }

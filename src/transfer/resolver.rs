@@ -1,4 +1,4 @@
-//! Names to addresses: what was pinned by hand, else one lookup per name, shared by all clients of the run.
+//! Resolves host names: by `--resolve` and `--connect-to`, else by one lookup per name, shared by all clients of the run.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -17,24 +17,24 @@ use crate::model::Failure;
 use crate::plan::{AddressFamily, HttpOptions, OverrideTarget, ResolveOverride};
 use crate::scheduler::ResolveError;
 
-/// Names whose answers are kept; beyond them the oldest is forgotten.
+/// The number of names in the cache; beyond it the oldest is dropped.
 const NAMES_KEPT: usize = 4096;
 
-/// A name that has no address that may be used.
+/// Why a name has no usable address.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{host}: {reason}")]
 pub struct LookupFailed {
     pub host: String,
     pub reason: String,
-    /// Whether the answer is that there is no such name, rather than that nobody could be asked.
+    /// Whether there is no such name or address, rather than no answer.
     pub is_final: bool,
 }
 
 type LookupResult = Result<Arc<[IpAddr]>, LookupFailed>;
 type LookupKey = Arc<OnceCell<LookupResult>>;
 
-/// The one resolver of a run. Lookups are made on the threads of one runtime, so that their number is bounded
-/// however many clients ask.
+/// The resolver of a run. Lookups run on the blocking threads of one runtime, which bounds their number whatever the number
+/// of clients.
 #[derive(Debug)]
 pub struct Resolver {
     pins: Vec<ResolveOverride>,
@@ -58,7 +58,7 @@ impl Resolver {
         Self { pins, family, runtime, names, lookups }
     }
 
-    /// The name that has to be looked up before a connection to this URL's host can be made, if any.
+    /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
     pub fn name_needed(&self, url: &Url) -> Option<String> {
         let host = url.host_str().filter(|_| literal(url).is_none())?;
         let (host, port) = match self.redirection(url) {
@@ -69,10 +69,10 @@ impl Resolver {
         (!known).then(|| host.to_owned())
     }
 
-    /// The addresses of a name that may be used. Each name is asked for once.
+    /// Looks up the usable addresses of a name; each name is looked up once.
     ///
     /// # Errors
-    /// If it has none, or nobody could be asked.
+    /// If it has none, or the lookup failed.
     pub async fn find(&self, name: String) -> Result<Arc<[IpAddr]>, ResolveError> {
         let failed = |failed: LookupFailed| {
             let LookupFailed { host, reason, is_final } = failed;
@@ -87,19 +87,18 @@ impl Resolver {
         self.usable(name, &found).map_err(failed)
     }
 
-    /// Names looked up so far.
+    /// The number of names looked up so far.
     pub fn lookups(&self) -> u64 {
         self.lookups.load(Relaxed)
     }
 
-    /// Counts names that were looked up elsewhere.
+    /// Adds lookups of a child process to the count.
     pub(super) fn count(&self, lookups: u64) {
         self.lookups.fetch_add(lookups, Relaxed);
     }
 
-    /// Whether the pins and the family can be honoured for this URL. The client dials a port that is written in
-    /// the URL, and an address that stands in the place of a name, without asking the resolver; a proxy finds the
-    /// origin by itself.
+    /// Checks that `--connect-to` and the address family can be honored for this URL. The library does not ask the resolver
+    /// for a port that is written in the URL, nor for an address in place of a name; and a proxy resolves the origin by itself.
     ///
     /// # Errors
     /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
@@ -134,7 +133,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// Where `--connect-to` sends this URL: host and port, each `None` if it stays.
+    /// The host and port to which `--connect-to` redirects this URL, each `None` if it stays; `None` if no rule matches.
     fn redirection(&self, url: &Url) -> Option<(Option<&str>, Option<u16>)> {
         self.pins.iter().find_map(|pin| match &pin.to {
             OverrideTarget::Endpoint { host, port } if fits(pin, url.host_str()?, port_of(url)) => {
@@ -146,7 +145,7 @@ impl Resolver {
 
     async fn addresses(self: Arc<Self>, asked: String) -> Result<Vec<SocketAddr>, LookupFailed> {
         let url = CURRENT_REQUEST.try_with(|request_state| request_state.url().clone()).ok();
-        // A proxy's name is asked for too; pins are for the URL's own.
+        // The library also asks for the name of a proxy; the rules are for the URL's own host.
         let url = url.filter(|url| url.host_str() == Some(asked.as_str()));
         let (host, port) = match url.as_ref().and_then(|url| self.redirection(url)) {
             Some((host, port)) => (host.unwrap_or(&asked).to_owned(), port.unwrap_or(0)),
@@ -170,7 +169,7 @@ impl Resolver {
         Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
-    /// Those of the addresses that may be used.
+    /// The addresses of the configured family.
     fn usable(&self, host: String, found: &[IpAddr]) -> LookupResult {
         let usable: Arc<[_]> =
             found.iter().copied().filter(|found| self.family_admits(found)).collect();
@@ -181,7 +180,7 @@ impl Resolver {
         Ok(usable)
     }
 
-    /// What `--resolve` says of a host and port.
+    /// The addresses that `--resolve` sets for a host and port; `None` if it sets none.
     fn overridden(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
         self.pins.iter().find_map(|pin| match &pin.to {
             OverrideTarget::Addresses(addresses) if fits(pin, host, port) => Some(&addresses[..]),
@@ -190,7 +189,7 @@ impl Resolver {
     }
 
     async fn lookup(&self, host: String) -> LookupResult {
-        let asked = self.names.lock().expect("no holder panics").cell(&host);
+        let asked = self.names.lock().expect("lock poisoned").cell(&host);
         let answer = asked.get_or_init(|| async {
             self.lookups.fetch_add(1, Relaxed);
             let name = host.clone();
@@ -203,7 +202,7 @@ impl Resolver {
         });
         let answer = answer.await.clone();
         if answer.as_ref().is_err_and(|failed| !failed.is_final) {
-            self.names.lock().expect("no holder panics").forget(&host, &asked);
+            self.names.lock().expect("lock poisoned").forget(&host, &asked);
         }
         answer
     }
@@ -239,7 +238,7 @@ impl DnsCache {
         self.asked.entry(host.to_owned()).or_default().clone()
     }
 
-    /// Lets the name be asked for again, unless that has been done already.
+    /// Drops the cached answer, so that the name is looked up again, unless another lookup has replaced it.
     fn forget(&mut self, host: &str, asked: &LookupKey) {
         if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(kept, asked)) {
             self.asked.remove(host);
@@ -248,7 +247,7 @@ impl DnsCache {
     }
 }
 
-/// The resolver as a client sees it.
+/// Adapts [`Resolver`] to the library's trait.
 #[derive(Debug, Clone)]
 pub struct ReqwestResolver(pub Arc<Resolver>);
 

@@ -129,6 +129,9 @@ fn describe_certificate(error: &CertificateError) -> String {
                 expected.to_str()
             );
         }
+        Other(other) if other.to_string().contains("invalid extensions") => {
+            "not a server certificate"
+        }
         Expired => "certificate has expired",
         NotValidYet => "certificate is not valid yet",
         NotValidForName => "certificate is not valid for this host name",
