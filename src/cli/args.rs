@@ -19,8 +19,7 @@ use crate::units::{self, Rate, Share};
 const EXAMPLES: &str = "\
 Examples:
   fetch sites.txt
-  fetch -j 64 --json sites.txt > report.jsonl
-  grep pdf links.txt | fetch --mode threads -";
+  fetch -j 64 --json sites.txt > report.jsonl";
 
 const MORE: &str = "\
 Examples:
