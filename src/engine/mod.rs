@@ -31,7 +31,7 @@ use crate::input::{OpenInput, ReadError};
 use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
 use crate::policy::{RetryRules, robots};
-use crate::scheduler::{HostPolicies, JobOrder, Scheduler, host_limits, interval_of};
+use crate::scheduler::{HostPolicies, JobOrder, NameLookup, Scheduler, host_limits, interval_of};
 use crate::transfer::{Resolver, TransferContext};
 use event_loop::LoopResources;
 use failure_limits::FailureLimits;
@@ -168,10 +168,10 @@ async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> I
         tokio::select! {
             Some(_) = lookups.join_next() => {}
             names = context.queue.wait_for_lookups() => {
-                for (host, name) in names {
+                for NameLookup { host, name, not_before } in names {
                     let (context, resolver) = (Arc::clone(context), Arc::clone(resolver));
                     lookups.spawn(async move {
-                        let addresses = resolver.find(name).await;
+                        let addresses = resolver.find(name, not_before).await;
                         if let Some(event) = context.queue.set_addresses(&host, addresses) {
                             context.emit(event).await;
                         }

@@ -41,6 +41,9 @@ pub enum Failure {
     /// The proxy could not be reached, or closed the connection.
     #[error("cannot connect to the proxy: {0}")]
     ProxyLost(String),
+    /// The proxy replied with this status in place of the origin; `None` if its status is not known.
+    #[error("proxy: {}", proxy_status(*.0))]
+    ProxyStatus(Option<u16>),
     /// The attempt took longer than `--max-time`.
     #[error("timed out after {} (--max-time)", seconds(.0))]
     Timeout(Duration),
@@ -190,7 +193,7 @@ impl Failure {
             Self::Robots => FailureClass::Robots,
             Self::Connect(_) | Self::Pinned(_) => FailureClass::Connect,
             Self::Tls(_) => FailureClass::Tls,
-            Self::Proxy(_) | Self::ProxyLost(_) => FailureClass::Proxy,
+            Self::Proxy(_) | Self::ProxyLost(_) | Self::ProxyStatus(_) => FailureClass::Proxy,
             Self::Timeout(_) => FailureClass::Timeout,
             Self::Stalled(_) => FailureClass::Stalled,
             Self::Reset(_) => FailureClass::Reset,
@@ -307,6 +310,10 @@ fn refused_wait(wait: &Option<Duration>) -> String {
     wait.map_or(String::new(), |wait| {
         format!(": Retry-After {} exceeds --max-retry-after", seconds(&wait))
     })
+}
+
+fn proxy_status(status: Option<u16>) -> String {
+    status.map_or("refused to open a tunnel".to_owned(), |code| format!("HTTP {}", phrase(code)))
 }
 
 fn phrase(code: u16) -> String {

@@ -68,6 +68,11 @@ pub fn failure_traits(failure: &Failure) -> FailureTraits {
         | Failure::Proxy(_)
         | Failure::Redirect(_)
         | Failure::InvalidUrl(_) => (OtherMirror, HostEvidence::Nothing),
+        // The status is that of the proxy, and says nothing about the host. An unknown one may be one that passes.
+        Failure::ProxyStatus(None | Some(429)) => (Retry, HostEvidence::Nothing),
+        Failure::ProxyStatus(Some(status)) => {
+            (failure_traits(&Failure::Status(*status)).remedy, HostEvidence::Nothing)
+        }
         Failure::Quota { .. } => (Remedy::Nothing, Replied),
         Failure::Name(_) | Failure::Disk(_) | Failure::Cancelled(_) => {
             (Remedy::Nothing, HostEvidence::Nothing)
@@ -103,6 +108,13 @@ mod tests {
         assert!(!is_transient(&Failure::Tls("x".into())));
         assert!(is_transient(&Failure::ProxyLost("x".into())));
         assert!(!is_transient(&Failure::Proxy("x".into())));
+        assert!(is_transient(&Failure::ProxyStatus(None)));
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert!(is_transient(&Failure::ProxyStatus(Some(status))), "{status}");
+        }
+        for status in [400, 403, 404, 407] {
+            assert!(!is_transient(&Failure::ProxyStatus(Some(status))), "{status}");
+        }
         assert!(is_transient(&Failure::Connect("x".into())));
         assert!(is_transient(&Failure::Worker("x".into())));
         assert!(!is_transient(&Failure::Pinned("x".into())));

@@ -14,6 +14,12 @@ use crate::model::{
 };
 use crate::policy::robots;
 
+/// How long an answer to a lookup is used.
+pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long a host that cannot be reached is not looked up again after a lookup that has found the same addresses.
+const CONFIRMED_FOR: Duration = Duration::from_secs(5);
+
 /// The limits of one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostLimits {
@@ -51,12 +57,41 @@ pub enum HostFeedback {
 pub(super) enum Resolution {
     /// The connection resolves the name, or there is none.
     NotNeeded,
-    /// This name has to be resolved.
-    Wanted(String),
-    /// This name is being resolved.
-    Pending(String),
-    /// These are its addresses.
-    Found(Arc<[IpAddr]>),
+    /// The name has to be resolved.
+    Wanted(NameQuery),
+    /// The name is being resolved.
+    Pending(NameQuery),
+    /// The host has been found.
+    Found(FoundAddresses),
+}
+
+/// Where a host is, and how long that is believed.
+#[derive(Debug, Clone)]
+pub(super) struct FoundAddresses {
+    name: String,
+    addresses: Arc<[IpAddr]>,
+    at: Instant,
+    /// Until then a failed connection is no reason to look the name up again: that has just been done.
+    confirmed_until: Instant,
+}
+
+/// A name to look up.
+#[derive(Debug, Clone)]
+pub(super) struct NameQuery {
+    name: String,
+    /// The last answer, if there was one.
+    known: Option<Arc<[IpAddr]>>,
+    /// When a connection to what is known failed; `None` if it only is old.
+    failed_at: Option<Instant>,
+}
+
+impl Resolution {
+    /// A host whose name has to be looked up, if that is so.
+    pub fn of_name(name: Option<String>) -> Self {
+        name.map_or(Self::NotNeeded, |name| {
+            Self::Wanted(NameQuery { name, known: None, failed_at: None })
+        })
+    }
 }
 
 /// Whether the robots.txt of a host is known.
@@ -226,7 +261,17 @@ impl HostQueue {
             StartTime::At(moment, _) => Some(moment),
             _ => self.adaptive.held_until(now),
         };
-        self.breaker.deadline(self.breaker_config).into_iter().chain(next).min()
+        let expiry = self.addresses_expire().filter(|_| self.len() > 0);
+        let deadline = self.breaker.deadline(self.breaker_config);
+        deadline.into_iter().chain(next).chain(expiry).min()
+    }
+
+    /// When the addresses of the host are too old to be used.
+    fn addresses_expire(&self) -> Option<Instant> {
+        match &self.resolution {
+            Resolution::Found(found) => Some(found.at + ADDRESS_LIFETIME),
+            _ => None,
+        }
     }
 
     /// Opens the breaker if the host has been unreachable for too long.
@@ -234,28 +279,67 @@ impl HostQueue {
         self.breaker.open_after_patience(self.breaker_config, now);
     }
 
-    /// Takes the name to resolve now; `None` if there is none, or the breaker allows no request.
-    pub fn take_lookup(&mut self, now: Instant) -> Option<String> {
+    /// The name to look up now, if any, and the moment before which an answer is too old.
+    pub fn take_lookup(&mut self, now: Instant) -> Option<(String, Option<Instant>)> {
+        if self.addresses_expire().is_some_and(|expiry| expiry <= now) {
+            self.look_up_again(None);
+        }
         match &self.resolution {
-            Resolution::Wanted(name) if self.breaker.may_probe(now) => {
-                let name = name.clone();
-                self.resolution = Resolution::Pending(name.clone());
-                Some(name)
+            Resolution::Wanted(query) if self.breaker.may_probe(now) => {
+                let query = query.clone();
+                let lookup = (query.name.clone(), query.failed_at);
+                self.resolution = Resolution::Pending(query);
+                Some(lookup)
             }
             _ => None,
         }
     }
 
-    /// Applies the result of the lookup.
+    /// The lookup has ended. A host that was found before and has not failed since stays where it was, if nothing is found.
     pub fn set_addresses(&mut self, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
-        let Resolution::Pending(name) = &self.resolution else { return };
-        match found {
-            Ok(addresses) => self.resolution = Resolution::Found(addresses),
-            Err(ResolveError::NoSuchName(failure)) => self.breaker = BreakerState::Open(failure),
-            Err(ResolveError::Unavailable(failure)) => {
-                self.resolution = Resolution::Wanted(name.clone());
+        let Resolution::Pending(query) = &self.resolution else { return };
+        let NameQuery { name, known, failed_at } = query.clone();
+        match (found, known) {
+            (Ok(addresses), known) => {
+                let is_known = |address| known.iter().any(|known| known.contains(address));
+                let is_confirmed = failed_at.is_some() && addresses.iter().all(is_known);
+                if failed_at.is_some() && !is_confirmed {
+                    // It has moved: what failed says nothing about the new place.
+                    self.breaker.on_reached();
+                }
+                let confirmed_until = if is_confirmed { now + CONFIRMED_FOR } else { now };
+                let found = FoundAddresses { name, addresses, at: now, confirmed_until };
+                self.resolution = Resolution::Found(found);
+            }
+            (Err(_), Some(addresses)) if failed_at.is_none() => {
+                let found = FoundAddresses { name, addresses, at: now, confirmed_until: now };
+                self.resolution = Resolution::Found(found);
+            }
+            (Err(ResolveError::NoSuchName(failure)), _) => {
+                self.breaker = BreakerState::Open(failure);
+            }
+            (Err(ResolveError::Unavailable(failure)), known) => {
+                self.resolution = Resolution::Wanted(NameQuery { name, known, failed_at });
                 self.breaker.on_unreachable(failure, now, self.breaker_config, now);
             }
+        }
+    }
+
+    /// An attempt that was started at `started` has reached no address of the host.
+    fn distrust_addresses(&mut self, started: Instant, now: Instant) {
+        // Those of an attempt that was started before were others.
+        if let Resolution::Found(found) = &self.resolution
+            && found.at <= started
+            && found.confirmed_until <= now
+        {
+            self.look_up_again(Some(now));
+        }
+    }
+
+    fn look_up_again(&mut self, failed_at: Option<Instant>) {
+        if let Resolution::Found(FoundAddresses { name, addresses, .. }) = &self.resolution {
+            let (name, known) = (name.clone(), Some(Arc::clone(addresses)));
+            self.resolution = Resolution::Wanted(NameQuery { name, known, failed_at });
         }
     }
 
@@ -288,7 +372,7 @@ impl HostQueue {
         self.breaker.on_start(now);
         // A redirected job still has the addresses of the host it comes from.
         job.request.addresses = match &self.resolution {
-            Resolution::Found(addresses) => Some(Arc::clone(addresses)),
+            Resolution::Found(found) => Some(Arc::clone(&found.addresses)),
             _ => None,
         };
     }
@@ -346,6 +430,7 @@ impl HostQueue {
             HostFeedback::Strained => self.adaptive.on_strained(self.in_progress, started, now),
             HostFeedback::RefusedPermanently(failure) => self.breaker = BreakerState::Open(failure),
             HostFeedback::Unreachable(failure) => {
+                self.distrust_addresses(started, now);
                 // A reply to another request since then counts for the host.
                 let since = Some(started).max(self.last_reached).unwrap_or(started);
                 self.breaker.on_unreachable(failure, since, self.breaker_config, now);

@@ -19,8 +19,8 @@ use url::Url;
 pub use self::host_feedback::host_feedback;
 pub use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
 
+pub use self::host_queue::{ADDRESS_LIFETIME, HostFeedback, HostLimits, ResolveError};
 use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RobotsState, StartTime};
-pub use self::host_queue::{HostFeedback, HostLimits, ResolveError};
 use self::ready_sets::{DelayedJobs, ReadySets, SlotState, StartRank};
 use crate::model::{Failure, FailureClass, HostStats, QueuedJob, host_of};
 use crate::plan::RobotsPolicy;
@@ -90,8 +90,7 @@ pub struct Scheduler {
     by_host: HashMap<Arc<str>, usize>,
     sets: ReadySets,
     delayed: DelayedJobs,
-    /// Names to resolve, each with the host that needs it.
-    lookups: VecDeque<(Arc<str>, String)>,
+    lookups: VecDeque<NameLookup>,
     /// Jobs in memory, delayed ones included.
     job_count: usize,
     pacer: StartPacer,
@@ -118,6 +117,17 @@ pub enum NextJob {
     Wait(Instant),
     /// No job may start until something changes.
     Nothing,
+}
+
+/// A name to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameLookup {
+    /// The host that waits for it.
+    pub host: Arc<str>,
+    /// The name.
+    pub name: String,
+    /// When a connection to the last answer failed: an answer from before is of no use.
+    pub not_before: Option<Instant>,
 }
 
 /// Whether there is room for a target.
@@ -335,8 +345,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the names to resolve, each with the host that needs it.
-    pub fn take_lookups(&mut self) -> impl Iterator<Item = (Arc<str>, String)> {
+    /// Takes the names to resolve.
+    pub fn take_lookups(&mut self) -> impl Iterator<Item = NameLookup> {
         std::mem::take(&mut self.lookups).into_iter()
     }
 
@@ -405,7 +415,11 @@ impl Scheduler {
         queue.open_breaker_after_patience(now);
         queue.record_wait(now);
         if queue.len() > 0 || queue.spilled > 0 {
-            self.lookups.extend(queue.take_lookup(now).map(|name| (Arc::clone(&queue.host), name)));
+            self.lookups.extend(queue.take_lookup(now).map(|(name, not_before)| NameLookup {
+                host: Arc::clone(&queue.host),
+                name,
+                not_before,
+            }));
         }
         let start = queue.start(now);
         let rank = match self.order {
@@ -442,7 +456,7 @@ impl Scheduler {
         let queue = HostQueue::new(
             Arc::clone(&host),
             (self.policies.limits)(url),
-            name.map_or(Resolution::NotNeeded, Resolution::Wanted),
+            Resolution::of_name(name),
             robots,
             self.policies.longest_rest,
             now,

@@ -355,7 +355,7 @@ fn a_name_that_does_not_exist_fails_its_urls_at_once_and_a_silent_resolver_does_
     schedule.admit(job("http://gone.test/1"), start);
     schedule.admit(job("http://gone.test/2"), start);
     schedule.admit(job("http://slow.test/1"), start);
-    let names: Vec<_> = schedule.take_lookups().map(|(_, name)| name).collect();
+    let names: Vec<_> = schedule.take_lookups().map(|lookup| lookup.name).collect();
     assert_eq!(names, ["gone.test", "slow.test"], "each is asked for once");
     assert_eq!(taken(&mut schedule, start), "nothing");
     let no_such = Failure::Dns { host: "gone.test".into(), reason: "no such name".into() };
@@ -479,16 +479,133 @@ fn a_host_that_has_just_replied_is_not_given_up_over_an_old_attempt() {
     assert_eq!(taken(&mut schedule, ten), "http://a.test/2");
 }
 
-#[test]
-fn what_one_host_s_name_came_to_is_not_carried_to_another() {
-    let now = Instant::now();
+/// A schedule of hosts of which only a.test has to be looked up.
+fn with_a_name() -> Scheduler {
     let hosts = HostPolicies {
         limits: Box::new(|_| limits(None)),
         name: Box::new(|url| (url.host_str() == Some("a.test")).then(|| "a.test".to_owned())),
         robots: RobotsPolicy::Ignored,
         longest_rest: LONGEST_REST,
     };
-    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+    Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO)
+}
+
+/// Addresses that end with these numbers.
+fn addresses<const N: usize>(numbers: [u8; N]) -> Arc<[IpAddr]> {
+    numbers.iter().map(|number| IpAddr::from([127, 0, 0, *number])).collect()
+}
+
+/// Where the next job of a.test is to go, at this moment; `None` if it waits.
+fn destination(schedule: &mut Scheduler, now: Instant) -> Option<Arc<[IpAddr]>> {
+    match schedule.next(&mut LastHost::default(), now) {
+        NextJob::Job(job, _) => job.request.addresses.clone(),
+        _ => None,
+    }
+}
+
+fn no_answer() -> Result<Arc<[IpAddr]>, ResolveError> {
+    let (host, reason) = ("a.test".to_owned(), "try again".to_owned());
+    Err(ResolveError::Unavailable(Failure::Dns { host, reason }))
+}
+
+fn no_such_name() -> Result<Arc<[IpAddr]>, ResolveError> {
+    let (host, reason) = ("a.test".to_owned(), "no such name".to_owned());
+    Err(ResolveError::NoSuchName(Failure::Dns { host, reason }))
+}
+
+#[test]
+fn a_name_is_looked_up_again_after_a_minute_and_stays_where_it_was_if_nobody_answers() {
+    let start = Instant::now();
+    let mut schedule = with_a_name();
+    for number in 1..10 {
+        schedule.admit(job(&format!("http://a.test/{number}")), start);
+    }
+    let looked_up = |schedule: &mut Scheduler| schedule.take_lookups().count();
+    assert_eq!(looked_up(&mut schedule), 1);
+    schedule.set_addresses("http://a.test", Ok(addresses([1])), start);
+    let before = start + 59 * SECOND;
+    assert_eq!(destination(&mut schedule, before), Some(addresses([1])));
+    assert_eq!(looked_up(&mut schedule), 0);
+    assert_eq!(schedule.next_alarm(), Some(start + 60 * SECOND));
+    let mut now = start + 60 * SECOND;
+    assert_eq!(destination(&mut schedule, now), None, "no answer is used for longer");
+    assert_eq!(looked_up(&mut schedule), 1);
+    schedule.set_addresses("http://a.test", Ok(addresses([2])), now);
+    assert_eq!(destination(&mut schedule, now), Some(addresses([2])));
+    for no_news in [no_answer(), no_such_name()] {
+        now += 60 * SECOND;
+        assert_eq!(destination(&mut schedule, now), None);
+        assert_eq!(looked_up(&mut schedule), 1);
+        schedule.set_addresses("http://a.test", no_news, now);
+        assert_eq!(destination(&mut schedule, now), Some(addresses([2])));
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_looked_up_again_and_one_that_has_moved_starts_afresh() {
+    let start = Instant::now();
+    let mut schedule = with_a_name();
+    let url = "http://a.test/1".parse().unwrap();
+    for number in 1..40 {
+        schedule.admit(job(&format!("http://a.test/{number}")), start);
+    }
+    assert_eq!(schedule.take_lookups().count(), 1);
+    schedule.set_addresses("http://a.test", Ok(addresses([1])), start);
+    for _ in 0..20 {
+        assert!(destination(&mut schedule, start).is_some());
+    }
+    let mut now = start + SECOND;
+    schedule.on_feedback(&url, HostFeedback::Unreachable(refused()), start, now);
+    let lookup = schedule.take_lookups().next().unwrap();
+    assert_eq!((lookup.name.as_str(), lookup.not_before), ("a.test", Some(now)));
+    now += SECOND;
+    schedule.set_addresses("http://a.test", Ok(addresses([1, 2])), now);
+    for _ in 0..18 {
+        schedule.on_feedback(&url, HostFeedback::Unreachable(refused()), start, now);
+        assert_eq!(schedule.take_lookups().count(), 0, "it was asked before the last lookup");
+    }
+    // Now it counts as one that cannot be reached, and is left alone for a while.
+    assert_eq!(destination(&mut schedule, now), None);
+    now += 8 * SECOND;
+    assert_eq!(destination(&mut schedule, now), Some(addresses([1, 2])));
+    schedule.on_feedback(&url, HostFeedback::Unreachable(refused()), now, now);
+    now += 8 * SECOND;
+    assert_eq!(destination(&mut schedule, now), None);
+    assert_eq!(schedule.take_lookups().count(), 1);
+    schedule.set_addresses("http://a.test", Ok(addresses([3])), now);
+    for _ in 0..3 {
+        assert_eq!(destination(&mut schedule, now), Some(addresses([3])), "it has moved");
+    }
+}
+
+#[test]
+fn a_host_whose_addresses_were_found_again_is_not_looked_up_for_each_failure() {
+    let start = Instant::now();
+    let mut schedule = with_a_name();
+    let url = "http://a.test/1".parse().unwrap();
+    for number in 1..40 {
+        schedule.admit(job(&format!("http://a.test/{number}")), start);
+    }
+    assert_eq!(schedule.take_lookups().count(), 1);
+    schedule.set_addresses("http://a.test", Ok(addresses([1])), start);
+    let fail = |schedule: &mut Scheduler, now: Instant| {
+        assert!(destination(schedule, now).is_some());
+        schedule.on_feedback(&url, HostFeedback::Unreachable(refused()), now, now);
+        let lookups = schedule.take_lookups().count();
+        schedule.set_addresses("http://a.test", Ok(addresses([1])), now);
+        lookups
+    };
+    assert_eq!(fail(&mut schedule, start), 1);
+    assert_eq!(fail(&mut schedule, start + SECOND), 0);
+    assert_eq!(fail(&mut schedule, start + 6 * SECOND), 0, "it is left alone for a while");
+    assert_eq!(destination(&mut schedule, start + 7 * SECOND), None);
+    assert_eq!(schedule.take_lookups().count(), 1);
+}
+
+#[test]
+fn what_one_host_s_name_came_to_is_not_carried_to_another() {
+    let now = Instant::now();
+    let mut schedule = with_a_name();
     schedule.admit(job("http://a.test/"), now);
     assert_eq!(schedule.take_lookups().count(), 1);
     schedule.set_addresses("http://a.test", Ok(Arc::from([[127, 0, 0, 1].into()])), now);

@@ -15,8 +15,7 @@ use reqwest::{Response, Version};
 use super::body::{self, BodyReceiver};
 use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
 use super::checksum::{MessageKind, claims_of_the_whole};
-use super::classify;
-use super::client::{Client, ProxyRoute};
+use super::client::Client;
 use super::request::fields;
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use crate::digest::{Digest, ExpectedDigests};
@@ -27,12 +26,6 @@ use crate::model::{
 use crate::policy::resume::{self, RangeReply, RangeRequest};
 use crate::policy::segments::{ReplyInfo, should_split};
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
-
-/// The number of stale connections in a row after which the attempt fails.
-const STALE_AT_MOST: usize = 64;
-
-/// How often a server may report that it has not processed the request.
-const UNPROCESSED_AT_MOST: usize = 3;
 
 /// One attempt in progress: what it was asked for, and what has come of it so far.
 struct Exchange<'a> {
@@ -65,7 +58,8 @@ impl Client {
         cancel: impl Future<Output = StopCause>,
     ) -> Attempt {
         let started = Instant::now();
-        let request_state = Arc::new(RequestState::new(job, started));
+        let route = self.context.proxy_rules.route_to(&job.url);
+        let request_state = Arc::new(RequestState::new(job, route, started));
         let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
         let work = CURRENT_REQUEST.scope(Arc::clone(&request_state), exchange.run());
@@ -79,6 +73,9 @@ impl Client {
             }
             Err(failure) => AttemptOutcome::Failed(failure),
         };
+        if shows_bad_connection(&outcome, exchange.head.is_some()) {
+            self.leave_connection(&request_state);
+        }
         progress.end();
         exchange.into_attempt(outcome, worker)
     }
@@ -154,14 +151,13 @@ impl<'a> Exchange<'a> {
         if let (JobKind::Assemble(assembly), Some(part)) = (&job.kind, &job.part) {
             return self.assemble(assembly, part).await;
         }
-        let route = context.proxy_rules.route_to(&job.url);
-        context.resolver.ensure_can_redirect(&job.url, route)?;
+        context.resolver.ensure_can_redirect(&job.url, self.request_state.route())?;
         let (fields, request) = fields(context, job);
         if is_segment(job) && !matches!(request, RangeRequest::Segment(..)) {
             // A header field given by the user asks for something else.
             return Ok(AttemptOutcome::Restart);
         }
-        let mut response = self.reply(&fields, route).await?;
+        let mut response = self.client.reply(job, &fields, self.request_state).await?;
         self.first_byte = Some(self.request_state.elapsed());
         let head = self.head.insert(response_head(&response));
         let reply = resume::range_reply(request, head);
@@ -169,7 +165,7 @@ impl<'a> Exchange<'a> {
             RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => None,
             RangeReply::Unchanged => Some(AttemptOutcome::Unchanged),
             RangeReply::Restart => Some(AttemptOutcome::Restart),
-            RangeReply::Other => Some(outcome_without_body(&response)),
+            RangeReply::Other => Some(outcome_without_body(&response, self.request_state)),
         };
         if let Some(outcome) = self.decided.clone() {
             body::discard(&mut response, self.request_state, context).await;
@@ -264,35 +260,6 @@ impl<'a> Exchange<'a> {
         Ok(AttemptOutcome::Whole)
     }
 
-    /// Sends the request and returns the reply. A connection that was kept open may have been closed by the server
-    /// meanwhile, or still carry the rest of an earlier reply; then it has no reply to this request, which is sent again
-    /// and not counted as an attempt (RFC 9112 section 9.3.1). The same goes for a request that the server reports not to
-    /// have processed, on any connection.
-    async fn reply(&self, fields: &HeaderMap, route: ProxyRoute) -> Result<Response, Failure> {
-        let (url, context) = (&self.job.url, &*self.client.context);
-        let (mut stale, mut unprocessed) = (0, 0);
-        loop {
-            // The builder makes an Authorization field of the user and password in the URL; a given field takes precedence.
-            let request = self.client.http_client().get(url.clone()).headers(fields.clone());
-            context.counters.requests.fetch_add(1, Relaxed);
-            match request.send().await {
-                Ok(response) => return Ok(response),
-                Err(error) if stale < STALE_AT_MOST && is_stale(&error, self.request_state) => {
-                    stale += 1;
-                }
-                Err(error)
-                    if unprocessed < UNPROCESSED_AT_MOST && classify::was_not_processed(&error) =>
-                {
-                    unprocessed += 1;
-                }
-                Err(error) => {
-                    return Err(classify::request(&error, url, route, &context.config.timeouts));
-                }
-            }
-            self.request_state.release_connection();
-        }
-    }
-
     /// Creates the partial file of a body that is to be fetched in segments. The body of this reply is not read, and its
     /// connection is given up with it: whether there are to be segments is known only from the head.
     fn start_split(
@@ -334,10 +301,15 @@ async fn yield_to_others() {
     .await;
 }
 
-/// Whether the request was sent over a connection that was already open, and the connection had no reply to it.
-fn is_stale(error: &reqwest::Error, request_state: &RequestState) -> bool {
-    classify::connection(error).is_some_and(|used| !request_state.claim_connection(used))
-        && (classify::was_never_answered(error) || classify::was_not_processed(error))
+/// Whether no other request should use the connection of an attempt with this outcome.
+fn shows_bad_connection(outcome: &AttemptOutcome, has_head: bool) -> bool {
+    match outcome {
+        AttemptOutcome::Failed(Failure::Stalled(_)) => true,
+        AttemptOutcome::Failed(Failure::Timeout(_)) => !has_head,
+        // Without a head, `reply` has retired the connection already.
+        AttemptOutcome::Failed(Failure::Reset(_)) => has_head,
+        _ => false,
+    }
 }
 
 /// The facts of a reply that decide whether its body is fetched in segments.
@@ -379,8 +351,11 @@ fn remaining_part(sink: &mut Sink, outcome: &AttemptOutcome, job: &Job) -> Optio
 }
 
 /// The outcome of a reply whose body is not the target's: a redirect or a failure.
-fn outcome_without_body(response: &Response) -> AttemptOutcome {
+fn outcome_without_body(response: &Response, request_state: &RequestState) -> AttemptOutcome {
     match response.status().as_u16() {
+        407 if request_state.is_answered_by_proxy() => {
+            AttemptOutcome::Failed(Failure::ProxyStatus(Some(407)))
+        }
         206 => unexpected_reply("206 Partial Content"),
         300 | 301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION);

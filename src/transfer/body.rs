@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Body as _;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
@@ -195,8 +196,19 @@ impl BodyReceiver<'_> {
                 return Ok(());
             }
         }
+        if response.version() == Version::HTTP_2 && !has_marked_end(response) {
+            return Err(Failure::Truncated { received: request_state.bytes(), promised });
+        }
         self.ensure_complete(request_state.bytes(), promised)
     }
+}
+
+/// Whether the sender has marked the end of the body. The library ends a body without an error where an HTTP/2 stream is
+/// reset with NO_ERROR, or is beyond a GOAWAY with NO_ERROR.
+fn has_marked_end(response: &mut Response) -> bool {
+    let nothing = Response::from(http::Response::new(reqwest::Body::default()));
+    let body = reqwest::Body::from(std::mem::replace(response, nothing));
+    body.is_end_stream()
 }
 
 /// Reads the rest of a body that is not used, if it is short and arrives soon. How it ends does not matter.

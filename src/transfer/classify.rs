@@ -9,7 +9,8 @@ use hyper_util::client::legacy;
 use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
-use super::client::{ProxyRoute, local_address};
+use super::client::{OtherAddress, ProxyRoute, local_address};
+use super::request_state::RequestState;
 use super::resolver::LookupFailed;
 use super::tls;
 use crate::model::Failure;
@@ -79,32 +80,88 @@ impl<'a> ErrorChain<'a> {
     }
 }
 
-/// Whether the server has closed the connection in good order, without having processed this request (GOAWAY, RFC 9113
-/// section 6.8). Requests that it has processed are answered, and do not fail with this.
-pub fn was_not_processed(error: &reqwest::Error) -> bool {
-    ErrorChain::of(error).h2.is_some_and(|h2| {
-        h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
-    })
+/// Why a request without a reply may be sent again without being counted as an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// It was sent over a connection that was already open, and proved dead or to carry the rest of an earlier reply.
+    Stale,
+    /// It was not sent, or the server reports that it has not processed it.
+    Unprocessed,
+    /// The library has closed its connection because of what the server sent, for this request or another one.
+    BrokenByAny,
+}
+
+/// Whether a proxy has refused a tunnel, with a status that the library does not report.
+pub fn is_refused_tunnel(error: &reqwest::Error) -> bool {
+    let refused = |message: &String| message.contains("tunnel error: unsuccessful");
+    ErrorChain::of(error).proxy.as_ref().is_some_and(refused)
+}
+
+/// Whether the request has to be sent again at once, as another address of its host is to be dialled.
+pub fn is_other_address(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.is::<OtherAddress>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Why the request got no reply, if that does not count as an attempt.
+pub fn unanswered(error: &reqwest::Error, request_state: &RequestState) -> Option<Unanswered> {
+    if error.is_connect() {
+        return None;
+    }
+    let causes = ErrorChain::of(error);
+    if was_not_processed(&causes) {
+        return Some(Unanswered::Unprocessed);
+    }
+    if causes.h2.is_some_and(|h2| h2.is_library() && h2.is_go_away()) {
+        return Some(Unanswered::BrokenByAny);
+    }
+    let is_reused = connection(&causes).is_some_and(|used| !request_state.claim_connection(used));
+    (is_reused && was_never_answered(&causes)).then_some(Unanswered::Stale)
+}
+
+/// Lets no other request use the connection on which this one failed, unless the fault is in the reply to this one alone.
+pub fn retire_connection(error: &reqwest::Error) {
+    let causes = ErrorChain::of(error);
+    if causes.h2.is_some_and(|h2| h2.is_library() && h2.is_reset()) {
+        return;
+    }
+    if let Some(connected) = causes.client.and_then(legacy::Error::connect_info) {
+        connected.poison();
+    }
+}
+
+/// Whether no server has processed the request: it is beyond the last stream that a GOAWAY names (RFC 9113 section 6.8), was
+/// refused (section 8.7), or was never sent.
+fn was_not_processed(causes: &ErrorChain<'_>) -> bool {
+    match causes.h2 {
+        Some(h2) => {
+            h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+        }
+        None => causes.hyper.is_some_and(|hyper| hyper.is_canceled() || hyper.is_user()),
+    }
 }
 
 /// The local address of the connection over which the request was sent; `None` if there was none.
-pub fn connection(error: &reqwest::Error) -> Option<SocketAddr> {
-    local_address(ErrorChain::of(error).client?.connect_info()?)
+fn connection(causes: &ErrorChain<'_>) -> Option<SocketAddr> {
+    local_address(causes.client?.connect_info()?)
 }
 
-/// Whether a connection had no reply to the request: it was closed before a head was complete, or carried something else,
-/// which may be the rest of an earlier reply. For a connection that was already open, sending the request again is safe: as
-/// far as the server can tell it is sent once.
-pub fn was_never_answered(error: &reqwest::Error) -> bool {
-    if error.is_connect() {
-        return false;
-    }
-    let causes = ErrorChain::of(error);
+/// Whether a connection had no reply to the request: it was closed before a head was complete, answers no PING, or carries
+/// something else, which may be the rest of an earlier reply. For a connection that was already open, sending the request
+/// again is safe: as far as the server can tell it is sent once.
+fn was_never_answered(causes: &ErrorChain<'_>) -> bool {
     if let Some(h2) = causes.h2 {
-        return h2.is_io() || (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM));
+        return h2.is_io();
     }
     let unanswered = causes.hyper.is_some_and(|hyper| {
-        hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_parse()
+        let is_no_head = hyper.is_parse() && !hyper.is_parse_too_large();
+        hyper.is_incomplete_message() || hyper.is_timeout() || is_no_head
     });
     unanswered || causes.io_kind().is_some_and(is_connection_loss)
 }
@@ -160,6 +217,9 @@ fn proxy(
     if let Some(message) = &causes.proxy {
         let last = causes.message();
         let message = if last == *message { last } else { format!("{message}: {last}") };
+        if message.contains("proxy authorization required") {
+            return Some(Failure::ProxyStatus(Some(407)));
+        }
         let is_lost = causes.tls.is_none() && LOST.iter().any(|lost| message.contains(lost));
         return Some(if is_lost { Failure::ProxyLost(message) } else { Failure::Proxy(message) });
     }
@@ -189,22 +249,24 @@ fn authority(url: &Url) -> String {
 /// The failure of a reply whose body did not arrive completely.
 pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
     let causes = ErrorChain::of(error);
-    if causes.io_kind() == Some(ErrorKind::UnexpectedEof)
-        || causes.hyper.is_some_and(hyper::Error::is_incomplete_message)
-    {
+    let is_cut = causes.io_kind() == Some(ErrorKind::UnexpectedEof)
+        || causes.hyper.is_some_and(hyper::Error::is_incomplete_message);
+    // The library reports a stream that ends before its Content-Length only as a violation of the protocol.
+    let ends_early = causes.h2.is_some_and(|h2| h2.is_library() && h2.is_reset())
+        && promised.is_some_and(|promised| received < promised);
+    if is_cut || ends_early {
         return Failure::Truncated { received, promised };
     }
-    exchange(&causes)
+    match causes.h2 {
+        // It is not known which reply on the connection was at fault.
+        Some(h2) if h2.is_library() && h2.is_go_away() => Failure::Reset(h2_message(h2)),
+        _ => exchange(&causes),
+    }
 }
 
 fn exchange(causes: &ErrorChain<'_>) -> Failure {
     if let Some(h2) = causes.h2 {
-        return match h2.reason() {
-            Some(h2::Reason::PROTOCOL_ERROR) if !h2.is_remote() => {
-                Failure::Protocol(h2.to_string())
-            }
-            _ => Failure::Reset(h2_message(h2)),
-        };
+        return if h2.is_library() { h2_violation(h2) } else { Failure::Reset(h2_message(h2)) };
     }
     if let Some(tls) = causes.tls {
         return Failure::Tls(tls::describe(tls));
@@ -212,6 +274,9 @@ fn exchange(causes: &ErrorChain<'_>) -> Failure {
     if let Some(hyper) = causes.hyper {
         if hyper.is_parse() {
             return Failure::Protocol(causes.message());
+        }
+        if hyper.is_timeout() {
+            return Failure::Reset("HTTP/2 connection lost: no answer to PING".to_owned());
         }
         if hyper.is_incomplete_message() {
             return Failure::Reset(CLOSED_EARLY.to_owned());
@@ -225,6 +290,19 @@ fn exchange(causes: &ErrorChain<'_>) -> Failure {
         }
         _ => Failure::Reset(format!("connection lost: {}", causes.message())),
     }
+}
+
+/// The failure of a reply that the library has rejected. A head beyond its limits is rejected with one of several codes.
+fn h2_violation(error: &h2::Error) -> Failure {
+    Failure::Protocol(match error.reason() {
+        Some(h2::Reason::COMPRESSION_ERROR | h2::Reason::ENHANCE_YOUR_CALM) => {
+            "response headers larger than 256 KiB".to_owned()
+        }
+        Some(h2::Reason::PROTOCOL_ERROR) if error.is_reset() => {
+            "response headers malformed, or larger than 256 KiB".to_owned()
+        }
+        _ => h2_message(error),
+    })
 }
 
 /// The message of an HTTP/2 error; the connection's own errors have the operating system's message.

@@ -11,20 +11,32 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::redirect;
 use tower_layer::Layer;
 use tower_service::Service;
 use url::Url;
 
-use super::connect_gate::{ConnectGate, Superseded};
+use super::connect_gate::{ConnectGate, ConnectLeader, Superseded};
 use super::context::{ContextError, Counters, TransferContext};
+use super::happy_eyeballs;
 use super::request_state::{CURRENT_REQUEST, RequestState};
-use super::resolver::ReqwestResolver;
+use super::resolver::{ReqwestResolver, Resolver};
+use crate::model::Failure;
 use crate::plan::{HttpVersions, Proxy};
 
 /// How long an idle connection is kept open.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// The maximum number of field lines in the head of a reply.
+const MAX_HEAD_LINES: u32 = 256;
+
+/// The maximum size of the head of an HTTP/2 reply, which counts 32 bytes for each line in addition to its text (RFC 9113
+/// section 6.5.2). For HTTP/1.1 the library has a limit of its own, 408 KiB.
+const MAX_HEAD_SIZE: u32 = 256 * 1024 + MAX_HEAD_LINES * 32;
+
+/// The bounds of the time after which a silent HTTP/2 connection is sent a PING. The same time is allowed for the answer.
+const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
 /// Sends requests, one after another or several at once, over its own connections.
 #[derive(Debug)]
@@ -36,6 +48,9 @@ pub struct Client {
 #[derive(Debug)]
 struct ActiveClient {
     library: reqwest::Client,
+    /// The number of clients before it.
+    number: u64,
+    gate: Arc<ConnectGate>,
     /// The number of connections that it has opened.
     opened: Arc<AtomicU64>,
 }
@@ -46,7 +61,7 @@ impl Client {
     /// # Errors
     /// If the HTTP library rejects the configuration.
     pub fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
-        let current = Mutex::new(ActiveClient::new(&context)?);
+        let current = Mutex::new(ActiveClient::new(&context, 0)?);
         Ok(Self { context, current })
     }
 
@@ -55,48 +70,82 @@ impl Client {
         &self.context
     }
 
-    /// The library's client. The library bounds idle connections per host and in time, but not in all; so once a client
-    /// has opened as many connections as may be idle, it is replaced by a new one, and the idle connections of the old
-    /// one are closed when its last request is done.
-    pub(super) fn http_client(&self) -> reqwest::Client {
+    /// The library's client, to send this request. The library bounds idle connections per host and in time, but not in
+    /// all; so once a client has opened as many connections as may be idle, it is replaced by a new one.
+    pub(super) fn http_client(&self, request_state: &RequestState) -> reqwest::Client {
         let mut current = self.current.lock().expect("lock poisoned");
-        if current.opened.load(Relaxed) as usize > self.context.config.idle
-            && let Ok(fresh) = ActiveClient::new(&self.context)
-        {
-            *current = fresh;
+        if current.opened.load(Relaxed) as usize > self.context.config.idle {
+            current.replace(&self.context);
         }
+        request_state.set_client(current.number);
         current.library.clone()
+    }
+
+    /// A client without connections, to send this request alone.
+    ///
+    /// # Errors
+    /// If the HTTP library rejects the configuration.
+    pub(super) fn separate_client(
+        &self,
+        request_state: &RequestState,
+    ) -> Result<reqwest::Client, Failure> {
+        let client = ActiveClient::new(&self.context, u64::MAX);
+        let client = client.map_err(|error| Failure::Connect(error.to_string()))?;
+        request_state.set_client(client.number);
+        Ok(client.library)
+    }
+
+    /// Lets no other request use the connection of this one. The library closes an HTTP/1.1 connection whose reply was not
+    /// read to its end, but continues to use an HTTP/2 connection; it gives that up only together with its client.
+    pub(super) fn leave_connection(&self, request_state: &RequestState) {
+        let mut current = self.current.lock().expect("lock poisoned");
+        // Of several requests that shared the connection, the first has replaced the client.
+        if current.number == request_state.client() && current.gate.may_share(request_state.url()) {
+            current.replace(&self.context);
+        }
     }
 }
 
 impl ActiveClient {
-    fn new(context: &TransferContext) -> Result<Self, ContextError> {
+    fn new(context: &TransferContext, number: u64) -> Result<Self, ContextError> {
         let opened = Arc::<AtomicU64>::default();
-        let library = build_http_client(context, Arc::clone(&opened))?;
-        Ok(Self { library, opened })
+        let gate = Arc::new(ConnectGate::new(context.config.http.versions));
+        let library = build_http_client(context, Arc::clone(&gate), Arc::clone(&opened))?;
+        Ok(Self { library, number, gate, opened })
+    }
+
+    /// Starts over without connections. Those of the old client are closed when its last request is done.
+    fn replace(&mut self, context: &TransferContext) {
+        if let Ok(fresh) = Self::new(context, self.number + 1) {
+            *self = fresh;
+        }
     }
 }
 
 fn build_http_client(
     context: &TransferContext,
+    gate: Arc<ConnectGate>,
     opened: Arc<AtomicU64>,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    let http = &context.config.http;
-    let connect = ConnectLayer {
-        gate: Arc::new(ConnectGate::new(http.versions)),
-        opened,
-        counters: Arc::clone(&context.counters),
-    };
+    let (http, timeouts) = (&context.config.http, &context.config.timeouts);
+    let (resolver, counters) = (Arc::clone(&context.resolver), Arc::clone(&context.counters));
+    let connect = ConnectLayer { gate, opened, resolver, counters };
+    // A dead connection is to be found before the first request on it stalls.
+    let ping_after = (timeouts.stall / 3).clamp(PING_AFTER[0], PING_AFTER[1]);
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(context.tls.clone())
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         .user_agent(http.user_agent.clone())
-        .connect_timeout(context.config.timeouts.connect)
+        .connect_timeout(timeouts.connect)
         .dns_resolver(ReqwestResolver(Arc::clone(&context.resolver)))
         .connector_layer(connect)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_max_headers(MAX_HEAD_LINES as usize)
+        .http2_max_header_list_size(MAX_HEAD_SIZE)
+        .http2_keep_alive_interval(ping_after)
+        .http2_keep_alive_timeout(ping_after)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true);
     if http.versions == HttpVersions::Http1 {
@@ -120,8 +169,14 @@ fn build_http_client(
 struct ConnectLayer {
     gate: Arc<ConnectGate>,
     opened: Arc<AtomicU64>,
+    resolver: Arc<Resolver>,
     counters: Arc<Counters>,
 }
+
+/// The request has to be sent again, as another address of its host is to be dialled.
+#[derive(Debug, thiserror::Error)]
+#[error("another address is dialled")]
+pub(super) struct OtherAddress;
 
 /// The wrapped connector. The library clones it about six times for each request, whether or not that opens a connection,
 /// and its own connector has a dozen fields; so that is behind an [`Arc`], and is cloned only to open a connection.
@@ -143,8 +198,12 @@ impl<S> Layer<S> for ConnectLayer {
 
 impl<S, R> Service<R> for GatedConnector<S>
 where
-    S: Service<R, Response: Connection, Error: From<Superseded> + Send, Future: Send>
-        + Clone
+    S: Service<
+            R,
+            Response: Connection,
+            Error: From<Superseded> + From<OtherAddress> + Send,
+            Future: Send,
+        > + Clone
         + Send
         + Sync
         + 'static,
@@ -176,7 +235,7 @@ where
 
 impl ConnectLayer {
     /// Waits for `connecting` once the gate lets it pass, and reports the result.
-    async fn connect<C: Connection, E: From<Superseded>>(
+    async fn connect<C: Connection, E: From<Superseded> + From<OtherAddress>>(
         &self,
         connecting: impl Future<Output = Result<C, E>>,
     ) -> Result<C, E> {
@@ -186,7 +245,14 @@ impl ConnectLayer {
             Some(request_state) => self.gate.pass(request_state.url()).await?,
             None => None,
         };
-        let connection = connecting.await?;
+        let connection = match &request_state {
+            Some(request) => happy_eyeballs::connect(connecting, request, &self.resolver).await?,
+            None => Some(connecting.await?),
+        };
+        let Some(connection) = connection else {
+            leader.into_iter().for_each(ConnectLeader::step_back);
+            return Err(OtherAddress.into());
+        };
         if let Some(leader) = leader {
             leader.finish(connection.connected().is_negotiated_h2());
         }
@@ -248,12 +314,16 @@ impl ProxyRules {
 
     /// How the connection for `url` is made.
     pub fn route_to(&self, url: &Url) -> ProxyRoute {
-        let Some(matcher) = &self.0 else { return ProxyRoute::Direct };
-        let uri: Option<Uri> = url.as_str().parse().ok();
-        match uri.and_then(|uri| matcher.intercept(&uri)) {
+        match self.proxy_for(url) {
             Some(_) => ProxyRoute::ByProxy,
             None => ProxyRoute::Direct,
         }
+    }
+
+    /// The proxy for `url`, if there is one.
+    pub(super) fn proxy_for(&self, url: &Url) -> Option<Intercept> {
+        let matcher = self.0.as_ref()?;
+        matcher.intercept(&url.as_str().parse::<Uri>().ok()?)
     }
 }
 

@@ -84,6 +84,15 @@ impl ConnectGate {
         }
     }
 
+    /// Whether requests for `url` may share a connection, as far as known.
+    pub fn may_share(&self, url: &Url) -> bool {
+        if url.scheme() != "https" || self.versions == HttpVersions::Http1 {
+            return false;
+        }
+        let origins = self.origins.lock().expect("lock poisoned");
+        !matches!(origins.get(&url.origin()), Some(OriginState::NotShared))
+    }
+
     fn enter(self: &Arc<Self>, origin: Origin) -> GateResult {
         let mut origins = self.origins.lock().expect("lock poisoned");
         match origins.get(&origin) {
@@ -106,6 +115,11 @@ impl ConnectLeader {
     /// Reports that the connection is open, and whether it can be shared.
     pub fn finish(mut self, can_be_shared: bool) {
         self.can_be_shared = Some(can_be_shared);
+    }
+
+    /// There is no connection yet, but it will be tried again: of those who wait, one leads.
+    pub fn step_back(self) {
+        self.finish(true);
     }
 }
 

@@ -4,12 +4,14 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::client::ProxyRoute;
 use super::context::TransferContext;
+use super::happy_eyeballs::Candidates;
 use crate::model::{Failure, Job, StopCause};
 use crate::plan::Timeouts;
 
@@ -31,10 +33,15 @@ pub struct RequestState {
     progress: AtomicU64,
     held_up: AtomicBool,
     bytes: AtomicU64,
+    route: ProxyRoute,
+    client: AtomicU64,
+    candidates: Mutex<Candidates>,
+    is_shaking_hands: AtomicBool,
+    looked_up: Mutex<Option<String>>,
 }
 
 impl RequestState {
-    pub fn new(job: &Job, started: Instant) -> Self {
+    pub fn new(job: &Job, route: ProxyRoute, started: Instant) -> Self {
         let zero = AtomicU64::default;
         Self {
             url: job.url.clone(),
@@ -46,6 +53,11 @@ impl RequestState {
             progress: zero(),
             held_up: AtomicBool::new(false),
             bytes: zero(),
+            route,
+            client: zero(),
+            candidates: Mutex::default(),
+            is_shaking_hands: AtomicBool::new(false),
+            looked_up: Mutex::default(),
         }
     }
 
@@ -61,6 +73,7 @@ impl RequestState {
     /// Marks a connection attempt as in progress until the returned guard is dropped.
     pub fn start_connect(self: &Arc<Self>) -> ConnectTimer {
         self.connecting.store(self.moment(), Relaxed);
+        self.is_shaking_hands.store(false, Relaxed);
         ConnectTimer(Arc::clone(self))
     }
 
@@ -86,6 +99,52 @@ impl RequestState {
 
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
+    }
+
+    /// How its connection is made.
+    pub fn route(&self) -> ProxyRoute {
+        self.route
+    }
+
+    /// Whether it is a proxy that replies: its own replies cannot be told from those that it passes on. Through a tunnel, it is
+    /// the origin.
+    pub fn is_answered_by_proxy(&self) -> bool {
+        self.route == ProxyRoute::ByProxy && self.url.scheme() == "http"
+    }
+
+    /// The addresses to which its connection may be made.
+    pub fn candidates(&self) -> MutexGuard<'_, Candidates> {
+        self.candidates.lock().expect("lock poisoned")
+    }
+
+    /// Notes that `name` was looked up to make its connection.
+    pub fn set_looked_up(&self, name: &str) {
+        *self.looked_up.lock().expect("lock poisoned") = Some(name.to_owned());
+    }
+
+    /// The name that was looked up to make its connection; `None` if the addresses were known before.
+    pub fn take_looked_up(&self) -> Option<String> {
+        self.looked_up.lock().expect("lock poisoned").take()
+    }
+
+    /// Notes that a TLS handshake begins for the request of this task, so that the address that is dialled has answered.
+    pub fn note_handshake() {
+        let _ = CURRENT_REQUEST.try_with(|request| request.is_shaking_hands.store(true, Relaxed));
+    }
+
+    /// Whether a TLS handshake has begun on the connection that is being made.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.is_shaking_hands.load(Relaxed)
+    }
+
+    /// The client with this number sends the request.
+    pub fn set_client(&self, number: u64) {
+        self.client.store(number, Relaxed);
+    }
+
+    /// The number of the client that sends the request.
+    pub fn client(&self) -> u64 {
+        self.client.load(Relaxed)
     }
 
     /// Forgets the connection made for the request, before it is sent again: meanwhile it may have served another request.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -15,7 +16,7 @@ use super::client::ProxyRoute;
 use super::request_state::CURRENT_REQUEST;
 use crate::model::Failure;
 use crate::plan::{AddressFamily, HttpOptions, OverrideTarget, ResolveOverride};
-use crate::scheduler::ResolveError;
+use crate::scheduler::{ADDRESS_LIFETIME, ResolveError};
 
 /// The number of names in the cache; beyond it the oldest is dropped.
 const NAMES_KEPT: usize = 4096;
@@ -41,21 +42,29 @@ pub struct Resolver {
     family: AddressFamily,
     runtime: Handle,
     names: Mutex<DnsCache>,
+    /// Of hosts with several addresses, the one that answered last.
+    answered: Mutex<HashMap<String, IpAddr>>,
     lookups: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct DnsCache {
-    asked: HashMap<String, LookupKey>,
+    asked: HashMap<String, CachedLookup>,
     order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct CachedLookup {
+    key: LookupKey,
+    begun: Instant,
 }
 
 impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
     pub fn new(http: &HttpOptions, runtime: Handle) -> Self {
-        let (names, lookups) = Default::default();
+        let (names, answered, lookups) = Default::default();
         let (pins, family) = (http.pins.clone(), http.family);
-        Self { pins, family, runtime, names, lookups }
+        Self { pins, family, runtime, names, answered, lookups }
     }
 
     /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
@@ -69,11 +78,15 @@ impl Resolver {
         (!known).then(|| host.to_owned())
     }
 
-    /// Looks up the usable addresses of a name; each name is looked up once.
+    /// Looks up the usable addresses of a name. An answer of the last minute is used, if the lookup began after `not_before`.
     ///
     /// # Errors
     /// If it has none, or the lookup failed.
-    pub async fn find(&self, name: String) -> Result<Arc<[IpAddr]>, ResolveError> {
+    pub async fn find(
+        &self,
+        name: String,
+        not_before: Option<Instant>,
+    ) -> Result<Arc<[IpAddr]>, ResolveError> {
         let failed = |failed: LookupFailed| {
             let LookupFailed { host, reason, is_final } = failed;
             let failure = Failure::Dns { host, reason };
@@ -83,7 +96,7 @@ impl Resolver {
                 ResolveError::Unavailable(failure)
             }
         };
-        let found = self.lookup(name.clone()).await.map_err(failed)?;
+        let found = self.lookup(name.clone(), not_before).await.map_err(failed)?;
         self.usable(name, &found).map_err(failed)
     }
 
@@ -162,11 +175,57 @@ impl Resolver {
             (None, Some(known)) => known,
             (None, None) => match host.parse::<IpAddr>() {
                 Ok(address) => Arc::from([address]),
-                Err(_) => self.lookup(host.clone()).await?,
+                Err(_) => {
+                    let _ = CURRENT_REQUEST.try_with(|request| request.set_looked_up(&host));
+                    self.lookup(host.clone(), None).await?
+                }
             },
         };
-        let usable = self.usable(host, &found)?;
+        let usable = self.usable(host.clone(), &found)?;
+        let first = CURRENT_REQUEST.try_with(|request| {
+            let answered = self.answered.lock().expect("lock poisoned").get(&host).copied();
+            let mut candidates = request.candidates();
+            let is_one_of_several = request.route() == ProxyRoute::Direct && usable.len() > 1;
+            is_one_of_several.then(|| candidates.choose(&host, &usable, answered, dialled))
+        });
+        let usable = match first {
+            Ok(Some(first)) => Arc::from([first]),
+            _ => usable,
+        };
         Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
+    }
+
+    /// The addresses of a proxy; `None` if they cannot be found.
+    pub async fn resolve_proxy(&self, host: &str) -> Option<Arc<[IpAddr]>> {
+        match host.parse() {
+            Ok(address) => Some(Arc::from([address])),
+            Err(_) => self.lookup(host.to_owned(), None).await.ok(),
+        }
+    }
+
+    /// This address of the host has answered, and is the first choice from now on.
+    pub fn prefer(&self, host: &str, answered: IpAddr) {
+        let mut all = self.answered.lock().expect("lock poisoned");
+        if all.len() >= NAMES_KEPT && !all.contains_key(host) {
+            all.clear();
+        }
+        all.insert(host.to_owned(), answered);
+    }
+
+    /// This address of the host does not answer.
+    pub fn no_longer_prefer(&self, host: &str, address: IpAddr) {
+        let mut all = self.answered.lock().expect("lock poisoned");
+        if all.get(host) == Some(&address) {
+            all.remove(host);
+        }
+    }
+
+    /// What was found for this name has led to no connection: it is looked up again before the next one.
+    pub fn forget(&self, name: &str) {
+        let mut names = self.names.lock().expect("lock poisoned");
+        if let Some(asked) = names.asked.get(name).map(|last| Arc::clone(&last.key)) {
+            names.forget(name, &asked);
+        }
     }
 
     /// The addresses of the configured family.
@@ -188,8 +247,11 @@ impl Resolver {
         })
     }
 
-    async fn lookup(&self, host: String) -> LookupResult {
-        let asked = self.names.lock().expect("lock poisoned").cell(&host);
+    async fn lookup(&self, host: String, not_before: Option<Instant>) -> LookupResult {
+        let asked = {
+            let mut names = self.names.lock().expect("lock poisoned");
+            names.lookup(&host, not_before, Instant::now())
+        };
         let answer = asked.get_or_init(|| async {
             self.lookups.fetch_add(1, Relaxed);
             let name = host.clone();
@@ -225,9 +287,14 @@ impl Resolver {
 }
 
 impl DnsCache {
-    fn cell(&mut self, host: &str) -> LookupKey {
-        if let Some(asked) = self.asked.get(host) {
-            return asked.clone();
+    /// The lookup of a name: the last one, unless that is too old.
+    fn lookup(&mut self, host: &str, not_before: Option<Instant>, now: Instant) -> LookupKey {
+        if let Some(last) = self.asked.get_mut(host) {
+            let is_old = last.begun + ADDRESS_LIFETIME <= now;
+            if is_old || not_before.is_some_and(|moment| last.begun < moment) {
+                *last = CachedLookup { key: LookupKey::default(), begun: now };
+            }
+            return Arc::clone(&last.key);
         }
         if self.order.len() == NAMES_KEPT
             && let Some(oldest) = self.order.pop_front()
@@ -235,12 +302,14 @@ impl DnsCache {
             self.asked.remove(&oldest);
         }
         self.order.push_back(host.to_owned());
-        self.asked.entry(host.to_owned()).or_default().clone()
+        let key = LookupKey::default();
+        self.asked.insert(host.to_owned(), CachedLookup { key: Arc::clone(&key), begun: now });
+        key
     }
 
     /// Drops the cached answer, so that the name is looked up again, unless another lookup has replaced it.
     fn forget(&mut self, host: &str, asked: &LookupKey) {
-        if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(kept, asked)) {
+        if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(&kept.key, asked)) {
             self.asked.remove(host);
             self.order.retain(|kept| kept != host);
         }
@@ -286,5 +355,28 @@ fn literal(url: &Url) -> Option<IpAddr> {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
         Host::Domain(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_used_for_a_minute_unless_a_connection_has_failed_since() {
+        let mut cache = DnsCache::default();
+        let start = Instant::now();
+        let at = |seconds| start + std::time::Duration::from_secs(seconds);
+        let first = cache.lookup("a.test", None, start);
+        let is_first = |key: &LookupKey| Arc::ptr_eq(key, &first);
+        assert!(is_first(&cache.lookup("a.test", None, at(59))));
+        assert!(!is_first(&cache.lookup("b.test", None, at(59))));
+        assert!(is_first(&cache.lookup("a.test", Some(start), at(59))));
+        let second = cache.lookup("a.test", Some(at(10)), at(11));
+        assert!(!is_first(&second));
+        assert!(Arc::ptr_eq(&cache.lookup("a.test", Some(at(10)), at(12)), &second));
+        assert!(Arc::ptr_eq(&cache.lookup("a.test", None, at(70)), &second));
+        assert!(!Arc::ptr_eq(&cache.lookup("a.test", None, at(71)), &second));
+        assert_eq!((cache.asked.len(), cache.order.len()), (2, 2));
     }
 }

@@ -14,6 +14,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
+use super::request_state::RequestState;
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 
 /// A certificate file that cannot be used.
@@ -275,7 +276,9 @@ impl ServerCertVerifier for Verifier {
         verify_tls13_signature(message, cert, signed, known)
     }
 
+    /// Asked for when a handshake begins, to write the first message of it.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        RequestState::note_handshake();
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -132,17 +132,56 @@ fn a_bad_certificate_behind_a_tunnel_is_the_origins_failure() {
 }
 
 #[test]
-fn a_tunnel_that_is_refused_is_the_proxys_failure_and_not_tried_again() {
+fn a_tunnel_that_is_refused_for_good_is_the_proxys_failure_and_not_tried_again() {
     in_every_mode(|mode| {
         for (status, words) in [
-            (403, "proxy: tunnel error: unsuccessful"),
-            (407, "proxy: tunnel error: proxy authorization required"),
-            (502, "proxy: tunnel error: unsuccessful"),
+            (400, "proxy: HTTP 400 Bad Request"),
+            (403, "proxy: HTTP 403 Forbidden"),
+            (404, "proxy: HTTP 404 Not Found"),
+            (407, "proxy: HTTP 407 Proxy Authentication Required"),
         ] {
             let proxy = HttpProxy::new(Manner::Refuses(status));
             let seen = trying_twice(mode).args(["-x", &proxy.url(""), "https://site.test/"]).seen();
-            assert_eq!(failed(&seen, 1), words, "{status}");
-            assert_eq!(proxy.seen().len(), 1);
+            assert_eq!(failed(&seen, 1), words);
+            let tunnels = proxy.seen();
+            assert!(tunnels.iter().all(|head| head.target == "site.test:443"), "{tunnels:?}");
+        }
+    });
+}
+
+#[test]
+fn a_tunnel_that_is_refused_for_now_is_tried_again_as_any_other() {
+    in_every_mode(|mode| {
+        for (status, words) in [
+            (408, "408 Request Timeout"),
+            (429, "429 Too Many Requests"),
+            (500, "500 Internal Server Error"),
+            (502, "502 Bad Gateway"),
+            (503, "503 Service Unavailable"),
+            (504, "504 Gateway Timeout"),
+        ] {
+            let proxy = HttpProxy::new(Manner::Refuses(status));
+            let args = ["--retry", "1", "--retry-delay", "0s", "-x", &proxy.url("")];
+            let seen = Run::json(mode).args(args).arg("https://site.test/").seen();
+            let message = failed(&seen, 2);
+            assert!(message.contains(words), "{message}");
+        }
+    });
+}
+
+#[test]
+fn a_tunnel_that_is_refused_or_cut_at_first_serves_all_the_same() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["site.test"]);
+    in_every_mode(|mode| {
+        for first in [Manner::Refuses(429), Manner::Refuses(502), Manner::HangsUp] {
+            let origin = TlsOrigin::new(&identity, |_| whole("hello"));
+            let later = Manner::Serves(([127, 0, 0, 1], origin.port()).into());
+            // Until the second request for a page; who asks for more about the first refusal is refused too.
+            let proxy = HttpProxy::changing(2, first, later);
+            let args = ["--retry", "3", "--retry-delay", "0s", "-x", &proxy.url(""), "--cacert"];
+            let run = Run::json(mode).args(args).arg(authority.file());
+            ok(&run.arg("https://site.test/").seen(), 5);
         }
     });
 }
@@ -193,7 +232,7 @@ fn a_proxy_whose_name_is_unknown_is_the_proxys_failure() {
 #[test]
 fn what_the_proxy_answers_to_a_plain_request_is_a_reply_like_any_other() {
     in_every_mode(|mode| {
-        for (status, class) in [(403, "http_4xx"), (407, "http_4xx"), (502, "http_5xx")] {
+        for (status, class) in [(403, "http_4xx"), (407, "proxy"), (502, "http_5xx")] {
             let proxy = HttpProxy::new(Manner::Refuses(status));
             let args = ["--retry", "0", "-x", &proxy.url(""), "http://site.test/"];
             let row = Run::json(mode).args(args).seen().row();
@@ -202,6 +241,22 @@ fn what_the_proxy_answers_to_a_plain_request_is_a_reply_like_any_other() {
                 (&status.into(), &class.into())
             );
         }
+    });
+}
+
+#[test]
+fn credentials_that_a_proxy_asks_for_are_the_proxys_failure_for_each_scheme_and_no_origins() {
+    in_every_mode(|mode| {
+        let proxy = HttpProxy::new(Manner::Refuses(407));
+        for url in ["http://site.test/", "https://site.test/"] {
+            let seen = trying_twice(mode).args(["-x", &proxy.url(""), url]).seen();
+            let message = failed(&seen, 1);
+            assert!(message.contains("407 Proxy Authentication Required"), "{message}");
+        }
+        // Without a proxy it is the word of an origin.
+        let origin = Origin::new(|_| Reply::of("407 Proxy Authentication Required", "", ""));
+        let row = trying_twice(mode).arg(origin.url("/")).seen().row();
+        assert_eq!(row["error"]["class"], "http_4xx", "{row}");
     });
 }
 

@@ -33,7 +33,7 @@ use super::spill::ClaimedTarget;
 use crate::model::{Destination, Event, HostStats, JobKind, QueuedJob, StopCause, Target};
 use crate::plan::SegmentOptions;
 use crate::policy::{RetryRules, robots};
-use crate::scheduler::{AdmitRoom, LastHost, NextJob, ResolveError, Scheduler};
+use crate::scheduler::{AdmitRoom, LastHost, NameLookup, NextJob, ResolveError, Scheduler};
 
 /// Changes after which a feeder that waits for room is woken while all workers are busy: to wake it for each job that
 /// leaves would cost more than the job itself.
@@ -237,8 +237,8 @@ impl Queue {
         self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
-    /// Waits for names to look up, each with the host that needs it.
-    pub async fn wait_for_lookups(&self) -> Vec<(Arc<str>, String)> {
+    /// Waits for names to look up.
+    pub async fn wait_for_lookups(&self) -> Vec<NameLookup> {
         loop {
             let names: Vec<_> = self.lock().scheduler.take_lookups().collect();
             if !names.is_empty() {

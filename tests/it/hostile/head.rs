@@ -56,13 +56,23 @@ fn a_head_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
-fn a_head_of_more_than_a_hundred_lines_is_refused() {
-    let head = |lines: usize| {
-        let fields: String = (1..lines).map(|number| format!("X-{number}: x\r\n")).collect();
-        closing(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 5\r\n\r\nhello"))
+fn a_head_of_256_lines_and_256_kib_is_taken_and_one_of_more_lines_is_refused() {
+    let head = |lines: usize, value: &str| {
+        let fields: String = (1..lines).map(|number| format!("X-{number}: {value}\r\n")).collect();
+        format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 5\r\n\r\nhello")
     };
-    each_is_ok(&[(head(100), 5)]);
-    each_ends_as("protocol", &[head(101), head(2000)]);
+    let interim = head(256, "x").replace("200 OK", "103 Early Hints").replace("hello", "");
+    let interim = interim.replace("Content-Length: 5", "Link: </a>");
+    let long = "x".repeat(1000);
+    let one = format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(256 * 1024 - 100));
+    each_is_ok(&[
+        (closing(head(150, "x")), 5),
+        (closing(head(256, "x")), 5),
+        (closing(head(256, &long)), 5),
+        (closing(format!("{one}Content-Length: 5\r\n\r\nhello")), 5),
+        (closing(interim.repeat(20) + &head(256, "x")), 5),
+    ]);
+    each_ends_as("protocol", &[closing(head(257, "x")), closing(head(2000, "x"))]);
 }
 
 #[test]

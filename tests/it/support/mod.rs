@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod coded;
 pub mod folder;
+pub mod hpack;
 pub mod html;
+pub mod http2;
 pub mod local_origin;
 pub mod nginx;
 pub mod origin;

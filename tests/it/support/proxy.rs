@@ -25,8 +25,14 @@ pub struct HttpProxy {
 
 impl HttpProxy {
     pub fn new(manner: Manner) -> Self {
+        Self::changing(0, manner, manner)
+    }
+
+    /// A proxy that does this with its first requests, so many of them, and that with all others.
+    pub fn changing(number: usize, first: Manner, later: Manner) -> Self {
         let seen = Arc::<Mutex<Vec<HeadOf>>>::default();
         let shared = Arc::clone(&seen);
+        let manner = move |before: usize| if before < number { first } else { later };
         let raw = Raw::new(move |stream, _| converse(stream, manner, &shared));
         Self { raw, seen }
     }
@@ -42,12 +48,16 @@ impl HttpProxy {
     }
 }
 
-fn converse(mut stream: TcpStream, manner: Manner, seen: &Mutex<Vec<HeadOf>>) {
+fn converse(mut stream: TcpStream, manner: impl Fn(usize) -> Manner, seen: &Mutex<Vec<HeadOf>>) {
     // Nothing follows the head before it is answered, so nothing is lost in the buffer.
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(head) = HeadOf::read(&mut reader) {
-        seen.lock().unwrap().push(head.clone());
-        let reply = match manner {
+        let before = {
+            let mut seen = seen.lock().unwrap();
+            seen.push(head.clone());
+            seen.len() - 1
+        };
+        let reply = match manner(before) {
             Manner::HangsUp => return,
             Manner::Refuses(status) => format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"),
             Manner::Serves(origin) if head.method == "CONNECT" => {

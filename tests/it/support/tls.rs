@@ -76,6 +76,26 @@ impl Authority {
     }
 }
 
+impl Identity {
+    /// The settings of a server that has this certificate and speaks these protocols (ALPN).
+    pub fn server(&self, protocols: &[&[u8]]) -> ServerConfig {
+        let mut settings = self.server_of_versions(rustls::ALL_VERSIONS);
+        settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        settings
+    }
+
+    /// The same of these versions of TLS, without a word about protocols.
+    fn server_of_versions(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .unwrap()
+    }
+}
+
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).unwrap()
@@ -129,14 +149,7 @@ impl TlsOrigin {
         versions: &[&'static SupportedProtocolVersion],
         temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
     ) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let settings = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-            .unwrap();
-        let settings = Arc::new(settings);
+        let settings = Arc::new(identity.server_of_versions(versions));
         let seen = Arc::<Mutex<Vec<Asked>>>::default();
         let shared = Arc::clone(&seen);
         let raw = Raw::new(move |stream, _| {
@@ -196,7 +209,7 @@ fn converse(
 }
 
 /// Ends the stream and waits for the peer to do so, so that nothing unread turns the end into a reset.
-fn hang_up(socket: &mut TcpStream) {
+pub fn hang_up(socket: &mut TcpStream) {
     let _ = socket.shutdown(Shutdown::Write);
     let mut rest = [0; 1024];
     loop {

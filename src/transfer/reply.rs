@@ -1,0 +1,168 @@
+//! Sends a request until there is a reply, or a failure that counts as an attempt. A request that no server has processed,
+//! as far as anybody can know, is sent again and not counted: it was written to a connection that the server had closed
+//! (RFC 9112 section 9.3.1), or the server says that it has not looked at it (RFC 9113 sections 6.8 and 8.7).
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use hyper_util::client::legacy::connect::HttpInfo;
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode, Version};
+use url::Url;
+
+use super::classify::{self, Unanswered};
+use super::client::{Client, ProxyRoute};
+use super::proxy_status;
+use super::request_state::RequestState;
+use crate::model::{Failure, Job};
+
+/// Connections from the pool that may prove closed in a row, before the request gets one of its own.
+const MAX_STALE: u32 = 8;
+
+/// How often a server may say that it has not processed the request, before it gets a connection of its own.
+const MAX_UNPROCESSED: u32 = 4;
+
+/// How often one request was sent again without being counted.
+#[derive(Debug, Default)]
+struct Resends {
+    stale: u32,
+    unprocessed: u32,
+    /// It was sent on a connection that no other request uses.
+    is_alone: bool,
+}
+
+/// The client that sends a request again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NextClient {
+    /// The one that all requests share, with its idle connections.
+    Shared,
+    /// A new one, and so a connection that no other request uses.
+    Alone,
+}
+
+impl Resends {
+    /// Where to send the request again; `None` if the failure counts.
+    fn next_client(&mut self, why: Unanswered) -> Option<NextClient> {
+        match why {
+            Unanswered::Unprocessed if self.unprocessed < MAX_UNPROCESSED => {
+                self.unprocessed += 1;
+                Some(NextClient::Shared)
+            }
+            Unanswered::Stale if self.stale < MAX_STALE => {
+                self.stale += 1;
+                Some(NextClient::Shared)
+            }
+            _ if !self.is_alone => {
+                self.is_alone = true;
+                Some(NextClient::Alone)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Client {
+    /// The reply to the request for `job`.
+    ///
+    /// # Errors
+    /// The failure of the attempt.
+    pub(super) async fn reply(
+        &self,
+        job: &Job,
+        fields: &HeaderMap,
+        request_state: &RequestState,
+    ) -> Result<Response, Failure> {
+        let mut resends = Resends::default();
+        let mut client = self.http_client(request_state);
+        loop {
+            let (why, failure) = match self.send(&client, job, fields).await {
+                Ok(response) if is_late_timeout(&response, request_state) => {
+                    (Some(Unanswered::Stale), Ok(response))
+                }
+                Ok(response) => return Ok(response),
+                Err(error) => {
+                    let why = classify::unanswered(&error, request_state);
+                    if why != Some(Unanswered::Unprocessed) || resends.unprocessed > 0 {
+                        classify::retire_connection(&error);
+                    }
+                    (why, Err(error))
+                }
+            };
+            let next = why.and_then(|why| resends.next_client(why));
+            client = match (next, failure) {
+                (Some(NextClient::Shared), _) => self.http_client(request_state),
+                (Some(NextClient::Alone), _) => self.separate_client(request_state)?,
+                (None, Ok(response)) => return Ok(response),
+                (None, Err(error)) => {
+                    return Err(self.failure(&error, &job.url, request_state).await);
+                }
+            };
+            request_state.release_connection();
+        }
+    }
+
+    /// The failure of a request to `url` that got no reply.
+    async fn failure(
+        &self,
+        error: &reqwest::Error,
+        url: &Url,
+        request_state: &RequestState,
+    ) -> Failure {
+        let (context, route) = (&*self.context, request_state.route());
+        if error.is_connect()
+            && let Some(name) = request_state.take_looked_up()
+        {
+            context.resolver.forget(&name);
+        }
+        if route == ProxyRoute::ByProxy && classify::is_refused_tunnel(error) {
+            let status = proxy_status::connect_status(context, url).await;
+            return Failure::ProxyStatus(status.filter(|status| *status >= 300));
+        }
+        classify::request(error, url, route, &context.config.timeouts)
+    }
+
+    /// Sends the request once, to the address of its host that answers.
+    async fn send(
+        &self,
+        client: &reqwest::Client,
+        job: &Job,
+        fields: &HeaderMap,
+    ) -> Result<Response, reqwest::Error> {
+        self.context.counters.requests.fetch_add(1, Relaxed);
+        loop {
+            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
+            let request = client.get(job.url.clone()).headers(fields.clone());
+            match request.send().await {
+                Err(error) if classify::is_other_address(&error) => {}
+                sent => return sent,
+            }
+        }
+    }
+}
+
+/// Whether this is a 408 to a connection that was idle, which has crossed the request (RFC 9110 section 15.5.9).
+fn is_late_timeout(response: &Response, request_state: &RequestState) -> bool {
+    let connection = response.extensions().get().map(HttpInfo::local_addr);
+    response.status() == StatusCode::REQUEST_TIMEOUT
+        && response.version() < Version::HTTP_2
+        && connection.is_some_and(|used| !request_state.claim_connection(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_sent_again_a_limited_number_of_times() {
+        for why in [Unanswered::Stale, Unanswered::Unprocessed, Unanswered::BrokenByAny] {
+            let mut resends = Resends::default();
+            let all: Vec<_> = std::iter::from_fn(|| resends.next_client(why)).take(100).collect();
+            let alone = all.iter().filter(|client| **client == NextClient::Alone).count();
+            let expected = match why {
+                Unanswered::Stale => (9, 1),
+                Unanswered::Unprocessed => (5, 1),
+                Unanswered::BrokenByAny => (1, 1),
+            };
+            assert_eq!((all.len(), alone), expected, "{why:?}");
+        }
+    }
+}
