@@ -1,5 +1,6 @@
 //! Why a run could not start, or broke off. A URL that fails is a record and no error.
 
+use crate::text::io_message;
 use crate::transfer::ContextError;
 
 /// Why a run could not start, or broke off.
@@ -9,7 +10,7 @@ pub enum EngineError {
     #[error(transparent)]
     Context(#[from] ContextError),
     /// The system provides no thread or event loop.
-    #[error("cannot start worker {worker}: {reason}; use fewer --jobs")]
+    #[error("cannot start worker {worker}: {}; use fewer --jobs", io_message(reason))]
     Loop {
         /// The first worker of the loop, from 1.
         worker: usize,
@@ -17,10 +18,10 @@ pub enum EngineError {
         reason: std::io::Error,
     },
     /// No child process can be started.
-    #[error("cannot start a worker process: {0}")]
+    #[error("cannot start a worker process: {}", io_message(.0))]
     Process(std::io::Error),
     /// The temporary file of the spill cannot be written or read.
-    #[error("cannot spill the queue to disk: {0}")]
+    #[error("cannot spill the queue to disk: {}", io_message(.0))]
     Spill(std::io::Error),
     /// A bug: a thread ended before its work was done.
     #[error("a thread of the program failed; this is a bug")]

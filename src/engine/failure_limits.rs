@@ -9,15 +9,15 @@ const SAMPLE: u64 = 100;
 
 /// Counts settled targets and stops the run when too many of them have failed.
 #[derive(Debug)]
-pub struct FailureLimits {
-    /// The most failures that are tolerated; `None` if any number is.
+pub struct FailureCounter {
+    /// The limit of failures; `None` if there is none.
     most: Option<MaxFailures>,
     settled: u64,
     failed: u64,
 }
 
-impl FailureLimits {
-    /// Limits of a run in which nothing is settled yet.
+impl FailureCounter {
+    /// A counter for a run in which nothing is settled yet.
     pub fn new(most: Option<MaxFailures>) -> Self {
         Self { most, settled: 0, failed: 0 }
     }
@@ -54,12 +54,12 @@ mod tests {
 
     /// Why the run is stopped after `ok` records that succeeded and one for each of these failures.
     fn cause(most: Option<MaxFailures>, ok: u64, failures: &[Failure]) -> Option<StopCause> {
-        let (mut limits, cancel) = (FailureLimits::new(most), CancelToken::default());
+        let (mut counter, cancel) = (FailureCounter::new(most), CancelToken::default());
         for _ in 0..ok {
-            limits.on_record(&record("http://a.test/"), &cancel);
+            counter.on_record(&record("http://a.test/"), &cancel);
         }
         for failure in failures {
-            limits.on_record(&record("http://a.test/").failed(failure, 1), &cancel);
+            counter.on_record(&record("http://a.test/").failed(failure, 1), &cancel);
         }
         cancel.cause()
     }

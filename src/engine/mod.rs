@@ -34,7 +34,7 @@ use crate::policy::{RetryRules, robots};
 use crate::scheduler::{HostPolicies, JobOrder, NameLookup, Scheduler, host_limits, interval_of};
 use crate::transfer::{Resolver, TransferContext};
 use event_loop::LoopResources;
-use failure_limits::FailureLimits;
+use failure_limits::FailureCounter;
 use in_flight::InFlight;
 use processes::ChildPool;
 use queue::Queue;
@@ -137,7 +137,7 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
     let token = robots::product_token(&plan.http.user_agent).to_owned();
     Queue::new(
         rules,
-        FailureLimits::new(plan.failure_limits.most),
+        FailureCounter::new(plan.failure_limits.most),
         token,
         scheduler,
         in_flight,

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
+use crate::sync::lock;
 
 /// What all workers of a run share.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct RunContext {
 impl RunContext {
     /// Locks the spilled targets.
     pub fn spill(&self) -> MutexGuard<'_, Spill> {
-        self.spill.lock().expect("lock poisoned")
+        lock(&self.spill)
     }
 
     /// Emits an event; waits while the reports are behind. If the receiver is gone, the event is dropped: `watch_stops`

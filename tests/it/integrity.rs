@@ -213,7 +213,7 @@ fn bodies_are_held_against_a_file_of_sums_by_the_names_that_they_are_saved_under
         let classes = ["ok", "checksum", "checksum", "ok", "ok"];
         assert_eq!(seen.classes_in_list_order(), classes, "{seen:?}");
         let message = &seen.rows_in_list_order()[1]["error"]["message"];
-        assert!(message.as_str().unwrap().contains("--sha256sums says"), "{message}");
+        assert!(message.as_str().unwrap().contains("--sha256sums expects"), "{message}");
         assert_eq!(names(&files), ["good", "unlisted", "unlisted2"]);
         let sums = sums.display();
         let notice = format!("warning: 2 files not listed in {sums} were not verified\n");
@@ -355,7 +355,7 @@ fn a_body_is_held_against_what_the_reply_says_of_it() {
         assert_eq!(names(wrong.path()), [""; 0]);
         for (row, (field, _)) in seen.rows_in_list_order().iter().zip(CLAIMS) {
             let message = row["error"]["message"].as_str().unwrap();
-            assert!(message.contains(&format!("{field} says ")), "{message}");
+            assert!(message.contains(&format!("{field} expects ")), "{message}");
         }
     });
 }

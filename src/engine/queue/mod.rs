@@ -27,13 +27,14 @@ use url::Url;
 
 use self::segments::SegmentedDownload;
 use super::cancel::CancelToken;
-use super::failure_limits::FailureLimits;
+use super::failure_limits::FailureCounter;
 use super::in_flight::InFlight;
 use super::spill::ClaimedTarget;
 use crate::model::{Destination, Event, HostStats, JobKind, QueuedJob, StopCause, Target};
 use crate::plan::SegmentOptions;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{AdmitRoom, LastHost, NameLookup, NextJob, ResolveError, Scheduler};
+use crate::sync::lock;
 
 /// Changes after which a feeder that waits for room is woken while all workers are busy: to wake it for each job that
 /// leaves would cost more than the job itself.
@@ -64,7 +65,7 @@ pub struct Queue {
 struct QueueState {
     scheduler: Scheduler,
     in_flight: InFlight,
-    failure_limits: FailureLimits,
+    failures: FailureCounter,
     split: SegmentOptions,
     /// Targets whose bodies are fetched in segments, by index.
     segmented: HashMap<u64, SegmentedDownload>,
@@ -119,7 +120,7 @@ impl Queue {
     /// An empty queue.
     pub fn new(
         rules: RetryRules,
-        failure_limits: FailureLimits,
+        failures: FailureCounter,
         robots_token: String,
         scheduler: Scheduler,
         in_flight: InFlight,
@@ -129,7 +130,7 @@ impl Queue {
         let state = QueueState {
             scheduler,
             in_flight,
-            failure_limits,
+            failures,
             split,
             segmented: HashMap::new(),
             is_open: true,
@@ -384,7 +385,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().expect("lock poisoned")
+        lock(&self.state)
     }
 }
 
@@ -456,8 +457,8 @@ mod tests {
         let rules = RetryRules { retry, max_redirects: 0 };
         let split = SegmentOptions { most: NonZeroUsize::MIN, least: NonZeroU64::MIN };
         let (in_flight, cancel) = (InFlight::new(false), CancelToken::default());
-        let limits = FailureLimits::new(None);
-        Queue::new(rules, limits, "fetch".to_owned(), scheduler, in_flight, split, cancel)
+        let failures = FailureCounter::new(None);
+        Queue::new(rules, failures, "fetch".to_owned(), scheduler, in_flight, split, cancel)
     }
 
     fn target(index: u64) -> Target {

@@ -34,6 +34,7 @@ use crate::policy::resume::begun_in_spans;
 use crate::policy::segments::segments;
 use crate::policy::{NextAction, segment_action_without_request};
 use crate::scheduler::Scheduler;
+use crate::sync::lock;
 
 /// A target whose body is fetched in segments.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ struct ReceivedRanges(Mutex<ByteRanges>);
 
 impl ReceivedRanges {
     fn snapshot(&self) -> ByteRanges {
-        self.0.lock().expect("lock poisoned").clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -69,7 +70,7 @@ impl SharedRanges for ReceivedRanges {
         range: Range<u64>,
         record: &mut dyn FnMut(&ByteRanges) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut ranges = self.0.lock().expect("lock poisoned");
+        let mut ranges = lock(&self.0);
         let mut with_this = ranges.clone();
         if with_this.add(range) {
             record(&with_this)?;

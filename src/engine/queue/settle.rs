@@ -176,13 +176,13 @@ impl Queue {
     fn settle_target(&self, state: &mut QueueState, job: &QueuedJob, record: Record) -> Event {
         state.in_flight.remove(job.request.target.index);
         // Before the waiting workers are woken: past a limit none of them may start another job.
-        state.failure_limits.on_record(&record, &self.cancel);
+        state.failures.on_record(&record, &self.cancel);
         finished_event(job, record)
     }
 
     /// Counts a record that was settled without a job.
     pub fn record_settled(&self, record: &Record) {
-        self.lock().failure_limits.on_record(record, &self.cancel);
+        self.lock().failures.on_record(record, &self.cancel);
     }
 }
 
