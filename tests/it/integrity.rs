@@ -184,7 +184,7 @@ fn a_checksum_on_the_command_line_is_for_one_url_alone() {
     for sources in [&[][..], &["-"], &["list.txt"], &[&url, &url], &[&url, "list.txt"]] {
         let seen = Run::new().args(["--checksum", &sum]).args(sources).seen();
         assert_eq!((seen.code, origin.requests()), (Some(2), 0), "{sources:?}");
-        assert!(seen.stderr.contains("--checksum is for one URL"), "{}", seen.stderr);
+        assert!(seen.stderr.contains("--checksum works with a single URL"), "{}", seen.stderr);
     }
     for nonsense in ["sha-256", "sha-256=12", "sha-3=12", "=", ""] {
         let seen = Run::new().args(["--checksum", nonsense, &url]).seen();

@@ -14,7 +14,7 @@ use crate::support::folder::all_in;
 use crate::support::saved_files::saved_in;
 use crate::support::{End, Gate, Origin, Reply, Request, Run, Seen, in_every_mode};
 
-const README: &str = include_str!("../../README.md");
+const CHAPTER: &str = include_str!("../../src/manual/integrity.md");
 
 /// A folder to save to, and an origin whose path `/n` is a body of its own.
 struct House {
@@ -137,7 +137,7 @@ fn every_file_is_a_row_of_json_and_the_summary_comes_last() {
         "unfinished": 0, "unreadable": 0, "nameless": 0, "marked": 0, "extra": 0, "bad_lines": 0,
     });
     for name in [&row, &summary].into_iter().flat_map(|it| it.as_object().unwrap().keys()) {
-        assert!(README.contains(&format!("`{name}`")), "{name}");
+        assert!(CHAPTER.contains(&format!("`{name}`")), "{name}");
     }
     assert_eq!(objects, [row, summary]);
 }
@@ -473,9 +473,9 @@ fn lines_that_tell_nothing_are_told_and_counted() {
     house.forge(&"rubbish\n".repeat(7));
     let seen = house.verify(&[]);
     assert_eq!(seen.code, Some(0));
-    assert!(seen.stdout.contains("; 7 bad in the manifest"), "{seen:?}");
+    assert!(seen.stdout.contains(": 7 invalid manifest entries"), "{seen:?}");
     assert_eq!(seen.stderr.lines().count(), 6, "five and how many there are: {seen:?}");
-    assert!(seen.stderr.contains("manifest.jsonl:2: not an entry"), "{seen:?}");
+    assert!(seen.stderr.contains("manifest.jsonl:2: ignoring invalid entry"), "{seen:?}");
 }
 
 #[test]
@@ -524,7 +524,7 @@ fn a_folder_that_a_run_is_saving_to_is_left_alone() {
     for args in [&[][..], &["--no-mark"]] {
         let seen = house.verify(args);
         assert_eq!(seen.code, Some(2), "{seen:?}");
-        assert!(seen.stderr.contains("another run is at work"), "{seen:?}");
+        assert!(seen.stderr.contains(" is in use by another fetch process"), "{seen:?}");
     }
     end.pass_by();
     assert!(run.wait_with_output().unwrap().status.success());
@@ -583,7 +583,7 @@ fn a_manifest_that_cannot_be_added_to_is_a_fault_but_can_be_looked_at() {
     };
     let seen = verify("");
     assert_eq!(seen.code, Some(3), "{seen:?}");
-    assert!(seen.stderr.contains("cannot mark what is to be fetched again"), "{seen:?}");
+    assert!(seen.stderr.contains("cannot update the manifest"), "{seen:?}");
     assert_eq!(verify("--no-mark").code, Some(1));
 }
 

@@ -38,13 +38,13 @@ fn a_torn_line_of_the_manifest_is_mended_and_told() {
             fs::write(folder.manifest(), [&whole, torn].concat()).unwrap();
             let seen = folder.fetch(mode, &server, &[]);
             assert_eq!((seen.code, outcomes(&seen)), (Some(0), vec!["skipped".to_owned()]));
-            assert!(seen.stderr.contains("torn"), "{seen:?}");
+            assert!(seen.stderr.contains("ignoring the truncated last line"), "{seen:?}");
             assert_eq!(fs::read(folder.manifest()).unwrap(), whole);
         }
         fs::write(folder.manifest(), &whole[..whole.len() - 1]).unwrap();
         let seen = folder.fetch(mode, &server, &[]);
         assert_eq!(
-            (outcomes(&seen), seen.stderr.contains("torn")),
+            (outcomes(&seen), seen.stderr.contains("truncated")),
             (vec!["skipped".to_owned()], false)
         );
         assert_eq!(fs::read(folder.manifest()).unwrap(), whole, "a whole line lacks only its end");
