@@ -1,7 +1,7 @@
 //! Whether all samples did the same: each row is held against the first one of its place in the list. Keeps some 50
 //! bytes for each URL.
 
-use super::said::Row;
+use crate::model::{FailureClass, Record};
 use crate::report::printable;
 
 /// Differences that are told; there may be more.
@@ -19,7 +19,7 @@ pub(super) struct ConsistencyCheck {
 struct RowFingerprint {
     contestant: usize,
     status: Option<u16>,
-    class: Option<Box<str>>,
+    class: Option<FailureClass>,
     bytes: u64,
     digest: Option<Box<str>>,
 }
@@ -31,29 +31,31 @@ impl ConsistencyCheck {
     }
 
     /// Holds a row of a contestant against the first one.
-    pub(super) fn check(&mut self, row: &Row, contestant: usize) {
+    pub(super) fn check(&mut self, record: &Record, contestant: usize) {
         // What a run that ended early left undone says nothing of the rest.
-        if row.error.as_ref().is_some_and(|error| error.class == "cancelled") {
+        let class = record.error.as_ref().map(|error| error.class);
+        if class == Some(FailureClass::Cancelled) {
             return;
         }
         let seen = RowFingerprint {
             contestant,
-            status: row.http_status,
-            class: row.error.as_ref().map(|error| error.class.as_str().into()),
-            bytes: row.bytes,
-            digest: row.digest.as_deref().map(Into::into),
+            status: record.http_status,
+            class,
+            bytes: record.bytes,
+            digest: record.digest.as_deref().map(Into::into),
         };
-        if self.first.len() <= row.index {
-            self.first.resize_with(row.index + 1, || None);
+        let place = record.index as usize;
+        if self.first.len() <= place {
+            self.first.resize_with(place + 1, || None);
         }
-        let Some(first) = &self.first[row.index] else {
-            self.first[row.index] = Some(seen);
+        let Some(first) = &self.first[place] else {
+            self.first[place] = Some(seen);
             return;
         };
         let Some((was, is)) = difference(first, &seen) else { return };
         if self.differences.len() < TOLD {
             let (one, other) = (&self.names[first.contestant], &self.names[contestant]);
-            let url = printable(&row.url);
+            let url = printable(&record.url);
             self.differences.push(format!("{url} differs: {was} ({one}), {is} ({other})"));
         }
     }
@@ -67,10 +69,10 @@ impl ConsistencyCheck {
 /// The first thing in which two rows differ, as each has it.
 fn difference(one: &RowFingerprint, other: &RowFingerprint) -> Option<(String, String)> {
     let parts: [fn(&RowFingerprint) -> String; 3] = [
-        |seen| match (seen.status, &seen.class) {
+        |seen| match (seen.status, seen.class) {
             (Some(status), None) => format!("HTTP {status}"),
-            (Some(status), Some(class)) => format!("HTTP {status}, {}", printable(class)),
-            (None, Some(class)) => printable(class).into_owned(),
+            (Some(status), Some(class)) => format!("HTTP {status}, {class}"),
+            (None, Some(class)) => class.to_string(),
             (None, None) => "no reply".to_owned(),
         },
         |seen| format!("{} bytes", seen.bytes),

@@ -8,7 +8,6 @@ pub(crate) mod export;
 mod request_budget;
 pub(crate) mod result;
 mod runner;
-mod said;
 mod sample;
 mod statistics;
 mod summarize;

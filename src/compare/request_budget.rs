@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::said::Host;
 use super::{LEAST_RUNS, ServerOwner};
+use crate::model::HostStats;
 use crate::scheduler::is_written_as_loopback;
 
 /// Requests to one host, warm-ups included.
@@ -62,12 +62,12 @@ impl RequestBudget {
         self.servers == ServerOwner::Own || self.spent.values().all(fits)
     }
 
-    pub(super) fn spend(&mut self, hosts: &[Host]) {
-        let is_of_others = |host: &&Host| {
+    pub(super) fn spend(&mut self, hosts: &[HostStats]) {
+        let is_of_others = |host: &&HostStats| {
             host.host.parse::<Url>().map_or(true, |url: Url| !is_written_as_loopback(&url))
         };
         for host in hosts.iter().filter(is_of_others) {
-            self.spent.entry(host.host.clone()).or_default().this_block += host.requests;
+            self.spent.entry(host.host.to_string()).or_default().this_block += host.requests;
         }
     }
 
@@ -87,9 +87,8 @@ mod tests {
         [("https://a.b".to_owned(), count), ("https://c.d".to_owned(), 1)].into()
     }
 
-    fn host(name: &str, requests: u64) -> Host {
-        let (failures, waited) = Default::default();
-        Host { host: name.to_owned(), requests, peak: 1, failures, waited }
+    fn host(name: &str, requests: u64) -> HostStats {
+        HostStats { requests, ..HostStats::of(&name.into()) }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::thread;
 use anyhow::{Context, anyhow, bail};
 
 use super::consistency::ConsistencyCheck;
-use super::said::{Host, Line, Row, Total};
 use super::statistics::quantile;
 use crate::compare::result::{LatencyQuantiles, Sample};
+use crate::model::{FailureClass, HostStats, Outcome, Record, Summary};
+use crate::report::replay::ReportLine;
 
 /// A sample, and what the rules of a comparison have to know of it beside.
 pub(super) struct MeasuredSample {
@@ -22,7 +23,7 @@ pub(super) struct MeasuredSample {
     /// Whether a reply asked for less (429).
     pub rate_limited: bool,
     /// The hosts that were asked most.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<HostStats>,
 }
 
 /// Which place a sample has.
@@ -104,49 +105,53 @@ struct SampleRows {
 }
 
 impl SampleReader<'_> {
-    fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Total>>> {
+    fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Summary>>> {
         let mut last = None;
         for line in lines.lines() {
             let line = line.context("a report breaks off")?;
             match serde_json::from_str(&line) {
-                Ok(Line::Result(row)) => self.hear(&row),
-                Ok(Line::Summary(total)) => last = Some(total),
+                Ok(ReportLine::Result(record)) => self.add(&record),
+                Ok(ReportLine::Summary(summary)) => last = Some(summary),
                 Err(error) => bail!("a run's report is not understood: {error}"),
             }
         }
         Ok(last)
     }
 
-    fn hear(&mut self, row: &Row) {
-        self.likeness.check(row, self.contestant);
+    fn add(&mut self, record: &Record) {
+        self.likeness.check(record, self.contestant);
         let rows = &mut self.rows;
-        let class = row.error.as_ref().map(|error| error.class.as_str());
-        rows.rate_limited |= row.http_status == Some(429) || class == Some("rate_limited");
-        rows.unasked += u64::from(!["ok", "failed", "invalid"].contains(&row.outcome.as_str()));
-        rows.retries += row.attempts.saturating_sub(1);
-        rows.first_byte.extend(row.timings.first_byte);
-        rows.total.extend(row.timings.total);
-        if let (Some(first_byte), Some(total)) = (row.timings.first_byte, row.timings.total) {
+        let class = record.error.as_ref().map(|error| error.class);
+        rows.rate_limited |=
+            record.http_status == Some(429) || class == Some(FailureClass::RateLimited);
+        let was_requested =
+            matches!(record.outcome, Outcome::Ok | Outcome::Failed | Outcome::Invalid);
+        rows.unasked += u64::from(!was_requested);
+        rows.retries += u64::from(record.attempts.saturating_sub(1));
+        rows.first_byte.extend(record.timings.first_byte);
+        rows.total.extend(record.timings.total);
+        if let (Some(first_byte), Some(total)) = (record.timings.first_byte, record.timings.total) {
             rows.transfer += total - first_byte;
         }
     }
 }
 
-fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
-    let used = total.resources;
-    let limited = |host: &Host| host.failures.get("rate_limited").is_some_and(|count| *count > 0);
+fn taken(summary: Summary, rows: SampleRows, place: SampleRank) -> MeasuredSample {
+    let used = summary.resources;
+    let counts = summary.counts;
+    let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
     let busy: f64 = rows.total.iter().sum();
     let sample = Sample {
         block: place.block,
         contestant: place.contestant,
-        mode: total.mode,
-        jobs: total.jobs,
-        wall: total.elapsed,
-        setup: total.setup,
-        targets: total.targets,
-        ok: total.ok,
-        bytes: total.bytes,
-        wire_bytes: total.wire_bytes,
+        mode: summary.mode_name().to_owned(),
+        jobs: summary.jobs,
+        wall: summary.elapsed,
+        setup: summary.setup,
+        targets: counts.targets,
+        ok: counts.ok,
+        bytes: counts.bytes,
+        wire_bytes: counts.wire_bytes,
         first_byte: spread(rows.first_byte),
         total: spread(rows.total),
         waiting: busy - rows.transfer,
@@ -155,7 +160,7 @@ fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
         cpu_user: used.cpu_user,
         cpu_system: used.cpu_system,
         peak_memory: used.peak_memory,
-        worker_threads: used.worker_threads,
+        worker_threads: used.worker_threads as u64,
         voluntary_switches: used.voluntary_switches,
         involuntary_switches: used.involuntary_switches,
         requests: used.requests,
@@ -165,10 +170,10 @@ fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
     };
     MeasuredSample {
         sample,
-        stopped: total.stopped,
+        stopped: summary.stopped,
         unasked: rows.unasked,
-        rate_limited: rows.rate_limited || total.hosts.iter().any(limited),
-        hosts: total.hosts,
+        rate_limited: rows.rate_limited || summary.hosts.iter().any(limited),
+        hosts: summary.hosts,
     }
 }
 

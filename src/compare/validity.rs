@@ -1,10 +1,12 @@
 //! What makes samples unfit to be compared, and what bounds all of them alike. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::consistency::ConsistencyCheck;
 use super::sample::MeasuredSample;
 use crate::compare::result::Sample;
+use crate::model::WaitReason;
 use crate::report::printable;
 
 /// The first sample met a cold server if its replies took this many times longer to begin than later ones.
@@ -22,13 +24,13 @@ pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
     stopped: Option<(String, String)>,
     unasked: u64,
-    bound: BTreeMap<(String, String), LimitedShare>,
+    bound: BTreeMap<(Arc<str>, WaitReason), LimitedShare>,
 }
 
 /// How a host held runs up.
 struct LimitedShare {
     runs: usize,
-    peak: u64,
+    peak: usize,
     least: f64,
     most: f64,
 }
@@ -44,13 +46,13 @@ impl ValidityChecks {
         }
         self.unasked += taken.unasked;
         for host in &taken.hosts {
-            for (why, waited) in &host.waited {
-                let share = waited / sample.wall;
-                if share < BOUND || !["limit", "gap"].contains(&why.as_str()) {
+            for (reason, waited) in &host.waited {
+                let share = waited.as_secs_f64() / sample.wall;
+                if share < BOUND || !matches!(reason, WaitReason::Limit | WaitReason::Gap) {
                     continue;
                 }
                 let bound = LimitedShare { runs: 0, peak: 0, least: share, most: share };
-                let key = (host.host.clone(), why.clone());
+                let key = (Arc::clone(&host.host), *reason);
                 let bound = self.bound.entry(key).or_insert(bound);
                 bound.runs += 1;
                 bound.peak = bound.peak.max(host.peak);
@@ -95,11 +97,11 @@ impl ValidityChecks {
 
     /// What binds all modes alike, a sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
-        let note = |((host, why), bound): (&(String, String), &LimitedShare)| {
+        let note = |((host, reason), bound): (&(Arc<str>, WaitReason), &LimitedShare)| {
             let host = printable(host);
             let share = share(bound.least, bound.most);
-            match why.as_str() {
-                "limit" => format!(
+            match reason {
+                WaitReason::Limit => format!(
                     "{host} is asked at most {} at a time (--per-host): in {} runs a free worker \
                      waited for that for {share} of the time, so the limit bounds it rather than \
                      the mode",

@@ -56,9 +56,8 @@ fn failures(row: &HostStats) -> Vec<String> {
 fn waits(row: &HostStats) -> Vec<String> {
     let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= TOLD).collect();
     waits.sort_by_key(|(_, time)| Reverse(**time));
-    let told = |(why, time): &(&WaitReason, &Duration)| {
-        format!("{:.1} s ({})", time.as_secs_f64(), why.name())
-    };
+    let told =
+        |(why, time): &(&WaitReason, &Duration)| format!("{:.1} s ({})", time.as_secs_f64(), why);
     waits.iter().map(told).collect()
 }
 

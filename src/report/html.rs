@@ -101,7 +101,7 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     ];
     let others = others.into_iter().filter(|(_, count, always)| *always || *count > 0);
     facts.extend(others.map(|(name, count, _)| (name, count.to_string())));
-    facts.push(("Bytes", human_bytes(fold.bytes)));
+    facts.push(("Bytes", human_bytes(counts.bytes)));
     for (name, share) in [("Median", 0.5), ("90th percentile", 0.9), ("99th percentile", 0.99)] {
         facts.extend(
             fold.totals.quantile(share).map(|time| (name, format!("about {}", short(time)))),
@@ -110,7 +110,7 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     let Some(summary) = summary else { return facts };
     facts.push(("Elapsed", short(seconds(micros(summary.elapsed)))));
     let jobs = CountedNoun(summary.jobs as u64, "job");
-    facts.push(("Mode", format!("{}, {jobs}", summary.mode)));
+    facts.push(("Mode", format!("{}, {jobs}", summary.mode_name())));
     facts.push(("Requests", summary.resources.requests.to_string()));
     facts.push(("Connections", summary.resources.connections.to_string()));
     if let (Some(user), Some(system)) = (summary.resources.cpu_user, summary.resources.cpu_system) {
@@ -134,9 +134,9 @@ fn row(row: &AggregateRow, began: i64) -> Value {
     json!([
         row.index,
         row.url,
-        row.outcome.name(),
+        row.outcome,
         row.status,
-        row.class.map(|class| class.name()),
+        row.class,
         row.message,
         row.worker,
         row.bytes,

@@ -20,8 +20,8 @@ pub(crate) fn page(
     total(fold, summary, page)?;
     if !fold.counts.failures.is_empty() {
         writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
-        for (class, count) in &fold.counts.failures {
-            writeln!(page, "| {} | {count} |", cell(class))?;
+        for (class, count) in fold.counts.most_frequent_failures() {
+            writeln!(page, "| {} | {count} |", cell(class.name()))?;
         }
     }
     writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Why |")?;
@@ -42,7 +42,7 @@ fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io:
             None => Ok(()),
         };
     }
-    let bytes = human_bytes(fold.bytes);
+    let bytes = human_bytes(fold.counts.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);
     writeln!(page, "Downloaded {ok} of {targets} sites, {bytes}; the saved report has no end")
 }
@@ -55,7 +55,7 @@ fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
         page,
         "| {} | {} | {status} | {} | {seconds} | {} | {} |",
         row.index,
-        row.outcome.name(),
+        row.outcome,
         row.bytes,
         cell(&row.url),
         cell(message)

@@ -1,21 +1,14 @@
 //! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back. A line that is no row of such a
 //! report is told with its number, and left out.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
 use super::escape::printable;
-use crate::model::{
-    FailureClass, HostStats, Outcome, OutcomeCounts, Record, RecordError, Resources, Summary,
-    Timings, WaitReason,
-};
+use crate::model::{Record, Summary};
 use crate::plan::Source;
 
 /// Bytes that a line may have; no row of ours comes near it.
@@ -153,29 +146,24 @@ impl ReplayResult {
                 continue;
             }
             match self.meaning(&line) {
-                Ok(ReplayLine::Result(record)) => {
+                Ok(ReportLine::Result(record)) => {
                     self.reread.rows += 1;
                     return Ok(Some(*record));
                 }
-                Ok(ReplayLine::Summary(summary)) => self.summary = Some(*summary),
+                Ok(ReportLine::Summary(summary)) => self.summary = Some(*summary),
                 Err(complaint) => self.tell(&complaint, words),
             }
         }
     }
 
-    fn meaning(&self, line: &[u8]) -> Result<ReplayLine, String> {
+    fn meaning(&self, line: &[u8]) -> Result<ReportLine, String> {
         if line.len() as u64 > LONGEST_LINE {
             return Err("too long to be a row of a report".to_owned());
         }
         if self.summary.is_some() {
             return Err("comes after the summary; only one run can be reported".to_owned());
         }
-        let saved: Saved = serde_json::from_slice(line)
-            .map_err(|error| format!("not a row that fetch --json writes: {error}"))?;
-        Ok(match saved {
-            Saved::Result(row) => ReplayLine::Result(Box::new(row.record()?)),
-            Saved::Summary(total) => ReplayLine::Summary(Box::new(total.summary())),
-        })
+        serde_json::from_slice(line).map_err(|error| format!("not fetch --json output: {error}"))
     }
 
     /// The next line, cut off where it is too long; `None` at the end.
@@ -230,278 +218,12 @@ fn is_comparison(line: &[u8]) -> bool {
         || serde_json::from_slice(line).is_ok_and(|kind: ReplayKind| kind.r#type == "comparison")
 }
 
-/// What a line says.
-enum ReplayLine {
-    Result(Box<Record>),
-    Summary(Box<Summary>),
-}
-
-/// A line as it is written. Fields that came later may be missing, fields that we do not know are passed over.
+/// One line of a saved run. Fields that are missing or unknown are no error if they may have been added later.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Saved {
-    Result(Box<SavedRow>),
-    Summary(Box<SavedTotal>),
-}
-
-#[derive(Deserialize)]
-struct SavedRow {
-    index: u64,
-    source: String,
-    line: Option<u64>,
-    url: String,
-    final_url: Option<String>,
-    outcome: String,
-    http_status: Option<u16>,
-    http_version: Option<String>,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    wire_bytes: u64,
-    #[serde(default)]
-    attempts: u32,
-    worker: Option<usize>,
-    remote_addr: Option<SocketAddr>,
-    content_type: Option<String>,
-    path: Option<String>,
-    served_by: Option<String>,
-    duplicate_of: Option<u64>,
-    error: Option<SavedError>,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    digest: Option<String>,
-    started_at: Option<String>,
-    #[serde(default)]
-    timings: SavedTimings,
-}
-
-#[derive(Deserialize)]
-struct SavedError {
-    class: String,
-    message: String,
-}
-
-#[derive(Deserialize, Default)]
-struct SavedTimings {
-    queued: Option<f64>,
-    connect: Option<f64>,
-    first_byte: Option<f64>,
-    total: Option<f64>,
-}
-
-impl SavedRow {
-    fn record(self) -> Result<Record, String> {
-        let blank = Record::blank(self.index, Arc::from(self.source), self.line, self.url);
-        let SavedTimings { queued, connect, first_byte, total } = self.timings;
-        Ok(Record {
-            final_url: self.final_url,
-            outcome: outcome(&self.outcome)?,
-            http_status: self.http_status,
-            http_version: self.http_version.as_deref().and_then(known_version),
-            bytes: self.bytes,
-            wire_bytes: self.wire_bytes,
-            attempts: self.attempts,
-            worker: self.worker,
-            remote_addr: self.remote_addr,
-            content_type: self.content_type,
-            path: self.path,
-            served_by: self.served_by,
-            duplicate_of: self.duplicate_of,
-            error: self.error.map(error).transpose()?,
-            etag: self.etag,
-            last_modified: self.last_modified,
-            digest: self.digest,
-            started_at: self.started_at.as_deref().map(moment).transpose()?,
-            timings: Timings { queued, connect, first_byte, total },
-            ..blank
-        })
-    }
-}
-
-fn outcome(name: &str) -> Result<Outcome, String> {
-    use Outcome::{Duplicate, Failed, Invalid, Ok as Whole, Skipped, Unchanged};
-    let all = [Whole, Skipped, Unchanged, Duplicate, Failed, Invalid];
-    let known = all.into_iter().find(|outcome| outcome.name() == name);
-    known.ok_or_else(|| format!("there is no outcome \"{name}\""))
-}
-
-fn error(saved: SavedError) -> Result<RecordError, String> {
-    let unknown = |_| format!("there is no class \"{}\"", saved.class);
-    let class: FailureClass = saved.class.parse().map_err(unknown)?;
-    Ok(RecordError { class, message: saved.message })
-}
-
-fn known_version(name: &str) -> Option<&'static str> {
-    let known = ["HTTP/0.9", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"];
-    known.into_iter().find(|version| *version == name)
-}
-
-fn moment(text: &str) -> Result<SystemTime, String> {
-    let stamp = text.parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
-    stamp.map_err(|_| format!("\"{text}\" is not a time (RFC 3339)"))
-}
-
-#[derive(Deserialize)]
-struct SavedTotal {
-    list_complete: bool,
-    #[serde(default)]
-    targets: u64,
-    #[serde(default)]
-    ok: u64,
-    #[serde(default)]
-    skipped: u64,
-    #[serde(default)]
-    unchanged: u64,
-    #[serde(default)]
-    duplicate: u64,
-    #[serde(default)]
-    failed: u64,
-    #[serde(default)]
-    invalid: u64,
-    #[serde(default)]
-    failures: BTreeMap<String, u64>,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    wire_bytes: u64,
-    #[serde(default)]
-    elapsed: f64,
-    #[serde(default)]
-    setup: f64,
-    #[serde(default)]
-    mode: String,
-    #[serde(default)]
-    jobs: usize,
-    #[serde(default)]
-    loops: usize,
-    stopped: Option<String>,
-    #[serde(default)]
-    resources: SavedResources,
-    #[serde(default)]
-    hosts: Vec<SavedHost>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SavedResources {
-    cpu_user: Option<f64>,
-    cpu_system: Option<f64>,
-    peak_memory: Option<u64>,
-    voluntary_switches: Option<u64>,
-    involuntary_switches: Option<u64>,
-    worker_threads: usize,
-    requests: u64,
-    connections: u64,
-    handshakes: u64,
-    lookups: u64,
-}
-
-#[derive(Deserialize)]
-struct SavedHost {
-    host: String,
-    #[serde(default)]
-    requests: u64,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    failures: BTreeMap<String, u64>,
-    #[serde(default)]
-    peak: usize,
-    limit: Option<usize>,
-    #[serde(default)]
-    waited: BTreeMap<String, f64>,
-}
-
-impl SavedTotal {
-    fn summary(self) -> Summary {
-        let classes = self.failures.iter();
-        let failures = classes
-            .filter_map(|(name, count)| Some((name.parse::<FailureClass>().ok()?.name(), *count)));
-        let counts = OutcomeCounts {
-            targets: self.targets,
-            ok: self.ok,
-            skipped: self.skipped,
-            unchanged: self.unchanged,
-            duplicate: self.duplicate,
-            failed: self.failed,
-            invalid: self.invalid,
-            failures: failures.collect(),
-        };
-        Summary {
-            list_complete: self.list_complete,
-            counts,
-            bytes: self.bytes,
-            wire_bytes: self.wire_bytes,
-            elapsed: self.elapsed,
-            setup: self.setup,
-            mode: known_mode(&self.mode),
-            jobs: self.jobs,
-            loops: self.loops,
-            stopped: self.stopped,
-            resources: self.resources.known(),
-            hosts: self.hosts.into_iter().map(SavedHost::row).collect(),
-        }
-    }
-}
-
-fn known_mode(name: &str) -> &'static str {
-    let known = ["sequential", "threads", "async", "processes"];
-    known.into_iter().find(|mode| *mode == name).unwrap_or("another mode")
-}
-
-impl SavedResources {
-    fn known(self) -> Resources {
-        Resources {
-            cpu_user: self.cpu_user,
-            cpu_system: self.cpu_system,
-            peak_memory: self.peak_memory,
-            voluntary_switches: self.voluntary_switches,
-            involuntary_switches: self.involuntary_switches,
-            worker_threads: self.worker_threads,
-            requests: self.requests,
-            connections: self.connections,
-            handshakes: self.handshakes,
-            lookups: self.lookups,
-        }
-    }
-}
-
-impl SavedHost {
-    fn row(self) -> HostStats {
-        let failures = self.failures.iter();
-        let waited = self.waited.iter();
-        HostStats {
-            host: Arc::from(self.host),
-            requests: self.requests,
-            bytes: self.bytes,
-            failures: failures
-                .filter_map(|(name, count)| Some((name.parse().ok()?, *count)))
-                .collect(),
-            peak: self.peak,
-            limit: self.limit,
-            waited: waited
-                .filter_map(|(name, time)| Some((why(name)?, duration(*time)?)))
-                .collect(),
-        }
-    }
-}
-
-fn why(name: &str) -> Option<WaitReason> {
-    let all = [
-        WaitReason::Limit,
-        WaitReason::Gap,
-        WaitReason::RetryAfter,
-        WaitReason::Unreachable,
-        WaitReason::Lookup,
-        WaitReason::Robots,
-    ];
-    all.into_iter().find(|why| why.name() == name)
-}
-
-/// Seconds as they were written, to the microsecond.
-fn duration(seconds: f64) -> Option<Duration> {
-    let duration = Duration::try_from_secs_f64(seconds).ok()?;
-    Some(Duration::from_micros(
-        u64::try_from((duration + Duration::from_nanos(500)).as_micros()).ok()?,
-    ))
+pub(crate) enum ReportLine {
+    /// A target.
+    Result(Box<Record>),
+    /// The end of the run.
+    Summary(Box<Summary>),
 }

@@ -79,9 +79,9 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
         summary.counts.ok,
         CountedNoun(summary.counts.targets, "site"),
-        human_bytes(summary.bytes),
+        human_bytes(summary.counts.bytes),
         summary.elapsed,
-        summary.mode,
+        summary.mode_name(),
         CountedNoun(summary.jobs as u64, "job"),
     )?;
     let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
@@ -104,7 +104,7 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
 pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     let used = &summary.resources;
     if !summary.counts.failures.is_empty() {
-        let classes = summary.counts.failures.iter();
+        let classes = summary.counts.most_frequent_failures().into_iter();
         let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(page, "Failures: {}", classes.join(", "))?;
     }
@@ -112,7 +112,7 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     let connections = CountedNoun(used.connections, "connection");
     let lookups = CountedNoun(used.lookups, "name lookup");
     writeln!(page, "Network: {requests}, {connections}, {lookups}")?;
-    writeln!(page, "Wire: {} of bodies", human_bytes(summary.wire_bytes))?;
+    writeln!(page, "Wire: {} of bodies", human_bytes(summary.counts.wire_bytes))?;
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
         writeln!(page, "CPU: {user:.2} s user, {system:.2} s system")?;
     }
@@ -165,7 +165,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Resources, test_fixtures};
+    use crate::model::{Mode, Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn one_of_a_thing_is_told_in_the_singular() {
         let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
-        (summary.mode, summary.jobs) = ("sequential", 1);
+        (summary.mode, summary.jobs) = (Some(Mode::Sequential), 1);
         assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (sequential, 1 job)");
     }
 
