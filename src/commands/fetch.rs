@@ -203,8 +203,7 @@ fn conclude(
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let error = anyhow!(error).context("cannot write output");
-            return Err(RunError::Fatal(error));
+            return Err(RunError::Fatal(error.into()));
         }
         _ => {}
     }

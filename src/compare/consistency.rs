@@ -1,13 +1,13 @@
-//! Whether all samples did the same: each row is held against the first one of its place in the list. Keeps some 50
-//! bytes for each URL.
+//! Whether all samples had the same results: each record is compared with the first one of the same entry. Memory: some
+//! 50 bytes per URL.
 
 use crate::model::{FailureClass, Record};
 use crate::report::printable;
 
-/// Differences that are told; there may be more.
-const TOLD: usize = 3;
+/// Maximum number of differences that are reported.
+const MOST_REPORTED: usize = 3;
 
-/// What the first sample saw, and where others saw something else.
+/// The results of the first sample, and the differences of later ones.
 #[derive(Default)]
 pub(super) struct ConsistencyCheck {
     names: Vec<String>,
@@ -15,7 +15,7 @@ pub(super) struct ConsistencyCheck {
     differences: Vec<String>,
 }
 
-/// What is to be the same of a row.
+/// The fields of a record that must be equal.
 struct RowFingerprint {
     contestant: usize,
     status: Option<u16>,
@@ -25,19 +25,19 @@ struct RowFingerprint {
 }
 
 impl ConsistencyCheck {
-    /// `names` is what the contestants are called.
-    pub(super) fn of(names: Vec<String>) -> Self {
+    /// A check of variants with these names.
+    pub(super) fn new(names: Vec<String>) -> Self {
         Self { names, ..Self::default() }
     }
 
-    /// Holds a row of a contestant against the first one.
+    /// Compares a record of a variant with the first one of its entry.
     pub(super) fn check(&mut self, record: &Record, contestant: usize) {
-        // What a run that ended early left undone says nothing of the rest.
+        // A target that was cancelled says nothing about the server.
         let class = record.error.as_ref().map(|error| error.class);
         if class == Some(FailureClass::Cancelled) {
             return;
         }
-        let seen = RowFingerprint {
+        let fingerprint = RowFingerprint {
             contestant,
             status: record.http_status,
             class,
@@ -49,24 +49,24 @@ impl ConsistencyCheck {
             self.first.resize_with(place + 1, || None);
         }
         let Some(first) = &self.first[place] else {
-            self.first[place] = Some(seen);
+            self.first[place] = Some(fingerprint);
             return;
         };
-        let Some((was, is)) = difference(first, &seen) else { return };
-        if self.differences.len() < TOLD {
+        let Some((was, is)) = difference(first, &fingerprint) else { return };
+        if self.differences.len() < MOST_REPORTED {
             let (one, other) = (&self.names[first.contestant], &self.names[contestant]);
             let url = printable(&record.url);
             self.differences.push(format!("{url} differs: {was} ({one}), {is} ({other})"));
         }
     }
 
-    /// What differed first, a sentence each.
+    /// The first differences, a sentence each.
     pub(super) fn differences(&self) -> &[String] {
         &self.differences
     }
 }
 
-/// The first thing in which two rows differ, as each has it.
+/// The first field in which two records differ, with both values.
 fn difference(one: &RowFingerprint, other: &RowFingerprint) -> Option<(String, String)> {
     let parts: [fn(&RowFingerprint) -> String; 3] = [
         |seen| match (seen.status, seen.class) {

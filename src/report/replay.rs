@@ -36,7 +36,7 @@ pub enum ReplayError {
     #[error("{0}")]
     Unreadable(io::Error),
     /// A report cannot be written.
-    #[error("cannot write the report: {0}")]
+    #[error("{0}")]
     Unwritten(io::Error),
 }
 
@@ -111,7 +111,7 @@ impl ReplayResult {
         self.reread.rows = 1;
         while let Some(line) = self.line().map_err(ReplayError::Unreadable)? {
             if !line.trim_ascii().is_empty() {
-                self.tell("comes after the comparison; only one can be reported", words);
+                self.tell("text after the comparison; only one can be reported", words);
             }
         }
         Ok(())
@@ -122,11 +122,11 @@ impl ReplayResult {
         let is_other =
             serde_json::from_slice(text).is_ok_and(|kind: ReplayKind| kind.r#type != "comparison");
         let reason = match is_other {
-            true => "it is another kind of document; a run is a line for each URL",
+            true => "another kind of document (a run has one line per URL)",
             false => reason,
         };
         let (name, reason) = (printable(&self.name), printable(reason));
-        let text = format!("{name}: not a comparison that fetch compare writes: {reason}");
+        let text = format!("{name}: not fetch compare --json output: {reason}");
         ReplayError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
@@ -158,10 +158,10 @@ impl ReplayResult {
 
     fn meaning(&self, line: &[u8]) -> Result<ReportLine, String> {
         if line.len() as u64 > LONGEST_LINE {
-            return Err("too long to be a row of a report".to_owned());
+            return Err("line too long for a record".to_owned());
         }
         if self.summary.is_some() {
-            return Err("comes after the summary; only one run can be reported".to_owned());
+            return Err("record after the summary; only one run can be reported".to_owned());
         }
         serde_json::from_slice(line).map_err(|error| format!("not fetch --json output: {error}"))
     }
@@ -203,7 +203,7 @@ impl ReplayResult {
             let _ = writeln!(words, "fetch: {name}: {further} more bad lines");
         }
         if self.summary.is_none() {
-            let _ = writeln!(words, "fetch: {name}: no summary: the report was cut off");
+            let _ = writeln!(words, "fetch: {name}: incomplete report: no summary line");
         }
     }
 }
