@@ -101,7 +101,7 @@ fn report_run(
         }
         files.row(&record).map_err(ReplayError::Unwritten)?;
     }
-    saved.replay_summary(warnings);
+    saved.report_end(warnings);
     let summary = saved.summary.as_ref();
     files.finish(summary).map_err(ReplayError::Unwritten)?;
     let Some(aggregate) = table else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back. A line that is no row of such a
-//! report is told with its number, and left out.
+//! Reads a run that was saved as JSON Lines, or a comparison that was saved as JSON. Invalid lines are reported with their
+//! number and skipped.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,28 +11,28 @@ use super::escape::printable;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
 
-/// Bytes that a line may have; no row of ours comes near it.
+/// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
-/// Bytes that a document of many lines may have; no comparison of ours comes near it.
+/// Maximum bytes of a document, far beyond any comparison.
 const LONGEST_DOCUMENT: u64 = 4 * LONGEST_LINE;
 
-/// Bad lines that are told one by one.
-const MOST_TOLD: u64 = 20;
+/// Maximum number of invalid lines that are reported one by one.
+const MOST_REPORTED: u64 = 20;
 
-/// What a saved run had; a comparison is one row.
+/// Number of lines by kind; a comparison is one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// Lines that were rows, the summary aside.
+    /// Records, without the summary.
     pub rows: u64,
-    /// Lines that were none, and were left out.
+    /// Invalid lines, which were skipped.
     pub bad_lines: u64,
 }
 
 /// Why a saved run or comparison cannot be reported.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// It cannot be read, a report would replace it, or there is no such report of it.
+    /// It cannot be read, a report would replace it, or a report file has no format for it.
     #[error("{0}")]
     Unreadable(io::Error),
     /// A report cannot be written.
@@ -51,27 +51,27 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     Ok((name.clone(), Box::new(BufReader::new(file))))
 }
 
-/// A saved run or comparison that is being read.
+/// A reader of a saved run or comparison.
 pub struct ReplayResult {
     name: String,
     source: Box<dyn BufRead>,
-    /// The line that was read to see what it is, and is still to be read.
+    /// A line that was read ahead.
     ahead: Option<Vec<u8>>,
     line: u64,
-    /// What it has had so far.
+    /// Lines so far.
     pub(crate) reread: ReplayReport,
-    /// The end of a run, once it has been read.
+    /// The summary, once it has been read.
     pub(crate) summary: Option<Summary>,
 }
 
-/// What a JSON object says that it is.
+/// The `type` of a JSON object.
 #[derive(Deserialize)]
 struct ReplayKind {
     r#type: String,
 }
 
 impl ReplayResult {
-    /// Opens it.
+    /// Opens a saved run or comparison.
     ///
     /// # Errors
     /// Those of the file; they name it.
@@ -81,7 +81,7 @@ impl ReplayResult {
         Ok(Self { name, source, ahead: None, line: 0, reread, summary: None })
     }
 
-    /// The text of the comparison that was saved; `None` if it is a run, which is then still to be read.
+    /// The text of a saved comparison; `None` if it is a run, of which nothing has been consumed then.
     ///
     /// # Errors
     /// Those of reading.
@@ -93,7 +93,7 @@ impl ReplayResult {
             };
             first = line;
         }
-        // The first line of a document that is laid out over several lines.
+        // The first line of a document of several lines.
         if first.trim_ascii() == b"{" {
             self.rest(&mut first).map_err(ReplayError::Unreadable)?;
         } else if !is_comparison(&first) {
@@ -103,15 +103,18 @@ impl ReplayResult {
         Ok(Some(first))
     }
 
-    /// Counts the comparison as one row and reports whatever follows it as bad lines.
+    /// Counts the comparison as one row and reports all text after it as invalid.
     ///
     /// # Errors
     /// Those of reading.
-    pub(crate) fn end_comparison(&mut self, words: &mut impl Write) -> Result<(), ReplayError> {
+    pub(crate) fn end_comparison(&mut self, warnings: &mut impl Write) -> Result<(), ReplayError> {
         self.reread.rows = 1;
         while let Some(line) = self.line().map_err(ReplayError::Unreadable)? {
             if !line.trim_ascii().is_empty() {
-                self.tell("text after the comparison; only one can be reported", words);
+                self.report_bad_line(
+                    "text after the comparison; only one can be reported",
+                    warnings,
+                );
             }
         }
         Ok(())
@@ -136,8 +139,11 @@ impl ReplayResult {
         read.map(drop).map_err(|error| about(&error, &self.name))
     }
 
-    /// The next row; `None` at the end.
-    pub(crate) fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, ReplayError> {
+    /// The next record; `None` at the end.
+    pub(crate) fn record(
+        &mut self,
+        warnings: &mut impl Write,
+    ) -> Result<Option<Record>, ReplayError> {
         loop {
             let Some(line) = self.line().map_err(ReplayError::Unreadable)? else {
                 return Ok(None);
@@ -145,18 +151,18 @@ impl ReplayResult {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match self.meaning(&line) {
+            match self.parse(&line) {
                 Ok(ReportLine::Result(record)) => {
                     self.reread.rows += 1;
                     return Ok(Some(*record));
                 }
                 Ok(ReportLine::Summary(summary)) => self.summary = Some(*summary),
-                Err(complaint) => self.tell(&complaint, words),
+                Err(problem) => self.report_bad_line(&problem, warnings),
             }
         }
     }
 
-    fn meaning(&self, line: &[u8]) -> Result<ReportLine, String> {
+    fn parse(&self, line: &[u8]) -> Result<ReportLine, String> {
         if line.len() as u64 > LONGEST_LINE {
             return Err("line too long for a record".to_owned());
         }
@@ -166,7 +172,7 @@ impl ReplayResult {
         serde_json::from_slice(line).map_err(|error| format!("not fetch --json output: {error}"))
     }
 
-    /// The next line, cut off where it is too long; `None` at the end.
+    /// The next line, truncated if it is too long; `None` at the end.
     fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         if let Some(line) = self.ahead.take() {
             return Ok(Some(line));
@@ -187,23 +193,24 @@ impl ReplayResult {
         Ok(Some(line))
     }
 
-    fn tell(&mut self, complaint: &str, words: &mut impl Write) {
+    fn report_bad_line(&mut self, problem: &str, warnings: &mut impl Write) {
         self.reread.bad_lines += 1;
-        if self.reread.bad_lines <= MOST_TOLD {
-            let (name, complaint) = (printable(&self.name), printable(complaint));
-            // There is nobody left to tell of an error.
-            let _ = writeln!(words, "fetch: {name}:{}: {complaint}", self.line);
+        if self.reread.bad_lines <= MOST_REPORTED {
+            let (name, problem) = (printable(&self.name), printable(problem));
+            // Nobody is left who could report an error.
+            let _ = writeln!(warnings, "fetch: {name}:{}: {problem}", self.line);
         }
     }
 
-    pub(crate) fn replay_summary(&self, words: &mut impl Write) {
+    /// Reports the number of further invalid lines, and a missing summary.
+    pub(crate) fn report_end(&self, warnings: &mut impl Write) {
         let name = printable(&self.name);
-        if self.reread.bad_lines > MOST_TOLD {
-            let further = self.reread.bad_lines - MOST_TOLD;
-            let _ = writeln!(words, "fetch: {name}: {further} more bad lines");
+        if self.reread.bad_lines > MOST_REPORTED {
+            let further = self.reread.bad_lines - MOST_REPORTED;
+            let _ = writeln!(warnings, "fetch: {name}: {further} more bad lines");
         }
         if self.summary.is_none() {
-            let _ = writeln!(words, "fetch: {name}: incomplete report: no summary line");
+            let _ = writeln!(warnings, "fetch: {name}: incomplete report: no summary line");
         }
     }
 }
@@ -213,7 +220,7 @@ fn about(error: &io::Error, name: &str) -> io::Error {
 }
 
 fn is_comparison(line: &[u8]) -> bool {
-    // A line that was cut off is one too.
+    // A truncated line is one too.
     line.trim_ascii().starts_with(b"{\"type\":\"comparison\"")
         || serde_json::from_slice(line).is_ok_and(|kind: ReplayKind| kind.r#type == "comparison")
 }
