@@ -16,18 +16,18 @@ use crate::plan::Source;
 pub(crate) struct AtomicFile {
     /// The name as it was given.
     path: PathBuf,
-    buffer: Buffered<Target>,
+    buffer: Buffered<ReplaceTarget>,
 }
 
 #[derive(Debug)]
-enum Target {
+enum ReplaceTarget {
     /// A temporary file, and the path that it is to have.
     Renamed(NamedTempFile, PathBuf),
     /// A pipe or a device, which cannot be replaced.
     Direct(File),
 }
 
-impl Write for Target {
+impl Write for ReplaceTarget {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Renamed(file, _) => file.write(bytes),
@@ -46,7 +46,8 @@ impl AtomicFile {
     /// # Errors
     /// `InvalidInput` if `path` is one of `sources`, else those of opening it. They name the file.
     pub(crate) fn create(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        let target = Target::open(path, sources).map_err(|error| cannot_write(path, &error))?;
+        let target =
+            ReplaceTarget::open(path, sources).map_err(|error| cannot_write(path, &error))?;
         Ok(Self { path: path.to_owned(), buffer: Buffered::new(target) })
     }
 
@@ -69,7 +70,7 @@ impl AtomicFile {
     /// Those of the file; they name it. It is not renamed then.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.write_out()?;
-        let Target::Renamed(file, path) = self.buffer.into_writer() else { return Ok(()) };
+        let ReplaceTarget::Renamed(file, path) = self.buffer.into_writer() else { return Ok(()) };
         file.persist(path).map(drop).map_err(|error| cannot_write(&self.path, &error.error))
     }
 
@@ -78,7 +79,7 @@ impl AtomicFile {
     }
 }
 
-impl Target {
+impl ReplaceTarget {
     fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
         // A symbolic link stays: the file that it leads to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
