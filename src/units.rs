@@ -151,17 +151,6 @@ fn decimal(number: &str) -> Option<f64> {
     if plain { number.parse().ok().filter(|value: &f64| value.is_finite()) } else { None }
 }
 
-/// A number of things: `1 URL`, `2 URLs`.
-pub struct CountedNoun(pub u64, pub &'static str);
-
-impl fmt::Display for CountedNoun {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(count, noun) = self;
-        let ending = if *count == 1 { "" } else { "s" };
-        write!(out, "{count} {noun}{ending}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,13 +120,6 @@ pub enum CompareError {
     Unwritten(io::Error),
 }
 
-impl CompareError {
-    /// Whether the reader of standard output has closed it.
-    pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Unwritten(error) if error.kind() == ErrorKind::BrokenPipe)
-    }
-}
-
 impl From<SampleError> for CompareError {
     fn from(unsampled: SampleError) -> Self {
         match unsampled {

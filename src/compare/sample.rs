@@ -137,8 +137,8 @@ impl SampleReader<'_> {
 }
 
 fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSample {
-    let used = summary.resources;
-    let counts = summary.counts;
+    let used = &summary.resources;
+    let counts = &summary.counts;
     let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
     let busy: f64 = rows.total.iter().sum();
     let sample = Sample {

@@ -9,7 +9,7 @@ use crate::compare::export::percent_range;
 use crate::compare::result::Sample;
 use crate::model::WaitReason;
 use crate::report::printable;
-use crate::units::CountedNoun;
+use crate::text::counted;
 
 /// The first sample met a cold server if its time to first byte was this many times that of later ones.
 const COLD: f64 = 2.0;
@@ -101,7 +101,7 @@ impl ValidityChecks {
         let note = |((host, reason), bound): (&(Arc<str>, WaitReason), &LimitedShare)| {
             let host = printable(host);
             let share = percent_range(bound.least, bound.most);
-            let runs = CountedNoun(bound.runs as u64, "run");
+            let runs = counted(bound.runs as u64, "run");
             match reason {
                 WaitReason::Limit => format!(
                     "limited by --per-host {} for {host}: workers sat idle {share} of the time in \

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::buffered::Buffered;
 use crate::plan::Source;
+use crate::text::io_message;
 
 /// A report file that is not complete yet.
 #[derive(Debug)]
@@ -133,11 +134,8 @@ pub(super) fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
         ErrorKind::InvalidInput => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
-    io::Error::new(kind, format!("cannot write {}: {}", path.display(), reason(error)))
-}
-
-/// The text of an error of the system, without its number and the path of a temporary file.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error ").next().unwrap_or_default().to_owned()
+    // The name of a temporary file is of no use to the user.
+    let message = io_message(error);
+    let message = message.split(" at path \"").next().unwrap_or_default();
+    io::Error::new(kind, format!("cannot write {}: {message}", path.display()))
 }

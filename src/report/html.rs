@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use super::aggregate::{Aggregate, AggregateRow, micros};
 use super::escape::printable;
 use crate::model::Summary;
-use crate::units::{CountedNoun, human_bytes};
+use crate::text::counted;
+use crate::units::human_bytes;
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = concat!(include_str!("html/uplot.min.css"), include_str!("html/page.css"));
@@ -108,7 +109,7 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     }
     let Some(summary) = summary else { return facts };
     facts.push(("Duration", short(seconds(micros(summary.elapsed)))));
-    let jobs = CountedNoun(summary.jobs as u64, "job");
+    let jobs = counted(summary.jobs as u64, "job");
     facts.push(("Mode", format!("{}, {jobs}", summary.mode_name())));
     facts.push(("Requests", summary.resources.requests.to_string()));
     facts.push(("Connections", summary.resources.connections.to_string()));

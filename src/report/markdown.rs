@@ -9,7 +9,8 @@ use super::aggregate::{Aggregate, AggregateRow};
 use super::escape::printable;
 use super::text;
 use crate::model::Summary;
-use crate::units::{CountedNoun, human_bytes};
+use crate::text::counted;
+use crate::units::human_bytes;
 
 /// The whole page.
 pub(crate) fn page(
@@ -44,7 +45,7 @@ fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io:
     }
     let bytes = human_bytes(fold.counts.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);
-    let targets = CountedNoun(targets, "site");
+    let targets = counted(targets, "site");
     writeln!(page, "Downloaded {ok} of {targets}, {bytes}; no summary found")
 }
 

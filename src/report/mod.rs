@@ -28,6 +28,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::model::{Event, Summary};
+use crate::text::io_message;
 pub use escape::printable;
 pub use failed_list::FailedListWriter;
 pub use files::ReportFiles;
@@ -70,7 +71,7 @@ pub trait Reporter: Send {
 
 /// The error of a standard stream. Its kind is kept: callers tell a closed pipe by it.
 pub(crate) fn cannot_write_output(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot write output: {}", atomic_file::reason(error)))
+    io::Error::new(error.kind(), format!("cannot write output: {}", io_message(error)))
 }
 
 /// Keeps the first error of several results.

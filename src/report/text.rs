@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::escape::printable;
 use crate::model::{Failure, Outcome, OutcomeCounts, Record, Summary};
-use crate::units::{CountedNoun, human_bytes};
+use crate::text::counted;
+use crate::units::human_bytes;
 
 /// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
             writeln!(page)
         }
         Outcome::Failed => {
-            let attempts = CountedNoun(record.attempts.into(), "attempt");
+            let attempts = counted(record.attempts.into(), "attempt");
             writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
         }
         Outcome::Invalid => {
@@ -78,11 +79,11 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         page,
         "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
         summary.counts.ok,
-        CountedNoun(summary.counts.targets, "site"),
+        counted(summary.counts.targets, "site"),
         human_bytes(summary.counts.bytes),
         summary.elapsed,
         summary.mode_name(),
-        CountedNoun(summary.jobs as u64, "job"),
+        counted(summary.jobs as u64, "job"),
     )?;
     let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
     for (count, outcome) in
@@ -109,8 +110,8 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
         let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(page, "Failures: {}", classes.join(", "))?;
     }
-    let connections = CountedNoun(used.connections, "connection");
-    let lookups = CountedNoun(used.lookups, "DNS lookup");
+    let connections = counted(used.connections, "connection");
+    let lookups = counted(used.lookups, "DNS lookup");
     writeln!(page, "Requests: {} ({connections}, {lookups})", used.requests)?;
     writeln!(page, "Transferred: {}", human_bytes(summary.counts.wire_bytes))?;
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
@@ -119,7 +120,7 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(peak) = used.peak_memory {
         writeln!(page, "Peak memory: {}", human_bytes(peak))?;
     }
-    let threads = CountedNoun(used.worker_threads as u64, "thread");
+    let threads = counted(used.worker_threads as u64, "thread");
     writeln!(page, "Workers: {threads} (setup {:.0} ms)", 1e3 * summary.setup)
 }
 

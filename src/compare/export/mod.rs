@@ -13,7 +13,8 @@ use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_format_fits;
 use crate::report::keep_first;
-use crate::units::{CountedNoun, human_bytes};
+use crate::text::counted;
+use crate::units::human_bytes;
 
 pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, percent_range, probability};
 
@@ -74,7 +75,7 @@ fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
 pub fn head(comparison: &Comparison) -> [String; 2] {
     let Comparison { targets, bytes, runs, warmup, seed, .. } = comparison;
     let bytes = human_bytes(*bytes);
-    let (urls, runs) = (CountedNoun(*targets, "URL"), CountedNoun(*runs as u64, "run"));
+    let (urls, runs) = (counted(*targets, "URL"), counted(*runs as u64, "run"));
     [
         format!("Workload: {}", workload(comparison)),
         format!(
