@@ -63,7 +63,7 @@ pub mod bench {
         pub use crate::list::{Numbering, Parser, ParserStatus};
     }
     pub mod model {
-        pub use crate::model::{EntryOptions, ProgressBoard, QueuedJob};
+        pub use crate::model::{EntryOptions, HttpVersion, ProgressBoard, QueuedJob};
     }
     pub mod naming {
         pub use crate::naming::{NameOwner, identity, of_url, unique_name};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::{Algorithm, Digest};
+pub use crate::model::Mode;
 use crate::model::{FailureClass, serde_helpers};
 use crate::units::{Rate, Share};
 
@@ -185,34 +186,6 @@ pub enum Strategy {
     },
 }
 
-/// The kind of a strategy: who the workers are, without how many there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One transfer at a time.
-    Sequential,
-    /// One OS thread per job.
-    Threads,
-    /// Tasks on event loops.
-    Async,
-    /// One child process per job.
-    Processes,
-}
-
-impl Mode {
-    /// All modes, in the order in which they are listed.
-    pub const ALL: [Self; 4] = [Self::Sequential, Self::Threads, Self::Async, Self::Processes];
-
-    /// The name that is typed and reported.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sequential => "sequential",
-            Self::Threads => "threads",
-            Self::Async => "async",
-            Self::Processes => "processes",
-        }
-    }
-}
-
 impl Strategy {
     /// Its kind.
     pub fn mode(self) -> Mode {
@@ -222,11 +195,6 @@ impl Strategy {
             Self::Processes(_) => Mode::Processes,
             Self::Tasks { .. } => Mode::Async,
         }
-    }
-
-    /// The name of its mode.
-    pub fn name(self) -> &'static str {
-        self.mode().name()
     }
 
     /// How many workers there are.

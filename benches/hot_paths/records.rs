@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput};
-use fetch::bench::model::ProgressBoard;
+use fetch::bench::model::{HttpVersion, ProgressBoard};
 use fetch::bench::plan::{OutputFormat, OutputOptions, ReportOrder, Verbosity};
 use fetch::bench::report::{self, FailedListWriter, ReportFiles};
 use fetch::{Event, Outcome, OutputStream, Outputs, Record, Reporter, Timings};
@@ -46,7 +46,7 @@ fn finished(index: u64) -> Event {
         final_url: Some(url.clone()),
         outcome: Outcome::Ok,
         http_status: Some(200),
-        http_version: Some("HTTP/1.1"),
+        http_version: Some(HttpVersion::Http11),
         bytes: 10_240,
         wire_bytes: 10_240,
         attempts: 1,

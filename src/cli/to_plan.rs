@@ -98,7 +98,7 @@ pub(super) fn comparison(
     shown.extend(contest.loops.map(|loops| format!("--loops={loops}")));
     shown.extend(contest.dir.as_ref().map(|dir| format!("--dir={}", dir.display())));
     let options = compare::Options {
-        modes: modes.iter().map(|mode| mode.name().to_owned()).collect(),
+        modes: modes.to_vec(),
         jobs: contest.jobs,
         runs: contest.runs,
         warmup: contest.warmup,
@@ -113,11 +113,7 @@ pub(super) fn comparison(
         words,
         loops: contest.loops,
         dir: contest.dir,
-        format: if contest.json {
-            compare::CompareFormat::Json
-        } else {
-            compare::CompareFormat::Text
-        },
+        format: if contest.json { plan::OutputFormat::Jsonl } else { plan::OutputFormat::Text },
         documents,
     };
     for document in &options.documents {

@@ -1,12 +1,14 @@
-//! `fetch compare`: runs the comparison, prints it and writes its report files.
+//! `fetch compare`: runs a comparison, prints it and writes its report files.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
-use super::{conclude, print_error};
-use crate::compare::{self, CompareError, CompareFormat, CompareOutcome, Comparison, Options};
+use super::{CommandError, conclude, print_error};
+use crate::compare::{self, CompareError, CompareOutcome, Comparison, Options, export};
 use crate::engine::CancelToken;
 use crate::exit::{Exit, ExitStatus};
 use crate::model::StopCause;
+use crate::plan::OutputFormat;
+use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
 
 impl ExitStatus for Comparison {
@@ -21,6 +23,16 @@ impl ExitStatus for CompareError {
             Self::Usage(_) => Exit::Usage,
             Self::Unfinished(_) => Exit::Unfinished,
             Self::Fatal(_) => Exit::Fatal,
+            Self::Unwritten(error) => error.exit(),
+        }
+    }
+}
+
+impl CommandError for CompareError {
+    fn output_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unwritten(error) => Some(error),
+            Self::Usage(_) | Self::Unfinished(_) | Self::Fatal(_) => None,
         }
     }
 }
@@ -31,39 +43,40 @@ pub(super) fn execute(options: &Options) -> Exit {
         print_error(&format!("cannot install signal handlers: {error}"));
         return Exit::Fatal;
     }
-    let compared = compare::compare(options, &|| cancel.cause().is_some());
-    let signal = match cancel.cause() {
-        Some(StopCause::Interrupted) => Some(Exit::Interrupted),
-        Some(StopCause::Terminated) => Some(Exit::Terminated),
-        _ => None,
-    };
-    let CompareOutcome { comparison, files } = match compared {
-        Ok(compared) => compared,
-        Err(error) => {
-            let code = signal.unwrap_or(error.exit());
-            print_error(&error.into_inner());
-            return code;
-        }
-    };
-    let printed = print(&comparison, options.format);
-    if let Err(error) = files.finish(&comparison) {
-        print_error(&format!("cannot write the report: {error}"));
-        return Exit::Fatal;
-    }
-    match printed {
-        Ok(()) => signal.unwrap_or(comparison.exit()),
-        error => conclude(&error),
+    let result = compare(options, &cancel, &mut io::stdout());
+    let exit = conclude(&result);
+    match (&result, cancel.cause()) {
+        // What cannot be written is more serious than a signal.
+        (Err(CompareError::Unwritten(_)), _) => exit,
+        (_, Some(StopCause::Interrupted)) => Exit::Interrupted,
+        (_, Some(StopCause::Terminated)) => Exit::Terminated,
+        _ => exit,
     }
 }
 
-fn print(comparison: &Comparison, format: CompareFormat) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+/// Runs a comparison, prints it to `out` and writes its report files. `cancel` ends it after the present run.
+///
+/// # Errors
+/// If there are too few runs, or the comparison cannot be written. The report files are written even if `out` cannot be.
+fn compare(
+    options: &Options,
+    cancel: &CancelToken,
+    out: &mut impl Write,
+) -> Result<Comparison, CompareError> {
+    let outcome = compare::compare(options, &|| cancel.cause().is_some())?;
+    let CompareOutcome { comparison, files } = outcome;
+    let printed = print(&comparison, options.format, out);
+    files.finish(&comparison).map_err(CompareError::Unwritten)?;
+    printed.map_err(CompareError::Unwritten)?;
+    Ok(comparison)
+}
+
+fn print(comparison: &Comparison, format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
+    let mut page = Vec::new();
     match format {
-        CompareFormat::Text => out.write_all(compare::table(comparison).as_bytes())?,
-        CompareFormat::Json => {
-            serde_json::to_writer(&mut out, comparison)?;
-            writeln!(out)?;
-        }
+        OutputFormat::Text => page.extend_from_slice(compare::table(comparison).as_bytes()),
+        OutputFormat::Csv => export::csv::page(comparison, &mut page)?,
+        OutputFormat::Jsonl => export::jsonl(comparison, &mut page)?,
     }
-    out.flush()
+    out.write_all(&page).and_then(|()| out.flush()).map_err(|error| cannot_write_output(&error))
 }

@@ -18,8 +18,7 @@ use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::exit::{Exit, ExitStatus};
 use crate::input;
 use crate::model::{
-    Event, FailureClass, Outcome, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause,
-    Summary,
+    Event, FailureClass, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause, Summary,
 };
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter};
@@ -187,11 +186,9 @@ fn conclude(
     let summary = Summary {
         list_complete,
         counts: reported.counts,
-        bytes: reported.bytes,
-        wire_bytes: reported.wire_bytes,
         elapsed: elapsed.as_secs_f64(),
         setup: (ready - start.at).as_secs_f64(),
-        mode: plan.strategy.name(),
+        mode: Some(plan.strategy.mode()),
         jobs: plan.strategy.jobs(),
         loops: plan.strategy.loops(),
         stopped: stopped.map(|cause| cause.to_string()),
@@ -206,8 +203,7 @@ fn conclude(
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let error = anyhow!(error).context("cannot write output");
-            return Err(RunError::Fatal(error));
+            return Err(RunError::Fatal(error.into()));
         }
         _ => {}
     }
@@ -348,8 +344,6 @@ impl FdBudget {
 struct ReportedCounts {
     reporter: Box<dyn Reporter>,
     counts: OutcomeCounts,
-    bytes: u64,
-    wire_bytes: u64,
     written: io::Result<()>,
     /// What the first failure of the folder says.
     disk: Option<String>,
@@ -365,8 +359,7 @@ fn narrate(
     cancel: &CancelToken,
 ) -> ReportedCounts {
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
-    let mut reported =
-        ReportedCounts { reporter, counts, bytes: 0, wire_bytes: 0, written, disk: None };
+    let mut reported = ReportedCounts { reporter, counts, written, disk: None };
     reported.written = match Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
@@ -426,8 +419,6 @@ impl ReportedCounts {
     fn count(&mut self, event: &Event) {
         if let Event::Finished { record, .. } = event {
             self.counts.add(record);
-            self.wire_bytes += record.wire_bytes;
-            self.bytes += if record.outcome == Outcome::Ok { record.bytes } else { 0 };
             if let Some(RecordError { class: FailureClass::Disk, message }) = &record.error {
                 self.disk.get_or_insert_with(|| message.clone());
             }

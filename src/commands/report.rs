@@ -1,4 +1,4 @@
-//! `fetch report`: writes reports of a saved run or comparison.
+//! `fetch report`: converts a saved run or comparison.
 
 use std::io::{self, Write};
 
@@ -9,8 +9,8 @@ use crate::exit::{Exit, ExitStatus};
 use crate::plan::ReportCommand;
 use crate::report::aggregate::Aggregate;
 use crate::report::files::ReportFiles;
-use crate::report::markdown;
 use crate::report::replay::{ReplayError, ReplayReport, ReplayResult};
+use crate::report::{cannot_write_output, markdown};
 
 impl ExitStatus for ReplayReport {
     fn exit(&self) -> Exit {
@@ -40,72 +40,77 @@ pub(super) fn execute(command: &ReportCommand) -> Exit {
     conclude(&report(command, &mut io::stdout(), &mut io::stderr()))
 }
 
-/// Reads a saved run or comparison and writes the reports that are asked for, or a table to `out` if none is. Bad lines
-/// are told to `words`.
+/// Reads a saved run or comparison and writes the report files that were asked for, or a Markdown table to `out` if there
+/// are none. Invalid lines are reported to `warnings`.
 ///
 /// # Errors
 /// If it cannot be read, or a report cannot be written.
 pub fn report(
-    asked: &ReportCommand,
+    command: &ReportCommand,
     out: &mut impl Write,
-    words: &mut impl Write,
+    warnings: &mut impl Write,
 ) -> Result<ReplayReport, ReplayError> {
-    let mut reading = ReplayResult::of(&asked.source)?;
-    match reading.comparison()? {
+    let mut saved = ReplayResult::of(&command.source)?;
+    match saved.comparison()? {
         Some(text) => {
             let comparison =
-                export::parse(&text).map_err(|reason| reading.not_a_comparison(&text, &reason))?;
-            reading.end_comparison(words)?;
-            report_comparison(asked, &comparison, out)?;
+                export::parse(&text).map_err(|reason| saved.not_a_comparison(&text, &reason))?;
+            saved.end_comparison(warnings)?;
+            report_comparison(command, &comparison, out)?;
         }
-        None => report_run(asked, &mut reading, out, words)?,
+        None => report_run(command, &mut saved, out, warnings)?,
     }
-    Ok(reading.reread)
+    Ok(saved.reread)
 }
 
 /// Reports a comparison.
 fn report_comparison(
-    asked: &ReportCommand,
+    command: &ReportCommand,
     comparison: &Comparison,
     out: &mut impl Write,
 ) -> Result<(), ReplayError> {
-    let sources = std::slice::from_ref(&asked.source);
-    let files = ComparisonReports::create(&asked.documents, sources).map_err(not_opened)?;
+    let sources = std::slice::from_ref(&command.source);
+    let files = ComparisonReports::create(&command.documents, sources).map_err(not_created)?;
     files.finish(comparison).map_err(ReplayError::Unwritten)?;
-    if !asked.documents.is_empty() {
+    if !command.documents.is_empty() {
         return Ok(());
     }
     let mut page = Vec::new();
-    export::table(comparison, &mut page).map_err(ReplayError::Unwritten)?;
-    out.write_all(&page).and_then(|()| out.flush()).map_err(ReplayError::Unwritten)
+    export::markdown::page(comparison, &mut page).map_err(ReplayError::Unwritten)?;
+    print(&page, out)
+}
+
+fn print(page: &[u8], out: &mut impl Write) -> Result<(), ReplayError> {
+    let printed = out.write_all(page).and_then(|()| out.flush());
+    printed.map_err(|error| ReplayError::Unwritten(cannot_write_output(&error)))
 }
 
 /// Reports a run.
 fn report_run(
-    asked: &ReportCommand,
-    reading: &mut ReplayResult,
+    command: &ReportCommand,
+    saved: &mut ReplayResult,
     out: &mut impl Write,
-    words: &mut impl Write,
+    warnings: &mut impl Write,
 ) -> Result<(), ReplayError> {
-    let sources = std::slice::from_ref(&asked.source);
-    let mut documents = ReportFiles::create(&asked.documents, sources).map_err(not_opened)?;
-    let mut table = asked.documents.is_empty().then(Aggregate::default);
-    while let Some(record) = reading.record(words)? {
-        if let Some(fold) = &mut table {
-            fold.add(&record);
+    let sources = std::slice::from_ref(&command.source);
+    let mut files = ReportFiles::create(&command.documents, sources).map_err(not_created)?;
+    let mut table = command.documents.is_empty().then(Aggregate::default);
+    while let Some(record) = saved.record(warnings)? {
+        if let Some(aggregate) = &mut table {
+            aggregate.add(&record);
         }
-        documents.row(&record).map_err(ReplayError::Unwritten)?;
+        files.row(&record).map_err(ReplayError::Unwritten)?;
     }
-    reading.replay_summary(words);
-    let summary = reading.summary.as_ref();
-    documents.finish(summary).map_err(ReplayError::Unwritten)?;
-    let Some(fold) = table else { return Ok(()) };
+    saved.report_end(warnings);
+    let summary = saved.summary.as_ref();
+    files.finish(summary).map_err(ReplayError::Unwritten)?;
+    let Some(aggregate) = table else { return Ok(()) };
     let mut page = Vec::new();
-    markdown::page(&fold, summary, &mut page).map_err(ReplayError::Unwritten)?;
-    out.write_all(&page).and_then(|()| out.flush()).map_err(ReplayError::Unwritten)
+    markdown::page(&aggregate, summary, &mut page).map_err(ReplayError::Unwritten)?;
+    print(&page, out)
 }
 
-fn not_opened(error: io::Error) -> ReplayError {
+fn not_created(error: io::Error) -> ReplayError {
     match error.kind() {
         io::ErrorKind::InvalidInput => ReplayError::Unreadable(error),
         _ => ReplayError::Unwritten(error),

@@ -1,13 +1,13 @@
-//! Whether all samples did the same: each row is held against the first one of its place in the list. Keeps some 50
-//! bytes for each URL.
+//! Whether all samples had the same results: each record is compared with the first one of the same entry. Memory: some
+//! 50 bytes per URL.
 
-use super::said::Row;
+use crate::model::{FailureClass, Record};
 use crate::report::printable;
 
-/// Differences that are told; there may be more.
-const TOLD: usize = 3;
+/// Maximum number of differences that are reported.
+const MOST_REPORTED: usize = 3;
 
-/// What the first sample saw, and where others saw something else.
+/// The results of the first sample, and the differences of later ones.
 #[derive(Default)]
 pub(super) struct ConsistencyCheck {
     names: Vec<String>,
@@ -15,62 +15,64 @@ pub(super) struct ConsistencyCheck {
     differences: Vec<String>,
 }
 
-/// What is to be the same of a row.
+/// The fields of a record that must be equal.
 struct RowFingerprint {
     contestant: usize,
     status: Option<u16>,
-    class: Option<Box<str>>,
+    class: Option<FailureClass>,
     bytes: u64,
     digest: Option<Box<str>>,
 }
 
 impl ConsistencyCheck {
-    /// `names` is what the contestants are called.
-    pub(super) fn of(names: Vec<String>) -> Self {
+    /// A check of variants with these names.
+    pub(super) fn new(names: Vec<String>) -> Self {
         Self { names, ..Self::default() }
     }
 
-    /// Holds a row of a contestant against the first one.
-    pub(super) fn check(&mut self, row: &Row, contestant: usize) {
-        // What a run that ended early left undone says nothing of the rest.
-        if row.error.as_ref().is_some_and(|error| error.class == "cancelled") {
+    /// Compares a record of a variant with the first one of its entry.
+    pub(super) fn check(&mut self, record: &Record, contestant: usize) {
+        // A target that was cancelled says nothing about the server.
+        let class = record.error.as_ref().map(|error| error.class);
+        if class == Some(FailureClass::Cancelled) {
             return;
         }
-        let seen = RowFingerprint {
+        let fingerprint = RowFingerprint {
             contestant,
-            status: row.http_status,
-            class: row.error.as_ref().map(|error| error.class.as_str().into()),
-            bytes: row.bytes,
-            digest: row.digest.as_deref().map(Into::into),
+            status: record.http_status,
+            class,
+            bytes: record.bytes,
+            digest: record.digest.as_deref().map(Into::into),
         };
-        if self.first.len() <= row.index {
-            self.first.resize_with(row.index + 1, || None);
+        let place = record.index as usize;
+        if self.first.len() <= place {
+            self.first.resize_with(place + 1, || None);
         }
-        let Some(first) = &self.first[row.index] else {
-            self.first[row.index] = Some(seen);
+        let Some(first) = &self.first[place] else {
+            self.first[place] = Some(fingerprint);
             return;
         };
-        let Some((was, is)) = difference(first, &seen) else { return };
-        if self.differences.len() < TOLD {
+        let Some((was, is)) = difference(first, &fingerprint) else { return };
+        if self.differences.len() < MOST_REPORTED {
             let (one, other) = (&self.names[first.contestant], &self.names[contestant]);
-            let url = printable(&row.url);
+            let url = printable(&record.url);
             self.differences.push(format!("{url} differs: {was} ({one}), {is} ({other})"));
         }
     }
 
-    /// What differed first, a sentence each.
+    /// The first differences, a sentence each.
     pub(super) fn differences(&self) -> &[String] {
         &self.differences
     }
 }
 
-/// The first thing in which two rows differ, as each has it.
+/// The first field in which two records differ, with both values.
 fn difference(one: &RowFingerprint, other: &RowFingerprint) -> Option<(String, String)> {
     let parts: [fn(&RowFingerprint) -> String; 3] = [
-        |seen| match (seen.status, &seen.class) {
+        |seen| match (seen.status, seen.class) {
             (Some(status), None) => format!("HTTP {status}"),
-            (Some(status), Some(class)) => format!("HTTP {status}, {}", printable(class)),
-            (None, Some(class)) => printable(class).into_owned(),
+            (Some(status), Some(class)) => format!("HTTP {status}, {class}"),
+            (None, Some(class)) => class.to_string(),
             (None, None) => "no reply".to_owned(),
         },
         |seen| format!("{} bytes", seen.bytes),

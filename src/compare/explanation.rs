@@ -1,31 +1,29 @@
-//! What the figures say, in sentences: each follows from figures of the table, and names them. Pure.
+//! Findings: sentences that follow from the metrics, and quote them. Pure.
 
 use super::statistics::is_shown;
-use crate::compare::export::probability;
+use crate::compare::export::{percent_range, probability};
 use crate::compare::result::{ModeStats, PairwiseResult};
+use crate::model::Mode;
 
-/// A share of the time above which something is what most of it goes to.
+/// Share of the time above which a phase dominates it.
 const MOST: f64 = 0.6;
 
-/// A share of a core above which there is little of it left.
+/// Share of a core above which a thread is CPU-bound.
 const BUSY: f64 = 0.8;
 
-/// So many times as many cores busy are more.
+/// Ratio of busy cores above which one mode uses more of them.
 const MORE: f64 = 1.2;
 
-/// The mode whose worker threads are processes.
-const PROCESSES: &str = "processes";
-
-/// With a smaller share of the CPU time it is less work.
+/// Ratio of CPU times below which one mode does less work.
 const NO_LESS: f64 = 0.8;
 
-/// The sentences about these contestants.
+/// The findings about these variants.
 pub(super) fn explanation(contestants: &[ModeStats], pairs: &[PairwiseResult]) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.extend(where_the_time_goes(contestants));
-    sentences.extend(contestants.iter().filter_map(bound_by_the_processor));
+    sentences.extend(contestants.iter().filter_map(cpu_bound));
     sentences.extend(pairs.iter().filter_map(|pair| difference(pair, contestants)));
-    sentences.extend(pairs.iter().filter_map(|pair| ahead_by_more_cores(pair, contestants)));
+    sentences.extend(pairs.iter().filter_map(|pair| faster_by_more_cores(pair, contestants)));
     sentences
 }
 
@@ -35,54 +33,55 @@ fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
     let (least, most) = range(&waiting);
     if least >= MOST {
         return Some(format!(
-            "Of a URL's time {} is waiting for the first byte: what counts is how many URLs wait \
-             at the same time.",
-            percent(least, most)
+            "{} of the time per URL is spent waiting for the first byte, so concurrency determines \
+             the total time.",
+            percent_range(least, most)
         ));
     }
     if most <= 1.0 - MOST {
-        let busy = contestants.iter().any(|one| cores_of_the_busy(one).is_some());
-        let what_counts =
-            if busy { ", work on it included" } else { ": what counts is how fast bytes come" };
-        let share = percent(1.0 - most, 1.0 - least);
-        return Some(format!("Of a URL's time {share} is reading the body{what_counts}."));
+        let busy = contestants.iter().any(|one| cores_if_cpu_bound(one).is_some());
+        let spent_on = if busy {
+            "receiving and processing the body"
+        } else {
+            "receiving the body, so bandwidth determines the total time"
+        };
+        let share = percent_range(1.0 - most, 1.0 - least);
+        return Some(format!("{share} of the time per URL is spent {spent_on}."));
     }
     Some(format!(
-        "Of a URL's time {} is waiting for the first byte, the rest reading the body.",
-        percent(least, most)
+        "{} of the time per URL is spent waiting for the first byte, the rest receiving the body.",
+        percent_range(least, most)
     ))
 }
 
-/// How many cores few threads keep busy that are as busy as they can be.
-fn cores_of_the_busy(one: &ModeStats) -> Option<f64> {
+/// Busy cores of a mode whose threads are CPU-bound; `None` if they are not.
+fn cores_if_cpu_bound(one: &ModeStats) -> Option<f64> {
     one.cpu_share.filter(|share| *share >= BUSY * one.worker_threads)
 }
 
-fn bound_by_the_processor(one: &ModeStats) -> Option<String> {
-    let share = cores_of_the_busy(one)?;
+fn cpu_bound(one: &ModeStats) -> Option<String> {
+    let share = cores_if_cpu_bound(one)?;
     let threads = if one.worker_threads == 1.0 {
-        "its one thread has".to_owned()
+        "its single thread uses".to_owned()
     } else {
-        format!("its {} threads have", one.worker_threads)
+        format!("its {} threads use", one.worker_threads)
     };
-    Some(format!(
-        "{} keeps {share:.2} cores busy: {threads} no time left, so the processor bounds it.",
-        one.name()
-    ))
+    Some(format!("{} is CPU-bound: {threads} {share:.2} cores.", one.name()))
 }
 
-/// Why one is ahead of another whose threads have no time left: it has more of them for the same work.
-fn ahead_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
-    let (fast, slow) = ahead(pair)?;
+/// A sentence if one mode is faster than a CPU-bound one because it uses more cores.
+fn faster_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
+    let (fast, slow) = faster_and_slower(pair)?;
     let (fast, slow) = (&contestants[fast], &contestants[slow]);
-    let (few, many) = (cores_of_the_busy(slow)?, fast.cpu_share?);
+    let (few, many) = (cores_if_cpu_bound(slow)?, fast.cpu_share?);
     let (less, more) = (spent(slow)?, spent(fast)?);
     let has_more = fast.worker_threads > slow.worker_threads && many >= MORE * few;
     (has_more && more >= NO_LESS * less).then(|| {
-        let threads = if fast.mode == PROCESSES { "processes" } else { "threads" };
+        let threads =
+            if fast.mode == Mode::Processes.to_string() { "processes" } else { "threads" };
         format!(
-            "{} is ahead of {} because its {} {threads} keep {many:.2} cores busy instead of \
-             {few:.2}, for no less work: {more:.3} s of CPU time against {less:.3} s.",
+            "{} is faster than {} because its {} {threads} use {many:.2} cores instead of {few:.2}, \
+             for no less CPU time ({more:.3} s vs {less:.3} s).",
             fast.name(),
             slow.name(),
             fast.worker_threads
@@ -94,8 +93,8 @@ fn spent(one: &ModeStats) -> Option<f64> {
     Some(one.cpu_user? + one.cpu_system?)
 }
 
-/// The one of a pair that is shown to be ahead, and the other.
-fn ahead(pair: &PairwiseResult) -> Option<(usize, usize)> {
+/// The faster and the slower one of a pair; `None` if the difference is not significant.
+fn faster_and_slower(pair: &PairwiseResult) -> Option<(usize, usize)> {
     let (first, second) = (pair.first, pair.second);
     let (fast, slow) = if pair.speed_up.ratio > 1.0 { (second, first) } else { (first, second) };
     is_shown(pair.speed_up.p).then_some((fast, slow))
@@ -106,29 +105,19 @@ fn difference(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String
     let speed_up = pair.speed_up;
     if !is_shown(speed_up.p) {
         return Some(format!(
-            "Between {first} and {second} no difference is shown (p = {}).",
+            "No significant difference between {first} and {second} (p = {}).",
             probability(speed_up.p)
         ));
     }
-    (pair.first == 0).then(|| {
-        let (ratio, word) = match speed_up.ratio {
-            ratio if ratio < 1.0 => (1.0 / ratio, "slow"),
-            ratio => (ratio, "fast"),
-        };
-        format!("{second} is {ratio:.2} times as {word} as {first}.")
+    (pair.first == 0).then(|| match speed_up.ratio {
+        ratio if ratio < 1.0 => format!("{second} is {:.2}x slower than {first}.", 1.0 / ratio),
+        ratio => format!("{second} is {ratio:.2}x as fast as {first}."),
     })
 }
 
 fn range(shares: &[f64]) -> (f64, f64) {
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
     (least, shares.iter().copied().fold(0.0, f64::max))
-}
-
-fn percent(least: f64, most: f64) -> String {
-    match (format!("{:.0}", 100.0 * least), format!("{:.0}", 100.0 * most)) {
-        (least, most) if least == most => format!("{most} %"),
-        (least, most) => format!("{least} to {most} %"),
-    }
 }
 
 #[cfg(test)]
@@ -165,17 +154,20 @@ mod tests {
     #[test]
     fn threads_ahead_of_a_loop_without_time_left_are_ahead_by_cores() {
         insta::assert_snapshot!(told(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
-        Of a URL's time 80 % is reading the body, work on it included.
-        async (4 jobs) keeps 0.97 cores busy: its one thread has no time left, so the processor bounds it.
-        threads (4 jobs) is 1.82 times as fast as async (4 jobs).
-        threads (4 jobs) is ahead of async (4 jobs) because its 4 threads keep 1.80 cores busy instead of 0.97, for no less work: 0.995 s of CPU time against 0.975 s.
+        80% of the time per URL is spent receiving and processing the body.
+        async (4 jobs) is CPU-bound: its single thread uses 0.97 cores.
+        threads (4 jobs) is 1.82x as fast as async (4 jobs).
+        threads (4 jobs) is faster than async (4 jobs) because its 4 threads use 1.80 cores instead of 0.97, for no less CPU time (0.995 s vs 0.975 s).
         ");
     }
 
     #[test]
     fn how_fast_bytes_come_counts_only_where_the_processor_has_time_left() {
         let told = told(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
-        assert!(told.contains("reading the body: what counts is how fast bytes come."), "{told}");
+        assert!(
+            told.contains("receiving the body, so bandwidth determines the total time."),
+            "{told}"
+        );
     }
 
     #[test]
@@ -196,22 +188,23 @@ mod tests {
     }
 
     #[test]
-    fn where_no_difference_is_shown_nobody_is_ahead() {
+    fn without_a_significant_difference_no_mode_is_faster() {
         let told = told(&[ONE_LOOP, ("threads", 4, 1.0, 1.5)]);
-        assert!(told.contains("no difference is shown") && !told.contains("because"), "{told}");
+        assert!(
+            told.contains("No significant difference between") && !told.contains("because"),
+            "{told}"
+        );
     }
 
     #[test]
-    fn all_that_are_ahead_are_told_of_whatever_their_order() {
+    fn every_faster_mode_is_explained_whatever_the_order() {
         let modes = [("threads", 4, 0.55, 0.99), ONE_LOOP, ("processes", 4, 0.5, 1.0)];
         let told = told(&modes);
         let told: Vec<_> = told.lines().filter(|line| line.contains("because")).collect();
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(
-            told[0]
-                .starts_with("threads (4 jobs) is ahead of async (4 jobs) because its 4 threads")
-        );
-        let processes = "processes (4 jobs) is ahead of async (4 jobs) because its 4 processes";
+        let threads = "threads (4 jobs) is faster than async (4 jobs) because its 4 threads";
+        assert!(told[0].starts_with(threads), "{told:?}");
+        let processes = "processes (4 jobs) is faster than async (4 jobs) because its 4 processes";
         assert!(told[1].starts_with(processes), "{told:?}");
     }
 }

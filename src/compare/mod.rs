@@ -1,5 +1,5 @@
-//! The same plan under several strategies: samples are taken in blocks, one of each contestant in an order that is
-//! drawn for each block, so that whatever changes meanwhile meets all alike. Each sample is a fresh `fetch` of its own.
+//! Benchmarks the same plan under several strategies. Samples are taken in blocks, one of each variant in random order, so
+//! that changes of the network affect all variants alike. Each sample is a process of its own.
 
 mod builtin_workload;
 mod consistency;
@@ -8,7 +8,6 @@ pub(crate) mod export;
 mod request_budget;
 pub(crate) mod result;
 mod runner;
-mod said;
 mod sample;
 mod statistics;
 mod summarize;
@@ -20,7 +19,7 @@ mod workload;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -28,11 +27,12 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
 
-use crate::plan::{Plan, ReportFile, Source};
+use crate::model::Mode;
+use crate::plan::{OutputFormat, Plan, ReportFile, Source};
 use builtin_workload::BuiltinWorkload;
 use consistency::ConsistencyCheck;
 use request_budget::RequestBudget;
-use runner::{CompareRunner, Ground};
+use runner::{CompareRunner, UrlSource};
 use sample::SampleError;
 use validity::ValidityChecks;
 use workload::Workload;
@@ -41,45 +41,42 @@ use export::ComparisonReports;
 pub use result::Comparison;
 pub use table::table;
 
-/// Fewer samples than this say nothing.
+/// Minimum number of runs per mode.
 pub const LEAST_RUNS: usize = 3;
 
-/// The one mode that has no use for jobs.
-const SEQUENTIAL: &str = "sequential";
-
-/// A comparison to be made.
+/// The configuration of a comparison.
 #[derive(Debug)]
 pub struct Options {
-    /// The modes by their names, the one that the others are measured by first; never empty.
-    pub modes: Vec<String>,
-    /// Jobs of each mode, a contestant each; empty: as many as the plan has.
+    /// The modes; the first one is the baseline. Never empty.
+    pub modes: Vec<Mode>,
+    /// Numbers of jobs, each of which makes a variant of each mode; empty: as the plan.
     pub jobs: Vec<NonZeroUsize>,
-    /// Samples of each contestant.
+    /// Measured runs per variant.
     pub runs: usize,
-    /// Samples of each contestant that are made before and not counted.
+    /// Warm-up runs per variant, not measured.
     pub warmup: usize,
-    /// What the order within the blocks is drawn from.
+    /// Random seed for the order within the blocks.
     pub seed: u64,
-    /// Whose servers are asked.
+    /// Who operates the servers; decides the request budget.
     pub servers: ServerOwner,
-    /// What is fetched.
+    /// What is downloaded.
     pub subject: WorkloadKind,
-    /// The options of each sample, as they were typed.
+    /// The options of each run, as typed.
     pub words: Vec<OsString>,
-    /// They as they may be shown.
+    /// The options without secrets.
     pub shown: Vec<String>,
-    /// Event loops of mode async, if that is said.
+    /// Event loops of mode async; `None`: the default.
     pub loops: Option<NonZeroUsize>,
-    /// The folder in which each sample saves, into a new one that goes when it is over.
+    /// The directory in which each run saves to a new directory, which is deleted after it.
     pub dir: Option<PathBuf>,
-    /// The form of the outcome.
-    pub format: CompareFormat,
-    /// Reports in files of their own.
+    /// The output format.
+    pub format: OutputFormat,
+    /// Report files.
     pub documents: Vec<ReportFile>,
 }
 
 impl Options {
-    /// What is read: nothing that may be replaced.
+    /// The input files, which no report may replace.
     pub fn sources(&self) -> &[Source] {
         match &self.subject {
             WorkloadKind::Listed(plan) => &plan.sources,
@@ -88,51 +85,39 @@ impl Options {
     }
 }
 
-/// Whose servers are asked.
+/// Who operates the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerOwner {
-    /// Those of others, unless a URL says that it is this machine: they are asked little.
+    /// Somebody else: requests are limited, but for loopback addresses.
     OfOthers,
-    /// One's own.
+    /// The user.
     Own,
 }
 
-/// What is fetched.
+/// What is downloaded.
 #[derive(Debug)]
 pub enum WorkloadKind {
-    /// What a plan lists.
+    /// The sources of a plan.
     Listed(Box<Plan>),
-    /// The lesson's pages; the plan has the clock that counts.
+    /// The built-in workload; the plan has the timeouts.
     Lesson(Box<Plan>),
 }
 
-/// The form of the outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompareFormat {
-    /// A table for people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 /// Why there is no comparison.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// What was asked for cannot be done, or would ask too much of a server.
+    /// The options or sources cannot be used, or a server would get too many requests.
+    #[error("{0:#}")]
     Usage(anyhow::Error),
     /// The deadline or a signal came before there were enough samples.
+    #[error("{0:#}")]
     Unfinished(anyhow::Error),
-    /// The machine does not let it.
+    /// A local error: no process, no temporary file.
+    #[error("{0:#}")]
     Fatal(anyhow::Error),
-}
-
-impl CompareError {
-    /// What to tell.
-    pub fn into_inner(self) -> anyhow::Error {
-        match self {
-            Self::Usage(error) | Self::Unfinished(error) | Self::Fatal(error) => error,
-        }
-    }
+    /// The comparison cannot be written.
+    #[error("{0}")]
+    Unwritten(io::Error),
 }
 
 impl From<SampleError> for CompareError {
@@ -144,32 +129,32 @@ impl From<SampleError> for CompareError {
     }
 }
 
-/// One mode with so many jobs.
+/// A mode with a number of jobs; `None`: the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variant {
-    mode: String,
+    mode: Mode,
     jobs: Option<NonZeroUsize>,
 }
 
 impl Variant {
     fn name(&self) -> String {
         match self.jobs {
-            Some(jobs) if self.mode != SEQUENTIAL => format!("{}, {jobs} jobs", self.mode),
-            _ => self.mode.clone(),
+            Some(jobs) if self.mode != Mode::Sequential => format!("{}, {jobs} jobs", self.mode),
+            _ => self.mode.to_string(),
         }
     }
 }
 
-/// A comparison, and the files that it is still to be written to.
+/// A comparison, and its report files, which are not written yet.
 #[derive(Debug)]
 pub struct CompareOutcome {
-    /// What the samples came to.
+    /// The result.
     pub comparison: Comparison,
-    /// The reports that were asked for.
+    /// The report files.
     pub files: ComparisonReports,
 }
 
-/// Takes all samples and says what they come to. No sample is begun once it `is_stopped`.
+/// Runs all samples and summarizes them. No sample starts once `is_stopped`.
 ///
 /// # Errors
 /// If there are not enough samples for a comparison, or a report cannot be opened.
@@ -182,55 +167,56 @@ pub fn compare(
         ErrorKind::InvalidInput => CompareError::Usage(error.into()),
         _ => CompareError::Fatal(error.into()),
     })?;
-    Ok(CompareOutcome { comparison: compared(options, is_stopped)?, files })
+    Ok(CompareOutcome { comparison: run(options, is_stopped)?, files })
 }
 
-fn compared(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, CompareError> {
-    let (begun, started_at) = (Instant::now(), SystemTime::now());
+fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, CompareError> {
+    let (started, started_at) = (Instant::now(), SystemTime::now());
     let program = env::current_exe().context("cannot find this program");
     let program = program.map_err(CompareError::Fatal)?;
-    let (plan, ground) = match &options.subject {
+    let (plan, urls) = match &options.subject {
         WorkloadKind::Listed(plan) => {
-            (plan, Ground::Lists(Workload::keep(&plan.sources).map_err(CompareError::Usage)?))
+            (plan, UrlSource::Listed(Workload::new(&plan.sources).map_err(CompareError::Usage)?))
         }
-        WorkloadKind::Lesson(plan) => {
-            (plan, Ground::Lesson(BuiltinWorkload::start(&program).map_err(CompareError::Fatal)?))
-        }
+        WorkloadKind::Lesson(plan) => (
+            plan,
+            UrlSource::BuiltIn(BuiltinWorkload::start(&program).map_err(CompareError::Fatal)?),
+        ),
     };
     let contestants = contestants(options);
     let names: Vec<String> = contestants.iter().map(Variant::name).collect();
     let budget = RequestBudget::new(options.servers);
     let mut notes = Vec::new();
     let mut runs = options.runs;
-    if let Ground::Lists(lists) = &ground {
-        let remote = lists.remote(plan).map_err(CompareError::Usage)?;
+    if let UrlSource::Listed(workload) = &urls {
+        let remote = workload.remote(plan).map_err(CompareError::Usage)?;
         let fits = budget.runs(&remote, contestants.len(), options.warmup);
-        let fits = fits.map_err(|complaint| CompareError::Usage(anyhow!(complaint)))?;
+        let fits = fits.map_err(|message| CompareError::Usage(anyhow!(message)))?;
         if fits < runs {
             notes.push(format!(
-                "{fits} runs instead of {runs}, so that no host is asked more than {} times",
+                "{fits} of {runs} runs, to stay within {} requests per host",
                 request_budget::MOST_REQUESTS
             ));
             runs = fits;
         }
     }
-    let deadline = plan.timeouts.deadline.map(|time| begun + time);
-    let mut field = CompareRunner {
+    let deadline = plan.timeouts.deadline.map(|time| started + time);
+    let mut runner = CompareRunner {
         program,
-        ground,
+        urls,
         options,
         contestants,
         is_stopped,
         started_at,
         deadline,
         rng: Rng::with_seed(options.seed),
-        likeness: ConsistencyCheck::of(names),
-        guards: ValidityChecks::default(),
+        consistency: ConsistencyCheck::new(names),
+        checks: ValidityChecks::default(),
         budget,
     };
-    let (samples, note) = field.all_blocks(runs)?;
+    let (samples, note) = runner.all_blocks(runs)?;
     notes.extend(note);
-    Ok(field.conclude(samples, notes))
+    Ok(runner.conclude(samples, notes))
 }
 
 fn contestants(options: &Options) -> Vec<Variant> {
@@ -239,9 +225,9 @@ fn contestants(options: &Options) -> Vec<Variant> {
         ([], WorkloadKind::Listed(_)) => vec![None],
         (jobs, _) => jobs.iter().copied().map(Some).collect(),
     };
-    let of = |jobs| options.modes.iter().map(move |mode| Variant { mode: mode.clone(), jobs });
+    let of = |jobs| options.modes.iter().map(move |mode| Variant { mode: *mode, jobs });
     let all = jobs.iter().enumerate().flat_map(|(round, jobs)| {
-        of(*jobs).filter(move |contestant| round == 0 || contestant.mode != SEQUENTIAL)
+        of(*jobs).filter(move |contestant| round == 0 || contestant.mode != Mode::Sequential)
     });
     all.collect()
 }

@@ -1,24 +1,24 @@
-//! How often the hosts of others may be asked: a comparison repeats requests that nobody needs. Pure.
+//! The request budget of a comparison: servers of others get a limited number of its repeated requests. Pure.
 
 use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::said::Host;
 use super::{LEAST_RUNS, ServerOwner};
+use crate::model::HostStats;
 use crate::scheduler::is_written_as_loopback;
 
-/// Requests to one host, warm-ups included.
+/// Maximum number of requests to one host, including warm-ups.
 pub(super) const MOST_REQUESTS: u64 = 300;
 
-/// What was asked of each host.
+/// The requests to each host so far.
 pub(super) struct RequestBudget {
     servers: ServerOwner,
-    spent: BTreeMap<String, BudgetExceeded>,
+    spent: BTreeMap<String, SpentRequests>,
 }
 
 #[derive(Default)]
-struct BudgetExceeded {
+struct SpentRequests {
     before: u64,
     this_block: u64,
     most_a_block: u64,
@@ -29,49 +29,51 @@ impl RequestBudget {
         Self { servers, spent: BTreeMap::new() }
     }
 
-    /// How many runs there can be where a sample asks hosts so often; redirects and retries will show.
+    /// Number of runs that the budget allows if a sample sends `requests` to each host. Redirects and retries are not
+    /// known yet.
     ///
     /// # Errors
-    /// A sentence that says what to do if they are too few.
+    /// A message if they are too few.
     pub(super) fn runs(
         &self,
-        asked: &BTreeMap<String, u64>,
+        requests: &BTreeMap<String, u64>,
         contestants: usize,
         warmup: usize,
     ) -> Result<usize, String> {
-        let most = asked.iter().max_by_key(|(_, count)| **count);
+        let most = requests.iter().max_by_key(|(_, count)| **count);
         let Some((host, count)) = most.filter(|_| self.servers == ServerOwner::OfOthers) else {
             return Ok(usize::MAX);
         };
         let blocks = (MOST_REQUESTS / (count * contestants as u64)) as usize;
         let runs = blocks.saturating_sub(warmup);
         if runs < LEAST_RUNS {
-            let asked = count * (contestants * (LEAST_RUNS + warmup)) as u64;
+            let needed = count * (contestants * (LEAST_RUNS + warmup)) as u64;
             return Err(format!(
-                "{host} would be asked {asked} times for {LEAST_RUNS} runs; it may be asked \
-                 {MOST_REQUESTS} times at most: name fewer URLs, modes or jobs, or say \
-                 --i-run-this-server if you do"
+                "{LEAST_RUNS} runs would send {needed} requests to {host} (limit {MOST_REQUESTS}); \
+                 use fewer URLs, modes or jobs, or --i-run-this-server if the server is yours"
             ));
         }
         Ok(runs)
     }
 
-    /// Whether another block like the largest one so far fits.
+    /// Whether the budget allows another block like the largest one so far.
     pub(super) fn has_room_for_a_block(&self) -> bool {
-        let fits = |spent: &BudgetExceeded| spent.before + spent.most_a_block <= MOST_REQUESTS;
+        let fits = |spent: &SpentRequests| spent.before + spent.most_a_block <= MOST_REQUESTS;
         self.servers == ServerOwner::Own || self.spent.values().all(fits)
     }
 
-    pub(super) fn spend(&mut self, hosts: &[Host]) {
-        let is_of_others = |host: &&Host| {
+    /// Adds the requests of one sample.
+    pub(super) fn add(&mut self, hosts: &[HostStats]) {
+        let is_of_others = |host: &&HostStats| {
             host.host.parse::<Url>().map_or(true, |url: Url| !is_written_as_loopback(&url))
         };
         for host in hosts.iter().filter(is_of_others) {
-            self.spent.entry(host.host.clone()).or_default().this_block += host.requests;
+            self.spent.entry(host.host.to_string()).or_default().this_block += host.requests;
         }
     }
 
-    pub(super) fn end_of_block(&mut self) {
+    /// Ends a block: one sample of each variant.
+    pub(super) fn end_block(&mut self) {
         for spent in self.spent.values_mut() {
             spent.most_a_block = spent.most_a_block.max(spent.this_block);
             spent.before += std::mem::take(&mut spent.this_block);
@@ -83,41 +85,44 @@ impl RequestBudget {
 mod tests {
     use super::*;
 
-    fn asked(count: u64) -> BTreeMap<String, u64> {
+    fn requests_per_host(count: u64) -> BTreeMap<String, u64> {
         [("https://a.b".to_owned(), count), ("https://c.d".to_owned(), 1)].into()
     }
 
-    fn host(name: &str, requests: u64) -> Host {
-        let (failures, waited) = Default::default();
-        Host { host: name.to_owned(), requests, peak: 1, failures, waited }
+    fn host(name: &str, requests: u64) -> HostStats {
+        HostStats { requests, ..HostStats::of(&name.into()) }
     }
 
     #[test]
-    fn runs_shrink_until_no_host_is_asked_more_than_300_times() {
+    fn runs_shrink_until_no_host_gets_more_than_300_requests() {
         let budget = RequestBudget::new(ServerOwner::OfOthers);
-        // Four contestants and fifteen pages: sixty requests a block, so five blocks.
-        assert_eq!(budget.runs(&asked(15), 4, 1), Ok(4));
-        assert_eq!(budget.runs(&asked(15), 4, 2), Ok(3));
-        assert_eq!(budget.runs(&asked(1), 1, 0), Ok(300));
+        // Four variants and fifteen pages: sixty requests per block, so five blocks.
+        assert_eq!(budget.runs(&requests_per_host(15), 4, 1), Ok(4));
+        assert_eq!(budget.runs(&requests_per_host(15), 4, 2), Ok(3));
+        assert_eq!(budget.runs(&requests_per_host(1), 1, 0), Ok(300));
         assert_eq!(budget.runs(&BTreeMap::new(), 4, 1), Ok(usize::MAX));
     }
 
     #[test]
     fn fewer_than_three_runs_are_refused_unless_the_server_is_ones_own() {
-        let complaint =
-            RequestBudget::new(ServerOwner::OfOthers).runs(&asked(15), 4, 3).unwrap_err();
-        assert!(complaint.contains("https://a.b would be asked 360 times"), "{complaint}");
+        let complaint = RequestBudget::new(ServerOwner::OfOthers)
+            .runs(&requests_per_host(15), 4, 3)
+            .unwrap_err();
+        assert!(complaint.contains("360 requests to https://a.b (limit 300)"), "{complaint}");
         assert!(complaint.contains("--i-run-this-server"), "{complaint}");
-        assert_eq!(RequestBudget::new(ServerOwner::Own).runs(&asked(1000), 4, 3), Ok(usize::MAX));
+        assert_eq!(
+            RequestBudget::new(ServerOwner::Own).runs(&requests_per_host(1000), 4, 3),
+            Ok(usize::MAX)
+        );
     }
 
     #[test]
-    fn requests_that_no_list_tells_of_count_too() {
+    fn requests_beyond_the_listed_urls_count_too() {
         let mut budget = RequestBudget::new(ServerOwner::OfOthers);
         for _ in 0..2 {
             assert!(budget.has_room_for_a_block());
-            budget.spend(&[host("https://a.b", 120), host("http://127.0.0.1:8080", 5000)]);
-            budget.end_of_block();
+            budget.add(&[host("https://a.b", 120), host("http://127.0.0.1:8080", 5000)]);
+            budget.end_block();
         }
         assert!(!budget.has_room_for_a_block());
     }

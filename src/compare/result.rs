@@ -1,4 +1,4 @@
-//! What comes of a comparison: its samples, and where each contestant stands.
+//! The result of a comparison: its samples, and statistics per mode.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,9 +62,9 @@ pub struct ModeStats {
     pub speed_up: Option<SpeedUp>,
     /// What it took before work could begin.
     pub setup: f64,
-    /// Body bytes a second.
+    /// Body bytes per second.
     pub bytes_per_second: f64,
-    /// Rows a second.
+    /// Records per second.
     pub urls_per_second: f64,
     /// Of a URL, from the start of its first request to the head of its last reply.
     pub first_byte: LatencyQuantiles,
@@ -99,7 +99,7 @@ pub struct ModeStats {
 }
 
 impl ModeStats {
-    /// What it is called.
+    /// Its name, with the number of jobs if there are several.
     pub fn name(&self) -> String {
         if self.jobs == 1 {
             self.mode.clone()
@@ -109,7 +109,7 @@ impl ModeStats {
     }
 }
 
-/// How long a contestant's samples took.
+/// Wall time of the samples of a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WallTime {
     /// Half of them took longer.

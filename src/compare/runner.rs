@@ -1,4 +1,4 @@
-//! Where samples are taken, block by block, until there are enough.
+//! Runs blocks of samples until there are enough.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,41 +17,38 @@ use tempfile::TempDir;
 use super::builtin_workload::{self, BuiltinWorkload};
 use super::consistency::ConsistencyCheck;
 use super::request_budget::RequestBudget;
-use super::sample::{MeasuredSample, SampleRank, take};
+use super::sample::{MeasuredSample, SampleRank, measure};
 use super::validity::ValidityChecks;
 use super::workload::Workload;
 use super::{CompareError, LEAST_RUNS, Options, Variant, explanation, summarize};
 use crate::compare::result::Comparison;
 use crate::list::{self, Numbering};
-use crate::model::{Entry, redacted, rfc3339};
+use crate::model::{Entry, Mode, redacted, rfc3339};
 use crate::plan::Source;
 
-/// The one mode that has use for event loops.
-const ASYNC: &str = "async";
-
-/// Where the URLs come from.
-pub(super) enum Ground {
-    Lists(Workload),
-    Lesson(BuiltinWorkload),
+/// The source of the URLs.
+pub(super) enum UrlSource {
+    Listed(Workload),
+    BuiltIn(BuiltinWorkload),
 }
 
-/// Where the samples are taken.
+/// Runs the samples of a comparison.
 pub(super) struct CompareRunner<'a> {
     pub program: PathBuf,
-    pub ground: Ground,
+    pub urls: UrlSource,
     pub options: &'a Options,
     pub contestants: Vec<Variant>,
     pub is_stopped: &'a dyn Fn() -> bool,
     pub started_at: SystemTime,
     pub deadline: Option<Instant>,
     pub rng: Rng,
-    pub likeness: ConsistencyCheck,
-    pub guards: ValidityChecks,
+    pub consistency: ConsistencyCheck,
+    pub checks: ValidityChecks,
     pub budget: RequestBudget,
 }
 
 impl CompareRunner<'_> {
-    /// All samples that count, and why they are fewer than was wanted.
+    /// All measured samples, and a note if they are fewer than `runs`.
     pub fn all_blocks(
         &mut self,
         runs: usize,
@@ -68,11 +65,11 @@ impl CompareRunner<'_> {
                 Err(end) => end,
             };
             let taken = counted.saturating_sub(1);
-            let told = format!("{taken} runs instead of {runs}: {end}");
+            let note = format!("{end} after {taken} of {runs} runs");
             if taken >= LEAST_RUNS {
-                return Ok((samples, Some(told)));
+                return Ok((samples, Some(note)));
             }
-            let error = anyhow!("{told}; {LEAST_RUNS} are needed to compare");
+            let error = anyhow!("{note}; at least {LEAST_RUNS} are needed");
             return Err(match end {
                 StopReason::NoRequests => CompareError::Usage(error),
                 StopReason::Stopped | StopReason::NoTime => CompareError::Unfinished(error),
@@ -81,8 +78,7 @@ impl CompareRunner<'_> {
         Ok((samples, None))
     }
 
-    /// One sample of each contestant, unless the comparison has to end before; `counted` is the block's number, 0 for a
-    /// warm-up.
+    /// One sample of each variant, or why the comparison ends before. `counted`: number of the block, 0 for a warm-up.
     fn block(
         &mut self,
         counted: usize,
@@ -103,13 +99,13 @@ impl CompareRunner<'_> {
                 return Ok(Err(StopReason::NoTime));
             }
             self.progress(counted, runs, contestant);
-            // It goes when this sample is over.
+            // Deleted after this sample.
             let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
             let folder = folder.map_err(CompareError::Fatal)?;
-            let whose = &self.contestants[contestant];
-            let mut command = self.command(whose, left, folder.as_ref().map(TempDir::path));
-            let place = SampleRank { block: counted, contestant };
-            let taken = match take(&mut command, place, &mut self.likeness) {
+            let variant = &self.contestants[contestant];
+            let mut command = self.command(variant, left, folder.as_ref().map(TempDir::path));
+            let rank = SampleRank { block: counted, contestant };
+            let taken = match measure(&mut command, rank, &mut self.consistency) {
                 // What interrupts this process may interrupt its samples too.
                 _ if (self.is_stopped)() => return Ok(Err(StopReason::Stopped)),
                 taken => taken?,
@@ -117,11 +113,11 @@ impl CompareRunner<'_> {
             if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Err(StopReason::NoTime));
             }
-            self.budget.spend(&taken.hosts);
-            self.guards.look_at(&taken);
+            self.budget.add(&taken.hosts);
+            self.checks.add(&taken);
             block.push(taken);
         }
-        self.budget.end_of_block();
+        self.budget.end_block();
         Ok(Ok(block))
     }
 
@@ -132,11 +128,11 @@ impl CompareRunner<'_> {
         folder: Option<&Path>,
     ) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.options.words).args(["--json", "--mode", &contestant.mode]);
+        command.args(&self.options.words).arg("--json").arg(format!("--mode={}", contestant.mode));
         if let Some(jobs) = contestant.jobs {
             command.arg(format!("--jobs={jobs}"));
         }
-        if let Some(loops) = self.options.loops.filter(|_| contestant.mode == ASYNC) {
+        if let Some(loops) = self.options.loops.filter(|_| contestant.mode == Mode::Async) {
             command.arg(format!("--loops={loops}"));
         }
         if let Some(folder) = folder {
@@ -147,18 +143,18 @@ impl CompareRunner<'_> {
         if let Some(left) = left {
             command.arg(format!("--deadline={:.3}s", left.as_secs_f64().max(0.001)));
         }
-        match &self.ground {
-            Ground::Lists(lists) => command.arg("--").args(lists.words()),
-            Ground::Lesson(lesson) => {
-                self.shield(&mut command);
-                command.arg("--").args(lesson.words())
+        match &self.urls {
+            UrlSource::Listed(workload) => command.arg("--").args(workload.arguments()),
+            UrlSource::BuiltIn(workload) => {
+                self.ignore_configuration(&mut command);
+                command.arg("--").args(workload.arguments())
             }
         };
         command
     }
 
-    /// The lesson is the same whatever a configuration or the environment says.
-    fn shield(&self, command: &mut Command) {
+    /// Ignores the configuration and the environment: the built-in workload is the same everywhere.
+    fn ignore_configuration(&self, command: &mut Command) {
         let typed = |name: &str| {
             let words = self.options.words.iter().filter_map(|word| word.to_str());
             words.into_iter().any(|word| word.split('=').next() == Some(name))
@@ -193,12 +189,12 @@ impl CompareRunner<'_> {
         let samples: Vec<_> = taken.into_iter().map(|taken| taken.sample).collect();
         let contestants = summarize::mode_stats(&samples, self.contestants.len(), &mut self.rng);
         let pairs = summarize::pairs(&samples, self.contestants.len(), &mut self.rng);
-        let reasons = self.guards.reasons(&samples, &self.likeness, self.options.warmup);
-        notes.extend(self.guards.notes());
+        let reasons = self.checks.reasons(&samples, &self.consistency, self.options.warmup);
+        notes.extend(self.checks.notes());
         let explanation = explanation::explanation(&contestants, &pairs);
         Comparison {
             program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
-            started_at: rfc3339(self.started_at).to_string(),
+            started_at: rfc3339(self.started_at),
             cores: thread::available_parallelism().ok().map(NonZeroUsize::get),
             sources: self.options.sources().iter().map(name_of_source).collect(),
             options: self.options.shown.clone(),
@@ -206,9 +202,9 @@ impl CompareRunner<'_> {
             reasons,
             notes,
             explanation,
-            subject: match &self.ground {
-                Ground::Lists(_) => "what is listed".to_owned(),
-                Ground::Lesson(_) => builtin_workload::SUBJECT.to_owned(),
+            subject: match &self.urls {
+                UrlSource::Listed(_) => "what is listed".to_owned(),
+                UrlSource::BuiltIn(_) => builtin_workload::SUBJECT.to_owned(),
             },
             targets: samples.first().map_or(0, |sample| sample.targets),
             bytes: samples.first().map_or(0, |sample| sample.bytes),
@@ -222,7 +218,7 @@ impl CompareRunner<'_> {
     }
 }
 
-/// A list or URL as it may be shown.
+/// A list or URL without secrets.
 fn name_of_source(source: &Source) -> String {
     match source {
         Source::Stdin => "-".to_owned(),
@@ -234,20 +230,20 @@ fn name_of_source(source: &Source) -> String {
     }
 }
 
-/// A folder that nothing has been saved in.
+/// Creates an empty directory within another one.
 fn fresh_folder(within: &Path) -> anyhow::Result<TempDir> {
     fs::create_dir_all(within)
         .and_then(|()| TempDir::with_prefix_in("fetch-run-", within))
-        .with_context(|| format!("cannot make a folder in {}", within.display()))
+        .with_context(|| format!("cannot create a directory in {}", within.display()))
 }
 
 /// Why a comparison ends before all its samples are taken.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 enum StopReason {
-    #[error("it was interrupted")]
+    #[error("interrupted")]
     Stopped,
-    #[error("the deadline passed")]
+    #[error("deadline reached")]
     NoTime,
-    #[error("a host had been asked as often as it may be")]
+    #[error("request limit of a host reached")]
     NoRequests,
 }

@@ -1,4 +1,4 @@
-//! One sample: a fresh `fetch` of its own, whose report is read as it is written.
+//! One sample: a run of `fetch` in a process of its own, whose JSON output is read as it is written.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -7,39 +7,40 @@ use std::thread;
 use anyhow::{Context, anyhow, bail};
 
 use super::consistency::ConsistencyCheck;
-use super::said::{Host, Line, Row, Total};
 use super::statistics::quantile;
 use crate::compare::result::{LatencyQuantiles, Sample};
+use crate::model::{FailureClass, HostStats, Outcome, Record, Summary};
+use crate::report::replay::ReportLine;
 
-/// A sample, and what the rules of a comparison have to know of it beside.
+/// A sample, and the facts that the validity checks need.
 pub(super) struct MeasuredSample {
-    /// What counts.
+    /// The measurements.
     pub sample: Sample,
-    /// Why the run ended early, if it did.
+    /// Why the run ended early; `None` if it did not.
     pub stopped: Option<String>,
-    /// Rows that are neither ok nor failed nor invalid: no body was asked for.
+    /// Number of records that are neither ok nor failed nor invalid: no body was requested.
     pub unasked: u64,
-    /// Whether a reply asked for less (429).
+    /// Whether the server rate-limited the run (HTTP 429).
     pub rate_limited: bool,
-    /// The hosts that were asked most.
-    pub hosts: Vec<Host>,
+    /// Statistics of the hosts with most requests.
+    pub hosts: Vec<HostStats>,
 }
 
-/// Which place a sample has.
+/// The position of a sample in the comparison.
 #[derive(Clone, Copy)]
 pub(super) struct SampleRank {
-    /// Its block, from 1; 0 for a warm-up.
+    /// Number of its block, from 1; 0 for a warm-up.
     pub block: usize,
-    /// Whose it is.
+    /// Index of the variant.
     pub contestant: usize,
 }
 
 /// Why there is no sample.
 #[derive(Debug)]
 pub(super) enum SampleError {
-    /// The run refused what was asked for.
+    /// The run ended with a usage error.
     Refused(String),
-    /// It could not be made.
+    /// The run could not be started, or broke off.
     Broken(anyhow::Error),
 }
 
@@ -49,50 +50,50 @@ impl From<anyhow::Error> for SampleError {
     }
 }
 
-/// Runs `command` and reads its report. Its rows are held against those of other samples by `likeness`.
+/// Runs `command` and reads its report, whose records are checked by `consistency`.
 ///
 /// # Errors
-/// If it does not run to a summary.
-pub(super) fn take(
+/// If there is no summary.
+pub(super) fn measure(
     command: &mut Command,
-    place: SampleRank,
-    likeness: &mut ConsistencyCheck,
+    rank: SampleRank,
+    consistency: &mut ConsistencyCheck,
 ) -> Result<MeasuredSample, SampleError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot start a run")?;
+    let mut child = command.spawn().context("cannot start a benchmark run")?;
     let mut stderr = child.stderr.take().expect("it is piped");
     let words = thread::spawn(move || {
         let mut words = Vec::new();
         stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
     });
-    let mut reading =
-        SampleReader { rows: SampleRows::default(), likeness, contestant: place.contestant };
-    let read = reading.read(BufReader::new(child.stdout.take().expect("it is piped")));
-    let rows = reading.rows;
+    let mut reader =
+        SampleReader { rows: SampleRows::default(), consistency, contestant: rank.contestant };
+    let read = reader.read(BufReader::new(child.stdout.take().expect("it is piped")));
+    let rows = reader.rows;
     if read.is_err() {
         let _ = child.kill();
     }
-    let status = child.wait().context("a run is lost")?;
+    let status = child.wait().context("lost a benchmark run")?;
     let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
-    let said = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
+    let message = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
     if status.code() == Some(2) {
-        return Err(SampleError::Refused(said.to_owned()));
+        return Err(SampleError::Refused(message.to_owned()));
     }
     match read? {
         Some(total) if status.code().is_some_and(|code| code < 128 && code != 3) => {
-            Ok(taken(*total, rows, place))
+            Ok(measured(*total, rows, rank))
         }
-        _ => Err(anyhow!("a run failed ({status}): {said}").into()),
+        _ => Err(anyhow!("benchmark run failed ({status}): {message}").into()),
     }
 }
 
 struct SampleReader<'a> {
     rows: SampleRows,
-    likeness: &'a mut ConsistencyCheck,
+    consistency: &'a mut ConsistencyCheck,
     contestant: usize,
 }
 
-/// What is gathered from rows.
+/// Sums over the records of a run.
 #[derive(Default)]
 struct SampleRows {
     first_byte: Vec<f64>,
@@ -104,58 +105,62 @@ struct SampleRows {
 }
 
 impl SampleReader<'_> {
-    fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Total>>> {
+    fn read(&mut self, lines: impl BufRead) -> anyhow::Result<Option<Box<Summary>>> {
         let mut last = None;
         for line in lines.lines() {
-            let line = line.context("a report breaks off")?;
+            let line = line.context("the output of a benchmark run broke off")?;
             match serde_json::from_str(&line) {
-                Ok(Line::Result(row)) => self.hear(&row),
-                Ok(Line::Summary(total)) => last = Some(total),
-                Err(error) => bail!("a run's report is not understood: {error}"),
+                Ok(ReportLine::Result(record)) => self.add(&record),
+                Ok(ReportLine::Summary(summary)) => last = Some(summary),
+                Err(error) => bail!("invalid output of a benchmark run: {error}"),
             }
         }
         Ok(last)
     }
 
-    fn hear(&mut self, row: &Row) {
-        self.likeness.check(row, self.contestant);
+    fn add(&mut self, record: &Record) {
+        self.consistency.check(record, self.contestant);
         let rows = &mut self.rows;
-        let class = row.error.as_ref().map(|error| error.class.as_str());
-        rows.rate_limited |= row.http_status == Some(429) || class == Some("rate_limited");
-        rows.unasked += u64::from(!["ok", "failed", "invalid"].contains(&row.outcome.as_str()));
-        rows.retries += row.attempts.saturating_sub(1);
-        rows.first_byte.extend(row.timings.first_byte);
-        rows.total.extend(row.timings.total);
-        if let (Some(first_byte), Some(total)) = (row.timings.first_byte, row.timings.total) {
+        let class = record.error.as_ref().map(|error| error.class);
+        rows.rate_limited |=
+            record.http_status == Some(429) || class == Some(FailureClass::RateLimited);
+        let was_requested =
+            matches!(record.outcome, Outcome::Ok | Outcome::Failed | Outcome::Invalid);
+        rows.unasked += u64::from(!was_requested);
+        rows.retries += u64::from(record.attempts.saturating_sub(1));
+        rows.first_byte.extend(record.timings.first_byte);
+        rows.total.extend(record.timings.total);
+        if let (Some(first_byte), Some(total)) = (record.timings.first_byte, record.timings.total) {
             rows.transfer += total - first_byte;
         }
     }
 }
 
-fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
-    let used = total.resources;
-    let limited = |host: &Host| host.failures.get("rate_limited").is_some_and(|count| *count > 0);
+fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSample {
+    let used = &summary.resources;
+    let counts = &summary.counts;
+    let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
     let busy: f64 = rows.total.iter().sum();
     let sample = Sample {
-        block: place.block,
-        contestant: place.contestant,
-        mode: total.mode,
-        jobs: total.jobs,
-        wall: total.elapsed,
-        setup: total.setup,
-        targets: total.targets,
-        ok: total.ok,
-        bytes: total.bytes,
-        wire_bytes: total.wire_bytes,
-        first_byte: spread(rows.first_byte),
-        total: spread(rows.total),
+        block: rank.block,
+        contestant: rank.contestant,
+        mode: summary.mode_name().to_owned(),
+        jobs: summary.jobs,
+        wall: summary.elapsed,
+        setup: summary.setup,
+        targets: counts.targets,
+        ok: counts.ok,
+        bytes: counts.bytes,
+        wire_bytes: counts.wire_bytes,
+        first_byte: quantiles(rows.first_byte),
+        total: quantiles(rows.total),
         waiting: busy - rows.transfer,
         transfer: rows.transfer,
         retries: rows.retries,
         cpu_user: used.cpu_user,
         cpu_system: used.cpu_system,
         peak_memory: used.peak_memory,
-        worker_threads: used.worker_threads,
+        worker_threads: used.worker_threads as u64,
         voluntary_switches: used.voluntary_switches,
         involuntary_switches: used.involuntary_switches,
         requests: used.requests,
@@ -165,14 +170,14 @@ fn taken(total: Total, rows: SampleRows, place: SampleRank) -> MeasuredSample {
     };
     MeasuredSample {
         sample,
-        stopped: total.stopped,
+        stopped: summary.stopped,
         unasked: rows.unasked,
-        rate_limited: rows.rate_limited || total.hosts.iter().any(limited),
-        hosts: total.hosts,
+        rate_limited: rows.rate_limited || summary.hosts.iter().any(limited),
+        hosts: summary.hosts,
     }
 }
 
-fn spread(mut times: Vec<f64>) -> LatencyQuantiles {
+fn quantiles(mut times: Vec<f64>) -> LatencyQuantiles {
     times.sort_by(f64::total_cmp);
     let at = |share| quantile(&times, share);
     LatencyQuantiles { p50: at(0.5), p90: at(0.9), p99: at(0.99) }

@@ -1,23 +1,23 @@
-//! A comparison as text: a column for each contestant, as many side by side as 80 columns hold. Pure.
+//! A comparison as a text table: a column per mode, as many as fit in 80 characters. Pure.
 
 use std::fmt::Write;
 
 use crate::compare::export::{FIGURES, MetricGroup, MetricRow, head, remarks};
 use crate::compare::result::Comparison;
 
-/// Contestants side by side.
+/// Modes side by side.
 const ACROSS: usize = 4;
 
-/// Width of what a row is called.
-const TITLE: usize = 22;
+/// Width of the name of a metric.
+const TITLE: usize = 24;
 
-/// Width of a figure.
+/// Width of a value.
 const FIGURE: usize = 14;
 
 /// Width of a line.
 const LINE: usize = 80;
 
-/// The text, its last newline included.
+/// The text, including its last newline.
 pub fn table(comparison: &Comparison) -> String {
     let mut page = String::new();
     for sentence in head(comparison) {
@@ -32,7 +32,7 @@ pub fn table(comparison: &Comparison) -> String {
                 page.push('\n');
             }
             for figure in *figures {
-                line(&mut page, &title(figure), contestants.iter().map(figure.told));
+                line(&mut page, &title(figure), contestants.iter().map(figure.text));
             }
         }
     }
@@ -41,10 +41,10 @@ pub fn table(comparison: &Comparison) -> String {
         paragraph(&mut page, sentence);
     }
     for remark in remarks(comparison) {
-        paragraph(&mut page, &format!("Note: {remark}."));
+        paragraph(&mut page, &format!("note: {remark}"));
     }
     for reason in &comparison.reasons {
-        paragraph(&mut page, &format!("NOT COMPARABLE: {reason}."));
+        paragraph(&mut page, &format!("warning: not comparable: {reason}"));
     }
     page
 }
@@ -62,7 +62,7 @@ fn line(page: &mut String, title: &str, figures: impl Iterator<Item = String>) {
     page.push('\n');
 }
 
-/// A sentence, broken between words.
+/// Appends a sentence, wrapped between words.
 fn paragraph(page: &mut String, sentence: &str) {
     let mut width = 0;
     for word in sentence.split(' ') {
@@ -164,57 +164,61 @@ mod tests {
     fn a_table_fits_80_columns_and_says_what_follows_from_it() {
         let text = table(&comparison(10));
         assert!(text.lines().all(|line| line.chars().count() <= LINE), "{text}");
-        assert_snapshot!(text, @r"
-        Compared on what is listed.
-        15 URLs, 3.6 MiB; 10 runs each after 1 to warm up, in 10 blocks of random order
-        (seed 0). Figures are medians over runs.
+        assert_snapshot!(text, @"
+        Workload: what is listed
+        15 URLs, 3.6 MiB; 10 runs per mode after 1 warm-up, in randomized blocks (seed
+        0). Values are medians.
 
-                                  sequential       threads         async
-                                       1 job        5 jobs        5 jobs
-        Wall time                    1.672 s       0.345 s       0.346 s
-          95 % interval          1.627-1.717   0.335-0.354   0.336-0.355
-          min-max                1.600-1.744   0.330-0.360   0.331-0.361
-        Speed-up                           1        4.85 x        4.83 x
-          95 % interval                    -     4.71-4.99     4.70-4.98
-          rank test, p                     -       < 0.001       < 0.001
-        Set-up time                  0.050 s       0.050 s       0.050 s
+                                    sequential       threads         async
+                                         1 job        5 jobs        5 jobs
+        Wall time                      1.672 s       0.345 s       0.346 s
+          95% CI                   1.627-1.717   0.335-0.354   0.336-0.355
+          range                    1.600-1.744   0.330-0.360   0.331-0.361
+        Speedup                              1         4.85x         4.83x
+          95% CI                             -     4.71-4.99     4.70-4.98
+          p-value (U test)                   -       < 0.001       < 0.001
+        Setup time                     0.050 s       0.050 s       0.050 s
 
-        Bytes a second               2.2 MiB      10.5 MiB      10.5 MiB
-        URLs a second                    9.0          43.5          43.4
-        First byte, p50              0.103 s       0.103 s       0.103 s
-          p90, p99              0.111, 0.120  0.111, 0.120  0.111, 0.120
-        Whole URL, p50               0.103 s       0.103 s       0.103 s
-          p90, p99              0.111, 0.120  0.111, 0.120  0.111, 0.120
-        Waiting, share                  96 %          96 %          96 %
-        Reading, share                   4 %           4 %           4 %
+        Throughput                   2.2 MiB/s    10.5 MiB/s    10.5 MiB/s
+        URLs/s                             9.0          43.5          43.4
+        Time to first byte, p50        0.103 s       0.103 s       0.103 s
+          p90, p99                0.111, 0.120  0.111, 0.120  0.111, 0.120
+        Time per URL, p50              0.103 s       0.103 s       0.103 s
+          p90, p99                0.111, 0.120  0.111, 0.120  0.111, 0.120
+        Waiting (% of URL time)            96%           96%           96%
+        Receiving (%)                       4%            4%            4%
 
-        CPU, user                    0.030 s       0.030 s       0.030 s
-        CPU, system                  0.004 s       0.004 s       0.004 s
-        CPU, of a core                   2 %           9 %           9 %
-        Peak memory                 20.0 MiB      20.0 MiB      20.0 MiB
-        Worker threads                     1             5             1
-        Switches, to wait               69.5          69.5          69.5
-        Switches, forced                   -             -             -
+        CPU, user                      0.030 s       0.030 s       0.030 s
+        CPU, system                    0.004 s       0.004 s       0.004 s
+        CPU utilization                     2%            9%            9%
+        Peak memory                   20.0 MiB      20.0 MiB      20.0 MiB
+        Worker threads                       1             5             1
+        Voluntary switches                69.5          69.5          69.5
+        Involuntary switches                 -             -             -
 
-        Requests                          15            15            15
-        Connections                        1             5             5
-        TLS handshakes                     0             0             0
-        Name lookups                       0             0             0
-        Retries                            0             0             0
+        Requests                            15            15            15
+        Connections                          1             5             5
+        TLS handshakes                       0             0             0
+        DNS lookups                          0             0             0
+        Retries                              0             0             0
 
-        Of a URL's time 96 % is waiting for the first byte: what counts is how many URLs
-        wait at the same time.
-        threads (5 jobs) is 4.85 times as fast as sequential.
-        async (5 jobs) is 4.83 times as fast as sequential.
-        Between threads (5 jobs) and async (5 jobs) no difference is shown (p = 0.739).
+        96% of the time per URL is spent waiting for the first byte, so concurrency
+        determines the total time.
+        threads (5 jobs) is 4.85x as fast as sequential.
+        async (5 jobs) is 4.83x as fast as sequential.
+        No significant difference between threads (5 jobs) and async (5 jobs) (p =
+        0.739).
         ");
     }
 
     #[test]
-    fn what_too_few_runs_cannot_tell_is_left_open() {
+    fn too_few_runs_show_no_difference() {
         let text = table(&comparison(3));
-        assert!(text.contains("needs 6 runs"), "{text}");
-        assert!(text.contains("Between sequential and threads (5 jobs) no difference"), "{text}");
+        assert!(text.contains("need at least 6 runs"), "{text}");
+        assert!(
+            text.contains("No significant difference between sequential and threads"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -227,22 +231,28 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_without_time_left_is_told_of() {
+    fn a_cpu_bound_mode_is_reported() {
         let mut comparison = comparison(10);
         for one in &mut comparison.contestants {
             one.cpu_share = Some(0.97);
             one.waiting = Some(0.2);
         }
         let told = explanation(&comparison.contestants, &comparison.pairs).join(" ");
-        assert!(told.contains("async (5 jobs) keeps 0.97 cores busy: its one thread has no"));
-        assert!(!told.contains("threads (5 jobs) keeps"), "five threads could use more: {told}");
-        assert!(told.contains("80 % is reading the body"), "{told}");
+        assert!(told.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
+        assert!(
+            !told.contains("threads (5 jobs) is CPU-bound"),
+            "five threads could use more: {told}"
+        );
+        assert!(told.contains("80% of the time per URL is spent receiving"), "{told}");
     }
 
     #[test]
-    fn what_is_not_comparable_is_marked_with_the_reason() {
+    fn a_comparison_that_is_none_starts_its_reason_with_a_warning() {
         let reasons = vec!["a run ended early (async): the quota was used up".to_owned()];
         let text = table(&Comparison { comparable: false, reasons, ..comparison(3) });
-        assert!(text.contains("NOT COMPARABLE: a run ended early (async): the quota"), "{text}");
+        assert!(
+            text.contains("warning: not comparable: a run ended early (async): the quota"),
+            "{text}"
+        );
     }
 }

@@ -1,56 +1,61 @@
-//! What makes samples unfit to be compared, and what bounds all of them alike. Pure.
+//! Checks whether samples can be compared, and which limits determined their times. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::consistency::ConsistencyCheck;
 use super::sample::MeasuredSample;
+use crate::compare::export::percent_range;
 use crate::compare::result::Sample;
+use crate::model::WaitReason;
 use crate::report::printable;
+use crate::text::counted;
 
-/// The first sample met a cold server if its replies took this many times longer to begin than later ones.
+/// The first sample met a cold server if its time to first byte was this many times that of later ones.
 const COLD: f64 = 2.0;
 
-/// And by at least so many seconds: less is noise.
+/// And longer by this number of seconds at least: less is noise.
 const COLD_AT_LEAST: f64 = 0.02;
 
-/// A host that holds the run up for this share of the time bounds it.
+/// A host limit determines the time of a run if workers waited for it for this share of the time.
 const BOUND: f64 = 0.5;
 
-/// What was seen in the samples, warm-ups included.
+/// Facts about all samples, including warm-ups.
 #[derive(Default)]
 pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
     stopped: Option<(String, String)>,
     unasked: u64,
-    bound: BTreeMap<(String, String), LimitedShare>,
+    bound: BTreeMap<(Arc<str>, WaitReason), LimitedShare>,
 }
 
-/// How a host held runs up.
+/// How long a limit of a host delayed runs.
 struct LimitedShare {
     runs: usize,
-    peak: u64,
+    peak: usize,
     least: f64,
     most: f64,
 }
 
 impl ValidityChecks {
-    pub(super) fn look_at(&mut self, taken: &MeasuredSample) {
-        let sample = &taken.sample;
-        if taken.rate_limited && !self.rate_limited.contains(&sample.mode) {
+    /// Takes note of a sample.
+    pub(super) fn add(&mut self, measured: &MeasuredSample) {
+        let sample = &measured.sample;
+        if measured.rate_limited && !self.rate_limited.contains(&sample.mode) {
             self.rate_limited.push(sample.mode.clone());
         }
-        if let Some(cause) = &taken.stopped {
+        if let Some(cause) = &measured.stopped {
             self.stopped.get_or_insert_with(|| (sample.mode.clone(), cause.clone()));
         }
-        self.unasked += taken.unasked;
-        for host in &taken.hosts {
-            for (why, waited) in &host.waited {
-                let share = waited / sample.wall;
-                if share < BOUND || !["limit", "gap"].contains(&why.as_str()) {
+        self.unasked += measured.unasked;
+        for host in &measured.hosts {
+            for (reason, waited) in &host.waited {
+                let share = waited.as_secs_f64() / sample.wall;
+                if share < BOUND || !matches!(reason, WaitReason::Limit | WaitReason::Gap) {
                     continue;
                 }
                 let bound = LimitedShare { runs: 0, peak: 0, least: share, most: share };
-                let key = (host.host.clone(), why.clone());
+                let key = (Arc::clone(&host.host), *reason);
                 let bound = self.bound.entry(key).or_insert(bound);
                 bound.runs += 1;
                 bound.peak = bound.peak.max(host.peak);
@@ -60,32 +65,30 @@ impl ValidityChecks {
         }
     }
 
-    /// Why the samples are not comparable, a sentence each; before them came so many to warm up.
+    /// Why the samples are not comparable, a sentence each. `warmup`: number of warm-up runs before them.
     pub(super) fn reasons(
         &self,
         samples: &[Sample],
-        likeness: &ConsistencyCheck,
+        consistency: &ConsistencyCheck,
         warmup: usize,
     ) -> Vec<String> {
-        let mut reasons = likeness.differences().to_vec();
+        let mut reasons = consistency.differences().to_vec();
         if !self.rate_limited.is_empty() {
             let modes = self.rate_limited.join(", ");
-            reasons.push(format!(
-                "a server asked for less (429) in {modes}: what was measured is its patience"
-            ));
+            reasons.push(format!("a server rate-limited {modes} (HTTP 429)"));
         }
         if let Some((mode, cause)) = &self.stopped {
             reasons.push(format!("a run ended early ({mode}): {}", printable(cause)));
         }
         if self.unasked > 0 {
-            reasons.push("some URLs were not fetched, for they are listed twice".to_owned());
+            reasons.push("duplicate URLs in the list were fetched only once".to_owned());
         }
         let Some(first) = samples.first() else { return reasons };
         if samples.iter().any(|sample| sample.targets != first.targets) {
-            reasons.push("runs differ in how many URLs they have rows for".to_owned());
+            reasons.push("runs returned different numbers of results".to_owned());
         }
         if samples.iter().all(|sample| sample.ok == 0) {
-            reasons.push("not one URL was fetched".to_owned());
+            reasons.push("no URL was fetched".to_owned());
         }
         if warmup == 0 {
             reasons.extend(one_was_cold(samples));
@@ -93,22 +96,21 @@ impl ValidityChecks {
         reasons
     }
 
-    /// What binds all modes alike, a sentence each.
+    /// The limits that determined the times, a sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
-        let note = |((host, why), bound): (&(String, String), &LimitedShare)| {
+        let note = |((host, reason), bound): (&(Arc<str>, WaitReason), &LimitedShare)| {
             let host = printable(host);
-            let share = share(bound.least, bound.most);
-            match why.as_str() {
-                "limit" => format!(
-                    "{host} is asked at most {} at a time (--per-host): in {} runs a free worker \
-                     waited for that for {share} of the time, so the limit bounds it rather than \
-                     the mode",
-                    bound.peak, bound.runs
+            let share = percent_range(bound.least, bound.most);
+            let runs = counted(bound.runs as u64, "run");
+            match reason {
+                WaitReason::Limit => format!(
+                    "limited by --per-host {} for {host}: workers sat idle {share} of the time in \
+                     {runs}, so the limit, not the mode, determines the time",
+                    bound.peak
                 ),
                 _ => format!(
-                    "{host} is asked with a pause in between: in {} runs a free worker waited for \
-                     that for {share} of the time, so the pause bounds it rather than the mode",
-                    bound.runs
+                    "limited by the delay between requests to {host}: workers sat idle {share} of \
+                     the time in {runs}, so the delay, not the mode, determines the time"
                 ),
             }
         };
@@ -116,15 +118,7 @@ impl ValidityChecks {
     }
 }
 
-fn share(least: f64, most: f64) -> String {
-    let (least, most) = ((least * 100.0).min(100.0), (most * 100.0).min(100.0));
-    match (format!("{least:.0}"), format!("{most:.0}")) {
-        (least, most) if least == most => format!("{most} %"),
-        (least, most) => format!("{least} to {most} %"),
-    }
-}
-
-/// Whoever came first met a server that had yet to warm up, and others did not.
+/// A sentence if the server was cold only for the first sample.
 fn one_was_cold(samples: &[Sample]) -> Option<String> {
     let (first, later) = samples.split_first()?;
     let later = later.iter().filter(|sample| sample.contestant == first.contestant);
@@ -134,9 +128,8 @@ fn one_was_cold(samples: &[Sample]) -> Option<String> {
         return None;
     }
     Some(format!(
-        "the first run of all, in mode {}, met a cold server and later ones a warm one: half of \
-         its replies took longer than {time:.3} s to begin, later never longer than {longest:.3} \
-         s; use --warmup 1 or more",
+        "the first run ({}) met a cold server: its median time to first byte was {time:.3} s, that \
+         of later runs at most {longest:.3} s; use --warmup 1 or more",
         first.mode
     ))
 }
@@ -158,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_came_first_to_a_cold_server_is_told_of() {
+    fn a_first_run_on_a_cold_server_is_reported() {
         let told = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
-        assert!(told.starts_with("the first run of all, in mode threads, met a cold"), "{told}");
-        assert!(told.contains("longer than 0.300 s to begin, later never longer than 0.120 s"));
+        assert!(told.starts_with("the first run (threads) met a cold server"), "{told}");
+        assert!(told.contains("was 0.300 s, that of later runs at most 0.120 s"));
     }
 
     #[test]
@@ -170,14 +163,5 @@ mod tests {
         assert_eq!(one_was_cold(&runs(&[(1, 0.004), (0, 0.001), (1, 0.001)])), None);
         assert_eq!(one_was_cold(&runs(&[(0, 0.1), (1, 0.3), (0, 0.1), (1, 0.1)])), None);
         assert_eq!(one_was_cold(&[]), None);
-    }
-
-    #[test]
-    fn shares_are_told_from_the_least_to_the_most() {
-        assert_eq!(
-            (share(0.5, 0.734), share(0.9, 1.2)),
-            ("50 to 73 %".into(), "90 to 100 %".into())
-        );
-        assert_eq!(share(0.7, 0.7), "70 %");
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of whom in one sample, and lists that can be read more than once.
+//! The sources of a comparison, such that every sample can read them, and the requests per host of one sample.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,20 +13,20 @@ use crate::model::{Entry, host_of};
 use crate::plan::{Plan, Source};
 use crate::scheduler::is_written_as_loopback;
 
-/// The sources of a plan, such that every sample can read them from the beginning.
+/// Sources that can be read more than once.
 pub(super) struct Workload {
     sources: Vec<Source>,
-    /// What pipes held; gone with this value.
-    kept: Vec<NamedTempFile>,
+    /// Copies of pipes, which are deleted when this value is dropped.
+    copies: Vec<NamedTempFile>,
 }
 
 impl Workload {
-    /// Reads pipes to their end and keeps what they hold in temporary files.
+    /// Copies pipes to temporary files.
     ///
     /// # Errors
-    /// If a pipe cannot be read or kept.
-    pub(super) fn keep(sources: &[Source]) -> anyhow::Result<Self> {
-        let mut lists = Self { sources: Vec::new(), kept: Vec::new() };
+    /// If a pipe cannot be read or copied.
+    pub(super) fn new(sources: &[Source]) -> anyhow::Result<Self> {
+        let mut lists = Self { sources: Vec::new(), copies: Vec::new() };
         for source in sources {
             let source = match source {
                 Source::Stdin => lists.copy("standard input", &mut io::stdin().lock())?,
@@ -43,23 +43,25 @@ impl Workload {
     }
 
     fn copy(&mut self, name: &str, from: &mut impl Read) -> anyhow::Result<Source> {
-        let mut copy = NamedTempFile::with_prefix("fetch-list-").context("no temporary file")?;
-        io::copy(from, &mut copy).with_context(|| format!("cannot keep {name}"))?;
+        let mut copy =
+            NamedTempFile::with_prefix("fetch-list-").context("cannot create a temporary file")?;
+        io::copy(from, &mut copy)
+            .with_context(|| format!("cannot copy {name} to a temporary file"))?;
         let source = Source::File(copy.path().to_owned());
-        self.kept.push(copy);
+        self.copies.push(copy);
         Ok(source)
     }
 
-    /// They as words of a command line.
-    pub(super) fn words(&self) -> impl Iterator<Item = OsString> {
+    /// The sources, as command-line arguments.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = OsString> {
         self.sources.iter().map(|source| match source {
             Source::Argument(text) => text.into(),
             Source::File(path) => path.into(),
-            Source::Stdin => unreachable!("standard input was kept"),
+            Source::Stdin => unreachable!("standard input was copied"),
         })
     }
 
-    /// How often each host that is not this machine is named.
+    /// Number of URLs per host, without hosts that are this machine.
     ///
     /// # Errors
     /// If a list cannot be read.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::serde_helpers::{self, StaticName};
-use super::{Failure, PartialBody};
+use super::{Failure, HttpVersion, PartialBody};
 use crate::digest::Digest;
 
 /// One request made for a job, and its result.
@@ -73,9 +72,8 @@ pub struct ExpectedDigest {
 pub struct ResponseHead {
     /// Status code.
     pub status: u16,
-    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
-    #[serde(deserialize_with = "serde_helpers::version")]
-    pub version: StaticName,
+    /// HTTP version of the reply.
+    pub version: HttpVersion,
     /// The peer of the connection: the server, or the proxy before it.
     pub remote_addr: Option<SocketAddr>,
     /// Content-Type as sent.

@@ -153,7 +153,7 @@ pub enum StopCause {
 }
 
 /// The closed set of failure classes, as the reports name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // each is the class of the failure of the same name
 pub enum FailureClass {

@@ -1,15 +1,18 @@
 //! The final row of one target: the schema of every output. Fields are only ever added.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::serde_helpers::known;
 use super::{Failure, FailureClass, InvalidLine};
 
 /// What became of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A final 2xx whose whole body arrived.
@@ -26,22 +29,41 @@ pub enum Outcome {
     Invalid,
 }
 
-impl Outcome {
-    /// The outcome's name in every report.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Skipped => "skipped",
-            Self::Unchanged => "unchanged",
-            Self::Duplicate => "duplicate",
-            Self::Failed => "failed",
-            Self::Invalid => "invalid",
-        }
+impl fmt::Display for Outcome {
+    /// The name of the outcome in every report.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
     }
 }
 
-/// The final row of one target. `None` means not known, or that it does not apply.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A version of HTTP, by the name that reports use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // each is the version that it is named after
+pub enum HttpVersion {
+    #[serde(rename = "HTTP/0.9")]
+    Http09,
+    #[serde(rename = "HTTP/1.0")]
+    Http10,
+    #[default]
+    #[serde(rename = "HTTP/1.1")]
+    Http11,
+    #[serde(rename = "HTTP/2")]
+    Http2,
+    #[serde(rename = "HTTP/3")]
+    Http3,
+}
+
+impl fmt::Display for HttpVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
+}
+
+/// The final record of one target. `None`: not known, or not applicable.
+///
+/// A record that an older version has written may lack a field that was added later, but for the four that have
+/// always been required: `index`, `source`, `url` and `outcome`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "result")]
 pub struct Record {
     /// Place among all entries of all sources, from 1.
@@ -59,14 +81,18 @@ pub struct Record {
     /// Status of the last reply.
     pub http_status: Option<u16>,
     /// Version of the last reply.
-    pub http_version: Option<&'static str>,
+    #[serde(default, deserialize_with = "known")]
+    pub http_version: Option<HttpVersion>,
     /// Bytes of the body as it is kept: as counted on arrival, what was there before included where it was resumed,
     /// decoded where it was compressed. Of a failure, what there is of it.
+    #[serde(default)]
     pub bytes: u64,
     /// Body bytes that crossed the wire over all attempts, hops and mirrors included; at most 64 KiB are read of a
     /// body that is not kept (of a redirect or an error).
+    #[serde(default)]
     pub wire_bytes: u64,
     /// How often it was tried; redirect hops belong to their try.
+    #[serde(default)]
     pub attempts: u32,
     /// Who made the last request, from 1.
     pub worker: Option<usize>,
@@ -89,9 +115,10 @@ pub struct Record {
     /// Digest of the body, where one was asked for, as `sha-256=HEX`.
     pub digest: Option<String>,
     /// When its first request was started, UTC, to the millisecond (RFC 3339).
-    #[serde(serialize_with = "as_rfc3339")]
+    #[serde(default, serialize_with = "as_rfc3339", deserialize_with = "from_rfc3339")]
     pub started_at: Option<SystemTime>,
     /// Where the time went.
+    #[serde(default)]
     pub timings: Timings,
 }
 
@@ -137,7 +164,7 @@ impl Record {
 }
 
 /// Why a target failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordError {
     /// One of the closed set.
     pub class: FailureClass,
@@ -152,7 +179,8 @@ impl From<&Failure> for RecordError {
 }
 
 /// Where a target's time went; seconds, to the microsecond.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timings {
     /// In the queue before the first request was started.
     #[serde(serialize_with = "as_microseconds")]
@@ -175,6 +203,14 @@ pub(crate) fn rfc3339(moment: SystemTime) -> String {
 
 fn as_rfc3339<S: Serializer>(moment: &Option<SystemTime>, out: S) -> Result<S::Ok, S::Error> {
     moment.map(rfc3339).serialize(out)
+}
+
+fn from_rfc3339<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SystemTime>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(text)? else { return Ok(None) };
+    let moment = text.parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
+    let moment =
+        moment.map_err(|_| D::Error::custom(format!("\"{text}\" is not an RFC 3339 time")))?;
+    Ok(Some(moment))
 }
 
 /// Seconds, if known, cut to what the clock is good for.

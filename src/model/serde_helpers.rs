@@ -1,18 +1,34 @@
 //! How some of the nouns are written to a line and read back where another process has to know them too.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderName, HeaderValue};
-use serde::de::Error;
+use serde::de::value::StringDeserializer;
+use serde::de::{DeserializeOwned, Error, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The name of an algorithm or of a version of HTTP, out of a closed set.
+/// The name of an algorithm, out of a closed set.
 pub(super) type StaticName = &'static str;
 
-/// Reads a version of HTTP back.
-pub(super) fn version<'de, D: Deserializer<'de>>(line: D) -> Result<StaticName, D::Error> {
-    let name = String::deserialize(line)?;
-    let known = ["HTTP/0.9", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"];
-    let found = known.into_iter().find(|known| *known == name);
-    found.ok_or_else(|| D::Error::custom("not a version of HTTP"))
+/// Reads a name that a newer version may have added: `None` if it is missing or unknown here.
+pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    line: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<String>::deserialize(line)?.and_then(from_name))
+}
+
+/// Reads a map by names, without the names that are unknown here.
+pub(super) fn known_keys<'de, D: Deserializer<'de>, K: DeserializeOwned + Ord>(
+    line: D,
+) -> Result<BTreeMap<K, u64>, D::Error> {
+    let named = BTreeMap::<String, u64>::deserialize(line)?;
+    Ok(named.into_iter().filter_map(|(name, value)| Some((from_name(name)?, value))).collect())
+}
+
+/// The unit variant of an enum that serde knows by this name, if there is one.
+pub(super) fn from_name<T: DeserializeOwned>(name: String) -> Option<T> {
+    let name: StringDeserializer<serde::de::value::Error> = name.into_deserializer();
+    T::deserialize(name).ok()
 }
 
 /// Reads the name of an algorithm back.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    EntryOptions, Failure, InvalidLine, Outcome, OutcomeCounts, Record, RecordError, Resources,
-    Summary, Target, Timings,
+    EntryOptions, Failure, HttpVersion, InvalidLine, Mode, Outcome, OutcomeCounts, Record,
+    RecordError, Resources, Summary, Target, Timings,
 };
 
 /// A URL without options, the first of `sites.txt`.
@@ -25,7 +25,7 @@ pub(crate) fn record(url: &str) -> Record {
         final_url: Some(url.to_owned()),
         outcome: Outcome::Ok,
         http_status: Some(200),
-        http_version: Some("HTTP/1.1"),
+        http_version: Some(HttpVersion::Http11),
         attempts: 1,
         worker: Some(1),
         remote_addr: Some("192.0.2.1:443".parse().expect("an address")),
@@ -72,22 +72,13 @@ impl Record {
 /// The summary of a run of five threads over these records, the whole list read.
 pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summary {
     let mut counts = OutcomeCounts::default();
-    let (mut bytes, mut wire_bytes) = (0, 0);
-    for record in records {
-        counts.add(record);
-        wire_bytes += record.wire_bytes;
-        if record.outcome == Outcome::Ok {
-            bytes += record.bytes;
-        }
-    }
+    records.into_iter().for_each(|record| counts.add(record));
     Summary {
         list_complete: true,
         counts,
-        bytes,
-        wire_bytes,
         elapsed: 1.61,
         setup: 0.02,
-        mode: "threads",
+        mode: Some(Mode::Threads),
         jobs: 5,
         loops: 5,
         stopped: None,

@@ -24,8 +24,6 @@ pub(crate) struct Aggregate {
     pub(crate) rows: Vec<AggregateRow>,
     /// All rows by outcome and class.
     pub(crate) counts: OutcomeCounts,
-    /// Body bytes of the rows that are ok.
-    pub(crate) bytes: u64,
     /// How many URLs were under way, over time.
     pub(crate) under_way: Timeline,
     /// How long URLs took from their first request on.
@@ -55,9 +53,6 @@ impl Aggregate {
     /// Takes one more record.
     pub(crate) fn add(&mut self, record: &Record) {
         self.counts.add(record);
-        if record.outcome == Outcome::Ok {
-            self.bytes = self.bytes.saturating_add(record.bytes);
-        }
         let timings = sane(record.timings);
         let started = record.started_at.and_then(since_1970);
         if let Some(total) = timings.total {

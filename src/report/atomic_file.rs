@@ -1,119 +1,141 @@
-//! Where a report that is a file of its own comes to be: under a name of no meaning beside its place, which it takes in one step
-//! when it is whole. What stood there before is there until then.
+//! A report file is written under a temporary name in its folder and renamed when it is complete. What had its name
+//! before stays until then. No report file replaces an input of the same command.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::same::ensure_it_is_none_of;
+use super::buffered::Buffered;
 use crate::plan::Source;
+use crate::text::io_message;
 
-/// So much may wait before it has to be written.
-const FULL: usize = 64 * 1024;
-
-/// A file in the making.
+/// A report file that is not complete yet.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
     /// The name as it was given.
     path: PathBuf,
-    /// What waits to be written.
-    pub(crate) waiting: Vec<u8>,
-    target: ReplaceTarget,
+    buffer: Buffered<ReplaceTarget>,
 }
 
 #[derive(Debug)]
 enum ReplaceTarget {
-    /// A file that is to take the name of another.
-    Beside(NamedTempFile, PathBuf),
-    /// What cannot be replaced: a pipe, a device.
-    Straight(File),
+    /// A temporary file, and the path that it is to have.
+    Renamed(NamedTempFile, PathBuf),
+    /// A pipe or a device, which cannot be replaced.
+    Direct(File),
+}
+
+impl Write for ReplaceTarget {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Renamed(file, _) => file.write(bytes),
+            Self::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl AtomicFile {
-    /// Opens a file to be written, and leaves what goes by its name as it is.
+    /// Creates the temporary file; a file of the name `path` is left as it is.
     ///
     /// # Errors
-    /// Of the kind `InvalidInput` if it is one of `sources`, else those of opening it; they name the file.
-    pub(crate) fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        let target = ReplaceTarget::open(path, sources).map_err(|error| about(path, &error))?;
-        Ok(Self { path: path.to_owned(), waiting: Vec::new(), target })
+    /// `InvalidInput` if `path` is one of `sources`, else those of opening it. They name the file.
+    pub(crate) fn create(path: &Path, sources: &[Source]) -> io::Result<Self> {
+        let target =
+            ReplaceTarget::open(path, sources).map_err(|error| cannot_write(path, &error))?;
+        Ok(Self { path: path.to_owned(), buffer: Buffered::new(target) })
     }
 
-    /// Writes what waits, if it is much.
+    /// The buffer, for more lines.
+    pub(crate) fn lines(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer.lines
+    }
+
+    /// Writes the buffer if it is full.
     ///
     /// # Errors
     /// Those of the file; they name it.
     pub(crate) fn write_if_full(&mut self) -> io::Result<()> {
-        if self.waiting.len() < FULL { Ok(()) } else { self.write_out() }
+        if self.buffer.is_full() { self.write_out() } else { Ok(()) }
     }
 
-    /// Writes what waits, and gives the file its name.
+    /// Writes the buffer and renames the file.
     ///
     /// # Errors
-    /// Those of the file; they name it. It has not got its name then.
+    /// Those of the file; they name it. It is not renamed then.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.write_out()?;
-        let ReplaceTarget::Beside(file, path) = self.target else { return Ok(()) };
-        file.persist(path).map(drop).map_err(|error| about(&self.path, &error.error))
+        let ReplaceTarget::Renamed(file, path) = self.buffer.into_writer() else { return Ok(()) };
+        file.persist(path).map(drop).map_err(|error| cannot_write(&self.path, &error.error))
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        let written = match &mut self.target {
-            ReplaceTarget::Beside(file, _) => file.write_all(&self.waiting),
-            ReplaceTarget::Straight(file) => file.write_all(&self.waiting),
-        };
-        self.waiting.clear();
-        written.map_err(|error| about(&self.path, &error))
+        self.buffer.write_out().map_err(|error| cannot_write(&self.path, &error))
     }
 }
 
 impl ReplaceTarget {
     fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        // A link stays a link: it is the file it leads to that is replaced.
+        // A symbolic link stays: the file that it leads to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let there = match fs::metadata(&path) {
-            Ok(there) if there.is_file() => Some(there),
-            Ok(_) => return OpenOptions::new().write(true).open(&path).map(Self::Straight),
+        let existing = match fs::metadata(&path) {
+            Ok(existing) if existing.is_file() => Some(existing),
+            Ok(_) => return OpenOptions::new().write(true).open(&path).map(Self::Direct),
             Err(_) => None,
         };
-        if there.is_some() {
+        if existing.is_some() {
             let file = OpenOptions::new().write(true).open(&path)?;
-            let advice = "this is being read; write the report to another file";
-            ensure_it_is_none_of(sources, &path, &file, advice)?;
+            ensure_it_is_no_input(&file, sources)?;
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut builder = tempfile::Builder::new();
-        let permissions = there.map(|there| there.permissions()).or_else(usual);
-        if let Some(permissions) = permissions {
-            builder.permissions(permissions);
-        }
-        let file =
-            builder.prefix(".fetch-report-").tempfile_in(folder.unwrap_or(Path::new(".")))?;
-        Ok(Self::Beside(file, path))
+        // A new file gets the usual permissions, from which the system takes the umask.
+        let usual = || fs::Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new()
+            .permissions(existing.map_or_else(usual, |existing| existing.permissions()))
+            .prefix(".fetch-report-")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        Ok(Self::Renamed(file, path))
     }
 }
 
-/// The permissions that new files get, the umask aside, which the system takes off.
-#[cfg(unix)]
-fn usual() -> Option<fs::Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-
-    Some(fs::Permissions::from_mode(0o666))
+/// Ensures that a file that is about to be written is none of `sources`, whatever their names: devices and inodes are
+/// compared.
+///
+/// # Errors
+/// `InvalidInput` if it is one of them.
+pub(super) fn ensure_it_is_no_input(file: &File, sources: &[Source]) -> io::Result<()> {
+    let written = file.metadata()?;
+    let is_written = |input: &Path| {
+        fs::metadata(input)
+            .is_ok_and(|input| (input.dev(), input.ino()) == (written.dev(), written.ino()))
+    };
+    let is_input = sources.iter().any(|source| match source {
+        Source::Argument(_) => false,
+        Source::File(list) => is_written(list),
+        Source::Stdin => is_written(Path::new("/dev/stdin")),
+    });
+    if is_input {
+        let advice = "it is an input of this command; name another file";
+        return Err(io::Error::new(ErrorKind::InvalidInput, advice));
+    }
+    Ok(())
 }
 
-/// The permissions that new files get are for the system to say.
-#[cfg(not(unix))]
-fn usual() -> Option<fs::Permissions> {
-    None
-}
-
-/// The error as one of this file. A reader of it who has gone is not the reader of the rows on stdout.
-fn about(path: &Path, error: &io::Error) -> io::Error {
+/// The error with the name of the file. Its kind is kept only for a mistake of the user: a broken pipe here is not the
+/// one of standard output.
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
     let kind = match error.kind() {
         ErrorKind::InvalidInput => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
-    io::Error::new(kind, format!("{}: {error}", path.display()))
+    // The name of a temporary file is of no use to the user.
+    let message = io_message(error);
+    let message = message.split(" at path \"").next().unwrap_or_default();
+    io::Error::new(kind, format!("cannot write {}: {message}", path.display()))
 }

@@ -1,42 +1,44 @@
-//! One output stream with what is still to be written to it. Rows are appended to memory and leave in large writes, so
-//! that nothing is torn and a fast run does not pay a system call a row.
+//! A buffer of whole lines before a stream or a file. Lines leave in large writes, never in parts, so that nothing is
+//! torn and a fast run does not pay a system call per record. (A `BufWriter` cuts lines where it is full.)
 
 use std::io::{self, Write};
 
-use super::OutputStream;
-use super::text::TextStyle;
+/// Bytes from which on a buffer is to be written.
+const CAPACITY: usize = 64 * 1024;
 
-/// So much may wait before it has to be written.
-const FULL: usize = 64 * 1024;
-
-/// A stream and what waits for it.
-pub(crate) struct Buffered {
-    /// What waits; whole lines.
+/// A writer, and the lines that are not written yet.
+#[derive(Debug)]
+pub(crate) struct Buffered<W> {
+    /// Whole lines that are not written yet.
     pub(crate) lines: Vec<u8>,
-    /// Whether people look at it directly.
-    pub(crate) is_terminal: bool,
-    /// Whether its words may be coloured.
-    pub(crate) paint: TextStyle,
-    writer: Box<dyn Write + Send>,
+    writer: W,
 }
 
-impl Buffered {
-    /// An empty page for a stream.
-    pub(crate) fn of(stream: OutputStream, colour: bool) -> Self {
-        let OutputStream { writer, is_terminal } = stream;
-        let paint = if is_terminal && colour { TextStyle::Colours } else { TextStyle::Plain };
-        Self { lines: Vec::with_capacity(FULL + FULL / 4), is_terminal, paint, writer }
+impl<W: Write> Buffered<W> {
+    /// Puts an empty buffer before `writer`.
+    pub(crate) fn new(writer: W) -> Self {
+        Self { lines: Vec::new(), writer }
+    }
+
+    /// The writer behind the buffer.
+    pub(crate) fn get_ref(&self) -> &W {
+        &self.writer
+    }
+
+    /// The writer, without lines that are not written yet.
+    pub(crate) fn into_writer(self) -> W {
+        self.writer
     }
 
     /// Whether it is time to write.
     pub(crate) fn is_full(&self) -> bool {
-        self.lines.len() >= FULL
+        self.lines.len() >= CAPACITY
     }
 
-    /// Writes what waits. After an error nothing waits any more: how much of it was written is not known.
+    /// Writes all lines. After an error they are dropped as well: how much of them was written is not known.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Those of the writer.
     pub(crate) fn write_out(&mut self) -> io::Result<()> {
         if self.lines.is_empty() {
             return Ok(());

@@ -14,81 +14,56 @@ use csv::{Terminator, WriterBuilder};
 use super::escape::printable_but;
 use crate::model::{Record, rfc3339};
 
-/// The columns: the fields of a record in their order, those of `error` and `timings` laid flat. Columns are only
+/// A column: its name, and how it writes the cell of a record.
+type Column = (&'static str, fn(&Record, &mut CsvRow) -> io::Result<()>);
+
+/// The columns: the fields of a record in their order, those of `error` and `timings` flattened. Columns are only
 /// ever added.
-const COLUMNS: [&str; 27] = [
-    "index",
-    "source",
-    "line",
-    "url",
-    "final_url",
-    "outcome",
-    "http_status",
-    "http_version",
-    "bytes",
-    "wire_bytes",
-    "attempts",
-    "worker",
-    "remote_addr",
-    "content_type",
-    "path",
-    "served_by",
-    "duplicate_of",
-    "error_class",
-    "error_message",
-    "etag",
-    "last_modified",
-    "digest",
-    "started_at",
-    "queued",
-    "connect",
-    "first_byte",
-    "total",
+const COLUMNS: [Column; 27] = [
+    ("index", |record, row| row.value(Some(record.index))),
+    ("source", |record, row| row.text(Some(&record.source))),
+    ("line", |record, row| row.value(record.line)),
+    ("url", |record, row| row.text(Some(&record.url))),
+    ("final_url", |record, row| row.text(record.final_url.as_deref())),
+    ("outcome", |record, row| row.value(Some(record.outcome))),
+    ("http_status", |record, row| row.value(record.http_status)),
+    ("http_version", |record, row| row.value(record.http_version)),
+    ("bytes", |record, row| row.value(Some(record.bytes))),
+    ("wire_bytes", |record, row| row.value(Some(record.wire_bytes))),
+    ("attempts", |record, row| row.value(Some(record.attempts))),
+    ("worker", |record, row| row.value(record.worker)),
+    ("remote_addr", |record, row| row.value(record.remote_addr)),
+    ("content_type", |record, row| row.text(record.content_type.as_deref())),
+    ("path", |record, row| row.text(record.path.as_deref())),
+    ("served_by", |record, row| row.text(record.served_by.as_deref())),
+    ("duplicate_of", |record, row| row.value(record.duplicate_of)),
+    ("error_class", |record, row| row.value(record.error.as_ref().map(|error| error.class))),
+    ("error_message", |record, row| row.text(record.error.as_ref().map(|error| &*error.message))),
+    ("etag", |record, row| row.text(record.etag.as_deref())),
+    ("last_modified", |record, row| row.text(record.last_modified.as_deref())),
+    ("digest", |record, row| row.text(record.digest.as_deref())),
+    ("started_at", |record, row| row.value(record.started_at.map(rfc3339))),
+    ("queued", |record, row| row.seconds(record.timings.queued)),
+    ("connect", |record, row| row.seconds(record.timings.connect)),
+    ("first_byte", |record, row| row.seconds(record.timings.first_byte)),
+    ("total", |record, row| row.seconds(record.timings.total)),
 ];
 
-/// The header row.
+/// Writes the header row.
 pub(crate) fn head(page: &mut Vec<u8>) {
-    header(&COLUMNS, page);
+    header(&COLUMNS.map(|(name, _)| name), page);
 }
 
-/// The header row of any table.
+/// Writes the header row of any table.
 pub(crate) fn header(columns: &[&str], page: &mut Vec<u8>) {
     page.extend_from_slice(columns.join(",").as_bytes());
     page.extend_from_slice(b"\r\n");
 }
 
-/// One URL's row.
+/// Writes the row of one record.
 pub(crate) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
-    let error = record.error.as_ref();
-    let timings = &record.timings;
     let mut row = CsvRow::on(page);
-    row.value(Some(record.index))?;
-    row.text(Some(&record.source))?;
-    row.value(record.line)?;
-    row.text(Some(&record.url))?;
-    row.text(record.final_url.as_deref())?;
-    row.text(Some(record.outcome.name()))?;
-    row.value(record.http_status)?;
-    row.text(record.http_version)?;
-    row.value(Some(record.bytes))?;
-    row.value(Some(record.wire_bytes))?;
-    row.value(Some(record.attempts))?;
-    row.value(record.worker)?;
-    row.value(record.remote_addr)?;
-    row.text(record.content_type.as_deref())?;
-    row.text(record.path.as_deref())?;
-    row.text(record.served_by.as_deref())?;
-    row.value(record.duplicate_of)?;
-    row.text(error.map(|error| error.class.name()))?;
-    row.text(error.map(|error| error.message.as_str()))?;
-    row.text(record.etag.as_deref())?;
-    row.text(record.last_modified.as_deref())?;
-    row.text(record.digest.as_deref())?;
-    row.value(record.started_at.map(rfc3339))?;
-    row.seconds(timings.queued)?;
-    row.seconds(timings.connect)?;
-    row.seconds(timings.first_byte)?;
-    row.seconds(timings.total)?;
+    COLUMNS.iter().try_for_each(|(_, cell)| cell(record, &mut row))?;
     row.end()
 }
 
@@ -189,7 +164,7 @@ mod tests {
             }
         }
         fields.sort();
-        let mut columns = COLUMNS.map(str::to_owned).to_vec();
+        let mut columns = COLUMNS.map(|(name, _)| name.to_owned()).to_vec();
         columns.sort();
         assert_eq!(columns, fields);
     }

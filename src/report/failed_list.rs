@@ -7,59 +7,55 @@
 //! owner's eyes alone.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 
+use super::atomic_file::{cannot_write, ensure_it_is_no_input};
+use super::buffered::Buffered;
 use super::escape::printable;
-use super::same::ensure_it_is_none_of;
 use crate::model::{FailureClass, Outcome, Record, RecordError, Target};
 use crate::plan::{FailedList, Source};
 
-/// So much may wait before it has to be written.
-const FULL: usize = 64 * 1024;
-
-/// The list of what failed, or none.
+/// The writer of the list, if one was asked for.
 #[derive(Debug)]
 pub struct FailedListWriter(Option<OpenFailedList>);
 
 #[derive(Debug)]
 struct OpenFailedList {
     path: PathBuf,
-    file: File,
-    /// Whether it can be cut.
+    /// The file, and entries that are not in it yet.
+    buffer: Buffered<File>,
+    /// Whether it is a regular file, which can be truncated.
     is_regular: bool,
     classes: Vec<FailureClass>,
-    /// Whole entries that are not in the file yet.
-    waiting: Vec<u8>,
-    /// Bytes of the whole entries that are.
+    /// Bytes of the complete entries in the file.
     written: u64,
 }
 
 impl FailedListWriter {
-    /// No list.
+    /// A writer of no list.
     pub fn nowhere() -> Self {
         Self(None)
     }
 
-    /// Opens the list that was asked for, if one was, and empties it. A file that is one of `sources` is left as it
-    /// is: it would be gone before it is read.
+    /// Opens the list, if one was asked for, and empties it. A file that is one of `sources` is left as it is.
     ///
     /// # Errors
-    /// Of the kind `InvalidInput` if it is one of the sources, else those of opening it; they name the file.
+    /// `InvalidInput` if it is one of the sources, else those of opening it. They name the file.
     pub fn create(list: Option<&FailedList>, sources: &[Source]) -> io::Result<Self> {
         let Some(FailedList { path, classes }) = list else { return Ok(Self::nowhere()) };
-        let open =
-            OpenFailedList::new(path, classes, sources).map_err(|error| about(path, &error))?;
-        Ok(Self(Some(open)))
+        let open = OpenFailedList::new(path, classes, sources);
+        Ok(Self(Some(open.map_err(|error| cannot_write(path, &error))?)))
     }
 
-    /// Takes note of a finished target if it failed. `name` is the one of its file, if it was given one.
+    /// Adds a finished target if it failed and its class was asked for. `name` is the name of its file, if it has one.
     ///
     /// # Errors
     /// As [`write_out`](Self::write_out).
-    pub(super) fn take(
+    pub(super) fn add(
         &mut self,
         record: &Record,
         target: Option<&Target>,
@@ -73,75 +69,51 @@ impl FailedListWriter {
         if !open.classes.is_empty() && !open.classes.contains(&error.class) {
             return Ok(());
         }
-        entry(target, name, error, &mut open.waiting)?;
-        if open.waiting.len() >= FULL { self.write_out() } else { Ok(()) }
+        entry(target, name, error, &mut open.buffer.lines)?;
+        if open.buffer.is_full() { open.write_out() } else { Ok(()) }
     }
 
-    /// Writes what waits.
+    /// Writes the entries that are not in the file yet.
     ///
     /// # Errors
-    /// Those of the file, with its name; what it holds is whole entries all the same, where it can be cut.
+    /// Those of the file; they name it. A regular file still consists of complete entries then.
     pub(super) fn write_out(&mut self) -> io::Result<()> {
-        match &mut self.0 {
-            Some(open) if !open.waiting.is_empty() => {
-                open.write_out().map_err(|error| about(&open.path, &error))
-            }
-            _ => Ok(()),
-        }
+        self.0.as_mut().map_or(Ok(()), OpenFailedList::write_out)
     }
 }
 
-/// A report that breaks off does not take along what it has heard of.
+/// A report that breaks off leaves the failures before it in the list.
 impl Drop for FailedListWriter {
     fn drop(&mut self) {
-        // There is nobody left to tell of an error.
+        // Nobody is left who could report an error.
         let _ = self.write_out();
     }
 }
 
 impl OpenFailedList {
     fn new(path: &Path, classes: &[FailureClass], sources: &[Source]) -> io::Result<Self> {
-        let file = open_for_its_owner(path)?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let is_regular = file.metadata()?.is_file();
         if is_regular {
-            let advice = "this list is being read; write what fails to another file";
-            ensure_it_is_none_of(sources, path, &file, advice)?;
+            ensure_it_is_no_input(&file, sources)?;
             file.set_len(0)?;
         }
         let (path, classes) = (path.to_owned(), classes.to_vec());
-        Ok(Self { path, file, is_regular, classes, waiting: Vec::new(), written: 0 })
+        Ok(Self { path, buffer: Buffered::new(file), is_regular, classes, written: 0 })
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        let done = self.file.write_all(&self.waiting).and_then(|()| self.file.flush());
-        match done {
-            Ok(()) => self.written += self.waiting.len() as u64,
-            // The first half of a URL may be a URL too. The error that counts is the first one.
-            Err(_) if self.is_regular => drop(self.file.set_len(self.written)),
+        let length = self.buffer.lines.len() as u64;
+        let done = self.buffer.write_out();
+        match &done {
+            Ok(()) => self.written += length,
+            // The first half of a URL may be a URL too. The first error is the one to report.
+            Err(_) if self.is_regular => drop(self.buffer.get_ref().set_len(self.written)),
             Err(_) => {}
         }
-        self.waiting.clear();
-        done
+        done.map_err(|error| cannot_write(&self.path, &error))
     }
-}
-
-/// The error as one of this file. A reader of it who has gone is not the reader of the report: the kind is not kept
-/// but for a mistake of the person who typed it.
-fn about(path: &Path, error: &io::Error) -> io::Error {
-    let kind = match error.kind() {
-        ErrorKind::InvalidInput => ErrorKind::InvalidInput,
-        _ => ErrorKind::Other,
-    };
-    io::Error::new(kind, format!("{}: {error}", path.display()))
-}
-
-/// Opens the file to write to it, and leaves in it what it holds.
-fn open_for_its_owner(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// One target in the syntax of lists. What came out of a list goes into it again.
@@ -181,6 +153,7 @@ fn header(name: &HeaderName, value: &HeaderValue, page: &mut Vec<u8>) -> io::Res
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::ErrorKind;
 
     use insta::assert_snapshot;
 
@@ -200,7 +173,7 @@ mod tests {
         let mut list = list_of(&path, classes);
         for (target, failure) in failures {
             let record = test_fixtures::record(target.url().as_str()).failed(failure, 1);
-            list.take(&record, Some(target), None).unwrap();
+            list.add(&record, Some(target), None).unwrap();
         }
         list.write_out().unwrap();
         fs::read_to_string(path).unwrap()
@@ -263,8 +236,8 @@ mod tests {
         let mut list = list_of(&path, &[]);
         assert_eq!(fs::read(&path).unwrap(), b"");
         let url = target("https://a.b/");
-        list.take(&test_fixtures::record("https://a.b/"), Some(&url), None).unwrap();
-        list.take(&test_fixtures::invalid("sites.txt", Some(1), "htp", "no"), None, None).unwrap();
+        list.add(&test_fixtures::record("https://a.b/"), Some(&url), None).unwrap();
+        list.add(&test_fixtures::invalid("sites.txt", Some(1), "htp", "no"), None, None).unwrap();
         list.write_out().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
@@ -277,10 +250,10 @@ mod tests {
         let url = target("https://a.b/");
         let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
         while fs::read(&path).unwrap().is_empty() {
-            list.take(&record, Some(&url), None).unwrap();
+            list.add(&record, Some(&url), None).unwrap();
         }
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.len() >= FULL);
+        assert!(text.len() >= 64 * 1024);
         assert!(text.ends_with("Not Found\nhttps://a.b/\n"));
     }
 
@@ -293,11 +266,8 @@ mod tests {
         let sources = [Source::File(folder.path().join(".").join("sites.txt"))];
         let error = FailedListWriter::create(Some(&list), &sources).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(
-            error
-                .to_string()
-                .ends_with("sites.txt: this list is being read; write what fails to another file")
-        );
+        let advice = "sites.txt: it is an input of this command; name another file";
+        assert!(error.to_string().ends_with(advice), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"https://a.b/\n");
     }
 
@@ -307,7 +277,10 @@ mod tests {
         let path = folder.path().join("missing").join("again.txt");
         let list = FailedList { path: path.clone(), classes: Vec::new() };
         let error = FailedListWriter::create(Some(&list), &[]).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+        assert!(
+            error.to_string().starts_with(&format!("cannot write {}: ", path.display())),
+            "{error}"
+        );
     }
 
     #[test]
@@ -316,13 +289,12 @@ mod tests {
         let path = folder.path().join("again.txt");
         let mut list = list_of(&path, &[]);
         let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
-        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
+        list.add(&record, Some(&target("https://a.b/")), None).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
         drop(list);
         assert!(fs::read_to_string(&path).unwrap().ends_with("https://a.b/\n"));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_new_list_is_for_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
@@ -338,9 +310,9 @@ mod tests {
     fn a_list_without_room_is_an_error_with_its_name() {
         let mut list = list_of(Path::new("/dev/full"), &[]);
         let record = test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1);
-        list.take(&record, Some(&target("https://a.b/")), None).unwrap();
+        list.add(&record, Some(&target("https://a.b/")), None).unwrap();
         let error = list.write_out().unwrap_err();
-        assert!(error.to_string().starts_with("/dev/full: "), "{error}");
+        assert!(error.to_string().starts_with("cannot write /dev/full: "), "{error}");
         list.write_out().expect("what could not be written does not wait");
     }
 }

@@ -1,4 +1,4 @@
-//! The reports that are files of their own: what each of them hears, and when it is whole.
+//! Report files (`--report FILE`): what is written to each of them per record and at the end.
 
 use std::io;
 
@@ -9,21 +9,21 @@ use super::{csv, html, jsonl, keep_first, markdown};
 use crate::model::{Record, Summary};
 use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 
-/// The reports that were asked for. Whatever the length of the run, they keep 10,000 rows at most.
+/// The report files of a run. Whatever its length, at most 10,000 of its records are kept in memory.
 #[derive(Debug)]
 pub struct ReportFiles {
     open: Vec<OpenReport>,
-    /// What is known of the run, where one of them is made at the end.
-    fold: Option<Aggregate>,
+    /// The data of the formats that are written at the end, if one of them is.
+    aggregate: Option<Aggregate>,
 }
 
 #[derive(Debug)]
 struct OpenReport {
-    place: AtomicFile,
-    form: ReportWriter,
+    file: AtomicFile,
+    format: ReportWriter,
 }
 
-/// What a report is, and what it has to remember of its beginning.
+/// The format of a report file, and its state.
 #[derive(Debug)]
 enum ReportWriter {
     Html,
@@ -34,53 +34,53 @@ enum ReportWriter {
 }
 
 impl ReportFiles {
-    /// None.
+    /// No files.
     pub fn none() -> Self {
-        Self { open: Vec::new(), fold: None }
+        Self { open: Vec::new(), aggregate: None }
     }
 
-    /// Opens a file beside the place of each report; it takes its place when the report is whole.
+    /// Creates the files, under temporary names until they are complete.
     ///
     /// # Errors
-    /// Of the kind `InvalidInput` if one would replace one of `sources` or cannot be made of a run, else those of
-    /// opening it; they name the file.
-    pub fn create(asked: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
-        let open = asked.iter().map(|document| OpenReport::new(document, sources));
+    /// `InvalidInput` if one would replace one of `sources` or has no format for runs, else those of creating it. They
+    /// name the file.
+    pub fn create(files: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
+        let open = files.iter().map(|file| OpenReport::new(file, sources));
         let open = open.collect::<io::Result<Vec<_>>>()?;
         let made_at_the_end =
-            |open: &OpenReport| matches!(open.form, ReportWriter::Html | ReportWriter::Markdown);
-        let fold = open.iter().any(made_at_the_end).then(Aggregate::default);
-        Ok(Self { open, fold })
+            |open: &OpenReport| matches!(open.format, ReportWriter::Html | ReportWriter::Markdown);
+        let aggregate = open.iter().any(made_at_the_end).then(Aggregate::default);
+        Ok(Self { open, aggregate })
     }
 
-    /// Tells all of them of a record.
+    /// Adds a record to all of them.
     ///
     /// # Errors
-    /// The first that there is; the others have heard of it all the same.
+    /// The first one. The other files have got the record all the same.
     pub(crate) fn row(&mut self, record: &Record) -> io::Result<()> {
-        if let Some(fold) = &mut self.fold {
-            fold.add(record);
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.add(record);
         }
         first_error(self.open.iter_mut().map(|open| open.row(record)))
     }
 
-    /// Makes all of them whole. A saved run that was cut off has no summary.
+    /// Completes and renames all of them. `summary`: `None` for a saved run that was cut off.
     ///
     /// # Errors
-    /// The first that there is; it names the file, which is as it was before. The others are whole all the same.
+    /// The first one; it names the file, which is as it was before. The others are complete all the same.
     pub(crate) fn finish(&mut self, summary: Option<&Summary>) -> io::Result<()> {
-        let fold = self.fold.take().unwrap_or_default();
-        first_error(self.open.drain(..).map(|open| open.finish(&fold, summary)))
+        let aggregate = self.aggregate.take().unwrap_or_default();
+        first_error(self.open.drain(..).map(|open| open.finish(&aggregate, summary)))
     }
 }
 
-/// Makes sure that there is such a report of this.
+/// Ensures that a report file has a format for its subject.
 ///
 /// # Errors
-/// Of the kind `InvalidInput`; they name the file, and say what to do.
-pub(crate) fn ensure_it_fits(document: &ReportFile, reported: ReportSubject) -> io::Result<()> {
-    let Some(why) = document.kind.unfit_for(reported) else { return Ok(()) };
-    let complaint = format!("{}: {why}", document.path.display());
+/// `InvalidInput`; it names the file and says what to do.
+pub(crate) fn ensure_format_fits(file: &ReportFile, subject: ReportSubject) -> io::Result<()> {
+    let Some(why) = file.kind.unfit_for(subject) else { return Ok(()) };
+    let complaint = format!("{}: {why}", file.path.display());
     Err(io::Error::new(io::ErrorKind::InvalidInput, complaint))
 }
 
@@ -91,43 +91,43 @@ fn first_error(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> 
 }
 
 impl OpenReport {
-    fn new(document: &ReportFile, sources: &[Source]) -> io::Result<Self> {
-        ensure_it_fits(document, ReportSubject::Run)?;
-        let mut place = AtomicFile::open(&document.path, sources)?;
-        let form = match document.kind {
+    fn new(report: &ReportFile, sources: &[Source]) -> io::Result<Self> {
+        ensure_format_fits(report, ReportSubject::Run)?;
+        let mut file = AtomicFile::create(&report.path, sources)?;
+        let format = match report.kind {
             ReportFormat::Html => ReportWriter::Html,
             ReportFormat::Har => ReportWriter::Har(HarArchive::default()),
             ReportFormat::Csv => {
-                csv::head(&mut place.waiting);
+                csv::head(file.lines());
                 ReportWriter::Csv
             }
-            ReportFormat::Json => unreachable!("one document is made of comparisons alone"),
+            ReportFormat::Json => unreachable!("only a comparison is one document"),
             ReportFormat::Jsonl => ReportWriter::Jsonl,
             ReportFormat::Markdown => ReportWriter::Markdown,
         };
-        Ok(Self { place, form })
+        Ok(Self { file, format })
     }
 
     fn row(&mut self, record: &Record) -> io::Result<()> {
-        let page = &mut self.place.waiting;
-        match &mut self.form {
+        let page = self.file.lines();
+        match &mut self.format {
             ReportWriter::Html | ReportWriter::Markdown => return Ok(()),
             ReportWriter::Har(archive) => archive.row(record, page)?,
             ReportWriter::Csv => csv::row(record, page)?,
             ReportWriter::Jsonl => jsonl::row(record, page)?,
         }
-        self.place.write_if_full()
+        self.file.write_if_full()
     }
 
-    fn finish(mut self, fold: &Aggregate, summary: Option<&Summary>) -> io::Result<()> {
-        let page = &mut self.place.waiting;
-        match (&mut self.form, summary) {
-            (ReportWriter::Html, _) => html::page(fold, summary, page)?,
-            (ReportWriter::Markdown, _) => markdown::page(fold, summary, page)?,
+    fn finish(mut self, aggregate: &Aggregate, summary: Option<&Summary>) -> io::Result<()> {
+        let page = self.file.lines();
+        match (&mut self.format, summary) {
+            (ReportWriter::Html, _) => html::page(aggregate, summary, page)?,
+            (ReportWriter::Markdown, _) => markdown::page(aggregate, summary, page)?,
             (ReportWriter::Har(archive), _) => archive.end(page)?,
             (ReportWriter::Jsonl, Some(summary)) => jsonl::total(summary, page)?,
             (ReportWriter::Jsonl, None) | (ReportWriter::Csv, _) => {}
         }
-        self.place.finish()
+        self.file.finish()
     }
 }

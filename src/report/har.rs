@@ -53,7 +53,7 @@ fn entry(record: &Record) -> Option<Value> {
     let timings = HarPhases::of(record);
     let began = since_1970(record.started_at?)? - micros(timings.blocked.max(0.0) / 1e3);
     let began = UNIX_EPOCH + Duration::from_micros(u64::try_from(began).ok()?);
-    let version = record.http_version.unwrap_or_default();
+    let version = record.http_version.map_or(String::new(), |version| version.to_string());
     // The bytes of one reply are known only where there was one.
     let alone = record.attempts == 1 && record.final_url.as_ref() == Some(&record.url);
     let content_type = record.content_type.as_deref().unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::model::{HostStats, WaitReason};
 use crate::units::human_bytes;
 
 /// The columns of the names, unless they need fewer.
-const NAMES: usize = 45;
+const NAMES: usize = 37;
 
 /// A wait that is told as no second is not told.
 const TOLD: Duration = Duration::from_millis(50);
@@ -22,22 +22,22 @@ pub(super) fn table(hosts: &[HostStats], page: &mut Vec<u8>) -> io::Result<()> {
         return Ok(());
     };
     let width = longest.clamp("Host".len(), NAMES);
-    line(page, width, ["Host", "Requests", "Bytes", "Peak", "Limit"])?;
+    line(page, width, ["Host", "Requests", "Bytes", "Max parallel", "Limit"])?;
     for (row, name) in hosts.iter().zip(&names) {
         let requests = row.requests.to_string();
         let bytes = human_bytes(row.bytes);
         let peak = row.peak.to_string();
         let limit = row.limit.map_or("none".to_owned(), |limit| limit.to_string());
         line(page, width, [name, &requests, &bytes, &peak, &limit])?;
-        remark(page, "failed", &failures(row))?;
-        remark(page, "waited", &waits(row))?;
+        remark(page, "failed attempts:", &failures(row))?;
+        remark(page, "delayed:", &waits(row))?;
     }
     Ok(())
 }
 
 fn line(page: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
     let [name, requests, bytes, peak, limit] = cells;
-    writeln!(page, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>4}  {limit:>5}")
+    writeln!(page, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>12}  {limit:>5}")
 }
 
 /// What there is to say of the host above, if anything.
@@ -56,10 +56,22 @@ fn failures(row: &HostStats) -> Vec<String> {
 fn waits(row: &HostStats) -> Vec<String> {
     let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= TOLD).collect();
     waits.sort_by_key(|(_, time)| Reverse(**time));
-    let told = |(why, time): &(&WaitReason, &Duration)| {
-        format!("{:.1} s ({})", time.as_secs_f64(), why.name())
+    let told = |(reason, time): &(&WaitReason, &Duration)| {
+        format!("{:.1} s {}", time.as_secs_f64(), cause(**reason))
     };
     waits.iter().map(told).collect()
+}
+
+/// A wait reason in words.
+fn cause(reason: WaitReason) -> &'static str {
+    match reason {
+        WaitReason::Limit => "concurrency limit",
+        WaitReason::Gap => "request spacing",
+        WaitReason::RetryAfter => "Retry-After",
+        WaitReason::Unreachable => "host down",
+        WaitReason::Lookup => "DNS",
+        WaitReason::Robots => "robots.txt",
+    }
 }
 
 #[cfg(test)]
@@ -99,21 +111,21 @@ mod tests {
         };
         let local = HostStats { requests: 2, peak: 2, ..row("http://127.0.0.1:8080") };
         assert_snapshot!(told(&[busy, local]), @"
-        Host                      Requests       Bytes  Peak  Limit
-        https://en.wikipedia.org    123456    12.3 MiB     6      3
-          failed 2 http_4xx, 31 rate_limited
-          waited 90.0 s (retry_after), 1.2 s (limit)
-        http://127.0.0.1:8080            2         0 B     2   none
+        Host                      Requests       Bytes  Max parallel  Limit
+        https://en.wikipedia.org    123456    12.3 MiB             6      3
+          failed attempts: 2 http_4xx, 31 rate_limited
+          delayed: 90.0 s Retry-After, 1.2 s concurrency limit
+        http://127.0.0.1:8080            2         0 B             2   none
         ");
     }
 
     #[test]
     fn a_table_of_short_names_is_narrow_and_one_of_long_names_fits_80_columns() {
         assert_snapshot!(told(&[row("a")]), @"
-        Host  Requests       Bytes  Peak  Limit
-        a            0         0 B     0   none
+        Host  Requests       Bytes  Max parallel  Limit
+        a            0         0 B             0   none
         ");
-        let long = format!("https://{}.org", "a".repeat(33));
+        let long = format!("https://{}.org", "a".repeat(25));
         assert_eq!(long.len(), NAMES);
         let table = told(&[row(&long), row("https://a.b")]);
         assert!(table.lines().all(|line| line.len() == 80), "{table}");
@@ -125,7 +137,7 @@ mod tests {
         let table = told(&[row(&long), row("https://a.b")]);
         assert!(table.contains(&long));
         let widths: Vec<_> = table.lines().map(str::len).collect();
-        assert_eq!(widths, [80, long.len() + 35, 80]);
+        assert_eq!(widths, [80, long.len() + 43, 80]);
     }
 
     #[test]

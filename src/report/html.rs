@@ -2,7 +2,7 @@
 //!
 //! The page is whole in itself and asks nobody for anything. All that comes from a list or a server is in one block of
 //! JSON, in which no `<` is left, and is shown as text alone; the page's policy allows its own two scripts, by their
-//! hashes, and nothing else. Charts are drawn by uPlot, a copy of which lies in this folder with its licence.
+//! hashes, and nothing else. Charts are drawn by uPlot, a copy of which lies in this folder with its license.
 
 use std::io;
 
@@ -12,15 +12,15 @@ use sha2::{Digest, Sha256};
 
 use super::aggregate::{Aggregate, AggregateRow, micros};
 use super::escape::printable;
-use super::text::CountedNoun;
 use crate::model::Summary;
+use crate::text::counted;
 use crate::units::human_bytes;
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = concat!(include_str!("html/uplot.min.css"), include_str!("html/page.css"));
 const CHARTS: &str = include_str!("html/uplot.min.js");
 const SCRIPT: &str = concat!(include_str!("html/common.js"), include_str!("html/page.js"));
-const LICENCE: &str = include_str!("html/uplot.LICENSE");
+const LICENSE: &str = include_str!("html/uplot.LICENSE");
 
 /// Steps of the histogram that are one bar: five bars to a factor of ten.
 const STEPS_A_BAR: usize = 4;
@@ -50,7 +50,8 @@ pub(crate) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<
         ("DATA", &data),
         ("CHARTS", CHARTS),
         ("SCRIPT", script),
-        ("LICENCE", LICENCE.trim()),
+        ("LICENSE", LICENSE.trim()),
+        ("VERSION", env!("CARGO_PKG_VERSION")),
     ];
     // What is put in is not looked at again: the data may hold anything.
     let mut rest = template;
@@ -91,7 +92,8 @@ fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
 /// What the page says of the run as a whole: names and values.
 fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
     let counts = &fold.counts;
-    let mut facts = vec![("URLs", counts.targets.to_string()), ("Whole", counts.ok.to_string())];
+    let mut facts =
+        vec![("URLs", counts.targets.to_string()), ("Succeeded", counts.ok.to_string())];
     let others = [
         ("Failed", counts.failed, true),
         ("Invalid lines", counts.invalid, false),
@@ -101,29 +103,27 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     ];
     let others = others.into_iter().filter(|(_, count, always)| *always || *count > 0);
     facts.extend(others.map(|(name, count, _)| (name, count.to_string())));
-    facts.push(("Bytes", human_bytes(fold.bytes)));
-    for (name, share) in [("Median", 0.5), ("90th percentile", 0.9), ("99th percentile", 0.99)] {
-        facts.extend(
-            fold.totals.quantile(share).map(|time| (name, format!("about {}", short(time)))),
-        );
+    facts.push(("Bytes", human_bytes(counts.bytes)));
+    for (name, share) in [("p50 duration", 0.5), ("p90 duration", 0.9), ("p99 duration", 0.99)] {
+        facts.extend(fold.totals.quantile(share).map(|time| (name, short(time))));
     }
     let Some(summary) = summary else { return facts };
-    facts.push(("Elapsed", short(seconds(micros(summary.elapsed)))));
-    let jobs = CountedNoun(summary.jobs as u64, "job");
-    facts.push(("Mode", format!("{}, {jobs}", summary.mode)));
+    facts.push(("Duration", short(seconds(micros(summary.elapsed)))));
+    let jobs = counted(summary.jobs as u64, "job");
+    facts.push(("Mode", format!("{}, {jobs}", summary.mode_name())));
     facts.push(("Requests", summary.resources.requests.to_string()));
     facts.push(("Connections", summary.resources.connections.to_string()));
     if let (Some(user), Some(system)) = (summary.resources.cpu_user, summary.resources.cpu_system) {
         facts.push(("CPU", short(seconds(micros(user) + micros(system)))));
     }
     if let Some(peak) = summary.resources.peak_memory {
-        facts.push(("Memory at the peak", human_bytes(peak)));
+        facts.push(("Peak memory", human_bytes(peak)));
     }
     if let Some(cause) = &summary.stopped {
         facts.push(("Stopped early", printable(cause).into_owned()));
     }
     if !summary.list_complete {
-        facts.push(("List", "not read to its end".to_owned()));
+        facts.push(("List", "partly read".to_owned()));
     }
     facts
 }
@@ -134,9 +134,9 @@ fn row(row: &AggregateRow, began: i64) -> Value {
     json!([
         row.index,
         row.url,
-        row.outcome.name(),
+        row.outcome,
         row.status,
-        row.class.map(|class| class.name()),
+        row.class,
         row.message,
         row.worker,
         row.bytes,

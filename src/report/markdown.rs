@@ -9,6 +9,7 @@ use super::aggregate::{Aggregate, AggregateRow};
 use super::escape::printable;
 use super::text;
 use crate::model::Summary;
+use crate::text::counted;
 use crate::units::human_bytes;
 
 /// The whole page.
@@ -20,11 +21,11 @@ pub(crate) fn page(
     total(fold, summary, page)?;
     if !fold.counts.failures.is_empty() {
         writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
-        for (class, count) in &fold.counts.failures {
-            writeln!(page, "| {} | {count} |", cell(class))?;
+        for (class, count) in fold.counts.most_frequent_failures() {
+            writeln!(page, "| {} | {count} |", cell(class.name()))?;
         }
     }
-    writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Why |")?;
+    writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Error |")?;
     writeln!(page, "|---:|---|---:|---:|---:|---|---|")?;
     fold.rows.iter().try_for_each(|row| line(row, page))?;
     match fold.further() {
@@ -42,9 +43,10 @@ fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io:
             None => Ok(()),
         };
     }
-    let bytes = human_bytes(fold.bytes);
+    let bytes = human_bytes(fold.counts.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);
-    writeln!(page, "Downloaded {ok} of {targets} sites, {bytes}; the saved report has no end")
+    let targets = counted(targets, "site");
+    writeln!(page, "Downloaded {ok} of {targets}, {bytes}; no summary found")
 }
 
 fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
@@ -55,7 +57,7 @@ fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
         page,
         "| {} | {} | {status} | {} | {seconds} | {} | {} |",
         row.index,
-        row.outcome.name(),
+        row.outcome,
         row.bytes,
         cell(&row.url),
         cell(message)
@@ -133,7 +135,7 @@ mod tests {
         | `http_4xx` | 1 |
         | `invalid_url` | 1 |
 
-        | # | Outcome | Status | Bytes | Seconds | URL | Why |
+        | # | Outcome | Status | Bytes | Seconds | URL | Error |
         |---:|---|---:|---:|---:|---|---|
         | 1 | ok | 200 | 2048 | 0.410 | `https://a.b/x?a\|b` |  |
         | 2 | failed | 404 | 0 | 0.410 | `https://a.b/gone` | `HTTP 404 Not Found` |
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn a_run_that_was_cut_off_is_told_as_one() {
         let text = written(&[test_fixtures::record("https://a.b/").read(10)], None);
-        assert!(text.starts_with("Downloaded 1 of 1 sites, 10 B; the saved report has no end\n"));
+        assert!(text.starts_with("Downloaded 1 of 1 site, 10 B; no summary found\n"));
     }
 
     #[test]

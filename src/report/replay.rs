@@ -1,49 +1,42 @@
-//! A run that was saved as JSON lines, or a comparison that was saved as JSON, read back. A line that is no row of such a
-//! report is told with its number, and left out.
+//! Reads a run that was saved as JSON Lines, or a comparison that was saved as JSON. Invalid lines are reported with their
+//! number and skipped.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
 use super::escape::printable;
-use crate::model::{
-    FailureClass, HostStats, Outcome, OutcomeCounts, Record, RecordError, Resources, Summary,
-    Timings, WaitReason,
-};
+use crate::model::{Record, Summary};
 use crate::plan::Source;
 
-/// Bytes that a line may have; no row of ours comes near it.
+/// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
-/// Bytes that a document of many lines may have; no comparison of ours comes near it.
+/// Maximum bytes of a document, far beyond any comparison.
 const LONGEST_DOCUMENT: u64 = 4 * LONGEST_LINE;
 
-/// Bad lines that are told one by one.
-const MOST_TOLD: u64 = 20;
+/// Maximum number of invalid lines that are reported one by one.
+const MOST_REPORTED: u64 = 20;
 
-/// What a saved run had; a comparison is one row.
+/// Number of lines by kind; a comparison is one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// Lines that were rows, the summary aside.
+    /// Records, without the summary.
     pub rows: u64,
-    /// Lines that were none, and were left out.
+    /// Invalid lines, which were skipped.
     pub bad_lines: u64,
 }
 
 /// Why a saved run or comparison cannot be reported.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// It cannot be read, a report would replace it, or there is no such report of it.
+    /// It cannot be read, a report would replace it, or a report file has no format for it.
     #[error("{0}")]
     Unreadable(io::Error),
     /// A report cannot be written.
-    #[error("cannot write the report: {0}")]
+    #[error("{0}")]
     Unwritten(io::Error),
 }
 
@@ -58,27 +51,27 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     Ok((name.clone(), Box::new(BufReader::new(file))))
 }
 
-/// A saved run or comparison that is being read.
+/// A reader of a saved run or comparison.
 pub struct ReplayResult {
     name: String,
     source: Box<dyn BufRead>,
-    /// The line that was read to see what it is, and is still to be read.
+    /// A line that was read ahead.
     ahead: Option<Vec<u8>>,
     line: u64,
-    /// What it has had so far.
+    /// Lines so far.
     pub(crate) reread: ReplayReport,
-    /// The end of a run, once it has been read.
+    /// The summary, once it has been read.
     pub(crate) summary: Option<Summary>,
 }
 
-/// What a JSON object says that it is.
+/// The `type` of a JSON object.
 #[derive(Deserialize)]
 struct ReplayKind {
     r#type: String,
 }
 
 impl ReplayResult {
-    /// Opens it.
+    /// Opens a saved run or comparison.
     ///
     /// # Errors
     /// Those of the file; they name it.
@@ -88,7 +81,7 @@ impl ReplayResult {
         Ok(Self { name, source, ahead: None, line: 0, reread, summary: None })
     }
 
-    /// The text of the comparison that was saved; `None` if it is a run, which is then still to be read.
+    /// The text of a saved comparison; `None` if it is a run, of which nothing has been consumed then.
     ///
     /// # Errors
     /// Those of reading.
@@ -100,7 +93,7 @@ impl ReplayResult {
             };
             first = line;
         }
-        // The first line of a document that is laid out over several lines.
+        // The first line of a document of several lines.
         if first.trim_ascii() == b"{" {
             self.rest(&mut first).map_err(ReplayError::Unreadable)?;
         } else if !is_comparison(&first) {
@@ -110,15 +103,18 @@ impl ReplayResult {
         Ok(Some(first))
     }
 
-    /// Counts the comparison as one row and reports whatever follows it as bad lines.
+    /// Counts the comparison as one row and reports all text after it as invalid.
     ///
     /// # Errors
     /// Those of reading.
-    pub(crate) fn end_comparison(&mut self, words: &mut impl Write) -> Result<(), ReplayError> {
+    pub(crate) fn end_comparison(&mut self, warnings: &mut impl Write) -> Result<(), ReplayError> {
         self.reread.rows = 1;
         while let Some(line) = self.line().map_err(ReplayError::Unreadable)? {
             if !line.trim_ascii().is_empty() {
-                self.tell("comes after the comparison; only one can be reported", words);
+                self.report_bad_line(
+                    "text after the comparison; only one can be reported",
+                    warnings,
+                );
             }
         }
         Ok(())
@@ -129,11 +125,11 @@ impl ReplayResult {
         let is_other =
             serde_json::from_slice(text).is_ok_and(|kind: ReplayKind| kind.r#type != "comparison");
         let reason = match is_other {
-            true => "it is another kind of document; a run is a line for each URL",
+            true => "another kind of document (a run has one line per URL)",
             false => reason,
         };
         let (name, reason) = (printable(&self.name), printable(reason));
-        let text = format!("{name}: not a comparison that fetch compare writes: {reason}");
+        let text = format!("{name}: not fetch compare --json output: {reason}");
         ReplayError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
@@ -143,8 +139,11 @@ impl ReplayResult {
         read.map(drop).map_err(|error| about(&error, &self.name))
     }
 
-    /// The next row; `None` at the end.
-    pub(crate) fn record(&mut self, words: &mut impl Write) -> Result<Option<Record>, ReplayError> {
+    /// The next record; `None` at the end.
+    pub(crate) fn record(
+        &mut self,
+        warnings: &mut impl Write,
+    ) -> Result<Option<Record>, ReplayError> {
         loop {
             let Some(line) = self.line().map_err(ReplayError::Unreadable)? else {
                 return Ok(None);
@@ -152,33 +151,28 @@ impl ReplayResult {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match self.meaning(&line) {
-                Ok(ReplayLine::Result(record)) => {
+            match self.parse(&line) {
+                Ok(ReportLine::Result(record)) => {
                     self.reread.rows += 1;
                     return Ok(Some(*record));
                 }
-                Ok(ReplayLine::Summary(summary)) => self.summary = Some(*summary),
-                Err(complaint) => self.tell(&complaint, words),
+                Ok(ReportLine::Summary(summary)) => self.summary = Some(*summary),
+                Err(problem) => self.report_bad_line(&problem, warnings),
             }
         }
     }
 
-    fn meaning(&self, line: &[u8]) -> Result<ReplayLine, String> {
+    fn parse(&self, line: &[u8]) -> Result<ReportLine, String> {
         if line.len() as u64 > LONGEST_LINE {
-            return Err("too long to be a row of a report".to_owned());
+            return Err("line too long for a record".to_owned());
         }
         if self.summary.is_some() {
-            return Err("comes after the summary; only one run can be reported".to_owned());
+            return Err("record after the summary; only one run can be reported".to_owned());
         }
-        let saved: Saved = serde_json::from_slice(line)
-            .map_err(|error| format!("not a row that fetch --json writes: {error}"))?;
-        Ok(match saved {
-            Saved::Result(row) => ReplayLine::Result(Box::new(row.record()?)),
-            Saved::Summary(total) => ReplayLine::Summary(Box::new(total.summary())),
-        })
+        serde_json::from_slice(line).map_err(|error| format!("not fetch --json output: {error}"))
     }
 
-    /// The next line, cut off where it is too long; `None` at the end.
+    /// The next line, truncated if it is too long; `None` at the end.
     fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         if let Some(line) = self.ahead.take() {
             return Ok(Some(line));
@@ -199,23 +193,24 @@ impl ReplayResult {
         Ok(Some(line))
     }
 
-    fn tell(&mut self, complaint: &str, words: &mut impl Write) {
+    fn report_bad_line(&mut self, problem: &str, warnings: &mut impl Write) {
         self.reread.bad_lines += 1;
-        if self.reread.bad_lines <= MOST_TOLD {
-            let (name, complaint) = (printable(&self.name), printable(complaint));
-            // There is nobody left to tell of an error.
-            let _ = writeln!(words, "fetch: {name}:{}: {complaint}", self.line);
+        if self.reread.bad_lines <= MOST_REPORTED {
+            let (name, problem) = (printable(&self.name), printable(problem));
+            // Nobody is left who could report an error.
+            let _ = writeln!(warnings, "fetch: {name}:{}: {problem}", self.line);
         }
     }
 
-    pub(crate) fn replay_summary(&self, words: &mut impl Write) {
+    /// Reports the number of further invalid lines, and a missing summary.
+    pub(crate) fn report_end(&self, warnings: &mut impl Write) {
         let name = printable(&self.name);
-        if self.reread.bad_lines > MOST_TOLD {
-            let further = self.reread.bad_lines - MOST_TOLD;
-            let _ = writeln!(words, "fetch: {name}: {further} more bad lines");
+        if self.reread.bad_lines > MOST_REPORTED {
+            let further = self.reread.bad_lines - MOST_REPORTED;
+            let _ = writeln!(warnings, "fetch: {name}: {further} more bad lines");
         }
         if self.summary.is_none() {
-            let _ = writeln!(words, "fetch: {name}: no summary: the report was cut off");
+            let _ = writeln!(warnings, "fetch: {name}: incomplete report: no summary line");
         }
     }
 }
@@ -225,283 +220,17 @@ fn about(error: &io::Error, name: &str) -> io::Error {
 }
 
 fn is_comparison(line: &[u8]) -> bool {
-    // A line that was cut off is one too.
+    // A truncated line is one too.
     line.trim_ascii().starts_with(b"{\"type\":\"comparison\"")
         || serde_json::from_slice(line).is_ok_and(|kind: ReplayKind| kind.r#type == "comparison")
 }
 
-/// What a line says.
-enum ReplayLine {
-    Result(Box<Record>),
-    Summary(Box<Summary>),
-}
-
-/// A line as it is written. Fields that came later may be missing, fields that we do not know are passed over.
+/// One line of a saved run. Fields that are missing or unknown are no error if they may have been added later.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Saved {
-    Result(Box<SavedRow>),
-    Summary(Box<SavedTotal>),
-}
-
-#[derive(Deserialize)]
-struct SavedRow {
-    index: u64,
-    source: String,
-    line: Option<u64>,
-    url: String,
-    final_url: Option<String>,
-    outcome: String,
-    http_status: Option<u16>,
-    http_version: Option<String>,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    wire_bytes: u64,
-    #[serde(default)]
-    attempts: u32,
-    worker: Option<usize>,
-    remote_addr: Option<SocketAddr>,
-    content_type: Option<String>,
-    path: Option<String>,
-    served_by: Option<String>,
-    duplicate_of: Option<u64>,
-    error: Option<SavedError>,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    digest: Option<String>,
-    started_at: Option<String>,
-    #[serde(default)]
-    timings: SavedTimings,
-}
-
-#[derive(Deserialize)]
-struct SavedError {
-    class: String,
-    message: String,
-}
-
-#[derive(Deserialize, Default)]
-struct SavedTimings {
-    queued: Option<f64>,
-    connect: Option<f64>,
-    first_byte: Option<f64>,
-    total: Option<f64>,
-}
-
-impl SavedRow {
-    fn record(self) -> Result<Record, String> {
-        let blank = Record::blank(self.index, Arc::from(self.source), self.line, self.url);
-        let SavedTimings { queued, connect, first_byte, total } = self.timings;
-        Ok(Record {
-            final_url: self.final_url,
-            outcome: outcome(&self.outcome)?,
-            http_status: self.http_status,
-            http_version: self.http_version.as_deref().and_then(known_version),
-            bytes: self.bytes,
-            wire_bytes: self.wire_bytes,
-            attempts: self.attempts,
-            worker: self.worker,
-            remote_addr: self.remote_addr,
-            content_type: self.content_type,
-            path: self.path,
-            served_by: self.served_by,
-            duplicate_of: self.duplicate_of,
-            error: self.error.map(error).transpose()?,
-            etag: self.etag,
-            last_modified: self.last_modified,
-            digest: self.digest,
-            started_at: self.started_at.as_deref().map(moment).transpose()?,
-            timings: Timings { queued, connect, first_byte, total },
-            ..blank
-        })
-    }
-}
-
-fn outcome(name: &str) -> Result<Outcome, String> {
-    use Outcome::{Duplicate, Failed, Invalid, Ok as Whole, Skipped, Unchanged};
-    let all = [Whole, Skipped, Unchanged, Duplicate, Failed, Invalid];
-    let known = all.into_iter().find(|outcome| outcome.name() == name);
-    known.ok_or_else(|| format!("there is no outcome \"{name}\""))
-}
-
-fn error(saved: SavedError) -> Result<RecordError, String> {
-    let unknown = |_| format!("there is no class \"{}\"", saved.class);
-    let class: FailureClass = saved.class.parse().map_err(unknown)?;
-    Ok(RecordError { class, message: saved.message })
-}
-
-fn known_version(name: &str) -> Option<&'static str> {
-    let known = ["HTTP/0.9", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3"];
-    known.into_iter().find(|version| *version == name)
-}
-
-fn moment(text: &str) -> Result<SystemTime, String> {
-    let stamp = text.parse::<jiff::Timestamp>().and_then(SystemTime::try_from);
-    stamp.map_err(|_| format!("\"{text}\" is not a time (RFC 3339)"))
-}
-
-#[derive(Deserialize)]
-struct SavedTotal {
-    list_complete: bool,
-    #[serde(default)]
-    targets: u64,
-    #[serde(default)]
-    ok: u64,
-    #[serde(default)]
-    skipped: u64,
-    #[serde(default)]
-    unchanged: u64,
-    #[serde(default)]
-    duplicate: u64,
-    #[serde(default)]
-    failed: u64,
-    #[serde(default)]
-    invalid: u64,
-    #[serde(default)]
-    failures: BTreeMap<String, u64>,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    wire_bytes: u64,
-    #[serde(default)]
-    elapsed: f64,
-    #[serde(default)]
-    setup: f64,
-    #[serde(default)]
-    mode: String,
-    #[serde(default)]
-    jobs: usize,
-    #[serde(default)]
-    loops: usize,
-    stopped: Option<String>,
-    #[serde(default)]
-    resources: SavedResources,
-    #[serde(default)]
-    hosts: Vec<SavedHost>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SavedResources {
-    cpu_user: Option<f64>,
-    cpu_system: Option<f64>,
-    peak_memory: Option<u64>,
-    voluntary_switches: Option<u64>,
-    involuntary_switches: Option<u64>,
-    worker_threads: usize,
-    requests: u64,
-    connections: u64,
-    handshakes: u64,
-    lookups: u64,
-}
-
-#[derive(Deserialize)]
-struct SavedHost {
-    host: String,
-    #[serde(default)]
-    requests: u64,
-    #[serde(default)]
-    bytes: u64,
-    #[serde(default)]
-    failures: BTreeMap<String, u64>,
-    #[serde(default)]
-    peak: usize,
-    limit: Option<usize>,
-    #[serde(default)]
-    waited: BTreeMap<String, f64>,
-}
-
-impl SavedTotal {
-    fn summary(self) -> Summary {
-        let classes = self.failures.iter();
-        let failures = classes
-            .filter_map(|(name, count)| Some((name.parse::<FailureClass>().ok()?.name(), *count)));
-        let counts = OutcomeCounts {
-            targets: self.targets,
-            ok: self.ok,
-            skipped: self.skipped,
-            unchanged: self.unchanged,
-            duplicate: self.duplicate,
-            failed: self.failed,
-            invalid: self.invalid,
-            failures: failures.collect(),
-        };
-        Summary {
-            list_complete: self.list_complete,
-            counts,
-            bytes: self.bytes,
-            wire_bytes: self.wire_bytes,
-            elapsed: self.elapsed,
-            setup: self.setup,
-            mode: known_mode(&self.mode),
-            jobs: self.jobs,
-            loops: self.loops,
-            stopped: self.stopped,
-            resources: self.resources.known(),
-            hosts: self.hosts.into_iter().map(SavedHost::row).collect(),
-        }
-    }
-}
-
-fn known_mode(name: &str) -> &'static str {
-    let known = ["sequential", "threads", "async", "processes"];
-    known.into_iter().find(|mode| *mode == name).unwrap_or("another mode")
-}
-
-impl SavedResources {
-    fn known(self) -> Resources {
-        Resources {
-            cpu_user: self.cpu_user,
-            cpu_system: self.cpu_system,
-            peak_memory: self.peak_memory,
-            voluntary_switches: self.voluntary_switches,
-            involuntary_switches: self.involuntary_switches,
-            worker_threads: self.worker_threads,
-            requests: self.requests,
-            connections: self.connections,
-            handshakes: self.handshakes,
-            lookups: self.lookups,
-        }
-    }
-}
-
-impl SavedHost {
-    fn row(self) -> HostStats {
-        let failures = self.failures.iter();
-        let waited = self.waited.iter();
-        HostStats {
-            host: Arc::from(self.host),
-            requests: self.requests,
-            bytes: self.bytes,
-            failures: failures
-                .filter_map(|(name, count)| Some((name.parse().ok()?, *count)))
-                .collect(),
-            peak: self.peak,
-            limit: self.limit,
-            waited: waited
-                .filter_map(|(name, time)| Some((why(name)?, duration(*time)?)))
-                .collect(),
-        }
-    }
-}
-
-fn why(name: &str) -> Option<WaitReason> {
-    let all = [
-        WaitReason::Limit,
-        WaitReason::Gap,
-        WaitReason::RetryAfter,
-        WaitReason::Unreachable,
-        WaitReason::Lookup,
-        WaitReason::Robots,
-    ];
-    all.into_iter().find(|why| why.name() == name)
-}
-
-/// Seconds as they were written, to the microsecond.
-fn duration(seconds: f64) -> Option<Duration> {
-    let duration = Duration::try_from_secs_f64(seconds).ok()?;
-    Some(Duration::from_micros(
-        u64::try_from((duration + Duration::from_nanos(500)).as_micros()).ok()?,
-    ))
+pub(crate) enum ReportLine {
+    /// A target.
+    Result(Box<Record>),
+    /// The end of the run.
+    Summary(Box<Summary>),
 }

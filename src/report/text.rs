@@ -1,25 +1,26 @@
-//! The report in sentences: a line per URL, a total, and the words that go beside any report. Pure: lines are appended
-//! to a page, nobody is written to. All that comes from a list or a server is made [`printable`] first.
+//! The text report: a line per URL, the total, and the lines on stderr beside any report. Pure: lines are appended to a
+//! buffer. All text from a list or a server is made [`printable`] first.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use super::escape::printable;
 use crate::model::{Failure, Outcome, OutcomeCounts, Record, Summary};
+use crate::text::counted;
 use crate::units::human_bytes;
 
-/// Whether words may be coloured.
+/// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextStyle {
-    /// No.
+    /// No colours.
     Plain,
-    /// With the escapes of ECMA-48 (SGR).
+    /// Colours by the escape sequences of ECMA-48 (SGR).
     Colours,
 }
 
 impl TextStyle {
-    /// What goes before and after the first word of a row: red where something went wrong.
-    fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
+    /// The escape sequences before and after the first word of a row: red for a failure.
+    fn sequences(self, outcome: Outcome) -> (&'static str, &'static str) {
         match (self, outcome) {
             (Self::Plain, _) => ("", ""),
             (Self::Colours, Outcome::Failed | Outcome::Invalid) => ("\u{1b}[31m", "\u{1b}[0m"),
@@ -28,9 +29,9 @@ impl TextStyle {
     }
 }
 
-/// One URL's line.
-pub(super) fn row(record: &Record, paint: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
-    let (on, off) = paint.of(record.outcome);
+/// Writes the line of one URL.
+pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
+    let (on, off) = style.sequences(record.outcome);
     let url = printable(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = printable(message);
@@ -44,21 +45,21 @@ pub(super) fn row(record: &Record, paint: TextStyle, page: &mut Vec<u8>) -> io::
         }
         Outcome::Skipped => {
             let name = record.path.as_deref().unwrap_or_default();
-            writeln!(page, "Skipped {url}: saved before as {}", printable(name))
+            writeln!(page, "Skipped {url}: already saved as {}", printable(name))
         }
         Outcome::Unchanged => {
             let name = record.path.as_deref().unwrap_or_default();
-            writeln!(page, "Unchanged {url}: saved before as {}", printable(name))
+            writeln!(page, "Unchanged {url} ({})", printable(name))
         }
         Outcome::Duplicate => {
             write!(page, "Duplicate {url}")?;
             if let Some(first) = record.duplicate_of {
-                write!(page, ": the same as target {first}")?;
+                write!(page, ": same as entry {first}")?;
             }
             writeln!(page)
         }
         Outcome::Failed => {
-            let attempts = CountedNoun(record.attempts.into(), "attempt");
+            let attempts = counted(record.attempts.into(), "attempt");
             writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
         }
         Outcome::Invalid => {
@@ -72,58 +73,58 @@ pub(super) fn row(record: &Record, paint: TextStyle, page: &mut Vec<u8>) -> io::
     }
 }
 
-/// The last line: how much of the list was got, and how.
+/// Writes the total: how many URLs were downloaded, in which time and mode.
 pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     write!(
         page,
         "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
         summary.counts.ok,
-        CountedNoun(summary.counts.targets, "site"),
-        human_bytes(summary.bytes),
+        counted(summary.counts.targets, "site"),
+        human_bytes(summary.counts.bytes),
         summary.elapsed,
-        summary.mode,
-        CountedNoun(summary.jobs as u64, "job"),
+        summary.mode_name(),
+        counted(summary.jobs as u64, "job"),
     )?;
     let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
-    for (count, what) in [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
+    for (count, outcome) in
+        [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
     {
         if count > 0 {
-            write!(page, "; {count} {what}")?;
+            write!(page, "; {count} {outcome}")?;
         }
     }
     if let Some(cause) = &summary.stopped {
         write!(page, "; stopped early: {}", printable(cause))?;
     }
     if !summary.list_complete {
-        write!(page, "; the list was not read to its end")?;
+        write!(page, "; list only partly read")?;
     }
     writeln!(page)
 }
 
-/// What `--verbose` adds to the total: failures by class, and what the run took.
+/// Writes what `--verbose` adds to the total: failures by class and resource usage.
 pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     let used = &summary.resources;
     if !summary.counts.failures.is_empty() {
-        let classes = summary.counts.failures.iter();
+        let classes = summary.counts.most_frequent_failures().into_iter();
         let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(page, "Failures: {}", classes.join(", "))?;
     }
-    let requests = CountedNoun(used.requests, "request");
-    let connections = CountedNoun(used.connections, "connection");
-    let lookups = CountedNoun(used.lookups, "name lookup");
-    writeln!(page, "Network: {requests}, {connections}, {lookups}")?;
-    writeln!(page, "Wire: {} of bodies", human_bytes(summary.wire_bytes))?;
+    let connections = counted(used.connections, "connection");
+    let lookups = counted(used.lookups, "DNS lookup");
+    writeln!(page, "Requests: {} ({connections}, {lookups})", used.requests)?;
+    writeln!(page, "Transferred: {}", human_bytes(summary.counts.wire_bytes))?;
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
         writeln!(page, "CPU: {user:.2} s user, {system:.2} s system")?;
     }
     if let Some(peak) = used.peak_memory {
-        writeln!(page, "Memory: {} at the peak", human_bytes(peak))?;
+        writeln!(page, "Peak memory: {}", human_bytes(peak))?;
     }
-    let threads = CountedNoun(used.worker_threads as u64, "worker thread");
-    writeln!(page, "Workers: {threads}, built in {:.3} seconds", summary.setup)
+    let threads = counted(used.worker_threads as u64, "thread");
+    writeln!(page, "Workers: {threads} (setup {:.0} ms)", 1e3 * summary.setup)
 }
 
-/// An attempt failed and another one is to come.
+/// Writes that an attempt failed and will be retried.
 pub(super) fn retrying(
     url: &str,
     next: &str,
@@ -139,25 +140,14 @@ pub(super) fn retrying(
     writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
 }
 
-/// A word for the person who waits.
+/// Writes a notice.
 pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "fetch: {}", printable(text))
 }
 
-/// A redirect is being followed.
+/// Writes that a redirect is followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "Redirected {} -> {} ({status})", printable(from), printable(to))
-}
-
-/// So many of a thing: `1 site`, `2 sites`.
-pub(super) struct CountedNoun(pub(super) u64, pub(super) &'static str);
-
-impl std::fmt::Display for CountedNoun {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(count, thing) = self;
-        let ending = if *count == 1 { "" } else { "s" };
-        write!(out, "{count} {thing}{ending}")
-    }
 }
 
 #[cfg(test)]
@@ -165,7 +155,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Resources, test_fixtures};
+    use crate::model::{Mode, Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
@@ -232,7 +222,7 @@ mod tests {
     #[test]
     fn one_of_a_thing_is_told_in_the_singular() {
         let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
-        (summary.mode, summary.jobs) = ("sequential", 1);
+        (summary.mode, summary.jobs) = (Some(Mode::Sequential), 1);
         assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (sequential, 1 job)");
     }
 
@@ -246,7 +236,7 @@ mod tests {
         let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
         summary.stopped = Some("the deadline passed".to_owned());
         summary.list_complete = false;
-        assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed; the list was not read to its end");
+        assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed; list only partly read");
     }
 
     #[test]
@@ -270,11 +260,11 @@ mod tests {
         };
         assert_snapshot!(written(|page| details(&summary, page)), @r"
         Failures: 2 http_4xx, 1 reset
-        Network: 6 requests, 1 connection, 1 name lookup
-        Wire: 8.0 KiB of bodies
+        Requests: 6 (1 connection, 1 DNS lookup)
+        Transferred: 8.0 KiB
         CPU: 0.21 s user, 0.08 s system
-        Memory: 15.0 MiB at the peak
-        Workers: 5 worker threads, built in 0.020 seconds
+        Peak memory: 15.0 MiB
+        Workers: 5 threads (setup 20 ms)
         ");
     }
 

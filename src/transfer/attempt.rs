@@ -20,8 +20,8 @@ use super::request::fields;
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use crate::digest::{Digest, ExpectedDigests};
 use crate::model::{
-    Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, Job, JobKind,
-    PartialBody, ResponseHead, StopCause, WorkerProgress,
+    Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, HttpVersion, Job,
+    JobKind, PartialBody, ResponseHead, StopCause, WorkerProgress,
 };
 use crate::policy::resume::{self, RangeReply, RangeRequest};
 use crate::policy::segments::{ReplyInfo, should_split};
@@ -377,11 +377,11 @@ fn response_head(response: &Response) -> ResponseHead {
     ResponseHead {
         status: response.status().as_u16(),
         version: match response.version() {
-            Version::HTTP_09 => "HTTP/0.9",
-            Version::HTTP_10 => "HTTP/1.0",
-            Version::HTTP_2 => "HTTP/2",
-            Version::HTTP_3 => "HTTP/3",
-            _ => "HTTP/1.1",
+            Version::HTTP_09 => HttpVersion::Http09,
+            Version::HTTP_10 => HttpVersion::Http10,
+            Version::HTTP_2 => HttpVersion::Http2,
+            Version::HTTP_3 => HttpVersion::Http3,
+            _ => HttpVersion::Http11,
         },
         remote_addr: response.remote_addr(),
         content_type: header_text(headers, CONTENT_TYPE),

@@ -2,47 +2,57 @@
 
 use std::io;
 
-use crate::compare::result::{Comparison, LatencyQuantiles, Sample};
+use crate::compare::result::{Comparison, Sample};
 use crate::report::csv::{CsvRow, header};
 
-/// The columns: the place in the order, then the fields of a sample, those of `first_byte` and `total` laid flat.
-/// Columns are only ever added.
-pub(crate) const COLUMNS: [&str; 30] = [
-    "order",
-    "block",
-    "contestant",
-    "mode",
-    "jobs",
-    "wall",
-    "setup",
-    "targets",
-    "ok",
-    "bytes",
-    "wire_bytes",
-    "first_byte_p50",
-    "first_byte_p90",
-    "first_byte_p99",
-    "total_p50",
-    "total_p90",
-    "total_p99",
-    "waiting",
-    "transfer",
-    "retries",
-    "cpu_user",
-    "cpu_system",
-    "peak_memory",
-    "worker_threads",
-    "voluntary_switches",
-    "involuntary_switches",
-    "requests",
-    "connections",
-    "handshakes",
-    "lookups",
+/// A column: its name, and how it writes the cell of a sample.
+type SampleColumn = (&'static str, fn(&Sample, &mut CsvRow) -> io::Result<()>);
+
+/// The column before those of the sample: its place in the order.
+const ORDER: &str = "order";
+
+/// The columns after `order`: the fields of a sample, those of `first_byte` and `total` flattened. Columns are only
+/// ever added.
+const COLUMNS: [SampleColumn; 29] = [
+    ("block", |sample, row| row.value(Some(sample.block))),
+    ("contestant", |sample, row| row.value(Some(sample.contestant))),
+    ("mode", |sample, row| row.text(Some(&sample.mode))),
+    ("jobs", |sample, row| row.value(Some(sample.jobs))),
+    ("wall", |sample, row| row.seconds(Some(sample.wall))),
+    ("setup", |sample, row| row.seconds(Some(sample.setup))),
+    ("targets", |sample, row| row.value(Some(sample.targets))),
+    ("ok", |sample, row| row.value(Some(sample.ok))),
+    ("bytes", |sample, row| row.value(Some(sample.bytes))),
+    ("wire_bytes", |sample, row| row.value(Some(sample.wire_bytes))),
+    ("first_byte_p50", |sample, row| row.seconds(sample.first_byte.p50)),
+    ("first_byte_p90", |sample, row| row.seconds(sample.first_byte.p90)),
+    ("first_byte_p99", |sample, row| row.seconds(sample.first_byte.p99)),
+    ("total_p50", |sample, row| row.seconds(sample.total.p50)),
+    ("total_p90", |sample, row| row.seconds(sample.total.p90)),
+    ("total_p99", |sample, row| row.seconds(sample.total.p99)),
+    ("waiting", |sample, row| row.seconds(Some(sample.waiting))),
+    ("transfer", |sample, row| row.seconds(Some(sample.transfer))),
+    ("retries", |sample, row| row.value(Some(sample.retries))),
+    ("cpu_user", |sample, row| row.seconds(sample.cpu_user)),
+    ("cpu_system", |sample, row| row.seconds(sample.cpu_system)),
+    ("peak_memory", |sample, row| row.value(sample.peak_memory)),
+    ("worker_threads", |sample, row| row.value(Some(sample.worker_threads))),
+    ("voluntary_switches", |sample, row| row.value(sample.voluntary_switches)),
+    ("involuntary_switches", |sample, row| row.value(sample.involuntary_switches)),
+    ("requests", |sample, row| row.value(Some(sample.requests))),
+    ("connections", |sample, row| row.value(Some(sample.connections))),
+    ("handshakes", |sample, row| row.value(Some(sample.handshakes))),
+    ("lookups", |sample, row| row.value(Some(sample.lookups))),
 ];
 
-/// The whole table.
+/// The names of all columns, in their order.
+pub(super) fn columns() -> Vec<&'static str> {
+    std::iter::once(ORDER).chain(COLUMNS.iter().map(|(name, _)| *name)).collect()
+}
+
+/// Writes the whole table.
 pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    header(&COLUMNS, page);
+    header(&columns(), page);
     let mut samples = comparison.samples.iter().zip(1..);
     samples.try_for_each(|(sample, order)| row(sample, order, page))
 }
@@ -50,34 +60,6 @@ pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()
 fn row(sample: &Sample, order: usize, page: &mut Vec<u8>) -> io::Result<()> {
     let mut row = CsvRow::on(page);
     row.value(Some(order))?;
-    row.value(Some(sample.block))?;
-    row.value(Some(sample.contestant))?;
-    row.text(Some(&sample.mode))?;
-    row.value(Some(sample.jobs))?;
-    row.seconds(Some(sample.wall))?;
-    row.seconds(Some(sample.setup))?;
-    row.value(Some(sample.targets))?;
-    row.value(Some(sample.ok))?;
-    row.value(Some(sample.bytes))?;
-    row.value(Some(sample.wire_bytes))?;
-    spread(sample.first_byte, &mut row)?;
-    spread(sample.total, &mut row)?;
-    row.seconds(Some(sample.waiting))?;
-    row.seconds(Some(sample.transfer))?;
-    row.value(Some(sample.retries))?;
-    row.seconds(sample.cpu_user)?;
-    row.seconds(sample.cpu_system)?;
-    row.value(sample.peak_memory)?;
-    row.value(Some(sample.worker_threads))?;
-    row.value(sample.voluntary_switches)?;
-    row.value(sample.involuntary_switches)?;
-    row.value(Some(sample.requests))?;
-    row.value(Some(sample.connections))?;
-    row.value(Some(sample.handshakes))?;
-    row.value(Some(sample.lookups))?;
+    COLUMNS.iter().try_for_each(|(_, cell)| cell(sample, &mut row))?;
     row.end()
-}
-
-fn spread(of: LatencyQuantiles, row: &mut CsvRow) -> io::Result<()> {
-    [of.p50, of.p90, of.p99].into_iter().try_for_each(|time| row.seconds(time))
 }

@@ -1,65 +1,65 @@
-//! The figures of a contestant, as every table of a comparison tells them. Pure.
+//! The metrics of a mode, as every table of a comparison shows them. Pure.
 
 use crate::compare::result::{Interval, LatencyQuantiles, ModeStats};
 use crate::units::human_bytes;
 
-/// A row of a table: what it is called, and how the figure of a contestant is told.
+/// A row of a table: a metric, and how its value is written.
 pub struct MetricRow {
-    /// What it is called where it stands alone.
+    /// Its full name.
     pub name: &'static str,
-    /// What it is called below the one before.
+    /// Its name below the metric that it belongs to.
     pub short: &'static str,
-    /// Its text; `-` where it is not known.
-    pub told: fn(&ModeStats) -> String,
+    /// Writes its value; `-` if it is not known.
+    pub text: fn(&ModeStats) -> String,
 }
 
-/// Rows that belong together.
+/// Metrics that belong together.
 pub struct MetricGroup {
-    /// What they are about.
+    /// Name of the group.
     pub name: &'static str,
-    /// They.
+    /// The metrics.
     pub figures: &'static [MetricRow],
 }
 
-/// All rows in their order.
+/// All metrics in their order.
 pub const FIGURES: &[MetricGroup] = &[
     MetricGroup {
-        name: "Time of the whole run",
+        name: "Total time",
         figures: &[
             figure("Wall time", wall_time),
-            part("Wall time, 95 % interval", "95 % interval", wall_interval),
-            part("Wall time, min-max", "min-max", |one| {
+            part("Wall time, 95% CI", "95% CI", wall_interval),
+            part("Wall time, range", "range", |one| {
                 precise(Interval { low: one.wall.min, high: one.wall.max })
             }),
-            figure("Speed-up", speed_up),
-            part("Speed-up, 95 % interval", "95 % interval", speed_up_interval),
-            part("Speed-up, rank test, p", "rank test, p", rank_test),
-            figure("Set-up time", |one| seconds(one.setup)),
+            figure("Speedup", speed_up),
+            part("Speedup, 95% CI", "95% CI", speed_up_interval),
+            part("Speedup, p-value (Mann-Whitney U)", "p-value (U test)", rank_test),
+            figure("Setup time", |one| seconds(one.setup)),
         ],
     },
     MetricGroup {
         name: "URLs and bytes",
         figures: &[
-            figure("Bytes a second", |one| human_bytes(one.bytes_per_second as u64)),
-            figure("URLs a second", |one| number(one.urls_per_second)),
-            figure("First byte, p50", |one| known(one.first_byte.p50, seconds)),
-            part("First byte, p90, p99", "p90, p99", |one| upper(one.first_byte)),
-            figure("Whole URL, p50", |one| known(one.total.p50, seconds)),
-            part("Whole URL, p90, p99", "p90, p99", |one| upper(one.total)),
-            figure("Waiting, share", |one| known(one.waiting, percent)),
-            figure("Reading, share", |one| known(one.waiting.map(|share| 1.0 - share), percent)),
+            figure("Throughput", |one| format!("{}/s", human_bytes(one.bytes_per_second as u64))),
+            figure("URLs/s", |one| number(one.urls_per_second)),
+            figure("Time to first byte, p50", |one| known(one.first_byte.p50, seconds)),
+            part("Time to first byte, p90, p99", "p90, p99", |one| upper(one.first_byte)),
+            figure("Time per URL, p50", |one| known(one.total.p50, seconds)),
+            part("Time per URL, p90, p99", "p90, p99", |one| upper(one.total)),
+            figure("Waiting (% of URL time)", |one| known(one.waiting, percent)),
+            figure("Receiving (%)", |one| known(one.waiting.map(|share| 1.0 - share), percent)),
         ],
     },
     MetricGroup {
-        name: "Processor and memory",
+        name: "CPU and memory",
         figures: &[
             figure("CPU, user", |one| known(one.cpu_user, seconds)),
             figure("CPU, system", |one| known(one.cpu_system, seconds)),
-            figure("CPU, of a core", |one| known(one.cpu_share, percent)),
+            figure("CPU utilization", |one| known(one.cpu_share, percent)),
             figure("Peak memory", |one| known(one.peak_memory, |of| human_bytes(of as u64))),
             figure("Worker threads", |one| number(one.worker_threads)),
-            figure("Switches, to wait", |one| known(one.voluntary_switches, number)),
-            figure("Switches, forced", |one| known(one.involuntary_switches, number)),
+            figure("Voluntary switches", |one| known(one.voluntary_switches, number)),
+            figure("Involuntary switches", |one| known(one.involuntary_switches, number)),
         ],
     },
     MetricGroup {
@@ -68,30 +68,30 @@ pub const FIGURES: &[MetricGroup] = &[
             figure("Requests", |one| number(one.requests)),
             figure("Connections", |one| number(one.connections)),
             figure("TLS handshakes", |one| number(one.handshakes)),
-            figure("Name lookups", |one| number(one.lookups)),
+            figure("DNS lookups", |one| number(one.lookups)),
             figure("Retries", |one| number(one.retries)),
         ],
     },
 ];
 
-/// Those that say how contestants stand, in short.
-pub(crate) const IN_SHORT: [fn(&ModeStats) -> String; 5] =
+/// The metrics of the summary.
+pub(crate) const SUMMARY: [fn(&ModeStats) -> String; 5] =
     [wall_time, wall_interval, speed_up, speed_up_interval, rank_test];
 
-const fn figure(name: &'static str, told: fn(&ModeStats) -> String) -> MetricRow {
-    MetricRow { name, short: name, told }
+const fn figure(name: &'static str, text: fn(&ModeStats) -> String) -> MetricRow {
+    MetricRow { name, short: name, text }
 }
 
 const fn part(
     name: &'static str,
     short: &'static str,
-    told: fn(&ModeStats) -> String,
+    text: fn(&ModeStats) -> String,
 ) -> MetricRow {
-    MetricRow { name, short, told }
+    MetricRow { name, short, text }
 }
 
 impl MetricRow {
-    /// Whether it tells more of the one before.
+    /// Whether this row is a detail of the previous one (indented in tables).
     pub fn is_part(&self) -> bool {
         self.name != self.short
     }
@@ -117,29 +117,29 @@ fn rank_test(one: &ModeStats) -> String {
     one.speed_up.map_or(none(), |of| probability(of.p))
 }
 
-/// A probability as it is told.
+/// Writes a probability.
 pub fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
-/// How many times as fast.
+/// Writes a ratio.
 pub(crate) fn times(ratio: f64) -> String {
-    format!("{ratio:.2} x")
+    format!("{ratio:.2}x")
 }
 
-/// From where to where, of ratios.
+/// Writes an interval of ratios.
 pub(crate) fn interval(of: Interval) -> String {
     format!("{:.2}-{:.2}", of.low, of.high)
 }
 
-/// A time.
+/// Writes a time.
 pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.3} s")
 }
 
-/// What may not be known.
-pub(crate) fn known(figure: Option<f64>, told: fn(f64) -> String) -> String {
-    figure.map_or(none(), told)
+/// Writes a value that may not be known.
+pub(crate) fn known(value: Option<f64>, text: fn(f64) -> String) -> String {
+    value.map_or(none(), text)
 }
 
 fn none() -> String {
@@ -158,9 +158,27 @@ fn upper(of: LatencyQuantiles) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    format!("{:.0}%", 100.0 * share)
+}
+
+/// Writes a range of shares, at most 100%.
+pub(crate) fn percent_range(least: f64, most: f64) -> String {
+    let [least, most] = [least, most].map(|share| format!("{:.0}", (100.0 * share).min(100.0)));
+    if least == most { format!("{most}%") } else { format!("{least}-{most}%") }
 }
 
 fn number(number: f64) -> String {
     if number.fract() == 0.0 { format!("{number}") } else { format!("{number:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_shares_that_are_equal_is_one_number() {
+        assert_eq!(percent_range(0.5, 0.734), "50-73%");
+        assert_eq!(percent_range(0.9, 1.2), "90-100%");
+        assert_eq!(percent_range(0.7, 0.7), "70%");
+    }
 }

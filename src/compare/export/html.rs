@@ -1,12 +1,12 @@
-//! A comparison as one page to look at: the table, what follows from it, the runs and intervals side by side. Pure.
+//! A comparison as an HTML page: summary, findings, charts of runs and intervals, all metrics. Pure.
 //!
-//! The page is made as that of a run is: what comes from outside is JSON in it, shown as text alone.
+//! The page is built as that of a run is: all external text is JSON in it, and only shown as text.
 
 use std::io;
 
 use serde_json::{Value, json};
 
-use super::figures::{FIGURES, IN_SHORT, MetricRow, interval, known, probability, seconds, times};
+use super::figures::{FIGURES, MetricRow, SUMMARY, interval, known, probability, seconds, times};
 use super::{head, remarks};
 use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
 use crate::report::escape::printable;
@@ -23,8 +23,8 @@ const COLUMNS: [&str; 14] = [
     "Block",
     "Mode",
     "Wall time",
-    "Set-up time",
-    "First byte, p50",
+    "Setup time",
+    "Time to first byte, p50",
     "CPU, user",
     "CPU, system",
     "Peak memory",
@@ -35,7 +35,7 @@ const COLUMNS: [&str; 14] = [
     "Fetched",
 ];
 
-/// The whole page.
+/// Writes the page.
 pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     filled(PAGE, SCRIPT, &data(comparison), page);
     Ok(())
@@ -73,19 +73,19 @@ fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 fn words(comparison: &Comparison) -> Vec<String> {
     let notes: Vec<_> =
-        remarks(comparison).iter().map(|remark| format!("Note: {remark}.")).collect();
+        remarks(comparison).iter().map(|remark| format!("Note: {remark}")).collect();
     safe(comparison.explanation.iter().chain(&notes))
 }
 
 fn row(figure: &MetricRow, contestants: &[ModeStats]) -> Value {
-    let told: Vec<String> = contestants.iter().map(figure.told).collect();
+    let told: Vec<String> = contestants.iter().map(figure.text).collect();
     json!([figure.name, figure.is_part(), told])
 }
 
 fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
     json!({
         "name": name,
-        "short": IN_SHORT.map(|figure| figure(one)),
+        "short": SUMMARY.map(|figure| figure(one)),
         "wall": { "runs": walls, "median": one.wall.median, "interval": one.wall.interval.map(ends) },
         "speed_up": one.speed_up
             .map(|of| json!({ "ratio": of.ratio, "interval": of.interval.map(ends) })),
@@ -101,7 +101,7 @@ fn ends(of: Interval) -> [f64; 2] {
     [of.low, of.high]
 }
 
-/// The second of two, the first, and how they compare.
+/// The second of two, the first, and their ratio with its interval and p-value.
 fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
     let speed_up = pair.speed_up;
     [
@@ -132,22 +132,22 @@ fn sample(one: &Sample, order: usize, names: &[String]) -> [String; COLUMNS.len(
     ]
 }
 
-/// Names and values.
+/// The method: names and values.
 fn how(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let list = |texts: &[String]| safe(texts.iter()).join(" ");
     let mut how = vec![
-        ("Runs of each", comparison.runs.to_string()),
-        ("To warm up", comparison.warmup.to_string()),
-        ("Order drawn from seed", comparison.seed.to_string()),
+        ("Runs per mode", comparison.runs.to_string()),
+        ("Warm-up runs", comparison.warmup.to_string()),
+        ("Seed", comparison.seed.to_string()),
         ("URLs", comparison.targets.to_string()),
         ("Bytes", human_bytes(comparison.bytes)),
     ];
-    how.extend(comparison.cores.map(|cores| ("Processor cores", cores.to_string())));
+    how.extend(comparison.cores.map(|cores| ("CPU cores", cores.to_string())));
     let texts = [
-        ("Lists and URLs", list(&comparison.sources)),
-        ("Options of each run", list(&comparison.options)),
-        ("Begun", printable(&comparison.started_at).into_owned()),
-        ("Program", printable(&comparison.program).into_owned()),
+        ("Sources", list(&comparison.sources)),
+        ("Options", list(&comparison.options)),
+        ("Started", printable(&comparison.started_at).into_owned()),
+        ("Version", printable(&comparison.program).into_owned()),
     ];
     how.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()));
     how

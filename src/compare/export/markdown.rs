@@ -1,7 +1,6 @@
-//! A comparison as a table to paste (GitHub Flavored Markdown): a column for each contestant, and what follows from it.
-//! Pure.
+//! A comparison as a table of GitHub Flavored Markdown: a column per mode, and the findings. Pure.
 //!
-//! Words that could be markup stand in code spans, whole.
+//! Text that could be markup is written as a code span.
 
 use std::io::{self, Write};
 
@@ -10,25 +9,28 @@ use super::{head, remarks};
 use crate::compare::result::Comparison;
 use crate::report::markdown::{cell, code};
 
-/// The whole page.
+/// Writes the page.
 pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     for reason in &comparison.reasons {
-        writeln!(page, "**Not comparable:** {}\n", words(&format!("{reason}.")))?;
+        writeln!(page, "**Not comparable:** {}\n", words(reason))?;
     }
-    for sentence in head(comparison) {
-        writeln!(page, "{}", words(&sentence))?;
+    for line in head(comparison) {
+        match line.strip_prefix("Workload: ") {
+            Some(workload) => writeln!(page, "Workload: {}  ", words(workload))?,
+            None => writeln!(page, "{}", words(&line))?,
+        }
     }
     let contestants = &comparison.contestants;
     let names = contestants.iter().map(|one| words_in_a_cell(&one.name()));
-    writeln!(page, "\n| Median over runs | {} |", names.collect::<Vec<_>>().join(" | "))?;
+    writeln!(page, "\n| Median | {} |", names.collect::<Vec<_>>().join(" | "))?;
     writeln!(page, "|---|{}", "---:|".repeat(contestants.len()))?;
     for figure in FIGURES.iter().flat_map(|group| group.figures) {
-        let told = contestants.iter().map(|one| words_in_a_cell(&(figure.told)(one)));
+        let told = contestants.iter().map(|one| words_in_a_cell(&(figure.text)(one)));
         writeln!(page, "| {} | {} |", figure.name, told.collect::<Vec<_>>().join(" | "))?;
     }
     let remarks = remarks(comparison);
     let explained = comparison.explanation.iter().map(|sentence| words(sentence));
-    let remarked = remarks.iter().map(|remark| format!("Note: {}", words(&format!("{remark}."))));
+    let remarked = remarks.iter().map(|remark| format!("Note: {}", words(remark)));
     for (place, point) in explained.chain(remarked).enumerate() {
         writeln!(page, "{}- {point}", if place == 0 { "\n" } else { "" })?;
     }
@@ -51,7 +53,7 @@ fn is_plain(text: &str) -> bool {
     letters.iter().enumerate().all(|(place, letter)| {
         let next = letters.get(place + 1).copied().unwrap_or(' ');
         match letter {
-            ' ' | ',' | ';' | '(' | ')' | '%' | '\'' | '=' => true,
+            ' ' | ',' | ';' | '(' | ')' | '%' | '/' | '\'' | '=' => true,
             '.' => next == ' ' || next.is_ascii_digit(),
             ':' | '<' => next == ' ',
             '-' => place > 0,

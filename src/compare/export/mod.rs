@@ -1,67 +1,68 @@
-//! Reports of a comparison: files of their own, made at its end or of a saved one. What a saved one says is taken for
-//! nothing but text.
+//! Report files of a comparison, of a new or a saved one. The text of a saved one is only ever written as text.
 
-mod csv;
+pub(crate) mod csv;
 mod figures;
 mod html;
-mod markdown;
+pub(crate) mod markdown;
 
 use std::io;
 
+use super::builtin_workload;
 use super::result::Comparison;
 use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::report::atomic_file::AtomicFile;
-use crate::report::files::ensure_it_fits;
+use crate::report::files::ensure_format_fits;
 use crate::report::keep_first;
+use crate::text::counted;
 use crate::units::human_bytes;
 
-pub use figures::{FIGURES, MetricGroup, MetricRow, probability};
+pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, percent_range, probability};
 
-/// Fewer runs than this have no interval of the wall time.
+/// Minimum number of runs for an interval of the wall time.
 const RUNS_FOR_INTERVALS: usize = 6;
 
-/// The reports that were asked for.
+/// The report files of a comparison.
 #[derive(Debug)]
 pub struct ComparisonReports(Vec<(AtomicFile, ReportFormat)>);
 
 impl ComparisonReports {
-    /// Opens a file beside the place of each report; it takes its place when the report is whole.
+    /// Creates the files, under temporary names until they are complete.
     ///
     /// # Errors
-    /// Of the kind `InvalidInput` if one would replace one of `sources` or cannot be made of a comparison, else those of
-    /// opening it; they name the file.
-    pub fn create(asked: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
-        let open = |document: &ReportFile| {
-            ensure_it_fits(document, ReportSubject::Comparison)?;
-            Ok((AtomicFile::open(&document.path, sources)?, document.kind))
+    /// `InvalidInput` if one would replace one of `sources` or has no format for comparisons, else those of creating
+    /// it. They name the file.
+    pub fn create(files: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
+        let create = |report: &ReportFile| {
+            ensure_format_fits(report, ReportSubject::Comparison)?;
+            Ok((AtomicFile::create(&report.path, sources)?, report.kind))
         };
-        asked.iter().map(open).collect::<io::Result<_>>().map(Self)
+        files.iter().map(create).collect::<io::Result<_>>().map(Self)
     }
 
     /// Writes all of them.
     ///
     /// # Errors
-    /// The first that there is; it names the file, which is as it was before. The others are whole all the same.
+    /// The first one; it names the file, which is as it was before. The others are complete all the same.
     pub fn finish(self, comparison: &Comparison) -> io::Result<()> {
         let mut first = Ok(());
-        for (place, kind) in self.0 {
-            keep_first(&mut first, written(place, kind, comparison));
+        for (file, kind) in self.0 {
+            keep_first(&mut first, write(file, kind, comparison));
         }
         first
     }
 }
 
-fn written(mut place: AtomicFile, kind: ReportFormat, comparison: &Comparison) -> io::Result<()> {
-    let page = &mut place.waiting;
+fn write(mut file: AtomicFile, kind: ReportFormat, comparison: &Comparison) -> io::Result<()> {
+    let page = file.lines();
     match kind {
         ReportFormat::Html => html::page(comparison, page)?,
         ReportFormat::Csv => csv::page(comparison, page)?,
         ReportFormat::Json => json(comparison, page)?,
         ReportFormat::Jsonl => jsonl(comparison, page)?,
         ReportFormat::Markdown => markdown::page(comparison, page)?,
-        ReportFormat::Har => unreachable!("an archive is made of runs alone"),
+        ReportFormat::Har => unreachable!("only a run is an archive"),
     }
-    place.finish()
+    file.finish()
 }
 
 fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
@@ -70,44 +71,57 @@ fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The table to paste.
-pub(crate) fn table(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    markdown::page(comparison, page)
-}
-
-/// What a comparison is of, a sentence each.
+/// The workload and the runs, a line each.
 pub fn head(comparison: &Comparison) -> [String; 2] {
-    let Comparison { subject, targets, bytes, runs, warmup, seed, .. } = comparison;
+    let Comparison { targets, bytes, runs, warmup, seed, .. } = comparison;
     let bytes = human_bytes(*bytes);
+    let (urls, runs) = (counted(*targets, "URL"), counted(*runs as u64, "run"));
     [
-        format!("Compared on {subject}."),
+        format!("Workload: {}", workload(comparison)),
         format!(
-            "{targets} URLs, {bytes}; {runs} runs each after {warmup} to warm up, in {runs} blocks \
-             of random order (seed {seed}). Figures are medians over runs."
+            "{urls}, {bytes}; {runs} per mode after {warmup} warm-up, in randomized blocks (seed \
+             {seed}). Values are medians."
         ),
     ]
 }
 
-/// What has to be known to read the figures right, a sentence each, without its end.
+/// The workload in words: its sources, if they are known.
+fn workload(comparison: &Comparison) -> String {
+    let Comparison { subject, sources, .. } = comparison;
+    match &sources[..] {
+        [] if subject == builtin_workload::SUBJECT => {
+            "built-in (15 pages from a local server, 100 ms latency)".to_owned()
+        }
+        [] => subject.clone(),
+        [first, second, third, _, ..] => {
+            format!("{first}, {second}, {third} and {} more", sources.len() - 3)
+        }
+        few => few.join(", "),
+    }
+}
+
+/// Notes on how to read the metrics, a line each.
 pub fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut remarks = comparison.notes.clone();
     if comparison.runs < RUNS_FOR_INTERVALS {
-        remarks.push("an interval of the wall time needs 6 runs, one of the speed-up 4".to_owned());
+        remarks.push(
+            "confidence intervals need at least 6 runs (wall time) and 4 runs (speedup)".to_owned(),
+        );
     }
     remarks
 }
 
-/// Why something that was saved is no comparison that can be told of; `None` if it is one.
+/// Why a saved comparison cannot be reported; `None` if it can.
 pub(crate) fn flaw(comparison: &Comparison) -> Option<&'static str> {
     let count = comparison.contestants.len();
     if count == 0 {
-        return Some("it has no contestants");
+        return Some("no contestants");
     }
     if comparison.samples.iter().any(|sample| sample.contestant >= count) {
-        return Some("it has a run of a contestant that it does not have");
+        return Some("a sample of an unknown contestant");
     }
     if comparison.pairs.iter().any(|pair| pair.first >= count || pair.second >= count) {
-        return Some("it has a pair of a contestant that it does not have");
+        return Some("a pair with an unknown contestant");
     }
     None
 }
@@ -124,8 +138,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<Comparison, String> {
     }
 }
 
-/// The comparison as one line of JSON.
-fn jsonl(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
+/// Writes the comparison as one line of JSON.
+pub(crate) fn jsonl(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     serde_json::to_writer(&mut *page, comparison)?;
     page.push(b'\n');
     Ok(())

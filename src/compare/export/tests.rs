@@ -26,7 +26,7 @@ fn page(comparison: &Comparison, kind: ReportFormat) -> String {
         ReportFormat::Csv => csv::page(comparison, &mut page),
         ReportFormat::Json => json(comparison, &mut page),
         ReportFormat::Jsonl => jsonl(comparison, &mut page),
-        ReportFormat::Markdown => table(comparison, &mut page),
+        ReportFormat::Markdown => markdown::page(comparison, &mut page),
         ReportFormat::Har => unreachable!(),
     }
     .expect("memory takes all");
@@ -42,44 +42,44 @@ fn data_of(page: &str) -> Value {
 #[test]
 fn a_table_to_paste_has_a_column_for_each_contestant_and_says_what_follows() {
     assert_snapshot!(page(&test_fixtures::comparison(""), ReportFormat::Markdown), @"
-    **Not comparable:** it is an example.
+    **Not comparable:** it is an example
 
-    Compared on what is listed.
-    15 URLs, 3.6 MiB; 3 runs each after 1 to warm up, in 3 blocks of random order (seed 7). Figures are medians over runs.
+    Workload: `sites.txt`  
+    15 URLs, 3.6 MiB; 3 runs per mode after 1 warm-up, in randomized blocks (seed 7). Values are medians.
 
-    | Median over runs | sequential | async (5 jobs) |
+    | Median | sequential | async (5 jobs) |
     |---|---:|---:|
     | Wall time | 1.500 s | 1.500 s |
-    | Wall time, 95 % interval | - | - |
-    | Wall time, min-max | 1.400-1.600 | 1.400-1.600 |
-    | Speed-up | 1 | 4.90 x |
-    | Speed-up, 95 % interval | - | 4.80-5.00 |
-    | Speed-up, rank test, p | - | < 0.001 |
-    | Set-up time | 0.010 s | 0.010 s |
-    | Bytes a second | 2.4 MiB | 2.4 MiB |
-    | URLs a second | 10 | 10 |
-    | First byte, p50 | - | - |
-    | First byte, p90, p99 | - | - |
-    | Whole URL, p50 | 0.100 s | 0.100 s |
-    | Whole URL, p90, p99 | 0.110, 0.120 | 0.110, 0.120 |
-    | Waiting, share | 90 % | 90 % |
-    | Reading, share | 10 % | 10 % |
+    | Wall time, 95% CI | - | - |
+    | Wall time, range | 1.400-1.600 | 1.400-1.600 |
+    | Speedup | 1 | 4.90x |
+    | Speedup, 95% CI | - | 4.80-5.00 |
+    | Speedup, p-value (Mann-Whitney U) | - | < 0.001 |
+    | Setup time | 0.010 s | 0.010 s |
+    | Throughput | 2.4 MiB/s | 2.4 MiB/s |
+    | URLs/s | 10 | 10 |
+    | Time to first byte, p50 | - | - |
+    | Time to first byte, p90, p99 | - | - |
+    | Time per URL, p50 | 0.100 s | 0.100 s |
+    | Time per URL, p90, p99 | 0.110, 0.120 | 0.110, 0.120 |
+    | Waiting (% of URL time) | 90% | 90% |
+    | Receiving (%) | 10% | 10% |
     | CPU, user | 0.020 s | 0.020 s |
     | CPU, system | - | - |
-    | CPU, of a core | - | - |
+    | CPU utilization | - | - |
     | Peak memory | 20.0 MiB | 20.0 MiB |
     | Worker threads | 1 | 1 |
-    | Switches, to wait | 60.5 | 60.5 |
-    | Switches, forced | - | - |
+    | Voluntary switches | 60.5 | 60.5 |
+    | Involuntary switches | - | - |
     | Requests | 15 | 15 |
     | Connections | 1 | 5 |
     | TLS handshakes | 0 | 0 |
-    | Name lookups | 0 | 0 |
+    | DNS lookups | 0 | 0 |
     | Retries | 0 | 0 |
 
     - async is ahead.
-    - Note: it is short.
-    - Note: an interval of the wall time needs 6 runs, one of the speed-up 4.
+    - Note: it is short
+    - Note: confidence intervals need at least 6 runs (wall time) and 4 runs (speedup)
     ");
 }
 

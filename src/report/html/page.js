@@ -3,25 +3,25 @@
     "started", "queued", "connect", "first", "total"];
   const rows = data.rows.map((row) => Object.fromEntries(fields.map((name, place) => [name, row[place]])));
 
-  // In short.
+  // Summary.
   const further = data.targets - rows.length;
   const notes = [];
-  if (!data.complete) notes.push("The saved report has no summary: its run was cut off, or is not over.");
+  if (!data.complete) notes.push("No summary found: the run was interrupted or is still in progress.");
   if (further > 0) {
-    notes.push(`The waterfall has the first ${number(rows.length)} URLs that were done; all figures and charts count`
-      + ` the ${number(further)} others too.`);
+    notes.push(`The waterfall shows the first ${number(rows.length)} completed URLs; totals and charts include all`
+      + ` ${number(data.targets)}.`);
   }
   at("note").textContent = notes.join(" ");
   tell("facts", data.facts);
 
-  // Failures by class.
+  // Failures by error class.
   const failures = Object.entries(data.failures).sort((one, other) => other[1] - one[1]);
   if (failures.length === 0) {
-    at("failures").append(make("p", "None."));
+    at("failures").append(make("p", "No failures."));
   } else {
     const lines = failures.map(([name, count]) =>
-      [name, number(count), `${(100 * count / data.targets).toFixed(1)} %`]);
-    at("failures").append(table(["Class", "URLs", "Share"], [1, 2], lines, "Failures by class"));
+      [name, number(count), `${(100 * count / data.targets).toFixed(1)}%`]);
+    at("failures").append(table(["Class", "URLs", "Share"], [1, 2], lines, "Failures by error class"));
   }
 
   const moments = data.under_way.map(([moment]) => moment);
@@ -32,11 +32,11 @@
   }
   chart("under-way", {
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
-    axes: [axis("seconds since the first URL was queued"), axis("URLs under way", { size: 60 })],
+    axes: [axis("seconds since start"), axis("concurrent URLs", { size: 60 })],
     series: [{}, line({ paths: uPlot.paths.stepped({ align: 1 }) })],
   }, [moments, means]);
-  pages(at("under-way-data"), ["From", "URLs under way, mean"], [0, 1], () => data.under_way.length,
-    (place) => [time(Math.max(0, data.under_way[place][0])), data.under_way[place][1].toFixed(2)], "URLs under way over time");
+  pages(at("under-way-data"), ["From", "Concurrent URLs, average"], [0, 1], () => data.under_way.length,
+    (place) => [time(Math.max(0, data.under_way[place][0])), data.under_way[place][1].toFixed(2)], "Concurrent URLs over time");
 
   const steps = data.totals;
   const ends = steps.length > 0 ? [...steps.map(([from]) => from), steps[steps.length - 1][1]] : [];
@@ -49,13 +49,13 @@
       y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] },
     },
     axes: [
-      axis("seconds from the first request to the end", { values: (_, marks) => marks.map((mark) => mark === null ? "" : `${+mark.toPrecision(2)}`) }),
+      axis("seconds from first request to completion, retries included", { values: (_, marks) => marks.map((mark) => mark === null ? "" : `${+mark.toPrecision(2)}`) }),
       axis("URLs", { size: 60 }),
     ],
     series: [{}, line({ paths: uPlot.paths.stepped({ align: 1 }) })],
   }, [ends, counts]);
   pages(at("totals-data"), ["From", "To", "URLs"], [0, 1, 2], () => steps.length,
-    (place) => [time(steps[place][0]), time(steps[place][1]), number(steps[place][2])], "How long URLs took");
+    (place) => [time(steps[place][0]), time(steps[place][1]), number(steps[place][2])], "Duration distribution");
 
   // Waterfall: rows of one height, of which those in sight are in the page.
   const HEIGHT = 22;
@@ -100,9 +100,9 @@
     const first = Math.max(connect, Math.min(row.first ?? total, total));
     return [
       ["queued", "queued", -(row.queued ?? 0), 0],
-      ["connect", "connect", 0, connect],
-      ["wait", "first byte", connect, first],
-      ["receive", "transfer", first, total],
+      ["connect", "connecting", 0, connect],
+      ["wait", "waiting (TTFB)", connect, first],
+      ["receive", "receiving", first, total],
     ].filter(([, , from, to]) => to > from);
   };
   const words = (row) => {
@@ -138,7 +138,7 @@
   const head = make("div", undefined, "row visually-hidden");
   head.setAttribute("role", "row");
   head.setAttribute("aria-rowindex", "1");
-  for (const name of ["Place in the list", "URL", "Time", "What became of it, and when"]) {
+  for (const name of ["#", "URL", "Time", "Result and timing"]) {
     const made = make("span", name);
     made.setAttribute("role", "columnheader");
     head.append(made);
@@ -174,22 +174,22 @@
   };
   const legend = () => {
     const by = at("colour").value;
-    const kinds = [["queued", "queued"], ["connect", "connect"], ["wait", "wait for the first byte"], ["receive", "transfer"]];
+    const kinds = [["queued", "queued"], ["connect", "connecting"], ["wait", "waiting (TTFB)"], ["receive", "receiving"]];
     at("legend").replaceChildren(...kinds.map(([kind, name]) => {
       const item = make("li");
       const sample = make("span", undefined, kind);
       sample.style.setProperty("--hue", 210);
       item.append(sample, name);
       return item;
-    }), make("li", `colour: ${by}; ✕ failed`));
+    }), make("li", `color: ${by}; ✕ failed`));
   };
-  const again = pages(at("rows-data"), ["#", "URL", "Outcome", "Status", "Why", "Worker", "Bytes", "Attempts", "Queued",
-    "Connect", "First byte", "Total"], [0, 3, 5, 6, 7, 8, 9, 10, 11], () => sorted.length, (place) => {
+  const again = pages(at("rows-data"), ["#", "URL", "Outcome", "Status", "Error", "Worker", "Bytes", "Attempts", "Queued",
+    "Connecting", "First byte", "Total"], [0, 3, 5, 6, 7, 8, 9, 10, 11], () => sorted.length, (place) => {
     const row = sorted[place];
     return [`${row.index}`, row.url, row.outcome, row.status === null ? "" : `${row.status}`,
       row.message === null ? "" : `${row.class}: ${row.message}`, row.worker === null ? "" : `${row.worker}`, number(row.bytes),
       `${row.attempts}`, time(row.queued), time(row.connect), time(row.first), time(row.total)];
-  }, "Every URL of the waterfall");
+  }, "URLs of the waterfall");
   const arrange = () => {
     sorted = [...rows].sort(compare(at("order").value));
     hues.clear();
@@ -202,7 +202,7 @@
   for (const id of ["order", "scale", "colour"]) at(id).onchange = arrange;
   box.addEventListener("scroll", refresh);
   if (rows.length > 0) arrange();
-  else box.textContent = "The list was empty.";
+  else box.textContent = "No URLs.";
 
   // The axis of the waterfall stands above its column of bars.
   const scale = (() => {

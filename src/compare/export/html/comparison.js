@@ -21,10 +21,10 @@
     made.append(head, ...cells.map((text) => make("td", text, "number")));
     return made;
   };
-  const [summary, lines] = named(["Mode", "Wall time", "95 % interval", "Speed-up", "95 % interval", "Rank test, p"], "In short");
+  const [summary, lines] = named(["Mode", "Wall time", "95% CI", "Speedup", "95% CI", "p-value"], "Summary");
   for (const one of contestants) lines.append(row(one.name, one.short));
   at("summary").append(summary);
-  const [figures] = named(["Figure", ...contestants.map((one) => one.name)], "Figures of each mode");
+  const [figures] = named(["Metric", ...contestants.map((one) => one.name)], "Metrics of each mode");
   figures.tBodies[0].remove();
   for (const [name, rows] of data.figures) {
     const body = make("tbody");
@@ -38,11 +38,11 @@
   }
   at("figures").append(figures);
   const pair = (place) => data.pairs[place];
-  pages(at("pairs"), ["Mode", "Times as fast as", "Speed-up", "95 % interval", "Rank test, p"], [2, 3, 4],
-    () => data.pairs.length, pair, "Every two of them");
+  pages(at("pairs"), ["Mode", "Compared with", "Speedup", "95% CI", "p-value"], [2, 3, 4],
+    () => data.pairs.length, pair, "All pairs");
   const all = data.columns.map((_, place) => place);
   pages(at("samples"), data.columns, all.filter((place) => place !== data.columns.indexOf("Mode")),
-    () => data.samples.length, (place) => data.samples[place], "Every run");
+    () => data.samples.length, (place) => data.samples[place], "Individual runs");
 
   // Charts: a row for each contestant, in which its runs are points, and the interval and the median lie below them.
   const ROW = 52;
@@ -108,7 +108,7 @@
   const wall = () => {
     const rows = contestants.filter((_, place) => boxes[place].checked);
     const told = rows.map(({ name, wall, short }) => ({
-      name, points: wall.runs, middle: wall.median, interval: wall.interval, spoken: `${name} ${short[0]}, 95 % interval ${short[1]}`,
+      name, points: wall.runs, middle: wall.median, interval: wall.interval, spoken: `${name} ${short[0]}, 95% CI ${short[1]}`,
     }));
     if (told.length > 0) strip("wall", "seconds", told, at("scale").value === "zero" ? 0 : undefined);
   };
@@ -122,14 +122,14 @@
   at("scale").onchange = wall;
   wall();
 
-  // Speed-up.
+  // Speedup.
   const faster = contestants.filter((one) => one.speed_up);
   if (faster.length === 0) {
     at("speed").remove();
   } else {
-    at("speed-title").textContent = `Speed-up: how many times as fast as ${contestants[0].name}`;
+    at("speed-title").textContent = `Speedup vs. ${contestants[0].name}`;
     strip("speed-up", "times as fast", faster.map(({ name, speed_up, short }) => ({
-      name, points: [], middle: speed_up.ratio, interval: speed_up.interval, spoken: `${name} ${short[2]}, 95 % interval ${short[3]}`,
+      name, points: [], middle: speed_up.ratio, interval: speed_up.interval, spoken: `${name} ${short[2]}, 95% CI ${short[3]}`,
     })), 0);
   }
   anew(refit);
