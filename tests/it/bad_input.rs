@@ -40,28 +40,28 @@ fn outcomes(rows: &[Value]) -> Vec<(u64, &str, &str)> {
 
 #[test]
 fn a_value_out_of_range_is_refused_with_option_value_and_advice() {
-    let whole = |least: &str, most: &str| format!("write a whole number from {least} to {most}");
+    let whole = |least: &str, most: &str| format!("expected an integer between {least} and {most}");
     let (jobs, thousand) = (whole("1", "10000"), whole("0", "1000"));
-    let duration = "write 10, 500ms, 10s, 2m or 1h";
+    let duration = "invalid duration (expected e.g. 500ms, 10s, 2m, 1h)";
     let table: &[(&str, &[&str], &str)] = &[
         ("--mode", &["fast", ""], "possible values: sequential, threads, async, processes"),
         ("--jobs", &["0", "10001", "-1", "1.5", "many", "99999999999999999999"], &jobs),
         ("--loops", &["0", "10001", "-1", "many"], &jobs),
         ("--max-redirs", &["-1", "1001", "x"], &thousand),
         ("--retry", &["-1", "1001", "x"], &thousand),
-        ("--retry-delay", &["61s", "2m"], "60s at most"),
+        ("--retry-delay", &["61s", "2m"], "must be at most 60s"),
         ("--retry-delay", &["-1", "x", "1d"], duration),
         ("--max-retry-after", &["-1", "x"], duration),
-        ("--max-retry-after", &["9999h"], "write 8784h at most"),
+        ("--max-retry-after", &["9999h"], "must be at most 8784h"),
         ("--connect-timeout", &["-1", "x", "nan", "inf", "1e3"], duration),
-        ("--connect-timeout", &["0", "0ms", "0.0h"], "write 500ms, 10s, 2m or 1h"),
-        ("--stall-timeout", &["0"], "write 500ms, 10s, 2m or 1h"),
-        ("--max-time", &["0"], "write 500ms, 10s, 2m or 1h"),
-        ("--deadline", &["0"], "write 500ms, 10s, 2m or 1h"),
-        ("--deadline", &["99999999999999999999h"], "write 8784h at most"),
+        ("--connect-timeout", &["0", "0ms", "0.0h"], "must be greater than zero"),
+        ("--stall-timeout", &["0"], "must be greater than zero"),
+        ("--max-time", &["0"], "must be greater than zero"),
+        ("--deadline", &["0"], "must be greater than zero"),
+        ("--deadline", &["99999999999999999999h"], "must be at most 8784h"),
         ("--format", &["xml"], "possible values: text, jsonl, csv"),
-        ("--resolve", &["a.b", "a.b:80", "a.b:x:127.0.0.1", "a.b:80:c.d"], "write"),
-        ("--connect-to", &["a.b", "a.b:80:", "a.b:0:c.d:"], "write"),
+        ("--resolve", &["a.b", "a.b:80", "a.b:x:127.0.0.1", "a.b:80:c.d"], "invalid value"),
+        ("--connect-to", &["a.b", "a.b:80:", "a.b:0:c.d:"], "invalid value"),
     ];
     for (option, values, advice) in table {
         for value in *values {
@@ -80,7 +80,7 @@ fn a_value_out_of_range_is_refused_with_option_value_and_advice() {
 fn an_origin_that_cannot_be_is_refused_with_option_value_and_advice() {
     let table = [
         ("--port", "65536", "expected an integer between 0 and 65535"),
-        ("--bind", "localhost", "write an IP address"),
+        ("--bind", "example.org", "expected an IP address"),
         ("--latency", "x", "expected e.g. 500ms"),
         ("--jitter", "-1", "expected e.g. 500ms"),
         ("--limit-rate", "0", "must be greater than zero"),
@@ -140,7 +140,7 @@ fn a_certificate_file_that_is_of_no_use_ends_the_run_before_it_begins() {
         let origin = hello();
         let (folder, path) = file("no certificate");
         let missing = folder.path().join("missing.pem");
-        for (path, reason) in [(path, "must be in PEM form"), (missing, "No such file")] {
+        for (path, reason) in [(path, "no PEM certificate found"), (missing, "No such file")] {
             let run = Run::json(mode).arg("--cacert").arg(&path).arg(origin.url("/"));
             let seen = run.seen();
             assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
@@ -259,16 +259,16 @@ fn each_bad_line_is_a_row_with_its_number_and_the_good_ones_are_fetched() {
             .collect();
         assert_eq!(outcomes(&rows), expected);
         for (row, part) in rows[1..].iter().zip([
-            "scheme \"ftp\"",
-            "scheme \"htp\"",
-            "write https://example.org/x",
-            "a space in the host",
-            "a port from 1 to 65535",
-            "no host",
-            "bad host",
-            "save the list as UTF-8",
-            "longer than 64 KiB",
-            "a second address",
+            "unsupported scheme 'ftp'",
+            "unsupported scheme 'htp'",
+            "did you mean https://example.org/x?",
+            "space in host name",
+            "invalid port (expected 1-65535)",
+            "missing host",
+            "invalid host",
+            "convert the list to UTF-8",
+            "exceeds 64 KiB",
+            "two URLs",
             "control character",
         ]) {
             assert!(message(row).contains(part), "{row}");
@@ -314,7 +314,7 @@ fn a_bad_option_line_spoils_its_url_and_no_other() {
         let invalid = |line| (line, "invalid", "invalid_url");
         assert_eq!(outcomes(&rows), [invalid(1), invalid(2), (4, "ok", ""), invalid(6)]);
         assert!(message(&rows[0]).contains("before any URL"), "{}", rows[0]);
-        assert!(message(&rows[1]).starts_with("line 3: unknown option \"outt\""), "{}", rows[1]);
+        assert!(message(&rows[1]).starts_with("line 3: unknown option 'outt'"), "{}", rows[1]);
         assert!(message(&rows[3]).starts_with("line 7: "), "{}", rows[3]);
         let requests = origin.seen();
         assert_eq!(requests.len(), 1);

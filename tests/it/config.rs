@@ -118,8 +118,8 @@ fn a_dry_run_tells_targets_hosts_and_settings_in_sentences() {
     Host https://a.b: 2 URLs, 1 parallel, one request every 0.5 s
     Host http://localhost:8080: 1 URL, unlimited parallel
     Options:
-      user-agent = "me"
       header = ["authorization: ***"]
+      user-agent = "me"
       proxy = "http://u:***@p:1/"
     Would fetch 3 URLs; 1 line invalid (dry run)
     "#);

@@ -938,7 +938,10 @@ fn verify_and_a_dry_run_tell_of_a_file_that_was_begun_in_segments() {
     let held: usize = folder.spans().iter().map(|span| span.len()).sum();
     let dry = Run::new().args(["--dry-run", "-d"]).arg(folder.0.path()).arg(server.url("/file"));
     let dry = dry.seen();
-    assert!(dry.stdout.contains(&format!("continued: {held} bytes there")), "{dry:?}");
+    assert!(
+        dry.stdout.contains(&format!("will be resumed: {held} bytes already downloaded")),
+        "{dry:?}"
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {
