@@ -3,9 +3,9 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::Connected;
 use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
@@ -78,6 +78,34 @@ impl<'a> ErrorChain<'a> {
     fn io_kind(&self) -> Option<ErrorKind> {
         self.io.map(io::Error::kind)
     }
+
+    /// Whether the server reports that it has not processed the request: it is beyond the last stream of a GOAWAY (RFC 9113
+    /// section 6.8), or was refused (section 8.7).
+    fn is_unprocessed(&self) -> bool {
+        self.h2.is_some_and(|h2| {
+            let refused = h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            h2.is_remote() && (h2.is_go_away() || refused)
+        })
+    }
+
+    /// Whether the connection was closed before the request was sent.
+    fn is_unsent(&self) -> bool {
+        self.h2.is_none() && self.hyper.is_some_and(|hyper| hyper.is_canceled() || hyper.is_user())
+    }
+
+    /// Whether a connection had no reply to the request: it was closed before a head was complete, answers no PING, or
+    /// carries something else, which may be the rest of an earlier reply. For a connection that was already open, sending
+    /// the request again is safe: as far as the server can tell it is sent once.
+    fn is_unanswered(&self) -> bool {
+        if let Some(h2) = self.h2 {
+            return h2.is_io();
+        }
+        let unanswered = self.hyper.is_some_and(|hyper| {
+            let is_no_head = hyper.is_parse() && !hyper.is_parse_too_large();
+            hyper.is_incomplete_message() || hyper.is_timeout() || is_no_head
+        });
+        unanswered || self.io_kind().is_some_and(is_connection_loss)
+    }
 }
 
 /// Why a request without a reply may be sent again without being counted as an attempt.
@@ -115,14 +143,19 @@ pub fn unanswered(error: &reqwest::Error, request_state: &RequestState) -> Optio
         return None;
     }
     let causes = ErrorChain::of(error);
-    if was_not_processed(&causes) {
+    let connection = causes.client.and_then(legacy::Error::connect_info);
+    let is_http2 = connection.is_some_and(Connected::is_negotiated_h2);
+    let is_reused = connection
+        .and_then(local_address)
+        .is_some_and(|used| !request_state.claim_connection(used));
+    if causes.is_unprocessed() || (is_http2 && causes.is_unsent()) {
         return Some(Unanswered::Unprocessed);
     }
     if causes.h2.is_some_and(|h2| h2.is_library() && h2.is_go_away()) {
         return Some(Unanswered::BrokenByAny);
     }
-    let is_reused = connection(&causes).is_some_and(|used| !request_state.claim_connection(used));
-    (is_reused && was_never_answered(&causes)).then_some(Unanswered::Stale)
+    let is_stale = is_reused && (causes.is_unsent() || causes.is_unanswered());
+    is_stale.then_some(Unanswered::Stale)
 }
 
 /// Lets no other request use the connection on which this one failed, unless the fault is in the reply to this one alone.
@@ -134,36 +167,6 @@ pub fn retire_connection(error: &reqwest::Error) {
     if let Some(connected) = causes.client.and_then(legacy::Error::connect_info) {
         connected.poison();
     }
-}
-
-/// Whether no server has processed the request: it is beyond the last stream that a GOAWAY names (RFC 9113 section 6.8), was
-/// refused (section 8.7), or was never sent.
-fn was_not_processed(causes: &ErrorChain<'_>) -> bool {
-    match causes.h2 {
-        Some(h2) => {
-            h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
-        }
-        None => causes.hyper.is_some_and(|hyper| hyper.is_canceled() || hyper.is_user()),
-    }
-}
-
-/// The local address of the connection over which the request was sent; `None` if there was none.
-fn connection(causes: &ErrorChain<'_>) -> Option<SocketAddr> {
-    local_address(causes.client?.connect_info()?)
-}
-
-/// Whether a connection had no reply to the request: it was closed before a head was complete, answers no PING, or carries
-/// something else, which may be the rest of an earlier reply. For a connection that was already open, sending the request
-/// again is safe: as far as the server can tell it is sent once.
-fn was_never_answered(causes: &ErrorChain<'_>) -> bool {
-    if let Some(h2) = causes.h2 {
-        return h2.is_io();
-    }
-    let unanswered = causes.hyper.is_some_and(|hyper| {
-        let is_no_head = hyper.is_parse() && !hyper.is_parse_too_large();
-        hyper.is_incomplete_message() || hyper.is_timeout() || is_no_head
-    });
-    unanswered || causes.io_kind().is_some_and(is_connection_loss)
 }
 
 /// The failure of a request to `url` that got no reply, over this route.

@@ -1,9 +1,9 @@
-//! Connects to the address of a host that answers first (RFC 8305). The library dials what the resolver names, and takes no
-//! connection that it has not made. So it is given one address; where that does not answer within a moment, the others are
-//! tried beside it, and the first of them that answers is dialled in its place.
+//! Connects to the address of a host that answers first (RFC 8305). The library dials the addresses that the resolver
+//! returns, and accepts no connection that it has not made. So it is given one address; if that has not answered within a
+//! moment, the others are tried beside it, and the first of them that answers is dialled in its place.
 
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -18,20 +18,34 @@ use super::resolver::Resolver;
 /// How long an address has to answer before the next one is tried as well (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The addresses that the connection for a request may be made to.
+/// The addresses to which the connection for a request may be made.
 #[derive(Debug, Default)]
 pub struct Candidates {
     host: String,
-    current: Option<SocketAddr>,
-    /// Those that are left, in the order in which they are tried.
+    /// The address that is dialled; `None` if the resolver was not asked.
+    current: Option<IpAddr>,
+    /// The addresses that are left, in the order in which they are tried.
     others: Vec<SocketAddr>,
+    /// The number of the others that are being tried.
+    tried: usize,
     failed: Vec<IpAddr>,
-    /// How often another address was dialled than the one before.
+    /// How often another address was dialled in place of one before.
     switches: usize,
 }
 
+/// What is left once the connection to an address has failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Remaining {
+    /// No other address.
+    None,
+    /// An address to dial at once.
+    Next,
+    /// Addresses that are being tried already.
+    BeingTried,
+}
+
 impl Candidates {
-    /// The address of `host` to dial. `answered` is the one that has answered before.
+    /// Chooses the address of `host` to dial; `answered` is the one that has answered before.
     pub fn choose(
         &mut self,
         host: &str,
@@ -46,17 +60,57 @@ impl Candidates {
         if self.switches > usable.len() {
             ordered.truncate(1);
         }
-        let mut ordered = ordered.into_iter().map(|address| SocketAddr::new(address, port));
-        let first = ordered.next().expect("there is an address that may be used");
+        let mut ordered = ordered.into_iter();
+        let first = ordered.next().expect("there is a usable address");
         host.clone_into(&mut self.host);
         self.current = Some(first);
-        self.others = ordered.collect();
-        first.ip()
+        self.others = ordered.map(|address| SocketAddr::new(address, port)).collect();
+        self.tried = 0;
+        first
+    }
+
+    /// The next address to try beside the one that is dialled.
+    fn next_to_try(&mut self) -> Option<SocketAddr> {
+        let next = self.others.get(self.tried).copied();
+        self.tried += usize::from(next.is_some());
+        next
+    }
+
+    /// The address that is dialled has answered.
+    fn keep(&mut self, resolver: &Resolver) {
+        if let Some(current) = self.current.take()
+            && !(self.others.is_empty() && self.failed.is_empty())
+        {
+            resolver.prefer(&self.host, current);
+        }
+    }
+
+    /// Another address has answered, and is dialled next.
+    fn switch_to(&mut self, answered: IpAddr, resolver: &Resolver) {
+        self.current = None;
+        self.switches += 1;
+        resolver.prefer(&self.host, answered);
+    }
+
+    /// The connection to the address that is dialled has failed. An address that has answered, but failed in the TLS
+    /// handshake, is the right one.
+    fn give_up(&mut self, is_shaking_hands: bool, resolver: &Resolver) -> Remaining {
+        let Some(failed) = self.current.take() else { return Remaining::None };
+        resolver.stop_preferring(&self.host, failed);
+        if self.others.is_empty() || is_shaking_hands {
+            return Remaining::None;
+        }
+        if self.tried > 0 {
+            return Remaining::BeingTried;
+        }
+        self.failed.push(failed);
+        self.switches += 1;
+        Remaining::Next
     }
 }
 
-/// The addresses, the one that has answered before first, else as they came but of the two families in turn (RFC 8305
-/// section 4).
+/// The addresses in the order in which they are tried: the one that has answered before, then the two families in turn (RFC
+/// 8305 section 4).
 fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
     let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
     let (mut one, mut other): (VecDeque<IpAddr>, VecDeque<IpAddr>) =
@@ -72,75 +126,81 @@ fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
     ordered
 }
 
-/// Waits for the connection for `request`; `None` if another address is to be dialled for it.
+/// Waits for the connection for `request`; `None` if another address has to be dialled for it.
 ///
 /// # Errors
-/// If it fails, and there is no other address.
+/// If it fails, and no other address is left.
 pub async fn connect<C: Connection, E>(
     connecting: impl Future<Output = Result<C, E>>,
     request: &RequestState,
     resolver: &Resolver,
 ) -> Result<Option<C>, E> {
-    let connected = tokio::select! {
-        biased;
-        connected = connecting => connected,
-        (host, answered) = another_answers(request) => {
-            resolver.prefer(&host, answered);
-            request.candidates().switches += 1;
-            return Ok(None);
+    let others = first_of_others(request);
+    tokio::pin!(connecting, others);
+    let mut are_exhausted = false;
+    let error = {
+        let connected = tokio::select! {
+            biased;
+            connected = &mut connecting => connected,
+            answered = &mut others => match answered {
+                Some(answered) => {
+                    request.candidates().switch_to(answered, resolver);
+                    return Ok(None);
+                }
+                None => {
+                    are_exhausted = true;
+                    connecting.await
+                }
+            }
+        };
+        match connected {
+            Ok(connection) => {
+                request.candidates().keep(resolver);
+                return Ok(Some(connection));
+            }
+            Err(error) => error,
         }
     };
-    let mut candidates = request.candidates();
-    let Some(current) = candidates.current.take() else { return connected.map(Some) };
-    match connected {
-        Ok(connection) => {
-            if !candidates.others.is_empty() || !candidates.failed.is_empty() {
-                resolver.prefer(&candidates.host, current.ip());
+    let remaining = request.candidates().give_up(request.is_shaking_hands(), resolver);
+    match remaining {
+        Remaining::Next => return Ok(None),
+        Remaining::BeingTried if !are_exhausted => {}
+        Remaining::BeingTried | Remaining::None => return Err(error),
+    }
+    let answered = others.await.ok_or(error)?;
+    request.candidates().switch_to(answered, resolver);
+    Ok(None)
+}
+
+/// The first other address of the host that answers while the one that is dialled does not; `None` if none does, or if the
+/// one that is dialled has answered.
+async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
+    let mut attempts = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(attempt) = attempts.join_next() => {
+                if let Ok(Some(answered)) = attempt {
+                    return Some(answered);
+                }
             }
-            Ok(Some(connection))
-        }
-        Err(error) => {
-            resolver.no_longer_prefer(&candidates.host, current.ip());
-            // Who has answered, but does not shake hands, is who was asked for.
-            if candidates.others.is_empty() || request.is_shaking_hands() {
-                return Err(error);
+            () = sleep(ATTEMPT_DELAY) => {
+                if request.is_shaking_hands() {
+                    return None;
+                }
+                let next = request.candidates().next_to_try();
+                match next {
+                    Some(address) => drop(attempts.spawn(answers(address))),
+                    None if attempts.is_empty() => return None,
+                    None => {}
+                }
             }
-            candidates.failed.push(current.ip());
-            candidates.switches += 1;
-            Ok(None)
         }
     }
 }
 
-/// The first other address of the host that answers while the one that is dialled does not.
-async fn another_answers(request: &RequestState) -> (String, IpAddr) {
-    let mut attempts = JoinSet::new();
-    let mut tried = 0;
-    loop {
-        let next = async {
-            sleep(ATTEMPT_DELAY).await;
-            if request.is_shaking_hands() {
-                pending::<()>().await;
-            }
-            let others = request.candidates().others.get(tried).copied();
-            match others {
-                Some(address) => address,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            Some(Ok(Some(answered))) = attempts.join_next() => {
-                return (request.candidates().host.clone(), answered);
-            }
-            address = next => {
-                tried += 1;
-                attempts.spawn(async move {
-                    TcpStream::connect(address).await.ok().map(|_| address.ip())
-                });
-            }
-        }
-    }
+async fn answers(address: SocketAddr) -> Option<IpAddr> {
+    TcpStream::connect(address).await.ok().map(|_| address.ip())
 }
 
 #[cfg(test)]
@@ -168,9 +228,11 @@ mod tests {
         let mut candidates = Candidates::default();
         let choose = |candidates: &mut Candidates| candidates.choose("a", &usable, None, 80);
         assert_eq!(choose(&mut candidates), usable[0]);
+        assert_eq!(candidates.next_to_try().map(|address| address.ip()), Some(usable[1]));
+        assert_eq!(candidates.next_to_try(), None);
         candidates.failed.push(usable[0]);
         assert_eq!(choose(&mut candidates), usable[1]);
-        assert!(candidates.others.is_empty());
+        assert_eq!(candidates.next_to_try(), None);
         candidates.failed.push(usable[1]);
         assert_eq!(choose(&mut candidates), usable[0], "all have failed");
     }

@@ -1,6 +1,6 @@
-//! Sends a request until there is a reply, or a failure that counts as an attempt. A request that no server has processed,
-//! as far as anybody can know, is sent again and not counted: it was written to a connection that the server had closed
-//! (RFC 9112 section 9.3.1), or the server says that it has not looked at it (RFC 9113 sections 6.8 and 8.7).
+//! Sends a request until there is a reply, or a failure that counts as an attempt. A request that the server has not
+//! processed, as far as can be known, is sent again and not counted: it was sent over a connection that the server had
+//! closed (RFC 9112 section 9.3.1), or the server reports that it has not processed it (RFC 9113 sections 6.8 and 8.7).
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,27 +15,27 @@ use super::proxy_status;
 use super::request_state::RequestState;
 use crate::model::{Failure, Job};
 
-/// Connections from the pool that may prove closed in a row, before the request gets one of its own.
+/// The number of stale connections in a row after which the request gets a connection of its own.
 const MAX_STALE: u32 = 8;
 
-/// How often a server may say that it has not processed the request, before it gets a connection of its own.
+/// How often a server may report that it has not processed the request before that gets a connection of its own.
 const MAX_UNPROCESSED: u32 = 4;
 
-/// How often one request was sent again without being counted.
+/// The number of times that a request was sent again without being counted.
 #[derive(Debug, Default)]
 struct Resends {
     stale: u32,
     unprocessed: u32,
-    /// It was sent on a connection that no other request uses.
+    /// Whether it was sent on a connection of its own.
     is_alone: bool,
 }
 
 /// The client that sends a request again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextClient {
-    /// The one that all requests share, with its idle connections.
+    /// The client of all requests, with its idle connections.
     Shared,
-    /// A new one, and so a connection that no other request uses.
+    /// A new client, whose connection no other request uses.
     Alone,
 }
 

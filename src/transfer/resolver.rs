@@ -42,7 +42,7 @@ pub struct Resolver {
     family: AddressFamily,
     runtime: Handle,
     names: Mutex<DnsCache>,
-    /// Of hosts with several addresses, the one that answered last.
+    /// For each host with several addresses, the one that answered last.
     answered: Mutex<HashMap<String, IpAddr>>,
     lookups: AtomicU64,
 }
@@ -195,7 +195,7 @@ impl Resolver {
         Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
-    /// The addresses of a proxy; `None` if they cannot be found.
+    /// The addresses of a proxy; `None` if the lookup fails.
     pub async fn resolve_proxy(&self, host: &str) -> Option<Arc<[IpAddr]>> {
         match host.parse() {
             Ok(address) => Some(Arc::from([address])),
@@ -203,7 +203,7 @@ impl Resolver {
         }
     }
 
-    /// This address of the host has answered, and is the first choice from now on.
+    /// Makes this address of the host, which has answered, the first to be dialled.
     pub fn prefer(&self, host: &str, answered: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.len() >= NAMES_KEPT && !all.contains_key(host) {
@@ -212,15 +212,15 @@ impl Resolver {
         all.insert(host.to_owned(), answered);
     }
 
-    /// This address of the host does not answer.
-    pub fn no_longer_prefer(&self, host: &str, address: IpAddr) {
+    /// Ends the preference for this address of the host, to which a connection has failed.
+    pub fn stop_preferring(&self, host: &str, address: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.get(host) == Some(&address) {
             all.remove(host);
         }
     }
 
-    /// What was found for this name has led to no connection: it is looked up again before the next one.
+    /// Forgets the answer for this name, with which no connection could be made.
     pub fn forget(&self, name: &str) {
         let mut names = self.names.lock().expect("lock poisoned");
         if let Some(asked) = names.asked.get(name).map(|last| Arc::clone(&last.key)) {
@@ -287,7 +287,7 @@ impl Resolver {
 }
 
 impl DnsCache {
-    /// The lookup of a name: the last one, unless that is too old.
+    /// The lookup of a name: the last one unless that is too old, else a new one.
     fn lookup(&mut self, host: &str, not_before: Option<Instant>, now: Instant) -> LookupKey {
         if let Some(last) = self.asked.get_mut(host) {
             let is_old = last.begun + ADDRESS_LIFETIME <= now;
