@@ -31,7 +31,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signals", &["exit", "engine", "model"]),
     ("exit", &[]),
     ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units", "manual"]),
-    ("compare", &["report", "scheduler", "input", "list", "plan", "model", "units"]),
+    (
+        "compare",
+        &["report", "scheduler", "input", "list", "plan", "model", "units", "temporary_file"],
+    ),
     ("serve", &["units", "text", "sync"]),
     ("report", &["plan", "model", "units", "text"]),
     (
@@ -48,15 +51,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "text",
             "sync",
             "resource_usage",
+            "temporary_file",
         ],
     ),
     ("transfer", &["store", "scheduler", "policy", "naming", "plan", "model", "digest", "text"]),
-    ("store", &["naming", "plan", "model", "digest", "units", "text", "sync"]),
+    ("store", &["naming", "plan", "model", "digest", "units", "text", "sync", "temporary_file"]),
     ("scheduler", &["policy", "plan", "model", "units"]),
     ("policy", &["plan", "model"]),
     ("naming", &["plan", "text"]),
     ("input", &["list", "plan", "model", "digest"]),
-    ("list", &["model", "digest"]),
+    ("list", &["model", "digest", "text"]),
     ("plan", &["model", "digest", "units"]),
     ("model", &["digest"]),
     ("digest", &[]),
@@ -64,6 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("sync", &[]),
     ("resource_usage", &[]),
+    ("temporary_file", &["text"]),
     ("manual", &[]),
 ];
 
