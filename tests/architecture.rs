@@ -65,10 +65,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["digest"]),
     ("digest", &[]),
     ("units", &[]),
+    ("temporary_file", &["text"]),
     ("text", &[]),
     ("sync", &[]),
     ("resource_usage", &[]),
-    ("temporary_file", &["text"]),
     ("manual", &[]),
 ];
 
