@@ -1,5 +1,7 @@
 //! The text of one line -> the URLs it names.
 
+use std::net::Ipv6Addr;
+
 use url::{ParseError, Url};
 
 use super::options;
@@ -199,8 +201,8 @@ const FILES: [&str; 20] = [
 
 /// Whether a text looks like a host with or without a port: a name with a dot, `localhost`, or an IPv6 address.
 fn is_host(text: &str) -> bool {
-    if text.starts_with('[') {
-        return text.contains("]");
+    if let Some((address, _)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
     }
     let (name, port) = text.split_once(':').unwrap_or((text, "1"));
     let labels = || name.split('.');
