@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM, and SIGXFSZ.
 
 use std::{io, process, thread};
 
@@ -36,4 +36,12 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
     };
     thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listen))?;
     Ok(())
+}
+
+/// Makes a write beyond the file size limit (`ulimit -f`) fail with an error, where SIGXFSZ would kill the program. A
+/// handler that does nothing does it; it stays for the life of the process. A system that refuses is as before.
+pub(crate) fn survive_file_size_limit() {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+    let _inside = runtime.enter();
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }

@@ -270,7 +270,7 @@ fn unwritable(error: io::Error) -> RunError {
 
 fn no_store(error: StoreError) -> RunError {
     match error {
-        StoreError::Busy(_) => RunError::Usage(error.into()),
+        StoreError::Busy(_) | StoreError::Held { .. } => RunError::Usage(error.into()),
         StoreError::Unusable { .. } => RunError::Fatal(error.into()),
     }
 }

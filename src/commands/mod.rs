@@ -15,9 +15,11 @@ use std::io::{self, ErrorKind};
 
 use crate::cli::Command;
 use crate::exit::{Exit, ExitStatus};
+use crate::signals::survive_file_size_limit;
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
+    survive_file_size_limit();
     match command {
         Command::Fetch(plan) => fetch::execute(&plan),
         Command::DryRun { plan, options } => dry_run::execute(&plan, &options),

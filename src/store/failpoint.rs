@@ -1,5 +1,10 @@
-//! Failpoints, at which a test can kill the program: `FETCH_KILL_AT=appended:3` kills it the third time it reaches the
-//! failpoint `appended`. In a child process the parent is killed, and the child with it. Release builds have none.
+//! Failpoints, at which a test can kill the program or make a system call fail. Release builds have none.
+//!
+//! `FETCH_KILL_AT=appended:3` kills the program the third time it reaches the failpoint `appended`. In a child process
+//! the parent is killed, and the child with it. `FETCH_FAIL_AT=write:2:28` makes the second write fail with error
+//! number 28, and `write:2+:28` every write from the second on. Each process counts its own calls.
+
+use std::io;
 
 #[cfg(debug_assertions)]
 static IN_CHILD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
@@ -39,4 +44,47 @@ pub fn hit(place: &str) {
         }
         let _ = kill_process(getpid(), Signal::KILL);
     }
+}
+
+/// Marks a system call that may fail.
+///
+/// # Errors
+/// That of `FETCH_FAIL_AT` if it names this place.
+pub fn check(place: &str) -> io::Result<()> {
+    error_at(place).map_or(Ok(()), Err)
+}
+
+/// Marks a system call that may fail; the error is that of `FETCH_FAIL_AT` if it names this place.
+#[cfg(not(debug_assertions))]
+pub fn error_at(_: &str) -> Option<io::Error> {
+    None
+}
+
+/// Marks a system call that may fail; the error is that of `FETCH_FAIL_AT` if it names this place.
+#[cfg(debug_assertions)]
+pub fn error_at(place: &str) -> Option<io::Error> {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    struct Wanted {
+        place: String,
+        first: u64,
+        last: u64,
+        number: i32,
+    }
+
+    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+
+    let wanted = WANTED.get_or_init(|| {
+        let wanted = std::env::var("FETCH_FAIL_AT").ok()?;
+        let [place, time, number] = wanted.split(':').collect::<Vec<_>>().try_into().ok()?;
+        let first = time.trim_end_matches('+').parse().ok()?;
+        let last = if time.ends_with('+') { u64::MAX } else { first };
+        Some(Wanted { place: place.to_owned(), first, last, number: number.parse().ok()? })
+    });
+    let wanted = wanted.as_ref().filter(|wanted| wanted.place == place)?;
+    let call = CALLS.fetch_add(1, Relaxed) + 1;
+    let fails = (wanted.first..=wanted.last).contains(&call);
+    fails.then(|| io::Error::from_raw_os_error(wanted.number))
 }

@@ -5,14 +5,19 @@ use std::io;
 
 use cap_std::fs::{Dir, OpenOptions};
 
+use super::failpoint;
+use super::lock_file::{self, LockFile, LockFileError};
+
 /// The name of the lock file. It is never removed: a process that removed it would let two others lock two files of
 /// that name.
 const NAME: &str = "lock";
 
-/// The lock of a directory. The system releases it when the process ends, however it ends.
+/// The lock of a directory. The system releases it when the process ends, however it ends; on a file system without
+/// `flock` it is a file, which a later run takes over if it is left.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    fallback: Option<LockFile>,
 }
 
 /// Why a directory could not be locked.
@@ -21,7 +26,10 @@ pub enum LockError {
     /// Another process holds the lock.
     #[error("in use by another fetch process")]
     Busy,
-    /// The lock file cannot be opened, or its file system does not support locks.
+    /// A lock file exists, on a file system without `flock`, and its process may be running.
+    #[error("{0}")]
+    Held(String),
+    /// The lock file cannot be opened, or created on a file system that does not support locks.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -30,15 +38,65 @@ impl Lock {
     /// Takes the lock in `dir`, the `.fetch` directory, without waiting.
     ///
     /// # Errors
-    /// [`LockError::Busy`] if another process holds it, [`LockError::Io`] if it cannot be taken.
+    /// [`LockError::Busy`] or [`LockError::Held`] if another process holds it, [`LockError::Io`] if it cannot be taken.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
         let file = dir.open_with(NAME, OpenOptions::new().create(true).write(true))?.into_std();
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+        let locked = failpoint::check(FLOCK).map_err(TryLockError::Error);
+        match locked.and_then(|()| file.try_lock()) {
+            Ok(()) => Ok(Self { _file: file, fallback: None }),
             Err(TryLockError::WouldBlock) => Err(LockError::Busy),
+            Err(TryLockError::Error(error)) if means_no_locks(&error) => {
+                let fallback = LockFile::take(dir).map_err(|error| match error {
+                    LockFileError::Held(holder) => LockError::Held(holder),
+                    LockFileError::Io(error) => LockError::Io(error),
+                })?;
+                Ok(Self { _file: file, fallback: Some(fallback) })
+            }
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
+
+    /// Whether it is a file that stays if this process is killed, for lack of `flock`.
+    pub fn is_a_file(&self) -> bool {
+        self.fallback.is_some()
+    }
+}
+
+/// The failpoint of every `flock`.
+const FLOCK: &str = "flock";
+
+/// The name of the file that is the lock where there is no `flock`.
+pub(super) const FALLBACK: &str = lock_file::NAME;
+
+/// Waits until no process has `file` locked.
+///
+/// # Errors
+/// If it cannot be locked, though its file system supports locks.
+pub(super) fn wait_until_unlocked(file: &File) -> io::Result<()> {
+    match failpoint::check(FLOCK).and_then(|()| file.lock()) {
+        // The lock file waits for child processes too.
+        Err(error) if means_no_locks(&error) => Ok(()),
+        locked => locked.and_then(|()| file.unlock()),
+    }
+}
+
+/// Locks `file`, in `dir`, with others, for a child process.
+///
+/// # Errors
+/// If it cannot be locked.
+pub(super) fn share(dir: &Dir, file: &File) -> io::Result<()> {
+    match failpoint::check(FLOCK).and_then(|()| file.lock_shared()) {
+        Err(error) if means_no_locks(&error) => lock_file::add_child(dir),
+        locked => locked,
+    }
+}
+
+/// `ENOSYS`, `EOPNOTSUPP`, and `ENOLCK`, which is how NFS says that its server has no locks.
+fn means_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let without = [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOLCK];
+    Errno::from_io_error(error).is_some_and(|error| without.contains(&error))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::entry::{EntrySummary, ManifestEntry};
-use crate::sync::lock;
+use super::{failpoint, lock};
+use crate::sync;
 
 /// The name of the manifest in the `.fetch` directory.
 const NAME: &str = "manifest.jsonl";
@@ -92,7 +93,7 @@ pub enum BadManifestLine {
 /// If the file cannot be opened or locked.
 pub fn mark_running(dir: &Dir) -> io::Result<File> {
     let file = dir.open(NAME)?.into_std();
-    file.lock_shared()?;
+    lock::share(dir, &file)?;
     Ok(file)
 }
 
@@ -106,8 +107,7 @@ impl Manifest {
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
         // Waits for the children of a killed run, which need a moment to notice.
-        file.lock()?;
-        file.unlock()?;
+        lock::wait_until_unlocked(&file)?;
         let tail = repair(&file)?;
         let length = file.metadata()?.len();
         Ok((Self::of(file, length), tail))
@@ -197,6 +197,7 @@ impl Manifest {
     /// # Errors
     /// If they cannot be written.
     pub fn sync(&self) -> io::Result<()> {
+        failpoint::check("sync_manifest")?;
         self.file.sync_data()
     }
 
@@ -244,7 +245,7 @@ impl Manifest {
     }
 
     fn writer(&self) -> MutexGuard<'_, ManifestWriter> {
-        lock(&self.writer)
+        sync::lock(&self.writer)
     }
 }
 
@@ -256,6 +257,10 @@ impl ManifestWriter {
         let lines = std::mem::take(&mut self.queued);
         let written = self.repair(file).and_then(|()| {
             self.truncated = true;
+            if let Some(error) = failpoint::error_at("append") {
+                file.write_all(&lines[..lines.len() / 2])?;
+                return Err(error);
+            }
             file.write_all(&lines)
         });
         match &written {
@@ -277,6 +282,7 @@ impl ManifestWriter {
     /// Truncates what a failed write has left.
     fn repair(&mut self, file: &File) -> io::Result<()> {
         if self.truncated {
+            failpoint::check("repair")?;
             file.set_len(self.length)?;
             self.truncated = false;
         }

@@ -23,6 +23,7 @@ mod errors;
 mod failpoint;
 mod inspect;
 mod lock;
+mod lock_file;
 mod manifest;
 mod name_index;
 mod saved_folder;
@@ -92,6 +93,14 @@ pub enum StoreError {
     /// Another process saves to it.
     #[error("{} is in use by another fetch process; wait for it, or use another --dir", .0.display())]
     Busy(PathBuf),
+    /// A lock file is in it, and whether its process still runs is not known.
+    #[error("{}", lock_advice(dir, holder))]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// The process.
+        holder: String,
+    },
     /// It cannot be created, opened, read or written.
     #[error("cannot use directory {}: {}", dir.display(), io_message(reason))]
     Unusable {
@@ -148,13 +157,22 @@ impl OpenFolder {
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
         let lock = Lock::take(&bookkeeping).map_err(|error| match error {
             LockError::Busy => StoreError::Busy(options.dir.clone()),
+            LockError::Held(holder) => StoreError::Held { dir: options.dir.clone(), holder },
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
         if options.durability == Durability::Power {
             folder.sync(&bookkeeping).map_err(unusable)?;
         }
+        let is_file = lock.is_a_file();
         let (open, mut notices) = Self::load(options, expected, folder, manifest, Some(lock))?;
+        if is_file {
+            notices.push(format!(
+                "{}: the file system has no locks; using the lock file .fetch/{} instead",
+                options.dir.display(),
+                lock::FALLBACK
+            ));
+        }
         if let TailState::CutOff(_) = tail {
             notices.push(format!(
                 "{}: ignoring the truncated last line of the manifest",
@@ -203,6 +221,15 @@ impl OpenFolder {
     fn looks_up_targets(&self) -> bool {
         self.options.named_by == NameSource::Server || self.options.names == NamingScheme::Index
     }
+}
+
+/// Says who holds the lock file of `dir`, and how to remove one that was left.
+fn lock_advice(dir: &Path, holder: &str) -> String {
+    let dir = dir.display();
+    format!(
+        "{dir} is in use by another fetch process ({holder}); wait for it, or use another --dir, or if that process \
+         has ended remove {dir}/.fetch/lock.held and {dir}/.fetch/lock.takeover"
+    )
 }
 
 /// The owner of each name, by the manifest.

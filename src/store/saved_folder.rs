@@ -51,6 +51,14 @@ pub enum SavedFolderError {
     /// Another process saves to it.
     #[error("{} is in use by another fetch process", .0.display())]
     Busy(PathBuf),
+    /// A lock file is in it, and whether its process still runs is not known.
+    #[error("{}", super::lock_advice(dir, holder))]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// The process.
+        holder: String,
+    },
     /// It cannot be read or written.
     #[error("{}: {}", dir.display(), io_message(reason))]
     Unusable {
@@ -125,6 +133,9 @@ impl SavedFolder {
         let lock = match (Lock::take(&bookkeeping), mode) {
             (Ok(lock), _) => Some(lock),
             (Err(LockError::Busy), _) => return Err(SavedFolderError::Busy(dir.to_owned())),
+            (Err(LockError::Held(holder)), _) => {
+                return Err(SavedFolderError::Held { dir: dir.to_owned(), holder });
+            }
             (Err(LockError::Io(_)), OpenMode::Look) => None,
             (Err(LockError::Io(reason)), OpenMode::Repair) => return Err(unusable(reason)),
         };

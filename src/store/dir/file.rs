@@ -66,6 +66,7 @@ impl DirFile {
         if there.part_kind()? == FileKind::Other {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        failpoint::check("move")?;
         self.parent.rename(&*self.part, &self.parent, &*there.part)?;
         Ok(there)
     }
@@ -101,6 +102,7 @@ impl DirFile {
     }
 
     fn create_new_part(&self) -> io::Result<PartialFile> {
+        failpoint::check("create")?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
         let file = self.parent.open_with(&*self.part, &options)?;
@@ -172,6 +174,7 @@ impl DirFile {
     /// # Errors
     /// If it cannot be removed, e.g. because it is a directory.
     pub fn remove_part(&self) -> io::Result<()> {
+        failpoint::check("remove")?;
         match self.parent.remove_file_or_symlink(&*self.part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -200,6 +203,7 @@ impl DirFile {
     /// # Errors
     /// If there is no partial file, or it cannot be renamed.
     pub fn place(&self, over: OverwriteRule) -> io::Result<PlaceResult> {
+        failpoint::check("rename")?;
         match over {
             OverwriteRule::Nothing => self.place_over_nothing(),
             OverwriteRule::File => self.place_over_anything(),

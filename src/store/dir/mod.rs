@@ -20,6 +20,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
 
+use crate::store::failpoint;
 use crate::text::io_message;
 
 pub use file::{DirFile, FileKind, PlaceResult};
@@ -191,6 +192,9 @@ fn open_or_make(parent: &Dir, component: &str) -> io::Result<Dir> {
     match parent.open_dir_nofollow(component) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
+    }
+    if component != BOOKKEEPING {
+        failpoint::check("mkdir")?;
     }
     match parent.create_dir(component) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::time::SystemTime;
 
 use super::sys;
+use crate::store::failpoint;
 
 /// A partial file, open for writing. Not buffered: write in large pieces.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ impl PartialFile {
     /// # Errors
     /// If the disk is full ([`is_full`]), or the file system has no files of this length.
     pub fn reserve(&self, bytes: u64) -> io::Result<()> {
+        failpoint::check("reserve")?;
         if bytes == 0 { Ok(()) } else { sys::reserve(&self.file, bytes) }
     }
 
@@ -47,6 +49,7 @@ impl PartialFile {
     /// # Errors
     /// If they cannot be written. What is on the disk is unknown then, and trying again proves nothing.
     pub fn sync(&self) -> io::Result<()> {
+        failpoint::check("sync")?;
         self.file.sync_all()
     }
 
@@ -55,6 +58,7 @@ impl PartialFile {
     /// # Errors
     /// If the file system refuses.
     pub fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        failpoint::check("cut")?;
         self.file.set_len(bytes)?;
         self.file.seek(SeekFrom::Start(bytes)).map(drop)
     }
@@ -62,10 +66,19 @@ impl PartialFile {
 
 impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(error) = failpoint::error_at("write") {
+            self.file.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(error);
+        }
         self.file.write(bytes)
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(error) = failpoint::error_at("write") {
+            let first = pieces.first().map_or(&[][..], |piece| piece);
+            self.file.write_all(&first[..first.len() / 2])?;
+            return Err(error);
+        }
         self.file.write_vectored(pieces)
     }
 
