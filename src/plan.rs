@@ -18,6 +18,8 @@ use crate::units::{Rate, Share};
 pub struct Plan {
     /// Where the targets come from, in the order given; never empty.
     pub sources: Vec<Source>,
+    /// The configuration file that was read, if one was.
+    pub config: Option<PathBuf>,
     /// Who the workers are.
     pub strategy: Strategy,
     /// How requests are made.
@@ -47,6 +49,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             sources: vec![Source::Stdin],
+            config: None,
             strategy: Strategy::Tasks {
                 jobs: NonZeroUsize::new(16).expect("16 is not zero"),
                 loops: NonZeroUsize::MIN,
@@ -66,6 +69,20 @@ impl Default for Plan {
             failed: None,
             documents: Vec::new(),
         }
+    }
+}
+
+impl Plan {
+    /// Everything that the run reads: no output may replace any of it.
+    pub fn inputs(&self) -> Vec<Source> {
+        let files = self.bodies.sums.iter().chain(&self.http.cacert).chain(&self.config);
+        self.sources.iter().cloned().chain(files.cloned().map(Source::File)).collect()
+    }
+
+    /// The files that the run writes beside bodies.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        let documents = self.documents.iter().map(|document| &*document.path);
+        documents.chain(self.failed.as_ref().map(|failed| &*failed.path))
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct ConfigFile {
     pub layer: ConfigLayer,
     /// Of hosts, by name.
     pub hosts: BTreeMap<String, HostOverrides>,
+    /// The file that was read; `None` if there was none.
+    pub path: Option<PathBuf>,
 }
 
 /// Which file counts.
@@ -62,7 +64,10 @@ pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFi
         ConfigPath::Nothing => return Ok(ConfigFile::default()),
     };
     match read(path) {
-        Ok(text) => parse(&text, path, options),
+        Ok(text) => {
+            let file = parse(&text, path, options)?;
+            Ok(ConfigFile { path: Some(path.clone()), ..file })
+        }
         Err(error) if may_be_missing && is_missing(&error) => Ok(ConfigFile::default()),
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }

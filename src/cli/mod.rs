@@ -231,6 +231,7 @@ fn fetch(
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.http.proxy = proxy::chosen(proxy, around.variable)?;
     plan.host_limits.hosts = file.hosts;
+    plan.config = file.path;
     if !dry_run {
         return Ok(Command::Fetch(plan));
     }

@@ -41,6 +41,7 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
         bodies: bodies(typed.bodies, &typed.saving, &typed.sources)?,
         keep: keep(typed.saving),
         failed: failed(typed.failures)?,
+        config: None,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
     };
@@ -118,7 +119,7 @@ pub(super) fn comparison(
         documents,
     };
     for document in &options.documents {
-        ensure_it_is_not_a_list("--report", &document.path, options.sources())?;
+        ensure_it_is_not_a_list("--report", &document.path, &options.inputs())?;
     }
     Ok(options)
 }
@@ -336,11 +337,12 @@ fn failed(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
 
 fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
     if let Some(failed) = &plan.failed {
-        ensure_it_is_not_a_list("--failed", &failed.path, &plan.sources)?;
+        ensure_it_is_not_a_list("--failed", &failed.path, &plan.inputs())?;
     }
     let mut documents = plan.documents.iter();
-    documents
-        .try_for_each(|document| ensure_it_is_not_a_list("--report", &document.path, &plan.sources))
+    documents.try_for_each(|document| {
+        ensure_it_is_not_a_list("--report", &document.path, &plan.inputs())
+    })
 }
 
 /// As far as names tell; two names of one file come to light when the files are opened.
@@ -348,7 +350,7 @@ fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Res
     let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
     match sources.iter().find(is_it) {
         Some(Source::File(list)) => {
-            Err(format!("{option} would overwrite the input list '{}'", list.display()))
+            Err(format!("{option} would overwrite the input file '{}'", list.display()))
         }
         _ => Ok(()),
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::fetch::claim_outputs;
 use super::{CommandError, conclude, print_warning};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
@@ -48,6 +49,9 @@ pub enum PreviewError {
     /// The folder for files cannot be looked at.
     #[error(transparent)]
     Unusable(#[from] StoreError),
+    /// An output file of the run would replace a file.
+    #[error(transparent)]
+    Output(anyhow::Error),
     /// It could not be written.
     #[error("cannot write output: {0}")]
     Unwritten(#[from] io::Error),
@@ -62,7 +66,7 @@ impl ExitStatus for EntryCounts {
 impl ExitStatus for PreviewError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unopened(_) | Self::Unreadable(_) => Exit::Usage,
+            Self::Unopened(_) | Self::Unreadable(_) | Self::Output(_) => Exit::Usage,
             Self::Unwritten(error) => error.exit(),
             Self::Unusable(_) => Exit::Fatal,
         }
@@ -73,7 +77,7 @@ impl CommandError for PreviewError {
     fn output_error(&self) -> Option<&io::Error> {
         match self {
             Self::Unwritten(error) => Some(error),
-            Self::Unopened(_) | Self::Unreadable(_) | Self::Unusable(_) => None,
+            Self::Unopened(_) | Self::Unreadable(_) | Self::Unusable(_) | Self::Output(_) => None,
         }
     }
 }
@@ -100,6 +104,7 @@ pub fn preview(
     let inputs = input::open_all(plan)?;
     let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(input::wanted(plan)?))?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
+    claim_outputs(plan, &store).map_err(PreviewError::Output)?;
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
     let mut preview = Preview { plan, options, out, store, hosts, counts };
     let read = preview.targets(inputs);

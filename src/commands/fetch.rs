@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
@@ -21,7 +21,9 @@ use crate::model::{
     Event, FailureClass, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause, Summary,
 };
 use crate::plan::{Plan, Strategy, Verbosity};
-use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter};
+use crate::report::{
+    FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter, written_path,
+};
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
@@ -134,13 +136,14 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let expected = Arc::new(expected);
     let (store, notices) = Store::open(plan.keep.as_ref(), &expected).map_err(no_store)?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
+    claim_outputs(&plan, &store).map_err(RunError::Usage)?;
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
     let transfer_context =
         Arc::new(transfer_context.map_err(|error| RunError::Usage(error.into()))?);
     let board = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
     let failed =
-        FailedListWriter::create(plan.failed.as_ref(), &plan.sources).map_err(unwritable)?;
-    let documents = ReportFiles::create(&plan.documents, &plan.sources).map_err(unwritable)?;
+        FailedListWriter::create(plan.failed.as_ref(), &plan.inputs()).map_err(unwritable)?;
+    let documents = ReportFiles::create(&plan.documents, &plan.inputs()).map_err(unwritable)?;
     let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&board));
 
     let (events, heard) = channel(EVENTS);
@@ -159,6 +162,23 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
     let finished = finished.map_err(broken)?;
     conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())
+}
+
+/// Ensures that the outputs of a run are different files and replace no saved one, and claims their names.
+///
+/// # Errors
+/// If two are one file, or one is a saved file or one that fetch needs.
+pub(super) fn claim_outputs(plan: &Plan, store: &Store) -> anyhow::Result<()> {
+    let paths: Vec<_> = plan.outputs().map(written_path).collect();
+    for (at, path) in paths.iter().enumerate() {
+        let is_regular = !path.exists() || path.is_file();
+        ensure!(
+            !is_regular || !paths[..at].contains(path),
+            "two outputs would write {}; name another file",
+            path.display()
+        );
+    }
+    Ok(store.claim_outputs(&paths)?)
 }
 
 /// How things stood when the run began.

@@ -76,11 +76,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// The input files, which no report may replace.
+    /// The lists.
     pub fn sources(&self) -> &[Source] {
         match &self.subject {
             WorkloadKind::Listed(plan) => &plan.sources,
             WorkloadKind::Lesson(_) => &[],
+        }
+    }
+
+    /// The input files, which no report may replace.
+    pub fn inputs(&self) -> Vec<Source> {
+        match &self.subject {
+            WorkloadKind::Listed(plan) => plan.inputs(),
+            WorkloadKind::Lesson(_) => Vec::new(),
         }
     }
 }
@@ -162,7 +170,7 @@ pub fn compare(
     options: &Options,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<CompareOutcome, CompareError> {
-    let files = ComparisonReports::create(&options.documents, options.sources());
+    let files = ComparisonReports::create(&options.documents, &options.inputs());
     let files = files.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CompareError::Usage(error.into()),
         _ => CompareError::Fatal(error.into()),

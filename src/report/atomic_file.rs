@@ -82,8 +82,8 @@ impl AtomicFile {
 
 impl ReplaceTarget {
     fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        // A symbolic link stays: the file that it leads to is replaced.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = written_path(path);
+        ensure_it_is_no_bookkeeping(&path)?;
         let existing = match fs::metadata(&path) {
             Ok(existing) if existing.is_file() => Some(existing),
             Ok(_) => return OpenOptions::new().write(true).open(&path).map(Self::Direct),
@@ -102,6 +102,42 @@ impl ReplaceTarget {
             .tempfile_in(folder.unwrap_or(Path::new(".")))?;
         Ok(Self::Renamed(file, path))
     }
+}
+
+/// Symbolic links that are followed at most, as by the system.
+const MAX_LINKS: usize = 40;
+
+/// The file that is written under the name `path`. A symbolic link stays: the file that it leads to is replaced, also
+/// one that does not exist yet. Free of links and `..` if its folder exists.
+pub(crate) fn written_path(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path,
+    }
+}
+
+/// Ensures that a file, of which `path` is the [`written_path`], is not among those that a save directory is managed
+/// with.
+///
+/// # Errors
+/// `InvalidInput` if it is.
+pub(super) fn ensure_it_is_no_bookkeeping(path: &Path) -> io::Result<()> {
+    let is_bookkeeping = |folder: &Path| {
+        folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".fetch"))
+            && folder.join("manifest.jsonl").exists()
+    };
+    if path.ancestors().skip(1).any(is_bookkeeping) {
+        let advice = "it is in the .fetch directory of saved files; name another file";
+        return Err(io::Error::new(ErrorKind::InvalidInput, advice));
+    }
+    Ok(())
 }
 
 /// Ensures that a file that is about to be written is none of `sources`, whatever their names: devices and inodes are

@@ -8,12 +8,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 
-use super::atomic_file::{cannot_write, ensure_it_is_no_input};
+use super::atomic_file::{
+    cannot_write, ensure_it_is_no_bookkeeping, ensure_it_is_no_input, written_path,
+};
 use super::buffered::Buffered;
 use super::escape::printable;
 use crate::model::{FailureClass, Outcome, Record, RecordError, Target};
@@ -92,11 +94,19 @@ impl Drop for FailedListWriter {
 
 impl OpenFailedList {
     fn new(path: &Path, classes: &[FailureClass], sources: &[Source]) -> io::Result<Self> {
+        let place = written_path(path);
+        ensure_it_is_no_bookkeeping(&place)?;
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let is_regular = file.metadata()?.is_file();
+        let mut file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let existing = file.metadata()?;
+        let is_regular = existing.is_file();
         if is_regular {
             ensure_it_is_no_input(&file, sources)?;
+        }
+        if is_regular && existing.nlink() > 1 {
+            // Its other name may be that of a saved file, which keeps its content.
+            file = replace(&place)?;
+        } else if is_regular {
             file.set_len(0)?;
         }
         let (path, classes) = (path.to_owned(), classes.to_vec());
@@ -114,6 +124,13 @@ impl OpenFailedList {
         }
         done.map_err(|error| cannot_write(&self.path, &error))
     }
+}
+
+/// Replaces a file by a new, empty one.
+fn replace(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let file = tempfile::Builder::new().prefix(".fetch-failed-").tempfile_in(folder)?;
+    Ok(file.persist(path)?)
 }
 
 /// One target in the syntax of lists. What came out of a list goes into it again.

@@ -29,6 +29,7 @@ use std::time::Instant;
 
 use crate::model::{Event, Summary};
 use crate::text::io_message;
+pub(crate) use atomic_file::written_path;
 pub use escape::printable;
 pub use failed_list::FailedListWriter;
 pub use files::ReportFiles;
@@ -44,7 +45,7 @@ pub trait Reporter: Send {
     /// A stream could not be written.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Stops writing to the streams, of which one has failed. Files are still written.
+    /// Stops writing to the streams if one of them has failed. Files are still written.
     fn mute(&mut self);
 
     /// Writes what waits, because nothing is happening at present.

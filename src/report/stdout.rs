@@ -158,17 +158,21 @@ struct BufferedStream {
     buffer: Buffered<Box<dyn Write + Send>>,
     is_terminal: bool,
     style: TextStyle,
+    /// Whether it could not be written.
+    is_broken: bool,
 }
 
 impl BufferedStream {
     fn new(stream: OutputStream, colour: bool) -> Self {
         let OutputStream { writer, is_terminal } = stream;
         let style = if is_terminal && colour { TextStyle::Colours } else { TextStyle::Plain };
-        Self { buffer: Buffered::new(writer), is_terminal, style }
+        Self { buffer: Buffered::new(writer), is_terminal, style, is_broken: false }
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        self.buffer.write_out().map_err(|error| cannot_write_output(&error))
+        let written = self.buffer.write_out();
+        self.is_broken |= written.is_err();
+        written.map_err(|error| cannot_write_output(&error))
     }
 }
 
@@ -184,7 +188,11 @@ impl StreamReporter {
     }
 
     /// Writes to no stream from now on.
+    /// Stops writing to the streams if one has failed: what a file does not take, they may.
     fn mute(&mut self) {
+        if !self.stdout.is_broken && !self.stderr.is_broken {
+            return;
+        }
         for stream in [&mut self.stdout, &mut self.stderr] {
             let sink = OutputStream { writer: Box::new(io::sink()), is_terminal: false };
             *stream = BufferedStream::new(sink, false);

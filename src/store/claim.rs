@@ -216,7 +216,7 @@ impl OpenFolder {
     }
 
     /// The entry that starts at this byte; `None` if it is incomplete.
-    fn entry(&self, at: u64) -> io::Result<Option<ManifestEntry<'static>>> {
+    pub(super) fn entry(&self, at: u64) -> io::Result<Option<ManifestEntry<'static>>> {
         match self.manifest.read(at) {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidData) => Ok(None),
             entry => entry.map(Some),

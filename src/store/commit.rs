@@ -124,7 +124,7 @@ impl OpenFolder {
         attempt: &Attempt,
     ) -> Result<PendingEntry, Failure> {
         let entry = ManifestEntry::Saved(saved(job, name, destination.over, attempt));
-        self.manifest.enter(&entry).map_err(|error| self.work_dir.io_failure(name, &error, 0))
+        self.manifest.enter(&entry).map_err(|error| self.work_dir.manifest_failure(name, &error, 0))
     }
 
     fn place(
@@ -137,23 +137,26 @@ impl OpenFolder {
         pending: PendingEntry,
     ) -> Result<PlaceResult, Failure> {
         let fault = |error: &_| self.work_dir.io_failure(name, error, 0);
+        let manifest_fault = |error: &_| self.work_dir.manifest_failure(name, error, 0);
         let durable = self.options.durability == Durability::Power;
         if let Err(error) = self.manifest.commit(pending) {
             if !attempt.begun && !destination.noted {
                 // Without an entry the next run could not use the file.
                 let _ = file.remove_part();
             }
-            return Err(fault(&error));
+            return Err(manifest_fault(&error));
         }
         if durable {
-            self.manifest.sync().map_err(|error| fault(&error))?;
+            self.manifest.sync().map_err(|error| manifest_fault(&error))?;
         }
         failpoint::hit("appended");
         let placed = file.place(destination.over).map_err(|error| fault(&error))?;
         if placed == PlaceResult::Taken {
             let id = HexSha256(naming::identity(job.target.url()));
             let entry = DroppedEntry { path: name.into(), id, dropped_at: SystemTime::now() };
-            self.manifest.append(&ManifestEntry::Dropped(entry)).map_err(|error| fault(&error))?;
+            self.manifest
+                .append(&ManifestEntry::Dropped(entry))
+                .map_err(|error| manifest_fault(&error))?;
             failpoint::hit("dropped");
             return Ok(PlaceResult::Taken);
         }

@@ -38,8 +38,21 @@ impl WorkDir {
             ErrorKind::InvalidFilename | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
                 Failure::Name(format!("{dir}/{name}: {}", io_message(error)))
             }
+            kind if name.contains('/') && concerns_one_folder(kind) => {
+                let advice = "make its directory writable, or move it away";
+                Failure::Name(format!("{dir}/{name}: {}; {advice}", io_message(error)))
+            }
             _ => Failure::Disk(format!("{dir}/{name}: {}", io_message(error))),
         }
+    }
+
+    /// The failure of a target whose manifest entry cannot be written. No other target's can be either.
+    pub(super) fn manifest_failure(&self, name: &str, error: &io::Error, missing: u64) -> Failure {
+        if is_full(error) || error.kind() == ErrorKind::InvalidInput {
+            return self.io_failure(name, error, missing);
+        }
+        let dir = self.dir.display();
+        Failure::Disk(format!("{dir}/.fetch/manifest.jsonl: {}", io_message(error)))
     }
 
     /// The failure of a target whose body would reduce the free space below `--min-free`.
@@ -64,4 +77,18 @@ impl WorkDir {
         let dir = self.dir.display();
         Failure::Name(format!("{dir}/{name} {what}"))
     }
+}
+
+/// Whether an error about a file in a subdirectory says nothing of files in other ones: the subdirectory is read-only,
+/// was removed or replaced, or is a mount of its own that has gone.
+fn concerns_one_folder(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::StaleNetworkFileHandle
+            | ErrorKind::TooManyLinks
+    )
 }

@@ -2,7 +2,7 @@
 //!
 //! `FETCH_KILL_AT=appended:3` kills the program the third time it reaches the failpoint `appended`. In a child process
 //! the parent is killed, and the child with it. `FETCH_FAIL_AT=write:2:28` makes the second write fail with error
-//! number 28, and `write:2+:28` every write from the second on. Each process counts its own calls.
+//! number 28, and `write:2+:28` every write from the second on; several are separated by commas. Each process counts its own calls.
 
 use std::io;
 
@@ -63,28 +63,31 @@ pub fn error_at(_: &str) -> Option<io::Error> {
 /// Marks a system call that may fail; the error is that of `FETCH_FAIL_AT` if it names this place.
 #[cfg(debug_assertions)]
 pub fn error_at(place: &str) -> Option<io::Error> {
+    use std::ops::RangeInclusive;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     struct Wanted {
         place: String,
-        first: u64,
-        last: u64,
+        calls: RangeInclusive<u64>,
         number: i32,
+        seen: AtomicU64,
     }
 
-    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
-    static CALLS: AtomicU64 = AtomicU64::new(0);
+    static WANTED: OnceLock<Vec<Wanted>> = OnceLock::new();
 
-    let wanted = WANTED.get_or_init(|| {
-        let wanted = std::env::var("FETCH_FAIL_AT").ok()?;
+    let parse = |wanted: &str| {
         let [place, time, number] = wanted.split(':').collect::<Vec<_>>().try_into().ok()?;
         let first = time.trim_end_matches('+').parse().ok()?;
         let last = if time.ends_with('+') { u64::MAX } else { first };
-        Some(Wanted { place: place.to_owned(), first, last, number: number.parse().ok()? })
+        let (calls, number) = (first..=last, number.parse().ok()?);
+        Some(Wanted { place: place.to_owned(), calls, number, seen: AtomicU64::new(0) })
+    };
+    let wanted = WANTED.get_or_init(|| {
+        let wanted = std::env::var("FETCH_FAIL_AT").unwrap_or_default();
+        wanted.split(',').filter_map(parse).collect()
     });
-    let wanted = wanted.as_ref().filter(|wanted| wanted.place == place)?;
-    let call = CALLS.fetch_add(1, Relaxed) + 1;
-    let fails = (wanted.first..=wanted.last).contains(&call);
-    fails.then(|| io::Error::from_raw_os_error(wanted.number))
+    let wanted = wanted.iter().find(|wanted| wanted.place == place)?;
+    let call = wanted.seen.fetch_add(1, Relaxed) + 1;
+    wanted.calls.contains(&call).then(|| io::Error::from_raw_os_error(wanted.number))
 }

@@ -26,6 +26,7 @@ mod lock;
 mod lock_file;
 mod manifest;
 mod name_index;
+mod outputs;
 mod saved_folder;
 mod sink;
 mod work_dir;

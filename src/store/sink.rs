@@ -390,6 +390,7 @@ impl OpenSink {
             self.write_out(self.is_noted())?;
         }
         let SinkTarget::File(file, _) = &self.to else { return Ok(()) };
+        self.ensure_length(file)?;
         if let Some(modified) = modified {
             // A file system that cannot store this time is no reason to fail.
             let _ = file.set_modified(modified);
@@ -399,6 +400,19 @@ impl OpenSink {
         }
         failpoint::hit("written");
         Ok(())
+    }
+
+    /// Ensures that the file holds as many bytes as were written, whatever the file system did on the way.
+    fn ensure_length(&self, file: &PartialFile) -> Result<(), Failure> {
+        let length = file.length().map_err(|error| self.io_failure(&error))?;
+        if length == self.bytes {
+            return Ok(());
+        }
+        let (dir, name) = (self.work_dir.dir.display(), &self.job.place.name);
+        Err(Failure::Disk(format!(
+            "{dir}/{name}: the file has {length} bytes after {} were written",
+            self.bytes
+        )))
     }
 
     fn finish_partial(&mut self) -> Leftover {
@@ -580,7 +594,9 @@ impl OpenFolder {
         });
         let wanted = length.unwrap_or(bytes);
         let entered = self.manifest.append(&entry);
-        entered.map(drop).map_err(|error| self.work_dir.io_failure(&place.name, &error, wanted))
+        entered
+            .map(drop)
+            .map_err(|error| self.work_dir.manifest_failure(&place.name, &error, wanted))
     }
 }
 
