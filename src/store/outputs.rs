@@ -65,8 +65,8 @@ impl OpenFolder {
             Some(IndexedOwner::Folder) => return Err(OutputError::Saved(path.to_owned())),
             Some(IndexedOwner::Listed { .. }) | None => {}
         }
-        // The check of no target.
-        let owner = IndexedOwner::Listed { check: NameCheck::of("output"), index: u64::MAX };
+        // The check is that of no target, so the index is never used.
+        let owner = IndexedOwner::Listed { check: NameCheck::of("output"), index: 0 };
         set_owner(&mut names, name, owner).map_err(unreadable)
     }
 
