@@ -210,6 +210,7 @@ impl<'a> Der<'a> {
         let part = |index: usize| rest.get(index..index + 2)?.parse::<i8>().ok();
         let (hour, minute, second) = (part(4)?, part(6)?, part(8)?);
         let moment = DateTime::new(year, part(0)?, part(2)?, hour, minute, second, 0).ok()?;
-        Offset::UTC.to_timestamp(moment).ok().map(|stamp| stamp.as_second())
+        // Years end a little before 9999-12-31T23:59:59Z, which stands for "never" (RFC 5280 section 4.1.2.5).
+        Some(Offset::UTC.to_timestamp(moment).map_or(i64::MAX, |stamp| stamp.as_second()))
     }
 }

@@ -13,9 +13,8 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
-use super::certificate::CertificateFields;
 use super::request_state::RequestState;
-use super::trust::{GivenCertificates, Refusal, cause, date, is_self_issued, seconds};
+use super::trust::{GivenCertificates, Refusal, cause, date, is_readable, is_self_issued, seconds};
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 use crate::text::io_message;
 
@@ -69,7 +68,7 @@ fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
         let number = certificates.len() + 1;
         let broken = |what: &str| unusable(file, format!("certificate {number}: {what}"));
         let certificate = found.map_err(|error| broken(pem_fault(&error)))?;
-        if CertificateFields::read(&certificate).is_none() {
+        if !is_readable(&certificate) {
             return Err(broken("malformed certificate"));
         }
         certificates.push(certificate);
@@ -184,7 +183,7 @@ fn describe_certificate(error: &CertificateError) -> String {
         NotValidForName => "certificate is not valid for this host name",
         Revoked => "certificate is revoked",
         BadEncoding => "malformed certificate",
-        BadSignature => "invalid signature",
+        BadSignature => "invalid signature, or an RSA key of less than 2048 bits",
         UnhandledCriticalExtension => "unsupported critical extension",
         InvalidPurpose | InvalidPurposeContext { .. } => "not a server certificate",
         UnsupportedSignatureAlgorithmContext { .. }
@@ -407,7 +406,10 @@ mod tests {
                 "certificate is not valid before 2026-11-29".into(),
             ),
             (certificate(unsupported), failed("unsupported signature algorithm")),
-            (certificate(BadSignature), failed("invalid signature")),
+            (
+                certificate(BadSignature),
+                failed("invalid signature, or an RSA key of less than 2048 bits"),
+            ),
             (certificate(BadEncoding), failed("malformed certificate")),
             (
                 path(webpki::Error::CaUsedAsEndEntity),

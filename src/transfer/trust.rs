@@ -64,16 +64,25 @@ struct Given {
     fields: CertificateFields,
 }
 
+impl Given {
+    /// The certificate, and the anchor for path validation; `None` if it is malformed.
+    fn read(der: CertificateDer<'static>) -> Option<(Self, TrustAnchor<'static>)> {
+        let anchor = anchor_from_trusted_cert(&der).ok()?.to_owned();
+        let fields = CertificateFields::read(&der)?;
+        Some((Self { der, fields }, anchor))
+    }
+}
+
+/// Whether a certificate can be read.
+pub fn is_readable(certificate: &CertificateDer<'static>) -> bool {
+    Given::read(certificate.clone()).is_some()
+}
+
 impl GivenCertificates {
     /// Those of these that can be read.
     pub fn new(certificates: &[Vec<u8>]) -> Self {
-        let given = |der: &Vec<u8>| {
-            let der = CertificateDer::from(der.clone());
-            let anchor = anchor_from_trusted_cert(&der).ok()?.to_owned();
-            let fields = CertificateFields::read(&der)?;
-            Some((Given { der, fields }, anchor))
-        };
-        let (certificates, anchors) = certificates.iter().filter_map(given).unzip();
+        let der = certificates.iter().cloned().map(CertificateDer::from);
+        let (certificates, anchors) = der.filter_map(Given::read).unzip();
         Self { certificates, anchors }
     }
 

@@ -79,6 +79,11 @@ fn not_yet_valid(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2990, 1, 1);
 }
 
+/// A last day that stands for none (RFC 5280 section 4.1.2.5).
+fn never_expires(params: &mut CertificateParams) {
+    params.not_after = date_time_ymd(9999, 12, 31);
+}
+
 fn a_ca(params: &mut CertificateParams) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
 }
@@ -137,6 +142,7 @@ const CHAINS: &[(&str, bool, Make)] = &[
         (between.pem(), between.sign(make.leaf(same)).identity(&[]))
     }),
     ("itself, with CA:TRUE", true, |make| make.itself(a_ca)),
+    ("itself, and never expires", true, |make| make.itself(never_expires)),
     ("itself, with CA:FALSE", true, |make| make.itself(no_ca)),
     ("itself, without basic constraints", true, |make| make.itself(same)),
     ("itself, without a name but its common name", true, |make| {
@@ -174,6 +180,7 @@ const CHAINS: &[(&str, bool, Make)] = &[
         make.pair(|params| params.is_ca = IsCa::NoCa, same)
     }),
     ("a root with CA:FALSE", false, |make| make.pair(no_ca, same)),
+    ("a root that never expires", true, |make| make.pair(never_expires, same)),
     ("an expired root", false, |make| make.pair(expired, same)),
     ("a root that is not yet valid", false, |make| make.pair(not_yet_valid, same)),
     ("a root whose key may not sign", false, |make| make.pair(signs_nothing, same)),
