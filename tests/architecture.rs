@@ -99,6 +99,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha1", &["digest"]),
     ("tokio", &["commands", "signals", "engine", "transfer", "serve"]),
     ("toml", &["cli"]),
+    ("webpki", &["transfer"]),
     ("zstd", &["transfer"]),
 ];
 

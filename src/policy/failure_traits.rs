@@ -36,7 +36,7 @@ pub enum HostEvidence {
     BrokeOff,
     /// It fell silent: it is strained if that was in the middle of a reply; otherwise nothing is known.
     FellSilent,
-    /// It can be reached; its reply is incomplete or not HTTP.
+    /// It can be reached; its reply is incomplete or not HTTP, or the TLS handshake with it fails.
     Garbled,
     /// Nothing: the host was not asked, or the attempt ended for another reason.
     Nothing,
@@ -49,11 +49,11 @@ pub fn failure_traits(failure: &Failure) -> FailureTraits {
 
     let (remedy, evidence) = match failure {
         Failure::Connect(_) | Failure::ProxyLost(_) => (Retry, Unreachable),
-        Failure::Tls(_) => (OtherMirror, Unreachable),
         Failure::Reset(_) => (Retry, BrokeOff),
         Failure::Stalled(_) => (Retry, FellSilent),
         Failure::Truncated { .. } => (Retry, Garbled),
-        Failure::Protocol(_) => (OtherMirror, Garbled),
+        // Waiting for the host would change neither its certificate nor what is trusted here.
+        Failure::Tls(_) | Failure::Protocol(_) => (OtherMirror, Garbled),
         Failure::Status(503) | Failure::RateLimited { wait: None, .. } => (Retry, Refused),
         Failure::RateLimited { wait: Some(_), .. } => (OtherMirror, Refused),
         Failure::Status(408 | 425 | 500 | 502 | 504) => (Retry, Replied),

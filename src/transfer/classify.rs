@@ -75,6 +75,16 @@ impl<'a> ErrorChain<'a> {
         self.last.map_or("unknown error".to_owned(), |last| without_os_codes(&last.to_string()))
     }
 
+    /// The message of an error before there was a connection. Only a handshake reads, so that its end is that of TLS.
+    fn connecting(&self) -> String {
+        match self.io_kind() {
+            Some(ErrorKind::UnexpectedEof) => {
+                "connection closed during the TLS handshake".to_owned()
+            }
+            _ => self.message(),
+        }
+    }
+
     fn io_kind(&self) -> Option<ErrorKind> {
         self.io.map(io::Error::kind)
     }
@@ -195,7 +205,7 @@ pub fn request(
     if error.is_connect() {
         return Failure::Connect(match error.is_timeout() {
             true => connect_timeout(timeouts),
-            false => format!("could not connect to {}: {}", authority(url), causes.message()),
+            false => format!("could not connect to {}: {}", authority(url), causes.connecting()),
         });
     }
     if error.is_builder() {
@@ -233,7 +243,7 @@ fn proxy(
         None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
             let timed_out = || connect_timeout(timeouts);
             let reason = error.is_timeout().then(timed_out);
-            Some(Failure::ProxyLost(reason.unwrap_or_else(|| causes.message())))
+            Some(Failure::ProxyLost(reason.unwrap_or_else(|| causes.connecting())))
         }
         _ => None,
     }

@@ -4,6 +4,7 @@
 mod attempt;
 mod body;
 mod body_plan;
+mod certificate;
 mod checksum;
 mod classify;
 mod client;
@@ -19,6 +20,7 @@ mod request_state;
 mod resolver;
 mod run_services;
 mod tls;
+mod trust;
 
 pub use body_plan::name_of;
 pub use client::Client;

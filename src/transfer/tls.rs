@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
-    RootCertStore, SignatureScheme,
+    PeerIncompatible, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
 use super::request_state::RequestState;
+use super::trust::{GivenCertificates, Refusal, cause, date, is_readable, is_self_issued, seconds};
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
+use crate::text::io_message;
 
 /// A certificate file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +31,9 @@ pub struct TlsError {
 /// # Errors
 /// The first file that has no certificate, or one that cannot be used.
 pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let mut roots = RootCertStore::empty();
     let mut certificates = Vec::new();
     for file in &http.cacert {
-        for certificate in certificates_in(file)? {
-            let complaint = |error: Error| unusable(file, error.to_string());
-            roots.add(certificate.clone()).map_err(complaint)?;
-            certificates.push(certificate);
-        }
+        certificates.extend(certificates_in(file)?);
     }
     Ok(certificates)
 }
@@ -48,7 +44,7 @@ pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, 
 pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let mode = match http.verification {
-        CertVerification::Full => VerifyMode::Roots(RootStore::new(certificates, &provider)),
+        CertVerification::Full => VerifyMode::Roots(RootStore::new(certificates)),
         CertVerification::Off => VerifyMode::Insecure,
     };
     let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), mode });
@@ -66,15 +62,33 @@ pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConf
 }
 
 fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = std::fs::read(file).map_err(|error| unusable(file, error.to_string()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(unusable(
+    let text = std::fs::read(file).map_err(|error| unusable(file, io_message(&error)))?;
+    let mut certificates = Vec::new();
+    for found in CertificateDer::pem_slice_iter(&text) {
+        let number = certificates.len() + 1;
+        let broken = |what: &str| unusable(file, format!("certificate {number}: {what}"));
+        let certificate = found.map_err(|error| broken(pem_fault(&error)))?;
+        if !is_readable(&certificate) {
+            return Err(broken("malformed certificate"));
+        }
+        certificates.push(certificate);
+    }
+    if certificates.is_empty() {
+        return Err(unusable(
             file,
             "no PEM certificate found (DER? convert it with openssl x509 -inform der)".to_owned(),
-        )),
-        Ok(found) => Ok(found),
-        Err(error) => Err(unusable(file, error.to_string())),
+        ));
+    }
+    Ok(certificates)
+}
+
+fn pem_fault(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "no END line (is the file complete?)",
+        pem::Error::IllegalSectionStart { .. } => "malformed BEGIN line",
+        pem::Error::Base64Decode(_) => "invalid base64 between the BEGIN and END lines",
+        pem::Error::SectionTooLarge => "too large",
+        _ => "malformed PEM",
     }
 }
 
@@ -82,80 +96,131 @@ fn unusable(file: &Path, reason: String) -> TlsError {
     TlsError { file: file.to_owned(), reason }
 }
 
-/// The message for a TLS error: a sentence of our own, without the library's debug text.
+/// The message for a TLS error: a sentence of our own, without the library's text.
 pub fn describe(error: &Error) -> String {
-    match error {
-        Error::InvalidCertificate(error) => describe_certificate(error),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "server does not speak TLS on this port".to_owned()
+    let message = match error {
+        Error::InvalidCertificate(error) => return describe_certificate(error),
+        Error::AlertReceived(alert) => return describe_alert(*alert),
+        Error::PeerIncompatible(reason) => return describe_incompatible(reason),
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => "server does not speak TLS on this port",
+        Error::InvalidMessage(_) | Error::PeerSentOversizedRecord => {
+            "TLS error: malformed message from the server"
         }
-        Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "server requires a client certificate".to_owned()
-        }
-        Error::AlertReceived(alert) => {
-            let name = alert.as_str().map_or_else(|| "unknown alert".to_owned(), spaced);
-            format!("TLS handshake rejected by the server: {name}")
-        }
-        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
-            "TLS handshake failed: no common version, cipher suite or protocol".to_owned()
-        }
+        Error::NoApplicationProtocol => "TLS handshake failed: no common application protocol",
+        Error::NoCertificatesPresented => "TLS handshake failed: the server sent no certificate",
+        Error::DecryptError => "TLS error: a message from the server cannot be decrypted",
         Error::PeerMisbehaved(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. } => {
-            "TLS error: the server violates the protocol".to_owned()
+            "TLS error: the server violates the protocol"
         }
-        Error::InvalidMessage(_) => "TLS error: malformed message from the server".to_owned(),
-        other => format!("TLS error: {other}"),
-    }
+        Error::UnsupportedNameType => "invalid host name for TLS",
+        Error::FailedToGetCurrentTime => "TLS error: the system has no usable time",
+        Error::FailedToGetRandomBytes => "TLS error: the system has no random numbers",
+        _ => "TLS error: the handshake failed",
+    };
+    message.to_owned()
+}
+
+/// The message for a handshake that the server has ended, with its reason.
+fn describe_alert(alert: AlertDescription) -> String {
+    let reason = match alert {
+        AlertDescription::CertificateRequired => {
+            return "server requires a client certificate".to_owned();
+        }
+        AlertDescription::ProtocolVersion => "no common TLS version (1.2 or 1.3)".to_owned(),
+        AlertDescription::HandshakeFailure => {
+            "no common cipher suite, or it requires a client certificate (handshake failure)"
+                .to_owned()
+        }
+        AlertDescription::InsufficientSecurity => "no common cipher suite".to_owned(),
+        AlertDescription::NoApplicationProtocol => "no common application protocol".to_owned(),
+        AlertDescription::UnrecognisedName => "it does not know this host name".to_owned(),
+        other => other.as_str().map_or_else(|| "unknown alert".to_owned(), spaced),
+    };
+    format!("TLS handshake rejected by the server: {reason}")
+}
+
+fn describe_incompatible(reason: &PeerIncompatible) -> String {
+    use PeerIncompatible::*;
+    let reason = match reason {
+        ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig => {
+            "no common TLS version (1.2 or 1.3)"
+        }
+        NoCertificateRequestSignatureSchemesInCommon | NoSignatureSchemesInCommon => {
+            "no common signature algorithm"
+        }
+        _ => "no common cipher suite or key exchange",
+    };
+    format!("TLS handshake failed: {reason}")
 }
 
 fn describe_certificate(error: &CertificateError) -> String {
     use CertificateError::*;
+    if let Some(refusal) = cause::<Refusal>(error) {
+        return format!("certificate verification failed: {refusal}");
+    }
     let reason = match error {
         UnknownIssuer => "unknown issuer (see --cacert)",
-        Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "self-signed CA certificate used as server certificate"
-        }
         ExpiredContext { not_after, .. } => {
-            return format!("certificate expired on {}", date(*not_after));
+            return format!("certificate expired on {}", date(seconds(*not_after)));
         }
         NotValidYetContext { not_before, .. } => {
-            return format!("certificate is not valid before {}", date(*not_before));
+            return format!("certificate is not valid before {}", date(seconds(*not_before)));
         }
         NotValidForNameContext { expected, presented } => {
             let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
-            let names = names.join(", ");
-            return format!(
-                "certificate is not valid for {} (valid for: {names})",
-                expected.to_str()
-            );
-        }
-        Other(other) if other.to_string().contains("invalid extensions") => {
-            "not a server certificate"
+            let names = match names.is_empty() {
+                true => "it names no host".to_owned(),
+                false => format!("valid for: {}", names.join(", ")),
+            };
+            return format!("certificate is not valid for {} ({names})", expected.to_str());
         }
         Expired => "certificate has expired",
         NotValidYet => "certificate is not valid yet",
         NotValidForName => "certificate is not valid for this host name",
         Revoked => "certificate is revoked",
         BadEncoding => "malformed certificate",
-        BadSignature => "invalid signature",
+        BadSignature => "invalid signature, or an RSA key of less than 2048 bits",
         UnhandledCriticalExtension => "unsupported critical extension",
         InvalidPurpose | InvalidPurposeContext { .. } => "not a server certificate",
         UnsupportedSignatureAlgorithmContext { .. }
         | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "unsupported signature algorithm"
         }
+        Other(other) => match cause::<webpki::Error>(error) {
+            Some(error) => path_fault(error),
+            // The error for it has no public type.
+            None if other.to_string().contains("invalid extensions") => "not a server certificate",
+            None => "the certificate cannot be used",
+        },
         _ => "the certificate cannot be used",
     };
     format!("certificate verification failed: {reason}")
 }
 
-/// The date of a moment in UTC, as `2020-01-31`.
-fn date(moment: UnixTime) -> String {
-    let seconds = i64::try_from(moment.as_secs()).unwrap_or(i64::MAX);
-    match jiff::Timestamp::from_second(seconds) {
-        Ok(stamp) => stamp.to_string().chars().take_while(|each| *each != 'T').collect(),
-        Err(_) => "an unknown date".to_owned(),
+/// What is wrong with a chain, where the TLS library has no error of its own for it.
+fn path_fault(error: &webpki::Error) -> &'static str {
+    use webpki::Error::*;
+    match error {
+        CaUsedAsEndEntity => "a CA certificate is used as server certificate",
+        EndEntityUsedAsCa => "it is signed by a certificate that is not a CA certificate",
+        NameConstraintViolation => "a CA certificate of the chain is not for this host name",
+        PathLenConstraintViolated => {
+            "more intermediate certificates than a CA certificate of the chain allows"
+        }
+        MaximumPathDepthExceeded
+        | MaximumPathBuildCallsExceeded
+        | MaximumSignatureChecksExceeded
+        | MaximumNameConstraintComparisonsExceeded => "the chain of certificates is too long",
+        UnsupportedSignatureAlgorithmContext(_)
+        | UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+        | SignatureAlgorithmMismatch => "unsupported signature algorithm",
+        UnsupportedCertVersion => "unsupported X.509 version (version 3 is needed)",
+        UnsupportedCriticalExtension => "unsupported critical extension",
+        _ => "malformed certificate",
     }
 }
 
@@ -193,43 +258,61 @@ enum VerifyMode {
     Roots(RootStore),
 }
 
-/// The certificate verifiers, in the order in which they are asked.
+/// The certificates, in the order in which they are asked.
 #[derive(Debug)]
 struct RootStore {
-    certificates: Vec<CertificateDer<'static>>,
-    /// Knows the given certificates only; `None` if there are none.
-    given: Option<Arc<WebPkiServerVerifier>>,
-    /// Knows the system's certificates too. Made when it is first needed; `None` if there are no certificates at all.
-    all: OnceLock<Option<SystemVerifier>>,
+    given: GivenCertificates,
+    /// Knows the system's certificates. Made when it is first needed; `None` if there are none.
+    system: OnceLock<Option<SystemVerifier>>,
+}
+
+/// The certificate of a server, and what it is to be verified with.
+struct Presented<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+    now: UnixTime,
 }
 
 impl RootStore {
-    fn new(certificates: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> Self {
-        let der = certificates.iter().cloned().map(CertificateDer::from);
-        let certificates: Vec<_> = der.collect();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates.iter().cloned());
-        let given = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-        Self { certificates, given: given.build().ok(), all: OnceLock::new() }
+    fn new(certificates: &[Vec<u8>]) -> Self {
+        Self { given: GivenCertificates::new(certificates), system: OnceLock::new() }
     }
 
-    /// Calls `verify` with the verifier of the given certificates, and if that fails, with the one of all.
+    /// Asks the given certificates, and if they do not vouch, those of the system. Of two errors, the one that says more.
     fn verify(
         &self,
+        presented: &Presented<'_>,
         provider: &Arc<CryptoProvider>,
-        verify: impl Fn(&dyn ServerCertVerifier) -> Result<ServerCertVerified, Error>,
-    ) -> Result<ServerCertVerified, Error> {
-        if let Some(given) = self.given.as_deref()
-            && let Ok(verified) = verify(given)
-        {
-            return Ok(verified);
-        }
-        let all = self.all.get_or_init(|| {
-            let given = self.certificates.iter().cloned();
-            SystemVerifier::new_with_extra_roots(given, Arc::clone(provider)).ok()
-        });
-        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        verify(all.as_ref().ok_or(unknown)?)
+    ) -> Result<(), Error> {
+        let Presented { end_entity, intermediates, name, now } = *presented;
+        let algorithms = provider.signature_verification_algorithms.all;
+        let Err(error) = self.given.verify(end_entity, intermediates, name, now, algorithms) else {
+            return Ok(());
+        };
+        let system = self.system.get_or_init(|| SystemVerifier::new(Arc::clone(provider)).ok());
+        let verified = match system {
+            Some(system) => {
+                system.verify_server_cert(end_entity, intermediates, name, &[], now).map(drop)
+            }
+            None => Err(Refusal::NoSystemCertificates.into()),
+        };
+        verified.map_err(|by_system| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => by_system,
+            known => known,
+        })
+    }
+}
+
+/// The error for a certificate that is its own issuer, if its only fault is that nobody vouches for it.
+fn name_self_signed(error: Error, end_entity: &CertificateDer<'_>) -> Error {
+    let Error::InvalidCertificate(reason) = &error else { return error };
+    let is_unknown = matches!(reason, CertificateError::UnknownIssuer)
+        || matches!(cause(reason), Some(webpki::Error::CaUsedAsEndEntity))
+        || matches!(cause(reason), Some(Refusal::NoSystemCertificates));
+    match is_unknown && is_self_issued(end_entity) {
+        true => Refusal::SelfSigned.into(),
+        false => error,
     }
 }
 
@@ -239,21 +322,15 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match &self.mode {
-            VerifyMode::Insecure => Ok(ServerCertVerified::assertion()),
-            VerifyMode::Roots(roots) => roots.verify(&self.provider, |verifier| {
-                verifier.verify_server_cert(
-                    end_entity,
-                    intermediates,
-                    server_name,
-                    ocsp_response,
-                    now,
-                )
-            }),
+        if let VerifyMode::Roots(roots) = &self.mode {
+            let presented = Presented { end_entity, intermediates, name: server_name, now };
+            let verified = roots.verify(&presented, &self.provider);
+            verified.map_err(|error| name_self_signed(error, end_entity))?;
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -289,48 +366,104 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, thiserror::Error)]
-    #[error("CaUsedAsEndEntity")]
-    struct CaUsedAsEndEntity;
+    fn certificate(error: CertificateError) -> String {
+        describe(&Error::InvalidCertificate(error))
+    }
+
+    fn path(error: webpki::Error) -> String {
+        certificate(CertificateError::Other(OtherError(Arc::new(error))))
+    }
 
     #[test]
-    fn each_tls_error_has_a_sentence_without_debug_text() {
+    fn each_certificate_error_has_a_sentence_without_debug_text() {
         use CertificateError::*;
         let day = |secs| UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
-        let other = OtherError(Arc::new(CaUsedAsEndEntity));
-        let names = vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(127.0.0.1)".to_owned()];
-        let expected = ServerName::try_from("other.test").unwrap();
+        let (time, old) = (day(1_795_953_840), day(1_580_428_800));
+        let expected = ServerName::try_from("other.test").unwrap().to_owned();
+        let presented =
+            vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(127.0.0.1)".to_owned()];
+        let unsupported = UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: vec![6, 9, 42],
+            supported_algorithms: Vec::new(),
+        };
+        let failed = |reason: &str| format!("certificate verification failed: {reason}");
+        for (message, expected) in [
+            (certificate(UnknownIssuer), failed("unknown issuer (see --cacert)")),
+            (
+                certificate(NotValidForNameContext { expected: expected.clone(), presented }),
+                "certificate is not valid for other.test (valid for: localhost, 127.0.0.1)".into(),
+            ),
+            (
+                certificate(NotValidForNameContext { expected, presented: Vec::new() }),
+                "certificate is not valid for other.test (it names no host)".into(),
+            ),
+            (
+                certificate(ExpiredContext { time, not_after: old }),
+                "certificate expired on 2020-01-31".into(),
+            ),
+            (
+                certificate(NotValidYetContext { time: old, not_before: time }),
+                "certificate is not valid before 2026-11-29".into(),
+            ),
+            (certificate(unsupported), failed("unsupported signature algorithm")),
+            (
+                certificate(BadSignature),
+                failed("invalid signature, or an RSA key of less than 2048 bits"),
+            ),
+            (certificate(BadEncoding), failed("malformed certificate")),
+            (
+                path(webpki::Error::CaUsedAsEndEntity),
+                failed("a CA certificate is used as server certificate"),
+            ),
+            (
+                path(webpki::Error::EndEntityUsedAsCa),
+                failed("it is signed by a certificate that is not a CA certificate"),
+            ),
+            (
+                path(webpki::Error::NameConstraintViolation),
+                failed("a CA certificate of the chain is not for this host name"),
+            ),
+            (path(webpki::Error::InvalidSerialNumber), failed("malformed certificate")),
+            (
+                describe(&Refusal::SelfSigned.into()),
+                failed("self-signed certificate that is not trusted (see --cacert)"),
+            ),
+        ] {
+            assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn each_handshake_error_has_a_sentence_without_debug_text() {
+        let rejected = "TLS handshake rejected by the server: ";
         for (error, message) in [
             (
-                Error::InvalidCertificate(UnknownIssuer),
-                "certificate verification failed: unknown issuer (see --cacert)",
-            ),
-            (
-                Error::InvalidCertificate(Other(other)),
-                "certificate verification failed: self-signed CA certificate used as server certificate",
-            ),
-            (
-                Error::InvalidCertificate(NotValidForNameContext { expected, presented: names }),
-                "certificate is not valid for other.test (valid for: localhost, 127.0.0.1)",
-            ),
-            (
-                Error::InvalidCertificate(ExpiredContext {
-                    time: day(1_795_953_840),
-                    not_after: day(1_580_428_800),
-                }),
-                "certificate expired on 2020-01-31",
-            ),
-            (
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),
-                "server does not speak TLS on this port",
+                "server does not speak TLS on this port".to_owned(),
             ),
             (
                 Error::AlertReceived(AlertDescription::CertificateRequired),
-                "server requires a client certificate",
+                "server requires a client certificate".to_owned(),
             ),
             (
-                Error::AlertReceived(AlertDescription::HandshakeFailure),
-                "TLS handshake rejected by the server: handshake failure",
+                Error::AlertReceived(AlertDescription::ProtocolVersion),
+                format!("{rejected}no common TLS version (1.2 or 1.3)"),
+            ),
+            (
+                Error::AlertReceived(AlertDescription::InternalError),
+                format!("{rejected}internal error"),
+            ),
+            (
+                Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "TLS handshake failed: no common cipher suite or key exchange".to_owned(),
+            ),
+            (
+                Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+                "TLS handshake failed: no common TLS version (1.2 or 1.3)".to_owned(),
+            ),
+            (
+                Error::General("anything at all".to_owned()),
+                "TLS error: the handshake failed".to_owned(),
             ),
         ] {
             assert_eq!(describe(&error), message);

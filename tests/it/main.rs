@@ -33,4 +33,5 @@ mod serve;
 mod several_addresses;
 mod support;
 mod tls;
+mod tls_trust;
 mod verify;

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::process::Command;
 use std::thread;
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 use serde_json::Value;
 
 use crate::support::raw::{Raw, sip};
-use crate::support::tls::{Authority, Identity, Then, TlsOrigin, whole};
+use crate::support::tls::{Authority, Identity, Signed, Then, TlsOrigin, hang_up, whole};
 use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode, with_a_clock};
 
 const SITE: &str = "https://site.test/";
@@ -128,13 +129,42 @@ fn both_versions_of_tls_are_spoken() {
 #[test]
 fn a_certificate_that_is_not_good_is_a_failure_that_is_not_tried_again() {
     let (authority, stranger) = (Authority::new(), Authority::named("a stranger"));
-    let table: [(&str, Identity, &str); 3] = [
+    let itself = |change: fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(["site.test".to_owned()]).unwrap();
+        change(&mut params);
+        Signed::by_itself(params).identity(&[])
+    };
+    let table: [(&str, Identity, &str); 7] = [
+        (
+            "signed by itself",
+            itself(|_| {}),
+            "self-signed certificate that is not trusted (see --cacert)",
+        ),
+        (
+            "signed by itself, as openssl makes them",
+            itself(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            "self-signed certificate that is not trusted (see --cacert)",
+        ),
+        (
+            "not yet valid",
+            itself(|params| params.not_before = date_time_ymd(2990, 1, 1)),
+            "certificate is not valid before 2990-01-01",
+        ),
+        (
+            "for clients",
+            itself(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
+            "not a server certificate",
+        ),
         (
             "of an unknown authority",
             stranger.identity(&["site.test"]),
             "unknown issuer (see --cacert)",
         ),
-        ("expired", authority.expired_identity(&["site.test"]), "certificate expired on "),
+        (
+            "expired",
+            authority.expired_identity(&["site.test"]),
+            "certificate expired on 2020-12-31",
+        ),
         (
             "for another name",
             authority.identity(&["other.test"]),
@@ -185,8 +215,64 @@ fn a_server_that_does_not_speak_tls_is_a_failure_of_tls() {
         });
         let there = format!("site.test:443:{}", plain.address());
         let seen = Run::json(mode).args(["--connect-to", &there, SITE]).seen();
-        refused(&seen);
+        assert_eq!(refused(&seen), "server does not speak TLS on this port");
         assert_eq!(plain.connections(), 1);
+    });
+}
+
+#[test]
+fn a_handshake_that_the_server_ends_says_what_it_lacks() {
+    // The numbers of RFC 8446 section 6.
+    let table = [
+        (40, "no common cipher suite, or it requires a client certificate"),
+        (47, "TLS handshake rejected by the server: illegal parameter"),
+        (70, "no common TLS version (1.2 or 1.3)"),
+        (71, "no common cipher suite"),
+        (112, "it does not know this host name"),
+        (116, "server requires a client certificate"),
+        (120, "no common application protocol"),
+    ];
+    in_every_mode(|mode| {
+        for (alert, words) in table {
+            let origin = Raw::new(move |mut stream, _| {
+                sip(&mut stream);
+                let _ = stream.write_all(&[21, 3, 3, 0, 2, 2, alert]);
+                hang_up(&mut stream);
+            });
+            let there = format!("site.test:443:{}", origin.address());
+            let message = refused(&Run::json(mode).args(["--connect-to", &there, SITE]).seen());
+            assert!(message.contains(words), "{alert}: {message}");
+        }
+    });
+}
+
+#[test]
+fn a_system_without_certificates_is_named_with_what_to_install() {
+    let identity = Authority::new().identity(&["site.test"]);
+    let folder = tempfile::tempdir().unwrap();
+    in_every_mode(|mode| {
+        let origin = TlsOrigin::new(&identity, |_| whole("hello"));
+        let run = Run::json(mode).env("SSL_CERT_DIR", folder.path());
+        let run = run.env("SSL_CERT_FILE", folder.path().join("none"));
+        let message = refused(&run.args(origin.stands_for("site.test")).arg(SITE).seen());
+        let words = "no system certificates were found (install ca-certificates, or see --cacert)";
+        assert!(message.contains(words), "{message}");
+    });
+}
+
+#[test]
+fn a_host_that_is_not_trusted_is_not_waited_for() {
+    let identity = Authority::new().identity(&["site.test"]);
+    let list: String = (1..=8).map(|number| format!("{SITE}{number}\n")).collect();
+    in_every_mode(|mode| {
+        let origin = TlsOrigin::new(&identity, |_| whole("hello"));
+        let run = Run::json(mode).args(["--host-failures", "1", "--host-patience", "60s", "-"]);
+        let seen = run.args(origin.stands_for("site.test")).list(&list).seen();
+        let rows = seen.rows();
+        assert_eq!((seen.code, rows.len()), (Some(1), 8), "{seen:?}");
+        for row in &rows {
+            assert_eq!((class(row), &row["attempts"]), ("tls", &1.into()), "{row}");
+        }
     });
 }
 
@@ -202,6 +288,9 @@ fn a_handshake_that_is_cut_is_a_failure_that_is_tried_again() {
             let seen = Run::json(mode).args(args).arg(SITE).seen();
             let row = seen.row();
             assert_eq!((seen.code, class(&row)), (Some(1), "connect"), "{seen:?}");
+            let message =
+                "could not connect to site.test:443: connection closed during the TLS handshake";
+            assert_eq!(row["error"]["message"], message);
             assert_eq!(cut.connections() - before, row["attempts"].as_u64().unwrap() as usize);
             cut.connections() - before >= 3
         });
@@ -284,14 +373,20 @@ fn an_authority_file_that_is_of_no_use_is_wrong_usage() {
     };
     let garbled = "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n";
     let not_one = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    let whole = std::fs::read_to_string(Authority::new().file()).unwrap();
+    let (second, cut) = (format!("{whole}{not_one}"), whole.replace("-----END", "-----"));
+    let begin = "-----BEGIN CERTIFICATE\naGVsbG8=\n-----END CERTIFICATE-----\n";
     let table = [
         (folder.path().join("missing.pem"), "No such file"),
         (folder.path().to_owned(), "Is a directory"),
         (file("empty.pem", ""), "no PEM certificate found"),
         (file("words.pem", "hello\n"), "no PEM certificate found"),
         (file("binary.pem", "\u{0}\u{1}0\u{82}"), "no PEM certificate found"),
-        (file("garbled.pem", garbled), "base64"),
-        (file("not-one.pem", not_one), "invalid peer certificate: BadEncoding"),
+        (file("garbled.pem", garbled), "certificate 1: invalid base64"),
+        (file("not-one.pem", not_one), "certificate 1: malformed certificate"),
+        (file("second.pem", &second), "certificate 2: malformed certificate"),
+        (file("cut.pem", &cut), "certificate 1: no END line (is the file complete?)"),
+        (file("begin.pem", begin), "certificate 1: malformed BEGIN line"),
     ];
     let origin = Origin::new(|_| Reply::ok("hello"));
     in_every_mode(|mode| {
@@ -301,6 +396,7 @@ fn an_authority_file_that_is_of_no_use_is_wrong_usage() {
             let named = format!("--cacert {}: ", path.display());
             assert!(seen.stderr.contains(&named), "{path:?}: {}", seen.stderr);
             assert!(seen.stderr.contains(words), "{path:?}: {}", seen.stderr);
+            assert!(!seen.stderr.contains("os error"), "{path:?}: {}", seen.stderr);
             assert_eq!(seen.stderr.lines().count(), 1, "{path:?}: {}", seen.stderr);
         }
     });

@@ -5,7 +5,9 @@ use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
@@ -72,6 +74,44 @@ impl Authority {
             key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
             certificate_file,
             key_file,
+        }
+    }
+}
+
+/// A certificate of any kind, and its key, so that it can sign others whether it may or not.
+pub struct Signed {
+    params: CertificateParams,
+    key: KeyPair,
+    certificate: Certificate,
+}
+
+impl Signed {
+    pub fn by_itself(params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { params, key, certificate }
+    }
+
+    /// A certificate that this one has signed.
+    pub fn sign(&self, params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        Self { params, key, certificate }
+    }
+
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// The identity of a server that presents this certificate and those in between.
+    pub fn identity(&self, between: &[&Self]) -> Identity {
+        let chain = std::iter::once(&self).chain(between);
+        Identity {
+            chain: chain.map(|each| each.certificate.der().clone()).collect(),
+            key: PrivateKeyDer::try_from(self.key.serialize_der()).unwrap(),
+            certificate_file: PathBuf::new(),
+            key_file: PathBuf::new(),
         }
     }
 }
