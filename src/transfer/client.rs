@@ -200,7 +200,7 @@ impl<S, R> Service<R> for GatedConnector<S>
 where
     S: Service<
             R,
-            Response: Connection,
+            Response: Connection + Send,
             Error: From<Superseded> + From<OtherAddress> + Send,
             Future: Send,
         > + Clone
