@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signals", &["exit", "engine", "model"]),
     ("exit", &[]),
     ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units", "manual"]),
-    ("compare", &["report", "scheduler", "input", "list", "plan", "model", "units"]),
+    ("compare", &["report", "scheduler", "input", "list", "plan", "model", "units", "text"]),
     ("serve", &["units", "text", "sync"]),
     ("report", &["plan", "model", "units", "text"]),
     (
