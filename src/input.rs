@@ -44,7 +44,7 @@ pub enum StreamKind {
 pub struct ReadError {
     /// What the list is called.
     pub name: Arc<str>,
-    /// The system's words.
+    /// The system's words, or why it is no list.
     pub reason: io::Error,
 }
 
@@ -74,7 +74,9 @@ fn did_you_mean(name: &str) -> String {
     let first = name.split(['/', ':']).next().unwrap_or_default();
     let is_a_list = [".txt", ".list", ".csv"].iter().any(|end| first.ends_with(end));
     let is_a_host = first == "localhost" || first.trim_matches('.').contains('.');
-    if is_a_host && !is_a_list && !name.contains(char::is_whitespace) {
+    if name.contains("http://") || name.contains("https://") {
+        "remove what stands before http:// or https:// to fetch a URL".to_owned()
+    } else if is_a_host && !is_a_list && !name.contains(|c: char| c.is_whitespace() || c == '@') {
         format!("did you mean https://{name}?")
     } else {
         "to fetch a URL, include https://".to_owned()
@@ -152,13 +154,15 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
 /// Reads all inputs, in their order, and passes their entries to `take`.
 ///
 /// # Errors
-/// The first error of `take`, or if an input cannot be read; entries before that were passed.
+/// The first error of `take`, or if an input cannot be read; entries before that were passed. One that is no list ends
+/// itself only: the error comes after the others.
 pub fn entries<E: From<ReadError>>(
     inputs: Vec<OpenInput>,
     mut take: impl FnMut(EntryBatch) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut parser = EntryParser::default();
-    InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))
+    InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))?;
+    parser.take_unreadable().map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// The entries that one chunk completes.
@@ -255,6 +259,8 @@ impl OpenList {
 pub struct EntryParser {
     numbering: Numbering,
     list: Option<(Parser, StreamKind, StopReading)>,
+    /// The first input that was not read to its end, because it is no list.
+    unreadable: Option<ReadError>,
 }
 
 impl EntryParser {
@@ -270,10 +276,12 @@ impl EntryParser {
             (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
                 let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
                 stop.store(status == ParserStatus::Enough, Relaxed);
+                note_unreadable(&mut self.unreadable, status, &entries);
             }
             (InputChunk::End, list) => {
                 if let Some((parser, ..)) = list.take() {
-                    parser.finish(numbering, |entry| entries.push(entry));
+                    let status = parser.finish(numbering, |entry| entries.push(entry));
+                    note_unreadable(&mut self.unreadable, status, &entries);
                 }
             }
             (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
@@ -295,8 +303,24 @@ impl EntryParser {
         matches!(self.list, Some((_, StreamKind::Live, _)))
     }
 
+    /// The first input that was not read to its end, because it is no list.
+    pub fn take_unreadable(&mut self) -> Option<ReadError> {
+        self.unreadable.take()
+    }
+
     /// Entries so far.
     pub fn count(&self) -> u64 {
         self.numbering.given()
+    }
+}
+
+/// Keeps the reason of the entry that ended its list, which is the last one.
+fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries: &[Entry]) {
+    if status == ParserStatus::Enough
+        && first.is_none()
+        && let Some(Entry::Invalid(line)) = entries.last()
+    {
+        let reason = io::Error::new(ErrorKind::InvalidData, line.message.clone());
+        *first = Some(ReadError { name: Arc::clone(&line.source), reason });
     }
 }

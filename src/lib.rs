@@ -44,6 +44,7 @@ mod serve;
 mod signals;
 mod store;
 mod sync;
+mod temporary_file;
 mod text;
 mod transfer;
 mod units;

@@ -267,7 +267,7 @@ impl Default for HttpOptions {
             cacert: Vec::new(),
             verification: CertVerification::Full,
             versions: HttpVersions::Negotiated,
-            proxy: Proxy::Environment,
+            proxy: Proxy::Direct,
             pins: Vec::new(),
             family: AddressFamily::Any,
             max_redirects: 10,
@@ -293,15 +293,24 @@ pub enum HttpVersions {
     Http1,
 }
 
-/// The proxy that requests go through.
+/// The proxies that requests go through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proxy {
-    /// What the environment says (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`).
-    Environment,
-    /// This one for all.
-    Use(Url),
     /// No proxy.
     Direct,
+    /// These, by the scheme of a URL.
+    Use(ProxyUrls),
+}
+
+/// Proxies by the scheme of a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyUrls {
+    /// For `http`; `None` means no proxy.
+    pub http: Option<Url>,
+    /// For `https`; `None` means no proxy.
+    pub https: Option<Url>,
+    /// Hosts, addresses and networks that no proxy is used for, separated by commas.
+    pub exceptions: String,
 }
 
 /// The address family to connect with.

@@ -1,8 +1,9 @@
 //! Resource usage of this process, and its limit on open files.
 
+use std::fs;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -46,12 +47,41 @@ pub fn usage() -> ResourceUsage {
         Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
     };
     let switches = |of: fn(&_) -> i64| Some((of(&usage) + of(&children)) as u64);
-    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     ResourceUsage {
         cpu_user: Some(duration(usage.user_time()) + duration(children.user_time())),
         cpu_system: Some(duration(usage.system_time()) + duration(children.system_time())),
-        peak_memory: Some(usage.max_rss() as u64 * unit),
+        peak_memory: peak_of_this_program().or_else(|| Some(peak_of_this_process(&usage))),
         voluntary_switches: switches(|usage| usage.voluntary_context_switches()),
         involuntary_switches: switches(|usage| usage.involuntary_context_switches()),
+    }
+}
+
+/// Peak resident memory since this program was executed, in bytes; `None` where there is no such file. The figure of
+/// `getrusage` is kept over `exec`, and so may be that of the program that started this one.
+fn peak_of_this_program() -> Option<u64> {
+    high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The `VmHWM` of a process status (proc_pid_status(5)), in bytes.
+fn high_water_mark(status: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn peak_of_this_process(usage: &Usage) -> u64 {
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    usage.max_rss() as u64 * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_high_water_mark_is_read_in_bytes() {
+        let status = "Name:\tfetch\nVmPeak:\t  9 kB\nVmHWM:\t    5232 kB\nVmRSS:\t 7 kB\n";
+        assert_eq!(high_water_mark(status), Some(5232 * 1024));
+        assert_eq!(high_water_mark("Name:\tfetch\n"), None);
     }
 }

@@ -213,7 +213,7 @@ pub(super) struct HttpArgs {
 
     /// Proxy for all requests ('' = no proxy)
     ///
-    /// Schemes: http (default), https, socks5, socks5h, socks4. Default port: 1080. '' also overrides http_proxy,
+    /// Schemes: http (default), https, socks5, socks5h, socks4, socks4a. Default port: 1080. '' also overrides http_proxy,
     /// https_proxy and all_proxy.
     #[arg(short = 'x', long, value_name = "URL")]
     pub proxy: Option<String>,

@@ -8,6 +8,7 @@ mod help;
 mod man;
 mod network;
 mod option_table;
+mod proxy;
 mod to_plan;
 mod value_parsers;
 
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 
@@ -175,6 +177,10 @@ fn comparison(
     ensure_saving_options_have_a_dir(&table, matches)?;
     let handed_on = table.words_for_runs(matches);
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
+    // Runs of a comparison use no proxy of the environment.
+    if !matches.value_source("proxy").is_some_and(|source| source == ValueSource::CommandLine) {
+        words.push("--proxy=".into());
+    }
     words.extend(handed_on.iter().cloned());
     words.extend(
         typed.timeouts.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
@@ -220,8 +226,10 @@ fn fetch(
     let lower = environment.over(file.layer).below(settled);
     let (all, matches) = read_over(&lower, words)?;
     let dry_run = all.output.dry_run;
+    let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
+    plan.http.proxy = proxy::chosen(proxy, around.variable)?;
     plan.host_limits.hosts = file.hosts;
     if !dry_run {
         return Ok(Command::Fetch(plan));

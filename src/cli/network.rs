@@ -1,4 +1,4 @@
-//! Parses `--resolve` and `--connect-to` (curl's syntax) into [`ResolveOverride`]s, and `--proxy` into a [`Proxy`].
+//! Parses `--resolve` and `--connect-to` (curl's syntax) into [`ResolveOverride`]s.
 //!
 //! The HTTP library resolves names through our resolver but always connects to the port in the URL, and never resolves
 //! a host that is an IP address. So an override cannot apply to an IP address, and only a URL without an explicit port
@@ -6,10 +6,9 @@
 
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::Host;
 
-use crate::list;
-use crate::plan::{OverrideTarget, Proxy, ResolveOverride};
+use crate::plan::{OverrideTarget, ResolveOverride};
 
 const RESOLVE: &str = "expected HOST:PORT:ADDR[,ADDR]..., IPv6 addresses in brackets";
 const CONNECT_TO: &str = "expected HOST1:PORT1:HOST2:PORT2, IPv6 addresses in brackets";
@@ -117,45 +116,6 @@ fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-const PROXY_SCHEMES: [&str; 5] = ["http", "https", "socks5", "socks5h", "socks4"];
-
-/// The port of a proxy whose URL has none, as in curl.
-const PROXY_PORT: u16 = 1080;
-
-/// Reads a proxy's URL, `http` if it has no scheme; an empty one means none, whatever the environment says.
-pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
-    let text = match text.trim() {
-        "" => return Ok(Proxy::Direct),
-        text if list::begins_with_a_scheme(text) => text.to_owned(),
-        text => format!("http://{text}"),
-    };
-    let mut url =
-        Url::parse(&text).map_err(|error| format!("{error} (expected http://HOST:PORT)"))?;
-    if !PROXY_SCHEMES.contains(&url.scheme()) {
-        return Err(format!(
-            "unsupported proxy scheme '{}' (expected {})",
-            url.scheme(),
-            PROXY_SCHEMES.join(", ")
-        ));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err("missing proxy host (expected http://HOST:PORT)".to_owned());
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err("unexpected text after the port (expected http://HOST:PORT)".to_owned());
-    }
-    if url.scheme() != "https" && !has_port(&text) {
-        url.set_port(Some(PROXY_PORT)).expect("a URL with a host takes a port");
-    }
-    Ok(Proxy::Use(url))
-}
-
-/// Whether a port is written out, also one that the URL parser drops as the scheme's own.
-fn has_port(text: &str) -> bool {
-    let authority = text.trim_end_matches('/').rsplit(['/', '@']).next().unwrap_or_default();
-    authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,46 +214,6 @@ mod tests {
         for (text, complaint) in table {
             let message = connect_to(text).unwrap_err();
             assert!(message.contains(complaint), "{text}: {message}");
-        }
-    }
-
-    fn used(text: &str) -> String {
-        match proxy(text) {
-            Ok(Proxy::Use(url)) => url.to_string(),
-            other => panic!("{text}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_proxy_has_the_scheme_and_port_that_curl_would_give_it() {
-        assert_eq!(used("proxy.example:3128"), "http://proxy.example:3128/");
-        assert_eq!(used("proxy.example"), "http://proxy.example:1080/");
-        assert_eq!(used("http://u:p@proxy.example:80/"), "http://u:p@proxy.example/");
-        assert_eq!(used("https://proxy.example"), "https://proxy.example/");
-        assert_eq!(used("socks5h://[::1]"), "socks5h://[::1]:1080");
-        assert_eq!(used("socks4://127.0.0.1:9050"), "socks4://127.0.0.1:9050");
-        assert_eq!(used("SOCKS5://127.0.0.1:9050"), "socks5://127.0.0.1:9050");
-    }
-
-    #[test]
-    fn an_empty_proxy_means_none() {
-        assert_eq!(proxy(""), Ok(Proxy::Direct));
-    }
-
-    #[test]
-    fn a_bad_proxy_is_refused_without_its_password() {
-        let table = [
-            ("ftp://u:hunter2@a.b", "unsupported proxy scheme 'ftp' (expected http, https, socks5"),
-            ("http://u:hunter2@a.b:99999", "invalid port number"),
-            ("http://u:hunter2@", "empty host"),
-            ("socks5://", "missing proxy host"),
-            ("http://u:hunter2@a.b:80/x", "after the port"),
-            ("u:hunter2@a.b:x", "invalid port number"),
-        ];
-        for (text, complaint) in table {
-            let message = proxy(text).unwrap_err();
-            assert!(message.contains(complaint), "{text}: {message}");
-            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

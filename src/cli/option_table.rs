@@ -9,10 +9,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
 
 use super::args::Arguments;
-use super::network::proxy;
+use super::proxy::proxy;
 use crate::list;
 use crate::model::redacted;
-use crate::plan::{MaxFailures, MaxPerHost, Proxy};
+use crate::plan::{MaxFailures, MaxPerHost};
 
 /// Facts about one option.
 #[derive(Debug, Clone, Copy)]
@@ -107,8 +107,8 @@ fn redact_header(text: &str) -> String {
 /// The URL of a proxy, its user and password masked.
 fn redact_proxy(text: &str) -> String {
     match proxy(text) {
-        Ok(Proxy::Use(url)) => redacted(&url),
-        Ok(Proxy::Direct | Proxy::Environment) => String::new(),
+        Ok(Some(url)) => redacted(&url),
+        Ok(None) => String::new(),
         Err(_) => "***".to_owned(),
     }
 }

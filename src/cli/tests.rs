@@ -13,9 +13,9 @@ use crate::model::FailureClass;
 use crate::plan::{
     self, AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
     FailedList, ForeignFilePolicy, HostLimitOptions, HttpVersions, MaxFailures, MaxPerHost,
-    NameSource, NamingScheme, OverrideTarget, Proxy, ReportCommand, ReportFile, ReportFormat,
-    ReportOrder, ReportSubject, ResolveOverride, RobotsPolicy, SaveOptions, SegmentOptions, Source,
-    Strategy, Verbosity,
+    NameSource, NamingScheme, OverrideTarget, Proxy, ProxyUrls, ReportCommand, ReportFile,
+    ReportFormat, ReportOrder, ReportSubject, ResolveOverride, RobotsPolicy, SaveOptions,
+    SegmentOptions, Source, Strategy, Verbosity,
 };
 use crate::units;
 
@@ -90,7 +90,7 @@ fn without_options_a_plan_has_the_values_that_the_help_names() {
     assert!(plan.http.cacert.is_empty());
     assert_eq!(plan.http.verification, CertVerification::Full);
     assert_eq!(plan.http.versions, HttpVersions::Negotiated);
-    assert_eq!(plan.http.proxy, Proxy::Environment);
+    assert_eq!(plan.http.proxy, Proxy::Direct);
     assert_eq!(plan.http.pins, []);
     assert_eq!(plan.http.family, AddressFamily::Any);
     assert_eq!(plan.http.max_redirects, 10);
@@ -215,9 +215,10 @@ fn the_user_agent_can_be_typed_either_way_but_not_both() {
 
 #[test]
 fn a_proxy_is_one_or_none_whatever_the_environment_says() {
+    let url = Some("http://proxy.example:3128".parse().unwrap());
     assert_eq!(
         plan(&["-x", "proxy.example:3128"]).http.proxy,
-        Proxy::Use("http://proxy.example:3128".parse().unwrap())
+        Proxy::Use(ProxyUrls { http: url.clone(), https: url, exceptions: String::new() })
     );
     assert_eq!(plan(&["--proxy", ""]).http.proxy, Proxy::Direct);
     let text = complaint(&["-x", "http://u:hunter2@a.b:99999"]);

@@ -8,12 +8,13 @@ use std::thread;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
+use url::Url;
 
 use super::args::{
     self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, HttpArgs, OutputArgs,
     RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
-use super::network::proxy;
+use super::proxy;
 use super::value_parsers::{documents, is_one_name};
 use crate::compare::{self, ServerOwner};
 use crate::list;
@@ -183,8 +184,7 @@ fn cores() -> NonZeroUsize {
 }
 
 fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
-    let proxy = proxy_or_environment(typed.proxy.as_deref())?;
-    if matches!(proxy, Proxy::Use(_)) && !typed.connect_to.is_empty() {
+    if matches!(proxy(&typed)?, Some(Some(_))) && !typed.connect_to.is_empty() {
         return Err("--connect-to cannot be combined with --proxy".to_owned());
     }
     let mut headers = headers(&typed.headers)?;
@@ -194,7 +194,8 @@ fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
         cacert: typed.cacert,
         verification: if typed.insecure { CertVerification::Off } else { CertVerification::Full },
         versions: if typed.http1 { HttpVersions::Http1 } else { HttpVersions::Negotiated },
-        proxy,
+        // The environment is not read here.
+        proxy: Proxy::Direct,
         pins: [typed.connect_to, typed.resolve].concat(),
         family: match (typed.ipv4, typed.ipv6) {
             (true, _) => AddressFamily::V4,
@@ -205,10 +206,10 @@ fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
     })
 }
 
-fn proxy_or_environment(typed: Option<&str>) -> Result<Proxy, String> {
-    typed.map_or(Ok(Proxy::Environment), |text| {
-        proxy(text).map_err(|complaint| format!("invalid value for --proxy: {complaint}"))
-    })
+/// The proxy that was typed: `None` if there was none, `Some(None)` if it was empty.
+pub(super) fn proxy(typed: &HttpArgs) -> Result<Option<Option<Url>>, String> {
+    let url = typed.proxy.as_deref().map(proxy::proxy).transpose();
+    url.map_err(|complaint| format!("invalid value for --proxy: {complaint}"))
 }
 
 type HeaderArguments = Vec<(http::HeaderName, HeaderValue)>;

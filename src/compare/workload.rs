@@ -12,6 +12,7 @@ use crate::input::{self, ReadError};
 use crate::model::{Entry, host_of};
 use crate::plan::{Plan, Source};
 use crate::scheduler::is_written_as_loopback;
+use crate::temporary_file;
 
 /// Sources that can be read more than once.
 pub(super) struct Workload {
@@ -43,8 +44,8 @@ impl Workload {
     }
 
     fn copy(&mut self, name: &str, from: &mut impl Read) -> anyhow::Result<Source> {
-        let mut copy =
-            NamedTempFile::with_prefix("fetch-list-").context("cannot create a temporary file")?;
+        let mut copy = NamedTempFile::with_prefix("fetch-list-")
+            .map_err(|error| temporary_file::uncreatable(&error))?;
         io::copy(from, &mut copy)
             .with_context(|| format!("cannot copy {name} to a temporary file"))?;
         let source = Source::File(copy.path().to_owned());

@@ -55,6 +55,11 @@ pub enum ChecksumFileError {
         /// The line number, from 1.
         line: usize,
     },
+    /// It is signed within its text. The signature would be ignored, so it has to be checked first.
+    #[error(
+        "clear-signed (PGP) message; check its signature and extract the sums, e.g. gpg --output SUMS --decrypt FILE"
+    )]
+    ClearSigned,
     /// A name has two different checksums.
     #[error("{line}: {name:?} is listed above with a different sum")]
     Contradiction {
@@ -72,13 +77,16 @@ impl ChecksumFile {
     /// accepted.
     ///
     /// # Errors
-    /// The first line that is malformed, or that gives a name a second, different checksum.
+    /// The first line that is malformed, or that gives a name a second, different checksum; a clear-signed text.
     pub fn parse(text: &str) -> Result<Self, ChecksumFileError> {
         let mut sums = HashMap::<Box<str>, Digest>::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
+            }
+            if line.starts_with("-----BEGIN PGP ") {
+                return Err(ChecksumFileError::ClearSigned);
             }
             let (name, digest) = sum(line).ok_or(ChecksumFileError::Line { line: number })?;
             match sums.entry(plain(&name).into()) {
@@ -256,6 +264,19 @@ mod tests {
         }
         let error = ChecksumFile::parse("x").unwrap_err().to_string();
         assert_eq!(error, "1: not in sha256sum format (64 hex digits, two spaces and a name)");
+    }
+
+    #[test]
+    fn a_clear_signed_text_is_refused_as_such() {
+        let text = format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{ONE}  a\n-----BEGIN PGP SIGNATURE-----\nx\n"
+        );
+        assert_eq!(ChecksumFile::parse(&text), Err(ChecksumFileError::ClearSigned));
+        assert_eq!(
+            ChecksumFile::parse(text.split_once("\n\n").unwrap().1),
+            Err(ChecksumFileError::ClearSigned),
+            "only its end is left"
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<Fe
             Err(error)
         }
         Err(FeedError::Unreadable(error)) => Ok(FeedResult { complete, unreadable: Some(error) }),
-        Ok(()) | Err(FeedError::Cancelled) => Ok(FeedResult { complete, unreadable: None }),
+        Ok(()) | Err(FeedError::Cancelled) => {
+            let unreadable = feeder.parser.take_unreadable();
+            Ok(FeedResult { complete: complete && unreadable.is_none(), unreadable })
+        }
     }
 }
 
@@ -150,9 +153,15 @@ impl Feeder<'_> {
         match queue.wait_for_admission(target.index, target.url(), spilled).await {
             Ok(Admission::Queue) => queue.admit(target, place),
             Ok(Admission::Spill) => {
-                let mut spill = self.context.spill();
-                spill.put(&target, place.as_ref()).map_err(FeedError::Spill)?;
+                let notice = {
+                    let mut spill = self.context.spill();
+                    spill.put(&target, place.as_ref()).map_err(FeedError::Spill)?;
+                    spill.take_notice()
+                };
                 queue.defer(target.index, target.url());
+                if let Some(notice) = notice {
+                    self.context.emit(Event::Notice(notice)).await;
+                }
             }
             Err(cause) => {
                 let job = QueuedJob::first(target, place, Instant::now());

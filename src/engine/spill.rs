@@ -7,6 +7,9 @@
 //! file as a block of about 16 KiB that holds one host's targets only; so a host is refilled with one read. Memory holds
 //! 16 bytes per block, and a tail per host. Blocks are not reused one by one: the file is written from its start
 //! again once all blocks have been taken. Nothing outlives the run, so the format has no version.
+//!
+//! If the file cannot be created or written, the tails stay in memory until they are taken, nothing more is spilled, and
+//! reading the list waits for room in the queue instead.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -14,6 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::model::{Destination, Target, host_of};
+use crate::temporary_file;
 
 /// Bytes that the file may hold; when it is full, reading the list waits.
 const MOST: u64 = 1 << 30;
@@ -29,6 +33,10 @@ pub struct Spill {
     /// Where the next block is written.
     length: u64,
     hosts: HashMap<Arc<str>, HostSpill>,
+    /// Whether the file cannot be created or written.
+    is_broken: bool,
+    /// The notice of that, not yet taken.
+    notice: Option<String>,
     /// The names of the inputs, so that targets that are read back share them.
     sources: Vec<Arc<str>>,
 }
@@ -46,13 +54,18 @@ pub type ClaimedTarget = (Target, Option<Destination>);
 impl Spill {
     /// Whether more targets can be spilled.
     pub fn has_room(&self) -> bool {
-        self.length < MOST
+        !self.is_broken && self.length < MOST
+    }
+
+    /// Why reading waits instead of spilling; `None` if it does not, or that was returned before.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
     }
 
     /// Adds a target behind those of its host.
     ///
     /// # Errors
-    /// If the temporary file cannot be written.
+    /// If the target cannot be written as JSON.
     pub fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
         self.share_source(&target.source);
         let host = host_of(target.url());
@@ -60,19 +73,16 @@ impl Spill {
             self.hosts.insert(host.as_ref().into(), HostSpill::default());
         }
         let spilled = self.hosts.get_mut(host.as_ref()).expect("it was just put there");
-        let length = spilled.tail.len();
         serde_json::to_writer(&mut spilled.tail, &(target, place))?;
         spilled.tail.push(b'\n');
-        if spilled.tail.len() < BLOCK {
-            return Ok(());
-        }
-        let written = self.write_tail_of(&host);
-        if written.is_err()
-            && let Some(spilled) = self.hosts.get_mut(host.as_ref())
+        if spilled.tail.len() >= BLOCK
+            && !self.is_broken
+            && let Err(error) = self.write_tail_of(&host)
         {
-            spilled.tail.truncate(length);
+            self.is_broken = true;
+            self.notice = Some(format!("{error}; reading the list waits for the queue instead"));
         }
-        written
+        Ok(())
     }
 
     /// Appends a host's tail to the file, as a block.
@@ -80,10 +90,11 @@ impl Spill {
         let Some(spilled) = self.hosts.get_mut(host) else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(tempfile::tempfile()?),
+            None => self.file.insert(temporary_file::create()?),
         };
-        file.seek(SeekFrom::Start(self.length))?;
-        file.write_all(&spilled.tail)?;
+        let unwritable = |error| temporary_file::unwritable(&error);
+        file.seek(SeekFrom::Start(self.length)).map_err(unwritable)?;
+        file.write_all(&spilled.tail).map_err(unwritable)?;
         spilled.blocks.push_back((self.length, spilled.tail.len()));
         self.length += spilled.tail.len() as u64;
         spilled.tail.clear();
@@ -194,15 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_cannot_be_written_is_not_spilled() {
+    fn targets_that_cannot_be_written_stay_in_memory_and_no_more_are_wanted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read_only = File::open(file.path()).unwrap();
         let mut spill = Spill { file: Some(read_only), ..Spill::default() };
-        let put = (0..)
-            .map(|index| spill.put(&target(index, "http://a.test/"), None))
-            .take_while(Result::is_ok);
-        let put = put.count();
-        assert_eq!(spill.take_all().unwrap().len(), put);
+        let mut put = 0;
+        while spill.has_room() {
+            spill.put(&target(put, "http://a.test/"), None).unwrap();
+            put += 1;
+        }
+        spill.put(&target(put, "http://a.test/"), None).unwrap();
+        assert!(spill.take_notice().unwrap().contains("reading the list waits"));
+        assert_eq!(spill.take_notice(), None);
+        assert_eq!(spill.take_all().unwrap().len() as u64, put + 1);
+        assert!(!spill.has_room());
     }
 
     #[test]

@@ -6,14 +6,21 @@ use super::lines::{LineLength, TextLine};
 use super::options;
 use super::redact::{shown, start_shown};
 use super::scheme::split_scheme;
+use super::wrapping::trimmed;
 
 /// A NUL byte so early tells a binary file from a list with one bad line.
 const EARLY: u64 = 8 * 1024;
 
+const UTF_16: &str =
+    "UTF-16 is not supported; convert to UTF-8, e.g. iconv -f UTF-16 -t UTF-8 FILE | fetch -";
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How files begin that are no lists, and what to say of them.
 const SIGNATURES: [(&[u8], &str); 6] = [
-    (b"\xff\xfe", "UTF-16 is not supported; convert to UTF-8"),
-    (b"\xfe\xff", "UTF-16 is not supported; convert to UTF-8"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
     (b"\x1f\x8b", "gzip-compressed; use: gzip -dc FILE | fetch -"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed; use: zstd -dc FILE | fetch -"),
     (b"\xfd7zXZ", "xz-compressed; use: xz -dc FILE | fetch -"),
@@ -79,23 +86,26 @@ fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
         return None;
     }
     let early = line.bytes.len().min((EARLY - line.offset) as usize);
-    line.bytes[..early].contains(&0).then(|| {
-        format!(
+    let nuls = line.bytes[..early].iter().filter(|byte| **byte == 0).count();
+    match nuls {
+        0 => None,
+        // Every other byte, the newline's among them.
+        _ if line.number <= 2 && early > 2 && nuls.abs_diff(early - nuls) <= 1 => {
+            Some(UTF_16.to_owned())
+        }
+        _ => Some(format!(
             "binary file (NUL byte in line {}), expected text with one URL per line",
             line.number
-        )
-    })
+        )),
+    }
 }
 
 fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
-    let bytes = match line.bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(rest) if line.number == 1 => rest,
-        _ => line.bytes,
-    };
+    let bytes = without_mark(line.bytes);
     let (text, fault) = match str::from_utf8(bytes) {
-        Ok(text) => (Cow::Borrowed(text.trim()), None),
+        Ok(text) => (Cow::Borrowed(trimmed(text)), None),
         Err(_) => (
-            Cow::Owned(String::from_utf8_lossy(bytes).trim().to_owned()),
+            Cow::Owned(trimmed(&String::from_utf8_lossy(bytes)).to_owned()),
             Some("is not valid UTF-8; convert the list to UTF-8"),
         ),
     };
@@ -113,8 +123,13 @@ pub(super) fn control_fault(text: &str) -> Option<&'static str> {
         .then_some("contains a control character")
 }
 
+/// The bytes of a line without a byte order mark, which may begin any line where lists were put together.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
+}
+
 fn is_indented(line: &TextLine<'_>) -> bool {
-    line.bytes.first().is_some_and(u8::is_ascii_whitespace)
+    without_mark(line.bytes).first().is_some_and(u8::is_ascii_whitespace)
 }
 
 fn means_an_option(text: &str) -> bool {
@@ -159,7 +174,6 @@ mod tests {
         assert!(fault_of(b"http://a.b/\xff").unwrap().contains("UTF-8"));
         assert!(fault_of(b" out=\xff").unwrap().contains("UTF-8"));
         assert!(fault_of(b"http://a.b/\x1b[2J").unwrap().contains("control"));
-        assert!(fault_of(b"http://a.b/\rhttp://c.d/").unwrap().contains("control"));
     }
 
     #[test]
@@ -170,17 +184,26 @@ mod tests {
             matches!(first(b"\x1f\x8b\x08"), LineKind::NotAList(why) if why.contains("gzip -dc"))
         );
         assert!(matches!(first(b"\xff\xfeh\0"), LineKind::NotAList(why) if why.contains("UTF-16")));
-        assert!(matches!(of(b"h\0t\0"), LineKind::NotAList(why) if why.contains("line 2")));
+        assert!(matches!(of(b"http\0"), LineKind::NotAList(why) if why.contains("line 2")));
         let late =
             TextLine { number: 9, offset: EARLY - 1, bytes: b"h\0", extent: LineLength::Whole };
         assert!(matches!(meaning(&late), LineKind::Entry(said) if said.fault.is_some()));
     }
 
     #[test]
-    fn a_byte_order_mark_counts_only_at_the_start_of_the_source() {
-        let bytes = b"\xef\xbb\xbf# note";
-        let first = TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole };
-        assert_eq!(meaning(&first), LineKind::Nothing);
-        assert!(matches!(of(bytes), LineKind::Entry(_)));
+    fn a_byte_order_mark_may_begin_any_line() {
+        assert_eq!(of(b"\xef\xbb\xbf# note"), LineKind::Nothing);
+        assert!(matches!(of(b"\xef\xbb\xbf  out=x"), LineKind::Option(_)));
+        assert!(
+            matches!(of(b"\xef\xbb\xbfhttp://a.b"), LineKind::Entry(said) if said.text == "http://a.b")
+        );
+    }
+
+    #[test]
+    fn utf_16_is_recognized_without_a_byte_order_mark() {
+        for bytes in [&b"h\0t\0t\0p\0"[..], b"\0h\0t\0t\0p\0"] {
+            let first = TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole };
+            assert!(matches!(meaning(&first), LineKind::NotAList(why) if why.contains("UTF-16")));
+        }
     }
 }

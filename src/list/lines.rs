@@ -1,12 +1,13 @@
-//! Bytes as they come -> lines, however the bytes are cut. A line that lies within one chunk is not copied; of a
-//! longer line than allowed only the start is kept, so memory is bounded whatever is fed.
+//! Bytes as they come -> lines, however the bytes are cut. LF, CR LF and CR alone end a line, also mixed. A line that
+//! lies within one chunk is not copied; of a longer line than allowed only the start is kept, so memory is bounded
+//! whatever is fed.
 
 use std::ops::ControlFlow;
 
 /// The longest line that is read, in bytes, its end not counted.
 pub(super) const LONGEST: usize = 64 * 1024;
 
-/// One line without its newline.
+/// One line without its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextLine<'a> {
     /// From 1.
@@ -35,6 +36,8 @@ pub(super) struct Lines {
     offset: u64,
     partial: Vec<u8>,
     skipping: bool,
+    /// Whether the last byte was a CR: an LF that follows belongs to the same end of line, also in the next chunk.
+    after_cr: bool,
 }
 
 impl Lines {
@@ -45,14 +48,25 @@ impl Lines {
         each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut rest = chunk;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        loop {
+            if self.after_cr && !rest.is_empty() {
+                self.after_cr = false;
+                if let Some(behind) = rest.strip_prefix(b"\n") {
+                    self.offset += 1;
+                    rest = behind;
+                }
+            }
+            let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+                return self.keep(rest, each);
+            };
+            // A CR ends the line at once: its LF may be long in coming.
+            self.after_cr = rest[end] == b'\r';
             self.end_line(&rest[..end], each)?;
             rest = &rest[end + 1..];
         }
-        self.keep(rest, each)
     }
 
-    /// Hands over the last line if no newline ended it.
+    /// Hands over the last line if nothing ended it.
     pub(super) fn finish(
         &mut self,
         each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
@@ -144,6 +158,27 @@ mod tests {
         );
         assert_eq!(cut(&[b"a", b"b", b"\n\nc", b"", b"de"]), whole);
         assert_eq!(cut(&[b"ab\n\ncde\n"]), whole);
+    }
+
+    #[test]
+    fn every_end_of_line_counts_once_however_it_is_cut() {
+        let whole = |number, offset, length| (number, offset, length, LineLength::Whole);
+        assert_eq!(
+            cut(&[b"a\rb\r\n\r\nc\n\rd\r"]),
+            [
+                whole(1, 0, 1),
+                whole(2, 2, 1),
+                whole(3, 5, 0),
+                whole(4, 7, 1),
+                whole(5, 9, 0),
+                whole(6, 10, 1)
+            ]
+        );
+        let seen = [whole(1, 0, 1), whole(2, 3, 1)];
+        for chunks in [&[&b"a\r"[..], b"\nb"][..], &[b"a", b"\r", b"", b"\n", b"b"], &[b"a\r\nb\r"]]
+        {
+            assert_eq!(cut(chunks), seen, "{chunks:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod pending;
 mod redact;
 mod scheme;
 mod urls;
+mod wrapping;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -101,14 +102,15 @@ impl Parser {
         }
     }
 
-    /// The source has ended, with or without a newline: hands out what is left.
-    pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
+    /// The source has ended, with or without a newline: hands out what is left. Returns `Enough` if it was no list.
+    pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) -> ParserStatus {
         if self.appetite == ParserStatus::More {
             let entries = &mut self.entries;
-            // What the last line has to say of the appetite no longer matters.
-            let _ = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
+            let ended = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
+            self.appetite = appetite_after(ended);
         }
         self.entries.release(numbering, &mut out);
+        self.appetite
     }
 }
 

@@ -16,7 +16,7 @@ fn read_in_chunks(chunks: &[&[u8]]) -> Vec<Entry> {
     for chunk in chunks {
         let _ = parser.feed(chunk, &mut numbering, |entry| entries.push(entry));
     }
-    parser.finish(&mut numbering, |entry| entries.push(entry));
+    let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     entries
 }
 
@@ -124,7 +124,7 @@ fn an_entry_is_released_when_the_input_goes_quiet_and_a_later_option_is_invalid(
     assert_eq!(target(&entries[1]).options.out.as_deref(), Some("x"));
     let _ = parser.feed(b" out=y\n", &mut numbering, |entry| entries.push(entry));
     assert!(invalid(&entries[2]).message.contains("arrived after its URL had started"));
-    parser.finish(&mut numbering, |entry| entries.push(entry));
+    let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!((entries.len(), numbering.given()), (3, 3));
 }
 
@@ -135,7 +135,7 @@ fn numbers_go_on_from_source_to_source() {
     entries.push(argument("HTTPS://a.b", &mut numbering));
     let mut parser = Parser::new(Arc::from("-"));
     let _ = parser.feed(b"http://c.d", &mut numbering, |entry| entries.push(entry));
-    parser.finish(&mut numbering, |entry| entries.push(entry));
+    let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     entries.push(argument("ftp://e.f", &mut numbering));
     let first = target(&entries[0]);
     assert_eq!((&*first.source, first.line, first.index), ("argument", None, 1));
@@ -160,7 +160,7 @@ fn a_line_without_end_is_one_invalid() {
     }
     let _ =
         parser.feed(b"\n out=swallowed\nhttp://c.d", &mut numbering, |entry| entries.push(entry));
-    parser.finish(&mut numbering, |entry| entries.push(entry));
+    let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!(entries.len(), 2);
     assert!(invalid(&entries[0]).message.contains("exceeds 64 KiB"));
     assert_eq!(invalid(&entries[0]).text.chars().count(), 200);
@@ -183,7 +183,7 @@ fn a_binary_file_is_one_invalid_and_not_read_on() {
         parser.feed(b"http://c.d\n", &mut numbering, |e| entries.push(e)),
         ParserStatus::Enough
     );
-    parser.finish(&mut numbering, |entry| entries.push(entry));
+    let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!(entries.len(), 2);
     let told = invalid(&entries[1]);
     assert_eq!((told.line, told.text.as_str()), (Some(2), "photo.bin"));
@@ -220,14 +220,13 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn list() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec((line(), prop_oneof![Just("\n"), Just("\r\n")]), 0..12).prop_map(
-        |lines| {
+    prop::collection::vec((line(), prop_oneof![Just("\n"), Just("\r\n"), Just("\r")]), 0..12)
+        .prop_map(|lines| {
             lines
                 .into_iter()
                 .flat_map(|(line, end)| [line, end.as_bytes().to_vec()].concat())
                 .collect()
-        },
-    )
+        })
 }
 
 proptest! {

@@ -1,22 +1,28 @@
 //! The text of one line -> the URLs it names.
 
+use std::net::Ipv6Addr;
+
 use url::{ParseError, Url};
 
 use super::options;
 use super::redact::shown;
 use super::scheme::split_scheme;
+use super::wrapping::{Surrounded, is_invisible, is_quote, surrounded, trimmed, unwrapped};
 
-/// Reads the URLs of an entry, separated by TABs: the target and its mirrors.
+/// Reads the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
+/// entry, or around one URL of it, are taken off.
 ///
 /// # Errors
 /// What is wrong with the first bad one, for the user.
 pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
-    let fields = || text.split('\t').map(str::trim).filter(|field| !field.is_empty());
+    let fields =
+        || unwrapped(trimmed(text)).split('\t').map(trimmed).filter(|field| !field.is_empty());
     let mut urls = Vec::with_capacity(1);
     for field in fields() {
-        let url = address(field).map_err(|reason| match (urls.len(), fields().nth(1)) {
+        let url = address(unwrapped(field)).map_err(|reason| match (urls.len(), fields().nth(1)) {
             (0, None) => reason,
-            (1.., _) if split_scheme(field).is_none() => {
+            (1.., _) if field.starts_with('#') => COMMENT.to_owned(),
+            (1.., _) if split_scheme(field).is_none() && surrounded(field).is_none() => {
                 format!("mirror {} is not a URL; to name the file use out=NAME", urls.len() + 1)
             }
             (before, _) => format!("mirror {}: {reason}", before + 1),
@@ -34,59 +40,187 @@ fn address(text: &str) -> Result<Url, String> {
         return Err(without_scheme(text));
     };
     if !is_web(scheme) {
-        return Err(format!("unsupported scheme '{}' (expected http or https)", shown(scheme)));
-    }
-    if holds_a_second_address(rest) {
-        return Err(
-            "two URLs; put each on its own line, or a TAB between mirrors of one file".to_owned()
-        );
+        return Err(unsupported(scheme));
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
         return Err("missing host".to_owned());
     }
-    Url::parse(text).map_err(|error| unparsable(error, host))
+    ensure_nothing_else_is_on_the_line(rest, host)?;
+    let url = Url::parse(text).map_err(unparsable)?;
+    if url.host_str().is_some_and(|host| host.contains(NO_HOST)) {
+        return Err("invalid host".to_owned());
+    }
+    Ok(url)
+}
+
+const COMMENT: &str = "comment after the URL; put it on a line of its own";
+
+/// Characters that the parser lets pass in a host, and that no name has.
+const NO_HOST: [char; 13] = ['"', '\'', '`', ',', ';', '!', '$', '&', '(', ')', '*', '{', '}'];
+
+fn unsupported(scheme: &str) -> String {
+    format!("unsupported scheme '{}' (expected http or https)", shown(scheme))
+}
+
+/// What is on a line beside a URL that it starts with is never sent as a part of that URL.
+fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), String> {
+    if holds_a_second_address(rest) {
+        return Err(
+            "two URLs; put each on its own line, or a TAB between mirrors of one file".to_owned()
+        );
+    }
+    if let Some(character) = rest.chars().find(|character| is_invisible(*character)) {
+        return Err(format!("invisible character U+{:04X}; remove it", u32::from(character)));
+    }
+    if let Some((_, behind)) = rest.split_once(char::is_whitespace) {
+        return Err(if behind.trim_start().starts_with('#') {
+            COMMENT.to_owned()
+        } else if host.contains(char::is_whitespace) {
+            "space in host name; put one URL per line".to_owned()
+        } else {
+            "space in the URL; write it as %20, or name the file with out=NAME on an indented line below".to_owned()
+        });
+    }
+    match rest.chars().next_back() {
+        Some(last) if is_quote(last) => {
+            Err(format!("quote or bracket {last} after the URL; remove it"))
+        }
+        Some(last @ (',' | ';')) => {
+            let code = u32::from(last);
+            Err(format!(
+                "'{last}' after the URL; remove it, or write %{code:02X} if it belongs to the URL"
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_web(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
-/// Whether another URL follows after a space, as in a list with several URLs on one line.
+/// Whether another URL follows after a space, quote or invisible character, as where several are on one line.
 fn holds_a_second_address(rest: &str) -> bool {
-    rest.split(' ').skip(1).any(|word| split_scheme(word).is_some_and(|(scheme, _)| is_web(scheme)))
+    let between = |character: char| {
+        character.is_whitespace() || is_invisible(character) || is_quote(character)
+    };
+    rest.split(between)
+        .skip(1)
+        .any(|word| split_scheme(word).is_some_and(|(scheme, _)| is_web(scheme)))
 }
 
+/// Schemes that are written without `//`, and `file`.
+const OTHER_SCHEMES: [&str; 16] = [
+    "about",
+    "blob",
+    "data",
+    "file",
+    "ftp",
+    "geo",
+    "javascript",
+    "magnet",
+    "mailto",
+    "news",
+    "sip",
+    "sms",
+    "tel",
+    "urn",
+    "view-source",
+    "xmpp",
+];
+
 fn without_scheme(text: &str) -> String {
-    if let Some((scheme, rest)) = text.split_once(':')
-        && is_web(scheme)
-    {
-        let rest = rest.trim_start_matches('/');
-        return format!(
-            "missing '//' after '{scheme}:'{}",
-            did_you_mean(&format!("{scheme}://{rest}"))
-        );
-    }
     if options::is_known(text) {
         return "option line; indent it to apply it to the URL above".to_owned();
     }
-    format!("missing scheme{}", did_you_mean(&format!("https://{text}")))
-}
-
-/// A guess that is a URL and, as far as can be seen, holds no password.
-fn did_you_mean(guess: &str) -> String {
-    if guess.contains([' ', '@']) || Url::parse(guess).is_err() {
-        return " (expected https://HOST/PATH)".to_owned();
+    if let Some((scheme, _)) = text.split_once(':')
+        && OTHER_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())
+    {
+        return unsupported(scheme);
     }
-    format!("; did you mean {}?", shown(guess))
+    let (may_hold_a_password, host) = (text.contains('@'), first_host(text));
+    if !is_host(host)
+        && let Some(Surrounded { what, url }) = surrounded(text)
+    {
+        let advice = if may_hold_a_password || Url::parse(url).is_err() {
+            String::new()
+        } else {
+            format!(": {}", shown(url))
+        };
+        return format!("{what}; write only the URL{advice}");
+    }
+    if let Some(rest) = text.strip_prefix("//") {
+        return format!("missing scheme{}", did_you_mean(&format!("https://{rest}"), rest));
+    }
+    if let Some((scheme, separator, rest)) = broken_separator(text) {
+        let lacking = if separator.starts_with(':') { "'//'" } else { "'://'" };
+        let after =
+            if separator.starts_with(':') { format!("{scheme}:") } else { scheme.to_owned() };
+        let advice = did_you_mean(&format!("{scheme}://{rest}"), rest);
+        return format!("missing {lacking} after '{after}'{advice}");
+    }
+    format!("missing scheme{}", did_you_mean(&format!("https://{text}"), text))
 }
 
-fn unparsable(error: ParseError, host: &str) -> String {
+/// `http` or `https`, what stands in the place of `://`, and the rest.
+fn broken_separator(text: &str) -> Option<(&str, &str, &str)> {
+    let end = text.find(|character: char| !character.is_ascii_alphanumeric())?;
+    let (scheme, behind) = text.split_at(end);
+    let rest = behind.trim_start_matches([':', '/', '\\', ';', '.', '\u{ff1a}', '\u{ff0f}']);
+    let separator = &behind[..behind.len() - rest.len()];
+    let is_meant = separator.chars().any(|character| character != '.');
+    (is_web(scheme) && is_meant).then_some((scheme, separator, rest))
+}
+
+/// A guess that is a URL and, as far as can be seen, holds no password; `rest` is what begins with its host.
+fn did_you_mean(guess: &str, rest: &str) -> String {
+    let is_whole = !guess.contains(|character: char| {
+        character == '@'
+            || character.is_whitespace()
+            || is_quote(character)
+            || is_invisible(character)
+    }) && !guess.ends_with([',', ';']);
+    if is_whole && is_host(first_host(rest)) && Url::parse(guess).is_ok() {
+        format!("; did you mean {}?", shown(guess))
+    } else {
+        " (expected https://HOST/PATH)".to_owned()
+    }
+}
+
+fn first_host(text: &str) -> &str {
+    text.split(['/', '?', '#', '\\']).next().unwrap_or_default()
+}
+
+/// Names of files that end like this are not hosts.
+const FILES: [&str; 20] = [
+    "asp", "css", "csv", "gif", "gz", "htm", "html", "jpeg", "jpg", "js", "json", "list", "pdf",
+    "php", "png", "svg", "tar", "txt", "xml", "zip",
+];
+
+/// Whether a text looks like a host with or without a port: a name with a dot, `localhost`, or an IPv6 address.
+fn is_host(text: &str) -> bool {
+    if let Some((address, _)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let (name, port) = text.split_once(':').unwrap_or((text, "1"));
+    let labels = || name.split('.');
+    let is_label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || "-_".contains(c))
+    };
+    let is_name = labels().count() > 1
+        && labels().all(is_label)
+        && labels()
+            .next_back()
+            .is_some_and(|last| !FILES.contains(&last.to_ascii_lowercase().as_str()));
+    (is_name || name.eq_ignore_ascii_case("localhost")) && port.parse::<u16>().is_ok()
+}
+
+fn unparsable(error: ParseError) -> String {
     match error {
         ParseError::InvalidPort => "invalid port (expected 1-65535)".to_owned(),
         ParseError::EmptyHost => "missing host".to_owned(),
-        _ if host.contains(' ') => "space in host name; put one URL per line".to_owned(),
         ParseError::IdnaError
         | ParseError::InvalidDomainCharacter
         | ParseError::InvalidIpv4Address
@@ -110,7 +244,7 @@ mod tests {
         assert_eq!(one("https://example.org"), "https://example.org/");
         assert_eq!(one("HTTP://Example.ORG:80/a#b"), "http://example.org/a#b");
         assert_eq!(one("https://bücher.example/"), "https://xn--bcher-kva.example/");
-        assert_eq!(one("http://a.b/two words?q=1 2"), "http://a.b/two%20words?q=1%202");
+        assert_eq!(one("http://a.b/Inc.(x)'"), "http://a.b/Inc.(x)'");
         assert_eq!(one("http://u:p@a.b/"), "http://u:p@a.b/");
         assert_eq!(one("http://[::1]:8080/"), "http://[::1]:8080/");
     }
@@ -180,6 +314,27 @@ mod tests {
                 "invalid URL 'http://a.b name.html': mirror 2 is not a URL; to name the file use out=NAME",
             ),
             (" ", "empty URL"),
+            ("\"\"", "empty URL"),
+            (
+                "http:\\\\a.b/x",
+                "invalid URL 'http:\\\\a.b/x': missing '//' after 'http:'; did you mean http://a.b/x?",
+            ),
+            (
+                "http//a.b/x",
+                "invalid URL 'http//a.b/x': missing '://' after 'http'; did you mean http://a.b/x?",
+            ),
+            ("//a.b/x", "invalid URL '//a.b/x': missing scheme; did you mean https://a.b/x?"),
+            (
+                "mailto:a@b",
+                "invalid URL '***@b': unsupported scheme 'mailto' (expected http or https)",
+            ),
+            ("/a.b/x", "invalid URL '/a.b/x': missing scheme (expected https://HOST/PATH)"),
+            ("index.html", "invalid URL 'index.html': missing scheme (expected https://HOST/PATH)"),
+            (
+                "a.b/?u=http://c.d/",
+                "invalid URL 'a.b/?u=http://c.d/': missing scheme; did you mean https://a.b/?u=http://c.d/?",
+            ),
+            ("http://\"a.b\"/", "invalid URL 'http://\"a.b\"/': invalid host"),
         ];
         for (text, message) in table {
             assert_eq!(addresses(text), Err(message.to_owned()), "{text}");
@@ -188,6 +343,10 @@ mod tests {
 
     #[test]
     fn pieces_of_a_password_are_not_quoted() {
+        for text in ["x=http://u:hunter2\"@a.b", "http//u:hunter2@a.b", "//u:hunter2@a.b"] {
+            let message = addresses(text).unwrap_err();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
         for text in ["http://u:hunter2/x@a.b", "http://u:hunter2\t@a.b/", "http://u:1hunter2?@a b/"]
         {
             let message = addresses(text).unwrap_err();

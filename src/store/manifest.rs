@@ -133,7 +133,7 @@ impl Manifest {
     /// # Errors
     /// If no temporary file can be created.
     pub fn empty() -> io::Result<Self> {
-        Ok(Self::of(tempfile::tempfile()?, 0))
+        Ok(Self::of(crate::temporary_file::create()?, 0))
     }
 
     /// `length`: the bytes of complete lines in the file.

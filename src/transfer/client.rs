@@ -23,7 +23,7 @@ use super::happy_eyeballs;
 use super::request_state::{CURRENT_REQUEST, RequestState};
 use super::resolver::{ReqwestResolver, Resolver};
 use crate::model::Failure;
-use crate::plan::{HttpVersions, Proxy};
+use crate::plan::{HttpVersions, Proxy, ProxyUrls};
 
 /// How long an idle connection is kept open.
 const IDLE: Duration = Duration::from_secs(30);
@@ -152,15 +152,25 @@ fn build_http_client(
         builder = builder.http1_only();
     }
     builder = match &http.proxy {
-        Proxy::Environment if context.proxy_rules.may_use_proxy() => builder,
         // Without this the library would look for a proxy before each request.
-        Proxy::Environment | Proxy::Direct => builder.no_proxy(),
-        Proxy::Use(url) => {
-            let proxy = reqwest::Proxy::all(url.as_str())?;
-            builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
-        }
+        Proxy::Direct => builder.no_proxy(),
+        Proxy::Use(proxies) => with_proxies(builder, proxies)?,
     };
     builder.build()
+}
+
+fn with_proxies(
+    mut builder: reqwest::ClientBuilder,
+    proxies: &ProxyUrls,
+) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let exceptions = || reqwest::NoProxy::from_string(&proxies.exceptions);
+    if let Some(url) = &proxies.http {
+        builder = builder.proxy(reqwest::Proxy::http(url.as_str())?.no_proxy(exceptions()));
+    }
+    if let Some(url) = &proxies.https {
+        builder = builder.proxy(reqwest::Proxy::https(url.as_str())?.no_proxy(exceptions()));
+    }
+    Ok(builder)
 }
 
 /// Wraps the library's connector: lets only one connection per origin be opened while HTTP/2 may share it, and reports
@@ -294,22 +304,12 @@ pub enum ProxyRoute {
 pub struct ProxyRules(Option<Matcher>);
 
 impl ProxyRules {
-    /// The rules of `proxy`, and those of the environment if it leaves the choice to that.
+    /// The rules of `proxy`.
     pub fn new(proxy: &Proxy) -> Self {
-        Self(match proxy {
-            Proxy::Direct => None,
-            Proxy::Environment => environment_may_set_proxy().then(Matcher::from_system),
-            Proxy::Use(url) => {
-                let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
-                let rules = Matcher::builder().all(url.as_str());
-                Some(rules.no(exceptions.unwrap_or_default()).build())
-            }
-        })
-    }
-
-    /// Whether any request may use a proxy.
-    pub fn may_use_proxy(&self) -> bool {
-        self.0.is_some()
+        let Proxy::Use(ProxyUrls { http, https, exceptions }) = proxy else { return Self(None) };
+        let text = |url: &Option<Url>| url.as_ref().map_or_else(String::new, Url::to_string);
+        let rules = Matcher::builder().http(text(http)).https(text(https));
+        Self(Some(rules.no(exceptions.as_str()).build()))
     }
 
     /// How the connection for `url` is made.
@@ -325,12 +325,4 @@ impl ProxyRules {
         let matcher = self.0.as_ref()?;
         matcher.intercept(&url.as_str().parse::<Uri>().ok()?)
     }
-}
-
-/// Whether the environment has to be asked for each URL. Only elsewhere than on Linux are there other sources than the
-/// environment variables.
-fn environment_may_set_proxy() -> bool {
-    let names = ["http_proxy", "https_proxy", "all_proxy"];
-    let mut all = names.into_iter().flat_map(|name| [name.to_owned(), name.to_uppercase()]);
-    !cfg!(target_os = "linux") || all.any(|name| std::env::var_os(name).is_some())
 }

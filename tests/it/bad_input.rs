@@ -219,7 +219,7 @@ fn a_file_that_is_no_list_is_one_row_that_says_so() {
         ] {
             let (_folder, path) = file(bytes);
             let seen = Run::json(mode).arg(&path).seen();
-            assert_eq!(seen.code, Some(1), "{seen:?}");
+            assert_eq!(seen.code, Some(2), "{seen:?}");
             assert_eq!(outcomes(&[seen.row()]), [(1, "invalid", "invalid_url")]);
             assert!(message(&seen.row()).contains(reason), "{seen:?}");
         }

@@ -192,7 +192,7 @@ fn a_bad_variable_is_named_with_what_to_write() {
         (
             "FETCH_PROXY",
             "ftp://u:p@a",
-            "FETCH_PROXY: invalid value for --proxy: unsupported proxy scheme 'ftp' (expected http, https, socks5, socks5h, socks4)",
+            "FETCH_PROXY: invalid value for --proxy: unsupported proxy scheme 'ftp' (expected http, https, socks5, socks5h, socks4, socks4a)",
         ),
     ] {
         LayeredSetup::empty().variable(name, value).assert_complaint(&[], complaint);
