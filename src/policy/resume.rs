@@ -383,10 +383,16 @@ pub(super) mod tests {
         assert_eq!(range_reply(RangeRequest::IfChanged(&version), &head), RangeReply::Unchanged);
         assert_eq!(range_reply(RangeRequest::Rest(&part()), &head), RangeReply::Restart);
         assert_eq!(range_reply(RangeRequest::Whole, &head), RangeReply::Other);
-        assert_eq!(
-            range_reply(RangeRequest::Whole, &reply(206, "bytes 0-9/10", "")),
-            RangeReply::Other
-        );
+        for (range, length, answer) in [
+            ("bytes 0-9/10", None, RangeReply::Whole),
+            ("bytes 0-9/10", Some(10), RangeReply::Whole),
+            ("bytes 0-9/10", Some(9), RangeReply::Other),
+            ("bytes 0-8/10", None, RangeReply::Other),
+            ("bytes 0-9/*", None, RangeReply::Other),
+        ] {
+            let head = ResponseHead { content_length: length, ..reply(206, range, "") };
+            assert_eq!(range_reply(RangeRequest::Whole, &head), answer, "{range} {length:?}");
+        }
         assert_eq!(
             range_reply(RangeRequest::IfChanged(&version), &reply(200, "", "")),
             RangeReply::Whole
