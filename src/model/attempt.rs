@@ -80,6 +80,8 @@ pub struct ResponseHead {
     pub content_type: Option<String>,
     /// Content-Encoding as sent (RFC 9110 section 8.4).
     pub content_encoding: Option<String>,
+    /// Content-Length, in bytes; `None` if there is none (RFC 9110 section 8.6).
+    pub content_length: Option<u64>,
     /// ETag as sent (RFC 9110 section 8.8.3).
     pub etag: Option<String>,
     /// Last-Modified as sent (RFC 9110 section 8.8.2).
@@ -90,6 +92,8 @@ pub struct ResponseHead {
     pub content_range: Option<String>,
     /// Content-Disposition as sent (RFC 6266).
     pub content_disposition: Option<String>,
+    /// Whether the reply sets a cookie (RFC 6265 section 4.1).
+    pub sets_cookie: bool,
     /// Retry-After as sent (RFC 9110 section 10.2.3).
     pub retry_after: Option<String>,
 }

@@ -23,6 +23,10 @@ pub enum Failure {
     /// the host failed.
     #[error("host unreachable: {0} (not attempted)")]
     HostDown(String),
+    /// The host asked to be left alone for longer than the run waits, or refused everything for long; this URL was not
+    /// requested. The message says since when and until when.
+    #[error("not attempted: {0}")]
+    HostRefused(String),
     /// robots.txt asks not to fetch it (RFC 9309).
     #[error("disallowed by robots.txt")]
     Robots,
@@ -64,7 +68,7 @@ pub enum Failure {
     /// The reply is not HTTP, or not HTTP that can be understood without guessing.
     #[error("invalid HTTP response: {0}")]
     Protocol(String),
-    /// A final status of 400 to 599 but 429.
+    /// A final status that brings no resource: 400 to 599 but 429, and 2xx but 200, 203, 204 and a proven 206.
     #[error("HTTP {}", phrase(*.0))]
     Status(u16),
     /// The server asks for fewer requests (429, RFC 6585 section 4).
@@ -168,6 +172,8 @@ pub enum FailureClass {
     Reset,
     Truncated,
     Protocol,
+    #[serde(rename = "http_2xx")]
+    Http2xx,
     #[serde(rename = "http_4xx")]
     Http4xx,
     #[serde(rename = "http_5xx")]
@@ -199,6 +205,8 @@ impl Failure {
             Self::Reset(_) => FailureClass::Reset,
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::Protocol(_) => FailureClass::Protocol,
+            Self::HostRefused(_) => FailureClass::RateLimited,
+            Self::Status(..300) => FailureClass::Http2xx,
             Self::Status(500..) => FailureClass::Http5xx,
             Self::Status(_) => FailureClass::Http4xx,
             Self::RateLimited { .. } => FailureClass::RateLimited,
@@ -230,7 +238,7 @@ impl FromStr for FailureClass {
 
 impl FailureClass {
     /// All classes, in the order of their declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Dns,
         Self::HostDown,
         Self::Robots,
@@ -242,6 +250,7 @@ impl FailureClass {
         Self::Reset,
         Self::Truncated,
         Self::Protocol,
+        Self::Http2xx,
         Self::Http4xx,
         Self::Http5xx,
         Self::RateLimited,
@@ -270,6 +279,7 @@ impl FailureClass {
             Self::Reset => "reset",
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
+            Self::Http2xx => "http_2xx",
             Self::Http4xx => "http_4xx",
             Self::Http5xx => "http_5xx",
             Self::RateLimited => "rate_limited",

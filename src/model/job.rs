@@ -87,6 +87,8 @@ pub struct QueuedJob {
     pub request: Job,
     /// Redirects followed since the listed URL.
     pub hops: u32,
+    /// Those of these redirects that set a cookie.
+    pub cookie_hops: u32,
     /// Tries of the target from a listed URL on, this one included; from 1.
     pub attempt: u32,
     /// Complete rounds through all mirrors before this one.
@@ -132,6 +134,7 @@ impl QueuedJob {
         Self {
             request,
             hops: 0,
+            cookie_hops: 0,
             attempt: 1,
             round: 0,
             dead_mirrors: Vec::new(),

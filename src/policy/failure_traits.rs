@@ -54,15 +54,18 @@ pub fn failure_traits(failure: &Failure) -> FailureTraits {
         Failure::Truncated { .. } => (Retry, Garbled),
         // Waiting for the host would change neither its certificate nor what is trusted here.
         Failure::Tls(_) | Failure::Protocol(_) => (OtherMirror, Garbled),
-        Failure::Status(503) | Failure::RateLimited { wait: None, .. } => (Retry, Refused),
+        // 520 to 524, 529 and 530 are what proxies before overloaded or unreachable origins send.
+        Failure::Status(425 | 503 | 520..=524 | 529 | 530)
+        | Failure::RateLimited { wait: None, .. } => (Retry, Refused),
         Failure::RateLimited { wait: Some(_), .. } => (OtherMirror, Refused),
-        Failure::Status(408 | 425 | 500 | 502 | 504) => (Retry, Replied),
+        Failure::Status(202 | 408 | 500 | 502 | 504) => (Retry, Replied),
         Failure::Status(_) | Failure::Checksum { .. } | Failure::TooLarge { .. } => {
             (OtherMirror, Replied)
         }
         Failure::Timeout(_) | Failure::Worker(_) => (Retry, HostEvidence::Nothing),
         Failure::Dns { .. }
         | Failure::HostDown(_)
+        | Failure::HostRefused(_)
         | Failure::Robots
         | Failure::Pinned(_)
         | Failure::Proxy(_)
@@ -97,10 +100,10 @@ mod tests {
 
     #[test]
     fn only_what_waiting_may_heal_is_transient() {
-        for status in [408, 425, 500, 502, 503, 504] {
+        for status in [202, 408, 425, 500, 502, 503, 504, 520, 522, 524, 529, 530] {
             assert!(is_transient(&Failure::Status(status)), "{status}");
         }
-        for status in [400, 403, 404, 410, 501, 505] {
+        for status in [201, 205, 207, 226, 299, 400, 403, 404, 410, 501, 505, 525, 531] {
             assert!(!is_transient(&Failure::Status(status)), "{status}");
         }
         assert!(is_transient(&Failure::RateLimited { status: 429, wait: None }));

@@ -7,8 +7,9 @@ use url::Url;
 
 use super::failure_traits::{is_local, is_transient};
 use super::redirect::hop;
+use super::resume::{RangeRequest, range_request};
 use super::retry::{asked_by, backoff, is_not_reached, too_long};
-use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, QueuedJob};
+use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, PartialBody, QueuedJob};
 use crate::plan::RetryOptions;
 
 /// The limits of retries and redirects.
@@ -53,7 +54,49 @@ pub enum NextAction {
 ///
 /// Mirrors are tried in rounds: each failure leads to the next mirror at once, and a round in which all mirrors failed is
 /// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
+///
+/// Where a range was refused, the whole is requested once before anything else is given up for it.
 pub fn next_action(
+    job: &QueuedJob,
+    attempt: &Attempt,
+    rules: &RetryRules,
+    now: SystemTime,
+    chance: f64,
+) -> NextAction {
+    let continues = matches!(range_request(&job.request), RangeRequest::Rest(_));
+    match &attempt.outcome {
+        AttemptOutcome::Failed(failure)
+            if continues && !is_transient(failure) && refuses_range(job, attempt, failure) =>
+        {
+            return NextAction::Restart(restarted_job(job, attempt));
+        }
+        _ => {}
+    }
+    match decide(job, attempt, rules, now, chance) {
+        NextAction::Failed(failure) if continues && refuses_range(job, attempt, &failure) => {
+            NextAction::Restart(restarted_job(job, attempt))
+        }
+        action => action,
+    }
+}
+
+/// Whether a request for a range may have failed because it was for a range: an error status, or an exchange that ended
+/// before any byte of the body. A server that asks for fewer requests is not asked again at once.
+pub fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
+    let length = |part: &Option<PartialBody>| part.as_ref().map_or(0, |part| part.bytes);
+    let has_progress = length(&attempt.part) > length(&job.request.part);
+    match failure {
+        Failure::Status(_) => true,
+        Failure::Reset(_)
+        | Failure::Stalled(_)
+        | Failure::Timeout(_)
+        | Failure::Truncated { .. }
+        | Failure::Protocol(_) => !has_progress,
+        _ => false,
+    }
+}
+
+fn decide(
     job: &QueuedJob,
     attempt: &Attempt,
     rules: &RetryRules,
@@ -72,7 +115,8 @@ pub fn next_action(
         }
         AttemptOutcome::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
-            match hop(job, location.as_deref(), rules.max_redirects) {
+            let sets_cookie = attempt.head.as_ref().is_some_and(|head| head.sets_cookie);
+            match hop(job, location.as_deref(), rules.max_redirects, sets_cookie) {
                 Ok(url) => match too_long(status, asked, &rules.retry) {
                     None => {
                         let wait = asked.map_or(Duration::ZERO, |asked| with_jitter(asked, chance));
@@ -200,6 +244,7 @@ fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     let mut next = job.clone();
     next.request.url = url;
     next.hops += 1;
+    next.cookie_hops += u32::from(attempt.head.as_ref().is_some_and(|head| head.sets_cookie));
     carry_over(&mut next, attempt);
     next
 }
@@ -212,7 +257,7 @@ fn start_over_at(next: &mut QueuedJob, mirror: usize) {
     }
     next.request.url = next.request.target.urls[mirror].clone();
     next.request.mirror = mirror;
-    next.hops = 0;
+    (next.hops, next.cookie_hops) = (0, 0);
 }
 
 /// The positions of the mirrors at which `job` may be tried.

@@ -1,6 +1,9 @@
 //! Resuming partial bodies, and revalidating saved ones: which range or condition to send, and whether the reply fits. Pure.
 
-use crate::model::{Job, JobKind, PartialBody, ResponseHead, SavedVersion, Validator, resource};
+use crate::model::{
+    Destination, Job, JobKind, OverwriteRule, PartialBody, ResponseHead, SavedVersion, Validator,
+    resource,
+};
 
 /// How much later than its Last-Modified a reply must be dated for that to be a strong validator: two versions may have
 /// been made within one second, and clocks differ (RFC 9110 section 8.8.2.2).
@@ -90,12 +93,65 @@ pub fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply
             RangeReply::Rest(span) if span.end == end => RangeReply::Rest(span),
             _ => RangeReply::Restart,
         },
+        (RangeRequest::Rest(part), 200 | 203) if !shows_the_whole(part, head) => {
+            RangeReply::Restart
+        }
         (RangeRequest::Segment(..), 200..=399 | 416) => RangeReply::Restart,
         (RangeRequest::IfChanged(_), 304) => RangeReply::Unchanged,
-        (_, 206) => RangeReply::Other,
-        (_, 200..=299) => RangeReply::Whole,
+        (_, 200 | 203) if !is_contradicted(head) => RangeReply::Whole,
+        (_, 206) if is_the_whole_in_one_part(head) => RangeReply::Whole,
+        (RangeRequest::Whole | RangeRequest::Unconditional, 204) => RangeReply::Whole,
         _ => RangeReply::Other,
     }
+}
+
+/// Whether a reply to a request for the rest, with a status that stands for the whole, must have the whole body. Some
+/// servers send the requested range with that status. The length shows it, or that the version is another one; where
+/// neither does, the whole has to be requested.
+fn shows_the_whole(part: &PartialBody, head: &ResponseHead) -> bool {
+    if head.content_range.is_some() {
+        return false;
+    }
+    let is_known_to_be_another = match &part.validator {
+        Validator::Etag(tag) => head.etag.as_ref().is_some_and(|sent| sent != tag),
+        Validator::LastModified(date) => {
+            head.last_modified.as_ref().is_some_and(|sent| sent != date)
+        }
+    };
+    match (head.content_length, part.length) {
+        (Some(length), Some(known)) if length == known => true,
+        // As long as the missing rest: that is what it may be, whatever the validator says.
+        (Some(length), Some(known)) if known.checked_sub(part.bytes) == Some(length) => false,
+        _ => is_known_to_be_another,
+    }
+}
+
+/// Whether a Content-Range contradicts a status that stands for the whole body.
+fn is_contradicted(head: &ResponseHead) -> bool {
+    head.content_range.is_some() && !covers_the_whole(head)
+}
+
+/// Whether a 206 that nobody asked for has the whole body nevertheless.
+fn is_the_whole_in_one_part(head: &ResponseHead) -> bool {
+    !is_of_several_parts(head) && covers_the_whole(head)
+}
+
+/// Whether the Content-Range is that of the whole body, and the length of the reply agrees.
+fn covers_the_whole(head: &ResponseHead) -> bool {
+    let range = head.content_range.as_deref().and_then(ContentRange::read);
+    let Some(ContentRange { bytes: Some((0, last)), length: Some(length) }) = range else {
+        return false;
+    };
+    last + 1 == length && head.content_length.is_none_or(|sent| sent == length)
+}
+
+/// Whether something is saved, or begun, under the name that the body of `job` gets. Only a whole body with status 200
+/// or 203 may replace it, or a range that is proven to continue it.
+pub fn has_something_to_lose(job: &Job) -> bool {
+    let saved = |place: &std::sync::Arc<Destination>| {
+        place.saved.is_some() || place.part.is_some() || place.over == OverwriteRule::File
+    };
+    job.begun || job.part.is_some() || job.place.as_ref().is_some_and(saved)
 }
 
 /// A 206 without the length of the whole is refused: nothing would show whether the rest is all of it.
@@ -140,7 +196,14 @@ fn is_of_version(validator: &Validator, head: &ResponseHead) -> bool {
 /// (RFC 9110 section 8.8.3.3).
 fn is_coded(head: &ResponseHead) -> bool {
     let mut names = head.content_encoding.as_deref().unwrap_or("").split(',').map(str::trim);
-    names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+    names.any(|name| !is_no_coding(name))
+}
+
+/// Whether a name in Content-Encoding stands for no coding of the body: `identity` and the empty one (RFC 9110 section
+/// 12.5.3), names that servers send for it, and `aws-chunked`, which S3 keeps from the upload.
+pub fn is_no_coding(name: &str) -> bool {
+    const NAMES: [&str; 6] = ["", "identity", "none", "utf-8", "utf8", "aws-chunked"];
+    NAMES.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
 }
 
 /// Whether the body is a multipart one, of several ranges (RFC 9110 section 14.6).
@@ -320,10 +383,16 @@ pub(super) mod tests {
         assert_eq!(range_reply(RangeRequest::IfChanged(&version), &head), RangeReply::Unchanged);
         assert_eq!(range_reply(RangeRequest::Rest(&part()), &head), RangeReply::Restart);
         assert_eq!(range_reply(RangeRequest::Whole, &head), RangeReply::Other);
-        assert_eq!(
-            range_reply(RangeRequest::Whole, &reply(206, "bytes 0-9/10", "")),
-            RangeReply::Other
-        );
+        for (range, length, answer) in [
+            ("bytes 0-9/10", None, RangeReply::Whole),
+            ("bytes 0-9/10", Some(10), RangeReply::Whole),
+            ("bytes 0-9/10", Some(9), RangeReply::Other),
+            ("bytes 0-8/10", None, RangeReply::Other),
+            ("bytes 0-9/*", None, RangeReply::Other),
+        ] {
+            let head = ResponseHead { content_length: length, ..reply(206, range, "") };
+            assert_eq!(range_reply(RangeRequest::Whole, &head), answer, "{range} {length:?}");
+        }
         assert_eq!(
             range_reply(RangeRequest::IfChanged(&version), &reply(200, "", "")),
             RangeReply::Whole

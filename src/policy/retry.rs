@@ -29,7 +29,8 @@ pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
 
 /// The wait that a reply asks for; `None` if there is no reply, or none it asks for.
 pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
-    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
+    // Zero, or a moment that has passed, asks for no wait: the usual back-off applies.
+    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now).filter(|wait| !wait.is_zero())
 }
 
 /// The failure of a reply that asks for a longer wait than `--max-retry-after`; `None` if it does not.

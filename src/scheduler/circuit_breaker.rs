@@ -52,7 +52,7 @@ pub(super) struct BreakerConfig {
 impl BreakerState {
     /// Records a reply, of whatever kind.
     pub fn on_reached(&mut self) {
-        if !matches!(self, Self::Open(Failure::RateLimited { .. })) {
+        if !matches!(self, Self::Open(Failure::HostRefused(_))) {
             *self = Self::Closed;
         }
     }

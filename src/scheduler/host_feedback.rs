@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::host_queue::HostFeedback;
-use crate::model::{Attempt, AttemptOutcome};
+use crate::model::{Attempt, AttemptOutcome, Failure, rfc3339};
 use crate::plan::RetryOptions;
 use crate::policy::failure_traits::{HostEvidence, failure_traits};
 use crate::policy::retry::{asked_by, too_long};
@@ -18,14 +18,16 @@ pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -
         | AttemptOutcome::Restart
         | AttemptOutcome::Divided => HostFeedback::Served(None),
         AttemptOutcome::Redirect { .. } => match too_long(status, asked, retry) {
-            Some(failure) => HostFeedback::RefusedPermanently(failure),
+            Some(failure) => HostFeedback::RefusedPermanently(refused_since(failure, now)),
             None => HostFeedback::Served(asked),
         },
         AttemptOutcome::Failed(failure) => {
             match (failure_traits(failure).evidence, attempt.head.is_some()) {
                 (HostEvidence::Refused, _) => match too_long(status, asked, retry) {
-                    Some(failure) => HostFeedback::RefusedPermanently(failure),
-                    None if status == 503 && asked.is_none() => HostFeedback::Strained,
+                    Some(failure) => HostFeedback::RefusedPermanently(refused_since(failure, now)),
+                    None if matches!(failure, Failure::Status(_)) && asked.is_none() => {
+                        HostFeedback::Strained
+                    }
                     None => HostFeedback::Refused(asked),
                 },
                 (HostEvidence::Unreachable, false) => HostFeedback::Unreachable(failure.clone()),
@@ -40,4 +42,15 @@ pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -
             }
         }
     }
+}
+
+/// What the other URLs of a host fail with that asked, at `now`, for a wait that is too long.
+fn refused_since(failure: Failure, now: SystemTime) -> Failure {
+    let Failure::RateLimited { status, wait: Some(wait) } = failure else { return failure };
+    let until =
+        now.checked_add(wait).map_or_else(String::new, |end| format!(" until {}", rfc3339(end)));
+    Failure::HostRefused(format!(
+        "the host asked at {} to be left alone{until} (HTTP {status} with Retry-After)",
+        rfc3339(now)
+    ))
 }

@@ -443,7 +443,10 @@ impl HostQueue {
     fn open_breaker_if_it_refuses_everything(&mut self, now: Instant) {
         let rest = self.longest_rest;
         if self.adaptive.refused_for(now).is_some_and(|refused| refused >= rest) {
-            let failure = Failure::RateLimited { status: 429, wait: None };
+            let failure = Failure::HostRefused(format!(
+                "the host has refused every request for {} s",
+                rest.as_secs()
+            ));
             self.breaker = BreakerState::Open(failure);
         }
     }

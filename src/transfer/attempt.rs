@@ -4,11 +4,11 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
 use reqwest::{Response, Version};
 
@@ -23,7 +23,8 @@ use crate::model::{
     Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, HttpVersion, Job,
     JobKind, PartialBody, ResponseHead, StopCause, WorkerProgress,
 };
-use crate::policy::resume::{self, RangeReply, RangeRequest};
+use crate::policy::resume::{self, RangeReply, RangeRequest, has_something_to_lose};
+use crate::policy::retry::asked_wait;
 use crate::policy::segments::{ReplyInfo, should_split};
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
 
@@ -160,7 +161,12 @@ impl<'a> Exchange<'a> {
         let mut response = self.client.reply(job, &fields, self.request_state).await?;
         self.first_byte = Some(self.request_state.elapsed());
         let head = self.head.insert(response_head(&response));
-        let reply = resume::range_reply(request, head);
+        let reply = match (&job.kind, head.status) {
+            // RFC 9309 section 2.3.1.1: any successful status.
+            (JobKind::Robots(_), 200..=299) => RangeReply::Whole,
+            (_, 204) if has_something_to_lose(job) => RangeReply::Other,
+            _ => resume::range_reply(request, head),
+        };
         self.decided = match reply {
             RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => None,
             RangeReply::Unchanged => Some(AttemptOutcome::Unchanged),
@@ -356,6 +362,7 @@ fn outcome_without_body(response: &Response, request_state: &RequestState) -> At
         407 if request_state.is_answered_by_proxy() => {
             AttemptOutcome::Failed(Failure::ProxyStatus(Some(407)))
         }
+        200 | 203 => unexpected_reply("Content-Range of a part in a reply with the whole"),
         206 => unexpected_reply("206 Partial Content"),
         300 | 301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION);
@@ -363,9 +370,18 @@ fn outcome_without_body(response: &Response, request_state: &RequestState) -> At
         }
         304 => unexpected_reply("304 Not Modified"),
         429 => AttemptOutcome::Failed(Failure::RateLimited { status: 429, wait: None }),
-        status @ 400..=599 => AttemptOutcome::Failed(Failure::Status(status)),
+        403 if asks_to_wait(response) => {
+            AttemptOutcome::Failed(Failure::RateLimited { status: 403, wait: None })
+        }
+        status @ (200..=299 | 400..=599) => AttemptOutcome::Failed(Failure::Status(status)),
         status => unexpected_reply(&format!("status {status}")),
     }
+}
+
+/// Whether a reply has a Retry-After that can be understood.
+fn asks_to_wait(response: &Response) -> bool {
+    let field = header_text(response.headers(), RETRY_AFTER);
+    field.is_some_and(|field| asked_wait(&field, SystemTime::now()).is_some())
 }
 
 fn unexpected_reply(what: &str) -> AttemptOutcome {
@@ -386,11 +402,13 @@ fn response_head(response: &Response) -> ResponseHead {
         remote_addr: response.remote_addr(),
         content_type: header_text(headers, CONTENT_TYPE),
         content_encoding: joined_values(headers, CONTENT_ENCODING),
+        content_length: response.content_length(),
         etag: header_text(headers, ETAG),
         last_modified: header_text(headers, LAST_MODIFIED),
         date: header_text(headers, DATE),
         content_range: header_text(headers, CONTENT_RANGE),
         content_disposition: header_text(headers, CONTENT_DISPOSITION),
+        sets_cookie: headers.contains_key(SET_COOKIE),
         retry_after: header_text(headers, RETRY_AFTER),
     }
 }

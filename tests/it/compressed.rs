@@ -320,3 +320,18 @@ fn memory_is_flat_where_a_bomb_is_let_through() {
     let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap();
     assert!(peak < 40 << 20, "{peak} bytes at the peak");
 }
+
+#[test]
+fn names_that_stand_for_no_coding_leave_the_body_as_it_is() {
+    let names =
+        ["", "identity", "none", "None", "utf-8", "UTF-8", "aws-chunked", "identity, none", ","];
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies = names.iter().map(|name| coded(name, b"hello")).collect();
+        let origin = origin_of(replies);
+        let seen = saving(mode, folder.path()).list(list_of(&origin, names.len())).seen();
+        for (row, name) in seen.rows_in_list_order().iter().zip(names) {
+            assert_eq!((class_of(row).as_str(), &row["bytes"]), ("ok", &5.into()), "{name}: {row}");
+        }
+    });
+}

@@ -30,6 +30,7 @@ use crate::model::{
     Assembly, Attempt, AttemptTimings, ByteRanges, Event, ExpectedDigest, Failure, Job, JobKind,
     PartialBody, QueuedJob, ResponseHead, SharedRanges, StopCause,
 };
+use crate::policy::next_action::refuses_range;
 use crate::policy::resume::begun_in_spans;
 use crate::policy::segments::segments;
 use crate::policy::{NextAction, segment_action_without_request};
@@ -333,6 +334,10 @@ impl Queue {
                 if let Some(next) = download.next() {
                     state.scheduler.resume(next, now, now);
                 }
+            }
+            // A server that fails on a segment may still serve the whole to one stream.
+            NextAction::Failed(failure) if refuses_range(job, &attempt, &failure) => {
+                state.cancel_segments(job, SegmentedOutcome::Restart, now);
             }
             NextAction::Failed(failure) | NextAction::Retry { failure, .. } => {
                 // `on_segment_done` has counted them.

@@ -19,6 +19,7 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use self::chain::{DecodeStage, Decoder, FillResult, STEPS_AT_MOST, fill_stages};
 use crate::model::Failure;
+use crate::policy::resume::is_no_coding;
 
 /// The maximum size of a piece of decoded content, bytes.
 pub const PIECE: usize = 64 * 1024;
@@ -89,7 +90,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     let names = fields
         .flat_map(|field| field.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
+        .filter(|name| !str::from_utf8(name).is_ok_and(is_no_coding));
     let mut codings = Vec::new();
     for name in names {
         let Some(coding) = ContentCoding::from_name(name) else {

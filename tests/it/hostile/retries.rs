@@ -41,6 +41,7 @@ fn what_may_pass_is_tried_as_often_as_allowed_and_what_lasts_once() {
     let status =
         |status: &str| Reply::of(status, "Connection: close\r\n", "words").then(End::Close);
     let passing = [
+        ("http_2xx", status("202 Accepted")),
         ("http_4xx", status("408 Request Timeout")),
         ("http_4xx", status("425 Too Early")),
         ("rate_limited", status("429 Too Many Requests")),
@@ -48,6 +49,15 @@ fn what_may_pass_is_tried_as_often_as_allowed_and_what_lasts_once() {
         ("http_5xx", status("502 Bad Gateway")),
         ("http_5xx", status("503 Service Unavailable")),
         ("http_5xx", status("504 Gateway Timeout")),
+        ("http_5xx", status("520 Unknown Error")),
+        ("http_5xx", status("522 Connection Timed Out")),
+        ("http_5xx", status("529 Overloaded")),
+        ("http_5xx", status("530 Origin Error")),
+        (
+            "rate_limited",
+            Reply::of("403 Forbidden", "Connection: close\r\nRetry-After: 0\r\n", "")
+                .then(End::Close),
+        ),
         ("reset", Reply::raw("", End::Close)),
         ("reset", Reply::raw("HTTP/1.1 200 OK\r\n", End::Reset)),
         ("truncated", closing("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")),
@@ -154,5 +164,24 @@ fn a_waiting_url_holds_no_worker() {
         let row = run.seen().row();
         assert_eq!((class_of(&row).as_str(), &row["attempts"]), ("cancelled", &1.into()), "{row}");
         assert_eq!((&row["index"], origin.requests()), (&1.into(), 1), "{row}");
+    });
+}
+
+#[test]
+fn a_url_that_was_never_requested_says_since_when_its_host_asked_to_be_left_alone() {
+    in_every_mode(|mode| {
+        let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 100000\r\nContent-Length: 0\r\n\r\n";
+        let origin = Origin::new(move |_| Reply::raw(busy, End::KeepAlive));
+        let run = Run::json(mode).args(["--jobs", "1"]).list(list_of(&origin, ["/a", "/b"]));
+        let rows = run.seen().rows_in_list_order();
+        assert_eq!(origin.requests(), 1, "{rows:?}");
+        let message = |at: usize| rows[at]["error"]["message"].as_str().unwrap();
+        assert!(message(0).starts_with("HTTP 503"), "{rows:?}");
+        assert!(message(1).starts_with("not attempted: the host asked at 20"), "{rows:?}");
+        assert!(message(1).contains(" to be left alone until 20"), "{rows:?}");
+        assert_eq!(
+            (class_of(&rows[1]).as_str(), &rows[1]["attempts"]),
+            ("rate_limited", &0.into())
+        );
     });
 }

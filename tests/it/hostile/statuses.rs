@@ -39,10 +39,51 @@ fn a_reply_of_no_content_is_fine() {
             ),
             0,
         ),
-        (Reply::of("205 Reset Content", "", ""), 0),
         (Reply::of("200 OK", "", ""), 0),
-        (Reply::of("299 Miscellaneous", "", "hello"), 5),
+        (Reply::of("203 Non-Authoritative Information", "", "hello"), 5),
     ]);
+}
+
+#[test]
+fn a_success_that_brings_no_resource_is_a_failure() {
+    let statuses = [
+        "201 Created",
+        "202 Accepted",
+        "205 Reset Content",
+        "207 Multi-Status",
+        "208 Already Reported",
+        "226 IM Used",
+        "299 Miscellaneous",
+    ];
+    each_ends_as("http_2xx", &statuses.map(|status| Reply::of(status, "", "hello")));
+}
+
+#[test]
+fn a_redirect_without_a_destination_is_one_broken_reply() {
+    let statuses = ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"];
+    in_all_modes_at_once(|mode| {
+        for location in ["", "Location:\r\n", "Location:   \r\n"] {
+            let replies = statuses.map(|status| Reply::of(status, location, ""));
+            for row in rows_of(mode, &replies, &[]) {
+                assert_eq!(class_of(&row), "redirect", "{row}");
+                let message = row["error"]["message"].as_str().unwrap();
+                assert!(message.contains("Location header"), "{message}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_redirect_loop_that_sets_a_cookie_each_time_says_so() {
+    let back = |fields: &str| Reply::of("302 Found", &format!("Location: /0\r\n{fields}"), "");
+    in_all_modes_at_once(|mode| {
+        let [row] = &rows_of(mode, &[back("Set-Cookie: seen=1\r\n")], &[])[..] else { panic!() };
+        let message = row["error"]["message"].as_str().unwrap();
+        assert_eq!(class_of(row), "redirect");
+        assert!(message.contains("cookie"), "{message}");
+        let [row] = &rows_of(mode, &[back("")], &[])[..] else { panic!() };
+        assert!(!row["error"]["message"].as_str().unwrap().contains("cookie"), "{row}");
+    });
 }
 
 #[test]
