@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Folder, LENGTHS, asked, beginning, first, second};
 use crate::support::versions::asked_from;
-use crate::support::{End, Reply, Seen, Version, Versions, class_of, in_every_mode};
+use crate::support::{End, Reply, Seen, Version, Versions, in_every_mode};
 
 /// What a server does about the request for the rest, and what the client must do then.
 pub(super) struct Turn {
