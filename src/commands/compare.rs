@@ -10,6 +10,7 @@ use crate::model::StopCause;
 use crate::plan::OutputFormat;
 use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
+use crate::streams::stdout;
 
 impl ExitStatus for Comparison {
     fn exit(&self) -> Exit {
@@ -43,13 +44,14 @@ pub(super) fn execute(options: &Options) -> Exit {
         print_error(&format!("cannot install signal handlers: {error}"));
         return Exit::Fatal;
     }
-    let result = compare(options, &cancel, &mut io::stdout());
+    let result = compare(options, &cancel, &mut stdout());
     let exit = conclude(&result);
     match (&result, cancel.cause()) {
         // What cannot be written is more serious than a signal.
         (Err(CompareError::Unwritten(_)), _) => exit,
         (_, Some(StopCause::Interrupted)) => Exit::Interrupted,
         (_, Some(StopCause::Terminated)) => Exit::Terminated,
+        (_, Some(StopCause::HungUp)) => Exit::HungUp,
         _ => exit,
     }
 }

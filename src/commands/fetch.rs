@@ -43,8 +43,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// Names that may be looked up at once.
 const LOOKUPS: usize = 16;
 
+/// Longer than any run.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Idle connections kept open in all, where descriptors allow it.
 const IDLE: usize = 256;
+
+/// What is missing where the system gives no thread or event loop.
+const NO_THREAD: &str = "cannot start a thread (see ulimit -u and ulimit -v)";
 
 /// How a run ended.
 #[derive(Debug)]
@@ -76,6 +82,7 @@ impl ExitStatus for RunOutcome {
         match self.stopped {
             Some(StopCause::Interrupted) => Exit::Interrupted,
             Some(StopCause::Terminated) => Exit::Terminated,
+            Some(StopCause::HungUp) => Exit::HungUp,
             Some(StopCause::Fatal | StopCause::Disk) => Exit::Fatal,
             Some(
                 StopCause::Deadline
@@ -127,7 +134,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
     let inputs = input::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
-    let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
+    let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
@@ -149,7 +156,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
         let cancel = cancel.clone();
         move || narrate(reporter, heard, &end_of_work, &cancel)
     });
-    let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
+    let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
     let work =
         engine::run(&plan, inputs, Arc::clone(&transfer_context), board, events, cancel.clone());
     let finished = runtime.block_on(work);
@@ -181,7 +188,8 @@ fn conclude(
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
     let work_left = !list_complete || undone.iter().any(|class| reported.counts.of(*class) > 0);
-    let signalled = matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated));
+    let signalled =
+        matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated | StopCause::HungUp));
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
         list_complete,
@@ -269,10 +277,7 @@ fn unwritable(error: io::Error) -> RunError {
 }
 
 fn no_store(error: StoreError) -> RunError {
-    match error {
-        StoreError::Busy(_) => RunError::Usage(error.into()),
-        StoreError::Unusable { .. } => RunError::Fatal(error.into()),
-    }
+    if error.is_usage() { RunError::Usage(error.into()) } else { RunError::Fatal(error.into()) }
 }
 
 fn broken(error: EngineError) -> RunError {
@@ -282,9 +287,15 @@ fn broken(error: EngineError) -> RunError {
     }
 }
 
-/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups.
+/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups. One thread for lookups is
+/// started at once and stays, so that no lookup is without one later.
 fn coordinator() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(LOOKUPS).thread_keep_alive(FOR_GOOD);
+    let runtime = builder.build()?;
+    Resolver::ensure_thread()?;
+    drop(runtime.handle().spawn_blocking(|| ()));
+    Ok(runtime)
 }
 
 /// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.

@@ -18,6 +18,10 @@ const FRAMING: [HeaderName; 8] = [
 const SECRET: [HeaderName; 3] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
+/// Header fields that may be given at one place: for all requests, for a host, or for a URL. No server takes as many, and
+/// all three together are within what the HTTP library can hold.
+pub const MOST_FIELDS: usize = 8000;
+
 /// Reads a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
 ///
 /// # Errors

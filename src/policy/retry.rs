@@ -29,7 +29,10 @@ pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
 
 /// The wait that a reply asks for; `None` if there is no reply, or none it asks for.
 pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
-    asked_wait(attempt.head.as_ref()?.retry_after.as_deref()?, now)
+    let head = attempt.head.as_ref()?;
+    // A date is of the server's clock; ours may be years off.
+    let servers = head.date.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
+    asked_wait(head.retry_after.as_deref()?, servers.unwrap_or(now))
 }
 
 /// The failure of a reply that asks for a longer wait than `--max-retry-after`; `None` if it does not.

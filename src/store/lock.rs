@@ -2,12 +2,23 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions};
+
+use super::manifest::ensure_regular;
 
 /// The name of the lock file. It is never removed: a process that removed it would let two others lock two files of
 /// that name.
 const NAME: &str = "lock";
+
+/// How long a holder is waited for that may be ending: a process that a killed run was starting holds its descriptors until
+/// it has become another program.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the lock is tried meanwhile.
+const TICK: Duration = Duration::from_millis(20);
 
 /// The lock of a directory. The system releases it when the process ends, however it ends.
 #[derive(Debug)]
@@ -27,16 +38,21 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock in `dir`, the `.fetch` directory, without waiting.
+    /// Takes the lock in `dir`, the `.fetch` directory. Waits a moment for a holder that is ending.
     ///
     /// # Errors
     /// [`LockError::Busy`] if another process holds it, [`LockError::Io`] if it cannot be taken.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
+        ensure_regular(dir, NAME)?;
         let file = dir.open_with(NAME, OpenOptions::new().create(true).write(true))?.into_std();
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Busy),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => thread::sleep(TICK),
+                Err(TryLockError::WouldBlock) => return Err(LockError::Busy),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
         }
     }
 }

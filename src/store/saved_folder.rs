@@ -125,8 +125,12 @@ impl SavedFolder {
         let lock = match (Lock::take(&bookkeeping), mode) {
             (Ok(lock), _) => Some(lock),
             (Err(LockError::Busy), _) => return Err(SavedFolderError::Busy(dir.to_owned())),
-            (Err(LockError::Io(_)), OpenMode::Look) => None,
-            (Err(LockError::Io(reason)), OpenMode::Repair) => return Err(unusable(reason)),
+            (Err(LockError::Io(reason)), OpenMode::Look)
+                if reason.kind() != ErrorKind::InvalidInput =>
+            {
+                None
+            }
+            (Err(LockError::Io(reason)), _) => return Err(unusable(reason)),
         };
         let manifest = match mode {
             OpenMode::Look => manifest,
