@@ -1,6 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP.
 
 use std::future::pending;
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 use std::{fs, io, process, thread};
 
@@ -19,6 +20,7 @@ use crate::streams;
 /// If the system does not allow signal handlers or the thread that waits for them.
 pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    ensure_descriptors()?;
     let (mut interrupt, mut terminate, mut hangup) = {
         let _inside = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
@@ -42,6 +44,14 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
         }
     };
     thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listen))?;
+    Ok(())
+}
+
+/// Fails if there are not the descriptors that the first signal handler needs: the library has no way to say so.
+fn ensure_descriptors() -> io::Result<()> {
+    let pair = UnixStream::pair()?;
+    let third = pair.0.try_clone()?;
+    drop((pair, third));
     Ok(())
 }
 

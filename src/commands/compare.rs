@@ -11,6 +11,7 @@ use crate::plan::OutputFormat;
 use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
 use crate::streams::stdout;
+use crate::text::io_message;
 
 impl ExitStatus for Comparison {
     fn exit(&self) -> Exit {
@@ -41,7 +42,10 @@ impl CommandError for CompareError {
 pub(super) fn execute(options: &Options) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel) {
-        print_error(&format!("cannot install signal handlers: {error}"));
+        print_error(&format!(
+            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
+            io_message(&error)
+        ));
         return Exit::Fatal;
     }
     let result = compare(options, &cancel, &mut stdout());

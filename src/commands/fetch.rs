@@ -25,6 +25,7 @@ use crate::report::{FailedListWriter, Outputs, ReportFiles, Reporter, printable,
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
+use crate::text::io_message;
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -42,6 +43,12 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Names that may be looked up at once.
 const LOOKUPS: usize = 16;
+
+/// Bytes of address space that a run needs beside its loops.
+const ADDRESS_SPACE: u64 = 48 << 20;
+
+/// Bytes of address space of the thread of a loop: its stack, and what the allocator reserves for it.
+const THREAD_SPACE: u64 = 12 << 20;
 
 /// Longer than any run.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -111,7 +118,10 @@ impl ExitStatus for RunError {
 pub(super) fn execute(plan: &Plan) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel) {
-        print_error(&format!("cannot install signal handlers: {error}"));
+        print_error(&format!(
+            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
+            io_message(&error)
+        ));
         return Exit::Fatal;
     }
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -301,6 +311,7 @@ fn coordinator() -> io::Result<Runtime> {
 /// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.
 fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let mut plan = plan.clone();
+    fit_into_memory(&mut plan)?;
     let asked = plan.strategy.jobs();
     let need = FdBudget::of(plan.strategy, inputs);
     let limit = resource_usage::raise_fd_limit((need.all() + IDLE) as u64);
@@ -321,6 +332,31 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let spare = (limit - need.all()).min(IDLE);
     let loops = plan.strategy.loops();
     Ok((plan, spare.div_ceil(loops)))
+}
+
+/// Takes as many jobs as threads have room in the address space, where `ulimit -v` limits that: what cannot be allocated
+/// ends the process.
+fn fit_into_memory(plan: &mut Plan) -> anyhow::Result<()> {
+    let Some(left) = resource_usage::address_space_left() else { return Ok(()) };
+    let asked = plan.strategy.jobs();
+    // Jobs of one loop share its memory; a child has an address space of its own.
+    let loops = |strategy: Strategy| match strategy {
+        Strategy::Processes(_) => 1,
+        strategy => strategy.loops(),
+    };
+    while ADDRESS_SPACE + THREAD_SPACE * loops(plan.strategy) as u64 > left {
+        let fewer = if loops(plan.strategy) > 1 { plan.strategy.jobs() - 1 } else { 0 };
+        plan.strategy = plan.strategy.cut_to(NonZeroUsize::new(fewer).with_context(|| {
+            format!("too little address space ({} MiB left); raise it with ulimit -v", left >> 20)
+        })?);
+    }
+    if plan.strategy.jobs() < asked {
+        print_warning(&format!(
+            "using {} jobs instead of {asked} (little address space; see ulimit -v)",
+            plan.strategy.jobs()
+        ));
+    }
+    Ok(())
 }
 
 /// The descriptors that a run needs at most, idle connections beyond one a loop aside.

@@ -1,6 +1,6 @@
 //! Option lines: `key=value`, indented below the entry they are for, in the words of aria2.
 
-use super::header::{MOST_FIELDS, field};
+use super::header::field;
 use crate::digest::{Digest, ParseDigestError};
 use crate::model::EntryOptions;
 
@@ -47,9 +47,6 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
         "out" => set_once(&mut options.out, key, name(value)?),
         "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
         _ => {
-            if options.headers.len() == MOST_FIELDS {
-                return Err(format!("more than {MOST_FIELDS} header options for one URL"));
-            }
             options.headers.push(field(value)?);
             Ok(())
         }

@@ -18,6 +18,7 @@ mod integrity;
 mod kill;
 mod limits;
 mod lists;
+mod machine;
 mod names;
 mod nginx;
 mod politeness;
