@@ -19,8 +19,8 @@ use crate::streams;
 /// # Errors
 /// If the system does not allow signal handlers or the thread that waits for them.
 pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     ensure_descriptors()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
         let _inside = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
@@ -47,12 +47,10 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails if there are not the descriptors that the first signal handler needs: the library has no way to say so.
+/// Fails if there are not the descriptors that the first event loop with signals needs: the library has no way to say so.
 fn ensure_descriptors() -> io::Result<()> {
-    let pair = UnixStream::pair()?;
-    let third = pair.0.try_clone()?;
-    drop((pair, third));
-    Ok(())
+    let pairs: io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
+    pairs.map(drop)
 }
 
 /// A handler of this signal; `None` if the process was started with the signal ignored.

@@ -44,8 +44,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Names that may be looked up at once.
 const LOOKUPS: usize = 16;
 
-/// Bytes of address space that a run needs beside its loops.
-const ADDRESS_SPACE: u64 = 48 << 20;
+/// Bytes of address space that a run needs beside its loops. The allocator of the C library reserves much for lookups.
+const ADDRESS_SPACE: u64 = 192 << 20;
 
 /// Bytes of address space of the thread of a loop: its stack, and what the allocator reserves for it.
 const THREAD_SPACE: u64 = 12 << 20;
