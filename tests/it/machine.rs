@@ -51,7 +51,7 @@ fn streams_that_are_non_blocking_are_waited_for() {
         assert_eq!((run.wait().unwrap().code(), rows.lines().count()), (Some(0), 602));
     });
     // What else is printed: the manual is longer than what the pipe takes here.
-    for words in [["help", "man"], ["completions", "bash"], ["help", "design"]] {
+    for words in [["help", "saving"], ["completions", "bash"], ["help", "design"]] {
         let (mut from_output, output) = std::io::pipe().unwrap();
         rustix::pipe::fcntl_setpipe_size(output.as_fd(), 4096).unwrap();
         fcntl_setfl(output.as_fd(), OFlags::NONBLOCK).unwrap();
@@ -312,5 +312,25 @@ fn more_header_fields_than_can_be_sent_are_a_usage_error() {
             "{}",
             seen.stderr
         );
+    });
+}
+
+#[test]
+fn without_descriptors_or_address_space_a_run_takes_fewer_jobs_or_ends_with_3() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|_| Reply::ok("hello"));
+        let descriptors = (4..=10).chain([20, 60]).map(|number| format!("ulimit -n {number}"));
+        let space = [80_000, 120_000, 200_000, 300_000].map(|size| format!("ulimit -v {size}"));
+        for limit in descriptors.chain(space) {
+            let run = Run::after(&limit).args(["--json", "-j", "8", "--mode", mode]);
+            let seen = run.arg(origin.url("/").replace("127.0.0.1", "localhost")).seen();
+            assert!(!seen.stderr.contains("panicked"), "{limit}: {seen:?}");
+            assert!(!seen.stderr.contains("os error"), "{limit}: {seen:?}");
+            match seen.code {
+                Some(0) => assert_eq!(seen.row()["outcome"], "ok", "{limit}"),
+                code => assert_eq!(code, Some(3), "{limit}: {seen:?}"),
+            }
+            assert!(seen.code == Some(0) || seen.stderr.contains("ulimit"), "{limit}: {seen:?}");
+        }
     });
 }
