@@ -85,14 +85,14 @@ pub enum BadManifestLine {
     Unreadable(String),
 }
 
-/// Refuses a fifo, a device, a socket or a directory under this name of the `.fetch` directory (`InvalidInput`): opening
+/// Refuses a fifo, a device or a socket under this name of the `.fetch` directory (`InvalidInput`): opening
 /// it may block for ever. A name that nothing has is all right.
 ///
 /// # Errors
-/// If it is not a regular file.
+/// If it is one. Opening a directory fails at once anyway.
 pub fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
     match dir.metadata(name) {
-        Ok(found) if !found.is_file() => {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
             let error = format!(".fetch/{name} is not a regular file; move it away");
             Err(io::Error::new(io::ErrorKind::InvalidInput, error))
         }
