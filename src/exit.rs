@@ -17,6 +17,8 @@ pub enum Exit {
     Fatal = 3,
     /// Stopped early with work left; the same command continues.
     Unfinished = 4,
+    /// SIGHUP.
+    HungUp = 129,
     /// SIGINT.
     Interrupted = 130,
     /// SIGTERM.
@@ -25,12 +27,13 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::SomeFailed,
         Self::Usage,
         Self::Fatal,
         Self::Unfinished,
+        Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];

@@ -10,6 +10,7 @@ use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::Entry;
 use crate::plan::{Plan, Source};
+use crate::streams::stdin;
 
 /// Bytes read at once: a bound on how far reading runs ahead of whoever takes the entries.
 const CHUNK: usize = 16 * 1024;
@@ -116,7 +117,7 @@ fn open(source: &Source) -> Result<OpenInput, OpenError> {
         Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
         Source::Stdin => Ok(OpenInput::List {
             name: "-".into(),
-            bytes: Box::new(io::stdin()),
+            bytes: Box::new(stdin()),
             pace: StreamKind::Live,
         }),
         Source::File(path) => open_file(path),

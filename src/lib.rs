@@ -43,6 +43,7 @@ mod scheduler;
 mod serve;
 mod signals;
 mod store;
+mod streams;
 mod sync;
 mod temporary_file;
 mod text;

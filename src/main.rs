@@ -1,10 +1,10 @@
 //! Parses the command line, carries out the command, exits.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use fetch::cli::{self, Environment, UsageOutput, UsageStream};
+use fetch::cli::{self, Environment};
 use fetch::commands;
 
 /// Every URL causes many small allocations that one thread makes and another frees.
@@ -20,15 +20,6 @@ fn main() -> ExitCode {
     };
     match cli::parse(env::args_os(), &environment) {
         Ok(command) => commands::execute(command).into(),
-        Err(usage) => print_usage(&usage),
+        Err(usage) => commands::print_usage(&usage),
     }
-}
-
-/// Prints help or a usage error. A reader that has gone is no error.
-fn print_usage(usage: &UsageOutput) -> ExitCode {
-    let _ = match usage.to {
-        UsageStream::Stdout => io::stdout().write_all(usage.text.as_bytes()),
-        UsageStream::Stderr => io::stderr().write_all(usage.text.as_bytes()),
-    };
-    usage.code.into()
 }

@@ -37,6 +37,15 @@ pub fn raise_fd_limit(wanted: u64) -> u64 {
     setrlimit(Resource::Nofile, limits).map_or(current, |()| raised)
 }
 
+/// Bytes of address space that the process may still take; `None` if there is no limit, or it is not known.
+pub fn address_space_left() -> Option<u64> {
+    let limit = getrlimit(Resource::As).current?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let taken = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let taken: u64 = taken.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(limit.saturating_sub(taken * 1024))
+}
+
 /// Resource usage so far; all `None` if the system does not report it.
 pub fn usage() -> ResourceUsage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return ResourceUsage::default() };

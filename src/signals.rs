@@ -1,36 +1,45 @@
-//! SIGINT and SIGTERM, and SIGXFSZ.
+//! SIGINT, SIGTERM and SIGHUP, and SIGXFSZ.
 
-use std::{io, process, thread};
+use std::future::pending;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+use std::{fs, io, process, thread};
 
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::engine::CancelToken;
+use crate::engine::{CancelToken, GRACE};
 use crate::exit::Exit;
 use crate::model::StopCause;
+use crate::streams;
 
-/// Makes the first SIGINT or SIGTERM drain the run and the second one exit at once.
+/// Makes the first SIGINT, SIGTERM or SIGHUP drain the run and the second one exit at once. One that the parent process
+/// has made this one ignore stays ignored, except SIGTERM.
 ///
 /// # Errors
 /// If the system does not allow signal handlers or the thread that waits for them.
 pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
+    ensure_descriptors()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hangup) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        let terminate = signal(SignalKind::terminate())?;
+        (unless_ignored(SignalKind::interrupt())?, terminate, unless_ignored(SignalKind::hangup())?)
     };
     let cancel = cancel.clone();
     let listen = async move {
         let mut draining = false;
         loop {
             let (cause, exit) = tokio::select! {
-                _ = interrupt.recv() => (StopCause::Interrupted, Exit::Interrupted),
+                () = next(&mut interrupt) => (StopCause::Interrupted, Exit::Interrupted),
+                () = next(&mut hangup) => (StopCause::HungUp, Exit::HungUp),
                 _ = terminate.recv() => (StopCause::Terminated, Exit::Terminated),
             };
             if draining {
                 process::exit(exit as i32);
             }
             draining = true;
+            streams::end_by(Instant::now() + GRACE);
             cancel.drain(cause);
         }
     };
@@ -41,7 +50,51 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
 /// Makes a write beyond the file size limit (`ulimit -f`) fail with an error, where SIGXFSZ would kill the program. A
 /// handler that does nothing does it; it stays for the life of the process. A system that refuses is as before.
 pub(crate) fn survive_file_size_limit() {
+    if ensure_descriptors().is_err() {
+        return;
+    }
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
     let _inside = runtime.enter();
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
+/// Fails if there are not the descriptors that the first event loop with signals needs: the library has no way to say so.
+fn ensure_descriptors() -> io::Result<()> {
+    let pairs: io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
+    pairs.map(drop)
+}
+
+/// A handler of this signal; `None` if the process was started with the signal ignored.
+fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
+    let ignored =
+        fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, kind));
+    (!ignored).then(|| signal(kind)).transpose()
+}
+
+/// Whether a process of this `/proc/PID/status` ignores a signal.
+fn ignores(status: &str, kind: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u128::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
+}
+
+/// The next time that the signal comes; never if it is ignored.
+async fn next(handler: &mut Option<Signal>) {
+    match handler {
+        Some(handler) => drop(handler.recv().await),
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_signal_is_read_from_the_mask_of_the_system() {
+        let status = "Name:\tfetch\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, SignalKind::hangup()));
+        assert!(!ignores(status, SignalKind::interrupt()));
+        assert!(!ignores("", SignalKind::hangup()));
+    }
 }

@@ -49,9 +49,9 @@ Configuration file and environment:
   Precedence: command line > environment > file.
 
 Exit codes:
-  0  all URLs succeeded                 3         local error, e.g. disk full
-  1  some URLs failed or were invalid   4         stopped early
-  2  usage error or unreadable list     130, 143  interrupted, terminated";
+  0  all URLs succeeded                 3              local error, e.g. disk full
+  1  some URLs failed or were invalid   4              stopped early
+  2  usage error or unreadable list     129, 130, 143  ended by a signal";
 
 /// Download every URL in a list, exactly once and verified complete
 #[derive(Debug, Parser)]

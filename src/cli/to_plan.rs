@@ -216,6 +216,10 @@ pub(super) fn proxy(typed: &HttpArgs) -> Result<Option<Option<Url>>, String> {
 type HeaderArguments = Vec<(http::HeaderName, HeaderValue)>;
 
 fn headers(typed: &[String]) -> Result<HeaderArguments, String> {
+    let most = list::MOST_FIELDS;
+    if typed.len() > most {
+        return Err(format!("--header given {} times; at most {most} are possible", typed.len()));
+    }
     typed
         .iter()
         .map(|text| list::field(text))

@@ -10,6 +10,8 @@ use crate::model::StopCause;
 use crate::plan::OutputFormat;
 use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
+use crate::streams::stdout;
+use crate::text::io_message;
 
 impl ExitStatus for Comparison {
     fn exit(&self) -> Exit {
@@ -40,16 +42,20 @@ impl CommandError for CompareError {
 pub(super) fn execute(options: &Options) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel) {
-        print_error(&format!("cannot install signal handlers: {error}"));
+        print_error(&format!(
+            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
+            io_message(&error)
+        ));
         return Exit::Fatal;
     }
-    let result = compare(options, &cancel, &mut io::stdout());
+    let result = compare(options, &cancel, &mut stdout());
     let exit = conclude(&result);
     match (&result, cancel.cause()) {
         // What cannot be written is more serious than a signal.
         (Err(CompareError::Unwritten(_)), _) => exit,
         (_, Some(StopCause::Interrupted)) => Exit::Interrupted,
         (_, Some(StopCause::Terminated)) => Exit::Terminated,
+        (_, Some(StopCause::HungUp)) => Exit::HungUp,
         _ => exit,
     }
 }

@@ -19,6 +19,7 @@ use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::printable;
 use crate::store::{Claim, SkipReason, Store, StoreError};
+use crate::streams::stdout;
 use crate::text::counted;
 use hosts::{PreviewHost, PreviewHosts};
 
@@ -68,6 +69,7 @@ impl ExitStatus for PreviewError {
         match self {
             Self::Unopened(_) | Self::Unreadable(_) | Self::Output(_) => Exit::Usage,
             Self::Unwritten(error) => error.exit(),
+            Self::Unusable(error) if error.is_usage() => Exit::Usage,
             Self::Unusable(_) => Exit::Fatal,
         }
     }
@@ -83,7 +85,7 @@ impl CommandError for PreviewError {
 }
 
 pub(super) fn execute(plan: &Plan, options: &[EffectiveOption]) -> Exit {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdout());
     let result = preview(plan, options, &mut out);
     if result.as_ref().is_ok_and(|counts| *counts == EntryCounts::default()) {
         print_warning("no URLs in the input");

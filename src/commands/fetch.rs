@@ -27,6 +27,7 @@ use crate::report::{
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
+use crate::text::io_message;
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -45,8 +46,20 @@ const TICK: Duration = Duration::from_millis(100);
 /// Names that may be looked up at once.
 const LOOKUPS: usize = 16;
 
+/// Bytes of address space that a run needs beside its loops. The allocator of the C library reserves much for lookups.
+const ADDRESS_SPACE: u64 = 192 << 20;
+
+/// Bytes of address space of the thread of a loop: its stack, and what the allocator reserves for it.
+const THREAD_SPACE: u64 = 12 << 20;
+
+/// Longer than any run.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Idle connections kept open in all, where descriptors allow it.
 const IDLE: usize = 256;
+
+/// What is missing where the system gives no thread or event loop.
+const NO_THREAD: &str = "cannot start a thread (see ulimit -u and ulimit -v)";
 
 /// How a run ended.
 #[derive(Debug)]
@@ -78,6 +91,7 @@ impl ExitStatus for RunOutcome {
         match self.stopped {
             Some(StopCause::Interrupted) => Exit::Interrupted,
             Some(StopCause::Terminated) => Exit::Terminated,
+            Some(StopCause::HungUp) => Exit::HungUp,
             Some(StopCause::Fatal | StopCause::Disk) => Exit::Fatal,
             Some(
                 StopCause::Deadline
@@ -106,7 +120,10 @@ impl ExitStatus for RunError {
 pub(super) fn execute(plan: &Plan) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel) {
-        print_error(&format!("cannot install signal handlers: {error}"));
+        print_error(&format!(
+            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
+            io_message(&error)
+        ));
         return Exit::Fatal;
     }
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -129,7 +146,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
     let inputs = input::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
-    let runtime = coordinator().context("cannot start").map_err(RunError::Fatal)?;
+    let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
@@ -152,7 +169,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
         let cancel = cancel.clone();
         move || narrate(reporter, heard, &end_of_work, &cancel)
     });
-    let reports = reports.context("cannot start").map_err(RunError::Fatal)?;
+    let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
     let work =
         engine::run(&plan, inputs, Arc::clone(&transfer_context), board, events, cancel.clone());
     let finished = runtime.block_on(work);
@@ -201,7 +218,8 @@ fn conclude(
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
     let work_left = !list_complete || undone.iter().any(|class| reported.counts.of(*class) > 0);
-    let signalled = matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated));
+    let signalled =
+        matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated | StopCause::HungUp));
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
         list_complete,
@@ -289,10 +307,7 @@ fn unwritable(error: io::Error) -> RunError {
 }
 
 fn no_store(error: StoreError) -> RunError {
-    match error {
-        StoreError::Busy(_) | StoreError::Held { .. } => RunError::Usage(error.into()),
-        StoreError::Unusable { .. } => RunError::Fatal(error.into()),
-    }
+    if error.is_usage() { RunError::Usage(error.into()) } else { RunError::Fatal(error.into()) }
 }
 
 fn broken(error: EngineError) -> RunError {
@@ -302,14 +317,21 @@ fn broken(error: EngineError) -> RunError {
     }
 }
 
-/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups.
+/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups. One thread for lookups is
+/// started at once and stays, so that no lookup is without one later.
 fn coordinator() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build()
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(LOOKUPS).thread_keep_alive(FOR_GOOD);
+    let runtime = builder.build()?;
+    Resolver::ensure_thread()?;
+    drop(runtime.handle().spawn_blocking(|| ()));
+    Ok(runtime)
 }
 
 /// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.
 fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let mut plan = plan.clone();
+    fit_into_memory(&mut plan)?;
     let asked = plan.strategy.jobs();
     let need = FdBudget::of(plan.strategy, inputs);
     let limit = resource_usage::raise_fd_limit((need.all() + IDLE) as u64);
@@ -330,6 +352,31 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let spare = (limit - need.all()).min(IDLE);
     let loops = plan.strategy.loops();
     Ok((plan, spare.div_ceil(loops)))
+}
+
+/// Takes as many jobs as threads have room in the address space, where `ulimit -v` limits that: what cannot be allocated
+/// ends the process.
+fn fit_into_memory(plan: &mut Plan) -> anyhow::Result<()> {
+    let Some(left) = resource_usage::address_space_left() else { return Ok(()) };
+    let asked = plan.strategy.jobs();
+    // Jobs of one loop share its memory; a child has an address space of its own.
+    let loops = |strategy: Strategy| match strategy {
+        Strategy::Processes(_) => 1,
+        strategy => strategy.loops(),
+    };
+    while ADDRESS_SPACE + THREAD_SPACE * loops(plan.strategy) as u64 > left {
+        let fewer = if loops(plan.strategy) > 1 { plan.strategy.jobs() - 1 } else { 0 };
+        plan.strategy = plan.strategy.cut_to(NonZeroUsize::new(fewer).with_context(|| {
+            format!("too little address space ({} MiB left); raise it with ulimit -v", left >> 20)
+        })?);
+    }
+    if plan.strategy.jobs() < asked {
+        print_warning(&format!(
+            "using {} jobs instead of {asked} (little address space; see ulimit -v)",
+            plan.strategy.jobs()
+        ));
+    }
+    Ok(())
 }
 
 /// The descriptors that a run needs at most, idle connections beyond one a loop aside.

@@ -2,13 +2,14 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::{Command, Stdio};
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::HelpPage;
+use crate::streams::stdout;
 
 /// Exit codes of a shell that cannot run a command (POSIX, 2.8.2).
 const NOT_RUN: [i32; 2] = [126, 127];
@@ -19,15 +20,13 @@ const NOT_RUN: [i32; 2] = [126, 127];
 /// If it cannot be written: `BrokenPipe` if nobody reads it any more.
 pub fn show(page: &HelpPage) -> io::Result<()> {
     match page {
-        HelpPage::Text(text) if io::stdout().is_terminal() => paged(text, env::var_os("PAGER")),
+        HelpPage::Text(text) if stdout().is_terminal() => paged(text, env::var_os("PAGER")),
         HelpPage::Text(text) | HelpPage::ManPage(text) => print(text),
     }
 }
 
 fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    stdout().write_all(text.as_bytes())
 }
 
 /// Shows a text through the pager that the `PAGER` variable names. If that cannot be run, the text is printed.

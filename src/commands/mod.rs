@@ -11,11 +11,13 @@ mod serve;
 pub mod verify;
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 
-use crate::cli::Command;
+use crate::cli::{Command, UsageOutput, UsageStream};
 use crate::exit::{Exit, ExitStatus};
 use crate::signals::survive_file_size_limit;
+use crate::streams::{stderr, stdout};
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
@@ -31,6 +33,15 @@ pub fn execute(command: Command) -> Exit {
         Command::Help(page) => conclude(&help::show(&page)),
         Command::Child => child::execute(),
     }
+}
+
+/// Prints help or a usage error, and returns its exit code. A reader that has gone is no error.
+pub fn print_usage(usage: &UsageOutput) -> ExitCode {
+    let _ = match usage.to {
+        UsageStream::Stdout => stdout().write_all(usage.text.as_bytes()),
+        UsageStream::Stderr => stderr().write_all(usage.text.as_bytes()),
+    };
+    usage.code.into()
 }
 
 /// An error that ends a command.
@@ -74,6 +85,6 @@ fn print_warning(text: &str) {
 }
 
 fn print_line(level: &str, text: &str) {
-    use std::io::Write;
-    let _ = writeln!(io::stderr(), "{level}: {text}");
+    // In one piece, so that lines of several threads and processes are not mixed.
+    let _ = stderr().write_all(format!("{level}: {text}\n").as_bytes());
 }

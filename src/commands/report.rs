@@ -11,6 +11,7 @@ use crate::report::aggregate::Aggregate;
 use crate::report::files::ReportFiles;
 use crate::report::replay::{ReplayError, ReplayReport, ReplayResult};
 use crate::report::{cannot_write_output, markdown};
+use crate::streams::{stderr, stdout};
 
 impl ExitStatus for ReplayReport {
     fn exit(&self) -> Exit {
@@ -37,7 +38,7 @@ impl CommandError for ReplayError {
 }
 
 pub(super) fn execute(command: &ReportCommand) -> Exit {
-    conclude(&report(command, &mut io::stdout(), &mut io::stderr()))
+    conclude(&report(command, &mut stdout(), &mut stderr()))
 }
 
 /// Reads a saved run or comparison and writes the report files that were asked for, or a Markdown table to `out` if there

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::conclude;
 use crate::exit::Exit;
 use crate::serve::{self, Options, Until};
+use crate::streams::{stdin, stdout};
 
 pub(super) fn execute(options: Options) -> Exit {
     conclude(&run(options))
@@ -20,7 +21,7 @@ fn run(options: Options) -> anyhow::Result<()> {
     let until = options.until;
     runtime.block_on(async {
         let origin = serve::bind(options).await?;
-        writeln!(io::stdout(), "Listening on http://{}", origin.address())?;
+        writeln!(stdout(), "Listening on http://{}", origin.address())?;
         match until {
             Until::Killed => origin.serve(pending()).await,
             Until::EndOfInput => origin.serve(end_of_input()?).await,
@@ -32,7 +33,7 @@ fn run(options: Options) -> anyhow::Result<()> {
 fn end_of_input() -> io::Result<impl Future<Output = ()>> {
     let (tell, ended) = oneshot::channel();
     thread::Builder::new().name("input".into()).spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = io::copy(&mut stdin(), &mut io::sink());
         tell.send(())
     })?;
     Ok(async move { drop(ended.await) })

@@ -16,6 +16,7 @@ use crate::exit::{Exit, ExitStatus};
 use crate::plan::{MarkMode, OutputFormat, Verbosity, VerifyOptions};
 use crate::report::printable;
 use crate::store::{FileEntry, ManifestEntry, OpenMode, SavedFolder, SavedFolderError};
+use crate::streams::stdout;
 pub use row::Totals;
 use row::{VerifiedFile, VerifiedState};
 
@@ -48,7 +49,11 @@ pub enum VerifyError {
 impl From<SavedFolderError> for VerifyError {
     fn from(error: SavedFolderError) -> Self {
         match error {
-            SavedFolderError::Unusable { .. } => Self::Unusable(error),
+            SavedFolderError::Unusable { ref reason, .. }
+                if reason.kind() != io::ErrorKind::InvalidInput =>
+            {
+                Self::Unusable(error)
+            }
             _ => Self::NoArchive(error),
         }
     }
@@ -93,7 +98,7 @@ impl CommandError for VerifyError {
 }
 
 pub(super) fn execute(options: &VerifyOptions) -> Exit {
-    let mut out = BufWriter::new(io::stdout());
+    let mut out = BufWriter::new(stdout());
     let result = verify(options, &mut out, print_warning);
     // Drops what the buffer still holds: writing has failed, and is not to be tried again.
     let _ = out.into_parts();

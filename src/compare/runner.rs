@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +25,7 @@ use crate::compare::result::Comparison;
 use crate::list::{self, Numbering};
 use crate::model::{Entry, Mode, redacted, rfc3339};
 use crate::plan::Source;
+use crate::streams::stderr;
 
 /// The source of the URLs.
 pub(super) enum UrlSource {
@@ -173,7 +174,7 @@ impl CompareRunner<'_> {
     }
 
     fn progress(&self, counted: usize, runs: usize, contestant: usize) {
-        let mut stderr = io::stderr();
+        let mut stderr = stderr();
         if stderr.is_terminal() {
             let name = self.contestants[contestant].name();
             let run =
@@ -183,8 +184,8 @@ impl CompareRunner<'_> {
     }
 
     pub fn conclude(mut self, taken: Vec<MeasuredSample>, mut notes: Vec<String>) -> Comparison {
-        if io::stderr().is_terminal() {
-            eprint!("\r\x1b[K");
+        if stderr().is_terminal() {
+            let _ = stderr().write_all(b"\r\x1b[K");
         }
         let samples: Vec<_> = taken.into_iter().map(|taken| taken.sample).collect();
         let contestants = summarize::mode_stats(&samples, self.contestants.len(), &mut self.rng);

@@ -62,10 +62,17 @@ pub(super) fn measure(
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start a benchmark run")?;
     let mut stderr = child.stderr.take().expect("it is piped");
-    let words = thread::spawn(move || {
+    let words = thread::Builder::new().spawn(move || {
         let mut words = Vec::new();
         stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
     });
+    let words = match words {
+        Ok(words) => words,
+        Err(error) => {
+            let _ = child.kill().and_then(|()| child.wait());
+            return Err(Err::<(), _>(error).context("cannot start a thread").unwrap_err().into());
+        }
+    };
     let mut reader =
         SampleReader { rows: SampleRows::default(), consistency, contestant: rank.contestant };
     let read = reader.read(BufReader::new(child.stdout.take().expect("it is piped")));

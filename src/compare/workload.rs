@@ -12,6 +12,7 @@ use crate::input::{self, ReadError};
 use crate::model::{Entry, host_of};
 use crate::plan::{Plan, Source};
 use crate::scheduler::is_written_as_loopback;
+use crate::streams::stdin;
 use crate::temporary_file;
 
 /// Sources that can be read more than once.
@@ -30,7 +31,7 @@ impl Workload {
         let mut lists = Self { sources: Vec::new(), copies: Vec::new() };
         for source in sources {
             let source = match source {
-                Source::Stdin => lists.copy("standard input", &mut io::stdin().lock())?,
+                Source::Stdin => lists.copy("standard input", &mut stdin())?,
                 Source::File(path) if path.metadata().is_ok_and(|kind| is_pipe(&kind)) => {
                     let name = path.display().to_string();
                     let mut pipe = File::open(path).with_context(|| name.clone())?;

@@ -17,6 +17,9 @@ pub enum EngineError {
         /// The system's error.
         reason: std::io::Error,
     },
+    /// The system provides no thread.
+    #[error("cannot start a thread: {}; see ulimit -u and ulimit -v", io_message(.0))]
+    Thread(std::io::Error),
     /// No child process can be started.
     #[error("cannot start a worker process: {}", io_message(.0))]
     Process(std::io::Error),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
+use super::error::EngineError;
 use super::queue::Admission;
 use super::records::record_without_request;
 use super::worker::RunContext;
@@ -33,13 +34,17 @@ pub struct FeedResult {
 /// Feeds the queue from the inputs, in their order, and closes it.
 ///
 /// # Errors
-/// If a target cannot be spilled. An input that cannot be read is no error: the result says so.
-pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<FeedResult> {
+/// If the system gives no thread, or a target cannot be spilled. An input that cannot be read is no error: the result says so.
+pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> Result<FeedResult, EngineError> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
-    thread::spawn(move || {
-        InputReader::new(inputs).try_for_each(|chunk| send.blocking_send(chunk).ok())
-    });
+    let read =
+        move || InputReader::new(inputs).try_for_each(|chunk| send.blocking_send(chunk).ok());
+    if let Err(error) = thread::Builder::new().name("lists".into()).spawn(read) {
+        context.queue.close();
+        context.cancel.drain(StopCause::Fatal);
+        return Err(EngineError::Thread(error));
+    }
     let mut feeder = Feeder { context, parser: EntryParser::default(), pieces };
     let feed_result = feeder.run().await;
     if feed_result.is_ok() {
@@ -51,7 +56,7 @@ pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> io::Result<Fe
     match feed_result {
         Err(FeedError::Spill(error)) => {
             context.cancel.drain(StopCause::Fatal);
-            Err(error)
+            Err(EngineError::Spill(error))
         }
         Err(FeedError::Unreadable(error)) => Ok(FeedResult { complete, unreadable: Some(error) }),
         Ok(()) | Err(FeedError::Cancelled) => {

@@ -47,7 +47,7 @@ const LOOK_AHEAD: usize = 2048;
 const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
 /// How long transfers in progress may take to finish once the run drains.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// The result of a run beside its events.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub async fn run(
     pool.as_ref().and_then(|pool| pool.broken()).map_or(Ok(()), Err)?;
     broken.take().map_or(Ok(()), |error| Err(EngineError::Spill(error)))?;
     cancelled?;
-    let feed_result = feed_result.map_err(EngineError::Spill)?;
+    let feed_result = feed_result?;
     Ok(EngineResult {
         list_complete: feed_result.complete,
         unreadable: feed_result.unreadable,
@@ -166,7 +166,12 @@ async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> I
     let mut lookups = JoinSet::new();
     loop {
         tokio::select! {
-            Some(_) = lookups.join_next() => {}
+            Some(ended) = lookups.join_next() => {
+                if ended.is_err() {
+                    // Its host would be waited for in vain.
+                    context.cancel.abort(StopCause::Fatal);
+                }
+            }
             names = context.queue.wait_for_lookups() => {
                 for NameLookup { host, name, not_before } in names {
                     let (context, resolver) = (Arc::clone(context), Arc::clone(resolver));

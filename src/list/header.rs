@@ -18,6 +18,10 @@ const FRAMING: [HeaderName; 8] = [
 const SECRET: [HeaderName; 3] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
+/// Header fields that may be given for all requests, or for a host. No server takes as many; and both together, with those
+/// of a URL, whose options have 64 KiB, are within what the HTTP library can hold.
+pub const MOST_FIELDS: usize = 8000;
+
 /// Reads a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use line_kind::{LineKind, LineText, meaning};
 use lines::{Lines, TextLine};
 use pending::PendingTarget;
 
-pub use header::field;
+pub use header::{MOST_FIELDS, field};
 
 /// Numbers the entries of a run from 1, across all its sources.
 #[derive(Debug, Default)]

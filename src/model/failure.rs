@@ -136,6 +136,9 @@ pub enum StopCause {
     /// SIGTERM.
     #[error("terminated")]
     Terminated,
+    /// SIGHUP.
+    #[error("hung up")]
+    HungUp,
     /// `--max-failures` or `--fail-fast`.
     #[error("too many failures")]
     TooManyFailures,

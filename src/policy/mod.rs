@@ -8,6 +8,7 @@ pub mod resume;
 pub mod retry;
 pub mod robots;
 pub mod segments;
+pub mod suspension;
 
 pub use next_action::{
     NextAction, RetryRules, action_without_request, next_action, segment_action_without_request,

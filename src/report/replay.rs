@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::escape::printable;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
+use crate::streams::stdin;
 
 /// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -43,7 +44,7 @@ pub enum ReplayError {
 fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     let path = match source {
         Source::File(path) => path.as_path(),
-        Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(io::stdin())))),
+        Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(stdin())))),
         Source::Argument(text) => Path::new(text),
     };
     let name = path.display().to_string();

@@ -1,6 +1,6 @@
 //! The reporter of a run: records in order on stdout, notices and the progress display on stderr, report files.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::model::{Event, ProgressBoard, Record, Summary};
 use crate::plan::{self, OutputFormat, Verbosity};
+use crate::streams::{stderr, stdout};
 
 /// The streams that a run is reported to.
 pub struct Outputs {
@@ -36,7 +37,7 @@ pub struct OutputStream {
 impl Outputs {
     /// The streams of this process.
     pub fn of_process(colour: bool) -> Self {
-        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let (stdout, stderr) = (stdout(), stderr());
         Self {
             stdout: OutputStream { is_terminal: stdout.is_terminal(), writer: Box::new(stdout) },
             stderr: OutputStream { is_terminal: stderr.is_terminal(), writer: Box::new(stderr) },

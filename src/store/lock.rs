@@ -2,15 +2,25 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::failpoint;
 use super::lock_file::{self, LockFile, LockFileError};
+use super::manifest::ensure_regular;
 
 /// The name of the lock file. It is never removed: a process that removed it would let two others lock two files of
 /// that name.
 const NAME: &str = "lock";
+
+/// How long a holder is waited for that may be ending: a process that a killed run was starting holds its descriptors until
+/// it has become another program.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the lock is tried meanwhile.
+const TICK: Duration = Duration::from_millis(20);
 
 /// The lock of a directory. The system releases it when the process ends, however it ends; on a file system without
 /// `flock` it is a file, which a later run takes over if it is left.
@@ -35,14 +45,15 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock in `dir`, the `.fetch` directory, without waiting.
+    /// Takes the lock in `dir`, the `.fetch` directory. Waits a moment for a holder that is ending.
     ///
     /// # Errors
     /// [`LockError::Busy`] or [`LockError::Held`] if another process holds it, [`LockError::Io`] if it cannot be taken.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
+        ensure_regular(dir, NAME)?;
         let file = dir.open_with(NAME, OpenOptions::new().create(true).write(true))?.into_std();
         let locked = failpoint::check(FLOCK).map_err(TryLockError::Error);
-        match locked.and_then(|()| file.try_lock()) {
+        match locked.and_then(|()| lock_patiently(&file)) {
             Ok(()) => Ok(Self { _file: file, fallback: None }),
             Err(TryLockError::WouldBlock) => Err(LockError::Busy),
             Err(TryLockError::Error(error)) if means_no_locks(&error) => {
@@ -59,6 +70,17 @@ impl Lock {
     /// Whether it is a file that stays if this process is killed, for lack of `flock`.
     pub fn is_a_file(&self) -> bool {
         self.fallback.is_some()
+    }
+}
+
+/// Locks `file`, for as long as [`PATIENCE`] if it is held.
+fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => thread::sleep(TICK),
+            locked => return locked,
+        }
     }
 }
 

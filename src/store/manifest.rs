@@ -86,12 +86,28 @@ pub enum BadManifestLine {
     Unreadable(String),
 }
 
+/// Refuses a fifo, a device or a socket under this name of the `.fetch` directory (`InvalidInput`): opening
+/// it may block for ever. A name that nothing has is all right.
+///
+/// # Errors
+/// If it is one. Opening a directory fails at once anyway.
+pub fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
+    match dir.metadata(name) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            let error = format!(".fetch/{name} is not a regular file; move it away");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Marks the run that has the manifest in `dir` as still running, for as long as the returned file is open. For child
 /// processes, which may outlive their parent for a moment.
 ///
 /// # Errors
 /// If the file cannot be opened or locked.
 pub fn mark_running(dir: &Dir) -> io::Result<File> {
+    ensure_regular(dir, NAME)?;
     let file = dir.open(NAME)?.into_std();
     lock::share(dir, &file)?;
     Ok(file)
@@ -104,6 +120,7 @@ impl Manifest {
     /// # Errors
     /// If it cannot be opened, read or repaired.
     pub fn open(dir: &Dir) -> io::Result<(Self, TailState)> {
+        ensure_regular(dir, NAME)?;
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
         // Waits for the children of a killed run, which need a moment to notice.
@@ -119,6 +136,7 @@ impl Manifest {
     /// # Errors
     /// If it exists and cannot be opened or read.
     pub fn look(dir: &Dir) -> io::Result<Option<Self>> {
+        ensure_regular(dir, NAME)?;
         let file = match dir.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?.into_std(),

@@ -112,6 +112,16 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the user has to change something about the directory, rather than the machine.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Held { .. } => true,
+            Self::Unusable { reason, .. } => reason.kind() == io::ErrorKind::InvalidInput,
+        }
+    }
+}
+
 impl Store {
     /// A store that discards all bodies.
     pub fn discard() -> Self {

@@ -136,8 +136,12 @@ impl SavedFolder {
             (Err(LockError::Held(holder)), _) => {
                 return Err(SavedFolderError::Held { dir: dir.to_owned(), holder });
             }
-            (Err(LockError::Io(_)), OpenMode::Look) => None,
-            (Err(LockError::Io(reason)), OpenMode::Repair) => return Err(unusable(reason)),
+            (Err(LockError::Io(reason)), OpenMode::Look)
+                if reason.kind() != ErrorKind::InvalidInput =>
+            {
+                None
+            }
+            (Err(LockError::Io(reason)), _) => return Err(unusable(reason)),
         };
         let manifest = match mode {
             OpenMode::Look => manifest,

@@ -93,6 +93,11 @@ impl ClientConfig {
         &self.http
     }
 
+    /// The timeouts of every attempt.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
     /// The configuration for `plan`. Reads the certificate files. `idle` is the number of idle connections that a client
     /// may keep open.
     fn from_plan(plan: &Plan, idle: usize) -> Result<Self, TlsError> {

@@ -14,6 +14,10 @@ use super::context::TransferContext;
 use super::happy_eyeballs::Candidates;
 use crate::model::{Failure, Job, StopCause};
 use crate::plan::Timeouts;
+use crate::policy::suspension::was_suspended;
+
+/// How often an attempt is given more time because the process was stopped: a machine that is always late has no other end.
+const MOST_STOPS: usize = 5;
 
 tokio::task_local! {
     /// The request that the current task makes. The library does not tell its connector and resolver for which request they
@@ -201,6 +205,54 @@ impl Drop for ConnectTimer {
     }
 }
 
+/// The clocks of one attempt.
+struct Clocks<'a> {
+    request_state: &'a RequestState,
+    timeouts: &'a Timeouts,
+    /// When `--max-time` is over.
+    attempt_ends: Option<Instant>,
+    /// When the process last ran again after it was stopped.
+    resumed: Option<Instant>,
+    /// How often it was stopped.
+    stops: usize,
+}
+
+impl<'a> Clocks<'a> {
+    fn new(request_state: &'a RequestState, timeouts: &'a Timeouts) -> Self {
+        let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
+        Self { request_state, timeouts, attempt_ends, resumed: None, stops: 0 }
+    }
+
+    fn stall_deadline(&self) -> Option<Instant> {
+        let stall = self.timeouts.stall;
+        let deadline = self.request_state.stall_deadline(stall)?;
+        Some(self.resumed.map_or(deadline, |resumed| deadline.max(resumed + stall)))
+    }
+
+    fn next_check(&self, now: Instant) -> Instant {
+        let stall = self.stall_deadline().unwrap_or(now + self.timeouts.stall);
+        self.attempt_ends.map_or(stall, |end| end.min(stall))
+    }
+
+    /// Fails if a clock has run out. An alarm that was missed because the process was stopped moves them instead.
+    fn check(&mut self, due: Instant, now: Instant) -> Result<(), Failure> {
+        if self.stops < MOST_STOPS && was_suspended(due, now) {
+            self.stops += 1;
+            self.resumed = Some(now);
+            self.attempt_ends = self.attempt_ends.map(|end| end + (now - due));
+        }
+        if let (Some(end), Some(limit)) = (self.attempt_ends, self.timeouts.attempt)
+            && end <= now
+        {
+            return Err(Failure::Timeout(limit));
+        }
+        if self.stall_deadline().is_some_and(|moment| moment <= now) {
+            return Err(Failure::Stalled(self.timeouts.stall));
+        }
+        Ok(())
+    }
+}
+
 /// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, and `cancel`, which resolves when the attempt must end.
 ///
 /// # Errors
@@ -211,12 +263,8 @@ pub async fn with_timeouts<T>(
     cancel: impl Future<Output = StopCause>,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
-    let next_check = |now: Instant| {
-        let stall = request_state.stall_deadline(timeouts.stall).unwrap_or(now + timeouts.stall);
-        attempt_ends.map_or(stall, |end| end.min(stall))
-    };
-    let alarm = tokio::time::sleep_until(next_check(request_state.started).into());
+    let mut clocks = Clocks::new(request_state, timeouts);
+    let alarm = tokio::time::sleep_until(clocks.next_check(request_state.started).into());
     tokio::pin!(alarm, cancel, work);
     loop {
         tokio::select! {
@@ -224,14 +272,9 @@ pub async fn with_timeouts<T>(
             done = &mut work => return Ok(done),
             cause = &mut cancel => return Err(Failure::Cancelled(cause)),
             () = &mut alarm => {
-                let now = Instant::now();
-                if let (Some(end), Some(limit)) = (attempt_ends, timeouts.attempt) && end <= now {
-                    return Err(Failure::Timeout(limit));
-                }
-                if request_state.stall_deadline(timeouts.stall).is_some_and(|moment| moment <= now) {
-                    return Err(Failure::Stalled(timeouts.stall));
-                }
-                alarm.as_mut().reset(next_check(now).into());
+                let (due, now) = (alarm.deadline().into_std(), Instant::now());
+                clocks.check(due, now)?;
+                alarm.as_mut().reset(clocks.next_check(now).into());
             }
         }
     }

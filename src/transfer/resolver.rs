@@ -195,6 +195,16 @@ impl Resolver {
         Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
+    /// Fails if the system gives no thread: lookups need one, and the library has no way to say that there is none.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ensure_thread() -> std::io::Result<()> {
+        let started = std::thread::Builder::new().name("lookup".into()).spawn(|| ())?;
+        let _ = started.join();
+        Ok(())
+    }
+
     /// The addresses of a proxy; `None` if the lookup fails.
     pub async fn resolve_proxy(&self, host: &str) -> Option<Arc<[IpAddr]>> {
         match host.parse() {

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
     PeerIncompatible, SignatureScheme,
@@ -48,7 +50,7 @@ pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConf
         CertVerification::Off => VerifyMode::Insecure,
     };
     let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), mode });
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_safe_default_protocol_versions()
         .expect("the provider supports TLS 1.2 and 1.3")
         .dangerous()
@@ -59,6 +61,21 @@ pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConf
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
     };
     config
+}
+
+/// The system's clock. One that stands before 1970 counts as 1970, when no certificate was valid yet; the library's own
+/// clock panics then.
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix_time(SystemTime::now()))
+    }
+}
+
+fn unix_time(moment: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(moment.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -365,6 +382,13 @@ mod tests {
     use rustls::OtherError;
 
     use super::*;
+
+    #[test]
+    fn a_clock_before_1970_is_no_panic() {
+        let before = UNIX_EPOCH - std::time::Duration::from_secs(86_400);
+        assert_eq!(unix_time(before).as_secs(), 0);
+        assert_eq!(unix_time(UNIX_EPOCH + std::time::Duration::from_secs(5)).as_secs(), 5);
+    }
 
     fn certificate(error: CertificateError) -> String {
         describe(&Error::InvalidCertificate(error))

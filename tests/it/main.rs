@@ -19,6 +19,7 @@ mod kill;
 mod limits;
 mod lists;
 mod local_files;
+mod machine;
 mod names;
 mod nginx;
 mod politeness;

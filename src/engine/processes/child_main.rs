@@ -24,12 +24,19 @@ use crate::transfer::{Client, Resolver, RunServices, TransferContext};
 /// How often the child reports the progress of a transfer.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Ticks after which it does so even if there is none: the parent knows from it that the child is there.
+const HEARTBEAT: u32 = 10;
+
+/// Longer than any run.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Runs as a child process: carries out jobs for the process at the other end of the standard streams.
 ///
 /// # Errors
 /// If the system has no event loop or thread for it, or it was not started by `fetch`.
 pub fn run_child() -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Its one blocking thread stays, so that no lookup is without one.
+    let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(FOR_GOOD).build()?;
     runtime.block_on(async {
         let _ignored = ignore_signals()?;
         let mut stdin = BufReader::new(io::stdin());
@@ -46,10 +53,14 @@ pub fn run_child() -> io::Result<()> {
     })
 }
 
-/// Makes the process ignore SIGINT and SIGTERM. Ctrl-C goes to all processes of a terminal, and a service manager signals
+/// Makes the process ignore SIGINT, SIGTERM and SIGHUP. Ctrl-C goes to all processes of a terminal, and a service manager signals
 /// all processes of a service; but the parent decides what follows, and when it exits its children do so in any case.
-fn ignore_signals() -> io::Result<[Signal; 2]> {
-    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
+fn ignore_signals() -> io::Result<[Signal; 3]> {
+    Ok([
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+    ])
 }
 
 /// Passes the parent's messages on to where they are awaited.
@@ -168,6 +179,8 @@ fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, St
         None => Store::discard(),
         Some(store) => Store::for_child(store, recorder).map_err(|error| error.to_string())?,
     };
+    Resolver::ensure_thread().map_err(|error| format!("cannot start a thread: {error}"))?;
+    drop(Handle::current().spawn_blocking(|| ()));
     let resolver = Arc::new(Resolver::new(config.http(), Handle::current()));
     let services: Arc<ParentClient> = Arc::clone(parent);
     let context = TransferContext::for_child(config, resolver, services, store);
@@ -191,15 +204,16 @@ async fn with_progress_reports<T>(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.reset();
-    let mut reported = 0;
+    let (mut reported, mut unreported) = (0, 0);
     loop {
         tokio::select! {
             biased;
             done = &mut transfer => return done,
             _ = ticks.tick() => {
                 let bytes = progress.bytes();
-                if bytes > reported {
-                    reported = bytes;
+                unreported += 1;
+                if bytes > reported || unreported >= HEARTBEAT {
+                    (reported, unreported) = (bytes, 0);
                     send(&FromChild::Progress { bytes, promised: progress.promised().unwrap_or(0) });
                 }
             }

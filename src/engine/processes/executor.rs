@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::pool::{ChildPool, ChildProcess};
 use super::protocol::{FromChild, Task, TaskResult, ToChild};
@@ -13,6 +13,8 @@ use crate::engine::error::EngineError;
 use crate::model::{
     Attempt, AttemptOutcome, AttemptTimings, Failure, Job, JobKind, StopCause, WorkerProgress,
 };
+use crate::plan::Timeouts;
+use crate::policy::suspension::was_suspended;
 use crate::store::BodyInfo;
 use crate::transfer::{TransferCounts, name_of};
 
@@ -44,6 +46,8 @@ type RateRequest<'a> = (u64, Pin<Box<dyn Future<Output = u64> + Send + 'a>>);
 enum ChildLost {
     /// The child has died.
     Died,
+    /// It has been silent for longer than its transfer may be: it is stopped or stuck.
+    Silent(Duration),
     /// The transfer was cancelled and the child did not end it in time.
     Cancelled(StopCause),
 }
@@ -114,6 +118,9 @@ impl ChildExecutor {
         };
         let failure = match lost {
             ChildLost::Died => Failure::Worker(status),
+            ChildLost::Silent(limit) => {
+                Failure::Worker(format!("{status} after no response for {}s", limit.as_secs_f64()))
+            }
             ChildLost::Cancelled(cause) => Failure::Cancelled(cause),
         };
         let timings = AttemptTimings { connect: None, first_byte: None, total: started.elapsed() };
@@ -166,11 +173,16 @@ impl ChildExecutor {
         let services = self.pool.transfer_context.services();
         let body = BodyInfo::of(&task.job);
         let is_body = task.job.kind == JobKind::Body;
-        process.send(&ToChild::Task(Box::new(task))).await;
+        let most = silence(self.pool.transfer_context.config().timeouts());
+        let task = ToChild::Task(Box::new(task));
+        if timeout(most, process.send(&task)).await.is_err() {
+            return Err(ChildLost::Silent(most));
+        }
         let mut rate_request: Option<RateRequest<'_>> = None;
         let mut cancelled = None;
         let patience = sleep(Duration::MAX);
-        tokio::pin!(cancel, patience);
+        let silent = sleep(most);
+        tokio::pin!(cancel, patience, silent);
         loop {
             let message = tokio::select! {
                 message = process.recv() => message.ok_or(ChildLost::Died)?,
@@ -188,7 +200,16 @@ impl ChildExecutor {
                 () = &mut patience, if cancelled.is_some() => {
                     return Err(cancelled.map_or(ChildLost::Died, ChildLost::Cancelled));
                 }
+                () = &mut silent, if cancelled.is_none() => {
+                    let (due, now) = (silent.deadline().into_std(), Instant::now());
+                    if !was_suspended(due, now) {
+                        return Err(ChildLost::Silent(most));
+                    }
+                    silent.set(sleep(most));
+                    continue;
+                }
             };
+            silent.set(sleep(most));
             match message {
                 FromChild::Ready(_) => return Err(ChildLost::Died),
                 FromChild::Progress { bytes, promised } => {
@@ -221,6 +242,11 @@ impl ChildExecutor {
             process.exit().await;
         }
     }
+}
+
+/// How long a child may send nothing during a transfer: as long as the server of the transfer may, and a while to say so.
+fn silence(timeouts: &Timeouts) -> Duration {
+    timeouts.attempt.map_or(timeouts.stall, |attempt| attempt.min(timeouts.stall)) + PATIENCE
 }
 
 /// Waits for the byte rate to grant a request, if there is one. Returns its number and the bytes charged in advance.

@@ -6,18 +6,27 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 
 use super::protocol::{ChildInit, FromChild, ToChild, encode};
 use crate::engine::cancel::CancelToken;
 use crate::engine::error::EngineError;
 use crate::model::StopCause;
+use crate::text::io_message;
 use crate::transfer::TransferContext;
 
 /// The number of failed starts in a row after which the run is ended.
 const STARTS_AT_MOST: usize = 3;
+
+/// How long a child may take to start, on a machine that is busy.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// How long a child may take to exit.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts child processes, and holds the state that they share in the parent.
 #[derive(Debug)]
@@ -94,9 +103,15 @@ impl ChildPool {
         &self,
         mut process: ChildProcess,
     ) -> io::Result<ChildProcess> {
-        let answer = match process.stdin.write_all(&self.init).await {
-            Ok(()) => process.recv().await,
-            Err(_) => None,
+        let exchange = async {
+            match process.stdin.write_all(&self.init).await {
+                Ok(()) => process.recv().await,
+                Err(_) => None,
+            }
+        };
+        let Ok(answer) = timeout(STARTING, exchange).await else {
+            process.end().await;
+            return Err(io::Error::other("it does not respond"));
         };
         match answer {
             Some(FromChild::Ready(Ok(()))) => Ok(process),
@@ -154,16 +169,21 @@ impl ChildProcess {
     /// returns.
     pub async fn end(mut self) -> String {
         let _ = self.child.start_kill();
-        match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(error)) => io_message(&error),
+            Err(_) => "it cannot be killed".to_owned(),
         }
     }
 
-    /// Closes the child's input, upon which it exits, and waits for that.
+    /// Closes the child's input, upon which it exits, and waits for that. One that does not, because it is stopped or
+    /// stuck, is killed.
     pub async fn exit(self) {
         let Self { mut child, stdin, lines } = self;
         drop((stdin, lines));
-        let _ = child.wait().await;
+        if timeout(PATIENCE, child.wait()).await.is_err() {
+            let _ = child.start_kill();
+            let _ = timeout(PATIENCE, child.wait()).await;
+        }
     }
 }
