@@ -107,7 +107,7 @@ fn sums(path: &Path) -> Result<ChecksumFile, OpenError> {
 pub fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
     let inputs = plan.sources.iter().map(open).collect::<Result<_, _>>()?;
     if let Some(failed) = &plan.failed {
-        ensure_it_is_not_a_list(&failed.path, &plan.inputs())?;
+        ensure_it_is_not_a_list(&failed.path, &plan.sources)?;
     }
     Ok(inputs)
 }

@@ -119,7 +119,7 @@ pub(super) fn comparison(
         documents,
     };
     for document in &options.documents {
-        ensure_it_is_not_a_list("--report", &document.path, &options.inputs())?;
+        ensure_it_is_not_a_list("--report", &document.path, options.sources())?;
     }
     Ok(options)
 }
@@ -341,12 +341,11 @@ fn failed(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
 
 fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
     if let Some(failed) = &plan.failed {
-        ensure_it_is_not_a_list("--failed", &failed.path, &plan.inputs())?;
+        ensure_it_is_not_a_list("--failed", &failed.path, &plan.sources)?;
     }
     let mut documents = plan.documents.iter();
-    documents.try_for_each(|document| {
-        ensure_it_is_not_a_list("--report", &document.path, &plan.inputs())
-    })
+    documents
+        .try_for_each(|document| ensure_it_is_not_a_list("--report", &document.path, &plan.sources))
 }
 
 /// As far as names tell; two names of one file come to light when the files are opened.
@@ -354,7 +353,7 @@ fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Res
     let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
     match sources.iter().find(is_it) {
         Some(Source::File(list)) => {
-            Err(format!("{option} would overwrite the input file '{}'", list.display()))
+            Err(format!("{option} would overwrite the input list '{}'", list.display()))
         }
         _ => Ok(()),
     }
