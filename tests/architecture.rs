@@ -33,7 +33,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units", "manual"]),
     (
         "compare",
-        &["report", "scheduler", "input", "list", "plan", "model", "units", "text", "temporary_file"],
+        &[
+            "report",
+            "scheduler",
+            "input",
+            "list",
+            "plan",
+            "model",
+            "units",
+            "text",
+            "temporary_file",
+        ],
     ),
     ("serve", &["units", "text", "sync"]),
     ("report", &["plan", "model", "units", "text"]),
