@@ -44,7 +44,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "units",
             "text",
             "temporary_file",
+<<<<<<< HEAD
             "streams",
+=======
+>>>>>>> i12e
         ],
     ),
     ("serve", &["units", "text", "sync"]),

@@ -1,11 +1,13 @@
 //! What a run finds around it: proxy variables, a temporary folder, the program that started it.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::support::proxy::{HttpProxy, Manner};
 use crate::support::raw::refusing_port;
 use crate::support::small_disk::SmallDisk;
-use crate::support::{Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{Origin, Reply, Run, in_every_mode, until};
 
 fn hello() -> Origin {
     Origin::new(|_| Reply::ok("hello"))
@@ -133,32 +135,40 @@ fn a_bare_number_is_no_proxy_and_the_message_says_what_it_may_be_meant_for() {
     });
 }
 
-/// A list that does not fit in one host's share of the queue, with long lines.
-fn long_list(origin: &Origin) -> String {
+/// A list of one host that has more idle workers than it may use is fetched whole although the temporary folder is of
+/// no use, and there is one notice of that. No reply comes before it: the workers want the list to be read on until then.
+fn reading_waits(mode: &str, folder: &Path, notice: &str) {
+    let errors = tempfile::NamedTempFile::new().unwrap();
+    let path = errors.path().to_owned();
+    let is_alone = mode == "sequential";
+    let is_noticed = move || fs::read_to_string(&path).unwrap().contains("(TMPDIR)");
+    let origin = Origin::new(move |_| {
+        if !is_alone {
+            until("the notice", &is_noticed);
+        }
+        Reply::ok("hello")
+    });
     let long = "x".repeat(1024);
-    (0..120).map(|number| origin.url(&format!("/{number}?{long}\n"))).collect()
-}
-
-fn fetched_with_one_notice(seen: &Seen, folder: &str, reason: &str) {
+    let list: String = (0..120).map(|number| origin.url(&format!("/{number}?{long}\n"))).collect();
+    let jobs = if is_alone { "1" } else { "3" };
+    let seen = Run::after(&format!("exec 2> {}", errors.path().display()))
+        .args(["--json", "--mode", mode, "--per-host", "1", "--jobs", jobs])
+        .env("TMPDIR", folder)
+        .list(list)
+        .seen();
     assert_eq!((seen.code, seen.rows().len()), (Some(0), 120), "{seen:?}");
-    let notice = format!("cannot {folder} (TMPDIR): {reason}; reading the list waits");
-    assert_eq!(seen.stderr.matches("(TMPDIR)").count(), 1, "{}", seen.stderr);
-    assert!(seen.stderr.contains(&notice), "{}", seen.stderr);
+    assert_eq!(seen.summary()["list_complete"], true);
+    let stderr = fs::read_to_string(errors.path()).unwrap();
+    assert_eq!(stderr.matches("(TMPDIR)").count(), usize::from(!is_alone), "{stderr}");
+    assert!(is_alone || stderr.contains(notice), "{stderr}");
 }
 
 #[test]
 fn without_a_temporary_folder_reading_waits_and_a_notice_names_it() {
     in_every_mode(|mode| {
-        let origin = hello();
-        // More workers than the host may have: the idle ones want the list to be read on.
-        let run = Run::json(mode).args(["--per-host", "1"]).list(long_list(&origin));
-        let run = if mode == "sequential" { run } else { run.args(["-j", "3"]) };
-        let seen = run.env("TMPDIR", "/nonexistent/tmp").seen();
-        assert_eq!((seen.code, seen.rows().len()), (Some(0), 120), "{seen:?}");
-        if mode != "sequential" {
-            let place = "create a temporary file in /nonexistent/tmp";
-            fetched_with_one_notice(&seen, place, "No such file or directory");
-        }
+        let notice = "cannot create a temporary file in /nonexistent/tmp (TMPDIR): No such file or directory; \
+                      reading the list waits";
+        reading_waits(mode, Path::new("/nonexistent/tmp"), notice);
     });
 }
 
@@ -167,15 +177,11 @@ fn with_a_full_temporary_folder_reading_waits_and_a_notice_names_it() {
     let disk = SmallDisk::of("8k");
     let folder = disk.path();
     in_every_mode(|mode| {
-        let origin = hello();
-        let run = Run::json(mode).args(["--per-host", "1"]).list(long_list(&origin));
-        let run = if mode == "sequential" { run } else { run.args(["-j", "3"]) };
-        let seen = run.env("TMPDIR", &folder).seen();
-        assert_eq!((seen.code, seen.rows().len()), (Some(0), 120), "{seen:?}");
-        if mode != "sequential" {
-            let place = format!("write a temporary file in {}", folder.display());
-            fetched_with_one_notice(&seen, &place, "No space left on device");
-        }
+        let notice = format!(
+            "cannot write a temporary file in {} (TMPDIR): No space left on device; reading the list waits",
+            folder.display()
+        );
+        reading_waits(mode, &folder, &notice);
     });
 }
 
