@@ -103,7 +103,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["resource_usage"]),
     ("reqwest", &["transfer"]),
     ("robotxt", &["policy"]),
-    ("rustix", &["resource_usage", "store"]),
+    ("rustix", &["resource_usage", "signals", "store"]),
     ("rustls", &["transfer"]),
     ("sfv", &["digest"]),
     ("sha1", &["digest"]),
