@@ -44,10 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "units",
             "text",
             "temporary_file",
-<<<<<<< HEAD
-            "streams",
-=======
->>>>>>> i12e
+    ("rustix", &["resource_usage", "signals", "store", "streams"]),
         ],
     ),
     ("serve", &["units", "text", "sync"]),
@@ -109,7 +106,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["resource_usage"]),
     ("reqwest", &["transfer"]),
     ("robotxt", &["policy"]),
-    ("rustix", &["resource_usage", "store", "streams"]),
+    ("rustix", &["resource_usage", "signals", "store", "streams"]),
     ("rustls", &["transfer"]),
     ("sfv", &["digest"]),
     ("sha1", &["digest"]),
