@@ -18,13 +18,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("invalid duration (expected e.g. 500ms, 10s, 2m, 1h)")),
+        _ => return Err("invalid duration (expected e.g. 500ms, 10s, 2m, 1h)".to_owned()),
     };
     let seconds = decimal(number)
-        .ok_or_else(|| format!("invalid duration (expected e.g. 500ms, 10s, 2m, 1h)"))?
+        .ok_or_else(|| "invalid duration (expected e.g. 500ms, 10s, 2m, 1h)".to_owned())?
         * scale;
     if seconds > LONGEST.as_secs_f64() {
-        return Err(format!("must be at most 8784h (one year)"));
+        return Err("must be at most 8784h (one year)".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -45,7 +45,7 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// A sentence for the person who typed it.
 pub fn size(text: &str) -> Result<u64, String> {
-    let complaint = || format!("invalid size (expected bytes or e.g. 20k, 1.5M, 2G)");
+    let complaint = || "invalid size (expected bytes or e.g. 20k, 1.5M, 2G)".to_owned();
     let (number, unit) = split_unit(text);
     let shift = match unit {
         "" => 0,
@@ -56,11 +56,11 @@ pub fn size(text: &str) -> Result<u64, String> {
         _ => return Err(complaint()),
     };
     if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(1 << shift).ok_or_else(|| format!("must be at most 16777215T"));
+        return whole.checked_mul(1 << shift).ok_or_else(|| "must be at most 16777215T".to_owned());
     }
     let bytes = decimal(number).ok_or_else(complaint)? * (1u64 << shift) as f64;
     if bytes >= u64::MAX as f64 {
-        return Err(format!("must be at most 16777215T"));
+        return Err("must be at most 16777215T".to_owned());
     }
     Ok(bytes as u64)
 }
@@ -85,7 +85,7 @@ impl fmt::Display for Rate {
 /// # Errors
 /// A sentence for the person who typed it.
 pub fn rate(text: &str) -> Result<Rate, String> {
-    let complaint = || format!("invalid rate (expected e.g. 20/s, 5/15s, 100/m)");
+    let complaint = || "invalid rate (expected e.g. 20/s, 5/15s, 100/m)".to_owned();
     let (events, per) =
         text.split_once('/').filter(|(_, per)| !per.is_empty()).ok_or_else(complaint)?;
     let events = events.parse().map_err(|_| complaint())?;
@@ -120,7 +120,7 @@ pub fn share(text: &str) -> Result<Share, String> {
         .and_then(decimal)
         .filter(|percent| *percent <= 100.0)
         .map(|percent| Share(percent / 100.0))
-        .ok_or_else(|| format!("expected a percentage between 0% and 100%"))
+        .ok_or_else(|| "expected a percentage between 0% and 100%".to_owned())
 }
 
 /// Bytes for people, 1024-based: `512 B`, `3.4 MiB`.

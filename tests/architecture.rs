@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "units",
             "text",
             "temporary_file",
-    ("rustix", &["resource_usage", "signals", "store", "streams"]),
+            "streams",
         ],
     ),
     ("serve", &["units", "text", "sync"]),
@@ -323,7 +323,7 @@ fn mentions(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let is_inside = before.is_some_and(|before| before.is_alphanumeric() || before == '_');
-        !is_inside && !(name.ends_with("::") && before == Some(':'))
+        !(is_inside || name.ends_with("::") && before == Some(':'))
     })
 }
 

@@ -178,7 +178,7 @@ fn comparison(
     let handed_on = table.words_for_runs(matches);
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     // Runs of a comparison use no proxy of the environment.
-    if !matches.value_source("proxy").is_some_and(|source| source == ValueSource::CommandLine) {
+    if matches.value_source("proxy") != Some(ValueSource::CommandLine) {
         words.push("--proxy=".into());
     }
     words.extend(handed_on.iter().cloned());

@@ -73,7 +73,7 @@ pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
     let bytes = units::size(text)?;
     NonZeroU64::new(bytes)
         .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
-        .ok_or_else(|| format!("must be at least 64k"))
+        .ok_or_else(|| "must be at least 64k".to_owned())
 }
 
 /// 0 lifts the limit.
@@ -93,7 +93,7 @@ pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
     }
     text.parse()
         .map(MaxFailures::Number)
-        .map_err(|_| format!("expected a number or percentage, e.g. 10 or 5%"))
+        .map_err(|_| "expected a number or percentage, e.g. 10 or 5%".to_owned())
 }
 
 pub(super) fn class(text: &str) -> Result<FailureClass, UnknownClass> {

@@ -65,7 +65,7 @@ impl FaultPolicy {
         let fails =
             random_body::unit(random_body::draw(key, ERROR, turn)) < self.error_rate.as_f64();
         let reply = if fails { ReplyKind::Fail } else { ReplyKind::Serve };
-        FaultDecision { delay: self.latency.saturating_add(jitter), reply: reply }
+        FaultDecision { delay: self.latency.saturating_add(jitter), reply }
     }
 }
 

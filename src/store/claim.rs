@@ -3,16 +3,12 @@
 //! The order of checks for one target:
 //!
 //! 1. the wanted name: `out=`, else (with `-J`) the name that an earlier run recorded for the URL, else the one made of
-//! the URL;
-//!
+//!    the URL;
 //! 2. the same target earlier in this list: a duplicate, which claims nothing;
-//!
 //! 3. the owner of the name in the index: another target's name gets a mark until it is unique; the name of this very
-//! target, from the manifest, leads to its entry;
-//!
+//!    target, from the manifest, leads to its entry;
 //! 4. by the last entry about the name: `saved` first completes a rename that a killed run did not make, then compares
-//! length and digests; `partial` looks for the partial file; `marked` and `dropped` fetch again;
-//!
+//!    length and digests; `partial` looks for the partial file; `marked` and `dropped` fetch again;
 //! 5. only then the file system: a file under the name that no entry accounts for belongs to somebody else.
 //!
 //! The manifest is asked before the file system because only the manifest tells whether an existing file was saved by

@@ -268,7 +268,13 @@ mod tests {
         let alive = Holder::this_process();
         assert!(taken_with(&[gone()]).is_ok());
         assert!(taken_with(&[gone(), gone()]).is_ok());
-        for held in [&[alive][..], &[elsewhere.clone()], &[contained], &[gone(), elsewhere], &[]] {
+        for held in [
+            &[alive][..],
+            std::slice::from_ref(&elsewhere),
+            &[contained],
+            &[gone(), elsewhere.clone()],
+            &[],
+        ] {
             assert!(matches!(taken_with(held), Err(LockFileError::Held(_))), "{held:?}");
         }
     }

@@ -199,7 +199,7 @@ pub fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// The cause of an error of the TLS library that only wraps another one.
-pub fn cause<'a, T: StdError + 'static>(error: &'a CertificateError) -> Option<&'a T> {
+pub fn cause<T: StdError + 'static>(error: &CertificateError) -> Option<&T> {
     match error {
         CertificateError::Other(OtherError(cause)) => cause.downcast_ref(),
         _ => None,

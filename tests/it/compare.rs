@@ -257,7 +257,7 @@ fn a_deadline_that_leaves_too_few_runs_is_work_left_undone() {
 #[test]
 fn what_cannot_be_compared_is_wrong_usage() {
     let table: [(&[&str], &str); 6] = [
-        (&["--fsync"], "--dir <DIR>"),
+        (&["--fsync"], "--fsync requires --dir"),
         (&["--runs", "2"], "expected an integer between 3 and 100"),
         (&["--modes", "fast"], "possible values: sequential, threads, async, processes"),
         (&["no-such-list"], "no such file"),
@@ -441,8 +441,8 @@ fn reports_that_there_are_not_are_wrong_usage_that_says_what_now() {
             "fetch --mode MODE --report FILE.har",
         ),
         (&["report", "--to", har, "-"], &comparison, "fetch --mode MODE --report FILE.har"),
-        (&["--report", document, &origin.url("/")], "", "end in .jsonl"),
-        (&["report", "--to", document, "-"], &run, "end in .jsonl"),
+        (&["--report", document, &origin.url("/")], "", "use .jsonl"),
+        (&["report", "--to", document, "-"], &run, "use .jsonl"),
     ];
     for (words, list, now) in table {
         let seen = Run::new().args(words).list(list).seen();

@@ -58,7 +58,7 @@ fn ensure_it_comes_back(text: &str) -> (Seen, String) {
 fn what_could_be_read_otherwise_is_not() {
     let digits = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
     let (seen, failed) = ensure_it_comes_back(&format!(
-        "https://user:p%40ss@a.b:8443/#/x\thttp://[::1]/two words?out=x#y z\n\
+        "https://user:p%40ss@a.b:8443/#/x\thttp://[::1]/two%20words?out=x#y%20z\n\
          \tout = #a\tb=c \n\
          \tchecksum=SHA-256 = {digits}\n\
          \theader=Referer: https://c.d/\n\
@@ -124,7 +124,7 @@ fn a_list_is_not_replaced_by_what_of_it_fails() {
     fs::write(&sites, "http://127.0.0.1:1/\n").unwrap();
     let seen = Run::json("async").arg("--failed").args([&sites, &sites]).seen();
     assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "it ran: {seen:?}");
-    assert!(seen.stderr.contains("another file"), "{seen:?}");
+    assert!(seen.stderr.contains("would overwrite the input list"), "{seen:?}");
     assert_eq!(fs::read_to_string(&sites).unwrap(), "http://127.0.0.1:1/\n");
 }
 
