@@ -111,11 +111,11 @@ pub enum ReportFormat {
     Html,
     /// An HTTP archive (HAR 1.2), for the waterfall of a browser.
     Har,
-    /// Comma-separated values, as [`Format::Csv`].
+    /// Comma-separated values, as [`OutputFormat::Csv`].
     Csv,
     /// One JSON document, laid out over lines.
     Json,
-    /// JSON lines, as [`Format::Jsonl`].
+    /// JSON lines, as [`OutputFormat::Jsonl`].
     Jsonl,
     /// A table to paste.
     Markdown,

@@ -41,7 +41,7 @@ pub enum Ownership {
 ///
 /// `identity` is that of the target; a file name of another owner gets a mark of 8 digits from it
 /// (`name.1a2b3c4d.html`), then 16, 32 and 64. A folder whose name is that of a file gets such a mark from its own
-/// path, so that what belongs together stays together. `owner_of` is called with the [`key`] of the name and of each
+/// path, so that what belongs together stays together. `owner_of` is called with the `key` of the name and of each
 /// folder above it, from the outermost in, and at most five times a component.
 pub fn unique_name(
     wanted: &str,

@@ -240,7 +240,7 @@ impl Scheduler {
         self.refresh(slot, now);
     }
 
-    /// Takes the next job. The worker stays with the host that it served `last`, for [`STAY`] jobs, if that has one:
+    /// Takes the next job. The worker stays with the host that it served `last`, for `STAY` jobs, if that has one:
     /// the connection is at hand.
     pub fn next(&mut self, last: &mut LastHost, now: Instant) -> NextJob {
         self.run_timers(now);

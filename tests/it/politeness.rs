@@ -572,7 +572,7 @@ fn the_table_of_hosts_counts_what_was_asked_of_each() {
 
         let seen = Run::new().args(["-v", "--mode", mode]).args(args).list(list()).seen();
         let told = format!("{}\n{}", seen.stdout, seen.stderr);
-        assert!(told.contains("Host  ") && told.contains("failed 1 http_4xx"), "{told}");
+        assert!(told.contains("Host  ") && told.contains("failed attempts: 1 http_4xx"), "{told}");
         let quiet = Run::new().args(["--mode", mode]).args(args).list(list()).seen();
         assert!(!quiet.stdout.contains("Requests"), "{quiet:?}");
     });

@@ -1,6 +1,6 @@
 //! The progress display: how far the run is, and what it is busy with, redrawn in place on a terminal's stderr.
 //!
-//! It samples the board of [`Slots`] when told the time and waits for nobody. A frame is made by a pure function;
+//! It samples the board of [`ProgressBoard`] when told the time and waits for nobody. A frame is made by a pure function;
 //! indicatif draws it over the one before and leaves nothing behind. One message of many lines rather than a bar per
 //! transfer, so that a frame is drawn whole.
 
