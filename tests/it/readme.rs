@@ -380,7 +380,7 @@ fn the_files_and_types_that_the_design_names_are_there() {
                     !all[at + found.len()..].starts_with(|next: char| next.is_alphanumeric())
                 })
             };
-            if !declared.iter().any(|kind| is_declared(kind)) {
+            if !declared.iter().any(is_declared) {
                 missing.insert(span);
             }
         }
