@@ -36,7 +36,9 @@ pub(super) fn page(command: &Command) -> String {
     let mut title = Roff::new();
     // An empty date is quoted, or the version would take its place.
     title.control("TH", ["FETCH", "1", "\"\"", &format!("fetch {version}"), "User Commands"]);
-    let main = Man::new(command.clone().override_usage(USAGE));
+    // The page has the long help; without this, options that the short help leaves out would have no text.
+    let with_text = command.clone().mut_args(|arg| arg.hide_short_help(false));
+    let main = Man::new(with_text.override_usage(USAGE));
     let commands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let mut page = title.render();
     page += &rendered(|out| main.render_name_section(out));

@@ -132,6 +132,16 @@ fn mandoc_finds_no_fault_in_the_man_page() {
 }
 
 #[test]
+fn every_option_of_the_man_page_has_a_text() {
+    let page = printed(&["--man"]);
+    for option in ["fail\\-fast", "ordered", "failed\\-class", "format"] {
+        let after = page.split(&format!("\\fB\\-\\-{option}\\fR")).nth(1).unwrap();
+        let text = after.lines().nth(1).unwrap();
+        assert!(text.starts_with(char::is_alphabetic), "{option}: {text}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_error() {
     for words in [&["design"][..], &["--man"], &[]] {
         let (reader, writer) = pipe().unwrap();
