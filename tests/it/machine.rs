@@ -109,6 +109,8 @@ fn a_hangup_ends_a_run_as_a_request_to_terminate_does() {
         arrived.pass();
         live.signal(Signal::SIGHUP);
         open.pass();
+        // The list is closed only afterwards: its end would end the run as well.
+        until("the end of the run", || live.has_ended());
         let seen = live.seen();
         assert_eq!((seen.code, class_of(&seen.row())), (Some(129), "ok".to_owned()), "{seen:?}");
         assert_eq!(seen.summary()["stopped"], "hung up");
