@@ -112,17 +112,11 @@ fn shows_the_whole(part: &PartialBody, head: &ResponseHead) -> bool {
     if head.content_range.is_some() {
         return false;
     }
-    let is_known_to_be_another = match &part.validator {
-        Validator::Etag(tag) => head.etag.as_ref().is_some_and(|sent| sent != tag),
-        Validator::LastModified(date) => {
-            head.last_modified.as_ref().is_some_and(|sent| sent != date)
-        }
-    };
     match (head.content_length, part.length) {
         (Some(length), Some(known)) if length == known => true,
         // As long as the missing rest: that is what it may be, whatever the validator says.
         (Some(length), Some(known)) if known.checked_sub(part.bytes) == Some(length) => false,
-        _ => is_known_to_be_another,
+        _ => is_of_another_version(&part.validator, head),
     }
 }
 
@@ -172,17 +166,21 @@ fn rest(part: &PartialBody, head: &ResponseHead) -> RangeReply {
 fn is_all(part: &PartialBody, head: &ResponseHead) -> bool {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
     let length = range.and_then(|range| range.length);
-    let contradicted = match &part.validator {
+    let is_known_to_be_all = match part.length {
+        Some(known) => known == part.bytes && !is_of_another_version(&part.validator, head),
+        None => is_of_version(&part.validator, head),
+    };
+    length == Some(part.bytes) && is_known_to_be_all
+}
+
+/// Whether the reply says that its version is another one; it may say nothing.
+fn is_of_another_version(validator: &Validator, head: &ResponseHead) -> bool {
+    match validator {
         Validator::Etag(tag) => head.etag.as_ref().is_some_and(|sent| sent != tag),
         Validator::LastModified(date) => {
             head.last_modified.as_ref().is_some_and(|sent| sent != date)
         }
-    };
-    let is_known_to_be_all = match part.length {
-        Some(known) => known == part.bytes && !contradicted,
-        None => is_of_version(&part.validator, head),
-    };
-    length == Some(part.bytes) && is_known_to_be_all
+    }
 }
 
 fn is_of_version(validator: &Validator, head: &ResponseHead) -> bool {
