@@ -16,7 +16,7 @@ use crate::streams::stdin;
 const CHUNK: usize = 16 * 1024;
 
 /// An open source.
-pub enum OpenInput {
+pub(crate) enum OpenInput {
     /// A URL given on the command line.
     Argument(String),
     /// The text of a list.
@@ -32,7 +32,7 @@ pub enum OpenInput {
 
 /// How the bytes of a list come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamKind {
+pub(crate) enum StreamKind {
     /// All are there, as in a file.
     AtRest,
     /// Somebody may be writing them as we read, as in a pipe.
@@ -88,7 +88,7 @@ fn did_you_mean(name: &str) -> String {
 ///
 /// # Errors
 /// If that file cannot be read, or is none.
-pub fn wanted(plan: &Plan) -> Result<ExpectedDigests, OpenError> {
+pub(crate) fn wanted(plan: &Plan) -> Result<ExpectedDigests, OpenError> {
     let sums = plan.bodies.sums.as_deref().map(sums).transpose()?;
     Ok(ExpectedDigests { checksum: plan.bodies.checksum, sums })
 }
@@ -104,7 +104,7 @@ fn sums(path: &Path) -> Result<ChecksumFile, OpenError> {
 ///
 /// # Errors
 /// If one cannot be opened, or the run would write over it.
-pub fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
+pub(crate) fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
     let inputs = plan.sources.iter().map(open).collect::<Result<_, _>>()?;
     if let Some(failed) = &plan.failed {
         ensure_it_is_not_a_list(&failed.path, &plan.sources)?;
@@ -157,7 +157,7 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
 /// # Errors
 /// The first error of `take`, or if an input cannot be read; entries before that were passed. One that is no list ends
 /// itself only: the error comes after the others.
-pub fn entries<E: From<ReadError>>(
+pub(crate) fn entries<E: From<ReadError>>(
     inputs: Vec<OpenInput>,
     mut take: impl FnMut(EntryBatch) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -167,7 +167,7 @@ pub fn entries<E: From<ReadError>>(
 }
 
 /// The entries that one chunk completes.
-pub struct EntryBatch {
+pub(crate) struct EntryBatch {
     /// The entries, numbered.
     pub entries: Vec<Entry>,
     /// The kind of the input they are from.
@@ -175,7 +175,7 @@ pub struct EntryBatch {
 }
 
 /// A piece of the inputs. The bytes of a list come between `Start` and `End`.
-pub enum InputChunk {
+pub(crate) enum InputChunk {
     /// A URL given on the command line.
     Argument(String),
     /// A list starts.
@@ -191,7 +191,7 @@ pub enum InputChunk {
 type StopReading = Arc<AtomicBool>;
 
 /// Reads inputs one after another, in chunks. Ends after an error.
-pub struct InputReader {
+pub(crate) struct InputReader {
     inputs: std::vec::IntoIter<OpenInput>,
     list: Option<OpenList>,
 }
@@ -204,7 +204,7 @@ struct OpenList {
 
 impl InputReader {
     /// A reader of these inputs. Nothing is read yet.
-    pub fn new(inputs: Vec<OpenInput>) -> Self {
+    pub(crate) fn new(inputs: Vec<OpenInput>) -> Self {
         Self { inputs: inputs.into_iter(), list: None }
     }
 
@@ -257,7 +257,7 @@ impl OpenList {
 
 /// Turns the chunks of all inputs into entries, which it numbers from 1.
 #[derive(Default)]
-pub struct EntryParser {
+pub(crate) struct EntryParser {
     numbering: Numbering,
     list: Option<(Parser, StreamKind, StopReading)>,
     /// The first input that was not read to its end, because it is no list.
@@ -266,7 +266,7 @@ pub struct EntryParser {
 
 impl EntryParser {
     /// Takes the next chunk; returns the entries that it completes.
-    pub fn push(&mut self, chunk: InputChunk) -> EntryBatch {
+    pub(crate) fn push(&mut self, chunk: InputChunk) -> EntryBatch {
         let (mut entries, numbering) = (Vec::new(), &mut self.numbering);
         let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
         match (chunk, &mut self.list) {
@@ -291,7 +291,7 @@ impl EntryParser {
     }
 
     /// Returns the entry that option lines could still follow, because no more input is at hand.
-    pub fn flush_pending(&mut self) -> Vec<Entry> {
+    pub(crate) fn flush_pending(&mut self) -> Vec<Entry> {
         let mut entries = Vec::new();
         if let Some((parser, ..)) = &mut self.list {
             parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
@@ -300,17 +300,17 @@ impl EntryParser {
     }
 
     /// Whether the current list is one that somebody may be writing while it is read.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         matches!(self.list, Some((_, StreamKind::Live, _)))
     }
 
     /// The first input that was not read to its end, because it is no list.
-    pub fn take_unreadable(&mut self) -> Option<ReadError> {
+    pub(crate) fn take_unreadable(&mut self) -> Option<ReadError> {
         self.unreadable.take()
     }
 
     /// Entries so far.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.numbering.given()
     }
 }

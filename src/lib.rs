@@ -24,6 +24,8 @@
 //! # Ok::<(), io::Error>(())
 //! ```
 
+#![warn(unreachable_pub)]
+
 pub mod cli;
 pub mod commands;
 mod compare;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::digest::{Algorithm, Digest};
-pub use crate::model::Mode;
+pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, serde_helpers};
 use crate::units::{Rate, Share};
 

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Resource usage since process start. CPU time includes child processes that have ended; memory does not. `None` if
 /// the platform does not report a figure.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ResourceUsage {
+pub(crate) struct ResourceUsage {
     /// CPU time in user mode.
     pub cpu_user: Option<Duration>,
     /// CPU time in the kernel.
@@ -25,7 +25,7 @@ pub struct ResourceUsage {
 
 /// Raises the soft limit on open file descriptors to `wanted`, at most to the hard limit, and returns the limit that
 /// applies then.
-pub fn raise_fd_limit(wanted: u64) -> u64 {
+pub(crate) fn raise_fd_limit(wanted: u64) -> u64 {
     let limits = getrlimit(Resource::Nofile);
     let current = limits.current.unwrap_or(u64::MAX);
     if current >= wanted {
@@ -38,7 +38,7 @@ pub fn raise_fd_limit(wanted: u64) -> u64 {
 }
 
 /// Bytes of address space that the process may still take; `None` if there is no limit, or it is not known.
-pub fn address_space_left() -> Option<u64> {
+pub(crate) fn address_space_left() -> Option<u64> {
     let limit = getrlimit(Resource::As).current?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let taken = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
@@ -47,7 +47,7 @@ pub fn address_space_left() -> Option<u64> {
 }
 
 /// Resource usage so far; all `None` if the system does not report it.
-pub fn usage() -> ResourceUsage {
+pub(crate) fn usage() -> ResourceUsage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return ResourceUsage::default() };
     let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return ResourceUsage::default();

@@ -10,17 +10,17 @@ use crate::text::io_message;
 ///
 /// # Errors
 /// If there can be none; the error says where.
-pub fn create() -> io::Result<File> {
+pub(crate) fn create() -> io::Result<File> {
     tempfile::tempfile().map_err(|error| uncreatable(&error))
 }
 
 /// The error of creating a temporary file, with its place. The kind is kept.
-pub fn uncreatable(error: &io::Error) -> io::Error {
+pub(crate) fn uncreatable(error: &io::Error) -> io::Error {
     in_place("create", error)
 }
 
 /// The error of writing to such a file, with its place. The kind is kept.
-pub fn unwritable(error: &io::Error) -> io::Error {
+pub(crate) fn unwritable(error: &io::Error) -> io::Error {
     in_place("write", error)
 }
 

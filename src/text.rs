@@ -8,7 +8,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// Whether a character is drawn as nothing, or changes how others are drawn: controls, format characters (bidi marks,
 /// overrides and isolates among them), line and paragraph separators, and everything else that a program may leave
 /// out of what it draws (Default_Ignorable_Code_Point, UAX #44).
-pub fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }
@@ -24,7 +24,7 @@ pub fn is_hidden(character: char) -> bool {
 
 /// Whether a character cannot be recognized where it is printed: one that is hidden, a space other than the ASCII one,
 /// the blank Braille pattern, or one without an agreed glyph (private use, unassigned).
-pub fn is_unprintable(character: char) -> bool {
+pub(crate) fn is_unprintable(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }
@@ -43,12 +43,12 @@ fn category(character: char) -> GeneralCategory {
 }
 
 /// A system error as users read it: `Permission denied`, without the number that the standard library adds.
-pub fn io_message(error: &io::Error) -> String {
+pub(crate) fn io_message(error: &io::Error) -> String {
     without_os_codes(&error.to_string())
 }
 
 /// The text without every ` (os error N)` in it. For text that was composed of errors, such as that of an error chain.
-pub fn without_os_codes(text: &str) -> String {
+pub(crate) fn without_os_codes(text: &str) -> String {
     const START: &str = " (os error ";
     let mut pieces = text.split(START);
     let mut plain = pieces.next().unwrap_or_default().to_owned();
@@ -63,7 +63,7 @@ pub fn without_os_codes(text: &str) -> String {
 }
 
 /// A number with its noun, which takes an `s` in the plural: `1 file`, `2 files`.
-pub fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The longest duration that can be typed: a year. Beyond it a clock is not a clock but a mistake.
-pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads a duration: `10` and `10s` are seconds, `500ms`, `2m`, `1h`; decimals as in `0.5s`.
 ///
 /// # Errors
 /// A sentence for the person who typed it.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text);
     let scale = match unit {
         "ms" => 0.001,
@@ -33,7 +33,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A sentence for the person who typed it.
-pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration_above_zero(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be greater than zero".to_owned()),
         duration => Ok(duration),
@@ -44,7 +44,7 @@ pub fn duration_above_zero(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A sentence for the person who typed it.
-pub fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let complaint = || "invalid size (expected bytes or e.g. 20k, 1.5M, 2G)".to_owned();
     let (number, unit) = split_unit(text);
     let shift = match unit {
@@ -84,7 +84,7 @@ impl fmt::Display for Rate {
 ///
 /// # Errors
 /// A sentence for the person who typed it.
-pub fn rate(text: &str) -> Result<Rate, String> {
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     let complaint = || "invalid rate (expected e.g. 20/s, 5/15s, 100/m)".to_owned();
     let (events, per) =
         text.split_once('/').filter(|(_, per)| !per.is_empty()).ok_or_else(complaint)?;
@@ -115,7 +115,7 @@ impl Share {
 ///
 /// # Errors
 /// A sentence for the person who typed it.
-pub fn share(text: &str) -> Result<Share, String> {
+pub(crate) fn share(text: &str) -> Result<Share, String> {
     text.strip_suffix('%')
         .and_then(decimal)
         .filter(|percent| *percent <= 100.0)
@@ -124,7 +124,7 @@ pub fn share(text: &str) -> Result<Share, String> {
 }
 
 /// Bytes for people, 1024-based: `512 B`, `3.4 MiB`.
-pub fn human_bytes(bytes: u64) -> String {
+pub(crate) fn human_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = bytes as f64;
     let mut name = "B";

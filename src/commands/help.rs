@@ -18,7 +18,7 @@ const NOT_RUN: [i32; 2] = [126, 127];
 ///
 /// # Errors
 /// If it cannot be written: `BrokenPipe` if nobody reads it any more.
-pub fn show(page: &HelpPage) -> io::Result<()> {
+pub(super) fn show(page: &HelpPage) -> io::Result<()> {
     match page {
         HelpPage::Text(text) if stdout().is_terminal() => paged(text, env::var_os("PAGER")),
         HelpPage::Text(text) | HelpPage::ManPage(text) => print(text),

@@ -38,11 +38,11 @@ use validity::ValidityChecks;
 use workload::Workload;
 
 use export::ComparisonReports;
-pub use result::Comparison;
-pub use table::table;
+pub(crate) use result::Comparison;
+pub(crate) use table::table;
 
 /// Minimum number of runs per mode.
-pub const LEAST_RUNS: usize = 3;
+pub(crate) const LEAST_RUNS: usize = 3;
 
 /// The configuration of a comparison.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub enum WorkloadKind {
 
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+pub(crate) enum CompareError {
     /// The options or sources cannot be used, or a server would get too many requests.
     #[error("{0:#}")]
     Usage(anyhow::Error),
@@ -155,7 +155,7 @@ impl Variant {
 
 /// A comparison, and its report files, which are not written yet.
 #[derive(Debug)]
-pub struct CompareOutcome {
+pub(crate) struct CompareOutcome {
     /// The result.
     pub comparison: Comparison,
     /// The report files.
@@ -166,7 +166,7 @@ pub struct CompareOutcome {
 ///
 /// # Errors
 /// If there are not enough samples for a comparison, or a report cannot be opened.
-pub fn compare(
+pub(crate) fn compare(
     options: &Options,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<CompareOutcome, CompareError> {

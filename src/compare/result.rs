@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The same plan under several strategies. Times are seconds, sizes are bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "comparison")]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// What has made it, and its version.
     #[serde(default)]
     pub program: String,
@@ -51,7 +51,7 @@ pub struct Comparison {
 
 /// Where one contestant stands. Unless it says otherwise, a figure is the median over its samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModeStats {
+pub(crate) struct ModeStats {
     /// The strategy's name.
     pub mode: String,
     /// Its workers.
@@ -100,7 +100,7 @@ pub struct ModeStats {
 
 impl ModeStats {
     /// Its name, with the number of jobs if there are several.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         if self.jobs == 1 {
             self.mode.clone()
         } else {
@@ -111,7 +111,7 @@ impl ModeStats {
 
 /// Wall time of the samples of a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct WallTime {
+pub(crate) struct WallTime {
     /// Half of them took longer.
     pub median: f64,
     /// Where the true median lies, 95 % sure; `None` if there are too few samples to say.
@@ -124,7 +124,7 @@ pub struct WallTime {
 
 /// How many times as fast as another one a contestant is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SpeedUp {
+pub(crate) struct SpeedUp {
     /// The median of the ratios of each of its samples to each of the other's.
     pub ratio: f64,
     /// Where the true ratio lies, 95 % sure; `None` if there are too few samples to say.
@@ -135,7 +135,7 @@ pub struct SpeedUp {
 
 /// How the second of two contestants compares with the first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PairwiseResult {
+pub(crate) struct PairwiseResult {
     /// The one, by its place among the contestants, from 0.
     pub first: usize,
     /// The other.
@@ -146,7 +146,7 @@ pub struct PairwiseResult {
 
 /// From where to where.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
+pub(crate) struct Interval {
     /// The lower end.
     pub low: f64,
     /// The upper end.
@@ -155,7 +155,7 @@ pub struct Interval {
 
 /// How the times of URLs are spread. `None` if there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct LatencyQuantiles {
+pub(crate) struct LatencyQuantiles {
     /// Half of them took no longer.
     pub p50: Option<f64>,
     /// Nine of ten took no longer.
@@ -166,7 +166,7 @@ pub struct LatencyQuantiles {
 
 /// One run of one contestant.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Which block it belongs to, from 1.
     pub block: usize,
     /// Whose it is, by the place among the contestants, from 0.

@@ -50,7 +50,7 @@ pub(super) struct CompareRunner<'a> {
 
 impl CompareRunner<'_> {
     /// All measured samples, and a note if they are fewer than `runs`.
-    pub fn all_blocks(
+    pub(super) fn all_blocks(
         &mut self,
         runs: usize,
     ) -> Result<(Vec<MeasuredSample>, Option<String>), CompareError> {
@@ -183,7 +183,11 @@ impl CompareRunner<'_> {
         }
     }
 
-    pub fn conclude(mut self, taken: Vec<MeasuredSample>, mut notes: Vec<String>) -> Comparison {
+    pub(super) fn conclude(
+        mut self,
+        taken: Vec<MeasuredSample>,
+        mut notes: Vec<String>,
+    ) -> Comparison {
         if stderr().is_terminal() {
             let _ = stderr().write_all(b"\r\x1b[K");
         }

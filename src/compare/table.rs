@@ -18,7 +18,7 @@ const FIGURE: usize = 14;
 const LINE: usize = 80;
 
 /// The text, including its last newline.
-pub fn table(comparison: &Comparison) -> String {
+pub(crate) fn table(comparison: &Comparison) -> String {
     let mut page = String::new();
     for sentence in head(comparison) {
         paragraph(&mut page, &sentence);

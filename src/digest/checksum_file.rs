@@ -11,11 +11,11 @@ use super::{Algorithm, Digest};
 
 /// SHA-256 checksums by file name. Memory: each name and its checksum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChecksumFile(HashMap<Box<str>, Digest>);
+pub(crate) struct ChecksumFile(HashMap<Box<str>, Digest>);
 
 /// The digests that bodies must have, by `--checksum` and `--sha256sums`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExpectedDigests {
+pub(crate) struct ExpectedDigests {
     /// That of the only body.
     pub checksum: Option<Digest>,
     /// Those of the bodies that are, or would be, saved under a name.
@@ -24,18 +24,18 @@ pub struct ExpectedDigests {
 
 impl ExpectedDigests {
     /// The digests that the body of this name must have, each with the option that says so.
-    pub fn of(&self, name: &str) -> impl Iterator<Item = (Digest, &'static str)> {
+    pub(crate) fn of(&self, name: &str) -> impl Iterator<Item = (Digest, &'static str)> {
         let checksum = self.checksum.map(|digest| (digest, "--checksum"));
         checksum.into_iter().chain(self.listed(name).map(|digest| (digest, "--sha256sums")))
     }
 
     /// Whether there is a checksum file that does not list this name.
-    pub fn leaves_out(&self, name: &str) -> bool {
+    pub(crate) fn leaves_out(&self, name: &str) -> bool {
         self.sums.is_some() && self.listed(name).is_none()
     }
 
     /// The expected digests of this name only.
-    pub fn about(&self, name: &str) -> Self {
+    pub(crate) fn about(&self, name: &str) -> Self {
         let listed = self.listed(name).map(|digest| (name.into(), digest));
         let sums = self.sums.as_ref().map(|_| ChecksumFile(listed.into_iter().collect()));
         Self { checksum: self.checksum, sums }
@@ -78,7 +78,7 @@ impl ChecksumFile {
     ///
     /// # Errors
     /// The first line that is malformed, or that gives a name a second, different checksum; a clear-signed text.
-    pub fn parse(text: &str) -> Result<Self, ChecksumFileError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ChecksumFileError> {
         let mut sums = HashMap::<Box<str>, Digest>::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
@@ -104,7 +104,7 @@ impl ChecksumFile {
     }
 
     /// The checksum of the file with this relative path.
-    pub fn of(&self, name: &str) -> Option<&Digest> {
+    pub(crate) fn of(&self, name: &str) -> Option<&Digest> {
         self.0.get(plain(name))
     }
 }

@@ -9,7 +9,7 @@ use super::{Algorithm, Digest};
 
 /// Computes one digest.
 #[derive(Debug, Clone)]
-pub struct Hasher(HasherState);
+pub(crate) struct Hasher(HasherState);
 
 #[derive(Debug, Clone)]
 enum HasherState {
@@ -27,7 +27,7 @@ enum HasherState {
 
 impl Hasher {
     /// A hasher that has seen no byte.
-    pub fn new(algorithm: Algorithm) -> Self {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Md5 => HasherState::Md5(Md5::new()),
             Algorithm::Sha1 => HasherState::Sha1(Sha1::new()),
@@ -41,7 +41,7 @@ impl Hasher {
     }
 
     /// The algorithm.
-    pub fn algorithm(&self) -> Algorithm {
+    pub(crate) fn algorithm(&self) -> Algorithm {
         match self.0 {
             HasherState::Md5(_) => Algorithm::Md5,
             HasherState::Sha1(_) => Algorithm::Sha1,
@@ -55,7 +55,7 @@ impl Hasher {
     }
 
     /// Adds the next bytes of the body, in pieces of any length.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             HasherState::Md5(state) => state.update(bytes),
             HasherState::Sha1(state) => state.update(bytes),
@@ -71,7 +71,7 @@ impl Hasher {
     }
 
     /// The digest of all bytes so far.
-    pub fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         let algorithm = self.algorithm();
         let digest = |bytes: &[u8]| Digest::new(algorithm, bytes).expect("its own length");
         match self.0 {
@@ -89,28 +89,28 @@ impl Hasher {
 
 /// Computes several digests of one body. Allocates nothing if there are none.
 #[derive(Debug, Clone, Default)]
-pub struct Hashers(Vec<Hasher>);
+pub(crate) struct Hashers(Vec<Hasher>);
 
 impl Hashers {
     /// Adds an algorithm, unless it is there already. To be called before the first byte.
-    pub fn add(&mut self, algorithm: Algorithm) {
+    pub(crate) fn add(&mut self, algorithm: Algorithm) {
         if self.0.iter().all(|hasher| hasher.algorithm() != algorithm) {
             self.0.push(Hasher::new(algorithm));
         }
     }
 
     /// Whether there is no algorithm.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds the next bytes of the body.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.iter_mut().for_each(|hasher| hasher.update(bytes));
     }
 
     /// The digests of all bytes so far, in the order in which their algorithms were added.
-    pub fn finish(self) -> Vec<Digest> {
+    pub(crate) fn finish(self) -> Vec<Digest> {
         self.0.into_iter().map(Hasher::finish).collect()
     }
 }

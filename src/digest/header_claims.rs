@@ -18,7 +18,7 @@ const LONGEST_FIELD: usize = 4096;
 
 /// A digest that a response claims for its bytes, as they are sent: with the Content-Encoding applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DigestClaim {
+pub(crate) struct DigestClaim {
     /// The digest.
     pub digest: Digest,
     /// The bytes that the claim is about.
@@ -29,7 +29,7 @@ pub struct DigestClaim {
 
 /// The bytes that a claim is about. In a response that is not partial (206) both are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimScope {
+pub(crate) enum ClaimScope {
     /// The content of this message (RFC 9110 section 6.4): of a 206, the range.
     Content,
     /// The whole selected representation (RFC 9110 section 8.1), even if the message has only a range of it.
@@ -39,7 +39,7 @@ pub enum ClaimScope {
 /// Collects the claims of a response, in this order: `Repr-Digest`, `Content-Digest`, `x-goog-hash`,
 /// `x-amz-checksum-…`, `x-ms-blob-content-md5`, `Content-MD5`. Returns at most 16 claims, and ignores headers longer
 /// than 4 KiB. Contradicting claims are all returned: one of them will fail, and should.
-pub fn claims(fields: &HeaderMap) -> Vec<DigestClaim> {
+pub(crate) fn claims(fields: &HeaderMap) -> Vec<DigestClaim> {
     if !fields.keys().any(|name| may_claim(name.as_str())) {
         return Vec::new();
     }

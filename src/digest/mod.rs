@@ -12,9 +12,9 @@ use std::str::FromStr;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
-pub use hasher::{Hasher, Hashers};
-pub use header_claims::{ClaimScope, DigestClaim, claims};
+pub(crate) use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests};
+pub(crate) use hasher::{Hasher, Hashers};
+pub(crate) use header_claims::{ClaimScope, DigestClaim, claims};
 
 /// The length of the longest digest in bytes.
 const LONGEST: usize = 64;

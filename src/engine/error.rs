@@ -5,7 +5,7 @@ use crate::transfer::ContextError;
 
 /// Why a run could not start, or broke off.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub(crate) enum EngineError {
     /// No client could be built.
     #[error(transparent)]
     Context(#[from] ContextError),

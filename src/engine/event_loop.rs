@@ -18,18 +18,18 @@ use crate::model::StopCause;
 use crate::transfer::{Client, TransferContext};
 
 /// The workers of one event loop, numbered from 1.
-pub type WorkerRange = RangeInclusive<usize>;
+pub(super) type WorkerRange = RangeInclusive<usize>;
 
 /// What executors are built from.
 #[derive(Debug, Clone)]
-pub struct LoopResources {
+pub(super) struct LoopResources {
     pub transfer_context: Arc<TransferContext>,
     /// Starts child processes; `None` if transfers are made in this one.
     pub pool: Option<Arc<ChildPool>>,
 }
 
 /// Event loops whose executors are ready.
-pub struct EventLoops {
+pub(super) struct EventLoops {
     go: Vec<oneshot::Sender<()>>,
     ended: mpsc::UnboundedReceiver<LoopEnd>,
 }
@@ -64,7 +64,7 @@ impl Drop for ExitNotifier {
 ///
 /// # Errors
 /// If a thread, a runtime, a client or a child process cannot be started.
-pub async fn open_all(
+pub(super) async fn open_all(
     ranges: Vec<WorkerRange>,
     resources: &LoopResources,
     context: &Arc<RunContext>,
@@ -107,7 +107,7 @@ impl EventLoops {
     ///
     /// # Errors
     /// [`EngineError::Panicked`] if a loop did.
-    pub async fn join(mut self, cancel: &CancelToken) -> Result<(), EngineError> {
+    pub(super) async fn join(mut self, cancel: &CancelToken) -> Result<(), EngineError> {
         let mut result = Ok(());
         let loops = self.go.len();
         for go in self.go {

@@ -9,7 +9,7 @@ use crate::transfer::Client;
 
 /// Where jobs are carried out.
 #[derive(Debug)]
-pub enum Executor {
+pub(super) enum Executor {
     /// A client of this process, which may serve several workers.
     Local(Arc<Client>),
     /// A child process.
@@ -19,7 +19,7 @@ pub enum Executor {
 impl Executor {
     /// Makes one attempt at `job`. Failing is an outcome of it, not an error. `worker` is the number of the worker;
     /// `progress` shows how it goes; `cancel` resolves when the attempt must end, with the cause.
-    pub async fn transfer(
+    pub(super) async fn transfer(
         &mut self,
         job: &Job,
         worker: usize,
@@ -37,7 +37,7 @@ impl Executor {
 
     /// Waits until the connection of a transfer that has just ended can be used again. A child does that by itself; meanwhile
     /// other workers get a turn, whose transfers may have ended too.
-    pub async fn release_client(&self) {
+    pub(super) async fn release_client(&self) {
         match self {
             Self::Local(client) => client.release().await,
             Self::Child(_) => tokio::task::yield_now().await,
@@ -45,7 +45,7 @@ impl Executor {
     }
 
     /// Ends the child process, if there is one.
-    pub async fn shutdown(self) {
+    pub(super) async fn shutdown(self) {
         if let Self::Child(executor) = self {
             executor.shutdown().await;
         }

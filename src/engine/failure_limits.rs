@@ -9,7 +9,7 @@ const SAMPLE: u64 = 100;
 
 /// Counts settled targets and stops the run when too many of them have failed.
 #[derive(Debug)]
-pub struct FailureCounter {
+pub(super) struct FailureCounter {
     /// The limit of failures; `None` if there is none.
     most: Option<MaxFailures>,
     settled: u64,
@@ -18,14 +18,14 @@ pub struct FailureCounter {
 
 impl FailureCounter {
     /// A counter for a run in which nothing is settled yet.
-    pub fn new(most: Option<MaxFailures>) -> Self {
+    pub(super) fn new(most: Option<MaxFailures>) -> Self {
         Self { most, settled: 0, failed: 0 }
     }
 
     /// Counts a record, and cancels the run if this one goes past a limit.
     ///
     /// A full disk or a used quota aborts: transfers in progress would meet it too. Too many failures only drain.
-    pub fn on_record(&mut self, record: &Record, cancel: &CancelToken) {
+    pub(super) fn on_record(&mut self, record: &Record, cancel: &CancelToken) {
         self.settled += 1;
         self.failed += u64::from(record.outcome == Outcome::Failed);
         match record.error.as_ref().map(|error| error.class) {

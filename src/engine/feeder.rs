@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// How feeding ended.
 #[derive(Debug)]
-pub struct FeedResult {
+pub(super) struct FeedResult {
     /// Whether every line of every input was read.
     pub complete: bool,
     /// What could not be read.
@@ -35,7 +35,10 @@ pub struct FeedResult {
 ///
 /// # Errors
 /// If the system gives no thread, or a target cannot be spilled. An input that cannot be read is no error: the result says so.
-pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> Result<FeedResult, EngineError> {
+pub(super) async fn feed(
+    inputs: Vec<OpenInput>,
+    context: &RunContext,
+) -> Result<FeedResult, EngineError> {
     let (send, pieces) = channel(1);
     // Not waited for: it may sit in a read that never returns.
     let read =
@@ -68,7 +71,10 @@ pub async fn feed(inputs: Vec<OpenInput>, context: &RunContext) -> Result<FeedRe
 
 /// Readmits spilled targets whenever their host has room, for as long as it is polled. If they cannot be read back, aborts
 /// the run and sets `broken`.
-pub async fn readmit_spilled(context: &RunContext, broken: &Cell<Option<io::Error>>) -> Infallible {
+pub(super) async fn readmit_spilled(
+    context: &RunContext,
+    broken: &Cell<Option<io::Error>>,
+) -> Infallible {
     loop {
         let host = context.queue.wait_for_refill().await;
         let targets = context.spill().take(&host);

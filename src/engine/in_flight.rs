@@ -7,7 +7,7 @@ const ORDERED: u64 = 1024;
 
 /// The entries that are started and not settled.
 #[derive(Debug)]
-pub struct InFlight {
+pub(super) struct InFlight {
     count: u64,
     /// Their indices; `None` if the order does not matter.
     unsettled: Option<BTreeSet<u64>>,
@@ -15,18 +15,18 @@ pub struct InFlight {
 
 impl InFlight {
     /// An empty window; `in_list_order` bounds the distance between the oldest and the newest entry.
-    pub fn new(in_list_order: bool) -> Self {
+    pub(super) fn new(in_list_order: bool) -> Self {
         Self { count: 0, unsettled: in_list_order.then(BTreeSet::new) }
     }
 
     /// Whether the entry of this index may be started.
-    pub fn has_room(&self, index: u64) -> bool {
+    pub(super) fn has_room(&self, index: u64) -> bool {
         let oldest = self.unsettled.as_ref().and_then(|unsettled| unsettled.first());
         oldest.is_none_or(|oldest| index < oldest + ORDERED)
     }
 
     /// Adds an entry that is started.
-    pub fn add(&mut self, index: u64) {
+    pub(super) fn add(&mut self, index: u64) {
         self.count += 1;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.insert(index);
@@ -34,7 +34,7 @@ impl InFlight {
     }
 
     /// Removes an entry that is settled.
-    pub fn remove(&mut self, index: u64) {
+    pub(super) fn remove(&mut self, index: u64) {
         self.count -= 1;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.remove(&index);
@@ -42,7 +42,7 @@ impl InFlight {
     }
 
     /// Whether every started entry is settled.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 }

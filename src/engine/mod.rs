@@ -24,8 +24,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 pub use cancel::CancelToken;
-pub use error::EngineError;
-pub use processes::run_child;
+pub(crate) use error::EngineError;
+pub(crate) use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
 use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
@@ -47,11 +47,11 @@ const LOOK_AHEAD: usize = 2048;
 const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
 /// How long transfers in progress may take to finish once the run drains.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// The result of a run beside its events.
 #[derive(Debug)]
-pub struct EngineResult {
+pub(crate) struct EngineResult {
     /// Whether every line of every input was read.
     pub list_complete: bool,
     /// The input that could not be read to its end.
@@ -71,7 +71,7 @@ pub struct EngineResult {
 ///
 /// # Errors
 /// If it cannot start, or breaks off; a URL that fails, or an input that cannot be read, is no error here.
-pub async fn run(
+pub(crate) async fn run(
     plan: &Plan,
     inputs: Vec<OpenInput>,
     transfer_context: Arc<TransferContext>,

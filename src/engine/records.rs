@@ -11,7 +11,11 @@ use crate::model::{
 use crate::store::SkipReason;
 
 /// The record of a target whose last attempt is this one.
-pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Failure>) -> Record {
+pub(super) fn record_of_attempt(
+    job: &QueuedJob,
+    attempt: &Attempt,
+    failure: Option<Failure>,
+) -> Record {
     let timings = &attempt.timings;
     let (first_started, started_at) = job.first_started.unzip();
     let first_started = first_started.unwrap_or(job.last_started);
@@ -60,7 +64,7 @@ pub fn record_of_attempt(job: &QueuedJob, attempt: &Attempt, failure: Option<Fai
 }
 
 /// The record of a target for which no request is made.
-pub fn record_without_request(target: &Target, name: &str, reason: SkipReason) -> Record {
+pub(super) fn record_without_request(target: &Target, name: &str, reason: SkipReason) -> Record {
     let mut record = record_of_target(target);
     match reason {
         SkipReason::Skipped(version) => {
@@ -86,7 +90,7 @@ fn set_saved_version(record: &mut Record, version: SavedVersion) {
 }
 
 /// The record of a target that is given up before its next request.
-pub fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
+pub(super) fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
     Record {
         wire_bytes: job.wire_bytes,
         attempts: job.tries_before(),
@@ -97,7 +101,7 @@ pub fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
 }
 
 /// The event that settles a job's target.
-pub fn finished_event(job: &QueuedJob, record: Record) -> Event {
+pub(super) fn finished_event(job: &QueuedJob, record: Record) -> Event {
     let name = job.request.place.as_ref().map(|place| Arc::clone(&place.name));
     Event::Finished {
         record: Box::new(record),
@@ -107,7 +111,7 @@ pub fn finished_event(job: &QueuedJob, record: Record) -> Event {
 }
 
 /// The record of a target that was not settled when the run was stopped.
-pub fn cancelled_record(job: &QueuedJob, cause: StopCause) -> Record {
+pub(super) fn cancelled_record(job: &QueuedJob, cause: StopCause) -> Record {
     record_of_failure(job, Failure::Cancelled(cause))
 }
 

@@ -27,7 +27,7 @@ const BLOCK: usize = 16 * 1024;
 
 /// The spilled targets, by host.
 #[derive(Debug, Default)]
-pub struct Spill {
+pub(super) struct Spill {
     /// Created with the first block.
     file: Option<File>,
     /// Where the next block is written.
@@ -49,16 +49,16 @@ struct HostSpill {
 }
 
 /// A target, and where its body goes.
-pub type ClaimedTarget = (Target, Option<Destination>);
+pub(super) type ClaimedTarget = (Target, Option<Destination>);
 
 impl Spill {
     /// Whether more targets can be spilled.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         !self.is_broken && self.length < MOST
     }
 
     /// Why reading waits instead of spilling; `None` if it does not, or that was returned before.
-    pub fn take_notice(&mut self) -> Option<String> {
+    pub(super) fn take_notice(&mut self) -> Option<String> {
         self.notice.take()
     }
 
@@ -66,7 +66,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the target cannot be written as JSON.
-    pub fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
+    pub(super) fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
         self.share_source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
@@ -105,7 +105,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take(&mut self, host: &str) -> io::Result<Vec<ClaimedTarget>> {
+    pub(super) fn take(&mut self, host: &str) -> io::Result<Vec<ClaimedTarget>> {
         let Some(spilled) = self.hosts.get_mut(host) else { return Ok(Vec::new()) };
         let block = match spilled.blocks.pop_front() {
             None => std::mem::take(&mut spilled.tail),
@@ -134,7 +134,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn take_all(&mut self) -> io::Result<Vec<ClaimedTarget>> {
+    pub(super) fn take_all(&mut self) -> io::Result<Vec<ClaimedTarget>> {
         let hosts: Vec<_> = self.hosts.keys().cloned().collect();
         let mut all = Vec::new();
         for host in hosts {

@@ -4,7 +4,7 @@ use super::event_loop::WorkerRange;
 use crate::plan::Strategy;
 
 /// The event loops of a strategy: the range of workers that each of them runs.
-pub fn worker_ranges(strategy: Strategy) -> Vec<WorkerRange> {
+pub(super) fn worker_ranges(strategy: Strategy) -> Vec<WorkerRange> {
     match strategy {
         // One worker on one loop.
         Strategy::Sequential => vec![1..=1],

@@ -19,7 +19,7 @@ use crate::sync::lock;
 
 /// What all workers of a run share.
 #[derive(Debug)]
-pub struct RunContext {
+pub(super) struct RunContext {
     pub store: Store,
     pub queue: Queue,
     pub spill: Mutex<Spill>,
@@ -30,18 +30,18 @@ pub struct RunContext {
 
 impl RunContext {
     /// Locks the spilled targets.
-    pub fn spill(&self) -> MutexGuard<'_, Spill> {
+    pub(super) fn spill(&self) -> MutexGuard<'_, Spill> {
         lock(&self.spill)
     }
 
     /// Emits an event; waits while the reports are behind. If the receiver is gone, the event is dropped: `watch_stops`
     /// sees that too, and stops the run.
-    pub async fn emit(&self, event: Event) {
+    pub(super) async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
     }
 
     /// Emits the record of an entry that was never a job.
-    pub async fn emit_record(
+    pub(super) async fn emit_record(
         &self,
         record: Record,
         target: Option<Arc<Target>>,
@@ -84,13 +84,13 @@ impl RunContext {
     }
 
     /// Emits the `cancelled` record of a job's target.
-    pub async fn emit_cancelled(&self, job: &QueuedJob, cause: StopCause) {
+    pub(super) async fn emit_cancelled(&self, job: &QueuedJob, cause: StopCause) {
         self.emit(finished_event(job, cancelled_record(job, cause))).await;
     }
 }
 
 /// Takes jobs, carries them out and settles them until the queue is closed and empty, or the run is stopped.
-pub async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
+pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: usize) {
     let progress = context.board.worker(worker);
     let mut last = LastHost::default();
     while let Some(work) = context.queue.next(&mut last).await {

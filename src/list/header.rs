@@ -20,13 +20,13 @@ const SECRET: [HeaderName; 3] =
 
 /// Header fields that may be given for all requests, or for a host. No server takes as many; and both together, with those
 /// of a URL, whose options have 64 KiB, are within what the HTTP library can hold.
-pub const MOST_FIELDS: usize = 8000;
+pub(crate) const MOST_FIELDS: usize = 8000;
 
 /// Reads a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
 ///
 /// # Errors
 /// A sentence for the person who typed it, without the value.
-pub fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {
         format!("invalid header name {:?} (expected 'Name: value')", super::redact::shown(name))

@@ -19,7 +19,7 @@ use line_kind::{LineKind, LineText, meaning};
 use lines::{Lines, TextLine};
 use pending::PendingTarget;
 
-pub use header::{MOST_FIELDS, field};
+pub(crate) use header::{MOST_FIELDS, field};
 
 /// Numbers the entries of a run from 1, across all its sources.
 #[derive(Debug, Default)]
@@ -50,12 +50,12 @@ pub enum ParserStatus {
 }
 
 /// Whether a text begins with `scheme://`, whatever the scheme, and so is meant to be an address.
-pub fn begins_with_a_scheme(text: &str) -> bool {
+pub(crate) fn begins_with_a_scheme(text: &str) -> bool {
     scheme::split_scheme(text).is_some()
 }
 
 /// The entry of a URL that was typed on the command line.
-pub fn argument(text: &str, numbering: &mut Numbering) -> Entry {
+pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
     PendingTarget::of_argument(text).finish(numbering.give(), Arc::from("argument"))
 }
 

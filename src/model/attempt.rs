@@ -11,7 +11,7 @@ use crate::digest::Digest;
 
 /// One request made for a job, and its result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// The head of the reply, if one arrived.
@@ -40,7 +40,7 @@ pub struct Attempt {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AttemptOutcome {
+pub(crate) enum AttemptOutcome {
     /// A final 2xx with its whole body.
     Whole,
     /// A redirect.
@@ -100,7 +100,7 @@ pub struct ResponseHead {
 
 /// How long the phases of an attempt took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct AttemptTimings {
+pub(crate) struct AttemptTimings {
     /// From the start to a connection, including TLS; `None` if one was reused, or none was made.
     pub connect: Option<Duration>,
     /// From the start to the end of the reply's head.

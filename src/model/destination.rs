@@ -65,7 +65,7 @@ pub struct PartialBody {
 
 /// Identifies the resource of a URL, for resuming: the URL without user, without fragment, and without query, which is
 /// a fresh signature in many a redirect.
-pub fn resource(url: &Url) -> String {
+pub(crate) fn resource(url: &Url) -> String {
     let (scheme, path) = (url.scheme(), url.path());
     let host = url.host_str().unwrap_or_default();
     match url.port() {

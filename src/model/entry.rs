@@ -67,7 +67,7 @@ pub struct InvalidLine {
 
 /// The URL as it may be printed: a password in it becomes `***`, and so does a user name that stands alone, since it
 /// may be a token.
-pub fn redacted(url: &Url) -> String {
+pub(crate) fn redacted(url: &Url) -> String {
     if url.username().is_empty() && url.password().is_none() {
         return url.as_str().to_owned();
     }

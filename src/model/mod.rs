@@ -8,20 +8,26 @@ mod failure;
 mod job;
 mod progress;
 mod record;
-pub mod serde_helpers;
+pub(crate) mod serde_helpers;
 mod summary;
 #[cfg(test)]
 pub(crate) mod test_fixtures;
 
-pub use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
-pub use destination::{
+pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
+pub(crate) use destination::{
     ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
 };
-pub use entry::{Entry, EntryOptions, InvalidLine, Target, redacted};
+pub use entry::{Entry, EntryOptions, Target};
+pub(crate) use entry::{InvalidLine, redacted};
 pub use event::Event;
-pub use failure::{Failure, FailureClass, StopCause, UnknownClass};
-pub use job::{Assembly, Job, JobKind, QueuedJob, SharedRanges};
-pub use progress::{ProgressBoard, WorkerProgress};
+pub use failure::{Failure, FailureClass};
+pub(crate) use failure::{StopCause, UnknownClass};
+pub use job::QueuedJob;
+pub(crate) use job::{Assembly, Job, JobKind, SharedRanges};
+pub use progress::ProgressBoard;
+pub(crate) use progress::WorkerProgress;
+pub(crate) use record::RecordError;
 pub(crate) use record::rfc3339;
-pub use record::{HttpVersion, Outcome, Record, RecordError, Timings};
-pub use summary::{HostStats, Mode, OutcomeCounts, Resources, Summary, WaitReason, host_of};
+pub use record::{HttpVersion, Outcome, Record, Timings};
+pub use summary::{HostStats, Summary};
+pub(crate) use summary::{Mode, OutcomeCounts, Resources, WaitReason, host_of};

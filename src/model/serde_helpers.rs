@@ -38,7 +38,7 @@ pub(super) fn algorithm<'de, D: Deserializer<'de>>(line: D) -> Result<StaticName
 }
 
 /// Header fields: name, value, and whether the value is a secret.
-pub mod fields {
+pub(crate) mod fields {
     use super::*;
 
     type HeaderLine = (String, Vec<u8>, bool);
@@ -47,7 +47,7 @@ pub mod fields {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         fields: &[(HeaderName, HeaderValue)],
         line: S,
     ) -> Result<S::Ok, S::Error> {
@@ -61,7 +61,7 @@ pub mod fields {
     ///
     /// # Errors
     /// If they are none.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         line: D,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, D::Error> {
         let written = Vec::<HeaderLine>::deserialize(line)?;
@@ -76,14 +76,17 @@ pub mod fields {
 }
 
 /// The value of a header field.
-pub mod value {
+pub(crate) mod value {
     use super::*;
 
     /// Writes it.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn serialize<S: Serializer>(value: &HeaderValue, line: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        value: &HeaderValue,
+        line: S,
+    ) -> Result<S::Ok, S::Error> {
         value.as_bytes().serialize(line)
     }
 
@@ -91,7 +94,7 @@ pub mod value {
     ///
     /// # Errors
     /// If it is none.
-    pub fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<HeaderValue, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<HeaderValue, D::Error> {
         HeaderValue::from_bytes(&Vec::<u8>::deserialize(line)?).map_err(D::Error::custom)
     }
 }

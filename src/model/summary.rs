@@ -248,7 +248,7 @@ impl HostStats {
 }
 
 /// The host of a URL as limits know it: its origin (RFC 6454), written as URLs write it.
-pub fn host_of(url: &Url) -> std::borrow::Cow<'_, str> {
+pub(crate) fn host_of(url: &Url) -> std::borrow::Cow<'_, str> {
     if url.username().is_empty() && url.password().is_none() {
         return url[..Position::AfterPort].into();
     }

@@ -72,7 +72,7 @@ pub fn unique_name(
 /// The form in which names are compared: two names with one key may be one file on some system. Case is folded and
 /// accents are composed, a little more broadly than any system does. A key has the same number of components as its
 /// name.
-pub fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }

@@ -9,7 +9,7 @@ use super::sanitize::safe_if_any;
 /// The sanitized file name of a Content-Disposition header, whatever the disposition; `None` if it has none, or one of
 /// which nothing is left. A valid `filename*` (RFC 8187, UTF-8 or ISO-8859-1) is preferred to `filename`; of a path,
 /// only the text after the last `/` or `\` is used.
-pub fn of_disposition(field: &str) -> Option<String> {
+pub(crate) fn of_disposition(field: &str) -> Option<String> {
     let find = |wanted: &str| {
         parameters(field)
             .find(|(name, _)| name.eq_ignore_ascii_case(wanted))

@@ -24,20 +24,21 @@ use url::{Position, Url};
 use self::sanitize::{extension, marked, safe};
 use crate::plan::NamingScheme;
 
-pub use self::conflicts::{NameOwner, Ownership, UniqueName, key, unique_name};
-pub use self::content_disposition::of_disposition;
+pub use self::conflicts::{NameOwner, unique_name};
+pub(crate) use self::conflicts::{Ownership, UniqueName, key};
+pub(crate) use self::content_disposition::of_disposition;
 
 /// The maximum length of a component in bytes: file systems take 255, and [`PART_SUFFIX`] must fit behind it.
-pub const LONGEST_COMPONENT: usize = 240;
+pub(crate) const LONGEST_COMPONENT: usize = 240;
 
 /// The maximum length of a path in bytes, before it is made unique: systems take 4,096, the user's directory included.
-pub const LONGEST_PATH: usize = 1024;
+pub(crate) const LONGEST_PATH: usize = 1024;
 
 /// The maximum number of components of a path.
-pub const DEEPEST: usize = 32;
+pub(crate) const DEEPEST: usize = 32;
 
 /// What follows the final name of a file while it is partial.
-pub const PART_SUFFIX: &str = ".part";
+pub(crate) const PART_SUFFIX: &str = ".part";
 
 /// Hexadecimal digits of a SHA-256.
 const DIGITS: usize = 64;
@@ -62,7 +63,7 @@ pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
 
 /// The name that a list requests (`out=`): a relative path, nothing in it escaped. Components that are no name (empty,
 /// `.`, `..`) are left out.
-pub fn of_option(out: &str) -> String {
+pub(crate) fn of_option(out: &str) -> String {
     let mut path = String::with_capacity(out.len());
     for component in out.split('/').filter(|name| !matches!(*name, "" | "." | "..")) {
         push(&mut path, &safe(component));
@@ -71,7 +72,7 @@ pub fn of_option(out: &str) -> String {
 }
 
 /// The name of the partial file. No final name ends like this.
-pub fn part_of(name: &str) -> String {
+pub(crate) fn part_of(name: &str) -> String {
     format!("{name}{PART_SUFFIX}")
 }
 

@@ -5,7 +5,7 @@ use crate::model::Failure;
 
 /// What a failure means for what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FailureTraits {
+pub(crate) struct FailureTraits {
     /// What may still get the target.
     pub remedy: Remedy,
     /// What the failure says of the host.
@@ -14,7 +14,7 @@ pub struct FailureTraits {
 
 /// What may still get a target after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
+pub(crate) enum Remedy {
     /// Another attempt at the same URL, later, or at another mirror.
     Retry,
     /// Another mirror only: this URL will fail again.
@@ -25,7 +25,7 @@ pub enum Remedy {
 
 /// What a failure says of the host of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostEvidence {
+pub(crate) enum HostEvidence {
     /// It cannot be reached, if no reply arrived.
     Unreachable,
     /// It asks for fewer requests, or is too busy.
@@ -43,7 +43,7 @@ pub enum HostEvidence {
 }
 
 /// The traits of a failure.
-pub fn failure_traits(failure: &Failure) -> FailureTraits {
+pub(crate) fn failure_traits(failure: &Failure) -> FailureTraits {
     use HostEvidence::{BrokeOff, FellSilent, Garbled, Refused, Replied, Unreachable};
     use Remedy::{OtherMirror, Retry};
 
@@ -85,12 +85,12 @@ pub fn failure_traits(failure: &Failure) -> FailureTraits {
 }
 
 /// Whether another attempt at the same URL may succeed.
-pub fn is_transient(failure: &Failure) -> bool {
+pub(crate) fn is_transient(failure: &Failure) -> bool {
     failure_traits(failure).remedy == Remedy::Retry
 }
 
 /// Whether this run or this machine refuses, so that no server and no mirror can help.
-pub fn is_local(failure: &Failure) -> bool {
+pub(crate) fn is_local(failure: &Failure) -> bool {
     failure_traits(failure).remedy == Remedy::Nothing
 }
 

@@ -14,7 +14,7 @@ use crate::plan::RetryOptions;
 
 /// The limits of retries and redirects.
 #[derive(Debug, Clone, Copy)]
-pub struct RetryRules {
+pub(crate) struct RetryRules {
     /// What to do about transient failures.
     pub retry: RetryOptions,
     /// The most redirects to follow for one URL.
@@ -23,7 +23,7 @@ pub struct RetryRules {
 
 /// What follows an attempt.
 #[derive(Debug)]
-pub enum NextAction {
+pub(crate) enum NextAction {
     /// The body is whole, or the saved one is unchanged.
     Done,
     /// The target is requested as a whole: its partial body cannot be continued.
@@ -56,7 +56,7 @@ pub enum NextAction {
 /// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
 ///
 /// Where a range was refused, the whole is requested once before anything else is given up for it.
-pub fn next_action(
+pub(crate) fn next_action(
     job: &QueuedJob,
     attempt: &Attempt,
     rules: &RetryRules,
@@ -82,7 +82,7 @@ pub fn next_action(
 
 /// Whether a request for a range may have failed because it was for a range: an error status, or an exchange that ended
 /// before any byte of the body. A server that asks for fewer requests is not asked again at once.
-pub fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
+pub(crate) fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
     let length = |part: &Option<PartialBody>| part.as_ref().map_or(0, |part| part.bytes);
     let has_progress = length(&attempt.part) > length(&job.request.part);
     match failure {
@@ -163,7 +163,7 @@ fn is_all_there(job: &QueuedJob, attempt: &Attempt) -> bool {
 
 /// What follows when `job` is given up before its request: the next mirror, or the end. The target's own earlier failure
 /// is reported in preference to that of the host.
-pub fn action_without_request(
+pub(crate) fn action_without_request(
     job: &QueuedJob,
     failure: Failure,
     rules: &RetryRules,
@@ -178,7 +178,7 @@ pub fn action_without_request(
 }
 
 /// What follows when a segment of the body of `job` has failed permanently: the next mirror, or the end.
-pub fn segment_action_without_request(
+pub(crate) fn segment_action_without_request(
     job: &QueuedJob,
     failure: Failure,
     rules: &RetryRules,
@@ -282,11 +282,11 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::{AttemptTimings, EntryOptions, Job, ResponseHead, StopCause, Target};
 
-    pub fn job(urls: &str) -> Job {
+    pub(crate) fn job(urls: &str) -> Job {
         queued_job(urls).request
     }
 
-    pub fn queued_job(urls: &str) -> QueuedJob {
+    pub(crate) fn queued_job(urls: &str) -> QueuedJob {
         let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
         let options = EntryOptions::default();
         QueuedJob::first(

@@ -11,7 +11,7 @@ use crate::model::{Failure, Job, QueuedJob};
 ///
 /// # Errors
 /// [`Failure::Redirect`] if the Location is missing, empty or unusable, or `max_redirects` have been followed.
-pub fn hop(
+pub(super) fn hop(
     queued: &QueuedJob,
     location: Option<&[u8]>,
     max_redirects: u32,
@@ -67,7 +67,7 @@ fn text_of(location: &[u8]) -> Cow<'_, str> {
 
 /// Whether the request may carry all header fields that were given for its target: only at the listed origin. Elsewhere,
 /// only fields that cannot be a secret are sent.
-pub fn carries_secrets(job: &Job) -> bool {
+pub(crate) fn carries_secrets(job: &Job) -> bool {
     job.url.origin() == job.target.urls[job.mirror].origin()
 }
 

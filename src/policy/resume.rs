@@ -11,7 +11,7 @@ const STRONG_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The range or condition of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeRequest<'a> {
+pub(crate) enum RangeRequest<'a> {
     /// The whole body, without a condition.
     Whole,
     /// The missing rest of this partial body, or all if the version is another one (If-Range, RFC 9110 section 13.1.5).
@@ -26,7 +26,7 @@ pub enum RangeRequest<'a> {
 
 /// How a reply answers a [`RangeRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeReply {
+pub(crate) enum RangeReply {
     /// With the whole body.
     Whole,
     /// With the missing rest of the partial body, or the beginning of it.
@@ -43,7 +43,7 @@ pub enum RangeReply {
 
 /// The range of a reply that continues a partial body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResumeRange {
+pub(crate) struct ResumeRange {
     /// The byte after its last one.
     pub end: u64,
     /// The length of the whole body.
@@ -51,7 +51,7 @@ pub struct ResumeRange {
 }
 
 /// The range or condition that `job` sends.
-pub fn range_request(job: &Job) -> RangeRequest<'_> {
+pub(crate) fn range_request(job: &Job) -> RangeRequest<'_> {
     match (&job.kind, &job.part) {
         (JobKind::Body, _) => {}
         (JobKind::Segment { end }, Some(part)) => return RangeRequest::Segment(part, *end),
@@ -76,7 +76,7 @@ fn is_here(part: &PartialBody, job: &Job) -> bool {
 }
 
 /// The segmented partial body that `job` continues; `None` if it has none, or requests another resource.
-pub fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
+pub(crate) fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
     let is_it =
         |part: &&PartialBody| part.spans.is_some() && part.length.is_some() && is_here(part, job);
     job.part.as_ref().filter(is_it).filter(|_| job.kind == JobKind::Body)
@@ -84,7 +84,7 @@ pub fn begun_in_spans(job: &Job) -> Option<&PartialBody> {
 
 /// How a reply with this head answers a request. A partial body is continued only by a reply that is proven to be of the
 /// same version: servers that honor Range may ignore If-Range.
-pub fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply {
+pub(crate) fn range_reply(request: RangeRequest<'_>, head: &ResponseHead) -> RangeReply {
     match (request, head.status) {
         (RangeRequest::Rest(part), 206) => rest(part, head),
         (RangeRequest::Rest(part), 416) if is_all(part, head) => RangeReply::Complete,
@@ -141,7 +141,7 @@ fn covers_the_whole(head: &ResponseHead) -> bool {
 
 /// Whether something is saved, or begun, under the name that the body of `job` gets. Only a whole body with status 200
 /// or 203 may replace it, or a range that is proven to continue it.
-pub fn has_something_to_lose(job: &Job) -> bool {
+pub(crate) fn has_something_to_lose(job: &Job) -> bool {
     let saved = |place: &std::sync::Arc<Destination>| {
         place.saved.is_some() || place.part.is_some() || place.over == OverwriteRule::File
     };
@@ -199,7 +199,7 @@ fn is_coded(head: &ResponseHead) -> bool {
 
 /// Whether a name in Content-Encoding stands for no coding of the body: `identity` and the empty one (RFC 9110 section
 /// 12.5.3), names that servers send for it, and `aws-chunked`, which S3 keeps from the upload.
-pub fn is_no_coding(name: &str) -> bool {
+pub(crate) fn is_no_coding(name: &str) -> bool {
     const NAMES: [&str; 6] = ["", "identity", "none", "utf-8", "utf8", "aws-chunked"];
     NAMES.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
 }
@@ -211,7 +211,7 @@ fn is_of_several_parts(head: &ResponseHead) -> bool {
 }
 
 /// The strong validator of a reply's body; `None` if it has none.
-pub fn validator(head: &ResponseHead) -> Option<Validator> {
+pub(crate) fn validator(head: &ResponseHead) -> Option<Validator> {
     if is_coded(head) {
         return None;
     }
@@ -270,7 +270,7 @@ pub(super) mod tests {
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const A_MINUTE_LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
 
-    pub fn part() -> PartialBody {
+    pub(crate) fn part() -> PartialBody {
         let validator = Validator::Etag("\"v1\"".to_owned());
         let from = "http://a.test/".to_owned();
         PartialBody { bytes: 40, spans: None, length: Some(100), validator, mirror: 0, from }

@@ -11,14 +11,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The wait before the attempt after `failed` failed ones: exponential with full jitter, between zero and a bound that
 /// starts at `base` and doubles with each attempt, up to a minute. `chance` is uniform in 0..1.
-pub fn backoff(base: Duration, failed: u32, chance: f64) -> Duration {
+pub(crate) fn backoff(base: Duration, failed: u32, chance: f64) -> Duration {
     let doubled = base.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
     doubled.min(LONGEST.max(base)).mul_f64(chance)
 }
 
 /// The wait that a Retry-After field asks for, in seconds or as a date (RFC 9110 section 10.2.3); `None` if it
 /// says neither.
-pub fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
     let text = retry_after.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
@@ -48,7 +48,7 @@ pub(crate) fn too_long(
 }
 
 /// Whether nothing was sent, because the host could not be reached.
-pub fn is_not_reached(attempt: &Attempt) -> bool {
+pub(crate) fn is_not_reached(attempt: &Attempt) -> bool {
     match &attempt.outcome {
         AttemptOutcome::Failed(failure) if attempt.head.is_none() => {
             failure_traits(failure).evidence == HostEvidence::Unreachable

@@ -11,10 +11,10 @@ use url::{Position, Url};
 use crate::model::Failure;
 
 /// The most bytes of a robots.txt that are read (section 2.5); the rest, including a line that it cuts, is ignored.
-pub const MOST_BYTES: usize = BYTE_LIMIT;
+pub(crate) const MOST_BYTES: usize = BYTE_LIMIT;
 
 /// The most redirects that are followed to a robots.txt (section 2.3.1.2).
-pub const MOST_REDIRECTS: u32 = 5;
+pub(crate) const MOST_REDIRECTS: u32 = 5;
 
 /// The rules of one host for this robot. Shared, not cloned: those of a large file take megabytes.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct RobotsRules(Robots);
 
 /// The result of requesting a robots.txt.
 #[derive(Debug, Clone, Copy)]
-pub enum RobotsReply<'a> {
+pub(crate) enum RobotsReply<'a> {
     /// The body of a final 2xx, or its first [`MOST_BYTES`] and at least one more.
     Body(&'a [u8]),
     /// Anything else, after all tries.
@@ -34,7 +34,7 @@ pub enum RobotsReply<'a> {
 /// A host without a robots.txt (4xx, a redirect that leads nowhere) allows everything; one that may have one and does not
 /// deliver it (5xx, no whole reply) allows nothing. The RFC lets a robot treat 429 like the former; here a host that asks
 /// for fewer requests does not get more.
-pub fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
+pub(crate) fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
         RobotsReply::Body(body) => RobotsRules::parse(body, product_token),
         RobotsReply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => {
@@ -81,14 +81,14 @@ impl RobotsRules {
 }
 
 /// The URL of the robots.txt of a URL's host, without user information: one file is for all users.
-pub fn robots_url(url: &Url) -> Url {
+pub(crate) fn robots_url(url: &Url) -> Url {
     // Only a URL that is not HTTP has none.
     robotxt::robots_url(url).unwrap_or_else(|_| url.clone())
 }
 
 /// The product token that robots.txt files know this robot by: the beginning of its User-Agent, as far as it consists of
 /// letters, `_` and `-` (section 2.2.1). Empty if there is none; then the rules for all robots apply.
-pub fn product_token(user_agent: &HeaderValue) -> &str {
+pub(crate) fn product_token(user_agent: &HeaderValue) -> &str {
     let text = user_agent.to_str().unwrap_or_default();
     let end = text.find(|letter: char| !letter.is_ascii_alphabetic() && !"-_".contains(letter));
     &text[..end.unwrap_or(text.len())]

@@ -8,7 +8,7 @@ use crate::plan::{BodyOptions, Compression, SegmentOptions};
 
 /// What decides whether the body of a reply is fetched in segments.
 #[derive(Debug, Clone, Copy)]
-pub struct ReplyInfo<'a> {
+pub(crate) struct ReplyInfo<'a> {
     /// The range or condition of the request.
     pub asked: RangeRequest<'a>,
     /// How the reply answers it.
@@ -25,7 +25,7 @@ pub struct ReplyInfo<'a> {
 ///
 /// That needs a strong validator, to prove that all segments are of one version; a file to write to; and a body without
 /// a content coding.
-pub fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bool {
+pub(crate) fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bool {
     let SegmentOptions { most, least } = bodies.split;
     if most.get() == 1 || job.in_one || job.place.is_none() || job.kind != JobKind::Body {
         return false;
@@ -47,7 +47,7 @@ pub fn should_split(job: &Job, offer: ReplyInfo<'_>, bodies: &BodyOptions) -> bo
 
 /// Divides the missing ranges of a body into segments of about the same length: as many as may be in progress at a time,
 /// fewer if they would get too small, more if there are more gaps.
-pub fn segments(missing: Vec<Range<u64>>, split: SegmentOptions) -> Vec<Range<u64>> {
+pub(crate) fn segments(missing: Vec<Range<u64>>, split: SegmentOptions) -> Vec<Range<u64>> {
     let length = |gap: &Range<u64>| gap.end - gap.start;
     let mut cuts: Vec<(Range<u64>, u64)> = missing.into_iter().map(|gap| (gap, 1)).collect();
     for _ in cuts.len()..split.most.get() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const LATE: Duration = Duration::from_millis(250);
 
 /// Whether an alarm that was due at `due` and is looked at `now` was missed.
-pub fn was_suspended(due: Instant, now: Instant) -> bool {
+pub(crate) fn was_suspended(due: Instant, now: Instant) -> bool {
     now.saturating_duration_since(due) >= LATE
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::text::is_unprintable;
 
 /// The text with all that does not show escaped; borrowed where there is nothing to escape.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     printable_but(text, |_| false)
 }
 

@@ -53,7 +53,7 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
 }
 
 /// A reader of a saved run or comparison.
-pub struct ReplayResult {
+pub(crate) struct ReplayResult {
     name: String,
     source: Box<dyn BufRead>,
     /// A line that was read ahead.

@@ -54,7 +54,7 @@ struct ServedSinceBackoff {
 
 impl AdaptiveLimit {
     /// A limit at its configured maximum.
-    pub fn new(ceiling: Option<usize>, gap: Duration, now: Instant) -> Self {
+    pub(super) fn new(ceiling: Option<usize>, gap: Duration, now: Instant) -> Self {
         Self {
             ceiling,
             gap,
@@ -72,17 +72,17 @@ impl AdaptiveLimit {
     }
 
     /// The configured limit of requests in progress; `None` if there is none.
-    pub fn ceiling(&self) -> Option<usize> {
+    pub(super) fn ceiling(&self) -> Option<usize> {
         self.ceiling
     }
 
     /// The current limit of requests in progress; `None` if there is none.
-    pub fn limit(&self) -> Option<usize> {
+    pub(super) fn limit(&self) -> Option<usize> {
         [self.ceiling, self.most.map(|most| most as usize)].into_iter().flatten().min()
     }
 
     /// Until when no request may start, and why; `None` if one may.
-    pub fn paused_until(&self, now: Instant) -> Option<(Instant, WaitReason)> {
+    pub(super) fn paused_until(&self, now: Instant) -> Option<(Instant, WaitReason)> {
         let held = self.held_until(now).map(|moment| (moment, WaitReason::RetryAfter));
         let gap =
             self.next_start.filter(|next| *next > now).map(|moment| (moment, WaitReason::Gap));
@@ -90,7 +90,7 @@ impl AdaptiveLimit {
     }
 
     /// Whether the limit is at its configured maximum and no wait is pending: there is nothing to remember.
-    pub fn is_full(&self, now: Instant) -> bool {
+    pub(super) fn is_full(&self, now: Instant) -> bool {
         self.most.is_none()
             && self.penalty.is_zero()
             && self.pace.is_zero()
@@ -98,24 +98,24 @@ impl AdaptiveLimit {
     }
 
     /// Until when the host has asked for no requests (Retry-After).
-    pub fn held_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
         self.held_until.filter(|moment| *moment > now)
     }
 
     /// Records the start of a request.
-    pub fn on_start(&mut self, now: Instant) {
+    pub(super) fn on_start(&mut self, now: Instant) {
         let gap = self.gap.max(self.penalty).max(self.pace);
         self.next_start = Some(now + gap).filter(|_| !gap.is_zero());
     }
 
     /// Undoes the start of a request that is not made.
-    pub fn on_start_cancelled(&mut self) {
+    pub(super) fn on_start_cancelled(&mut self) {
         self.next_start = None;
     }
 
     /// Records a successful reply, which may ask for a wait. After [`RAISE_AFTER`] of them the limit is raised by one, up
     /// to the ceiling or the `peak` so far, and the gaps shrink.
-    pub fn on_served(&mut self, asked: Option<Duration>, peak: usize, now: Instant) {
+    pub(super) fn on_served(&mut self, asked: Option<Duration>, peak: usize, now: Instant) {
         self.hold(asked, now);
         self.strikes = 0;
         self.refusing_since = None;
@@ -132,7 +132,7 @@ impl AdaptiveLimit {
     }
 
     /// Records a refusal. Of all requests that were in progress at the first refusal, only one counts.
-    pub fn on_refused(
+    pub(super) fn on_refused(
         &mut self,
         asked: Option<Duration>,
         in_progress: usize,
@@ -157,7 +157,7 @@ impl AdaptiveLimit {
 
     /// Records a sign that it may be too much for the host, or for one of its URLs: halves the limit, and once that is one
     /// request at a time, opens a gap.
-    pub fn on_strained(&mut self, in_progress: usize, started: Instant, now: Instant) {
+    pub(super) fn on_strained(&mut self, in_progress: usize, started: Instant, now: Instant) {
         if !self.counts(started, now) {
             return;
         }
@@ -169,7 +169,7 @@ impl AdaptiveLimit {
     }
 
     /// For how long the host has refused every request; `None` if it does not.
-    pub fn refused_for(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn refused_for(&self, now: Instant) -> Option<Duration> {
         self.refusing_since.map(|since| now.saturating_duration_since(since))
     }
 

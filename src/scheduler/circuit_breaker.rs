@@ -51,21 +51,21 @@ pub(super) struct BreakerConfig {
 
 impl BreakerState {
     /// Records a reply, of whatever kind.
-    pub fn on_reached(&mut self) {
+    pub(super) fn on_reached(&mut self) {
         if !matches!(self, Self::Open(Failure::HostRefused(_))) {
             *self = Self::Closed;
         }
     }
 
     /// Records the start of a request.
-    pub fn on_start(&mut self, now: Instant) {
+    pub(super) fn on_start(&mut self, now: Instant) {
         if let Self::Failing { probe, .. } = self {
             *probe = Probe::StartedAt(now);
         }
     }
 
     /// Records the end of a request that was started at `started`. If it was the probe, another one may start.
-    pub fn on_end(&mut self, started: Instant) {
+    pub(super) fn on_end(&mut self, started: Instant) {
         if let Self::Failing { probe, .. } = self
             && matches!(probe, Probe::StartedAt(moment) if *moment <= started)
         {
@@ -74,7 +74,7 @@ impl BreakerState {
     }
 
     /// Records that the host could not be reached; since `since`, if the breaker was closed.
-    pub fn on_unreachable(
+    pub(super) fn on_unreachable(
         &mut self,
         failure: Failure,
         since: Instant,
@@ -98,7 +98,7 @@ impl BreakerState {
     }
 
     /// When the breaker opens, if no reply comes; `None` unless the host is failing.
-    pub fn deadline(&self, breaker_config: BreakerConfig) -> Option<Instant> {
+    pub(super) fn deadline(&self, breaker_config: BreakerConfig) -> Option<Instant> {
         match self {
             Self::Failing { since, .. } => Some(*since + breaker_config.patience),
             _ => None,
@@ -106,7 +106,7 @@ impl BreakerState {
     }
 
     /// Opens the breaker if its deadline has passed.
-    pub fn open_after_patience(&mut self, breaker_config: BreakerConfig, now: Instant) {
+    pub(super) fn open_after_patience(&mut self, breaker_config: BreakerConfig, now: Instant) {
         let over = self.deadline(breaker_config).is_some_and(|deadline| deadline <= now);
         if let Self::Failing { last, .. } = self
             && over
@@ -116,7 +116,7 @@ impl BreakerState {
     }
 
     /// Whether a request may be made now.
-    pub fn may_probe(&self, now: Instant) -> bool {
+    pub(super) fn may_probe(&self, now: Instant) -> bool {
         match self {
             Self::Closed => true,
             Self::Failing { probe, .. } => matches!(probe, Probe::At(moment) if *moment <= now),

@@ -9,7 +9,11 @@ use crate::policy::failure_traits::{HostEvidence, failure_traits};
 use crate::policy::retry::{asked_by, too_long};
 
 /// What `attempt` says of its host. `now` is the wall clock, for dates in Retry-After.
-pub fn host_feedback(attempt: &Attempt, retry: &RetryOptions, now: SystemTime) -> HostFeedback {
+pub(crate) fn host_feedback(
+    attempt: &Attempt,
+    retry: &RetryOptions,
+    now: SystemTime,
+) -> HostFeedback {
     let asked = asked_by(attempt, now);
     let status = attempt.head.as_ref().map_or(0, |head| head.status);
     match &attempt.outcome {

@@ -12,7 +12,7 @@ use crate::units::Rate;
 const PER_HOST: usize = 6;
 
 /// The limits of the host of a URL.
-pub fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
+pub(crate) fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
     let own = url.host_str().and_then(|name| limits.hosts.get(name));
     let delay = own.and_then(|own: &HostOverrides| own.delay).unwrap_or(limits.host_delay);
     let rate = own.and_then(|own| own.rate).or(limits.host_rate);
@@ -30,12 +30,12 @@ pub fn host_limits(limits: &HostLimitOptions, url: &Url) -> HostLimits {
 }
 
 /// The time between two events that are evenly spaced at this rate.
-pub fn interval_of(rate: Rate) -> Duration {
+pub(crate) fn interval_of(rate: Rate) -> Duration {
     rate.per / rate.events.get()
 }
 
 /// Whether the URL is written with a loopback host; a name that only resolves to one does not count.
-pub fn is_written_as_loopback(url: &Url) -> bool {
+pub(crate) fn is_written_as_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -15,7 +15,7 @@ use crate::model::{
 use crate::policy::robots;
 
 /// How long an answer to a lookup is used.
-pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) const ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How long a host that cannot be reached is not looked up again after a lookup that has found the same addresses.
 const CONFIRMED_FOR: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ pub(super) struct NameQuery {
 
 impl Resolution {
     /// A host whose name has to be looked up, if that is so.
-    pub fn of_name(name: Option<String>) -> Self {
+    pub(super) fn of_name(name: Option<String>) -> Self {
         name.map_or(Self::NotNeeded, |name| {
             Self::Wanted(NameQuery { name, known: None, failed_at: None })
         })
@@ -175,7 +175,7 @@ pub(super) struct HostQueue {
 }
 
 impl HostQueue {
-    pub fn new(
+    pub(super) fn new(
         host: Arc<str>,
         limits: HostLimits,
         resolution: Resolution,
@@ -204,7 +204,7 @@ impl HostQueue {
     }
 
     /// Why the queue is kept: whether the host may be forgotten if there is no room.
-    pub fn retention_reason(&self, now: Instant) -> RetentionReason {
+    pub(super) fn retention_reason(&self, now: Instant) -> RetentionReason {
         if self.len() > 0 || self.spilled > 0 || self.in_progress > 0 {
             return RetentionReason::Jobs;
         }
@@ -213,12 +213,12 @@ impl HostQueue {
     }
 
     /// Jobs in memory that no worker has.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ready.len() + self.robots.len() + self.delayed
     }
 
     /// Adds a job at one end.
-    pub fn add(&mut self, job: QueuedJob, end: QueueEnd) {
+    pub(super) fn add(&mut self, job: QueuedJob, end: QueueEnd) {
         match (&job.request.kind, end) {
             (JobKind::Robots(_), _) => self.robots.push_back(job),
             (_, QueueEnd::Back) => self.ready.push_back(job),
@@ -227,7 +227,7 @@ impl HostQueue {
     }
 
     /// When the next job may start.
-    pub fn start(&self, now: Instant) -> StartTime {
+    pub(super) fn start(&self, now: Instant) -> StartTime {
         if self.ready.is_empty() && self.robots.is_empty() {
             return StartTime::NoJob;
         }
@@ -256,7 +256,7 @@ impl HostQueue {
     }
 
     /// When the queue has to be refreshed if nothing changes before; `None` if never.
-    pub fn alarm(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn alarm(&self, now: Instant) -> Option<Instant> {
         let next = match self.start(now) {
             StartTime::At(moment, _) => Some(moment),
             _ => self.adaptive.held_until(now),
@@ -275,12 +275,12 @@ impl HostQueue {
     }
 
     /// Opens the breaker if the host has been unreachable for too long.
-    pub fn open_breaker_after_patience(&mut self, now: Instant) {
+    pub(super) fn open_breaker_after_patience(&mut self, now: Instant) {
         self.breaker.open_after_patience(self.breaker_config, now);
     }
 
     /// The name to look up now, if any, and the moment before which an answer is too old.
-    pub fn take_lookup(&mut self, now: Instant) -> Option<(String, Option<Instant>)> {
+    pub(super) fn take_lookup(&mut self, now: Instant) -> Option<(String, Option<Instant>)> {
         if self.addresses_expire().is_some_and(|expiry| expiry <= now) {
             self.look_up_again(None);
         }
@@ -296,7 +296,11 @@ impl HostQueue {
     }
 
     /// The lookup has ended. A host that was found before and has not failed since stays where it was, if nothing is found.
-    pub fn set_addresses(&mut self, found: Result<Arc<[IpAddr]>, ResolveError>, now: Instant) {
+    pub(super) fn set_addresses(
+        &mut self,
+        found: Result<Arc<[IpAddr]>, ResolveError>,
+        now: Instant,
+    ) {
         let Resolution::Pending(query) = &self.resolution else { return };
         let NameQuery { name, known, failed_at } = query.clone();
         match (found, known) {
@@ -344,7 +348,7 @@ impl HostQueue {
     }
 
     /// Takes the next job, which starts now; before the first one, a request for robots.txt if it is obeyed.
-    pub fn take(&mut self, now: Instant) -> Option<Dequeued> {
+    pub(super) fn take(&mut self, now: Instant) -> Option<Dequeued> {
         if let Some(mut job) = self.robots.pop_front() {
             self.start_one(&mut job, now);
             return Some(Dequeued::Job(job, None));
@@ -378,7 +382,7 @@ impl HostQueue {
     }
 
     /// Undoes the start of a job that was taken and makes no request.
-    pub fn cancel_start(&mut self, now: Instant) {
+    pub(super) fn cancel_start(&mut self, now: Instant) {
         self.in_progress -= 1;
         self.stats.requests -= 1;
         self.breaker.on_end(now);
@@ -386,18 +390,18 @@ impl HostQueue {
     }
 
     /// Sets the rules of the host, which take `bytes` bytes of memory.
-    pub fn set_robots(&mut self, rules: Arc<robots::RobotsRules>, bytes: usize) {
+    pub(super) fn set_robots(&mut self, rules: Arc<robots::RobotsRules>, bytes: usize) {
         self.robots_state = RobotsState::By(rules);
         self.rules_bytes = bytes;
     }
 
     /// Bytes of memory that the rules take.
-    pub fn rules_bytes(&self) -> usize {
+    pub(super) fn rules_bytes(&self) -> usize {
         self.rules_bytes
     }
 
     /// Removes the next job that must fail without a request, with its failure; `None` if there is none.
-    pub fn pop_failed(&mut self) -> Option<(QueuedJob, Failure)> {
+    pub(super) fn pop_failed(&mut self) -> Option<(QueuedJob, Failure)> {
         match &self.breaker {
             BreakerState::Open(failure) => {
                 let job = self.robots.pop_front().or_else(|| self.ready.pop_front())?;
@@ -408,7 +412,7 @@ impl HostQueue {
     }
 
     /// Applies what an attempt, started at `started`, says of the host.
-    pub fn on_feedback(&mut self, feedback: HostFeedback, started: Instant, now: Instant) {
+    pub(super) fn on_feedback(&mut self, feedback: HostFeedback, started: Instant, now: Instant) {
         self.in_progress -= 1;
         if matches!(
             feedback,
@@ -452,17 +456,17 @@ impl HostQueue {
     }
 
     /// The configured limit of requests in progress; `None` if there is none.
-    pub fn ceiling(&self) -> Option<usize> {
+    pub(super) fn ceiling(&self) -> Option<usize> {
         self.adaptive.ceiling()
     }
 
     /// Whether the last attempts to reach the host failed.
-    pub fn is_failing(&self) -> bool {
+    pub(super) fn is_failing(&self) -> bool {
         matches!(self.breaker, BreakerState::Failing { .. })
     }
 
     /// Adds the time since the last call to the wait reason that applied.
-    pub fn record_wait(&mut self, now: Instant) {
+    pub(super) fn record_wait(&mut self, now: Instant) {
         let why = match self.start(now) {
             StartTime::At(_, why) | StartTime::Blocked(why) => Some(why),
             _ => None,
@@ -474,7 +478,7 @@ impl HostQueue {
     }
 
     /// Counts an attempt of `bytes` bytes.
-    pub fn count(&mut self, bytes: u64, failure: Option<FailureClass>) {
+    pub(super) fn count(&mut self, bytes: u64, failure: Option<FailureClass>) {
         self.stats.bytes += bytes;
         if let Some(class) = failure {
             *self.stats.failures.entry(class).or_default() += 1;
@@ -482,7 +486,7 @@ impl HostQueue {
     }
 
     /// The statistics so far.
-    pub fn stats(&self) -> HostStats {
+    pub(super) fn stats(&self) -> HostStats {
         HostStats { limit: self.adaptive.limit(), ..self.stats.clone() }
     }
 }

@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-pub use self::host_feedback::host_feedback;
-pub use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
+pub(crate) use self::host_feedback::host_feedback;
+pub(crate) use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
 
-pub use self::host_queue::{ADDRESS_LIFETIME, HostFeedback, HostLimits, ResolveError};
+pub(crate) use self::host_queue::{ADDRESS_LIFETIME, ResolveError};
 use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RobotsState, StartTime};
+pub use self::host_queue::{HostFeedback, HostLimits};
 use self::ready_sets::{DelayedJobs, ReadySets, SlotState, StartRank};
 use crate::model::{Failure, FailureClass, HostStats, QueuedJob, host_of};
 use crate::plan::RobotsPolicy;
@@ -66,7 +67,7 @@ pub struct HostPolicies {
 }
 
 /// A property of the host of a URL.
-pub type HostInfo<T> = Box<dyn Fn(&Url) -> T + Send>;
+pub(crate) type HostInfo<T> = Box<dyn Fn(&Url) -> T + Send>;
 
 impl fmt::Debug for HostPolicies {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

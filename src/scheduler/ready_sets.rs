@@ -68,7 +68,7 @@ pub(super) struct SlotState {
 
 impl ReadySets {
     /// Puts a slot into the sets that it belongs to now, and takes it out of all others.
-    pub fn update(&mut self, slot: usize, state: &SlotState) {
+    pub(super) fn update(&mut self, slot: usize, state: &SlotState) {
         if self.entries.len() <= slot {
             self.entries.resize(slot + 1, SlotEntry::default());
         }
@@ -107,42 +107,42 @@ impl ReadySets {
     }
 
     /// Takes an idle slot out, the one longest unused, if there are more than `most`.
-    pub fn pop_idle(&mut self, most: usize) -> Option<usize> {
+    pub(super) fn pop_idle(&mut self, most: usize) -> Option<usize> {
         pop_unused(&mut self.idle, &mut self.entries, most)
     }
 
     /// Takes a resting slot out, the one longest unused, if there are more than `most`.
-    pub fn pop_resting(&mut self, most: usize) -> Option<usize> {
+    pub(super) fn pop_resting(&mut self, most: usize) -> Option<usize> {
         pop_unused(&mut self.resting, &mut self.entries, most)
     }
 
     /// The slot whose next job starts first.
-    pub fn first_startable(&self) -> Option<usize> {
+    pub(super) fn first_startable(&self) -> Option<usize> {
         self.startable.first().map(|(_, slot)| *slot)
     }
 
     /// A slot whose next job must fail.
-    pub fn first_failing(&self) -> Option<usize> {
+    pub(super) fn first_failing(&self) -> Option<usize> {
         self.failing.first().copied()
     }
 
     /// A slot that has room for spilled targets.
-    pub fn first_refillable(&self) -> Option<usize> {
+    pub(super) fn first_refillable(&self) -> Option<usize> {
         self.refillable.first().copied()
     }
 
     /// Whether the next job of this slot may start.
-    pub fn is_startable(&self, slot: usize) -> bool {
+    pub(super) fn is_startable(&self, slot: usize) -> bool {
         self.entries.get(slot).is_some_and(|entry| entry.rank.is_some())
     }
 
     /// Slots whose next job may start, or must fail.
-    pub fn ready(&self) -> usize {
+    pub(super) fn ready(&self) -> usize {
         self.startable.len() + self.failing.len()
     }
 
     /// The next alarm of any slot.
-    pub fn next_alarm(&mut self) -> Option<Instant> {
+    pub(super) fn next_alarm(&mut self) -> Option<Instant> {
         while let Some(Reverse((moment, slot))) = self.alarms.peek().copied() {
             if self.entries[slot].alarm == Some(moment) {
                 return Some(moment);
@@ -153,7 +153,7 @@ impl ReadySets {
     }
 
     /// Takes out an alarm that is due, and returns its slot.
-    pub fn pop_alarm(&mut self, now: Instant) -> Option<usize> {
+    pub(super) fn pop_alarm(&mut self, now: Instant) -> Option<usize> {
         self.next_alarm().filter(|moment| *moment <= now)?;
         let Reverse((_, slot)) = self.alarms.pop()?;
         self.entries[slot].alarm = None;
@@ -199,14 +199,14 @@ pub(super) struct DelayedJobs {
 
 impl DelayedJobs {
     /// Adds a job that is due at this moment.
-    pub fn add(&mut self, job: QueuedJob, due: Instant) {
+    pub(super) fn add(&mut self, job: QueuedJob, due: Instant) {
         self.tickets += 1;
         self.due.push(Reverse((due, self.tickets)));
         self.jobs.insert(self.tickets, job);
     }
 
     /// Takes out a job that is due.
-    pub fn pop(&mut self, now: Instant) -> Option<QueuedJob> {
+    pub(super) fn pop(&mut self, now: Instant) -> Option<QueuedJob> {
         while let Some(Reverse((moment, ticket))) = self.due.peek().copied()
             && moment <= now
         {
@@ -219,17 +219,17 @@ impl DelayedJobs {
     }
 
     /// When the next job may be due.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((moment, _))| *moment)
     }
 
     /// Takes out all jobs that meet a condition.
-    pub fn extract(&mut self, condition: impl Fn(&QueuedJob) -> bool) -> Vec<QueuedJob> {
+    pub(super) fn extract(&mut self, condition: impl Fn(&QueuedJob) -> bool) -> Vec<QueuedJob> {
         self.jobs.extract_if(.., |_, job| condition(job)).map(|(_, job)| job).collect()
     }
 
     /// Takes out all jobs.
-    pub fn drain(&mut self) -> impl Iterator<Item = QueuedJob> + use<> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = QueuedJob> + use<> {
         self.due.clear();
         std::mem::take(&mut self.jobs).into_values()
     }

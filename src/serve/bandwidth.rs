@@ -19,29 +19,29 @@ pub(super) struct Bandwidth {
 
 impl Bandwidth {
     /// A rate of `bytes` per second.
-    pub fn per_second(bytes: NonZeroU64) -> Self {
+    pub(super) fn per_second(bytes: NonZeroU64) -> Self {
         Self { seconds_per_byte: 1.0 / bytes.get() as f64 }
     }
 
     /// The rate at which `bytes` take this time; none for zero bytes.
-    pub fn spread(bytes: u64, over: Duration) -> Self {
+    pub(super) fn spread(bytes: u64, over: Duration) -> Self {
         Self { seconds_per_byte: over.as_secs_f64() / bytes.max(1) as f64 }
     }
 
     /// The slower of the two.
-    pub fn or_slower(self, other: Self) -> Self {
+    pub(super) fn or_slower(self, other: Self) -> Self {
         if other > self { other } else { self }
     }
 
     /// The length of a piece in bytes, at most `most`.
-    pub fn piece(self, most: usize) -> usize {
+    pub(super) fn piece(self, most: usize) -> usize {
         // The cast saturates, even if a byte takes no time at all.
         ((TICK / self.seconds_per_byte) as usize).clamp(1, most.max(1))
     }
 
     /// When a piece of `bytes` may be sent, if the one before was due at `before`. The time of a piece is spent before
     /// it is sent, so a body never takes less than its time.
-    pub fn due(self, before: Instant, now: Instant, bytes: usize) -> Instant {
+    pub(super) fn due(self, before: Instant, now: Instant, bytes: usize) -> Instant {
         let earliest = now.checked_sub(CREDIT).map_or(before, |credit| before.max(credit));
         earliest + Duration::from_secs_f64(self.seconds_per_byte * bytes as f64)
     }

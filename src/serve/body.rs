@@ -61,13 +61,13 @@ struct BodyPacer {
 
 impl Body {
     /// A body of these bytes.
-    pub fn text(text: impl Into<Bytes>) -> Self {
+    pub(super) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self::new(text.len() as u64, BodySource::Text(text))
     }
 
     /// A body of `length` bytes, generated from this key.
-    pub fn random(key: u64, length: u64) -> Self {
+    pub(super) fn random(key: u64, length: u64) -> Self {
         Self::new(length, BodySource::Random(key))
     }
 
@@ -85,23 +85,23 @@ impl Body {
     }
 
     /// Restricts the body to a range.
-    pub fn part(self, range: ServedRange) -> Self {
+    pub(super) fn part(self, range: ServedRange) -> Self {
         Self { at: range.first, end: range.last + 1, ..self }
     }
 
     /// Sends the body without a length, in chunks of this size.
-    pub fn in_chunks(self, size: usize) -> Self {
+    pub(super) fn in_chunks(self, size: usize) -> Self {
         Self { piece: size, framing: Framing::Chunks, ..self }
     }
 
     /// Closes the connection after this many bytes, if the body has more.
-    pub fn cut_after(self, bytes: u64) -> Self {
+    pub(super) fn cut_after(self, bytes: u64) -> Self {
         let at = self.at.saturating_add(bytes);
         Self { cut: (at < self.end).then_some(CutAfter::At(at)), ..self }
     }
 
     /// Limits the rate, from now on.
-    pub fn with_rate(mut self, bandwidth: Bandwidth) -> Self {
+    pub(super) fn with_rate(mut self, bandwidth: Bandwidth) -> Self {
         let bandwidth =
             self.pacer.take().map_or(bandwidth, |pacer| pacer.bandwidth.or_slower(bandwidth));
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
@@ -109,7 +109,7 @@ impl Body {
     }
 
     /// Keeps the guard until the body is dropped.
-    pub fn with_guard(self, guard: InFlightGuard) -> Self {
+    pub(super) fn with_guard(self, guard: InFlightGuard) -> Self {
         Self { _ticket: Some(guard), ..self }
     }
 

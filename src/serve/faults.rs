@@ -46,14 +46,19 @@ pub(super) struct FaultPolicy {
 
 impl FaultPolicy {
     /// The policy of a server that had no request yet.
-    pub fn new(latency: Duration, jitter: Duration, error_rate: Share, rate: Option<Rate>) -> Self {
+    pub(super) fn new(
+        latency: Duration,
+        jitter: Duration,
+        error_rate: Share,
+        rate: Option<Rate>,
+    ) -> Self {
         let counts = RequestCounts::remembering(GENERATION);
         Self { latency, jitter, error_rate, window: rate.map(RateWindow::new), counts }
     }
 
     /// Decides about the next request for the path of this key. A refused request is not counted among the requests for
     /// its path, so what happens to the others does not depend on the time; it is delayed without jitter.
-    pub fn decide(&mut self, key: u64, now: Instant) -> FaultDecision {
+    pub(super) fn decide(&mut self, key: u64, now: Instant) -> FaultDecision {
         if let Some(Err(wait)) = self.window.as_mut().map(|window| window.admit(now)) {
             return FaultDecision { delay: self.latency, reply: ReplyKind::Refuse(wait) };
         }

@@ -105,7 +105,7 @@ impl Default for Options {
 }
 
 /// A server that listens; clients can connect, and are answered once [`Origin::serve`] runs.
-pub struct Origin {
+pub(crate) struct Origin {
     listener: TcpListener,
     address: SocketAddr,
     permits: Option<Arc<Semaphore>>,
@@ -116,7 +116,7 @@ pub struct Origin {
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub async fn bind(options: Options) -> anyhow::Result<Origin> {
+pub(crate) async fn bind(options: Options) -> anyhow::Result<Origin> {
     let address = SocketAddr::new(options.bind, options.port);
     let listener = listen(address)
         .map_err(|error| anyhow!("cannot listen on {address}: {}", io_message(&error)))?;
@@ -162,7 +162,7 @@ fn last_modified(seed: u64) -> SystemTime {
 
 impl Origin {
     /// The address that the server listens on, with the actual port.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -171,7 +171,7 @@ impl Origin {
     ///
     /// # Errors
     /// None so far: a broken client loses its own connection, and a system without free descriptors is tried again.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {

@@ -63,7 +63,7 @@ impl Gauge {
 
 impl ServerStats {
     /// The counts as JSON.
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         #[derive(Serialize)]
         struct StatsJson<'a> {
             #[serde(flatten)]
@@ -119,12 +119,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection without a request.
-    pub fn new(peer: SocketAddr, stats: Arc<ServerStats>) -> Arc<Self> {
+    pub(super) fn new(peer: SocketAddr, stats: Arc<ServerStats>) -> Arc<Self> {
         Arc::new(Self { peer, stats, index: OnceLock::new() })
     }
 
     /// Counts a request as in flight until the returned guard is dropped.
-    pub fn begin(self: &Arc<Self>, host: &str) -> InFlightGuard {
+    pub(super) fn begin(self: &Arc<Self>, host: &str) -> InFlightGuard {
         let mut table = self.stats.table();
         let index = table.index(host);
         table.change(index, |counts| counts.requests.rise());
@@ -151,12 +151,12 @@ pub(super) struct InFlightGuard {
 
 impl InFlightGuard {
     /// Counts the request as refused.
-    pub fn refused(&self) {
+    pub(super) fn refused(&self) {
         self.change(|counts| counts.rate_limited += 1);
     }
 
     /// Counts the request as failed.
-    pub fn failed(&self) {
+    pub(super) fn failed(&self) {
         self.change(|counts| counts.errors += 1);
     }
 

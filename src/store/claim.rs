@@ -32,7 +32,7 @@ use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
 
 /// What to do about a target.
 #[derive(Debug)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// Fetch it and save the body there; `None` if bodies are discarded.
     Fetch(Option<Destination>),
     /// Make no request; the file name and the reason.
@@ -41,7 +41,7 @@ pub enum Claim {
 
 /// Why a target needs no request.
 #[derive(Debug)]
-pub enum SkipReason {
+pub(crate) enum SkipReason {
     /// It is already saved.
     Skipped(SavedVersion),
     /// It is equal to the target of this index.
@@ -59,7 +59,7 @@ pub(super) struct TargetIdentity {
 }
 
 impl TargetIdentity {
-    pub fn of(target: &Target) -> Self {
+    pub(super) fn of(target: &Target) -> Self {
         let id = HexSha256(naming::identity(target.url()));
         let options = &target.options;
         let url = target.url();
@@ -104,7 +104,7 @@ enum NameState {
 
 impl Store {
     /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
-    pub fn claim(&self, target: &Target) -> Claim {
+    pub(crate) fn claim(&self, target: &Target) -> Claim {
         self.local().map_or(Claim::Fetch(None), |open| open.claim(target))
     }
 }

@@ -26,7 +26,11 @@ impl Store {
     ///
     /// # Errors
     /// If the entry cannot be made.
-    pub fn enter(&self, job: &Job, attempt: &Attempt) -> Result<Option<PendingEntry>, Failure> {
+    pub(crate) fn enter(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+    ) -> Result<Option<PendingEntry>, Failure> {
         let (Some(open), Some(destination)) = (self.local(), &job.place) else { return Ok(None) };
         if open.server_name(job, destination, attempt).is_some() {
             return Ok(None);
@@ -46,7 +50,7 @@ impl Store {
     ///
     /// # Errors
     /// If either fails.
-    pub fn commit(
+    pub(crate) fn commit(
         &self,
         job: &Job,
         attempt: &Attempt,

@@ -20,7 +20,7 @@ const MAX_VALIDATOR: usize = 4 * 1024;
 /// One line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum ManifestEntry<'a> {
+pub(crate) enum ManifestEntry<'a> {
     /// A file is complete.
     Saved(SavedEntry<'a>),
     /// A partial file was created: the body is too large to arrive at once.
@@ -33,7 +33,7 @@ pub enum ManifestEntry<'a> {
 
 impl ManifestEntry<'_> {
     /// The file's name.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         match self {
             Self::Saved(saved) => &saved.path,
             Self::Partial(partial) => &partial.path,
@@ -45,7 +45,7 @@ impl ManifestEntry<'_> {
 
 /// A complete file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedEntry<'a> {
+pub(crate) struct SavedEntry<'a> {
     /// The URL it came from, redacted, and truncated if very long. For people only.
     #[serde(serialize_with = "truncated")]
     pub url: Cow<'a, str>,
@@ -77,7 +77,7 @@ pub struct SavedEntry<'a> {
 
 impl SavedEntry<'_> {
     /// The saved version, as requests need it.
-    pub fn version(&self) -> SavedVersion {
+    pub(crate) fn version(&self) -> SavedVersion {
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let sha256 = self.sha256.map(|hash| format!("sha-256={hash}"));
         SavedVersion {
@@ -91,7 +91,7 @@ impl SavedEntry<'_> {
 
 /// A partial file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartialEntry<'a> {
+pub(crate) struct PartialEntry<'a> {
     /// The URL it comes from, redacted, and truncated if very long. For people only.
     #[serde(serialize_with = "truncated")]
     pub url: Cow<'a, str>,
@@ -127,7 +127,7 @@ pub struct PartialEntry<'a> {
 /// The received byte ranges of a segmented download. The validators are in here and not in the entry: a reader that
 /// ignores this field must not take the file for a beginning that it can resume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SplitEntry<'a> {
+pub(crate) struct SplitEntry<'a> {
     /// The ETag of the response, as sent; `None` if it had none, or one too long to keep.
     #[serde(default, serialize_with = "unless_too_long")]
     pub etag: Option<Cow<'a, str>>,
@@ -140,7 +140,7 @@ pub struct SplitEntry<'a> {
 
 /// A file that `fetch verify` found missing or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MarkedEntry<'a> {
+pub(crate) struct MarkedEntry<'a> {
     /// Its path, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
@@ -154,7 +154,7 @@ pub struct MarkedEntry<'a> {
 
 /// A file that could not be renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DroppedEntry<'a> {
+pub(crate) struct DroppedEntry<'a> {
     /// The name, relative to the directory, with `/`.
     pub path: Cow<'a, str>,
     /// The hash of its URL.
@@ -167,7 +167,7 @@ pub struct DroppedEntry<'a> {
 /// Why a file must be fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MarkReason {
+pub(crate) enum MarkReason {
     /// It is missing.
     Missing,
     /// Its length or digest differs.
@@ -176,7 +176,7 @@ pub enum MarkReason {
 
 /// The fields of an entry that loading a manifest needs; they borrow from the line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct EntrySummary<'a> {
+pub(super) struct EntrySummary<'a> {
     /// The kind of entry.
     #[serde(rename = "type")]
     pub kind: EntryKind,
@@ -190,7 +190,7 @@ pub struct EntrySummary<'a> {
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum EntryKind {
+pub(super) enum EntryKind {
     /// [`ManifestEntry::Saved`].
     Saved,
     /// [`ManifestEntry::Partial`].
@@ -203,11 +203,11 @@ pub enum EntryKind {
 
 /// A SHA-256 (FIPS 180-4), printed and serialized as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HexSha256(pub [u8; 32]);
+pub(crate) struct HexSha256(pub [u8; 32]);
 
 impl HexSha256 {
     /// Hashes these bytes.
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 }
@@ -278,11 +278,11 @@ mod rfc3339_time {
 
     use crate::model::rfc3339;
 
-    pub fn serialize<S: Serializer>(moment: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(moment: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
         rfc3339(*moment).serialize(out)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(from)?;
         let timestamp: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
         timestamp.try_into().map_err(de::Error::custom)
@@ -302,7 +302,7 @@ pub(super) mod tests {
     }
 
     /// One entry of every kind, with all that they can hold.
-    pub fn every_entry() -> [ManifestEntry<'static>; 3] {
+    pub(crate) fn every_entry() -> [ManifestEntry<'static>; 3] {
         let (url, id) = ("https://a.test/a/b?q=\"ü\"".into(), HexSha256::of("https://a.test/a/b"));
         let saved = SavedEntry {
             url,
@@ -346,7 +346,7 @@ pub(super) mod tests {
         ]
     }
 
-    pub fn saved() -> SavedEntry<'static> {
+    pub(crate) fn saved() -> SavedEntry<'static> {
         let [ManifestEntry::Saved(saved), ..] = every_entry() else { panic!("it is the first") };
         saved
     }

@@ -10,7 +10,7 @@ use std::io;
 static IN_CHILD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// Makes failpoints kill the parent process too.
-pub fn in_child() {
+pub(super) fn in_child() {
     #[cfg(debug_assertions)]
     IN_CHILD.store(true, std::sync::atomic::Ordering::Relaxed);
 }
@@ -21,7 +21,7 @@ pub fn hit(_: &str) {}
 
 /// Marks a failpoint; kills the program if `FETCH_KILL_AT` names it.
 #[cfg(debug_assertions)]
-pub fn hit(place: &str) {
+pub(super) fn hit(place: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -50,7 +50,7 @@ pub fn hit(place: &str) {
 ///
 /// # Errors
 /// That of `FETCH_FAIL_AT` if it names this place.
-pub fn check(place: &str) -> io::Result<()> {
+pub(super) fn check(place: &str) -> io::Result<()> {
     error_at(place).map_or(Ok(()), Err)
 }
 
@@ -62,7 +62,7 @@ pub fn error_at(_: &str) -> Option<io::Error> {
 
 /// Marks a system call that may fail; the error is that of `FETCH_FAIL_AT` if it names this place.
 #[cfg(debug_assertions)]
-pub fn error_at(place: &str) -> Option<io::Error> {
+pub(super) fn error_at(place: &str) -> Option<io::Error> {
     use std::ops::RangeInclusive;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -19,7 +19,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read. A missing directory is no error.
-    pub fn inspect(
+    pub(crate) fn inspect(
         options: Option<&SaveOptions>,
         expected: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {

@@ -25,14 +25,14 @@ const TICK: Duration = Duration::from_millis(20);
 /// The lock of a directory. The system releases it when the process ends, however it ends; on a file system without
 /// `flock` it is a file, which a later run takes over if it is left.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _file: File,
     fallback: Option<LockFile>,
 }
 
 /// Why a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(super) enum LockError {
     /// Another process holds the lock.
     #[error("in use by another fetch process")]
     Busy,
@@ -49,7 +49,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError::Busy`] or [`LockError::Held`] if another process holds it, [`LockError::Io`] if it cannot be taken.
-    pub fn take(dir: &Dir) -> Result<Self, LockError> {
+    pub(super) fn take(dir: &Dir) -> Result<Self, LockError> {
         ensure_regular(dir, NAME)?;
         let file = dir.open_with(NAME, OpenOptions::new().create(true).write(true))?.into_std();
         let locked = failpoint::check(FLOCK).map_err(TryLockError::Error);
@@ -68,7 +68,7 @@ impl Lock {
     }
 
     /// Whether it is a file that stays if this process is killed, for lack of `flock`.
-    pub fn is_a_file(&self) -> bool {
+    pub(super) fn is_a_file(&self) -> bool {
         self.fallback.is_some()
     }
 }

@@ -26,7 +26,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// The manifest of a directory. Threads may share it.
 #[derive(Debug)]
-pub struct Manifest {
+pub(super) struct Manifest {
     file: File,
     writer: Mutex<ManifestWriter>,
 }
@@ -48,14 +48,14 @@ struct ManifestWriter {
 /// An entry that is queued, not yet written.
 #[derive(Debug)]
 #[must_use]
-pub struct PendingEntry {
+pub(crate) struct PendingEntry {
     batch: u64,
     at: u64,
 }
 
 /// The state of the last line of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TailState {
+pub(super) enum TailState {
     /// Complete, or there is none.
     Whole,
     /// It had no newline, which was added. It is an entry, or too long to be one.
@@ -66,7 +66,7 @@ pub enum TailState {
 
 /// One line of the manifest.
 #[derive(Debug)]
-pub struct ManifestLine<'a> {
+pub(super) struct ManifestLine<'a> {
     /// From 1.
     pub number: u64,
     /// The byte at which it starts, for [`Manifest::read`].
@@ -77,7 +77,7 @@ pub struct ManifestLine<'a> {
 
 /// Why a line is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadManifestLine {
+pub(super) enum BadManifestLine {
     /// It is longer than any entry.
     #[error("longer than 64 KiB")]
     TooLong,
@@ -91,7 +91,7 @@ pub enum BadManifestLine {
 ///
 /// # Errors
 /// If it is one. Opening a directory fails at once anyway.
-pub fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
+pub(super) fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
     match dir.metadata(name) {
         Ok(found) if !found.is_file() && !found.is_dir() => {
             let error = format!(".fetch/{name} is not a regular file; move it away");
@@ -106,7 +106,7 @@ pub fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// If the file cannot be opened or locked.
-pub fn mark_running(dir: &Dir) -> io::Result<File> {
+pub(super) fn mark_running(dir: &Dir) -> io::Result<File> {
     ensure_regular(dir, NAME)?;
     let file = dir.open(NAME)?.into_std();
     lock::share(dir, &file)?;
@@ -119,7 +119,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it cannot be opened, read or repaired.
-    pub fn open(dir: &Dir) -> io::Result<(Self, TailState)> {
+    pub(super) fn open(dir: &Dir) -> io::Result<(Self, TailState)> {
         ensure_regular(dir, NAME)?;
         let options = OpenOptions::new().create(true).read(true).append(true).clone();
         let file = dir.open_with(NAME, &options)?.into_std();
@@ -135,7 +135,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it exists and cannot be opened or read.
-    pub fn look(dir: &Dir) -> io::Result<Option<Self>> {
+    pub(super) fn look(dir: &Dir) -> io::Result<Option<Self>> {
         ensure_regular(dir, NAME)?;
         let file = match dir.open(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -150,7 +150,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If no temporary file can be created.
-    pub fn empty() -> io::Result<Self> {
+    pub(super) fn empty() -> io::Result<Self> {
         Ok(Self::of(crate::temporary_file::create()?, 0))
     }
 
@@ -170,7 +170,7 @@ impl Manifest {
     ///
     /// # Errors
     /// As those of [`enter`](Self::enter) and [`commit`](Self::commit).
-    pub fn append(&self, entry: &ManifestEntry<'_>) -> io::Result<u64> {
+    pub(super) fn append(&self, entry: &ManifestEntry<'_>) -> io::Result<u64> {
         self.commit(self.enter(entry)?)
     }
 
@@ -178,7 +178,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it is longer than 64 KiB (`InvalidInput`), which a long path can cause.
-    pub fn enter(&self, entry: &ManifestEntry<'_>) -> io::Result<PendingEntry> {
+    pub(super) fn enter(&self, entry: &ManifestEntry<'_>) -> io::Result<PendingEntry> {
         let mut writer = self.writer();
         let before = writer.queued.len();
         let written = serde_json::to_writer(&mut writer.queued, entry);
@@ -198,7 +198,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If its batch cannot be written.
-    pub fn commit(&self, pending: PendingEntry) -> io::Result<u64> {
+    pub(super) fn commit(&self, pending: PendingEntry) -> io::Result<u64> {
         let mut writer = self.writer();
         if writer.batch == pending.batch {
             writer.write(&self.file)?;
@@ -214,7 +214,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         failpoint::check("sync_manifest")?;
         self.file.sync_data()
     }
@@ -223,7 +223,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If it cannot be read, or no entry starts there (`InvalidData`, `UnexpectedEof`).
-    pub fn read(&self, at: u64) -> io::Result<ManifestEntry<'static>> {
+    pub(super) fn read(&self, at: u64) -> io::Result<ManifestEntry<'static>> {
         let mut line = Vec::new();
         let reader = BufReader::with_capacity(ENTRY_CHUNK, OffsetReader { file: &self.file, at });
         reader.take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
@@ -235,7 +235,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If the file cannot be read, and what `visit` returns.
-    pub fn visit(
+    pub(super) fn visit(
         &self,
         mut visit: impl FnMut(ManifestLine<'_>) -> io::Result<()>,
     ) -> io::Result<()> {

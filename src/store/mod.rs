@@ -41,25 +41,25 @@ use crate::naming;
 use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
 use crate::sync::lock;
 use crate::text::io_message;
-pub use claim::{Claim, SkipReason};
-pub use dir::FileEntry;
+pub(crate) use claim::{Claim, SkipReason};
+pub(crate) use dir::FileEntry;
 use dir::{IfMissing, SaveDir};
 use entry::EntrySummary;
-pub use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
+pub(crate) use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
-pub use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
-pub use sink::{BodyInfo, BodyStart, Leftover, Sink, SinkState, WriteMode};
+pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+pub(crate) use sink::{BodyInfo, BodyStart, Leftover, Sink, SinkState, WriteMode};
 use work_dir::WorkDir;
-pub use work_dir::{ChildStoreConfig, PartialRecorder};
+pub(crate) use work_dir::{ChildStoreConfig, PartialRecorder};
 
 /// Invalid lines of a manifest that are reported one by one.
 const MAX_NOTICES: u64 = 5;
 
 /// The destination of all bodies of a run.
 #[derive(Debug, Clone)]
-pub struct Store(StoreKind);
+pub(crate) struct Store(StoreKind);
 
 #[derive(Debug, Clone)]
 enum StoreKind {
@@ -124,7 +124,7 @@ impl StoreError {
 
 impl Store {
     /// A store that discards all bodies.
-    pub fn discard() -> Self {
+    pub(crate) fn discard() -> Self {
         Self(StoreKind::Discard)
     }
 
@@ -133,7 +133,7 @@ impl Store {
     ///
     /// # Errors
     /// If another process saves to it, or it cannot be used.
-    pub fn open(
+    pub(crate) fn open(
         options: Option<&SaveOptions>,
         expected: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
@@ -144,7 +144,7 @@ impl Store {
 
     /// The number of files so far that were skipped although the manifest has no digest to compare with the expected
     /// one.
-    pub fn unchecked(&self) -> u64 {
+    pub(crate) fn unchecked(&self) -> u64 {
         self.local().map_or(0, |open| open.unchecked.load(Relaxed))
     }
 

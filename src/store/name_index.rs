@@ -37,12 +37,12 @@ const KIND_BITS: u32 = 2;
 
 /// The hash of a name; equal between runs and machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NameKey(u64);
+pub(super) struct NameKey(u64);
 
 impl NameKey {
     /// The key of a name, which must be a [`naming::key`](crate::naming::key): names that a file system takes for
     /// one file have one key.
-    pub fn of(name_key: &str) -> Self {
+    pub(super) fn of(name_key: &str) -> Self {
         let [first, _] = halves(name_key.as_bytes());
         Self(first >> (64 - SHARDS.ilog2() - KEY_BITS))
     }
@@ -60,11 +60,11 @@ impl NameKey {
 /// Identifies the target that owns a name; equal between runs and machines. Two targets are confused once in 2⁴²
 /// pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NameCheck(u64);
+pub(super) struct NameCheck(u64);
 
 impl NameCheck {
     /// The check of these bytes. It shares no bits with the [`NameKey`] of the same bytes.
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+    pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let [_, second] = halves(bytes.as_ref());
         Self(second >> (64 - CHECK_BITS))
     }
@@ -72,7 +72,7 @@ impl NameCheck {
 
 /// The owner of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IndexedOwner {
+pub(super) enum IndexedOwner {
     /// No target: the name is a folder's, or a file's that fetch did not save.
     Folder,
     /// A target of this run.
@@ -93,30 +93,30 @@ pub enum IndexedOwner {
 
 /// Maps the key of a name to its owner.
 #[derive(Debug)]
-pub struct NameIndex {
+pub(super) struct NameIndex {
     shards: Vec<Shard>,
     names: u64,
 }
 
 impl NameIndex {
     /// An empty index.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), names: 0 }
     }
 
     /// The number of names.
     #[cfg(test)]
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.names
     }
 
     /// Whether the index has no name.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.names == 0
     }
 
     /// The owner of a name; `None` if it has none.
-    pub fn get(&self, key: &NameKey) -> Option<IndexedOwner> {
+    pub(super) fn get(&self, key: &NameKey) -> Option<IndexedOwner> {
         match probe(&self.shards[key.shard()].slots, key.in_slot()) {
             IndexProbe::Found(at) => Some(owner_in(self.shards[key.shard()].slots[at])),
             IndexProbe::Free(_) | IndexProbe::Full => None,
@@ -127,7 +127,7 @@ impl NameIndex {
     ///
     /// # Errors
     /// If the position of the owner (index or byte) is beyond 2³⁸ - 1 (`InvalidInput`). Nothing has changed then.
-    pub fn set(&mut self, key: &NameKey, owner: IndexedOwner) -> io::Result<()> {
+    pub(super) fn set(&mut self, key: &NameKey, owner: IndexedOwner) -> io::Result<()> {
         let slot = packed(key, owner)?;
         self.names += u64::from(self.shards[key.shard()].set(slot));
         Ok(())

@@ -13,7 +13,7 @@ use crate::text::io_message;
 
 /// Why an output file cannot be written in the save directory.
 #[derive(Debug, thiserror::Error)]
-pub enum OutputError {
+pub(crate) enum OutputError {
     /// It is in `.fetch`.
     #[error("cannot write {}: it is in the .fetch directory of saved files; name another file", .0.display())]
     Bookkeeping(PathBuf),
@@ -39,7 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// If one is that of a saved file, or of a file that fetch needs.
-    pub fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
+    pub(crate) fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
         let Some(open) = self.local() else { return Ok(()) };
         paths.iter().try_for_each(|path| open.claim_output(path))
     }

@@ -24,7 +24,7 @@ const CHUNK: usize = 128 * 1024;
 
 /// A saved directory, locked. Threads may share it.
 #[derive(Debug)]
-pub struct SavedFolder {
+pub(crate) struct SavedFolder {
     folder: SaveDir,
     manifest: Manifest,
     names: NameIndex,
@@ -71,7 +71,7 @@ pub enum SavedFolderError {
 
 /// The result of checking a saved file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileCheck {
+pub(crate) struct FileCheck {
     /// Its state.
     pub state: FileState,
     /// The length of the existing file; `None` if there is none, or it was not looked at.
@@ -86,7 +86,7 @@ pub struct FileCheck {
 
 /// The state of a saved file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// It is unchanged.
     Whole,
     /// It is missing.
@@ -101,7 +101,7 @@ pub enum FileState {
 
 /// How a directory is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenMode {
+pub(crate) enum OpenMode {
     /// To read it.
     Look,
     /// To complete renames that a killed run did not make, and to mark files that must be fetched again, too.
@@ -114,7 +114,7 @@ impl SavedFolder {
     ///
     /// # Errors
     /// See [`SavedFolderError`].
-    pub fn open(
+    pub(crate) fn open(
         dir: &Path,
         mode: OpenMode,
         notice: impl FnMut(&str),
@@ -152,7 +152,7 @@ impl SavedFolder {
     }
 
     /// The number of invalid lines in the manifest.
-    pub fn bad_lines(&self) -> u64 {
+    pub(crate) fn bad_lines(&self) -> u64 {
         self.bad_lines
     }
 
@@ -161,7 +161,7 @@ impl SavedFolder {
     ///
     /// # Errors
     /// If the manifest cannot be read, and what `visit` returns.
-    pub fn each(
+    pub(crate) fn each(
         &self,
         mut visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -182,7 +182,7 @@ impl SavedFolder {
     ///
     /// # Errors
     /// If it exists and cannot be read, or a complete file cannot be renamed.
-    pub fn compare(&self, saved: &SavedEntry<'_>) -> io::Result<FileCheck> {
+    pub(crate) fn compare(&self, saved: &SavedEntry<'_>) -> io::Result<FileCheck> {
         let file = match self.folder.file_if_exists(&saved.path) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(FileCheck::plain(FileState::Missing)),
@@ -233,7 +233,7 @@ impl SavedFolder {
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn extras(&self) -> io::Result<impl Iterator<Item = io::Result<FileEntry>>> {
+    pub(crate) fn extras(&self) -> io::Result<impl Iterator<Item = io::Result<FileEntry>>> {
         let files = self.folder.files()?;
         Ok(files.filter_map(|listed| {
             let knows = listed.and_then(|listed| Ok((self.knows(&listed.name)?, listed)));
@@ -267,7 +267,7 @@ impl SavedFolder {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
+    pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
         let entry = MarkedEntry { path: path.into(), id, why, marked_at: SystemTime::now() };
         self.manifest.append(&ManifestEntry::Marked(entry)).map(drop)
     }

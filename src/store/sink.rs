@@ -34,11 +34,11 @@ const RECORD_INTERVAL: u64 = 8 << 20;
 
 /// The destination of one body. If bodies are discarded, every method does nothing.
 #[derive(Debug)]
-pub struct Sink(Option<OpenSink>);
+pub(crate) struct Sink(Option<OpenSink>);
 
 /// The facts about a body that are known before its first byte arrives.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct BodyStart {
+pub(crate) struct BodyStart {
     /// The offset of the first byte that will arrive.
     pub at: u64,
     /// The length of the complete body in bytes, if known.
@@ -51,7 +51,7 @@ pub struct BodyStart {
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WriteMode {
+pub(crate) enum WriteMode {
     /// From its first byte to its last.
     Sequential,
     /// In segments, in parallel.
@@ -60,7 +60,7 @@ pub enum WriteMode {
 
 /// Whether a sink can take the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SinkState {
+pub(crate) enum SinkState {
     /// It can.
     Yes,
     /// The partial file to resume is gone.
@@ -69,7 +69,7 @@ pub enum SinkState {
 
 /// What an incomplete body leaves on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leftover {
+pub(crate) enum Leftover {
     /// What was there before the attempt.
     Unchanged,
     /// Nothing that can be resumed.
@@ -94,7 +94,7 @@ struct OpenSink {
 
 /// The facts about the body of a job that the manifest records.
 #[derive(Debug)]
-pub struct BodyInfo {
+pub(crate) struct BodyInfo {
     role: BodyRole,
     place: Arc<Destination>,
     target: Arc<Target>,
@@ -125,7 +125,7 @@ enum SinkTarget {
 
 impl Store {
     /// The sink for the body of this job.
-    pub fn sink(&self, job: &Job) -> Sink {
+    pub(crate) fn sink(&self, job: &Job) -> Sink {
         let (work_dir, recorder): (_, Arc<dyn PartialRecorder>) = match &self.0 {
             StoreKind::Discard => return Sink(None),
             StoreKind::Directory(open) => {
@@ -185,7 +185,7 @@ impl PartialRecorder for OpenFolder {
 
 impl BodyInfo {
     /// The facts about the body of `job`; `None` if it is not saved.
-    pub fn of(job: &Job) -> Option<Self> {
+    pub(crate) fn of(job: &Job) -> Option<Self> {
         let role = match job.kind {
             JobKind::Body => BodyRole::Body,
             JobKind::Segment { .. } => BodyRole::Segment,
@@ -207,7 +207,7 @@ impl BodyInfo {
 
 impl Sink {
     /// Whether this run has entered in the manifest that the body was begun.
-    pub fn begun(&self) -> bool {
+    pub(crate) fn begun(&self) -> bool {
         self.0.as_ref().is_some_and(|sink| sink.job.begun)
     }
 
@@ -215,7 +215,7 @@ impl Sink {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
+    pub(crate) fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
         self.0.as_mut().map_or(Ok(SinkState::Yes), |sink| sink.begin(begin))
     }
 
@@ -223,7 +223,7 @@ impl Sink {
     ///
     /// # Errors
     /// If the file cannot be created.
-    pub fn divide(&mut self) -> Result<(), Failure> {
+    pub(crate) fn divide(&mut self) -> Result<(), Failure> {
         self.0.as_mut().map_or(Ok(()), OpenSink::divide)
     }
 
@@ -231,7 +231,7 @@ impl Sink {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
+    pub(crate) fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
         let Some(sink) = &mut self.0 else { return Ok(0) };
         let SinkTarget::File(file, _) = &mut sink.to else { return Ok(0) };
         let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read(into));
@@ -243,7 +243,7 @@ impl Sink {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
         self.0.as_mut().map_or(Ok(()), |sink| sink.write(piece))
     }
 
@@ -251,22 +251,22 @@ impl Sink {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
         self.0.as_mut().map_or(Ok(()), |sink| sink.finish(modified))
     }
 
     /// Whether a body was about to arrive.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.0.as_ref().is_some_and(|sink| sink.begin.is_some())
     }
 
     /// Ends an incomplete body, and returns what is left of it.
-    pub fn finish_partial(&mut self) -> Leftover {
+    pub(crate) fn finish_partial(&mut self) -> Leftover {
         self.0.as_mut().map_or(Leftover::Nothing, OpenSink::finish_partial)
     }
 
     /// Removes a body that is of no use.
-    pub fn discard(&mut self) -> Leftover {
+    pub(crate) fn discard(&mut self) -> Leftover {
         let Some(sink) = &self.0 else { return Leftover::Nothing };
         failpoint::hit("refused");
         // If this fails, the file is removed before the name is used again.

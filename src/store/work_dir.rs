@@ -17,7 +17,7 @@ use crate::plan::{Durability, SaveOptions};
 
 /// The part of the output directory that a writer of partial files needs.
 #[derive(Debug)]
-pub struct WorkDir {
+pub(super) struct WorkDir {
     pub dir: PathBuf,
     pub durability: Durability,
     pub min_free: Option<u64>,
@@ -25,14 +25,14 @@ pub struct WorkDir {
 }
 
 impl WorkDir {
-    pub fn new(options: &SaveOptions, folder: SaveDir) -> Self {
+    pub(super) fn new(options: &SaveOptions, folder: SaveDir) -> Self {
         let SaveOptions { dir, durability, min_free, .. } = options.clone();
         Self { dir, durability, min_free, folder }
     }
 }
 
 /// Records partial downloads: in the manifest of this process, or in that of the parent process.
-pub trait PartialRecorder: Debug + Send + Sync {
+pub(crate) trait PartialRecorder: Debug + Send + Sync {
     /// Records that `body` is about to be written, or that a segment of it has been, with `bytes` of it there so far.
     /// Returns once the entry is in the manifest: a file that is written from its first byte on replaces what an
     /// earlier run left, so the entry has to come before the file.
@@ -46,7 +46,7 @@ pub trait PartialRecorder: Debug + Send + Sync {
 /// The store of a child process, which writes partial files only. It holds a shared lock, so that no other run starts
 /// to save to the directory while the child lives.
 #[derive(Debug)]
-pub struct ChildStore {
+pub(super) struct ChildStore {
     pub work_dir: Arc<WorkDir>,
     pub recorder: Arc<dyn PartialRecorder>,
     _at_work: File,
@@ -54,7 +54,7 @@ pub struct ChildStore {
 
 /// Serializable settings of a child's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ChildStoreConfig {
+pub(crate) struct ChildStoreConfig {
     dir: OsString,
     durability: Durability,
     min_free: Option<u64>,
@@ -62,7 +62,7 @@ pub struct ChildStoreConfig {
 
 impl Store {
     /// The settings of a child's store; `None` if bodies are discarded.
-    pub fn child_config(&self) -> Option<ChildStoreConfig> {
+    pub(crate) fn child_config(&self) -> Option<ChildStoreConfig> {
         let StoreKind::Directory(open) = &self.0 else { return None };
         let WorkDir { dir, durability, min_free, .. } = &*open.work_dir;
         let dir = dir.clone().into_os_string();
@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// If the directory cannot be opened.
-    pub fn for_child(
+    pub(crate) fn for_child(
         config: ChildStoreConfig,
         recorder: Arc<dyn PartialRecorder>,
     ) -> io::Result<Self> {

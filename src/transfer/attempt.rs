@@ -50,7 +50,7 @@ struct Exchange<'a> {
 impl Client {
     /// Makes one attempt at `job`. `expected` are the digests that bodies must have; `progress` shows how it goes; `cancel`
     /// resolves when the attempt must end, with the cause; `worker` is the number of the worker.
-    pub async fn transfer(
+    pub(crate) async fn transfer(
         &self,
         job: &Job,
         expected: Option<&ExpectedDigests>,
@@ -83,7 +83,7 @@ impl Client {
 
     /// Waits until the connection of a transfer that has just ended can be used again: the library's two tasks for it get
     /// their turns to return it to the pool. Without this the next request would open another connection.
-    pub async fn release(&self) {
+    pub(crate) async fn release(&self) {
         yield_to_others().await;
         yield_to_others().await;
     }

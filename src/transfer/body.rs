@@ -34,7 +34,7 @@ const PIECES: u32 = 16;
 ///
 /// # Errors
 /// [`Failure::Protocol`] naming the coding.
-pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
+pub(super) fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
     let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless || response.version() >= Version::HTTP_2 {
         return Ok(());
@@ -53,7 +53,7 @@ pub fn ensure_can_be_decoded(response: &Response) -> Result<(), Failure> {
 }
 
 /// Receives one body.
-pub struct BodyReceiver<'a> {
+pub(super) struct BodyReceiver<'a> {
     pub context: &'a TransferContext,
     pub request_state: &'a RequestState,
     pub progress: &'a WorkerProgress,
@@ -82,7 +82,7 @@ impl BodyReceiver<'_> {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn read_back(&mut self) -> Result<(), Failure> {
+    pub(super) async fn read_back(&mut self) -> Result<(), Failure> {
         if !self.verifier.needs_saved_bytes() {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl BodyReceiver<'_> {
     ///
     /// # Errors
     /// [`Failure::TooLarge`].
-    pub fn ensure_size_allowed(&self, bytes: u64) -> Result<(), Failure> {
+    pub(super) fn ensure_size_allowed(&self, bytes: u64) -> Result<(), Failure> {
         match self.most {
             Some(limit) if bytes > limit => Err(Failure::TooLarge { limit }),
             _ => Ok(()),
@@ -171,7 +171,7 @@ impl BodyReceiver<'_> {
     ///
     /// # Errors
     /// If the body ends early, breaks off, is larger than allowed, or cannot be written.
-    pub async fn receive(&mut self, response: &mut Response) -> Result<(), Failure> {
+    pub(super) async fn receive(&mut self, response: &mut Response) -> Result<(), Failure> {
         let (context, request_state) = (self.context, self.request_state);
         let promised = response.content_length();
         let shown = promised.map_or(0, |promised| self.before.saturating_add(promised));
@@ -212,7 +212,7 @@ fn has_marked_end(response: &mut Response) -> bool {
 }
 
 /// Reads the rest of a body that is not used, if it is short and arrives soon. How it ends does not matter.
-pub async fn discard(
+pub(super) async fn discard(
     response: &mut Response,
     request_state: &RequestState,
     context: &TransferContext,

@@ -15,7 +15,7 @@ use crate::policy::resume::{self, RangeReply};
 use crate::store::{BodyStart, WriteMode};
 
 /// How a body is read.
-pub struct BodyPlan {
+pub(super) struct BodyPlan {
     /// Where it starts, and what is known of it.
     pub begin: BodyStart,
     /// The offset in the body behind the last byte that the reply may bring, if known.
@@ -27,7 +27,7 @@ pub struct BodyPlan {
 }
 
 /// Makes the plan for the body of one job.
-pub struct BodyPlanner<'a> {
+pub(super) struct BodyPlanner<'a> {
     pub job: &'a Job,
     pub bodies: &'a BodyOptions,
     /// The digests that bodies must have; `None` if there are none.
@@ -39,7 +39,7 @@ impl BodyPlanner<'_> {
     ///
     /// # Errors
     /// If it has a content coding that is not supported.
-    pub fn for_reply(
+    pub(super) fn for_reply(
         &self,
         response: &Response,
         reply: RangeReply,
@@ -63,7 +63,7 @@ impl BodyPlanner<'_> {
     }
 
     /// The plan for verifying a body whose segments are all there.
-    pub fn for_assembly(&self, assembly: &Assembly, part: &PartialBody) -> BodyPlan {
+    pub(super) fn for_assembly(&self, assembly: &Assembly, part: &PartialBody) -> BodyPlan {
         let mut verifier = self.verifier();
         verifier.expect_saved(&assembly.claims);
         let length = part.length;
@@ -111,18 +111,18 @@ impl BodyPlanner<'_> {
 }
 
 /// The start of the rest of a partial body.
-pub fn begin_at(part: &PartialBody) -> BodyStart {
+pub(super) fn begin_at(part: &PartialBody) -> BodyStart {
     let validator = Some(part.validator.clone());
     BodyStart { at: part.bytes, length: part.length, validator, course: WriteMode::Sequential }
 }
 
 /// Whether the job fetches a segment of a body.
-pub fn is_segment(job: &Job) -> bool {
+pub(super) fn is_segment(job: &Job) -> bool {
     matches!(job.kind, JobKind::Segment { .. })
 }
 
 /// The file name of the job's body; without an output directory, the name that it would have.
-pub fn name_of(job: &Job) -> Arc<str> {
+pub(crate) fn name_of(job: &Job) -> Arc<str> {
     match &job.place {
         Some(place) => Arc::clone(&place.name),
         None => naming::of_url(NamingScheme::Flat, job.target.url(), job.target.index).into(),

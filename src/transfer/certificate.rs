@@ -32,7 +32,7 @@ const KEY_CERT_SIGN: u8 = 0x04;
 
 /// What a certificate says of itself.
 #[derive(Debug, PartialEq, Eq)]
-pub struct CertificateFields {
+pub(super) struct CertificateFields {
     /// First and last moment at which it is valid, in seconds of Unix time.
     pub validity: (i64, i64),
     /// Whether issuer and subject are the same.
@@ -49,7 +49,7 @@ pub struct CertificateFields {
 
 impl CertificateFields {
     /// Reads a certificate in DER; `None` if it is malformed.
-    pub fn read(certificate: &[u8]) -> Option<Self> {
+    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
         let mut tbs = Der(Der(Der(certificate).expect(SEQUENCE)?).expect(SEQUENCE)?);
         let version = tbs.optional(VERSION);
         tbs.expect(INTEGER)?;
@@ -79,19 +79,19 @@ impl CertificateFields {
     }
 
     /// Whether it may sign certificates of servers. A self-signed one of version 1 may, as it cannot say so.
-    pub fn may_sign(&self) -> bool {
+    pub(super) fn may_sign(&self) -> bool {
         let is_ca = self.is_ca || (self.is_version_1 && self.is_self_issued);
         is_ca && self.is_for_servers && self.has_usage(KEY_CERT_SIGN)
     }
 
     /// Whether it may be the certificate of a server.
-    pub fn may_serve(&self) -> bool {
+    pub(super) fn may_serve(&self) -> bool {
         let usages = DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT;
         self.is_for_servers && self.has_usage(usages)
     }
 
     /// The common name of the subject, if that is the only name that the certificate has.
-    pub fn only_name(&self) -> Option<&str> {
+    pub(super) fn only_name(&self) -> Option<&str> {
         self.common_name.as_deref().filter(|_| !self.has_alternative_names)
     }
 

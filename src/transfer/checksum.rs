@@ -7,7 +7,7 @@ use crate::model::{ExpectedDigest, Failure};
 
 /// Computes the digests of one body as it arrives, and compares them with the expected ones.
 #[derive(Debug, Default)]
-pub struct BodyVerifier {
+pub(super) struct BodyVerifier {
     /// Digests of the bytes as they are saved, from the first byte of the body on.
     saved: Hashers,
     /// Digests of the bytes of this message as they are sent.
@@ -31,7 +31,7 @@ enum DigestScope {
 
 /// How the bytes of a message relate to the bytes that are saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageKind {
+pub(super) enum MessageKind {
     /// They are the same.
     Whole,
     /// They are the last ones.
@@ -44,17 +44,17 @@ pub enum MessageKind {
 
 impl BodyVerifier {
     /// Adds a digest of the saved bytes to be computed and reported.
-    pub fn compute(&mut self, algorithm: Algorithm) {
+    pub(super) fn compute(&mut self, algorithm: Algorithm) {
         self.saved.add(algorithm);
     }
 
     /// Adds a digest that the saved bytes must have, by the claim of `claimed_by`.
-    pub fn expect(&mut self, digest: Digest, claimed_by: &str) {
+    pub(super) fn expect(&mut self, digest: Digest, claimed_by: &str) {
         self.expect_of(digest, DigestScope::Saved, claimed_by);
     }
 
     /// Adds the digests that the header fields of the reply claim.
-    pub fn expect_from_headers(&mut self, headers: &HeaderMap, message: MessageKind) {
+    pub(super) fn expect_from_headers(&mut self, headers: &HeaderMap, message: MessageKind) {
         for DigestClaim { digest, of, field } in claims(headers) {
             // A proxy that codes a body may pass on fields in which the origin describes it uncoded.
             if message == MessageKind::Coded && !field.ends_with("-Digest") {
@@ -74,7 +74,7 @@ impl BodyVerifier {
     }
 
     /// Adds claimed digests that the saved bytes must have.
-    pub fn expect_saved(&mut self, claims: &[ExpectedDigest]) {
+    pub(super) fn expect_saved(&mut self, claims: &[ExpectedDigest]) {
         claims.iter().for_each(|claim| self.expect(claim.digest, &claim.by));
     }
 
@@ -87,17 +87,17 @@ impl BodyVerifier {
     }
 
     /// Whether there is any digest of the saved bytes, so that all of them have to be seen.
-    pub fn needs_saved_bytes(&self) -> bool {
+    pub(super) fn needs_saved_bytes(&self) -> bool {
         !self.saved.is_empty()
     }
 
     /// Adds the next bytes as they are sent.
-    pub fn update_sent(&mut self, bytes: &[u8]) {
+    pub(super) fn update_sent(&mut self, bytes: &[u8]) {
         self.sent.update(bytes);
     }
 
     /// Adds the next bytes as they are saved.
-    pub fn update_saved(&mut self, bytes: &[u8]) {
+    pub(super) fn update_saved(&mut self, bytes: &[u8]) {
         self.saved.update(bytes);
     }
 
@@ -105,7 +105,7 @@ impl BodyVerifier {
     ///
     /// # Errors
     /// [`Failure::Checksum`] if one differs from the expected one.
-    pub fn check(self) -> Result<Vec<Digest>, Failure> {
+    pub(super) fn check(self) -> Result<Vec<Digest>, Failure> {
         let (saved, sent) = (self.saved.finish(), self.sent.finish());
         for ExpectedBody { digest, of, claimed_by } in self.expected {
             let digests = if of == DigestScope::Saved { &saved } else { &sent };
@@ -125,7 +125,10 @@ impl BodyVerifier {
 }
 
 /// The digests of the complete body that a reply claims, whether it brings all of the body or a segment.
-pub fn claims_of_the_whole(headers: &HeaderMap, message: MessageKind) -> Vec<ExpectedDigest> {
+pub(super) fn claims_of_the_whole(
+    headers: &HeaderMap,
+    message: MessageKind,
+) -> Vec<ExpectedDigest> {
     let is_of_it = |claim: &DigestClaim| {
         message == MessageKind::Whole || claim.of == ClaimScope::Representation
     };

@@ -120,7 +120,7 @@ impl<'a> ErrorChain<'a> {
 
 /// Why a request without a reply may be sent again without being counted as an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unanswered {
+pub(super) enum Unanswered {
     /// It was sent over a connection that was already open, and proved dead or to carry the rest of an earlier reply.
     Stale,
     /// It was not sent, or the server reports that it has not processed it.
@@ -130,13 +130,13 @@ pub enum Unanswered {
 }
 
 /// Whether a proxy has refused a tunnel, with a status that the library does not report.
-pub fn is_refused_tunnel(error: &reqwest::Error) -> bool {
+pub(super) fn is_refused_tunnel(error: &reqwest::Error) -> bool {
     let refused = |message: &String| message.contains("tunnel error: unsuccessful");
     ErrorChain::of(error).proxy.as_ref().is_some_and(refused)
 }
 
 /// Whether the request has to be sent again at once, as another address of its host is to be dialled.
-pub fn is_other_address(error: &reqwest::Error) -> bool {
+pub(super) fn is_other_address(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         if cause.is::<OtherAddress>() {
@@ -148,7 +148,10 @@ pub fn is_other_address(error: &reqwest::Error) -> bool {
 }
 
 /// Why the request got no reply, if that does not count as an attempt.
-pub fn unanswered(error: &reqwest::Error, request_state: &RequestState) -> Option<Unanswered> {
+pub(super) fn unanswered(
+    error: &reqwest::Error,
+    request_state: &RequestState,
+) -> Option<Unanswered> {
     if error.is_connect() {
         return None;
     }
@@ -169,7 +172,7 @@ pub fn unanswered(error: &reqwest::Error, request_state: &RequestState) -> Optio
 }
 
 /// Lets no other request use the connection on which this one failed, unless the fault is in the reply to this one alone.
-pub fn retire_connection(error: &reqwest::Error) {
+pub(super) fn retire_connection(error: &reqwest::Error) {
     let causes = ErrorChain::of(error);
     if causes.h2.is_some_and(|h2| h2.is_library() && h2.is_reset()) {
         return;
@@ -180,7 +183,7 @@ pub fn retire_connection(error: &reqwest::Error) {
 }
 
 /// The failure of a request to `url` that got no reply, over this route.
-pub fn request(
+pub(super) fn request(
     error: &reqwest::Error,
     url: &Url,
     route: ProxyRoute,
@@ -260,7 +263,7 @@ fn authority(url: &Url) -> String {
 }
 
 /// The failure of a reply whose body did not arrive completely.
-pub fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
+pub(super) fn body(error: &reqwest::Error, received: u64, promised: Option<u64>) -> Failure {
     let causes = ErrorChain::of(error);
     let is_cut = causes.io_kind() == Some(ErrorKind::UnexpectedEof)
         || causes.hyper.is_some_and(hyper::Error::is_incomplete_message);

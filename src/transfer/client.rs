@@ -40,7 +40,7 @@ const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(1
 
 /// Sends requests, one after another or several at once, over its own connections.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     pub(super) context: Arc<TransferContext>,
     current: Mutex<ActiveClient>,
 }
@@ -60,13 +60,13 @@ impl Client {
     ///
     /// # Errors
     /// If the HTTP library rejects the configuration.
-    pub fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
+    pub(crate) fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
         let current = Mutex::new(ActiveClient::new(&context, 0)?);
         Ok(Self { context, current })
     }
 
     /// The context that this client shares with the others of the run.
-    pub fn context(&self) -> &TransferContext {
+    pub(crate) fn context(&self) -> &TransferContext {
         &self.context
     }
 
@@ -291,7 +291,7 @@ pub(super) fn local_address(connected: &Connected) -> Option<SocketAddr> {
 
 /// How the connection for a request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyRoute {
+pub(crate) enum ProxyRoute {
     /// To the origin.
     Direct,
     /// To a proxy.
@@ -301,11 +301,11 @@ pub enum ProxyRoute {
 /// Decides whether a request uses a proxy. The HTTP library decides that by itself and does not report it, not even in
 /// its errors; so its rules are applied here once more.
 #[derive(Debug)]
-pub struct ProxyRules(Option<Matcher>);
+pub(super) struct ProxyRules(Option<Matcher>);
 
 impl ProxyRules {
     /// The rules of `proxy`.
-    pub fn new(proxy: &Proxy) -> Self {
+    pub(super) fn new(proxy: &Proxy) -> Self {
         let Proxy::Use(ProxyUrls { http, https, exceptions }) = proxy else { return Self(None) };
         let text = |url: &Option<Url>| url.as_ref().map_or_else(String::new, Url::to_string);
         let rules = Matcher::builder().http(text(http)).https(text(https));
@@ -313,7 +313,7 @@ impl ProxyRules {
     }
 
     /// How the connection for `url` is made.
-    pub fn route_to(&self, url: &Url) -> ProxyRoute {
+    pub(super) fn route_to(&self, url: &Url) -> ProxyRoute {
         match self.proxy_for(url) {
             Some(_) => ProxyRoute::ByProxy,
             None => ProxyRoute::Direct,

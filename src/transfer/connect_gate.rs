@@ -17,7 +17,7 @@ use crate::plan::HttpVersions;
 /// Decides per origin whether a request must wait for another one's connection (HTTP/2) or may open its own. Entries of failed
 /// connects are removed, so the map is bounded by the number of connections.
 #[derive(Debug)]
-pub struct ConnectGate {
+pub(super) struct ConnectGate {
     versions: HttpVersions,
     origins: Mutex<HashMap<Origin, OriginState>>,
 }
@@ -33,11 +33,11 @@ enum OriginState {
 /// The connection is not needed any more, because its request got another one meanwhile.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is not needed any more")]
-pub struct Superseded;
+pub(super) struct Superseded;
 
 /// The right to connect first. Dropping it lets the others go on.
 #[derive(Debug)]
-pub struct ConnectLeader {
+pub(super) struct ConnectLeader {
     connect_gate: Arc<ConnectGate>,
     origin: Origin,
     opened: watch::Sender<()>,
@@ -52,7 +52,7 @@ enum GateResult {
 }
 
 impl ConnectGate {
-    pub fn new(versions: HttpVersions) -> Self {
+    pub(super) fn new(versions: HttpVersions) -> Self {
         Self { versions, origins: Mutex::default() }
     }
 
@@ -61,7 +61,10 @@ impl ConnectGate {
     ///
     /// # Errors
     /// [`Superseded`] if the request does not need the connection any more.
-    pub async fn pass(self: &Arc<Self>, url: &Url) -> Result<Option<ConnectLeader>, Superseded> {
+    pub(super) async fn pass(
+        self: &Arc<Self>,
+        url: &Url,
+    ) -> Result<Option<ConnectLeader>, Superseded> {
         if url.scheme() != "https" || self.versions == HttpVersions::Http1 {
             return Ok(None);
         }
@@ -85,7 +88,7 @@ impl ConnectGate {
     }
 
     /// Whether requests for `url` may share a connection, as far as known.
-    pub fn may_share(&self, url: &Url) -> bool {
+    pub(super) fn may_share(&self, url: &Url) -> bool {
         if url.scheme() != "https" || self.versions == HttpVersions::Http1 {
             return false;
         }
@@ -113,12 +116,12 @@ impl ConnectGate {
 
 impl ConnectLeader {
     /// Reports that the connection is open, and whether it can be shared.
-    pub fn finish(mut self, can_be_shared: bool) {
+    pub(super) fn finish(mut self, can_be_shared: bool) {
         self.can_be_shared = Some(can_be_shared);
     }
 
     /// There is no connection yet, but it will be tried again: of those who wait, one leads.
-    pub fn step_back(self) {
+    pub(super) fn step_back(self) {
         self.finish(true);
     }
 }

@@ -19,7 +19,7 @@ use crate::store::Store;
 
 /// The configuration of every client of a run; plain data, sent to child processes as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ClientConfig {
+pub(crate) struct ClientConfig {
     pub(super) http: HttpOptions,
     pub(super) timeouts: Timeouts,
     pub(super) bodies: BodyOptions,
@@ -50,7 +50,7 @@ pub(super) struct Counters {
 
 /// The counters of a run, or of one task, at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TransferCounts {
+pub(crate) struct TransferCounts {
     /// Requests sent.
     pub requests: u64,
     /// Complete bodies that are not named in the checksum file, if there is one.
@@ -65,7 +65,7 @@ pub struct TransferCounts {
 
 /// What all clients of a run share.
 #[derive(Debug)]
-pub struct TransferContext {
+pub(crate) struct TransferContext {
     pub(super) config: ClientConfig,
     pub(super) tls: rustls::ClientConfig,
     pub(super) resolver: Arc<Resolver>,
@@ -78,7 +78,7 @@ pub struct TransferContext {
 
 /// Why the shared state of the clients, or a client, cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum ContextError {
+pub(crate) enum ContextError {
     /// A certificate file cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -89,12 +89,12 @@ pub enum ContextError {
 
 impl ClientConfig {
     /// The HTTP options.
-    pub fn http(&self) -> &HttpOptions {
+    pub(crate) fn http(&self) -> &HttpOptions {
         &self.http
     }
 
     /// The timeouts of every attempt.
-    pub fn timeouts(&self) -> &Timeouts {
+    pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
 
@@ -122,7 +122,7 @@ impl TransferContext {
     ///
     /// # Errors
     /// If a certificate file cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         plan: &Plan,
         resolver: Arc<Resolver>,
         expected: Arc<ExpectedDigests>,
@@ -137,7 +137,7 @@ impl TransferContext {
     }
 
     /// The context of a child process. Each of its tasks brings the expected digests of its body.
-    pub fn for_child(
+    pub(crate) fn for_child(
         config: ClientConfig,
         resolver: Arc<Resolver>,
         services: Arc<dyn RunServices>,
@@ -160,32 +160,32 @@ impl TransferContext {
     }
 
     /// The configuration of the clients, for child processes.
-    pub fn config(&self) -> &ClientConfig {
+    pub(crate) fn config(&self) -> &ClientConfig {
         &self.config
     }
 
     /// The services of the run.
-    pub fn services(&self) -> &dyn RunServices {
+    pub(crate) fn services(&self) -> &dyn RunServices {
         &*self.services
     }
 
     /// The resolver of the run.
-    pub fn resolver(&self) -> &Arc<Resolver> {
+    pub(crate) fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
 
     /// Where bodies go.
-    pub fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
     /// The digests that bodies of the run must have; `None` if there are none.
-    pub fn expected_digests(&self) -> Option<&ExpectedDigests> {
+    pub(crate) fn expected_digests(&self) -> Option<&ExpectedDigests> {
         self.expected_digests.as_deref()
     }
 
     /// The counters at this moment.
-    pub fn counts(&self) -> TransferCounts {
+    pub(crate) fn counts(&self) -> TransferCounts {
         let Counters { requests, unlisted, connections, handshakes } = &*self.counters;
         TransferCounts {
             requests: requests.load(Relaxed),
@@ -197,7 +197,7 @@ impl TransferContext {
     }
 
     /// Adds what a child process has counted.
-    pub fn add_counts(&self, counts: TransferCounts) {
+    pub(crate) fn add_counts(&self, counts: TransferCounts) {
         self.counters.requests.fetch_add(counts.requests, Relaxed);
         self.counters.unlisted.fetch_add(counts.unlisted, Relaxed);
         self.counters.connections.fetch_add(counts.connections, Relaxed);
@@ -207,7 +207,7 @@ impl TransferContext {
 
     /// The host name that has to be looked up before a connection for `url` can be made; `None` if there is none, or a
     /// proxy looks it up.
-    pub fn name_needed(&self, url: &Url) -> Option<String> {
+    pub(crate) fn name_needed(&self, url: &Url) -> Option<String> {
         match self.proxy_rules.route_to(url) {
             ProxyRoute::ByProxy => None,
             ProxyRoute::Direct => self.resolver.name_needed(url),
@@ -240,7 +240,7 @@ impl TransferContext {
 
 impl TransferCounts {
     /// What was counted since `earlier`.
-    pub fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             requests: self.requests - earlier.requests,
             unlisted: self.unlisted - earlier.unlisted,

@@ -20,7 +20,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The addresses to which the connection for a request may be made.
 #[derive(Debug, Default)]
-pub struct Candidates {
+pub(super) struct Candidates {
     host: String,
     /// The address that is dialled; `None` if the resolver was not asked.
     current: Option<IpAddr>,
@@ -46,7 +46,7 @@ enum Remaining {
 
 impl Candidates {
     /// Chooses the address of `host` to dial; `answered` is the one that has answered before.
-    pub fn choose(
+    pub(super) fn choose(
         &mut self,
         host: &str,
         usable: &[IpAddr],
@@ -130,7 +130,7 @@ fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
 ///
 /// # Errors
 /// If it fails, and no other address is left.
-pub async fn connect<C: Connection, E>(
+pub(super) async fn connect<C: Connection, E>(
     connecting: impl Future<Output = Result<C, E>>,
     request: &RequestState,
     resolver: &Resolver,

@@ -22,8 +22,8 @@ mod run_services;
 mod tls;
 mod trust;
 
-pub use body_plan::name_of;
-pub use client::Client;
-pub use context::{ClientConfig, ContextError, TransferContext, TransferCounts};
-pub use resolver::Resolver;
-pub use run_services::RunServices;
+pub(crate) use body_plan::name_of;
+pub(crate) use client::Client;
+pub(crate) use context::{ClientConfig, ContextError, TransferContext, TransferCounts};
+pub(crate) use resolver::Resolver;
+pub(crate) use run_services::RunServices;

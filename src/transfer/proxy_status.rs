@@ -15,7 +15,7 @@ const MAX_LINE: usize = 8 * 1024;
 
 /// Asks the proxy for a tunnel to the origin of `url` and returns the status of the answer. `None` if there is no answer, or
 /// the proxy is one that is not spoken to in plain HTTP.
-pub async fn connect_status(context: &TransferContext, url: &Url) -> Option<u16> {
+pub(super) async fn connect_status(context: &TransferContext, url: &Url) -> Option<u16> {
     timeout(context.config.timeouts.connect, ask(context, url)).await.ok()?
 }
 

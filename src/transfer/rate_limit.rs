@@ -21,7 +21,7 @@ const ADVANCE: u64 = 16 * 1024;
 /// would pass at the same moment, each finding everything paid for; so a reader is charged [`ADVANCE`] bytes when its
 /// turn comes, or what is left of its body if that is less, and [`RateLimiter::charge`] corrects this afterwards.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(super) struct RateLimiter {
     /// Bytes per second.
     rate: NonZeroU64,
     line: tokio::sync::Mutex<()>,
@@ -30,14 +30,14 @@ pub struct RateLimiter {
 
 impl RateLimiter {
     /// A limiter to `rate` bytes per second.
-    pub fn new(rate: NonZeroU64) -> Self {
+    pub(super) fn new(rate: NonZeroU64) -> Self {
         let (line, paid_until) = Default::default();
         Self { rate, line, paid_until }
     }
 
     /// Waits until all bytes charged so far are paid for, and charges some in advance. `left` is the number of bytes that
     /// the caller still expects, if known. Returns the number of bytes charged, to be given to [`RateLimiter::charge`].
-    pub async fn wait(&self, left: Option<u64>) -> u64 {
+    pub(super) async fn wait(&self, left: Option<u64>) -> u64 {
         let advance = left.map_or(ADVANCE, |left| left.min(ADVANCE));
         let _first_in_line = self.line.lock().await;
         let turn = self.charge(0, 0);
@@ -48,7 +48,7 @@ impl RateLimiter {
 
     /// Charges bytes that were read, less those that were charged in advance. Returns the moment when all is paid for.
     /// Time during which nobody reads is not saved up: that moment is never in the past.
-    pub fn charge(&self, bytes: u64, charged: u64) -> Instant {
+    pub(super) fn charge(&self, bytes: u64, charged: u64) -> Instant {
         let now = Instant::now();
         let cost = |bytes: u64| Duration::from_secs_f64(bytes as f64 / self.rate.get() as f64);
         let mut paid_until = self.paid_until.lock().expect("lock poisoned");
@@ -61,19 +61,19 @@ impl RateLimiter {
 
 /// The number of body bytes that a run may read.
 #[derive(Debug)]
-pub struct Quota {
+pub(super) struct Quota {
     limit: u64,
     read: AtomicU64,
 }
 
 impl Quota {
     /// A quota of `limit` bytes.
-    pub fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Self { limit, read: AtomicU64::new(0) }
     }
 
     /// Counts bytes that were read. Returns whether the quota covers them.
-    pub fn reserve(&self, bytes: u64) -> bool {
+    pub(super) fn reserve(&self, bytes: u64) -> bool {
         self.read.fetch_add(bytes, Relaxed) + bytes <= self.limit
     }
 }

@@ -24,7 +24,7 @@ const HARMLESS: [HeaderName; 6] =
 ///
 /// Adds the fields of a range request or a conditional request if the job needs them (RFC 9110 sections 13.1 and 14.2), unless
 /// the user has given such fields: then the reply is to those.
-pub fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
+pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
     let mut fields = request_headers(context, job);
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
     if own.iter().any(|name| fields.contains_key(name)) {

@@ -27,7 +27,7 @@ tokio::task_local! {
 
 /// A request in progress. Moments are microseconds since the start, plus one, so that zero means not yet.
 #[derive(Debug)]
-pub struct RequestState {
+pub(super) struct RequestState {
     url: Url,
     addresses: Option<Arc<[IpAddr]>>,
     started: Instant,
@@ -45,7 +45,7 @@ pub struct RequestState {
 }
 
 impl RequestState {
-    pub fn new(job: &Job, route: ProxyRoute, started: Instant) -> Self {
+    pub(super) fn new(job: &Job, route: ProxyRoute, started: Instant) -> Self {
         let zero = AtomicU64::default;
         Self {
             url: job.url.clone(),
@@ -65,17 +65,17 @@ impl RequestState {
         }
     }
 
-    pub fn url(&self) -> &Url {
+    pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
     /// The addresses of the host, if they were looked up before.
-    pub fn addresses(&self) -> Option<Arc<[IpAddr]>> {
+    pub(super) fn addresses(&self) -> Option<Arc<[IpAddr]>> {
         self.addresses.clone()
     }
 
     /// Marks a connection attempt as in progress until the returned guard is dropped.
-    pub fn start_connect(self: &Arc<Self>) -> ConnectTimer {
+    pub(super) fn start_connect(self: &Arc<Self>) -> ConnectTimer {
         self.connecting.store(self.moment(), Relaxed);
         self.is_shaking_hands.store(false, Relaxed);
         ConnectTimer(Arc::clone(self))
@@ -83,7 +83,11 @@ impl RequestState {
 
     /// Waits until the byte rate of the run allows a read, and returns the number of bytes charged in advance. The time is
     /// not counted as a stall.
-    pub async fn wait_for_rate(&self, context: &TransferContext, promised: Option<u64>) -> u64 {
+    pub(super) async fn wait_for_rate(
+        &self,
+        context: &TransferContext,
+        promised: Option<u64>,
+    ) -> u64 {
         if !context.config.is_rate_limited {
             return 0;
         }
@@ -96,79 +100,79 @@ impl RequestState {
     }
 
     /// Counts body bytes that have arrived.
-    pub fn on_bytes(&self, bytes: usize) {
+    pub(super) fn on_bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         self.progress.store(self.moment(), Relaxed);
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
 
     /// How its connection is made.
-    pub fn route(&self) -> ProxyRoute {
+    pub(super) fn route(&self) -> ProxyRoute {
         self.route
     }
 
     /// Whether it is a proxy that replies: its own replies cannot be told from those that it passes on. Through a tunnel, it is
     /// the origin.
-    pub fn is_answered_by_proxy(&self) -> bool {
+    pub(super) fn is_answered_by_proxy(&self) -> bool {
         self.route == ProxyRoute::ByProxy && self.url.scheme() == "http"
     }
 
     /// The addresses to which its connection may be made.
-    pub fn candidates(&self) -> MutexGuard<'_, Candidates> {
+    pub(super) fn candidates(&self) -> MutexGuard<'_, Candidates> {
         self.candidates.lock().expect("lock poisoned")
     }
 
     /// Notes that `name` was looked up to make its connection.
-    pub fn set_looked_up(&self, name: &str) {
+    pub(super) fn set_looked_up(&self, name: &str) {
         *self.looked_up.lock().expect("lock poisoned") = Some(name.to_owned());
     }
 
     /// The name that was looked up to make its connection; `None` if the addresses were known before.
-    pub fn take_looked_up(&self) -> Option<String> {
+    pub(super) fn take_looked_up(&self) -> Option<String> {
         self.looked_up.lock().expect("lock poisoned").take()
     }
 
     /// Notes that a TLS handshake begins for the request of this task, so that the address that is dialled has answered.
-    pub fn note_handshake() {
+    pub(super) fn note_handshake() {
         let _ = CURRENT_REQUEST.try_with(|request| request.is_shaking_hands.store(true, Relaxed));
     }
 
     /// Whether a TLS handshake has begun on the connection that is being made.
-    pub fn is_shaking_hands(&self) -> bool {
+    pub(super) fn is_shaking_hands(&self) -> bool {
         self.is_shaking_hands.load(Relaxed)
     }
 
     /// The client with this number sends the request.
-    pub fn set_client(&self, number: u64) {
+    pub(super) fn set_client(&self, number: u64) {
         self.client.store(number, Relaxed);
     }
 
     /// The number of the client that sends the request.
-    pub fn client(&self) -> u64 {
+    pub(super) fn client(&self) -> u64 {
         self.client.load(Relaxed)
     }
 
     /// Forgets the connection made for the request, before it is sent again: meanwhile it may have served another request.
-    pub fn release_connection(&self) {
+    pub(super) fn release_connection(&self) {
         *self.own.lock().expect("lock poisoned") = None;
     }
 
     /// Whether the connection with this local address was made for the request. It need not be the one that the request uses:
     /// if another connection becomes idle first, the library takes that.
-    pub fn claim_connection(&self, connection: SocketAddr) -> bool {
+    pub(super) fn claim_connection(&self, connection: SocketAddr) -> bool {
         *self.own.lock().expect("lock poisoned") == Some(connection)
     }
 
     /// The time from the start to the connection; `None` if none was made.
-    pub fn connect_time(&self) -> Option<Duration> {
+    pub(super) fn connect_time(&self) -> Option<Duration> {
         self.connected.load(Relaxed).checked_sub(1).map(Duration::from_micros)
     }
 
     /// The time since the start.
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -189,11 +193,11 @@ impl RequestState {
 }
 
 /// A guard for a connection attempt of a request.
-pub struct ConnectTimer(Arc<RequestState>);
+pub(super) struct ConnectTimer(Arc<RequestState>);
 
 impl ConnectTimer {
     /// Reports that the connection is open, with this local address.
-    pub fn succeeds(self, connection: Option<SocketAddr>) {
+    pub(super) fn succeeds(self, connection: Option<SocketAddr>) {
         *self.0.own.lock().expect("lock poisoned") = connection;
         self.0.connected.store(self.0.moment(), Relaxed);
     }
@@ -257,7 +261,7 @@ impl<'a> Clocks<'a> {
 ///
 /// # Errors
 /// [`Failure::Stalled`], [`Failure::Timeout`] or [`Failure::Cancelled`], whichever comes first.
-pub async fn with_timeouts<T>(
+pub(super) async fn with_timeouts<T>(
     request_state: &RequestState,
     timeouts: &Timeouts,
     cancel: impl Future<Output = StopCause>,

@@ -24,7 +24,7 @@ const NAMES_KEPT: usize = 4096;
 /// Why a name has no usable address.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{host}: {reason}")]
-pub struct LookupFailed {
+pub(super) struct LookupFailed {
     pub host: String,
     pub reason: String,
     /// Whether there is no such name or address, rather than no answer.
@@ -37,7 +37,7 @@ type LookupKey = Arc<OnceCell<LookupResult>>;
 /// The resolver of a run. Lookups run on the blocking threads of one runtime, which bounds their number whatever the number
 /// of clients.
 #[derive(Debug)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     pins: Vec<ResolveOverride>,
     family: AddressFamily,
     runtime: Handle,
@@ -61,14 +61,14 @@ struct CachedLookup {
 
 impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
-    pub fn new(http: &HttpOptions, runtime: Handle) -> Self {
+    pub(crate) fn new(http: &HttpOptions, runtime: Handle) -> Self {
         let (names, answered, lookups) = Default::default();
         let (pins, family) = (http.pins.clone(), http.family);
         Self { pins, family, runtime, names, answered, lookups }
     }
 
     /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
-    pub fn name_needed(&self, url: &Url) -> Option<String> {
+    pub(crate) fn name_needed(&self, url: &Url) -> Option<String> {
         let host = url.host_str().filter(|_| literal(url).is_none())?;
         let (host, port) = match self.redirection(url) {
             Some((other, port)) => (other.unwrap_or(host), port.unwrap_or(port_of(url))),
@@ -82,7 +82,7 @@ impl Resolver {
     ///
     /// # Errors
     /// If it has none, or the lookup failed.
-    pub async fn find(
+    pub(crate) async fn find(
         &self,
         name: String,
         not_before: Option<Instant>,
@@ -101,7 +101,7 @@ impl Resolver {
     }
 
     /// The number of names looked up so far.
-    pub fn lookups(&self) -> u64 {
+    pub(crate) fn lookups(&self) -> u64 {
         self.lookups.load(Relaxed)
     }
 
@@ -115,7 +115,7 @@ impl Resolver {
     ///
     /// # Errors
     /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
-    pub fn ensure_can_redirect(&self, url: &Url, route: ProxyRoute) -> Result<(), Failure> {
+    pub(crate) fn ensure_can_redirect(&self, url: &Url, route: ProxyRoute) -> Result<(), Failure> {
         if route == ProxyRoute::ByProxy {
             return match self.redirection(url) {
                 None => Ok(()),
@@ -199,14 +199,14 @@ impl Resolver {
     ///
     /// # Errors
     /// The system's.
-    pub fn ensure_thread() -> std::io::Result<()> {
+    pub(crate) fn ensure_thread() -> std::io::Result<()> {
         let started = std::thread::Builder::new().name("lookup".into()).spawn(|| ())?;
         let _ = started.join();
         Ok(())
     }
 
     /// The addresses of a proxy; `None` if the lookup fails.
-    pub async fn resolve_proxy(&self, host: &str) -> Option<Arc<[IpAddr]>> {
+    pub(crate) async fn resolve_proxy(&self, host: &str) -> Option<Arc<[IpAddr]>> {
         match host.parse() {
             Ok(address) => Some(Arc::from([address])),
             Err(_) => self.lookup(host.to_owned(), None).await.ok(),
@@ -214,7 +214,7 @@ impl Resolver {
     }
 
     /// Makes this address of the host, which has answered, the first to be dialled.
-    pub fn prefer(&self, host: &str, answered: IpAddr) {
+    pub(crate) fn prefer(&self, host: &str, answered: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.len() >= NAMES_KEPT && !all.contains_key(host) {
             all.clear();
@@ -223,7 +223,7 @@ impl Resolver {
     }
 
     /// Ends the preference for this address of the host, to which a connection has failed.
-    pub fn stop_preferring(&self, host: &str, address: IpAddr) {
+    pub(crate) fn stop_preferring(&self, host: &str, address: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.get(host) == Some(&address) {
             all.remove(host);
@@ -231,7 +231,7 @@ impl Resolver {
     }
 
     /// Forgets the answer for this name, with which no connection could be made.
-    pub fn forget(&self, name: &str) {
+    pub(crate) fn forget(&self, name: &str) {
         let mut names = self.names.lock().expect("lock poisoned");
         if let Some(asked) = names.asked.get(name).map(|last| Arc::clone(&last.key)) {
             names.forget(name, &asked);
@@ -328,7 +328,7 @@ impl DnsCache {
 
 /// Adapts [`Resolver`] to the library's trait.
 #[derive(Debug, Clone)]
-pub struct ReqwestResolver(pub Arc<Resolver>);
+pub(super) struct ReqwestResolver(pub Arc<Resolver>);
 
 impl Resolve for ReqwestResolver {
     fn resolve(&self, name: Name) -> Resolving {

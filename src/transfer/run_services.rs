@@ -12,7 +12,7 @@ use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 
 /// What a transfer asks of the run. Implemented by the process that carries the run and, over the pipe, by its children.
 /// The manifest's part of it is [`PartialRecorder`], which the store declares because it is below this module.
-pub trait RunServices: PartialRecorder {
+pub(crate) trait RunServices: PartialRecorder {
     /// Counts body bytes that were read. Returns whether the quota covers them.
     fn reserve_bytes(&self, bytes: u64) -> bool;
 
@@ -26,7 +26,7 @@ pub trait RunServices: PartialRecorder {
 
 /// The services in the process that carries the run.
 #[derive(Debug)]
-pub struct LocalServices {
+pub(super) struct LocalServices {
     rate_limiter: Option<RateLimiter>,
     quota: Option<Quota>,
     store: Store,
@@ -34,7 +34,7 @@ pub struct LocalServices {
 
 impl LocalServices {
     /// Services with a byte rate and a quota, each `None` if there is no limit.
-    pub fn new(rate: Option<NonZeroU64>, quota: Option<u64>, store: Store) -> Self {
+    pub(super) fn new(rate: Option<NonZeroU64>, quota: Option<u64>, store: Store) -> Self {
         Self { rate_limiter: rate.map(RateLimiter::new), quota: quota.map(Quota::new), store }
     }
 }

@@ -23,7 +23,7 @@ use crate::text::io_message;
 /// A certificate file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--cacert {}: {reason}", .file.display())]
-pub struct TlsError {
+pub(crate) struct TlsError {
     file: PathBuf,
     reason: String,
 }
@@ -32,7 +32,7 @@ pub struct TlsError {
 ///
 /// # Errors
 /// The first file that has no certificate, or one that cannot be used.
-pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let mut certificates = Vec::new();
     for file in &http.cacert {
         certificates.extend(certificates_in(file)?);
@@ -43,7 +43,7 @@ pub fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, 
 /// The TLS configuration of every client; a clone shares the roots and the session tickets. `certificates` (DER) are trusted
 /// in addition to the system's. The system's are read for the first handshake that the given ones do not vouch for, so that
 /// a run that does not need them does not wait for them.
-pub fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConfig {
+pub(super) fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let mode = match http.verification {
         CertVerification::Full => VerifyMode::Roots(RootStore::new(certificates)),
@@ -114,7 +114,7 @@ fn unusable(file: &Path, reason: String) -> TlsError {
 }
 
 /// The message for a TLS error: a sentence of our own, without the library's text.
-pub fn describe(error: &Error) -> String {
+pub(super) fn describe(error: &Error) -> String {
     let message = match error {
         Error::InvalidCertificate(error) => return describe_certificate(error),
         Error::AlertReceived(alert) => return describe_alert(*alert),

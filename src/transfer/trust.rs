@@ -52,7 +52,7 @@ impl From<Refusal> for Error {
 
 /// The certificates that the user has given.
 #[derive(Debug)]
-pub struct GivenCertificates {
+pub(super) struct GivenCertificates {
     certificates: Vec<Given>,
     /// The anchors for path validation, each with the index of its certificate.
     anchors: Vec<TrustAnchor<'static>>,
@@ -74,20 +74,20 @@ impl Given {
 }
 
 /// Whether a certificate can be read.
-pub fn is_readable(certificate: &CertificateDer<'static>) -> bool {
+pub(super) fn is_readable(certificate: &CertificateDer<'static>) -> bool {
     Given::read(certificate.clone()).is_some()
 }
 
 impl GivenCertificates {
     /// Those of these that can be read.
-    pub fn new(certificates: &[Vec<u8>]) -> Self {
+    pub(super) fn new(certificates: &[Vec<u8>]) -> Self {
         let der = certificates.iter().cloned().map(CertificateDer::from);
         let (certificates, anchors) = der.filter_map(Given::read).unzip();
         Self { certificates, anchors }
     }
 
     /// Whether one of them vouches for the certificate of a server.
-    pub fn verify(
+    pub(super) fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -194,12 +194,12 @@ fn verify_same(fields: &CertificateFields, now: UnixTime) -> Result<(), Error> {
 }
 
 /// Whether a certificate is its own issuer.
-pub fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+pub(super) fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
     CertificateFields::read(certificate).is_some_and(|fields| fields.is_self_issued)
 }
 
 /// The cause of an error of the TLS library that only wraps another one.
-pub fn cause<T: StdError + 'static>(error: &CertificateError) -> Option<&T> {
+pub(super) fn cause<T: StdError + 'static>(error: &CertificateError) -> Option<&T> {
     match error {
         CertificateError::Other(OtherError(cause)) => cause.downcast_ref(),
         _ => None,
@@ -207,7 +207,7 @@ pub fn cause<T: StdError + 'static>(error: &CertificateError) -> Option<&T> {
 }
 
 /// The date of a moment in UTC, as `2020-01-31`.
-pub fn date(seconds: i64) -> String {
+pub(super) fn date(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {
         Ok(stamp) => stamp.to_string().chars().take_while(|each| *each != 'T').collect(),
         Err(_) => "an unknown date".to_owned(),
@@ -215,7 +215,7 @@ pub fn date(seconds: i64) -> String {
 }
 
 /// A moment in seconds of Unix time.
-pub fn seconds(moment: UnixTime) -> i64 {
+pub(super) fn seconds(moment: UnixTime) -> i64 {
     i64::try_from(moment.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -56,7 +56,7 @@ pub(super) enum VerifiedState {
 
 impl VerifiedState {
     /// Whether it is to be told even to those who want to hear little.
-    pub fn is_failure(self) -> bool {
+    pub(super) fn is_failure(self) -> bool {
         matches!(self, Self::Missing | Self::Changed | Self::Unreadable)
     }
 
@@ -74,7 +74,11 @@ impl VerifiedState {
 
 impl VerifiedFile {
     /// What has become of the file of this name, which this entry is about.
-    pub fn of(archive: &SavedFolder, path: String, entry: Option<ManifestEntry<'_>>) -> Self {
+    pub(super) fn of(
+        archive: &SavedFolder,
+        path: String,
+        entry: Option<ManifestEntry<'_>>,
+    ) -> Self {
         let blank = Self::blank(path);
         let Some(entry) = entry else {
             let message = Some("incomplete manifest entry".to_owned());
@@ -102,7 +106,7 @@ impl VerifiedFile {
     }
 
     /// A file that the manifest does not know.
-    pub fn extra(path: String, bytes: u64) -> Self {
+    pub(super) fn extra(path: String, bytes: u64) -> Self {
         Self { bytes: Some(bytes), ..Self::blank(path) }
     }
 
@@ -140,11 +144,11 @@ impl VerifiedFile {
         }
     }
 
-    pub fn as_json(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn as_json(&self, out: &mut impl Write) -> io::Result<()> {
         object(self, out)
     }
 
-    pub fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn as_text(&self, out: &mut impl Write) -> io::Result<()> {
         write!(out, "{} {}", self.state.word(), printable(&self.path))?;
         if let Some(by) = self.checked_by {
             write!(out, " ({})", if by == "length" { "size" } else { by })?;

@@ -4,7 +4,7 @@ use crate::compare::result::{Interval, LatencyQuantiles, ModeStats};
 use crate::units::human_bytes;
 
 /// A row of a table: a metric, and how its value is written.
-pub struct MetricRow {
+pub(crate) struct MetricRow {
     /// Its full name.
     pub name: &'static str,
     /// Its name below the metric that it belongs to.
@@ -14,7 +14,7 @@ pub struct MetricRow {
 }
 
 /// Metrics that belong together.
-pub struct MetricGroup {
+pub(crate) struct MetricGroup {
     /// Name of the group.
     pub name: &'static str,
     /// The metrics.
@@ -22,7 +22,7 @@ pub struct MetricGroup {
 }
 
 /// All metrics in their order.
-pub const FIGURES: &[MetricGroup] = &[
+pub(crate) const FIGURES: &[MetricGroup] = &[
     MetricGroup {
         name: "Total time",
         figures: &[
@@ -92,7 +92,7 @@ const fn part(
 
 impl MetricRow {
     /// Whether this row is a detail of the previous one (indented in tables).
-    pub fn is_part(&self) -> bool {
+    pub(crate) fn is_part(&self) -> bool {
         self.name != self.short
     }
 }
@@ -118,7 +118,7 @@ fn rank_test(one: &ModeStats) -> String {
 }
 
 /// Writes a probability.
-pub fn probability(p: f64) -> String {
+pub(crate) fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 

@@ -23,7 +23,7 @@ const RUNS_FOR_INTERVALS: usize = 6;
 
 /// The report files of a comparison.
 #[derive(Debug)]
-pub struct ComparisonReports(Vec<(AtomicFile, ReportFormat)>);
+pub(crate) struct ComparisonReports(Vec<(AtomicFile, ReportFormat)>);
 
 impl ComparisonReports {
     /// Creates the files, under temporary names until they are complete.
@@ -31,7 +31,7 @@ impl ComparisonReports {
     /// # Errors
     /// `InvalidInput` if one would replace one of `sources` or has no format for comparisons, else those of creating
     /// it. They name the file.
-    pub fn create(files: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
+    pub(crate) fn create(files: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
         let create = |report: &ReportFile| {
             ensure_format_fits(report, ReportSubject::Comparison)?;
             Ok((AtomicFile::create(&report.path, sources)?, report.kind))
@@ -43,7 +43,7 @@ impl ComparisonReports {
     ///
     /// # Errors
     /// The first one; it names the file, which is as it was before. The others are complete all the same.
-    pub fn finish(self, comparison: &Comparison) -> io::Result<()> {
+    pub(crate) fn finish(self, comparison: &Comparison) -> io::Result<()> {
         let mut first = Ok(());
         for (file, kind) in self.0 {
             keep_first(&mut first, write(file, kind, comparison));
@@ -72,7 +72,7 @@ fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// The workload and the runs, a line each.
-pub fn head(comparison: &Comparison) -> [String; 2] {
+pub(crate) fn head(comparison: &Comparison) -> [String; 2] {
     let Comparison { targets, bytes, runs, warmup, seed, .. } = comparison;
     let bytes = human_bytes(*bytes);
     let (urls, runs) = (counted(*targets, "URL"), counted(*runs as u64, "run"));
@@ -101,7 +101,7 @@ fn workload(comparison: &Comparison) -> String {
 }
 
 /// Notes on how to read the metrics, a line each.
-pub fn remarks(comparison: &Comparison) -> Vec<String> {
+pub(crate) fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut remarks = comparison.notes.clone();
     if comparison.runs < RUNS_FOR_INTERVALS {
         remarks.push(

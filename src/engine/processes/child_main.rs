@@ -34,7 +34,7 @@ const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 ///
 /// # Errors
 /// If the system has no event loop or thread for it, or it was not started by `fetch`.
-pub fn run_child() -> io::Result<()> {
+pub(crate) fn run_child() -> io::Result<()> {
     // Its one blocking thread stays, so that no lookup is without one.
     let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(FOR_GOOD).build()?;
     runtime.block_on(async {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The child process of one worker.
 #[derive(Debug)]
-pub struct ChildExecutor {
+pub(crate) struct ChildExecutor {
     pool: Arc<ChildPool>,
     worker: usize,
     /// `None` after it has died, until the next job.
@@ -57,7 +57,7 @@ enum ChildLost {
 ///
 /// # Errors
 /// If one cannot be started.
-pub async fn open_all(
+pub(crate) async fn open_all(
     pool: &Arc<ChildPool>,
     workers: impl Iterator<Item = usize> + Clone,
 ) -> Result<Vec<ChildExecutor>, EngineError> {
@@ -77,7 +77,7 @@ pub async fn open_all(
 impl ChildExecutor {
     /// Makes one attempt at `job`. `progress` shows how it goes; `cancel` resolves when the attempt must end,
     /// with the cause.
-    pub async fn transfer(
+    pub(crate) async fn transfer(
         &mut self,
         job: &Job,
         progress: &WorkerProgress,
@@ -237,7 +237,7 @@ impl ChildExecutor {
     }
 
     /// Lets the child exit, and waits for that.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         if let Some(process) = self.process {
             process.exit().await;
         }

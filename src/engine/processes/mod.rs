@@ -7,6 +7,6 @@ mod executor;
 mod pool;
 mod protocol;
 
-pub use child_main::run_child;
-pub use executor::{ChildExecutor, open_all};
-pub use pool::ChildPool;
+pub(crate) use child_main::run_child;
+pub(super) use executor::{ChildExecutor, open_all};
+pub(super) use pool::ChildPool;

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts child processes, and holds the state that they share in the parent.
 #[derive(Debug)]
-pub struct ChildPool {
+pub(crate) struct ChildPool {
     pub transfer_context: Arc<TransferContext>,
     program: PathBuf,
     /// The first message to every child, encoded.
@@ -47,7 +47,7 @@ impl ChildPool {
     ///
     /// # Errors
     /// If the program's own file cannot be found.
-    pub fn new(
+    pub(crate) fn new(
         transfer_context: &Arc<TransferContext>,
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
@@ -63,12 +63,12 @@ impl ChildPool {
     }
 
     /// Takes the reason why no more children could be started; `None` if that did not end the run.
-    pub fn broken(&self) -> Option<EngineError> {
+    pub(crate) fn broken(&self) -> Option<EngineError> {
         self.broken.lock().expect("lock poisoned").take().map(EngineError::Process)
     }
 
     /// The sum of the peak memory of all children, bytes.
-    pub fn peak_memory(&self) -> u64 {
+    pub(crate) fn peak_memory(&self) -> u64 {
         self.peaks().values().sum()
     }
 
@@ -147,7 +147,7 @@ impl ChildPool {
 
 /// A child process.
 #[derive(Debug)]
-pub struct ChildProcess {
+pub(super) struct ChildProcess {
     child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
@@ -155,19 +155,19 @@ pub struct ChildProcess {
 
 impl ChildProcess {
     /// Sends a message. If the child has died, [`ChildProcess::recv`] reports it.
-    pub async fn send(&mut self, message: &ToChild) {
+    pub(super) async fn send(&mut self, message: &ToChild) {
         let _ = self.stdin.write_all(&encode(message)).await;
     }
 
     /// Receives the next message; `None` if the child has closed its output or sent something else. Cancel-safe.
-    pub async fn recv(&mut self) -> Option<FromChild> {
+    pub(super) async fn recv(&mut self) -> Option<FromChild> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }
 
     /// Kills the child, unless it has exited by itself, and returns its exit status as text. The child is gone when this
     /// returns.
-    pub async fn end(mut self) -> String {
+    pub(super) async fn end(mut self) -> String {
         let _ = self.child.start_kill();
         match timeout(PATIENCE, self.child.wait()).await {
             Ok(Ok(status)) => status.to_string(),
@@ -178,7 +178,7 @@ impl ChildProcess {
 
     /// Closes the child's input, upon which it exits, and waits for that. One that does not, because it is stopped or
     /// stuck, is killed.
-    pub async fn exit(self) {
+    pub(super) async fn exit(self) {
         let Self { mut child, stdin, lines } = self;
         drop((stdin, lines));
         if timeout(PATIENCE, child.wait()).await.is_err() {

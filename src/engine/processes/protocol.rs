@@ -9,7 +9,7 @@ use crate::transfer::{ClientConfig, TransferCounts};
 
 /// The first message to a child: its configuration.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ChildInit {
+pub(super) struct ChildInit {
     pub client: ClientConfig,
     /// The settings of its store; `None` if bodies are discarded.
     pub store: Option<ChildStoreConfig>,
@@ -17,7 +17,7 @@ pub struct ChildInit {
 
 /// A message to a child.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum ToChild {
+pub(super) enum ToChild {
     /// Carry out this job.
     Task(Box<Task>),
     /// End the transfer in progress, for this cause.
@@ -33,14 +33,14 @@ pub enum ToChild {
 
 /// A job, and the digests that its body must have.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Task {
+pub(super) struct Task {
     pub job: Job,
     pub expected: Option<ExpectedDigests>,
 }
 
 /// A message from a child.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum FromChild {
+pub(super) enum FromChild {
     /// The first message: the child is ready for a task, or the reason why it cannot start.
     Ready(Result<(), String>),
     /// The progress of the transfer: body bytes so far, and the expected total (0 if unknown).
@@ -60,7 +60,7 @@ pub enum FromChild {
 
 /// The result of a task.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct TaskResult {
+pub(super) struct TaskResult {
     pub attempt: Attempt,
     /// The counters of this task.
     pub counts: TransferCounts,
@@ -69,7 +69,7 @@ pub struct TaskResult {
 }
 
 /// Encodes a message as a line.
-pub fn encode(message: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
     let mut encoded = serde_json::to_vec(message).expect("every message can be serialized");
     encoded.push(b'\n');
     encoded

@@ -42,7 +42,7 @@ const CHANGES: u32 = 64;
 
 /// The queue of one run.
 #[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     rules: RetryRules,
     /// The product token that robots.txt files know this program by.
     robots_token: String,
@@ -90,7 +90,7 @@ enum WaitUntil {
 
 /// What a worker is to do.
 #[derive(Debug)]
-pub enum Work {
+pub(super) enum Work {
     /// Carry out this job, and settle it.
     Transfer(Box<QueuedJob>),
     /// Emit this event, if there is one: a job was settled without a request.
@@ -108,7 +108,7 @@ enum Poll {
 
 /// Where a target is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub(super) enum Admission {
     /// Into the queue.
     Queue,
     /// Into the spill: its host has its share of the queue, while idle workers may find jobs of other hosts further on in
@@ -118,7 +118,7 @@ pub enum Admission {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(
+    pub(super) fn new(
         rules: RetryRules,
         failures: FailureCounter,
         robots_token: String,
@@ -156,7 +156,7 @@ impl Queue {
     ///
     /// # Errors
     /// The cause, if the run is stopped first.
-    pub async fn wait_for_turn(&self, index: u64) -> Result<(), StopCause> {
+    pub(super) async fn wait_for_turn(&self, index: u64) -> Result<(), StopCause> {
         self.wait_for(|state| state.in_flight.has_room(index).then_some(())).await
     }
 
@@ -164,7 +164,7 @@ impl Queue {
     ///
     /// # Errors
     /// The cause, if the run is stopped first.
-    pub async fn wait_for_admission(
+    pub(super) async fn wait_for_admission(
         &self,
         index: u64,
         url: &Url,
@@ -202,7 +202,7 @@ impl Queue {
     }
 
     /// Adds a target whose body goes to `place`, after `wait_for_admission`.
-    pub fn admit(&self, target: Target, place: Option<Destination>) {
+    pub(super) fn admit(&self, target: Target, place: Option<Destination>) {
         let now = Instant::now();
         let mut state = self.lock();
         state.in_flight.add(target.index);
@@ -211,7 +211,7 @@ impl Queue {
     }
 
     /// Notes that a target was spilled.
-    pub fn defer(&self, index: u64, url: &Url) {
+    pub(super) fn defer(&self, index: u64, url: &Url) {
         let mut state = self.lock();
         state.in_flight.add(index);
         state.scheduler.defer(url, Instant::now());
@@ -219,7 +219,7 @@ impl Queue {
     }
 
     /// Waits for a host that has room for its spilled targets.
-    pub async fn wait_for_refill(&self) -> Arc<str> {
+    pub(super) async fn wait_for_refill(&self) -> Arc<str> {
         loop {
             if let Some(host) = self.lock().scheduler.host_to_refill() {
                 return host;
@@ -229,7 +229,7 @@ impl Queue {
     }
 
     /// Adds spilled targets, in their order.
-    pub fn readmit(&self, targets: Vec<ClaimedTarget>) {
+    pub(super) fn readmit(&self, targets: Vec<ClaimedTarget>) {
         let now = Instant::now();
         let mut state = self.lock();
         for (target, place) in targets {
@@ -239,7 +239,7 @@ impl Queue {
     }
 
     /// Waits for names to look up.
-    pub async fn wait_for_lookups(&self) -> Vec<NameLookup> {
+    pub(super) async fn wait_for_lookups(&self) -> Vec<NameLookup> {
         loop {
             let names: Vec<_> = self.lock().scheduler.take_lookups().collect();
             if !names.is_empty() {
@@ -250,7 +250,7 @@ impl Queue {
     }
 
     /// Applies the result of a lookup for this host. Returns a notice if no host can be reached any more.
-    pub fn set_addresses(
+    pub(super) fn set_addresses(
         &self,
         host: &str,
         addresses: Result<Arc<[IpAddr]>, ResolveError>,
@@ -263,19 +263,19 @@ impl Queue {
     }
 
     /// Closes the queue: no more targets come.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().is_open = false;
         self.jobs.notify_one();
     }
 
     /// Wakes the feeder and the workers after the run was stopped; `take_remaining` has the jobs that are left.
-    pub fn wake_all(&self) {
+    pub(super) fn wake_all(&self) {
         self.room.notify_one();
         self.jobs.notify_one();
     }
 
     /// Waits for the next thing to do; `None` once the queue is closed and empty, or the run is stopped.
-    pub async fn next(&self, last: &mut LastHost) -> Option<Work> {
+    pub(super) async fn next(&self, last: &mut LastHost) -> Option<Work> {
         match self.poll(last, None) {
             Poll::Work(work) => return Some(work),
             Poll::CheckRobots(job, rules) => return Some(self.start(job, &rules)),
@@ -332,7 +332,7 @@ impl Queue {
     }
 
     /// Takes the jobs of all targets that were not settled when the run was stopped.
-    pub fn take_remaining(&self) -> Vec<QueuedJob> {
+    pub(super) fn take_remaining(&self) -> Vec<QueuedJob> {
         let mut state = self.lock();
         let (mut targets, mut segments) = (Vec::new(), Vec::new());
         for job in state.scheduler.drain() {
@@ -347,7 +347,7 @@ impl Queue {
     }
 
     /// Host statistics, sorted by number of requests, descending.
-    pub fn host_stats(&self) -> Vec<HostStats> {
+    pub(super) fn host_stats(&self) -> Vec<HostStats> {
         self.lock().scheduler.host_stats(Instant::now())
     }
 

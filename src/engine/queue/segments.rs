@@ -305,7 +305,7 @@ impl QueueState {
 
 impl Queue {
     /// Resolves when the segment of this job is cancelled; never for a job of another kind.
-    pub async fn segments_cancelled(&self, job: &QueuedJob) -> StopCause {
+    pub(crate) async fn segments_cancelled(&self, job: &QueuedJob) -> StopCause {
         let JobKind::Segment { .. } = job.request.kind else { return pending().await };
         let mut cancelled = self.lock().segmented_download(job).cancelled.subscribe();
         let is_cancelled = cancelled.wait_for(|cancelled| *cancelled).await.is_ok();

@@ -28,7 +28,7 @@ impl Queue {
 
     /// Settles the attempt of a job. Returns the events to emit: the target's record or what is done instead, and a
     /// notice about the network; and a job without a request, which the same worker is to carry out at once.
-    pub fn settle(
+    pub(crate) fn settle(
         &self,
         mut job: QueuedJob,
         mut attempt: Attempt,
@@ -181,7 +181,7 @@ impl Queue {
     }
 
     /// Counts a record that was settled without a job.
-    pub fn record_settled(&self, record: &Record) {
+    pub(crate) fn record_settled(&self, record: &Record) {
         self.lock().failures.on_record(record, &self.cancel);
     }
 }

@@ -15,7 +15,7 @@ use crate::store::failpoint;
 
 /// One file. Each method looks up a single name in an open directory and follows no symbolic link.
 #[derive(Debug)]
-pub struct DirFile {
+pub(crate) struct DirFile {
     root: Arc<Dir>,
     parent: Arc<Dir>,
     /// Relative to the save directory.
@@ -26,7 +26,7 @@ pub struct DirFile {
 
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// Nothing.
     Nothing,
     /// A regular file.
@@ -42,7 +42,7 @@ pub enum FileKind {
 
 /// The result of a rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlaceResult {
+pub(crate) enum PlaceResult {
     /// The file has its final name.
     Done,
     /// Something that may not be overwritten has the name; the partial file still exists.
@@ -61,7 +61,7 @@ impl DirFile {
     /// # Errors
     /// `AlreadyExists` if something other than a regular file has the name of the partial file there; any error of the
     /// rename.
-    pub fn move_part_to(&self, name: &str) -> io::Result<Self> {
+    pub(crate) fn move_part_to(&self, name: &str) -> io::Result<Self> {
         let there = Self::new(Arc::clone(&self.root), Arc::clone(&self.parent), name);
         if there.part_kind()? == FileKind::Other {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -75,7 +75,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If the file system does not report it.
-    pub fn kind(&self) -> io::Result<FileKind> {
+    pub(crate) fn kind(&self) -> io::Result<FileKind> {
         self.kind_of(self.base())
     }
 
@@ -83,7 +83,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If the file system does not report it.
-    pub fn part_kind(&self) -> io::Result<FileKind> {
+    pub(crate) fn part_kind(&self) -> io::Result<FileKind> {
         self.kind_of(&self.part)
     }
 
@@ -92,7 +92,7 @@ impl DirFile {
     ///
     /// # Errors
     /// `AlreadyExists` if something other than a regular file has the name; any error of creating the file.
-    pub fn create_part(&self) -> io::Result<PartialFile> {
+    pub(crate) fn create_part(&self) -> io::Result<PartialFile> {
         match self.create_new_part() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
@@ -114,7 +114,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If the file exists and cannot be opened.
-    pub fn reopen_part(&self, at_least: u64) -> io::Result<Option<PartialFile>> {
+    pub(crate) fn reopen_part(&self, at_least: u64) -> io::Result<Option<PartialFile>> {
         // Checked before opening, for opening a device can have effects.
         if !matches!(self.part_kind()?, FileKind::File { bytes, .. } if bytes >= at_least) {
             return Ok(None);
@@ -135,7 +135,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If it cannot be removed.
-    pub fn clear_part(&self) -> io::Result<()> {
+    pub(crate) fn clear_part(&self) -> io::Result<()> {
         if let FileKind::File { .. } = self.part_kind()? {
             self.remove_part()?;
             failpoint::hit("removed");
@@ -147,7 +147,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If it cannot be opened, or is not a regular file.
-    pub fn open_file(&self) -> io::Result<File> {
+    pub(crate) fn open_file(&self) -> io::Result<File> {
         self.open_to_read(self.base())
     }
 
@@ -155,7 +155,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If it cannot be opened, or is not a regular file.
-    pub fn open_part(&self) -> io::Result<File> {
+    pub(crate) fn open_part(&self) -> io::Result<File> {
         self.open_to_read(&self.part)
     }
 
@@ -173,7 +173,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If it cannot be removed, e.g. because it is a directory.
-    pub fn remove_part(&self) -> io::Result<()> {
+    pub(crate) fn remove_part(&self) -> io::Result<()> {
         failpoint::check("remove")?;
         match self.parent.remove_file_or_symlink(&*self.part) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -186,7 +186,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If the file system does not report it.
-    pub fn has_both_names(&self) -> io::Result<bool> {
+    pub(crate) fn has_both_names(&self) -> io::Result<bool> {
         let part = self.parent.symlink_metadata(&*self.part)?;
         match self.parent.symlink_metadata(self.base()) {
             Ok(found) => Ok((part.dev(), part.ino()) == (found.dev(), found.ino())),
@@ -202,7 +202,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If there is no partial file, or it cannot be renamed.
-    pub fn place(&self, over: OverwriteRule) -> io::Result<PlaceResult> {
+    pub(crate) fn place(&self, over: OverwriteRule) -> io::Result<PlaceResult> {
         failpoint::check("rename")?;
         match over {
             OverwriteRule::Nothing => self.place_over_nothing(),
@@ -255,7 +255,7 @@ impl DirFile {
     ///
     /// # Errors
     /// If a directory cannot be written, or is no longer where it was.
-    pub fn sync_folder(&self) -> io::Result<()> {
+    pub(crate) fn sync_folder(&self) -> io::Result<()> {
         sys::sync(&self.parent)?;
         if Arc::ptr_eq(&self.parent, &self.root) {
             return Ok(());

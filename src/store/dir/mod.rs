@@ -23,9 +23,10 @@ use thiserror::Error;
 use crate::store::failpoint;
 use crate::text::io_message;
 
-pub use file::{DirFile, FileKind, PlaceResult};
-pub use partial_file::{PartialFile, is_full};
-pub use walk::{FileEntry, WalkFiles};
+pub(super) use file::{DirFile, FileKind, PlaceResult};
+pub(super) use partial_file::{PartialFile, is_full};
+pub(crate) use walk::FileEntry;
+pub(super) use walk::WalkFiles;
 
 /// The name of the subdirectory for the manifest and the lock.
 const BOOKKEEPING: &str = ".fetch";
@@ -33,7 +34,7 @@ const BOOKKEEPING: &str = ".fetch";
 /// The directory that files are saved to, held open: a rename or a symbolic link put in its place later changes
 /// nothing.
 #[derive(Debug)]
-pub struct SaveDir {
+pub(super) struct SaveDir {
     root: Arc<Dir>,
     /// Device and inode of `.fetch`, once it was opened.
     bookkeeping: OnceLock<(u64, u64)>,
@@ -41,7 +42,7 @@ pub struct SaveDir {
 
 /// What to do if the directory is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IfMissing {
+pub(super) enum IfMissing {
     /// Create it and its parents.
     Create,
     /// Return an error.
@@ -50,7 +51,7 @@ pub enum IfMissing {
 
 /// Why a file name cannot be opened.
 #[derive(Debug, Error)]
-pub enum PathError {
+pub(super) enum PathError {
     /// It is empty, absolute, has an empty, `.` or `..` component or a NUL, or is that of `.fetch`.
     #[error("{0:?} is not a valid file name")]
     Name(String),
@@ -70,7 +71,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If it is missing and may not be created, is not a directory, or cannot be opened.
-    pub fn open(path: &Path, missing: IfMissing) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, missing: IfMissing) -> io::Result<Self> {
         if missing == IfMissing::Create {
             fs::create_dir_all(path)?;
         }
@@ -83,7 +84,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If it is not a directory (a symbolic link is none), or can be neither opened nor created.
-    pub fn bookkeeping(&self) -> io::Result<Dir> {
+    pub(super) fn bookkeeping(&self) -> io::Result<Dir> {
         let dir = open_or_make(&self.root, BOOKKEEPING)?;
         let _ = self.bookkeeping.set(identity(&dir)?);
         Ok(dir)
@@ -93,7 +94,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If it is not a directory, or cannot be opened.
-    pub fn bookkeeping_if_there(&self) -> io::Result<Option<Dir>> {
+    pub(super) fn bookkeeping_if_there(&self) -> io::Result<Option<Dir>> {
         let dir = match self.root.open_dir_nofollow(BOOKKEEPING) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             dir => dir?,
@@ -106,7 +107,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If a directory cannot be written.
-    pub fn sync(&self, bookkeeping: &Dir) -> io::Result<()> {
+    pub(super) fn sync(&self, bookkeeping: &Dir) -> io::Result<()> {
         sys::sync(bookkeeping)?;
         sys::sync(&self.root)
     }
@@ -116,7 +117,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// See [`PathError`].
-    pub fn file(&self, name: &str) -> Result<DirFile, PathError> {
+    pub(super) fn file(&self, name: &str) -> Result<DirFile, PathError> {
         self.file_by(name, open_or_make)
     }
 
@@ -124,7 +125,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// See [`PathError`].
-    pub fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, PathError> {
+    pub(super) fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, PathError> {
         match self.file_by(name, Dir::open_dir_nofollow) {
             Err(PathError::Disk(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
@@ -157,7 +158,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn files(&self) -> io::Result<WalkFiles> {
+    pub(super) fn files(&self) -> io::Result<WalkFiles> {
         WalkFiles::of(&self.root)
     }
 
@@ -165,7 +166,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn is_empty(&self) -> io::Result<bool> {
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
         for entry in self.root.entries()? {
             if entry?.file_name() != BOOKKEEPING {
                 return Ok(false);
@@ -178,7 +179,7 @@ impl SaveDir {
     ///
     /// # Errors
     /// If the file system does not report it.
-    pub fn free(&self) -> io::Result<u64> {
+    pub(super) fn free(&self) -> io::Result<u64> {
         sys::free(&self.root)
     }
 

@@ -9,7 +9,7 @@ use crate::store::failpoint;
 
 /// A partial file, open for writing. Not buffered: write in large pieces.
 #[derive(Debug)]
-pub struct PartialFile {
+pub(crate) struct PartialFile {
     file: File,
 }
 
@@ -23,7 +23,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// If the disk is full ([`is_full`]), or the file system has no files of this length.
-    pub fn reserve(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn reserve(&self, bytes: u64) -> io::Result<()> {
         failpoint::check("reserve")?;
         if bytes == 0 { Ok(()) } else { sys::reserve(&self.file, bytes) }
     }
@@ -32,7 +32,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// If the file system does not report it.
-    pub fn length(&self) -> io::Result<u64> {
+    pub(crate) fn length(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len())
     }
 
@@ -40,7 +40,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// If the file system refuses, such as for a year that it cannot hold.
-    pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+    pub(crate) fn set_modified(&self, time: SystemTime) -> io::Result<()> {
         self.file.set_modified(time)
     }
 
@@ -48,7 +48,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// If they cannot be written. What is on the disk is unknown then, and trying again proves nothing.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         failpoint::check("sync")?;
         self.file.sync_all()
     }
@@ -57,7 +57,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn cut(&mut self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn cut(&mut self, bytes: u64) -> io::Result<()> {
         failpoint::check("cut")?;
         self.file.set_len(bytes)?;
         self.file.seek(SeekFrom::Start(bytes)).map(drop)
@@ -101,6 +101,6 @@ impl Seek for PartialFile {
 
 /// Whether an error means that the disk, or this user's quota, is full. A file too large for its file system is another
 /// matter: the next file may fit.
-pub fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -11,7 +11,7 @@ use crate::text::io_message;
 
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileEntry {
+pub(crate) struct FileEntry {
     /// Its path relative to the save directory, with `/`. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub name: String,
     /// Its length in bytes.
@@ -21,7 +21,7 @@ pub struct FileEntry {
 /// An iterator over the files in a directory and below. It continues after an error; a file that is removed meanwhile
 /// is not an error.
 #[derive(Debug)]
-pub struct WalkFiles {
+pub(crate) struct WalkFiles {
     /// From the save directory to the one that is being read.
     levels: Vec<WalkLevel>,
 }

@@ -5,13 +5,13 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use super::chain::{DecodeStep, Decoder};
 
 /// A decoder of `br`.
-pub struct Brotli {
+pub(super) struct Brotli {
     state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
     has_ended: bool,
 }
 
 impl Brotli {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let allocate = StandardAlloc::default;
         // The other constructors accept windows of up to 1 GiB, which RFC 7932 does not have.
         let state = BrotliState::new_strict(allocate(), allocate(), allocate());

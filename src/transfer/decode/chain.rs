@@ -9,10 +9,10 @@ use super::{ContentCoding, CorruptData, PIECE};
 
 /// The number of steps, each of one buffer at most, that are made for one piece. A body can be made of several codings that
 /// decodes terabytes to nothing.
-pub const STEPS_AT_MOST: u32 = 64;
+pub(super) const STEPS_AT_MOST: u32 = 64;
 
 /// The result of filling the last stage.
-pub enum FillResult {
+pub(super) enum FillResult {
     /// It has decoded bytes.
     Ready,
     /// It has none, and needs another chunk.
@@ -22,7 +22,7 @@ pub enum FillResult {
 }
 
 /// Fills the buffer of the last stage, as far as `steps` allow.
-pub fn fill_stages(
+pub(super) fn fill_stages(
     stages: &mut [DecodeStage],
     chunk: &mut Bytes,
     steps: &mut u32,
@@ -52,7 +52,7 @@ pub fn fill_stages(
 }
 
 /// The decoder of one coding, and its output.
-pub struct DecodeStage {
+pub(super) struct DecodeStage {
     pub coding: ContentCoding,
     decoder: Box<dyn Decoder + Send>,
     buffer: Box<[u8]>,
@@ -64,7 +64,7 @@ pub struct DecodeStage {
 }
 
 impl DecodeStage {
-    pub fn new(coding: ContentCoding) -> Self {
+    pub(super) fn new(coding: ContentCoding) -> Self {
         Self {
             coding,
             decoder: coding.decoder(),
@@ -79,7 +79,7 @@ impl DecodeStage {
         &self.buffer[self.ready.clone()]
     }
 
-    pub fn take(&mut self) -> &[u8] {
+    pub(super) fn take(&mut self) -> &[u8] {
         &self.buffer[mem::take(&mut self.ready)]
     }
 
@@ -96,13 +96,13 @@ impl DecodeStage {
         Ok(step.read)
     }
 
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         !self.has_begun || self.decoder.is_whole()
     }
 }
 
 /// A streaming decoder for one content coding.
-pub trait Decoder {
+pub(super) trait Decoder {
     /// Decodes some of `input` into `output`. With no input it returns output that did not fit before.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ pub trait Decoder {
 
 /// The result of one step of a decoder.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct DecodeStep {
+pub(super) struct DecodeStep {
     /// Bytes of the input that were used.
     pub read: usize,
     /// Bytes of the output that were filled.

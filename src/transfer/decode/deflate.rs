@@ -45,12 +45,12 @@ impl Inflate {
 }
 
 /// A decoder of `deflate`. The first byte tells the two formats apart.
-pub struct Deflate {
+pub(super) struct Deflate {
     stream: Option<Inflate>,
 }
 
 impl Deflate {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { stream: None }
     }
 }

@@ -16,7 +16,7 @@ const TAKEN: usize = 16 * 1024;
 
 /// A decoder of `gzip`. flate2 pulls from a reader, whereas chunks are pushed; so the reader has some bytes of the chunk, and
 /// answers [`ErrorKind::WouldBlock`] once they are used up, upon which flate2 keeps its state, in the middle of a header too.
-pub struct Gzip {
+pub(super) struct Gzip {
     member: GzDecoder<Taken>,
     state: GzipState,
 }
@@ -74,7 +74,7 @@ impl Read for Taken {
 }
 
 impl Gzip {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { member: GzDecoder::new(Taken::default()), state: GzipState::First(0) }
     }
 

@@ -22,7 +22,7 @@ use crate::model::Failure;
 use crate::policy::resume::is_no_coding;
 
 /// The maximum size of a piece of decoded content, bytes.
-pub const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// The maximum number of codings of one body. Each may need a window of up to 16 MiB.
 const STACKED_AT_MOST: usize = 4;
@@ -76,7 +76,7 @@ impl fmt::Display for ContentCoding {
 
 /// The value of Accept-Encoding (RFC 9110 section 12.5.3). `deflate` is supported but not requested: its name stands for
 /// two formats, and a server that has it has gzip.
-pub fn accept_encoding() -> HeaderValue {
+pub(super) fn accept_encoding() -> HeaderValue {
     HeaderValue::from_static("gzip, br, zstd")
 }
 
@@ -84,7 +84,7 @@ pub fn accept_encoding() -> HeaderValue {
 ///
 /// # Errors
 /// [`Failure::Protocol`] if a coding is not supported, or there are more than four.
-pub fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
+pub(super) fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     let fields = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     // Empty elements do not count (RFC 9110 section 5.6.1.2).
     let names = fields
@@ -125,10 +125,10 @@ impl From<CorruptData> for Failure {
 /// The coded bytes ended before the content was complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}: truncated")]
-pub struct UnexpectedEnd(pub ContentCoding);
+pub(super) struct UnexpectedEnd(pub ContentCoding);
 
 /// Decodes one body. After [`CorruptData`] it cannot be used any more.
-pub struct BodyDecoder {
+pub(super) struct BodyDecoder {
     /// Coded bytes that were not decoded yet.
     chunk: Bytes,
     /// One stage per coding; the coding applied last is decoded first.
@@ -139,7 +139,7 @@ pub struct BodyDecoder {
 
 impl BodyDecoder {
     /// A decoder of `codings`, in the order in which they were applied. Without any, chunks come out as they are.
-    pub fn new(codings: &[ContentCoding]) -> Self {
+    pub(super) fn new(codings: &[ContentCoding]) -> Self {
         let stages = codings.iter().rev().map(|coding| DecodeStage::new(*coding)).collect();
         Self { chunk: Bytes::new(), stages, plain: Bytes::new() }
     }
@@ -150,7 +150,7 @@ impl BodyDecoder {
     /// # Errors
     /// That of `out`, or [`CorruptData`].
     #[cfg(test)]
-    pub fn push<E: From<CorruptData>>(
+    pub(super) fn push<E: From<CorruptData>>(
         &mut self,
         chunk: &Bytes,
         mut out: impl FnMut(&[u8]) -> Result<(), E>,
@@ -164,7 +164,7 @@ impl BodyDecoder {
 
     /// Accepts a chunk; call [`BodyDecoder::next_piece`] until there is none. For callers that have to wait between pieces: a
     /// few bytes may expand to gigabytes.
-    pub fn take_in(&mut self, chunk: Bytes) {
+    pub(super) fn take_in(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the chunk before it was not used up");
         self.chunk = chunk;
     }
@@ -174,7 +174,7 @@ impl BodyDecoder {
     ///
     /// # Errors
     /// [`CorruptData`].
-    pub fn next_piece(&mut self) -> Result<Option<&[u8]>, CorruptData> {
+    pub(super) fn next_piece(&mut self) -> Result<Option<&[u8]>, CorruptData> {
         let mut steps = STEPS_AT_MOST;
         match fill_stages(&mut self.stages, &mut self.chunk, &mut steps)? {
             FillResult::Ready => {}
@@ -192,7 +192,7 @@ impl BodyDecoder {
     ///
     /// # Errors
     /// [`UnexpectedEnd`] if it is not.
-    pub fn finish(self) -> Result<(), UnexpectedEnd> {
+    pub(super) fn finish(self) -> Result<(), UnexpectedEnd> {
         match self.stages.iter().find(|stage| !stage.is_whole()) {
             Some(stage) => Err(UnexpectedEnd(stage.coding)),
             None => Ok(()),

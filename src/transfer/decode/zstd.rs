@@ -11,13 +11,13 @@ const WINDOW_LOG_MAX: u32 = 23;
 const BEFORE_THE_WINDOW: usize = 5;
 
 /// A decoder of `zstd`.
-pub struct Zstd {
+pub(super) struct Zstd {
     stream: ZstdDecoder<'static>,
     is_between_frames: bool,
 }
 
 impl Zstd {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut stream = ZstdDecoder::new().expect("there is memory");
         stream.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).expect("it is in range");
         Self { stream, is_between_frames: true }
