@@ -17,7 +17,7 @@ pub(super) fn in_child() {
 
 /// Marks a failpoint; kills the program if `FETCH_KILL_AT` names it.
 #[cfg(not(debug_assertions))]
-pub fn hit(_: &str) {}
+pub(super) fn hit(_: &str) {}
 
 /// Marks a failpoint; kills the program if `FETCH_KILL_AT` names it.
 #[cfg(debug_assertions)]
@@ -56,7 +56,7 @@ pub(super) fn check(place: &str) -> io::Result<()> {
 
 /// Marks a system call that may fail; the error is that of `FETCH_FAIL_AT` if it names this place.
 #[cfg(not(debug_assertions))]
-pub fn error_at(_: &str) -> Option<io::Error> {
+pub(super) fn error_at(_: &str) -> Option<io::Error> {
     None
 }
 

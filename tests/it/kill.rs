@@ -35,9 +35,6 @@ const RANGES: &str = "Accept-Ranges: bytes\r\n";
 /// Kills that the random test waits for in each mode.
 const RANDOM_KILLS: usize = 200;
 
-/// Times of coming by one place that are tried out.
-const TIMES: usize = 3;
-
 /// Runs after a kill that may be needed where servers fail.
 const PATIENCE: usize = 12;
 
@@ -260,23 +257,22 @@ fn files(folder: &Path) -> Vec<String> {
     names.filter(|name| name != ".fetch").collect()
 }
 
-/// Kills work that is set up anew each time at every step that it comes by, in every mode, and finishes it. `steps` are
-/// those that it has to come by.
-fn killed_at_every_step(steps: &[&str], set_up: impl Fn(&'static str) -> Work) {
+/// Kills work that is set up anew each time at every step that it comes by for the `nth` time, in every mode, and
+/// finishes it. `steps` are those that it has to come by the first time.
+fn killed_at_every_step(nth: usize, steps: &[&'static str], set_up: impl Fn(&'static str) -> Work) {
+    let steps: BTreeSet<_> = steps.iter().copied().collect();
     in_every_mode(|mode| {
-        let mut passed = BTreeSet::new();
-        for place in PLACES {
-            for nth in 1..=TIMES {
-                let work = set_up(mode);
-                let end = work.goes_on(|| work.killed_at(place, nth));
-                work.finish();
-                if end != End::Killed {
-                    break;
-                }
-                passed.insert(place);
-            }
+        let killed = |place: &&str| {
+            let work = set_up(mode);
+            let end = work.goes_on(|| work.killed_at(place, nth));
+            work.finish();
+            end == End::Killed
+        };
+        let passed: BTreeSet<_> = PLACES.into_iter().filter(killed).collect();
+        match nth {
+            1 => assert_eq!(passed, steps),
+            _ => assert!(passed.is_subset(&steps) && !passed.is_empty(), "{passed:?}"),
         }
-        assert_eq!(passed, steps.iter().copied().collect());
     });
 }
 
@@ -314,69 +310,117 @@ fn begun(mode: &'static str) -> Work {
     work
 }
 
+/// Steps that a new body comes by.
 const NEW: [&str; 7] = ["noted", "created", "begun", "grown", "written", "appended", "renamed"];
+
+/// The same of one that the server names.
+const NAMED: [&str; 8] =
+    ["noted", "created", "begun", "grown", "written", "appended", "renamed", "moved"];
+
+/// The same of one that comes in segments.
+const SEGMENTED: [&str; 10] = [
+    "noted", "created", "begun", "grown", "written", "appended", "renamed", "joined", "held",
+    "reopened",
+];
+
+fn durable(mode: &'static str) -> Work {
+    Work::new(mode, pages()).with(&["--fsync"])
+}
+
+fn refreshed(mode: &'static str) -> Work {
+    changed(mode).with(&["--refresh"])
+}
+
+fn forced(mode: &'static str) -> Work {
+    changed(mode).with(&["--force"])
+}
+
+fn named_by_the_server(mode: &'static str) -> Work {
+    let named = |name, page| Page { fields: name, ..page };
+    let small = "Content-Disposition: attachment; filename=report.txt\r\n";
+    let other = "Content-Disposition: attachment; filename=notes.txt\r\n";
+    let large = "Content-Disposition: attachment; filename=film.mp4\r\n";
+    let pages = [
+        ("/small", named(small, Page::of(5000))),
+        ("/large", named(large, Page::of(LARGE))),
+        ("/other", named(other, Page::of(6000))),
+        ("/plain", Page::of(200)),
+    ];
+    Work::new(mode, pages).with(&["-J"])
+}
+
+fn in_segments(mode: &'static str) -> Work {
+    let [small, empty, (path, large), untold] = pages();
+    let large = (path, Page { fields: RANGES, ..large });
+    Work::new(mode, [small, empty, large, untold]).with(SPLITS[2])
+}
+
+fn durable_in_segments(mode: &'static str) -> Work {
+    let args = [SPLITS[2], &["--fsync"]].concat();
+    in_segments(mode).with(&args)
+}
+
+fn in_segments_and_changed(mode: &'static str) -> Work {
+    let page = Page { fields: RANGES, ..Page::of(LARGE) };
+    let work = Work::new(mode, [("/one", page.clone()), ("/two", page)]);
+    work.saves();
+    work.library.change_all();
+    work.with(&[SPLITS[1], &["--force"]].concat())
+}
 
 #[test]
 fn bodies_that_are_new() {
-    killed_at_every_step(&NEW, |mode| Work::new(mode, pages()));
+    killed_at_every_step(1, &NEW, |mode| Work::new(mode, pages()));
 }
 
 #[test]
 fn bodies_that_must_outlast_a_power_loss() {
-    killed_at_every_step(&NEW, |mode| Work::new(mode, pages()).with(&["--fsync"]));
+    killed_at_every_step(1, &NEW, durable);
 }
 
 #[test]
 fn bodies_that_have_changed_since_they_were_saved() {
-    killed_at_every_step(&NEW, |mode| changed(mode).with(&["--refresh"]));
+    killed_at_every_step(1, &NEW, refreshed);
 }
 
 #[test]
 fn bodies_that_are_fetched_again_by_force() {
-    killed_at_every_step(&NEW, |mode| changed(mode).with(&["--force"]));
+    killed_at_every_step(1, &NEW, forced);
 }
 
 #[test]
 fn bodies_that_the_server_names() {
-    let steps = [&NEW[..], &["moved"]].concat();
-    killed_at_every_step(&steps, |mode| {
-        let named = |name, page| Page { fields: name, ..page };
-        let small = "Content-Disposition: attachment; filename=report.txt\r\n";
-        let other = "Content-Disposition: attachment; filename=notes.txt\r\n";
-        let large = "Content-Disposition: attachment; filename=film.mp4\r\n";
-        let pages = [
-            ("/small", named(small, Page::of(5000))),
-            ("/large", named(large, Page::of(LARGE))),
-            ("/other", named(other, Page::of(6000))),
-            ("/plain", Page::of(200)),
-        ];
-        Work::new(mode, pages).with(&["-J"])
-    });
+    killed_at_every_step(1, &NAMED, named_by_the_server);
 }
 
 #[test]
 fn bodies_that_come_in_segments() {
-    let steps = [&NEW[..], &["joined", "held", "reopened"]].concat();
-    for more in [&[][..], &["--fsync"]] {
-        killed_at_every_step(&steps, |mode| {
-            let [small, empty, (path, large), untold] = pages();
-            let large = (path, Page { fields: RANGES, ..large });
-            let args = [SPLITS[2], more].concat();
-            Work::new(mode, [small, empty, large, untold]).with(&args)
-        });
-    }
+    killed_at_every_step(1, &SEGMENTED, in_segments);
+}
+
+#[test]
+fn bodies_in_segments_that_must_outlast_a_power_loss() {
+    killed_at_every_step(1, &SEGMENTED, durable_in_segments);
 }
 
 #[test]
 fn bodies_that_came_in_segments_before_and_have_changed() {
-    let steps = [&NEW[..], &["joined", "held", "reopened"]].concat();
-    killed_at_every_step(&steps, |mode| {
-        let page = Page { fields: RANGES, ..Page::of(LARGE) };
-        let work = Work::new(mode, [("/one", page.clone()), ("/two", page)]);
-        work.saves();
-        work.library.change_all();
-        work.with(&[SPLITS[1], &["--force"]].concat())
-    });
+    killed_at_every_step(1, &SEGMENTED, in_segments_and_changed);
+}
+
+#[test]
+#[ignore = "takes minutes: the same at the second and the third time"]
+fn a_step_that_is_not_the_first_of_its_kind() {
+    for nth in [2, 3] {
+        killed_at_every_step(nth, &NEW, |mode| Work::new(mode, pages()));
+        killed_at_every_step(nth, &NEW, durable);
+        killed_at_every_step(nth, &NEW, refreshed);
+        killed_at_every_step(nth, &NEW, forced);
+        killed_at_every_step(nth, &NAMED, named_by_the_server);
+        killed_at_every_step(nth, &SEGMENTED, in_segments);
+        killed_at_every_step(nth, &SEGMENTED, durable_in_segments);
+        killed_at_every_step(nth, &SEGMENTED, in_segments_and_changed);
+    }
 }
 
 #[test]
