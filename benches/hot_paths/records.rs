@@ -62,6 +62,7 @@ fn finished(index: u64) -> Event {
             connect: None,
             first_byte: Some(0.100_405),
             total: Some(0.410_607),
+            retry_wait: Some(0.0),
         },
         ..Record::blank(index, Arc::from("sites.txt"), Some(index), url)
     };

@@ -18,6 +18,7 @@ pub fn target(number: usize, hosts: usize) -> Target {
         index: number as u64,
         source: Arc::from("sites.txt"),
         line: Some(number as u64),
+        listed: None,
         urls: vec![parsed(number, hosts)],
         options: EntryOptions::default(),
     }

@@ -138,7 +138,7 @@ impl SampleReader<'_> {
         rows.first_byte.extend(record.timings.first_byte);
         rows.total.extend(record.timings.total);
         if let (Some(first_byte), Some(total)) = (record.timings.first_byte, record.timings.total) {
-            rows.transfer += total - first_byte;
+            rows.transfer += (total - record.before_last_attempt() - first_byte).max(0.0);
         }
     }
 }

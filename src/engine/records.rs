@@ -1,7 +1,7 @@
 //! Builds the record of a target when it is settled.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::digest::Digest;
 use crate::model::{
@@ -19,8 +19,9 @@ pub(super) fn record_of_attempt(
     let timings = &attempt.timings;
     let (first_started, started_at) = job.first_started.unzip();
     let first_started = first_started.unwrap_or(job.last_started);
-    // A record's times count from the first request for the target.
-    let since_first = |time: Duration| (job.last_started - first_started + time).as_secs_f64();
+    let attempt_started = job.log.current_start().unwrap_or(job.last_started);
+    let redirected = job.last_started.saturating_duration_since(attempt_started);
+    let end = job.last_started + timings.total;
     let mut record = blank_record(job);
     if let Some(head) = &attempt.head {
         record.http_status = Some(head.status);
@@ -55,10 +56,14 @@ pub(super) fn record_of_attempt(
         started_at,
         timings: Timings {
             queued: Some(first_started.duration_since(job.queued).as_secs_f64()),
-            connect: timings.connect.map(since_first),
-            first_byte: timings.first_byte.map(since_first),
-            total: Some(since_first(timings.total)),
+            connect: timings.connect.map(|time| (redirected + time).as_secs_f64()),
+            first_byte: timings.first_byte.map(|time| (redirected + time).as_secs_f64()),
+            total: Some(end.duration_since(first_started).as_secs_f64()),
+            retry_wait: Some(job.log.waited().as_secs_f64()),
         },
+        attempts_detail: job.log.details(first_started, end, failure.as_ref().map(Failure::class)),
+        updated: record.outcome == Outcome::Ok
+            && destination.is_some_and(|place| place.saved.is_some()),
         ..record
     }
 }
@@ -91,12 +96,24 @@ fn set_saved_version(record: &mut Record, version: SavedVersion) {
 
 /// The record of a target that is given up before its next request.
 pub(super) fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
+    let mut record = blank_record(job);
+    if let Some((first_started, started_at)) = job.first_started {
+        let now = Instant::now();
+        record.started_at = Some(started_at);
+        record.timings = Timings {
+            queued: Some(first_started.duration_since(job.queued).as_secs_f64()),
+            total: Some(now.duration_since(first_started).as_secs_f64()),
+            retry_wait: Some(job.log.waited_until(now).as_secs_f64()),
+            ..Timings::default()
+        };
+        let end = job.log.ended().unwrap_or(job.last_started);
+        record.attempts_detail = job.log.details(first_started, end, Some(failure.class()));
+    }
     Record {
         wire_bytes: job.wire_bytes,
         attempts: job.tries_before(),
         error: Some(RecordError::from(&failure)),
-        started_at: job.first_started.map(|(_, started_at)| started_at),
-        ..blank_record(job)
+        ..record
     }
 }
 
@@ -120,5 +137,10 @@ fn blank_record(job: &QueuedJob) -> Record {
 }
 
 fn record_of_target(target: &Target) -> Record {
-    Record::blank(target.index, target.source.clone(), target.line, redacted(target.url()))
+    let url = redacted(target.url());
+    let record = Record::blank(target.index, target.source.clone(), target.line, url);
+    match &target.listed {
+        Some(listed) => Record { listed: listed.to_string(), ..record },
+        None => record,
+    }
 }

@@ -174,6 +174,7 @@ mod tests {
             index,
             source: "list".into(),
             line: Some(index),
+            listed: None,
             urls: vec![url.parse().unwrap()],
             options,
         }

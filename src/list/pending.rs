@@ -6,7 +6,7 @@ use url::Url;
 
 use super::line_kind::{LineText, control_fault};
 use super::options;
-use super::redact::shown;
+use super::redact::{listed, shown};
 use super::urls::addresses;
 use crate::model::{Entry, EntryOptions, InvalidLine, Target, redacted};
 
@@ -22,7 +22,7 @@ pub(super) struct PendingTarget {
 
 #[derive(Debug)]
 enum PendingState {
-    Good { urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
+    Good { listed: Option<Box<str>>, urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
     Bad { text: String, message: String },
 }
 
@@ -62,7 +62,7 @@ impl PendingTarget {
 
     /// Adds an option line. A bad one spoils the entry: to download with half of what was asked would be wrong.
     pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) {
-        let PendingState::Good { urls, options, option_bytes } = &mut self.state else {
+        let PendingState::Good { urls, options, option_bytes, .. } = &mut self.state else {
             return;
         };
         *option_bytes += said.text.len();
@@ -85,8 +85,8 @@ impl PendingTarget {
     pub(super) fn finish(self, index: u64, source: Arc<str>) -> Entry {
         let line = self.line;
         match self.state {
-            PendingState::Good { urls, options, .. } => {
-                Entry::Target(Target { index, source, line, urls, options })
+            PendingState::Good { listed, urls, options, .. } => {
+                Entry::Target(Target { index, source, line, listed, urls, options })
             }
             PendingState::Bad { text, message } => {
                 Entry::Invalid(InvalidLine { index, source, line, text, message })
@@ -98,7 +98,12 @@ impl PendingTarget {
 impl PendingState {
     fn of_text(text: &str) -> Self {
         match addresses(text) {
-            Ok(urls) => Self::Good { urls, options: EntryOptions::default(), option_bytes: 0 },
+            Ok(urls) => Self::Good {
+                listed: listed(text, &urls),
+                urls,
+                options: EntryOptions::default(),
+                option_bytes: 0,
+            },
             Err(message) => Self::Bad { text: shown(text), message },
         }
     }

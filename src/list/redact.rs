@@ -1,6 +1,12 @@
 //! A line as it may be printed: secrets cut out, nothing that a terminal would obey, of a readable length.
 
+use std::borrow::Cow;
+
+use url::Url;
+
 use super::scheme::split_scheme;
+use super::wrapping::trimmed;
+use crate::model::redacted;
 
 /// The longest text that is shown, in characters.
 const LONGEST: usize = 200;
@@ -21,6 +27,27 @@ pub(super) fn start_shown(text: &str) -> String {
     let (scheme, rest) = scheme_and_rest(text);
     let tail = rest.rsplit_once('@').map_or(rest, |(_, tail)| tail);
     if tail.contains(['/', '?', '#', '\\']) { shown(text) } else { readable([scheme, "…", ""]) }
+}
+
+/// The text of a line that names these URLs, without the blanks around it and with the passwords in it redacted as in
+/// [`redacted`]; `None` if it is the text of the first URL.
+pub(super) fn listed(text: &str, urls: &[Url]) -> Option<Box<str>> {
+    let text = trimmed(text);
+    if text == urls[0].as_str() && urls[0].username().is_empty() && urls[0].password().is_none() {
+        return None;
+    }
+    let fields: Vec<_> = text.split('\t').map(without_user).collect();
+    let shown = fields.join("\t");
+    (shown != redacted(&urls[0])).then(|| shown.into())
+}
+
+/// A URL as it is written, its password or the user name that stands for one replaced.
+fn without_user(field: &str) -> Cow<'_, str> {
+    let (before, rest) = scheme_and_rest(field);
+    let authority = &rest[..rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())];
+    let Some((user, _)) = authority.rsplit_once('@') else { return Cow::Borrowed(field) };
+    let shown = user.split_once(':').map_or("***".to_owned(), |(name, _)| format!("{name}:***"));
+    Cow::Owned(format!("{before}{shown}{}", &rest[user.len()..]))
 }
 
 fn scheme_and_rest(text: &str) -> (&str, &str) {

@@ -25,6 +25,10 @@ pub struct Target {
     pub source: Arc<str>,
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
+    /// The text of the list's line as it stood, without a password and the blanks around it; `None` if it is the text of
+    /// the first URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Box<str>>,
     /// Where it can be had, tried in turn; never empty.
     pub urls: Vec<Url>,
     /// What the indented lines below it ask for.

@@ -329,8 +329,13 @@ fn proxy_status(status: Option<u16>) -> String {
     status.map_or("refused to open a tunnel".to_owned(), |code| format!("HTTP {}", phrase(code)))
 }
 
+/// The registered reason phrase of a status code; `None` if it is not registered.
+pub(crate) fn reason_phrase(code: u16) -> Option<&'static str> {
+    http::StatusCode::from_u16(code).ok()?.canonical_reason()
+}
+
 fn phrase(code: u16) -> String {
-    match http::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()) {
+    match reason_phrase(code) {
         Some(reason) => format!("{code} {reason}"),
         None => code.to_string(),
     }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target};
+use super::{
+    AttemptLog, ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target,
+};
 
 /// One request to be made for a target: what a worker or a child process needs to make it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -109,6 +111,8 @@ pub struct QueuedJob {
     pub first_started: Option<(Instant, SystemTime)>,
     /// When this request was started; before that, when the previous one was, or when the target was queued.
     pub last_started: Instant,
+    /// The attempts made for the target so far.
+    pub log: AttemptLog,
 }
 
 impl QueuedJob {
@@ -145,6 +149,7 @@ impl QueuedJob {
             queued,
             first_started: None,
             last_started: queued,
+            log: AttemptLog::default(),
         }
     }
 
@@ -152,6 +157,7 @@ impl QueuedJob {
     pub fn on_start(&mut self, now: Instant, wall: SystemTime) {
         self.first_started.get_or_insert((now, wall));
         self.last_started = now;
+        self.log.on_start(now);
     }
 
     /// Tries of the target before this job.

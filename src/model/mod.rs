@@ -1,6 +1,7 @@
 //! Data types shared by all modules: entries, jobs, attempts, failures, records, events. Pure data.
 
 mod attempt;
+mod attempt_log;
 mod destination;
 mod entry;
 mod event;
@@ -14,6 +15,7 @@ mod summary;
 pub(crate) mod test_fixtures;
 
 pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
+pub(crate) use attempt_log::AttemptLog;
 pub(crate) use destination::{
     ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
 };
@@ -21,11 +23,12 @@ pub use entry::{Entry, EntryOptions, Target};
 pub(crate) use entry::{InvalidLine, redacted};
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
-pub(crate) use failure::{StopCause, UnknownClass};
+pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};
 pub use job::QueuedJob;
 pub(crate) use job::{Assembly, Job, JobKind, SharedRanges};
 pub use progress::ProgressBoard;
 pub(crate) use progress::WorkerProgress;
+pub(crate) use record::AttemptDetail;
 pub(crate) use record::RecordError;
 pub(crate) use record::rfc3339;
 pub use record::{HttpVersion, Outcome, Record, Timings};

@@ -72,7 +72,7 @@ pub struct Record {
     pub source: Arc<str>,
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
-    /// The URL as listed, a password redacted; for an invalid line its text.
+    /// The first URL listed, normalized, a password redacted; for an invalid line its text.
     pub url: String,
     /// The URL whose reply this is, after redirects; `None` if no request was made.
     pub final_url: Option<String>,
@@ -120,12 +120,24 @@ pub struct Record {
     /// Where the time went.
     #[serde(default)]
     pub timings: Timings,
+    /// The attempts, in the order in which they ended; of more than 100, the last ones. For a body in segments, those
+    /// that failed at a segment come first, and the last one spans the whole download.
+    #[serde(default)]
+    pub attempts_detail: Vec<AttemptDetail>,
+    /// Whether the file replaced one that was saved before, because the server has another version (`--refresh`).
+    #[serde(default)]
+    pub updated: bool,
+    /// The text of the list's line as it stood, a password redacted, without the blanks around it; for an invalid line
+    /// the same text as `url`.
+    #[serde(default)]
+    pub listed: String,
 }
 
 impl Record {
     /// The row of an entry of which nothing more is known yet than where it was listed.
     pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
         Self {
+            listed: url.clone(),
             index,
             source,
             line,
@@ -149,7 +161,17 @@ impl Record {
             digest: None,
             started_at: None,
             timings: Timings::default(),
+            attempts_detail: Vec::new(),
+            updated: false,
         }
+    }
+
+    /// From `started_at` until the last attempt was started, in seconds; what remains of `timings.total` is the duration
+    /// of that attempt, as far as it is known.
+    pub fn before_last_attempt(&self) -> f64 {
+        let total = self.timings.total.unwrap_or_default();
+        // An older version wrote no details, and counted all times from the first attempt.
+        self.attempts_detail.last().map_or(0.0, |last| (total - last.total).max(0.0))
     }
 
     /// The row of a line that names nothing to fetch.
@@ -178,6 +200,24 @@ impl From<&Failure> for RecordError {
     }
 }
 
+/// One attempt at a target: from its first request, over redirects, to its end. Seconds, to the microsecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptDetail {
+    /// From `started_at` until it was started.
+    #[serde(serialize_with = "as_microseconds")]
+    pub start: f64,
+    /// From its start to its end.
+    #[serde(serialize_with = "as_microseconds")]
+    pub total: f64,
+    /// Why it failed; `None` if it did not.
+    #[serde(deserialize_with = "known")]
+    pub class: Option<FailureClass>,
+    /// How long the target waited before it: from the end of the previous attempt to its start.
+    #[serde(serialize_with = "as_microseconds")]
+    pub wait: f64,
+}
+
 /// Where a target's time went; seconds, to the microsecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -185,15 +225,19 @@ pub struct Timings {
     /// In the queue before the first request was started.
     #[serde(serialize_with = "as_microseconds")]
     pub queued: Option<f64>,
-    /// From `started_at` until the last attempt had its connection; `None` where it reused one.
+    /// From the start of the last attempt until it had its connection; `None` where it reused one.
     #[serde(serialize_with = "as_microseconds")]
     pub connect: Option<f64>,
-    /// From `started_at` until the last attempt had the reply's head.
+    /// From the start of the last attempt until it had the reply's head.
     #[serde(serialize_with = "as_microseconds")]
     pub first_byte: Option<f64>,
     /// From `started_at` until the end.
     #[serde(serialize_with = "as_microseconds")]
     pub total: Option<f64>,
+    /// Waited between attempts, and before the target was given up: part of `total`. Of a body in segments, the wait of
+    /// the segment that waited longest.
+    #[serde(serialize_with = "as_microseconds")]
+    pub retry_wait: Option<f64>,
 }
 
 /// The moment as RFC 3339 writes it, UTC, to the millisecond.

@@ -104,6 +104,8 @@ pub struct OutcomeCounts {
     pub targets: u64,
     /// Complete bodies.
     pub ok: u64,
+    /// Those of them whose file replaced one that was saved before, because the server has another version.
+    pub updated: u64,
     /// Already saved.
     pub skipped: u64,
     /// Already saved, and the same on the server.
@@ -131,6 +133,7 @@ impl OutcomeCounts {
         match record.outcome {
             Outcome::Ok => {
                 self.ok += 1;
+                self.updated += u64::from(record.updated);
                 self.bytes = self.bytes.saturating_add(record.bytes);
             }
             Outcome::Skipped => self.skipped += 1,

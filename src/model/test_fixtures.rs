@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    EntryOptions, Failure, HttpVersion, InvalidLine, Mode, Outcome, OutcomeCounts, Record,
-    RecordError, Resources, Summary, Target, Timings,
+    AttemptDetail, EntryOptions, Failure, HttpVersion, InvalidLine, Mode, Outcome, OutcomeCounts,
+    Record, RecordError, Resources, Summary, Target, Timings,
 };
 
 /// A URL without options, the first of `sites.txt`.
@@ -14,6 +14,7 @@ pub(crate) fn target(url: &str) -> Target {
         index: 1,
         source: Arc::from("sites.txt"),
         line: Some(1),
+        listed: None,
         urls: vec![url.parse().expect("a URL")],
         options: EntryOptions::default(),
     }
@@ -36,7 +37,9 @@ pub(crate) fn record(url: &str) -> Record {
             connect: Some(0.02),
             first_byte: Some(0.1),
             total: Some(0.41),
+            retry_wait: Some(0.0),
         },
+        attempts_detail: vec![AttemptDetail { total: 0.41, ..AttemptDetail::default() }],
         ..Record::blank(1, Arc::from("sites.txt"), Some(1), url.to_owned())
     }
 }

@@ -148,6 +148,7 @@ fn decide(
         // back without a wait and without using up a retry.
         next.failed = Some(failure.clone());
         next.attempt += 1;
+        next.log.on_failure(failure.class());
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
     }
     after_failure(job, next, failure, asked, rules, chance)
@@ -213,7 +214,7 @@ fn after_failure(
     let alive = |mirror: &usize| !next.dead_mirrors.contains(mirror);
     let mut mirrors = mirrors(job);
     if let Some(mirror) = (job.request.mirror + 1..mirrors.end).find(alive) {
-        start_over_at(&mut next, mirror);
+        start_over_at(&mut next, mirror, &failure);
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
     }
     let Some(mirror) = mirrors.find(alive).filter(|_| job.round < rules.retry.times) else {
@@ -224,7 +225,7 @@ fn after_failure(
         Some(asked) => with_jitter(asked, chance),
         None => backoff(rules.retry.base, next.round, chance),
     };
-    start_over_at(&mut next, mirror);
+    start_over_at(&mut next, mirror, &failure);
     NextAction::Retry { job: next, wait, failure }
 }
 
@@ -249,8 +250,9 @@ fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     next
 }
 
-/// Makes `next` a new try at a mirror. A segment stays with the URL that the other segments come from.
-fn start_over_at(next: &mut QueuedJob, mirror: usize) {
+/// Makes `next` a new try at a mirror, after a failed one. A segment stays with the URL that the other segments come from.
+fn start_over_at(next: &mut QueuedJob, mirror: usize, failure: &Failure) {
+    next.log.on_failure(failure.class());
     next.attempt += 1;
     if let JobKind::Segment { .. } = next.request.kind {
         return;
@@ -273,6 +275,7 @@ fn carry_over(next: &mut QueuedJob, attempt: &Attempt) {
     next.request.part.clone_from(&attempt.part);
     next.request.begun |= attempt.begun;
     next.wire_bytes += attempt.wire_bytes;
+    next.log.on_end(next.last_started + attempt.timings.total);
 }
 
 #[cfg(test)]
@@ -290,7 +293,7 @@ pub(crate) mod tests {
         let urls = urls.split_whitespace().map(|url| url.parse().unwrap()).collect();
         let options = EntryOptions::default();
         QueuedJob::first(
-            Target { index: 1, source: "list".into(), line: Some(1), urls, options },
+            Target { index: 1, source: "list".into(), line: Some(1), listed: None, urls, options },
             None,
             Instant::now(),
         )

@@ -1,6 +1,7 @@
 //! A run of any length in bounded memory: its first [`MOST_ROWS`] rows as they are, and of all rows what charts and
 //! totals need. Pure.
 
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::escape::printable;
@@ -47,6 +48,8 @@ pub(crate) struct AggregateRow {
     /// When its first request was started, in microseconds since 1970.
     pub(crate) started: Option<i64>,
     pub(crate) timings: Timings,
+    /// From `started` until the last attempt was started, in seconds.
+    pub(crate) before: f64,
 }
 
 impl Aggregate {
@@ -60,7 +63,9 @@ impl Aggregate {
         }
         if let (Some(started), Some(total)) = (started, timings.total) {
             let queued = started - micros(timings.queued.unwrap_or_default());
-            self.under_way.add(started, started + micros(total));
+            for attempt in attempts_apart(record, total) {
+                self.under_way.add(started + attempt.start, started + attempt.end);
+            }
             self.began = Some(self.began.map_or(queued, |began| began.min(queued)));
         }
         if self.rows.len() < MOST_ROWS {
@@ -89,8 +94,42 @@ impl AggregateRow {
             attempts: record.attempts,
             started,
             timings,
+            before: before_last_attempt(record, timings),
         }
     }
+}
+
+/// From the first request until the last attempt was started, in seconds: waits and earlier attempts.
+pub(crate) fn before_last_attempt(record: &Record, timings: Timings) -> f64 {
+    sane_seconds(Some(record.before_last_attempt()))
+        .unwrap_or_default()
+        .min(timings.total.unwrap_or_default())
+}
+
+/// When a URL was under way, in microseconds since its first request: its attempts, without the waits between them.
+/// Those that overlap, at segments of one body, are joined: it is one URL.
+fn attempts_apart(record: &Record, total: f64) -> Vec<Range<i64>> {
+    let end = micros(total);
+    if record.attempts_detail.is_empty() {
+        return vec![0..end];
+    }
+    let time = |seconds: f64| micros(sane_seconds(Some(seconds)).unwrap_or_default());
+    let mut attempts: Vec<_> = record
+        .attempts_detail
+        .iter()
+        .map(|attempt| {
+            (time(attempt.start).min(end), (time(attempt.start) + time(attempt.total)).min(end))
+        })
+        .collect();
+    attempts.sort_unstable();
+    let mut apart: Vec<Range<i64>> = Vec::with_capacity(attempts.len());
+    for (start, end) in attempts {
+        match apart.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(end),
+            _ => apart.push(start..end),
+        }
+    }
+    apart
 }
 
 /// The text as it may be looked at, and not longer than anybody would.
@@ -104,16 +143,18 @@ fn shown(text: &str) -> String {
 
 /// Timings that can be drawn: those of a saved run may say anything. To the microsecond, as they are saved.
 pub(crate) fn sane(timings: Timings) -> Timings {
-    let sane = |seconds: Option<f64>| {
-        let seconds = seconds.filter(|time| (0.0..=LONGEST).contains(time));
-        seconds.map(|time| micros(time) as f64 / 1e6)
-    };
     Timings {
-        queued: sane(timings.queued),
-        connect: sane(timings.connect),
-        first_byte: sane(timings.first_byte),
-        total: sane(timings.total),
+        queued: sane_seconds(timings.queued),
+        connect: sane_seconds(timings.connect),
+        first_byte: sane_seconds(timings.first_byte),
+        total: sane_seconds(timings.total),
+        retry_wait: sane_seconds(timings.retry_wait),
     }
+}
+
+fn sane_seconds(seconds: Option<f64>) -> Option<f64> {
+    let seconds = seconds.filter(|time| (0.0..=LONGEST).contains(time));
+    seconds.map(|time| micros(time) as f64 / 1e6)
 }
 
 /// Microseconds since 1970, in whole milliseconds, as moments are saved; `None` for times that nobody can mean.

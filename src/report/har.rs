@@ -1,16 +1,19 @@
 //! The report as an HTTP archive (HAR 1.2), which the network panels of browsers show as a waterfall. Pure.
 //!
 //! An entry is what became of a URL; one for which no request was made has none. What is not known is -1 or empty:
-//! fields of requests and replies are not recorded. The phases of an entry are those of its last attempt, earlier ones
-//! are part of its connect or wait; the entry begins when the URL was put in the queue.
+//! fields of requests and replies are not recorded. The entry begins when the URL was put in the queue; its phases are
+//! those of the last attempt, and all that was before it, earlier attempts and the waits between them, is `blocked`. The
+//! status text is the registered one: HTTP/2 sends none.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::aggregate::{micros, sane, since_1970};
-use crate::model::{Outcome, Record, rfc3339};
+use url::Url;
+
+use super::aggregate::{before_last_attempt, micros, sane, since_1970};
+use crate::model::{Outcome, Record, reason_phrase, rfc3339};
 
 /// An archive in the making.
 #[derive(Debug, Default)]
@@ -51,28 +54,29 @@ fn head(page: &mut Vec<u8>) -> io::Result<()> {
 
 fn entry(record: &Record) -> Option<Value> {
     let timings = HarPhases::of(record);
-    let began = since_1970(record.started_at?)? - micros(timings.blocked.max(0.0) / 1e3);
+    let began = since_1970(record.started_at?)? - micros(timings.queued);
     let began = UNIX_EPOCH + Duration::from_micros(u64::try_from(began).ok()?);
     let version = record.http_version.map_or(String::new(), |version| version.to_string());
     // The bytes of one reply are known only where there was one.
     let alone = record.attempts == 1 && record.final_url.as_ref() == Some(&record.url);
     let content_type = record.content_type.as_deref().unwrap_or_default();
+    let url = record.final_url.as_ref().unwrap_or(&record.url);
     let mut entry = json!({
         "startedDateTime": rfc3339(began),
         "time": timings.sum(),
         "request": {
             "method": "GET",
-            "url": record.final_url.as_ref().unwrap_or(&record.url),
+            "url": url,
             "httpVersion": version,
             "cookies": [],
             "headers": [],
-            "queryString": [],
+            "queryString": query(url),
             "headersSize": -1,
             "bodySize": 0,
         },
         "response": {
             "status": record.http_status.unwrap_or(0),
-            "statusText": "",
+            "statusText": record.http_status.and_then(reason_phrase).unwrap_or_default(),
             "httpVersion": version,
             "cookies": [],
             "headers": [],
@@ -104,8 +108,16 @@ fn entry(record: &Record) -> Option<Value> {
     Some(entry)
 }
 
+/// The parameters of a URL's query, decoded, in their order.
+fn query(url: &str) -> Vec<Value> {
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
+    url.query_pairs().map(|(name, value)| json!({"name": name, "value": value})).collect()
+}
+
 /// Milliseconds; -1 for what is not known.
 struct HarPhases {
+    /// In the queue before the first request, in seconds; the first part of `blocked`.
+    queued: f64,
     blocked: f64,
     connect: f64,
     wait: f64,
@@ -116,11 +128,16 @@ impl HarPhases {
     fn of(record: &Record) -> Self {
         let timings = sane(record.timings);
         let known = |seconds: Option<f64>| seconds.map_or(-1.0, millis);
-        let total = timings.total.unwrap_or_default();
+        let before = before_last_attempt(record, timings);
+        let total = timings.total.unwrap_or_default() - before;
         let connected = timings.connect.unwrap_or_default();
         let answered = timings.first_byte.unwrap_or(total);
         Self {
-            blocked: known(timings.queued),
+            queued: timings.queued.unwrap_or_default(),
+            blocked: match timings.queued {
+                None if before == 0.0 => -1.0,
+                queued => millis(queued.unwrap_or_default() + before),
+            },
             connect: known(timings.connect),
             wait: millis(answered - connected),
             receive: millis(total - answered),

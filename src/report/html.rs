@@ -83,7 +83,7 @@ fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
         "targets": fold.counts.targets,
         "rows": fold.rows.iter().map(|line| row(line, began)).collect::<Vec<_>>(),
         "failures": fold.counts.failures,
-        "under_way": under_way(fold, began),
+        "under_way": under_way(fold, summary, began),
         "width": seconds(fold.under_way.width()),
         "totals": totals(fold),
     })
@@ -146,12 +146,17 @@ fn row(row: &AggregateRow, began: i64) -> Value {
         timings.connect,
         timings.first_byte,
         timings.total,
+        row.before,
     ])
 }
 
-fn under_way(fold: &Aggregate, began: i64) -> Vec<(f64, f64)> {
+/// The mean number of URLs under way in each stretch. Starts are saved in whole milliseconds, so that transfers that
+/// followed each other may overlap by one: a worker still has one at a time.
+fn under_way(fold: &Aggregate, summary: Option<&Summary>, began: i64) -> Vec<(f64, f64)> {
+    let most = summary.map_or(f64::INFINITY, |summary| summary.jobs as f64);
     let means = fold.under_way.means();
-    means.map(|(moment, mean)| (seconds(moment - began), (mean * 1e3).round() / 1e3)).collect()
+    let rounded = |mean: f64| (mean.min(most) * 1e3).round() / 1e3;
+    means.map(|(moment, mean)| (seconds(moment - began), rounded(mean))).collect()
 }
 
 fn totals(fold: &Aggregate) -> Vec<(f64, f64, u64)> {

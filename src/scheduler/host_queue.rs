@@ -496,7 +496,7 @@ fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> QueuedJob {
     let urls = vec![robots::robots_url(url)];
     let options = EntryOptions::default();
     let source = Arc::from("robots.txt");
-    let target = Target { index: 0, source, line: None, urls, options };
+    let target = Target { index: 0, source, line: None, listed: None, urls, options };
     let mut robots = QueuedJob::first(target, None, now);
     robots.request.kind = JobKind::Robots(Arc::clone(host));
     robots

@@ -307,6 +307,9 @@ fn timeless(seen: &Seen, origin: &Origin, lines: &[Line]) -> Shown {
         for timed in ["timings", "started_at", "worker"] {
             fields.remove(timed).unwrap_or_else(|| panic!("{timed} is gone"));
         }
+        for attempt in fields["attempts_detail"].as_array_mut().unwrap() {
+            attempt.as_object_mut().unwrap().retain(|name, _| name == "class");
+        }
         if may_be_reset(line, lines) {
             resets = true;
             fields.remove("bytes");

@@ -464,7 +464,7 @@ mod tests {
     fn target(index: u64) -> Target {
         let urls = vec![format!("http://a.test/{index}").parse().unwrap()];
         let options = EntryOptions::default();
-        Target { index, source: "list".into(), line: Some(index), urls, options }
+        Target { index, source: "list".into(), line: Some(index), listed: None, urls, options }
     }
 
     /// What comes of waiting, if that is over at once.

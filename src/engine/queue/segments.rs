@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -50,6 +50,8 @@ pub(super) struct SegmentedDownload {
     missing: VecDeque<Range<u64>>,
     /// Segments in the scheduler or with a worker.
     outstanding: usize,
+    /// How long the segment that waited longest has waited between its attempts.
+    longest_wait: Duration,
     outcome: SegmentedOutcome,
     /// Set to true to cancel the transfers of segments.
     cancelled: watch::Sender<bool>,
@@ -132,6 +134,7 @@ impl SegmentedDownload {
             reply: reply.and_then(|attempt| SegmentReply::new(&job, attempt)),
             missing: segments(missing, state.split).into(),
             outstanding: 0,
+            longest_wait: Duration::ZERO,
             outcome: SegmentedOutcome::Complete,
             cancelled: watch::Sender::new(false),
             job,
@@ -157,6 +160,8 @@ impl SegmentedDownload {
         self.job.attempt += job.attempt - 1;
         self.job.request.begun |= attempt.begun;
         self.set_first_started(job.first_started);
+        self.add_to_log(job, 0);
+        self.job.log.on_end(job.last_started + attempt.timings.total);
     }
 
     /// Counts a segment whose next attempt is not made.
@@ -166,10 +171,21 @@ impl SegmentedDownload {
         // A segment's first attempt is part of the target's current one; it counts from the second on.
         self.job.attempt += job.attempt.saturating_sub(2);
         self.set_first_started(job.first_started);
+        self.add_to_log(job, 1);
+    }
+
+    fn add_to_log(&mut self, segment: &QueuedJob, without: usize) {
+        self.job.log.on_segment(&segment.log, without);
+        let longer = segment.log.waited().saturating_sub(self.longest_wait);
+        self.longest_wait += longer;
+        self.job.log.add_wait(longer);
     }
 
     fn set_first_started(&mut self, started: Option<(Instant, SystemTime)>) {
         self.job.first_started = self.job.first_started.into_iter().chain(started).min();
+        if let Some((started, _)) = started {
+            self.job.log.on_start(started);
+        }
     }
 
     /// The target's own job, with the bytes received by now as its partial body.

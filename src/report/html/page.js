@@ -1,6 +1,6 @@
 (() => {
   const fields = ["index", "url", "outcome", "status", "class", "message", "worker", "bytes", "attempts",
-    "started", "queued", "connect", "first", "total"];
+    "started", "queued", "connect", "first", "total", "before"];
   const rows = data.rows.map((row) => Object.fromEntries(fields.map((name, place) => [name, row[place]])));
 
   // Summary.
@@ -92,15 +92,17 @@
   const compare = (order) => (one, other) => orders[order](one, other) || 0;
   let sorted = [];
 
-  // The parts of a bar: what each is, from when to when. Earlier attempts are part of the last one's connect or wait.
+  // The parts of a bar: what each is, from when to when. `connect` and `first` count from the start of the last attempt.
   const parts = (row) => {
     if (row.started === null || row.total === null) return [];
     const total = row.total;
-    const connect = Math.min(row.connect ?? 0, total);
-    const first = Math.max(connect, Math.min(row.first ?? total, total));
+    const begun = Math.min(row.before, total);
+    const connect = Math.min(begun + (row.connect ?? 0), total);
+    const first = Math.max(connect, Math.min(row.first === null ? total : begun + row.first, total));
     return [
       ["queued", "queued", -(row.queued ?? 0), 0],
-      ["connect", "connecting", 0, connect],
+      ["retry", "earlier attempts and waits", 0, begun],
+      ["connect", "connecting", begun, connect],
       ["wait", "waiting (TTFB)", connect, first],
       ["receive", "receiving", first, total],
     ].filter(([, , from, to]) => to > from);
@@ -174,7 +176,7 @@
   };
   const legend = () => {
     const by = at("colour").value;
-    const kinds = [["queued", "queued"], ["connect", "connecting"], ["wait", "waiting (TTFB)"], ["receive", "receiving"]];
+    const kinds = [["queued", "queued"], ["retry", "earlier attempts and waits"], ["connect", "connecting"], ["wait", "waiting (TTFB)"], ["receive", "receiving"]];
     at("legend").replaceChildren(...kinds.map(([kind, name]) => {
       const item = make("li");
       const sample = make("span", undefined, kind);
