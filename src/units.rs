@@ -138,6 +138,15 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     if name == "B" { format!("{bytes} B") } else { format!("{value:.1} {name}") }
 }
 
+/// A part of a whole for people, the unit once if it is the same: `40.0 of 95.4 MiB`, `512 B of 3.4 MiB`.
+pub(crate) fn human_share(part: u64, whole: u64) -> String {
+    let (part, whole) = (human_bytes(part), human_bytes(whole));
+    match (part.split_once(' '), whole.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} of {whole}"),
+        _ => format!("{part} of {whole}"),
+    }
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text
         .find(|character: char| !character.is_ascii_digit() && character != '.')

@@ -138,7 +138,7 @@ impl<W: Write> Preview<'_, W> {
 
     fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
         match entry {
-            Entry::Target(target) => self.claimed(target, &self.store.claim(target))?,
+            Entry::Target(target) => self.claimed(target, &self.store.claim(target).claim)?,
             Entry::Invalid(invalid) => {
                 self.counts.invalid += 1;
                 self.invalid(invalid)?;

@@ -151,7 +151,8 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
     let expected = Arc::new(expected);
-    let (store, notices) = Store::open(plan.keep.as_ref(), &expected).map_err(no_store)?;
+    let (store, notices) =
+        Store::open(plan.keep.as_ref(), &expected, &plan.bodies.digests).map_err(no_store)?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(&plan, &store).map_err(RunError::Usage)?;
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use super::records::record_without_request;
 use super::worker::RunContext;
 use crate::input::{EntryParser, InputChunk, InputReader, OpenInput, ReadError};
 use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
-use crate::store::{Claim, SkipReason};
+use crate::store::{Claim, ClaimResult, SkipReason, UndigestedFile};
 
 /// How long a live input must be silent before an entry is begun that option lines could still follow.
 const QUIET: Duration = Duration::from_millis(100);
@@ -154,7 +155,11 @@ impl Feeder<'_> {
     /// Claims a target's name and adds it to the queue or the spill. Returns the cause if the run is stopped first.
     async fn claim(&self, target: Target) -> Result<Option<StopCause>, FeedError> {
         let queue = &self.context.queue;
-        let place = match self.context.store.claim(&target) {
+        let ClaimResult { mut claim, undigested } = self.context.store.claim(&target);
+        if let Some(file) = undigested {
+            self.add_digests(file, &mut claim).await;
+        }
+        let place = match claim {
             Claim::Fetch(place) => place,
             Claim::Settled(name, settled) => {
                 return Ok(self.settle_unasked(target, name, settled).await);
@@ -183,6 +188,22 @@ impl Feeder<'_> {
         Ok(None)
     }
 
+    /// Computes digests of the saved file that a claim is about, on a thread where reading it holds up no transfer.
+    /// Targets further on in the list wait: files are read one after the other.
+    async fn add_digests(&self, file: UndigestedFile, claim: &mut Claim) {
+        let (store, cancel) = (self.context.store.clone(), self.context.cancel.clone());
+        let compute = move || store.add_digests(file, || cancel.cause().is_some());
+        let added = tokio::task::spawn_blocking(compute).await;
+        match added.unwrap_or_else(|error| resume_unwind(error.into_panic())) {
+            Ok(Some(digest)) => claim.set_digest(&digest),
+            Ok(None) => {}
+            Err(failure) => {
+                let notice = format!("cannot compute the digest of a saved file: {failure}");
+                self.context.emit(Event::Notice(notice)).await;
+            }
+        }
+    }
+
     /// Emits the record of a target for which no request is made, in its turn.
     async fn settle_unasked(
         &self,
@@ -203,7 +224,7 @@ impl Feeder<'_> {
     /// Emits a `cancelled` record for a target that was not started. Its file name is claimed anyway, so that a later run
     /// of the same list assigns the same names.
     async fn emit_cancelled(&self, target: Target, cause: StopCause) {
-        match self.context.store.claim(&target) {
+        match self.context.store.claim(&target).claim {
             Claim::Fetch(place) => {
                 self.context
                     .emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause)

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use crate::digest::Digest;
 use crate::model::{
-    Attempt, AttemptOutcome, Event, Failure, Outcome, QueuedJob, Record, RecordError, SavedVersion,
-    StopCause, Target, Timings, redacted,
+    Attempt, AttemptOutcome, Event, Failure, Outcome, PartialBody, QueuedJob, Record, RecordError,
+    SavedVersion, StopCause, Target, Timings, redacted,
 };
+use crate::policy::failure_traits::is_transient;
 use crate::store::SkipReason;
+use crate::units::{human_bytes, human_share};
 
 /// The record of a target whose last attempt is this one.
 pub(super) fn record_of_attempt(
@@ -52,7 +54,7 @@ pub(super) fn record_of_attempt(
         attempts: job.attempt,
         worker: Some(attempt.worker),
         served_by: served_by_mirror.then(|| redacted(&job.request.target.urls[job.request.mirror])),
-        error: failure.as_ref().map(RecordError::from),
+        error: failure.as_ref().map(|failure| record_error(failure, kept_part(job, attempt))),
         started_at,
         timings: Timings {
             queued: Some(first_started.duration_since(job.queued).as_secs_f64()),
@@ -112,9 +114,32 @@ pub(super) fn record_of_failure(job: &QueuedJob, failure: Failure) -> Record {
     Record {
         wire_bytes: job.wire_bytes,
         attempts: job.tries_before(),
-        error: Some(RecordError::from(&failure)),
+        error: Some(record_error(&failure, job.request.part.as_ref())),
         ..record
     }
+}
+
+/// The part of the body that is kept after the last attempt. A segment's own part is only where it ended.
+fn kept_part<'a>(job: &'a QueuedJob, attempt: &'a Attempt) -> Option<&'a PartialBody> {
+    let own = job.request.part.as_ref().filter(|part| part.spans.is_some());
+    own.or(attempt.part.as_ref())
+}
+
+/// The error of a record. If a later run can continue the body, the message says how much of it is kept.
+fn record_error(failure: &Failure, part: Option<&PartialBody>) -> RecordError {
+    let error = RecordError::from(failure);
+    let can_continue = is_transient(failure) || matches!(failure, Failure::Cancelled(_));
+    let Some(part) = part.filter(|part| can_continue && part.bytes > 0) else { return error };
+    let reason = match failure {
+        Failure::Truncated { .. } => "connection closed early",
+        _ => &error.message,
+    };
+    let saved = match part.length {
+        Some(length) => human_share(part.bytes, length),
+        None => human_bytes(part.bytes),
+    };
+    let message = format!("{reason}; {saved} saved; run the same command to continue");
+    RecordError { message, ..error }
 }
 
 /// The event that settles a job's target.

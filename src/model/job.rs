@@ -95,6 +95,8 @@ pub struct QueuedJob {
     pub attempt: u32,
     /// Complete rounds through all mirrors before this one.
     pub round: u32,
+    /// Attempts that brought bytes which are kept, and so used up no round.
+    pub continued: u32,
     /// Positions of the mirrors that failed in a way that waiting does not mend.
     pub dead_mirrors: Vec<usize>,
     /// The longest wait that a server asked for in this round.
@@ -141,6 +143,7 @@ impl QueuedJob {
             cookie_hops: 0,
             attempt: 1,
             round: 0,
+            continued: 0,
             dead_mirrors: Vec::new(),
             asked_wait: None,
             failed: None,

@@ -12,6 +12,9 @@ use super::retry::{asked_by, backoff, is_not_reached, too_long};
 use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, PartialBody, QueuedJob};
 use crate::plan::RetryOptions;
 
+/// Attempts that bring bytes and use up no retry, for one target or segment.
+const MOST_CONTINUED: u32 = 1000;
+
 /// The limits of retries and redirects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryRules {
@@ -55,6 +58,10 @@ pub(crate) enum NextAction {
 /// Mirrors are tried in rounds: each failure leads to the next mirror at once, and a round in which all mirrors failed is
 /// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
 ///
+/// If there is only one URL, an attempt that brought bytes that are kept is continued after the shortest back-off and
+/// uses up no round: [`MOST_CONTINUED`] times at most, and not at all where retries are off. Another mirror could not
+/// continue them.
+///
 /// Where a range was refused, the whole is requested once before anything else is given up for it.
 pub(crate) fn next_action(
     job: &QueuedJob,
@@ -83,17 +90,21 @@ pub(crate) fn next_action(
 /// Whether a request for a range may have failed because it was for a range: an error status, or an exchange that ended
 /// before any byte of the body. A server that asks for fewer requests is not asked again at once.
 pub(crate) fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
-    let length = |part: &Option<PartialBody>| part.as_ref().map_or(0, |part| part.bytes);
-    let has_progress = length(&attempt.part) > length(&job.request.part);
     match failure {
         Failure::Status(_) => true,
         Failure::Reset(_)
         | Failure::Stalled(_)
         | Failure::Timeout(_)
         | Failure::Truncated { .. }
-        | Failure::Protocol(_) => !has_progress,
+        | Failure::Protocol(_) => !has_progress(job, attempt),
         _ => false,
     }
+}
+
+/// Whether the attempt brought bytes that are kept, so that the next one has less to fetch.
+fn has_progress(job: &QueuedJob, attempt: &Attempt) -> bool {
+    let length = |part: &Option<PartialBody>| part.as_ref().map_or(0, |part| part.bytes);
+    length(&attempt.part) > length(&job.request.part)
 }
 
 fn decide(
@@ -150,6 +161,16 @@ fn decide(
         next.attempt += 1;
         next.log.on_failure(failure.class());
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
+    }
+    let continues = has_one_url && has_progress(job, attempt) && is_transient(&failure);
+    if continues && rules.retry.times > 0 && job.continued < MOST_CONTINUED {
+        next.continued += 1;
+        start_over_at(&mut next, job.request.mirror, &failure);
+        return NextAction::Retry {
+            job: next,
+            wait: backoff(rules.retry.base, 1, chance),
+            failure,
+        };
     }
     after_failure(job, next, failure, asked, rules, chance)
 }
@@ -283,7 +304,9 @@ pub(crate) mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::model::{AttemptTimings, EntryOptions, Job, ResponseHead, StopCause, Target};
+    use crate::model::{
+        AttemptTimings, EntryOptions, Job, ResponseHead, StopCause, Target, Validator,
+    };
 
     pub(crate) fn job(urls: &str) -> Job {
         queued_job(urls).request
@@ -334,6 +357,51 @@ pub(crate) mod tests {
 
     fn judge(job: &QueuedJob, attempt: &Attempt, times: u32) -> NextAction {
         next_action(job, attempt, &rules(times), SystemTime::UNIX_EPOCH, 0.5)
+    }
+
+    /// An attempt that is cut off with this much of the body on disk.
+    fn cut_at(bytes: u64) -> Attempt {
+        let part = PartialBody {
+            bytes,
+            spans: None,
+            length: None,
+            validator: Validator::Etag("\"v1\"".into()),
+            mirror: 0,
+            from: "http://a.test/".into(),
+        };
+        Attempt { part: Some(part), ..failed(reset()) }
+    }
+
+    #[test]
+    fn attempts_that_bring_bytes_use_up_no_retry_but_are_bounded() {
+        let mut current = queued_job("http://a.test/");
+        let mut bytes = 0;
+        let mut continued = 0;
+        while let NextAction::Retry { job, wait, .. } = judge(&current, &cut_at(bytes + 1), 1) {
+            if job.round > 0 {
+                break;
+            }
+            assert_eq!((job.attempt, wait), (continued + 2, Duration::from_millis(500)));
+            (current, bytes, continued) = (job, bytes + 1, continued + 1);
+        }
+        assert_eq!(continued, MOST_CONTINUED);
+    }
+
+    #[test]
+    fn attempts_that_bring_nothing_use_up_retries_between_those_that_do() {
+        let mut current = queued_job("http://a.test/");
+        let mut rounds = Vec::new();
+        for bytes in [10, 10, 20, 20, 20] {
+            match judge(&current, &cut_at(bytes), 2) {
+                NextAction::Retry { job, .. } => current = job,
+                NextAction::Failed(_) => break,
+                other => panic!("{other:?}"),
+            }
+            rounds.push(current.round);
+        }
+        assert_eq!(rounds, [0, 1, 1, 2]);
+        let action = judge(&queued_job("http://a.test/"), &cut_at(10), 0);
+        assert!(matches!(action, NextAction::Failed(_)), "--retry 0 is none at all: {action:?}");
     }
 
     fn reset() -> Failure {

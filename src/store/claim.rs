@@ -39,6 +39,41 @@ pub(crate) enum Claim {
     Settled(Arc<str>, SkipReason),
 }
 
+/// What to do about a target, and about what is saved of it.
+#[derive(Debug)]
+pub(crate) struct ClaimResult {
+    /// What to do about the target.
+    pub claim: Claim,
+    /// The saved file that the claim is about, if the manifest lacks a digest of it that is asked for.
+    pub undigested: Option<UndigestedFile>,
+}
+
+impl From<Claim> for ClaimResult {
+    fn from(claim: Claim) -> Self {
+        Self { claim, undigested: None }
+    }
+}
+
+/// A saved file for which the manifest lacks digests that are asked for.
+#[derive(Debug)]
+pub(crate) struct UndigestedFile {
+    /// Its manifest entry.
+    pub(super) saved: Box<SavedEntry<'static>>,
+    /// The digests to compute.
+    pub(super) wanted: Vec<Algorithm>,
+}
+
+impl Claim {
+    /// Sets the digest of the saved version.
+    pub(crate) fn set_digest(&mut self, digest: &Digest) {
+        if let Self::Settled(_, SkipReason::Skipped(version))
+        | Self::Fetch(Some(Destination { saved: Some(version), .. })) = self
+        {
+            version.digest = Some(digest.to_string());
+        }
+    }
+}
+
 /// Why a target needs no request.
 #[derive(Debug)]
 pub(crate) enum SkipReason {
@@ -104,29 +139,31 @@ enum NameState {
 
 impl Store {
     /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
-    pub(crate) fn claim(&self, target: &Target) -> Claim {
-        self.local().map_or(Claim::Fetch(None), |open| open.claim(target))
+    pub(crate) fn claim(&self, target: &Target) -> ClaimResult {
+        self.local().map_or(Claim::Fetch(None).into(), |open| open.claim(target))
     }
 }
 
 impl OpenFolder {
-    fn claim(&self, target: &Target) -> Claim {
+    fn claim(&self, target: &Target) -> ClaimResult {
         let identity = TargetIdentity::of(target);
         let wanted = self.wanted_name(target, &identity.id);
         let named = wanted.and_then(|wanted| self.claim_name(target, &identity, &wanted));
         let (name, state) = match named {
             Ok(Some(named)) => named,
-            Ok(None) => return fail("", Failure::Name(NO_FREE_NAME.to_owned())),
-            Err(error) => return fail("", self.work_dir.io_failure("", &error, 0)),
+            Ok(None) => return fail("", Failure::Name(NO_FREE_NAME.to_owned())).into(),
+            Err(error) => return fail("", self.work_dir.io_failure("", &error, 0)).into(),
         };
         let claim = match state {
-            NameState::New => self.rule_for_unknown(&name).map(|over| fetch(&name, over, false)),
+            NameState::New => {
+                self.rule_for_unknown(&name).map(|over| fetch(&name, over, false).into())
+            }
             NameState::Duplicate(first) => {
-                return Claim::Settled(name, SkipReason::Duplicate(first));
+                return Claim::Settled(name, SkipReason::Duplicate(first)).into();
             }
             NameState::Recorded(at) => self.claim_recorded(target, &name, at),
         };
-        claim.unwrap_or_else(|failure| fail(&name, failure))
+        claim.unwrap_or_else(|failure| fail(&name, failure).into())
     }
 
     /// The name that the target has unless another target owns it.
@@ -198,17 +235,26 @@ impl OpenFolder {
     }
 
     /// Decides by the last manifest entry about the name.
-    fn claim_recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
-        match self.entry(at).map_err(|error| self.work_dir.io_failure(name, &error, 0))? {
-            Some(ManifestEntry::Saved(saved)) => self.claim_saved(target, name, &saved),
-            Some(ManifestEntry::Partial(partial)) => self.claim_partial(target, name, &partial),
+    fn claim_recorded(
+        &self,
+        target: &Target,
+        name: &Arc<str>,
+        at: u64,
+    ) -> Result<ClaimResult, Failure> {
+        let claim = match self
+            .entry(at)
+            .map_err(|error| self.work_dir.io_failure(name, &error, 0))?
+        {
+            Some(ManifestEntry::Saved(saved)) => return self.claim_saved(target, name, saved),
+            Some(ManifestEntry::Partial(partial)) => self.claim_partial(target, name, &partial)?,
             Some(ManifestEntry::Marked(marked)) => {
-                Ok(fetch(name, self.rule_for_marked(name, marked.why)?, true))
+                fetch(name, self.rule_for_marked(name, marked.why)?, true)
             }
             Some(ManifestEntry::Dropped(_)) | None => {
-                Ok(fetch(name, self.rule_for_unknown(name)?, true))
+                fetch(name, self.rule_for_unknown(name)?, true)
             }
-        }
+        };
+        Ok(claim.into())
     }
 
     /// The entry that starts at this byte; `None` if it is incomplete.
@@ -239,37 +285,37 @@ impl OpenFolder {
         &self,
         target: &Target,
         name: &Arc<str>,
-        saved: &SavedEntry<'_>,
-    ) -> Result<Claim, Failure> {
+        saved: SavedEntry<'static>,
+    ) -> Result<ClaimResult, Failure> {
         let there = match self.file_if_exists(name)? {
             None => FileKind::Nothing,
-            Some(file) if self.is_dry() => self.predicted_claim(name, saved, &file)?,
+            Some(file) if self.is_dry() => self.predicted_claim(name, &saved, &file)?,
             Some(file) => {
-                self.complete_rename(name, saved, &file)?;
+                self.complete_rename(name, &saved, &file)?;
                 file.kind().map_err(|error| self.work_dir.io_failure(name, &error, 0))?
             }
         };
         let is_whole = match there {
             // A file that appears there from now on is not ours.
-            FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true)),
+            FileKind::Nothing => return Ok(fetch(name, OverwriteRule::Nothing, true).into()),
             FileKind::File { bytes, .. } => bytes == saved.bytes,
             FileKind::Other => {
                 return Err(self.work_dir.name_conflict(name, NOT_A_FILE));
             }
         };
-        let checksums = self.checksum_match(target, name, saved);
+        let checksums = self.checksum_match(target, name, &saved);
         if !is_whole || checksums == ChecksumMatch::Other {
-            return Ok(fetch(name, OverwriteRule::File, true));
+            return Ok(fetch(name, OverwriteRule::File, true).into());
         }
         let version = saved.version();
-        Ok(match self.options.again {
+        let claim = match self.options.again {
             ExistingPolicy::Skip => {
                 if checksums == ChecksumMatch::Unknown {
                     self.unchecked.fetch_add(1, Relaxed);
                 }
                 Claim::Settled(Arc::clone(name), SkipReason::Skipped(version))
             }
-            ExistingPolicy::Force => fetch(name, OverwriteRule::File, true),
+            ExistingPolicy::Force => return Ok(fetch(name, OverwriteRule::File, true).into()),
             ExistingPolicy::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
                 Claim::Fetch(Some(Destination {
@@ -280,7 +326,21 @@ impl OpenFolder {
                     part: None,
                 }))
             }
-        })
+        };
+        Ok(self.with_digest(claim, saved))
+    }
+
+    /// The claim of a saved file that is kept, with the digest that is asked for first, or with the order to compute it.
+    fn with_digest(&self, mut claim: Claim, saved: SavedEntry<'static>) -> ClaimResult {
+        let known = |algorithm: &Algorithm| digest_of(&saved, *algorithm);
+        if let Some(digest) = self.digests.first().and_then(known) {
+            claim.set_digest(&digest);
+        }
+        let lacks = |algorithm: &&Algorithm| known(algorithm).is_none();
+        let wanted: Vec<_> = self.digests.iter().filter(lacks).copied().collect();
+        let is_undigested = !wanted.is_empty() && !self.is_dry();
+        let undigested = is_undigested.then(|| UndigestedFile { saved: Box::new(saved), wanted });
+        ClaimResult { claim, undigested }
     }
 
     /// Compares the digests in the manifest with the expected ones.
@@ -418,7 +478,7 @@ fn resumable_part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Op
 }
 
 /// The digest of this algorithm; `None` if the manifest has none.
-fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<Digest> {
+pub(super) fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<Digest> {
     let sha256 = saved.sha256.and_then(|sha256| Digest::new(Algorithm::Sha256, &sha256.0));
     let other = saved.digest.as_ref().and_then(|digest| digest.parse().ok());
     sha256.into_iter().chain(other).find(|digest: &Digest| digest.algorithm() == algorithm)

@@ -22,6 +22,7 @@ mod entry;
 mod errors;
 mod failpoint;
 mod inspect;
+mod late_digest;
 mod lock;
 mod lock_file;
 mod manifest;
@@ -36,12 +37,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::digest::ExpectedDigests;
+use crate::digest::{Algorithm, ExpectedDigests};
 use crate::naming;
 use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
 use crate::sync::lock;
 use crate::text::io_message;
-pub(crate) use claim::{Claim, SkipReason};
+pub(crate) use claim::{Claim, ClaimResult, SkipReason, UndigestedFile};
 pub(crate) use dir::FileEntry;
 use dir::{IfMissing, SaveDir};
 use entry::EntrySummary;
@@ -74,6 +75,8 @@ enum StoreKind {
 struct OpenFolder {
     options: SaveOptions,
     expected: Arc<ExpectedDigests>,
+    /// The digests that saved files must have in the manifest, the one to be reported first.
+    digests: Vec<Algorithm>,
     work_dir: Arc<WorkDir>,
     manifest: Manifest,
     names: Mutex<NameIndex>,
@@ -129,16 +132,22 @@ impl Store {
     }
 
     /// Opens and locks the directory of these options (`None`: discards bodies) and reads its manifest. Returns
-    /// warnings about the manifest too. `expected` are the digests that bodies must have.
+    /// warnings about the manifest too. `expected` are the digests that bodies must have, `digests` those to compute.
     ///
     /// # Errors
     /// If another process saves to it, or it cannot be used.
     pub(crate) fn open(
         options: Option<&SaveOptions>,
         expected: &Arc<ExpectedDigests>,
+        digests: &[Algorithm],
     ) -> Result<(Self, Vec<String>), StoreError> {
         let Some(options) = options else { return Ok((Self::discard(), Vec::new())) };
-        let (open, notices) = OpenFolder::open_for_saving(options, Arc::clone(expected))?;
+        let (mut open, notices) = OpenFolder::open_for_saving(options, Arc::clone(expected))?;
+        // A manifest entry has room for SHA-256 and one other.
+        let other = digests.iter().find(|algorithm| **algorithm != Algorithm::Sha256);
+        let has_room =
+            |algorithm: &&Algorithm| **algorithm == Algorithm::Sha256 || Some(*algorithm) == other;
+        open.digests = digests.iter().filter(has_room).copied().collect();
         Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
     }
 
@@ -212,6 +221,7 @@ impl OpenFolder {
             Self {
                 options,
                 expected,
+                digests: Vec::new(),
                 work_dir,
                 manifest,
                 names,
