@@ -18,7 +18,7 @@ use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::exit::{Exit, ExitStatus};
 use crate::input;
 use crate::model::{
-    Event, FailureClass, OutcomeCounts, ProgressBoard, RecordError, Resources, StopCause, Summary,
+    Event, FailureClass, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
 };
 use crate::plan::{Plan, Strategy, Verbosity};
 use crate::report::{
@@ -70,8 +70,6 @@ pub struct RunOutcome {
     pub stopped: Option<StopCause>,
     /// The list that could not be read to its end.
     pub unreadable: Option<anyhow::Error>,
-    /// Why the folder could not be written any more.
-    pub unwritable: Option<anyhow::Error>,
 }
 
 /// Why a run could not begin, or broke.
@@ -129,7 +127,8 @@ pub(super) fn execute(plan: &Plan) -> Exit {
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let result = run(plan, Outputs::of_process(colour), &cancel);
     let error = match &result {
-        Ok(outcome) => outcome.unreadable.as_ref().or(outcome.unwritable.as_ref()),
+        // What could not be saved is in the record of its URL, and in the summary.
+        Ok(outcome) => outcome.unreadable.as_ref(),
         Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
     };
     if let Some(error) = error {
@@ -252,8 +251,7 @@ fn conclude(
     if plan.report.verbosity != Verbosity::Quiet {
         warn_of_unverified(plan, transfer_context);
     }
-    let unwritable = reported.disk.map(anyhow::Error::msg);
-    Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from), unwritable })
+    Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
 }
 
 /// Warns of files that were not verified although a checksum was given.
@@ -413,8 +411,6 @@ struct ReportedCounts {
     reporter: Box<dyn Reporter>,
     counts: OutcomeCounts,
     written: io::Result<()>,
-    /// What the first failure of the folder says.
-    disk: Option<String>,
 }
 
 /// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
@@ -427,7 +423,7 @@ fn narrate(
     cancel: &CancelToken,
 ) -> ReportedCounts {
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
-    let mut reported = ReportedCounts { reporter, counts, written, disk: None };
+    let mut reported = ReportedCounts { reporter, counts, written };
     reported.written = match Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
@@ -487,9 +483,6 @@ impl ReportedCounts {
     fn count(&mut self, event: &Event) {
         if let Event::Finished { record, .. } = event {
             self.counts.add(record);
-            if let Some(RecordError { class: FailureClass::Disk, message }) = &record.error {
-                self.disk.get_or_insert_with(|| message.clone());
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::streams::{stderr, stdout};
 
 impl ExitStatus for ReplayReport {
     fn exit(&self) -> Exit {
-        if self.bad_lines > 0 { Exit::SomeFailed } else { Exit::Ok }
+        if self.bad_lines > 0 || self.is_empty() { Exit::SomeFailed } else { Exit::Ok }
     }
 }
 
@@ -103,6 +103,9 @@ fn report_run(
         files.row(&record).map_err(ReplayError::Unwritten)?;
     }
     saved.report_end(warnings);
+    if saved.reread.is_empty() {
+        return Ok(());
+    }
     let summary = saved.summary.as_ref();
     files.finish(summary).map_err(ReplayError::Unwritten)?;
     let Some(aggregate) = table else { return Ok(()) };

@@ -11,6 +11,7 @@ use super::escape::printable;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
 use crate::streams::stdin;
+use crate::text::counted;
 
 /// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -28,6 +29,15 @@ pub struct ReplayReport {
     pub rows: u64,
     /// Invalid lines, which were skipped.
     pub bad_lines: u64,
+    /// Whether there was a summary.
+    pub has_summary: bool,
+}
+
+impl ReplayReport {
+    /// Whether there was nothing to report.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0 && !self.has_summary
+    }
 }
 
 /// Why a saved run or comparison cannot be reported.
@@ -157,7 +167,10 @@ impl ReplayResult {
                     self.reread.rows += 1;
                     return Ok(Some(*record));
                 }
-                Ok(ReportLine::Summary(summary)) => self.summary = Some(*summary),
+                Ok(ReportLine::Summary(summary)) => {
+                    self.reread.has_summary = true;
+                    self.summary = Some(*summary);
+                }
                 Err(problem) => self.report_bad_line(&problem, warnings),
             }
         }
@@ -203,16 +216,27 @@ impl ReplayResult {
         }
     }
 
-    /// Reports the number of further invalid lines, and a missing summary.
+    /// Reports the number of further invalid lines, and what is missing: the summary, or records that it counts.
     pub(crate) fn report_end(&self, warnings: &mut impl Write) {
         let name = printable(&self.name);
         if self.reread.bad_lines > MOST_REPORTED {
             let further = self.reread.bad_lines - MOST_REPORTED;
             let _ = writeln!(warnings, "fetch: {name}: {further} more bad lines");
         }
-        if self.summary.is_none() {
-            let _ = writeln!(warnings, "fetch: {name}: incomplete report: no summary line");
-        }
+        let rows = self.reread.rows;
+        let _ = match &self.summary {
+            _ if self.reread.is_empty() => writeln!(warnings, "fetch: {name}: no records"),
+            None => writeln!(warnings, "fetch: {name}: incomplete report: no summary line"),
+            Some(summary) if rows < summary.counts.targets => {
+                let (all, present) = (summary.counts.targets, counted(rows, "record"));
+                writeln!(
+                    warnings,
+                    "fetch: {name}: summary of {}, {present} present",
+                    counted(all, "URL")
+                )
+            }
+            Some(_) => Ok(()),
+        };
     }
 }
 

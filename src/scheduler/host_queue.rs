@@ -465,6 +465,11 @@ impl HostQueue {
         matches!(self.breaker, BreakerState::Failing { .. })
     }
 
+    /// For how long the host is tried while it cannot be reached.
+    pub(super) fn patience(&self) -> Duration {
+        self.breaker_config.patience
+    }
+
     /// Adds the time since the last call to the wait reason that applied.
     pub(super) fn record_wait(&mut self, now: Instant) {
         let why = match self.start(now) {

@@ -374,18 +374,20 @@ impl Scheduler {
         self.sets.ready()
     }
 
-    /// Whether several hosts have jobs and none of them can be reached.
-    pub fn network_seems_down(&self) -> bool {
-        let mut hosts = 0;
+    /// The hosts that have jobs, and for how long they are tried at most, if they are several and none of them can be
+    /// reached.
+    pub fn unreachable_hosts(&self) -> Option<(u64, Duration)> {
+        let (mut hosts, mut patience) = (0, Duration::ZERO);
         for queue in self.queues.iter().flatten() {
             if queue.len() > 0 || queue.in_progress > 0 {
                 hosts += 1;
+                patience = patience.max(queue.patience());
                 if !queue.is_failing() {
-                    return false;
+                    return None;
                 }
             }
         }
-        hosts > 1
+        (hosts > 1).then_some((hosts, patience))
     }
 
     /// Takes all jobs out, in no order.

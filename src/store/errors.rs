@@ -29,8 +29,8 @@ impl WorkDir {
         if is_full(error) {
             let free = self.folder.free().unwrap_or(0);
             let need = match missing.saturating_sub(free) {
-                0 => format!("cannot write {name}"),
-                missing => format!("{name} needs {} more", human_bytes(missing)),
+                0 => format!("cannot write '{name}'"),
+                missing => format!("'{name}' needs {} more", human_bytes(missing)),
             };
             return Failure::Disk(format!("no space left in {dir}: {need}; {MAKE_ROOM}"));
         }
@@ -60,7 +60,7 @@ impl WorkDir {
         let dir = self.dir.display();
         let (missing, free, least) = (human_bytes(missing), human_bytes(free), human_bytes(least));
         Failure::Disk(format!(
-            "not enough disk space in {dir}: {free} free, {name} needs {missing} more, --min-free is {least}; {MAKE_ROOM}"
+            "not enough disk space in {dir}: {free} free, '{name}' needs {missing} more, --min-free is {least}; {MAKE_ROOM}"
         ))
     }
 

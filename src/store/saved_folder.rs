@@ -195,6 +195,15 @@ impl SavedFolder {
         }
     }
 
+    /// Whether there is no file of this name, as far as can be seen.
+    pub(crate) fn is_missing(&self, name: &str) -> bool {
+        match self.folder.file_if_exists(name) {
+            Ok(None) => true,
+            Ok(Some(file)) => matches!(file.kind(), Ok(FileKind::Nothing)),
+            Err(_) => false,
+        }
+    }
+
     /// Checks a file that is complete under its partial name, for lack of a rename. `None` if there is none, or if the
     /// file under the final name is complete as well.
     fn check_unrenamed(

@@ -26,6 +26,7 @@ mod politeness;
 mod processes;
 mod proxies;
 mod readme;
+mod records;
 mod reports;
 mod resume;
 mod robots;

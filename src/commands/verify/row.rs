@@ -94,8 +94,10 @@ impl VerifiedFile {
             }
             ManifestEntry::Marked(marked) => Self {
                 state: match marked.why {
-                    MarkReason::Missing => VerifiedState::Missing,
-                    MarkReason::Changed => VerifiedState::Changed,
+                    MarkReason::Changed if !archive.is_missing(&marked.path) => {
+                        VerifiedState::Changed
+                    }
+                    MarkReason::Missing | MarkReason::Changed => VerifiedState::Missing,
                 },
                 message: Some("marked earlier, not downloaded again yet".to_owned()),
                 marked: true,

@@ -189,11 +189,11 @@ impl Queue {
 impl QueueState {
     /// A notice that no host can be reached; `None` if some can, or it was given and no reply has come since.
     pub(super) fn network_notice(&mut self) -> Option<Event> {
-        if self.network_down_reported || !self.scheduler.network_seems_down() {
-            return None;
-        }
+        let (hosts, patience) =
+            self.scheduler.unreachable_hosts().filter(|_| !self.network_down_reported)?;
         self.network_down_reported = true;
-        Some(Event::Notice("the network seems to be down; retrying".to_owned()))
+        let patience = patience.as_secs_f64();
+        Some(Event::Notice(format!("{hosts} hosts unreachable; retrying for up to {patience} s")))
     }
 }
 
