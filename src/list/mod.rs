@@ -5,6 +5,7 @@ mod header;
 mod line_kind;
 mod lines;
 mod options;
+mod other_formats;
 mod pending;
 mod redact;
 mod scheme;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::model::Entry;
 use line_kind::{LineKind, LineText, meaning};
 use lines::{Lines, TextLine};
+use other_formats::FirstEntries;
 use pending::PendingTarget;
 
 pub(crate) use header::{MOST_FIELDS, field};
@@ -49,6 +51,10 @@ pub enum ParserStatus {
     Enough,
 }
 
+/// What is said of the file that aria2 keeps beside an unfinished download.
+const ARIA2_CONTROL: &str =
+    "aria2 control file, expected text with one URL per line; use the list that aria2 was given";
+
 /// Whether a text begins with `scheme://`, whatever the scheme, and so is meant to be an address.
 pub(crate) fn begins_with_a_scheme(text: &str) -> bool {
     scheme::split_scheme(text).is_some()
@@ -62,8 +68,9 @@ pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
 /// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it.
 ///
 /// An entry is handed out as soon as the next one begins, since option lines may follow it; where no next line is
-/// at hand, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most as many entries as it has
-/// lines, so the size of a chunk bounds what a caller has to take at once.
+/// at hand, [`flush_pending`](Self::flush_pending) hands it out. Until the first URL, invalid entries are kept back: a
+/// source without a URL may be no list, and then has a single entry that says so. One chunk yields at most 20 entries
+/// more than it has lines, so the size of a chunk bounds what a caller has to take at once.
 #[derive(Debug)]
 pub struct Parser {
     lines: Lines,
@@ -74,7 +81,8 @@ pub struct Parser {
 impl Parser {
     /// A parser for the source of this name.
     pub fn new(source: Arc<str>) -> Self {
-        let entries = Entries { source, above: PreviousEntry::Nothing };
+        let entries =
+            Entries { source, above: PreviousEntry::Nothing, kind: SourceKind::default() };
         Self { lines: Lines::default(), entries, appetite: ParserStatus::More }
     }
 
@@ -107,9 +115,9 @@ impl Parser {
         if self.appetite == ParserStatus::More {
             let entries = &mut self.entries;
             let ended = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
+            let ended = if ended.is_continue() { entries.end(numbering, &mut out) } else { ended };
             self.appetite = appetite_after(ended);
         }
-        self.entries.release(numbering, &mut out);
         self.appetite
     }
 }
@@ -123,6 +131,22 @@ fn appetite_after(flow: ControlFlow<()>) -> ParserStatus {
 struct Entries {
     source: Arc<str>,
     above: PreviousEntry,
+    kind: SourceKind,
+}
+
+/// Whether the source is known to be a list.
+#[derive(Debug)]
+enum SourceKind {
+    /// There has been no URL. The entries so far are kept back.
+    Undecided { first: FirstEntries, kept: Vec<PendingTarget> },
+    /// There has been a URL.
+    List,
+}
+
+impl Default for SourceKind {
+    fn default() -> Self {
+        Self::Undecided { first: FirstEntries::default(), kept: Vec::new() }
+    }
 }
 
 /// The entry above the line that comes next.
@@ -144,20 +168,89 @@ impl Entries {
         out: &mut impl FnMut(Entry),
     ) -> ControlFlow<()> {
         match meaning(line) {
-            LineKind::Nothing => {}
-            LineKind::Option(said) => self.take_option(line.number, &said, numbering, out),
+            LineKind::Nothing => ControlFlow::Continue(()),
+            LineKind::Option(said) => {
+                self.take_option(line.number, &said, numbering, out);
+                self.decide(line.number, &said, false, numbering, out)
+            }
             LineKind::Entry(said) => {
                 self.release(numbering, out);
-                self.above = PreviousEntry::Pending(PendingTarget::of_line(line.number, &said));
+                let draft = PendingTarget::of_line(line.number, &said);
+                let is_url = draft.is_url();
+                self.above = PreviousEntry::Pending(draft);
+                self.decide(line.number, &said, is_url, numbering, out)
             }
             LineKind::NotAList(reason) => {
                 self.release(numbering, out);
-                let draft = PendingTarget::of_no_list(line.number, &self.source, reason);
-                self.hand_out(draft, numbering, out);
-                return ControlFlow::Break(());
+                self.accept(numbering, out);
+                let reason = if self.source.ends_with(".aria2") { ARIA2_CONTROL } else { &reason };
+                self.refuse(line.number, reason.to_owned(), numbering, out)
             }
         }
+    }
+
+    /// Decides whether the source is a list, if the line that was taken is reason enough.
+    fn decide(
+        &mut self,
+        number: u64,
+        said: &LineText<'_>,
+        is_url: bool,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let SourceKind::Undecided { first, .. } = &mut self.kind else {
+            return ControlFlow::Continue(());
+        };
+        if is_url && !first.begins_another_format() {
+            self.accept(numbering, out);
+            return ControlFlow::Continue(());
+        }
+        first.add(number, &said.text, is_url);
+        if first.is_full() { self.conclude(numbering, out) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Decides whether the source is a list by the lines so far.
+    fn conclude(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        if let SourceKind::Undecided { first, .. } = &self.kind
+            && let Some(reason) = first.why_not_a_list(&self.source)
+        {
+            return self.refuse(first.first_line(), reason, numbering, out);
+        }
+        self.accept(numbering, out);
         ControlFlow::Continue(())
+    }
+
+    /// The source is a list: hands out the entries that were kept back.
+    fn accept(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let SourceKind::Undecided { kept, .. } =
+            std::mem::replace(&mut self.kind, SourceKind::List)
+        {
+            kept.into_iter().for_each(|draft| self.hand_out(draft, numbering, out));
+        }
+    }
+
+    /// The source is no list: one entry says why, in place of those that were kept back.
+    fn refuse(
+        &mut self,
+        line: u64,
+        reason: String,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        (self.above, self.kind) = (PreviousEntry::Released, SourceKind::List);
+        let draft = PendingTarget::of_no_list(line, &self.source, reason);
+        self.hand_out(draft, numbering, out);
+        ControlFlow::Break(())
+    }
+
+    /// The source has ended: hands out what is left.
+    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
+        self.release(numbering, out);
+        self.conclude(numbering, out)
     }
 
     fn take_option(
@@ -185,12 +278,15 @@ impl Entries {
     }
 
     fn hand_out(
-        &self,
+        &mut self,
         draft: PendingTarget,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) {
-        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        match &mut self.kind {
+            SourceKind::Undecided { kept, .. } => kept.push(draft),
+            SourceKind::List => out(draft.finish(numbering.give(), Arc::clone(&self.source))),
+        }
     }
 }
 

@@ -6,6 +6,24 @@ use crate::model::EntryOptions;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];
 
+/// What to use in place of options of aria2 that are no options of an entry.
+const ARIA2_KEYS: [(&str, &str); 14] = [
+    ("all-proxy", "use --proxy"),
+    ("continue", "always on with --dir"),
+    ("dir", "use --dir, or a path in out="),
+    ("gid", "remove the line"),
+    ("http-proxy", "use --proxy"),
+    ("https-proxy", "use --proxy"),
+    ("max-connection-per-server", "use --per-host"),
+    ("max-download-limit", "use --limit-rate"),
+    ("max-tries", "use --retry"),
+    ("min-split-size", "use --min-split-size"),
+    ("pause", "remove the line"),
+    ("referer", "use header=Referer: URL"),
+    ("split", "use --split"),
+    ("user-agent", "use header=User-Agent: NAME"),
+];
+
 /// What stands between the components of a path, on one system or another.
 const SEPARATORS: [char; 2] = ['/', '\\'];
 
@@ -34,11 +52,12 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> {
     let (key, rest) = split_key(text);
     if !KEYS.contains(&key) {
-        return Err(format!(
-            "unknown option '{}' (expected {})",
-            super::redact::shown(key),
-            KEYS.join(", ")
-        ));
+        let known = ARIA2_KEYS.iter().find(|(name, _)| *name == key);
+        let advice = known.map_or_else(
+            || format!("expected {}", KEYS.join(", ")),
+            |(_, advice)| (*advice).to_owned(),
+        );
+        return Err(format!("unknown option '{}' ({advice})", super::redact::shown(key)));
     }
     let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
     let value =

@@ -60,7 +60,13 @@ impl PendingTarget {
         }
     }
 
-    /// Adds an option line. A bad one spoils the entry: to download with half of what was asked would be wrong.
+    /// Whether it has a URL.
+    pub(super) fn is_url(&self) -> bool {
+        matches!(self.state, PendingState::Good { .. })
+    }
+
+    /// Adds an option line. A bad one makes the entry invalid, at the line of the option: a download with half of the
+    /// options would be wrong.
     pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) {
         let PendingState::Good { urls, options, option_bytes, .. } = &mut self.state else {
             return;
@@ -74,10 +80,8 @@ impl PendingTarget {
             options::add(options, &said.text)
         };
         if let Err(complaint) = added {
-            self.state = PendingState::Bad {
-                text: shown(&redacted(&urls[0])),
-                message: format!("line {number}: {complaint}"),
-            };
+            self.line = Some(number);
+            self.state = PendingState::Bad { text: shown(&redacted(&urls[0])), message: complaint };
         }
     }
 

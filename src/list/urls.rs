@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use url::{ParseError, Url};
 
 use super::options;
+use super::other_formats::names_urls;
 use super::redact::shown;
 use super::scheme::split_scheme;
 use super::wrapping::{Surrounded, is_invisible, is_quote, surrounded, trimmed, unwrapped};
@@ -132,6 +133,9 @@ const OTHER_SCHEMES: [&str; 16] = [
 ];
 
 fn without_scheme(text: &str) -> String {
+    if names_urls(text) {
+        return "name of a column; remove the line".to_owned();
+    }
     if options::is_known(text) {
         return "option line; indent it to apply it to the URL above".to_owned();
     }
@@ -182,11 +186,16 @@ fn did_you_mean(guess: &str, rest: &str) -> String {
             || is_quote(character)
             || is_invisible(character)
     }) && !guess.ends_with([',', ';']);
-    if is_whole && is_host(first_host(rest)) && Url::parse(guess).is_ok() {
+    if is_whole && names_a_host(rest) && Url::parse(guess).is_ok() {
         format!("; did you mean {}?", shown(guess))
     } else {
         " (expected https://HOST/PATH)".to_owned()
     }
+}
+
+/// Whether a text begins with what looks like a host.
+pub(super) fn names_a_host(text: &str) -> bool {
+    is_host(first_host(text))
 }
 
 fn first_host(text: &str) -> &str {

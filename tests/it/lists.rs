@@ -100,15 +100,17 @@ fn what_is_beside_a_url_is_a_record_with_the_right_advice_and_nothing_is_asked_f
             ("a@b.test".to_owned(), "missing scheme (expected https://HOST/PATH)".to_owned()),
         ];
         let list: Vec<_> = lines.iter().map(|(line, _)| line.as_str()).collect();
-        let seen = Run::json(mode).list(list.join("\n")).seen();
+        // A list has a URL among its first lines.
+        let list = format!("{}\n{}", origin.url("/"), list.join("\n"));
+        let seen = Run::json(mode).list(list).seen();
         assert_eq!(seen.code, Some(1), "{}", seen.stderr);
-        for (row, (line, advice)) in seen.rows_in_list_order().iter().zip(&lines) {
+        for (row, (line, advice)) in seen.rows_in_list_order()[1..].iter().zip(&lines) {
             assert_eq!(row["outcome"], "invalid", "{line}: {row}");
             assert!(message(row).contains(advice.as_str()), "{line}: {row}");
             assert!(!message(row).contains("https://\""), "{line}: {row}");
         }
         assert_eq!(seen.summary()["invalid"], lines.len());
-        assert!(origin.seen().is_empty());
+        assert_eq!(origin.requests(), 1);
     });
 }
 
@@ -177,6 +179,179 @@ fn a_list_that_turns_out_to_be_none_is_incomplete_and_what_was_read_is_fetched()
         }
         assert!(origin.seen().iter().all(|asked| asked.path != "/b"));
     });
+}
+
+/// Sources of other formats with the URLs `/1` and `/2`: the file's name, what it is called, its text. `{}` is the
+/// server.
+const OTHER_FORMATS: [(&str, &str, &str); 20] = [
+    ("page.html", "HTML", "<!DOCTYPE html>\n<a href=\"{}/1\">one</a> <a href='{}/2'>two</a>\n"),
+    ("bare.html", "HTML", "<p>\n<a href=\"{}/1?a=1&amp;b\">one</a>\n<a href={}/2>two</a>\n</p>"),
+    (
+        "sitemap.xml",
+        "a sitemap",
+        "<?xml version=\"1.0\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n\
+         <url><loc>{}/1?a=1&amp;b=2</loc></url><url><loc>{}/2</loc></url></urlset>\n",
+    ),
+    (
+        "feed",
+        "an RSS feed",
+        "<rss version=\"2.0\"><item><link>{}/1</link></item>\n<link>{}/2</link></rss>",
+    ),
+    ("some.xml", "XML", "<?xml version=\"1.0\"?>\n<a><file url=\"{}/1\"/><file>{}/2</file></a>\n"),
+    ("one.json", "JSON", "{\"urls\": [\"{}/1\", \"{}/2\"], \"next\": null}\n"),
+    ("array.json", "JSON", "[\n  \"{}/1\",\n  \"{}/2\"\n]\n"),
+    (
+        "run.jsonl",
+        "JSON Lines",
+        "{\"index\": 1, \"url\": \"{}/1\"}\n{\"index\": 2, \"url\": \"{}/2\"}\n{\"index\": 3, \"url\": null}\n",
+    ),
+    ("nested.jsonl", "JSON", "{\"a\": {\"url\": \"{}/1\"}}\n{\"a\": {\"url\": \"{}/2\"}}\n"),
+    ("plain.csv", "CSV", "id,name,url\n1,one,{}/1\n2,two,{}/2\n"),
+    ("first.csv", "CSV", "# export\nurl,name\n{}/1,one\n{}/2,two\n"),
+    ("quoted.csv", "CSV", "\"1\",\"{}/1\"\n\"2\",\"{}/2\"\n"),
+    ("commas.csv", "CSV", "\"1\",\"a, b\",\"{}/1\"\n\"2\",\"c\",\"{}/2\"\n"),
+    ("semicolons.csv", "CSV", "name;link\none;{}/1\ntwo;{}/2\n"),
+    ("a.tsv", "tab-separated values", "1\tone\t{}/1\n2\ttwo\t{}/2\n"),
+    ("named.tsv", "tab-separated values", "{}/1\tone\n{}/2\ttwo\n"),
+    ("links.md", "Markdown", "Two links:\n\n- [one]({}/1)\n- <{}/2>, and text\n"),
+    ("curl.cfg", "a curl configuration (-K)", "url = \"{}/1\"\noutput = \"one\"\n--url {}/2\n-O\n"),
+    (
+        "wget log",
+        "a wget log",
+        "--2026-01-31 12:00:00--  {}/1\nConnecting to a.test... connected.\n\
+         --2026-01-31 12:00:01--  {}/2\nReusing existing connection.\n",
+    ),
+    ("it's.csv", "CSV", "a,{}/1\nb,{}/2\n"),
+];
+
+/// The command that the reason of a refused list ends with.
+fn advised(reason: &str) -> &str {
+    reason.split_once("; use: ").unwrap_or_else(|| panic!("no command: {reason}")).1
+}
+
+#[test]
+fn another_format_is_one_record_that_names_it_and_the_command_that_it_advises_works() {
+    let origin = hello();
+    let server = origin.url("");
+    let has_jq = std::process::Command::new("jq").arg("--version").output().is_ok();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format, text) in OTHER_FORMATS {
+        fs::write(folder.path().join(name), text.replace("{}", &server)).unwrap();
+        let seen = Run::json("async").arg(name).inside(folder.path()).seen();
+        let case = format!("{name}: {seen:?}");
+        let row = seen.row();
+        assert_eq!((seen.code, &row["outcome"]), (Some(2), &"invalid".into()), "{case}");
+        assert_eq!(seen.summary()["list_complete"], false, "{case}");
+        let reason = message(&row);
+        assert!(reason.starts_with(&format!("looks like {format}, not a list")), "{case}");
+        assert!(seen.stderr.contains(reason), "{case}");
+        assert_eq!(origin.requests(), 0, "{case}");
+
+        if reason.contains("jq ") && !has_jq {
+            eprintln!("SKIPPED, for there is no jq: {reason}");
+            continue;
+        }
+        let seen = run_advice(advised(reason), folder.path());
+        assert_eq!(seen.code, Some(0), "{case}: {seen:?}");
+        let mut paths: Vec<_> = origin.take_seen().into_iter().map(|asked| asked.path).collect();
+        paths.sort();
+        let mut expected = vec!["/1".to_owned(), "/2".to_owned()];
+        if text.contains("&amp;b=2") {
+            expected[0] = "/1?a=1&b=2".to_owned();
+        } else if text.contains("&amp;") {
+            expected[0] = "/1?a=1&b".to_owned();
+        }
+        assert_eq!(paths, expected, "{case}");
+    }
+}
+
+/// Runs the advised command in a shell that finds the program.
+fn run_advice(command: &str, folder: &std::path::Path) -> crate::support::Seen {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_fetch")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let run = Run::of("sh").args(["-c", command]).inside(folder);
+    run.env("PATH", format!("{}:{path}", program.display())).seen()
+}
+
+#[test]
+fn lines_that_are_alike_are_one_record_once_they_are_twenty() {
+    let origin = hello();
+    let server = origin.url("");
+    let list = |line: &str, number: usize| -> String {
+        let line = line.replace("{}", &server);
+        (1..=number).map(|n| line.replace('N', &n.to_string()) + "\n").collect()
+    };
+    let table = [
+        ("{}/N fileN.html", "URLs with file names"),
+        ("{}/N # a comment", "URLs with comments"),
+        ("- {}/N", "a bulleted list (Markdown or YAML)"),
+        ("wget {}/N", "text with URLs in it"),
+        ("hostN.test", "URLs without a scheme"),
+    ];
+    for (line, what) in table {
+        // Fewer may be mistakes in a list: each has its own advice.
+        let seen = Run::json("async").list(list(line, 19)).seen();
+        assert_eq!((seen.code, seen.rows().len()), (Some(1), 19), "{line}: {seen:?}");
+        let seen = Run::json("async").list(list(line, 21)).seen();
+        assert_eq!(seen.code, Some(2), "{line}: {seen:?}");
+        let reason = seen.row()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with(&format!("looks like {what}, ")), "{reason}");
+        // A URL among the first makes it a list.
+        let seen =
+            Run::json("async").list(list(line, 18) + &list("{}/N", 1) + &list(line, 9)).seen();
+        assert_eq!((seen.code, seen.rows().len()), (Some(1), 28), "{line}: {seen:?}");
+    }
+    assert_eq!(origin.requests(), table.len());
+    in_every_mode(|mode| {
+        let seen = Run::json(mode).list("words and words\n".repeat(5_000)).seen();
+        assert_eq!(seen.code, Some(2), "{seen:?}");
+        assert!(message(&seen.row()).starts_with("no URL in the first 20 lines"), "{seen:?}");
+    });
+}
+
+#[test]
+fn names_behind_urls_become_names_of_files() {
+    let origin = hello();
+    let folder = tempfile::tempdir().unwrap();
+    let list: String =
+        (1..30).map(|n| format!("{} file{n}\n", origin.url(&format!("/{n}")))).collect();
+    fs::write(folder.path().join("list"), list).unwrap();
+    let seen = Run::new().args(["--json", "list"]).inside(folder.path()).seen();
+    let row = seen.row();
+    let command = advised(message(&row));
+    assert!(command.ends_with(" | fetch --dir DIR -"), "{command}");
+    let seen = run_advice(command, folder.path());
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    assert!(folder.path().join("DIR/file29").exists());
+}
+
+#[test]
+fn standard_input_that_is_no_list_is_piped_through_the_command() {
+    let origin = hello();
+    let json = format!("{{\"url\": \"{}\"}}\n", origin.url("/1"));
+    let seen = Run::json("async").list(&json).seen();
+    assert_eq!(advised(message(&seen.row())), "jq -r '.url // empty' | fetch -");
+}
+
+#[test]
+fn options_of_aria2_are_refused_at_their_line_with_what_to_use() {
+    let origin = hello();
+    let list =
+        format!("{}\n dir=/tmp\n{}\n  out=x\n  split=4\n", origin.url("/1"), origin.url("/2"));
+    let seen = Run::new().list(list).seen();
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    for line in [
+        "Invalid -:2: unknown option 'dir' (use --dir, or a path in out=)\n",
+        "Invalid -:5: unknown option 'split' (use --split)\n",
+    ] {
+        assert!(seen.stdout.contains(line), "{seen:?}");
+    }
+    let (_folder, path) = file(b"\0\x01\0\0\0\0\0\0\0\x14");
+    let control = path.with_extension("aria2");
+    fs::rename(&path, &control).unwrap();
+    let seen = Run::new().arg(control).seen();
+    assert_eq!(seen.code, Some(2));
+    assert!(seen.stderr.contains("aria2 control file"), "{seen:?}");
 }
 
 #[test]

@@ -1,0 +1,435 @@
+//! What a text is that has no URLs where a list has them: a page, JSON, a table. Each format comes with the command that
+//! makes a list of it.
+
+use super::urls::names_a_host;
+
+/// Entries that are looked at before a source without a URL counts as no list.
+const ENOUGH: usize = 20;
+
+/// Bytes of an entry that are looked at.
+const LOOKED_AT: usize = 1024;
+
+/// What separates the columns of a table.
+const DELIMITERS: [char; 4] = ['\t', ',', ';', '|'];
+
+/// Names that the column of URLs has in a table.
+const URL_COLUMNS: [&str; 6] = ["url", "uri", "link", "href", "loc", "website"];
+
+/// How markup begins.
+const MARKUP: [&str; 8] =
+    ["<!doctype", "<html", "<head", "<!--", "<?xml", "<urlset", "<sitemapindex", "<rss"];
+
+/// Any URL in a text, up to a blank, quote or bracket.
+const ANY_URL: &str = r#"grep -oE "https?://[^]\"'<>) ]+""#;
+
+/// URLs in the source of a page.
+const URL_IN_MARKUP: &str = r#"grep -oE "https?://[^\"'<> ]+""#;
+
+const UNESCAPE: &str = "sed 's/&amp;/\\&/g'";
+
+/// The first entries of a source that may be no list.
+#[derive(Debug, Default)]
+pub(super) struct FirstEntries {
+    first_line: u64,
+    lines: Vec<String>,
+    has_urls: bool,
+}
+
+impl FirstEntries {
+    /// Adds an entry that is on this line, whether or not it is a URL by itself.
+    pub(super) fn add(&mut self, line: u64, text: &str, is_url: bool) {
+        self.has_urls |= is_url;
+        if self.lines.is_empty() {
+            self.first_line = line;
+        }
+        self.lines.push(text[..text.floor_char_boundary(LOOKED_AT)].to_owned());
+    }
+
+    /// The line of the first entry.
+    pub(super) fn first_line(&self) -> u64 {
+        self.first_line
+    }
+
+    /// Whether these are enough entries to say that the source is no list.
+    pub(super) fn is_full(&self) -> bool {
+        self.lines.len() >= ENOUGH
+    }
+
+    /// Whether the first entry begins another format, so that a URL further on does not make the source a list.
+    pub(super) fn begins_another_format(&self) -> bool {
+        let Some(first) = self.lines.first() else { return false };
+        is_markup(first) || is_json(first) || header(first).is_some()
+    }
+
+    /// Why the source is no list, with a command that makes a list of it; `None` if it may be a list of which every line
+    /// is wrong.
+    pub(super) fn why_not_a_list(&self, source: &str) -> Option<String> {
+        let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
+        let format = OtherFormat::of(&lines, self.first_line);
+        let is_hopeless = self.is_full() && !self.has_urls;
+        if !is_hopeless && !format.as_ref().is_some_and(|format| format.has_own_syntax) {
+            return None;
+        }
+        let Some(OtherFormat { what, command, .. }) = format else {
+            return Some(format!(
+                "no URL in the first {ENOUGH} lines, expected one URL per line (https://HOST/PATH)"
+            ));
+        };
+        let command = command.on(source);
+        Some(format!("looks like {what}, not a list of URLs; use: {command}"))
+    }
+}
+
+/// A format that is no list.
+struct OtherFormat {
+    what: &'static str,
+    command: ListCommand,
+    /// Whether it is recognized by its syntax, even in a few lines.
+    has_own_syntax: bool,
+}
+
+/// A command that makes a list.
+struct ListCommand {
+    /// The programs, of which the first reads the source.
+    pipeline: Vec<String>,
+    /// The options of `fetch` that the list needs.
+    options: &'static str,
+}
+
+impl<T: Into<String>, const N: usize> From<[T; N]> for ListCommand {
+    fn from(pipeline: [T; N]) -> Self {
+        Self { pipeline: pipeline.map(Into::into).into(), options: "" }
+    }
+}
+
+impl ListCommand {
+    /// The command line that reads this source.
+    fn on(&self, source: &str) -> String {
+        let file = if source == "-" { String::new() } else { format!(" {}", shell_word(source)) };
+        let (first, others) = self.pipeline.split_first().expect("there is a program");
+        let others: String = others.iter().map(|program| format!(" | {program}")).collect();
+        format!("{first}{file}{others} | fetch{} -", self.options)
+    }
+}
+
+/// A file name as a word of a shell command.
+fn shell_word(name: &str) -> String {
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "._/+@%=:,-".contains(character);
+    match name {
+        _ if name.chars().any(char::is_control) => "FILE".to_owned(),
+        _ if name.starts_with('-') => shell_word(&format!("./{name}")),
+        _ if name.chars().all(is_plain) => name.to_owned(),
+        _ => format!("'{}'", name.replace('\'', "'\\''")),
+    }
+}
+
+impl OtherFormat {
+    fn of(lines: &[&str], first_line: u64) -> Option<Self> {
+        let first = lines.first()?;
+        if is_markup(first) || count(lines, |line| line.starts_with('<')) * 2 > lines.len() {
+            return Some(Self::markup(lines));
+        }
+        if is_json(first) {
+            return Some(Self::json(lines));
+        }
+        if lines.iter().any(|line| is_wget_entry(line)) {
+            return Some(Self::strict("a wget log", ["sed -nE 's/^--[0-9: -]+--  //p'"]));
+        }
+        if let Some(table) = UrlTable::of(lines) {
+            return Some(table.format(first_line));
+        }
+        if lines.iter().any(|line| is_curl_url(line)) {
+            let command = r#"sed -nE "s/^[ -]*url[ =:]+[\"']?([^\"' ]+).*/\1/p""#;
+            return Some(Self::strict("a curl configuration (-K)", [command]));
+        }
+        if lines.iter().any(|line| line.contains("](http") || line.contains("](<http")) {
+            return Some(Self::strict("Markdown", [ANY_URL]));
+        }
+        Self::loose(lines)
+    }
+
+    /// What is recognized only where many lines have it in common.
+    fn loose(lines: &[&str]) -> Option<Self> {
+        let most = |is_one: fn(&str) -> bool| count(lines, is_one) * 2 > lines.len();
+        let (what, command) = if most(is_bullet) {
+            ("a bulleted list (Markdown or YAML)", [ANY_URL].into())
+        } else if most(is_commented) {
+            ("URLs with comments", ["sed 's/[[:space:]]#.*//'"].into())
+        } else if most(is_named) {
+            ("URLs with file names", names(" "))
+        } else if lines.iter().any(|line| position_of_url(line).is_some()) {
+            ("text with URLs in it", [ANY_URL].into())
+        } else if most(names_a_host) {
+            ("URLs without a scheme", ["sed 's|^|https://|'"].into())
+        } else {
+            return None;
+        };
+        Some(Self { what, command, has_own_syntax: false })
+    }
+
+    fn strict(what: &'static str, command: impl Into<ListCommand>) -> Self {
+        Self { what, command: command.into(), has_own_syntax: true }
+    }
+
+    fn markup(lines: &[&str]) -> Self {
+        let has = |tag: &str| lines.iter().any(|line| find(line, tag).is_some());
+        let elements = |name: &str| {
+            [format!("grep -oE '<{name}>[^<]+'"), "cut -d'>' -f2".to_owned(), UNESCAPE.to_owned()]
+        };
+        if has("<urlset") || has("<sitemapindex") || has("<loc>") {
+            Self::strict("a sitemap", elements("loc"))
+        } else if has("<rss") {
+            Self::strict("an RSS feed", elements("link"))
+        } else if has("<?xml") && !has("<html") {
+            Self::strict("XML", [URL_IN_MARKUP, UNESCAPE])
+        } else {
+            Self::strict("HTML", [URL_IN_MARKUP, UNESCAPE])
+        }
+    }
+
+    fn json(lines: &[&str]) -> Self {
+        let is_object = |line: &&str| line.starts_with('{') && line.ends_with('}');
+        if lines.iter().all(is_object) {
+            let key = lines.iter().find_map(|line| key_of_url(line));
+            let what = if lines.len() == 1 { "JSON" } else { "JSON Lines" };
+            if let Some(key) = key {
+                return Self::strict(what, [format!("jq -r '.{key} // empty'")]);
+            }
+        }
+        Self::strict("JSON", [r#"jq -r '.. | strings | select(test("^https?://"))'"#])
+    }
+}
+
+/// A text with the same number of columns in every line.
+struct UrlTable {
+    delimiter: char,
+    columns: usize,
+    /// That of the URLs, from 1.
+    column: usize,
+    has_header: bool,
+    /// Whether a delimiter is only ever between columns.
+    is_plain: bool,
+}
+
+impl UrlTable {
+    fn of(lines: &[&str]) -> Option<Self> {
+        DELIMITERS.into_iter().find_map(|delimiter| Self::with(delimiter, lines))
+    }
+
+    fn with(delimiter: char, lines: &[&str]) -> Option<Self> {
+        let rows: Vec<_> = lines.iter().map(|line| cells(line, delimiter)).collect();
+        let has_header = position_of_url_cell(rows.first()?).is_none();
+        let rows = &rows[usize::from(has_header)..];
+        let first = rows.first()?;
+        let (columns, at) = (first.len(), position_of_url_cell(first)?);
+        let is_row =
+            |row: &&Vec<&str>| row.len() == columns && row.get(at).is_some_and(|c| is_url(c));
+        let is_table =
+            columns > 1 && lines.len() > 1 && rows.iter().filter(is_row).count() * 2 > rows.len();
+        let is_plain = lines.iter().all(|line| line.split(delimiter).count() == columns);
+        is_table.then_some(Self { delimiter, columns, column: at + 1, has_header, is_plain })
+    }
+
+    fn format(&self, first_line: u64) -> OtherFormat {
+        let Self { delimiter, column, .. } = self;
+        let what = if *delimiter == '\t' { "tab-separated values" } else { "CSV" };
+        let cut = match delimiter {
+            '\t' => format!("cut -f{column}"),
+            ',' => format!("cut -d, -f{column}"),
+            _ => format!("cut -d'{delimiter}' -f{column}"),
+        };
+        let command = if !self.is_plain {
+            [ANY_URL].into()
+        } else if self.has_header {
+            [format!("tail -n +{}", first_line + 1), cut].into()
+        } else if (*delimiter, *column, self.columns) == ('\t', 1, 2) {
+            names("\\t")
+        } else {
+            [cut].into()
+        };
+        OtherFormat::strict(what, command)
+    }
+}
+
+/// Makes the second column the names of the files.
+fn names(delimiter: &str) -> ListCommand {
+    let program = format!("awk -F'{delimiter}' '{{print $1; print \"  out=\" $2}}'");
+    ListCommand { pipeline: vec![program], options: " --dir DIR" }
+}
+
+/// The cells of a line of a table, quotes taken off.
+fn cells(line: &str, delimiter: char) -> Vec<&str> {
+    let mut is_quoted = false;
+    let ends = |character: char| {
+        is_quoted ^= character == '"';
+        character == delimiter && !is_quoted
+    };
+    line.split(ends).map(|cell| cell.trim().trim_matches('"').trim()).collect()
+}
+
+/// The delimiter of a line that names the columns of a table, one of them for URLs.
+fn header(line: &str) -> Option<char> {
+    let is_name = |cell: &&str| {
+        cell.chars().all(|c| c.is_alphanumeric() || " _-.()".contains(c)) && !cell.is_empty()
+    };
+    DELIMITERS.into_iter().find(|delimiter| {
+        let cells = cells(line, *delimiter);
+        cells.len() > 1
+            && cells.iter().all(|cell| is_name(&cell))
+            && cells.iter().any(|cell| names_urls(cell))
+    })
+}
+
+/// Whether this is the name of a column of URLs, such as `url` or `image_url`.
+pub(super) fn names_urls(name: &str) -> bool {
+    let name = name.trim_matches('"').to_ascii_lowercase();
+    let last = name.rsplit(['_', '-', ' ', '.']).next().unwrap_or_default();
+    URL_COLUMNS.contains(&last.strip_suffix('s').unwrap_or(last))
+}
+
+fn position_of_url_cell(cells: &Vec<&str>) -> Option<usize> {
+    cells.iter().position(|cell| is_url(cell))
+}
+
+fn count(lines: &[&str], is_one: impl Fn(&str) -> bool) -> usize {
+    lines.iter().filter(|line| is_one(line)).count()
+}
+
+fn is_markup(line: &str) -> bool {
+    MARKUP.iter().any(|tag| find(line, tag) == Some(0))
+}
+
+fn is_json(line: &str) -> bool {
+    let inside = |open| line.strip_prefix(open).map(str::trim_start);
+    let begins_with =
+        |rest: &str, next: &str| rest.is_empty() || rest.starts_with(|c| next.contains(c));
+    inside('{').is_some_and(|rest| begins_with(rest, "\"}"))
+        || inside('[').is_some_and(|rest| begins_with(rest, "\"{[]"))
+}
+
+/// `--2026-01-31 12:00:00--  URL`
+fn is_wget_entry(line: &str) -> bool {
+    let behind = line.strip_prefix("--").and_then(|line| line.split_once("--  "));
+    behind.is_some_and(|(time, url)| time.starts_with(|c: char| c.is_ascii_digit()) && is_url(url))
+}
+
+/// `url = "URL"` or `--url URL`, but not `url=URL`, which many programs print.
+fn is_curl_url(line: &str) -> bool {
+    let name = line.trim_start_matches('-');
+    let Some(rest) = name.strip_prefix("url") else { return false };
+    let value = rest.trim_start_matches([' ', '\t', '=', ':']);
+    let plain = value.trim_start_matches(['"', '\'']);
+    let is_marked = name.len() < line.len() || plain.len() < value.len() || rest.starts_with(' ');
+    value.len() < rest.len() && is_url(plain) && is_marked
+}
+
+/// `- URL`, `* URL`
+fn is_bullet(line: &str) -> bool {
+    let rest = line.strip_prefix(['-', '*', '+', '\u{2022}']).map(str::trim_start);
+    rest.is_some_and(|rest| is_url(rest.trim_start_matches(['"', '\'', '<'])))
+}
+
+/// `URL # comment`
+fn is_commented(line: &str) -> bool {
+    is_url(line)
+        && line
+            .split_once(char::is_whitespace)
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('#'))
+}
+
+/// `URL name`
+fn is_named(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    is_url(line) && words.nth(1).is_some_and(|name| !is_url(name)) && words.next().is_none()
+}
+
+fn is_url(text: &str) -> bool {
+    position_of_url(text) == Some(0)
+}
+
+fn position_of_url(text: &str) -> Option<usize> {
+    ["http://", "https://"].iter().filter_map(|scheme| find(text, scheme)).min()
+}
+
+/// Where `what`, in lower case, is found in a text of either case.
+fn find(text: &str, what: &str) -> Option<usize> {
+    text.as_bytes().windows(what.len()).position(|part| part.eq_ignore_ascii_case(what.as_bytes()))
+}
+
+/// The key of the first URL of a JSON object, if it is one of the object itself and needs no quotes in jq.
+fn key_of_url(object: &str) -> Option<&str> {
+    let before = object[..position_of_url(object)?].strip_suffix('"')?.trim_end();
+    let (outside, key) =
+        before.strip_suffix(':')?.trim_end().strip_suffix('"')?.rsplit_once('"')?;
+    let is_identifier = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_of_the_object = outside.matches(['{', '[']).count() == 1;
+    (is_identifier && is_of_the_object).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> Option<String> {
+        let mut sample = FirstEntries::default();
+        for (number, line) in text.lines().enumerate() {
+            sample.add(number as u64 + 1, line.trim(), false);
+        }
+        sample.why_not_a_list("my list")
+    }
+
+    #[test]
+    fn a_file_name_is_one_word_of_a_shell() {
+        for (name, word) in [
+            ("a/b.txt", "a/b.txt"),
+            ("-x", "./-x"),
+            ("it's", "'it'\\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("a\nb", "FILE"),
+        ] {
+            assert_eq!(shell_word(name), word);
+        }
+    }
+
+    #[test]
+    fn the_column_of_urls_is_found_also_in_quotes() {
+        for (text, command) in [
+            ("id,url\n1,http://a.b/\n2,http://a.b/x", "tail -n +2 'my list' | cut -d, -f2"),
+            ("\"1\";\"http://a.b/\"\n\"2\";\"http://a.b/x\"", "cut -d';' -f2 'my list'"),
+            ("a,\"x,y\",http://a.b/\nb,\"z\",http://a.b/x", "grep -oE"),
+            ("a\tb\thttp://a.b/\nc\td\thttp://a.b/", "cut -f3 'my list'"),
+            ("http://a.b/\ta.html\nhttp://a.b/x\tb.html", "awk -F'\\t'"),
+        ] {
+            let why = why(text).unwrap();
+            assert!(why.contains(&format!("use: {command}")), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_few_wrong_lines_are_no_other_format() {
+        for text in [
+            "a.b",
+            "a.b/x\na.b/y",
+            "url=http://a.b",
+            "http://a.b/ x.html",
+            "ftp://a.b, ftp://c.d",
+            "- http://a.b",
+            "some words",
+            "key: value, other",
+        ] {
+            assert_eq!(why(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_column_of_urls_is_recognized() {
+        for name in ["url", "URLs", "\"Link\"", "image_url", "Final URL"] {
+            assert!(names_urls(name), "{name}");
+        }
+        for name in ["", "s", "curl", "name", "a.b"] {
+            assert!(!names_urls(name), "{name}");
+        }
+    }
+}
