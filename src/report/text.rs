@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::escape::printable;
+use super::escape::{printable, readable_url};
 use crate::model::{Failure, Outcome, OutcomeCounts, Record, Summary};
 use crate::text::counted;
 use crate::units::human_bytes;
@@ -32,7 +32,7 @@ impl TextStyle {
 /// Writes the line of one URL.
 pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
     let (on, off) = style.sequences(record.outcome);
-    let url = printable(&record.url);
+    let url = readable_url(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = printable(message);
     match record.outcome {
@@ -132,9 +132,9 @@ pub(super) fn retrying(
     failure: &Failure,
     page: &mut Vec<u8>,
 ) -> io::Result<()> {
-    write!(page, "Retrying {}", printable(url))?;
+    write!(page, "Retrying {}", readable_url(url))?;
     if next != url {
-        write!(page, " at {}", printable(next))?;
+        write!(page, " at {}", readable_url(next))?;
     }
     let failure = failure.to_string();
     writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
@@ -147,7 +147,7 @@ pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
 
 /// Writes that a redirect is followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "Redirected {} -> {} ({status})", printable(from), printable(to))
+    writeln!(page, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))
 }
 
 #[cfg(test)]
