@@ -148,7 +148,7 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
-        let mut is_told = self.plan.report.verbosity != Verbosity::Quiet;
+        let mut is_told = self.plan.report.verbosity > Verbosity::Quiet;
         match claim {
             Claim::Fetch(_) => {
                 self.counts.targets += 1;
