@@ -19,7 +19,7 @@
 //!     connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 //! });
 //! let plan = Plan { sources: vec![Source::Argument(url)], ..Plan::default() };
-//! let outcome = run(&plan, Outputs::of_process(false), &CancelToken::default());
+//! let outcome = run(&plan, Outputs::of_process(|_| false), &CancelToken::default());
 //! assert_eq!(outcome.expect("the run starts").summary.counts.ok, 1);
 //! # Ok::<(), io::Error>(())
 //! ```
@@ -73,9 +73,7 @@ pub mod bench {
         pub use crate::naming::{NameOwner, identity, of_url, unique_name};
     }
     pub mod plan {
-        pub use crate::plan::{
-            NamingScheme, OutputFormat, OutputOptions, ReportOrder, RobotsPolicy, Verbosity,
-        };
+        pub use crate::plan::{NamingScheme, OutputFormat, OutputOptions, RobotsPolicy};
     }
     pub mod report {
         pub use crate::report::{FailedListWriter, ReportFiles, reporter};

@@ -65,6 +65,8 @@ impl Default for Plan {
                 format: OutputFormat::Text,
                 order: ReportOrder::Completion,
                 verbosity: Verbosity::Normal,
+                progress: ProgressChoice::OnTerminal,
+                color: ColorChoice::Auto,
             },
             failed: None,
             documents: Vec::new(),
@@ -622,6 +624,30 @@ pub struct OutputOptions {
     pub order: ReportOrder,
     /// How much is printed.
     pub verbosity: Verbosity,
+    /// Whether the progress display may be shown.
+    pub progress: ProgressChoice,
+    /// When text is colored.
+    pub color: ColorChoice,
+}
+
+/// Whether the progress display may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressChoice {
+    /// On a terminal that can move its cursor.
+    OnTerminal,
+    /// Nowhere.
+    Never,
+}
+
+/// When text is colored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// The output format.
@@ -645,14 +671,19 @@ pub enum ReportOrder {
 }
 
 /// How much is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Each level prints what the level before it does, and more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Failures, and nothing of what went well; no progress display.
+    /// Errors of the run only (`-qq`).
+    Silent,
+    /// Failures and the total (`-q`).
     Quiet,
-    /// Every row.
+    /// Every record, and notes.
     Normal,
-    /// Retries and redirects too.
+    /// Retries, redirects, resources and hosts (`-v`).
     Verbose,
+    /// The heads of requests and replies (`-vv`).
+    Trace,
 }
 
 /// What `fetch verify` checks, and how.

@@ -110,6 +110,16 @@ impl Stderr {
     }
 }
 
+/// Whether standard output and standard error are one file, pipe or terminal.
+pub(crate) fn stdout_is_stderr() -> bool {
+    let identity = |stream: BorrowedFd<'_>| {
+        let file = fstat(stream).ok()?;
+        Some((file.st_dev, file.st_ino, file.st_rdev))
+    };
+    let stdout = identity(io::stdout().as_fd());
+    stdout.is_some() && stdout == identity(io::stderr().as_fd())
+}
+
 /// Writes bytes, or the first of them. A reader that has gone, has hung up or is given up is a broken pipe; `given_up`
 /// remembers that.
 fn write(stream: BorrowedFd<'_>, bytes: &[u8], given_up: &AtomicBool) -> io::Result<usize> {

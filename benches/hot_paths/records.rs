@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput};
 use fetch::bench::model::{HttpVersion, ProgressBoard};
-use fetch::bench::plan::{OutputFormat, OutputOptions, ReportOrder, Verbosity};
+use fetch::bench::plan::{OutputFormat, OutputOptions};
 use fetch::bench::report::{self, FailedListWriter, ReportFiles};
-use fetch::{Event, Outcome, OutputStream, Outputs, Record, Reporter, Timings};
+use fetch::{Event, Outcome, OutputStream, Outputs, Plan, Record, Reporter, Timings};
 
 use crate::urls;
 
@@ -32,10 +32,10 @@ pub fn writing(criterion: &mut Criterion) {
 }
 
 fn reporter(format: OutputFormat) -> Box<dyn Reporter> {
-    let nowhere = || OutputStream { writer: Box::new(io::sink()), is_terminal: false };
-    let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), colour: false };
-    let report =
-        OutputOptions { format, order: ReportOrder::Completion, verbosity: Verbosity::Normal };
+    let nowhere =
+        || OutputStream { writer: Box::new(io::sink()), is_terminal: false, colours: false };
+    let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), is_one: true };
+    let report = OutputOptions { format, ..Plan::default().report };
     let slots = Arc::new(ProgressBoard::new(16));
     report::reporter(report, outputs, FailedListWriter::nowhere(), ReportFiles::none(), slots)
 }

@@ -6,14 +6,16 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::network;
 use super::value_parsers::{self, Choice, one_of};
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
-use crate::plan::{MaxFailures, MaxPerHost, Mode, NamingScheme, OutputFormat, ResolveOverride};
+use crate::plan::{
+    ColorChoice, MaxFailures, MaxPerHost, Mode, NamingScheme, OutputFormat, ResolveOverride,
+};
 use crate::units::{self, Rate, Share};
 
 const EXAMPLES: &str = "\
@@ -103,6 +105,12 @@ const FORMATS: [Choice<OutputFormat>; 3] = [
     Choice::new(OutputFormat::Text, "text", "Human-readable text"),
     Choice::new(OutputFormat::Jsonl, "jsonl", "JSON Lines"),
     Choice::new(OutputFormat::Csv, "csv", "CSV"),
+];
+
+const COLORS: [Choice<ColorChoice>; 3] = [
+    Choice::new(ColorChoice::Auto, "auto", "On a terminal"),
+    Choice::new(ColorChoice::Always, "always", "Everywhere"),
+    Choice::new(ColorChoice::Never, "never", "Nowhere"),
 ];
 
 #[derive(Debug, Subcommand)]
@@ -519,13 +527,23 @@ pub(super) struct OutputArgs {
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
 
-    /// Print only failures; hide progress and summary
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
+    /// Print only failures and the total; -qq prints neither
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
 
-    /// Also print retries, redirects and per-host statistics
-    #[arg(hide_short_help = true, short, long)]
-    pub verbose: bool,
+    /// Also print retries, redirects and hosts; -vv request and response headers
+    ///
+    /// Passwords, cookies and signatures are masked in headers and URLs.
+    #[arg(hide_short_help = true, short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Show no progress display
+    #[arg(hide_short_help = true, long)]
+    pub no_progress: bool,
+
+    /// When to use color; auto: on a terminal, unless NO_COLOR is set
+    #[arg(hide_short_help = true, long, value_name = "WHEN", default_value = "auto", value_parser = one_of(&COLORS))]
+    pub color: ColorChoice,
 
     /// Show what would be fetched without sending requests
     #[arg(long)]

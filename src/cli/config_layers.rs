@@ -10,7 +10,7 @@ use http::header::USER_AGENT;
 
 use super::args::Arguments;
 use super::option_table::{OptionTable, ValueCount, is_secret};
-use super::to_plan;
+use super::{to_plan, without_dots};
 use crate::list;
 use crate::plan::Plan;
 
@@ -191,7 +191,7 @@ fn sentence(error: &clap::Error) -> String {
     {
         return format!("expected one of {}", values.join(", "));
     }
-    let text = error.render().to_string();
+    let text = without_dots(&error.render().to_string());
     let first = text.lines().next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }

@@ -110,7 +110,7 @@ impl From<String> for UsageOutput {
 
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let text = error.render().to_string();
+        let text = without_dots(&error.render().to_string());
         if !error.use_stderr() {
             return Self { text, to: UsageStream::Stdout, code: 0 };
         }
@@ -126,6 +126,11 @@ impl From<clap::Error> for UsageOutput {
         };
         Self { text, to: UsageStream::Stderr, code: 2 }
     }
+}
+
+/// A message without the dots that the parser puts after the name of an option that may be repeated (`'--quiet...'`).
+fn without_dots(message: &str) -> String {
+    message.replace("...'", "'")
 }
 
 /// What a command line is read in.

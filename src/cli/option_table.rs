@@ -150,7 +150,7 @@ pub struct EffectiveOption {
 pub enum OptionValue {
     /// Not set, and without a default.
     Unset,
-    /// A flag that is set.
+    /// A flag that is given once. One that is given more often is a number.
     On,
     /// A whole number.
     Number(u64),
@@ -276,7 +276,7 @@ fn is_set(matches: &ArgMatches, argument: &Arg) -> bool {
 
 fn value_count(argument: &Arg) -> ValueCount {
     match argument.get_action() {
-        ArgAction::SetTrue => ValueCount::Nothing,
+        ArgAction::SetTrue | ArgAction::Count => ValueCount::Nothing,
         ArgAction::Append => ValueCount::Many,
         _ => ValueCount::One,
     }
@@ -288,8 +288,11 @@ fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionVa
     let values = matches.get_raw(id).into_iter().flatten();
     let mut values = values.map(|value| redact(&value.to_string_lossy()));
     match value_count(argument) {
-        ValueCount::Nothing if matches.get_flag(id) => OptionValue::On,
-        ValueCount::Nothing => OptionValue::Unset,
+        ValueCount::Nothing => match times_given(argument, matches) {
+            0 => OptionValue::Unset,
+            1 => OptionValue::On,
+            times => OptionValue::Number(times.into()),
+        },
         ValueCount::One => match values.next() {
             None => OptionValue::Unset,
             Some(text) if takes_numbers(argument) => {
@@ -301,6 +304,15 @@ fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionVa
             values if values.is_empty() => OptionValue::Unset,
             values => OptionValue::List(values),
         },
+    }
+}
+
+/// How often a flag is given.
+fn times_given(argument: &Arg, matches: &ArgMatches) -> u8 {
+    let id = argument.get_id().as_str();
+    match argument.get_action() {
+        ArgAction::Count => matches.get_count(id),
+        _ => matches.get_flag(id).into(),
     }
 }
 

@@ -11,11 +11,11 @@ use super::*;
 use crate::digest::Algorithm;
 use crate::model::FailureClass;
 use crate::plan::{
-    self, AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
-    FailedList, ForeignFilePolicy, HostLimitOptions, HttpVersions, MaxFailures, MaxPerHost,
-    NameSource, NamingScheme, OverrideTarget, Proxy, ProxyUrls, ReportCommand, ReportFile,
-    ReportFormat, ReportOrder, ReportSubject, ResolveOverride, RobotsPolicy, SaveOptions,
-    SegmentOptions, Source, Strategy, Verbosity,
+    self, AddressFamily, BodyOptions, CertVerification, ColorChoice, Compression, Durability,
+    ExistingPolicy, FailedList, ForeignFilePolicy, HostLimitOptions, HttpVersions, MaxFailures,
+    MaxPerHost, NameSource, NamingScheme, OverrideTarget, ProgressChoice, Proxy, ProxyUrls,
+    ReportCommand, ReportFile, ReportFormat, ReportOrder, ReportSubject, ResolveOverride,
+    RobotsPolicy, SaveOptions, SegmentOptions, Source, Strategy, Verbosity,
 };
 use crate::units;
 
@@ -601,8 +601,16 @@ fn the_report_is_set_by_its_options() {
         assert_eq!(plan(words).report.format, format);
     }
     assert_eq!(plan(&["--ordered"]).report.order, ReportOrder::List);
-    assert_eq!(plan(&["-q"]).report.verbosity, Verbosity::Quiet);
-    assert_eq!(plan(&["--verbose"]).report.verbosity, Verbosity::Verbose);
+    for (words, verbosity) in [
+        (&["-qq"][..], Verbosity::Silent),
+        (&["-q"], Verbosity::Quiet),
+        (&["--verbose"], Verbosity::Verbose),
+        (&["-v", "-v"], Verbosity::Trace),
+    ] {
+        assert_eq!(plan(words).report.verbosity, verbosity);
+    }
+    assert_eq!(plan(&["--no-progress"]).report.progress, ProgressChoice::Never);
+    assert_eq!(plan(&["--color", "always"]).report.color, ColorChoice::Always);
     assert_complaint(&["--format", "xml"], "possible values: text, jsonl, csv");
     assert_complaint(&["--json", "--format", "csv"], "cannot be used with");
     assert_complaint(&["-q", "-v"], "cannot be used with");

@@ -21,8 +21,8 @@ use crate::list;
 use crate::plan::{
     AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
     FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
-    MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, Proxy,
-    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, ProgressChoice,
+    Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
     SegmentOptions, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
@@ -130,7 +130,7 @@ pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
         dir: typed.dir,
         jobs: typed.jobs,
         form: if typed.json { OutputFormat::Jsonl } else { typed.format },
-        verbosity: verbosity(typed.quiet, typed.verbose),
+        verbosity: verbosity(typed.quiet.into(), typed.verbose.into()),
         marking: if typed.no_mark { plan::MarkMode::Off } else { plan::MarkMode::On },
     }
 }
@@ -374,13 +374,22 @@ fn report(typed: &OutputArgs) -> OutputOptions {
         format: if typed.json { OutputFormat::Jsonl } else { typed.format },
         order: if typed.ordered { ReportOrder::List } else { ReportOrder::Completion },
         verbosity: verbosity(typed.quiet, typed.verbose),
+        progress: if typed.no_progress {
+            ProgressChoice::Never
+        } else {
+            ProgressChoice::OnTerminal
+        },
+        color: typed.color,
     }
 }
 
-fn verbosity(quiet: bool, verbose: bool) -> Verbosity {
+/// The level of options that were given so many times.
+fn verbosity(quiet: u8, verbose: u8) -> Verbosity {
     match (quiet, verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
+        (2.., _) => Verbosity::Silent,
+        (1, _) => Verbosity::Quiet,
+        (_, 2..) => Verbosity::Trace,
+        (_, 1) => Verbosity::Verbose,
+        (0, 0) => Verbosity::Normal,
     }
 }

@@ -17,7 +17,7 @@ use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenError, OpenInput, ReadError, StreamKind};
 use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
-use crate::report::printable;
+use crate::report::{printable, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use crate::streams::stdout;
 use crate::text::counted;
@@ -148,7 +148,7 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
-        let mut is_told = self.plan.report.verbosity != Verbosity::Quiet;
+        let mut is_told = self.plan.report.verbosity > Verbosity::Quiet;
         match claim {
             Claim::Fetch(_) => {
                 self.counts.targets += 1;
@@ -174,7 +174,7 @@ impl<W: Write> Preview<'_, W> {
                 "duplicate_of": duplicate_of, "error": error,
             }));
         }
-        write!(self.out, "{} {}", target.index, printable(&url))?;
+        write!(self.out, "{} {}", target.index, readable_url(&url))?;
         if mirrors > 0 {
             write!(self.out, " (and {})", counted(mirrors as u64, "mirror"))?;
         }

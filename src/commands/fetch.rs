@@ -1,9 +1,9 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
 use std::convert::Infallible;
-use std::env;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use super::{print_error, print_warning};
+use super::{COLOR, colours, print_error, print_note, print_warning};
 use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::exit::{Exit, ExitStatus};
 use crate::input;
 use crate::model::{
-    Event, FailureClass, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
+    Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
 };
-use crate::plan::{Plan, Strategy, Verbosity};
+use crate::plan::{OutputFormat, Plan, Strategy, Verbosity};
 use crate::report::{
     FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter, written_path,
 };
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
-use crate::text::io_message;
+use crate::text::{counted, io_message};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -124,8 +124,9 @@ pub(super) fn execute(plan: &Plan) -> Exit {
         ));
         return Exit::Fatal;
     }
-    let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let result = run(plan, Outputs::of_process(colour), &cancel);
+    let choice = *COLOR.get_or_init(|| plan.report.color);
+    let outputs = Outputs::of_process(|is_terminal| colours(choice, is_terminal));
+    let result = run(plan, outputs, &cancel);
     let error = match &result {
         // What could not be saved is in the record of its URL, and in the summary.
         Ok(outcome) => outcome.unreadable.as_ref(),
@@ -223,6 +224,7 @@ fn conclude(
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
         list_complete,
+        read_up_to: reported.last_read.filter(|_| !list_complete),
         counts: reported.counts,
         elapsed: elapsed.as_secs_f64(),
         setup: (ready - start.at).as_secs_f64(),
@@ -245,13 +247,48 @@ fn conclude(
         }
         _ => {}
     }
-    if summary.counts.targets == 0 && list_complete && plan.report.verbosity != Verbosity::Quiet {
-        print_warning("no URLs in the input");
-    }
-    if plan.report.verbosity != Verbosity::Quiet {
+    if plan.report.verbosity >= Verbosity::Normal {
+        if summary.counts.targets == 0 && list_complete {
+            print_warning("no URLs in the input");
+        }
         warn_of_unverified(plan, transfer_context);
+        if stopped != Some(StopCause::ReaderGone) {
+            notes(plan, &summary).iter().for_each(|note| print_note(note));
+        }
     }
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
+}
+
+/// What the user may not expect, or may want to do next. Somebody who reads data is told nothing.
+fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
+    let is_text = plan.report.format == OutputFormat::Text;
+    let discarded = plan.keep.is_none() && summary.counts.ok > 0 && is_text;
+    let discarded =
+        discarded.then(|| "bodies were read and discarded; use --dir DIR to save them".to_owned());
+    discarded.into_iter().chain(next_command(plan, summary)).collect()
+}
+
+/// The command that fetches what failed; `None` if nothing did, or if the same command has to run again for the rest of
+/// the list.
+fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
+    let failed = plan.failed.as_ref()?;
+    let OutcomeCounts { failed: count @ 1.., .. } = summary.counts else { return None };
+    if !summary.list_complete {
+        return None;
+    }
+    let dir = plan.keep.as_ref().map(|keep| format!("--dir {} ", shell_word(&keep.dir)));
+    let (url, dir) = (counted(count, "failed URL"), dir.unwrap_or_default());
+    Some(format!("to retry {url}: fetch {dir}{}", shell_word(&failed.path)))
+}
+
+/// A path as a shell reads it.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text;
+    }
+    printable(&format!("'{}'", text.replace('\'', r"'\''"))).into_owned()
 }
 
 /// Warns of files that were not verified although a checksum was given.
@@ -411,6 +448,8 @@ struct ReportedCounts {
     reporter: Box<dyn Reporter>,
     counts: OutcomeCounts,
     written: io::Result<()>,
+    /// The entry with the highest index that has a record: all entries that were read have one.
+    last_read: Option<ListPosition>,
 }
 
 /// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
@@ -423,7 +462,7 @@ fn narrate(
     cancel: &CancelToken,
 ) -> ReportedCounts {
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
-    let mut reported = ReportedCounts { reporter, counts, written };
+    let mut reported = ReportedCounts { reporter, counts, written, last_read: None };
     reported.written = match Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
@@ -483,6 +522,9 @@ impl ReportedCounts {
     fn count(&mut self, event: &Event) {
         if let Event::Finished { record, .. } = event {
             self.counts.add(record);
+            if self.last_read.as_ref().is_none_or(|last| last.index < record.index) {
+                self.last_read = Some(ListPosition::from(&**record));
+            }
         }
     }
 }

@@ -10,12 +10,15 @@ pub mod report;
 mod serve;
 pub mod verify;
 
+use std::env;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use crate::cli::{Command, UsageOutput, UsageStream};
 use crate::exit::{Exit, ExitStatus};
+use crate::plan::ColorChoice;
 use crate::signals::survive_file_size_limit;
 use crate::streams::{stderr, stdout};
 
@@ -35,11 +38,30 @@ pub fn execute(command: Command) -> Exit {
     }
 }
 
+/// Whether the words of this process are coloured on a stream, as `--color` says.
+fn colours(choice: ColorChoice, is_terminal: bool) -> bool {
+    let variable = |name| env::var_os(name).unwrap_or_default();
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            is_terminal && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb"
+        }
+    }
+}
+
+/// The choice of the user, once it is known.
+static COLOR: OnceLock<ColorChoice> = OnceLock::new();
+
 /// Prints help or a usage error, and returns its exit code. A reader that has gone is no error.
 pub fn print_usage(usage: &UsageOutput) -> ExitCode {
-    let _ = match usage.to {
-        UsageStream::Stdout => stdout().write_all(usage.text.as_bytes()),
-        UsageStream::Stderr => stderr().write_all(usage.text.as_bytes()),
+    let _ = match (usage.to, usage.text.split_once(": ")) {
+        (UsageStream::Stdout, _) => stdout().write_all(usage.text.as_bytes()),
+        (UsageStream::Stderr, Some((level @ "error", text))) => {
+            print_line(level, text.trim_end_matches('\n'));
+            Ok(())
+        }
+        (UsageStream::Stderr, _) => stderr().write_all(usage.text.as_bytes()),
     };
     usage.code.into()
 }
@@ -84,7 +106,19 @@ fn print_warning(text: &str) {
     print_line("warning", text);
 }
 
+/// Prints what the user may want to know or do next.
+fn print_note(text: &str) {
+    print_line("note", text);
+}
+
 fn print_line(level: &str, text: &str) {
+    let choice = COLOR.get().copied().unwrap_or(ColorChoice::Auto);
+    let (on, off) = match (colours(choice, stderr().is_terminal()), level) {
+        (false, _) => ("", ""),
+        (true, "error") => ("\u{1b}[1;31m", "\u{1b}[0m"),
+        (true, "warning") => ("\u{1b}[1;33m", "\u{1b}[0m"),
+        (true, _) => ("\u{1b}[1m", "\u{1b}[0m"),
+    };
     // In one piece, so that lines of several threads and processes are not mixed.
-    let _ = stderr().write_all(format!("{level}: {text}\n").as_bytes());
+    let _ = stderr().write_all(format!("{on}{level}:{off} {text}\n").as_bytes());
 }

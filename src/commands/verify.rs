@@ -215,7 +215,7 @@ impl<W: Write> VerifyReport<'_, W> {
         self.totals.add(row);
         match (self.options.form, self.options.verbosity) {
             (OutputFormat::Jsonl, _) => row.as_json(self.out),
-            (_, Verbosity::Verbose) => row.as_text(self.out),
+            (_, Verbosity::Verbose | Verbosity::Trace) => row.as_text(self.out),
             (_, Verbosity::Normal) if row.state != VerifiedState::Ok => row.as_text(self.out),
             (_, Verbosity::Quiet) if row.state.is_failure() => row.as_text(self.out),
             _ => Ok(()),

@@ -33,4 +33,4 @@ pub(crate) use record::RecordError;
 pub(crate) use record::rfc3339;
 pub use record::{HttpVersion, Outcome, Record, Timings};
 pub use summary::{HostStats, Summary};
-pub(crate) use summary::{Mode, OutcomeCounts, Resources, WaitReason, host_of};
+pub(crate) use summary::{ListPosition, Mode, OutcomeCounts, Resources, WaitReason, host_of};

@@ -174,6 +174,12 @@ impl Record {
         self.attempts_detail.last().map_or(0.0, |last| (total - last.total).max(0.0))
     }
 
+    /// Whether the run was stopped before the first attempt.
+    pub(crate) fn is_not_started(&self) -> bool {
+        let class = self.error.as_ref().map(|error| error.class);
+        class == Some(FailureClass::Cancelled) && self.attempts == 0
+    }
+
     /// The row of a line that names nothing to fetch.
     pub fn invalid(entry: InvalidLine) -> Self {
         let failure = Failure::InvalidUrl(entry.message);

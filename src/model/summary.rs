@@ -18,6 +18,9 @@ use super::{FailureClass, Outcome, Record};
 pub struct Summary {
     /// Whether every line of every source was read. Lines that were not read have no record.
     pub list_complete: bool,
+    /// The last entry that was read; `None` if the list was read to its end, or no entry was.
+    #[serde(default)]
+    pub read_up_to: Option<ListPosition>,
     /// Number of records by outcome.
     #[serde(flatten)]
     pub counts: OutcomeCounts,
@@ -44,6 +47,23 @@ pub struct Summary {
     /// The hosts with most requests, at most 20, in descending order.
     #[serde(default)]
     pub hosts: Vec<HostStats>,
+}
+
+/// A position in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListPosition {
+    /// Position among all entries of all sources, from 1.
+    pub index: u64,
+    /// The source.
+    pub source: Arc<str>,
+    /// Line in that source, from 1; `None` on the command line.
+    pub line: Option<u64>,
+}
+
+impl From<&Record> for ListPosition {
+    fn from(record: &Record) -> Self {
+        Self { index: record.index, source: Arc::clone(&record.source), line: record.line }
+    }
 }
 
 /// The kind of a strategy: who the workers are, without how many there are.
@@ -114,6 +134,8 @@ pub struct OutcomeCounts {
     pub duplicate: u64,
     /// Permanent failures.
     pub failed: u64,
+    /// Those of them that were cancelled before their first attempt.
+    pub not_started: u64,
     /// Invalid lines.
     pub invalid: u64,
     /// Failures by class; classes without failures are left out.
@@ -142,6 +164,7 @@ impl OutcomeCounts {
             Outcome::Failed => self.failed += 1,
             Outcome::Invalid => self.invalid += 1,
         }
+        self.not_started += u64::from(record.is_not_started());
         if let Some(error) = &record.error {
             *self.failures.entry(error.class).or_default() += 1;
         }

@@ -78,6 +78,7 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
     records.into_iter().for_each(|record| counts.add(record));
     Summary {
         list_complete: true,
+        read_up_to: None,
         counts,
         elapsed: 1.61,
         setup: 0.02,

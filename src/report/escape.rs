@@ -33,6 +33,46 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
     Cow::Owned(safe)
 }
 
+/// A URL as people write it: percent-encoded UTF-8 beyond ASCII as the characters it stands for (`%E6%97%A5` as `日`,
+/// RFC 3987 section 3.2), all else as it is. If one of the characters could not be recognized, or would act on the
+/// terminal, the URL is left encoded as a whole.
+pub(crate) fn readable_url(url: &str) -> Cow<'_, str> {
+    match decoded_beyond_ascii(url) {
+        Some(decoded) => Cow::Owned(printable(&decoded).into_owned()),
+        None => printable(url),
+    }
+}
+
+/// `None` if there is nothing to decode, or nothing that may be shown decoded.
+fn decoded_beyond_ascii(url: &str) -> Option<String> {
+    let mut decoded = String::new();
+    let mut rest = url;
+    while let Some(start) = rest.find('%') {
+        let (before, encoded) = rest.split_at(start);
+        decoded.push_str(before);
+        let bytes: Vec<u8> = encoded_bytes(encoded).take_while(|byte| !byte.is_ascii()).collect();
+        let text = std::str::from_utf8(&bytes).ok()?;
+        if text.chars().any(is_unprintable) {
+            return None;
+        }
+        // A percent sign that stands for itself, or for an ASCII character, is kept.
+        let length = (3 * bytes.len()).max(1);
+        decoded.push_str(if bytes.is_empty() { "%" } else { text });
+        rest = &encoded[length..];
+    }
+    decoded.push_str(rest);
+    (decoded != url).then_some(decoded)
+}
+
+/// The bytes that a text begins with, each written as `%` and two hexadecimal digits.
+fn encoded_bytes(text: &str) -> impl Iterator<Item = u8> + use<'_> {
+    text.as_bytes().chunks_exact(3).map_while(|triplet| {
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let value = 16 * digit(triplet[1])? + digit(triplet[2])?;
+        (triplet[0] == b'%').then_some(u8::try_from(value).ok()?)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -78,7 +118,44 @@ mod tests {
         assert_eq!(printable_but("a\nb\u{7}", |character| character == '\n'), "a\nb\\u{7}");
     }
 
+    #[test]
+    fn a_url_is_shown_as_people_write_it() {
+        for (url, shown) in [
+            (
+                "https://a.b/%E6%97%A5%E6%9C%AC/%F0%9F%98%80.html?q=%C3%A9#%d7%a9",
+                "https://a.b/日本/😀.html?q=é#ש",
+            ),
+            ("https://a.b/100%25/a%20b%2F%3F%", "https://a.b/100%25/a%20b%2F%3F%"),
+            ("https://a.b/caf%C3%A9%2Fau%20lait", "https://a.b/café%2Fau%20lait"),
+        ] {
+            assert_eq!(readable_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_character_that_cannot_be_recognized_is_left_encoded() {
+        for bad in [
+            "%E2%80%AE",    // right-to-left override
+            "%E2%80%8B",    // zero width space
+            "%C2%9B",       // control sequence introducer
+            "%EE%80%80",    // private use
+            "%E3%80%80",    // ideographic space
+            "%E2%A0%80",    // blank Braille pattern
+            "%FF",          // no UTF-8
+            "%E6%97",       // cut off
+            "%F3%A0%81%81", // a tag
+        ] {
+            let url = format!("https://a.b/%E6%97%A5/{bad}");
+            assert_eq!(readable_url(&url), url);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_url_shows_what_is_not_printable(url in "(%[0-9a-fA-F]{2}|[a-z/%]|\\PC){0,20}") {
+            prop_assert!(!readable_url(&url).chars().any(is_unprintable));
+        }
+
         #[test]
         fn no_control_character_is_ever_left(text in any::<String>()) {
             prop_assert!(!printable(&text).chars().any(char::is_control));

@@ -1,10 +1,9 @@
-//! The targets that failed for good, as a list that fetches them again: each as it was listed, options and all, below
-//! a comment that says why. Knows the syntax of lists and nothing of how they are read.
+//! The targets that failed permanently, as a list that fetches them again: each as it was listed, options included, below
+//! a comment that says why it failed. Knows the syntax of lists and nothing of how they are read.
 //!
-//! Entries are appended as they come, whole ones in one write, so that the file is a list at every moment; it is empty
-//! where nothing failed. A line of the list that names nothing to fetch is not among them: it has nothing to be
-//! fetched again. Secrets are written as they were listed, or the list would not fetch the same; a new file is for its
-//! owner's eyes alone.
+//! Entries are appended as they come, complete ones in one write, so that the file is a list at every moment; it is empty
+//! if nothing failed. An invalid line is not among them: it names nothing that could be fetched again. Secrets are written
+//! as they were listed, or the list would not fetch the same; only its owner may read a new file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
+use tempfile::NamedTempFile;
 
 use super::atomic_file::{
     cannot_write, ensure_it_is_no_bookkeeping, ensure_it_is_no_input, written_path,
@@ -82,6 +82,22 @@ impl FailedListWriter {
     pub(super) fn write_out(&mut self) -> io::Result<()> {
         self.0.as_mut().map_or(Ok(()), OpenFailedList::write_out)
     }
+
+    /// Ends the list. `unread` says that entries are missing because they were not read; it becomes a comment at the top,
+    /// or at the end if the file is no regular one.
+    ///
+    /// # Errors
+    /// As [`write_out`](Self::write_out).
+    pub(super) fn finish(&mut self, unread: Option<&str>) -> io::Result<()> {
+        let (Some(open), Some(unread)) = (&mut self.0, unread) else { return self.write_out() };
+        let comment = format!("# {unread}\n");
+        if !open.is_regular {
+            open.buffer.lines.extend_from_slice(comment.as_bytes());
+            return open.write_out();
+        }
+        open.write_out()?;
+        open.put_at_the_top(&comment).map_err(|error| cannot_write(&open.path, &error))
+    }
 }
 
 /// A report that breaks off leaves the failures before it in the list.
@@ -113,6 +129,18 @@ impl OpenFailedList {
         Ok(Self { path, buffer: Buffered::new(file), is_regular, classes, written: 0 })
     }
 
+    /// Replaces the file by one that begins with this line: it is a complete list at every moment.
+    fn put_at_the_top(&self, line: &str) -> io::Result<()> {
+        let place = written_path(&self.path);
+        let mut old = File::open(&place)?;
+        let mut new = new_beside(&place)?;
+        new.write_all(line.as_bytes())?;
+        io::copy(&mut old, &mut new)?;
+        new.as_file().set_permissions(old.metadata()?.permissions())?;
+        new.persist(&place)?;
+        Ok(())
+    }
+
     fn write_out(&mut self) -> io::Result<()> {
         let length = self.buffer.lines.len() as u64;
         let done = self.buffer.write_out();
@@ -128,9 +156,13 @@ impl OpenFailedList {
 
 /// Replaces a file by a new, empty one.
 fn replace(path: &Path) -> io::Result<File> {
+    Ok(new_beside(path)?.persist(path)?)
+}
+
+/// A new, empty file that is to take the place of another.
+fn new_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let file = tempfile::Builder::new().prefix(".fetch-failed-").tempfile_in(folder)?;
-    Ok(file.persist(path)?)
+    tempfile::Builder::new().prefix(".fetch-failed-").tempfile_in(folder)
 }
 
 /// One target in the syntax of lists. What came out of a list goes into it again.

@@ -37,11 +37,12 @@ pub(crate) fn page(
 fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(summary) = summary {
         // A saved run may say anything of why it was stopped.
-        text::total(&Summary { stopped: None, ..summary.clone() }, page)?;
-        return match &summary.stopped {
-            Some(cause) => writeln!(page, "\nStopped early: {}", code(cause)),
-            None => Ok(()),
-        };
+        text::first_line(&Summary { stopped: None, ..summary.clone() }, page)?;
+        if let Some(cause) = &summary.stopped {
+            writeln!(page, "\nStopped early: {}", code(cause))?;
+        }
+        return text::unread_list(summary)
+            .map_or(Ok(()), |unread| writeln!(page, "\nNot complete: {}", code(&unread)));
     }
     let bytes = human_bytes(fold.counts.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);

@@ -13,8 +13,8 @@ use super::{
     keep_first,
 };
 use crate::model::{Event, ProgressBoard, Record, Summary};
-use crate::plan::{self, OutputFormat, Verbosity};
-use crate::streams::{stderr, stdout};
+use crate::plan::{self, OutputFormat, ProgressChoice, Verbosity};
+use crate::streams::{self, stderr, stdout};
 
 /// The streams that a run is reported to.
 pub struct Outputs {
@@ -22,8 +22,8 @@ pub struct Outputs {
     pub stdout: OutputStream,
     /// Notices and the progress display.
     pub stderr: OutputStream,
-    /// Whether colours may be sent to a terminal (`NO_COLOR`).
-    pub colour: bool,
+    /// Whether both are one file, pipe or terminal: what is written to one need not be written to the other.
+    pub is_one: bool,
 }
 
 /// A stream. It is written in large pieces, and needs no buffer of its own.
@@ -32,22 +32,31 @@ pub struct OutputStream {
     pub writer: Box<dyn Write + Send>,
     /// Whether it is a terminal.
     pub is_terminal: bool,
+    /// Whether its text is coloured.
+    pub colours: bool,
 }
 
 impl Outputs {
-    /// The streams of this process.
-    pub fn of_process(colour: bool) -> Self {
+    /// The streams of this process. `colours` says of a stream whether its text is coloured, given whether it is a
+    /// terminal.
+    pub fn of_process(colours: impl Fn(bool) -> bool) -> Self {
         let (stdout, stderr) = (stdout(), stderr());
+        let (to_terminal, words_to_terminal) = (stdout.is_terminal(), stderr.is_terminal());
+        let stream = |writer, is_terminal| OutputStream {
+            writer,
+            is_terminal,
+            colours: colours(is_terminal),
+        };
         Self {
-            stdout: OutputStream { is_terminal: stdout.is_terminal(), writer: Box::new(stdout) },
-            stderr: OutputStream { is_terminal: stderr.is_terminal(), writer: Box::new(stderr) },
-            colour,
+            stdout: stream(Box::new(stdout), to_terminal),
+            stderr: stream(Box::new(stderr), words_to_terminal),
+            is_one: streams::stdout_is_stderr(),
         }
     }
 }
 
 /// Builds the reporter that a plan asks for. The progress display samples `board`; it is shown if stderr is a terminal,
-/// unless the user asked for quiet.
+/// unless the plan says otherwise.
 pub fn reporter(
     options: plan::OutputOptions,
     outputs: Outputs,
@@ -56,7 +65,9 @@ pub fn reporter(
     board: Arc<ProgressBoard>,
 ) -> Box<dyn Reporter> {
     let streams = StreamReporter::new(options, outputs);
-    let progress = if streams.stderr.is_terminal && options.verbosity != Verbosity::Quiet {
+    let wants_progress =
+        options.progress == ProgressChoice::OnTerminal && options.verbosity > Verbosity::Silent;
+    let progress = if streams.stderr.is_terminal && wants_progress {
         Progress::on_stderr(board, streams.stderr.style)
     } else {
         Progress::hidden()
@@ -109,7 +120,7 @@ impl Reporter for RunReporter {
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         let Self { rows, streams, failed, files, progress } = self;
         progress.clear();
-        let listed = failed.write_out();
+        let listed = failed.finish(text::unread_list(summary).as_deref());
         let mut filed = Ok(());
         rows.end(|record| {
             keep_first(&mut filed, files.row(record));
@@ -150,6 +161,8 @@ impl RunReporter {
 struct StreamReporter {
     format: OutputFormat,
     verbosity: Verbosity,
+    /// Whether failures are written to stderr as well, or instead.
+    failures_to_stderr: bool,
     stdout: BufferedStream,
     stderr: BufferedStream,
 }
@@ -164,9 +177,9 @@ struct BufferedStream {
 }
 
 impl BufferedStream {
-    fn new(stream: OutputStream, colour: bool) -> Self {
-        let OutputStream { writer, is_terminal } = stream;
-        let style = if is_terminal && colour { TextStyle::Colours } else { TextStyle::Plain };
+    fn new(stream: OutputStream) -> Self {
+        let OutputStream { writer, is_terminal, colours } = stream;
+        let style = if colours { TextStyle::Colours } else { TextStyle::Plain };
         Self { buffer: Buffered::new(writer), is_terminal, style, is_broken: false }
     }
 
@@ -180,39 +193,41 @@ impl BufferedStream {
 impl StreamReporter {
     fn new(options: plan::OutputOptions, outputs: Outputs) -> Self {
         let plan::OutputOptions { format, verbosity, .. } = options;
-        let Outputs { stdout, stderr, colour } = outputs;
-        let mut stdout = BufferedStream::new(stdout, colour);
+        let Outputs { stdout, stderr, is_one } = outputs;
+        let (mut stdout, stderr) = (BufferedStream::new(stdout), BufferedStream::new(stderr));
         if format == OutputFormat::Csv {
             csv::head(&mut stdout.buffer.lines);
         }
-        Self { format, verbosity, stdout, stderr: BufferedStream::new(stderr, colour) }
+        let failures_to_stderr = match (format, verbosity) {
+            (_, Verbosity::Silent) => false,
+            (OutputFormat::Text, Verbosity::Quiet) => true,
+            _ => !stdout.is_terminal && !is_one,
+        };
+        Self { format, verbosity, failures_to_stderr, stdout, stderr }
     }
 
-    /// Writes to no stream from now on.
     /// Stops writing to the streams if one has failed: what a file does not take, they may.
     fn mute(&mut self) {
         if !self.stdout.is_broken && !self.stderr.is_broken {
             return;
         }
         for stream in [&mut self.stdout, &mut self.stderr] {
-            let sink = OutputStream { writer: Box::new(io::sink()), is_terminal: false };
-            *stream = BufferedStream::new(sink, false);
+            let writer = Box::new(io::sink());
+            *stream =
+                BufferedStream::new(OutputStream { writer, is_terminal: false, colours: false });
         }
     }
 
-    /// Adds the row of a record; and a line on stderr if it failed and its row is not text on stdout.
+    /// Adds the row of a record, and a line on stderr if it failed and stdout may be out of sight. Text has no rows of
+    /// targets that were not started: the total counts them.
     fn row(&mut self, record: &Record) -> io::Result<()> {
-        let quiet = self.verbosity == Verbosity::Quiet;
-        let failure_to_stderr = match self.format {
-            OutputFormat::Text => quiet,
-            OutputFormat::Jsonl | OutputFormat::Csv => !quiet,
-        };
-        if failure_to_stderr && record.error.is_some() {
+        let is_not_started = record.is_not_started();
+        if self.failures_to_stderr && record.error.is_some() && !is_not_started {
             text::row(record, self.stderr.style, &mut self.stderr.buffer.lines)?;
         }
         let lines = &mut self.stdout.buffer.lines;
         match self.format {
-            OutputFormat::Text if quiet => Ok(()),
+            OutputFormat::Text if self.verbosity <= Verbosity::Quiet || is_not_started => Ok(()),
             OutputFormat::Text => text::row(record, self.stdout.style, lines),
             OutputFormat::Jsonl => jsonl::row(record, lines),
             OutputFormat::Csv => csv::row(record, lines),
@@ -222,14 +237,14 @@ impl StreamReporter {
     /// Adds a line about an event that is no record: a notice, and with `--verbose` a retry or a redirect.
     fn notice(&mut self, event: &Event) -> io::Result<()> {
         let lines = &mut self.stderr.buffer.lines;
-        match (self.verbosity, event) {
-            (Verbosity::Normal | Verbosity::Verbose, Event::Notice(text)) => {
-                text::notice(text, lines)
-            }
-            (Verbosity::Verbose, Event::Retrying { url, failure, next, wait }) => {
+        match event {
+            Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
+            Event::Retrying { url, failure, next, wait }
+                if self.verbosity >= Verbosity::Verbose =>
+            {
                 text::retrying(url, next, *wait, failure, lines)
             }
-            (Verbosity::Verbose, Event::Redirected { from, to, status }) => {
+            Event::Redirected { from, to, status } if self.verbosity >= Verbosity::Verbose => {
                 text::redirected(from, to, *status, lines)
             }
             _ => Ok(()),
@@ -244,23 +259,27 @@ impl StreamReporter {
         self.stderr.write_out()
     }
 
-    /// Adds the summary: as the last record of JSON Lines or text, on stderr beside CSV.
+    /// Adds the summary: as the last record of JSON Lines or text; as text on stderr beside CSV, and beside JSON Lines if
+    /// only stderr is in sight.
     fn total(&mut self, summary: &Summary) -> io::Result<()> {
-        let quiet = self.verbosity == Verbosity::Quiet;
-        let (rows, words) = (&mut self.stdout.buffer.lines, &mut self.stderr.buffer.lines);
-        match self.format {
-            OutputFormat::Jsonl => return jsonl::total(summary, rows),
-            _ if quiet => return Ok(()),
-            OutputFormat::Text => text::total(summary, rows)?,
-            OutputFormat::Csv => text::total(summary, words)?,
+        let Self { format, verbosity, stdout, stderr, .. } = self;
+        if *format == OutputFormat::Jsonl {
+            jsonl::total(summary, &mut stdout.buffer.lines)?;
         }
-        match self.verbosity {
-            Verbosity::Verbose => {
-                text::details(summary, words)?;
-                host_table::table(&summary.hosts, words)
-            }
-            _ => Ok(()),
+        if *verbosity == Verbosity::Silent {
+            return Ok(());
         }
+        let words = &mut stderr.buffer.lines;
+        match format {
+            OutputFormat::Text => text::total(summary, stdout.style, &mut stdout.buffer.lines)?,
+            OutputFormat::Jsonl if stdout.is_terminal || !stderr.is_terminal => return Ok(()),
+            OutputFormat::Jsonl | OutputFormat::Csv => text::total(summary, stderr.style, words)?,
+        }
+        if *verbosity >= Verbosity::Verbose {
+            text::details(summary, words)?;
+            host_table::table(&summary.hosts, words)?;
+        }
+        Ok(())
     }
 
     fn is_full(&self) -> bool {

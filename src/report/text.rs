@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::escape::printable;
-use crate::model::{Failure, Outcome, OutcomeCounts, Record, Summary};
+use super::escape::{printable, readable_url};
+use crate::model::{Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, Summary};
 use crate::text::counted;
 use crate::units::human_bytes;
 
@@ -32,7 +32,7 @@ impl TextStyle {
 /// Writes the line of one URL.
 pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
     let (on, off) = style.sequences(record.outcome);
-    let url = printable(&record.url);
+    let url = readable_url(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = printable(message);
     match record.outcome {
@@ -73,13 +73,27 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
     }
 }
 
-/// Writes the total: how many URLs were downloaded, in which time and mode.
-pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+/// Writes the total: how many URLs were downloaded, and below it, if there is such a thing, what failed and what was not
+/// done.
+pub(super) fn total(summary: &Summary, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
+    first_line(summary, page)?;
+    not_downloaded(&summary.counts, style, page)?;
+    unread_list(summary).map_or(Ok(()), |unread| writeln!(page, "{unread}"))
+}
+
+/// Writes the first line of the total: how many URLs were downloaded, in which time and mode.
+pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+    // Of a list that was not read to its end, nobody knows how many entries it has.
+    let (plus, is_one) = match summary.list_complete {
+        true => ("", summary.counts.targets == 1),
+        false => ("+", false),
+    };
     write!(
         page,
-        "Downloaded {} of {}, {} in {:.2} seconds ({}, {})",
+        "Downloaded {} of {}{plus} site{}, {} in {:.2} seconds ({}, {})",
         summary.counts.ok,
-        counted(summary.counts.targets, "site"),
+        summary.counts.targets,
+        if is_one { "" } else { "s" },
         human_bytes(summary.counts.bytes),
         summary.elapsed,
         summary.mode_name(),
@@ -96,20 +110,52 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(cause) = &summary.stopped {
         write!(page, "; stopped early: {}", printable(cause))?;
     }
-    if !summary.list_complete {
-        write!(page, "; list only partly read")?;
-    }
     writeln!(page)
 }
 
-/// Writes what `--verbose` adds to the total: failures by class and resource usage.
+/// Writes how many targets failed, by class, and how many were not started; nothing if there are none.
+fn not_downloaded(counts: &OutcomeCounts, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
+    let mut started = counts.clone();
+    if let Some(cancelled) = started.failures.get_mut(&FailureClass::Cancelled) {
+        *cancelled = cancelled.saturating_sub(counts.not_started);
+    }
+    let mut classes = started.most_frequent_failures();
+    classes.retain(|(_, count)| *count > 0);
+    let failed: u64 = classes.iter().map(|(_, count)| count).sum();
+    let mut facts = Vec::new();
+    if failed > 0 {
+        let (on, off) = style.sequences(Outcome::Failed);
+        let classes = classes.iter().map(|(class, count)| format!("{count} {class}"));
+        let classes: Vec<_> = classes.collect();
+        facts.push(format!("{on}{failed} failed{off}: {}", classes.join(", ")));
+    }
+    if counts.not_started > 0 {
+        facts.push(format!("{} not started", counts.not_started));
+    }
+    if facts.is_empty() { Ok(()) } else { writeln!(page, "{}", facts.join("; ")) }
+}
+
+/// How far the list was read and what to do about the rest; `None` if it was read to its end.
+pub(super) fn unread_list(summary: &Summary) -> Option<String> {
+    if summary.list_complete {
+        return None;
+    }
+    let read = match &summary.read_up_to {
+        None => "list not read".to_owned(),
+        Some(ListPosition { index, line: None, .. }) => format!("list read up to entry {index}"),
+        Some(ListPosition { line: Some(line), source, .. }) if **source == *"-" => {
+            format!("list read up to line {line}")
+        }
+        Some(ListPosition { line: Some(line), source, .. }) => {
+            format!("list read up to line {line} of {}", printable(source))
+        }
+    };
+    Some(format!("{read}; rerun the same command"))
+}
+
+/// Writes what `--verbose` adds to the total: resource usage.
 pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     let used = &summary.resources;
-    if !summary.counts.failures.is_empty() {
-        let classes = summary.counts.most_frequent_failures().into_iter();
-        let classes: Vec<_> = classes.map(|(class, count)| format!("{count} {class}")).collect();
-        writeln!(page, "Failures: {}", classes.join(", "))?;
-    }
     let connections = counted(used.connections, "connection");
     let lookups = counted(used.lookups, "DNS lookup");
     writeln!(page, "Requests: {} ({connections}, {lookups})", used.requests)?;
@@ -132,9 +178,9 @@ pub(super) fn retrying(
     failure: &Failure,
     page: &mut Vec<u8>,
 ) -> io::Result<()> {
-    write!(page, "Retrying {}", printable(url))?;
+    write!(page, "Retrying {}", readable_url(url))?;
     if next != url {
-        write!(page, " at {}", printable(next))?;
+        write!(page, " at {}", readable_url(next))?;
     }
     let failure = failure.to_string();
     writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
@@ -147,7 +193,7 @@ pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
 
 /// Writes that a redirect is followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "Redirected {} -> {} ({status})", printable(from), printable(to))
+    writeln!(page, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))
 }
 
 #[cfg(test)]
@@ -155,7 +201,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Mode, Resources, test_fixtures};
+    use crate::model::{Mode, Resources, StopCause, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
@@ -209,14 +255,14 @@ mod tests {
     }
 
     fn total_of(summary: &Summary) -> String {
-        written(|page| total(summary, page))
+        written(|page| total(summary, TextStyle::Plain, page))
     }
 
     #[test]
     fn the_total_tells_sites_bytes_time_and_workers() {
         let mut records = vec![test_fixtures::record("https://a.b/").read(254_654); 14];
         records.push(test_fixtures::record("https://a.b/").failed(&Failure::Status(404), 1));
-        assert_snapshot!(total_of(&test_fixtures::summary(&records)), @"Downloaded 14 of 15 sites, 3.4 MiB in 1.61 seconds (threads, 5 jobs)");
+        assert_snapshot!(total_of(&test_fixtures::summary(&records)), @"Downloaded 14 of 15 sites, 3.4 MiB in 1.61 seconds (threads, 5 jobs)\n1 failed: 1 http_4xx");
     }
 
     #[test]
@@ -232,11 +278,33 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ended_early_says_so_in_the_total() {
-        let mut summary = test_fixtures::summary([&test_fixtures::record("https://a.b/").read(1)]);
+    fn the_total_of_a_run_that_ended_early_says_what_failed_and_how_far_the_list_was_read() {
+        let record = test_fixtures::record("https://a.b/");
+        let cancelled = Failure::Cancelled(StopCause::Deadline);
+        let mut records = vec![record.clone().read(1)];
+        records.extend(vec![record.clone().failed(&Failure::Status(404), 1); 2]);
+        records.push(record.clone().failed(&Failure::Status(503), 4));
+        records.push(record.clone().failed(&cancelled, 1));
+        records.extend(vec![record.failed(&cancelled, 0); 3]);
+        let mut summary = test_fixtures::summary(&records);
         summary.stopped = Some("the deadline passed".to_owned());
+        assert_snapshot!(total_of(&summary), @r"
+        Downloaded 1 of 8 sites, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed
+        4 failed: 2 http_4xx, 1 cancelled, 1 http_5xx; 3 not started
+        ");
         summary.list_complete = false;
-        assert_snapshot!(total_of(&summary), @"Downloaded 1 of 1 site, 1 B in 1.61 seconds (threads, 5 jobs); stopped early: the deadline passed; list only partly read");
+        for (source, line, expected) in [
+            ("-", Some(1287), "list read up to line 1287; rerun the same command"),
+            ("a\u{1b}", Some(7), r"list read up to line 7 of a\u{1b}; rerun the same command"),
+            ("argument", None, "list read up to entry 9; rerun the same command"),
+        ] {
+            summary.read_up_to = Some(ListPosition { index: 9, source: source.into(), line });
+            let total = total_of(&summary);
+            assert!(total.starts_with("Downloaded 1 of 8+ sites, "), "{total}");
+            assert_eq!(total.lines().nth(2), Some(expected));
+        }
+        summary.read_up_to = None;
+        assert!(total_of(&summary).ends_with("\nlist not read; rerun the same command\n"));
     }
 
     #[test]
@@ -259,7 +327,6 @@ mod tests {
             lookups: 1,
         };
         assert_snapshot!(written(|page| details(&summary, page)), @r"
-        Failures: 2 http_4xx, 1 reset
         Requests: 6 (1 connection, 1 DNS lookup)
         Transferred: 8.0 KiB
         CPU: 0.21 s user, 0.08 s system

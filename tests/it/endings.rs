@@ -584,7 +584,7 @@ fn no_progress_is_drawn_where_nobody_looks() {
         for format in ["text", "jsonl"] {
             let origin = Origin::new(|_| Reply::ok("hello"));
             let run = Run::new().args(["-m", mode, "--format", format]).env("TERM", "xterm");
-            let seen = run.list(list(&origin, 100)).seen();
+            let seen = run.arg("-q").list(list(&origin, 100)).seen();
             assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""));
             assert!(!seen.stdout.contains('\u{1b}'), "{seen:?}");
         }

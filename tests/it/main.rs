@@ -5,6 +5,7 @@ mod bad_input;
 mod compare;
 mod compressed;
 mod config;
+mod display;
 mod endings;
 mod environment;
 mod equal;

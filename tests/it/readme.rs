@@ -135,7 +135,7 @@ fn the_output_that_is_shown_is_that_of_the_program() {
     let demo = commands(README).into_iter().find(|words| words[0].starts_with(SERVER)).unwrap();
     let seen = Run::new().args(demo.iter().map(|word| word.replace(SERVER, &url))).seen();
     let shown = lines(&seen.stdout.replace(&url, SERVER));
-    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.len(), 4);
     for text in [README, &chapter("reports")] {
         assert_eq!(lines(blocks(text, "text")[0]), shown);
     }

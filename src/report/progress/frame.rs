@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::super::escape::printable;
+use console::measure_text_width;
+
+use super::super::escape::readable_url;
 use super::super::text::TextStyle;
 use crate::model::{Event, ProgressBoard};
 use crate::units::human_bytes;
@@ -207,18 +209,33 @@ fn clock(duration: Duration) -> String {
     }
 }
 
-/// The text in at most so many columns, its middle left out where it is longer. A URL is ASCII (RFC 3986); what is not
-/// is shown as `?`, for then a character is a column.
-fn shortened(text: &str, columns: usize) -> String {
-    let safe = printable(text).replace(|character: char| !character.is_ascii(), "?");
-    if safe.len() <= columns {
-        return safe;
+/// A URL in at most so many columns, its middle left out where it is longer.
+fn shortened(url: &str, columns: usize) -> String {
+    let text = readable_url(url);
+    if measure_text_width(&text) <= columns {
+        return text.into_owned();
     }
-    let Some(kept) = columns.checked_sub("...".len()).filter(|kept| *kept >= 2) else {
-        return safe[..columns].to_owned();
-    };
-    let tail = kept / 2;
-    format!("{}...{}", &safe[..kept - tail], &safe[safe.len() - tail..])
+    let kept = columns.saturating_sub("...".len());
+    if kept < 2 {
+        return fitting(text.chars(), columns).collect();
+    }
+    let tail: Vec<char> = fitting(text.chars().rev(), kept / 2).collect();
+    let tail_width: usize = tail.iter().copied().map(width_of).sum();
+    let head = fitting(text.chars(), kept - tail_width);
+    head.chain("...".chars()).chain(tail.iter().rev().copied()).collect()
+}
+
+/// The first characters, as many as fit in so many columns. A mark that joins the character before it takes none.
+fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    let mut left = columns;
+    characters.map_while(move |character| {
+        left = left.checked_sub(width_of(character))?;
+        Some(character)
+    })
+}
+
+fn width_of(character: char) -> usize {
+    measure_text_width(character.encode_utf8(&mut [0; 4]))
 }
 
 #[cfg(test)]
@@ -272,7 +289,8 @@ mod tests {
         assert_eq!(shortened("https://a.b/", 12), "https://a.b/");
         assert_eq!(shortened("https://a.b/", 4), "http");
         assert_eq!(shortened("https://a.b/", 0), "");
-        assert_eq!(shortened("日本", 9), "??");
+        assert_eq!(shortened("https://a.b/%E6%97%A5%E6%9C%AC", 16), "https://a.b/日本");
+        assert_eq!(shortened("https://a.b/%E6%97%A5%E6%9C%AC", 15), "https:...b/日本");
     }
 
     #[test]
@@ -294,7 +312,7 @@ mod tests {
             bytes in any::<u64>(),
             seconds in any::<Option<u32>>(),
             promised in 1_u64..,
-            url in "https://.*",
+            url in "https://(.|%E6%97%A5|%F0%9F%98%80|e%CC%81)*",
             colours in any::<bool>(),
         ) {
             let view = FrameView {

@@ -7,8 +7,8 @@ use indicatif::InMemoryTerm;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::model::{Failure, HostStats, test_fixtures};
-use crate::plan::ReportOrder;
+use crate::model::{Failure, HostStats, StopCause, test_fixtures};
+use crate::plan::{Plan, ReportOrder};
 
 /// A stream that can be read while it is written.
 #[derive(Clone, Default)]
@@ -60,11 +60,11 @@ impl Write for TerminalWriter {
 }
 
 fn piped(writer: impl Write + Send + 'static) -> OutputStream {
-    OutputStream { writer: Box::new(writer), is_terminal: false }
+    OutputStream { writer: Box::new(writer), is_terminal: false, colours: false }
 }
 
 fn plan(format: OutputFormat, verbosity: Verbosity) -> plan::OutputOptions {
-    plan::OutputOptions { format, order: ReportOrder::Completion, verbosity }
+    plan::OutputOptions { format, verbosity, ..Plan::default().report }
 }
 
 fn finished(record: Record) -> Event {
@@ -77,11 +77,15 @@ fn without_files(report: plan::OutputOptions, outputs: Outputs) -> Box<dyn Repor
     reporter(report, outputs, failed, ReportFiles::none(), slots)
 }
 
-/// Tells the story of three lines, one read, one failed and one invalid; gives back stdout and stderr.
+/// Reports three lines, one read, one failed and one invalid. Returns stdout and stderr.
 fn outputs_of(report: plan::OutputOptions) -> (String, String) {
     let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
-    let outputs =
-        Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
+    let (rows, words) = (piped(stdout.clone()), piped(stderr.clone()));
+    report_three_lines(report, Outputs { stdout: rows, stderr: words, is_one: false });
+    (stdout.text(), stderr.text())
+}
+
+fn report_three_lines(report: plan::OutputOptions, outputs: Outputs) {
     let mut reporter = without_files(report, outputs);
     let records = [
         test_fixtures::record("https://a.b/old").read(2048),
@@ -111,39 +115,91 @@ fn outputs_of(report: plan::OutputOptions) -> (String, String) {
     let mut summary = test_fixtures::summary(&records);
     summary.hosts = vec![HostStats { requests: 4, ..HostStats::of(&Arc::from("https://a.b")) }];
     reporter.finish(&summary).expect("memory takes all");
-    (stdout.text(), stderr.text())
 }
 
+const FAILURES: &str = "Invalid sites.txt:3: not a web address
+Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+";
+
 #[test]
-fn text_is_rows_and_a_total_on_stdout_alone() {
+fn text_is_rows_and_a_total_on_stdout_and_failures_on_stderr_too() {
     let (stdout, stderr) = outputs_of(plan(OutputFormat::Text, Verbosity::Normal));
     assert_snapshot!(stdout, @"
     Invalid sites.txt:3: not a web address
     Read 2048 from https://a.b/old
     Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
     Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
+    2 failed: 1 http_4xx, 1 invalid_url
     ");
-    assert_eq!(stderr, "");
+    assert_eq!(stderr, FAILURES);
 }
 
 #[test]
-fn quiet_text_tells_what_went_wrong_on_stderr_and_nothing_else() {
+fn failures_are_written_once_where_both_streams_are_one_or_stdout_is_a_terminal() {
+    for format in [OutputFormat::Text, OutputFormat::Jsonl] {
+        for (is_terminal, is_one) in [(false, true), (true, false)] {
+            let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
+            let outputs = Outputs {
+                stdout: OutputStream { is_terminal, ..piped(stdout.clone()) },
+                stderr: piped(stderr.clone()),
+                is_one,
+            };
+            report_three_lines(plan(format, Verbosity::Normal), outputs);
+            assert_eq!(stderr.text(), "");
+            assert_eq!(stdout.text().matches("Not Found").count(), 1);
+        }
+    }
+}
+
+#[test]
+fn quiet_text_is_failures_on_stderr_and_the_total() {
     let (stdout, stderr) = outputs_of(plan(OutputFormat::Text, Verbosity::Quiet));
-    assert_eq!(stdout, "");
-    assert_snapshot!(stderr, @"
-    Invalid sites.txt:3: not a web address
-    Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
+    assert_snapshot!(stdout, @"
+    Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
+    2 failed: 1 http_4xx, 1 invalid_url
     ");
+    assert_eq!(stderr, FAILURES);
+}
+
+#[test]
+fn silent_text_is_nothing_and_silent_data_is_the_data() {
+    let silent = |format| outputs_of(plan(format, Verbosity::Silent));
+    assert_eq!(silent(OutputFormat::Text), (String::new(), String::new()));
+    for format in [OutputFormat::Jsonl, OutputFormat::Csv] {
+        let (stdout, _) = outputs_of(plan(format, Verbosity::Normal));
+        assert_eq!(silent(format), (stdout, String::new()));
+    }
+}
+
+#[test]
+fn targets_that_were_not_started_are_a_number_in_text_and_records_in_data() {
+    let outputs_of = |format| {
+        let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
+        let (rows, words) = (piped(stdout.clone()), piped(stderr.clone()));
+        let outputs = Outputs { stdout: rows, stderr: words, is_one: false };
+        let mut reporter = without_files(plan(format, Verbosity::Normal), outputs);
+        let cancelled = Failure::Cancelled(StopCause::Interrupted);
+        let record = test_fixtures::record("https://a.b/").failed(&cancelled, 0);
+        reporter.event(&finished(record.clone())).expect("memory takes all");
+        reporter.finish(&test_fixtures::summary([&record])).expect("memory takes all");
+        (stdout.text(), stderr.text())
+    };
+    let (stdout, stderr) = outputs_of(OutputFormat::Text);
+    assert_eq!(stdout.lines().nth(1), Some("1 not started"));
+    assert_eq!((stdout.lines().count(), stderr.as_str()), (2, ""));
+    let (stdout, stderr) = outputs_of(OutputFormat::Jsonl);
+    assert_eq!((stdout.lines().count(), stderr.as_str()), (2, ""));
 }
 
 #[test]
 fn verbose_text_tells_retries_redirects_and_details_on_stderr() {
     let (stdout, stderr) = outputs_of(plan(OutputFormat::Text, Verbosity::Verbose));
-    assert_eq!(stdout.lines().count(), 4);
+    assert_eq!(stdout.lines().count(), 5);
     assert_snapshot!(stderr, @"
     Redirected https://a.b/old -> https://a.b/new (301)
     Retrying https://a.b/new in 1.2 s: HTTP 503 Service Unavailable
-    Failures: 1 http_4xx, 1 invalid_url
+    Invalid sites.txt:3: not a web address
+    Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
     Requests: 0 (0 connections, 0 DNS lookups)
     Transferred: 2.0 KiB
     Workers: 0 threads (setup 20 ms)
@@ -157,7 +213,7 @@ fn a_notice_is_told_on_stderr_unless_quiet() {
     let outputs_of = |format, verbosity| {
         let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
         let outputs =
-            Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), colour: true };
+            Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), is_one: false };
         let mut reporter = without_files(plan(format, verbosity), outputs);
         reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
         reporter.flush().unwrap();
@@ -180,46 +236,55 @@ fn rows_by_list_come_in_its_order() {
     };
     let (stdout, _) = outputs_of(report);
     let verbs: Vec<_> = stdout.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(verbs, ["Read", "Failed", "Invalid", "Downloaded"]);
+    assert_eq!(verbs, ["Read", "Failed", "Invalid", "Downloaded", "2"]);
 }
 
 #[test]
 fn json_is_every_record_and_the_summary_and_failures_are_told_apart() {
-    let (stdout, stderr) = outputs_of(plan(OutputFormat::Jsonl, Verbosity::Normal));
-    let objects: Vec<serde_json::Value> =
-        stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-    let kinds: Vec<_> = objects.iter().map(|object| object["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["result", "result", "result", "summary"]);
-    assert_snapshot!(stderr, @"
-    Invalid sites.txt:3: not a web address
-    Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
-    ");
+    for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
+        let (stdout, stderr) = outputs_of(plan(OutputFormat::Jsonl, verbosity));
+        let objects: Vec<serde_json::Value> =
+            stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        let kinds: Vec<_> = objects.iter().map(|object| object["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["result", "result", "result", "summary"]);
+        assert_eq!(stderr, FAILURES);
+    }
+}
+
+#[test]
+fn beside_json_the_total_is_written_if_only_stderr_is_in_sight() {
+    for (rows, words, total) in [(false, true, true), (false, false, false), (true, true, false)] {
+        let stderr = SharedBuffer::default();
+        let outputs = Outputs {
+            stdout: OutputStream { is_terminal: rows, ..piped(io::sink()) },
+            stderr: OutputStream { is_terminal: words, ..piped(stderr.clone()) },
+            is_one: false,
+        };
+        let options = plan::OutputOptions {
+            progress: ProgressChoice::Never,
+            ..plan(OutputFormat::Jsonl, Verbosity::Quiet)
+        };
+        report_three_lines(options, outputs);
+        assert_eq!(stderr.text().contains("\n2 failed: 1 http_4xx"), total);
+    }
 }
 
 #[test]
 fn csv_is_a_header_and_every_record_with_the_total_on_stderr() {
-    let (stdout, stderr) = outputs_of(plan(OutputFormat::Csv, Verbosity::Normal));
-    assert_eq!(stdout.lines().count(), 4);
-    assert!(stdout.starts_with("index,source,line,url,"));
-    assert_snapshot!(stderr, @"
-    Invalid sites.txt:3: not a web address
-    Failed https://a.b/gone: HTTP 404 Not Found (1 attempt)
-    Downloaded 1 of 3 sites, 2.0 KiB in 1.61 seconds (threads, 5 jobs)
-    ");
-}
-
-#[test]
-fn quiet_data_is_the_same_data_and_no_words() {
-    for format in [OutputFormat::Jsonl, OutputFormat::Csv] {
-        let (loud, _) = outputs_of(plan(format, Verbosity::Normal));
-        assert_eq!(outputs_of(plan(format, Verbosity::Quiet)), (loud, String::new()));
+    for verbosity in [Verbosity::Normal, Verbosity::Quiet] {
+        let (stdout, stderr) = outputs_of(plan(OutputFormat::Csv, verbosity));
+        assert_eq!(stdout.lines().count(), 4);
+        assert!(stdout.starts_with("index,source,line,url,"));
+        let total = stderr.strip_prefix(FAILURES).expect("failures come first");
+        assert!(total.starts_with("Downloaded 1 of 3 sites, 2.0 KiB in "), "{total}");
+        assert!(total.ends_with("\n2 failed: 1 http_4xx, 1 invalid_url\n"), "{total}");
     }
 }
 
 #[test]
 fn a_stream_that_cannot_be_written_is_an_error() {
     let outputs =
-        || Outputs { stdout: piped(BrokenWriter), stderr: piped(io::sink()), colour: false };
+        || Outputs { stdout: piped(BrokenWriter), stderr: piped(io::sink()), is_one: false };
     let new = || without_files(plan(OutputFormat::Jsonl, Verbosity::Normal), outputs());
     let event = finished(test_fixtures::record("https://a.b/"));
     let kind = |result: io::Result<()>| result.unwrap_err().kind();
@@ -237,7 +302,7 @@ fn a_stream_that_cannot_be_written_is_an_error() {
 fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
     let stdout = SharedBuffer::default();
     let outputs =
-        Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), colour: false };
+        Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), is_one: false };
     let report = plan(OutputFormat::Text, Verbosity::Normal);
     let mut reporter = without_files(report, outputs);
     assert!(!reporter.wants_ticks());
@@ -249,9 +314,12 @@ fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
 
 /// A reporter whose rows and display share a terminal.
 fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporter {
-    let shared =
-        || OutputStream { writer: Box::new(TerminalWriter(term.clone())), is_terminal: true };
-    let outputs = Outputs { stdout: shared(), stderr: shared(), colour: false };
+    let shared = || OutputStream {
+        writer: Box::new(TerminalWriter(term.clone())),
+        is_terminal: true,
+        colours: false,
+    };
+    let outputs = Outputs { stdout: shared(), stderr: shared(), is_one: true };
     let report = plan(OutputFormat::Text, Verbosity::Normal);
     let progress = super::super::progress::tests::on_a_terminal(term, slots);
     let streams = StreamReporter::new(report, outputs);

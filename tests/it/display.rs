@@ -1,0 +1,160 @@
+//! What a run shows: rows and totals, notes beside them, the progress display, and how a signal shows.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use crate::support::{End, Origin, Reply, Run, Seen, in_every_mode};
+
+const NOTE: &str = "note: bodies were read and discarded; use --dir DIR to save them\n";
+
+/// An origin with a page, and one that is not there.
+fn origin() -> Origin {
+    Origin::new(|request| match request.path.as_str() {
+        "/gone" => Reply::of("404 Not Found", "", ""),
+        _ => Reply::ok("hello"),
+    })
+}
+
+fn words(seen: &Seen) -> Vec<&str> {
+    seen.stderr.lines().collect()
+}
+
+#[test]
+fn a_url_is_shown_as_people_write_it_and_reported_as_it_is_sent() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let (shown, hidden) = ("/日本/é", "/%E6%97%A5%E2%80%AE");
+    let sent = "/%E6%97%A5%E6%9C%AC/%C3%A9";
+    in_every_mode(|mode| {
+        let list = format!("{}\n{}\n", origin.url(shown), origin.url(hidden));
+        let seen = Run::new().args(["--ordered", "-m", mode]).list(&list).seen();
+        let rows: Vec<_> = seen.stdout.lines().take(2).collect();
+        let row = |path| format!("Read 5 from {}", origin.url(path));
+        assert_eq!(rows, [row(shown), row(hidden)], "{seen:?}");
+        let seen = Run::json(mode).arg("--ordered").list(&list).seen();
+        assert_eq!(seen.rows()[0]["url"], origin.url(sent));
+    });
+}
+
+#[test]
+fn a_run_that_throws_bodies_away_says_so() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    let dir = folder.path().join("d");
+    in_every_mode(|mode| {
+        let said = |args: &[&str], path| {
+            let run = Run::new().args(["-m", mode]).args(args).arg(origin.url(path));
+            let seen = run.seen();
+            assert!(seen.stderr.contains(NOTE) == (seen.stderr.contains("note:")), "{seen:?}");
+            seen.stderr.contains(NOTE)
+        };
+        assert!(said(&[], "/page"));
+        assert!(said(&["-v"], "/page"));
+        assert!(!said(&[], "/gone"), "no body was read");
+        let dir = dir.to_str().unwrap();
+        for args in [&["-q"][..], &["-qq"], &["--json"], &["--format=csv"], &["--dir", dir]] {
+            assert!(!said(args, "/page"), "{args:?}");
+        }
+    });
+}
+
+#[test]
+fn each_level_prints_what_the_one_before_does_and_more() {
+    let origin = origin();
+    let (page, gone) = (origin.url("/page"), origin.url("/gone"));
+    let failed = format!("Failed {gone}: HTTP 404 Not Found (1 attempt)");
+    in_every_mode(|mode| {
+        let printed = |level: Option<&str>, streams: &str| {
+            let run = Run::of("sh").args(["-c", &format!("\"$0\" \"$@\" {streams}")]);
+            let run = run.arg(env!("CARGO_BIN_EXE_fetch")).args(["-m", mode, "--ordered"]);
+            run.args(level).args([&page, &gone]).seen()
+        };
+        let seen = printed(Some("-qq"), "");
+        assert_eq!((seen.code, seen.stdout.as_str(), seen.stderr.as_str()), (Some(1), "", ""));
+        let seen = printed(Some("-q"), "");
+        assert_eq!(words(&seen), [failed.as_str()]);
+        let total: Vec<_> = seen.stdout.lines().collect();
+        assert!(total[0].starts_with("Downloaded 1 of 2 sites, 5 B in "), "{seen:?}");
+        assert_eq!(total[1..], ["1 failed: 1 http_4xx"]);
+        let seen = printed(None, "");
+        assert_eq!(words(&seen), [failed.as_str(), NOTE.trim_end()], "{seen:?}");
+        assert_eq!(seen.stdout.lines().nth(1), Some(failed.as_str()));
+        assert_eq!(seen.stdout.lines().count(), 4);
+        let seen = printed(None, "2>&1");
+        assert_eq!(seen.stdout.matches(&failed).count(), 1, "both are one pipe: {seen:?}");
+        let seen = printed(Some("-v"), "");
+        assert!(seen.stderr.contains("\nRequests: 2 ("), "{seen:?}");
+    });
+}
+
+#[test]
+fn colours_are_as_the_user_wants_them() {
+    let origin = origin();
+    let red = "\u{1b}[31mFailed\u{1b}[0m";
+    let seen = |args: &[&str], no_color: &str| {
+        let run = Run::new().env("NO_COLOR", no_color).env("TERM", "xterm").args(args);
+        run.arg(origin.url("/gone")).seen()
+    };
+    for (args, no_color, coloured) in [
+        (&["--color", "always"][..], "", true),
+        (&["--color=always"], "1", true),
+        (&["--color", "auto"], "", false),
+        (&["--color", "never"], "", false),
+        (&[], "", false),
+    ] {
+        let seen = seen(args, no_color);
+        for text in [&seen.stdout, &seen.stderr] {
+            assert_eq!(text.contains(red), coloured, "{args:?}: {seen:?}");
+        }
+        assert_eq!(seen.stdout.contains("\u{1b}[31m1 failed\u{1b}[0m: "), coloured);
+    }
+    let seen = Run::new().args(["--color=always", "/nowhere/list.txt"]).seen();
+    assert!(seen.stderr.starts_with("\u{1b}[1;31merror:\u{1b}[0m /nowhere/"), "{seen:?}");
+}
+
+#[test]
+fn what_failed_and_how_to_retry_it_is_said_at_the_end() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    in_every_mode(|mode| {
+        let run = Run::new().inside(folder.path()).args(["-m", mode, "--force"]);
+        let run = run.args(["--dir", "out dir", "--failed", "failed.txt"]);
+        let seen = run.args(["/gone", "/page"].map(|path| origin.url(path))).seen();
+        assert_eq!(seen.stdout.lines().last(), Some("1 failed: 1 http_4xx"), "{seen:?}");
+        let note = "note: to retry 1 failed URL: fetch --dir 'out dir' failed.txt";
+        assert_eq!(words(&seen)[1..], [note]);
+        let run = Run::new().inside(folder.path()).args(["--dir", "out dir", "--failed", "f2"]);
+        assert_eq!(words(&run.arg(origin.url("/page")).seen()), [""; 0], "nothing to retry");
+    });
+}
+
+#[test]
+fn a_list_that_was_not_read_to_its_end_is_said_to_be_incomplete_with_the_line() {
+    let folder = tempdir().unwrap();
+    let list = folder.path().join("list.txt");
+    let origin = Origin::new(|_| Reply::raw("", End::Stall));
+    let urls: String =
+        (1..=9000).map(|path| format!("{}\n", origin.url(&format!("/{path}")))).collect();
+    fs::write(&list, format!("# a comment\n{}\n{urls}", "htp://bad")).unwrap();
+    in_every_mode(|mode| {
+        // The first failure ends it: the rest of the list is not read.
+        let run = Run::new().inside(folder.path()).args(["-m", mode, "--fail-fast"]);
+        let run = run.args(["--json", "--max-time", "100ms", "--retry=0"]);
+        let seen = run.args(["--failed", "failed.txt", "--report=run.md", "list.txt"]).seen();
+        assert_eq!(seen.code, Some(4), "{seen:?}");
+        let summary = seen.summary();
+        let rows = seen.rows().len();
+        // The first line is a comment, and each of the others has a record.
+        let sentence =
+            format!("list read up to line {} of list.txt; rerun the same command", rows + 1);
+        assert_eq!(summary["read_up_to"]["line"], rows + 1);
+        assert_eq!(summary["read_up_to"]["source"], "list.txt");
+        let failed = fs::read_to_string(folder.path().join("failed.txt")).unwrap();
+        assert_eq!(failed.lines().next(), Some(&*format!("# {sentence}")));
+        assert_eq!(failed.lines().filter(|line| line.starts_with("http")).count(), rows - 1);
+        let report = fs::read_to_string(folder.path().join("run.md")).unwrap();
+        assert!(report.starts_with(&format!("Downloaded 0 of {rows}+ sites, 0 B in ")), "{report}");
+        assert!(report.contains(&sentence), "{report}");
+        assert!(!seen.stderr.contains("note: to retry"), "{seen:?}");
+        let not_started = seen.rows().iter().filter(|row| row["attempts"] == 0).count() - 1;
+        assert_eq!(summary["not_started"], not_started);
+    });
+}
