@@ -56,10 +56,34 @@ fn without_a_pair(text: &str) -> Option<&str> {
     Some(if is_labelled { trimmed(&inside[4..]) } else { inside })
 }
 
+/// The ASCII characters of `PAIRS` except for the apostrophe, one bit for each.
+const ASCII_QUOTES: u128 = {
+    let mut bits = 0;
+    let mut pair = 0;
+    while pair < PAIRS.len() {
+        let (open, closers) = PAIRS[pair];
+        bits |= bit_of(open);
+        let mut closer = 0;
+        while closer < closers.len() {
+            bits |= bit_of(closers[closer]);
+            closer += 1;
+        }
+        pair += 1;
+    }
+    bits & !bit_of('\'')
+};
+
+const fn bit_of(character: char) -> u128 {
+    if character.is_ascii() { 1 << character as u32 } else { 0 }
+}
+
 /// Whether a character is a quote or an angle bracket, which no URL contains unencoded. The apostrophe may be in one.
 pub(super) fn is_quote(character: char) -> bool {
-    character != '\''
-        && PAIRS.iter().any(|(open, closers)| *open == character || closers.contains(&character))
+    // Nearly all characters of a list are ASCII.
+    if character.is_ascii() {
+        return ASCII_QUOTES >> character as u32 & 1 == 1;
+    }
+    PAIRS.iter().any(|(open, closers)| *open == character || closers.contains(&character))
 }
 
 /// What is around a URL that starts further on in a text, and the URL.
