@@ -60,6 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plan",
             "model",
             "digest",
+            "units",
             "text",
             "sync",
             "resource_usage",

@@ -7,16 +7,16 @@ use url::Url;
 
 use crate::digest::Digest;
 
-/// What one entry of the list turned out to be.
+/// An entry of a list, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// Something to fetch.
+    /// A URL to fetch.
     Target(Target),
-    /// A line that names nothing to fetch; reported, never dropped.
+    /// A line that is not a URL to fetch. It is reported like any other entry.
     Invalid(InvalidLine),
 }
 
-/// One thing to fetch, with all that the list says of it.
+/// One URL to fetch, with its mirrors and options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its place among all entries of all sources, from 1.
@@ -29,9 +29,9 @@ pub struct Target {
     /// the first URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Box<str>>,
-    /// Where it can be had, tried in turn; never empty.
+    /// Its URL and the mirrors, in the order in which they are tried; never empty.
     pub urls: Vec<Url>,
-    /// What the indented lines below it ask for.
+    /// The options on the indented lines below it.
     pub options: EntryOptions,
 }
 
@@ -45,16 +45,16 @@ impl Target {
 /// The option lines of one entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryOptions {
-    /// Name to save under; without a folder to save into it has no effect.
+    /// Name to save under; it has no effect without `--dir`.
     pub out: Option<String>,
     /// What the body must hash to.
     pub checksum: Option<Digest>,
-    /// Request header fields of this target alone, name and value, in the order listed.
+    /// Request header fields of this target only, name and value, in the order listed.
     #[serde(with = "super::serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
 }
 
-/// A line that names nothing to fetch.
+/// A line that is not a URL to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidLine {
     /// Its place among all entries, from 1.

@@ -1,23 +1,23 @@
-//! What crosses from the engine to the reports; nothing else does.
+//! Events: all that the engine passes to the reports.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, Record, Target};
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A target is settled.
     Finished {
-        /// Its row.
+        /// Its record.
         record: Box<Record>,
-        /// What was listed; `None` for a line that names nothing to fetch.
+        /// What was listed; `None` for a line that is not a URL to fetch.
         target: Option<Arc<Target>>,
-        /// The name of the file that its body goes to; `None` if it has none.
+        /// The name of the file of its body; `None` if it has none.
         name: Option<Arc<str>>,
     },
-    /// A word for the person who waits.
+    /// A message for the user that is about no single URL.
     Notice(String),
     /// An attempt failed and the target will be tried again.
     Retrying {
@@ -25,7 +25,7 @@ pub enum Event {
         url: String,
         /// Why.
         failure: Failure,
-        /// The URL that comes next, redacted: the same one or another mirror.
+        /// The URL of the next attempt, redacted: the same one or another mirror.
         next: String,
         /// How long the target waits before it.
         wait: Duration,
@@ -34,14 +34,14 @@ pub enum Event {
     Redirected {
         /// The URL that answered, redacted.
         from: String,
-        /// Where it leads, redacted.
+        /// The URL that it leads to, redacted.
         to: String,
         /// Its status.
         status: u16,
     },
-    /// The list has been read to its end: so many entries it had.
+    /// The list has been read to its end.
     ListRead {
-        /// All entries of all sources, bad lines included.
+        /// Number of entries of all sources, invalid lines included.
         entries: u64,
     },
 }

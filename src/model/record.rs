@@ -1,4 +1,4 @@
-//! The final row of one target: the schema of every output. Fields are only ever added.
+//! The record of one target: the schema of every report. Fields are only ever added.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,17 +15,17 @@ use super::{Failure, FailureClass, InvalidLine};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A final 2xx whose whole body arrived.
+    /// A final success whose body arrived complete.
     Ok,
-    /// It was saved before; no request was made.
+    /// Its file is already saved; no request was made.
     Skipped,
-    /// The server says that what was saved before is what it has (304).
+    /// The saved version is still the current one (304).
     Unchanged,
-    /// The list has it twice; see the first one.
+    /// It repeats an earlier target of the list.
     Duplicate,
-    /// It failed for good.
+    /// It failed permanently.
     Failed,
-    /// The list's line names nothing to fetch.
+    /// The line is not a URL to fetch.
     Invalid,
 }
 
@@ -83,18 +83,18 @@ pub struct Record {
     /// Version of the last reply.
     #[serde(default, deserialize_with = "known")]
     pub http_version: Option<HttpVersion>,
-    /// Bytes of the body as it is kept: as counted on arrival, what was there before included where it was resumed,
-    /// decoded where it was compressed. Of a failure, what there is of it.
+    /// Size of the body in bytes, as counted on arrival: with the bytes of an earlier run if it was resumed, decoded if it
+    /// was compressed. Of a failure, the bytes that are there.
     #[serde(default)]
     pub bytes: u64,
-    /// Body bytes that crossed the wire over all attempts, hops and mirrors included; at most 64 KiB are read of a
-    /// body that is not kept (of a redirect or an error).
+    /// Body bytes received in all attempts, redirects and mirrors included. At most 64 KiB are read of a body that is not
+    /// kept: that of a redirect or an error.
     #[serde(default)]
     pub wire_bytes: u64,
-    /// How often it was tried; redirect hops belong to their try.
+    /// Number of attempts; redirect hops belong to the attempt that led to them.
     #[serde(default)]
     pub attempts: u32,
-    /// Who made the last request, from 1.
+    /// The number of the worker that made the last request, from 1.
     pub worker: Option<usize>,
     /// Peer of the last connection.
     pub remote_addr: Option<SocketAddr>,
@@ -134,7 +134,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The row of an entry of which nothing more is known yet than where it was listed.
+    /// A record with only the position and the URL of an entry.
     pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
         Self {
             listed: url.clone(),
@@ -180,7 +180,7 @@ impl Record {
         class == Some(FailureClass::Cancelled) && self.attempts == 0
     }
 
-    /// The row of a line that names nothing to fetch.
+    /// The record of a line that is not a URL to fetch.
     pub fn invalid(entry: InvalidLine) -> Self {
         let failure = Failure::InvalidUrl(entry.message);
         Self {
@@ -263,7 +263,7 @@ fn from_rfc3339<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SystemTime>
     Ok(Some(moment))
 }
 
-/// Seconds, if known, cut to what the clock is good for.
+/// Writes seconds, if known, rounded to the microsecond.
 pub(super) fn as_microseconds<S: Serializer>(
     seconds: &(impl Copy + Into<Option<f64>>),
     out: S,

@@ -1,4 +1,5 @@
-//! How some of the nouns are written to a line and read back where another process has to know them too.
+//! Serializes types of other crates for child processes and the spill file, and reads names that a newer version may have
+//! added.
 
 use std::collections::BTreeMap;
 

@@ -72,26 +72,26 @@ pub(crate) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
     row.end()
 }
 
-/// A row in the making.
+/// Writes one row.
 pub(crate) struct CsvRow<'a> {
     writer: csv::Writer<&'a mut Vec<u8>>,
     scratch: String,
 }
 
 impl<'a> CsvRow<'a> {
-    /// An empty one.
+    /// An empty row at the end of `page`.
     pub(crate) fn on(page: &'a mut Vec<u8>) -> Self {
         let mut builder = WriterBuilder::new();
         builder.terminator(Terminator::CRLF).buffer_capacity(1024);
         Self { writer: builder.from_writer(page), scratch: String::new() }
     }
 
-    /// Words from anywhere; an empty cell where there are none.
+    /// Adds a cell of text from any source; an empty one if there is none.
     pub(crate) fn text(&mut self, text: Option<&str>) -> io::Result<()> {
         Ok(self.writer.write_field(inert(text.unwrap_or_default()).as_bytes())?)
     }
 
-    /// What we count ourselves.
+    /// Adds a cell with a value that is safe as it is; an empty one if there is none.
     pub(crate) fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
         self.scratch.clear();
         if let Some(value) = value {
@@ -100,25 +100,25 @@ impl<'a> CsvRow<'a> {
         Ok(self.writer.write_field(&self.scratch)?)
     }
 
-    /// Seconds to the microsecond, as the JSON report has them.
+    /// Adds a cell with seconds to the microsecond, as the JSON report has them.
     pub(crate) fn seconds(&mut self, seconds: Option<f64>) -> io::Result<()> {
         self.value(seconds.map(|seconds| (seconds * 1e6).round() / 1e6))
     }
 
-    /// A list, as the JSON report has it.
+    /// Adds a cell with a list in JSON.
     fn json(&mut self, list: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(list)?;
         self.text(Some(&text))
     }
 
-    /// It is whole.
+    /// Ends the row.
     pub(crate) fn end(mut self) -> io::Result<()> {
         self.writer.write_record(None::<&[u8]>)?;
         self.writer.flush()
     }
 }
 
-/// The text as a cell that nobody obeys.
+/// The text as a cell that no spreadsheet takes for a formula.
 fn inert(text: &str) -> Cow<'_, str> {
     let shown = printable_but(text, |character| matches!(character, '\r' | '\n' | '\t'));
     let starts_a_formula = |first: char| {

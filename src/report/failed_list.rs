@@ -165,8 +165,7 @@ fn new_beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".fetch-failed-").tempfile_in(folder)
 }
 
-/// One target in the syntax of lists. What came out of a list goes into it again.
-/// `name` is the one that its file was given: a shorter list may give another one.
+/// Writes one target in the syntax of lists. `name` is the name of its file, which a shorter list might not give it.
 fn entry(
     target: &Target,
     name: Option<&str>,
@@ -188,7 +187,7 @@ fn entry(
     options.headers.iter().try_for_each(|(name, value)| header(name, value, page))
 }
 
-/// One field. An empty value has a way of its own to be said.
+/// Writes one header field. An empty value is written as `NAME;`.
 fn header(name: &HeaderName, value: &HeaderValue, page: &mut Vec<u8>) -> io::Result<()> {
     let value = value.as_bytes().trim_ascii();
     if value.is_empty() {

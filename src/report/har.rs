@@ -1,6 +1,6 @@
 //! The report as an HTTP archive (HAR 1.2), which the network panels of browsers show as a waterfall. Pure.
 //!
-//! An entry is what became of a URL; one for which no request was made has none. What is not known is -1 or empty:
+//! There is an entry for each URL for which a request was made. What is not known is -1 or empty:
 //! fields of requests and replies are not recorded. The entry begins when the URL was put in the queue; its phases are
 //! those of the last attempt, and all that was before it, earlier attempts and the waits between them, is `blocked`. The
 //! status text is the registered one: HTTP/2 sends none.
@@ -15,21 +15,21 @@ use url::Url;
 use super::aggregate::{before_last_attempt, micros, sane, since_1970};
 use crate::model::{Outcome, Record, reason_phrase, rfc3339};
 
-/// An archive in the making.
+/// Writes an archive entry by entry.
 #[derive(Debug, Default)]
 pub(super) struct HarArchive {
     begun: bool,
 }
 
 impl HarArchive {
-    /// One URL's entry.
+    /// Writes the entry of one URL.
     pub(super) fn row(&mut self, record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
         let Some(entry) = entry(record) else { return Ok(()) };
         self.separate(page)?;
         Ok(serde_json::to_writer(page, &entry)?)
     }
 
-    /// The end.
+    /// Ends the archive.
     pub(super) fn end(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
         if !self.begun {
             head(page)?;
@@ -37,7 +37,7 @@ impl HarArchive {
         writeln!(page, "\n]}}}}")
     }
 
-    /// What comes before an entry.
+    /// Writes what comes before an entry.
     fn separate(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
         if self.begun {
             return writeln!(page, ",");
@@ -154,7 +154,7 @@ fn millis(seconds: f64) -> f64 {
     rounded((seconds * 1e3).max(0.0))
 }
 
-/// To the microsecond.
+/// Milliseconds, rounded to the microsecond.
 fn rounded(millis: f64) -> f64 {
     (millis * 1e3).round() / 1e3
 }

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::model::{Record, Summary};
 
-/// One URL's line.
+/// Writes the line of one record.
 pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
     line(record, page)
 }
 
-/// The last line.
+/// Writes the summary, which is the last line.
 pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     line(summary, page)
 }
