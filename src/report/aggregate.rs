@@ -167,3 +167,24 @@ pub(crate) fn since_1970(moment: SystemTime) -> Option<i64> {
 pub(crate) fn micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AttemptDetail, test_fixtures};
+
+    #[test]
+    fn a_url_is_under_way_during_its_attempts_and_once_during_those_at_its_segments() {
+        let detail = |start, total| AttemptDetail { start, total, ..AttemptDetail::default() };
+        let table = [
+            (vec![], vec![0..31_000_000]),
+            (vec![detail(0.0, 1.0), detail(30.0, 1.0)], vec![0..1_000_000, 30_000_000..31_000_000]),
+            (vec![detail(3.0, 1.0), detail(3.5, 1.0), detail(0.0, 31.0)], vec![0..31_000_000]),
+            (vec![detail(-1.0, f64::MAX), detail(40.0, 1.0)], vec![0..0, 31_000_000..31_000_000]),
+        ];
+        for (attempts_detail, apart) in table {
+            let record = Record { attempts_detail, ..test_fixtures::record("https://a.b/") };
+            assert_eq!(attempts_apart(&record, 31.0), apart);
+        }
+    }
+}
