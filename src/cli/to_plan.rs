@@ -117,6 +117,9 @@ pub(super) fn comparison(
         dir: contest.dir,
         format: if contest.json { plan::OutputFormat::Jsonl } else { plan::OutputFormat::Text },
         documents,
+        commands: contest.commands,
+        prepare: contest.prepare,
+        against: contest.against,
     };
     for document in &options.documents {
         ensure_it_is_not_a_list("--report", &document.path, options.sources())?;

@@ -1,6 +1,6 @@
 //! Checks whether samples can be compared, and which limits determined their times. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::consistency::ConsistencyCheck;
@@ -25,6 +25,7 @@ const BOUND: f64 = 0.5;
 pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
     stopped: Option<(String, String)>,
+    failed_commands: Vec<String>,
     unasked: u64,
     bound: BTreeMap<(Arc<str>, WaitReason), LimitedShare>,
 }
@@ -46,6 +47,11 @@ impl ValidityChecks {
         }
         if let Some(cause) = &measured.stopped {
             self.stopped.get_or_insert_with(|| (sample.mode.clone(), cause.clone()));
+        }
+        if let Some(failure) = &measured.failed_command
+            && !self.failed_commands.contains(failure)
+        {
+            self.failed_commands.push(failure.clone());
         }
         self.unasked += measured.unasked;
         for host in &measured.hosts {
@@ -83,17 +89,27 @@ impl ValidityChecks {
         if self.unasked > 0 {
             reasons.push("duplicate URLs in the list were fetched only once".to_owned());
         }
-        let Some(first) = samples.first() else { return reasons };
-        if samples.iter().any(|sample| sample.targets != first.targets) {
+        reasons.extend_from_slice(&self.failed_commands);
+        // Those of a command are not known.
+        let targets: BTreeSet<u64> = samples.iter().filter_map(|sample| sample.targets).collect();
+        if targets.len() > 1 {
             reasons.push("runs returned different numbers of results".to_owned());
         }
-        if samples.iter().all(|sample| sample.ok == 0) {
+        let mut ok = samples.iter().filter_map(|sample| sample.ok).peekable();
+        if targets.contains(&0) {
+            reasons.push("there are no URLs in the input".to_owned());
+        } else if ok.peek().is_some() && ok.all(|ok| ok == 0) {
             reasons.push("no URL was fetched".to_owned());
         }
         if warmup == 0 {
             reasons.extend(one_was_cold(samples));
         }
         reasons
+    }
+
+    /// Whether the limit of a host determined the time of a run.
+    pub(super) fn is_limited(&self) -> bool {
+        !self.bound.is_empty()
     }
 
     /// The limits that determined the times, a sentence each.
