@@ -107,7 +107,7 @@ pub(super) fn comparison(
         seed: contest.seed,
         servers: if contest.i_run_this_server { ServerOwner::Own } else { ServerOwner::OfOthers },
         subject: if typed.sources.is_empty() {
-            compare::WorkloadKind::Lesson(plan)
+            compare::WorkloadKind::BuiltIn(plan)
         } else {
             compare::WorkloadKind::Listed(plan)
         },

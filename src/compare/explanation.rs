@@ -137,7 +137,7 @@ mod tests {
     use crate::compare::result::{Sample, TimedSpan};
 
     /// The findings about ten runs of each mode: its name, threads, wall time and CPU time.
-    fn told(modes: &[(&str, u64, f64, f64)]) -> String {
+    fn said(modes: &[(&str, u64, f64, f64)]) -> String {
         let sample = |block: usize, contestant: usize| {
             let (mode, worker_threads, wall, spent) = modes[contestant];
             let drift = 1.0 + 0.001 * block as f64;
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn threads_ahead_of_a_loop_without_time_left_are_ahead_by_cores() {
-        insta::assert_snapshot!(told(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
+        insta::assert_snapshot!(said(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
         80% of the time per URL is spent receiving and processing the body.
         async (4 jobs) is CPU-bound: its single thread uses 0.97 cores.
         threads (4 jobs) is 1.82x as fast as async (4 jobs).
@@ -173,48 +173,48 @@ mod tests {
 
     #[test]
     fn how_fast_bytes_come_counts_only_where_the_processor_has_time_left() {
-        let told = told(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
+        let said = said(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
         assert!(
-            told.contains("receiving the body, so bandwidth determines the total time."),
-            "{told}"
+            said.contains("receiving the body, so bandwidth determines the total time."),
+            "{said}"
         );
     }
 
     #[test]
     fn who_does_less_work_is_not_ahead_by_cores() {
-        assert!(!told(&[ONE_LOOP, ("threads", 4, 0.4, 0.6)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("threads", 4, 0.4, 0.6)]).contains("because"));
     }
 
     #[test]
     fn who_has_no_more_threads_or_keeps_no_more_cores_busy_is_not_ahead_by_cores() {
-        assert!(!told(&[ONE_LOOP, ("processes", 1, 0.55, 0.99)]).contains("because"));
-        assert!(!told(&[ONE_LOOP, ("threads", 4, 0.9, 0.97)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("processes", 1, 0.55, 0.99)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("threads", 4, 0.9, 0.97)]).contains("because"));
     }
 
     #[test]
     fn of_a_loop_that_waits_nothing_is_said_to_be_ahead_by_cores() {
         let waiting = ("async", 1, 1.0, 0.5);
-        assert!(!told(&[waiting, ("threads", 4, 0.5, 0.5)]).contains("because"));
+        assert!(!said(&[waiting, ("threads", 4, 0.5, 0.5)]).contains("because"));
     }
 
     #[test]
     fn without_a_significant_difference_no_mode_is_faster() {
-        let told = told(&[ONE_LOOP, ("threads", 4, 1.0, 1.5)]);
+        let said = said(&[ONE_LOOP, ("threads", 4, 1.0, 1.5)]);
         assert!(
-            told.contains("No significant difference between") && !told.contains("because"),
-            "{told}"
+            said.contains("No significant difference between") && !said.contains("because"),
+            "{said}"
         );
     }
 
     #[test]
     fn every_faster_mode_is_explained_whatever_the_order() {
         let modes = [("threads", 4, 0.55, 0.99), ONE_LOOP, ("processes", 4, 0.5, 1.0)];
-        let told = told(&modes);
-        let told: Vec<_> = told.lines().filter(|line| line.contains("because")).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
+        let said = said(&modes);
+        let said: Vec<_> = said.lines().filter(|line| line.contains("because")).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
         let threads = "threads (4 jobs) is faster than async (4 jobs) because its 4 threads";
-        assert!(told[0].starts_with(threads), "{told:?}");
+        assert!(said[0].starts_with(threads), "{said:?}");
         let processes = "processes (4 jobs) is faster than async (4 jobs) because its 4 processes";
-        assert!(told[1].starts_with(processes), "{told:?}");
+        assert!(said[1].starts_with(processes), "{said:?}");
     }
 }

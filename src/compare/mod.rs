@@ -94,7 +94,7 @@ impl Options {
     pub fn sources(&self) -> &[Source] {
         match &self.subject {
             WorkloadKind::Listed(plan) => &plan.sources,
-            WorkloadKind::Lesson(_) => &[],
+            WorkloadKind::BuiltIn(_) => &[],
         }
     }
 
@@ -102,7 +102,7 @@ impl Options {
     pub fn inputs(&self) -> Vec<Source> {
         let mut inputs = match &self.subject {
             WorkloadKind::Listed(plan) => plan.inputs(),
-            WorkloadKind::Lesson(_) => Vec::new(),
+            WorkloadKind::BuiltIn(_) => Vec::new(),
         };
         inputs.extend(self.against.iter().cloned().map(Source::File));
         inputs
@@ -124,7 +124,7 @@ pub enum WorkloadKind {
     /// The sources of a plan.
     Listed(Box<Plan>),
     /// The built-in workload; the plan has the timeouts.
-    Lesson(Box<Plan>),
+    BuiltIn(Box<Plan>),
 }
 
 /// Why there is no comparison.
@@ -209,7 +209,7 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
         WorkloadKind::Listed(plan) => {
             (plan, UrlSource::Listed(Workload::new(&plan.sources).map_err(CompareError::Usage)?))
         }
-        WorkloadKind::Lesson(plan) => (
+        WorkloadKind::BuiltIn(plan) => (
             plan,
             UrlSource::BuiltIn(BuiltinWorkload::start(&program).map_err(CompareError::Fatal)?),
         ),
@@ -287,7 +287,7 @@ fn dropped_jobs(options: &Options) -> Option<String> {
 
 fn contestants(options: &Options) -> Vec<Variant> {
     let jobs: Vec<Option<NonZeroUsize>> = match (&options.jobs[..], &options.subject) {
-        ([], WorkloadKind::Lesson(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],
+        ([], WorkloadKind::BuiltIn(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],
         ([], WorkloadKind::Listed(_)) => vec![None],
         (jobs, _) => jobs.iter().copied().map(Some).collect(),
     };

@@ -347,7 +347,13 @@ impl Sample {
     /// Share of the time of its workers in which they waited for a processor.
     pub(crate) fn cpu_wait(&self) -> Option<f64> {
         let threads = self.worker_threads.filter(|threads| *threads > 0)?;
-        Some((self.run_queue_delay? / (self.wall * threads as f64)).min(1.0))
+        let time = self.wall * threads as f64;
+        // Threads without a URL do not count; a thread may work on several URLs at a time.
+        let with_urls =
+            self.waiting.zip(self.transfer).map(|(waiting, transfer)| waiting + transfer);
+        let time =
+            with_urls.filter(|with_urls| *with_urls > 0.0).map_or(time, |with| with.min(time));
+        Some((self.run_queue_delay? / time).min(1.0))
     }
 
     /// Share of the wall time for which the URL that waited longest waited between its attempts.

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_runs_are_told_in_the_first_line_and_show_nothing() {
+    fn too_few_runs_are_reported_first_and_show_nothing() {
         let text = table(&comparison(3), 80);
         assert!(text.starts_with("No verdict: 3 runs each are too few"), "{text}");
         assert!(text.contains("need at least 6 runs"), "{text}");
@@ -338,13 +338,13 @@ mod tests {
             one.cpu_share = Some(0.97);
             one.waiting = Some(0.2);
         }
-        let told = explanation(&comparison.contestants, &comparison.pairs, true).join(" ");
-        assert!(told.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
+        let said = explanation(&comparison.contestants, &comparison.pairs, true).join(" ");
+        assert!(said.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
         assert!(
-            !told.contains("threads (5 jobs) is CPU-bound"),
-            "five threads could use more: {told}"
+            !said.contains("threads (5 jobs) is CPU-bound"),
+            "five threads could use more: {said}"
         );
-        assert!(told.contains("80% of the time per URL is spent receiving"), "{told}");
+        assert!(said.contains("80% of the time per URL is spent receiving"), "{said}");
     }
 
     #[test]

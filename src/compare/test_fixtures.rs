@@ -33,7 +33,7 @@ pub(crate) fn comparison(words: &str) -> Comparison {
         warmup: 1,
         seed: 7,
         timed: TimedSpan::Run,
-        contestants: vec![standing(&modes[0], 1, None), standing(&modes[1], 5, Some(speed_up))],
+        contestants: vec![stats_of(&modes[0], 1, None), stats_of(&modes[1], 5, Some(speed_up))],
         pairs: vec![PairwiseResult { first: 0, second: 1, speed_up }],
         samples: samples.collect(),
         against: Some(earlier(words, speed_up)),
@@ -58,7 +58,7 @@ fn earlier(words: &str, speed_up: SpeedUp) -> EarlierComparison {
     }
 }
 
-fn standing(mode: &str, jobs: usize, speed_up: Option<SpeedUp>) -> ModeStats {
+fn stats_of(mode: &str, jobs: usize, speed_up: Option<SpeedUp>) -> ModeStats {
     ModeStats {
         mode: mode.to_owned(),
         jobs,

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::compare::result::LatencyQuantiles;
 
-    /// Runs in the order in which they were taken: whose, and when half of the replies had begun.
+    /// Runs in the order in which they were taken: the contestant, and its median time to first byte.
     fn runs(of: &[(usize, f64)]) -> Vec<Sample> {
         let sample = |(contestant, time): &(usize, f64)| Sample {
             contestant: *contestant,
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn a_first_run_on_a_cold_server_is_reported() {
-        let told = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
-        assert!(told.starts_with("the first run (threads) met a cold server"), "{told}");
-        assert!(told.contains("was 0.300 s, that of later runs at most 0.120 s"));
+        let said = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
+        assert!(said.starts_with("the first run (threads) met a cold server"), "{said}");
+        assert!(said.contains("was 0.300 s, that of later runs at most 0.120 s"));
     }
 
     #[test]

@@ -87,8 +87,8 @@ fn words(comparison: &Comparison) -> Vec<String> {
 }
 
 fn row(figure: &MetricRow, contestants: &[ModeStats]) -> Value {
-    let told: Vec<String> = contestants.iter().map(figure.text).collect();
-    json!([figure.name, figure.is_part(), told])
+    let values: Vec<String> = contestants.iter().map(figure.text).collect();
+    json!([figure.name, figure.is_part(), values])
 }
 
 fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {

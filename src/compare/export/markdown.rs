@@ -28,8 +28,8 @@ pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()
     writeln!(page, "\n| {title} | {} |", names.collect::<Vec<_>>().join(" | "))?;
     writeln!(page, "|---|{}", "---:|".repeat(contestants.len()))?;
     for figure in FIGURES.iter().flat_map(|group| group.figures) {
-        let told = contestants.iter().map(|one| words_in_a_cell(&(figure.text)(one)));
-        writeln!(page, "| {} | {} |", figure.name, told.collect::<Vec<_>>().join(" | "))?;
+        let values = contestants.iter().map(|one| words_in_a_cell(&(figure.text)(one)));
+        writeln!(page, "| {} | {} |", figure.name, values.collect::<Vec<_>>().join(" | "))?;
     }
     let remarks = remarks(comparison);
     let explained = comparison.explanation.iter().map(|sentence| words(sentence));
