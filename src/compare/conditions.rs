@@ -7,7 +7,7 @@ use crate::report::printable;
 use crate::text::counted;
 
 /// Share of the time for which workers may wait for a processor before the machine is reported as busy.
-const BUSY: f64 = 0.05;
+pub(super) const BUSY: f64 = 0.05;
 
 /// Share of the wall time from which on one URL determines it, if it takes this many times as long as the median URL.
 const WHOLE: f64 = 0.8;

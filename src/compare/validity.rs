@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::conditions;
 use super::consistency::ConsistencyCheck;
 use super::sample::MeasuredSample;
 use crate::compare::export::percent_range;
@@ -140,6 +141,10 @@ fn one_was_cold(samples: &[Sample]) -> Option<String> {
     let later = later.iter().filter(|sample| sample.contestant == first.contestant);
     let longest = later.filter_map(|sample| sample.first_byte.p50).reduce(f64::max)?;
     let time = first.first_byte.p50?;
+    // A run that waited for a processor reads its replies late, whatever the server does.
+    if first.cpu_wait().is_some_and(|share| share > conditions::BUSY) {
+        return None;
+    }
     if time < longest * COLD || time < longest + COLD_AT_LEAST {
         return None;
     }
@@ -179,5 +184,8 @@ mod tests {
         assert_eq!(one_was_cold(&runs(&[(1, 0.004), (0, 0.001), (1, 0.001)])), None);
         assert_eq!(one_was_cold(&runs(&[(0, 0.1), (1, 0.3), (0, 0.1), (1, 0.1)])), None);
         assert_eq!(one_was_cold(&[]), None);
+        let mut runs = runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)]);
+        (runs[0].wall, runs[0].worker_threads, runs[0].run_queue_delay) = (1.0, Some(1), Some(0.2));
+        assert_eq!(one_was_cold(&runs), None, "the machine was busy");
     }
 }

@@ -55,7 +55,8 @@ fn without_a_source_the_lesson_is_compared_in_every_mode_whatever_the_settings()
     assert_eq!((seen.code, &outcome["comparable"]), (Some(0), &true.into()), "{outcome}");
     assert_eq!(values(&outcome["contestants"], "mode"), MODES);
     assert_eq!((&outcome["targets"], &outcome["bytes"]), (&15.into(), &3_795_179.into()));
-    assert_eq!(outcome["notes"], Value::Array(vec![]));
+    // Neither the environment nor its proxy bears on it; the machine may be busy.
+    assert!(!sentences(&outcome["notes"]).contains("per-host"), "{outcome}");
     let samples = &outcome["samples"];
     assert_eq!(values(samples, "ok"), vec![&Value::from(15); 3 * MODES.len()]);
     // The origin waits for 100 ms before each of 15 replies, so that one after another takes 1.5 seconds at least.
@@ -151,14 +152,14 @@ fn failures_and_retries_are_reported_and_take_the_place_of_an_explanation() {
     let paths = ["/a", "/b", "/gone", "/lost", "/broken"];
     fs::write(folder.path().join("a.txt"), paths.map(|path| origin.url(path)).join("\n")).unwrap();
     let run = |retry: &str| {
-        let words = ["compare", "--modes", "threads,async", "--runs", "4", "--warmup", "0"];
+        let words = ["compare", "--modes", "threads,async", "--runs", "4"];
         let run = Run::new().inside(folder.path()).args(words);
         let seen = run.args(["--retry", retry, "--retry-delay", "20ms", "a.txt"]).seen();
         assert_eq!(seen.code, Some(0), "{seen:?}");
         seen.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let text = run("1");
-    assert!(text.contains("a.txt: 5 URLs, 10 B 4 runs each"), "{text}");
+    assert!(text.contains("a.txt: 5 URLs, 10 B 4 runs each after 1 warm-up"), "{text}");
     let runs = "Every run: 2 ok, 3 failed (2 x HTTP 404, 1 x HTTP 500), 1 retried.";
     assert!(text.contains(runs), "{text}");
     assert!(
@@ -356,7 +357,7 @@ fn an_earlier_comparison_is_compared_with() {
     let origin = Origin::new(|_| Reply::ok("hello"));
     let reports = Reports::new();
     let run = |words: &[&str]| {
-        let run = Run::new().args(["compare", "--runs", "4", "--warmup", "0", "-j2"]);
+        let run = Run::new().args(["compare", "--runs", "4", "-j2"]);
         run.args(["--modes", "threads,async"]).args(words).arg(origin.url("/")).seen()
     };
     let path = |kind: &str| reports.path(kind).to_str().unwrap().to_owned();
@@ -435,10 +436,7 @@ fn a_terminal_gets_lines_of_its_width_and_sees_how_long_it_takes() {
     let words = ["compare", "--runs", "4", "--modes", "threads,async", "--no-config", &url];
     let shown = on_a_terminal(50, &words);
     assert!(shown.contains("\r\x1b[KWarm-up: "), "{shown:?}");
-    assert!(
-        shown.contains("\r\x1b[KRun 4 of 4: ") && shown.contains(", about 1 s left"),
-        "{shown:?}"
-    );
+    assert!(shown.contains("\r\x1b[KRun 4 of 4: ") && shown.contains(" left"), "{shown:?}");
     let (_, table) = shown.rsplit_once("\x1b[K").unwrap();
     let fits = |line: &str| line.chars().count() <= 50;
     assert!(table.lines().filter(|line| !line.starts_with("http")).all(fits), "{table}");
