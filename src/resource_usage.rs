@@ -1,4 +1,4 @@
-//! Resource usage of this process, and its limit on open files.
+//! Resource usage of this process and its children, and its limit on open files.
 
 use std::fs;
 use std::time::Duration;
@@ -52,9 +52,6 @@ pub(crate) fn usage() -> ResourceUsage {
     let Ok(children) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return ResourceUsage::default();
     };
-    let duration = |time: TimeVal| {
-        Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
-    };
     let switches = |of: fn(&_) -> i64| Some((of(&usage) + of(&children)) as u64);
     ResourceUsage {
         cpu_user: Some(duration(usage.user_time()) + duration(children.user_time())),
@@ -63,6 +60,78 @@ pub(crate) fn usage() -> ResourceUsage {
         voluntary_switches: switches(|usage| usage.voluntary_context_switches()),
         involuntary_switches: switches(|usage| usage.involuntary_context_switches()),
     }
+}
+
+/// How long the calling thread has been ready to run and waited for a processor; `None` where the system does not report
+/// it (`/proc/thread-self/schedstat`, nanoseconds on a processor, in the run queue, and number of turns).
+pub(crate) fn run_queue_delay() -> Option<Duration> {
+    waited_in_run_queue(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// How long the threads that another process has now have run, and how long they have waited for a processor; `None`
+/// where the system does not report it.
+pub(crate) fn scheduling_of(process: u32) -> Option<(Duration, Duration)> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let schedstats = threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
+        .filter_map(|text| Some((on_processor(&text)?, waited_in_run_queue(&text)?)));
+    schedstats.reduce(|(ran, waited), (more, longer)| (ran + more, waited + longer))
+}
+
+fn on_processor(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+fn waited_in_run_queue(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+}
+
+/// CPU time of all processes of the machine since it started, with that taken by other virtual machines; `None` where
+/// the system does not report it (`/proc/stat`).
+pub(crate) fn machine_cpu_time() -> Option<Duration> {
+    busy_time(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq and steal, in hundredths of a second.
+fn busy_time(stat: &str) -> Option<Duration> {
+    let ticks: Option<Vec<u64>> = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
+        .split_whitespace()
+        .map(|tick| tick.parse().ok())
+        .collect();
+    let ticks = ticks.filter(|ticks| ticks.len() >= 8)?;
+    let busy: u64 = [0, 1, 2, 5, 6, 7].iter().map(|place| ticks[*place]).sum();
+    (ticks.iter().sum::<u64>() > 0).then(|| Duration::from_millis(10 * busy))
+}
+
+/// How long some task of the machine has waited for a processor since it started (`some` of `/proc/pressure/cpu`);
+/// `None` where the system does not report it.
+pub(crate) fn cpu_pressure() -> Option<Duration> {
+    pressure(&fs::read_to_string("/proc/pressure/cpu").ok()?)
+}
+
+fn pressure(text: &str) -> Option<Duration> {
+    let some = text.lines().find(|line| line.starts_with("some "))?;
+    let total = some.split_whitespace().find_map(|word| word.strip_prefix("total="))?;
+    total.parse().ok().map(Duration::from_micros)
+}
+
+/// What the child processes that have ended have used, with the peak of the largest of them.
+pub(crate) fn usage_of_children() -> ResourceUsage {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return ResourceUsage::default() };
+    ResourceUsage {
+        cpu_user: Some(duration(usage.user_time())),
+        cpu_system: Some(duration(usage.system_time())),
+        peak_memory: Some(peak_of_this_process(&usage)),
+        voluntary_switches: Some(usage.voluntary_context_switches() as u64),
+        involuntary_switches: Some(usage.involuntary_context_switches() as u64),
+    }
+}
+
+fn duration(time: TimeVal) -> Duration {
+    Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
 }
 
 /// Peak resident memory since this program was executed, in bytes; `None` where there is no such file. The figure of
@@ -92,5 +161,23 @@ mod tests {
         let status = "Name:\tfetch\nVmPeak:\t  9 kB\nVmHWM:\t    5232 kB\nVmRSS:\t 7 kB\n";
         assert_eq!(high_water_mark(status), Some(5232 * 1024));
         assert_eq!(high_water_mark("Name:\tfetch\n"), None);
+    }
+
+    #[test]
+    fn the_wait_for_a_processor_is_the_second_figure() {
+        assert_eq!(waited_in_run_queue("1055 3500 14\n"), Some(Duration::from_nanos(3500)));
+        assert_eq!(waited_in_run_queue(""), None);
+        assert_eq!(on_processor("1055 3500 14\n"), Some(Duration::from_nanos(1055)));
+    }
+
+    #[test]
+    fn time_and_pressure_of_the_machine_are_read_from_its_files() {
+        let stat = "cpu  100 1 50 9000 20 2 3 4 0 0\ncpu0 100 1 50 9000 20 2 3 4 0 0\n";
+        assert_eq!(busy_time(stat), Some(Duration::from_millis(1600)));
+        assert_eq!(busy_time("cpu  0 0 0 0 0 0 0 0 0 0\n"), None);
+        assert_eq!(busy_time("intr 1\n"), None);
+        let text = "some avg10=99.00 avg60=9.00 avg300=1.00 total=12345\nfull avg10=0.00 total=0\n";
+        assert_eq!(pressure(text), Some(Duration::from_micros(12345)));
+        assert_eq!(pressure(""), None);
     }
 }

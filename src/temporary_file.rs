@@ -1,8 +1,10 @@
-//! Unnamed temporary files, whose errors name the folder.
+//! Temporary files, whose errors name the folder.
 
 use std::env;
 use std::fs::File;
 use std::io;
+
+use tempfile::NamedTempFile;
 
 use crate::text::io_message;
 
@@ -14,8 +16,17 @@ pub(crate) fn create() -> io::Result<File> {
     tempfile::tempfile().map_err(|error| uncreatable(&error))
 }
 
+/// Creates a temporary file with a name that begins with `prefix`, for other processes to read. It is deleted when it is
+/// dropped.
+///
+/// # Errors
+/// If there can be none; the error says where.
+pub(crate) fn named(prefix: &str) -> io::Result<NamedTempFile> {
+    NamedTempFile::with_prefix(prefix).map_err(|error| uncreatable(&error))
+}
+
 /// The error of creating a temporary file, with its place. The kind is kept.
-pub(crate) fn uncreatable(error: &io::Error) -> io::Error {
+fn uncreatable(error: &io::Error) -> io::Error {
     in_place("create", error)
 }
 

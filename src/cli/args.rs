@@ -6,11 +6,12 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use super::network;
 use super::value_parsers::{self, Choice, one_of};
+use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
 use crate::plan::{
@@ -133,6 +134,12 @@ pub(super) enum Subcommands {
     /// Run as a child process of another fetch (--mode processes)
     #[command(name = "__seat", hide = true)]
     Child,
+    /// Measure a shell command (compare --command)
+    #[command(name = MEASURE, hide = true)]
+    Measure {
+        /// The shell command
+        command: OsString,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -626,6 +633,7 @@ const COMPARE: &str = "\
 Examples:
   fetch compare
   fetch compare --modes threads,async --jobs 5,20 sites.txt
+  fetch compare --command 'wget -q -O /dev/null -i \"$COMPARE_URLS\"' sites.txt
   fetch compare --report modes.html --report modes.json sites.txt
   fetch compare --digest sha256 --i-run-this-server https://www.example.org/";
 
@@ -716,6 +724,21 @@ pub(super) struct BenchmarkArgs {
     /// fsync each file before reporting it as saved
     #[arg(long)]
     pub fsync: bool,
+
+    /// Also run a shell command as a contestant, e.g. 'curl -Z ...' (repeatable)
+    ///
+    /// sh -c runs it; its time, CPU time and memory are measured. The variable COMPARE_URLS has the name of a file with
+    /// the URLs, one per line, and COMPARE_DIR with --dir that of the directory.
+    #[arg(long = "command", value_name = "CMD", value_hint = ValueHint::CommandString)]
+    pub commands: Vec<String>,
+
+    /// Run a shell command before each run, not measured
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString)]
+    pub prepare: Option<String>,
+
+    /// Also compare with an earlier comparison (.json, .jsonl or --json output)
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
 
     /// Output everything, including individual runs, as one JSON object
     #[arg(long)]

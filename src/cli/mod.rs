@@ -56,6 +56,8 @@ pub enum Command {
     Help(HelpPage),
     /// Make transfers for another process.
     Child,
+    /// Measure a shell command.
+    Measure(OsString),
 }
 
 /// The completion script of one shell.
@@ -168,6 +170,7 @@ pub fn parse(
             fetch(&words, &settled, around)
         }
         Some(Subcommands::Child) => Ok(Command::Child),
+        Some(Subcommands::Measure { command }) => Ok(Command::Measure(command)),
     }
 }
 
@@ -180,6 +183,10 @@ fn comparison(
     let table = OptionTable::of_compare();
     let matches = matches.subcommand_matches("compare").expect("it was typed");
     ensure_saving_options_have_a_dir(&table, matches)?;
+    if typed.sources.is_empty() && typed.configuration.config.is_some() {
+        let complaint = "--config has no effect on the built-in workload; name a list";
+        return Err(UsageOutput::error(complaint));
+    }
     let handed_on = table.words_for_runs(matches);
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     // Runs of a comparison use no proxy of the environment.

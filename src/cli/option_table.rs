@@ -90,6 +90,9 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "warmup", of_comparison: true, ..PLAIN },
     OptionFacts { name: "seed", of_comparison: true, ..PLAIN },
     OptionFacts { name: "i-run-this-server", of_comparison: true, ..PLAIN },
+    OptionFacts { name: "command", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "prepare", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "against", of_comparison: true, ..ONE_RUN },
 ];
 
 const ONE_RUN: OptionFacts = OptionFacts { scope: OptionScope::CommandLine, ..PLAIN };

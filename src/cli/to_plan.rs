@@ -107,7 +107,7 @@ pub(super) fn comparison(
         seed: contest.seed,
         servers: if contest.i_run_this_server { ServerOwner::Own } else { ServerOwner::OfOthers },
         subject: if typed.sources.is_empty() {
-            compare::WorkloadKind::Lesson(plan)
+            compare::WorkloadKind::BuiltIn(plan)
         } else {
             compare::WorkloadKind::Listed(plan)
         },
@@ -117,6 +117,9 @@ pub(super) fn comparison(
         dir: contest.dir,
         format: if contest.json { plan::OutputFormat::Jsonl } else { plan::OutputFormat::Text },
         documents,
+        commands: contest.commands,
+        prepare: contest.prepare,
+        against: contest.against,
     };
     for document in &options.documents {
         ensure_it_is_not_a_list("--report", &document.path, options.sources())?;

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use console::Term;
+
 use super::{CommandError, conclude, print_error};
 use crate::compare::{self, CompareError, CompareOutcome, Comparison, Options, export};
 use crate::engine::CancelToken;
@@ -80,9 +82,17 @@ fn compare(
 fn print(comparison: &Comparison, format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
     let mut page = Vec::new();
     match format {
-        OutputFormat::Text => page.extend_from_slice(compare::table(comparison).as_bytes()),
+        OutputFormat::Text => {
+            page.extend_from_slice(compare::table(comparison, width()).as_bytes())
+        }
         OutputFormat::Csv => export::csv::page(comparison, &mut page)?,
         OutputFormat::Jsonl => export::jsonl(comparison, &mut page)?,
     }
     out.write_all(&page).and_then(|()| out.flush()).map_err(|error| cannot_write_output(&error))
+}
+
+/// The number of columns of the terminal; 80 where there is none.
+fn width() -> usize {
+    let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    columns.filter(|columns| *columns > 0).unwrap_or(80)
 }

@@ -318,7 +318,7 @@ fn resources(
         Some(now?.saturating_sub(before?).as_secs_f64())
     };
     let more = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
-    let TransferCounts { requests, connections, handshakes, lookups, .. } =
+    let TransferCounts { requests, connections, handshakes, lookups, run_queue_delay, .. } =
         transfer_context.counts();
     Resources {
         cpu_user: spent(now.cpu_user, before.cpu_user),
@@ -326,6 +326,8 @@ fn resources(
         peak_memory: now.peak_memory.map(|peak| peak + peak_of_children),
         voluntary_switches: more(now.voluntary_switches, before.voluntary_switches),
         involuntary_switches: more(now.involuntary_switches, before.involuntary_switches),
+        run_queue_delay: resource_usage::run_queue_delay()
+            .map(|_| Duration::from_nanos(run_queue_delay).as_secs_f64()),
         worker_threads: plan.strategy.loops(),
         requests,
         connections,

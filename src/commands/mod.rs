@@ -6,6 +6,7 @@ mod completions;
 pub mod dry_run;
 pub mod fetch;
 mod help;
+mod measure;
 pub mod report;
 mod serve;
 pub mod verify;
@@ -35,6 +36,7 @@ pub fn execute(command: Command) -> Exit {
         Command::Completions(completions) => completions::execute(&completions),
         Command::Help(page) => conclude(&help::show(&page)),
         Command::Child => child::execute(),
+        Command::Measure(text) => measure::execute(&text),
     }
 }
 

@@ -2,11 +2,14 @@
 //! part of a sample.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+use tempfile::NamedTempFile;
+
+use crate::temporary_file;
 
 /// Sizes of the pages, in bytes.
 const PAGES: [u64; 15] = [
@@ -54,7 +57,27 @@ impl BuiltinWorkload {
 
     /// The URLs of its pages, as command-line arguments.
     pub(super) fn arguments(&self) -> impl Iterator<Item = OsString> {
-        PAGES.iter().map(|bytes| format!("{}/bytes/{bytes}", self.base).into())
+        self.urls().map(OsString::from)
+    }
+
+    /// The URLs of its pages in a file, one per line.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn url_list(&self) -> anyhow::Result<NamedTempFile> {
+        let mut file = temporary_file::named("fetch-urls-")?;
+        file.write_all((self.urls().collect::<Vec<_>>().join("\n") + "\n").as_bytes())
+            .context("cannot write a temporary file")?;
+        Ok(file)
+    }
+
+    /// The process of the server.
+    pub(super) fn process(&self) -> u32 {
+        self.origin.id()
+    }
+
+    fn urls(&self) -> impl Iterator<Item = String> {
+        PAGES.iter().map(|bytes| format!("{}/bytes/{bytes}", self.base))
     }
 }
 

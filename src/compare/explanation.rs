@@ -1,7 +1,7 @@
 //! Findings: sentences that follow from the metrics, and quote them. Pure.
 
 use super::statistics::is_shown;
-use crate::compare::export::{percent_range, probability};
+use crate::compare::export::{p_is, percent_range};
 use crate::compare::result::{ModeStats, PairwiseResult};
 use crate::model::Mode;
 
@@ -17,10 +17,15 @@ const MORE: f64 = 1.2;
 /// Ratio of CPU times below which one mode does less work.
 const NO_LESS: f64 = 0.8;
 
-/// The findings about these variants.
-pub(super) fn explanation(contestants: &[ModeStats], pairs: &[PairwiseResult]) -> Vec<String> {
+/// The findings about these contestants. `show_where_time_goes`: whether the conditions allow to explain the time by waiting
+/// or receiving.
+pub(super) fn explanation(
+    contestants: &[ModeStats],
+    pairs: &[PairwiseResult],
+    show_where_time_goes: bool,
+) -> Vec<String> {
     let mut sentences = Vec::new();
-    sentences.extend(where_the_time_goes(contestants));
+    sentences.extend(where_the_time_goes(contestants).filter(|_| show_where_time_goes));
     sentences.extend(contestants.iter().filter_map(cpu_bound));
     sentences.extend(pairs.iter().filter_map(|pair| difference(pair, contestants)));
     sentences.extend(pairs.iter().filter_map(|pair| faster_by_more_cores(pair, contestants)));
@@ -28,8 +33,11 @@ pub(super) fn explanation(contestants: &[ModeStats], pairs: &[PairwiseResult]) -
 }
 
 fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
-    let waiting: Option<Vec<f64>> = contestants.iter().map(|one| one.waiting).collect();
-    let waiting = waiting?;
+    // The shares of a command are not known.
+    let waiting: Vec<f64> = contestants.iter().filter_map(|one| one.waiting).collect();
+    if waiting.is_empty() {
+        return None;
+    }
     let (least, most) = range(&waiting);
     if least >= MOST {
         return Some(format!(
@@ -56,15 +64,14 @@ fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
 
 /// Busy cores of a mode whose threads are CPU-bound; `None` if they are not.
 fn cores_if_cpu_bound(one: &ModeStats) -> Option<f64> {
-    one.cpu_share.filter(|share| *share >= BUSY * one.worker_threads)
+    one.cpu_share.filter(|share| one.worker_threads.is_some_and(|threads| *share >= BUSY * threads))
 }
 
 fn cpu_bound(one: &ModeStats) -> Option<String> {
     let share = cores_if_cpu_bound(one)?;
-    let threads = if one.worker_threads == 1.0 {
-        "its single thread uses".to_owned()
-    } else {
-        format!("its {} threads use", one.worker_threads)
+    let threads = match one.worker_threads? {
+        1.0 => "its single thread uses".to_owned(),
+        threads => format!("its {threads} threads use"),
     };
     Some(format!("{} is CPU-bound: {threads} {share:.2} cores.", one.name()))
 }
@@ -84,7 +91,7 @@ fn faster_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Opt
              for no less CPU time ({more:.3} s vs {less:.3} s).",
             fast.name(),
             slow.name(),
-            fast.worker_threads
+            fast.worker_threads.unwrap_or_default()
         )
     })
 }
@@ -97,24 +104,25 @@ fn spent(one: &ModeStats) -> Option<f64> {
 fn faster_and_slower(pair: &PairwiseResult) -> Option<(usize, usize)> {
     let (first, second) = (pair.first, pair.second);
     let (fast, slow) = if pair.speed_up.ratio > 1.0 { (second, first) } else { (first, second) };
-    is_shown(pair.speed_up.p).then_some((fast, slow))
+    is_shown(pair.speed_up.deciding_p()).then_some((fast, slow))
 }
 
 fn difference(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
     let (first, second) = (contestants[pair.first].name(), contestants[pair.second].name());
     let speed_up = pair.speed_up;
-    if !is_shown(speed_up.p) {
+    if !is_shown(speed_up.deciding_p()) {
         return Some(format!(
-            "No significant difference between {first} and {second} (p = {}).",
-            probability(speed_up.p)
+            "No significant difference between {first} and {second} ({}).",
+            p_is(speed_up.deciding_p())
         ));
     }
     (pair.first == 0).then(|| match speed_up.ratio {
-        ratio if ratio < 1.0 => format!("{second} is {:.2}x slower than {first}.", 1.0 / ratio),
+        ratio if ratio < 1.0 => format!("{first} is {:.2}x as fast as {second}.", 1.0 / ratio),
         ratio => format!("{second} is {ratio:.2}x as fast as {first}."),
     })
 }
 
+/// The least and the greatest share.
 fn range(shares: &[f64]) -> (f64, f64) {
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
     (least, shares.iter().copied().fold(0.0, f64::max))
@@ -126,17 +134,18 @@ mod tests {
 
     use super::super::summarize::{mode_stats, pairs};
     use super::*;
-    use crate::compare::result::Sample;
+    use crate::compare::result::{Sample, TimedSpan};
 
-    /// What is said of ten runs of each mode: its name, its threads, how long they took, and the CPU time in them.
-    fn told(modes: &[(&str, u64, f64, f64)]) -> String {
+    /// The findings about ten runs of each mode: its name, threads, wall time and CPU time.
+    fn said(modes: &[(&str, u64, f64, f64)]) -> String {
         let sample = |block: usize, contestant: usize| {
             let (mode, worker_threads, wall, spent) = modes[contestant];
             let drift = 1.0 + 0.001 * block as f64;
             let (mode, jobs, block) = (mode.to_owned(), 4, block);
             let (cpu_user, cpu_system) = (Some(0.9 * spent * drift), Some(0.1 * spent * drift));
-            let (wall, targets) = (wall * drift, 16);
-            let (waiting, transfer) = (0.2 * wall, 0.8 * wall);
+            let (wall, targets) = (wall * drift, Some(16));
+            let (waiting, transfer) = (Some(0.2 * wall), Some(0.8 * wall));
+            let worker_threads = Some(worker_threads);
             let used = Sample { cpu_user, cpu_system, worker_threads, ..Sample::default() };
             Sample { block, contestant, mode, jobs, wall, targets, waiting, transfer, ..used }
         };
@@ -144,16 +153,17 @@ mod tests {
             .flat_map(|block| (0..modes.len()).map(move |place| (block, place)))
             .map(|(block, place)| sample(block, place))
             .collect();
-        let contestants = mode_stats(&samples, modes.len(), &mut Rng::with_seed(0));
-        let pairs = pairs(&samples, modes.len(), &mut Rng::with_seed(0));
-        explanation(&contestants, &pairs).join("\n")
+        let span = TimedSpan::Run;
+        let pairs = pairs(&samples, modes.len(), span, &mut Rng::with_seed(0));
+        let contestants = mode_stats(&samples, modes.len(), span, &pairs);
+        explanation(&contestants, &pairs, true).join("\n")
     }
 
     const ONE_LOOP: (&str, u64, f64, f64) = ("async", 1, 1.0, 0.97);
 
     #[test]
     fn threads_ahead_of_a_loop_without_time_left_are_ahead_by_cores() {
-        insta::assert_snapshot!(told(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
+        insta::assert_snapshot!(said(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
         80% of the time per URL is spent receiving and processing the body.
         async (4 jobs) is CPU-bound: its single thread uses 0.97 cores.
         threads (4 jobs) is 1.82x as fast as async (4 jobs).
@@ -163,48 +173,48 @@ mod tests {
 
     #[test]
     fn how_fast_bytes_come_counts_only_where_the_processor_has_time_left() {
-        let told = told(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
+        let said = said(&[("async", 1, 1.0, 0.5), ("threads", 4, 0.9, 0.5)]);
         assert!(
-            told.contains("receiving the body, so bandwidth determines the total time."),
-            "{told}"
+            said.contains("receiving the body, so bandwidth determines the total time."),
+            "{said}"
         );
     }
 
     #[test]
     fn who_does_less_work_is_not_ahead_by_cores() {
-        assert!(!told(&[ONE_LOOP, ("threads", 4, 0.4, 0.6)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("threads", 4, 0.4, 0.6)]).contains("because"));
     }
 
     #[test]
     fn who_has_no_more_threads_or_keeps_no_more_cores_busy_is_not_ahead_by_cores() {
-        assert!(!told(&[ONE_LOOP, ("processes", 1, 0.55, 0.99)]).contains("because"));
-        assert!(!told(&[ONE_LOOP, ("threads", 4, 0.9, 0.97)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("processes", 1, 0.55, 0.99)]).contains("because"));
+        assert!(!said(&[ONE_LOOP, ("threads", 4, 0.9, 0.97)]).contains("because"));
     }
 
     #[test]
     fn of_a_loop_that_waits_nothing_is_said_to_be_ahead_by_cores() {
         let waiting = ("async", 1, 1.0, 0.5);
-        assert!(!told(&[waiting, ("threads", 4, 0.5, 0.5)]).contains("because"));
+        assert!(!said(&[waiting, ("threads", 4, 0.5, 0.5)]).contains("because"));
     }
 
     #[test]
     fn without_a_significant_difference_no_mode_is_faster() {
-        let told = told(&[ONE_LOOP, ("threads", 4, 1.0, 1.5)]);
+        let said = said(&[ONE_LOOP, ("threads", 4, 1.0, 1.5)]);
         assert!(
-            told.contains("No significant difference between") && !told.contains("because"),
-            "{told}"
+            said.contains("No significant difference between") && !said.contains("because"),
+            "{said}"
         );
     }
 
     #[test]
     fn every_faster_mode_is_explained_whatever_the_order() {
         let modes = [("threads", 4, 0.55, 0.99), ONE_LOOP, ("processes", 4, 0.5, 1.0)];
-        let told = told(&modes);
-        let told: Vec<_> = told.lines().filter(|line| line.contains("because")).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
+        let said = said(&modes);
+        let said: Vec<_> = said.lines().filter(|line| line.contains("because")).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
         let threads = "threads (4 jobs) is faster than async (4 jobs) because its 4 threads";
-        assert!(told[0].starts_with(threads), "{told:?}");
+        assert!(said[0].starts_with(threads), "{said:?}");
         let processes = "processes (4 jobs) is faster than async (4 jobs) because its 4 processes";
-        assert!(told[1].starts_with(processes), "{told:?}");
+        assert!(said[1].starts_with(processes), "{said:?}");
     }
 }

@@ -1,10 +1,15 @@
 //! Benchmarks the same plan under several strategies. Samples are taken in blocks, one of each variant in random order, so
 //! that changes of the network affect all variants alike. Each sample is a process of its own.
 
+mod against;
 mod builtin_workload;
+mod command;
+mod conditions;
 mod consistency;
 mod explanation;
 pub(crate) mod export;
+mod findings;
+mod machine;
 mod request_budget;
 pub(crate) mod result;
 mod runner;
@@ -15,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod test_fixtures;
 mod validity;
+mod verdict;
 mod workload;
 
 use std::env;
@@ -26,6 +32,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
+use tempfile::NamedTempFile;
 
 use crate::model::Mode;
 use crate::plan::{OutputFormat, Plan, ReportFile, Source};
@@ -37,6 +44,7 @@ use sample::SampleError;
 use validity::ValidityChecks;
 use workload::Workload;
 
+pub(crate) use command::{MEASURE, measure_command};
 use export::ComparisonReports;
 pub(crate) use result::Comparison;
 pub(crate) use table::table;
@@ -73,6 +81,12 @@ pub struct Options {
     pub format: OutputFormat,
     /// Report files.
     pub documents: Vec<ReportFile>,
+    /// Shell commands that are contestants too.
+    pub commands: Vec<String>,
+    /// The shell command before each run.
+    pub prepare: Option<String>,
+    /// The file of an earlier comparison that this one is compared with.
+    pub against: Option<PathBuf>,
 }
 
 impl Options {
@@ -80,16 +94,18 @@ impl Options {
     pub fn sources(&self) -> &[Source] {
         match &self.subject {
             WorkloadKind::Listed(plan) => &plan.sources,
-            WorkloadKind::Lesson(_) => &[],
+            WorkloadKind::BuiltIn(_) => &[],
         }
     }
 
     /// The input files, which no report may replace.
     pub fn inputs(&self) -> Vec<Source> {
-        match &self.subject {
+        let mut inputs = match &self.subject {
             WorkloadKind::Listed(plan) => plan.inputs(),
-            WorkloadKind::Lesson(_) => Vec::new(),
-        }
+            WorkloadKind::BuiltIn(_) => Vec::new(),
+        };
+        inputs.extend(self.against.iter().cloned().map(Source::File));
+        inputs
     }
 }
 
@@ -108,7 +124,7 @@ pub enum WorkloadKind {
     /// The sources of a plan.
     Listed(Box<Plan>),
     /// The built-in workload; the plan has the timeouts.
-    Lesson(Box<Plan>),
+    BuiltIn(Box<Plan>),
 }
 
 /// Why there is no comparison.
@@ -137,18 +153,23 @@ impl From<SampleError> for CompareError {
     }
 }
 
-/// A mode with a number of jobs; `None`: the default.
+/// A contestant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Variant {
-    mode: Mode,
-    jobs: Option<NonZeroUsize>,
+enum Variant {
+    /// A mode with a number of jobs; `None`: the default.
+    Mode { mode: Mode, jobs: Option<NonZeroUsize> },
+    /// A shell command.
+    Command(String),
 }
 
 impl Variant {
     fn name(&self) -> String {
-        match self.jobs {
-            Some(jobs) if self.mode != Mode::Sequential => format!("{}, {jobs} jobs", self.mode),
-            _ => self.mode.to_string(),
+        match self {
+            Self::Mode { mode, jobs: Some(jobs) } if *mode != Mode::Sequential => {
+                format!("{mode}, {jobs} jobs")
+            }
+            Self::Mode { mode, .. } => mode.to_string(),
+            Self::Command(text) => command::name_of(text),
         }
     }
 }
@@ -182,19 +203,22 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
     let (started, started_at) = (Instant::now(), SystemTime::now());
     let program = env::current_exe().context("cannot find this program");
     let program = program.map_err(CompareError::Fatal)?;
+    let earlier = options.against.as_deref().map(against::read).transpose();
+    let earlier = earlier.map_err(CompareError::Usage)?;
     let (plan, urls) = match &options.subject {
         WorkloadKind::Listed(plan) => {
             (plan, UrlSource::Listed(Workload::new(&plan.sources).map_err(CompareError::Usage)?))
         }
-        WorkloadKind::Lesson(plan) => (
+        WorkloadKind::BuiltIn(plan) => (
             plan,
             UrlSource::BuiltIn(BuiltinWorkload::start(&program).map_err(CompareError::Fatal)?),
         ),
     };
     let contestants = contestants(options);
     let names: Vec<String> = contestants.iter().map(Variant::name).collect();
+    let names = summarize::numbered(&names);
     let budget = RequestBudget::new(options.servers);
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = dropped_jobs(options).into_iter().collect();
     let mut runs = options.runs;
     if let UrlSource::Listed(workload) = &urls {
         let remote = workload.remote(plan).map_err(CompareError::Usage)?;
@@ -208,6 +232,10 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
             runs = fits;
         }
     }
+    let list = match options.commands.is_empty() {
+        true => None,
+        false => Some(url_list(&urls, plan).map_err(CompareError::Usage)?),
+    };
     let deadline = plan.timeouts.deadline.map(|time| started + time);
     let mut runner = CompareRunner {
         program,
@@ -218,24 +246,55 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
         started_at,
         deadline,
         rng: Rng::with_seed(options.seed),
-        consistency: ConsistencyCheck::new(names),
+        consistency: ConsistencyCheck::new(names.clone()),
+        names,
+        list,
+        times: Vec::new(),
         checks: ValidityChecks::default(),
         budget,
     };
     let (samples, note) = runner.all_blocks(runs)?;
     notes.extend(note);
-    Ok(runner.conclude(samples, notes))
+    Ok(runner.conclude(samples, notes, earlier))
+}
+
+/// The URLs in a file, for commands.
+fn url_list(urls: &UrlSource, plan: &Plan) -> anyhow::Result<NamedTempFile> {
+    match urls {
+        UrlSource::Listed(workload) => workload.url_list(plan),
+        UrlSource::BuiltIn(workload) => workload.url_list(),
+    }
+}
+
+/// A note if numbers of jobs have no effect.
+fn dropped_jobs(options: &Options) -> Option<String> {
+    let jobs = options.jobs.iter().map(NonZeroUsize::to_string).collect::<Vec<_>>().join(",");
+    let is_sequential = |mode: &Mode| *mode == Mode::Sequential;
+    if !options.modes.iter().any(is_sequential) {
+        return None;
+    }
+    match options.jobs.len() {
+        0 => None,
+        _ if options.modes.iter().all(is_sequential) => {
+            Some(format!("--jobs {jobs} has no effect: sequential mode has one job"))
+        }
+        1 => None,
+        _ => Some(format!(
+            "sequential mode has one job, so it runs once, not for each of --jobs {jobs}"
+        )),
+    }
 }
 
 fn contestants(options: &Options) -> Vec<Variant> {
     let jobs: Vec<Option<NonZeroUsize>> = match (&options.jobs[..], &options.subject) {
-        ([], WorkloadKind::Lesson(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],
+        ([], WorkloadKind::BuiltIn(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],
         ([], WorkloadKind::Listed(_)) => vec![None],
         (jobs, _) => jobs.iter().copied().map(Some).collect(),
     };
-    let of = |jobs| options.modes.iter().map(move |mode| Variant { mode: *mode, jobs });
     let all = jobs.iter().enumerate().flat_map(|(round, jobs)| {
-        of(*jobs).filter(move |contestant| round == 0 || contestant.mode != Mode::Sequential)
+        let modes = options.modes.iter().copied();
+        let modes = modes.filter(move |mode| round == 0 || *mode != Mode::Sequential);
+        modes.map(|mode| Variant::Mode { mode, jobs: *jobs })
     });
-    all.collect()
+    all.chain(options.commands.iter().cloned().map(Variant::Command)).collect()
 }

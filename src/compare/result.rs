@@ -1,4 +1,7 @@
-//! The result of a comparison: its samples, and statistics per mode.
+//! The result of a comparison: its samples, and statistics per contestant. Fields are only ever added; those that older
+//! versions did not write have a default.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,115 +9,153 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "comparison")]
 pub(crate) struct Comparison {
-    /// What has made it, and its version.
+    /// The program and its version.
     #[serde(default)]
     pub program: String,
-    /// When, as a moment of RFC 3339.
+    /// Start time (RFC 3339).
     #[serde(default)]
     pub started_at: String,
-    /// Processor cores that there were; `None` where the platform does not tell.
+    /// Number of CPU cores; `None` where the platform does not report it.
     #[serde(default)]
     pub cores: Option<usize>,
-    /// The lists and URLs, as they were named; empty for what is built in.
+    /// The lists and URLs, as typed; empty for the built-in workload.
     #[serde(default)]
     pub sources: Vec<String>,
-    /// The options of each run, as they were typed; what may be secret is shown as `***`.
+    /// The options of each run, as typed; what may be secret is shown as `***`.
     #[serde(default)]
     pub options: Vec<String>,
+    /// The result in one sentence, or why there is none; empty in a comparison of an older version.
+    #[serde(default)]
+    pub verdict: String,
     /// Whether all samples did the same work under the same conditions.
     pub comparable: bool,
     /// Why not, a sentence each.
     pub reasons: Vec<String>,
     /// What else has to be known to read the figures right, a sentence each.
     pub notes: Vec<String>,
-    /// What the figures say, a sentence each.
+    /// Findings, a sentence each.
     pub explanation: Vec<String>,
-    /// What was fetched, in words.
+    /// The workload in words.
     pub subject: String,
-    /// Rows of each sample.
+    /// Records of each sample.
     pub targets: u64,
     /// Body bytes of the targets that are ok, of each sample.
     pub bytes: u64,
-    /// Samples of each contestant.
+    /// Measured samples of each contestant.
     pub runs: usize,
-    /// Samples of each contestant that were made before and not counted.
+    /// Samples of each contestant before those, not measured.
     pub warmup: usize,
-    /// What the order within the blocks was drawn from.
+    /// Random seed of the order within the blocks.
     pub seed: u64,
-    /// Where each one stands; the first is what the others are measured by.
+    /// The time that is compared.
+    #[serde(default)]
+    pub timed: TimedSpan,
+    /// Statistics per contestant; the first one is the baseline.
     pub contestants: Vec<ModeStats>,
-    /// How every two of them differ.
+    /// Every two of them compared.
     pub pairs: Vec<PairwiseResult>,
-    /// Every sample that counts, in the order in which they were taken.
+    /// All measured samples, in the order in which they were taken.
     pub samples: Vec<Sample>,
+    /// The comparison with an earlier one (`--against`).
+    #[serde(default)]
+    pub against: Option<EarlierComparison>,
 }
 
-/// Where one contestant stands. Unless it says otherwise, a figure is the median over its samples.
+/// The time of a sample that is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TimedSpan {
+    /// The elapsed time of its summary: from the moment that every client was ready to the last record.
+    #[default]
+    Run,
+    /// From the start of the process to its exit: the only time that is known of a command.
+    Process,
+}
+
+/// Statistics of one contestant. Unless stated otherwise, a figure is the median over its samples; `None`: not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModeStats {
-    /// The strategy's name.
+    /// The name of the mode; `command` for a command.
     pub mode: String,
-    /// Its workers.
+    /// Number of workers; 0 for a command.
     pub jobs: usize,
-    /// From the moment that work could begin to the last row.
+    /// Its name, which no other contestant has; empty in a comparison of an older version.
+    #[serde(default)]
+    pub name: String,
+    /// The shell command, what may be secret as `***`; `None` for a mode.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// The time that is compared.
     pub wall: WallTime,
-    /// How many times as fast as the first contestant it is; `None` for the first one.
+    /// The speedup over the first contestant; `None` for the first one.
     pub speed_up: Option<SpeedUp>,
-    /// What it took before work could begin.
-    pub setup: f64,
+    /// Time before the clock of the run started.
+    pub setup: Option<f64>,
+    /// From the start of the process to its exit.
+    #[serde(default)]
+    pub process: Option<f64>,
     /// Body bytes per second.
-    pub bytes_per_second: f64,
+    pub bytes_per_second: Option<f64>,
     /// Records per second.
-    pub urls_per_second: f64,
-    /// Of a URL, from the start of its first request to the head of its last reply.
+    pub urls_per_second: Option<f64>,
+    /// Time to first byte of a URL.
     pub first_byte: LatencyQuantiles,
-    /// Of a URL, from the start of its first request to the end.
+    /// Time of a URL from the start of its first request to the end.
     pub total: LatencyQuantiles,
-    /// Share of the time of all URLs together that was before the first byte; `None` if no URL was begun.
+    /// Share of the time of all URLs together before the first byte.
     pub waiting: Option<f64>,
-    /// CPU time in user mode; `None` where the platform does not tell.
+    /// CPU time in user mode.
     pub cpu_user: Option<f64>,
     /// CPU time in the kernel.
     pub cpu_system: Option<f64>,
-    /// CPU time as a share of the time that the run took: 1 is one core kept busy.
+    /// CPU time as a share of the time that the run took: 1 is one busy core.
     pub cpu_share: Option<f64>,
+    /// Share of the time of its workers in which they were ready to run and waited for a processor.
+    #[serde(default)]
+    pub cpu_wait: Option<f64>,
     /// Peak resident memory.
     pub peak_memory: Option<f64>,
-    /// Threads that carried workers.
-    pub worker_threads: f64,
-    /// Context switches because there was nothing to do.
+    /// Number of threads that carried workers.
+    pub worker_threads: Option<f64>,
+    /// Voluntary context switches.
     pub voluntary_switches: Option<f64>,
-    /// Context switches because others wanted the processor.
+    /// Involuntary context switches.
     pub involuntary_switches: Option<f64>,
-    /// Requests sent, redirects and retries included.
-    pub requests: f64,
+    /// Requests sent, including redirects and retries.
+    pub requests: Option<f64>,
     /// Connections opened.
-    pub connections: f64,
-    /// TLS handshakes made.
-    pub handshakes: f64,
-    /// Names looked up.
-    pub lookups: f64,
+    pub connections: Option<f64>,
+    /// TLS handshakes.
+    pub handshakes: Option<f64>,
+    /// DNS lookups.
+    pub lookups: Option<f64>,
     /// Attempts beyond the first one of each URL.
-    pub retries: f64,
+    pub retries: Option<f64>,
+    /// Share of the wall time for which the URL that waited longest waited between its attempts.
+    #[serde(default)]
+    pub retry_wait: Option<f64>,
+    /// URLs that failed.
+    #[serde(default)]
+    pub failed: Option<f64>,
 }
 
 impl ModeStats {
     /// Its name, with the number of jobs if there are several.
     pub(crate) fn name(&self) -> String {
-        if self.jobs == 1 {
-            self.mode.clone()
-        } else {
-            format!("{} ({} jobs)", self.mode, self.jobs)
+        match self.jobs {
+            _ if !self.name.is_empty() => self.name.clone(),
+            0 | 1 => self.mode.clone(),
+            jobs => format!("{} ({jobs} jobs)", self.mode),
         }
     }
 }
 
-/// Wall time of the samples of a contestant.
+/// The time of the samples of a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WallTime {
-    /// Half of them took longer.
+    /// The median.
     pub median: f64,
-    /// Where the true median lies, 95 % sure; `None` if there are too few samples to say.
+    /// The 95% confidence interval of the median; `None` with too few samples.
     pub interval: Option<Interval>,
     /// The shortest.
     pub min: f64,
@@ -127,24 +168,66 @@ pub(crate) struct WallTime {
 pub(crate) struct SpeedUp {
     /// The median of the ratios of each of its samples to each of the other's.
     pub ratio: f64,
-    /// Where the true ratio lies, 95 % sure; `None` if there are too few samples to say.
+    /// The 95% confidence interval of the ratio; `None` with too few samples.
     pub interval: Option<Interval>,
-    /// How likely the samples would be as far apart or farther if there were no difference.
+    /// The probability that samples of equal contestants differ as much by chance.
     pub p: f64,
+    /// The same, adjusted for the number of pairs that are compared (Holm); `None` in a comparison of an older version.
+    #[serde(default)]
+    pub p_adjusted: Option<f64>,
+}
+
+impl SpeedUp {
+    /// The probability that decides whether a difference is significant.
+    pub(crate) fn deciding_p(&self) -> f64 {
+        self.p_adjusted.unwrap_or(self.p)
+    }
 }
 
 /// How the second of two contestants compares with the first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PairwiseResult {
-    /// The one, by its place among the contestants, from 0.
+    /// Index of the first contestant.
     pub first: usize,
-    /// The other.
+    /// Index of the second one.
     pub second: usize,
-    /// How many times as fast as the first the second is.
+    /// The speedup of the second over the first.
     pub speed_up: SpeedUp,
 }
 
-/// From where to where.
+/// The comparison with an earlier one: each contestant that both have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EarlierComparison {
+    /// The file that it was read from.
+    pub file: String,
+    /// The program that made it, and its version.
+    pub program: String,
+    /// When it was started (RFC 3339).
+    pub started_at: String,
+    /// Why the two cannot be compared, a sentence each.
+    pub reasons: Vec<String>,
+    /// The contestants that both have.
+    pub contestants: Vec<BeforeAndNow>,
+}
+
+/// One contestant before and now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BeforeAndNow {
+    /// Its name in both comparisons.
+    pub name: String,
+    /// Number of samples in the earlier comparison.
+    pub runs_before: usize,
+    /// Number of samples in this one.
+    pub runs_now: usize,
+    /// The median of the earlier one.
+    pub before: f64,
+    /// The median of this one.
+    pub now: f64,
+    /// The speedup of this one over the earlier one.
+    pub speed_up: SpeedUp,
+}
+
+/// An interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Interval {
     /// The lower end.
@@ -153,68 +236,128 @@ pub(crate) struct Interval {
     pub high: f64,
 }
 
-/// How the times of URLs are spread. `None` if there are none.
+/// Quantiles of the times of URLs. `None` if there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LatencyQuantiles {
-    /// Half of them took no longer.
+    /// The median.
     pub p50: Option<f64>,
-    /// Nine of ten took no longer.
+    /// The 90th percentile.
     pub p90: Option<f64>,
-    /// Ninety-nine of a hundred took no longer.
+    /// The 99th percentile.
     pub p99: Option<f64>,
 }
 
-/// One run of one contestant.
+/// One run of one contestant. `None`: not known, as most figures of a command.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// Which block it belongs to, from 1.
+    /// Number of its block, from 1.
     pub block: usize,
-    /// Whose it is, by the place among the contestants, from 0.
+    /// Index of its contestant.
     pub contestant: usize,
-    /// The strategy's name.
+    /// The name of the mode; `command` for a command.
     pub mode: String,
-    /// Workers, as the run itself told.
+    /// Number of workers; 0 for a command.
     pub jobs: usize,
-    /// From the moment that work could begin to the last row.
+    /// The elapsed time of its summary; of a command the time from its start to its exit.
     pub wall: f64,
-    /// What it took before.
-    pub setup: f64,
-    /// Rows.
-    pub targets: u64,
-    /// Rows that are ok.
-    pub ok: u64,
-    /// Body bytes of those.
-    pub bytes: u64,
+    /// Time before the clock of the run started.
+    pub setup: Option<f64>,
+    /// From the start of the process to its exit.
+    #[serde(default)]
+    pub process: Option<f64>,
+    /// Records.
+    pub targets: Option<u64>,
+    /// Records that are ok.
+    pub ok: Option<u64>,
+    /// Records that failed, or whose line is invalid.
+    #[serde(default)]
+    pub failed: Option<u64>,
+    /// Those by status of the last reply, or by class where it is not the reason.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// Body bytes of the records that are ok.
+    pub bytes: Option<u64>,
     /// Body bytes that crossed the wire.
-    pub wire_bytes: u64,
-    /// Of a URL, from the start of its first request to the head of its last reply.
+    pub wire_bytes: Option<u64>,
+    /// Time to first byte of the URLs that had a reply.
     pub first_byte: LatencyQuantiles,
-    /// Of a URL, from the start of its first request to the end.
+    /// Time of the same URLs from the start of the first request to the end.
     pub total: LatencyQuantiles,
-    /// The time of all URLs together before the first byte.
-    pub waiting: f64,
-    /// The time of all URLs together after it.
-    pub transfer: f64,
+    /// The longest time of a URL.
+    #[serde(default)]
+    pub longest: Option<f64>,
+    /// The URL that took it.
+    #[serde(default)]
+    pub longest_url: Option<String>,
+    /// Time of all URLs together before the first byte.
+    pub waiting: Option<f64>,
+    /// Time of all URLs together after it.
+    pub transfer: Option<f64>,
     /// Attempts beyond the first one of each URL.
-    pub retries: u64,
+    pub retries: Option<u64>,
+    /// URLs with more than one attempt.
+    #[serde(default)]
+    pub retried: Option<u64>,
+    /// How long the URL that waited longest waited between its attempts.
+    #[serde(default)]
+    pub retry_wait: Option<f64>,
     /// CPU time in user mode.
     pub cpu_user: Option<f64>,
     /// CPU time in the kernel.
     pub cpu_system: Option<f64>,
+    /// How long its workers together were ready to run and waited for a processor.
+    #[serde(default)]
+    pub run_queue_delay: Option<f64>,
+    /// Share of the time in which some task of the machine waited for a processor.
+    #[serde(default)]
+    pub cpu_pressure: Option<f64>,
+    /// Cores that other processes kept busy meanwhile.
+    #[serde(default)]
+    pub other_load: Option<f64>,
+    /// Share of the time for which the local server waited for a processor.
+    #[serde(default)]
+    pub server_wait: Option<f64>,
     /// Peak resident memory.
     pub peak_memory: Option<u64>,
-    /// Threads that carried workers.
-    pub worker_threads: u64,
-    /// Context switches because there was nothing to do.
+    /// Number of threads that carried workers.
+    pub worker_threads: Option<u64>,
+    /// Voluntary context switches.
     pub voluntary_switches: Option<u64>,
-    /// Context switches because others wanted the processor.
+    /// Involuntary context switches.
     pub involuntary_switches: Option<u64>,
     /// Requests sent.
-    pub requests: u64,
+    pub requests: Option<u64>,
     /// Connections opened.
-    pub connections: u64,
-    /// TLS handshakes made.
-    pub handshakes: u64,
-    /// Names looked up.
-    pub lookups: u64,
+    pub connections: Option<u64>,
+    /// TLS handshakes.
+    pub handshakes: Option<u64>,
+    /// DNS lookups.
+    pub lookups: Option<u64>,
+}
+
+impl Sample {
+    /// The time that is compared.
+    pub(crate) fn timed(&self, span: TimedSpan) -> f64 {
+        match span {
+            TimedSpan::Run => self.wall,
+            TimedSpan::Process => self.process.unwrap_or(self.wall),
+        }
+    }
+
+    /// Share of the time of its workers in which they waited for a processor.
+    pub(crate) fn cpu_wait(&self) -> Option<f64> {
+        let threads = self.worker_threads.filter(|threads| *threads > 0)?;
+        let time = self.wall * threads as f64;
+        // Threads without a URL do not count; a thread may work on several URLs at a time.
+        let with_urls =
+            self.waiting.zip(self.transfer).map(|(waiting, transfer)| waiting + transfer);
+        let time =
+            with_urls.filter(|with_urls| *with_urls > 0.0).map_or(time, |with| with.min(time));
+        Some((self.run_queue_delay? / time).min(1.0))
+    }
+
+    /// Share of the wall time for which the URL that waited longest waited between its attempts.
+    pub(crate) fn retry_share(&self) -> Option<f64> {
+        Some((self.retry_wait? / self.wall).min(1.0))
+    }
 }

@@ -12,19 +12,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 use fastrand::Rng;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
+use super::against::SavedComparison;
 use super::builtin_workload::{self, BuiltinWorkload};
+use super::command::{self, CommandVariant};
 use super::consistency::ConsistencyCheck;
+use super::findings::{Evidence, Findings};
+use super::machine::MachineReadings;
 use super::request_budget::RequestBudget;
-use super::sample::{MeasuredSample, SampleRank, measure};
+use super::sample::{MeasuredSample, SampleError, SampleRank, measure};
 use super::validity::ValidityChecks;
 use super::workload::Workload;
-use super::{CompareError, LEAST_RUNS, Options, Variant, explanation, summarize};
-use crate::compare::result::Comparison;
+use super::{CompareError, LEAST_RUNS, Options, Variant, summarize};
+use crate::compare::result::{Comparison, ModeStats, Sample, TimedSpan};
 use crate::list::{self, Numbering};
 use crate::model::{Entry, Mode, redacted, rfc3339};
 use crate::plan::Source;
+use crate::report::printable;
 use crate::streams::stderr;
 
 /// The source of the URLs.
@@ -39,6 +44,12 @@ pub(super) struct CompareRunner<'a> {
     pub urls: UrlSource,
     pub options: &'a Options,
     pub contestants: Vec<Variant>,
+    /// The name of each, which no other one has.
+    pub names: Vec<String>,
+    /// The URLs in a file, if there are commands.
+    pub list: Option<NamedTempFile>,
+    /// How long each sample took, warm-ups included, by contestant.
+    pub times: Vec<(usize, Duration)>,
     pub is_stopped: &'a dyn Fn() -> bool,
     pub started_at: SystemTime,
     pub deadline: Option<Instant>,
@@ -99,18 +110,15 @@ impl CompareRunner<'_> {
             if left == Some(Duration::ZERO) {
                 return Ok(Err(StopReason::NoTime));
             }
-            self.progress(counted, runs, contestant);
-            // Deleted after this sample.
-            let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
-            let folder = folder.map_err(CompareError::Fatal)?;
-            let variant = &self.contestants[contestant];
-            let mut command = self.command(variant, left, folder.as_ref().map(TempDir::path));
-            let rank = SampleRank { block: counted, contestant };
-            let taken = match measure(&mut command, rank, &mut self.consistency) {
+            self.show_progress(counted, runs, contestant, block.len());
+            let begun = Instant::now();
+            let taken = match self.sample(SampleRank { block: counted, contestant }, left) {
                 // What interrupts this process may interrupt its samples too.
                 _ if (self.is_stopped)() => return Ok(Err(StopReason::Stopped)),
                 taken => taken?,
             };
+            let Some(taken) = taken else { return Ok(Err(StopReason::NoTime)) };
+            self.times.push((contestant, begun.elapsed()));
             if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Err(StopReason::NoTime));
             }
@@ -122,18 +130,66 @@ impl CompareRunner<'_> {
         Ok(Ok(block))
     }
 
+    /// One sample; `None` if the comparison ended during that of a command.
+    fn sample(
+        &mut self,
+        rank: SampleRank,
+        left: Option<Duration>,
+    ) -> Result<Option<MeasuredSample>, CompareError> {
+        if let Some(text) = &self.options.prepare {
+            command::prepare(text)?;
+        }
+        // Deleted after this sample.
+        let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
+        let folder = folder.map_err(CompareError::Fatal)?;
+        let folder = folder.as_ref().map(TempDir::path);
+        let server = match &self.urls {
+            UrlSource::BuiltIn(workload) => Some(workload.process()),
+            UrlSource::Listed(_) => None,
+        };
+        let before = MachineReadings::now(server);
+        let taken = match &self.contestants[rank.contestant] {
+            Variant::Mode { mode, jobs } => {
+                let mut command = self.command(*mode, *jobs, left, folder);
+                measure(&mut command, rank, &mut self.consistency).map(Some)
+            }
+            Variant::Command(text) => self.sample_of_command(text, rank, folder),
+        };
+        let Some(mut taken) = taken? else { return Ok(None) };
+        let load = MachineReadings::now(server).since(&before);
+        taken.sample.cpu_pressure = load.pressure;
+        taken.sample.other_load = load.other_load;
+        taken.sample.server_wait = load.server_wait;
+        Ok(Some(taken))
+    }
+
+    fn sample_of_command(
+        &self,
+        text: &str,
+        rank: SampleRank,
+        folder: Option<&Path>,
+    ) -> Result<Option<MeasuredSample>, SampleError> {
+        let urls = self.list.as_ref().expect("there is a list for commands").path();
+        let name = &self.names[rank.contestant];
+        let is_over =
+            || (self.is_stopped)() || self.deadline.is_some_and(|end| Instant::now() >= end);
+        let contestant = CommandVariant { name, text, urls, folder };
+        command::measure(&self.program, &contestant, rank, &is_over)
+    }
+
     fn command(
         &self,
-        contestant: &Variant,
+        mode: Mode,
+        jobs: Option<NonZeroUsize>,
         left: Option<Duration>,
         folder: Option<&Path>,
     ) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.options.words).arg("--json").arg(format!("--mode={}", contestant.mode));
-        if let Some(jobs) = contestant.jobs {
+        command.args(&self.options.words).arg("--json").arg(format!("--mode={mode}"));
+        if let Some(jobs) = jobs {
             command.arg(format!("--jobs={jobs}"));
         }
-        if let Some(loops) = self.options.loops.filter(|_| contestant.mode == Mode::Async) {
+        if let Some(loops) = self.options.loops.filter(|_| mode == Mode::Async) {
             command.arg(format!("--loops={loops}"));
         }
         if let Some(folder) = folder {
@@ -173,53 +229,121 @@ impl CompareRunner<'_> {
         }
     }
 
-    fn progress(&self, counted: usize, runs: usize, contestant: usize) {
+    /// Shows on a terminal which run is made. `taken`: number of samples of this block so far.
+    fn show_progress(&self, counted: usize, runs: usize, contestant: usize, taken: usize) {
         let mut stderr = stderr();
-        if stderr.is_terminal() {
-            let name = self.contestants[contestant].name();
-            let run =
-                if counted == 0 { "Warm-up".into() } else { format!("Run {counted} of {runs}") };
-            let _ = write!(stderr, "\r\x1b[K{run}: {name}");
+        if !stderr.is_terminal() {
+            return;
         }
+        let name = printable(&self.names[contestant]).into_owned();
+        let run = if counted == 0 { "Warm-up".into() } else { format!("Run {counted} of {runs}") };
+        let blocks = match counted {
+            0 => runs + 1,
+            _ => runs - counted + 1,
+        };
+        let left = blocks * self.contestants.len() - taken;
+        let left = time_left(&self.times, self.contestants.len(), left);
+        let left = left.map_or(String::new(), |time| format!(", about {} left", short(time)));
+        let _ = write!(stderr, "\r\x1b[K{run}: {name}{left}");
     }
 
     pub(super) fn conclude(
         mut self,
         taken: Vec<MeasuredSample>,
         mut notes: Vec<String>,
+        earlier: Option<SavedComparison>,
     ) -> Comparison {
         if stderr().is_terminal() {
             let _ = stderr().write_all(b"\r\x1b[K");
         }
         let samples: Vec<_> = taken.into_iter().map(|taken| taken.sample).collect();
-        let contestants = summarize::mode_stats(&samples, self.contestants.len(), &mut self.rng);
-        let pairs = summarize::pairs(&samples, self.contestants.len(), &mut self.rng);
+        let count = self.contestants.len();
+        let span = match self.options.commands.is_empty() {
+            true => TimedSpan::Run,
+            false => TimedSpan::Process,
+        };
+        let pairs = summarize::pairs(&samples, count, span, &mut self.rng);
+        let mut contestants = summarize::mode_stats(&samples, count, span, &pairs);
+        self.name(&mut contestants);
         let reasons = self.checks.reasons(&samples, &self.consistency, self.options.warmup);
         notes.extend(self.checks.notes());
-        let explanation = explanation::explanation(&contestants, &pairs);
-        Comparison {
+        let cores = thread::available_parallelism().ok().map(NonZeroUsize::get);
+        let evidence = Evidence {
+            samples: &samples,
+            contestants: &contestants,
+            pairs: &pairs,
+            reasons: &reasons,
+            cores,
+            is_limited: self.checks.is_limited(),
+        };
+        let findings = Findings::from(&evidence);
+        notes.extend(findings.notes);
+        // A command does not report what it fetches.
+        let known = |figure: fn(&Sample) -> Option<u64>| samples.iter().find_map(figure);
+        let mut comparison = Comparison {
             program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
             started_at: rfc3339(self.started_at),
-            cores: thread::available_parallelism().ok().map(NonZeroUsize::get),
+            cores,
             sources: self.options.sources().iter().map(name_of_source).collect(),
             options: self.options.shown.clone(),
+            verdict: findings.verdict,
             comparable: reasons.is_empty(),
             reasons,
             notes,
-            explanation,
+            explanation: findings.explanation,
             subject: match &self.urls {
                 UrlSource::Listed(_) => "what is listed".to_owned(),
                 UrlSource::BuiltIn(_) => builtin_workload::SUBJECT.to_owned(),
             },
-            targets: samples.first().map_or(0, |sample| sample.targets),
-            bytes: samples.first().map_or(0, |sample| sample.bytes),
-            runs: samples.len() / contestants.len(),
+            targets: known(|sample| sample.targets).unwrap_or_default(),
+            bytes: known(|sample| sample.bytes).unwrap_or_default(),
+            runs: samples.len() / count,
             warmup: self.options.warmup,
             seed: self.options.seed,
+            timed: span,
             contestants,
             pairs,
             samples,
+            against: None,
+        };
+        comparison.against =
+            earlier.map(|earlier| earlier.compared_with(&comparison, &mut self.rng));
+        comparison
+    }
+
+    /// Gives the contestants names, of which no two are equal.
+    fn name(&self, stats: &mut [ModeStats]) {
+        let names = stats.iter().zip(&self.contestants).map(|(one, variant)| match variant {
+            Variant::Mode { .. } => one.name(),
+            Variant::Command(_) => variant.name(),
+        });
+        let names = summarize::numbered(&names.collect::<Vec<_>>());
+        for ((one, variant), name) in stats.iter_mut().zip(&self.contestants).zip(names) {
+            one.name = name;
+            one.command = match variant {
+                Variant::Mode { .. } => None,
+                Variant::Command(text) => Some(command::redacted(text)),
+            };
         }
+    }
+}
+
+/// The estimated time of so many more samples, by the mean of those of each contestant; `None` before each has had one.
+fn time_left(times: &[(usize, Duration)], contestants: usize, left: usize) -> Option<Duration> {
+    let mean = |contestant: usize| {
+        let of = times.iter().filter(|(of, _)| *of == contestant);
+        let (count, sum) = of.fold((0, Duration::ZERO), |(n, sum), (_, time)| (n + 1, sum + *time));
+        sum.checked_div(count)
+    };
+    let block: Duration = (0..contestants).map(mean).sum::<Option<Duration>>()?;
+    Some(block.mul_f64(left as f64 / contestants as f64))
+}
+
+/// A time, to the second.
+fn short(time: Duration) -> String {
+    match time.as_secs_f64().ceil() as u64 {
+        seconds @ ..=99 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
     }
 }
 

@@ -1,8 +1,10 @@
 //! One sample: a run of `fetch` in a process of its own, whose JSON output is read as it is written.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -24,6 +26,8 @@ pub(super) struct MeasuredSample {
     pub rate_limited: bool,
     /// Statistics of the hosts with most requests.
     pub hosts: Vec<HostStats>,
+    /// How a command failed; `None` if it did not.
+    pub failed_command: Option<String>,
 }
 
 /// The position of a sample in the comparison.
@@ -60,6 +64,7 @@ pub(super) fn measure(
     consistency: &mut ConsistencyCheck,
 ) -> Result<MeasuredSample, SampleError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = Instant::now();
     let mut child = command.spawn().context("cannot start a benchmark run")?;
     let mut stderr = child.stderr.take().expect("it is piped");
     let words = thread::Builder::new().spawn(move || {
@@ -81,6 +86,7 @@ pub(super) fn measure(
         let _ = child.kill();
     }
     let status = child.wait().context("lost a benchmark run")?;
+    let process = started.elapsed().as_secs_f64();
     let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
     let message = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
     if status.code() == Some(2) {
@@ -88,7 +94,9 @@ pub(super) fn measure(
     }
     match read? {
         Some(total) if status.code().is_some_and(|code| code < 128 && code != 3) => {
-            Ok(measured(*total, rows, rank))
+            let mut measured = measured(*total, rows, rank);
+            measured.sample.process = Some(process);
+            Ok(measured)
         }
         _ => Err(anyhow!("benchmark run failed ({status}): {message}").into()),
     }
@@ -105,8 +113,13 @@ struct SampleReader<'a> {
 struct SampleRows {
     first_byte: Vec<f64>,
     total: Vec<f64>,
+    longest: Option<(f64, String)>,
+    waiting: f64,
     transfer: f64,
+    failures: BTreeMap<String, u64>,
     retries: u64,
+    retried: u64,
+    retry_wait: f64,
     unasked: u64,
     rate_limited: bool,
 }
@@ -135,11 +148,43 @@ impl SampleReader<'_> {
             matches!(record.outcome, Outcome::Ok | Outcome::Failed | Outcome::Invalid);
         rows.unasked += u64::from(!was_requested);
         rows.retries += u64::from(record.attempts.saturating_sub(1));
-        rows.first_byte.extend(record.timings.first_byte);
-        rows.total.extend(record.timings.total);
-        if let (Some(first_byte), Some(total)) = (record.timings.first_byte, record.timings.total) {
-            rows.transfer += (total - record.before_last_attempt() - first_byte).max(0.0);
+        if record.attempts > 1 {
+            rows.retried += 1;
+            let waited = record.timings.retry_wait.unwrap_or_default();
+            rows.retry_wait = rows.retry_wait.max(waited);
         }
+        if matches!(record.outcome, Outcome::Failed | Outcome::Invalid) {
+            *rows.failures.entry(kind_of_failure(record)).or_default() += 1;
+        }
+        let Some(total) = record.timings.total else { return };
+        if rows.longest.as_ref().is_none_or(|(longest, _)| *longest < total) {
+            rows.longest = Some((total, record.url.clone()));
+        }
+        // What remains of the total is one attempt after another.
+        let busy = (total - record.timings.retry_wait.unwrap_or_default()).max(0.0);
+        // Both quantiles are those of the same URLs: the ones that had a reply.
+        let Some(first_byte) = record.timings.first_byte else {
+            rows.waiting += busy;
+            return;
+        };
+        rows.first_byte.push(first_byte);
+        rows.total.push(total);
+        let transfer = (total - record.before_last_attempt() - first_byte).clamp(0.0, busy);
+        rows.waiting += busy - transfer;
+        rows.transfer += transfer;
+    }
+}
+
+/// The status of the last reply, if that is why it failed, else the class of the failure.
+fn kind_of_failure(record: &Record) -> String {
+    let Some(error) = &record.error else { return "unknown".to_owned() };
+    let is_by_status = matches!(
+        error.class,
+        FailureClass::Http4xx | FailureClass::Http5xx | FailureClass::RateLimited
+    );
+    match record.http_status {
+        Some(status) if is_by_status => status.to_string(),
+        _ => error.class.to_string(),
     }
 }
 
@@ -147,33 +192,40 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
     let used = &summary.resources;
     let counts = &summary.counts;
     let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
-    let busy: f64 = rows.total.iter().sum();
     let sample = Sample {
         block: rank.block,
         contestant: rank.contestant,
         mode: summary.mode_name().to_owned(),
         jobs: summary.jobs,
         wall: summary.elapsed,
-        setup: summary.setup,
-        targets: counts.targets,
-        ok: counts.ok,
-        bytes: counts.bytes,
-        wire_bytes: counts.wire_bytes,
+        setup: Some(summary.setup),
+        targets: Some(counts.targets),
+        ok: Some(counts.ok),
+        failed: Some(counts.failed + counts.invalid),
+        failures: rows.failures,
+        bytes: Some(counts.bytes),
+        wire_bytes: Some(counts.wire_bytes),
         first_byte: quantiles(rows.first_byte),
         total: quantiles(rows.total),
-        waiting: busy - rows.transfer,
-        transfer: rows.transfer,
-        retries: rows.retries,
+        longest: rows.longest.as_ref().map(|(longest, _)| *longest),
+        longest_url: rows.longest.map(|(_, url)| url),
+        waiting: Some(rows.waiting),
+        transfer: Some(rows.transfer),
+        retries: Some(rows.retries),
+        retried: Some(rows.retried),
+        retry_wait: Some(rows.retry_wait),
         cpu_user: used.cpu_user,
         cpu_system: used.cpu_system,
+        run_queue_delay: used.run_queue_delay,
         peak_memory: used.peak_memory,
-        worker_threads: used.worker_threads as u64,
+        worker_threads: Some(used.worker_threads as u64),
         voluntary_switches: used.voluntary_switches,
         involuntary_switches: used.involuntary_switches,
-        requests: used.requests,
-        connections: used.connections,
-        handshakes: used.handshakes,
-        lookups: used.lookups,
+        requests: Some(used.requests),
+        connections: Some(used.connections),
+        handshakes: Some(used.handshakes),
+        lookups: Some(used.lookups),
+        ..Sample::default()
     };
     MeasuredSample {
         sample,
@@ -181,6 +233,7 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
         unasked: rows.unasked,
         rate_limited: rows.rate_limited || summary.hosts.iter().any(limited),
         hosts: summary.hosts,
+        failed_command: None,
     }
 }
 

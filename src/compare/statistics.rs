@@ -1,11 +1,13 @@
-//! What a few samples say about the truth behind them. Pure. Nothing is taken for granted about how times are
-//! distributed: the methods go by ranks, and hold for ten samples as they do for a hundred.
+//! Estimates and tests from few samples. Pure. No distribution of the times is assumed: the methods go by ranks, and hold
+//! for ten samples as they do for a hundred.
 //!
 //! - The interval of a median lies between two of the sorted samples, by a weighted mean of the two pairs of samples
 //!   that cover just more and just less than 95 % (Hettmansperger and Sheather 1986).
 //! - Two sets of samples are compared by the rank-sum test (Wilcoxon; Mann and Whitney), exactly and with ties.
 //! - The ratio of two sets is the median of all ratios of one sample of each (Hodges and Lehmann 1963, of logarithms),
 //!   and its interval holds the ratios that the test does not reject: the two never contradict each other, ties aside.
+//! - Where several pairs are compared, their probabilities are adjusted (Holm 1979), so that of all comparisons without
+//!   any difference at most 5 % report one.
 
 use std::cmp::Ordering;
 
@@ -13,41 +15,41 @@ use fastrand::Rng;
 
 use crate::compare::result::{Interval, SpeedUp};
 
-/// How sure an interval is.
+/// Coverage of an interval.
 const SURE: f64 = 0.95;
 
-/// A difference less likely than this to come by chance is shown.
+/// A difference is significant if its probability by chance is below this.
 const SHOWN: f64 = 1.0 - SURE;
 
-/// Samples of both sides beyond which the distribution of rank sums is drawn, not counted out.
+/// Samples of both sides beyond which the distribution of rank sums is estimated by permutations instead of counted.
 const COUNTED_OUT: usize = 64;
 
-/// How often it is drawn then.
+/// Number of permutations then.
 const DRAWN: usize = 20_000;
 
 /// The two-sided 95 % point of the normal distribution.
 const NORMAL: f64 = 1.959_964;
 
-/// Whether a comparison shows a difference, by the probability that it comes by chance.
+/// Whether a difference is significant, by the probability that it comes by chance.
 pub(super) fn is_shown(p: f64) -> bool {
     p < SHOWN
 }
 
-/// The middle of some values. NaN if there are none.
+/// The median of some values. NaN if there are none.
 pub(super) fn median(values: &[f64]) -> f64 {
     middle(&sorted(values))
 }
 
-/// The value that this share of all values does not exceed.
+/// The smallest value that at least this share of all values does not exceed.
 pub(super) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let place = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(place.max(1) - 1).copied()
 }
 
-/// Where the median lies that these samples come from; `None` if they are too few to be so sure.
+/// The 95 % confidence interval of the median; `None` if the samples are too few.
 pub(super) fn interval_of_median(samples: &[f64]) -> Option<Interval> {
     let (sorted, count) = (sorted(samples), samples.len());
-    // How surely the median lies between the k-th smallest and the k-th largest.
+    // The probability that the median lies between the k-th smallest and the k-th largest.
     let cover = |k: usize| 1.0 - 2.0 * tail_of_coin(count, k);
     let outer = (1..=count / 2).take_while(|k| cover(*k) >= SURE).last()?;
     let inner = outer + 1;
@@ -84,11 +86,11 @@ pub(super) fn speed_up(reference: &[f64], samples: &[f64], rng: &mut Rng) -> Spe
         interval: cut(reference.len(), samples.len())
             .map(|cut| Interval { low: ratios[cut], high: ratios[ratios.len() - 1 - cut] }),
         p: rank_sum_test(reference, samples, rng),
+        p_adjusted: None,
     }
 }
 
-/// How many of the sorted ratios lie outside of the interval at either end; `None` if even all of them are not sure
-/// enough.
+/// How many of the sorted ratios lie outside of the interval at either end; `None` if even all of them cover too little.
 fn cut(first: usize, second: usize) -> Option<usize> {
     if first + second > COUNTED_OUT {
         let (n, m) = (first as f64, second as f64);
@@ -105,6 +107,32 @@ fn cut(first: usize, second: usize) -> Option<usize> {
         sum / all <= SHOWN / 2.0
     });
     within.count().checked_sub(1)
+}
+
+/// Adjusts the probabilities of several pairs for their number (Holm's step-down method).
+pub(super) fn adjust_for_number(probabilities: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|one, other| probabilities[*one].total_cmp(&probabilities[*other]));
+    let mut adjusted = vec![1.0; probabilities.len()];
+    let mut least: f64 = 0.0;
+    for (rank, pair) in order.into_iter().enumerate() {
+        let left = (probabilities.len() - rank) as f64;
+        least = least.max(left * probabilities[pair]).min(1.0);
+        adjusted[pair] = least;
+    }
+    adjusted
+}
+
+/// Whether any of `pairs` comparisons of so many samples on either side can be significant.
+pub(super) fn can_be_shown(first: usize, second: usize, pairs: usize) -> bool {
+    // Only one of all orders of the samples is as extreme as the most extreme one, at either end.
+    let orders = (1..=second).fold(1.0, |orders, k| orders * (first + k) as f64 / k as f64);
+    is_shown(pairs as f64 * 2.0 / orders)
+}
+
+/// The least number of samples of each for which a difference can be significant.
+pub(super) fn samples_needed(pairs: usize) -> usize {
+    (1..).find(|samples| can_be_shown(*samples, *samples, pairs)).expect("many samples suffice")
 }
 
 /// The probability that two sets of samples of one kind have ranks at least as far apart as these have.
@@ -138,7 +166,7 @@ fn doubled_ranks(first: &[f64], second: &[f64]) -> Vec<usize> {
     all.iter().map(rank).collect()
 }
 
-/// In how many ways `count` of the ranks add up to each sum.
+/// The number of ways in which `count` of the ranks add up to each sum.
 fn counts_of_sums(ranks: &[usize], count: usize) -> Vec<f64> {
     let most: usize = ranks.iter().sum();
     let mut ways = vec![vec![0.0; most + 1]; count + 1];

@@ -1,90 +1,135 @@
-//! Samples -> where each contestant stands, and how every two differ. Pure.
+//! Summarizes samples: statistics per contestant, and all pairs. Pure.
 
 use fastrand::Rng;
 
-use super::statistics::{interval_of_median, median, speed_up};
+use super::statistics::{adjust_for_number, interval_of_median, median, speed_up};
 use crate::compare::result::{
-    LatencyQuantiles, ModeStats, PairwiseResult, Sample, SpeedUp, WallTime,
+    LatencyQuantiles, ModeStats, PairwiseResult, Sample, SpeedUp, TimedSpan, WallTime,
 };
 
-/// Where each of the contestants stands.
-pub(super) fn mode_stats(samples: &[Sample], contestants: usize, rng: &mut Rng) -> Vec<ModeStats> {
-    let first = wall_times(samples, 0);
-    let standing = |contestant: usize| {
-        let of = of(samples, contestant);
-        let speed_up =
-            (contestant > 0).then(|| speed_up(&first, &wall_times(samples, contestant), rng));
-        stats_of(&of, speed_up)
-    };
-    (0..contestants).map(standing).collect()
-}
-
-/// How every two of them differ.
-pub(super) fn pairs(samples: &[Sample], contestants: usize, rng: &mut Rng) -> Vec<PairwiseResult> {
+/// Compares every two contestants.
+pub(super) fn pairs(
+    samples: &[Sample],
+    contestants: usize,
+    span: TimedSpan,
+    rng: &mut Rng,
+) -> Vec<PairwiseResult> {
+    let times: Vec<_> = (0..contestants).map(|one| times(samples, one, span)).collect();
     let both = (0..contestants).flat_map(|first| (first + 1..contestants).map(move |b| (first, b)));
     let pair = |(first, second): (usize, usize)| {
-        let speed_up = speed_up(&wall_times(samples, first), &wall_times(samples, second), rng);
+        let speed_up = speed_up(&times[first], &times[second], rng);
         PairwiseResult { first, second, speed_up }
     };
-    both.map(pair).collect()
+    let mut pairs: Vec<_> = both.map(pair).collect();
+    adjust(pairs.iter_mut().map(|pair| &mut pair.speed_up).collect());
+    pairs
 }
 
-fn of(samples: &[Sample], contestant: usize) -> Vec<&Sample> {
-    samples.iter().filter(|sample| sample.contestant == contestant).collect()
+/// Adjusts the probabilities of comparisons that are reported together.
+pub(super) fn adjust(mut speed_ups: Vec<&mut SpeedUp>) {
+    let probabilities: Vec<f64> = speed_ups.iter().map(|speed_up| speed_up.p).collect();
+    for (speed_up, adjusted) in speed_ups.iter_mut().zip(adjust_for_number(&probabilities)) {
+        speed_up.p_adjusted = Some(adjusted);
+    }
 }
 
-fn wall_times(samples: &[Sample], contestant: usize) -> Vec<f64> {
-    of(samples, contestant).iter().map(|sample| sample.wall).collect()
+/// Statistics of each contestant.
+pub(super) fn mode_stats(
+    samples: &[Sample],
+    contestants: usize,
+    span: TimedSpan,
+    pairs: &[PairwiseResult],
+) -> Vec<ModeStats> {
+    let stats = |contestant: usize| {
+        let of: Vec<_> = samples.iter().filter(|sample| sample.contestant == contestant).collect();
+        let pair = pairs.iter().find(|pair| (pair.first, pair.second) == (0, contestant));
+        stats_of(&of, span, pair.map(|pair| pair.speed_up))
+    };
+    (0..contestants).map(stats).collect()
 }
 
-fn stats_of(samples: &[&Sample], speed_up: Option<SpeedUp>) -> ModeStats {
+/// The times of a contestant that are compared.
+pub(super) fn times(samples: &[Sample], contestant: usize, span: TimedSpan) -> Vec<f64> {
+    let of = samples.iter().filter(|sample| sample.contestant == contestant);
+    of.map(|sample| sample.timed(span)).collect()
+}
+
+/// Names such that no two are equal: equal ones get numbers.
+pub(super) fn numbered(names: &[String]) -> Vec<String> {
+    let number = |(place, name): (usize, &String)| {
+        let equal = |others: &[String]| others.iter().filter(|other| *other == name).count();
+        match equal(names) {
+            1 => name.clone(),
+            _ => format!("{name} #{}", equal(&names[..=place])),
+        }
+    };
+    names.iter().enumerate().map(number).collect()
+}
+
+fn stats_of(samples: &[&Sample], span: TimedSpan, speed_up: Option<SpeedUp>) -> ModeStats {
     let known = |figure: &dyn Fn(&Sample) -> Option<f64>| {
         let figures: Vec<f64> = samples.iter().filter_map(|sample| figure(sample)).collect();
         (!figures.is_empty()).then(|| median(&figures))
     };
-    let every = |figure: &dyn Fn(&Sample) -> f64| {
-        median(&samples.iter().map(|sample| figure(sample)).collect::<Vec<_>>())
+    let count = |figure: &dyn Fn(&Sample) -> Option<u64>| {
+        known(&|sample| figure(sample).map(|count| count as f64))
     };
     let spread = |of: &dyn Fn(&Sample) -> LatencyQuantiles| LatencyQuantiles {
         p50: known(&|sample| of(sample).p50),
         p90: known(&|sample| of(sample).p90),
         p99: known(&|sample| of(sample).p99),
     };
-    let walls: Vec<f64> = samples.iter().map(|sample| sample.wall).collect();
+    let times: Vec<f64> = samples.iter().map(|sample| sample.timed(span)).collect();
     ModeStats {
         mode: samples[0].mode.clone(),
         jobs: samples[0].jobs,
+        name: String::new(),
+        command: None,
         wall: WallTime {
-            median: median(&walls),
-            interval: interval_of_median(&walls),
-            min: walls.iter().copied().fold(f64::INFINITY, f64::min),
-            max: walls.iter().copied().fold(0.0, f64::max),
+            median: median(&times),
+            interval: interval_of_median(&times),
+            min: times.iter().copied().fold(f64::INFINITY, f64::min),
+            max: times.iter().copied().fold(0.0, f64::max),
         },
         speed_up,
-        setup: every(&|sample| sample.setup),
-        bytes_per_second: every(&|sample| sample.wire_bytes as f64 / sample.wall),
-        urls_per_second: every(&|sample| sample.targets as f64 / sample.wall),
+        setup: known(&|sample| sample.setup),
+        process: known(&|sample| sample.process),
+        bytes_per_second: known(&|sample| Some(sample.wire_bytes? as f64 / sample.wall)),
+        urls_per_second: known(&|sample| Some(sample.targets? as f64 / sample.wall)),
         first_byte: spread(&|sample| sample.first_byte),
         total: spread(&|sample| sample.total),
         waiting: known(&|sample| {
-            let busy = sample.waiting + sample.transfer;
-            (busy > 0.0).then(|| sample.waiting / busy)
+            let busy = sample.waiting? + sample.transfer?;
+            (busy > 0.0).then_some(sample.waiting? / busy)
         }),
         cpu_user: known(&|sample| sample.cpu_user),
         cpu_system: known(&|sample| sample.cpu_system),
         cpu_share: known(&|sample| {
-            Some((sample.cpu_user? + sample.cpu_system?) / (sample.setup + sample.wall))
+            let time = sample.setup.unwrap_or_default() + sample.wall;
+            Some((sample.cpu_user? + sample.cpu_system?) / time)
         }),
-        peak_memory: known(&|sample| sample.peak_memory.map(|bytes| bytes as f64)),
-        worker_threads: every(&|sample| sample.worker_threads as f64),
-        voluntary_switches: known(&|sample| sample.voluntary_switches.map(|times| times as f64)),
-        involuntary_switches: known(&|sample| {
-            sample.involuntary_switches.map(|times| times as f64)
-        }),
-        requests: every(&|sample| sample.requests as f64),
-        connections: every(&|sample| sample.connections as f64),
-        handshakes: every(&|sample| sample.handshakes as f64),
-        lookups: every(&|sample| sample.lookups as f64),
-        retries: every(&|sample| sample.retries as f64),
+        cpu_wait: known(&Sample::cpu_wait),
+        peak_memory: count(&|sample| sample.peak_memory),
+        worker_threads: count(&|sample| sample.worker_threads),
+        voluntary_switches: count(&|sample| sample.voluntary_switches),
+        involuntary_switches: count(&|sample| sample.involuntary_switches),
+        requests: count(&|sample| sample.requests),
+        connections: count(&|sample| sample.connections),
+        handshakes: count(&|sample| sample.handshakes),
+        lookups: count(&|sample| sample.lookups),
+        retries: count(&|sample| sample.retries),
+        retry_wait: known(&Sample::retry_share),
+        failed: count(&|sample| sample.failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contestants_of_one_name_get_numbers() {
+        let names = ["async", "threads", "async"].map(str::to_owned);
+        assert_eq!(numbered(&names), ["async #1", "threads", "async #2"]);
     }
 }

@@ -1,12 +1,12 @@
-//! A comparison as a text table: a column per mode, as many as fit in 80 characters. Pure.
+//! A comparison as a text table: a column per contestant, as many as fit. Pure.
 
 use std::fmt::Write;
 
-use crate::compare::export::{FIGURES, MetricGroup, MetricRow, head, remarks};
-use crate::compare::result::Comparison;
-
-/// Modes side by side.
-const ACROSS: usize = 4;
+use crate::compare::command;
+use crate::compare::export::{FIGURES, MetricGroup, MetricRow, against, head, remarks};
+use crate::compare::result::{Comparison, ModeStats};
+use crate::report::printable;
+use crate::text::counted;
 
 /// Width of the name of a metric.
 const TITLE: usize = 24;
@@ -14,75 +14,128 @@ const TITLE: usize = 24;
 /// Width of a value.
 const FIGURE: usize = 14;
 
-/// Width of a line.
-const LINE: usize = 80;
-
-/// The text, including its last newline.
-pub(crate) fn table(comparison: &Comparison) -> String {
-    let mut page = String::new();
-    for sentence in head(comparison) {
-        paragraph(&mut page, &sentence);
+/// The text, including its last newline, for lines of `width` characters. No line is longer, but for words that are, and
+/// the values of one contestant.
+pub(crate) fn table(comparison: &Comparison, width: usize) -> String {
+    let mut page = Page { text: String::new(), width };
+    match comparison.reasons.split_first() {
+        Some((first, more)) => {
+            page.paragraph(&format!("Not comparable: {first}"));
+            more.iter().for_each(|reason| page.paragraph(&format!("Not comparable: {reason}")));
+        }
+        None if comparison.verdict.is_empty() => {}
+        None => page.paragraph(&comparison.verdict),
     }
-    for contestants in comparison.contestants.chunks(ACROSS) {
-        page.push('\n');
-        line(&mut page, "", contestants.iter().map(|one| one.mode.clone()));
-        line(&mut page, "", contestants.iter().map(|one| jobs(one.jobs)));
-        for (place, MetricGroup { figures, .. }) in FIGURES.iter().enumerate() {
-            if place > 0 {
-                page.push('\n');
-            }
-            for figure in *figures {
-                line(&mut page, &title(figure), contestants.iter().map(figure.text));
+    page.blank();
+    let head = head(comparison);
+    page.paragraph(&format!("{}: {}", head.workload, head.extent));
+    head.lines.iter().for_each(|line| page.paragraph(line));
+    page.metrics(comparison);
+    page.blank();
+    comparison.explanation.iter().for_each(|sentence| page.paragraph(sentence));
+    for remark in remarks(comparison) {
+        page.paragraph(&format!("note: {remark}"));
+    }
+    let earlier = against(comparison);
+    if !earlier.is_empty() {
+        page.blank();
+    }
+    earlier.iter().for_each(|sentence| page.paragraph(sentence));
+    page.text.truncate(page.text.trim_end().len());
+    page.text + "\n"
+}
+
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn blank(&mut self) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+    }
+
+    fn metrics(&mut self, comparison: &Comparison) {
+        let across = (self.width.saturating_sub(TITLE) / FIGURE).max(1);
+        let mark = if comparison.comparable { "" } else { "(not comparable)" };
+        let longest = comparison.contestants.iter().map(|one| one.wall.median).fold(0.0, f64::max);
+        for contestants in comparison.contestants.chunks(across) {
+            self.blank();
+            self.row(mark, contestants.iter().map(|one| heading(one)[0].clone()));
+            self.row("", contestants.iter().map(|one| heading(one)[1].clone()));
+            for (place, MetricGroup { figures, .. }) in FIGURES.iter().enumerate() {
+                if place > 0 {
+                    self.blank();
+                }
+                for (at, figure) in figures.iter().enumerate() {
+                    self.row(&title(figure), contestants.iter().map(figure.text));
+                    if (place, at) == (0, 0) && comparison.contestants.len() > 1 {
+                        self.row("", contestants.iter().map(|one| bar(one.wall.median / longest)));
+                    }
+                }
             }
         }
     }
-    page.push('\n');
-    for sentence in &comparison.explanation {
-        paragraph(&mut page, sentence);
+
+    fn row(&mut self, title: &str, values: impl Iterator<Item = String>) {
+        let mut text = format!("{title:TITLE$}");
+        for value in values {
+            let _ = write!(text, " {value:>width$}", width = FIGURE - 1);
+        }
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
     }
-    for remark in remarks(comparison) {
-        paragraph(&mut page, &format!("note: {remark}"));
+
+    /// Appends a sentence, wrapped between words.
+    fn paragraph(&mut self, sentence: &str) {
+        let mut width = 0;
+        for word in printable(sentence).split(' ') {
+            let length = word.chars().count();
+            if width > 0 && width + 1 + length > self.width {
+                self.text.push('\n');
+                width = 0;
+            }
+            if width > 0 {
+                self.text.push(' ');
+                width += 1;
+            }
+            self.text.push_str(word);
+            width += length;
+        }
+        self.text.push('\n');
     }
-    for reason in &comparison.reasons {
-        paragraph(&mut page, &format!("warning: not comparable: {reason}"));
+}
+
+/// The two lines above the values of a contestant.
+fn heading(one: &ModeStats) -> [String; 2] {
+    let name = one.name();
+    if one.mode == command::MODE {
+        return [clipped(&name), command::MODE.to_owned()];
     }
-    page
+    let jobs = counted(one.jobs as u64, "job");
+    match name.rsplit_once(" #") {
+        Some((_, number)) => [clipped(&one.mode), format!("{jobs} #{number}")],
+        None => [clipped(&one.mode), jobs],
+    }
+}
+
+fn clipped(name: &str) -> String {
+    let name = printable(name);
+    match name.chars().count() {
+        ..FIGURE => name.into_owned(),
+        _ => name.chars().take(FIGURE - 2).chain(['~']).collect(),
+    }
+}
+
+/// A bar for a share of the longest time.
+fn bar(share: f64) -> String {
+    "=".repeat(((FIGURE - 1) as f64 * share).round().max(1.0) as usize)
 }
 
 fn title(figure: &MetricRow) -> String {
     if figure.is_part() { format!("  {}", figure.short) } else { figure.name.to_owned() }
-}
-
-fn line(page: &mut String, title: &str, figures: impl Iterator<Item = String>) {
-    let mut text = format!("{title:TITLE$}");
-    for figure in figures {
-        let _ = write!(text, " {figure:>width$}", width = FIGURE - 1);
-    }
-    page.push_str(text.trim_end());
-    page.push('\n');
-}
-
-/// Appends a sentence, wrapped between words.
-fn paragraph(page: &mut String, sentence: &str) {
-    let mut width = 0;
-    for word in sentence.split(' ') {
-        let length = word.chars().count();
-        if width > 0 && width + 1 + length > LINE {
-            page.push('\n');
-            width = 0;
-        }
-        if width > 0 {
-            page.push(' ');
-            width += 1;
-        }
-        page.push_str(word);
-        width += length;
-    }
-    page.push('\n');
-}
-
-fn jobs(jobs: usize) -> String {
-    if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
 }
 
 #[cfg(test)]
@@ -90,7 +143,9 @@ mod tests {
     use super::super::summarize::{mode_stats, pairs};
     use super::*;
     use crate::compare::explanation::explanation;
-    use crate::compare::result::{LatencyQuantiles, Sample};
+    use crate::compare::findings::{Evidence, Findings};
+    use crate::compare::result::{LatencyQuantiles, Sample, TimedSpan};
+
     use fastrand::Rng;
     use insta::assert_snapshot;
 
@@ -103,26 +158,31 @@ mod tests {
             mode: mode.to_owned(),
             jobs,
             wall,
-            setup: 0.05,
-            targets: 15,
-            ok: 15,
-            bytes: 3_795_179,
-            wire_bytes: 3_795_179,
+            setup: Some(0.05),
+            process: Some(wall + 0.06),
+            targets: Some(15),
+            ok: Some(15),
+            failed: Some(0),
+            bytes: Some(3_795_179),
+            wire_bytes: Some(3_795_179),
             first_byte: spread,
             total: spread,
-            waiting: 1.5,
-            transfer: 0.06,
-            retries: 0,
+            longest: Some(0.12),
+            waiting: Some(1.5),
+            transfer: Some(0.06),
+            retries: Some(0),
+            retried: Some(0),
+            retry_wait: Some(0.0),
             cpu_user: Some(0.03),
             cpu_system: Some(0.004),
             peak_memory: Some(20 << 20),
-            worker_threads: if mode == "threads" { jobs as u64 } else { 1 },
+            worker_threads: Some(if mode == "threads" { jobs as u64 } else { 1 }),
             voluntary_switches: Some(64 + block as u64),
-            involuntary_switches: None,
-            requests: 15,
-            connections: jobs as u64,
-            handshakes: 0,
-            lookups: 0,
+            requests: Some(15),
+            connections: Some(jobs as u64),
+            handshakes: Some(0),
+            lookups: Some(0),
+            ..Sample::default()
         }
     }
 
@@ -136,18 +196,30 @@ mod tests {
                 })
             })
             .collect();
-        let contestants = mode_stats(&samples, 3, &mut Rng::with_seed(0));
-        let pairs = pairs(&samples, 3, &mut Rng::with_seed(0));
+        let span = TimedSpan::Run;
+        let pairs = pairs(&samples, 3, span, &mut Rng::with_seed(0));
+        let contestants = mode_stats(&samples, 3, span, &pairs);
+        let findings = Findings::from(&Evidence {
+            samples: &samples,
+            contestants: &contestants,
+            pairs: &pairs,
+            reasons: &[],
+            cores: Some(2),
+            is_limited: false,
+        });
         Comparison {
+            verdict: findings.verdict,
+            timed: span,
+            against: None,
             program: String::new(),
             started_at: String::new(),
             cores: None,
-            sources: vec![],
+            sources: vec!["sites.txt".to_owned()],
             options: vec![],
             comparable: true,
             reasons: vec![],
-            notes: vec![],
-            explanation: explanation(&contestants, &pairs),
+            notes: findings.notes,
+            explanation: findings.explanation,
             subject: "what is listed".to_owned(),
             targets: 15,
             bytes: 3_795_179,
@@ -162,22 +234,29 @@ mod tests {
 
     #[test]
     fn a_table_fits_80_columns_and_says_what_follows_from_it() {
-        let text = table(&comparison(10));
-        assert!(text.lines().all(|line| line.chars().count() <= LINE), "{text}");
+        let text = table(&comparison(10), 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_snapshot!(text, @"
-        Workload: what is listed
-        15 URLs, 3.6 MiB; 10 runs per mode after 1 warm-up, in randomized blocks (seed
-        0). Values are medians.
+        threads (5 jobs) and async (5 jobs) are 4.83-4.85x as fast as sequential, with
+        no significant difference among them.
+
+        sites.txt: 15 URLs, 3.6 MiB
+        10 runs each after 1 warm-up, in randomized blocks (seed 0). Values are medians.
+        Every run: 15 ok.
+        p-values are adjusted for 3 pairs (Holm); intervals are not.
 
                                     sequential       threads         async
                                          1 job        5 jobs        5 jobs
         Wall time                      1.672 s       0.345 s       0.346 s
+                                 =============           ===           ===
           95% CI                   1.627-1.717   0.335-0.354   0.336-0.355
           range                    1.600-1.744   0.330-0.360   0.331-0.361
         Speedup                              1         4.85x         4.83x
           95% CI                             -     4.71-4.99     4.70-4.98
           p-value (U test)                   -       < 0.001       < 0.001
+          adjusted (Holm)                    -       < 0.001       < 0.001
         Setup time                     0.050 s       0.050 s       0.050 s
+        Process time                   1.732 s       0.405 s       0.406 s
 
         Throughput                   2.2 MiB/s    10.5 MiB/s    10.5 MiB/s
         URLs/s                             9.0          43.5          43.4
@@ -187,10 +266,13 @@ mod tests {
           p90, p99                0.111, 0.120  0.111, 0.120  0.111, 0.120
         Waiting (% of URL time)            96%           96%           96%
         Receiving (%)                       4%            4%            4%
+        Retry wait (% of wall)              0%            0%            0%
+        Failed                               0             0             0
 
         CPU, user                      0.030 s       0.030 s       0.030 s
         CPU, system                    0.004 s       0.004 s       0.004 s
         CPU utilization                     2%            9%            9%
+        Waiting for CPU                      -             -             -
         Peak memory                   20.0 MiB      20.0 MiB      20.0 MiB
         Worker threads                       1             5             1
         Voluntary switches                69.5          69.5          69.5
@@ -212,21 +294,40 @@ mod tests {
     }
 
     #[test]
-    fn too_few_runs_show_no_difference() {
-        let text = table(&comparison(3));
+    fn too_few_runs_are_reported_first_and_show_nothing() {
+        let text = table(&comparison(3), 80);
+        assert!(text.starts_with("No verdict: 3 runs each are too few"), "{text}");
         assert!(text.contains("need at least 6 runs"), "{text}");
-        assert!(
-            text.contains("No significant difference between sequential and threads"),
-            "{text}"
-        );
+        assert!(!text.contains("ignificant"), "{text}");
+    }
+
+    #[test]
+    fn lines_are_as_wide_as_the_terminal() {
+        for (width, across) in [(60, 2), (80, 3), (30, 1)] {
+            let text = table(&comparison(10), width);
+            let fits = |line: &str| line.chars().count() <= width.max(TITLE + FIGURE);
+            assert!(text.lines().all(fits), "{width}: {text}");
+            assert_eq!(text.matches("Wall time ").count(), 3_usize.div_ceil(across), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_contestants_of_one_name_have_numbers() {
+        let mut comparison = comparison(10);
+        for (place, one) in comparison.contestants.iter_mut().enumerate() {
+            (one.mode, one.jobs) = ("async".to_owned(), 5);
+            one.name = format!("async (5 jobs) #{}", place + 1);
+        }
+        let text = table(&comparison, 80);
+        assert!(text.contains("     5 jobs #1     5 jobs #2     5 jobs #3\n"), "{text}");
     }
 
     #[test]
     fn more_contestants_than_fit_come_below() {
         let mut comparison = comparison(3);
         comparison.contestants = comparison.contestants.iter().cycle().take(9).cloned().collect();
-        let text = table(&comparison);
-        assert!(text.lines().all(|line| line.chars().count() <= LINE), "{text}");
+        let text = table(&comparison, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(text.matches("Wall time ").count(), 3);
     }
 
@@ -237,22 +338,23 @@ mod tests {
             one.cpu_share = Some(0.97);
             one.waiting = Some(0.2);
         }
-        let told = explanation(&comparison.contestants, &comparison.pairs).join(" ");
-        assert!(told.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
+        let said = explanation(&comparison.contestants, &comparison.pairs, true).join(" ");
+        assert!(said.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
         assert!(
-            !told.contains("threads (5 jobs) is CPU-bound"),
-            "five threads could use more: {told}"
+            !said.contains("threads (5 jobs) is CPU-bound"),
+            "five threads could use more: {said}"
         );
-        assert!(told.contains("80% of the time per URL is spent receiving"), "{told}");
+        assert!(said.contains("80% of the time per URL is spent receiving"), "{said}");
     }
 
     #[test]
-    fn a_comparison_that_is_none_starts_its_reason_with_a_warning() {
-        let reasons = vec!["a run ended early (async): the quota was used up".to_owned()];
-        let text = table(&Comparison { comparable: false, reasons, ..comparison(3) });
-        assert!(
-            text.contains("warning: not comparable: a run ended early (async): the quota"),
-            "{text}"
-        );
+    fn what_is_not_comparable_says_so_first_and_over_the_figures() {
+        let reasons = ["a run ended early (async): the quota was used up", "another"];
+        let reasons = reasons.map(str::to_owned).to_vec();
+        let text = table(&Comparison { comparable: false, reasons, ..comparison(3) }, 80);
+        let expected = "Not comparable: a run ended early (async): the quota was used up\n\
+                        Not comparable: another\n\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("\n(not comparable) "), "{text}");
     }
 }

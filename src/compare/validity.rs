@@ -1,8 +1,9 @@
 //! Checks whether samples can be compared, and which limits determined their times. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::conditions;
 use super::consistency::ConsistencyCheck;
 use super::sample::MeasuredSample;
 use crate::compare::export::percent_range;
@@ -25,6 +26,7 @@ const BOUND: f64 = 0.5;
 pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
     stopped: Option<(String, String)>,
+    failed_commands: Vec<String>,
     unasked: u64,
     bound: BTreeMap<(Arc<str>, WaitReason), LimitedShare>,
 }
@@ -46,6 +48,11 @@ impl ValidityChecks {
         }
         if let Some(cause) = &measured.stopped {
             self.stopped.get_or_insert_with(|| (sample.mode.clone(), cause.clone()));
+        }
+        if let Some(failure) = &measured.failed_command
+            && !self.failed_commands.contains(failure)
+        {
+            self.failed_commands.push(failure.clone());
         }
         self.unasked += measured.unasked;
         for host in &measured.hosts {
@@ -83,17 +90,27 @@ impl ValidityChecks {
         if self.unasked > 0 {
             reasons.push("duplicate URLs in the list were fetched only once".to_owned());
         }
-        let Some(first) = samples.first() else { return reasons };
-        if samples.iter().any(|sample| sample.targets != first.targets) {
+        reasons.extend_from_slice(&self.failed_commands);
+        // Those of a command are not known.
+        let targets: BTreeSet<u64> = samples.iter().filter_map(|sample| sample.targets).collect();
+        if targets.len() > 1 {
             reasons.push("runs returned different numbers of results".to_owned());
         }
-        if samples.iter().all(|sample| sample.ok == 0) {
+        let mut ok = samples.iter().filter_map(|sample| sample.ok).peekable();
+        if targets.contains(&0) {
+            reasons.push("there are no URLs in the input".to_owned());
+        } else if ok.peek().is_some() && ok.all(|ok| ok == 0) {
             reasons.push("no URL was fetched".to_owned());
         }
         if warmup == 0 {
             reasons.extend(one_was_cold(samples));
         }
         reasons
+    }
+
+    /// Whether the limit of a host determined the time of a run.
+    pub(super) fn is_limited(&self) -> bool {
+        !self.bound.is_empty()
     }
 
     /// The limits that determined the times, a sentence each.
@@ -124,6 +141,10 @@ fn one_was_cold(samples: &[Sample]) -> Option<String> {
     let later = later.iter().filter(|sample| sample.contestant == first.contestant);
     let longest = later.filter_map(|sample| sample.first_byte.p50).reduce(f64::max)?;
     let time = first.first_byte.p50?;
+    // A run that waited for a processor reads its replies late, whatever the server does.
+    if first.cpu_wait().is_some_and(|share| share > conditions::BUSY) {
+        return None;
+    }
     if time < longest * COLD || time < longest + COLD_AT_LEAST {
         return None;
     }
@@ -139,7 +160,7 @@ mod tests {
     use super::*;
     use crate::compare::result::LatencyQuantiles;
 
-    /// Runs in the order in which they were taken: whose, and when half of the replies had begun.
+    /// Runs in the order in which they were taken: the contestant, and its median time to first byte.
     fn runs(of: &[(usize, f64)]) -> Vec<Sample> {
         let sample = |(contestant, time): &(usize, f64)| Sample {
             contestant: *contestant,
@@ -152,9 +173,9 @@ mod tests {
 
     #[test]
     fn a_first_run_on_a_cold_server_is_reported() {
-        let told = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
-        assert!(told.starts_with("the first run (threads) met a cold server"), "{told}");
-        assert!(told.contains("was 0.300 s, that of later runs at most 0.120 s"));
+        let said = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
+        assert!(said.starts_with("the first run (threads) met a cold server"), "{said}");
+        assert!(said.contains("was 0.300 s, that of later runs at most 0.120 s"));
     }
 
     #[test]
@@ -163,5 +184,8 @@ mod tests {
         assert_eq!(one_was_cold(&runs(&[(1, 0.004), (0, 0.001), (1, 0.001)])), None);
         assert_eq!(one_was_cold(&runs(&[(0, 0.1), (1, 0.3), (0, 0.1), (1, 0.1)])), None);
         assert_eq!(one_was_cold(&[]), None);
+        let mut runs = runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)]);
+        (runs[0].wall, runs[0].worker_threads, runs[0].run_queue_delay) = (1.0, Some(1), Some(0.2));
+        assert_eq!(one_was_cold(&runs), None, "the machine was busy");
     }
 }

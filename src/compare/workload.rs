@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
@@ -45,8 +45,7 @@ impl Workload {
     }
 
     fn copy(&mut self, name: &str, from: &mut impl Read) -> anyhow::Result<Source> {
-        let mut copy = NamedTempFile::with_prefix("fetch-list-")
-            .map_err(|error| temporary_file::uncreatable(&error))?;
+        let mut copy = temporary_file::named("fetch-list-")?;
         io::copy(from, &mut copy)
             .with_context(|| format!("cannot copy {name} to a temporary file"))?;
         let source = Source::File(copy.path().to_owned());
@@ -75,6 +74,28 @@ impl Workload {
             Ok::<_, ReadError>(())
         })?;
         Ok(hosts)
+    }
+}
+
+impl Workload {
+    /// The URLs in a file, one per line; of mirrors the first.
+    ///
+    /// # Errors
+    /// If a list cannot be read, or the file cannot be written.
+    pub(super) fn url_list(&self, plan: &Plan) -> anyhow::Result<NamedTempFile> {
+        let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
+        let mut list = BufWriter::new(temporary_file::named("fetch-urls-")?);
+        let mut written = Ok(());
+        input::entries(input::open_all(&plan)?, |batch| {
+            for entry in &batch.entries {
+                if let (Entry::Target(target), Ok(())) = (entry, &written) {
+                    written = writeln!(list, "{}", target.url());
+                }
+            }
+            Ok::<_, ReadError>(())
+        })?;
+        written.context("cannot write a temporary file")?;
+        list.into_inner().context("cannot write a temporary file")
     }
 }
 

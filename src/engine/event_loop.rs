@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +16,8 @@ use super::executor::Executor;
 use super::processes::{self, ChildPool};
 use super::worker::{RunContext, work};
 use crate::model::StopCause;
-use crate::transfer::{Client, TransferContext};
+use crate::resource_usage::run_queue_delay;
+use crate::transfer::{Client, TransferContext, TransferCounts};
 
 /// The workers of one event loop, numbered from 1.
 pub(super) type WorkerRange = RangeInclusive<usize>;
@@ -77,6 +79,7 @@ pub(super) async fn open_all(
         let (start, may_start) = oneshot::channel();
         let notifier = ExitNotifier { end: LoopEnd::Panicked, sender: sender.clone() };
         let (resources, context, worker) = (resources.clone(), Arc::clone(context), *range.start());
+        let transfer_context = Arc::clone(&resources.transfer_context);
         let body = move || {
             let (result, opened) = match open(resources, &range) {
                 Ok(opened) => (Ok(()), Some(opened)),
@@ -86,7 +89,9 @@ pub(super) async fn open_all(
             if let Some((runtime, executors)) = opened
                 && runtime.block_on(may_start).is_ok()
             {
+                let before = run_queue_delay();
                 run_workers(&runtime, executors, context, range);
+                transfer_context.add_counts(waited_since(before));
             }
             notifier.finished();
         };
@@ -149,6 +154,13 @@ async fn executors(
     }
     let client = Arc::new(Client::new(transfer_context)?);
     Ok(range.clone().map(|_| Executor::Local(Arc::clone(&client))).collect())
+}
+
+/// How long the calling thread has waited for a processor since `before`, as a count.
+pub(super) fn waited_since(before: Option<Duration>) -> TransferCounts {
+    let waited = run_queue_delay().zip(before).map(|(now, before)| now.saturating_sub(before));
+    let run_queue_delay = waited.unwrap_or_default().as_nanos() as u64;
+    TransferCounts { run_queue_delay, ..TransferCounts::default() }
 }
 
 fn run_workers(

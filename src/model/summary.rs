@@ -197,6 +197,9 @@ pub struct Resources {
     pub voluntary_switches: Option<u64>,
     /// Involuntary context switches during the run.
     pub involuntary_switches: Option<u64>,
+    /// How long workers and their child processes were ready to run and waited for a processor, in seconds.
+    #[serde(serialize_with = "as_microseconds")]
+    pub run_queue_delay: Option<f64>,
     /// Number of threads that carried workers.
     pub worker_threads: usize,
     /// Requests sent, including redirects and retries.

@@ -320,6 +320,7 @@ mod tests {
             peak_memory: Some(15 << 20),
             voluntary_switches: Some(12),
             involuntary_switches: Some(3),
+            run_queue_delay: None,
             worker_threads: 5,
             requests: 6,
             connections: 1,

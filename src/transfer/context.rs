@@ -46,6 +46,8 @@ pub(super) struct Counters {
     pub(super) unlisted: AtomicU64,
     pub(super) connections: AtomicU64,
     pub(super) handshakes: AtomicU64,
+    /// Nanoseconds.
+    pub(super) run_queue_delay: AtomicU64,
 }
 
 /// The counters of a run, or of one task, at one moment.
@@ -61,6 +63,9 @@ pub(crate) struct TransferCounts {
     pub handshakes: u64,
     /// Host names looked up.
     pub lookups: u64,
+    /// How long workers were ready to run and waited for a processor, nanoseconds.
+    #[serde(default)]
+    pub run_queue_delay: u64,
 }
 
 /// What all clients of a run share.
@@ -186,22 +191,25 @@ impl TransferContext {
 
     /// The counters at this moment.
     pub(crate) fn counts(&self) -> TransferCounts {
-        let Counters { requests, unlisted, connections, handshakes } = &*self.counters;
+        let Counters { requests, unlisted, connections, handshakes, run_queue_delay } =
+            &*self.counters;
         TransferCounts {
             requests: requests.load(Relaxed),
             unlisted: unlisted.load(Relaxed),
             connections: connections.load(Relaxed),
             handshakes: handshakes.load(Relaxed),
             lookups: self.resolver.lookups(),
+            run_queue_delay: run_queue_delay.load(Relaxed),
         }
     }
 
-    /// Adds what a child process has counted.
+    /// Adds what a child process or an event loop has counted.
     pub(crate) fn add_counts(&self, counts: TransferCounts) {
         self.counters.requests.fetch_add(counts.requests, Relaxed);
         self.counters.unlisted.fetch_add(counts.unlisted, Relaxed);
         self.counters.connections.fetch_add(counts.connections, Relaxed);
         self.counters.handshakes.fetch_add(counts.handshakes, Relaxed);
+        self.counters.run_queue_delay.fetch_add(counts.run_queue_delay, Relaxed);
         self.resolver.count(counts.lookups);
     }
 
@@ -247,6 +255,7 @@ impl TransferCounts {
             connections: self.connections - earlier.connections,
             handshakes: self.handshakes - earlier.handshakes,
             lookups: self.lookups - earlier.lookups,
+            run_queue_delay: self.run_queue_delay - earlier.run_queue_delay,
         }
     }
 }

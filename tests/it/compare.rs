@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::coded::gzip;
 use crate::support::html::ensure_it_asks_nobody;
-use crate::support::{Gate, MODES, Origin, Reply, Run, Seen};
+use crate::support::{Gate, MODES, Origin, Reply, Run, Seen, in_every_mode};
 
 /// A comparison of three runs after one to warm up, as JSON.
 fn small() -> Run {
@@ -50,7 +55,8 @@ fn without_a_source_the_lesson_is_compared_in_every_mode_whatever_the_settings()
     assert_eq!((seen.code, &outcome["comparable"]), (Some(0), &true.into()), "{outcome}");
     assert_eq!(values(&outcome["contestants"], "mode"), MODES);
     assert_eq!((&outcome["targets"], &outcome["bytes"]), (&15.into(), &3_795_179.into()));
-    assert_eq!(outcome["notes"], Value::Array(vec![]));
+    // Neither the environment nor its proxy bears on it; the machine may be busy.
+    assert!(!sentences(&outcome["notes"]).contains("per-host"), "{outcome}");
     let samples = &outcome["samples"];
     assert_eq!(values(samples, "ok"), vec![&Value::from(15); 3 * MODES.len()]);
     // The origin waits for 100 ms before each of 15 replies, so that one after another takes 1.5 seconds at least.
@@ -105,13 +111,336 @@ fn every_run_has_the_options_that_were_typed_and_the_whole_list() {
 }
 
 #[test]
-fn one_mode_against_itself_shows_no_difference_in_three_runs() {
+fn three_runs_are_too_few_for_a_verdict_and_nothing_is_said_of_differences() {
     let origin = Origin::new(|_| Reply::ok("hello"));
-    let seen = small().args(["--modes", "async,async", &origin.url("/")]).seen();
+    let run = || Run::new().args(["compare", "--runs", "3", &origin.url("/")]);
+    let text = run().seen().stdout;
+    let first = "No verdict: 3 runs each are too few for any difference between 4 contestants";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.contains("use --runs 5 or") && !text.contains("significant"), "{text}");
+    assert!(!text.contains("x as fast"), "{text}");
+    let outcome = outcome(&run().args(["--json", "--modes", "async,threads"]).seen());
+    let speed_up = &outcome["pairs"][0]["speed_up"];
+    assert!(speed_up["p"].as_f64().unwrap() >= 0.1 - 1e-9);
+    assert_eq!((&speed_up["interval"], &speed_up["p_adjusted"]), (&Value::Null, &speed_up["p"]));
+}
+
+#[test]
+fn contestants_of_one_name_are_told_apart_and_dropped_jobs_are_reported() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let run = |words: &[&str]| outcome(&small().args(words).arg(origin.url("/")).seen());
+    let twice = run(&["--modes", "async,async", "-j2"]);
+    let names = values(&twice["contestants"], "name");
+    assert_eq!(names, ["async (2 jobs) #1", "async (2 jobs) #2"]);
+    let sequential = run(&["--modes", "sequential", "-j2,3"]);
+    let notes = sentences(&sequential["notes"]);
+    assert!(notes.contains("--jobs 2,3 has no effect: sequential mode has one job"), "{notes}");
+    let verdict = sequential["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("No verdict: a single contestant"), "{verdict}");
+    let both = sentences(&run(&["--modes", "sequential,async", "-j2,3"])["notes"]);
+    assert!(both.contains("it runs once, not for each of --jobs 2,3"), "{both}");
+}
+
+#[test]
+fn failures_and_retries_are_reported_and_take_the_place_of_an_explanation() {
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/gone" | "/lost" => Reply::of("404 Not Found", "", ""),
+        "/broken" => Reply::of("500 Internal Server Error", "", ""),
+        _ => Reply::ok("hello"),
+    });
+    let folder = tempdir().unwrap();
+    let paths = ["/a", "/b", "/gone", "/lost", "/broken"];
+    fs::write(folder.path().join("a.txt"), paths.map(|path| origin.url(path)).join("\n")).unwrap();
+    let run = |retry: &str| {
+        let words = ["compare", "--modes", "threads,async", "--runs", "4"];
+        let run = Run::new().inside(folder.path()).args(words);
+        let seen = run.args(["--retry", retry, "--retry-delay", "20ms", "a.txt"]).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        seen.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let text = run("1");
+    assert!(text.contains("a.txt: 5 URLs, 10 B 4 runs each after 1 warm-up"), "{text}");
+    let runs = "Every run: 2 ok, 3 failed (2 x HTTP 404, 1 x HTTP 500), 1 retried.";
+    assert!(text.contains(runs), "{text}");
+    assert!(
+        text.contains("% of the wall time in 8 runs; fix or remove the failing URLs"),
+        "{text}"
+    );
+    assert!(text.contains("are not explained, because URLs were retried"), "{text}");
+    assert!(!text.contains("of the time per URL is spent"), "{text}");
+    let text = run("0");
+    let runs = "Every run: 2 ok, 3 failed (2 x HTTP 404, 1 x HTTP 500). ";
+    assert!(text.contains(runs) && !text.contains("retried"), "{text}");
+}
+
+#[test]
+fn what_is_not_comparable_comes_first_and_explains_nothing() {
+    let origin = Origin::new(|request| match request.nth {
+        4 => Reply::of("404 Not Found", "", "gone"),
+        _ => Reply::ok("hello"),
+    });
+    let words = ["compare", "--runs", "4", "--modes", "threads,async", &origin.url("/")];
+    let seen = Run::new().args(words).seen();
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.stdout.starts_with("Not comparable: http://"), "{}", seen.stdout);
+    assert!(seen.stdout.contains("\n(not comparable) "), "{}", seen.stdout);
+    for claim in ["significant", "x as fast", "determines", "CPU-bound"] {
+        assert!(!seen.stdout.contains(claim), "{}", seen.stdout);
+    }
+}
+
+#[test]
+fn both_quantiles_are_those_of_the_urls_that_had_a_reply() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let closed = "http://127.0.0.1:1/";
+    let words = ["--modes", "threads,async", "--retry", "0", "--host-patience", "0"];
+    let outcome = outcome(&small().args(words).args([closed, &origin.url("/")]).seen());
+    for sample in outcome["samples"].as_array().unwrap() {
+        assert_eq!((&sample["ok"], &sample["failed"]), (&json!(1), &json!(1)), "{sample}");
+        for quantile in ["p50", "p90", "p99"] {
+            let at = |time: &str| sample[time][quantile].as_f64().unwrap();
+            assert!(at("first_byte") <= at("total"), "{sample}");
+        }
+        // Of one URL.
+        assert_eq!(sample["first_byte"]["p50"], sample["first_byte"]["p99"]);
+    }
+}
+
+#[test]
+fn a_wait_for_a_processor_is_measured_in_every_mode() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    in_every_mode(|mode| {
+        let summary = Run::json(mode).arg(origin.url("/")).seen().summary();
+        let delay = summary["resources"]["run_queue_delay"].as_f64();
+        assert!(delay.is_some_and(|delay| delay >= 0.0), "{summary}");
+    });
+}
+
+/// A summary as a run writes it last, on a machine on which its only worker has waited for so many seconds.
+fn summary_after_waiting(seconds: f64) -> String {
+    let resources = json!({ "run_queue_delay": seconds, "worker_threads": 1 });
+    let summary = json!({
+        "type": "summary", "list_complete": true, "targets": 1, "ok": 1, "bytes": 5, "mode": "async",
+        "elapsed": 1.0, "stopped": null, "resources": resources,
+    });
+    format!("{summary}\n")
+}
+
+#[test]
+fn a_busy_machine_is_reported_instead_of_bandwidth() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let folder = tempdir().unwrap();
+    for (seconds, is_busy) in [(1000.0, true), (0.0, false)] {
+        // The command is one of ours, as far as can be seen, and has waited as it says.
+        fs::write(folder.path().join("summary"), summary_after_waiting(seconds)).unwrap();
+        let run =
+            small().inside(folder.path()).args(["--modes", "async", "--command", "cat summary"]);
+        let outcome = outcome(&run.arg(origin.url("/")).seen());
+        let (notes, said) = (sentences(&outcome["notes"]), sentences(&outcome["explanation"]));
+        let command = &outcome["contestants"][1];
+        assert_eq!(command["cpu_wait"], if is_busy { 1.0 } else { 0.0 }, "{command}");
+        assert_eq!(values(&outcome["samples"], "targets"), vec![&json!(1); 6]);
+        if is_busy {
+            assert!(notes.contains("the machine was busy: workers waited "), "{notes}");
+            assert!(notes.contains("100% of their time for a processor ("), "{notes}");
+            assert!(notes.contains("not explained, because the machine was busy"), "{notes}");
+            assert!(!said.contains("determines") && !said.contains("is spent"), "{said}");
+        } else {
+            // The machine of this test may be busy for its own reasons, but the command was not kept waiting.
+            assert!(!notes.contains("cat"), "{notes}");
+        }
+    }
+}
+
+#[test]
+fn a_command_is_a_contestant_whose_urls_are_unknown() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let folder = tempdir().unwrap();
+    let url = origin.url("/").replace("//", "//me:secret@");
+    let log = "echo x >> runs; cat \"$COMPARE_URLS\" >> urls; ls -d \"$COMPARE_DIR\" >> dirs";
+    let quiet = "KEY=secret sh -c 'exit 0' -H 'a: secret'";
+    let reports = Reports::new();
+    let seen = small()
+        .inside(folder.path())
+        .args(reports.words("--report"))
+        .args(["--modes", "async", "--command", log, "--command", quiet, "--dir", "saved"])
+        .args(["--prepare", "echo x >> prepared", &url])
+        .seen();
     let outcome = outcome(&seen);
-    assert!(outcome["pairs"][0]["speed_up"]["p"].as_f64().unwrap() >= 0.1 - 1e-9);
-    assert!(sentences(&outcome["explanation"]).contains("No significant difference"), "{outcome}");
-    assert_eq!(outcome["contestants"][1]["speed_up"]["interval"], Value::Null);
+    assert_eq!((seen.code, &outcome["comparable"]), (Some(0), &json!(true)), "{outcome}");
+    assert_eq!(values(&outcome["contestants"], "name"), ["async (16 jobs)", "echo", "sh"]);
+    assert_eq!(outcome["contestants"][2]["command"], "KEY=*** sh -c 'exit 0' -H ***");
+    assert_eq!((&outcome["timed"], &outcome["targets"]), (&json!("process"), &json!(1)));
+    for sample in outcome["samples"].as_array().unwrap() {
+        let is_command = sample["mode"] == "command";
+        for unknown in ["ok", "bytes", "requests", "waiting", "setup"] {
+            assert_eq!(sample[unknown].is_null(), is_command, "{unknown}: {sample}");
+        }
+        for known in ["wall", "process", "cpu_user", "peak_memory"] {
+            assert!(
+                sample[known].as_f64().is_some_and(|figure| figure >= 0.0),
+                "{known}: {sample}"
+            );
+        }
+        let at_least = |name: &str| sample["process"].as_f64() >= sample[name].as_f64();
+        assert!(at_least("wall") && at_least("setup"), "{sample}");
+    }
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(text("runs").lines().count(), 4, "the warm-up, too");
+    assert_eq!(text("prepared").lines().count(), 3 * 4);
+    assert_eq!(text("urls"), format!("{url}\n").repeat(4));
+    assert_eq!(text("dirs").lines().collect::<BTreeSet<_>>().len(), 4, "a new one each");
+    assert_eq!(names_in(&folder.path().join("saved")), Vec::<String>::new());
+    assert!(KINDS.iter().all(|kind| !reports.text(kind).contains("secret")));
+}
+
+#[test]
+fn commands_have_the_urls_of_the_built_in_workload_too() {
+    let folder = tempdir().unwrap();
+    let log = "cat \"$COMPARE_URLS\" >> urls";
+    let run = small().inside(folder.path()).args(["--modes", "async", "--warmup", "0"]);
+    let seen = run.args(["-j15", "--command", log]).seen();
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let urls = fs::read_to_string(folder.path().join("urls")).unwrap();
+    assert_eq!(urls.lines().count(), 3 * 15, "{urls}");
+    assert!(urls.lines().all(|url| url.starts_with("http://127.0.0.1:")), "{urls}");
+}
+
+#[test]
+fn a_command_that_fails_is_not_comparable_and_one_that_is_not_there_is_wrong_usage() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let run =
+        |words: &[&str]| small().args(["--modes", "async"]).args(words).arg(origin.url("/")).seen();
+    let reasons = not_comparable(&run(&["--command", "exit 22"]));
+    assert_eq!(reasons, "exit failed with exit code 22");
+    let reasons = not_comparable(&run(&["--command", "kill -9 $$"]));
+    assert_eq!(reasons, "kill was ended by a signal");
+    let table = [
+        (["--command", "no-such-program-here x"], "no-such-program-here failed with exit code 127"),
+        (["--prepare", "echo no room >&2; exit 3"], "--prepare failed (exit status: 3): no room"),
+    ];
+    for (words, complaint) in table {
+        let seen = run(&words);
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.contains(complaint), "{}", seen.stderr);
+    }
+}
+
+#[test]
+fn a_command_ends_with_the_deadline_and_with_a_signal() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let words = |command: &str| {
+        let words = ["--modes", "async", "--warmup", "0", "--command", command, &origin.url("/")];
+        small().args(words)
+    };
+    let seen = words("sleep 1000").args(["--deadline", "300ms"]).seen();
+    assert_eq!(seen.code, Some(4), "{seen:?}");
+    assert!(seen.stderr.contains("deadline reached after 0 of 3 runs"), "{}", seen.stderr);
+    // It reports that it has started where this test waits for it.
+    let started = Gate::of(1);
+    let arrive = started.clone();
+    let listener = Origin::new(move |_| {
+        arrive.pass_by();
+        Reply::ok("")
+    });
+    let program = env!("CARGO_BIN_EXE_fetch");
+    let command = format!("'{program}' --no-config {}; sleep 1000", listener.url("/"));
+    let run = words(&command).live();
+    started.wait();
+    run.signal(Signal::SIGTERM);
+    let seen = run.seen();
+    assert_eq!((seen.code, seen.stdout.as_str()), (Some(143), ""), "{seen:?}");
+}
+
+#[test]
+fn an_earlier_comparison_is_compared_with() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let reports = Reports::new();
+    let run = |words: &[&str]| {
+        let run = Run::new().args(["compare", "--runs", "4", "-j2"]);
+        run.args(["--modes", "threads,async"]).args(words).arg(origin.url("/")).seen()
+    };
+    let path = |kind: &str| reports.path(kind).to_str().unwrap().to_owned();
+    let first = run(&["--report", &path("json"), "--report", &path("jsonl")]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    for kind in ["json", "jsonl"] {
+        let seen = run(&["--json", "--against", &path(kind)]);
+        let against = &outcome(&seen)["against"];
+        assert_eq!(against["reasons"], json!([]), "{against}");
+        let names = values(&against["contestants"], "name");
+        assert_eq!(names, ["threads (2 jobs)", "async (2 jobs)"]);
+        assert_eq!(values(&against["contestants"], "runs_before"), [4, 4]);
+    }
+    let text = run(&["--against", &path("json")]).stdout;
+    assert!(text.contains(&format!("Compared with {}", path("json"))), "{text}");
+    assert!(text.contains(" s before, ") && text.contains("were not run in turn"), "{text}");
+    // Another workload is no matter of speed.
+    let text = run(&["--against", &path("json"), &origin.url("/other")]).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("the workload differs: 1 URL and 5 bytes before, 2 URLs"), "{text}");
+    assert!(!text.contains(" s before, "), "{text}");
+    // Earlier versions wrote fewer fields.
+    let mut old = reports.document("json");
+    for field in ["verdict", "timed", "against"] {
+        old.as_object_mut().unwrap().remove(field);
+    }
+    for one in old["contestants"].as_array_mut().unwrap() {
+        for field in ["name", "command", "process", "cpu_wait", "retry_wait", "failed"] {
+            one.as_object_mut().unwrap().remove(field);
+        }
+    }
+    let file = reports.0.path().join("old.json");
+    fs::write(&file, old.to_string()).unwrap();
+    let seen = run(&["--json", "--against", file.to_str().unwrap()]);
+    assert_eq!(values(&outcome(&seen)["against"]["contestants"], "runs_now"), [4, 4]);
+    let asked = origin.requests();
+    fs::write(&file, "{}").unwrap();
+    for (words, complaint) in [
+        (["--against", file.to_str().unwrap()], "not fetch compare --json output: missing field"),
+        (["--against", "no-such.json"], "--against: cannot read no-such.json: No such file"),
+    ] {
+        let seen = run(&words);
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.contains(complaint), "{}", seen.stderr);
+    }
+    let seen = run(&["--against", &path("json"), "--report", &path("json")]);
+    assert_eq!((seen.code, origin.requests()), (Some(2), asked), "{seen:?}");
+}
+
+/// What is shown on a terminal of so many columns.
+fn on_a_terminal(columns: u16, words: &[&str]) -> String {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let ends = openpty(&size, None).unwrap();
+    let (mut terminal, stdout): (fs::File, OwnedFd) = (ends.master.into(), ends.slave);
+    let stderr = stdout.try_clone().unwrap();
+    let shown = thread::spawn(move || {
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        // Once nobody has the other end any more, reading is an error.
+        while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+            shown.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8(shown).unwrap()
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+    command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    let code = command.spawn().unwrap().wait().unwrap().code();
+    drop(command);
+    assert_eq!(code, Some(0));
+    shown.join().unwrap()
+}
+
+#[test]
+fn a_terminal_gets_lines_of_its_width_and_sees_how_long_it_takes() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let url = origin.url("/");
+    let words = ["compare", "--runs", "4", "--modes", "threads,async", "--no-config", &url];
+    let shown = on_a_terminal(50, &words);
+    assert!(shown.contains("\r\x1b[KWarm-up: "), "{shown:?}");
+    assert!(shown.contains("\r\x1b[KRun 4 of 4: ") && shown.contains(" left"), "{shown:?}");
+    let (_, table) = shown.rsplit_once("\x1b[K").unwrap();
+    let fits = |line: &str| line.chars().count() <= 50;
+    assert!(table.lines().filter(|line| !line.starts_with("http")).all(fits), "{table}");
+    assert_eq!(table.matches("Wall time ").count(), 2, "one below the other: {table}");
 }
 
 #[test]
@@ -187,6 +516,8 @@ fn a_limit_that_bounds_all_modes_alike_is_told() {
         sentences(&outcome["notes"]).contains("the delay, not the mode, determines the time"),
         "{outcome}"
     );
+    let explanation = sentences(&outcome["explanation"]);
+    assert!(!explanation.contains("is spent"), "{explanation}");
 }
 
 /// Words that let `site.test` be found at an origin.
@@ -256,7 +587,8 @@ fn a_deadline_that_leaves_too_few_runs_is_work_left_undone() {
 
 #[test]
 fn what_cannot_be_compared_is_wrong_usage() {
-    let table: [(&[&str], &str); 6] = [
+    let table: [(&[&str], &str); 7] = [
+        (&["--config", "x"], "--config has no effect on the built-in workload; name a list"),
         (&["--fsync"], "--fsync requires --dir"),
         (&["--runs", "2"], "expected an integer between 3 and 100"),
         (&["--modes", "fast"], "possible values: sequential, threads, async, processes"),
@@ -382,13 +714,24 @@ fn hostile_text_stays_inert_in_every_report_of_a_comparison() {
     for field in ["reasons", "notes", "explanation", "sources", "options"] {
         saved[field] = json!([HOSTILE, "=1+1"]);
     }
-    for field in ["subject", "program", "started_at"] {
+    for field in ["subject", "program", "started_at", "verdict"] {
         saved[field] = json!(HOSTILE);
     }
     for one in ["contestants", "samples"] {
         saved[one][0]["mode"] = json!("=cmd|' /C calc'!A0");
         saved[one][1]["mode"] = json!(HOSTILE);
     }
+    saved["contestants"][0]["name"] = json!("=1+1");
+    saved["contestants"][1]["name"] = json!(HOSTILE);
+    saved["contestants"][1]["command"] = json!(HOSTILE);
+    saved["samples"][0]["longest_url"] = json!("=1+1");
+    saved["samples"][0]["failures"] = json!({ "=1+1": 1, HOSTILE: 2 });
+    let speed_up = saved["pairs"][0]["speed_up"].clone();
+    saved["against"] = json!({
+        "file": HOSTILE, "program": HOSTILE, "started_at": HOSTILE, "reasons": [], "contestants": [
+            { "name": HOSTILE, "runs_before": 4, "runs_now": 4, "before": 1, "now": 1, "speed_up": speed_up },
+        ],
+    });
     let later = Reports::new();
     assert_eq!(again(&later, &saved.to_string()).code, Some(0));
     for reports in [&at_once, &later] {

@@ -34,20 +34,26 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
             figure("Speedup", speed_up),
             part("Speedup, 95% CI", "95% CI", speed_up_interval),
             part("Speedup, p-value (Mann-Whitney U)", "p-value (U test)", rank_test),
-            figure("Setup time", |one| seconds(one.setup)),
+            part("Speedup, p-value adjusted (Holm)", "adjusted (Holm)", adjusted),
+            figure("Setup time", |one| known(one.setup, seconds)),
+            figure("Process time", |one| known(one.process, seconds)),
         ],
     },
     MetricGroup {
         name: "URLs and bytes",
         figures: &[
-            figure("Throughput", |one| format!("{}/s", human_bytes(one.bytes_per_second as u64))),
-            figure("URLs/s", |one| number(one.urls_per_second)),
+            figure("Throughput", |one| {
+                known(one.bytes_per_second, |rate| format!("{}/s", human_bytes(rate as u64)))
+            }),
+            figure("URLs/s", |one| known(one.urls_per_second, number)),
             figure("Time to first byte, p50", |one| known(one.first_byte.p50, seconds)),
             part("Time to first byte, p90, p99", "p90, p99", |one| upper(one.first_byte)),
             figure("Time per URL, p50", |one| known(one.total.p50, seconds)),
             part("Time per URL, p90, p99", "p90, p99", |one| upper(one.total)),
             figure("Waiting (% of URL time)", |one| known(one.waiting, percent)),
             figure("Receiving (%)", |one| known(one.waiting.map(|share| 1.0 - share), percent)),
+            figure("Retry wait (% of wall)", |one| known(one.retry_wait, percent)),
+            figure("Failed", |one| known(one.failed, number)),
         ],
     },
     MetricGroup {
@@ -56,8 +62,9 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
             figure("CPU, user", |one| known(one.cpu_user, seconds)),
             figure("CPU, system", |one| known(one.cpu_system, seconds)),
             figure("CPU utilization", |one| known(one.cpu_share, percent)),
+            figure("Waiting for CPU", |one| known(one.cpu_wait, percent)),
             figure("Peak memory", |one| known(one.peak_memory, |of| human_bytes(of as u64))),
-            figure("Worker threads", |one| number(one.worker_threads)),
+            figure("Worker threads", |one| known(one.worker_threads, number)),
             figure("Voluntary switches", |one| known(one.voluntary_switches, number)),
             figure("Involuntary switches", |one| known(one.involuntary_switches, number)),
         ],
@@ -65,18 +72,18 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
     MetricGroup {
         name: "Network",
         figures: &[
-            figure("Requests", |one| number(one.requests)),
-            figure("Connections", |one| number(one.connections)),
-            figure("TLS handshakes", |one| number(one.handshakes)),
-            figure("DNS lookups", |one| number(one.lookups)),
-            figure("Retries", |one| number(one.retries)),
+            figure("Requests", |one| known(one.requests, number)),
+            figure("Connections", |one| known(one.connections, number)),
+            figure("TLS handshakes", |one| known(one.handshakes, number)),
+            figure("DNS lookups", |one| known(one.lookups, number)),
+            figure("Retries", |one| known(one.retries, number)),
         ],
     },
 ];
 
 /// The metrics of the summary.
 pub(crate) const SUMMARY: [fn(&ModeStats) -> String; 5] =
-    [wall_time, wall_interval, speed_up, speed_up_interval, rank_test];
+    [wall_time, wall_interval, speed_up, speed_up_interval, decided];
 
 const fn figure(name: &'static str, text: fn(&ModeStats) -> String) -> MetricRow {
     MetricRow { name, short: name, text }
@@ -117,9 +124,23 @@ fn rank_test(one: &ModeStats) -> String {
     one.speed_up.map_or(none(), |of| probability(of.p))
 }
 
+fn adjusted(one: &ModeStats) -> String {
+    one.speed_up.and_then(|of| of.p_adjusted).map_or(none(), probability)
+}
+
+/// The probability that decides whether the difference is significant.
+fn decided(one: &ModeStats) -> String {
+    one.speed_up.map_or(none(), |of| probability(of.deciding_p()))
+}
+
 /// Writes a probability.
 pub(crate) fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// Writes a probability as an equation.
+pub(crate) fn p_is(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
 
 /// Writes a ratio.
@@ -157,7 +178,8 @@ fn upper(of: LatencyQuantiles) -> String {
     }
 }
 
-fn percent(share: f64) -> String {
+/// Writes a share.
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.0}%", 100.0 * share)
 }
 

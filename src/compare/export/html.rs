@@ -6,8 +6,10 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::figures::{FIGURES, MetricRow, SUMMARY, interval, known, probability, seconds, times};
-use super::{head, remarks};
+use super::figures::{
+    FIGURES, MetricRow, SUMMARY, interval, known, percent, probability, seconds, times,
+};
+use super::{against, head, remarks};
 use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
 use crate::report::escape::printable;
 use crate::report::html::filled;
@@ -18,7 +20,7 @@ const SCRIPT: &str =
     concat!(include_str!("../../report/html/common.js"), include_str!("html/comparison.js"));
 
 /// Columns of the table of runs.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 18] = [
     "Run",
     "Block",
     "Mode",
@@ -33,6 +35,10 @@ const COLUMNS: [&str; 14] = [
     "Handshakes",
     "Retries",
     "Fetched",
+    "Failed",
+    "Retry wait",
+    "Waiting for CPU",
+    "Other load",
 ];
 
 /// Writes the page.
@@ -49,9 +55,12 @@ fn data(comparison: &Comparison) -> Value {
         let rows = group.figures.iter().map(|figure| row(figure, contestants));
         (group.name, rows.collect::<Vec<_>>())
     });
-    let of = |place| walls(samples, place);
+    let of = |place| walls(comparison, place);
+    let head = head(comparison);
     json!({
-        "head": safe(head(comparison).iter()),
+        "verdict": printable(&comparison.verdict),
+        "comparable": comparison.comparable,
+        "head": safe(std::iter::once(&format!("{}: {}.", head.workload, head.extent)).chain(&head.lines)),
         "reasons": safe(comparison.reasons.iter()),
         "words": words(comparison),
         "contestants": contestants.iter().enumerate()
@@ -74,12 +83,12 @@ fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
 fn words(comparison: &Comparison) -> Vec<String> {
     let notes: Vec<_> =
         remarks(comparison).iter().map(|remark| format!("Note: {remark}")).collect();
-    safe(comparison.explanation.iter().chain(&notes))
+    safe(comparison.explanation.iter().chain(&notes).chain(&against(comparison)))
 }
 
 fn row(figure: &MetricRow, contestants: &[ModeStats]) -> Value {
-    let told: Vec<String> = contestants.iter().map(figure.text).collect();
-    json!([figure.name, figure.is_part(), told])
+    let values: Vec<String> = contestants.iter().map(figure.text).collect();
+    json!([figure.name, figure.is_part(), values])
 }
 
 fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
@@ -92,9 +101,9 @@ fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
     })
 }
 
-fn walls(samples: &[Sample], contestant: usize) -> Vec<f64> {
-    let of = samples.iter().filter(|sample| sample.contestant == contestant);
-    of.map(|sample| sample.wall).collect()
+fn walls(comparison: &Comparison, contestant: usize) -> Vec<f64> {
+    let of = comparison.samples.iter().filter(|sample| sample.contestant == contestant);
+    of.map(|sample| sample.timed(comparison.timed)).collect()
 }
 
 fn ends(of: Interval) -> [f64; 2] {
@@ -109,7 +118,7 @@ fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
         names[pair.first].clone(),
         times(speed_up.ratio),
         speed_up.interval.map_or("-".to_owned(), interval),
-        probability(speed_up.p),
+        probability(speed_up.deciding_p()),
     ]
 }
 
@@ -119,17 +128,25 @@ fn sample(one: &Sample, order: usize, names: &[String]) -> [String; COLUMNS.len(
         one.block.to_string(),
         names[one.contestant].clone(),
         seconds(one.wall),
-        seconds(one.setup),
+        known(one.setup, seconds),
         known(one.first_byte.p50, seconds),
         known(one.cpu_user, seconds),
         known(one.cpu_system, seconds),
         one.peak_memory.map_or("-".to_owned(), human_bytes),
-        one.worker_threads.to_string(),
-        one.connections.to_string(),
-        one.handshakes.to_string(),
-        one.retries.to_string(),
-        format!("{} of {}", one.ok, one.targets),
+        count(one.worker_threads),
+        count(one.connections),
+        count(one.handshakes),
+        count(one.retries),
+        one.ok.zip(one.targets).map_or("-".to_owned(), |(ok, all)| format!("{ok} of {all}")),
+        count(one.failed),
+        known(one.retry_wait, seconds),
+        known(one.cpu_wait(), percent),
+        known(one.other_load, |cores| format!("{cores:.1} cores")),
     ]
+}
+
+fn count(count: Option<u64>) -> String {
+    count.map_or("-".to_owned(), |count| count.to_string())
 }
 
 /// The method: names and values.

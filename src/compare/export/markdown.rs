@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::figures::FIGURES;
-use super::{head, remarks};
+use super::{against, head, remarks};
 use crate::compare::result::Comparison;
 use crate::report::markdown::{cell, code};
 
@@ -14,24 +14,29 @@ pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()
     for reason in &comparison.reasons {
         writeln!(page, "**Not comparable:** {}\n", words(reason))?;
     }
-    for line in head(comparison) {
-        match line.strip_prefix("Workload: ") {
-            Some(workload) => writeln!(page, "Workload: {}  ", words(workload))?,
-            None => writeln!(page, "{}", words(&line))?,
-        }
+    if comparison.reasons.is_empty() && !comparison.verdict.is_empty() {
+        writeln!(page, "{}\n", words(&comparison.verdict))?;
+    }
+    let head = head(comparison);
+    writeln!(page, "{}: {}  ", words(&head.workload), words(&head.extent))?;
+    for line in &head.lines {
+        writeln!(page, "{}", words(line))?;
     }
     let contestants = &comparison.contestants;
     let names = contestants.iter().map(|one| words_in_a_cell(&one.name()));
-    writeln!(page, "\n| Median | {} |", names.collect::<Vec<_>>().join(" | "))?;
+    let title = if comparison.comparable { "Median" } else { "Median (not comparable)" };
+    writeln!(page, "\n| {title} | {} |", names.collect::<Vec<_>>().join(" | "))?;
     writeln!(page, "|---|{}", "---:|".repeat(contestants.len()))?;
     for figure in FIGURES.iter().flat_map(|group| group.figures) {
-        let told = contestants.iter().map(|one| words_in_a_cell(&(figure.text)(one)));
-        writeln!(page, "| {} | {} |", figure.name, told.collect::<Vec<_>>().join(" | "))?;
+        let values = contestants.iter().map(|one| words_in_a_cell(&(figure.text)(one)));
+        writeln!(page, "| {} | {} |", figure.name, values.collect::<Vec<_>>().join(" | "))?;
     }
     let remarks = remarks(comparison);
     let explained = comparison.explanation.iter().map(|sentence| words(sentence));
     let remarked = remarks.iter().map(|remark| format!("Note: {}", words(remark)));
-    for (place, point) in explained.chain(remarked).enumerate() {
+    let earlier = against(comparison);
+    let earlier = earlier.iter().map(|sentence| words(sentence));
+    for (place, point) in explained.chain(remarked).chain(earlier).enumerate() {
         writeln!(page, "{}- {point}", if place == 0 { "\n" } else { "" })?;
     }
     Ok(())

@@ -4,11 +4,12 @@ pub(crate) mod csv;
 mod figures;
 mod html;
 pub(crate) mod markdown;
+mod outcomes;
 
 use std::io;
 
-use super::builtin_workload;
-use super::result::Comparison;
+use super::result::{Comparison, TimedSpan};
+use super::{against, builtin_workload};
 use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_format_fits;
@@ -16,7 +17,7 @@ use crate::report::keep_first;
 use crate::text::counted;
 use crate::units::human_bytes;
 
-pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, percent_range, probability};
+pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, interval, p_is, percent_range, seconds};
 
 /// Minimum number of runs for an interval of the wall time.
 const RUNS_FOR_INTERVALS: usize = 6;
@@ -71,18 +72,43 @@ fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The workload and the runs, a line each.
-pub(crate) fn head(comparison: &Comparison) -> [String; 2] {
+/// What was measured, and how.
+pub(crate) struct Head {
+    /// The lists.
+    pub workload: String,
+    /// How much they have.
+    pub extent: String,
+    /// The runs, what became of their URLs, and the method; a sentence each.
+    pub lines: Vec<String>,
+}
+
+/// The head of every report.
+pub(crate) fn head(comparison: &Comparison) -> Head {
     let Comparison { targets, bytes, runs, warmup, seed, .. } = comparison;
-    let bytes = human_bytes(*bytes);
     let (urls, runs) = (counted(*targets, "URL"), counted(*runs as u64, "run"));
-    [
-        format!("Workload: {}", workload(comparison)),
-        format!(
-            "{urls}, {bytes}; {runs} per mode after {warmup} warm-up, in randomized blocks (seed \
-             {seed}). Values are medians."
-        ),
-    ]
+    let mut lines = vec![format!(
+        "{runs} each after {warmup} warm-up, in randomized blocks (seed {seed}). Values are medians."
+    )];
+    lines.extend(outcomes::sentences(comparison));
+    lines.extend(
+        comparison
+            .contestants
+            .iter()
+            .filter_map(|one| Some(format!("{}: {}", one.name(), one.command.as_deref()?))),
+    );
+    if comparison.timed == TimedSpan::Process {
+        lines.push(
+            "Times are those of whole processes, from start to exit, because commands report no \
+             other."
+                .to_owned(),
+        );
+    }
+    let pairs = comparison.pairs.len();
+    if pairs > 1 && comparison.pairs.iter().all(|pair| pair.speed_up.p_adjusted.is_some()) {
+        lines.push(format!("p-values are adjusted for {pairs} pairs (Holm); intervals are not."));
+    }
+    let extent = format!("{urls}, {}", human_bytes(*bytes));
+    Head { workload: workload(comparison), extent, lines }
 }
 
 /// The workload in words: its sources, if they are known.
@@ -90,7 +116,7 @@ fn workload(comparison: &Comparison) -> String {
     let Comparison { subject, sources, .. } = comparison;
     match &sources[..] {
         [] if subject == builtin_workload::SUBJECT => {
-            "built-in (15 pages from a local server, 100 ms latency)".to_owned()
+            "Built-in workload (local server, 100 ms latency)".to_owned()
         }
         [] => subject.clone(),
         [first, second, third, _, ..] => {
@@ -98,6 +124,11 @@ fn workload(comparison: &Comparison) -> String {
         }
         few => few.join(", "),
     }
+}
+
+/// The comparison with an earlier one, a sentence each.
+pub(crate) fn against(comparison: &Comparison) -> Vec<String> {
+    comparison.against.as_ref().map(against::sentences).unwrap_or_default()
 }
 
 /// Notes on how to read the metrics, a line each.

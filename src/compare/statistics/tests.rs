@@ -178,3 +178,31 @@ fn a_speed_up_between_modes_that_scatter_differently_is_covered_too() {
     println!("different scatter: {covered}");
     assert!((0.93..=0.97).contains(&covered), "{covered}");
 }
+
+#[test]
+fn the_adjustment_is_the_one_of_holm() {
+    // The example of R: p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm").
+    let adjusted = adjust_for_number(&[0.05, 0.04, 0.03, 0.02, 0.01]);
+    let expected = [0.09, 0.09, 0.09, 0.08, 0.05];
+    for (one, other) in adjusted.iter().zip(expected) {
+        assert!((one - other).abs() < 1e-12, "{adjusted:?}");
+    }
+    assert_eq!(adjust_for_number(&[0.2]), [0.2]);
+    assert_eq!(adjust_for_number(&[0.9, 0.8]), [1.0, 1.0]);
+    assert!(adjust_for_number(&[]).is_empty());
+}
+
+#[test]
+fn samples_suffice_if_the_most_extreme_order_of_them_is_significant() {
+    for count in 1..=8 {
+        let low: Vec<f64> = (0..count).map(|value| 1.0 + f64::from(value)).collect();
+        let high: Vec<f64> = low.iter().map(|value| value + 100.0).collect();
+        let count = low.len();
+        let p = rank_sum_test(&low, &high, &mut Rng::with_seed(0));
+        for pairs in [1, 3, 6, 28] {
+            let is_significant = is_shown(adjust_for_number(&vec![p; pairs])[0]);
+            assert_eq!(can_be_shown(count, count, pairs), is_significant, "{count}, {pairs}");
+        }
+    }
+    assert_eq!([1, 3, 6, 28].map(samples_needed), [4, 5, 5, 7]);
+}

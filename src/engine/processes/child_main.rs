@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
+use crate::engine::event_loop::waited_since;
 use crate::model::{Failure, StopCause, WorkerProgress};
-use crate::resource_usage::usage;
+use crate::resource_usage::{run_queue_delay, usage};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 use crate::transfer::{Client, Resolver, RunServices, TransferContext};
 
@@ -157,12 +158,15 @@ async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
     };
     send(&FromChild::Ready(Ok(())));
     let mut before = client.context().counts();
+    let mut waited = run_queue_delay();
     while let Some(task) = inbox.tasks.recv().await {
         let Task { job, expected } = *task;
         let progress = WorkerProgress::default();
         let cancel = cancelled(inbox.cancel.clone());
         let transfer = client.transfer(&job, expected.as_ref(), 1, &progress, cancel);
         let attempt = with_progress_reports(transfer, &progress).await;
+        client.context().add_counts(waited_since(waited));
+        waited = run_queue_delay();
         let now = client.context().counts();
         let (counts, peak_memory) = (now.since(before), usage().peak_memory);
         before = now;

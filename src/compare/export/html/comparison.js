@@ -1,6 +1,7 @@
 (() => {
   const contestants = data.contestants;
   at("note").textContent = data.head.join(" ");
+  if (data.reasons.length === 0) at("verdict").append(make("strong", data.verdict));
   for (const reason of data.reasons) {
     const line = make("p");
     line.append(make("strong", "Not comparable: "), reason);
@@ -131,6 +132,10 @@
     strip("speed-up", "times as fast", faster.map(({ name, speed_up, short }) => ({
       name, points: [], middle: speed_up.ratio, interval: speed_up.interval, spoken: `${name} ${short[2]}, 95% CI ${short[3]}`,
     })), 0);
+  }
+  // Figures of runs that are not comparable are marked as such.
+  if (!data.comparable) {
+    for (const title of document.querySelectorAll(".marked")) title.append(" ", make("strong", "(not comparable)"));
   }
   anew(refit);
 })();

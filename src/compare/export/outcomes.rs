@@ -1,0 +1,67 @@
+//! What became of the URLs of each run, in sentences. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::compare::result::{Comparison, Sample};
+use crate::report::printable;
+
+/// One sentence if all runs had the same outcomes, else one for each contestant. A comparison of an older version, which
+/// has no number of failures, has none.
+pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
+    let Comparison { contestants, samples, .. } = comparison;
+    let of = |place: usize| {
+        let of = samples.iter().filter(move |sample| sample.contestant == place);
+        outcomes(&of.collect::<Vec<_>>())
+    };
+    let outcomes: Vec<_> = (0..contestants.len()).map(of).collect();
+    let mut known = outcomes.iter().flatten();
+    let Some(first) = known.next() else { return Vec::new() };
+    if known.all(|other| other == first) && !first.contains('-') {
+        return vec![format!("Every run: {first}.")];
+    }
+    let named = contestants.iter().zip(outcomes);
+    named.filter_map(|(one, outcomes)| Some(format!("{}: {}.", one.name(), outcomes?))).collect()
+}
+
+/// The outcomes of the runs of a contestant; `None` if they are not known.
+fn outcomes(samples: &[&Sample]) -> Option<String> {
+    let ok = range(samples, |sample| sample.ok)?;
+    let failed = range(samples, |sample| sample.failed)?;
+    let mut text = format!("{ok} ok");
+    if failed != "0" {
+        text += &format!(", {failed} failed");
+        let kinds = kinds(samples);
+        if !kinds.is_empty() {
+            text += &format!(" ({kinds})");
+        }
+    }
+    match range(samples, |sample| sample.retried) {
+        Some(retried) if retried != "0" => text += &format!(", {retried} retried"),
+        _ => {}
+    }
+    Some(text)
+}
+
+/// The failures by kind, each as often as it occurred in the run that had most of it.
+fn kinds(samples: &[&Sample]) -> String {
+    let mut most = BTreeMap::<&str, u64>::new();
+    for (kind, count) in samples.iter().flat_map(|sample| &sample.failures) {
+        let most = most.entry(kind).or_default();
+        *most = (*most).max(*count);
+    }
+    let mut kinds: Vec<_> = most.into_iter().collect();
+    kinds.sort_by_key(|(kind, count)| (u64::MAX - count, *kind));
+    let named = kinds.into_iter().map(|(kind, count)| {
+        let is_status = kind.bytes().all(|byte| byte.is_ascii_digit());
+        let kind = printable(kind);
+        if is_status { format!("{count} x HTTP {kind}") } else { format!("{count} x {kind}") }
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// A count, or from the least to the greatest.
+fn range(samples: &[&Sample], count: impl Fn(&Sample) -> Option<u64>) -> Option<String> {
+    let counts: Vec<u64> = samples.iter().filter_map(|sample| count(sample)).collect();
+    let (least, most) = (counts.iter().min()?, counts.iter().max()?);
+    Some(if least == most { most.to_string() } else { format!("{least}-{most}") })
+}

@@ -1,0 +1,51 @@
+//! What is said of a comparison: the verdict, notes on its conditions, and an explanation as far as these allow one. Pure.
+
+use super::conditions::Conditions;
+use super::result::{ModeStats, PairwiseResult, Sample};
+use super::{explanation, verdict};
+
+/// What sentences about a comparison are drawn from.
+pub(super) struct Evidence<'a> {
+    pub samples: &'a [Sample],
+    pub contestants: &'a [ModeStats],
+    pub pairs: &'a [PairwiseResult],
+    /// Why the samples are not comparable.
+    pub reasons: &'a [String],
+    /// Number of CPU cores of the machine.
+    pub cores: Option<usize>,
+    /// Whether the limit of a host determined the time of a run.
+    pub is_limited: bool,
+}
+
+/// What is said of a comparison, but for the limits of hosts.
+pub(super) struct Findings {
+    pub verdict: String,
+    pub notes: Vec<String>,
+    pub explanation: Vec<String>,
+}
+
+impl Findings {
+    pub(super) fn from(evidence: &Evidence<'_>) -> Self {
+        let Evidence { samples, contestants, pairs, reasons, cores, is_limited } = *evidence;
+        let conditions = Conditions::of(samples, contestants, cores, is_limited);
+        let runs = samples.len() / contestants.len();
+        let shows_differences = verdict::too_few(runs, contestants.len()).is_none()
+            && conditions.mostly_retries().is_none();
+        let pairs_shown = if shows_differences { pairs } else { &[] };
+        Self {
+            verdict: verdict::verdict(contestants, pairs, runs, reasons, &conditions),
+            notes: conditions.notes(),
+            explanation: match reasons.is_empty() {
+                true => explanation::explanation(
+                    contestants,
+                    pairs_shown,
+                    conditions.show_where_time_goes(),
+                ),
+                false => Vec::new(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
