@@ -187,13 +187,22 @@ async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> I
     }
 }
 
+/// Emits that a signal has stopped the run, if transfers are in progress.
+async fn announce_stop(context: &RunContext, cause: StopCause) {
+    let transfers = context.board.iter().filter(|worker| worker.is_busy()).count();
+    if cause.is_signal() && transfers > 0 {
+        context.emit(Event::Stopping { cause, transfers, grace: GRACE }).await;
+    }
+}
+
 /// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
 /// the grace period; the deadline passes; or the receiver of the events is gone.
 async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = context.cancel.draining().await;
         context.queue.wake_all();
-        tokio::time::sleep(GRACE).await;
+        let grace = tokio::time::sleep(GRACE);
+        tokio::join!(grace, announce_stop(context, cause));
         context.cancel.abort(cause);
     };
     let deadline = async {

@@ -44,6 +44,11 @@ impl WorkerProgress {
         self.url.lock().expect("lock poisoned").as_ref().map(redacted)
     }
 
+    /// Whether a request is in progress.
+    pub fn is_busy(&self) -> bool {
+        self.url.lock().expect("lock poisoned").is_some()
+    }
+
     /// Body bytes of the request in progress so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)

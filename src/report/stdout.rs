@@ -238,6 +238,9 @@ impl StreamReporter {
     fn notice(&mut self, event: &Event) -> io::Result<()> {
         let lines = &mut self.stderr.buffer.lines;
         match event {
+            Event::Stopping { cause, transfers, grace } if self.verbosity > Verbosity::Silent => {
+                text::stopping(*cause, *transfers, *grace, lines)
+            }
             Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
             Event::Retrying { url, failure, next, wait }
                 if self.verbosity >= Verbosity::Verbose =>

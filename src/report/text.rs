@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::escape::{printable, readable_url};
-use crate::model::{Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, Summary};
+use crate::model::{
+    Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, StopCause, Summary,
+};
 use crate::text::counted;
 use crate::units::human_bytes;
 
@@ -191,6 +193,22 @@ pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "fetch: {}", printable(text))
 }
 
+/// Writes that a signal has stopped the run.
+pub(super) fn stopping(
+    cause: StopCause,
+    transfers: usize,
+    grace: Duration,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
+    let (signal, next) = match cause {
+        StopCause::Interrupted => ("Interrupted", "; press Ctrl-C again to stop now"),
+        StopCause::HungUp => ("Hung up", ""),
+        _ => ("Terminated", ""),
+    };
+    let transfers = counted(transfers as u64, "transfer");
+    writeln!(page, "{signal}: finishing {transfers} (up to {} s){next}", grace.as_secs())
+}
+
 /// Writes that a redirect is followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))
@@ -201,7 +219,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Mode, Resources, StopCause, test_fixtures};
+    use crate::model::{Mode, Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();

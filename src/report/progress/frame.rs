@@ -48,7 +48,10 @@ impl ProgressCounts {
                 self.settled_bytes += record.wire_bytes;
             }
             Event::ListRead { entries } => self.total = Some(*entries),
-            Event::Retrying { .. } | Event::Redirected { .. } | Event::Notice(_) => {}
+            Event::Retrying { .. }
+            | Event::Redirected { .. }
+            | Event::Notice(_)
+            | Event::Stopping { .. } => {}
         }
     }
 
