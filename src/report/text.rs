@@ -23,10 +23,17 @@ pub(super) enum TextStyle {
 impl TextStyle {
     /// The escape sequences before and after the first word of a row: red for a failure.
     fn sequences(self, outcome: Outcome) -> (&'static str, &'static str) {
-        match (self, outcome) {
-            (Self::Plain, _) => ("", ""),
-            (Self::Colours, Outcome::Failed | Outcome::Invalid) => ("\u{1b}[31m", "\u{1b}[0m"),
-            (Self::Colours, _) => ("", ""),
+        match outcome {
+            Outcome::Failed | Outcome::Invalid => self.red(),
+            _ => ("", ""),
+        }
+    }
+
+    /// The escape sequences before and after text about failures.
+    pub(super) fn red(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain => ("", ""),
+            Self::Colours => ("\u{1b}[31m", "\u{1b}[0m"),
         }
     }
 }
@@ -43,7 +50,7 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
             if let Some(name) = &record.path {
                 write!(page, " as {}", printable(name))?;
             }
-            writeln!(page)
+            writeln!(page, "{}", if record.updated { " (updated)" } else { "" })
         }
         Outcome::Skipped => {
             let name = record.path.as_deref().unwrap_or_default();
@@ -101,10 +108,13 @@ pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()
         summary.mode_name(),
         counted(summary.jobs as u64, "job"),
     )?;
-    let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
-    for (count, outcome) in
-        [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
-    {
+    let OutcomeCounts { updated, skipped, unchanged, duplicate, .. } = summary.counts;
+    for (count, outcome) in [
+        (updated, "updated"),
+        (skipped, "skipped"),
+        (unchanged, "unchanged"),
+        (duplicate, "duplicate"),
+    ] {
         if count > 0 {
             write!(page, "; {count} {outcome}")?;
         }
@@ -126,7 +136,7 @@ fn not_downloaded(counts: &OutcomeCounts, style: TextStyle, page: &mut Vec<u8>) 
     let failed: u64 = classes.iter().map(|(_, count)| count).sum();
     let mut facts = Vec::new();
     if failed > 0 {
-        let (on, off) = style.sequences(Outcome::Failed);
+        let (on, off) = style.red();
         let classes = classes.iter().map(|(class, count)| format!("{count} {class}"));
         let classes: Vec<_> = classes.collect();
         facts.push(format!("{on}{failed} failed{off}: {}", classes.join(", ")));
@@ -190,7 +200,7 @@ pub(super) fn retrying(
 
 /// Writes a notice.
 pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "fetch: {}", printable(text))
+    writeln!(page, "warning: {}", printable(text))
 }
 
 /// Writes that a signal has stopped the run.

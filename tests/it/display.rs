@@ -251,3 +251,53 @@ fn a_second_interrupt_ends_with_the_total_on_a_clean_line() {
         assert!(shown.ends_with("; rerun the same command\r\n"), "{shown:?}");
     });
 }
+
+/// Stops a run that waits.
+fn stop(terminal: Terminal) {
+    terminal.signal(Signal::SIGINT);
+    terminal.signal(Signal::SIGINT);
+    assert_eq!(terminal.seen().1, Some(130));
+}
+
+#[test]
+fn what_the_run_waits_for_is_shown_on_a_terminal() {
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/busy" => Reply::of("503 Busy", "", ""),
+        _ => Reply::of("429 Slow Down", "Retry-After: 500\r\n", ""),
+    });
+    let host = origin.url("");
+    let host = host.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let patience = ["--host-patience", "500s", "--retry", "9"];
+    in_every_mode(|mode| {
+        for (url, waits) in [
+            (origin.url("/slow"), format!("1 waiting: {host} asked to wait 500 s (429)")),
+            // Nobody listens there.
+            ("http://127.0.0.1:1/".to_owned(), "127.0.0.1:1 unreachable, giving up in ".to_owned()),
+            (origin.url("/busy"), "1 waiting: next retry in ".to_owned()),
+        ] {
+            let words = ["-m", mode, "--retry-delay", "60s", &url];
+            let terminal = Terminal::of_fetch(80, words.into_iter().chain(patience));
+            terminal.wait_for(&waits);
+            stop(terminal);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_drawn_without_progress_and_at_the_level_of_errors() {
+    let origin = origin();
+    for (level, lines) in [("--no-progress", 4), ("-qq", 0)] {
+        let words = ["--color=never", level, &origin.url("/page"), &origin.url("/gone")];
+        let (shown, code) = Terminal::of_fetch(80, words).seen();
+        assert_eq!((code, shown.contains('\u{1b}')), (Some(1), false), "{shown:?}");
+        assert_eq!(
+            shown.lines().filter(|line| !line.starts_with("note: ")).count(),
+            lines,
+            "{shown:?}"
+        );
+    }
+    let words = ["-q", &origin.url("/page"), &origin.url("/gone")];
+    let (shown, _) = Terminal::of_fetch(80, words).seen();
+    assert!(shown.contains("\u{1b}[31mFailed\u{1b}[0m ") && !shown.contains("Read 5"), "{shown:?}");
+    assert_eq!(shown.matches("Failed").count(), 1, "{shown:?}");
+}

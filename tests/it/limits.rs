@@ -362,8 +362,8 @@ fn a_file_that_cannot_be_written_stops_the_run_at_once_and_a_later_run_finishes(
         assert_eq!(classes_of(&seen, &paths), classes, "{seen:?}");
         assert_eq!((seen.code, origin.requests()), (Some(3), 3));
         assert_eq!(seen.summary()["stopped"], "the folder is full, or cannot be written");
-        let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("error: cannot save: {}/02: ", folder.path().display());
+        let said = disk_failure(&seen);
+        let start = format!("cannot save: {}/02: ", folder.path().display());
         assert!(said.starts_with(&start), "{said}");
 
         let seen = saving(mode, folder.path()).list(&list).seen();
