@@ -1,20 +1,26 @@
 //! SIGINT, SIGTERM and SIGHUP, and SIGXFSZ.
 
 use std::future::pending;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fs, io, process, thread};
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::engine::{CancelToken, GRACE};
 use crate::exit::Exit;
 use crate::model::StopCause;
 use crate::streams;
 
-/// Makes the first SIGINT, SIGTERM or SIGHUP drain the run and the second one exit at once. One that the parent process
-/// has made this one ignore stays ignored, except SIGTERM.
+/// How long a run may take to end after the second signal, before the process exits.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Makes the first SIGINT, SIGTERM or SIGHUP drain the run, the second one abort it, so that it still ends with its total
+/// and complete files, and the third one exit at once. One that the parent process has made this one ignore stays
+/// ignored, except SIGTERM.
 ///
 /// # Errors
 /// If the system does not allow signal handlers or the thread that waits for them.
@@ -28,23 +34,39 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
     };
     let cancel = cancel.clone();
     let listen = async move {
-        let mut draining = false;
-        loop {
+        for received in 1.. {
             let (cause, exit) = tokio::select! {
                 () = next(&mut interrupt) => (StopCause::Interrupted, Exit::Interrupted),
                 () = next(&mut hangup) => (StopCause::HungUp, Exit::HungUp),
                 _ = terminate.recv() => (StopCause::Terminated, Exit::Terminated),
             };
-            if draining {
-                process::exit(exit as i32);
+            match received {
+                1 => {
+                    streams::end_by(Instant::now() + GRACE);
+                    cancel.drain(cause);
+                }
+                2 => {
+                    cancel.abort(cause);
+                    tokio::spawn(async move {
+                        sleep(LEAVE).await;
+                        leave(exit);
+                    });
+                }
+                _ => leave(exit),
             }
-            draining = true;
-            streams::end_by(Instant::now() + GRACE);
-            cancel.drain(cause);
         }
     };
     thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listen))?;
     Ok(())
+}
+
+/// Exits. Whatever is written to a terminal next begins on a line of its own, below a progress display.
+fn leave(exit: Exit) {
+    let mut stderr = streams::stderr();
+    if stderr.is_terminal() {
+        let _ = stderr.write_all(b"\n");
+    }
+    process::exit(exit as i32);
 }
 
 /// Makes a write beyond the file size limit (`ulimit -f`) fail with an error, where SIGXFSZ would kill the program. A

@@ -219,8 +219,7 @@ fn conclude(
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
     let work_left = !list_complete || undone.iter().any(|class| reported.counts.of(*class) > 0);
-    let signalled =
-        matches!(cause, Some(StopCause::Interrupted | StopCause::Terminated | StopCause::HungUp));
+    let signalled = cause.is_some_and(StopCause::is_signal);
     let stopped = cause.filter(|_| work_left || signalled);
     let summary = Summary {
         list_complete,

@@ -46,6 +46,9 @@ const LOOK_AHEAD: usize = 2048;
 /// The least time for which a host may refuse every request before its jobs fail, however small `--max-retry-after` is.
 const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
+/// How often what hosts wait for is published.
+const PUBLISH_WAITS: Duration = Duration::from_millis(200);
+
 /// How long transfers in progress may take to finish once the run drains.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
@@ -99,6 +102,7 @@ pub(crate) async fn run(
         ended = work => ended,
         never = watch_stops(&context, plan.timeouts.deadline) => match never {},
         never = resolve_hosts(&context, transfer_context.resolver()) => match never {},
+        never = publish_waits(&context) => match never {},
         never = feeder::readmit_spilled(&context, &broken) => match never {},
     };
     let cancelled = cancel_remaining(&context).await;
@@ -187,13 +191,33 @@ async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> I
     }
 }
 
+/// Publishes what hosts wait for, for as long as it is polled, if anybody looks.
+async fn publish_waits(context: &RunContext) -> Infallible {
+    if !context.board.is_watched() {
+        return std::future::pending().await;
+    }
+    loop {
+        context.board.set_waits(context.queue.waits());
+        tokio::time::sleep(PUBLISH_WAITS).await;
+    }
+}
+
+/// Emits that a signal has stopped the run, if transfers are in progress.
+async fn announce_stop(context: &RunContext, cause: StopCause) {
+    let transfers = context.board.iter().filter(|worker| worker.is_busy()).count();
+    if cause.is_signal() && transfers > 0 {
+        context.emit(Event::Stopping { cause, transfers, grace: GRACE }).await;
+    }
+}
+
 /// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
 /// the grace period; the deadline passes; or the receiver of the events is gone.
 async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
     let drain = async {
         let cause = context.cancel.draining().await;
         context.queue.wake_all();
-        tokio::time::sleep(GRACE).await;
+        let grace = tokio::time::sleep(GRACE);
+        tokio::join!(grace, announce_stop(context, cause));
         context.cancel.abort(cause);
     };
     let deadline = async {

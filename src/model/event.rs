@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, Record, Target};
+use super::{Failure, Record, StopCause, Target};
 
 /// An event of a run.
 #[derive(Debug, Clone)]
@@ -19,6 +19,15 @@ pub enum Event {
     },
     /// A message for the user that is about no single URL.
     Notice(String),
+    /// A signal has stopped the run: transfers in progress may finish.
+    Stopping {
+        /// The signal.
+        cause: StopCause,
+        /// Transfers in progress.
+        transfers: usize,
+        /// How long they may take.
+        grace: Duration,
+    },
     /// An attempt failed and the target will be tried again.
     Retrying {
         /// The URL that failed, redacted.

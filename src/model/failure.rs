@@ -159,6 +159,13 @@ pub enum StopCause {
     Sibling,
 }
 
+impl StopCause {
+    /// Whether it is a signal from outside.
+    pub(crate) fn is_signal(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated | Self::HungUp)
+    }
+}
+
 /// Declares the failure classes, each with its name.
 macro_rules! failure_classes {
     ($($class:ident = $name:literal,)+) => {

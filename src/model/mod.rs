@@ -27,7 +27,7 @@ pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};
 pub use job::QueuedJob;
 pub(crate) use job::{Assembly, Job, JobKind, SharedRanges};
 pub use progress::ProgressBoard;
-pub(crate) use progress::WorkerProgress;
+pub(crate) use progress::{HostWait, WorkerProgress};
 pub(crate) use record::AttemptDetail;
 pub(crate) use record::RecordError;
 pub(crate) use record::rfc3339;

@@ -1,11 +1,13 @@
-//! The progress of each worker, for a display that samples it. Progress is not an event: nothing waits for it.
+//! The progress of each worker and what hosts wait for, for a display that samples it. Progress is not an event: nothing
+//! waits for it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use url::Url;
 
-use super::redacted;
+use super::{WaitReason, redacted};
 
 /// The progress of one worker.
 #[derive(Debug, Default)]
@@ -44,6 +46,11 @@ impl WorkerProgress {
         self.url.lock().expect("lock poisoned").as_ref().map(redacted)
     }
 
+    /// Whether a request is in progress.
+    pub fn is_busy(&self) -> bool {
+        self.url.lock().expect("lock poisoned").is_some()
+    }
+
     /// Body bytes of the request in progress so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -55,23 +62,61 @@ impl WorkerProgress {
     }
 }
 
-/// The progress of all workers.
+/// A host whose next request waits though a worker is free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostWait {
+    /// The host.
+    pub host: Arc<str>,
+    /// Why it waits.
+    pub reason: WaitReason,
+    /// Until when; of a host that cannot be reached, when it is given up. `None` if that is not known.
+    pub until: Option<Instant>,
+    /// Its jobs that are not in progress.
+    pub jobs: u64,
+}
+
+/// The progress of all workers, and the hosts that wait.
 #[derive(Debug)]
-pub struct ProgressBoard(Box<[WorkerProgress]>);
+pub struct ProgressBoard {
+    workers: Box<[WorkerProgress]>,
+    waits: Mutex<Vec<HostWait>>,
+    is_watched: AtomicBool,
+}
 
 impl ProgressBoard {
     /// A board for this number of workers.
     pub fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| WorkerProgress::default()).collect())
+        let workers = (0..workers).map(|_| WorkerProgress::default()).collect();
+        Self { workers, waits: Mutex::default(), is_watched: AtomicBool::new(false) }
     }
 
     /// The progress of a worker, numbered from 1.
     pub fn worker(&self, worker: usize) -> &WorkerProgress {
-        &self.0[worker - 1]
+        &self.workers[worker - 1]
     }
 
     /// The progress of each worker, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &WorkerProgress> {
-        self.0.iter()
+        self.workers.iter()
+    }
+
+    /// Notes that a display samples the board: only then are waits published.
+    pub fn watch(&self) {
+        self.is_watched.store(true, Relaxed);
+    }
+
+    /// Whether a display samples the board.
+    pub fn is_watched(&self) -> bool {
+        self.is_watched.load(Relaxed)
+    }
+
+    /// Publishes the hosts that wait.
+    pub fn set_waits(&self, waits: Vec<HostWait>) {
+        *self.waits.lock().expect("lock poisoned") = waits;
+    }
+
+    /// The hosts that waited when they were last published.
+    pub fn waits(&self) -> Vec<HostWait> {
+        self.waits.lock().expect("lock poisoned").clone()
     }
 }

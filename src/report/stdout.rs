@@ -12,7 +12,7 @@ use super::{
     FailedListWriter, ReportFiles, Reporter, cannot_write_output, csv, host_table, jsonl,
     keep_first,
 };
-use crate::model::{Event, ProgressBoard, Record, Summary};
+use crate::model::{Event, FailureClass, ProgressBoard, Record, Summary};
 use crate::plan::{self, OutputFormat, ProgressChoice, Verbosity};
 use crate::streams::{self, stderr, stdout};
 
@@ -222,7 +222,12 @@ impl StreamReporter {
     /// targets that were not started: the total counts them.
     fn row(&mut self, record: &Record) -> io::Result<()> {
         let is_not_started = record.is_not_started();
-        if self.failures_to_stderr && record.error.is_some() && !is_not_started {
+        let class = record.error.as_ref().map(|error| error.class);
+        // A folder that cannot be written ends the run: that is said at every level.
+        let is_error_of_run = class == Some(FailureClass::Disk);
+        let to_stderr =
+            self.failures_to_stderr || (is_error_of_run && self.verbosity == Verbosity::Silent);
+        if to_stderr && class.is_some() && !is_not_started {
             text::row(record, self.stderr.style, &mut self.stderr.buffer.lines)?;
         }
         let lines = &mut self.stdout.buffer.lines;
@@ -238,6 +243,9 @@ impl StreamReporter {
     fn notice(&mut self, event: &Event) -> io::Result<()> {
         let lines = &mut self.stderr.buffer.lines;
         match event {
+            Event::Stopping { cause, transfers, grace } if self.verbosity > Verbosity::Silent => {
+                text::stopping(*cause, *transfers, *grace, lines)
+            }
             Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
             Event::Retrying { url, failure, next, wait }
                 if self.verbosity >= Verbosity::Verbose =>

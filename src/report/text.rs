@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::escape::{printable, readable_url};
-use crate::model::{Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, Summary};
+use crate::model::{
+    Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, StopCause, Summary,
+};
 use crate::text::counted;
 use crate::units::human_bytes;
 
@@ -21,10 +23,17 @@ pub(super) enum TextStyle {
 impl TextStyle {
     /// The escape sequences before and after the first word of a row: red for a failure.
     fn sequences(self, outcome: Outcome) -> (&'static str, &'static str) {
-        match (self, outcome) {
-            (Self::Plain, _) => ("", ""),
-            (Self::Colours, Outcome::Failed | Outcome::Invalid) => ("\u{1b}[31m", "\u{1b}[0m"),
-            (Self::Colours, _) => ("", ""),
+        match outcome {
+            Outcome::Failed | Outcome::Invalid => self.red(),
+            _ => ("", ""),
+        }
+    }
+
+    /// The escape sequences before and after text about failures.
+    pub(super) fn red(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain => ("", ""),
+            Self::Colours => ("\u{1b}[31m", "\u{1b}[0m"),
         }
     }
 }
@@ -41,7 +50,7 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
             if let Some(name) = &record.path {
                 write!(page, " as {}", printable(name))?;
             }
-            writeln!(page)
+            writeln!(page, "{}", if record.updated { " (updated)" } else { "" })
         }
         Outcome::Skipped => {
             let name = record.path.as_deref().unwrap_or_default();
@@ -99,10 +108,13 @@ pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()
         summary.mode_name(),
         counted(summary.jobs as u64, "job"),
     )?;
-    let OutcomeCounts { skipped, unchanged, duplicate, .. } = summary.counts;
-    for (count, outcome) in
-        [(skipped, "skipped"), (unchanged, "unchanged"), (duplicate, "duplicate")]
-    {
+    let OutcomeCounts { updated, skipped, unchanged, duplicate, .. } = summary.counts;
+    for (count, outcome) in [
+        (updated, "updated"),
+        (skipped, "skipped"),
+        (unchanged, "unchanged"),
+        (duplicate, "duplicate"),
+    ] {
         if count > 0 {
             write!(page, "; {count} {outcome}")?;
         }
@@ -124,7 +136,7 @@ fn not_downloaded(counts: &OutcomeCounts, style: TextStyle, page: &mut Vec<u8>) 
     let failed: u64 = classes.iter().map(|(_, count)| count).sum();
     let mut facts = Vec::new();
     if failed > 0 {
-        let (on, off) = style.sequences(Outcome::Failed);
+        let (on, off) = style.red();
         let classes = classes.iter().map(|(class, count)| format!("{count} {class}"));
         let classes: Vec<_> = classes.collect();
         facts.push(format!("{on}{failed} failed{off}: {}", classes.join(", ")));
@@ -188,7 +200,23 @@ pub(super) fn retrying(
 
 /// Writes a notice.
 pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "fetch: {}", printable(text))
+    writeln!(page, "warning: {}", printable(text))
+}
+
+/// Writes that a signal has stopped the run.
+pub(super) fn stopping(
+    cause: StopCause,
+    transfers: usize,
+    grace: Duration,
+    page: &mut Vec<u8>,
+) -> io::Result<()> {
+    let (signal, next) = match cause {
+        StopCause::Interrupted => ("Interrupted", "; press Ctrl-C again to stop now"),
+        StopCause::HungUp => ("Hung up", ""),
+        _ => ("Terminated", ""),
+    };
+    let transfers = counted(transfers as u64, "transfer");
+    writeln!(page, "{signal}: finishing {transfers} (up to {} s){next}", grace.as_secs())
 }
 
 /// Writes that a redirect is followed.
@@ -201,7 +229,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Mode, Resources, StopCause, test_fixtures};
+    use crate::model::{Mode, Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();

@@ -10,7 +10,8 @@ use url::Url;
 use super::adaptive_limit::AdaptiveLimit;
 use super::circuit_breaker::{BreakerConfig, BreakerState, Probe};
 use crate::model::{
-    EntryOptions, Failure, FailureClass, HostStats, JobKind, QueuedJob, Target, WaitReason,
+    EntryOptions, Failure, FailureClass, HostStats, HostWait, JobKind, QueuedJob, Target,
+    WaitReason,
 };
 use crate::policy::robots;
 
@@ -468,6 +469,27 @@ impl HostQueue {
     /// For how long the host is tried while it cannot be reached.
     pub(super) fn patience(&self) -> Duration {
         self.breaker_config.patience
+    }
+
+    /// What the jobs of the host wait for, unless that is a transfer in progress.
+    pub(super) fn wait(&self, now: Instant) -> Option<HostWait> {
+        let jobs = self.len() as u64 + self.spilled;
+        let (reason, until) = match self.start(now) {
+            StartTime::At(_, WaitReason::Unreachable)
+            | StartTime::Blocked(WaitReason::Unreachable) => {
+                (WaitReason::Unreachable, self.breaker.deadline(self.breaker_config))
+            }
+            StartTime::At(moment, reason) => (reason, Some(moment)),
+            StartTime::Blocked(reason @ (WaitReason::Lookup | WaitReason::Robots)) => {
+                (reason, None)
+            }
+            // All of its jobs wait as well; the host may be asked no sooner than the first of them is due.
+            StartTime::NoJob if jobs > 0 => {
+                (WaitReason::RetryAfter, Some(self.adaptive.held_until(now)?))
+            }
+            _ => return None,
+        };
+        Some(HostWait { host: Arc::clone(&self.host), reason, until, jobs })
     }
 
     /// Adds the time since the last call to the wait reason that applied.

@@ -23,7 +23,7 @@ pub(crate) use self::host_queue::{ADDRESS_LIFETIME, ResolveError};
 use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RobotsState, StartTime};
 pub use self::host_queue::{HostFeedback, HostLimits};
 use self::ready_sets::{DelayedJobs, ReadySets, SlotState, StartRank};
-use crate::model::{Failure, FailureClass, HostStats, QueuedJob, host_of};
+use crate::model::{Failure, FailureClass, HostStats, HostWait, QueuedJob, WaitReason, host_of};
 use crate::plan::RobotsPolicy;
 use crate::policy::robots;
 
@@ -388,6 +388,22 @@ impl Scheduler {
             }
         }
         (hosts > 1).then_some((hosts, patience))
+    }
+
+    /// The hosts whose jobs wait for anything but a transfer in progress, those first that wait for the shortest time.
+    pub fn waits(&self, now: Instant) -> Vec<HostWait> {
+        let mut waits: Vec<_> =
+            self.queues.iter().flatten().filter_map(|queue| queue.wait(now)).collect();
+        waits.extend(self.pacer_wait(now));
+        waits.sort_by_key(|wait| (wait.until.is_none(), wait.until));
+        waits
+    }
+
+    /// The wait of all hosts for the time between two starts, as one host without a name.
+    fn pacer_wait(&self, now: Instant) -> Option<HostWait> {
+        let until = self.pacer.next.filter(|moment| *moment > now && self.startable() > 0)?;
+        let (host, jobs) = (Arc::from(""), self.job_count as u64);
+        Some(HostWait { host, reason: WaitReason::Gap, until: Some(until), jobs })
     }
 
     /// Takes all jobs out, in no order.

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use tempfile::tempdir;
 
-use crate::support::{End, Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{End, Gate, Origin, Reply, Run, Seen, Terminal, in_every_mode};
 
 const NOTE: &str = "note: bodies were read and discarded; use --dir DIR to save them\n";
 
@@ -157,4 +158,146 @@ fn a_list_that_was_not_read_to_its_end_is_said_to_be_incomplete_with_the_line() 
         let not_started = seen.rows().iter().filter(|row| row["attempts"] == 0).count() - 1;
         assert_eq!(summary["not_started"], not_started);
     });
+}
+
+/// The words that a run with these replies, two of which are held, is started with on a terminal: `/1` and `/2`, or `/1`
+/// in mode sequential. Many more are read and not started.
+struct Held {
+    terminal: Terminal,
+    transfers: usize,
+    open: Gate,
+    _origin: Origin,
+}
+
+impl Held {
+    fn in_mode(mode: &str, folder: &std::path::Path) -> Self {
+        let transfers = if mode == "sequential" { 1 } else { 2 };
+        let (arrived, open) = (Gate::of(transfers), Gate::of(1));
+        let (at_origin, held) = (arrived.clone(), open.clone());
+        let origin = Origin::new(move |_| {
+            at_origin.pass();
+            held.wait();
+            Reply::ok("hello")
+        });
+        let list = folder.join("list.txt");
+        let urls = (1..=9000).map(|path| format!("{}\n", origin.url(&format!("/{path}"))));
+        fs::write(&list, urls.collect::<String>()).unwrap();
+        let list = list.to_str().unwrap();
+        let terminal = Terminal::of_fetch(80, ["-m", mode, "-j", "2", list]);
+        arrived.wait();
+        Self { terminal, transfers, open, _origin: origin }
+    }
+
+    fn interrupt(&self) {
+        self.terminal.signal(Signal::SIGINT);
+        let finishing = match self.transfers {
+            1 => "1 transfer".to_owned(),
+            transfers => format!("{transfers} transfers"),
+        };
+        self.terminal.wait_for(&format!(
+            "Interrupted: finishing {finishing} (up to 10 s); press Ctrl-C again to stop now\r\n"
+        ));
+    }
+}
+
+/// The lines below the last frame of the progress display.
+fn after_the_display(shown: &str) -> Vec<&str> {
+    let (_, rest) = shown.split_once("stop now").unwrap();
+    let lines: Vec<_> = rest.lines().filter(|line| !line.is_empty()).collect();
+    let first = lines.iter().rposition(|line| line.contains('\u{1b}') && !line.contains("[0m"));
+    lines[first.unwrap_or(0)..].to_vec()
+}
+
+#[test]
+fn an_interrupt_says_at_once_what_is_waited_for_and_counts_what_was_not_started() {
+    in_every_mode(|mode| {
+        let folder = tempdir().unwrap();
+        let held = Held::in_mode(mode, folder.path());
+        held.interrupt();
+        held.open.pass();
+        let transfers = held.transfers;
+        let (shown, code) = held.terminal.seen();
+        assert_eq!(code, Some(130));
+        assert_eq!(shown.matches("Read 5 from").count(), transfers, "{shown}");
+        assert_eq!(shown.matches("cancelled").count(), 0, "no row for what was not started");
+        let end = after_the_display(&shown);
+        let number = |text: &str| text.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let total = end.iter().position(|line| line.contains("Downloaded ")).expect("a total");
+        assert!(
+            end[total].contains("+ sites, ")
+                && end[total].ends_with("; stopped early: interrupted"),
+            "{end:?}"
+        );
+        assert!(end[total + 1].ends_with(" not started") && number(end[total + 1]) > 0, "{end:?}");
+        assert!(end[total + 2].starts_with("list read up to line "), "{end:?}");
+    });
+}
+
+#[test]
+fn a_second_interrupt_ends_with_the_total_on_a_clean_line() {
+    in_every_mode(|mode| {
+        let folder = tempdir().unwrap();
+        let held = Held::in_mode(mode, folder.path());
+        held.interrupt();
+        held.terminal.signal(Signal::SIGINT);
+        let transfers = held.transfers;
+        let (shown, code) = held.terminal.seen();
+        held.open.pass();
+        assert_eq!(code, Some(130));
+        let end = after_the_display(&shown);
+        let total = end.iter().position(|line| line.contains("Downloaded 0 of ")).expect("a total");
+        assert!(end[total + 1].contains(&format!("{transfers} failed")), "{end:?}");
+        assert!(end[total + 1].contains(&format!(": {transfers} cancelled; ")), "{end:?}");
+        assert!(shown.ends_with("; rerun the same command\r\n"), "{shown:?}");
+    });
+}
+
+/// Stops a run that waits.
+fn stop(terminal: Terminal) {
+    terminal.signal(Signal::SIGINT);
+    terminal.signal(Signal::SIGINT);
+    assert_eq!(terminal.seen().1, Some(130));
+}
+
+#[test]
+fn what_the_run_waits_for_is_shown_on_a_terminal() {
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/busy" => Reply::of("503 Busy", "", ""),
+        _ => Reply::of("429 Slow Down", "Retry-After: 500\r\n", ""),
+    });
+    let host = origin.url("");
+    let host = host.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let patience = ["--host-patience", "500s", "--retry", "9"];
+    in_every_mode(|mode| {
+        for (url, waits) in [
+            (origin.url("/slow"), format!("1 waiting: {host} asked to wait 500 s (429)")),
+            // Nobody listens there.
+            ("http://127.0.0.1:1/".to_owned(), "127.0.0.1:1 unreachable, giving up in ".to_owned()),
+            (origin.url("/busy"), "1 waiting: next retry in ".to_owned()),
+        ] {
+            let words = ["-m", mode, "--retry-delay", "60s", &url];
+            let terminal = Terminal::of_fetch(80, words.into_iter().chain(patience));
+            terminal.wait_for(&waits);
+            stop(terminal);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_drawn_without_progress_and_at_the_level_of_errors() {
+    let origin = origin();
+    for (level, lines) in [("--no-progress", 4), ("-qq", 0)] {
+        let words = ["--color=never", level, &origin.url("/page"), &origin.url("/gone")];
+        let (shown, code) = Terminal::of_fetch(80, words).seen();
+        assert_eq!((code, shown.contains('\u{1b}')), (Some(1), false), "{shown:?}");
+        assert_eq!(
+            shown.lines().filter(|line| !line.starts_with("note: ")).count(),
+            lines,
+            "{shown:?}"
+        );
+    }
+    let words = ["-q", &origin.url("/page"), &origin.url("/gone")];
+    let (shown, _) = Terminal::of_fetch(80, words).seen();
+    assert!(shown.contains("\u{1b}[31mFailed\u{1b}[0m ") && !shown.contains("Read 5"), "{shown:?}");
+    assert_eq!(shown.matches("Failed").count(), 1, "{shown:?}");
 }

@@ -417,7 +417,7 @@ fn a_warning_says_once_that_no_host_can_be_reached() {
         let ((_, one), (_, other)) = (dead(20), dead(20));
         let lines = one.lines().zip(other.lines());
         let list: String = lines.map(|(one, other)| format!("{one}\n{other}\n")).collect();
-        let words = "fetch: 2 hosts unreachable; retrying for up to ";
+        let words = "warning: 2 hosts unreachable; retrying for up to ";
         with_a_clock(|patience| {
             let seen = Run::json(mode).args(["--host-patience", patience]).list(&list).seen();
             assert_eq!(seen.code, Some(1));

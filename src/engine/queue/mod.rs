@@ -30,7 +30,9 @@ use super::cancel::CancelToken;
 use super::failure_limits::FailureCounter;
 use super::in_flight::InFlight;
 use super::spill::ClaimedTarget;
-use crate::model::{Destination, Event, HostStats, JobKind, QueuedJob, StopCause, Target};
+use crate::model::{
+    Destination, Event, HostStats, HostWait, JobKind, QueuedJob, StopCause, Target,
+};
 use crate::plan::SegmentOptions;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{AdmitRoom, LastHost, NameLookup, NextJob, ResolveError, Scheduler};
@@ -344,6 +346,12 @@ impl Queue {
         }
         targets.extend(state.merge(segments));
         targets
+    }
+
+    /// The hosts whose jobs wait while workers have nothing to do.
+    pub(super) fn waits(&self) -> Vec<HostWait> {
+        let state = self.lock();
+        if state.idle_workers > 0 { state.scheduler.waits(Instant::now()) } else { Vec::new() }
     }
 
     /// Host statistics, sorted by number of requests, descending.

@@ -1,18 +1,20 @@
 //! One frame of the progress display: what has been counted and what is going on, as lines that fit a width. Pure:
 //! time is an argument.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use console::measure_text_width;
 
 use super::super::escape::readable_url;
 use super::super::text::TextStyle;
-use crate::model::{Event, ProgressBoard};
+use crate::model::{Event, Failure, HostWait, ProgressBoard, WaitReason, WorkerProgress, host_of};
 use crate::units::human_bytes;
 
 /// Transfers shown at most.
 const SHOWN: usize = 8;
+/// Waits shown at most.
+const WAITS_SHOWN: usize = 4;
 /// The rate is that of the last so many seconds.
 const RATE_OVER: Duration = Duration::from_secs(5);
 /// The bar's columns, ends included.
@@ -27,6 +29,8 @@ const GAP: &str = "  ";
 pub(super) struct ProgressCounts {
     /// Settled targets.
     done: u64,
+    /// Those of them that failed.
+    failed: u64,
     /// All targets; `None` until the list has been read.
     total: Option<u64>,
     /// Body bytes of settled targets.
@@ -37,6 +41,21 @@ pub(super) struct ProgressCounts {
     samples: VecDeque<(Instant, u64)>,
     /// The first look.
     started: Option<Instant>,
+    /// Retries that have been scheduled since the last look, with their waits.
+    scheduled: Vec<(Duration, RetryReason)>,
+    /// Retries that are not due yet.
+    retries: Vec<(Instant, RetryReason)>,
+}
+
+/// Why a target is tried again.
+#[derive(Debug, Clone)]
+struct RetryReason {
+    /// The host of its next request.
+    host: String,
+    /// Why the last attempt failed.
+    failure: String,
+    /// The status that it failed with, if it did.
+    status: Option<u16>,
 }
 
 impl ProgressCounts {
@@ -45,10 +64,17 @@ impl ProgressCounts {
         match event {
             Event::Finished { record, .. } => {
                 self.done += 1;
+                self.failed += u64::from(record.error.is_some());
                 self.settled_bytes += record.wire_bytes;
             }
             Event::ListRead { entries } => self.total = Some(*entries),
-            Event::Retrying { .. } | Event::Redirected { .. } | Event::Notice(_) => {}
+            Event::Retrying { failure, next, wait, .. } if !wait.is_zero() => {
+                self.scheduled.push((*wait, RetryReason::new(failure, next)));
+            }
+            Event::Retrying { .. }
+            | Event::Redirected { .. }
+            | Event::Notice(_)
+            | Event::Stopping { .. } => {}
         }
     }
 
@@ -59,16 +85,19 @@ impl ProgressCounts {
         while self.samples.len() > 2 && now - self.samples[1].0 >= RATE_OVER {
             self.samples.pop_front();
         }
+        let scheduled = self.scheduled.drain(..).map(|(wait, reason)| (now + wait, reason));
+        self.retries.extend(scheduled);
+        self.retries.retain(|(due, _)| *due > now);
     }
 
-    /// Bytes a second of late; `None` before there is anything to compare.
+    /// Bytes per second of late; `None` before there is anything to compare.
     fn rate(&self) -> Option<u64> {
         let ((then, before), (now, after)) = (self.samples.front()?, self.samples.back()?);
         let seconds = (*now - *then).as_secs_f64();
         (seconds > 0.0).then(|| ((after - before) as f64 / seconds) as u64)
     }
 
-    /// How long the rest takes if it takes as long as what is done; `None` while nobody can say.
+    /// How long the rest takes if it takes as long as what is done; `None` if that is not known.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let left = self.total?.checked_sub(self.done).filter(|left| *left > 0)?;
         if self.done == 0 {
@@ -77,19 +106,95 @@ impl ProgressCounts {
         let seconds = (now - self.started?).as_secs_f64() * left as f64 / self.done as f64;
         Duration::try_from_secs_f64(seconds).ok()
     }
+
+    /// How many bytes there will be once all is done: known if every target that is left is in progress and its length is
+    /// known. `None` otherwise.
+    fn all_bytes(&self, board: &ProgressBoard) -> Option<u64> {
+        let left = usize::try_from(self.total?.checked_sub(self.done)?).ok()?;
+        let busy = || board.iter().filter(|worker| worker.is_busy());
+        if left == 0 || busy().count() != left {
+            return None;
+        }
+        let urls: BTreeSet<_> = busy().filter_map(WorkerProgress::url).collect();
+        let promised: u64 = busy().map(WorkerProgress::promised).sum::<Option<u64>>()?;
+        // Segments of one file do not add up to it.
+        (urls.len() == left).then(|| self.settled_bytes.saturating_add(promised))
+    }
+
+    /// What is waited for, in words, the first of it first.
+    fn waits(&self, board: &ProgressBoard, now: Instant) -> Vec<String> {
+        let hosts = board.waits();
+        let status = |host: &str| {
+            let retries = self.retries.iter().rev();
+            retries.map(|(_, reason)| reason).find(|reason| reason.host == host)?.status
+        };
+        let mut waits: Vec<_> = hosts.iter().map(|wait| host_wait(wait, status, now)).collect();
+        let is_elsewhere =
+            |reason: &RetryReason| hosts.iter().all(|wait| *wait.host != reason.host);
+        let retries = self.retries.iter().filter(|(_, reason)| is_elsewhere(reason));
+        if let Some((due, reason)) = retries.clone().min_by_key(|(due, _)| *due) {
+            let (count, wait) = (retries.count(), seconds_until(*due, now));
+            let failure = &reason.failure;
+            waits.push(format!("{count} waiting: next retry in {wait} s ({failure})"));
+        }
+        waits
+    }
+}
+
+impl RetryReason {
+    fn new(failure: &Failure, next: &str) -> Self {
+        let status = match failure {
+            Failure::Status(status) | Failure::RateLimited { status, .. } => Some(*status),
+            _ => None,
+        };
+        let failure = status.map_or_else(|| failure.to_string(), |status| format!("HTTP {status}"));
+        let host = next.parse().map(|url| host_of(&url).into_owned()).unwrap_or_default();
+        Self { host, failure, status }
+    }
+}
+
+/// What a host waits for.
+fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant) -> String {
+    let HostWait { host, reason, until, jobs } = wait;
+    let until = until.map(|moment| seconds_until(moment, now));
+    let name = host.split_once("://").map_or(&**host, |(_, name)| name);
+    let name = if name.is_empty() { String::new() } else { format!("{name} ") };
+    let what = match (reason, until) {
+        (WaitReason::RetryAfter, Some(seconds)) => match status(host) {
+            Some(status) => format!("asked to wait {seconds} s ({status})"),
+            None => format!("asked to wait {seconds} s"),
+        },
+        (WaitReason::Unreachable, Some(seconds)) => {
+            format!("unreachable, giving up in {seconds} s")
+        }
+        (WaitReason::Lookup, _) => "waits for its DNS lookup".to_owned(),
+        (WaitReason::Robots, _) => "waits for its robots.txt".to_owned(),
+        (_, Some(seconds)) => format!("next request in {seconds} s"),
+        (_, None) => "waits".to_owned(),
+    };
+    format!("{jobs} waiting: {name}{what}")
+}
+
+/// Seconds from now until then, rounded up: a wait that is not over is never shown as 0.
+fn seconds_until(then: Instant, now: Instant) -> u64 {
+    let left = then.saturating_duration_since(now);
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// What one frame shows.
 #[derive(Debug, Default)]
 pub(super) struct FrameView {
     done: u64,
+    failed: u64,
     total: Option<u64>,
     bytes: u64,
+    all_bytes: Option<u64>,
     rate: Option<u64>,
     time_left: Option<Duration>,
     active: Vec<ActiveTransfer>,
     /// Transfers that are not shown.
     more: usize,
+    waits: Vec<String>,
 }
 
 /// A transfer in progress.
@@ -110,54 +215,76 @@ impl FrameView {
                 promised: slot.promised(),
             })
         });
-        let active = busy.by_ref().take(SHOWN).collect();
+        let active: Vec<_> = busy.by_ref().take(SHOWN).collect();
         let more = busy.count();
         tally.sample(slots.iter().map(|slot| slot.bytes()).sum(), now);
+        let (rate, all_bytes) = (tally.rate(), tally.all_bytes(slots));
+        let waits = tally.waits(slots, now);
+        let time_left = match all_bytes {
+            _ if active.is_empty() && !waits.is_empty() => None,
+            Some(all) => rate
+                .filter(|rate| *rate > 0)
+                .map(|rate| Duration::from_secs(all.saturating_sub(tally.shown_bytes) / rate)),
+            None => tally.time_left(now),
+        };
         Self {
             done: tally.done,
+            failed: tally.failed,
             total: tally.total,
             bytes: tally.shown_bytes,
-            rate: tally.rate(),
-            time_left: tally.time_left(now),
+            all_bytes,
+            rate,
+            time_left,
             active,
             more,
+            waits,
         }
     }
 
     /// The lines to draw, none longer than so many columns.
     pub(super) fn frame(&self, width: usize, paint: TextStyle) -> String {
-        let mut frame = self.overall(width, paint);
-        for active in &self.active {
-            frame.push('\n');
-            frame.push_str(&active.line(width));
+        let mut lines = vec![self.overall(width, paint)];
+        lines.extend(self.active.iter().map(|active| active.line(width)));
+        if width >= NARROW {
+            let more = Some(self.more).filter(|more| *more > 0);
+            lines.extend(more.map(|more| shortened(&format!("  and {more} more"), width)));
+            let waits = self.waits.iter().take(WAITS_SHOWN);
+            lines.extend(waits.map(|wait| shortened(&format!("  {wait}"), width)));
         }
-        if self.more > 0 && width >= NARROW {
-            frame.push('\n');
-            frame.push_str(&shortened(&format!("  and {} more", self.more), width));
-        }
-        frame
+        lines.join("\n")
     }
 
     /// The line for the whole run; what there is no room for is left out, the least wanted first.
     fn overall(&self, width: usize, paint: TextStyle) -> String {
-        let counts = match self.total {
+        let mut facts = vec![match self.total {
             Some(total) => format!("{}/{total}", self.done),
             None => format!("{} done", self.done),
-        };
-        let mut facts = vec![counts, human_bytes(self.bytes)];
+        }];
+        if self.failed > 0 {
+            let (on, off) = paint.red();
+            facts.push(format!("{on}{} failed{off}", self.failed));
+        }
+        let before_the_bar = facts.len();
+        facts.push(human_bytes(self.bytes));
         facts.extend(self.rate.map(|rate| format!("{}/s", human_bytes(rate))));
         facts.extend(self.time_left.map(|left| format!("ETA {}", clock(left))));
         while facts.len() > 1 && columns(&facts) > width {
             facts.pop();
         }
-        let room = width.saturating_sub(columns(&facts) + GAP.len()).min(*BAR.end());
-        match self.total {
-            Some(total) if BAR.contains(&room) => {
-                facts.insert(1, bar(self.done, total, room, paint));
-                facts.join(GAP)
-            }
-            _ => shortened(&facts.join(GAP), width),
+        if columns(&facts) > width {
+            return shortened(&facts.join(GAP), width);
         }
+        let room = width.saturating_sub(columns(&facts) + GAP.len()).min(*BAR.end());
+        if let Some(total) = self.total
+            && BAR.contains(&room)
+        {
+            let (done, all) = match self.all_bytes {
+                Some(all) => (self.bytes, all),
+                None => (self.done, total),
+            };
+            facts.insert(before_the_bar.min(facts.len()), bar(done, all, room, paint));
+        }
+        facts.join(GAP)
     }
 }
 
@@ -182,7 +309,7 @@ impl ActiveTransfer {
 }
 
 fn columns(facts: &[String]) -> usize {
-    facts.iter().map(|fact| fact.len()).sum::<usize>() + GAP.len() * (facts.len() - 1)
+    facts.iter().map(|fact| measure_text_width(fact)).sum::<usize>() + GAP.len() * (facts.len() - 1)
 }
 
 /// A bar of so many columns, ends included.
@@ -293,6 +420,90 @@ mod tests {
         assert_eq!(shortened("https://a.b/%E6%97%A5%E6%9C%AC", 15), "https:...b/日本");
     }
 
+    /// A board of two workers and a list of `total` entries, whose frame is `80` columns wide.
+    fn frame_of(tally: &mut ProgressCounts, board: &ProgressBoard, now: Instant) -> String {
+        FrameView::of(tally, board, now).frame(80, TextStyle::Plain)
+    }
+
+    #[test]
+    fn once_all_lengths_are_known_the_bar_and_the_estimate_count_bytes() {
+        let (board, start) = (ProgressBoard::new(2), Instant::now());
+        let mut tally = ProgressCounts::default();
+        tally.count(&Event::ListRead { entries: 2 });
+        for worker in [1, 2] {
+            board.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
+            board.worker(worker).promise(500_000);
+        }
+        frame_of(&mut tally, &board, start);
+        board.worker(1).received(500_000);
+        let frame = frame_of(&mut tally, &board, start + Duration::from_secs(5));
+        let first = frame.lines().next().unwrap();
+        assert_eq!(first, "0/2  [===============>              ]  488.3 KiB  97.7 KiB/s  ETA 0:05");
+        // Two segments of one file.
+        board.worker(2).begin(&"https://a.b/1".parse().unwrap());
+        board.worker(2).promise(500_000);
+        let frame = frame_of(&mut tally, &board, start + Duration::from_secs(5));
+        assert!(frame.starts_with("0/2  [>   ") && !frame.contains("ETA"), "{frame}");
+    }
+
+    #[test]
+    fn failures_are_counted_and_red() {
+        let mut tally =
+            ProgressCounts { failed: 40, total: Some(50), done: 40, ..Default::default() };
+        let (board, now) = (ProgressBoard::new(1), Instant::now());
+        assert!(frame_of(&mut tally, &board, now).starts_with("40/50  40 failed  [====="));
+        let frame = FrameView::of(&mut tally, &board, now).frame(80, TextStyle::Colours);
+        assert!(frame.starts_with("40/50  \u{1b}[31m40 failed\u{1b}[0m  ["), "{frame:?}");
+    }
+
+    #[test]
+    fn what_is_waited_for_is_shown_with_the_time_and_no_estimate_while_all_wait() {
+        let (board, now) = (ProgressBoard::new(2), Instant::now());
+        let mut tally = ProgressCounts { done: 1, total: Some(9), ..Default::default() };
+        let after = |seconds| Some(now + Duration::from_secs(seconds));
+        let wait =
+            |host: &str, reason, until| HostWait { host: host.into(), reason, until, jobs: 5 };
+        let retrying = |next: &str, failure, seconds| Event::Retrying {
+            url: next.to_owned(),
+            failure,
+            next: next.to_owned(),
+            wait: Duration::from_secs(seconds),
+        };
+        board.set_waits(vec![
+            wait("http://127.0.0.2:9300", WaitReason::RetryAfter, after(18)),
+            wait("https://a.b", WaitReason::Unreachable, after(22)),
+            wait("https://c.d", WaitReason::Lookup, None),
+        ]);
+        let refused = Failure::RateLimited { status: 429, wait: None };
+        tally.count(&retrying("http://127.0.0.2:9300/x", refused, 18));
+        tally.count(&retrying("https://e.f/x", Failure::Status(503), 3));
+        tally.count(&retrying(
+            "https://e.f/y",
+            Failure::Truncated { received: 1, promised: None },
+            9,
+        ));
+        tally.sample(0, now - Duration::from_secs(10));
+        tally.sample(0, now);
+        tally.count(&retrying("http://127.0.0.2:9300/x", Failure::Status(429), 18));
+        tally.count(&retrying("https://e.f/x", Failure::Status(503), 3));
+        let frame = frame_of(&mut tally, &board, now);
+        let lines: Vec<_> = frame.lines().collect();
+        assert!(!lines[0].contains("ETA"), "{frame}");
+        assert_eq!(
+            lines[1..],
+            [
+                "  5 waiting: 127.0.0.2:9300 asked to wait 18 s (429)",
+                "  5 waiting: a.b unreachable, giving up in 22 s",
+                "  5 waiting: c.d waits for its DNS lookup",
+                "  1 waiting: next retry in 3 s (HTTP 503)",
+            ]
+        );
+        let frame = frame_of(&mut tally, &board, now + Duration::from_secs(4));
+        assert!(!frame.contains("retry") && frame.contains("giving up in 18 s"), "{frame}");
+        board.worker(1).begin(&"https://g.h/".parse().unwrap());
+        assert!(frame_of(&mut tally, &board, now + Duration::from_secs(4)).contains("ETA"));
+    }
+
     #[test]
     fn colours_take_no_columns() {
         let plain = bar(3, 10, 20, TextStyle::Plain);
@@ -317,12 +528,15 @@ mod tests {
         ) {
             let view = FrameView {
                 done,
+                failed: done / 2,
                 total,
                 bytes,
+                all_bytes: total,
                 rate: Some(bytes),
                 time_left: seconds.map(|seconds| Duration::from_secs(seconds.into())),
                 active: vec![ActiveTransfer { url, bytes, promised: Some(promised) }],
                 more: 7,
+                waits: vec!["5 waiting: a.b:80 asked to wait 18 s (429)".to_owned()],
             };
             let paint = if colours { TextStyle::Colours } else { TextStyle::Plain };
             let frame = view.frame(width, paint);

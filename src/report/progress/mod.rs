@@ -58,6 +58,7 @@ impl Progress {
         let style = ProgressStyle::with_template("{msg}").expect("a template");
         let canvas = ProgressBar::with_draw_target(None, target).with_style(style);
         let (tally, width) = (ProgressCounts::default(), Box::new(width));
+        slots.watch();
         Self(Some(ProgressDisplay { canvas, width, paint, slots, tally, next_frame: None }))
     }
 

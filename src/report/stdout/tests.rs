@@ -172,6 +172,23 @@ fn silent_text_is_nothing_and_silent_data_is_the_data() {
 }
 
 #[test]
+fn at_the_level_of_errors_a_folder_that_cannot_be_written_is_one() {
+    for format in [OutputFormat::Text, OutputFormat::Jsonl] {
+        let stderr = SharedBuffer::default();
+        let outputs =
+            Outputs { stdout: piped(io::sink()), stderr: piped(stderr.clone()), is_one: false };
+        let mut reporter = without_files(plan(format, Verbosity::Silent), outputs);
+        for failure in [Failure::Status(404), Failure::Disk("the disk is full".to_owned())] {
+            let record = test_fixtures::record("https://a.b/").failed(&failure, 1);
+            reporter.event(&finished(record)).expect("memory takes all");
+        }
+        reporter.finish(&test_fixtures::summary([])).expect("memory takes all");
+        let said = "Failed https://a.b/: cannot save: the disk is full (1 attempt)\n";
+        assert_eq!(stderr.text(), said);
+    }
+}
+
+#[test]
 fn targets_that_were_not_started_are_a_number_in_text_and_records_in_data() {
     let outputs_of = |format| {
         let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
@@ -222,7 +239,7 @@ fn a_notice_is_told_on_stderr_unless_quiet() {
     };
     for format in [OutputFormat::Text, OutputFormat::Jsonl, OutputFormat::Csv] {
         for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
-            assert_eq!(outputs_of(format, verbosity), "fetch: a.b is down\\u{1b}\\u{a}\n");
+            assert_eq!(outputs_of(format, verbosity), "warning: a.b is down\\u{1b}\\u{a}\n");
         }
         assert_eq!(outputs_of(format, Verbosity::Quiet), "");
     }
@@ -369,14 +386,14 @@ fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
     reporter.flush().unwrap();
     reporter.tick(start + Duration::from_secs(1)).unwrap();
     assert_snapshot!(term.contents(), @r"
-    fetch: a.b is down
+    warning: a.b is down
     0 done  0 B  0 B/s
     ");
     reporter.event(&Event::Notice("c.d is down".to_owned())).unwrap();
     reporter.finish(&test_fixtures::summary([])).unwrap();
     assert_snapshot!(term.contents(), @r"
-    fetch: a.b is down
-    fetch: c.d is down
+    warning: a.b is down
+    warning: c.d is down
     Downloaded 0 of 0 sites, 0 B in 1.61 seconds (threads, 5 jobs)
     ");
 }
