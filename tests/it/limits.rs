@@ -479,7 +479,7 @@ fn a_folder_that_cannot_be_begun_is_told_before_anything_is_fetched() {
         let folder = disk.path().join("files");
         let seen = Run::new().arg("-d").arg(&folder).arg(origin.url("/10/a")).seen();
         assert_eq!(seen.code, Some(3), "{size}: {seen:?}");
-        let [said] = said(&seen)[..] else { panic!("{seen:?}") };
+        let [said] = seen.stderr.lines().collect::<Vec<_>>()[..] else { panic!("{seen:?}") };
         eprintln!("{size}: {said}");
         assert!(said.contains("files"), "{said}");
     }
