@@ -725,7 +725,7 @@ pub(super) struct BenchmarkArgs {
     #[arg(long)]
     pub fsync: bool,
 
-    /// Also run a shell command as a contestant, e.g. 'curl -Z ...' (repeatable)
+    /// Also run a shell command as a contestant, e.g. 'wget -i list' (repeatable)
     ///
     /// sh -c runs it; its time, CPU time and memory are measured. The variable COMPARE_URLS has the name of a file with
     /// the URLs, one per line, and COMPARE_DIR with --dir that of the directory.
