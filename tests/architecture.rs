@@ -113,6 +113,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sfv", &["digest"]),
     ("sha1", &["digest"]),
     ("tokio", &["commands", "signals", "engine", "transfer", "serve"]),
+    ("tokio_rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("webpki", &["transfer"]),
     ("zstd", &["transfer"]),

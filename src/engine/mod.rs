@@ -30,6 +30,7 @@ pub(crate) use processes::run_child;
 use crate::input::{OpenInput, ReadError};
 use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
+use crate::policy::suspension::was_suspended;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{HostPolicies, JobOrder, NameLookup, Scheduler, host_limits, interval_of};
 use crate::transfer::{Resolver, TransferContext};
@@ -210,6 +211,27 @@ async fn announce_stop(context: &RunContext, cause: StopCause) {
     }
 }
 
+/// How often is looked whether the process was stopped while a deadline runs.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often the time of a stop is not counted: a machine that is always late has no other end.
+const MOST_STOPS: usize = 20;
+
+/// Sleeps for `time`, in which the time that the process was stopped (Ctrl-Z) does not count.
+async fn sleep_while_running(time: Duration) {
+    let (mut left, mut stops) = (time, 0);
+    while !left.is_zero() {
+        let tick = left.min(TICK);
+        let due = Instant::now() + tick;
+        tokio::time::sleep_until(due.into()).await;
+        let now = Instant::now();
+        let is_counted = stops >= MOST_STOPS || !was_suspended(due, now);
+        stops += usize::from(!is_counted);
+        let passed = if is_counted { tick + (now - due) } else { tick };
+        left = left.saturating_sub(passed);
+    }
+}
+
 /// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
 /// the grace period; the deadline passes; or the receiver of the events is gone.
 async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
@@ -222,7 +244,7 @@ async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infall
     };
     let deadline = async {
         if let Some(deadline) = deadline {
-            tokio::time::sleep(deadline).await;
+            sleep_while_running(deadline).await;
             context.cancel.abort(StopCause::Deadline);
         }
     };

@@ -139,6 +139,13 @@ fn covers_the_whole(head: &ResponseHead) -> bool {
     last + 1 == length && head.content_length.is_none_or(|sent| sent == length)
 }
 
+/// The length that a reply with the whole body must have; `None` if it names none. Without a Content-Length, that is the
+/// one of a Content-Range that covers the whole.
+pub(crate) fn length_of_whole(head: &ResponseHead) -> Option<u64> {
+    let range = || head.content_range.as_deref().and_then(ContentRange::read)?.length;
+    head.content_length.or_else(range)
+}
+
 /// Whether something is saved, or begun, under the name that the body of `job` gets. Only a whole body with status 200
 /// or 203 may replace it, or a range that is proven to continue it.
 pub(crate) fn has_something_to_lose(job: &Job) -> bool {
@@ -148,15 +155,18 @@ pub(crate) fn has_something_to_lose(job: &Job) -> bool {
     job.begun || job.part.is_some() || job.place.as_ref().is_some_and(saved)
 }
 
-/// A 206 without the length of the whole is refused: nothing would show whether the rest is all of it.
+/// A 206 without the length of the whole is refused: nothing would show whether the rest is all of it. So is one whose
+/// Content-Length is not that of its range: its bytes may be others than the range names.
 fn rest(part: &PartialBody, head: &ResponseHead) -> RangeReply {
     let range = head.content_range.as_deref().and_then(ContentRange::read);
     let Some(ContentRange { bytes: Some((first, last)), length: Some(length) }) = range else {
         return RangeReply::Restart;
     };
     let agrees = part.length.is_none_or(|known| length == known);
+    let is_as_long = head.content_length.is_none_or(|sent| sent == last + 1 - first);
     let is_plain = !is_coded(head) && !is_of_several_parts(head);
-    if first == part.bytes && agrees && is_plain && is_of_version(&part.validator, head) {
+    let is_sound = agrees && is_as_long && is_plain;
+    if first == part.bytes && is_sound && is_of_version(&part.validator, head) {
         RangeReply::Rest(ResumeRange { end: last + 1, length })
     } else {
         RangeReply::Restart
@@ -317,6 +327,18 @@ pub(super) mod tests {
         assert_eq!(answered(&unknown, 206, "bytes 40-99/100", "\"v1\""), until(100));
         let endless = answered(&unknown, 206, "bytes 40-99/*", "\"v1\"");
         assert_eq!(endless, RangeReply::Restart, "nothing would tell whether that is all");
+    }
+
+    #[test]
+    fn a_range_continues_nothing_if_its_message_has_another_length() {
+        let of_length = |length| {
+            let head = reply(206, "bytes 40-99/100", "\"v1\"");
+            let head = ResponseHead { content_length: length, ..head };
+            range_reply(RangeRequest::Rest(&part()), &head)
+        };
+        let rest = RangeReply::Rest(ResumeRange { end: 100, length: 100 });
+        assert_eq!([None, Some(60)].map(of_length), [rest; 2]);
+        assert_eq!([Some(59), Some(61), Some(100)].map(of_length), [RangeReply::Restart; 3]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A report file is written under a temporary name in its folder and renamed when it is complete. What had its name
-//! before stays until then. No report file replaces an input of the same command.
+//! before stays until then. No report file replaces an input of the same command, or a
+//! file that a run has saved.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -92,6 +94,7 @@ impl ReplaceTarget {
         if existing.is_some() {
             let file = OpenOptions::new().write(true).open(&path)?;
             ensure_it_is_no_input(&file, sources)?;
+            ensure_it_is_no_saved_file(&path)?;
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         // A new file gets the usual permissions, from which the system takes the umask.
@@ -138,6 +141,46 @@ pub(super) fn ensure_it_is_no_bookkeeping(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::InvalidInput, advice));
     }
     Ok(())
+}
+
+/// Ensures that an existing file, of which `path` is the [`written_path`], is none that a run has saved: that no save
+/// directory above it has an entry about it in its manifest.
+///
+/// # Errors
+/// `InvalidInput` if there is one; those of reading the manifest.
+pub(super) fn ensure_it_is_no_saved_file(path: &Path) -> io::Result<()> {
+    for folder in path.ancestors().skip(1) {
+        let manifest = folder.join(".fetch/manifest.jsonl");
+        let name = path.strip_prefix(folder).ok().and_then(Path::to_str);
+        let Some(name) = name.filter(|_| manifest.is_file()) else { continue };
+        if has_entry(BufReader::new(File::open(manifest)?), name)? {
+            let advice = "the name belongs to a saved file; name another file";
+            return Err(io::Error::new(ErrorKind::InvalidInput, advice));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the last entry about `name` says that fetch has, or has begun, that file.
+fn has_entry(mut manifest: impl BufRead, name: &str) -> io::Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct AnyEntry<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        path: Cow<'a, str>,
+    }
+
+    let (mut line, mut has) = (Vec::new(), false);
+    while manifest.read_until(b'\n', &mut line)? > 0 {
+        if let Ok(AnyEntry { kind, path }) = serde_json::from_slice(&line)
+            && path == name
+        {
+            has = kind != "dropped";
+        }
+        line.clear();
+    }
+    Ok(has)
 }
 
 /// Ensures that a file that is about to be written is none of `sources`, whatever their names: devices and inodes are

@@ -14,7 +14,8 @@ use http::{HeaderName, HeaderValue};
 use tempfile::NamedTempFile;
 
 use super::atomic_file::{
-    cannot_write, ensure_it_is_no_bookkeeping, ensure_it_is_no_input, written_path,
+    cannot_write, ensure_it_is_no_bookkeeping, ensure_it_is_no_input, ensure_it_is_no_saved_file,
+    written_path,
 };
 use super::buffered::Buffered;
 use super::escape::printable;
@@ -118,6 +119,7 @@ impl OpenFailedList {
         let is_regular = existing.is_file();
         if is_regular {
             ensure_it_is_no_input(&file, sources)?;
+            ensure_it_is_no_saved_file(&place)?;
         }
         if is_regular && existing.nlink() > 1 {
             // Its other name may be that of a saved file, which keeps its content.

@@ -85,7 +85,7 @@ impl BodyPlanner<'_> {
             let message = if is_coded { MessageKind::Coded } else { MessageKind::Whole };
             verifier.expect_from_headers(response.headers(), message);
         }
-        let length = response.content_length().filter(|_| !is_coded);
+        let length = head.and_then(resume::length_of_whole).filter(|_| !is_coded);
         let validator = head.and_then(resume::validator);
         let decoder = is_coded.then(|| BodyDecoder::new(&codings));
         let begin = BodyStart { at: 0, length, validator, course: WriteMode::Sequential };

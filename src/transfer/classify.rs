@@ -98,6 +98,12 @@ impl<'a> ErrorChain<'a> {
         })
     }
 
+    /// Whether the server does not serve the request over HTTP/2.
+    fn requires_http1(&self) -> bool {
+        let is_it = |h2: &h2::Error| h2.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
+        self.h2.is_some_and(|h2| h2.is_remote() && is_it(h2))
+    }
+
     /// Whether the connection was closed before the request was sent.
     fn is_unsent(&self) -> bool {
         self.h2.is_none() && self.hyper.is_some_and(|hyper| hyper.is_canceled() || hyper.is_user())
@@ -127,6 +133,10 @@ pub(super) enum Unanswered {
     Unprocessed,
     /// The library has closed its connection because of what the server sent, for this request or another one.
     BrokenByAny,
+    /// The process was stopped while the time for the connection ran.
+    Stopped,
+    /// The server requires HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113 section 7).
+    RequiresHttp1,
 }
 
 /// Whether a proxy has refused a tunnel, with a status that the library does not report.
@@ -151,9 +161,11 @@ pub(super) fn is_other_address(error: &reqwest::Error) -> bool {
 pub(super) fn unanswered(
     error: &reqwest::Error,
     request_state: &RequestState,
+    timeouts: &Timeouts,
 ) -> Option<Unanswered> {
     if error.is_connect() {
-        return None;
+        let is_stopped = error.is_timeout() && request_state.is_connect_late(timeouts.connect);
+        return is_stopped.then_some(Unanswered::Stopped);
     }
     let causes = ErrorChain::of(error);
     let connection = causes.client.and_then(legacy::Error::connect_info);
@@ -161,6 +173,9 @@ pub(super) fn unanswered(
     let is_reused = connection
         .and_then(local_address)
         .is_some_and(|used| !request_state.claim_connection(used));
+    if causes.requires_http1() {
+        return Some(Unanswered::RequiresHttp1);
+    }
     if causes.is_unprocessed() || (is_http2 && causes.is_unsent()) {
         return Some(Unanswered::Unprocessed);
     }

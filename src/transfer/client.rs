@@ -22,6 +22,7 @@ use super::context::{ContextError, Counters, TransferContext};
 use super::happy_eyeballs;
 use super::request_state::{CURRENT_REQUEST, RequestState};
 use super::resolver::{ReqwestResolver, Resolver};
+use super::tls;
 use crate::model::Failure;
 use crate::plan::{HttpVersions, Proxy, ProxyUrls};
 
@@ -38,16 +39,22 @@ const MAX_HEAD_SIZE: u32 = 256 * 1024 + MAX_HEAD_LINES * 32;
 /// The bounds of the time after which a silent HTTP/2 connection is sent a PING. The same time is allowed for the answer.
 const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
+/// The number of each client beside the current one.
+const BESIDE: u64 = u64::MAX;
+
 /// Sends requests, one after another or several at once, over its own connections.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) context: Arc<TransferContext>,
     current: Mutex<ActiveClient>,
+    /// The client of the origins that require HTTP/1.1; `None` until there is one.
+    http1: Mutex<Option<ActiveClient>>,
 }
 
 #[derive(Debug)]
 struct ActiveClient {
     library: reqwest::Client,
+    versions: HttpVersions,
     /// The number of clients before it.
     number: u64,
     gate: Arc<ConnectGate>,
@@ -61,8 +68,9 @@ impl Client {
     /// # Errors
     /// If the HTTP library rejects the configuration.
     pub(crate) fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
-        let current = Mutex::new(ActiveClient::new(&context, 0)?);
-        Ok(Self { context, current })
+        let versions = context.config.http.versions;
+        let current = Mutex::new(ActiveClient::new(&context, versions, 0)?);
+        Ok(Self { context, current, http1: Mutex::default() })
     }
 
     /// The context that this client shares with the others of the run.
@@ -72,13 +80,23 @@ impl Client {
 
     /// The library's client, to send this request. The library bounds idle connections per host and in time, but not in
     /// all; so once a client has opened as many connections as may be idle, it is replaced by a new one.
-    pub(super) fn http_client(&self, request_state: &RequestState) -> reqwest::Client {
-        let mut current = self.current.lock().expect("lock poisoned");
-        if current.opened.load(Relaxed) as usize > self.context.config.idle {
-            current.replace(&self.context);
+    ///
+    /// # Errors
+    /// If the HTTP library rejects the configuration.
+    pub(super) fn http_client(
+        &self,
+        request_state: &RequestState,
+    ) -> Result<reqwest::Client, Failure> {
+        if self.context.http1_origins.contains(request_state.url()) {
+            let mut http1 = self.http1.lock().expect("lock poisoned");
+            let client = match &mut *http1 {
+                Some(client) => client,
+                none => none.insert(self.new_client(HttpVersions::Http1)?),
+            };
+            return Ok(client.for_request(request_state, &self.context));
         }
-        request_state.set_client(current.number);
-        current.library.clone()
+        let mut current = self.current.lock().expect("lock poisoned");
+        Ok(current.for_request(request_state, &self.context))
     }
 
     /// A client without connections, to send this request alone.
@@ -89,10 +107,19 @@ impl Client {
         &self,
         request_state: &RequestState,
     ) -> Result<reqwest::Client, Failure> {
-        let client = ActiveClient::new(&self.context, u64::MAX);
-        let client = client.map_err(|error| Failure::Connect(error.to_string()))?;
+        let versions = match self.context.http1_origins.contains(request_state.url()) {
+            true => HttpVersions::Http1,
+            false => self.context.config.http.versions,
+        };
+        let client = self.new_client(versions)?;
         request_state.set_client(client.number);
         Ok(client.library)
+    }
+
+    /// A client beside the current one.
+    fn new_client(&self, versions: HttpVersions) -> Result<ActiveClient, Failure> {
+        let client = ActiveClient::new(&self.context, versions, BESIDE);
+        client.map_err(|error| Failure::Connect(error.to_string()))
     }
 
     /// Lets no other request use the connection of this one. The library closes an HTTP/1.1 connection whose reply was not
@@ -107,16 +134,34 @@ impl Client {
 }
 
 impl ActiveClient {
-    fn new(context: &TransferContext, number: u64) -> Result<Self, ContextError> {
+    fn new(
+        context: &TransferContext,
+        versions: HttpVersions,
+        number: u64,
+    ) -> Result<Self, ContextError> {
         let opened = Arc::<AtomicU64>::default();
-        let gate = Arc::new(ConnectGate::new(context.config.http.versions));
+        let gate = Arc::new(ConnectGate::new(versions));
         let library = build_http_client(context, Arc::clone(&gate), Arc::clone(&opened))?;
-        Ok(Self { library, number, gate, opened })
+        Ok(Self { library, versions, number, gate, opened })
+    }
+
+    /// The library's client, for this request.
+    fn for_request(
+        &mut self,
+        request_state: &RequestState,
+        context: &TransferContext,
+    ) -> reqwest::Client {
+        if self.opened.load(Relaxed) as usize > context.config.idle {
+            self.replace(context);
+        }
+        request_state.set_client(self.number);
+        self.library.clone()
     }
 
     /// Starts over without connections. Those of the old client are closed when its last request is done.
     fn replace(&mut self, context: &TransferContext) {
-        if let Ok(fresh) = Self::new(context, self.number + 1) {
+        let number = if self.number == BESIDE { BESIDE } else { self.number + 1 };
+        if let Ok(fresh) = Self::new(context, self.versions, number) {
             *self = fresh;
         }
     }
@@ -129,11 +174,13 @@ fn build_http_client(
 ) -> Result<reqwest::Client, reqwest::Error> {
     let (http, timeouts) = (&context.config.http, &context.config.timeouts);
     let (resolver, counters) = (Arc::clone(&context.resolver), Arc::clone(&context.counters));
+    let versions = gate.versions();
+    let tls = tls::of_versions(&context.tls, versions);
     let connect = ConnectLayer { gate, opened, resolver, counters };
     // A dead connection is to be found before the first request on it stalls.
     let ping_after = (timeouts.stall / 3).clamp(PING_AFTER[0], PING_AFTER[1]);
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(context.tls.clone())
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
@@ -148,7 +195,7 @@ fn build_http_client(
         .http2_keep_alive_timeout(ping_after)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true);
-    if http.versions == HttpVersions::Http1 {
+    if versions == HttpVersions::Http1 {
         builder = builder.http1_only();
     }
     builder = match &http.proxy {

@@ -56,6 +56,10 @@ impl ConnectGate {
         Self { versions, origins: Mutex::default() }
     }
 
+    pub(super) fn versions(&self) -> HttpVersions {
+        self.versions
+    }
+
     /// Waits until a connection for `url` should be opened. Returns the leader's right if the caller is to connect first; it
     /// must report the result by [`ConnectLeader::finish`].
     ///

@@ -1,12 +1,12 @@
 //! What all clients of a run share: configuration, TLS settings, resolver, services and counters. Made once, before the
 //! clock starts.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Origin, Url};
 
 use super::client::{ProxyRoute, ProxyRules};
 use super::resolver::Resolver;
@@ -68,6 +68,33 @@ pub(crate) struct TransferCounts {
     pub run_queue_delay: u64,
 }
 
+/// The maximum number of origins that are remembered to require HTTP/1.1. One that is forgotten says so once more.
+const MAX_HTTP1_ORIGINS: usize = 1_000;
+
+/// The origins that have refused a request over HTTP/2 because they require HTTP/1.1.
+#[derive(Debug, Default)]
+pub(super) struct Http1Origins {
+    /// Whether there are any, which each request asks.
+    any: AtomicBool,
+    origins: Mutex<HashSet<Origin>>,
+}
+
+impl Http1Origins {
+    pub(super) fn insert(&self, url: &Url) {
+        let mut origins = self.origins.lock().expect("lock poisoned");
+        if origins.len() >= MAX_HTTP1_ORIGINS {
+            origins.clear();
+        }
+        origins.insert(url.origin());
+        self.any.store(true, Relaxed);
+    }
+
+    pub(super) fn contains(&self, url: &Url) -> bool {
+        let listed = || self.origins.lock().expect("lock poisoned").contains(&url.origin());
+        self.any.load(Relaxed) && listed()
+    }
+}
+
 /// What all clients of a run share.
 #[derive(Debug)]
 pub(crate) struct TransferContext {
@@ -75,6 +102,7 @@ pub(crate) struct TransferContext {
     pub(super) tls: rustls::ClientConfig,
     pub(super) resolver: Arc<Resolver>,
     pub(super) proxy_rules: ProxyRules,
+    pub(super) http1_origins: Http1Origins,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
     services: Arc<dyn RunServices>,
@@ -160,8 +188,18 @@ impl TransferContext {
     ) -> Self {
         let tls = tls::client_config(&config.http, &config.certificates);
         let proxy_rules = ProxyRules::new(&config.http.proxy);
-        let counters = Arc::default();
-        Self { config, tls, resolver, proxy_rules, counters, store, services, expected_digests }
+        let (counters, http1_origins) = (Arc::default(), Http1Origins::default());
+        Self {
+            config,
+            tls,
+            resolver,
+            proxy_rules,
+            http1_origins,
+            counters,
+            store,
+            services,
+            expected_digests,
+        }
     }
 
     /// The configuration of the clients, for child processes.

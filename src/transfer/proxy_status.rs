@@ -2,19 +2,26 @@
 //! asked once more, without the library.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use http::uri::Scheme;
+use hyper_util::client::proxy::matcher::Intercept;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::context::TransferContext;
+use super::tls;
+use crate::plan::HttpVersions;
 
 /// The maximum length of a status line.
 const MAX_LINE: usize = 8 * 1024;
 
 /// Asks the proxy for a tunnel to the origin of `url` and returns the status of the answer. `None` if there is no answer, or
-/// the proxy is one that is not spoken to in plain HTTP.
+/// the proxy is not an HTTP proxy.
 pub(super) async fn connect_status(context: &TransferContext, url: &Url) -> Option<u16> {
     timeout(context.config.timeouts.connect, ask(context, url)).await.ok()?
 }
@@ -22,14 +29,27 @@ pub(super) async fn connect_status(context: &TransferContext, url: &Url) -> Opti
 async fn ask(context: &TransferContext, url: &Url) -> Option<u16> {
     let proxy = context.proxy_rules.proxy_for(url)?;
     let address = proxy.uri();
-    if address.scheme_str() != Some("http") {
-        return None;
-    }
+    let usual_port = match address.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => 80,
+        Some(scheme) if *scheme == Scheme::HTTPS => 443,
+        _ => return None,
+    };
     let host = address.host()?.trim_matches(['[', ']']);
-    let port = address.port_u16().unwrap_or(80);
+    let port = address.port_u16().unwrap_or(usual_port);
     let addresses = context.resolver.resolve_proxy(host).await?;
     let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    let mut stream = TcpStream::connect(&addresses[..]).await.ok()?;
+    let stream = TcpStream::connect(&addresses[..]).await.ok()?;
+    let request = tunnel_request(context, url, &proxy)?;
+    if usual_port == 80 {
+        return answer(stream, &request).await;
+    }
+    let tls = tls::of_versions(&context.tls, HttpVersions::Http1);
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.ok()?;
+    answer(stream, &request).await
+}
+
+fn tunnel_request(context: &TransferContext, url: &Url, proxy: &Intercept) -> Option<Vec<u8>> {
     let origin = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
     let mut request = format!("CONNECT {origin} HTTP/1.1\r\nHost: {origin}\r\n").into_bytes();
     let user_agent = ("User-Agent", Some(&context.config.http.user_agent));
@@ -41,7 +61,13 @@ async fn ask(context: &TransferContext, url: &Url) -> Option<u16> {
         }
     }
     request.extend_from_slice(b"\r\n");
-    stream.write_all(&request).await.ok()?;
+    Some(request)
+}
+
+/// The status of the answer to `request`.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Option<u16> {
+    stream.write_all(request).await.ok()?;
+    stream.flush().await.ok()?;
     let mut line = Vec::new();
     let mut reader = stream.take(MAX_LINE as u64);
     while !line.contains(&b'\n') {

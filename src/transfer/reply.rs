@@ -1,6 +1,7 @@
 //! Sends a request until there is a reply, or a failure that counts as an attempt. A request that the server has not
 //! processed, as far as can be known, is sent again and not counted: it was sent over a connection that the server had
-//! closed (RFC 9112 section 9.3.1), or the server reports that it has not processed it (RFC 9113 sections 6.8 and 8.7).
+//! closed (RFC 9112 section 9.3.1), or the server reports that it has not processed it (RFC 9113 sections 6.8 and 8.7), or
+//! that it requires HTTP/1.1 (section 7).
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,11 +22,18 @@ const MAX_STALE: u32 = 8;
 /// How often a server may report that it has not processed the request before that gets a connection of its own.
 const MAX_UNPROCESSED: u32 = 4;
 
+/// How often a connection is made again because the process was stopped meanwhile. A machine that is always late has no
+/// other end.
+const MAX_STOPPED: u32 = 2;
+
 /// The number of times that a request was sent again without being counted.
 #[derive(Debug, Default)]
 struct Resends {
     stale: u32,
     unprocessed: u32,
+    stopped: u32,
+    /// Whether it was sent again over HTTP/1.1.
+    is_http1: bool,
     /// Whether it was sent on a connection of its own.
     is_alone: bool,
 }
@@ -51,6 +59,14 @@ impl Resends {
                 self.stale += 1;
                 Some(NextClient::Shared)
             }
+            Unanswered::Stopped => {
+                self.stopped += 1;
+                (self.stopped <= MAX_STOPPED).then_some(NextClient::Shared)
+            }
+            Unanswered::RequiresHttp1 => {
+                let is_first = !std::mem::replace(&mut self.is_http1, true);
+                is_first.then_some(NextClient::Shared)
+            }
             _ if !self.is_alone => {
                 self.is_alone = true;
                 Some(NextClient::Alone)
@@ -72,7 +88,7 @@ impl Client {
         request_state: &RequestState,
     ) -> Result<Response, Failure> {
         let mut resends = Resends::default();
-        let mut client = self.http_client(request_state);
+        let mut client = self.http_client(request_state)?;
         loop {
             let (why, failure) = match self.send(&client, job, fields).await {
                 Ok(response) if is_late_timeout(&response, request_state) => {
@@ -80,16 +96,20 @@ impl Client {
                 }
                 Ok(response) => return Ok(response),
                 Err(error) => {
-                    let why = classify::unanswered(&error, request_state);
+                    let timeouts = &self.context.config.timeouts;
+                    let why = classify::unanswered(&error, request_state, timeouts);
                     if why != Some(Unanswered::Unprocessed) || resends.unprocessed > 0 {
                         classify::retire_connection(&error);
                     }
                     (why, Err(error))
                 }
             };
+            if why == Some(Unanswered::RequiresHttp1) {
+                self.context.http1_origins.insert(&job.url);
+            }
             let next = why.and_then(|why| resends.next_client(why));
             client = match (next, failure) {
-                (Some(NextClient::Shared), _) => self.http_client(request_state),
+                (Some(NextClient::Shared), _) => self.http_client(request_state)?,
                 (Some(NextClient::Alone), _) => self.separate_client(request_state)?,
                 (None, Ok(response)) => return Ok(response),
                 (None, Err(error)) => {
@@ -153,15 +173,16 @@ mod tests {
 
     #[test]
     fn a_request_is_sent_again_a_limited_number_of_times() {
-        for why in [Unanswered::Stale, Unanswered::Unprocessed, Unanswered::BrokenByAny] {
+        for (why, expected) in [
+            (Unanswered::Stale, (9, 1)),
+            (Unanswered::Unprocessed, (5, 1)),
+            (Unanswered::BrokenByAny, (1, 1)),
+            (Unanswered::RequiresHttp1, (1, 0)),
+            (Unanswered::Stopped, (2, 0)),
+        ] {
             let mut resends = Resends::default();
             let all: Vec<_> = std::iter::from_fn(|| resends.next_client(why)).take(100).collect();
             let alone = all.iter().filter(|client| **client == NextClient::Alone).count();
-            let expected = match why {
-                Unanswered::Stale => (9, 1),
-                Unanswered::Unprocessed => (5, 1),
-                Unanswered::BrokenByAny => (1, 1),
-            };
             assert_eq!((all.len(), alone), expected, "{why:?}");
         }
     }

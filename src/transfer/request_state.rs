@@ -145,6 +145,12 @@ impl RequestState {
         self.is_shaking_hands.load(Relaxed)
     }
 
+    /// Whether the time `limit` for its connection was over long ago, because the process was stopped meanwhile.
+    pub(super) fn is_connect_late(&self, limit: Duration) -> bool {
+        let connecting = Duration::from_micros(self.connecting.load(Relaxed));
+        was_suspended(self.started + connecting + limit, Instant::now())
+    }
+
     /// The client with this number sends the request.
     pub(super) fn set_client(&self, number: u64) {
         self.client.store(number, Relaxed);

@@ -56,11 +56,23 @@ pub(super) fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> Cli
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    config.alpn_protocols = match http.versions {
+    config.alpn_protocols = protocols(http.versions);
+    config
+}
+
+/// The same settings for a client of these versions of HTTP.
+pub(super) fn of_versions(config: &ClientConfig, versions: HttpVersions) -> ClientConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = protocols(versions);
+    config
+}
+
+/// What is offered in the handshake (ALPN, RFC 7301).
+fn protocols(versions: HttpVersions) -> Vec<Vec<u8>> {
+    match versions {
         HttpVersions::Negotiated => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
-    };
-    config
+    }
 }
 
 /// The system's clock. One that stands before 1970 counts as 1970, when no certificate was valid yet; the library's own

@@ -3,6 +3,8 @@
 use std::fs;
 use std::sync::Mutex;
 
+use serde_json::Value;
+
 use crate::support::http2::{Asked, Http2Origin, Settings, Talk, code, setting};
 use crate::support::tls::{Authority, Identity};
 use crate::support::{
@@ -354,6 +356,26 @@ fn streams_refused_at_once_cost_no_try() {
     let seen = run.args(["--stall-timeout", NEVER]).list(numbered(20)).seen();
     ensure_all_ok(&seen, 20);
     ensure_no_try_was_counted(&seen);
+}
+
+#[test]
+fn a_server_that_requires_http_1_1_is_asked_so_and_no_try_is_counted() {
+    type Script = for<'a> fn(&'a mut Talk, &Asked) -> &'a mut Talk;
+    let refusals: [Script; 2] = [
+        |talk, asked| talk.reset(asked, code::HTTP_1_1_REQUIRED),
+        |talk, _| talk.go_away(0, code::HTTP_1_1_REQUIRED).close(),
+    ];
+    for refusal in refusals {
+        in_turn(10, refusal, |seen, origin| {
+            let rows = seen.rows();
+            assert_eq!((seen.code, rows.len()), (Some(0), 10), "{seen:?}");
+            let is_so = |row: &Value| row["http_version"] == "HTTP/1.1" && row["bytes"] == 13;
+            assert!(rows.iter().all(is_so), "{seen:?}");
+            ensure_no_try_was_counted(seen);
+            // The host is asked over HTTP/2 once, and then over one connection of HTTP/1.1.
+            assert_eq!((origin.seen().len(), origin.connections()), (1, 2));
+        });
+    }
 }
 
 #[test]

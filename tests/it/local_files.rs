@@ -219,6 +219,44 @@ fn no_output_replaces_a_saved_file_or_what_a_folder_is_managed_with() {
 }
 
 #[test]
+fn no_output_replaces_a_file_that_another_command_has_saved() {
+    in_every_mode(|mode| {
+        let (origin, other) = (origin(), tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = "/1000/a.csv";
+        let saved = saving(mode, folder.path()).arg(origin.url(path)).seen();
+        assert_eq!(saved.code, Some(0), "{saved:?}");
+        let (body, run) = (folder.path().join(base(path)), other.path().join("run.jsonl"));
+        fs::write(&run, &saved.stdout).unwrap();
+        let link = other.path().join("link.csv");
+        symlink(&body, &link).unwrap();
+        let url = origin.url(path);
+        for onto in [&body, &link] {
+            let commands = [
+                Run::new().arg("report").arg(&run).arg("--to").arg(onto),
+                Run::json(mode).arg(&url).arg("--report").arg(onto),
+                Run::json(mode).arg(&url).arg("--failed").arg(onto),
+                saving(mode, other.path()).arg(&url).arg("--report").arg(onto),
+                Run::new().args(["compare", "--runs", "3", &url, "--report"]).arg(onto),
+            ];
+            for (number, command) in commands.into_iter().enumerate() {
+                let seen = command.seen();
+                let words = "the name belongs to a saved file";
+                assert_eq!(seen.code, Some(2), "{number}: {seen:?}");
+                assert!(seen.stderr.contains(words), "{number}: {seen:?}");
+                all_bodies_are_whole(folder.path(), &[path], &number.to_string());
+            }
+        }
+        // A file that fetch has not saved is replaced, in that folder too.
+        let own = folder.path().join("own.csv");
+        fs::write(&own, "old").unwrap();
+        let seen = Run::new().arg("report").arg(&run).arg("--to").arg(&own).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        assert_ne!(fs::read(&own).unwrap(), b"old");
+    });
+}
+
+#[test]
 fn no_output_replaces_an_input() {
     in_every_mode(|mode| {
         let (origin, folder) = (origin(), tempfile::tempdir().unwrap());

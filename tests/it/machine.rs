@@ -3,17 +3,22 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, mknodat};
+use rustls::{ServerConnection, StreamOwned};
 
 use crate::support::processes::{children_of, is_stopped, is_there, send};
+use crate::support::raw::{HeadOf, Raw};
+use crate::support::tls::Authority;
 use crate::support::{
     Gate, Origin, Reply, Run, class_of, in_all_modes_at_once, in_every_mode, until,
 };
@@ -159,6 +164,49 @@ fn a_run_that_is_stopped_for_longer_than_its_clocks_goes_on_where_it_was() {
         let seen = live.seen();
         assert_eq!((seen.code, class_of(&seen.row())), (Some(0), "ok".to_owned()), "{seen:?}");
     });
+}
+
+#[test]
+fn a_run_that_is_stopped_for_longer_than_its_time_to_connect_or_its_deadline_goes_on() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["site.test"]);
+    let settings = Arc::new(identity.server(&[b"http/1.1"]));
+    in_all_modes_at_once(|mode| {
+        let (arrived, settings) = (Gate::of(2), Arc::clone(&settings));
+        let arrive = arrived.clone();
+        // The first connection gets no handshake, the next one a reply.
+        let origin = Raw::new(move |mut stream, connection| {
+            if connection == 0 {
+                arrive.pass();
+                return hang_up_late(&mut stream);
+            }
+            let tls = ServerConnection::new(Arc::clone(&settings)).unwrap();
+            let mut reader = BufReader::new(StreamOwned::new(tls, stream));
+            while HeadOf::read(&mut reader).is_some() {
+                let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+                let stream = reader.get_mut();
+                let _ = stream.write_all(reply).and_then(|()| stream.flush());
+            }
+        });
+        let place = format!("site.test:443:127.0.0.1:{}", origin.port());
+        let clocks = ["--connect-timeout", "3s", "--deadline", "4s", "--retry", "0", "-j", "1"];
+        let run = Run::json(mode).args(clocks).args(["--connect-to", &place, "--cacert"]);
+        let live = run.arg(authority.file()).arg("https://site.test/").live();
+        arrived.pass();
+        let all: Vec<_> = children_of(live.id()).into_iter().chain([live.id()]).collect();
+        all.iter().for_each(|process| send(*process, Signal::SIGSTOP));
+        until("the stop", || all.iter().all(|process| is_stopped(*process)));
+        // Longer than both clocks, which are the program's own.
+        thread::sleep(Duration::from_secs(6));
+        all.iter().for_each(|process| send(*process, Signal::SIGCONT));
+        let seen = live.seen();
+        assert_eq!((seen.code, class_of(&seen.row())), (Some(0), "ok".to_owned()), "{seen:?}");
+    });
+}
+
+/// Takes what comes and says nothing until the peer hangs up.
+fn hang_up_late(stream: &mut TcpStream) {
+    let _ = std::io::copy(stream, &mut std::io::sink());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::support::proxy::{HttpProxy, Manner, SocksProxy};
 use crate::support::raw::refusing_port;
-use crate::support::tls::{Authority, TlsOrigin, whole};
+use crate::support::tls::{Asked, Authority, Then, TlsOrigin, whole};
 use crate::support::{Origin, Reply, Run, Seen, in_all_modes_at_once, in_every_mode, with_a_clock};
 
 /// `user:pass word` as Basic credentials (RFC 7617).
@@ -145,6 +145,29 @@ fn a_tunnel_that_is_refused_for_good_is_the_proxys_failure_and_not_tried_again()
             assert_eq!(failed(&seen, 1), words);
             let tunnels = proxy.seen();
             assert!(tunnels.iter().all(|head| head.target == "site.test:443"), "{tunnels:?}");
+        }
+    });
+}
+
+#[test]
+fn a_tunnel_that_a_proxy_of_https_refuses_is_reported_with_its_status() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["localhost"]);
+    in_every_mode(|mode| {
+        for (status, attempts, words) in [
+            (403, 1, "proxy: HTTP 403 Forbidden"),
+            (407, 1, "proxy: HTTP 407 Proxy Authentication Required"),
+            (502, 2, "proxy: HTTP 502 Bad Gateway"),
+        ] {
+            let refusal = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+            let proxy = TlsOrigin::new(&identity, move |_| (refusal.clone(), Then::Close));
+            let url = format!("https://localhost:{}", proxy.port());
+            let run = trying_twice(mode).args(["-x", &url, "--cacert"]).arg(authority.file());
+            let seen = run.arg("https://site.test/").seen();
+            assert_eq!(failed(&seen, attempts), words);
+            let asked = proxy.seen();
+            let is_tunnel = |asked: &Asked| asked.head.target == "site.test:443";
+            assert!(!asked.is_empty() && asked.iter().all(is_tunnel), "{asked:?}");
         }
     });
 }

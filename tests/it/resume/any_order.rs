@@ -1,172 +1,311 @@
 //! Properties: any sequence of runs, replies, versions and kills.
+//!
+//! A batch is a list of many URLs and a sequence of runs of it into one folder. Each URL is a case: its server follows a
+//! script of its own. `SAVING_SEED` and `SAVING_CASES` in the environment choose the cases and how many there are.
 
 use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
-use serde_json::json;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
 
-use super::server_replies::TURNS;
-use super::{Folder, LENGTHS, NAME, outcomes, told};
-use crate::support::versions::{A_MINUTE_LATER, asked_from, body};
-use crate::support::{End, MODES, Reply, Request, Version, Versions};
+use super::random_server::{RandomServer, Script};
+use super::told;
+use crate::support::folder::quick_folder;
+use crate::support::saved_files::names;
+use crate::support::{MODES, Run, Seen, Version};
 
-/// What a server does about one request, after which the body may change.
-#[derive(Debug, Clone)]
-struct Step {
-    does: Does,
-    then: Option<Change>,
-}
+/// The most runs of a batch before the server keeps the rules.
+const RUNS: usize = 4;
 
-#[derive(Debug, Clone)]
-enum Does {
-    /// What the rules ask for.
-    Right,
-    /// The same, cut at this share of it, in 256ths.
-    Cut(usize),
-    /// This share of the body, without its length or its end.
-    Endless(usize),
-    /// What the turn of this number does about a request for the rest.
-    Turn(usize),
-}
+/// Cases of a batch.
+const BATCH: usize = 100;
 
-#[derive(Debug, Clone)]
-enum Change {
-    /// To another version: how much longer it is, and what tells it from others.
-    New(usize, Mark),
-    /// Back to one of those before.
-    Back(proptest::sample::Index),
-}
+/// Cases in the suite, in every mode together.
+const CASES: usize = 2_000;
 
-#[derive(Debug, Clone)]
-enum Mark {
-    Strong,
-    Weak,
-    Dated,
-    None,
-}
+/// Runs of a case alone to find a smaller one.
+const TRIES: usize = 300;
 
-/// A run: its mode, its arguments, where it is killed, and what the server does meanwhile.
+/// One of the runs of a batch.
 #[derive(Debug, Clone)]
 struct Round {
     mode: &'static str,
-    args: &'static [&'static str],
+    args: Vec<&'static str>,
+    /// The failpoint at which it is killed, and which time, counted over all its URLs.
     kill: Option<(&'static str, usize)>,
-    steps: Vec<Step>,
 }
 
 fn round() -> impl Strategy<Value = Round> {
-    let mark = prop_oneof![
-        4 => Just(Mark::Strong), 1 => Just(Mark::Weak), 2 => Just(Mark::Dated), 1 => Just(Mark::None)
+    let places =
+        ["created", "noted", "begun", "written", "appended", "renamed", "reopened", "grown"];
+    let kill = (proptest::sample::select(places.to_vec()), 1..60usize);
+    let kill = proptest::option::weighted(0.2, kill);
+    let again: [&[&str]; 3] = [&[], &["--refresh"], &["--force"]];
+    let retry: [&[&str]; 3] = [&[], &["--retry", "0"], &["--retry", "1"]];
+    let how: [&[&str]; 6] = [
+        &[],
+        &[],
+        &["--split", "4", "--min-split-size", "64k"],
+        &["--compressed"],
+        &["--digest", "sha256"],
+        &["--http1", "--jobs", "3"],
     ];
-    let does = prop_oneof![
-        1 => Just(Does::Right),
-        4 => (0..256usize).prop_map(Does::Cut),
-        1 => (0..256usize).prop_map(Does::Endless),
-        4 => (0..TURNS.len()).prop_map(Does::Turn),
-    ];
-    let new = (0..5usize, mark).prop_map(|(longer, mark)| Some(Change::New(longer, mark)));
-    let back = any::<proptest::sample::Index>().prop_map(|index| Some(Change::Back(index)));
-    let change = prop_oneof![6 => Just(None), 2 => new, 1 => back];
-    let step = (does, change).prop_map(|(does, then)| Step { does, then });
-    let places = ["created", "noted", "begun", "written", "appended", "renamed"];
-    let kill = proptest::option::of((proptest::sample::select(places.to_vec()), 1..3usize));
-    let args: [&[&str]; 4] = [&[], &["--retry", "0"], &["--refresh"], &["--force"]];
     let mode = proptest::sample::select(&MODES);
-    (mode, proptest::sample::select(args.to_vec()), kill, proptest::collection::vec(step, 0..5))
-        .prop_map(|(mode, args, kill, steps)| Round { mode, args, kill, steps })
+    let chosen = [again.to_vec(), retry.to_vec(), how.to_vec()].map(proptest::sample::select);
+    (mode, chosen, kill).prop_map(|(mode, args, kill)| Round { mode, args: args.concat(), kill })
 }
 
-/// The version of this number.
-fn version(number: usize, length: usize, mark: &Mark) -> Version {
-    let version = Version::of(body(number, length));
-    match mark {
-        Mark::Strong => version.tagged(&format!("\"{number}\"")),
-        Mark::Weak => version.tagged(&format!("W/\"{number}\"")),
-        Mark::Dated => {
-            let modified = format!("Tue, 03 Mar 2026 09:00:{number:02} GMT");
-            version.dated(&modified, A_MINUTE_LATER)
+impl Round {
+    /// A run of the server that keeps the rules.
+    fn honest(mode: &'static str, args: &[&'static str]) -> Self {
+        Self { mode, args: [args, &["--retry", "0"]].concat(), kill: None }
+    }
+
+    /// Whether a whole reply must have become the file: nothing ends the run, and no reply is given up for segments.
+    fn takes_what_is_offered(&self) -> bool {
+        self.kill.is_none() && !self.args.contains(&"--split")
+    }
+
+    fn run(&self, number: usize, folder: &Path, list: &str) -> Seen {
+        let mut run = Run::json(self.mode).args(&self.args).args(["--retry-delay", "1ms", "-A"]);
+        if let Some((place, time)) = self.kill {
+            run = run.env("FETCH_KILL_AT", format!("{place}:{time}"));
         }
-        Mark::None => version,
+        run.arg(number.to_string()).arg("-d").arg(folder).list(list).seen()
     }
 }
 
-/// Turns that tell an untruth under the tag of the version, which only a known length or a checksum finds out.
-const UNTRUE: [&str; 2] =
-    ["a range of a shorter whole", "no such range, of the length that was begun"];
+/// What is wrong with a case.
+struct Fault {
+    case: usize,
+    what: String,
+    /// What its server was asked for, and what it did.
+    log: Vec<String>,
+}
 
-fn reply(does: &Does, request: &Request, old: &Version, now: &Version) -> Reply {
-    let right = now.answer(request);
-    match does {
-        Does::Right => right,
-        Does::Cut(share) => {
-            let bytes = right.body_bytes() * share / 256;
-            right.up_to(bytes, End::Close)
-        }
-        Does::Endless(_) if asked_from(request).is_some() => right,
-        Does::Endless(share) => now.endless(now.length() * share / 256 + 1),
-        Does::Turn(number) => {
-            let turn = &TURNS[*number];
-            let shortest = old.length().min(now.length()) - 2;
-            match asked_from(request) {
-                Some(from) if from < shortest && !UNTRUE.contains(&turn.what) => {
-                    (turn.reply)(old, now, from)
-                }
-                _ => right,
+impl Fault {
+    fn told(&self) -> String {
+        format!("case {}: {}\n  {}", self.case, self.what, self.log.join("\n  "))
+    }
+}
+
+/// Makes the runs of `rounds`, then those of a server that keeps the rules, for all cases at once.
+fn faults(rounds: &[Round], scripts: Vec<Script>) -> Vec<Fault> {
+    let (folder, cases) = (quick_folder(), scripts.len());
+    let server = RandomServer::of(scripts);
+    let list = server.list();
+    let mut faults = Vec::new();
+    let last = rounds.last().expect("there is a run").mode;
+    let honest = [&[][..], &["--refresh"], &[]].map(|args| Round::honest(last, args));
+    for (number, round) in rounds.iter().chain(&honest).enumerate() {
+        let seen = round.run(number, folder.path(), &list);
+        let mut judge = |case: usize, verdict: Result<(), String>| {
+            let Err(what) = verdict else { return };
+            let what = format!("run {number}, {round:?}: {what}");
+            faults.push(Fault { case, what, log: server.resource(case).log.clone() });
+        };
+        let rows = rows(&seen, cases);
+        for (case, row) in rows.iter().enumerate() {
+            let file = fs::read(folder.path().join(case.to_string())).ok();
+            judge(case, ensure_a_version(&server, case, file.as_deref(), row));
+            if round.takes_what_is_offered() {
+                judge(case, ensure_taken(&server, case, number, file.as_deref(), row));
             }
+            if number >= rounds.len() {
+                let nth = number - rounds.len();
+                judge(case, ensure_had(&server, case, number, nth, file.as_deref(), row));
+            }
+        }
+        if round.kill.is_none() && !matches!(seen.code, Some(0 | 1)) {
+            judge(0, Err(format!("{:?}: {}", seen.code, seen.stderr)));
+        }
+        if !faults.is_empty() {
+            return faults;
+        }
+    }
+    let mut expected: Vec<_> = (0..cases).map(|case| case.to_string()).collect();
+    expected.sort();
+    assert_eq!(names(folder.path()), expected, "nothing else is there");
+    let verified = Run::new().args(["verify", "--json"]).arg(folder.path()).seen();
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    faults
+}
+
+/// The row of each case; null where the run was killed before.
+fn rows(seen: &Seen, cases: usize) -> Vec<Value> {
+    let mut rows = vec![Value::Null; cases];
+    let lines = seen.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    for row in lines.filter(|row| row["type"] == "result") {
+        let index = row["index"].as_u64().unwrap() as usize;
+        rows[index - 1] = row;
+    }
+    rows
+}
+
+fn is_success(row: &Value) -> bool {
+    row.is_object() && row["error"].is_null()
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// A file is a version of the resource, from its first byte to its last, and the row of a success describes it.
+/// Nobody but the server knows the bytes of a version, so all of them were sent.
+fn ensure_a_version(
+    server: &RandomServer,
+    case: usize,
+    file: Option<&[u8]>,
+    row: &Value,
+) -> Result<(), String> {
+    let Some(file) = file else {
+        return ensure(!is_success(row), || format!("there is no file: {row}"));
+    };
+    let versions = server.resource(case).versions_of(file);
+    ensure(!versions.is_empty(), || format!("{} bytes of no version: {row}", file.len()))?;
+    let fields = told(row, &["bytes", "etag", "last_modified"]);
+    let is_told = |held: &Version| fields == json!([held.length(), held.etag, held.modified]);
+    ensure(!is_success(row) || versions.iter().any(is_told), || {
+        format!("the file is {:?}: {row}", versions[0].fields())
+    })
+}
+
+/// A whole version that was sent where no range was asked for is the file, and the target is `ok`.
+fn ensure_taken(
+    server: &RandomServer,
+    case: usize,
+    run: usize,
+    file: Option<&[u8]>,
+    row: &Value,
+) -> Result<(), String> {
+    let resource = server.resource(case);
+    let Some(offered) = resource.offered(run) else { return Ok(()) };
+    ensure(row["outcome"] == "ok", || format!("a whole version was sent: {row}"))?;
+    ensure(file == Some(&offered.body), || format!("another version was sent whole: {row}"))
+}
+
+/// A server that keeps the rules is asked: first every target is had, then the newest version of each, and then nothing
+/// is asked for any more.
+fn ensure_had(
+    server: &RandomServer,
+    case: usize,
+    run: usize,
+    nth: usize,
+    file: Option<&[u8]>,
+    row: &Value,
+) -> Result<(), String> {
+    let resource = server.resource(case);
+    ensure(is_success(row), || format!("the server keeps the rules: {row}"))?;
+    let requests = resource.requests(run);
+    match nth {
+        0 => Ok(()),
+        1 => {
+            let newest = resource.current();
+            // The other resource, which it redirected to before, has the same validators.
+            let is_like_it = || {
+                let held = resource.versions_of(file.unwrap_or_default());
+                held.iter().any(|held| held.fields() == newest.fields())
+            };
+            let holds = match row["outcome"].as_str() {
+                Some("unchanged") => is_like_it(),
+                _ => file == Some(&newest.body),
+            };
+            ensure(holds, || format!("it is not the newest: {row}"))
+        }
+        _ => ensure(row["outcome"] == "skipped" && requests == 0, || {
+            format!("{requests} requests: {row}")
+        }),
+    }
+}
+
+/// The number in a variable of the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Tries this many cases in batches whose first run is in this mode. In every second batch the later runs are in others.
+fn try_cases(mode: &'static str, cases: usize, seed: u64) {
+    for batch in 0..cases.div_ceil(BATCH) {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&(batch as u64).to_le_bytes());
+        bytes[16..16 + mode.len()].copy_from_slice(mode.as_bytes());
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(Config::default(), random);
+        let rounds = proptest::collection::vec(round(), 2..=RUNS);
+        let mut rounds = rounds.new_tree(&mut runner).unwrap().current();
+        for (nth, round) in rounds.iter_mut().enumerate() {
+            if nth == 0 || batch % 2 == 0 {
+                round.mode = mode;
+            }
+            if round.mode == "sequential" {
+                round.args.retain(|arg| {
+                    !["--split", "4", "--min-split-size", "64k", "--jobs", "3"].contains(arg)
+                });
+            }
+        }
+        let script = Script::any(rounds.len());
+        let mut trees: Vec<_> =
+            (0..BATCH.min(cases)).map(|_| script.new_tree(&mut runner).unwrap()).collect();
+        let faults = faults(&rounds, trees.iter().map(ValueTree::current).collect());
+        if let Some(fault) = faults.first() {
+            let smallest = smallest(&rounds, &mut trees[fault.case]);
+            let smallest = smallest.as_ref().map_or("none".to_owned(), Fault::told);
+            panic!(
+                "SAVING_SEED={seed}, mode {mode}, batch {batch}: {} faults, the first:\n{}\n\nalone, and made \
+                 smaller: {smallest}",
+                faults.len(),
+                fault.told(),
+            );
         }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn after_any_rounds_the_file_is_a_version_and_after_one_by_the_rules_the_newest(
-        length in proptest::sample::select(&LENGTHS),
-        rounds in proptest::collection::vec(round(), 1..5),
-    ) {
-        let mut versions = vec![version(0, length, &Mark::Strong)];
-        let mut now = versions[0].clone();
-        let mut old = now.clone();
-        let (folder, server) = (Folder::new(), Versions::of(now.clone()));
-        for round in &rounds {
-            for step in &round.steps {
-                let (does, before) = (step.does.clone(), old.clone());
-                server.then(move |request, now| reply(&does, request, &before, now));
-                let next = match &step.then {
-                    None => continue,
-                    Some(Change::New(longer, mark)) => {
-                        versions.push(version(versions.len(), length + longer, mark));
-                        versions[versions.len() - 1].clone()
-                    }
-                    Some(Change::Back(index)) => index.get(&versions).clone(),
-                };
-                server.then_change(next.clone());
-                old = std::mem::replace(&mut now, next);
-            }
-            let mut run = folder.run(round.mode).args(round.args);
-            if let Some((place, time)) = round.kill {
-                run = run.env("FETCH_KILL_AT", format!("{place}:{time}"));
-            }
-            let seen = run.arg(server.url("/file.bin")).seen();
-            server.behave();
-            server.change(now.clone());
-            let whole = fs::read(folder.at(NAME)).ok();
-            let held = whole.map(|whole| {
-                versions.iter().find(|version| version.body == whole).expect("it is a version")
-            });
-            for row in seen.rows().iter().filter(|row| row["error"].is_null()) {
-                let held = held.expect("what is told is there");
-                let held = json!([held.length(), held.etag, held.modified]);
-                assert_eq!(told(row, &["bytes", "etag", "last_modified"]), held, "{row}");
-            }
+/// The fault of the case alone, made as small as it gets; `None` if there is none.
+fn smallest(rounds: &[Round], tree: &mut impl ValueTree<Value = Script>) -> Option<Fault> {
+    let alone = |script: Script| faults(rounds, vec![script]).pop();
+    let mut smallest = alone(tree.current())?;
+    let mut goes_on = tree.simplify();
+    for _ in 0..TRIES {
+        if !goes_on {
+            break;
         }
-        let seen = folder.fetch("async", &server, &["--refresh"]);
-        assert_eq!(seen.code, Some(0), "{seen:?}");
-        assert!(folder.file() == now.body, "it is not the newest: {seen:?}");
-        assert_eq!(folder.names(), [NAME]);
-        server.heard();
-        let seen = folder.fetch("async", &server, &[]);
-        assert_eq!((outcomes(&seen), server.heard().len()), (vec!["skipped".to_owned()], 0));
+        goes_on = match alone(tree.current()) {
+            Some(fault) => {
+                smallest = fault;
+                tree.simplify()
+            }
+            None => tree.complicate(),
+        };
     }
+    Some(smallest)
+}
+
+/// The same cases each time, unless the environment chooses others.
+fn try_a_quarter(mode: &'static str) {
+    let cases = number("SAVING_CASES").map_or(CASES, |cases| cases as usize);
+    try_cases(mode, cases / MODES.len(), number("SAVING_SEED").unwrap_or(1));
+}
+
+#[test]
+fn after_any_runs_a_file_is_a_version_and_what_was_offered_whole_is_had_sequentially() {
+    try_a_quarter("sequential");
+}
+
+#[test]
+fn after_any_runs_a_file_is_a_version_and_what_was_offered_whole_is_had_in_threads() {
+    try_a_quarter("threads");
+}
+
+#[test]
+fn after_any_runs_a_file_is_a_version_and_what_was_offered_whole_is_had_in_async() {
+    try_a_quarter("async");
+}
+
+#[test]
+fn after_any_runs_a_file_is_a_version_and_what_was_offered_whole_is_had_in_processes() {
+    try_a_quarter("processes");
 }

@@ -5,6 +5,7 @@ mod any_order;
 mod between_runs;
 mod bookkeeping;
 mod duplicates;
+mod random_server;
 mod refused_ranges;
 mod reruns;
 mod server_replies;

@@ -238,6 +238,45 @@ fn a_206_that_nobody_asked_for_is_taken_if_it_is_provably_the_whole() {
 }
 
 #[test]
+fn fewer_bytes_than_the_range_of_the_whole_are_not_the_whole() {
+    let reply = |status: &str, sent: &str| {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Range: bytes 0-4/5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let chunk = format!("{:x}\r\n{sent}\r\n0\r\n\r\n", sent.len());
+        Reply::raw(head + &chunk, End::KeepAlive)
+    };
+    in_all_modes_at_once(|mode| {
+        let folder = Folder::new();
+        let origin = Origin::new(move |request| match request.path.as_str() {
+            "/206-all" => reply("206 Partial Content", "hello"),
+            "/206-less" => reply("206 Partial Content", "hell"),
+            "/206-more" => reply("206 Partial Content", "hello!"),
+            "/200-all" => reply("200 OK", "hello"),
+            _ => reply("200 OK", "hell"),
+        });
+        let paths = ["/206-all", "/206-less", "/206-more", "/200-all", "/200-less"];
+        let list = paths.map(|path| origin.url(path) + "\n").concat();
+        let seen = folder.run(mode).args(["--retry", "0"]).list(list).seen();
+        let expected = ["ok", "truncated", "protocol", "ok", "truncated"];
+        assert_eq!(seen.classes_in_list_order(), expected, "{seen:?}");
+        assert_eq!(folder.names(), ["200-all", "206-all"]);
+    });
+}
+
+#[test]
+fn a_range_with_another_length_than_its_own_continues_nothing() {
+    let range = |first: usize| {
+        format!("ETag: \"v1\"\r\nContent-Range: bytes {first}-{}/{LENGTH}\r\n", LENGTH - 1)
+    };
+    let of = move |first: usize, sent: &[u8]| Reply::of("206 Partial Content", &range(first), sent);
+    // What is sent would be written behind what is there, and be continued later.
+    ends_whole("the whole, cut", move |first| of(first, &whole()).but(LENGTH / 2, End::Close));
+    ends_whole("the whole", move |first| of(first, &whole()));
+    ends_whole("less", move |first| of(first, &whole()[first + 10..]));
+}
+
+#[test]
 fn a_200_whose_range_is_a_part_of_the_whole_is_refused() {
     in_all_modes_at_once(|mode| {
         let folder = Folder::new();

@@ -9,14 +9,14 @@
 //! });
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use rustls::{ServerConnection, StreamOwned};
 
 use super::hpack::{Decoder, Fields, encode};
-use super::raw::Raw;
+use super::raw::{HeadOf, Raw};
 use super::tls::{Identity, hang_up};
 
 /// What a client says first (section 3.4).
@@ -49,6 +49,7 @@ pub mod code {
     pub const REFUSED_STREAM: u32 = 7;
     pub const CANCEL: u32 = 8;
     pub const ENHANCE_YOUR_CALM: u32 = 11;
+    pub const HTTP_1_1_REQUIRED: u32 = 13;
 }
 
 /// Settings (section 6.5.2).
@@ -103,7 +104,7 @@ impl Http2Origin {
         settings: &Settings,
         script: impl for<'a> Fn(&'a mut Talk, &Asked) -> &'a mut Talk + Send + Sync + 'static,
     ) -> Self {
-        let tls = Arc::new(identity.server(&[b"h2"]));
+        let tls = Arc::new(identity.server(&[b"h2", b"http/1.1"]));
         let settings = settings.to_vec();
         let seen = Arc::<Mutex<Vec<Asked>>>::default();
         let pings = Arc::<Mutex<Vec<usize>>>::default();
@@ -111,6 +112,10 @@ impl Http2Origin {
         let raw = Raw::new(move |stream, connection| {
             let tls = ServerConnection::new(Arc::clone(&tls)).unwrap();
             let mut talk = Talk::new(StreamOwned::new(tls, stream), connection);
+            if talk.speaks_http1() {
+                talk.greet_in_http1();
+                return;
+            }
             // An error is the end of the connection, of which the test sees what it wants to.
             let _ = talk.hold(&settings, &script, &all, &pinged);
             hang_up(&mut talk.stream.sock);
@@ -172,6 +177,29 @@ impl Talk {
         let requests = Vec::new();
         let decoder = Decoder::new();
         Self { stream, connection, requests, decoder, is_silent: false, is_over: false }
+    }
+
+    /// Whether the handshake has chosen HTTP/1.1, as it does with a client that offers nothing else.
+    fn speaks_http1(&mut self) -> bool {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        while conn.is_handshaking() {
+            if conn.complete_io(sock).is_err() {
+                return false;
+            }
+        }
+        conn.alpn_protocol() == Some(b"http/1.1")
+    }
+
+    /// Answers each request of an HTTP/1.1 connection with `over HTTP/1.1`.
+    fn greet_in_http1(&mut self) {
+        let mut reader = BufReader::new(&mut self.stream);
+        while HeadOf::read(&mut reader).is_some() {
+            let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nover HTTP/1.1";
+            let stream = reader.get_mut();
+            if stream.write_all(reply).and_then(|()| stream.flush()).is_err() {
+                return;
+            }
+        }
     }
 
     /// All requests of it so far, the one of the moment too.
