@@ -11,8 +11,9 @@ use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::Entry;
 use crate::plan::{Plan, Source};
 use crate::streams::stdin;
+use crate::text::io_message;
 
-/// Bytes read at once: a bound on how far reading runs ahead of whoever takes the entries.
+/// Bytes per read; bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
 
 /// An open source.
@@ -33,26 +34,33 @@ pub(crate) enum OpenInput {
 /// How the bytes of a list come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamKind {
-    /// All are there, as in a file.
+    /// A file: all bytes are available.
     AtRest,
-    /// Somebody may be writing them as we read, as in a pipe.
+    /// A pipe: bytes may still be written.
     Live,
 }
 
 /// A list that could not be read to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {name}: {reason}")]
+#[error("cannot read {name}: {}", io_message(reason))]
 pub struct ReadError {
     /// What the list is called.
     pub name: Arc<str>,
-    /// The system's words, or why it is no list.
+    /// The error of the system, or why it is no list.
     pub reason: io::Error,
+}
+
+impl ReadError {
+    /// Whether it is no list; the record of that has the same reason.
+    pub(crate) fn is_no_list(&self) -> bool {
+        self.reason.kind() == ErrorKind::InvalidData
+    }
 }
 
 /// Why the sources of a plan cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the name is the list's; the reason the system's words
-pub enum OpenError {
+#[allow(missing_docs)] // name: of the file; reason: the error of the system
+pub(crate) enum OpenError {
     /// Nothing has this name.
     #[error("{name}: no such file; {}", did_you_mean(name))]
     Missing { name: String },
@@ -60,7 +68,7 @@ pub enum OpenError {
     #[error("{name}: is a directory, expected a list file")]
     Directory { name: String },
     /// The system does not let it be read.
-    #[error("cannot read {name}: {reason}")]
+    #[error("cannot read {name}: {}", io_message(reason))]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
     #[error("{name}:{reason}")]
@@ -70,24 +78,21 @@ pub enum OpenError {
     Overwritten { name: String },
 }
 
-/// A hint for somebody who has left out the scheme of a URL.
+/// A hint for a URL without a scheme.
 fn did_you_mean(name: &str) -> String {
-    let first = name.split(['/', ':']).next().unwrap_or_default();
-    let is_a_list = [".txt", ".list", ".csv"].iter().any(|end| first.ends_with(end));
-    let is_a_host = first == "localhost" || first.trim_matches('.').contains('.');
     if name.contains("http://") || name.contains("https://") {
-        "remove what stands before http:// or https:// to fetch a URL".to_owned()
-    } else if is_a_host && !is_a_list && !name.contains(|c: char| c.is_whitespace() || c == '@') {
-        format!("did you mean https://{name}?")
-    } else {
-        "to fetch a URL, include https://".to_owned()
+        return "remove what stands before http:// or https:// to fetch a URL".to_owned();
     }
+    list::meant_url(name).map_or_else(
+        || "to fetch a URL, include https://".to_owned(),
+        |url| format!("did you mean {url}?"),
+    )
 }
 
-/// What bodies must hash to, as a plan says and the file of sums that it names.
+/// The checksums that bodies must have: that of the plan, and those of its checksum file.
 ///
 /// # Errors
-/// If that file cannot be read, or is none.
+/// If the checksum file cannot be read or is invalid.
 pub(crate) fn wanted(plan: &Plan) -> Result<ExpectedDigests, OpenError> {
     let sums = plan.bodies.sums.as_deref().map(sums).transpose()?;
     Ok(ExpectedDigests { checksum: plan.bodies.checksum, sums })
@@ -139,7 +144,7 @@ fn open_file(path: &Path) -> Result<OpenInput, OpenError> {
     Ok(OpenInput::List { name: name.into(), bytes: Box::new(file), pace })
 }
 
-/// Whatever the names that both go by; a file that is not there yet is no list.
+/// Ensures that an output file is not one of the lists, also under another name.
 fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenError> {
     let Ok(written) = fs::canonicalize(path) else { return Ok(()) };
     for source in sources {

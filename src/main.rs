@@ -15,6 +15,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let environment = Environment {
         variable: &|name| env::var_os(name),
+        names: env::vars_os().map(|(name, _)| name).collect(),
+        warn: &commands::print_warning,
         home: env::home_dir(),
         stdin_is_terminal: io::stdin().is_terminal(),
     };

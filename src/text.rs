@@ -1,4 +1,5 @@
-//! What file names and messages have in common: hidden characters, system errors as text, counted nouns. Pure.
+//! What file names and messages have in common: hidden characters, system errors as text, counted nouns, words of a
+//! shell. Pure.
 
 use std::io;
 
@@ -67,6 +68,17 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The name of a file as a word of a shell command.
+pub(crate) fn shell_word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    match name {
+        _ if name.starts_with('-') => shell_word(&format!("./{name}")),
+        "" => "''".to_owned(),
+        _ if name.chars().all(is_plain) => name.to_owned(),
+        _ => format!("'{}'", name.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +117,20 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(without_os_codes(text), expected);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_one_word_of_a_shell() {
+        for (name, word) in [
+            ("a/b.txt", "a/b.txt"),
+            ("-x", "./-x"),
+            ("", "''"),
+            ("it's", r"'it'\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("a\nb", "'a\nb'"),
+        ] {
+            assert_eq!(shell_word(name), word);
         }
     }
 

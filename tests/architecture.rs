@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("signals", &["exit", "engine", "model", "streams"]),
     ("exit", &[]),
-    ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units", "manual"]),
+    ("cli", &["compare", "serve", "list", "plan", "model", "digest", "units", "text", "manual"]),
     (
         "compare",
         &[
@@ -73,7 +73,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scheduler", &["policy", "plan", "model", "units"]),
     ("policy", &["plan", "model"]),
     ("naming", &["plan", "text"]),
-    ("input", &["list", "plan", "model", "digest", "streams"]),
+    ("input", &["list", "plan", "model", "digest", "text", "streams"]),
     ("list", &["model", "digest", "text"]),
     ("plan", &["model", "digest", "units"]),
     ("model", &["digest"]),

@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use super::network;
-use super::value_parsers::{self, Choice, one_of};
+use super::value_parsers::{self, Choice, Named, one_of};
 use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
@@ -132,13 +132,19 @@ pub(super) enum Subcommands {
     /// Show a chapter of the manual, or the help of a command
     Help(HelpArgs),
     /// Run as a child process of another fetch (--mode processes)
-    #[command(name = "__seat", hide = true)]
+    #[command(name = "__child", hide = true)]
     Child,
     /// Measure a shell command (compare --command)
     #[command(name = MEASURE, hide = true)]
     Measure {
         /// The shell command
         command: OsString,
+    },
+    /// Print what a completion script offers after these words
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
     },
 }
 
@@ -159,7 +165,7 @@ pub(super) struct FetchArgs {
     ///
     /// Arguments starting with http:// or https:// are URLs, - is stdin, anything else is a file with one URL per line.
     /// Without SOURCE, reads stdin unless it is a terminal.
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub sources: Vec<OsString>,
 
     #[command(flatten)]
@@ -396,7 +402,7 @@ pub(super) struct SaveArgs {
     ///
     /// Saved files are recorded in DIR/.fetch/manifest.jsonl. Running the same command again skips complete files,
     /// resumes partial ones and downloads missing ones.
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 
     /// File naming scheme
@@ -464,8 +470,11 @@ pub(super) struct BodyArgs {
 
     /// Compute and report digests, e.g. sha256 or blake3
     ///
-    /// Algorithms: md5, sha-1, sha-256, sha-512, blake3, crc32, crc32c. With several, the first is reported.
-    #[arg(hide_short_help = true, long, value_name = "ALGO,...", value_delimiter = ',')]
+    /// With several, the first is reported.
+    #[arg(
+        hide_short_help = true, long, value_name = "ALGO,...", value_delimiter = ',',
+        value_parser = Named::ALGORITHMS
+    )]
     pub digest: Vec<Algorithm>,
 
     /// Maximum body size after decoding (0 = unlimited) [default: no limit]
@@ -507,7 +516,7 @@ pub(super) struct FailedListArgs {
     /// Limit --failed to these error classes, e.g. timeout,dns [default: all]
     #[arg(
         hide_short_help = true, long, value_name = "CLASS,...", value_delimiter = ',', requires = "failed",
-        value_parser = value_parsers::class
+        value_parser = Named::CLASSES, hide_possible_values = true
     )]
     pub failed_class: Vec<FailureClass>,
 }
@@ -587,7 +596,7 @@ Exit codes:
 #[command(after_help = ABOUT_VERIFY)]
 pub(super) struct VerifyArgs {
     /// Directory passed to --dir
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 
     /// Files to read in parallel, 1-10000 [default: number of CPUs]
@@ -644,7 +653,7 @@ pub(super) struct CompareArgs {
     ///
     /// The built-in workload is 15 pages (62,420-491,525 bytes) from a local server with 100 ms latency; it ignores
     /// FETCH_* and the configuration file.
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub sources: Vec<OsString>,
 
     #[command(flatten)]
@@ -718,7 +727,7 @@ pub(super) struct BenchmarkArgs {
     pub i_run_this_server: bool,
 
     /// Also save bodies, to a temporary directory in DIR that is removed after each run
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 
     /// fsync each file before reporting it as saved

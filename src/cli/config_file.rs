@@ -1,11 +1,11 @@
-//! The configuration file -> a layer, and what is different for some hosts. It is the one file that has to be read
-//! before there is a plan; what it says is judged as text, apart from the reading.
+//! Reads the configuration file: a layer of options, and options of single hosts. It is the only file that is read before
+//! there is a plan.
 //!
-//! A key is an option's long name, its value what the option takes. The folder that the program is started in is
-//! never looked at: what lies there may come from anybody.
+//! A key is the long name of an option, its value is that of the option. The current directory is never searched for a
+//! file: its content may come from anybody.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
@@ -19,33 +19,34 @@ use url::Host;
 use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
 use super::option_table::{self, OptionTable, ValueCount};
 use crate::plan::{HostOverrides, Plan};
+use crate::text::io_message;
 
-/// No file of options is longer than this; a list that was given in its place may be.
+/// The maximum length of a file; protects from a list that is given by mistake.
 const LONGEST: u64 = 1024 * 1024;
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ConfigFile {
-    /// Of options.
+    /// Options.
     pub layer: ConfigLayer,
-    /// Of hosts, by name.
+    /// Options of hosts, by name.
     pub hosts: BTreeMap<String, HostOverrides>,
     /// The file that was read; `None` if there was none.
     pub path: Option<PathBuf>,
 }
 
-/// Which file counts.
+/// The file to read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConfigPath {
-    /// This one, and it must be there.
+    /// This one; it must exist.
     Named(PathBuf),
-    /// This one, if it is there.
+    /// This one, if it exists.
     Usual(PathBuf),
     /// None.
     Nothing,
 }
 
-/// Where the person's own file is, by the XDG Base Directory Specification: a folder that is not absolute is none.
+/// The file of the user (XDG Base Directory Specification). A directory that is not absolute is ignored.
 pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) -> ConfigPath {
     let set = xdg_config_home.map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder =
@@ -53,12 +54,16 @@ pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) ->
     folder.map_or(ConfigPath::Nothing, |folder| ConfigPath::Usual(folder.join("fetch/config.toml")))
 }
 
-/// Reads the file that counts.
+/// Reads the file. If it was not named on the command line and the system cannot read it, this is a warning.
 ///
 /// # Errors
-/// A sentence that names the file and, where there is one, the line.
-pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFile, String> {
-    let (path, may_be_missing) = match which {
+/// A message with the file and, if there is one, the line.
+pub(super) fn load(
+    which: &ConfigPath,
+    options: &OptionTable,
+    warn: &dyn Fn(&str),
+) -> Result<ConfigFile, String> {
+    let (path, is_usual) = match which {
         ConfigPath::Named(path) => (path, false),
         ConfigPath::Usual(path) => (path, true),
         ConfigPath::Nothing => return Ok(ConfigFile::default()),
@@ -68,8 +73,15 @@ pub(super) fn load(which: &ConfigPath, options: &OptionTable) -> Result<ConfigFi
             let file = parse(&text, path, options)?;
             Ok(ConfigFile { path: Some(path.clone()), ..file })
         }
-        Err(error) if may_be_missing && is_missing(&error) => Ok(ConfigFile::default()),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        Err(error) if is_usual && is_missing(&error) => Ok(ConfigFile::default()),
+        Err(error) => {
+            let complaint = format!("cannot read {}: {}", path.display(), io_message(&error));
+            if !is_usual || error.raw_os_error().is_none() {
+                return Err(complaint);
+            }
+            warn(&format!("{complaint}; ignoring it (see --no-config)"));
+            Ok(ConfigFile::default())
+        }
     }
 }
 
@@ -86,10 +98,10 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Reads a file's text; `path` is for messages, and for the files that it names.
+/// Parses the text of a file; `path` is for messages, and for the files that it names.
 ///
 /// # Errors
-/// A sentence that names file and line.
+/// A message with the file and the line.
 pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<ConfigFile, String> {
     let page = ConfigText { text, path, options };
     let table = DeTable::parse(text).map_err(|error| {
@@ -111,7 +123,7 @@ pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<Co
     Ok(config)
 }
 
-/// The parser's words, but where they are about its grammar rather than the file.
+/// The message of the parser, unless it is about the grammar rather than the file.
 fn syntax_error(message: &str) -> &str {
     if message.starts_with("string values must be quoted") {
         "missing or unquoted value"
@@ -122,14 +134,14 @@ fn syntax_error(message: &str) -> &str {
 
 type ConfigKey<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
-/// Keys as they stand in the file, so that the first mistake is told first.
+/// Keys in the order of the file, so that the first mistake is reported first.
 fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t ConfigKey<'a>, &'t Spanned<DeValue<'a>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
 }
 
-/// A file's text, and what is needed to speak of it.
+/// The text of a file, with what messages about it need.
 struct ConfigText<'a> {
     text: &'a str,
     path: &'a Path,
@@ -137,7 +149,7 @@ struct ConfigText<'a> {
 }
 
 impl ConfigText<'_> {
-    /// Sets an option in `layer` to what `value` says.
+    /// Sets an option in `layer` to `value`.
     fn set(
         &self,
         key: &ConfigKey,
@@ -151,11 +163,24 @@ impl ConfigText<'_> {
         let words = if quotable(name, &words) { &words } else { name };
         let shown = format!("{place}: {words}");
         let value = meant(name, takes, value.get_ref())
+            .and_then(|value| self.with_unit(name, value))
             .map_err(|complaint| format!("{shown}: {complaint}"))?;
         layer.set(name, LayerOption { value: self.beside(name, value), place, shown })
     }
 
-    /// Files that are named by a file are found from where it is.
+    /// Ensures that a duration has a unit. On the command line a plain number is seconds, as in curl; in a file, which is read
+    /// later and by others, it could as well be milliseconds.
+    fn with_unit(&self, name: &str, value: LayerValue) -> Result<LayerValue, String> {
+        if let LayerValue::Given(texts) = &value
+            && self.options.takes_duration(name)
+            && let Some(number) = texts.iter().find_map(|text| number_but_zero(text))
+        {
+            return Err(format!("expected a unit, e.g. \"{number}ms\" or \"{number}s\""));
+        }
+        Ok(value)
+    }
+
+    /// Makes the paths in a file relative to its directory.
     fn beside(&self, name: &str, value: LayerValue) -> LayerValue {
         match (value, self.path.parent()) {
             (LayerValue::Given(paths), Some(folder)) if self.options.takes_paths(name) => {
@@ -202,7 +227,7 @@ impl ConfigText<'_> {
             }
             self.set(key, value, &mut layer)?;
         }
-        Ok(manners(&layer, layer.plan()?))
+        Ok(host_overrides(&layer, layer.plan()?))
     }
 
     fn no_option(&self, name: &str) -> String {
@@ -227,7 +252,7 @@ impl ConfigText<'_> {
     }
 }
 
-fn manners(layer: &ConfigLayer, plan: Plan) -> HostOverrides {
+fn host_overrides(layer: &ConfigLayer, plan: Plan) -> HostOverrides {
     let (general, mut headers) = (plan.host_limits, plan.http.headers);
     if layer.sets("user-agent") {
         headers.push((USER_AGENT, plan.http.user_agent));
@@ -253,7 +278,7 @@ fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, S
     }
 }
 
-/// A value as it would be typed.
+/// A value as it is typed on the command line.
 fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
     match value {
         DeValue::String(text) => Ok(text.as_ref().into()),
@@ -266,7 +291,12 @@ fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
     }
 }
 
-/// A host's name as it stands in a parsed URL: lower case, punycode.
+/// A text that is a number without a unit, and not zero.
+fn number_but_zero(text: &OsStr) -> Option<&str> {
+    text.to_str().filter(|text| text.parse().is_ok_and(|number: f64| number != 0.0))
+}
+
+/// The name of a host as in a parsed URL: lower case, punycode.
 fn host(text: &str) -> Result<String, String> {
     let host = Host::parse(text)
         .map_err(|_| "expected a host name, e.g. example.org or [::1]".to_owned())?;

@@ -1,5 +1,5 @@
-//! What was said where: the file, the environment and the words typed, each a layer over the one before. Lower
-//! layers become words in front of those typed, so that one parser reads all three and says what is wrong with them.
+//! Layers of options: the configuration file, the environment and the command line, each over the one before. Lower layers
+//! become arguments in front of those typed, so that one parser checks all three.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -8,31 +8,32 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Parser};
 use http::header::USER_AGENT;
 
+use super::Environment;
 use super::args::Arguments;
 use super::option_table::{OptionTable, ValueCount, is_secret};
 use super::{to_plan, without_dots};
 use crate::list;
 use crate::plan::Plan;
 
-/// What a layer says of one option.
+/// The setting of an option in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LayerValue {
-    /// Not given, whatever lower layers say.
+    /// Not set, even if a lower layer sets it.
     Off,
-    /// Given; it takes nothing.
+    /// A flag that is set.
     On,
-    /// Given with these values.
+    /// Set to these values.
     Given(Vec<OsString>),
 }
 
-/// One option as a lower layer sets it.
+/// An option that a lower layer sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LayerOption {
-    /// What is said of it.
+    /// Its setting.
     pub value: LayerValue,
     /// Where: `config.toml:3`, `FETCH_JOBS`.
     pub place: String,
-    /// Where and how, as far as it may be shown: `config.toml:3: jobs = 8`, `FETCH_JOBS=8`.
+    /// Where and how, without secrets: `config.toml:3: jobs = 8`, `FETCH_JOBS=8`.
     pub shown: String,
 }
 
@@ -46,7 +47,7 @@ impl LayerOption {
     }
 }
 
-/// Words as they may be shown: options that may hold a password are named alone.
+/// Arguments without secrets: of an option that may have a password, only the name.
 pub(super) fn shown(words: &[OsString]) -> Vec<String> {
     let shown = |word: &OsString| {
         let word = word.to_string_lossy();
@@ -59,27 +60,27 @@ pub(super) fn shown(words: &[OsString]) -> Vec<String> {
     words.iter().map(shown).collect()
 }
 
-/// An option with its value, in one word.
+/// An option with its value, as one argument.
 pub(super) fn word(name: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(format!("--{name}="));
     word.push(value);
     word
 }
 
-/// Whether a message may quote the words that set an option.
+/// Whether a message may quote the setting of an option.
 pub(super) fn quotable(name: &str, words: &str) -> bool {
     !is_secret(name) && !words.contains(char::is_control)
 }
 
-/// What a layer below the words typed says, option by option.
+/// A layer below the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ConfigLayer(BTreeMap<String, LayerOption>);
 
 impl ConfigLayer {
-    /// Takes a setting if it makes sense by itself.
+    /// Adds a setting if it is valid by itself.
     ///
     /// # Errors
-    /// A sentence that says where it stands and what is wrong with it.
+    /// A message with its place and the fault.
     pub(super) fn set(&mut self, name: &str, setting: LayerOption) -> Result<(), String> {
         ensure_the_user_agent_has_its_own_option(name, &setting.value)
             .and_then(|()| decided(setting.words(name)).map(drop))
@@ -88,20 +89,20 @@ impl ConfigLayer {
         Ok(())
     }
 
-    /// What the settings come to by themselves.
+    /// The plan of these settings only.
     ///
     /// # Errors
-    /// A sentence about those that do not go together.
+    /// A message about settings that conflict.
     pub(super) fn plan(&self) -> Result<Plan, String> {
         decided(self.words())
     }
 
-    /// Whether it says anything of an option.
+    /// Whether it sets an option.
     pub(super) fn sets(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The layer that results where `self` lies over `lower`.
+    /// `self` over `lower`.
     pub(super) fn over(self, lower: Self) -> Self {
         let given = self.0.iter().filter(|(_, setting)| setting.value != LayerValue::Off);
         let settled = SetByUser::by(&OptionTable::of_fetch(), given.map(|(name, _)| name.as_str()));
@@ -110,18 +111,18 @@ impl ConfigLayer {
         Self(under)
     }
 
-    /// What is left of it below what is settled.
+    /// The settings that `settled` does not replace.
     pub(super) fn below(mut self, settled: &SetByUser) -> Self {
         self.0.retain(|name, _| !settled.0.contains(name));
         self
     }
 
-    /// It as words of a command line.
+    /// The settings as arguments.
     pub(super) fn words(&self) -> Vec<OsString> {
         self.0.iter().flat_map(|(name, setting)| setting.words(name)).collect()
     }
 
-    /// Adds to a complaint where the options come from that it names and that were not typed.
+    /// Adds to a message where the options in it were set, if not on the command line.
     pub(super) fn trace(&self, complaint: String) -> String {
         let named = self.0.iter().filter(|(name, _)| names(&complaint, name));
         let places: Vec<_> =
@@ -138,7 +139,7 @@ fn names(complaint: &str, option: &str) -> bool {
     })
 }
 
-/// The options of which lower layers have nothing more to say.
+/// The options that lower layers cannot set any more.
 pub(super) struct SetByUser(BTreeSet<String>);
 
 impl SetByUser {
@@ -155,7 +156,7 @@ impl SetByUser {
     }
 }
 
-/// Two options for one thing are for one command line, where both are in sight.
+/// Ensures that User-Agent is not set as a header: the layers could not be told apart.
 fn ensure_the_user_agent_has_its_own_option(name: &str, value: &LayerValue) -> Result<(), String> {
     match value {
         LayerValue::Given(texts) if name == "header" => {
@@ -173,14 +174,14 @@ fn is_user_agent(field: &str) -> bool {
     list::field(field).is_ok_and(|(name, _)| name == USER_AGENT)
 }
 
-/// The plan that words come to, standard input being the list.
+/// The plan of these arguments, with standard input as the list.
 fn decided(words: Vec<OsString>) -> Result<Plan, String> {
     let program = OsString::from("fetch");
     let typed = Arguments::try_parse_from(std::iter::once(program).chain(words));
     to_plan::plan(typed.map_err(|error| sentence(&error))?.fetch, false)
 }
 
-/// What the parser has to say, without the frame that it gives to words that were typed.
+/// The message of the parser, without the parts about the command line.
 fn sentence(error: &clap::Error) -> String {
     if let Some(source) = std::error::Error::source(error) {
         return source.to_string();
@@ -196,18 +197,23 @@ fn sentence(error: &clap::Error) -> String {
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
-/// Asks for the variable of every option.
+/// Variables of debug builds, which make the program fail in chosen places.
+const FAILPOINTS: &[&str] =
+    if cfg!(debug_assertions) { &["FETCH_FAIL_AT", "FETCH_KILL_AT"] } else { &[] };
+
+/// Reads the variables of options.
 ///
 /// # Errors
-/// A sentence that names the variable.
+/// A message with the name of the variable.
 pub(super) fn from_environment(
     options: &OptionTable,
-    variable: &dyn Fn(&str) -> Option<OsString>,
+    around: &Environment,
 ) -> Result<ConfigLayer, String> {
+    ensure_all_variables_are_known(options, around)?;
     let mut layer = ConfigLayer::default();
     for (option, takes) in options.in_environment() {
         let name = variable_name(option);
-        let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
+        let Some(text) = (around.variable)(&name).filter(|text| !text.is_empty()) else { continue };
         let words = format!("{name}={}", text.display());
         let shown = if quotable(option, &words) { words } else { name.clone() };
         let value =
@@ -216,6 +222,35 @@ pub(super) fn from_environment(
     }
     layer.plan().map_err(|complaint| layer.trace(complaint))?;
     Ok(layer)
+}
+
+/// Ensures that every variable that begins like that of an option is one, unless it is empty.
+fn ensure_all_variables_are_known(
+    options: &OptionTable,
+    around: &Environment,
+) -> Result<(), String> {
+    let mut names: Vec<_> = around.names.iter().map(|name| name.to_string_lossy()).collect();
+    names.sort_unstable();
+    for name in names {
+        let Some(option) = name.strip_prefix("FETCH_") else { continue };
+        let option = option.to_lowercase().replace('_', "-");
+        let same = options.in_environment().map(|(known, _)| known).find(|known| *known == option);
+        let is_known = same.is_some_and(|known| variable_name(known) == *name);
+        let is_empty = (around.variable)(&name).is_none_or(|text| text.is_empty());
+        if is_known || is_empty || FAILPOINTS.contains(&&*name) {
+            continue;
+        }
+        let name = name.escape_debug();
+        let similar = same.map(str::to_owned).or_else(|| options.similar(&option));
+        return Err(if same.is_none() && options.exists(&option) {
+            format!("{name}: --{option} can only be given on the command line")
+        } else if let Some(similar) = similar {
+            format!("{name}: unknown variable; did you mean {}?", variable_name(&similar))
+        } else {
+            format!("{name}: unknown variable (expected FETCH_ and the long name of an option)")
+        });
+    }
+    Ok(())
 }
 
 fn variable_name(option: &str) -> String {

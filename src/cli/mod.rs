@@ -1,39 +1,42 @@
-//! What can be typed, and its translation to a plan. Validates, does nothing: makes no request, and opens no file but
-//! the configuration, of which there is need before there can be a plan. The only room that knows the argument parser.
+//! Parses the command line, the environment and the configuration file into a command. Sends no request, and opens only the
+//! configuration file. The only module that knows the argument parser.
 
 mod args;
+mod completion;
 mod config_file;
 mod config_layers;
 mod help;
+mod hints;
 mod man;
 mod network;
 mod option_table;
 mod proxy;
 mod to_plan;
 mod value_parsers;
+mod version;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use clap_complete::Shell;
 
 use crate::plan::{Plan, ReportCommand, Strategy};
 use crate::{compare, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
+pub use completion::Completions;
 use config_file::ConfigPath;
 use config_layers::{ConfigLayer, SetByUser};
 pub use help::HelpPage;
 use option_table::OptionTable;
 pub use option_table::{EffectiveOption, OptionValue};
+pub use version::VersionPage;
 
-/// What is asked for.
+/// A command with its options.
 #[derive(Debug)]
 pub enum Command {
-    /// Fetch what is listed.
+    /// Fetch the URLs of lists.
     Fetch(Box<Plan>),
     /// Print what a run would do, without sending a request.
     DryRun {
@@ -42,54 +45,38 @@ pub enum Command {
         /// All options with the values that the run would use.
         options: Vec<EffectiveOption>,
     },
-    /// Tell what has become of what was saved.
+    /// Verify saved files.
     Verify(plan::VerifyOptions),
-    /// Report a saved run or comparison again.
+    /// Convert a saved run or comparison.
     Report(ReportCommand),
-    /// Run the local origin.
+    /// Run the local test server.
     Serve(serve::Options),
     /// Compare modes.
     Compare(Box<compare::Options>),
-    /// Print a completion script.
+    /// Print a completion script, or what it offers.
     Completions(Completions),
+    /// Print the version with the facts of the build.
+    Version(VersionPage),
     /// Show a page of the manual.
     Help(HelpPage),
-    /// Make transfers for another process.
+    /// Run as a child process of another fetch.
     Child,
     /// Measure a shell command.
     Measure(OsString),
 }
 
-/// The completion script of one shell.
-#[derive(Debug)]
-pub struct Completions(Shell);
-
-impl Completions {
-    /// Writes the script.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        // The generator panics where it cannot write, so it writes to memory.
-        let mut script = Vec::new();
-        let mut command = help::with_names(Arguments::command());
-        clap_complete::generate(self.0, &mut command, "fetch", &mut script);
-        out.write_all(&script)
-    }
-}
-
-/// A text to print instead of doing anything: help that was asked for, or what is wrong with the words typed.
+/// A text to print instead of running a command: help, the version, or a usage error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageOutput {
     /// The text, its last newline included.
     pub text: String,
     /// Where it goes.
     pub to: UsageStream,
-    /// The exit code: 0 for help, 2 for a mistake.
+    /// The exit code: 0 for help, 2 for an error.
     pub code: u8,
 }
 
-/// One of the two streams that a program writes to.
+/// An output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageStream {
     /// Standard output.
@@ -119,11 +106,18 @@ impl From<clap::Error> for UsageOutput {
         let text = match error.kind() {
             // How the command is typed is of no help to somebody who has typed it right.
             ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-                match text.split_once("\n\nUsage:") {
-                    Some((complaint, _)) => format!("{complaint}\n"),
-                    None => text,
-                }
+                let usage = ["\n\nUsage:", "\n\nFor more information"];
+                let end = usage.into_iter().filter_map(|start| text.find(start)).min();
+                end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]))
             }
+            ErrorKind::UnknownArgument => unknown_option(&error).unwrap_or_else(|| {
+                // No file has such a name.
+                let is_no_file = |line: &&str| !line.starts_with("  tip: to pass '");
+                text.split_inclusive('\n')
+                    .filter(is_no_file)
+                    .collect::<String>()
+                    .replacen("\n\n\n", "\n\n", 1)
+            }),
             _ => text,
         };
         Self { text, to: UsageStream::Stderr, code: 2 }
@@ -135,27 +129,81 @@ fn without_dots(message: &str) -> String {
     message.replace("...'", "'")
 }
 
-/// What a command line is read in.
+/// What is said of an option that does not exist, if there is a hint about it.
+fn unknown_option(error: &clap::Error) -> Option<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let option = context(ContextKind::InvalidArg)?;
+    let hint = match (hints::hint(option), context(ContextKind::SuggestedArg)) {
+        (Some(hint), _) => hint.to_owned(),
+        (None, Some(similar)) => format!("a similar argument exists: '{similar}'"),
+        (None, None) => return None,
+    };
+    Some(unexpected(option, &hint))
+}
+
+fn unexpected(option: &str, hint: &str) -> String {
+    format!(
+        "error: unexpected argument '{option}' found\n\n  tip: {hint}\n\nFor more information, try '--help'.\n"
+    )
+}
+
+/// The command line that somebody meant who typed this word in the place of a command; `None` if it is like none.
+pub fn similar_command(word: &str) -> Option<String> {
+    match word {
+        "version" => return Some("fetch --version".to_owned()),
+        "man" => return Some("fetch help --man".to_owned()),
+        _ => {}
+    }
+    // The parser of a program that has only commands suggests some, the most similar one last.
+    let program = clap::Command::new("fetch").no_binary_name(true);
+    let mut only_commands = program.disable_help_subcommand(true);
+    for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        only_commands = only_commands.subcommand(clap::Command::new(command.get_name().to_owned()));
+    }
+    let error = only_commands.try_get_matches_from([word.to_ascii_lowercase()]).err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(command) => Some(format!("fetch {command}")),
+        ContextValue::Strings(commands) => {
+            commands.last().map(|command| format!("fetch {command}"))
+        }
+        _ => None,
+    }
+}
+
+/// What the parser takes from the process.
 pub struct Environment<'a> {
     /// What a variable of the environment holds, if it is set.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The person's own folder.
+    /// The names of all variables.
+    pub names: Vec<OsString>,
+    /// Prints a warning.
+    pub warn: &'a dyn Fn(&str),
+    /// The home directory.
     pub home: Option<PathBuf>,
     /// Whether standard input is a terminal.
     pub stdin_is_terminal: bool,
 }
 
-/// Reads the words of a command line, the program's name first. What is typed wins over what the environment says
-/// (`FETCH_JOBS=8`), and that over the configuration file.
+/// Parses a command line, the name of the program first. It takes precedence over the environment (`FETCH_JOBS=8`), and that
+/// over the configuration file.
 ///
 /// # Errors
-/// The text to print instead, help and version included.
+/// The text to print instead: help, the version, or an error.
 pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let words: Vec<_> = words.into_iter().collect();
-    let matches = help::with_names(Arguments::command()).try_get_matches_from(&words)?;
+    let matches = match help::with_names(Arguments::command()).try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
+            return Ok(Command::Version(version::page()));
+        }
+        Err(error) => return Err(misspelt_command(&words, &error).unwrap_or_else(|| error.into())),
+    };
     let typed = Arguments::from_arg_matches(&matches)?;
     let settled = SetByUser::by_words(&matches, &typed);
     match typed.subcommand {
@@ -163,7 +211,13 @@ pub fn parse(
         Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, around),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::origin(serve))),
         Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::rereport(report)?)),
-        Some(Subcommands::Completions { shell }) => Ok(Command::Completions(Completions(shell))),
+        Some(Subcommands::Completions { shell }) => {
+            Ok(Command::Completions(Completions::Script(shell)))
+        }
+        Some(Subcommands::Complete { words }) => {
+            let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+            Ok(Command::Completions(Completions::Words(words.collect())))
+        }
         Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
             ensure_saving_options_have_a_dir(&OptionTable::of_fetch(), &matches)?;
@@ -174,7 +228,22 @@ pub fn parse(
     }
 }
 
-/// A comparison. It consists of runs that have the other options that were typed, all of them checked here.
+/// What is said of an option that does not exist where the command before it is misspelt.
+fn misspelt_command(words: &[OsString], error: &clap::Error) -> Option<UsageOutput> {
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option,
+        _ => return None,
+    };
+    let command = similar_command(words.get(1)?.to_str()?)?;
+    let text = unexpected(option, &format!("did you mean '{command}'?"));
+    (!command.ends_with(words.get(1)?.to_str()?)).then_some(UsageOutput {
+        text,
+        to: UsageStream::Stderr,
+        code: 2,
+    })
+}
+
+/// A comparison. Options that it does not have itself are those of its runs, and are checked here.
 fn comparison(
     typed: CompareArgs,
     matches: &ArgMatches,
@@ -206,6 +275,9 @@ fn comparison(
     }
     let of_run = Arguments::command().try_get_matches_from(&words)?;
     let settled = SetByUser::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
+    // The built-in workload is the same everywhere.
+    let nothing = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
+    let around = if typed.sources.is_empty() { &nothing } else { around };
     let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
         return Err(UsageOutput::error("--dry-run cannot be used with compare"));
     };
@@ -213,7 +285,7 @@ fn comparison(
     Ok(Command::Compare(Box::new(to_plan::comparison(typed, handed_on, shown, plan)?)))
 }
 
-/// A configuration may say how to save whenever there is a folder; on the command line the folder was forgotten.
+/// Ensures that options for saving were typed with `--dir`. The configuration may have them without it.
 fn ensure_saving_options_have_a_dir(
     table: &OptionTable,
     matches: &ArgMatches,
@@ -224,17 +296,17 @@ fn ensure_saving_options_have_a_dir(
     }
 }
 
-/// The run that `words` and the layers below them describe.
+/// The run that the command line and the layers below it describe.
 fn fetch(
     words: &[OsString],
     settled: &SetByUser,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let table = OptionTable::of_fetch();
-    let environment = config_layers::from_environment(&table, around.variable)?;
+    let environment = config_layers::from_environment(&table, around)?;
     let environment = environment.below(settled);
     let which = which(read_over(&environment, words)?.0.configuration, around);
-    let file = config_file::load(&which, &table)?;
+    let file = config_file::load(&which, &table, around.warn)?;
     let lower = environment.over(file.layer).below(settled);
     let (all, matches) = read_over(&lower, words)?;
     let dry_run = all.output.dry_run;
@@ -265,7 +337,7 @@ fn resolve(option: &mut EffectiveOption, plan: &Plan) {
     };
 }
 
-/// Reads the words typed with those of a lower layer in front of them.
+/// Parses the command line with the arguments of a lower layer in front.
 fn read_over(
     lower: &ConfigLayer,
     words: &[OsString],

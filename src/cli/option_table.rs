@@ -1,8 +1,9 @@
-//! What has to be known of an option beside how it is typed: where it may be set, whether its value is secret, what it
-//! depends on. How it is typed is in `args`, and what clap knows (conflicts, paths, kinds of values) is asked of clap.
+//! Facts about options that clap does not know: where an option may be set, whether its value is secret, what it depends
+//! on. What clap knows (conflicts, paths, types of values) is taken from clap.
 
 use std::any::TypeId;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -199,6 +200,12 @@ impl OptionTable {
     /// Whether the option takes the names of files.
     pub(super) fn takes_paths(&self, name: &str) -> bool {
         self.argument(name).is_some_and(|argument| argument.get_value_hint() == ValueHint::AnyPath)
+    }
+
+    /// Whether the option takes durations.
+    pub(super) fn takes_duration(&self, name: &str) -> bool {
+        let duration = TypeId::of::<Duration>();
+        self.argument(name).is_some_and(|arg| arg.get_value_parser().type_id() == duration)
     }
 
     /// An option with a similar name that the configuration file may set; `None` if there is none.

@@ -8,7 +8,7 @@ use url::Url;
 use crate::list;
 use crate::plan::{Proxy, ProxyUrls};
 
-const SCHEMES: [&str; 6] = ["http", "https", "socks5", "socks5h", "socks4", "socks4a"];
+pub(super) const SCHEMES: [&str; 6] = ["http", "https", "socks5", "socks5h", "socks4", "socks4a"];
 
 /// The port of a proxy whose URL has none, as in curl.
 const PORT: u16 = 1080;

@@ -25,7 +25,17 @@ fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput
 
 /// Surroundings that say nothing.
 fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
-    Environment { variable: &|_| None, home: None, stdin_is_terminal }
+    Environment {
+        variable: &|_| None,
+        names: vec![],
+        warn: &unwarned,
+        home: None,
+        stdin_is_terminal,
+    }
+}
+
+fn unwarned(warning: &str) {
+    panic!("a warning: {warning}");
 }
 
 /// The plan of a run over `sites.txt` with these words before it.
@@ -710,14 +720,15 @@ fn help_and_version_are_printed_to_stdout_and_are_no_mistake() {
 }
 
 #[test]
-fn a_completion_script_knows_the_options() {
+fn a_completion_script_asks_the_program_or_knows_the_options() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let Ok(Command::Completions(completions)) = typed(&["completions", shell], true) else {
             panic!("{shell}");
         };
         let mut script = Vec::new();
         completions.write(&mut script).unwrap();
-        assert!(String::from_utf8(script).unwrap().contains("max-retry-after"), "{shell}");
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains("__complete -- ") ^ script.contains("max-retry-after"), "{shell}");
     }
 }
 

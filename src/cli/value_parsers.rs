@@ -1,18 +1,21 @@
 //! Parsers of option values: numbers with their bounds, sizes, and names of report files.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
 
 use crate::compare::LEAST_RUNS;
+use crate::digest::{Algorithm, ParseDigestError};
 use crate::model::{FailureClass, UnknownClass};
 use crate::plan::{MaxFailures, MaxPerHost, ReportFile, ReportFormat, ReportSubject};
 use crate::units;
 
-/// More workers than this wait for each other, not for the network.
+/// More workers than this would wait for each other.
 const MOST_JOBS: usize = 10_000;
 const MOST_REDIRECTS: u32 = 1_000;
 const MOST_RETRIES: u32 = 1_000;
@@ -21,13 +24,13 @@ const MOST_HOST_FAILURES: u32 = 1_000;
 const MOST_RUNS: usize = 100;
 const MOST_SEGMENTS: usize = 16;
 
-/// A smaller segment takes longer to ask for than to get.
+/// The request for a smaller segment takes longer than its transfer.
 const LEAST_SEGMENT: u64 = 64 * 1024;
 
-/// No back-off is longer, so that none can begin longer.
+/// The longest delay between retries, and so of the first one.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// One of the values of an enum, as it is typed.
+/// A value of an enum with its name on the command line.
 #[derive(Debug, Clone)]
 pub(super) struct Choice<T> {
     value: T,
@@ -41,13 +44,13 @@ impl<T: Copy> Choice<T> {
         Self { value, name, alias: None, help }
     }
 
-    /// The same with a second name, which the help does not show.
+    /// Adds a second name, which the help does not show.
     pub(super) const fn alias(self, alias: &'static str) -> Self {
         Self { alias: Some(alias), ..self }
     }
 }
 
-/// A parser for the values of an enum that knows nothing of clap.
+/// A parser for the values of an enum that does not depend on clap.
 pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
     choices: &'static [Choice<T>],
 ) -> impl TypedValueParser<Value = T> {
@@ -59,6 +62,44 @@ pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
         let choice = choices.find(|choice| choice.name == text || choice.alias == Some(&text));
         choice.expect("it is one of the possible values").value
     })
+}
+
+/// A parser of names out of a set. Completion offers all of them; an error says what is expected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<T> {
+    parse: fn(&str) -> Result<T, String>,
+    names: fn() -> Vec<&'static str>,
+}
+
+impl Named<Algorithm> {
+    pub(super) const ALGORITHMS: Self = Self {
+        parse: |text| text.parse().map_err(|error: ParseDigestError| error.to_string()),
+        names: || Algorithm::ALL.map(Algorithm::name).into(),
+    };
+}
+
+impl Named<FailureClass> {
+    pub(super) const CLASSES: Self = Self {
+        parse: |text| text.trim().parse().map_err(|error: UnknownClass| error.to_string()),
+        names: || FailureClass::ALL.map(FailureClass::name).into(),
+    };
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
 }
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
@@ -94,10 +135,6 @@ pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
     text.parse()
         .map(MaxFailures::Number)
         .map_err(|_| "expected a number or percentage, e.g. 10 or 5%".to_owned())
-}
-
-pub(super) fn class(text: &str) -> Result<FailureClass, UnknownClass> {
-    text.trim().parse()
 }
 
 pub(super) fn redirects(text: &str) -> Result<u32, String> {

@@ -1,6 +1,6 @@
-//! What a run would do, told without doing it: its targets and the names of their files, its hosts with what they may
-//! be asked, its settings. Makes no request, looks up no host and leaves the folder for files as it is. The lists are
-//! streamed; of hosts only the first are told apart.
+//! `--dry-run`: prints what a run would do: its targets with their file names, its hosts with their limits, its options.
+//! Sends no request, resolves no name and does not change the directory. The lists are streamed; hosts beyond the first
+//! thousand are only counted.
 
 mod hosts;
 
@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fetch::claim_outputs;
-use super::{CommandError, conclude, print_warning};
+use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
-use crate::input::{self, EntryBatch, OpenError, OpenInput, ReadError, StreamKind};
+use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
 use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::{printable, readable_url};
@@ -23,37 +23,37 @@ use crate::streams::stdout;
 use crate::text::counted;
 use hosts::{PreviewHost, PreviewHosts};
 
-/// How many entries there were.
+/// The number of entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EntryCounts {
-    /// What would be fetched.
+    /// Would be fetched.
     pub targets: u64,
-    /// What was saved before.
+    /// Already saved.
     pub skipped: u64,
-    /// What is listed twice.
+    /// Listed twice.
     pub duplicate: u64,
-    /// What has no place in the folder.
+    /// Cannot be saved.
     pub failed: u64,
-    /// Lines that name nothing to fetch.
+    /// Invalid lines.
     pub invalid: u64,
 }
 
-/// Why not all could be told.
+/// Why a dry run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// A list cannot be opened.
-    #[error(transparent)]
-    Unopened(#[from] OpenError),
+    #[error("{0:#}")]
+    Unopened(anyhow::Error),
     /// A list could not be read to its end.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
-    /// The folder for files cannot be looked at.
+    /// The directory for files cannot be read.
     #[error(transparent)]
     Unusable(#[from] StoreError),
     /// An output file of the run would replace a file.
     #[error(transparent)]
     Output(anyhow::Error),
-    /// It could not be written.
+    /// The output cannot be written.
     #[error("cannot write output: {0}")]
     Unwritten(#[from] io::Error),
 }
@@ -93,18 +93,19 @@ pub(super) fn execute(plan: &Plan, options: &[EffectiveOption]) -> Exit {
     conclude(&result)
 }
 
-/// Tells `out` what a run would do, in the plan's format; CSV has no form for it and is told as text.
+/// Prints to `out` what a run would do, in the format of the plan.
 ///
 /// # Errors
-/// If the folder for files cannot be looked at; if a list cannot be read, after all that comes before it was told; or
+/// If the directory for files cannot be read; if a list cannot be read, after the entries before it were printed; or
 /// those of `out`.
 pub fn preview(
     plan: &Plan,
     options: &[EffectiveOption],
     out: &mut impl Write,
 ) -> Result<EntryCounts, PreviewError> {
-    let inputs = input::open_all(plan)?;
-    let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(input::wanted(plan)?))?;
+    let inputs = input::open_all(plan).map_err(|error| PreviewError::Unopened(unopened(error)))?;
+    let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
+    let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(expected))?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(plan, &store).map_err(PreviewError::Output)?;
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
@@ -148,7 +149,7 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
-        let mut is_told = self.plan.report.verbosity > Verbosity::Quiet;
+        let mut is_printed = self.plan.report.verbosity > Verbosity::Quiet;
         match claim {
             Claim::Fetch(_) => {
                 self.counts.targets += 1;
@@ -156,17 +157,17 @@ impl<W: Write> Preview<'_, W> {
             }
             Claim::Settled(_, SkipReason::Failed(_)) => {
                 self.counts.failed += 1;
-                is_told = true;
+                is_printed = true;
             }
             Claim::Settled(_, SkipReason::Skipped(_)) => self.counts.skipped += 1,
             Claim::Settled(_, SkipReason::Duplicate(_)) => self.counts.duplicate += 1,
         }
-        if is_told { self.target(target, &PredictedOutcome::of(claim)) } else { Ok(()) }
+        if is_printed { self.target(target, &PredictedOutcome::of(claim)) } else { Ok(()) }
     }
 
-    fn target(&mut self, target: &Target, fate: &PredictedOutcome<'_>) -> io::Result<()> {
+    fn target(&mut self, target: &Target, outcome: &PredictedOutcome<'_>) -> io::Result<()> {
         let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
-        let PredictedOutcome { path, outcome, duplicate_of, error, words } = fate;
+        let PredictedOutcome { path, outcome, duplicate_of, error, words } = outcome;
         if self.is_json() {
             return self.object(&json!({
                 "type": "target", "index": target.index, "source": target.source, "line": target.line,
@@ -199,7 +200,7 @@ impl<W: Write> Preview<'_, W> {
         writeln!(self.out, ": {}", printable(message))
     }
 
-    /// What is known once all targets are.
+    /// Prints what is known after the last target.
     fn conclude(&mut self) -> io::Result<()> {
         for host in std::mem::take(&mut self.hosts.reported) {
             self.host(&host)?;
@@ -280,48 +281,48 @@ impl<W: Write> Preview<'_, W> {
     }
 }
 
-/// What would become of a target, as far as it is known without a request. Named as in the rows of a run.
+/// The outcome of a target as far as it is known without a request. The fields are named as in a record.
 #[derive(Default)]
 struct PredictedOutcome<'a> {
     path: Option<&'a str>,
     outcome: Option<Outcome>,
     duplicate_of: Option<u64>,
     error: Option<RecordError>,
-    /// All that a sentence says beyond the path.
+    /// What the text format prints after the path.
     words: String,
 }
 
 impl<'a> PredictedOutcome<'a> {
     fn of(claim: &'a Claim) -> Self {
-        let fate = Self::default();
+        let unknown = Self::default();
         match claim {
-            Claim::Fetch(None) => fate,
+            Claim::Fetch(None) => unknown,
             Claim::Fetch(Some(place)) => {
-                Self { path: Some(&place.name), words: begun(place), ..fate }
+                Self { path: Some(&place.name), words: begun(place), ..unknown }
             }
             Claim::Settled(name, SkipReason::Skipped(_)) => Self {
                 path: Some(name),
                 outcome: Some(Outcome::Skipped),
                 words: " (already saved)".to_owned(),
-                ..fate
+                ..unknown
             },
             Claim::Settled(_, SkipReason::Duplicate(first)) => Self {
                 outcome: Some(Outcome::Duplicate),
                 duplicate_of: Some(*first),
                 words: format!(" (duplicate of target {first})"),
-                ..fate
+                ..unknown
             },
             Claim::Settled(_, SkipReason::Failed(failure)) => Self {
                 outcome: Some(Outcome::Failed),
                 error: Some(RecordError::from(failure)),
                 words: format!(" (failed: {failure})"),
-                ..fate
+                ..unknown
             },
         }
     }
 }
 
-/// What a place has of its body already.
+/// What exists of a file already.
 fn begun(place: &Destination) -> String {
     match place {
         Destination { part: Some(part), .. } => {

@@ -13,10 +13,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
-use super::{COLOR, colours, print_error, print_note, print_warning};
+use super::{COLOR, colours, print_error, print_note, print_warning, unopened};
 use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::exit::{Exit, ExitStatus};
-use crate::input;
+use crate::input::{self, ReadError};
 use crate::model::{
     Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
 };
@@ -27,7 +27,7 @@ use crate::report::{
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
-use crate::text::{counted, io_message};
+use crate::text::{counted, io_message, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 
 /// Events that may wait for the reports; beyond them the workers do.
@@ -133,7 +133,13 @@ pub(super) fn execute(plan: &Plan) -> Exit {
         Err(RunError::Usage(error) | RunError::Fatal(error)) => Some(error),
     };
     if let Some(error) = error {
-        print_error(error);
+        match error.downcast_ref::<ReadError>() {
+            // The reason is in its record, which was printed as a failure.
+            Some(error) if error.is_no_list() && plan.report.verbosity >= Verbosity::Quiet => {
+                print_error(&format!("{}: not a list of URLs", error.name));
+            }
+            _ => print_error(error),
+        }
     }
     result.exit()
 }
@@ -144,7 +150,7 @@ pub(super) fn execute(plan: &Plan) -> Exit {
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
 pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
     let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
-    let inputs = input::open_all(plan).map_err(|error| RunError::Usage(error.into()))?;
+    let inputs = input::open_all(plan).map_err(|error| RunError::Usage(unopened(error)))?;
     let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
@@ -275,19 +281,10 @@ fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
     if !summary.list_complete {
         return None;
     }
-    let dir = plan.keep.as_ref().map(|keep| format!("--dir {} ", shell_word(&keep.dir)));
+    let word = |path: &Path| printable(&shell_word(&path.display().to_string())).into_owned();
+    let dir = plan.keep.as_ref().map(|keep| format!("--dir {} ", word(&keep.dir)));
     let (url, dir) = (counted(count, "failed URL"), dir.unwrap_or_default());
-    Some(format!("to retry {url}: fetch {dir}{}", shell_word(&failed.path)))
-}
-
-/// A path as a shell reads it.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text;
-    }
-    printable(&format!("'{}'", text.replace('\'', r"'\''"))).into_owned()
+    Some(format!("to retry {url}: fetch {dir}{}", word(&failed.path)))
 }
 
 /// Warns of files that were not verified although a checksum was given.

@@ -10,6 +10,7 @@ mod measure;
 pub mod report;
 mod serve;
 pub mod verify;
+mod version;
 
 use std::env;
 use std::fmt::Display;
@@ -17,11 +18,15 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use crate::cli::{Command, UsageOutput, UsageStream};
+use anyhow::anyhow;
+
+use crate::cli::{self, Command, UsageOutput, UsageStream};
 use crate::exit::{Exit, ExitStatus};
+use crate::input::OpenError;
 use crate::plan::ColorChoice;
 use crate::signals::survive_file_size_limit;
 use crate::streams::{stderr, stdout};
+use crate::text::without_os_codes;
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
@@ -34,6 +39,7 @@ pub fn execute(command: Command) -> Exit {
         Command::Serve(options) => serve::execute(options),
         Command::Compare(options) => compare::execute(&options),
         Command::Completions(completions) => completions::execute(&completions),
+        Command::Version(page) => version::execute(&page),
         Command::Help(page) => conclude(&help::show(&page)),
         Command::Child => child::execute(),
         Command::Measure(text) => measure::execute(&text),
@@ -98,13 +104,24 @@ fn conclude<T: ExitStatus, E: CommandError>(result: &Result<T, E>) -> Exit {
     result.exit()
 }
 
+/// The error about a source that cannot be opened, with the command that was meant, if it is like one.
+fn unopened(error: OpenError) -> anyhow::Error {
+    match &error {
+        OpenError::Missing { name } => match cli::similar_command(name) {
+            Some(command) => anyhow!("{name}: no such file; did you mean '{command}'?"),
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
 /// Prints an error that ends the program. Standard error that cannot be written is no reason to fail.
 fn print_error(error: &dyn Display) {
     print_line("error", &format!("{error:#}"));
 }
 
 /// Prints something that the user should look at, but that stops nothing.
-fn print_warning(text: &str) {
+pub fn print_warning(text: &str) {
     print_line("warning", text);
 }
 
@@ -121,6 +138,7 @@ fn print_line(level: &str, text: &str) {
         (true, "warning") => ("\u{1b}[1;33m", "\u{1b}[0m"),
         (true, _) => ("\u{1b}[1m", "\u{1b}[0m"),
     };
+    let text = without_os_codes(text);
     // In one piece, so that lines of several threads and processes are not mixed.
     let _ = stderr().write_all(format!("{on}{level}:{off} {text}\n").as_bytes());
 }

@@ -1,6 +1,6 @@
-//! What has become of what was saved to a folder: every file that its manifest tells of is compared with it, what it
-//! does not tell of is listed, and what is missing or changed is marked, so that the next run fetches just that. Makes
-//! no request. In memory are the compact index of names and a bounded number of files under way.
+//! `fetch verify`: compares every file that the manifest of a directory lists with its entry, and lists files that it does
+//! not list. Missing and changed files are marked, so that the next run fetches them again. Sends no request. Memory holds
+//! the compact index of names and a bounded number of files.
 
 mod row;
 
@@ -20,25 +20,25 @@ use crate::streams::stdout;
 pub use row::Totals;
 use row::{VerifiedFile, VerifiedState};
 
-/// Files that may be ahead of the one whose row is to be told next.
+/// Files that may be compared before the one that is printed next.
 const AHEAD: usize = 1024;
 
-/// Why not all could be looked at or told.
+/// Why a directory could not be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// There is no such folder, nothing was saved there, or another run is at work in it.
+    /// There is no such directory, it has no manifest, or another run is using it.
     #[error(transparent)]
     NoArchive(SavedFolderError),
-    /// The folder cannot be used.
+    /// The directory cannot be used.
     #[error(transparent)]
     Unusable(SavedFolderError),
-    /// The manifest or the folder cannot be read.
+    /// The manifest or the directory cannot be read.
     #[error("cannot read the saved files: {0}")]
     Unreadable(io::Error),
-    /// The manifest cannot be added to.
+    /// The manifest cannot be written.
     #[error("cannot update the manifest: {0}")]
     Unmarked(io::Error),
-    /// The system gives no thread.
+    /// No thread can be started.
     #[error("cannot start: {0}")]
     Unstarted(io::Error),
     /// The report cannot be written.
@@ -105,11 +105,11 @@ pub(super) fn execute(options: &VerifyOptions) -> Exit {
     conclude(&result)
 }
 
-/// Looks at a folder and tells `out` of it, its files in the order of the manifest, then what is extra in the order of
-/// names. `notice` hears words beside the report. A file that cannot be read is a row, and the rest is looked at.
+/// Verifies a directory and prints the result to `out`: its files in the order of the manifest, then extra files in the
+/// order of names. `notice` prints warnings. A file that cannot be read does not end the verification.
 ///
 /// # Errors
-/// If it cannot go on; what came before was told.
+/// If the verification cannot continue; what was found before is printed.
 pub fn verify(
     options: &VerifyOptions,
     out: &mut impl Write,
@@ -134,16 +134,16 @@ struct VerifyReport<'a, W> {
     archive: &'a SavedFolder,
     out: &'a mut W,
     totals: Totals,
-    /// Names that whole files go by until the next run renames them.
+    /// Temporary names of complete files, which the next run renames.
     known: HashSet<String>,
 }
 
-/// A name, the entry about it, and where its row goes.
+/// A file name, its entry, and the channel for the result.
 type FileTask = (String, Option<ManifestEntry<'static>>, SyncSender<VerifiedFile>);
 
 impl<W: Write> VerifyReport<'_, W> {
-    /// Looks at what the manifest tells of: one thread reads it, several compare files, this one tells. Rows come in
-    /// the order of the manifest because the places where they will be come in that order.
+    /// Verifies the files of the manifest: one thread reads it, several compare files, this one prints. The results are
+    /// printed in the order of the manifest, since their channels arrive in that order.
     fn saved(&mut self) -> Result<(), VerifyError> {
         let (archive, jobs) = (self.archive, self.options.jobs());
         thread::scope(|scope| {
@@ -174,7 +174,7 @@ impl<W: Write> VerifyReport<'_, W> {
         Ok(())
     }
 
-    /// What comes next; while it is not there yet, what was told is shown.
+    /// The next item; while there is none, the output is flushed.
     fn next<T>(&mut self, from: &Receiver<T>) -> io::Result<Option<T>> {
         match from.try_recv() {
             Ok(next) => Ok(Some(next)),
@@ -192,7 +192,7 @@ impl<W: Write> VerifyReport<'_, W> {
             self.totals.marked += 1;
         }
         self.known.extend(row.under.clone());
-        self.tell(&row).map_err(VerifyError::Unwritten)
+        self.print(&row).map_err(VerifyError::Unwritten)
     }
 
     fn extras(&mut self, mut notice: impl FnMut(&str)) -> Result<(), VerifyError> {
@@ -200,7 +200,8 @@ impl<W: Write> VerifyReport<'_, W> {
             match listed {
                 Ok(FileEntry { name, .. }) if self.known.contains(&name) => {}
                 Ok(FileEntry { name, bytes }) => {
-                    self.tell(&VerifiedFile::extra(name, bytes)).map_err(VerifyError::Unwritten)?;
+                    self.print(&VerifiedFile::extra(name, bytes))
+                        .map_err(VerifyError::Unwritten)?;
                 }
                 Err(error) => {
                     self.totals.unreadable += 1;
@@ -211,7 +212,7 @@ impl<W: Write> VerifyReport<'_, W> {
         Ok(())
     }
 
-    fn tell(&mut self, row: &VerifiedFile) -> io::Result<()> {
+    fn print(&mut self, row: &VerifiedFile) -> io::Result<()> {
         self.totals.add(row);
         match (self.options.form, self.options.verbosity) {
             (OutputFormat::Jsonl, _) => row.as_json(self.out),
@@ -239,7 +240,7 @@ impl VerifyOptions {
     }
 }
 
-/// Hands out the entries, until nobody takes them any more.
+/// Sends the entries of the manifest, until the receiver is gone.
 fn read(
     archive: &SavedFolder,
     tasks: &SyncSender<FileTask>,
@@ -253,11 +254,11 @@ fn read(
     })
 }
 
-/// Compares what is handed out, until nothing is any more.
+/// Compares files, until the queue is closed.
 fn compare(archive: &SavedFolder, queue: &Mutex<Receiver<FileTask>>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok((path, entry, reply)) = next() {
-        // Nobody waits for it where the report has ended.
+        // The report may have ended.
         let _ = reply.send(VerifiedFile::of(archive, path, entry));
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn measure(
     let status = child.wait().context("lost a benchmark run")?;
     let process = started.elapsed().as_secs_f64();
     let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
-    let message = words.trim().trim_start_matches("fetch: ").trim_start_matches("error: ");
+    let message = words.trim().trim_start_matches("warning: ").trim_start_matches("error: ");
     if status.code() == Some(2) {
         return Err(SampleError::Refused(message.to_owned()));
     }

@@ -48,7 +48,7 @@ impl ExpectedDigests {
 
 /// Why a checksum file is invalid. `Display` starts with the line number and follows `NAME:`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChecksumFileError {
+pub(crate) enum ChecksumFileError {
     /// A line is malformed.
     #[error("{line}: not in sha256sum format (64 hex digits, two spaces and a name)")]
     Line {

@@ -1,8 +1,8 @@
-//! One header field as people type it. What it says of a bad one never holds the value, which may be a secret.
+//! Parses a header field as it is typed. No message contains its value, which may be a secret.
 
 use http::header::{self, HeaderName, HeaderValue};
 
-/// Fields that say how a message is framed or that belong to one connection (RFC 9110 section 7.6.1).
+/// Fields that frame a message or belong to a single connection (RFC 9110 section 7.6.1).
 const FRAMING: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -14,18 +14,18 @@ const FRAMING: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields whose values are not for debug output.
+/// Fields whose values are left out of debug output.
 const SECRET: [HeaderName; 3] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
-/// Header fields that may be given for all requests, or for a host. No server takes as many; and both together, with those
-/// of a URL, whose options have 64 KiB, are within what the HTTP library can hold.
+/// The maximum number of header fields for all requests, and for one host. No server accepts as many; and together with
+/// those of a URL, whose options have at most 64 KiB, they are within the limit of the HTTP library.
 pub(crate) const MOST_FIELDS: usize = 8000;
 
-/// Reads a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
+/// Parses a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
 ///
 /// # Errors
-/// A sentence for the person who typed it, without the value.
+/// A message for the user, without the value.
 pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {

@@ -1,4 +1,4 @@
-//! What one line means, before anything is known of the lines around it.
+//! What kind of line a line is, regardless of the lines around it.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::redact::{shown, start_shown};
 use super::scheme::split_scheme;
 use super::wrapping::trimmed;
 
-/// A NUL byte so early tells a binary file from a list with one bad line.
+/// A NUL byte before this offset makes the source a binary file; after it, the line is invalid.
 const EARLY: u64 = 8 * 1024;
 
 const UTF_16: &str =
@@ -17,7 +17,7 @@ const UTF_16: &str =
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How files begin that are no lists, and what to say of them.
+/// The first bytes of files that are no lists, with the message about each.
 const SIGNATURES: [(&[u8], &str); 6] = [
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
@@ -27,32 +27,32 @@ const SIGNATURES: [(&[u8], &str); 6] = [
     (b"\x89PNG", "PNG image, expected text with one URL per line"),
 ];
 
-/// What a line means.
+/// The kind of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineKind<'a> {
     /// A blank line or a comment.
     Nothing,
     /// An entry of its own.
     Entry(LineText<'a>),
-    /// Something about the entry above.
+    /// An option of the entry above.
     Option(LineText<'a>),
     /// The whole source is no list, for this reason.
     NotAList(String),
 }
 
-/// The text of a line, trimmed, and what is wrong with it as a text.
+/// The text of a line, trimmed, and whether it can be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LineText<'a> {
-    /// As far as it can be read.
+    /// Bytes that are not UTF-8 are replaced.
     pub text: Cow<'a, str>,
     /// Whether its end is missing.
     pub extent: LineLength,
-    /// Why it cannot be used, whatever it means.
+    /// Why it cannot be used; `None` if it can.
     pub fault: Option<&'static str>,
 }
 
 impl LineText<'_> {
-    /// The text as it may be printed.
+    /// The text without secrets, for messages.
     pub(super) fn shown(&self) -> String {
         match self.extent {
             LineLength::Whole => shown(&self.text),
@@ -61,7 +61,7 @@ impl LineText<'_> {
     }
 }
 
-/// Reads the meaning of one line.
+/// Classifies a line.
 pub(super) fn meaning<'a>(line: &TextLine<'a>) -> LineKind<'a> {
     if let Some(reason) = why_not_a_list(line) {
         return LineKind::NotAList(reason);
@@ -116,7 +116,7 @@ fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
     LineText { text, extent: line.extent, fault }
 }
 
-/// What is wrong with a text that holds a control character other than TAB.
+/// The fault of a text with a control character other than TAB.
 pub(super) fn control_fault(text: &str) -> Option<&'static str> {
     text.bytes()
         .any(|byte| byte.is_ascii_control() && byte != b'\t')

@@ -1,6 +1,5 @@
-//! Bytes as they come -> lines, however the bytes are cut. LF, CR LF and CR alone end a line, also mixed. A line that
-//! lies within one chunk is not copied; of a longer line than allowed only the start is kept, so memory is bounded
-//! whatever is fed.
+//! Splits chunks of bytes into lines. LF, CR LF and a single CR end a line, also mixed. A line within one chunk is not
+//! copied. Of a line that is too long only the start is kept, so memory is bounded.
 
 use std::ops::ControlFlow;
 
@@ -12,9 +11,9 @@ pub(super) const LONGEST: usize = 64 * 1024;
 pub(super) struct TextLine<'a> {
     /// From 1.
     pub number: u64,
-    /// Bytes of the source before it; no more than a lower bound once a line was too long.
+    /// Bytes of the source before it; only a lower bound after a line that was too long.
     pub offset: u64,
-    /// What is in it, or its first [`LONGEST`] bytes.
+    /// The line, or its first [`LONGEST`] bytes.
     pub bytes: &'a [u8],
     /// Whether that is all.
     pub extent: LineLength,
@@ -41,7 +40,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Hands over every line that this chunk ends, until `each` has enough.
+    /// Passes every line that this chunk ends to `each`, until `each` breaks.
     pub(super) fn feed(
         &mut self,
         chunk: &[u8],
@@ -66,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Hands over the last line if nothing ended it.
+    /// Passes on the last line if it has no end.
     pub(super) fn finish(
         &mut self,
         each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
@@ -74,7 +73,7 @@ impl Lines {
         if self.partial.is_empty() { ControlFlow::Continue(()) } else { self.end_line(b"", each) }
     }
 
-    /// Whether the line that is coming in has begun with a blank, and so may belong to the line above.
+    /// Whether the incomplete line begins with a blank, and so may belong to the line above.
     pub(super) fn may_continue_the_line_above(&self) -> bool {
         self.partial.first().is_some_and(u8::is_ascii_whitespace)
     }
@@ -101,7 +100,7 @@ impl Lines {
         ControlFlow::Continue(())
     }
 
-    /// Keeps a part of a line that has not ended, as far as there is room.
+    /// Keeps a part of an incomplete line, up to [`LONGEST`] bytes in all.
     fn keep(
         &mut self,
         part: &[u8],

@@ -1,5 +1,5 @@
-//! List text -> numbered entries, streamed: every line that names something to fetch, and every line that fails to.
-//! Pure: bytes are handed in as they come, entries handed out; nothing is opened, waited for or timed.
+//! Parses list text into numbered entries: one for every URL, and one for every invalid line. Pure: the caller feeds
+//! bytes as they arrive, and takes the entries that they complete.
 
 mod header;
 mod line_kind;
@@ -30,7 +30,7 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// How many numbers were given: the number of entries so far.
+    /// The number of entries so far.
     pub fn given(&self) -> u64 {
         self.given
     }
@@ -41,13 +41,13 @@ impl Numbering {
     }
 }
 
-/// Whether the parser has use for more of its source.
+/// Whether the parser needs more of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a source that is no list need not be read to its end"]
 pub enum ParserStatus {
     /// There may be more entries.
     More,
-    /// The source is no list; the last entry says so. Whatever else is fed is passed over.
+    /// The source is no list; the last entry says so. Further bytes are ignored.
     Enough,
 }
 
@@ -55,9 +55,14 @@ pub enum ParserStatus {
 const ARIA2_CONTROL: &str =
     "aria2 control file, expected text with one URL per line; use the list that aria2 was given";
 
-/// Whether a text begins with `scheme://`, whatever the scheme, and so is meant to be an address.
+/// Whether a text begins with `scheme://`, with any scheme, and so is meant to be a URL.
 pub(crate) fn begins_with_a_scheme(text: &str) -> bool {
     scheme::split_scheme(text).is_some()
+}
+
+/// The URL that was meant by a text without `scheme://`; `None` if that is in doubt.
+pub(crate) fn meant_url(text: &str) -> Option<String> {
+    urls::meant_url(text)
 }
 
 /// The entry of a URL that was typed on the command line.
@@ -75,7 +80,7 @@ pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
 pub struct Parser {
     lines: Lines,
     entries: Entries,
-    appetite: ParserStatus,
+    status: ParserStatus,
 }
 
 impl Parser {
@@ -83,7 +88,7 @@ impl Parser {
     pub fn new(source: Arc<str>) -> Self {
         let entries =
             Entries { source, above: PreviousEntry::Nothing, kind: SourceKind::default() };
-        Self { lines: Lines::default(), entries, appetite: ParserStatus::More }
+        Self { lines: Lines::default(), entries, status: ParserStatus::More }
     }
 
     /// Takes the next bytes of the source, cut anywhere, and hands out every entry that they complete.
@@ -93,40 +98,40 @@ impl Parser {
         numbering: &mut Numbering,
         mut out: impl FnMut(Entry),
     ) -> ParserStatus {
-        if self.appetite == ParserStatus::More {
+        if self.status == ParserStatus::More {
             let entries = &mut self.entries;
             let ended =
                 self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, &mut out));
-            self.appetite = appetite_after(ended);
+            self.status = status_after(ended);
         }
-        self.appetite
+        self.status
     }
 
-    /// Hands out an entry that only waits for option lines, because no more input is at hand just now. Where the
-    /// next line has begun to look like an option line it keeps waiting.
+    /// Hands out an entry that option lines could still follow, because no more input is available at the moment. Does
+    /// nothing if the next line has begun with a blank, as an option line does.
     pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
         if !self.lines.may_continue_the_line_above() {
             self.entries.release(numbering, &mut out);
         }
     }
 
-    /// The source has ended, with or without a newline: hands out what is left. Returns `Enough` if it was no list.
+    /// Hands out what is left, at the end of the source. Returns `Enough` if it was no list.
     pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) -> ParserStatus {
-        if self.appetite == ParserStatus::More {
+        if self.status == ParserStatus::More {
             let entries = &mut self.entries;
             let ended = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
             let ended = if ended.is_continue() { entries.end(numbering, &mut out) } else { ended };
-            self.appetite = appetite_after(ended);
+            self.status = status_after(ended);
         }
-        self.appetite
+        self.status
     }
 }
 
-fn appetite_after(flow: ControlFlow<()>) -> ParserStatus {
+fn status_after(flow: ControlFlow<()>) -> ParserStatus {
     if flow.is_continue() { ParserStatus::More } else { ParserStatus::Enough }
 }
 
-/// Puts the meanings of lines together to entries.
+/// Combines lines to entries.
 #[derive(Debug)]
 struct Entries {
     source: Arc<str>,

@@ -1,4 +1,4 @@
-//! Option lines: `key=value`, indented below the entry they are for, in the words of aria2.
+//! Option lines: `key=value`, indented below a URL, with the names that aria2 uses.
 
 use super::header::field;
 use crate::digest::{Digest, ParseDigestError};
@@ -24,31 +24,31 @@ const ARIA2_KEYS: [(&str, &str); 14] = [
     ("user-agent", "use header=User-Agent: NAME"),
 ];
 
-/// What stands between the components of a path, on one system or another.
+/// Separators of path components on any system.
 const SEPARATORS: [char; 2] = ['/', '\\'];
 
-/// Whether an indented line means an option: a word and `=`, a word alone, or a known key with whatever behind it.
-/// Anything else is meant to be an address.
+/// Whether an indented line is meant as an option: a word and `=`, only a word, or a known key and anything after it.
+/// Any other line is meant as a URL.
 pub(super) fn is_option(text: &str) -> bool {
     let (_, rest) = split_key(text);
     rest.is_empty() || rest.starts_with('=') || is_known(text)
 }
 
-/// Whether a line begins with a key that is known, and not with an address that looks like one.
+/// Whether a line begins with a known key, and not with a host such as `out.example`.
 pub(super) fn is_known(text: &str) -> bool {
     let (key, rest) = split_key(text);
     KEYS.contains(&key) && !rest.starts_with(['.', '/'])
 }
 
-/// The line as it may be shown: the value may be a secret.
+/// The line without its value, which may be a secret.
 pub(super) fn shown(text: &str) -> String {
     format!("{}=…", super::redact::shown(split_key(text).0))
 }
 
-/// Adds what one option line asks for.
+/// Adds an option line.
 ///
 /// # Errors
-/// A sentence for the person who wrote it, without secrets.
+/// A message for the user, without secrets.
 pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> {
     let (key, rest) = split_key(text);
     if !KEYS.contains(&key) {
@@ -80,8 +80,7 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
     Ok(())
 }
 
-/// A path below the folder that files are saved in. Both separators are looked at, whatever the system: a list is
-/// carried from one to another. Elsewhere in a name a `\` is a letter like any other.
+/// A path below `--dir`. Both separators count on every system, since lists are copied between systems.
 fn name(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
     let is_absolute = first == Some("") || begins_with_a_drive(value);

@@ -2,6 +2,7 @@
 //! makes a list of it.
 
 use super::urls::names_a_host;
+use crate::text::shell_word;
 
 /// Entries that are looked at before a source without a URL counts as no list.
 const ENOUGH: usize = 20;
@@ -109,18 +110,6 @@ impl ListCommand {
         let (first, others) = self.pipeline.split_first().expect("there is a program");
         let others: String = others.iter().map(|program| format!(" | {program}")).collect();
         format!("{first}{file}{others} | fetch{} -", self.options)
-    }
-}
-
-/// A file name as a word of a shell command.
-fn shell_word(name: &str) -> String {
-    let is_plain =
-        |character: char| character.is_alphanumeric() || "._/+@%=:,-".contains(character);
-    match name {
-        _ if name.chars().any(char::is_control) => "FILE".to_owned(),
-        _ if name.starts_with('-') => shell_word(&format!("./{name}")),
-        _ if name.chars().all(is_plain) => name.to_owned(),
-        _ => format!("'{}'", name.replace('\'', "'\\''")),
     }
 }
 
@@ -378,19 +367,6 @@ mod tests {
             sample.add(number as u64 + 1, line.trim(), false);
         }
         sample.why_not_a_list("my list")
-    }
-
-    #[test]
-    fn a_file_name_is_one_word_of_a_shell() {
-        for (name, word) in [
-            ("a/b.txt", "a/b.txt"),
-            ("-x", "./-x"),
-            ("it's", "'it'\\''s'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("a\nb", "FILE"),
-        ] {
-            assert_eq!(shell_word(name), word);
-        }
     }
 
     #[test]

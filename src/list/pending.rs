@@ -1,4 +1,4 @@
-//! An entry whose option lines may still come.
+//! An entry that option lines may still follow.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::redact::{listed, shown};
 use super::urls::addresses;
 use crate::model::{Entry, EntryOptions, InvalidLine, Target, redacted};
 
-/// How many bytes of option lines one entry may have: it is kept in memory.
+/// The maximum of bytes in the option lines of an entry, which is kept in memory.
 const MOST_OPTION_BYTES: usize = 64 * 1024;
 
 /// An entry that is not numbered yet.
@@ -27,7 +27,7 @@ enum PendingState {
 }
 
 impl PendingTarget {
-    /// The entry that this line says.
+    /// The entry of this line.
     pub(super) fn of_line(number: u64, said: &LineText<'_>) -> Self {
         let state = match said.fault {
             None => PendingState::of_text(&said.text),
@@ -36,7 +36,7 @@ impl PendingTarget {
         Self { line: Some(number), state }
     }
 
-    /// The entry that is typed on the command line.
+    /// The entry of an argument.
     pub(super) fn of_argument(text: &str) -> Self {
         let state = match control_fault(text) {
             None => PendingState::of_text(text),
@@ -45,7 +45,7 @@ impl PendingTarget {
         Self { line: None, state }
     }
 
-    /// An option line that belongs to no entry, and why.
+    /// The invalid entry of an option line that belongs to no URL; `why` follows the option in its message.
     pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
         let text = options::shown(&said.text);
         let message = format!("option '{text}' {why}");

@@ -1,4 +1,4 @@
-//! A line as it may be printed: secrets cut out, nothing that a terminal would obey, of a readable length.
+//! Makes a line printable: without secrets and control characters, and not longer than 200 characters.
 
 use std::borrow::Cow;
 
@@ -11,18 +11,22 @@ use crate::model::redacted;
 /// The longest text that is shown, in characters.
 const LONGEST: usize = 200;
 
-/// The text as it may be printed. Whatever stands before its last `@` may be a password, also where the text is too
-/// broken to tell, and is shown as `***`; only a scheme before it is kept.
+/// Schemes of addresses that have a name before the `@`, and no password.
+const ADDRESSES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
+
+/// The text as it may be printed. What precedes its last `@` may be a password and is replaced by `***`, except for a
+/// scheme.
 pub(super) fn shown(text: &str) -> String {
     let (scheme, rest) = scheme_and_rest(text);
     match rest.rsplit_once('@') {
+        Some((name, _)) if is_address(name) => readable([text, "", ""]),
         Some((_, rest)) => readable([scheme, "***@", rest]),
         None => readable([scheme, rest, ""]),
     }
 }
 
-/// The same for the start of a text whose end is unknown: an `@` may still come, so that what does not provably lie
-/// behind the host is left out.
+/// The same for the start of a text whose end is unknown and may contain an `@`: only what certainly follows the host is
+/// shown.
 pub(super) fn start_shown(text: &str) -> String {
     let (scheme, rest) = scheme_and_rest(text);
     let tail = rest.rsplit_once('@').map_or(rest, |(_, tail)| tail);
@@ -48,6 +52,12 @@ fn without_user(field: &str) -> Cow<'_, str> {
     let Some((user, _)) = authority.rsplit_once('@') else { return Cow::Borrowed(field) };
     let shown = user.split_once(':').map_or("***".to_owned(), |(name, _)| format!("{name}:***"));
     Cow::Owned(format!("{before}{shown}{}", &rest[user.len()..]))
+}
+
+/// Whether what stands before an `@` is the scheme of an address and a name.
+fn is_address(before: &str) -> bool {
+    let name = ADDRESSES.iter().find_map(|scheme| before.strip_prefix(scheme));
+    name.is_some_and(|name| !name.contains([':', '@', '/']))
 }
 
 fn scheme_and_rest(text: &str) -> (&str, &str) {
@@ -89,6 +99,13 @@ mod tests {
         assert_eq!(shown("http:bob:secret@a.b"), "***@a.b");
         assert_eq!(shown("http://a.b/\thttp://bob:secret@c.d"), "http://***@c.d");
         assert_eq!(shown("http://a.b/x"), "http://a.b/x");
+        assert_eq!(shown("mailto:u:secret@a.b"), "***@a.b");
+        assert_eq!(shown("mailto:secret@a.b@c.d"), "***@c.d");
+    }
+
+    #[test]
+    fn an_address_without_a_password_is_shown() {
+        assert_eq!(shown("mailto:bob@a.b"), "mailto:bob@a.b");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Where an address says what kind it is.
+//! The scheme of a URL.
 
-/// The scheme and what comes after its `://`, if the text begins with one (RFC 3986 section 3.1).
+/// The scheme and what follows its `://`, if the text begins with one (RFC 3986 section 3.1).
 pub(super) fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let plain = scheme.starts_with(|first: char| first.is_ascii_alphabetic())

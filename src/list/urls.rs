@@ -1,4 +1,4 @@
-//! The text of one line -> the URLs it names.
+//! Parses the URLs of a line.
 
 use std::net::Ipv6Addr;
 
@@ -65,7 +65,7 @@ fn unsupported(scheme: &str) -> String {
     format!("unsupported scheme '{}' (expected http or https)", shown(scheme))
 }
 
-/// What is on a line beside a URL that it starts with is never sent as a part of that URL.
+/// Ensures that nothing follows the URL on its line: it would be sent as a part of the URL.
 fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), String> {
     if holds_a_second_address(rest) {
         return Err(
@@ -155,17 +155,24 @@ fn without_scheme(text: &str) -> String {
         };
         return format!("{what}; write only the URL{advice}");
     }
-    if let Some(rest) = text.strip_prefix("//") {
-        return format!("missing scheme{}", did_you_mean(&format!("https://{rest}"), rest));
+    let advice = meant_url(text)
+        .map_or(" (expected https://HOST/PATH)".to_owned(), |url| format!("; did you mean {url}?"));
+    match broken_separator(text) {
+        Some((scheme, separator, _)) if separator.starts_with(':') => {
+            format!("missing '//' after '{scheme}:'{advice}")
+        }
+        Some((scheme, ..)) => format!("missing '://' after '{scheme}'{advice}"),
+        None => format!("missing scheme{advice}"),
     }
-    if let Some((scheme, separator, rest)) = broken_separator(text) {
-        let lacking = if separator.starts_with(':') { "'//'" } else { "'://'" };
-        let after =
-            if separator.starts_with(':') { format!("{scheme}:") } else { scheme.to_owned() };
-        let advice = did_you_mean(&format!("{scheme}://{rest}"), rest);
-        return format!("missing {lacking} after '{after}'{advice}");
-    }
-    format!("missing scheme{}", did_you_mean(&format!("https://{text}"), text))
+}
+
+/// The URL that was meant by a text without `scheme://`; `None` if that is in doubt.
+pub(super) fn meant_url(text: &str) -> Option<String> {
+    let (scheme, rest) = match broken_separator(text) {
+        Some((scheme, _, rest)) => (scheme, rest),
+        None => ("https", text.strip_prefix("//").unwrap_or(text)),
+    };
+    guess(&format!("{scheme}://{rest}"), rest)
 }
 
 /// `http` or `https`, what stands in the place of `://`, and the rest.
@@ -178,19 +185,15 @@ fn broken_separator(text: &str) -> Option<(&str, &str, &str)> {
     (is_web(scheme) && is_meant).then_some((scheme, separator, rest))
 }
 
-/// A guess that is a URL and, as far as can be seen, holds no password; `rest` is what begins with its host.
-fn did_you_mean(guess: &str, rest: &str) -> String {
-    let is_whole = !guess.contains(|character: char| {
+/// A guess, if it is a URL and, as far as can be seen, holds no password; `rest` is what begins with its host.
+fn guess(url: &str, rest: &str) -> Option<String> {
+    let is_whole = !url.contains(|character: char| {
         character == '@'
             || character.is_whitespace()
             || is_quote(character)
             || is_invisible(character)
-    }) && !guess.ends_with([',', ';']);
-    if is_whole && names_a_host(rest) && Url::parse(guess).is_ok() {
-        format!("; did you mean {}?", shown(guess))
-    } else {
-        " (expected https://HOST/PATH)".to_owned()
-    }
+    }) && !url.ends_with([',', ';']);
+    (is_whole && names_a_host(rest) && Url::parse(url).is_ok()).then(|| shown(url))
 }
 
 /// Whether a text begins with what looks like a host.
@@ -335,7 +338,7 @@ mod tests {
             ("//a.b/x", "invalid URL '//a.b/x': missing scheme; did you mean https://a.b/x?"),
             (
                 "mailto:a@b",
-                "invalid URL '***@b': unsupported scheme 'mailto' (expected http or https)",
+                "invalid URL 'mailto:a@b': unsupported scheme 'mailto' (expected http or https)",
             ),
             ("/a.b/x", "invalid URL '/a.b/x': missing scheme (expected https://HOST/PATH)"),
             ("index.html", "invalid URL 'index.html': missing scheme (expected https://HOST/PATH)"),
@@ -352,7 +355,12 @@ mod tests {
 
     #[test]
     fn pieces_of_a_password_are_not_quoted() {
-        for text in ["x=http://u:hunter2\"@a.b", "http//u:hunter2@a.b", "//u:hunter2@a.b"] {
+        for text in [
+            "mailto:u:hunter2@a.b",
+            "x=http://u:hunter2\"@a.b",
+            "http//u:hunter2@a.b",
+            "//u:hunter2@a.b",
+        ] {
             let message = addresses(text).unwrap_err();
             assert!(!message.contains("hunter2"), "{message}");
         }

@@ -1,5 +1,5 @@
-//! What people and programs put around a URL: blanks, invisible characters, quotes, brackets. It is taken off where
-//! there is no doubt what is meant, and described where there is.
+//! Characters around a URL: blanks, invisible characters, quotes, brackets. They are removed if the meaning is clear, and
+//! described in a message otherwise.
 
 use crate::text::is_hidden;
 

@@ -8,17 +8,17 @@ use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeOwned, Error, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The name of an algorithm, out of a closed set.
+/// The name of a digest algorithm.
 pub(super) type StaticName = &'static str;
 
-/// Reads a name that a newer version may have added: `None` if it is missing or unknown here.
+/// Deserializes a name; `None` if it is missing or unknown, since a newer version may have added it.
 pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     line: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(Option::<String>::deserialize(line)?.and_then(from_name))
 }
 
-/// Reads a map by names, without the names that are unknown here.
+/// Deserializes a map with names as keys, without unknown names.
 pub(super) fn known_keys<'de, D: Deserializer<'de>, K: DeserializeOwned + Ord>(
     line: D,
 ) -> Result<BTreeMap<K, u64>, D::Error> {
@@ -26,13 +26,13 @@ pub(super) fn known_keys<'de, D: Deserializer<'de>, K: DeserializeOwned + Ord>(
     Ok(named.into_iter().filter_map(|(name, value)| Some((from_name(name)?, value))).collect())
 }
 
-/// The unit variant of an enum that serde knows by this name, if there is one.
+/// The unit variant of an enum that has this name, if there is one.
 pub(super) fn from_name<T: DeserializeOwned>(name: String) -> Option<T> {
     let name: StringDeserializer<serde::de::value::Error> = name.into_deserializer();
     T::deserialize(name).ok()
 }
 
-/// Reads the name of an algorithm back.
+/// Deserializes the name of a digest algorithm.
 pub(super) fn algorithm<'de, D: Deserializer<'de>>(line: D) -> Result<StaticName, D::Error> {
     let name = String::deserialize(line)?;
     name.parse().map(crate::digest::Algorithm::name).map_err(D::Error::custom)
@@ -44,10 +44,10 @@ pub(crate) mod fields {
 
     type HeaderLine = (String, Vec<u8>, bool);
 
-    /// Writes them.
+    /// Serializes the fields.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the serializer.
     pub(crate) fn serialize<S: Serializer>(
         fields: &[(HeaderName, HeaderValue)],
         line: S,
@@ -58,10 +58,10 @@ pub(crate) mod fields {
         written.collect::<Vec<_>>().serialize(line)
     }
 
-    /// Reads them back.
+    /// Deserializes the fields.
     ///
     /// # Errors
-    /// If they are none.
+    /// If one is not a valid header field.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         line: D,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, D::Error> {
@@ -80,10 +80,10 @@ pub(crate) mod fields {
 pub(crate) mod value {
     use super::*;
 
-    /// Writes it.
+    /// Serializes the value.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the serializer.
     pub(crate) fn serialize<S: Serializer>(
         value: &HeaderValue,
         line: S,
@@ -91,10 +91,10 @@ pub(crate) mod value {
         value.as_bytes().serialize(line)
     }
 
-    /// Reads it back.
+    /// Deserializes the value.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is not a valid header value.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<HeaderValue, D::Error> {
         HeaderValue::from_bytes(&Vec::<u8>::deserialize(line)?).map_err(D::Error::custom)
     }

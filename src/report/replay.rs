@@ -212,7 +212,7 @@ impl ReplayResult {
         if self.reread.bad_lines <= MOST_REPORTED {
             let (name, problem) = (printable(&self.name), printable(problem));
             // Nobody is left who could report an error.
-            let _ = writeln!(warnings, "fetch: {name}:{}: {problem}", self.line);
+            let _ = writeln!(warnings, "warning: {name}:{}: {problem}", self.line);
         }
     }
 
@@ -221,17 +221,17 @@ impl ReplayResult {
         let name = printable(&self.name);
         if self.reread.bad_lines > MOST_REPORTED {
             let further = self.reread.bad_lines - MOST_REPORTED;
-            let _ = writeln!(warnings, "fetch: {name}: {further} more bad lines");
+            let _ = writeln!(warnings, "warning: {name}: {further} more bad lines");
         }
         let rows = self.reread.rows;
         let _ = match &self.summary {
-            _ if self.reread.is_empty() => writeln!(warnings, "fetch: {name}: no records"),
-            None => writeln!(warnings, "fetch: {name}: incomplete report: no summary line"),
+            _ if self.reread.is_empty() => writeln!(warnings, "warning: {name}: no records"),
+            None => writeln!(warnings, "warning: {name}: incomplete report: no summary line"),
             Some(summary) if rows < summary.counts.targets => {
                 let (all, present) = (summary.counts.targets, counted(rows, "record"));
                 writeln!(
                     warnings,
-                    "fetch: {name}: summary of {}, {present} present",
+                    "warning: {name}: summary of {}, {present} present",
                     counted(all, "URL")
                 )
             }

@@ -162,7 +162,9 @@ pub(super) fn unread_list(summary: &Summary) -> Option<String> {
             format!("list read up to line {line} of {}", printable(source))
         }
     };
-    Some(format!("{read}; rerun the same command"))
+    // A list that cannot be read would end the same way again.
+    let advice = if summary.stopped.is_some() { "; rerun the same command" } else { "" };
+    Some(format!("{read}{advice}"))
 }
 
 /// Writes what `--verbose` adds to the total: resource usage.
@@ -333,6 +335,8 @@ mod tests {
         }
         summary.read_up_to = None;
         assert!(total_of(&summary).ends_with("\nlist not read; rerun the same command\n"));
+        summary.stopped = None;
+        assert!(total_of(&summary).ends_with("\nlist not read\n"), "it cannot be read");
     }
 
     #[test]

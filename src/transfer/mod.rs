@@ -27,3 +27,15 @@ pub(crate) use client::Client;
 pub(crate) use context::{ClientConfig, ContextError, TransferContext, TransferCounts};
 pub(crate) use resolver::Resolver;
 pub(crate) use run_services::RunServices;
+
+/// What the client is built with: names, and what each has.
+pub(crate) fn build_facts() -> [(&'static str, String); 3] {
+    let name = |version| format!("{version:?}").replace("TLSv1_", "TLS 1.");
+    let versions = rustls::DEFAULT_VERSIONS.iter().rev();
+    let versions: Vec<_> = versions.map(|supported| name(supported.version)).collect();
+    [
+        ("HTTP", "HTTP/1.1, HTTP/2 (reqwest)".to_owned()),
+        ("TLS", format!("{} (rustls, ring)", versions.join(", "))),
+        ("Codings", decode::ContentCoding::ALL.map(|coding| coding.to_string()).join(", ")),
+    ]
+}

@@ -478,3 +478,89 @@ fn a_proxy_is_told_the_url_without_its_password_and_its_own_password_is_not_show
         }
     });
 }
+
+#[test]
+fn a_word_that_is_no_file_is_answered_with_what_was_meant() {
+    for (words, meant) in [
+        (["compair"].as_slice(), "compair: no such file; did you mean 'fetch compare'?"),
+        (&["Verify", "x"], "Verify: no such file; did you mean 'fetch verify'?"),
+        (&["version"], "version: no such file; did you mean 'fetch --version'?"),
+        (&["man"], "man: no such file; did you mean 'fetch help --man'?"),
+        (&["helpp"], "helpp: no such file; did you mean 'fetch help'?"),
+        (&["--dry-run", "servre"], "servre: no such file; did you mean 'fetch serve'?"),
+        (&["example.org"], "example.org: no such file; did you mean https://example.org?"),
+        (&["//a.test/x"], "//a.test/x: no such file; did you mean https://a.test/x?"),
+        (&["http//a.test/x"], "http//a.test/x: no such file; did you mean http://a.test/x?"),
+        (&["mailto:a@b.test"], "mailto:a@b.test: no such file; to fetch a URL, include https://"),
+        (&["links.txt"], "links.txt: no such file; to fetch a URL, include https://"),
+    ] {
+        let seen = Run::new().args(words).seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert_eq!(seen.stderr, format!("error: {meant}\n"));
+    }
+}
+
+#[test]
+fn an_option_that_does_not_exist_is_answered_with_what_to_use() {
+    let tip = |option: &str, tip: &str| {
+        format!(
+            "error: unexpected argument '{option}' found\n\n  tip: {tip}\n\n\
+             For more information, try '--help'.\n"
+        )
+    };
+    for (words, expected) in [
+        (["-O"].as_slice(), tip("-O", "use --dir DIR to save files")),
+        (&["-sS"], tip("-s", "use --quiet (-q)")),
+        (&["--max-tries=5"], tip("--max-tries", "use --retry N (attempts after the first)")),
+        (&["--versoin"], tip("--versoin", "a similar argument exists: '--version'")),
+        (&["compair", "--runs", "3"], tip("--runs", "did you mean 'fetch compare'?")),
+        (&["serve", "--lat"], tip("--lat", "a similar argument exists: '--latency'")),
+    ] {
+        let seen = Run::new().args(words).arg("http://127.0.0.1:9/").seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert_eq!(seen.stderr, expected, "{words:?}");
+    }
+    let seen = Run::new().args(["-y", "http://127.0.0.1:9/"]).seen();
+    assert!(
+        seen.stderr.starts_with("error: unexpected argument '-y' found\n\nUsage: "),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_mistake_that_is_found_late_is_one_line_and_no_system_error_has_its_number() {
+    let (folder, list) = file("http://127.0.0.1:9/\n");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let list = list.display().to_string();
+    let (none, below) = (at("none"), at("list.txt/below"));
+    let blocked = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = blocked.local_addr().unwrap().port().to_string();
+    fs::create_dir(folder.path().join("bad")).unwrap();
+    fs::write(folder.path().join("bad/.fetch"), "").unwrap();
+    let table: [(&[&str], u8); 16] = [
+        (&["--failed", &list, &list], 2),
+        (&["--failed", &below, &list], 3),
+        (&["--report", "/proc/x.html", &list], 3),
+        (&["--report", &format!("{below}.html"), &list], 3),
+        (&["--config", &none, &list], 2),
+        (&["--config", folder.path().to_str().unwrap(), &list], 2),
+        (&["--cacert", &none, &list], 2),
+        (&["--sha256sums", &none, "--dir", &at("d"), &list], 2),
+        (&["--dir", &below, &list], 3),
+        (&["--digest", "sha257", &list], 2),
+        (&["--failed", "x", "--failed-class", "none", &list], 2),
+        (&["--mode", "threads", "--loops", "2", &list], 2),
+        (&["-q", "-v", &list], 2),
+        (&["report", &none], 2),
+        (&["verify", &none], 2),
+        (&["serve", "--port", &port], 3),
+    ];
+    for (words, code) in table {
+        let seen = Run::new().args(words).seen();
+        assert_eq!(seen.code, Some(code.into()), "{words:?}: {seen:?}");
+        assert_eq!(seen.stderr.lines().count(), 1, "{words:?}: {seen:?}");
+        assert!(seen.stderr.starts_with("error: "), "{words:?}: {seen:?}");
+        assert!(!seen.stderr.contains("(os error"), "{words:?}: {seen:?}");
+        assert!(!seen.stderr.contains(".fetch-report"), "{words:?}: {seen:?}");
+    }
+}

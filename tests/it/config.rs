@@ -75,6 +75,35 @@ fn a_file_that_was_named_must_be_there() {
 }
 
 #[test]
+fn a_file_that_nobody_named_and_that_cannot_be_read_is_a_warning() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("fetch/config.toml");
+    fs::create_dir_all(&file).unwrap();
+    let seen = run_in(&folder).arg(origin.url("/")).seen();
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let warning = format!(
+        "warning: cannot read {}: Is a directory; ignoring it (see --no-config)\n",
+        file.display()
+    );
+    assert_eq!(seen.stderr.matches(&warning).count(), 1, "{seen:?}");
+}
+
+#[test]
+fn a_variable_that_sets_nothing_ends_the_program_before_a_request() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    for (name, complaint) in [
+        ("FETCH_DIR", "error: FETCH_DIR: --dir can only be given on the command line\n"),
+        ("FETCH_NOPE", "error: FETCH_NOPE: unknown variable (expected "),
+    ] {
+        let seen = Run::new().arg(origin.url("/")).env(name, "x").seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.starts_with(complaint), "{seen:?}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
 fn the_folder_that_it_is_started_in_is_not_trusted() {
     let here = folder("jobs = 0");
     fs::copy(here.path().join("fetch/config.toml"), here.path().join("config.toml")).unwrap();

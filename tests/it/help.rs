@@ -80,9 +80,37 @@ fn a_name_that_does_not_exist_is_a_usage_error_with_a_suggestion() {
 
 #[test]
 fn topics_are_completed() {
-    let script = Run::new().args(["completions", "zsh"]).seen().stdout;
+    let offered = Run::new().args(["__complete", "--", "help", ""]).seen().stdout;
     for (topic, _) in chapters() {
-        assert!(script.contains(&topic), "{topic}");
+        assert!(offered.lines().any(|line| line.trim_end() == topic), "{topic}");
+    }
+}
+
+#[test]
+fn the_version_is_printed_with_the_facts_of_the_build_if_more_is_asked_for() {
+    let printed = |words: &[&str]| {
+        let seen = Run::new().args(words).seen();
+        assert_eq!((seen.code, seen.stderr.as_str()), (Some(0), ""), "{words:?}");
+        seen.stdout
+    };
+    let version = concat!("fetch ", env!("CARGO_PKG_VERSION"), "\n");
+    for words in [["--version"].as_slice(), &["-V"], &["-qV"]] {
+        assert_eq!(printed(words), version);
+    }
+    for words in
+        [["--version", "--verbose"].as_slice(), &["-vV"], &["-Vv"], &["-V", "-v"], &["-v", "-V"]]
+    {
+        let text = printed(words);
+        let names: Vec<_> =
+            text.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+        let expected = ["Target", "Profile", "Digests", "Proxies", "HTTP", "TLS", "Codings"];
+        assert_eq!(names, expected, "{words:?}");
+        assert!(text.starts_with(version) && !text.contains(env!("CARGO_MANIFEST_DIR")));
+        for fact in
+            ["linux", "crc64nvme", "HTTP/2", "TLS 1.2, TLS 1.3 (rustls", "gzip, deflate, br, zstd"]
+        {
+            assert!(text.contains(fact), "{text}");
+        }
     }
 }
 

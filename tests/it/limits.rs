@@ -70,9 +70,7 @@ fn saving(mode: &str, folder: &Path) -> Run {
 fn said(seen: &Seen) -> Vec<&str> {
     seen.stderr
         .lines()
-        .filter(|line| {
-            ["fetch: ", "error: ", "warning: "].iter().any(|level| line.starts_with(level))
-        })
+        .filter(|line| ["error: ", "warning: "].iter().any(|level| line.starts_with(level)))
         .collect()
 }
 

@@ -166,7 +166,7 @@ fn a_list_that_turns_out_to_be_none_is_incomplete_and_what_was_read_is_fetched()
             assert_eq!(seen.code, Some(2), "{seen:?}");
             assert_eq!(seen.summary()["list_complete"], false, "{seen:?}");
             assert!(
-                seen.stderr.contains("cannot read") && seen.stderr.contains(reason),
+                seen.stderr.contains("not a list of URLs") && seen.stderr.contains(reason),
                 "{seen:?}"
             );
             let rows = seen.rows_in_list_order();
@@ -381,4 +381,31 @@ fn a_clear_signed_file_of_sums_is_refused_as_such() {
         assert!(seen.stderr.contains("clear-signed (PGP)"), "{seen:?}");
         assert!(seen.stderr.contains("gpg --output"), "{seen:?}");
     });
+}
+
+#[test]
+fn on_a_terminal_the_reason_why_a_source_is_no_list_is_printed_once() {
+    let (_folder, path) = file("<!DOCTYPE html>\n<title>no list</title>\n");
+    let ends = nix::pty::openpty(None, None).unwrap();
+    let (mut terminal, end): (fs::File, std::os::fd::OwnedFd) = (ends.master.into(), ends.slave);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fetch"));
+    command.arg("--no-config").arg(&path).stdin(std::process::Stdio::null());
+    command.stdout(end.try_clone().unwrap()).stderr(end);
+    let mut child = command.spawn().unwrap();
+    // It has the other end of the terminal.
+    drop(command);
+    let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+    // Once nobody has the other end any more, reading is an error.
+    while let Ok(length @ 1..) = std::io::Read::read(&mut terminal, &mut buffer) {
+        shown.extend_from_slice(&buffer[..length]);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    let shown = String::from_utf8(shown).unwrap();
+    assert_eq!(shown.matches("looks like HTML").count(), 1, "{shown}");
+    assert!(shown.contains("/list: not a list of URLs\r\n"), "{shown}");
+
+    // In two streams, each has it.
+    let seen = Run::new().arg(&path).seen();
+    assert!(seen.stdout.contains("looks like HTML"), "{seen:?}");
+    assert!(seen.stderr.contains("looks like HTML"), "{seen:?}");
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod bad_input;
 mod compare;
+mod completion;
 mod compressed;
 mod config;
 mod display;

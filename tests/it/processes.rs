@@ -289,7 +289,7 @@ fn a_file_of_sums_is_kept_in_every_mode() {
 
 #[test]
 fn who_types_the_word_that_children_are_started_with_is_told_what_to_type() {
-    let seen = Run::new().args(["__seat"]).list("hello\n").seen();
+    let seen = Run::new().args(["__child"]).list("hello\n").seen();
     assert_eq!(seen.code, Some(3), "{seen:?}");
     assert!(seen.stderr.contains("use --mode processes"), "{seen:?}");
 }

@@ -106,7 +106,13 @@ fn words(command: &str) -> Vec<String> {
 
 #[test]
 fn every_command_can_be_typed() {
-    let around = Environment { variable: &|_| None, home: None, stdin_is_terminal: true };
+    let around = Environment {
+        variable: &|_| None,
+        names: vec![],
+        warn: &|warning| panic!("a warning: {warning}"),
+        home: None,
+        stdin_is_terminal: true,
+    };
     let (mut typed, mut served) = (0, 0);
     for (file, text) in documents() {
         for words in commands(&text) {

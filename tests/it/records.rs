@@ -258,11 +258,11 @@ fn a_saved_run_without_all_its_records_is_reported_as_such() {
     let report = |text: &str| Run::new().args(["report", "-"]).list(text).seen();
     let tail: Vec<_> = whole.lines().skip(2).collect();
     let seen = report(&tail.join("\n"));
-    assert_eq!(seen.stderr, "fetch: -: summary of 5 URLs, 3 records present\n");
+    assert_eq!(seen.stderr, "warning: -: summary of 5 URLs, 3 records present\n");
     assert_eq!((seen.code, report(&whole).stderr.as_str()), (Some(0), ""));
     let seen = Run::new().args(["report", "/dev/null"]).seen();
     assert_eq!((seen.code, seen.stdout.as_str()), (Some(1), ""));
-    assert_eq!(seen.stderr, "fetch: /dev/null: no records\n");
+    assert_eq!(seen.stderr, "warning: /dev/null: no records\n");
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn a_long_run_is_counted_as_a_whole_and_shown_in_part() {
     let seen = again(&reports, &run);
     assert_eq!(
         (seen.code, seen.stderr.as_str()),
-        (Some(0), "fetch: -: incomplete report: no summary line\n")
+        (Some(0), "warning: -: incomplete report: no summary line\n")
     );
     let data = reports.data();
     assert_eq!(data["targets"], 12_000);
@@ -304,7 +304,7 @@ fn bad_lines_of_a_saved_run_are_told_with_their_number_and_left_out() {
     let seen = again(&reports, &text);
     assert_eq!(seen.code, Some(1), "{seen:?}");
     let told: Vec<_> =
-        seen.stderr.lines().filter_map(|line| line.strip_prefix("fetch: -:")).collect();
+        seen.stderr.lines().filter_map(|line| line.strip_prefix("warning: -:")).collect();
     let numbers: Vec<_> = told.iter().filter_map(|line| line.split(':').next()).collect();
     assert_eq!(numbers, ["3", "4", "5", "6", "7", "9"], "{seen:?}");
     assert!(told[1].contains("not fetch --json output: unknown variant `fine`"), "{seen:?}");

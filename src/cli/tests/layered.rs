@@ -1,5 +1,6 @@
 //! The words typed, the environment and the configuration file, one over the other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -10,13 +11,14 @@ use crate::plan::{HostOverrides, Plan};
 struct LayeredSetup {
     folder: tempfile::TempDir,
     variables: BTreeMap<String, OsString>,
+    warnings: RefCell<Vec<String>>,
 }
 
 impl LayeredSetup {
     fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let variables = [("XDG_CONFIG_HOME".to_owned(), folder.path().into())].into();
-        Self { folder, variables }
+        Self { folder, variables, warnings: RefCell::default() }
     }
 
     /// A setup with this configuration in the usual place.
@@ -39,6 +41,8 @@ impl LayeredSetup {
     fn parse(&self, words: &[&str]) -> Result<Command, UsageOutput> {
         let around = Environment {
             variable: &|name| self.variables.get(name).cloned(),
+            names: self.variables.keys().map(OsString::from).collect(),
+            warn: &|warning| self.warnings.borrow_mut().push(self.without_folder(warning)),
             home: None,
             stdin_is_terminal: true,
         };
@@ -55,7 +59,11 @@ impl LayeredSetup {
     fn complaint(&self, words: &[&str]) -> String {
         let usage = self.parse(&[words, &["sites.txt"]].concat()).expect_err(&words.join(" "));
         assert_eq!((usage.to, usage.code), (UsageStream::Stderr, 2));
-        usage.text.replace(&self.folder.path().display().to_string(), "~")
+        self.without_folder(&usage.text)
+    }
+
+    fn without_folder(&self, text: &str) -> String {
+        text.replace(&self.folder.path().display().to_string(), "~")
     }
 
     fn assert_complaint(&self, words: &[&str], complaint: &str) {
@@ -91,9 +99,9 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
             ipv4 = true
             resolve = ["a.b:80:127.0.0.1"]
             connect-to = "a.b::c.d:"
-            connect-timeout = 2.5
+            connect-timeout = "2.5s"
             stall-timeout = "1m"
-            max-time = 7
+            max-time = "7s"
             deadline = "1h"
             retry = 0
             retry-delay = "20s"
@@ -240,12 +248,16 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
 }
 
 #[test]
-fn a_usual_file_that_cannot_be_read_is_an_error() {
+fn a_usual_file_that_the_system_does_not_let_be_read_is_a_warning_and_a_named_one_an_error() {
     let setup = LayeredSetup::empty();
     fs::create_dir_all(setup.usual()).unwrap();
-    let text = setup.complaint(&[]);
-    assert!(text.contains("cannot read ~/fetch/config.toml: "), "{text}");
     assert_eq!(setup.plan(&["--no-config"]).strategy.jobs(), 16);
+    assert_eq!(*setup.warnings.borrow(), [""; 0]);
+    assert_eq!(setup.plan(&[]).strategy.jobs(), 16);
+    let warning = "cannot read ~/fetch/config.toml: Is a directory; ignoring it (see --no-config)";
+    assert_eq!(*setup.warnings.borrow(), [warning]);
+    let text = setup.complaint(&["--config", setup.usual().to_str().unwrap()]);
+    assert_eq!(text, "error: cannot read ~/fetch/config.toml: Is a directory\n");
     fs::remove_dir(setup.usual()).unwrap();
     fs::write(setup.usual(), b"jobs = 8 # \xff").unwrap();
     assert!(setup.complaint(&[]).contains("valid UTF-8"), "{}", setup.complaint(&[]));
@@ -331,6 +343,10 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
             "proxy = \"ftp://u:hunter2@a\"",
             "1: proxy: invalid value for --proxy: unsupported proxy scheme 'ftp' (expected http",
         ),
+        ("host-delay = 250", "1: host-delay = 250: expected a unit, e.g. \"250ms\" or \"250s\""),
+        ("\nmax-time = 7.5", "2: max-time = 7.5: expected a unit, e.g. \"7.5ms\" or \"7.5s\""),
+        ("deadline = \"90\"", "1: deadline = \"90\": expected a unit, e.g. \"90ms\" or \"90s\""),
+        ("[hosts.\"a.b\"]\nhost-delay = 1", "2: host-delay = 1: expected a unit"),
         ("jobs = 1\njobs = 2", "2: duplicate key"),
         ("jobs 8", "1: "),
         ("jobs =", "1: missing or unquoted value"),
@@ -400,4 +416,38 @@ fn words_after_two_dashes_are_no_options_here_either() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_duration_of_zero_needs_no_unit_nor_does_a_size() {
+    let setup = LayeredSetup::with("host-patience = 0\nretry-delay = 0.0\nlimit-rate = 500000");
+    let plan = setup.plan(&[]);
+    assert_eq!((plan.host_limits.host_patience, plan.retry.base), (seconds(0), seconds(0)));
+    assert_eq!(plan.host_limits.limit_rate, NonZeroU64::new(500_000));
+    // What is typed is in seconds, as in curl.
+    let setup = LayeredSetup::empty().variable("FETCH_MAX_TIME", "7");
+    assert_eq!(setup.plan(&["--deadline", "9"]).timeouts.attempt, Some(seconds(7)));
+}
+
+#[test]
+fn a_variable_that_is_no_option_of_the_environment_is_named() {
+    for (name, complaint) in [
+        ("FETCH_DIR", "FETCH_DIR: --dir can only be given on the command line"),
+        ("FETCH_DRY_RUN", "FETCH_DRY_RUN: --dry-run can only be given on the command line"),
+        ("FETCH_JOB", "FETCH_JOB: unknown variable; did you mean FETCH_JOBS?"),
+        ("FETCH_jobs", "FETCH_jobs: unknown variable; did you mean FETCH_JOBS?"),
+        (
+            "FETCH_ZZZ",
+            "FETCH_ZZZ: unknown variable (expected FETCH_ and the long name of an option)",
+        ),
+    ] {
+        let setup = LayeredSetup::empty().variable(name, "x");
+        setup.assert_complaint(&[], complaint);
+        // The built-in workload takes nothing from the environment.
+        assert!(setup.parse(&["compare"]).is_ok(), "{name}");
+        assert!(setup.parse(&["compare", "http://127.0.0.1/"]).is_err(), "{name}");
+        assert!(setup.parse(&["serve"]).is_ok(), "{name}");
+        LayeredSetup::empty().variable(name, "").plan(&[]);
+    }
+    LayeredSetup::empty().variable("FETCHED", "x").variable("FETCH_KILL_AT", "x:1").plan(&[]);
 }

@@ -1,4 +1,4 @@
-//! The hosts of a list, as many as are told apart. Pure.
+//! The hosts of a list. Pure.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::model::host_of;
 use crate::plan::HostLimitOptions;
 use crate::scheduler::{HostLimits, host_limits};
 
-/// Hosts that are told apart; beyond them only targets are counted, so that a list of many hosts needs no memory.
+/// Hosts with counts of their own. Of further hosts only the targets are counted, so that memory is bounded.
 const MOST: usize = 1_000;
 
 /// One host.
@@ -17,7 +17,7 @@ pub(super) struct PreviewHost {
     pub name: String,
     /// Its targets.
     pub targets: u64,
-    /// What it may be asked.
+    /// Its limits.
     pub limits: HostLimits,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct PreviewHost {
 pub(super) struct PreviewHosts {
     /// The first of them, in list order.
     pub reported: Vec<PreviewHost>,
-    /// Targets of those that came too late to be told.
+    /// Targets of all other hosts.
     pub further: u64,
     places: HashMap<String, usize>,
 }

@@ -1,4 +1,4 @@
-//! Rows: what is told of a file, and of all of them.
+//! The result for a file, and the totals.
 
 use std::io::{self, Write};
 
@@ -8,35 +8,36 @@ use crate::report::printable;
 use crate::store::{
     FileCheck, FileState, HexSha256, ManifestEntry, MarkReason, SavedEntry, SavedFolder,
 };
+use crate::text::io_message;
 use crate::units::human_bytes;
 
-/// What has become of one file.
+/// The state of one file.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "file")]
 pub(super) struct VerifiedFile {
-    /// Its name, from the folder.
+    /// Its name, relative to the directory.
     pub path: String,
     pub state: VerifiedState,
-    /// Where it came from; `None` where the manifest does not say, or does not know the file.
+    /// Its URL; `None` if the manifest does not have it.
     pub url: Option<String>,
-    /// The length of the file that stands there; `None` where none does, or it was not looked at.
+    /// The length of the file; `None` if it does not exist or was not examined.
     pub bytes: Option<u64>,
-    /// What it was found to be as it was saved by: an algorithm, or `length`.
+    /// How it was found to be unchanged: an algorithm, or `length`.
     pub checked_by: Option<&'static str>,
-    /// What there is to say about it.
+    /// Why it has this state.
     pub message: Option<String>,
-    /// That it is to be fetched again.
+    /// The mark to add to the manifest: the file is to be fetched again.
     #[serde(skip)]
     pub mark: Option<(HexSha256, MarkReason)>,
-    /// Whether that was said before.
+    /// Whether the manifest has such a mark already.
     #[serde(skip)]
     pub marked: bool,
-    /// The unfinished name that it still goes by.
+    /// The temporary name that it still has.
     #[serde(skip)]
     pub under: Option<String>,
 }
 
-/// What has become of a file, in a word.
+/// The state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum VerifiedState {
@@ -44,18 +45,18 @@ pub(super) enum VerifiedState {
     Missing,
     Changed,
     Extra,
-    /// Begun, and not finished yet.
+    /// Not complete.
     #[serde(rename = "unchecked")]
     Unfinished,
     #[serde(rename = "unchecked")]
     Unreadable,
-    /// Its name can be that of no file.
+    /// No file can have its name.
     #[serde(rename = "unchecked")]
     Nameless,
 }
 
 impl VerifiedState {
-    /// Whether it is to be told even to those who want to hear little.
+    /// Whether it is printed with `--quiet`.
     pub(super) fn is_failure(self) -> bool {
         matches!(self, Self::Missing | Self::Changed | Self::Unreadable)
     }
@@ -73,7 +74,7 @@ impl VerifiedState {
 }
 
 impl VerifiedFile {
-    /// What has become of the file of this name, which this entry is about.
+    /// The state of the file of this name and entry.
     pub(super) fn of(
         archive: &SavedFolder,
         path: String,
@@ -87,10 +88,12 @@ impl VerifiedFile {
         match entry {
             ManifestEntry::Saved(saved) => match archive.compare(&saved) {
                 Ok(compared) => blank.compared(&saved, compared),
-                Err(error) => blank.told(&saved.url, VerifiedState::Unreadable, &error.to_string()),
+                Err(error) => {
+                    blank.with(&saved.url, VerifiedState::Unreadable, &io_message(&error))
+                }
             },
             ManifestEntry::Partial(partial) => {
-                blank.told(&partial.url, VerifiedState::Unfinished, "download incomplete")
+                blank.with(&partial.url, VerifiedState::Unfinished, "download incomplete")
             }
             ManifestEntry::Marked(marked) => Self {
                 state: match marked.why {
@@ -107,7 +110,7 @@ impl VerifiedFile {
         }
     }
 
-    /// A file that the manifest does not know.
+    /// A file that is not in the manifest.
     pub(super) fn extra(path: String, bytes: u64) -> Self {
         Self { bytes: Some(bytes), ..Self::blank(path) }
     }
@@ -118,7 +121,7 @@ impl VerifiedFile {
         Self { path, state, url, bytes, checked_by, message, mark, marked, under }
     }
 
-    fn told(self, url: &str, state: VerifiedState, message: &str) -> Self {
+    fn with(self, url: &str, state: VerifiedState, message: &str) -> Self {
         let (url, message) = (Some(url.to_owned()), Some(message.to_owned()));
         Self { url, state, message, ..self }
     }
@@ -129,7 +132,7 @@ impl VerifiedFile {
             FileState::Whole => (VerifiedState::Ok, None),
             FileState::Missing => (VerifiedState::Missing, Some(MarkReason::Missing)),
             FileState::Changed => (VerifiedState::Changed, Some(MarkReason::Changed)),
-            // Marked, the file in the way would be replaced; it is not ours.
+            // A mark would replace the file that is there, which is not ours.
             FileState::Displaced => (VerifiedState::Changed, None),
             FileState::Nameless => (VerifiedState::Nameless, None),
         };
@@ -162,33 +165,33 @@ impl VerifiedFile {
     }
 }
 
-/// What was found in all.
+/// The totals.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "summary")]
 pub struct Totals {
-    /// Files that the manifest tells of.
+    /// Files in the manifest.
     pub files: u64,
-    /// Those that are as they were saved.
+    /// Unchanged files.
     pub ok: u64,
-    /// Those of them that were compared by length alone.
+    /// Unchanged files that were compared only by length.
     pub by_length: u64,
-    /// Bytes of those that are as they were saved.
+    /// Bytes of unchanged files.
     pub bytes: u64,
-    /// Those that are not there.
+    /// Missing files.
     pub missing: u64,
-    /// Those that are there, and not as they were saved.
+    /// Changed files.
     pub changed: u64,
-    /// Those that were begun and not finished.
+    /// Incomplete files.
     pub unfinished: u64,
-    /// Files and folders that cannot be read.
+    /// Files and directories that cannot be read.
     pub unreadable: u64,
-    /// Entries whose name can be that of no file.
+    /// Entries with a name that no file can have.
     pub nameless: u64,
-    /// Those that are to be fetched again, whenever that was found.
+    /// Files that are marked to be fetched again.
     pub marked: u64,
-    /// Files that the manifest does not tell of.
+    /// Files that are not in the manifest.
     pub extra: u64,
-    /// Lines of the manifest that tell nothing.
+    /// Invalid lines of the manifest.
     pub bad_lines: u64,
 }
 

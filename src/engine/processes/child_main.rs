@@ -20,6 +20,7 @@ use crate::engine::event_loop::waited_since;
 use crate::model::{Failure, StopCause, WorkerProgress};
 use crate::resource_usage::{run_queue_delay, usage};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
+use crate::text::io_message;
 use crate::transfer::{Client, Resolver, RunServices, TransferContext};
 
 /// How often the child reports the progress of a transfer.
@@ -46,7 +47,7 @@ pub(crate) fn run_child() -> io::Result<()> {
             return Ok(());
         }
         let init: ChildInit = serde_json::from_str(&first).map_err(|_| {
-            io::Error::other("__seat is how fetch starts its own children; use --mode processes")
+            io::Error::other("__child is how fetch starts its own children; use --mode processes")
         })?;
         let (router, inbox) = message_channels();
         thread::Builder::new().name("parent".into()).spawn(|| read_messages(stdin, router))?;
@@ -183,7 +184,8 @@ fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, St
         None => Store::discard(),
         Some(store) => Store::for_child(store, recorder).map_err(|error| error.to_string())?,
     };
-    Resolver::ensure_thread().map_err(|error| format!("cannot start a thread: {error}"))?;
+    Resolver::ensure_thread()
+        .map_err(|error| format!("cannot start a thread: {}", io_message(&error)))?;
     drop(Handle::current().spawn_blocking(|| ()));
     let resolver = Arc::new(Resolver::new(config.http(), Handle::current()));
     let services: Arc<ParentClient> = Arc::clone(parent);

@@ -85,7 +85,7 @@ impl ChildPool {
     /// Starts a child. It is ready once [`ChildPool::wait_until_ready`] returns.
     pub(super) fn start(&self) -> io::Result<ChildProcess> {
         let mut child = Command::new(&self.program)
-            .arg("__seat")
+            .arg("__child")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

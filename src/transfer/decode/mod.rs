@@ -41,6 +41,9 @@ pub enum ContentCoding {
 }
 
 impl ContentCoding {
+    /// All supported codings.
+    pub const ALL: [Self; 4] = [Self::Gzip, Self::Deflate, Self::Brotli, Self::Zstd];
+
     /// The coding of this name in any case; `None` if it is not supported.
     fn from_name(name: &[u8]) -> Option<Self> {
         match name.to_ascii_lowercase().as_slice() {
