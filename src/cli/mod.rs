@@ -99,10 +99,11 @@ impl From<String> for UsageOutput {
 
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let text = without_dots(&error.render().to_string());
+        let text = error.render().to_string();
         if !error.use_stderr() {
             return Self { text, to: UsageStream::Stdout, code: 0 };
         }
+        let text = without_dots(&text);
         let text = match error.kind() {
             // How the command is typed is of no help to somebody who has typed it right.
             ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
@@ -163,7 +164,10 @@ pub fn similar_command(word: &str) -> Option<String> {
     for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
         only_commands = only_commands.subcommand(clap::Command::new(command.get_name().to_owned()));
     }
-    let error = only_commands.try_get_matches_from([word.to_ascii_lowercase()]).err()?;
+    let lower = word.to_ascii_lowercase();
+    let Err(error) = only_commands.try_get_matches_from([&lower]) else {
+        return (lower != word).then(|| format!("fetch {lower}"));
+    };
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(command) => Some(format!("fetch {command}")),
         ContextValue::Strings(commands) => {
