@@ -211,10 +211,10 @@ pub fn parse(
     let typed = Arguments::from_arg_matches(&matches)?;
     let settled = SetByUser::by_words(&matches, &typed);
     match typed.subcommand {
-        Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::look(verify))),
+        Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::verify_options(verify))),
         Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, around),
-        Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::origin(serve))),
-        Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::rereport(report)?)),
+        Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::serve_options(serve))),
+        Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::report_command(report)?)),
         Some(Subcommands::Completions { shell }) => {
             Ok(Command::Completions(Completions::Script(shell)))
         }

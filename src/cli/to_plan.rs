@@ -32,15 +32,15 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
     let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests)?,
-        timeouts: clocks(&typed.timeouts),
+        timeouts: timeouts(&typed.timeouts),
         retry: retry(&typed.retries),
-        report: report(&typed.output),
+        report: output_options(&typed.output),
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
-        host_limits: manners(&typed.host_limits),
-        failure_limits: damage(&typed.failures.enough),
-        bodies: bodies(typed.bodies, &typed.saving, &typed.sources)?,
-        keep: keep(typed.saving),
-        failed: failed(typed.failures)?,
+        host_limits: host_limit_options(&typed.host_limits),
+        failure_limits: failure_limits(&typed.failures.enough),
+        bodies: body_options(typed.bodies, &typed.saving, &typed.sources)?,
+        keep: save_options(typed.saving),
+        failed: failed_list(typed.failures)?,
         config: None,
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
@@ -51,7 +51,7 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
 }
 
 /// Decides how a saved run or comparison is reported again.
-pub(super) fn rereport(typed: args::ReportArgs) -> Result<ReportCommand, String> {
+pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, String> {
     let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
     let documents = documents("--to", typed.to, None)?;
     for document in &documents {
@@ -69,7 +69,7 @@ pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
 }
 
 /// Decides how the local origin behaves.
-pub(super) fn origin(typed: ServeArgs) -> serve::Options {
+pub(super) fn serve_options(typed: ServeArgs) -> serve::Options {
     serve::Options {
         port: typed.port,
         bind: typed.bind,
@@ -128,7 +128,7 @@ pub(super) fn comparison(
 }
 
 /// Decides how a folder is looked at.
-pub(super) fn look(typed: VerifyArgs) -> plan::VerifyOptions {
+pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
     plan::VerifyOptions {
         dir: typed.dir,
         jobs: typed.jobs,
@@ -247,7 +247,7 @@ fn user_agent(typed: Option<&str>, headers: &mut HeaderArguments) -> Result<Head
     }
 }
 
-fn clocks(typed: &args::TimeoutArgs) -> Timeouts {
+fn timeouts(typed: &args::TimeoutArgs) -> Timeouts {
     Timeouts {
         connect: typed.connect_timeout,
         stall: typed.stall_timeout,
@@ -264,7 +264,7 @@ fn retry(typed: &RetryArgs) -> RetryOptions {
     }
 }
 
-fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
+fn host_limit_options(typed: &args::HostLimitArgs) -> HostLimitOptions {
     HostLimitOptions {
         per_host: typed.per_host.unwrap_or(MaxPerHost::Default),
         host_delay: typed.host_delay,
@@ -278,7 +278,7 @@ fn manners(typed: &args::HostLimitArgs) -> HostLimitOptions {
     }
 }
 
-fn keep(typed: SaveArgs) -> Option<SaveOptions> {
+fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
     Some(SaveOptions {
         dir: typed.dir?,
         names: typed.names,
@@ -298,7 +298,7 @@ fn keep(typed: SaveArgs) -> Option<SaveOptions> {
     })
 }
 
-fn bodies(
+fn body_options(
     typed: args::BodyArgs,
     saving: &SaveArgs,
     sources: &[OsString],
@@ -329,12 +329,12 @@ fn limit(typed: Option<u64>) -> Option<u64> {
     typed.filter(|limit| *limit > 0)
 }
 
-fn damage(typed: &FailureLimitArgs) -> FailureLimits {
+fn failure_limits(typed: &FailureLimitArgs) -> FailureLimits {
     let none = typed.fail_fast.then_some(MaxFailures::Number(0));
     FailureLimits { most: none.or(typed.max_failures) }
 }
 
-fn failed(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
+fn failed_list(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
     let Some(path) = typed.failed else { return Ok(None) };
     if path.as_os_str().is_empty() || path == Path::new("-") {
         return Err("--failed cannot write to stdout".to_owned());
@@ -372,7 +372,7 @@ fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
     }
 }
 
-fn report(typed: &OutputArgs) -> OutputOptions {
+fn output_options(typed: &OutputArgs) -> OutputOptions {
     OutputOptions {
         format: if typed.json { OutputFormat::Jsonl } else { typed.format },
         order: if typed.ordered { ReportOrder::List } else { ReportOrder::Completion },

@@ -1,9 +1,16 @@
 //! `fetch --version --verbose`: what is known when the program is built.
 
+use std::env::consts;
 use std::ffi::OsString;
 
 use super::proxy;
 use crate::digest::Algorithm;
+
+const LIBC: &str = match (cfg!(target_env = "gnu"), cfg!(target_env = "musl")) {
+    (true, _) => "gnu",
+    (_, true) => "musl",
+    _ => "unknown",
+};
 
 /// The version with the facts of the build, as far as they are known here: lines, the last newline included.
 #[derive(Debug)]
@@ -21,10 +28,12 @@ pub(super) fn is_verbose(words: &[OsString]) -> bool {
 
 pub(super) fn page() -> VersionPage {
     VersionPage(format!(
-        "fetch {}\nTarget: {}\nProfile: {}\nDigests: {}\nProxies: {}\n",
+        "fetch {}\nTarget: {}-{}-{}\nProfile: {}\nDigests: {}\nProxies: {}\n",
         env!("CARGO_PKG_VERSION"),
-        env!("BUILD_TARGET"),
-        env!("BUILD_PROFILE"),
+        consts::ARCH,
+        consts::OS,
+        LIBC,
+        if cfg!(debug_assertions) { "debug" } else { "release" },
         Algorithm::ALL.map(Algorithm::name).join(", "),
         proxy::SCHEMES.join(", "),
     ))
