@@ -36,6 +36,8 @@ pub struct Plan {
     pub bodies: BodyOptions,
     /// Where bodies are saved; `None`: they are read and thrown away.
     pub keep: Option<SaveOptions>,
+    /// Where the body of the only URL goes, instead.
+    pub output: Option<SingleOutput>,
     /// What is written to standard output, and how much.
     pub report: OutputOptions,
     /// Where to write the targets that failed permanently, as a list.
@@ -61,6 +63,7 @@ impl Default for Plan {
             failure_limits: FailureLimits { most: None },
             bodies: BodyOptions::default(),
             keep: None,
+            output: None,
             report: OutputOptions {
                 format: OutputFormat::Text,
                 order: ReportOrder::Completion,
@@ -84,8 +87,20 @@ impl Plan {
     /// The files that the run writes beside bodies.
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let documents = self.documents.iter().map(|document| &*document.path);
-        documents.chain(self.failed.as_ref().map(|failed| &*failed.path))
+        let output = self.output.as_ref().and_then(|output| output.path.as_deref());
+        documents.chain(self.failed.as_ref().map(|failed| &*failed.path)).chain(output)
     }
+}
+
+/// Where the body of the only URL goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SingleOutput {
+    /// The file; `None` is standard output.
+    pub path: Option<PathBuf>,
+    /// What the file survives.
+    pub durability: Durability,
+    /// Bytes that stay free on the file system.
+    pub min_free: Option<u64>,
 }
 
 /// Options of `fetch report`: reports of a saved run or comparison.

@@ -303,7 +303,9 @@ pub(super) struct TimeoutArgs {
     )]
     pub stall_timeout: Duration,
 
-    /// Maximum time per attempt; retries start over [default: no limit]
+    /// Maximum time per attempt [default: no limit]
+    ///
+    /// Each retry starts over.
     #[arg(
         long, value_name = "DURATION", value_parser = units::duration_above_zero,
         allow_hyphen_values = true
@@ -369,7 +371,9 @@ pub(super) struct HostLimitArgs {
     #[arg(hide_short_help = true, long, value_name = "N/TIME", value_parser = units::rate, allow_hyphen_values = true)]
     pub rate: Option<Rate>,
 
-    /// Maximum total download rate in bytes per second, e.g. 500k [default: no limit]
+    /// Maximum total bytes per second [default: no limit]
+    ///
+    /// Body bytes of all transfers together, e.g. 500k.
     #[arg(
         long, value_name = "SIZE", value_parser = value_parsers::bytes_a_second,
         allow_hyphen_values = true
@@ -404,6 +408,13 @@ pub(super) struct SaveArgs {
     /// resumes partial ones and downloads missing ones.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
+
+    /// Save the body of a single URL as FILE; - is standard output
+    ///
+    /// FILE is replaced once the body is complete and verified; until then it is kept in .FILE.fetch, and the same command
+    /// continues it. With -, the body is written when it is complete, and records go to standard error.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    pub output: Option<PathBuf>,
 
     /// File naming scheme
     #[arg(long, default_value = "flat", value_parser = one_of(&NAMING_SCHEMES))]

@@ -28,6 +28,8 @@ pub(super) struct OptionFacts {
     per_host: bool,
     /// Whether it means nothing without `--dir`.
     requires_dir: bool,
+    /// Whether `--output` does as well.
+    allows_output: bool,
     /// Whether it describes a comparison, and is not passed on to the runs that are compared.
     of_comparison: bool,
     /// Options of lower layers that it replaces beside itself and those that it conflicts with.
@@ -51,6 +53,7 @@ const PLAIN: OptionFacts = OptionFacts {
     redact: None,
     per_host: false,
     requires_dir: false,
+    allows_output: false,
     of_comparison: false,
     overrides: &[],
 };
@@ -73,10 +76,11 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "refresh", requires_dir: true, ..ONE_RUN },
     OptionFacts { name: "force", requires_dir: true, ..ONE_RUN },
     OptionFacts { name: "overwrite", requires_dir: true, ..ONE_RUN },
-    OptionFacts { name: "split", ..SAVING },
-    OptionFacts { name: "min-split-size", ..SAVING },
-    OptionFacts { name: "fsync", ..SAVING },
-    OptionFacts { name: "min-free", ..SAVING },
+    OptionFacts { name: "output", ..ONE_RUN },
+    OptionFacts { name: "split", allows_output: true, ..SAVING },
+    OptionFacts { name: "min-split-size", allows_output: true, ..SAVING },
+    OptionFacts { name: "fsync", allows_output: true, ..SAVING },
+    OptionFacts { name: "min-free", allows_output: true, ..SAVING },
     OptionFacts { name: "checksum", ..ONE_RUN },
     OptionFacts { name: "sha256sums", ..ONE_RUN },
     OptionFacts { name: "failed", ..ONE_RUN },
@@ -238,10 +242,13 @@ impl OptionTable {
         self.arguments().filter(|(_, argument)| is_set(matches, argument)).map(|(name, _)| name)
     }
 
-    /// The first option that was typed although it means nothing without a folder, if there is no folder.
+    /// The first option that was typed although it means nothing without a folder or a file to save to, if there is none.
     pub(super) fn lacking_dir<'t>(&'t self, matches: &'t ArgMatches) -> Option<&'t str> {
         let set: Vec<_> = self.set_in(matches).collect();
-        let lacking = set.iter().find(|name| facts(name).requires_dir);
+        let has_output = set.contains(&"output");
+        let lacks_dir =
+            |facts: &OptionFacts| facts.requires_dir && !(has_output && facts.allows_output);
+        let lacking = set.iter().find(|name| lacks_dir(facts(name)));
         lacking.copied().filter(|_| !set.contains(&"dir"))
     }
 
@@ -370,7 +377,8 @@ mod tests {
     fn options_that_save_are_those_under_the_heading() {
         let table = OptionTable::of_fetch();
         for (name, argument) in table.arguments() {
-            let is_saving = argument.get_help_heading() == Some("Saving files") && name != "dir";
+            let is_saving = argument.get_help_heading() == Some("Saving files");
+            let is_saving = is_saving && !["dir", "output"].contains(&name);
             assert_eq!(facts(name).requires_dir, is_saving, "--{name}");
         }
     }

@@ -23,7 +23,7 @@ use crate::plan::{
     FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
     MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, ProgressChoice,
     Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
-    SegmentOptions, Source, Strategy, Timeouts, Verbosity,
+    SegmentOptions, SingleOutput, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -39,6 +39,7 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
         host_limits: host_limit_options(&typed.host_limits),
         failure_limits: failure_limits(&typed.failures.enough),
         bodies: body_options(typed.bodies, &typed.saving, &typed.sources)?,
+        output: single_output(&typed.saving, &typed.sources)?,
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
         config: None,
@@ -279,6 +280,7 @@ fn host_limit_options(typed: &args::HostLimitArgs) -> HostLimitOptions {
 }
 
 fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
+    let durability = durability(&typed);
     Some(SaveOptions {
         dir: typed.dir?,
         names: typed.names,
@@ -293,9 +295,29 @@ fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
         } else {
             ForeignFilePolicy::Stays
         },
-        durability: if typed.fsync { Durability::Power } else { Durability::Process },
+        durability,
         min_free: typed.min_free,
     })
+}
+
+/// Where the body of the only URL goes.
+fn single_output(typed: &SaveArgs, sources: &[OsString]) -> Result<Option<SingleOutput>, String> {
+    let Some(path) = &typed.output else { return Ok(None) };
+    if !is_single_url(sources) {
+        return Err("--output saves a single URL; for several use --dir DIR".to_owned());
+    }
+    let path = Some(path.clone()).filter(|path| path != Path::new("-"));
+    let durability = durability(typed);
+    Ok(Some(SingleOutput { path, durability, min_free: typed.min_free }))
+}
+
+fn is_single_url(sources: &[OsString]) -> bool {
+    let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
+    matches!(sources, [source] if is_url(source))
+}
+
+fn durability(typed: &SaveArgs) -> Durability {
+    if typed.fsync { Durability::Power } else { Durability::Process }
 }
 
 fn body_options(
@@ -303,8 +325,7 @@ fn body_options(
     saving: &SaveArgs,
     sources: &[OsString],
 ) -> Result<BodyOptions, String> {
-    let is_url = |source: &OsString| source.to_str().is_some_and(list::begins_with_a_scheme);
-    if typed.checksum.is_some() && !matches!(sources, [source] if is_url(source)) {
+    if typed.checksum.is_some() && !is_single_url(sources) {
         return Err(
             "--checksum works with a single URL; for lists use checksum= lines or --sha256sums"
                 .to_owned(),

@@ -1,5 +1,7 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
+mod single_output;
+
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
@@ -29,6 +31,7 @@ use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
 use crate::text::{counted, io_message, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
+use single_output::PendingOutput;
 
 /// Events that may wait for the reports; beyond them the workers do.
 const EVENTS: usize = 512;
@@ -125,7 +128,10 @@ pub(super) fn execute(plan: &Plan) -> Exit {
         return Exit::Fatal;
     }
     let choice = *COLOR.get_or_init(|| plan.report.color);
-    let outputs = Outputs::of_process(|is_terminal| colours(choice, is_terminal));
+    let mut outputs = Outputs::of_process(|is_terminal| colours(choice, is_terminal));
+    if plan.output.as_ref().is_some_and(|output| output.path.is_none()) {
+        outputs = outputs.without_stdout();
+    }
     let result = run(plan, outputs, &cancel);
     let error = match &result {
         // What could not be saved is in the record of its URL, and in the summary.
@@ -151,7 +157,8 @@ pub(super) fn execute(plan: &Plan) -> Exit {
 pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
     let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
     let inputs = input::open_all(plan).map_err(|error| RunError::Usage(unopened(error)))?;
-    let (plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
+    let (mut plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
+    let output = PendingOutput::prepare(&mut plan).map_err(unwritable)?.map(Arc::new);
     let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
@@ -173,8 +180,8 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let (events, heard) = channel(EVENTS);
     let (at_work, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
-        let cancel = cancel.clone();
-        move || narrate(reporter, heard, &end_of_work, &cancel)
+        let (cancel, output) = (cancel.clone(), output.clone());
+        move || narrate(reporter, heard, &end_of_work, &cancel, output)
     });
     let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
     let work =
@@ -276,7 +283,7 @@ fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
 /// The command that fetches what failed; `None` if nothing did, or if the same command has to run again for the rest of
 /// the list.
 fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
-    let failed = plan.failed.as_ref()?;
+    let failed = plan.failed.as_ref().filter(|_| plan.output.is_none())?;
     let OutcomeCounts { failed: count @ 1.., .. } = summary.counts else { return None };
     if !summary.list_complete {
         return None;
@@ -446,6 +453,8 @@ struct ReportedCounts {
     reporter: Box<dyn Reporter>,
     counts: OutcomeCounts,
     written: io::Result<()>,
+    /// Where the body of the only URL goes.
+    output: Option<Arc<PendingOutput>>,
     /// The entry with the highest index that has a record: all entries that were read have one.
     last_read: Option<ListPosition>,
 }
@@ -458,9 +467,10 @@ fn narrate(
     mut events: Receiver<Event>,
     end_of_work: &mpsc::Receiver<Infallible>,
     cancel: &CancelToken,
+    output: Option<Arc<PendingOutput>>,
 ) -> ReportedCounts {
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
-    let mut reported = ReportedCounts { reporter, counts, written, last_read: None };
+    let mut reported = ReportedCounts { reporter, counts, written, output, last_read: None };
     reported.written = match Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
         Err(error) => Err(error),
@@ -513,6 +523,15 @@ impl ReportedCounts {
     }
 
     fn hear(&mut self, event: &Event) -> io::Result<()> {
+        let (Some(output), Event::Finished { record, target, name }) = (&self.output, event) else {
+            return self.report(event);
+        };
+        let (record, moved) = output.publish(record);
+        let (record, target, name) = (Box::new(record), target.clone(), name.clone());
+        self.report(&Event::Finished { record, target, name }).and(moved)
+    }
+
+    fn report(&mut self, event: &Event) -> io::Result<()> {
         self.count(event);
         self.reporter.event(event)
     }

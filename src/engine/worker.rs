@@ -1,5 +1,6 @@
 //! The worker: the one loop that every strategy runs. A strategy only decides on which event loops.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
@@ -102,7 +103,11 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
                 while let Some(mut job) = next.take() {
                     job.on_start(Instant::now(), SystemTime::now());
                     let abort = context.aborted(&job);
-                    let attempt = executor.transfer(&job.request, worker, progress, abort).await;
+                    let mut attempt =
+                        executor.transfer(&job.request, worker, progress, abort).await;
+                    if !attempt.heads.is_empty() {
+                        context.emit(Event::Heads(mem::take(&mut attempt.heads))).await;
+                    }
                     let attempt = context.commit_body(&job, attempt, &executor).await;
                     let (events, follow_up) = context.queue.settle(*job, attempt);
                     next = follow_up;

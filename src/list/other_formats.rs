@@ -264,9 +264,7 @@ fn header(line: &str) -> Option<char> {
     };
     DELIMITERS.into_iter().find(|delimiter| {
         let cells = cells(line, *delimiter);
-        cells.len() > 1
-            && cells.iter().all(|cell| is_name(&cell))
-            && cells.iter().any(|cell| names_urls(cell))
+        cells.len() > 1 && cells.iter().all(is_name) && cells.iter().any(|cell| names_urls(cell))
     })
 }
 

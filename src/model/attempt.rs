@@ -32,6 +32,9 @@ pub(crate) struct Attempt {
     pub digests: Vec<Digest>,
     /// For a segmented body: the digests that the reply claims.
     pub claims: Vec<ExpectedDigest>,
+    /// The lines of the heads of the request and its reply, secrets masked; empty unless they are recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<String>,
     /// How long its phases took.
     pub timings: AttemptTimings,
     /// The number of the worker that made it, from 1.

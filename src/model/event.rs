@@ -39,6 +39,8 @@ pub enum Event {
         /// How long the target waits before it.
         wait: Duration,
     },
+    /// A request was made: the lines of its head and of the reply's, secrets masked.
+    Heads(Vec<String>),
     /// A redirect is being followed.
     Redirected {
         /// The URL that answered, redacted.

@@ -338,6 +338,7 @@ pub(crate) mod tests {
             digests: Vec::new(),
             claims: Vec::new(),
             timings: phases,
+            heads: Vec::new(),
             worker: 1,
         }
     }

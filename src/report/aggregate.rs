@@ -1,6 +1,7 @@
 //! A run of any length in bounded memory: its first [`MOST_ROWS`] rows as they are, and of all rows what charts and
 //! totals need. Pure.
 
+use std::iter;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -111,7 +112,7 @@ pub(crate) fn before_last_attempt(record: &Record, timings: Timings) -> f64 {
 fn attempts_apart(record: &Record, total: f64) -> Vec<Range<i64>> {
     let end = micros(total);
     if record.attempts_detail.is_empty() {
-        return vec![0..end];
+        return iter::once(0..end).collect();
     }
     let time = |seconds: f64| micros(sane_seconds(Some(seconds)).unwrap_or_default());
     let mut attempts: Vec<_> = record
@@ -177,9 +178,12 @@ mod tests {
     fn a_url_is_under_way_during_its_attempts_and_once_during_those_at_its_segments() {
         let detail = |start, total| AttemptDetail { start, total, ..AttemptDetail::default() };
         let table = [
-            (vec![], vec![0..31_000_000]),
+            (vec![], iter::once(0..31_000_000).collect()),
             (vec![detail(0.0, 1.0), detail(30.0, 1.0)], vec![0..1_000_000, 30_000_000..31_000_000]),
-            (vec![detail(3.0, 1.0), detail(3.5, 1.0), detail(0.0, 31.0)], vec![0..31_000_000]),
+            (
+                vec![detail(3.0, 1.0), detail(3.5, 1.0), detail(0.0, 31.0)],
+                iter::once(0..31_000_000).collect(),
+            ),
             (vec![detail(-1.0, f64::MAX), detail(40.0, 1.0)], vec![0..0, 31_000_000..31_000_000]),
         ];
         for (attempts_detail, apart) in table {

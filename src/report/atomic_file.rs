@@ -85,17 +85,13 @@ impl AtomicFile {
 impl ReplaceTarget {
     fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
         let path = written_path(path);
-        ensure_it_is_no_bookkeeping(&path)?;
-        let existing = match fs::metadata(&path) {
-            Ok(existing) if existing.is_file() => Some(existing),
-            Ok(_) => return OpenOptions::new().write(true).open(&path).map(Self::Direct),
-            Err(_) => None,
+        let existing = match kind_of(&path, sources)? {
+            OutputKind::New => None,
+            OutputKind::Replaced => Some(fs::metadata(&path)?),
+            OutputKind::Special => {
+                return OpenOptions::new().write(true).open(&path).map(Self::Direct);
+            }
         };
-        if existing.is_some() {
-            let file = OpenOptions::new().write(true).open(&path)?;
-            ensure_it_is_no_input(&file, sources)?;
-            ensure_it_is_no_saved_file(&path)?;
-        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         // A new file gets the usual permissions, from which the system takes the umask.
         let usual = || fs::Permissions::from_mode(0o666);
@@ -104,6 +100,47 @@ impl ReplaceTarget {
             .prefix(".fetch-report-")
             .tempfile_in(folder.unwrap_or(Path::new(".")))?;
         Ok(Self::Renamed(file, path))
+    }
+}
+
+/// How an output is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputKind {
+    /// There is no file of its name.
+    New,
+    /// It replaces a regular file.
+    Replaced,
+    /// It is a pipe or a device, which is written to.
+    Special,
+}
+
+/// How the output `path` is written.
+///
+/// # Errors
+/// `InvalidInput` if it is a directory or one of `sources`, else those of opening it. They name the file.
+pub(crate) fn ensure_replaceable(path: &Path, sources: &[Source]) -> io::Result<OutputKind> {
+    let place = written_path(path);
+    let kind = match fs::metadata(&place) {
+        Ok(existing) if existing.is_dir() => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is a directory"))
+        }
+        _ => kind_of(&place, sources),
+    };
+    kind.map_err(|error| cannot_write(path, &error))
+}
+
+/// How an output is written, of which `path` is the [`written_path`].
+fn kind_of(path: &Path, sources: &[Source]) -> io::Result<OutputKind> {
+    ensure_it_is_no_bookkeeping(path)?;
+    match fs::metadata(path) {
+        Ok(existing) if existing.is_file() => {
+            let file = OpenOptions::new().write(true).open(path)?;
+            ensure_it_is_no_input(&file, sources)?;
+            ensure_it_is_no_saved_file(path)?;
+            Ok(OutputKind::Replaced)
+        }
+        Ok(_) => Ok(OutputKind::Special),
+        Err(_) => Ok(OutputKind::New),
     }
 }
 

@@ -53,6 +53,13 @@ impl Outputs {
             is_one: streams::stdout_is_stderr(),
         }
     }
+
+    /// The same with all that would go to standard output on standard error.
+    pub(crate) fn without_stdout(self) -> Self {
+        let OutputStream { is_terminal, colours, .. } = self.stderr;
+        let stdout = OutputStream { writer: Box::new(stderr()), is_terminal, colours };
+        Self { stdout, is_one: true, ..self }
+    }
 }
 
 /// Builds the reporter that a plan asks for. The progress display samples `board`; it is shown if stderr is a terminal,
@@ -247,6 +254,7 @@ impl StreamReporter {
                 text::stopping(*cause, *transfers, *grace, lines)
             }
             Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
+            Event::Heads(head) if self.verbosity >= Verbosity::Trace => text::heads(head, lines),
             Event::Retrying { url, failure, next, wait }
                 if self.verbosity >= Verbosity::Verbose =>
             {

@@ -221,6 +221,11 @@ pub(super) fn stopping(
     writeln!(page, "{signal}: finishing {transfers} (up to {} s){next}", grace.as_secs())
 }
 
+/// Writes the heads of a request and its reply.
+pub(super) fn heads(head: &[String], page: &mut Vec<u8>) -> io::Result<()> {
+    head.iter().try_for_each(|line| writeln!(page, "{}", printable(line)))
+}
+
 /// Writes that a redirect is followed.
 pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))

@@ -16,6 +16,7 @@ use super::body::{self, BodyReceiver};
 use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
 use super::checksum::{MessageKind, claims_of_the_whole};
 use super::client::Client;
+use super::heads;
 use super::request::fields;
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use crate::digest::{Digest, ExpectedDigests};
@@ -44,6 +45,7 @@ struct Exchange<'a> {
     text: Option<Vec<u8>>,
     digests: Vec<Digest>,
     claims: Vec<ExpectedDigest>,
+    heads: Vec<String>,
     sink: Sink,
 }
 
@@ -97,7 +99,7 @@ impl<'a> Exchange<'a> {
         request_state: &'a RequestState,
         progress: &'a WorkerProgress,
     ) -> Self {
-        let (head, first_byte, decided, bytes, text, digests, claims) = Default::default();
+        let (head, first_byte, decided, bytes, text, digests, claims, heads) = Default::default();
         Self {
             client,
             job,
@@ -111,6 +113,7 @@ impl<'a> Exchange<'a> {
             text,
             digests,
             claims,
+            heads,
             sink: client.context.store.sink(job),
         }
     }
@@ -143,6 +146,7 @@ impl<'a> Exchange<'a> {
             digests: self.digests,
             claims: self.claims,
             timings,
+            heads: self.heads,
             worker,
         }
     }
@@ -158,7 +162,14 @@ impl<'a> Exchange<'a> {
             // A header field given by the user asks for something else.
             return Ok(AttemptOutcome::Restart);
         }
+        let records_heads = context.config.records_heads;
+        if records_heads {
+            self.heads = heads::of_request(context, &job.url, &fields);
+        }
         let mut response = self.client.reply(job, &fields, self.request_state).await?;
+        if records_heads {
+            self.heads.extend(heads::of_reply(&response));
+        }
         self.first_byte = Some(self.request_state.elapsed());
         let head = self.head.insert(response_head(&response));
         let reply = match (&job.kind, head.status) {

@@ -14,7 +14,7 @@ use super::run_services::{LocalServices, RunServices};
 use super::tls::{self, TlsError};
 use crate::digest::ExpectedDigests;
 use crate::model::{Failure, serde_helpers};
-use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts};
+use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts, Verbosity};
 use crate::store::Store;
 
 /// The configuration of every client of a run; plain data, sent to child processes as it is.
@@ -31,6 +31,8 @@ pub(crate) struct ClientConfig {
     pub(super) idle: usize,
     /// Whether the run has a byte rate, so that reads have to wait for it.
     pub(super) is_rate_limited: bool,
+    /// Whether the heads of requests and replies are recorded (`-vv`).
+    pub(super) records_heads: bool,
 }
 
 /// The additional header fields for requests to one host.
@@ -145,6 +147,7 @@ impl ClientConfig {
             certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
             idle,
             is_rate_limited: plan.host_limits.limit_rate.is_some(),
+            records_heads: plan.report.verbosity >= Verbosity::Trace,
         })
     }
 }

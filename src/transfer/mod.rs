@@ -12,6 +12,7 @@ mod connect_gate;
 mod context;
 mod decode;
 mod happy_eyeballs;
+mod heads;
 mod proxy_status;
 mod rate_limit;
 mod reply;

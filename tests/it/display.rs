@@ -88,6 +88,41 @@ fn each_level_prints_what_the_one_before_does_and_more() {
 }
 
 #[test]
+fn heads_of_requests_and_replies_are_shown_without_secrets() {
+    let origin = Origin::new(|request| match request.path.split('?').next() {
+        Some("/moved") => Reply::of(
+            "302 Found",
+            "Location: /page?X-Amz-Signature=hunter2&a=1\r\nSet-Cookie: id=hunter2\r\n",
+            "",
+        ),
+        _ => Reply::of("200 OK", "X-Odd: a\u{202e}b\r\n", "hello"),
+    });
+    let url = origin.url("/moved?sig=hunter2").replace("http://", "http://bob:hunter2@");
+    in_every_mode(|mode| {
+        let run = Run::new().args(["-m", mode, "-vv", "-H", "Cookie: a=hunter2", "-H", "X-A: 1"]);
+        let seen = run.arg(&url).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let heads = words(&seen).into_iter().filter(|line| line.starts_with(['<', '>']));
+        assert_eq!(heads.filter(|line| line.contains("hunter2")).count(), 0, "{seen:?}");
+        for line in [
+            "> GET /moved?sig=***",
+            "> authorization: ***",
+            "> cookie: ***",
+            "> x-a: 1",
+            "< HTTP/1.1 302 Found",
+            "< set-cookie: ***",
+            "< location: /page?X-Amz-Signature=***&a=1",
+            "< HTTP/1.1 200 OK",
+            r"< x-odd: a\u{202e}b",
+        ] {
+            assert!(words(&seen).contains(&line), "{line}: {seen:?}");
+        }
+        let seen = Run::new().args(["-m", mode, "-v", &url]).seen();
+        assert!(!seen.stderr.contains("> GET"), "{seen:?}");
+    });
+}
+
+#[test]
 fn colours_are_as_the_user_wants_them() {
     let origin = origin();
     let red = "\u{1b}[31mFailed\u{1b}[0m";

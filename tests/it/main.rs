@@ -24,6 +24,7 @@ mod local_files;
 mod machine;
 mod names;
 mod nginx;
+mod output_file;
 mod politeness;
 mod processes;
 mod proxies;

@@ -150,6 +150,7 @@ impl ChildExecutor {
             digests: Vec::new(),
             claims: Vec::new(),
             timings,
+            heads: Vec::new(),
             worker: self.worker,
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct ProgressCounts {
     samples: VecDeque<(Instant, u64)>,
     /// The first look.
     started: Option<Instant>,
+    /// Whether a signal has stopped the run.
+    is_stopping: bool,
     /// Retries that have been scheduled since the last look, with their waits.
     scheduled: Vec<(Duration, RetryReason)>,
     /// Retries that are not due yet.
@@ -72,9 +74,10 @@ impl ProgressCounts {
                 self.scheduled.push((*wait, RetryReason::new(failure, next)));
             }
             Event::Retrying { .. }
+            | Event::Heads(_)
             | Event::Redirected { .. }
-            | Event::Notice(_)
-            | Event::Stopping { .. } => {}
+            | Event::Notice(_) => {}
+            Event::Stopping { .. } => self.is_stopping = true,
         }
     }
 
@@ -121,8 +124,11 @@ impl ProgressCounts {
         (urls.len() == left).then(|| self.settled_bytes.saturating_add(promised))
     }
 
-    /// What is waited for, in words, the first of it first.
-    fn waits(&self, board: &ProgressBoard, now: Instant) -> Vec<String> {
+    /// What is waited for, the first of it first; nothing once the run is stopped.
+    fn waits(&self, board: &ProgressBoard, now: Instant) -> Vec<WaitLine> {
+        if self.is_stopping {
+            return Vec::new();
+        }
         let hosts = board.waits();
         let status = |host: &str| {
             let retries = self.retries.iter().rev();
@@ -135,7 +141,8 @@ impl ProgressCounts {
         if let Some((due, reason)) = retries.clone().min_by_key(|(due, _)| *due) {
             let (count, wait) = (retries.count(), seconds_until(*due, now));
             let failure = &reason.failure;
-            waits.push(format!("{count} waiting: next retry in {wait} s ({failure})"));
+            let what = format!("next retry in {wait} s ({failure})");
+            waits.push(WaitLine { jobs: count as u64, name: String::new(), what });
         }
         waits
     }
@@ -154,11 +161,10 @@ impl RetryReason {
 }
 
 /// What a host waits for.
-fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant) -> String {
+fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant) -> WaitLine {
     let HostWait { host, reason, until, jobs } = wait;
     let until = until.map(|moment| seconds_until(moment, now));
     let name = host.split_once("://").map_or(&**host, |(_, name)| name);
-    let name = if name.is_empty() { String::new() } else { format!("{name} ") };
     let what = match (reason, until) {
         (WaitReason::RetryAfter, Some(seconds)) => match status(host) {
             Some(status) => format!("asked to wait {seconds} s ({status})"),
@@ -172,7 +178,29 @@ fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant
         (_, Some(seconds)) => format!("next request in {seconds} s"),
         (_, None) => "waits".to_owned(),
     };
-    format!("{jobs} waiting: {name}{what}")
+    WaitLine { jobs: *jobs, name: name.to_owned(), what }
+}
+
+/// What jobs wait for.
+#[derive(Debug)]
+struct WaitLine {
+    jobs: u64,
+    /// The host without its scheme; empty if it is not one host.
+    name: String,
+    what: String,
+}
+
+impl WaitLine {
+    /// The line in at most so many columns: of a host, as much as there is room for.
+    fn line(&self, width: usize) -> String {
+        let start = format!("  {} waiting: ", self.jobs);
+        let fixed = measure_text_width(&start) + measure_text_width(&self.what) + 1;
+        let name = match width.saturating_sub(fixed) {
+            room if room < NARROW || self.name.is_empty() => String::new(),
+            room => format!("{} ", shortened(&self.name, room)),
+        };
+        shortened(&format!("{start}{name}{}", self.what), width)
+    }
 }
 
 /// Seconds from now until then, rounded up: a wait that is not over is never shown as 0.
@@ -194,7 +222,7 @@ pub(super) struct FrameView {
     active: Vec<ActiveTransfer>,
     /// Transfers that are not shown.
     more: usize,
-    waits: Vec<String>,
+    waits: Vec<WaitLine>,
 }
 
 /// A transfer in progress.
@@ -221,7 +249,7 @@ impl FrameView {
         let (rate, all_bytes) = (tally.rate(), tally.all_bytes(slots));
         let waits = tally.waits(slots, now);
         let time_left = match all_bytes {
-            _ if active.is_empty() && !waits.is_empty() => None,
+            _ if tally.is_stopping || (active.is_empty() && !waits.is_empty()) => None,
             Some(all) => rate
                 .filter(|rate| *rate > 0)
                 .map(|rate| Duration::from_secs(all.saturating_sub(tally.shown_bytes) / rate)),
@@ -249,7 +277,7 @@ impl FrameView {
             let more = Some(self.more).filter(|more| *more > 0);
             lines.extend(more.map(|more| shortened(&format!("  and {more} more"), width)));
             let waits = self.waits.iter().take(WAITS_SHOWN);
-            lines.extend(waits.map(|wait| shortened(&format!("  {wait}"), width)));
+            lines.extend(waits.map(|wait| wait.line(width)));
         }
         lines.join("\n")
     }
@@ -536,7 +564,11 @@ mod tests {
                 time_left: seconds.map(|seconds| Duration::from_secs(seconds.into())),
                 active: vec![ActiveTransfer { url, bytes, promised: Some(promised) }],
                 more: 7,
-                waits: vec!["5 waiting: a.b:80 asked to wait 18 s (429)".to_owned()],
+                waits: vec![WaitLine {
+                    jobs: 5,
+                    name: "a.b:80".to_owned(),
+                    what: "asked to wait 18 s (429)".to_owned(),
+                }],
             };
             let paint = if colours { TextStyle::Colours } else { TextStyle::Plain };
             let frame = view.frame(width, paint);

@@ -20,6 +20,10 @@ use frame::{FrameView, ProgressCounts};
 /// A little less than the beat of a tenth of a second that the display is driven at, which may come early.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(95);
 
+/// Columns that stay free at the end of a line. The terminal itself writes `^C` there, and if that took another row, the next
+/// frame would be drawn one row too low.
+const ECHO: usize = 2;
+
 /// The display, or none.
 pub(super) struct Progress(Option<ProgressDisplay>);
 
@@ -85,7 +89,8 @@ impl Progress {
         if let Some(display) = &mut self.0 {
             display.next_frame = Some(now + BETWEEN_FRAMES);
             let view = FrameView::of(&mut display.tally, &display.slots, now);
-            display.canvas.set_message(view.frame((display.width)(), display.paint));
+            let columns = (display.width)().saturating_sub(ECHO).max(1);
+            display.canvas.set_message(view.frame(columns, display.paint));
         }
     }
 
@@ -251,9 +256,9 @@ pub(super) mod tests {
         }
     }
 
-    /// Three of ten workers busy, twelve of fifteen sites done in ten seconds.
+    /// Three of ten workers busy, twelve of fifteen sites done in ten seconds, in a frame of so many columns.
     fn drawn_at(width: u16) -> String {
-        let term = InMemoryTerm::new(12, width);
+        let term = InMemoryTerm::new(12, width + ECHO as u16);
         let slots = Arc::new(ProgressBoard::new(10));
         let mut progress = on_a_terminal(&term, Arc::clone(&slots));
         let start = Instant::now();

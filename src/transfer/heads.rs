@@ -1,0 +1,106 @@
+//! The heads of a request and of its reply as `-vv` prints them, secrets masked: `> ` before lines of the request, `< `
+//! before those of the reply.
+
+use reqwest::Response;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use url::{Position, Url};
+
+use super::context::TransferContext;
+use crate::model::redacted;
+
+/// What the name of a field or of a query parameter contains if its value may be secret.
+const SECRET: [&str; 9] =
+    ["auth", "cookie", "credential", "key", "passw", "secret", "session", "sign", "token"];
+
+/// Names that contain such a word, and have no secret value.
+const HARMLESS: [&str; 3] = ["authority", "proxy-authenticate", "www-authenticate"];
+
+/// Query parameters that are secret, or part of a signature, whatever their names contain.
+const SIGNING: [&str; 3] = ["code", "policy", "sig"];
+
+/// The head of the request for `url` with these fields. The library adds the fields that are not among them.
+pub(super) fn of_request(context: &TransferContext, url: &Url, fields: &HeaderMap) -> Vec<String> {
+    let target = mask_query(&url[Position::BeforePath..Position::AfterQuery]);
+    let mut head = vec![
+        format!("> GET {target}"),
+        format!("> host: {}", &url[Position::BeforeHost..Position::AfterPort]),
+    ];
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let everything = HeaderValue::from_static("*/*");
+    let masked = HeaderValue::from_static("***");
+    let added = [
+        (USER_AGENT, Some(&context.config.http.user_agent)),
+        (ACCEPT, Some(&everything)),
+        (AUTHORIZATION, Some(&masked).filter(|_| has_user)),
+    ];
+    for (name, value) in added {
+        let value = value.filter(|_| !fields.contains_key(&name));
+        head.extend(value.map(|value| field("> ", name.as_str(), value)));
+    }
+    head.extend(fields.iter().map(|(name, value)| field("> ", name.as_str(), value)));
+    head
+}
+
+/// The head of a reply.
+pub(super) fn of_reply(response: &Response) -> Vec<String> {
+    let status = response.status();
+    let reason = status.canonical_reason().map_or(String::new(), |reason| format!(" {reason}"));
+    let (version, code) = (response.version(), status.as_u16());
+    let mut head = vec![format!("< {version:?} {code}{reason}")];
+    let fields = response.headers().iter();
+    head.extend(fields.map(|(name, value)| field("< ", name.as_str(), value)));
+    head
+}
+
+fn field(direction: &str, name: &str, value: &HeaderValue) -> String {
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let value = match Url::parse(&value) {
+        _ if is_secret(name) => "***".to_owned(),
+        Ok(url) if url.has_host() => mask_query(&redacted(&url)),
+        _ => mask_query(&value),
+    };
+    format!("{direction}{name}: {value}")
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !HARMLESS.contains(&&*name) && SECRET.iter().any(|word| name.contains(word))
+}
+
+/// A URL, or a part of it, with the secret values of its query masked.
+fn mask_query(text: &str) -> String {
+    let Some((before, query)) = text.split_once('?') else { return text.to_owned() };
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if is_secret(name) || SIGNING.contains(&&*name.to_ascii_lowercase()) => {
+            format!("{name}=***")
+        }
+        _ => parameter.to_owned(),
+    });
+    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_wherever_they_are() {
+        let shown = |name: &str, value: &str| field("< ", name, &value.parse().unwrap());
+        for name in ["Authorization", "set-cookie", "cookie", "Proxy-Authorization", "x-api-key"] {
+            assert_eq!(shown(name, "hunter2"), format!("< {name}: ***"));
+        }
+        for (name, value, expected) in [
+            ("www-authenticate", "Basic realm=\"a\"", "Basic realm=\"a\""),
+            ("etag", "\"a?b\"", "\"a?b\""),
+            ("location", "https://u:hunter2@a.b/x", "https://u:***@a.b/x"),
+            (
+                "location",
+                "https://a.b/x?id=7&X-Amz-Signature=abc&sig=def&x=1",
+                "https://a.b/x?id=7&X-Amz-Signature=***&sig=***&x=1",
+            ),
+            ("location", "/next?access_token=abc&page=2", "/next?access_token=***&page=2"),
+        ] {
+            assert_eq!(shown(name, value), format!("< {name}: {expected}"));
+        }
+    }
+}
