@@ -162,7 +162,7 @@ impl Feeder<'_> {
         let place = match claim {
             Claim::Fetch(place) => place,
             Claim::Settled(name, settled) => {
-                return Ok(self.settle_unasked(target, name, settled).await);
+                return Ok(self.settle_without_request(target, name, settled).await);
             }
         };
         let spilled = || self.context.spill().has_room();
@@ -205,7 +205,7 @@ impl Feeder<'_> {
     }
 
     /// Emits the record of a target for which no request is made, in its turn.
-    async fn settle_unasked(
+    async fn settle_without_request(
         &self,
         target: Target,
         name: Arc<str>,
@@ -230,7 +230,9 @@ impl Feeder<'_> {
                     .emit_cancelled(&QueuedJob::first(target, place, Instant::now()), cause)
                     .await;
             }
-            Claim::Settled(name, settled) => drop(self.settle_unasked(target, name, settled).await),
+            Claim::Settled(name, settled) => {
+                let _ = self.settle_without_request(target, name, settled).await;
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::options;
 use super::other_formats::names_urls;
 use super::redact::shown;
 use super::scheme::split_scheme;
-use super::wrapping::{Surrounded, is_invisible, is_quote, surrounded, trimmed, unwrapped};
+use super::wrapping::{Surrounded, is_delimiter, is_invisible, surrounded, trimmed, unwrapped};
 
 /// Reads the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
 /// entry, or around one URL of it, are taken off.
@@ -85,7 +85,7 @@ fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), Stri
         });
     }
     match rest.chars().next_back() {
-        Some(last) if is_quote(last) => {
+        Some(last) if is_delimiter(last) => {
             Err(format!("quote or bracket {last} after the URL; remove it"))
         }
         Some(last @ (',' | ';')) => {
@@ -105,7 +105,7 @@ fn is_web(scheme: &str) -> bool {
 /// Whether another URL follows after a space, quote or invisible character, as where several are on one line.
 fn holds_a_second_address(rest: &str) -> bool {
     let between = |character: char| {
-        character.is_whitespace() || is_invisible(character) || is_quote(character)
+        character.is_whitespace() || is_invisible(character) || is_delimiter(character)
     };
     rest.split(between)
         .skip(1)
@@ -146,14 +146,14 @@ fn without_scheme(text: &str) -> String {
     }
     let (may_hold_a_password, host) = (text.contains('@'), first_host(text));
     if !is_host(host)
-        && let Some(Surrounded { what, url }) = surrounded(text)
+        && let Some(Surrounded { kind, url }) = surrounded(text)
     {
         let advice = if may_hold_a_password || Url::parse(url).is_err() {
             String::new()
         } else {
             format!(": {}", shown(url))
         };
-        return format!("{what}; write only the URL{advice}");
+        return format!("{kind}; write only the URL{advice}");
     }
     let advice = meant_url(text)
         .map_or(" (expected https://HOST/PATH)".to_owned(), |url| format!("; did you mean {url}?"));
@@ -190,7 +190,7 @@ fn guess(url: &str, rest: &str) -> Option<String> {
     let is_whole = !url.contains(|character: char| {
         character == '@'
             || character.is_whitespace()
-            || is_quote(character)
+            || is_delimiter(character)
             || is_invisible(character)
     }) && !url.ends_with([',', ';']);
     (is_whole && names_a_host(rest) && Url::parse(url).is_ok()).then(|| shown(url))

@@ -57,7 +57,7 @@ fn without_a_pair(text: &str) -> Option<&str> {
 }
 
 /// The ASCII characters of `PAIRS` except for the apostrophe, one bit for each.
-const ASCII_QUOTES: u128 = {
+const ASCII_DELIMITERS: u128 = {
     let mut bits = 0;
     let mut pair = 0;
     while pair < PAIRS.len() {
@@ -78,18 +78,18 @@ const fn bit_of(character: char) -> u128 {
 }
 
 /// Whether a character is a quote or an angle bracket, which no URL contains unencoded. The apostrophe may be in one.
-pub(super) fn is_quote(character: char) -> bool {
+pub(super) fn is_delimiter(character: char) -> bool {
     // Nearly all characters of a list are ASCII.
     if character.is_ascii() {
-        return ASCII_QUOTES >> character as u32 & 1 == 1;
+        return ASCII_DELIMITERS >> character as u32 & 1 == 1;
     }
     PAIRS.iter().any(|(open, closers)| *open == character || closers.contains(&character))
 }
 
 /// What is around a URL that starts further on in a text, and the URL.
 pub(super) struct Surrounded<'a> {
-    /// What it looks like.
-    pub what: &'static str,
+    /// The kind of text around it, for the message.
+    pub kind: &'static str,
     pub url: &'a str,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn surrounded(text: &str) -> Option<Surrounded<'_>> {
     let start = [lower.find("http://"), lower.find("https://")].into_iter().flatten().min()?;
     let (before, rest) = text.split_at(start);
     let url = &rest[..end_of_url(before, rest)];
-    Some(Surrounded { what: described(before), url: url.trim_end_matches([',', ';']) })
+    Some(Surrounded { kind: described(before), url: url.trim_end_matches([',', ';']) })
 }
 
 fn end_of_url(before: &str, rest: &str) -> usize {
@@ -111,7 +111,7 @@ fn end_of_url(before: &str, rest: &str) -> usize {
         _ => None,
     };
     rest.find(|character: char| {
-        character.is_whitespace() || is_quote(character) || Some(character) == closer
+        character.is_whitespace() || is_delimiter(character) || Some(character) == closer
     })
     .unwrap_or(rest.len())
 }
@@ -127,7 +127,8 @@ fn described(before: &str) -> &'static str {
         || marker.strip_suffix(['.', ')']).is_some_and(is_number)
     {
         "list marker before the URL"
-    } else if before.chars().all(|character| is_quote(character) || "'[({ ".contains(character)) {
+    } else if before.chars().all(|character| is_delimiter(character) || "'[({ ".contains(character))
+    {
         "quotes or brackets around the URL"
     } else {
         "text before the URL"
@@ -177,7 +178,7 @@ mod tests {
             ("{\"url\": \"http://a.b/x\"}", "text before the URL", "http://a.b/x"),
         ] {
             let found = surrounded(text).unwrap();
-            assert_eq!((found.what, found.url), (what, url), "{text}");
+            assert_eq!((found.kind, found.url), (what, url), "{text}");
         }
         assert!(surrounded("a.b").is_none());
     }

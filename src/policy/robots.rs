@@ -2,7 +2,7 @@
 //!
 //! `robotxt` reads the file and matches patterns. It follows the RFC, not a search engine's habits: it merges the groups
 //! of one robot, compares percent-encodings by their meaning, and matches without regular expressions in time linear
-//! in pattern and path, whatever a file holds. Of the crates for this it is the maintained one.
+//! in pattern and path, whatever a file holds.
 
 use http::HeaderValue;
 use robotxt::{BYTE_LIMIT, Robots, Rule};
@@ -10,20 +10,20 @@ use url::{Position, Url};
 
 use crate::model::Failure;
 
-/// The most bytes of a robots.txt that are read (section 2.5); the rest, including a line that it cuts, is ignored.
+/// The most bytes of a robots.txt that are read (section 2.5); the rest is ignored, and so is a line that the limit cuts.
 pub(crate) const MOST_BYTES: usize = BYTE_LIMIT;
 
 /// The most redirects that are followed to a robots.txt (section 2.3.1.2).
 pub(crate) const MOST_REDIRECTS: u32 = 5;
 
-/// The rules of one host for this robot. Shared, not cloned: those of a large file take megabytes.
+/// The rules of one host for this robot. They are shared by reference counting: a large file takes megabytes.
 #[derive(Debug, Clone)]
 pub struct RobotsRules(Robots);
 
 /// The result of requesting a robots.txt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RobotsReply<'a> {
-    /// The body of a final 2xx, or its first [`MOST_BYTES`] and at least one more.
+    /// The body of a final 2xx, or more than its first [`MOST_BYTES`] bytes if it is longer.
     Body(&'a [u8]),
     /// Anything else, after all tries.
     Failed(&'a Failure),
@@ -33,7 +33,7 @@ pub(crate) enum RobotsReply<'a> {
 ///
 /// A host without a robots.txt (4xx, a redirect that leads nowhere) allows everything; one that may have one and does not
 /// deliver it (5xx, no whole reply) allows nothing. The RFC lets a robot treat 429 like the former; here a host that asks
-/// for fewer requests does not get more.
+/// for fewer requests does not get more (its failure is `RateLimited`, not `Status`).
 pub(crate) fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
         RobotsReply::Body(body) => RobotsRules::parse(body, product_token),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::model::Failure;
 
 /// The first pause before a host that cannot be reached is probed; it doubles.
-const FIRST_PROBE: Duration = Duration::from_millis(500);
+const FIRST_PROBE_DELAY: Duration = Duration::from_millis(500);
 
 /// The longest pause between two probes.
-const LONGEST_PROBE: Duration = Duration::from_secs(8);
+const LONGEST_PROBE_DELAY: Duration = Duration::from_secs(8);
 
 /// Whether a host can be reached.
 #[derive(Debug)]
@@ -40,17 +40,18 @@ pub(super) enum Probe {
     StartedAt(Instant),
 }
 
-/// When the breaker opens.
+/// When probes are spaced out, and when the breaker opens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BreakerConfig {
     /// Failures in a row after which probes are spaced out.
-    pub failures: u32,
+    pub failures_before_delay: u32,
     /// Time without success after which the host is given up.
     pub patience: Duration,
 }
 
 impl BreakerState {
-    /// Records a reply, of whatever kind.
+    /// Records a reply, of whatever kind. It does not close a breaker that opened because the host refused more requests:
+    /// that holds for the rest of the run.
     pub(super) fn on_reached(&mut self) {
         if !matches!(self, Self::Open(Failure::HostRefused(_))) {
             *self = Self::Closed;
@@ -89,9 +90,12 @@ impl BreakerState {
             }
             Self::Open(_) => return,
         };
-        let pause = failures.checked_sub(breaker_config.failures).map_or(Duration::ZERO, |more| {
-            FIRST_PROBE.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE)
-        });
+        let pause = failures.checked_sub(breaker_config.failures_before_delay).map_or(
+            Duration::ZERO,
+            |more| {
+                FIRST_PROBE_DELAY.saturating_mul(2u32.saturating_pow(more)).min(LONGEST_PROBE_DELAY)
+            },
+        );
         let probe = probe_in_progress.unwrap_or(Probe::At(now + pause));
         *self = Self::Failing { since, failures, probe, last: failure };
         self.open_after_patience(breaker_config, now);
@@ -116,7 +120,7 @@ impl BreakerState {
     }
 
     /// Whether a request may be made now.
-    pub(super) fn may_probe(&self, now: Instant) -> bool {
+    pub(super) fn may_start(&self, now: Instant) -> bool {
         match self {
             Self::Closed => true,
             Self::Failing { probe, .. } => matches!(probe, Probe::At(moment) if *moment <= now),

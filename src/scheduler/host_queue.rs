@@ -195,7 +195,10 @@ impl HostQueue {
             resolution,
             robots_state,
             rules_bytes: 0,
-            breaker_config: BreakerConfig { failures: limits.failures, patience: limits.patience },
+            breaker_config: BreakerConfig {
+                failures_before_delay: limits.failures,
+                patience: limits.patience,
+            },
             breaker: BreakerState::Closed,
             last_reached: None,
             adaptive: AdaptiveLimit::new(limits.ceiling, limits.gap, now),
@@ -286,7 +289,7 @@ impl HostQueue {
             self.look_up_again(None);
         }
         match &self.resolution {
-            Resolution::Wanted(query) if self.breaker.may_probe(now) => {
+            Resolution::Wanted(query) if self.breaker.may_start(now) => {
                 let query = query.clone();
                 let lookup = (query.name.clone(), query.failed_at);
                 self.resolution = Resolution::Pending(query);

@@ -14,8 +14,8 @@ const CHUNK: usize = 256 * 1024;
 
 impl Store {
     /// Computes the missing digests of a saved file and adds them to the manifest. Returns the one that is asked for
-    /// first; `None` if `is_cancelled` says so before the file was read, or if its length has changed. This reads the
-    /// whole file and must not run on the thread of an event loop.
+    /// first; `None` if there is none or no local directory, if `is_cancelled` returns true before the file was read, or
+    /// if its length has changed. This reads the whole file and must not run on the thread of an event loop.
     ///
     /// # Errors
     /// If the file cannot be read, or the manifest cannot be written.
@@ -46,7 +46,7 @@ impl OpenFolder {
         let digests =
             digests(file, saved.bytes, wanted, is_cancelled).map_err(|error| fault(&error))?;
         let Some(digests) = digests else { return Ok(None) };
-        digests.iter().for_each(|digest| set(&mut saved, digest));
+        digests.iter().for_each(|digest| set_digest(&mut saved, digest));
         let (name, first) = (saved.path.clone(), self.digests.first());
         let first = first.and_then(|algorithm| digest_of(&saved, *algorithm));
         let added = self.manifest.append(&ManifestEntry::Saved(saved));
@@ -55,7 +55,7 @@ impl OpenFolder {
     }
 }
 
-/// The digests of a file; `None` if it is not `length` bytes long, or if `is_cancelled` says so first.
+/// The digests of a file; `None` if it is not `length` bytes long, or if `is_cancelled` returns true first.
 fn digests(
     mut file: File,
     length: u64,
@@ -80,8 +80,8 @@ fn digests(
     Ok(None)
 }
 
-/// Enters a digest where a new body of the file would have it. An entry has room for SHA-256 and one other.
-fn set(saved: &mut SavedEntry<'static>, digest: &Digest) {
+/// Stores a digest in the field that a download would use. An entry has room for SHA-256 and one other.
+fn set_digest(saved: &mut SavedEntry<'static>, digest: &Digest) {
     match digest.algorithm() {
         Algorithm::Sha256 => saved.sha256 = digest.bytes().try_into().ok().map(HexSha256),
         _ => saved.digest = Some(digest.to_string().into()),

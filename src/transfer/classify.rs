@@ -145,7 +145,7 @@ pub(super) fn is_refused_tunnel(error: &reqwest::Error) -> bool {
     ErrorChain::of(error).proxy.as_ref().is_some_and(refused)
 }
 
-/// Whether the request has to be sent again at once, as another address of its host is to be dialled.
+/// Whether the request has to be sent again at once, over a connection to another address of its host.
 pub(super) fn is_other_address(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {

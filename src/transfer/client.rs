@@ -230,9 +230,9 @@ struct ConnectLayer {
     counters: Arc<Counters>,
 }
 
-/// The request has to be sent again, as another address of its host is to be dialled.
+/// The request has to be sent again, over a connection to another address of its host.
 #[derive(Debug, thiserror::Error)]
-#[error("another address is dialled")]
+#[error("another address is tried")]
 pub(super) struct OtherAddress;
 
 /// The wrapped connector. The library clones it about six times for each request, whether or not that opens a connection,

@@ -1,6 +1,6 @@
-//! Connects to the address of a host that answers first (RFC 8305). The library dials the addresses that the resolver
+//! Connects to the address of a host that answers first (RFC 8305). The library connects to the addresses that the resolver
 //! returns, and accepts no connection that it has not made. So it is given one address; if that has not answered within a
-//! moment, the others are tried beside it, and the first of them that answers is dialled in its place.
+//! moment, the others are tried beside it, and the library connects to the first of them that answers in its place.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -22,14 +22,14 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     host: String,
-    /// The address that is dialled; `None` if the resolver was not asked.
+    /// The address that the library connects to; `None` if the resolver was not asked.
     current: Option<IpAddr>,
     /// The addresses that are left, in the order in which they are tried.
     others: Vec<SocketAddr>,
     /// The number of the others that are being tried.
     tried: usize,
     failed: Vec<IpAddr>,
-    /// How often another address was dialled in place of one before.
+    /// How often another address has replaced the current one.
     switches: usize,
 }
 
@@ -38,14 +38,14 @@ pub(super) struct Candidates {
 enum Remaining {
     /// No other address.
     None,
-    /// An address to dial at once.
+    /// An address to connect to at once.
     Next,
     /// Addresses that are being tried already.
     BeingTried,
 }
 
 impl Candidates {
-    /// Chooses the address of `host` to dial; `answered` is the one that has answered before.
+    /// Chooses the address of `host` to connect to; `answered` is the one that has answered before.
     pub(super) fn choose(
         &mut self,
         host: &str,
@@ -69,15 +69,15 @@ impl Candidates {
         first
     }
 
-    /// The next address to try beside the one that is dialled.
+    /// The next address to try beside the current one.
     fn next_to_try(&mut self) -> Option<SocketAddr> {
         let next = self.others.get(self.tried).copied();
         self.tried += usize::from(next.is_some());
         next
     }
 
-    /// The address that is dialled has answered.
-    fn keep(&mut self, resolver: &Resolver) {
+    /// The current address has answered.
+    fn on_connected(&mut self, resolver: &Resolver) {
         if let Some(current) = self.current.take()
             && !(self.others.is_empty() && self.failed.is_empty())
         {
@@ -85,19 +85,19 @@ impl Candidates {
         }
     }
 
-    /// Another address has answered, and is dialled next.
+    /// Another address has answered, and is the next current one.
     fn switch_to(&mut self, answered: IpAddr, resolver: &Resolver) {
         self.current = None;
         self.switches += 1;
         resolver.prefer(&self.host, answered);
     }
 
-    /// The connection to the address that is dialled has failed. An address that has answered, but failed in the TLS
+    /// The connection to the current address has failed. An address that has answered, but failed in the TLS
     /// handshake, is the right one.
-    fn give_up(&mut self, is_shaking_hands: bool, resolver: &Resolver) -> Remaining {
+    fn give_up(&mut self, is_in_tls_handshake: bool, resolver: &Resolver) -> Remaining {
         let Some(failed) = self.current.take() else { return Remaining::None };
         resolver.stop_preferring(&self.host, failed);
-        if self.others.is_empty() || is_shaking_hands {
+        if self.others.is_empty() || is_in_tls_handshake {
             return Remaining::None;
         }
         if self.tried > 0 {
@@ -126,7 +126,7 @@ fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
     ordered
 }
 
-/// Waits for the connection for `request`; `None` if another address has to be dialled for it.
+/// Waits for the connection for `request`; `None` if another address has to be used for it.
 ///
 /// # Errors
 /// If it fails, and no other address is left.
@@ -155,13 +155,13 @@ pub(super) async fn connect<C: Connection, E>(
         };
         match connected {
             Ok(connection) => {
-                request.candidates().keep(resolver);
+                request.candidates().on_connected(resolver);
                 return Ok(Some(connection));
             }
             Err(error) => error,
         }
     };
-    let remaining = request.candidates().give_up(request.is_shaking_hands(), resolver);
+    let remaining = request.candidates().give_up(request.is_in_tls_handshake(), resolver);
     match remaining {
         Remaining::Next => return Ok(None),
         Remaining::BeingTried if !are_exhausted => {}
@@ -172,8 +172,8 @@ pub(super) async fn connect<C: Connection, E>(
     Ok(None)
 }
 
-/// The first other address of the host that answers while the one that is dialled does not; `None` if none does, or if the
-/// one that is dialled has answered.
+/// The first other address of the host that answers while the current one does not; `None` if none does, or if the
+/// current one has answered.
 async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
     let mut attempts = JoinSet::new();
     loop {
@@ -185,7 +185,7 @@ async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
                 }
             }
             () = sleep(ATTEMPT_DELAY) => {
-                if request.is_shaking_hands() {
+                if request.is_in_tls_handshake() {
                     return None;
                 }
                 let next = request.candidates().next_to_try();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_has_failed_is_not_dialled_again_while_there_are_others() {
+    fn an_address_that_has_failed_is_not_tried_again_while_there_are_others() {
         let usable = parsed(&["127.0.0.1", "127.0.0.2"]);
         let mut candidates = Candidates::default();
         let choose = |candidates: &mut Candidates| candidates.choose("a", &usable, None, 80);

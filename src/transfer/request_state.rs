@@ -40,7 +40,7 @@ pub(super) struct RequestState {
     route: ProxyRoute,
     client: AtomicU64,
     candidates: Mutex<Candidates>,
-    is_shaking_hands: AtomicBool,
+    is_in_tls_handshake: AtomicBool,
     looked_up: Mutex<Option<String>>,
 }
 
@@ -60,7 +60,7 @@ impl RequestState {
             route,
             client: zero(),
             candidates: Mutex::default(),
-            is_shaking_hands: AtomicBool::new(false),
+            is_in_tls_handshake: AtomicBool::new(false),
             looked_up: Mutex::default(),
         }
     }
@@ -77,7 +77,7 @@ impl RequestState {
     /// Marks a connection attempt as in progress until the returned guard is dropped.
     pub(super) fn start_connect(self: &Arc<Self>) -> ConnectTimer {
         self.connecting.store(self.moment(), Relaxed);
-        self.is_shaking_hands.store(false, Relaxed);
+        self.is_in_tls_handshake.store(false, Relaxed);
         ConnectTimer(Arc::clone(self))
     }
 
@@ -135,14 +135,15 @@ impl RequestState {
         self.looked_up.lock().expect("lock poisoned").take()
     }
 
-    /// Notes that a TLS handshake begins for the request of this task, so that the address that is dialled has answered.
+    /// Notes that a TLS handshake begins for the request of this task, so the current address has answered.
     pub(super) fn note_handshake() {
-        let _ = CURRENT_REQUEST.try_with(|request| request.is_shaking_hands.store(true, Relaxed));
+        let _ =
+            CURRENT_REQUEST.try_with(|request| request.is_in_tls_handshake.store(true, Relaxed));
     }
 
     /// Whether a TLS handshake has begun on the connection that is being made.
-    pub(super) fn is_shaking_hands(&self) -> bool {
-        self.is_shaking_hands.load(Relaxed)
+    pub(super) fn is_in_tls_handshake(&self) -> bool {
+        self.is_in_tls_handshake.load(Relaxed)
     }
 
     /// Whether the time `limit` for its connection was over long ago, because the process was stopped meanwhile.

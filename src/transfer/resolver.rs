@@ -164,13 +164,13 @@ impl Resolver {
             Some((host, port)) => (host.unwrap_or(&asked).to_owned(), port.unwrap_or(0)),
             None => (asked, 0),
         };
-        let dialled = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
+        let target_port = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
         let known = CURRENT_REQUEST
             .try_with(|request_state| request_state.addresses())
             .ok()
             .flatten()
             .filter(|_| url.is_some());
-        let found = match (self.overridden(&host, dialled), known) {
+        let found = match (self.overridden(&host, target_port), known) {
             (Some(addresses), _) => addresses.into(),
             (None, Some(known)) => known,
             (None, None) => match host.parse::<IpAddr>() {
@@ -186,7 +186,7 @@ impl Resolver {
             let answered = self.answered.lock().expect("lock poisoned").get(&host).copied();
             let mut candidates = request.candidates();
             let is_one_of_several = request.route() == ProxyRoute::Direct && usable.len() > 1;
-            is_one_of_several.then(|| candidates.choose(&host, &usable, answered, dialled))
+            is_one_of_several.then(|| candidates.choose(&host, &usable, answered, target_port))
         });
         let usable = match first {
             Ok(Some(first)) => Arc::from([first]),
@@ -213,7 +213,7 @@ impl Resolver {
         }
     }
 
-    /// Makes this address of the host, which has answered, the first to be dialled.
+    /// Makes this address of the host, which has answered, the first to be tried.
     pub(crate) fn prefer(&self, host: &str, answered: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.len() >= NAMES_KEPT && !all.contains_key(host) {
