@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 use crate::list::{self, Numbering, Parser, ParserStatus};
-use crate::model::Entry;
+use crate::model::{Entry, redacted};
 use crate::plan::{Plan, Source};
 use crate::streams::stdin;
 use crate::text::io_message;
@@ -328,5 +328,17 @@ fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries:
     {
         let reason = io::Error::new(ErrorKind::InvalidData, line.message.clone());
         *first = Some(ReadError { name: Arc::clone(&line.source), reason });
+    }
+}
+
+/// The name of a list, or a URL of the command line without its password.
+pub(crate) fn source_name(source: &Source) -> String {
+    match source {
+        Source::Stdin => "-".to_owned(),
+        Source::File(path) => path.display().to_string(),
+        Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
+            Entry::Target(target) => redacted(target.url()),
+            Entry::Invalid(invalid) => invalid.text,
+        },
     }
 }

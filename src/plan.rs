@@ -20,6 +20,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The configuration file that was read, if one was.
     pub config: Option<PathBuf>,
+    /// The options that were set, for reports: `--jobs=8`; what may be secret is masked.
+    pub options: Vec<String>,
     /// Who the workers are.
     pub strategy: Strategy,
     /// How requests are made.
@@ -52,6 +54,7 @@ impl Default for Plan {
         Self {
             sources: vec![Source::Stdin],
             config: None,
+            options: Vec::new(),
             strategy: Strategy::Tasks {
                 jobs: NonZeroUsize::new(16).expect("16 is not zero"),
                 loops: NonZeroUsize::MIN,

@@ -138,6 +138,20 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     if name == "B" { format!("{bytes} B") } else { format!("{value:.1} {name}") }
 }
 
+/// A number for people, its digits in groups of three: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut text = digits[..first].to_owned();
+    for group in digits.as_bytes()[first..].chunks(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.extend(group.iter().copied().map(char::from));
+    }
+    text
+}
+
 /// A part of a whole for people, the unit once if it is the same: `40.0 of 95.4 MiB`, `512 B of 3.4 MiB`.
 pub(crate) fn human_share(part: u64, whole: u64) -> String {
     let (part, whole) = (human_bytes(part), human_bytes(whole));
@@ -210,6 +224,20 @@ mod tests {
         assert_eq!(human_bytes(1023), "1023 B");
         assert_eq!(human_bytes(3_565_158), "3.4 MiB");
         assert_eq!(human_bytes(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        let table = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345_678, "12,345,678"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ];
+        for (number, text) in table {
+            assert_eq!(grouped(number), text);
+        }
     }
 
     #[test]

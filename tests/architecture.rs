@@ -38,7 +38,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "report",
             "scheduler",
             "input",
-            "list",
             "plan",
             "model",
             "units",

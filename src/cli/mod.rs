@@ -321,6 +321,7 @@ fn fetch(
     plan.host_limits.hosts = file.hosts;
     plan.config = file.path;
     if !dry_run {
+        plan.options = table.set_options(&matches);
         return Ok(Command::Fetch(plan));
     }
     to_plan::check_dry_run_format(&plan).map_err(|complaint| lower.trace(complaint))?;

@@ -278,6 +278,21 @@ impl OptionTable {
         effective.collect()
     }
 
+    /// The options that were set, as they may be typed again, secrets masked.
+    pub(super) fn set_options(&self, matches: &ArgMatches) -> Vec<String> {
+        let set = self.arguments().filter(|(_, argument)| is_set(matches, argument));
+        let words = set.flat_map(|(name, argument)| match value_count(argument) {
+            ValueCount::Nothing => {
+                vec![format!("--{name}"); times_given(argument, matches).into()]
+            }
+            ValueCount::One | ValueCount::Many => {
+                let values = values_shown(name, argument, matches);
+                values.map(|value| format!("--{name}={value}")).collect()
+            }
+        });
+        words.collect()
+    }
+
     fn arguments(&self) -> impl Iterator<Item = (&str, &Arg)> {
         self.0.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)))
     }
@@ -300,10 +315,7 @@ fn value_count(argument: &Arg) -> ValueCount {
 }
 
 fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionValue {
-    let id = argument.get_id().as_str();
-    let redact = facts(name).redact.unwrap_or(str::to_owned);
-    let values = matches.get_raw(id).into_iter().flatten();
-    let mut values = values.map(|value| redact(&value.to_string_lossy()));
+    let mut values = values_shown(name, argument, matches);
     match value_count(argument) {
         ValueCount::Nothing => match times_given(argument, matches) {
             0 => OptionValue::Unset,
@@ -322,6 +334,17 @@ fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionVa
             values => OptionValue::List(values),
         },
     }
+}
+
+/// The values of an option, secrets masked.
+fn values_shown<'m>(
+    name: &str,
+    argument: &Arg,
+    matches: &'m ArgMatches,
+) -> impl Iterator<Item = String> + use<'m> {
+    let redact = facts(name).redact.unwrap_or(str::to_owned);
+    let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+    values.map(move |value| redact(&value.to_string_lossy()))
 }
 
 /// How often a flag is given.

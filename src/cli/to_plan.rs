@@ -43,6 +43,7 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
         config: None,
+        options: Vec::new(),
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
     };

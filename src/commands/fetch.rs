@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, ensure};
 use tokio::runtime::{Builder, Runtime};
@@ -21,6 +21,7 @@ use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, ReadError};
 use crate::model::{
     Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
+    rfc3339,
 };
 use crate::plan::{OutputFormat, Plan, Strategy, Verbosity};
 use crate::report::{
@@ -155,7 +156,11 @@ pub(super) fn execute(plan: &Plan) -> Exit {
 /// # Errors
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
 pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
-    let start = StartSnapshot { at: Instant::now(), usage: resource_usage::usage() };
+    let start = StartSnapshot {
+        at: Instant::now(),
+        time: SystemTime::now(),
+        usage: resource_usage::usage(),
+    };
     let inputs = input::open_all(plan).map_err(|error| RunError::Usage(unopened(error)))?;
     let (mut plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let output = PendingOutput::prepare(&mut plan).map_err(unwritable)?.map(Arc::new);
@@ -215,6 +220,7 @@ pub(super) fn claim_outputs(plan: &Plan, store: &Store) -> anyhow::Result<()> {
 /// How things stood when the run began.
 struct StartSnapshot {
     at: Instant,
+    time: SystemTime,
     usage: ResourceUsage,
 }
 
@@ -246,6 +252,10 @@ fn conclude(
         stopped: stopped.map(|cause| cause.to_string()),
         resources: resources(plan, transfer_context, start.usage, peak_of_children),
         hosts,
+        program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
+        started_at: rfc3339(start.time),
+        sources: plan.sources.iter().map(input::source_name).collect(),
+        options: plan.options.clone(),
     };
     let finished = reported.reporter.finish(&summary);
     let written = match reported.written {

@@ -26,9 +26,8 @@ use super::validity::ValidityChecks;
 use super::workload::Workload;
 use super::{CompareError, LEAST_RUNS, Options, Variant, summarize};
 use crate::compare::result::{Comparison, ModeStats, Sample, TimedSpan};
-use crate::list::{self, Numbering};
-use crate::model::{Entry, Mode, redacted, rfc3339};
-use crate::plan::Source;
+use crate::input::source_name;
+use crate::model::{Mode, rfc3339};
 use crate::report::printable;
 use crate::streams::stderr;
 
@@ -284,7 +283,7 @@ impl CompareRunner<'_> {
             program: concat!("fetch/", env!("CARGO_PKG_VERSION")).to_owned(),
             started_at: rfc3339(self.started_at),
             cores,
-            sources: self.options.sources().iter().map(name_of_source).collect(),
+            sources: self.options.sources().iter().map(source_name).collect(),
             options: self.options.shown.clone(),
             verdict: findings.verdict,
             comparable: reasons.is_empty(),
@@ -344,18 +343,6 @@ fn short(time: Duration) -> String {
     match time.as_secs_f64().ceil() as u64 {
         seconds @ ..=99 => format!("{seconds} s"),
         seconds => format!("{} min", seconds.div_ceil(60)),
-    }
-}
-
-/// A list or URL without secrets.
-fn name_of_source(source: &Source) -> String {
-    match source {
-        Source::Stdin => "-".to_owned(),
-        Source::File(path) => path.display().to_string(),
-        Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
-            Entry::Target(target) => redacted(target.url()),
-            Entry::Invalid(invalid) => invalid.text,
-        },
     }
 }
 

@@ -47,6 +47,19 @@ pub struct Summary {
     /// The hosts with most requests, at most 20, in descending order.
     #[serde(default)]
     pub hosts: Vec<HostStats>,
+    /// The program and its version; empty in a summary of an older version.
+    #[serde(default)]
+    pub program: String,
+    /// When the run was started, UTC (RFC 3339); empty in a summary of an older version.
+    #[serde(default)]
+    pub started_at: String,
+    /// The lists and URLs, as typed, passwords redacted.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// The options that were set, on the command line, in the environment or in the configuration file; what may be
+    /// secret is shown as `***`.
+    #[serde(default)]
+    pub options: Vec<String>,
 }
 
 /// A position in the list.

@@ -88,5 +88,9 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
         stopped: None,
         resources: Resources::default(),
         hosts: Vec::new(),
+        program: "fetch/0.1.0".to_owned(),
+        started_at: "2026-01-01T00:00:00.000Z".to_owned(),
+        sources: vec!["sites.txt".to_owned()],
+        options: vec!["--mode=threads".to_owned()],
     }
 }

@@ -13,8 +13,17 @@ use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Timings};
 /// Rows that are kept.
 pub(crate) const MOST_ROWS: usize = 10_000;
 
+/// Failures that are kept, wherever they are in the run.
+pub(crate) const MOST_FAILURES: usize = 1_000;
+
+/// Waits between attempts that are kept of a row.
+const MOST_WAITS: usize = 16;
+
 /// Characters that are kept of a text.
 const MOST_CHARACTERS: usize = 2_048;
+
+/// Seconds that a wait after the last attempt has at least; less is rounding.
+const SHORTEST_WAIT: f64 = 1e-3;
 
 /// Seconds that a row may take; more is a mistake.
 const LONGEST: f64 = 1e9;
@@ -24,6 +33,8 @@ const LONGEST: f64 = 1e9;
 pub(crate) struct Aggregate {
     /// The first rows.
     pub(crate) rows: Vec<AggregateRow>,
+    /// The first failures, without those that were cancelled before their first attempt.
+    pub(crate) failures: Vec<AggregateRow>,
     /// All rows by outcome and class.
     pub(crate) counts: OutcomeCounts,
     /// How many URLs were under way, over time.
@@ -49,8 +60,10 @@ pub(crate) struct AggregateRow {
     /// When its first request was started, in microseconds since 1970.
     pub(crate) started: Option<i64>,
     pub(crate) timings: Timings,
-    /// From `started` until the last attempt was started, in seconds.
-    pub(crate) before: f64,
+    /// The last attempt, in seconds since `started`.
+    pub(crate) last: Range<f64>,
+    /// The waits before and after the last attempt, in seconds since `started`; of many, the longest.
+    pub(crate) waits: Vec<Range<f64>>,
 }
 
 impl Aggregate {
@@ -69,6 +82,10 @@ impl Aggregate {
             }
             self.began = Some(self.began.map_or(queued, |began| began.min(queued)));
         }
+        let is_failure = record.error.is_some() && !record.is_not_started();
+        if is_failure && self.failures.len() < MOST_FAILURES {
+            self.failures.push(AggregateRow::of(record, started, timings));
+        }
         if self.rows.len() < MOST_ROWS {
             self.rows.push(AggregateRow::of(record, started, timings));
         }
@@ -83,6 +100,7 @@ impl Aggregate {
 impl AggregateRow {
     fn of(record: &Record, started: Option<i64>, timings: Timings) -> Self {
         let error = record.error.as_ref();
+        let (last, waits) = last_and_waits(record, timings);
         Self {
             index: record.index,
             url: shown(&record.url),
@@ -95,9 +113,35 @@ impl AggregateRow {
             attempts: record.attempts,
             started,
             timings,
-            before: before_last_attempt(record, timings),
+            last,
+            waits,
         }
     }
+}
+
+/// The last attempt of a record, and the waits before and after it, in seconds since its first request.
+fn last_and_waits(record: &Record, timings: Timings) -> (Range<f64>, Vec<Range<f64>>) {
+    let total = timings.total.unwrap_or_default();
+    let time = |seconds: f64| sane_seconds(Some(seconds)).unwrap_or_default().min(total);
+    let Some(last) = record.attempts_detail.last() else { return (0.0..total, Vec::new()) };
+    let start = time(last.start);
+    // Attempts at segments run beside the last one, which spans the download; so do their waits.
+    let before = record.attempts_detail.iter().filter(|attempt| time(attempt.start) <= start);
+    let before = before.map(|attempt| time(attempt.start - attempt.wait)..time(attempt.start));
+    let mut waits: Vec<_> = before.filter(|wait| !wait.is_empty()).collect();
+    let waited: f64 = record.attempts_detail.iter().map(|attempt| attempt.wait).sum();
+    let after = timings.retry_wait.unwrap_or_default() - waited;
+    let end = match time(last.start + last.total) {
+        end if after > SHORTEST_WAIT && end > start => {
+            waits.push(end..total);
+            end
+        }
+        _ => total,
+    };
+    waits.sort_by(|one, other| (other.end - other.start).total_cmp(&(one.end - one.start)));
+    waits.truncate(MOST_WAITS);
+    waits.sort_by(|one, other| one.start.total_cmp(&other.start));
+    (start..end, waits)
 }
 
 /// From the first request until the last attempt was started, in seconds: waits and earlier attempts.
@@ -172,7 +216,7 @@ pub(crate) fn micros(seconds: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptDetail, test_fixtures};
+    use crate::model::{AttemptDetail, Failure, StopCause, test_fixtures};
 
     #[test]
     fn a_url_is_under_way_during_its_attempts_and_once_during_those_at_its_segments() {
@@ -190,5 +234,54 @@ mod tests {
             let record = Record { attempts_detail, ..test_fixtures::record("https://a.b/") };
             assert_eq!(attempts_apart(&record, 31.0), apart);
         }
+    }
+
+    #[test]
+    fn waits_are_those_before_and_after_the_last_attempt_and_of_many_the_longest() {
+        let detail = |start, total, wait| AttemptDetail { start, total, wait, class: None };
+        let many = (0..40).map(|nth| detail(f64::from(nth) * 0.5, 0.1, 0.4 - f64::from(nth) / 1e3));
+        let table = [
+            (vec![], 0.0, 0.0..31.0, vec![]),
+            (vec![detail(0.0, 31.0, 0.0)], 0.0, 0.0..31.0, vec![]),
+            (
+                vec![detail(0.0, 1.0, 0.0), detail(11.0, 20.0, 10.0)],
+                10.0,
+                11.0..31.0,
+                vec![1.0..11.0],
+            ),
+            (
+                vec![detail(0.0, 1.0, 0.0), detail(11.0, 1.0, 10.0)],
+                29.0,
+                11.0..12.0,
+                vec![1.0..11.0, 12.0..31.0],
+            ),
+            // Attempts at segments, which the last one spans.
+            (vec![detail(3.0, 1.0, 2.0), detail(0.0, 31.0, 0.0)], 2.0, 0.0..31.0, vec![]),
+        ];
+        let timings =
+            |wait| Timings { total: Some(31.0), retry_wait: Some(wait), ..Timings::default() };
+        for (attempts_detail, wait, last, waits) in table {
+            let record = Record { attempts_detail, ..test_fixtures::record("https://a.b/") };
+            assert_eq!(last_and_waits(&record, timings(wait)), (last, waits));
+        }
+        let record =
+            Record { attempts_detail: many.collect(), ..test_fixtures::record("https://a.b/") };
+        let (_, waits) = last_and_waits(&record, timings(0.0));
+        assert_eq!(waits.len(), MOST_WAITS);
+        assert!(waits.is_sorted_by(|one, other| one.end <= other.start), "{waits:?}");
+    }
+
+    #[test]
+    fn failures_are_kept_wherever_they_are_but_those_that_were_never_started() {
+        let mut fold = Aggregate::default();
+        let ok = test_fixtures::record("https://a.b/");
+        (0..MOST_ROWS).for_each(|_| fold.add(&ok));
+        let failed = test_fixtures::record("https://a.b/gone").failed(&Failure::Status(404), 1);
+        (0..MOST_FAILURES + 1).for_each(|_| fold.add(&failed));
+        let cancelled = Failure::Cancelled(StopCause::Interrupted);
+        fold.add(&test_fixtures::record("https://a.b/late").failed(&cancelled, 0));
+        assert_eq!((fold.rows.len(), fold.failures.len()), (MOST_ROWS, MOST_FAILURES));
+        assert!(fold.failures.iter().all(|row| row.url.ends_with("gone")));
+        assert_eq!(fold.counts.not_started, 1);
     }
 }

@@ -48,12 +48,13 @@ fn remark(page: &mut Vec<u8>, what: &str, facts: &[String]) -> io::Result<()> {
     writeln!(page, "  {what} {}", facts.join(", "))
 }
 
-fn failures(row: &HostStats) -> Vec<String> {
+/// Its failed attempts by class.
+pub(super) fn failures(row: &HostStats) -> Vec<String> {
     row.failures.iter().map(|(class, count)| format!("{count} {class}")).collect()
 }
 
 /// How long it was not asked though it could have been, and why; the longest first.
-fn waits(row: &HostStats) -> Vec<String> {
+pub(super) fn waits(row: &HostStats) -> Vec<String> {
     let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= TOLD).collect();
     waits.sort_by_key(|(_, time)| Reverse(**time));
     let told = |(reason, time): &(&WaitReason, &Duration)| {

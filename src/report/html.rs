@@ -1,8 +1,10 @@
-//! The report as one page to look at: total, waterfall, URLs under way over time, how long they took, failures. Pure.
+//! The report as one page to look at: run, totals, failures and hosts as plain HTML; charts and a waterfall by a script. Pure.
 //!
-//! The page is whole in itself and asks nobody for anything. All that comes from a list or a server is in one block of
-//! JSON, in which no `<` is left, and is shown as text alone; the page's policy allows its own two scripts, by their
-//! hashes, and nothing else. Charts are drawn by uPlot, a copy of which lies in this folder with its license.
+//! The page is one file and makes no request. Text from a list or a server is either escaped HTML, or in one block of JSON
+//! in which no `<` is left, and is only ever shown as text; the page's policy allows its own two scripts, by their hashes,
+//! and nothing else. Charts are drawn by uPlot, a copy of which lies in this folder with its license.
+
+pub(crate) mod markup;
 
 use std::io;
 
@@ -11,10 +13,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::aggregate::{Aggregate, AggregateRow, micros};
-use super::escape::printable;
-use crate::model::Summary;
+use super::escape::readable_url;
+use super::{histogram, host_table, text};
+use crate::model::{FailureClass, HostStats, OutcomeCounts, Summary};
 use crate::text::counted;
-use crate::units::human_bytes;
+use crate::units::{grouped, human_bytes};
+use markup::{HtmlCell, columns};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = concat!(include_str!("html/uplot.min.css"), include_str!("html/page.css"));
@@ -22,8 +26,11 @@ const CHARTS: &str = include_str!("html/uplot.min.js");
 const SCRIPT: &str = concat!(include_str!("html/common.js"), include_str!("html/page.js"));
 const LICENSE: &str = include_str!("html/uplot.LICENSE");
 
-/// Steps of the histogram that are one bar: five bars to a factor of ten.
-const STEPS_A_BAR: usize = 4;
+/// Bars of the histogram, at most; of those there are 50, 20, 10 or 5 to a factor of ten.
+const MOST_BARS: usize = 100;
+
+/// Hosts that a summary names, at most.
+const MOST_HOSTS: usize = 20;
 
 /// The whole page.
 pub(crate) fn page(
@@ -31,12 +38,27 @@ pub(crate) fn page(
     summary: Option<&Summary>,
     page: &mut Vec<u8>,
 ) -> io::Result<()> {
-    filled(PAGE, SCRIPT, &data(fold, summary), page);
+    let parts = [
+        ("NOTES", notes(fold, summary)),
+        ("RUN", summary.map(run).unwrap_or_default()),
+        ("FACTS", markup::facts(facts(fold, summary))),
+        ("CLASSES", classes(&fold.counts)),
+        ("FAILURES", failures(fold)),
+        ("HOSTS", hosts(summary)),
+    ];
+    fill(PAGE, SCRIPT, &data(fold, summary), &parts, page);
     Ok(())
 }
 
-/// A page with its style sheet, its data and its scripts put in; `script` is its own one.
-pub(crate) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<u8>) {
+/// Writes a page: a template with its style sheet, its data and scripts, and its own parts in their places. `script` is
+/// the page's own one.
+pub(crate) fn fill(
+    template: &str,
+    script: &str,
+    data: &Value,
+    own: &[(&str, String)],
+    page: &mut Vec<u8>,
+) {
     let data = in_a_script(data);
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {} {}",
@@ -44,7 +66,7 @@ pub(crate) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<
         hash(CHARTS),
         hash(script)
     );
-    let parts = [
+    let common = [
         ("POLICY", policy.as_str()),
         ("STYLE", STYLE),
         ("DATA", &data),
@@ -53,6 +75,8 @@ pub(crate) fn filled(template: &str, script: &str, data: &Value, page: &mut Vec<
         ("LICENSE", LICENSE.trim()),
         ("VERSION", env!("CARGO_PKG_VERSION")),
     ];
+    let own = own.iter().map(|(name, part)| (*name, part.as_str()));
+    let parts: Vec<_> = common.into_iter().chain(own).collect();
     // What is put in is not looked at again: the data may hold anything.
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -78,54 +102,193 @@ fn hash(text: &str) -> String {
 fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
     let began = fold.began.unwrap_or_default();
     json!({
-        "facts": facts(fold, summary),
-        "complete": summary.is_some(),
         "targets": fold.counts.targets,
         "rows": fold.rows.iter().map(|line| row(line, began)).collect::<Vec<_>>(),
-        "failures": fold.counts.failures,
         "under_way": under_way(fold, summary, began),
         "width": seconds(fold.under_way.width()),
         "totals": totals(fold),
     })
 }
 
-/// What the page says of the run as a whole: names and values.
+/// What a reader has to know before the figures, a paragraph each.
+fn notes(fold: &Aggregate, summary: Option<&Summary>) -> String {
+    let mut notes = Vec::new();
+    match summary {
+        None => notes
+            .push("No summary found: the run was interrupted or is still in progress.".to_owned()),
+        Some(summary) => {
+            notes.extend(summary.stopped.iter().map(|cause| format!("Stopped early: {cause}.")));
+            notes.extend(
+                text::unread_list(summary).map(|unread| format!("Not complete: {unread}.")),
+            );
+        }
+    }
+    if fold.further() > 0 {
+        let (rows, all) = (grouped(fold.rows.len() as u64), grouped(fold.counts.targets));
+        notes.push(format!(
+            "The waterfall shows the first {rows} completed URLs; totals and charts include all {all}."
+        ));
+    }
+    notes.iter().map(|note| format!("<p>{}</p>\n", markup::text(note))).collect()
+}
+
+/// What was run: names and values.
+fn run(summary: &Summary) -> String {
+    let jobs = counted(summary.jobs as u64, "job");
+    let facts = [
+        ("Started", readable_time(&summary.started_at)),
+        ("Sources", some_of(&summary.sources)),
+        ("Options", summary.options.join(" ")),
+        ("Mode", format!("{}, {jobs}", summary.mode_name())),
+        ("Version", summary.program.clone()),
+    ];
+    markup::facts(facts.into_iter().filter(|(_, value)| !value.is_empty()))
+}
+
+/// A time as reports have it (RFC 3339, UTC), as people write it; any other text as it is.
+fn readable_time(text: &str) -> String {
+    match text.strip_suffix('Z').and_then(|time| time.split_once('T')) {
+        Some((date, time)) => {
+            let seconds = time.split_once('.').map_or(time, |(seconds, _)| seconds);
+            format!("{date} {seconds} UTC")
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// The first few of these names.
+fn some_of(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let names: Vec<_> = names.iter().map(|name| readable_url(name)).collect();
+    match names.len() {
+        ..=MOST => names.join(", "),
+        all => format!("{} and {} more", names[..MOST].join(", "), grouped((all - MOST) as u64)),
+    }
+}
+
+/// The figures of the run: names and values.
 fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
     let counts = &fold.counts;
-    let mut facts =
-        vec![("URLs", counts.targets.to_string()), ("Succeeded", counts.ok.to_string())];
-    let others = [
+    let all = [
+        ("URLs", counts.targets, true),
+        ("Succeeded", counts.ok, true),
         ("Failed", counts.failed, true),
+        ("Not started", counts.not_started, false),
         ("Invalid lines", counts.invalid, false),
+        ("Updated", counts.updated, false),
         ("Skipped", counts.skipped, false),
         ("Unchanged", counts.unchanged, false),
         ("Duplicates", counts.duplicate, false),
     ];
-    let others = others.into_iter().filter(|(_, count, always)| *always || *count > 0);
-    facts.extend(others.map(|(name, count, _)| (name, count.to_string())));
+    let shown = all.into_iter().filter(|(_, count, always)| *always || *count > 0);
+    let mut facts: Vec<_> = shown.map(|(name, count, _)| (name, grouped(count))).collect();
     facts.push(("Bytes", human_bytes(counts.bytes)));
     for (name, share) in [("p50 duration", 0.5), ("p90 duration", 0.9), ("p99 duration", 0.99)] {
-        facts.extend(fold.totals.quantile(share).map(|time| (name, short(time))));
+        facts.extend(quantile(fold, share).map(|time| (name, time)));
     }
     let Some(summary) = summary else { return facts };
+    let used = &summary.resources;
     facts.push(("Duration", short(seconds(micros(summary.elapsed)))));
-    let jobs = counted(summary.jobs as u64, "job");
-    facts.push(("Mode", format!("{}, {jobs}", summary.mode_name())));
-    facts.push(("Requests", summary.resources.requests.to_string()));
-    facts.push(("Connections", summary.resources.connections.to_string()));
-    if let (Some(user), Some(system)) = (summary.resources.cpu_user, summary.resources.cpu_system) {
+    facts.push(("Requests", grouped(used.requests)));
+    facts.push(("Connections", grouped(used.connections)));
+    if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
         facts.push(("CPU", short(seconds(micros(user) + micros(system)))));
     }
-    if let Some(peak) = summary.resources.peak_memory {
-        facts.push(("Peak memory", human_bytes(peak)));
-    }
-    if let Some(cause) = &summary.stopped {
-        facts.push(("Stopped early", printable(cause).into_owned()));
-    }
-    if !summary.list_complete {
-        facts.push(("List", "partly read".to_owned()));
-    }
+    facts.extend(used.peak_memory.map(|peak| ("Peak memory", human_bytes(peak))));
     facts
+}
+
+/// The duration that this share of the URLs did not exceed. It is exact if all of them are kept.
+fn quantile(fold: &Aggregate, share: f64) -> Option<String> {
+    if fold.further() > 0 {
+        return fold.totals.quantile(share).map(|time| format!("about {}", short(time)));
+    }
+    let mut times: Vec<f64> = fold.rows.iter().filter_map(|row| row.timings.total).collect();
+    times.sort_by(f64::total_cmp);
+    let rank = (share * times.len() as f64).ceil() as usize;
+    times.get(rank.max(1) - 1).map(|time| short(*time))
+}
+
+/// The table of failures by class.
+fn classes(counts: &OutcomeCounts) -> String {
+    if counts.failures.is_empty() {
+        return "<p>No failures.</p>\n".to_owned();
+    }
+    let row = |(class, count): (FailureClass, u64)| {
+        let share = count as f64 / counts.targets.max(1) as f64;
+        vec![HtmlCell::text(class.name()), HtmlCell::count(count), HtmlCell::share(share)]
+    };
+    let rows = counts.most_frequent_failures().into_iter().map(row);
+    let columns = columns(&["Class", "#URLs", "#Share of URLs"]);
+    markup::table("failures", "Failures by error class", &columns, rows)
+}
+
+/// The table of failed URLs; nothing if there are none.
+fn failures(fold: &Aggregate) -> String {
+    let row = |row: &AggregateRow| {
+        vec![
+            HtmlCell::text(readable_url(&row.url)),
+            HtmlCell::count_if_known(row.status.map(Into::into)),
+            HtmlCell::text(row.class.map(|class| class.name()).unwrap_or_default()),
+            HtmlCell::count(row.attempts.into()),
+            HtmlCell::text(row.message.as_deref().unwrap_or_default()),
+        ]
+    };
+    if fold.failures.is_empty() {
+        return String::new();
+    }
+    let all: u64 = fold.counts.failures.values().sum::<u64>() - fold.counts.not_started;
+    let shown = fold.failures.len() as u64;
+    let (first, count) = match shown < all {
+        true => (format!("The first {} of ", grouped(shown)), all),
+        false => (String::new(), shown),
+    };
+    let noun = if count == 1 { "URL" } else { "URLs" };
+    let not_started = match fold.counts.not_started {
+        0 => String::new(),
+        count => format!(" (without {} that were not started)", grouped(count)),
+    };
+    let lead = format!("<p>{first}{} failed {noun}{not_started}.</p>\n", grouped(count));
+    let columns = columns(&["URL", "#Status", "Class", "#Attempts", "Message"]);
+    lead + &markup::table("failed", "Failed URLs", &columns, fold.failures.iter().map(row))
+}
+
+/// The table of hosts.
+fn hosts(summary: Option<&Summary>) -> String {
+    let hosts = summary.map(|summary| &summary.hosts[..]).unwrap_or_default();
+    let row = |host: &HostStats| {
+        vec![
+            HtmlCell::text(&*host.host),
+            HtmlCell::count(host.requests),
+            HtmlCell::bytes(host.bytes),
+            HtmlCell::count(host.peak as u64),
+            host.limit.map_or(HtmlCell::text("none"), |limit| HtmlCell::count(limit as u64)),
+            HtmlCell::text(host_table::failures(host).join(", ")),
+            HtmlCell::text(host_table::waits(host).join(", ")),
+        ]
+    };
+    if hosts.is_empty() {
+        let why = if summary.is_some() {
+            "No requests were made."
+        } else {
+            "Not known without a summary."
+        };
+        return format!("<p>{why}</p>\n");
+    }
+    let lead = match hosts.len() {
+        MOST_HOSTS.. => format!("<p>The {} hosts with the most requests.</p>\n", hosts.len()),
+        _ => String::new(),
+    };
+    let columns = columns(&[
+        "Host",
+        "#Requests",
+        "#Bytes",
+        "#Max parallel",
+        "#Limit",
+        "Failed attempts",
+        "Delayed",
+    ]);
+    lead + &markup::table("hosts", "Hosts", &columns, hosts.iter().map(row))
 }
 
 /// A row as the script knows it; times are seconds since the beginning.
@@ -133,7 +296,7 @@ fn row(row: &AggregateRow, began: i64) -> Value {
     let timings = &row.timings;
     json!([
         row.index,
-        row.url,
+        readable_url(&row.url),
         row.outcome,
         row.status,
         row.class,
@@ -146,12 +309,14 @@ fn row(row: &AggregateRow, began: i64) -> Value {
         timings.connect,
         timings.first_byte,
         timings.total,
-        row.before,
+        row.last.start,
+        row.last.end,
+        row.waits.iter().map(|wait| (wait.start, wait.end)).collect::<Vec<_>>(),
     ])
 }
 
-/// The mean number of URLs under way in each stretch. Starts are saved in whole milliseconds, so that transfers that
-/// followed each other may overlap by one: a worker still has one at a time.
+/// The mean number of transfers in progress in each stretch. Starts are saved in whole milliseconds, so that transfers
+/// that followed each other may overlap by one: a worker still has one at a time.
 fn under_way(fold: &Aggregate, summary: Option<&Summary>, began: i64) -> Vec<(f64, f64)> {
     let most = summary.map_or(f64::INFINITY, |summary| summary.jobs as f64);
     let means = fold.under_way.means();
@@ -159,21 +324,70 @@ fn under_way(fold: &Aggregate, summary: Option<&Summary>, began: i64) -> Vec<(f6
     means.map(|(moment, mean)| (seconds(moment - began), rounded(mean))).collect()
 }
 
+/// The bars of the histogram, as fine as [`MOST_BARS`] allows.
 fn totals(fold: &Aggregate) -> Vec<(f64, f64, u64)> {
-    let steps = fold.totals.steps(STEPS_A_BAR).into_iter();
-    steps.map(|step| (step.from, step.to, step.count)).collect()
+    let finest_first = [50, 20, 10, 5].map(|a_decade| histogram::STEPS as usize / a_decade);
+    let bars = finest_first.map(|joined| fold.totals.steps(joined));
+    let [.., coarsest] = &bars;
+    let chosen = bars.iter().find(|bars| bars.len() <= MOST_BARS).unwrap_or(coarsest);
+    chosen.iter().map(|step| (step.from, step.to, step.count)).collect()
 }
 
 fn seconds(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// A time in the unit that suits it.
+/// A time in the unit that suits it, to three digits.
 fn short(time: f64) -> String {
-    match time {
-        ..1e-3 => format!("{:.0} µs", time * 1e6),
-        ..1.0 => format!("{:.0} ms", time * 1e3),
-        ..100.0 => format!("{time:.2} s"),
-        _ => format!("{time:.0} s"),
+    let (value, unit) = match time {
+        ..1e-3 => (time * 1e6, "µs"),
+        ..1.0 => (time * 1e3, "ms"),
+        _ => (time, "s"),
+    };
+    match value {
+        _ if unit == "µs" => format!("{value:.0} {unit}"),
+        ..10.0 => format!("{value:.2} {unit}"),
+        ..100.0 => format!("{value:.1} {unit}"),
+        _ => format!("{} {unit}", grouped(value.round() as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Record, Timings, test_fixtures};
+
+    #[test]
+    fn bars_are_as_fine_as_fits_and_lose_nothing() {
+        for (decades, a_decade) in [(1.0, 50.0), (4.0, 20.0), (8.0, 10.0)] {
+            let mut fold = Aggregate::default();
+            for nth in 0..1_000 {
+                let total = Some(1e-4 * 10_f64.powf(decades * f64::from(nth) / 1e3));
+                let timings = Timings { total, ..Timings::default() };
+                fold.add(&Record { timings, ..test_fixtures::record("https://a.b/") });
+            }
+            let bars = totals(&fold);
+            assert_eq!(bars.iter().map(|(_, _, count)| count).sum::<u64>(), 1_000);
+            let expected = decades * a_decade;
+            assert!((bars.len() as f64 - expected).abs() <= 1.0, "{} for {expected}", bars.len());
+        }
+    }
+
+    #[test]
+    fn a_time_has_three_digits_and_a_moment_no_letters_of_its_format() {
+        let table = [
+            (0.000_25, "250 µs"),
+            (0.002_044, "2.04 ms"),
+            (0.0733, "73.3 ms"),
+            (0.413, "413 ms"),
+            (1.606, "1.61 s"),
+            (98.76, "98.8 s"),
+            (12_345.6, "12,346 s"),
+        ];
+        for (time, text) in table {
+            assert_eq!(short(time), text);
+        }
+        assert_eq!(readable_time("2026-01-01T10:20:30.123Z"), "2026-01-01 10:20:30 UTC");
+        assert_eq!(readable_time("</p>"), "</p>");
     }
 }

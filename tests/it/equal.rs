@@ -318,7 +318,18 @@ fn timeless(seen: &Seen, origin: &Origin, lines: &[Line]) -> Shown {
     }
     let mut counts = seen.summary();
     let fields = counts.as_object_mut().unwrap();
-    for timed in ["elapsed", "setup", "resources", "mode", "jobs", "loops", "hosts"] {
+    let of_the_run = [
+        "elapsed",
+        "setup",
+        "resources",
+        "mode",
+        "jobs",
+        "loops",
+        "hosts",
+        "started_at",
+        "options",
+    ];
+    for timed in of_the_run {
         fields.remove(timed).unwrap_or_else(|| panic!("{timed} is gone"));
     }
     if resets {

@@ -25,6 +25,7 @@ mod machine;
 mod names;
 mod nginx;
 mod output_file;
+mod pages;
 mod politeness;
 mod processes;
 mod proxies;

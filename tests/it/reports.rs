@@ -39,6 +39,12 @@ impl Reports {
         fs::read_to_string(self.path(kind)).unwrap()
     }
 
+    /// The page as it is without scripts.
+    fn plain(&self) -> String {
+        let page = self.text("html");
+        page.split_once("<script type=\"application/json\"").unwrap().0.to_owned()
+    }
+
     /// What the page knows of the run.
     fn data(&self) -> Value {
         data_of(&self.text("html"))
@@ -91,7 +97,11 @@ fn one_run_is_told_in_every_form_and_each_has_every_url() {
         assert_eq!(archive["log"]["entries"].as_array().unwrap().len(), 2);
         let data = reports.data();
         assert_eq!((data["rows"].as_array().unwrap().len(), &data["targets"]), (3, &json!(3)));
-        assert_eq!(data["failures"], json!({"http_4xx": 1, "invalid_url": 1}));
+        let plain = reports.plain();
+        for class in ["http_4xx", "invalid_url"] {
+            let cells = "<td class=\"number\" data-value=\"1\">1</td>";
+            assert!(plain.contains(&format!("<th scope=\"row\">{class}</th>{cells}")), "{plain}");
+        }
         let text = reports.text("md");
         assert!(text.starts_with("Downloaded 1 of 3 sites, 5 B in "), "{text}");
         assert!(text.contains("/a?x\\|y`"), "{text}");
@@ -240,6 +250,75 @@ fn hostile_text_stays_inert_in_every_report() {
     assert_eq!(saved.data()["rows"][0][1], json!(shown));
     let archive: Value = serde_json::from_str(&saved.text("har")).unwrap();
     assert_eq!(archive["log"]["entries"][0]["request"]["url"], json!(HOSTILE));
+}
+
+#[test]
+fn a_page_has_the_run_its_failures_and_its_hosts_without_scripts() {
+    let origin = Origin::new(|request| match (request.path.as_str(), request.nth) {
+        ("/gone", _) => Reply::of("404 Not Found", "", ""),
+        ("/again", 0) => Reply::of("503 Service Unavailable", "", ""),
+        _ => Reply::ok("hello"),
+    });
+    in_every_mode(|mode| {
+        let reports = Reports::new();
+        let paths = (0..20).map(|nth| format!("/{nth}"));
+        let last = ["/gone", "/again", "/%E6%97%A5"].map(str::to_owned);
+        let list: String = paths.chain(last).map(|path| origin.url(&path) + "\n").collect();
+        let words = ["--per-host", "0", "--retry-delay", "0s", "-H", "X-Key: hunter2", "-"];
+        let run = Run::json(mode).args(reports.words("--report")).args(words).list(list).seen();
+        let (plain, summary) = (reports.plain(), run.summary());
+        let started = summary["started_at"].as_str().unwrap().replace('T', " ");
+        let (started, _) = started.split_once('.').unwrap();
+        let gone = format!(
+            "<tr><th scope=\"row\">{}</th><td class=\"number\" data-value=\"404\">404</td><td>http_4xx</td>\
+             <td class=\"number\" data-value=\"1\">1</td><td>HTTP 404 Not Found</td></tr>",
+            origin.url("/gone")
+        );
+        let host = format!("<tr><th scope=\"row\">http://{}</th>", origin.address());
+        for part in [
+            &format!("<dt>Started</dt><dd>{started} UTC</dd>"),
+            "<dt>Sources</dt><dd>-</dd>",
+            &format!("--mode={mode} "),
+            "--header=x-key: ***",
+            concat!("<dt>Version</dt><dd>fetch/", env!("CARGO_PKG_VERSION"), "</dd>"),
+            "<dt>URLs</dt><dd>23</dd>",
+            "<dt>Succeeded</dt><dd>22</dd>",
+            "<p>1 failed URL.</p>",
+            &gone,
+            &host,
+        ] {
+            assert!(plain.contains(part), "{part} is not in {plain}");
+        }
+        assert!(KINDS.iter().all(|kind| !reports.text(kind).contains("hunter2")));
+        let data = reports.data();
+        let jobs = summary["jobs"].as_f64().unwrap();
+        let stretches = data["under_way"].as_array().unwrap();
+        assert!(stretches.iter().all(|stretch| stretch[1].as_f64().unwrap() <= jobs));
+        // People see the characters; data has the URL as it was sent.
+        let urls = data["rows"].as_array().unwrap().iter().map(|row| row[1].as_str().unwrap());
+        assert_eq!(urls.filter(|url| *url == origin.url("/日")).count(), 1);
+        assert!(reports.text("jsonl").contains(&origin.url("/%E6%97%A5")));
+    });
+}
+
+#[test]
+fn a_page_names_the_first_thousand_failures_wherever_they_are() {
+    let row = |place: usize| {
+        let failed =
+            "\"outcome\":\"failed\",\"error\":{\"class\":\"reset\",\"message\":\"reset by peer\"}";
+        let outcome = if place > 10_500 { failed } else { "\"outcome\":\"ok\"" };
+        format!(
+            "{{\"type\":\"result\",\"index\":{place},\"source\":\"l\",\"url\":\"https://a.b/{place}\",{outcome}}}\n"
+        )
+    };
+    let reports = Reports::new();
+    let seen = again(&reports, &(1..=12_000).map(row).collect::<String>());
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let plain = reports.plain();
+    assert!(plain.contains("<dt>URLs</dt><dd>12,000</dd>"), "{plain}");
+    assert!(plain.contains("<p>The first 1,000 of 1,500 failed URLs.</p>"), "{plain}");
+    assert_eq!(plain.matches("<td>reset by peer</td>").count(), 1_000);
+    assert!(plain.contains("<p>The waterfall shows the first 10,000 completed URLs;"), "{plain}");
 }
 
 #[test]

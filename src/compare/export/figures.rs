@@ -1,7 +1,7 @@
 //! The metrics of a mode, as every table of a comparison shows them. Pure.
 
 use crate::compare::result::{Interval, LatencyQuantiles, ModeStats};
-use crate::units::human_bytes;
+use crate::units::{grouped, human_bytes};
 
 /// A row of a table: a metric, and how its value is written.
 pub(crate) struct MetricRow {
@@ -190,7 +190,10 @@ pub(crate) fn percent_range(least: f64, most: f64) -> String {
 }
 
 fn number(number: f64) -> String {
-    if number.fract() == 0.0 { format!("{number}") } else { format!("{number:.1}") }
+    match number {
+        0.0..1e18 if number.fract() == 0.0 => grouped(number as u64),
+        _ => format!("{number:.1}"),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! A comparison as an HTML page: summary, findings, charts of runs and intervals, all metrics. Pure.
+//! A comparison as an HTML page: verdict, summary, findings, metrics and runs as plain HTML, charts by a script. Pure.
 //!
-//! The page is built as that of a run is: all external text is JSON in it, and only shown as text.
+//! The page is built as that of a run is: external text is escaped, or JSON that is only shown as text.
 
 use std::io;
 
@@ -12,68 +12,87 @@ use super::figures::{
 use super::{against, head, remarks};
 use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
 use crate::report::escape::printable;
-use crate::report::html::filled;
-use crate::units::human_bytes;
+use crate::report::html::fill;
+use crate::report::html::markup::{self, HtmlCell, HtmlColumn, HtmlRowGroup, columns};
+use crate::units::{grouped, human_bytes};
 
 const PAGE: &str = include_str!("html/comparison.html");
 const SCRIPT: &str =
     concat!(include_str!("../../report/html/common.js"), include_str!("html/comparison.js"));
 
-/// Columns of the table of runs.
+/// Columns of the table of runs; those after `#` are numbers.
 const COLUMNS: [&str; 18] = [
-    "Run",
-    "Block",
+    "#Run",
+    "#Block",
     "Mode",
-    "Wall time",
-    "Setup time",
-    "Time to first byte, p50",
-    "CPU, user",
-    "CPU, system",
-    "Peak memory",
-    "Worker threads",
-    "Connections",
-    "Handshakes",
-    "Retries",
-    "Fetched",
-    "Failed",
-    "Retry wait",
-    "Waiting for CPU",
-    "Other load",
+    "#Wall time",
+    "#Setup time",
+    "#Time to first byte, p50",
+    "#CPU, user",
+    "#CPU, system",
+    "#Peak memory",
+    "#Worker threads",
+    "#Connections",
+    "#Handshakes",
+    "#Retries",
+    "#Fetched",
+    "#Failed",
+    "#Retry wait",
+    "#Waiting for CPU",
+    "#Other load",
 ];
 
 /// Writes the page.
 pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    filled(PAGE, SCRIPT, &data(comparison), page);
+    let contestants = &comparison.contestants;
+    let names: Vec<String> =
+        contestants.iter().map(|one| printable(&one.name()).into_owned()).collect();
+    let head = head(comparison);
+    let first = format!("{}: {}.", head.workload, head.extent);
+    let head = std::iter::once(first).chain(head.lines).collect::<Vec<_>>().join(" ");
+    let mark = if comparison.comparable { "" } else { " <strong>(not comparable)</strong>" };
+    let parts = [
+        ("REASONS", reasons(comparison)),
+        ("VERDICT", verdict(comparison)),
+        ("HEAD", markup::text(&head)),
+        ("MARK", mark.to_owned()),
+        ("SUMMARY", summary(contestants, &names)),
+        ("WORDS", markup::items(&words(comparison))),
+        ("BASELINE", names.first().map(|name| markup::text(name)).unwrap_or_default()),
+        ("FIGURES", figures(contestants, &names)),
+        ("SAMPLES", samples(comparison, &names)),
+        ("HOW", markup::facts(how(comparison))),
+    ];
+    fill(PAGE, SCRIPT, &data(comparison, &names), &parts, page);
     Ok(())
 }
 
-fn data(comparison: &Comparison) -> Value {
-    let Comparison { contestants, pairs, samples, .. } = comparison;
-    let names: Vec<String> =
-        contestants.iter().map(|one| printable(&one.name()).into_owned()).collect();
-    let figures = FIGURES.iter().map(|group| {
-        let rows = group.figures.iter().map(|figure| row(figure, contestants));
-        (group.name, rows.collect::<Vec<_>>())
-    });
-    let of = |place| walls(comparison, place);
-    let head = head(comparison);
+/// What the charts show.
+fn data(comparison: &Comparison, names: &[String]) -> Value {
+    let Comparison { contestants, pairs, .. } = comparison;
     json!({
-        "verdict": printable(&comparison.verdict),
-        "comparable": comparison.comparable,
-        "head": safe(std::iter::once(&format!("{}: {}.", head.workload, head.extent)).chain(&head.lines)),
-        "reasons": safe(comparison.reasons.iter()),
-        "words": words(comparison),
         "contestants": contestants.iter().enumerate()
-            .map(|(place, one)| contestant(one, &names[place], &of(place)))
+            .map(|(place, one)| contestant(one, &names[place], &walls(comparison, place)))
             .collect::<Vec<_>>(),
-        "figures": figures.collect::<Vec<_>>(),
-        "pairs": pairs.iter().map(|one| pair(one, &names)).collect::<Vec<_>>(),
-        "columns": COLUMNS,
-        "samples": samples.iter().zip(1..)
-            .map(|(one, order)| sample(one, order, &names))
-            .collect::<Vec<_>>(),
-        "how": how(comparison),
+        "pairs": pairs.iter().map(|one| pair(one, names)).collect::<Vec<_>>(),
     })
+}
+
+/// Why it is not comparable; nothing if it is.
+fn reasons(comparison: &Comparison) -> String {
+    let line = |reason: &String| {
+        format!("<p><strong>Not comparable:</strong> {}</p>\n", markup::text(reason))
+    };
+    let lines: String = comparison.reasons.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("<div id=\"reasons\">\n{lines}</div>\n") }
+}
+
+/// The result in one sentence; nothing if the reasons why there is none stand above it.
+fn verdict(comparison: &Comparison) -> String {
+    if !comparison.reasons.is_empty() || comparison.verdict.is_empty() {
+        return String::new();
+    }
+    format!("<p id=\"verdict\"><strong>{}</strong></p>\n", markup::text(&comparison.verdict))
 }
 
 fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -81,14 +100,38 @@ fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
 }
 
 fn words(comparison: &Comparison) -> Vec<String> {
-    let notes: Vec<_> =
-        remarks(comparison).iter().map(|remark| format!("Note: {remark}")).collect();
-    safe(comparison.explanation.iter().chain(&notes).chain(&against(comparison)))
+    let notes = remarks(comparison).into_iter().map(|remark| format!("Note: {remark}"));
+    comparison.explanation.iter().cloned().chain(notes).chain(against(comparison)).collect()
 }
 
-fn row(figure: &MetricRow, contestants: &[ModeStats]) -> Value {
-    let values: Vec<String> = contestants.iter().map(figure.text).collect();
-    json!([figure.name, figure.is_part(), values])
+fn summary(contestants: &[ModeStats], names: &[String]) -> String {
+    let columns = columns(&["Mode", "#Wall time", "#95% CI", "#Speedup", "#95% CI", "#p-value"]);
+    let rows = contestants.iter().zip(names).map(|(one, name)| {
+        let figures = SUMMARY.map(|figure| HtmlCell::text(figure(one)));
+        std::iter::once(HtmlCell::text(name)).chain(figures).collect()
+    });
+    markup::table("summary", "Summary", &columns, rows)
+}
+
+fn figures(contestants: &[ModeStats], names: &[String]) -> String {
+    let mut columns = columns(&["Metric"]);
+    columns.extend(names.iter().map(|name| HtmlColumn { name, is_number: true }));
+    let row = |figure: &MetricRow| {
+        let values = contestants.iter().map(|one| HtmlCell::text((figure.text)(one)));
+        let cells = std::iter::once(HtmlCell::text(figure.name)).chain(values).collect();
+        (figure.is_part(), cells)
+    };
+    let groups = FIGURES.iter().map(|group| HtmlRowGroup {
+        name: group.name,
+        rows: group.figures.iter().map(row).collect(),
+    });
+    markup::grouped_table("figures", "Metrics of each mode", &columns, groups)
+}
+
+fn samples(comparison: &Comparison, names: &[String]) -> String {
+    let rows =
+        comparison.samples.iter().zip(1..).map(|(one, order)| sample(one, order, names).into());
+    markup::table("runs", "Individual runs", &columns(&COLUMNS), rows)
 }
 
 fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
@@ -122,41 +165,44 @@ fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
     ]
 }
 
-fn sample(one: &Sample, order: usize, names: &[String]) -> [String; COLUMNS.len()] {
+fn sample(one: &Sample, order: u64, names: &[String]) -> [HtmlCell; COLUMNS.len()] {
+    let time = |time| HtmlCell::text(known(time, seconds));
+    let count = |count: Option<u64>| count.map_or_else(unknown, HtmlCell::count);
+    let fetched = |(ok, all)| HtmlCell::text(format!("{} of {}", grouped(ok), grouped(all)));
     [
-        order.to_string(),
-        one.block.to_string(),
-        names[one.contestant].clone(),
-        seconds(one.wall),
-        known(one.setup, seconds),
-        known(one.first_byte.p50, seconds),
-        known(one.cpu_user, seconds),
-        known(one.cpu_system, seconds),
-        one.peak_memory.map_or("-".to_owned(), human_bytes),
+        HtmlCell::count(order),
+        HtmlCell::count(one.block as u64),
+        HtmlCell::text(&names[one.contestant]),
+        HtmlCell::text(seconds(one.wall)),
+        time(one.setup),
+        time(one.first_byte.p50),
+        time(one.cpu_user),
+        time(one.cpu_system),
+        one.peak_memory.map_or_else(unknown, HtmlCell::bytes),
         count(one.worker_threads),
         count(one.connections),
         count(one.handshakes),
         count(one.retries),
-        one.ok.zip(one.targets).map_or("-".to_owned(), |(ok, all)| format!("{ok} of {all}")),
+        one.ok.zip(one.targets).map_or_else(unknown, fetched),
         count(one.failed),
-        known(one.retry_wait, seconds),
-        known(one.cpu_wait(), percent),
-        known(one.other_load, |cores| format!("{cores:.1} cores")),
+        time(one.retry_wait),
+        HtmlCell::text(known(one.cpu_wait(), percent)),
+        HtmlCell::text(known(one.other_load, |cores| format!("{cores:.1} cores"))),
     ]
 }
 
-fn count(count: Option<u64>) -> String {
-    count.map_or("-".to_owned(), |count| count.to_string())
+fn unknown() -> HtmlCell {
+    HtmlCell::text("-")
 }
 
 /// The method: names and values.
 fn how(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let list = |texts: &[String]| safe(texts.iter()).join(" ");
     let mut how = vec![
-        ("Runs per mode", comparison.runs.to_string()),
-        ("Warm-up runs", comparison.warmup.to_string()),
+        ("Runs per mode", grouped(comparison.runs as u64)),
+        ("Warm-up runs", grouped(comparison.warmup as u64)),
         ("Seed", comparison.seed.to_string()),
-        ("URLs", comparison.targets.to_string()),
+        ("URLs", grouped(comparison.targets)),
         ("Bytes", human_bytes(comparison.bytes)),
     ];
     how.extend(comparison.cores.map(|cores| ("CPU cores", cores.to_string())));

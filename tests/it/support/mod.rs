@@ -1,5 +1,6 @@
 //! What the tests arrange: servers, runs of the program, and what is seen of them.
 
+pub mod browser;
 pub mod clock;
 pub mod coded;
 pub mod folder;

@@ -1,49 +1,10 @@
 (() => {
   const contestants = data.contestants;
-  at("note").textContent = data.head.join(" ");
-  if (data.reasons.length === 0) at("verdict").append(make("strong", data.verdict));
-  for (const reason of data.reasons) {
-    const line = make("p");
-    line.append(make("strong", "Not comparable: "), reason);
-    at("reasons").append(line);
-  }
-  for (const sentence of data.words) at("words").append(make("li", sentence));
-  tell("how", data.how);
-
-  // Tables whose rows have names.
-  const named = (columns, caption) => {
-    const made = table(columns, columns.map((_, place) => place).slice(1), [], caption);
-    return [made, made.tBodies[0]];
-  };
-  const row = (name, cells, part) => {
-    const made = make("tr");
-    const head = make("th", name, part ? "part" : "");
-    head.scope = "row";
-    made.append(head, ...cells.map((text) => make("td", text, "number")));
-    return made;
-  };
-  const [summary, lines] = named(["Mode", "Wall time", "95% CI", "Speedup", "95% CI", "p-value"], "Summary");
-  for (const one of contestants) lines.append(row(one.name, one.short));
-  at("summary").append(summary);
-  const [figures] = named(["Metric", ...contestants.map((one) => one.name)], "Metrics of each mode");
-  figures.tBodies[0].remove();
-  for (const [name, rows] of data.figures) {
-    const body = make("tbody");
-    const head = make("tr");
-    const cell = make("th", name);
-    cell.scope = "rowgroup";
-    cell.colSpan = contestants.length + 1;
-    head.append(cell);
-    body.append(head, ...rows.map(([of, part, cells]) => row(of, cells, part)));
-    figures.append(body);
-  }
-  at("figures").append(figures);
-  const pair = (place) => data.pairs[place];
+  enhance("summary", "Filter modes");
+  enhance("runs", "Filter runs");
   pages(at("pairs"), ["Mode", "Compared with", "Speedup", "95% CI", "p-value"], [2, 3, 4],
-    () => data.pairs.length, pair, "All pairs");
-  const all = data.columns.map((_, place) => place);
-  pages(at("samples"), data.columns, all.filter((place) => place !== data.columns.indexOf("Mode")),
-    () => data.samples.length, (place) => data.samples[place], "Individual runs");
+    () => data.pairs.length, (place) => data.pairs[place], "All pairs");
+  at("samples").addEventListener("toggle", markAll);
 
   // Charts: a row for each contestant, in which its runs are points, and the interval and the median lie below them.
   const ROW = 52;
@@ -101,17 +62,17 @@
     const box = make("input");
     box.type = "checkbox";
     box.checked = true;
-    const told = make("label");
-    told.append(box, ` ${one.name}`);
-    at("shown").append(told);
+    const label = make("label");
+    label.append(box, ` ${one.name}`);
+    at("shown").append(label);
     return box;
   });
   const wall = () => {
     const rows = contestants.filter((_, place) => boxes[place].checked);
-    const told = rows.map(({ name, wall, short }) => ({
+    const strips = rows.map(({ name, wall, short }) => ({
       name, points: wall.runs, middle: wall.median, interval: wall.interval, spoken: `${name} ${short[0]}, 95% CI ${short[1]}`,
     }));
-    if (told.length > 0) strip("wall", "seconds", told, at("scale").value === "zero" ? 0 : undefined);
+    if (strips.length > 0) strip("wall", "seconds", strips, at("scale").value === "zero" ? 0 : undefined);
   };
   // One box stays ticked: a chart of nothing is none.
   boxes.forEach((box) => {
@@ -128,14 +89,10 @@
   if (faster.length === 0) {
     at("speed").remove();
   } else {
-    at("speed-title").textContent = `Speedup vs. ${contestants[0].name}`;
     strip("speed-up", "times as fast", faster.map(({ name, speed_up, short }) => ({
       name, points: [], middle: speed_up.ratio, interval: speed_up.interval, spoken: `${name} ${short[2]}, 95% CI ${short[3]}`,
     })), 0);
   }
-  // Figures of runs that are not comparable are marked as such.
-  if (!data.comparable) {
-    for (const title of document.querySelectorAll(".marked")) title.append(" ", make("strong", "(not comparable)"));
-  }
-  anew(refit);
+  onChange(refit);
+  markAll();
 })();
