@@ -93,6 +93,8 @@ pub(super) async fn open_all(
                 run_workers(&runtime, executors, context, range);
                 transfer_context.add_counts(waited_since(before));
             }
+            // Whoever waits for the loop may be the last owner: the store releases its lock when it is dropped.
+            drop(transfer_context);
             notifier.finished();
         };
         let name = format!("worker-{worker}");
