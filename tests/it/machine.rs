@@ -56,7 +56,7 @@ fn streams_that_are_non_blocking_are_waited_for() {
         assert_eq!((run.wait().unwrap().code(), rows.lines().count()), (Some(0), 602));
     });
     // What else is printed: the manual is longer than what the pipe takes here.
-    for words in [["help", "saving"], ["completions", "bash"], ["help", "design"]] {
+    for words in [["help", "saving"], ["completions", "elvish"], ["help", "design"]] {
         let (mut from_output, output) = std::io::pipe().unwrap();
         rustix::pipe::fcntl_setpipe_size(output.as_fd(), 4096).unwrap();
         fcntl_setfl(output.as_fd(), OFlags::NONBLOCK).unwrap();
