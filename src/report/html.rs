@@ -146,7 +146,7 @@ fn run(summary: &Summary) -> String {
 }
 
 /// A time as reports have it (RFC 3339, UTC), as people write it; any other text as it is.
-fn readable_time(text: &str) -> String {
+pub(crate) fn readable_time(text: &str) -> String {
     match text.strip_suffix('Z').and_then(|time| time.split_once('T')) {
         Some((date, time)) => {
             let seconds = time.split_once('.').map_or(time, |(seconds, _)| seconds);

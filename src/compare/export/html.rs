@@ -12,8 +12,8 @@ use super::figures::{
 use super::{against, head, remarks};
 use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
 use crate::report::escape::printable;
-use crate::report::html::fill;
 use crate::report::html::markup::{self, HtmlCell, HtmlColumn, HtmlRowGroup, columns};
+use crate::report::html::{fill, readable_time};
 use crate::units::{grouped, human_bytes};
 
 const PAGE: &str = include_str!("html/comparison.html");
@@ -209,7 +209,7 @@ fn how(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let texts = [
         ("Sources", list(&comparison.sources)),
         ("Options", list(&comparison.options)),
-        ("Started", printable(&comparison.started_at).into_owned()),
+        ("Started", readable_time(&comparison.started_at)),
         ("Version", printable(&comparison.program).into_owned()),
     ];
     how.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()));

@@ -173,7 +173,7 @@
   at("filter").oninput = arrange;
   box.addEventListener("scroll", refresh);
   if (rows.length > 0) arrange();
-  else box.textContent = "No URLs.";
+  else box.replaceWith(make("p", "No URLs."));
 
   // The axis of the waterfall stands above its column of bars.
   const scale = (() => {

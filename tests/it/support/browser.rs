@@ -23,13 +23,7 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser with a new profile.
     pub fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver is installed (package chromium-driver)");
-        let port = port_of(&mut driver);
+        let (driver, port) = start_driver();
         let profile = tempdir().unwrap();
         let mut browser = Self { driver, port, session: String::new(), _profile: profile };
         let profile = browser._profile.path().display();
@@ -143,8 +137,26 @@ impl Drop for Browser {
     }
 }
 
-/// The port that chromedriver has chosen.
-fn port_of(driver: &mut Child) -> u16 {
+/// Starts chromedriver on a free port. It takes the same port over IPv4 and over IPv6, and ends if only one of them is
+/// free: then it is started again.
+fn start_driver() -> (Child, u16) {
+    for _ in 0..20 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver is installed (package chromium-driver)");
+        if let Some(port) = port_of(&mut driver) {
+            return (driver, port);
+        }
+        let _ = driver.wait();
+    }
+    panic!("chromedriver finds no port");
+}
+
+/// The port that chromedriver has chosen; `None` if it ended.
+fn port_of(driver: &mut Child) -> Option<u16> {
     let mut output = BufReader::new(driver.stdout.take().expect("a pipe"));
     let mut line = String::new();
     while output.read_line(&mut line).expect("text") > 0 {
@@ -152,9 +164,9 @@ fn port_of(driver: &mut Child) -> u16 {
             let port = port.trim_end_matches('.').parse().expect("a port");
             // Somebody has to read what else it prints.
             std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-            return port;
+            return Some(port);
         }
         line.clear();
     }
-    panic!("chromedriver ended");
+    None
 }
