@@ -123,6 +123,16 @@ fn the_page_of_a_run_filters_sorts_and_fits_a_narrow_window_without_a_message_or
     );
     let places: Vec<f64> = serde_json::from_value(places).unwrap();
     assert!(places[1] >= places[0] - 1.0 && places[2] > 300.0, "{places:?}");
+    let axis = browser.script(
+        "const place = (selector) => document.querySelector(selector).getBoundingClientRect();
+         const [axis, bar] = [place('#axis .u-over'), place('#waterfall .row:not(.visually-hidden) .bar')];
+         return [axis.left - bar.left, axis.right - bar.right]",
+    );
+    let axis: Vec<f64> = serde_json::from_value(axis).unwrap();
+    assert!(
+        axis.iter().all(|distance| distance.abs() < 2.0),
+        "the axis is above the bars: {axis:?}"
+    );
     assert!(places[3] <= 400.0, "the page is as wide as the window: {places:?}");
     assert!(!texts(&browser, ".more").is_empty(), "tables that are cut say so");
     assert_it_is_quiet(&browser, &page);

@@ -183,7 +183,7 @@
     const fit = () => {
       const bar = all.querySelector(".bar")?.getBoundingClientRect();
       if (!bar) return null;
-      at("axis").style.paddingLeft = `${Math.max(0, bar.left - at("axis").getBoundingClientRect().left - BESIDE)}px`;
+      at("axis").style.marginLeft = `${bar.left - at("waterfall").getBoundingClientRect().left - BESIDE}px`;
       return { width: Math.max(100, bar.width) + 2 * BESIDE, height: 40 };
     };
     const size = fit();
