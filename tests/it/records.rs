@@ -1,7 +1,8 @@
 //! Records: the attempts and waits of a URL, the text of its line, and what a later run changes of what is saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -277,4 +278,44 @@ fn nobody_at_stderr_is_no_reason_to_end_a_run() {
         assert_eq!((seen.code, seen.rows().len()), (Some(1), 300));
         assert_eq!(seen.summary()["failed"], 300);
     });
+}
+
+/// The commands of the chapter about reports that read a saved run, one after the other.
+fn recipes() -> Vec<&'static str> {
+    let chapter = include_str!("../../src/manual/reports.md");
+    let (_, rest) = chapter.split_once("failed attempts by class").unwrap();
+    let block = rest.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let starts: Vec<_> = block.match_indices("jq ").map(|(at, _)| at).collect();
+    let ends = starts.iter().skip(1).copied().chain([block.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &block[*start..end]).collect()
+}
+
+#[test]
+fn the_questions_of_the_manual_are_answered_from_a_list_with_retries() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        eprintln!("SKIPPED, for there is no jq");
+        return;
+    }
+    let (origin, other) = (hesitant(), Origin::new(|_| Reply::ok("other")));
+    let gone = Origin::new(|_| Reply::of("404 Not Found", "", ""));
+    let urls = [origin.url("/a"), other.url("/b"), gone.url("/c"), "no url".to_owned()];
+    let seen = Run::json("async").args(["--retry-delay", "1ms", "-"]).list(urls.join("\n")).seen();
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("run.jsonl"), &seen.stdout).unwrap();
+    let answers = recipes().into_iter().map(|recipe| {
+        let output = Command::new("sh").args(["-c", recipe]).current_dir(folder.path()).output();
+        let output = output.unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{recipe}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    let answers: Vec<_> = answers.collect();
+    let slowest: BTreeSet<_> =
+        answers[0].lines().map(|line| line.split('\t').nth(1).unwrap()).collect();
+    assert_eq!(slowest, urls[..3].iter().map(String::as_str).collect());
+    let value = |answer: &str| serde_json::from_str::<Value>(answer).unwrap();
+    let host = |origin: &Origin| origin.url("").trim_start_matches("http://").to_owned();
+    assert_eq!(value(&answers[1]), json!({ host(&origin): 5, host(&other): 5, host(&gone): 0 }));
+    assert_eq!(value(&answers[2]), json!({ "http_4xx": 1, "invalid_url": 1 }));
+    assert_eq!(value(&answers[3]), json!({ "reset": 1, "http_5xx": 1, "http_4xx": 1 }));
 }
