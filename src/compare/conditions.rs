@@ -1,7 +1,7 @@
 //! The conditions under which samples were taken, as far as they bear on what the samples can show: failures, retries, the
 //! machine, one URL that takes the whole time. Pure.
 
-use super::result::{ModeStats, Sample};
+use super::result::{ModeStats, Sample, TimedSpan};
 use crate::compare::export::percent_range;
 use crate::report::printable;
 use crate::text::counted;
@@ -21,24 +21,17 @@ const OTHERS: f64 = 0.1;
 
 /// The conditions of a comparison.
 pub(super) struct Conditions<'a> {
-    samples: &'a [Sample],
-    contestants: &'a [ModeStats],
+    pub samples: &'a [Sample],
+    pub contestants: &'a [ModeStats],
     /// Number of CPU cores of the machine, if it is known.
-    cores: Option<usize>,
+    pub cores: Option<usize>,
+    /// The time that is compared.
+    pub span: TimedSpan,
     /// Whether the limit of a host determined the time of a run.
-    is_limited: bool,
+    pub is_limited: bool,
 }
 
-impl<'a> Conditions<'a> {
-    pub(super) fn of(
-        samples: &'a [Sample],
-        contestants: &'a [ModeStats],
-        cores: Option<usize>,
-        is_limited: bool,
-    ) -> Self {
-        Self { samples, contestants, cores, is_limited }
-    }
-
+impl Conditions<'_> {
     /// Sentences on the conditions.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -95,7 +88,7 @@ impl<'a> Conditions<'a> {
 
     fn retries(&self) -> Option<String> {
         let retried = self.samples.iter().filter(|sample| sample.retried.unwrap_or(0) > 0);
-        let (least, most) = range(retried.filter_map(Sample::retry_share))?;
+        let (least, most) = range(retried.filter_map(|sample| sample.retry_share(self.span)))?;
         Some(format!(
             "waits between attempts at one URL took {} of the wall time in {}; fix or remove the \
              failing URLs, or use --retry 0",
@@ -146,12 +139,13 @@ impl<'a> Conditions<'a> {
         }
         let dominated = |contestant: &usize| {
             let mut of = self.samples.iter().filter(|sample| sample.contestant == *contestant);
-            of.all(|sample| share_of_one_url(sample).is_some())
+            of.all(|sample| share_of_one_url(sample, self.span).is_some())
         };
         let contestants: Vec<usize> = (0..self.contestants.len()).filter(dominated).collect();
         let of = |sample: &&Sample| contestants.contains(&sample.contestant);
         let samples: Vec<&Sample> = self.samples.iter().filter(of).collect();
-        let (least, most) = range(samples.iter().filter_map(|sample| share_of_one_url(sample)))?;
+        let shares = samples.iter().filter_map(|sample| share_of_one_url(sample, self.span));
+        let (least, most) = range(shares)?;
         let names: Vec<_> = contestants.iter().map(|one| self.contestants[*one].name()).collect();
         let url = samples.iter().find_map(|sample| sample.longest_url.as_deref())?;
         Some(format!(
@@ -163,12 +157,12 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// The share of the wall time that the slowest URL took, if it determined it.
-fn share_of_one_url(sample: &Sample) -> Option<f64> {
+/// The share of the time that the slowest URL took, if it determined it.
+fn share_of_one_url(sample: &Sample, span: TimedSpan) -> Option<f64> {
+    let time = sample.timed(span);
     let (longest, median) = (sample.longest?, sample.total.p50?);
-    let determines =
-        sample.targets? > 1 && longest >= WHOLE * sample.wall && longest >= SLOWER * median;
-    determines.then_some(longest / sample.wall)
+    let determines = sample.targets? > 1 && longest >= WHOLE * time && longest >= SLOWER * median;
+    determines.then_some(longest / time)
 }
 
 /// The least and the greatest of some values; `None` if there are none.

@@ -70,10 +70,10 @@ fn cores_if_cpu_bound(one: &ModeStats) -> Option<f64> {
 fn cpu_bound(one: &ModeStats) -> Option<String> {
     let share = cores_if_cpu_bound(one)?;
     let threads = match one.worker_threads? {
-        1.0 => "its single thread uses".to_owned(),
-        threads => format!("its {threads} threads use"),
+        1.0 => "one worker thread".to_owned(),
+        threads => format!("{threads} worker threads"),
     };
-    Some(format!("{} is CPU-bound: {threads} {share:.2} cores.", one.name()))
+    Some(format!("{} is CPU-bound: it uses {share:.2} cores with {threads}.", one.name()))
 }
 
 /// A sentence if one mode is faster than a CPU-bound one because it uses more cores.
@@ -165,7 +165,7 @@ mod tests {
     fn threads_ahead_of_a_loop_without_time_left_are_ahead_by_cores() {
         insta::assert_snapshot!(said(&[ONE_LOOP, ("threads", 4, 0.55, 0.99)]), @"
         80% of the time per URL is spent receiving and processing the body.
-        async (4 jobs) is CPU-bound: its single thread uses 0.97 cores.
+        async (4 jobs) is CPU-bound: it uses 0.97 cores with one worker thread.
         threads (4 jobs) is 1.82x as fast as async (4 jobs).
         threads (4 jobs) is faster than async (4 jobs) because its 4 threads use 1.80 cores instead of 0.97, for no less CPU time (0.995 s vs 0.975 s).
         ");

@@ -1,7 +1,7 @@
 //! What is said of a comparison: the verdict, notes on its conditions, and an explanation as far as these allow one. Pure.
 
 use super::conditions::Conditions;
-use super::result::{ModeStats, PairwiseResult, Sample};
+use super::result::{ModeStats, PairwiseResult, Sample, TimedSpan};
 use super::{explanation, verdict};
 
 /// What sentences about a comparison are drawn from.
@@ -13,6 +13,8 @@ pub(super) struct Evidence<'a> {
     pub reasons: &'a [String],
     /// Number of CPU cores of the machine.
     pub cores: Option<usize>,
+    /// The time that is compared.
+    pub span: TimedSpan,
     /// Whether the limit of a host determined the time of a run.
     pub is_limited: bool,
 }
@@ -26,8 +28,8 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn from(evidence: &Evidence<'_>) -> Self {
-        let Evidence { samples, contestants, pairs, reasons, cores, is_limited } = *evidence;
-        let conditions = Conditions::of(samples, contestants, cores, is_limited);
+        let Evidence { samples, contestants, pairs, reasons, cores, span, is_limited } = *evidence;
+        let conditions = Conditions { samples, contestants, cores, span, is_limited };
         let runs = samples.len() / contestants.len();
         let shows_differences = verdict::too_few(runs, contestants.len()).is_none()
             && conditions.mostly_retries().is_none();

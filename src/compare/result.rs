@@ -108,7 +108,7 @@ pub(crate) struct ModeStats {
     pub cpu_user: Option<f64>,
     /// CPU time in the kernel.
     pub cpu_system: Option<f64>,
-    /// CPU time as a share of the time that the run took: 1 is one busy core.
+    /// CPU time of the process as a share of its time: 1 is one busy core.
     pub cpu_share: Option<f64>,
     /// Share of the time of its workers in which they were ready to run and waited for a processor.
     #[serde(default)]
@@ -131,7 +131,7 @@ pub(crate) struct ModeStats {
     pub lookups: Option<f64>,
     /// Attempts beyond the first one of each URL.
     pub retries: Option<f64>,
-    /// Share of the wall time for which the URL that waited longest waited between its attempts.
+    /// Share of the time that is compared for which the URL that waited longest waited between its attempts.
     #[serde(default)]
     pub retry_wait: Option<f64>,
     /// URLs that failed.
@@ -356,8 +356,13 @@ impl Sample {
         Some((self.run_queue_delay? / time).min(1.0))
     }
 
-    /// Share of the wall time for which the URL that waited longest waited between its attempts.
-    pub(crate) fn retry_share(&self) -> Option<f64> {
-        Some((self.retry_wait? / self.wall).min(1.0))
+    /// The time of the process to which its CPU time belongs. Older versions did not measure it from start to exit.
+    pub(super) fn process_time(&self) -> f64 {
+        self.process.unwrap_or(self.wall + self.setup.unwrap_or_default())
+    }
+
+    /// Share of the time that is compared for which the URL that waited longest waited between its attempts.
+    pub(super) fn retry_share(&self, span: TimedSpan) -> Option<f64> {
+        Some((self.retry_wait? / self.timed(span)).min(1.0))
     }
 }

@@ -273,6 +273,7 @@ impl CompareRunner<'_> {
             pairs: &pairs,
             reasons: &reasons,
             cores,
+            span,
             is_limited: self.checks.is_limited(),
         };
         let findings = Findings::from(&evidence);

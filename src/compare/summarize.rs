@@ -94,8 +94,8 @@ fn stats_of(samples: &[&Sample], span: TimedSpan, speed_up: Option<SpeedUp>) -> 
         speed_up,
         setup: known(&|sample| sample.setup),
         process: known(&|sample| sample.process),
-        bytes_per_second: known(&|sample| Some(sample.wire_bytes? as f64 / sample.wall)),
-        urls_per_second: known(&|sample| Some(sample.targets? as f64 / sample.wall)),
+        bytes_per_second: known(&|sample| Some(sample.wire_bytes? as f64 / sample.timed(span))),
+        urls_per_second: known(&|sample| Some(sample.targets? as f64 / sample.timed(span))),
         first_byte: spread(&|sample| sample.first_byte),
         total: spread(&|sample| sample.total),
         waiting: known(&|sample| {
@@ -105,8 +105,7 @@ fn stats_of(samples: &[&Sample], span: TimedSpan, speed_up: Option<SpeedUp>) -> 
         cpu_user: known(&|sample| sample.cpu_user),
         cpu_system: known(&|sample| sample.cpu_system),
         cpu_share: known(&|sample| {
-            let time = sample.setup.unwrap_or_default() + sample.wall;
-            Some((sample.cpu_user? + sample.cpu_system?) / time)
+            Some((sample.cpu_user? + sample.cpu_system?) / sample.process_time())
         }),
         cpu_wait: known(&Sample::cpu_wait),
         peak_memory: count(&|sample| sample.peak_memory),
@@ -118,7 +117,7 @@ fn stats_of(samples: &[&Sample], span: TimedSpan, speed_up: Option<SpeedUp>) -> 
         handshakes: count(&|sample| sample.handshakes),
         lookups: count(&|sample| sample.lookups),
         retries: count(&|sample| sample.retries),
-        retry_wait: known(&Sample::retry_share),
+        retry_wait: known(&|sample| sample.retry_share(span)),
         failed: count(&|sample| sample.failed),
     }
 }
@@ -126,6 +125,30 @@ fn stats_of(samples: &[&Sample], span: TimedSpan, speed_up: Option<SpeedUp>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_and_shares_of_a_table_go_by_its_wall_time_and_cpu_time_by_that_of_the_process() {
+        let sample = Sample {
+            wall: 0.002,
+            setup: Some(0.001),
+            process: Some(0.016),
+            targets: Some(1),
+            wire_bytes: Some(1000),
+            retry_wait: Some(0.001),
+            cpu_user: Some(0.003),
+            cpu_system: Some(0.001),
+            ..Sample::default()
+        };
+        let near = |one: Option<f64>, other: f64| (one.unwrap() - other).abs() < 1e-9;
+        for (span, wall) in [(TimedSpan::Run, 0.002), (TimedSpan::Process, 0.016)] {
+            let stats = stats_of(&[&sample], span, None);
+            assert!(near(Some(stats.wall.median), wall));
+            assert!(near(stats.urls_per_second, 1.0 / wall), "{stats:?}");
+            assert!(near(stats.bytes_per_second, 1000.0 / wall), "{stats:?}");
+            assert!(near(stats.retry_wait, 0.001 / wall), "{stats:?}");
+            assert!(near(stats.cpu_share, 0.25), "{stats:?}");
+        }
+    }
 
     #[test]
     fn contestants_of_one_name_get_numbers() {

@@ -205,6 +205,7 @@ mod tests {
             pairs: &pairs,
             reasons: &[],
             cores: Some(2),
+            span,
             is_limited: false,
         });
         Comparison {
@@ -271,7 +272,7 @@ mod tests {
 
         CPU, user                      0.030 s       0.030 s       0.030 s
         CPU, system                    0.004 s       0.004 s       0.004 s
-        CPU utilization                     2%            9%            9%
+        CPU (% of process time)             2%            8%            8%
         Waiting for CPU                      -             -             -
         Peak memory                   20.0 MiB      20.0 MiB      20.0 MiB
         Worker threads                       1             5             1
@@ -339,7 +340,9 @@ mod tests {
             one.waiting = Some(0.2);
         }
         let said = explanation(&comparison.contestants, &comparison.pairs, true).join(" ");
-        assert!(said.contains("async (5 jobs) is CPU-bound: its single thread uses 0.97 cores"));
+        assert!(
+            said.contains("async (5 jobs) is CPU-bound: it uses 0.97 cores with one worker thread")
+        );
         assert!(
             !said.contains("threads (5 jobs) is CPU-bound"),
             "five threads could use more: {said}"

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::compare::result::{Comparison, Sample};
+use crate::compare::result::{Comparison, Sample, TimedSpan};
 use crate::report::csv::{CsvRow, header};
 
 /// A column: its name, and how it writes the cell of a sample.
@@ -10,6 +10,9 @@ type SampleColumn = (&'static str, fn(&Sample, &mut CsvRow) -> io::Result<()>);
 
 /// The column before those of the sample: its place in the order.
 const ORDER: &str = "order";
+
+/// The column after those of the sample: the time that is compared.
+const COMPARED: &str = "compared";
 
 /// The columns after `order`: the fields of a sample, those of `first_byte` and `total` flattened and `failures`
 /// in one cell. Columns are only
@@ -65,19 +68,21 @@ fn failures(sample: &Sample) -> String {
 
 /// The names of all columns, in their order.
 pub(super) fn columns() -> Vec<&'static str> {
-    std::iter::once(ORDER).chain(COLUMNS.iter().map(|(name, _)| *name)).collect()
+    let of_sample = COLUMNS.iter().map(|(name, _)| *name);
+    std::iter::once(ORDER).chain(of_sample).chain([COMPARED]).collect()
 }
 
 /// Writes the whole table.
 pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
     header(&columns(), page);
     let mut samples = comparison.samples.iter().zip(1..);
-    samples.try_for_each(|(sample, order)| row(sample, order, page))
+    samples.try_for_each(|(sample, order)| row(sample, order, comparison.timed, page))
 }
 
-fn row(sample: &Sample, order: usize, page: &mut Vec<u8>) -> io::Result<()> {
+fn row(sample: &Sample, order: usize, span: TimedSpan, page: &mut Vec<u8>) -> io::Result<()> {
     let mut row = CsvRow::on(page);
     row.value(Some(order))?;
     COLUMNS.iter().try_for_each(|(_, cell)| cell(sample, &mut row))?;
+    row.seconds(Some(sample.timed(span)))?;
     row.end()
 }

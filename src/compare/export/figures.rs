@@ -61,7 +61,7 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
         figures: &[
             figure("CPU, user", |one| known(one.cpu_user, seconds)),
             figure("CPU, system", |one| known(one.cpu_system, seconds)),
-            figure("CPU utilization", |one| known(one.cpu_share, percent)),
+            figure("CPU (% of process time)", |one| known(one.cpu_share, percent)),
             figure("Waiting for CPU", |one| known(one.cpu_wait, percent)),
             figure("Peak memory", |one| known(one.peak_memory, |of| human_bytes(of as u64))),
             figure("Worker threads", |one| known(one.worker_threads, number)),

@@ -10,7 +10,7 @@ use super::figures::{
     FIGURES, MetricRow, SUMMARY, interval, known, percent, probability, seconds, times,
 };
 use super::{against, head, remarks};
-use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample};
+use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample, TimedSpan};
 use crate::report::escape::printable;
 use crate::report::html::markup::{self, HtmlCell, HtmlColumn, HtmlRowGroup, columns};
 use crate::report::html::{fill, readable_time};
@@ -129,8 +129,8 @@ fn figures(contestants: &[ModeStats], names: &[String]) -> String {
 }
 
 fn samples(comparison: &Comparison, names: &[String]) -> String {
-    let rows =
-        comparison.samples.iter().zip(1..).map(|(one, order)| sample(one, order, names).into());
+    let rows = comparison.samples.iter().zip(1..);
+    let rows = rows.map(|(one, order)| sample(one, order, names, comparison.timed).into());
     markup::table("runs", "Individual runs", &columns(&COLUMNS), rows)
 }
 
@@ -165,7 +165,12 @@ fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
     ]
 }
 
-fn sample(one: &Sample, order: u64, names: &[String]) -> [HtmlCell; COLUMNS.len()] {
+fn sample(
+    one: &Sample,
+    order: u64,
+    names: &[String],
+    span: TimedSpan,
+) -> [HtmlCell; COLUMNS.len()] {
     let time = |time| HtmlCell::text(known(time, seconds));
     let count = |count: Option<u64>| count.map_or_else(unknown, HtmlCell::count);
     let fetched = |(ok, all)| HtmlCell::text(format!("{} of {}", grouped(ok), grouped(all)));
@@ -173,7 +178,7 @@ fn sample(one: &Sample, order: u64, names: &[String]) -> [HtmlCell; COLUMNS.len(
         HtmlCell::count(order),
         HtmlCell::count(one.block as u64),
         HtmlCell::text(&names[one.contestant]),
-        HtmlCell::text(seconds(one.wall)),
+        HtmlCell::text(seconds(one.timed(span))),
         time(one.setup),
         time(one.first_byte.p50),
         time(one.cpu_user),

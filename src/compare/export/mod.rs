@@ -98,8 +98,8 @@ pub(crate) fn head(comparison: &Comparison) -> Head {
     );
     if comparison.timed == TimedSpan::Process {
         lines.push(
-            "Times are those of whole processes, from start to exit, because commands report no \
-             other."
+            "Wall time, throughput and URLs/s are those of whole processes, from start to exit, \
+             because commands report no other."
                 .to_owned(),
         );
     }

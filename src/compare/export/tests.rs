@@ -65,7 +65,7 @@ fn a_table_to_paste_has_a_column_for_each_contestant_and_says_what_follows() {
     | Failed | 1 | 1 |
     | CPU, user | 0.020 s | 0.020 s |
     | CPU, system | - | - |
-    | CPU utilization | - | - |
+    | CPU (% of process time) | - | - |
     | Waiting for CPU | 1% | 1% |
     | Peak memory | 20.0 MiB | 20.0 MiB |
     | Worker threads | 1 | 1 |
@@ -160,7 +160,9 @@ fn the_rows_of_a_table_are_the_samples_with_every_field() {
     let rows: Vec<BTreeMap<String, String>> =
         ::csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.len(), comparison.samples.len());
-    let mut fields = BTreeMap::from([("order".to_owned(), "2".to_owned())]);
+    let compared = comparison.samples[1].timed(comparison.timed).to_string();
+    let fields = [("order".to_owned(), "2".to_owned()), ("compared".to_owned(), compared)];
+    let mut fields = BTreeMap::from(fields);
     let sample = serde_json::to_value(&comparison.samples[1]).unwrap();
     for (name, value) in sample.as_object().unwrap() {
         let told = |value: &Value| match value {
@@ -187,6 +189,26 @@ fn the_rows_of_a_table_are_the_samples_with_every_field() {
         let same = told == value || told.parse::<f64>().ok() == value.parse::<f64>().ok();
         assert!(same, "{name}: {told} for {value}");
     }
+}
+
+#[test]
+fn every_report_shows_the_time_of_a_run_that_is_compared() {
+    let mut comparison = test_fixtures::comparison("");
+    let first = |comparison: &Comparison| {
+        let html = page(comparison, ReportFormat::Html);
+        let runs = html.split_once("id=\"runs\"").unwrap().1.split_once("</tr>").unwrap().1;
+        let html = runs.split_once("</tr>").unwrap().0.to_owned();
+        let csv = page(comparison, ReportFormat::Csv);
+        (html, csv.lines().nth(1).unwrap().rsplit_once(',').unwrap().1.to_owned())
+    };
+    let (html, csv) = first(&comparison);
+    assert!(html.contains(">1.250 s<") && csv == "1.25", "{html} {csv}");
+    comparison.timed = TimedSpan::Process;
+    let (html, csv) = first(&comparison);
+    assert!(
+        html.contains(">1.550 s<") && !html.contains("1.250 s") && csv == "1.55",
+        "{html} {csv}"
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn situations() -> Vec<Situation> {
             contestants: CORES,
             verdict: "threads (4 jobs) is 1.82x as fast as async (4 jobs).",
             says: &[
-                "async (4 jobs) is CPU-bound: its single thread uses 0.96 cores.",
+                "async (4 jobs) is CPU-bound: it uses 0.96 cores with one worker thread.",
                 "1.77 cores",
             ],
             is_silent_on: &["bandwidth"],
@@ -389,6 +389,7 @@ fn findings(situation: &Situation) -> Findings {
         pairs: &pairs,
         reasons: &reasons,
         cores: Some(2),
+        span,
         is_limited: *is_limited,
     })
 }
