@@ -166,7 +166,7 @@ pub(crate) struct WallTime {
 /// How many times as fast as another one a contestant is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SpeedUp {
-    /// The median of the ratios of each of its samples to each of the other's.
+    /// The median time of the other one by that of this one.
     pub ratio: f64,
     /// The 95% confidence interval of the ratio; `None` with too few samples.
     pub interval: Option<Interval>,

@@ -102,6 +102,35 @@ fn the_ratio_and_its_interval_turn_round_with_the_sides() {
     assert!(is_shown(there.p) && one.low > 1.0);
 }
 
+#[test]
+fn a_speed_up_is_the_ratio_of_the_medians_that_are_shown() {
+    let table: [(&[f64], &[f64]); 3] = [
+        (&[0.075, 0.04, 0.076], &[0.07, 0.1, 0.06]),
+        (&[0.05, 0.075, 0.2], &[0.07, 0.07, 0.3]),
+        (&[1.0, 2.0, 9.0, 10.0], &[5.0, 5.1, 5.2, 5.3]),
+    ];
+    for (reference, samples) in table {
+        let ratio = speed_up(reference, samples, &mut Rng::with_seed(1)).ratio;
+        assert!(close(ratio, median(reference) / median(samples)), "{ratio}");
+    }
+}
+
+#[test]
+fn a_significant_difference_has_the_direction_of_the_medians() {
+    let mut rng = Rng::with_seed(3);
+    let draw = |rng: &mut Rng| {
+        let spread = 1.0 + 3.0 * rng.f64();
+        (0..8).map(|_| (spread * normal(rng)).exp()).collect::<Vec<f64>>()
+    };
+    for _ in 0..100 {
+        let one = draw(&mut rng);
+        let other: Vec<f64> = draw(&mut rng).iter().map(|time| 8.0 * time).collect();
+        let speed_up = speed_up(&one, &other, &mut Rng::with_seed(1));
+        let Some(interval) = speed_up.interval.filter(|_| is_shown(speed_up.p)) else { continue };
+        assert_eq!(speed_up.ratio > 1.0, interval.low > 1.0, "{one:?} {other:?}");
+    }
+}
+
 /// A time of which the true median is 1.
 type Draw = fn(&mut Rng) -> f64;
 
