@@ -1,8 +1,10 @@
 //! The result of a comparison in one sentence, or why there is none. Pure.
 
+use fastrand::Rng;
+
 use super::conditions::Conditions;
-use super::statistics::{can_be_shown, is_shown, samples_needed};
-use crate::compare::result::{ModeStats, PairwiseResult};
+use super::statistics::{can_be_shown, is_shown, median, rank_sum_test, samples_needed};
+use crate::compare::result::{ModeStats, PairwiseResult, Sample};
 
 /// A contestant uses less of something than all others if it uses this share of the next one at most.
 const LESS: f64 = 0.9;
@@ -30,7 +32,7 @@ pub(super) fn verdict(
     if let Some(retries) = conditions.mostly_retries() {
         return format!("No verdict: {retries}.");
     }
-    let result = Ranking { contestants, pairs }.sentence();
+    let result = Ranking { contestants, pairs, samples: conditions.samples }.sentence();
     if conditions.is_busy() { format!("{result} The machine was busy.") } else { result }
 }
 
@@ -51,6 +53,7 @@ pub(super) fn too_few(runs: usize, contestants: usize) -> Option<String> {
 struct Ranking<'a> {
     contestants: &'a [ModeStats],
     pairs: &'a [PairwiseResult],
+    samples: &'a [Sample],
 }
 
 impl Ranking<'_> {
@@ -132,8 +135,8 @@ impl Ranking<'_> {
 
     /// Which of several contestants uses least, if one does.
     fn least_used(&self, of: &[usize]) -> Option<String> {
-        let cpu = self.least(of, |one| Some(one.cpu_user? + one.cpu_system?));
-        let memory = self.least(of, |one| one.peak_memory);
+        let cpu = self.least(of, |sample| Some(sample.cpu_user? + sample.cpu_system?));
+        let memory = self.least(of, |sample| sample.peak_memory.map(|bytes| bytes as f64));
         let name = |one: usize| self.contestants[one].name();
         match (cpu, memory) {
             (Some(cpu), Some(memory)) if cpu == memory => {
@@ -150,16 +153,33 @@ impl Ranking<'_> {
         }
     }
 
-    fn least(&self, of: &[usize], figure: impl Fn(&ModeStats) -> Option<f64>) -> Option<usize> {
-        let mut figures = Vec::new();
-        for one in of {
-            figures.push((figure(&self.contestants[*one])?, *one));
-        }
-        figures.sort_by(|one, other| one.0.total_cmp(&other.0));
-        match figures[..] {
-            [(least, one), (next, _), ..] if least <= LESS * next => Some(one),
-            _ => None,
-        }
+    /// Which one has the least of a figure, if it differs significantly from each of the others, of which none is equal to it.
+    fn least(&self, of: &[usize], figure: impl Fn(&Sample) -> Option<f64>) -> Option<usize> {
+        let figures = |one: usize| {
+            let samples = self.samples.iter().filter(move |sample| sample.contestant == one);
+            samples.map(&figure).collect::<Option<Vec<f64>>>()
+        };
+        let figures = of.iter().map(|one| Some((*one, figures(*one)?)));
+        let mut figures = figures.collect::<Option<Vec<_>>>()?;
+        figures.sort_by(|(_, one), (_, other)| median(one).total_cmp(&median(other)));
+        let ((one, least), others) = figures.split_first()?;
+        // Any of them could have been the one.
+        let pairs = (figures.len() * others.len() / 2) as f64;
+        let is_less = |(other, more): &(usize, Vec<f64>)| {
+            !self.is_same(*one, *other)
+                && median(least) <= LESS * median(more)
+                && is_shown(pairs * rank_sum_test(least, more, &mut Rng::with_seed(0)))
+        };
+        (!others.is_empty() && others.iter().all(is_less)).then_some(*one)
+    }
+
+    /// Whether two contestants do the same, so that whatever differs does so by chance.
+    fn is_same(&self, one: usize, other: usize) -> bool {
+        let what = |one: usize| {
+            let ModeStats { mode, jobs, command, .. } = &self.contestants[one];
+            (mode, jobs, command)
+        };
+        what(one) == what(other)
     }
 
     fn ratios(&self, of: &[(usize, f64)]) -> String {

@@ -304,6 +304,24 @@ fn situations() -> Vec<Situation> {
             ..PLAIN
         },
         Situation {
+            name: "one mode against itself, one of which happened to use less CPU time in every run",
+            contestants: &[("async", 4, 0.9, 0.2, 1), ("async", 4, 0.9, 0.1, 1)],
+            verdict: "No significant difference between async (4 jobs) #1 and async (4 jobs) #2.",
+            is_silent_on: &["least"],
+            ..PLAIN
+        },
+        Situation {
+            name: "the median CPU time is less, but not significantly so",
+            but: |sample| {
+                mostly_receives(sample);
+                let of_block = if sample.block % 2 == 0 { 0.5 } else { 3.0 };
+                sample.cpu_user = sample.cpu_user.map(|time| time * of_block);
+            },
+            verdict: "No significant difference between threads (4 jobs) and async (4 jobs).",
+            is_silent_on: &["least"],
+            ..PLAIN
+        },
+        Situation {
             name: "a single contestant",
             contestants: &[("async", 4, 0.9, 0.1, 1)],
             verdict: "No verdict: a single contestant has nothing to be compared with.",
