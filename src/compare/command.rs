@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::result::Sample;
-use super::sample::{MeasuredSample, SampleError, SampleRank};
+use super::sample::{MeasuredSample, SampleError, SampleRank, usable_workers};
 use crate::model::Summary;
 use crate::report::replay::ReportLine;
 use crate::resource_usage::usage_of_children;
@@ -209,7 +209,7 @@ fn sample(measured: CommandMeasurement, name: &str, rank: SampleRank) -> Measure
         involuntary_switches: measured.involuntary_switches,
         ..Sample::default()
     };
-    let (mut stopped, mut hosts) = (None, Vec::new());
+    let (mut stopped, mut workers, mut hosts) = (None, 0, Vec::new());
     if let Some(summary) = measured.summary {
         let used = &summary.resources;
         sample.setup = Some(summary.setup);
@@ -224,9 +224,18 @@ fn sample(measured: CommandMeasurement, name: &str, rank: SampleRank) -> Measure
         sample.connections = Some(used.connections);
         sample.handshakes = Some(used.handshakes);
         sample.lookups = Some(used.lookups);
+        workers = usable_workers(&summary);
         (stopped, hosts) = (summary.stopped, summary.hosts);
     }
-    MeasuredSample { sample, stopped, unasked: 0, rate_limited: false, hosts, failed_command }
+    MeasuredSample {
+        sample,
+        stopped,
+        unasked: 0,
+        rate_limited: false,
+        workers,
+        hosts,
+        failed_command,
+    }
 }
 
 /// The last line of an error output, as the end of a message.

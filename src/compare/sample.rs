@@ -24,6 +24,8 @@ pub(super) struct MeasuredSample {
     pub unasked: u64,
     /// Whether the server rate-limited the run (HTTP 429).
     pub rate_limited: bool,
+    /// Number of workers that its list had a URL for; 0 of a command of which it is not known.
+    pub workers: usize,
     /// Statistics of the hosts with most requests.
     pub hosts: Vec<HostStats>,
     /// How a command failed; `None` if it did not.
@@ -192,6 +194,7 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
     let used = &summary.resources;
     let counts = &summary.counts;
     let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
+    let workers = usable_workers(&summary);
     let sample = Sample {
         block: rank.block,
         contestant: rank.contestant,
@@ -232,9 +235,15 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
         stopped: summary.stopped,
         unasked: rows.unasked,
         rate_limited: rows.rate_limited || summary.hosts.iter().any(limited),
+        workers,
         hosts: summary.hosts,
         failed_command: None,
     }
+}
+
+/// The workers for which there was a URL.
+pub(super) fn usable_workers(summary: &Summary) -> usize {
+    summary.jobs.min(usize::try_from(summary.counts.targets).unwrap_or(usize::MAX))
 }
 
 fn quantiles(mut times: Vec<f64>) -> LatencyQuantiles {

@@ -21,7 +21,7 @@ const COLD_AT_LEAST: f64 = 0.02;
 /// A host limit determines the time of a run if workers waited for it for this share of the time.
 const BOUND: f64 = 0.5;
 
-/// Facts about all samples, including warm-ups.
+/// Facts about all samples, including warm-ups; limits are those of measured ones.
 #[derive(Default)]
 pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
@@ -55,10 +55,22 @@ impl ValidityChecks {
             self.failed_commands.push(failure.clone());
         }
         self.unasked += measured.unasked;
+        if sample.block > 0 {
+            self.add_limits(measured);
+        }
+    }
+
+    fn add_limits(&mut self, measured: &MeasuredSample) {
         for host in &measured.hosts {
             for (reason, waited) in &host.waited {
-                let share = waited.as_secs_f64() / sample.wall;
-                if share < BOUND || !matches!(reason, WaitReason::Limit | WaitReason::Gap) {
+                // A limit that is no lower than the number of workers holds none of them back.
+                let can_bind = match reason {
+                    WaitReason::Limit => measured.workers > host.peak,
+                    WaitReason::Gap => true,
+                    _ => false,
+                };
+                let share = idle_share(measured, waited.as_secs_f64());
+                if share < BOUND || !can_bind {
                     continue;
                 }
                 let bound = LimitedShare { runs: 0, peak: 0, least: share, most: share };
@@ -135,6 +147,16 @@ impl ValidityChecks {
     }
 }
 
+/// The share of the time for which a host held back its next request while a worker had no URL. `waited`: seconds for which
+/// it held one back, whether or not a worker was free.
+fn idle_share(measured: &MeasuredSample, waited: f64) -> f64 {
+    let sample = &measured.sample;
+    let workers = measured.workers as f64;
+    let busy = sample.waiting.zip(sample.transfer).map(|(waiting, transfer)| waiting + transfer);
+    let idle = busy.map_or(waited, |busy| (sample.wall * workers - busy).max(0.0));
+    waited.min(idle) / sample.wall
+}
+
 /// A sentence if the server was cold only for the first sample.
 fn one_was_cold(samples: &[Sample]) -> Option<String> {
     let (first, later) = samples.split_first()?;
@@ -157,8 +179,59 @@ fn one_was_cold(samples: &[Sample]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::compare::result::LatencyQuantiles;
+    use crate::model::HostStats;
+
+    /// A run of a second that waited 0.7 s for the limit of a host, at which one request was in progress all the time.
+    fn limited(block: usize, workers: usize, reason: WaitReason, busy: f64) -> MeasuredSample {
+        let sample = Sample {
+            block,
+            wall: 1.0,
+            waiting: Some(busy),
+            transfer: Some(0.0),
+            ..Sample::default()
+        };
+        let mut host = HostStats::of(&Arc::from("http://a.b"));
+        (host.peak, host.waited) = (1, [(reason, Duration::from_millis(700))].into());
+        MeasuredSample {
+            sample,
+            stopped: None,
+            unasked: 0,
+            rate_limited: false,
+            workers,
+            hosts: vec![host],
+            failed_command: None,
+        }
+    }
+
+    #[test]
+    fn a_limit_is_reported_where_it_holds_workers_back_in_measured_runs() {
+        use WaitReason::{Gap, Limit};
+        // Workers, what the host waited for, how long workers had URLs, and whether the limit bound them.
+        let table = [
+            (3, Limit, 0.97, true),
+            (2, Limit, 0.97, true),
+            (1, Limit, 0.97, false),
+            (1, Limit, 0.2, false),
+            (1, Gap, 0.2, true),
+            (1, Gap, 0.97, false),
+            (4, Gap, 3.9, false),
+            (4, Gap, 1.0, true),
+            (3, WaitReason::Lookup, 0.97, false),
+        ];
+        for (workers, reason, busy, binds) in table {
+            let mut checks = ValidityChecks::default();
+            for block in 0..=4 {
+                checks.add(&limited(block, workers, reason, busy));
+            }
+            let notes = checks.notes().join("\n");
+            let said = notes.contains("workers sat idle 70% of the time in 4 runs");
+            assert_eq!((said, checks.is_limited()), (binds, binds), "{workers} {reason}: {notes}");
+        }
+    }
 
     /// Runs in the order in which they were taken: the contestant, and its median time to first byte.
     fn runs(of: &[(usize, f64)]) -> Vec<Sample> {
