@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::compare::result::{Comparison, Sample};
+use crate::compare::result::{Comparison, ModeStats, Sample};
 use crate::report::printable;
 
-/// One sentence if all runs had the same outcomes, else one for each contestant. A comparison of an older version, which
+/// One sentence if all runs of which they are known had the same outcomes, else one for each contestant. A comparison of an older version, which
 /// has no number of failures, has none.
 pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
     let Comparison { contestants, samples, .. } = comparison;
@@ -17,10 +17,24 @@ pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
     let mut known = outcomes.iter().flatten();
     let Some(first) = known.next() else { return Vec::new() };
     if known.all(|other| other == first) && !first.contains('-') {
-        return vec![format!("Every run: {first}.")];
+        let runs = match outcomes.iter().all(Option::is_some) {
+            true => "Every run".to_owned(),
+            false => format!("Every run of {}", known_names(contestants, &outcomes)),
+        };
+        return vec![format!("{runs}: {first}.")];
     }
     let named = contestants.iter().zip(outcomes);
     named.filter_map(|(one, outcomes)| Some(format!("{}: {}.", one.name(), outcomes?))).collect()
+}
+
+/// The names of the contestants whose outcomes are known.
+fn known_names(contestants: &[ModeStats], outcomes: &[Option<String>]) -> String {
+    let known = contestants.iter().zip(outcomes).filter(|(_, outcomes)| outcomes.is_some());
+    let names: Vec<_> = known.map(|(one, _)| one.name()).collect();
+    match &names[..] {
+        [few @ .., last] if !few.is_empty() => format!("{} and {last}", few.join(", ")),
+        names => names.concat(),
+    }
 }
 
 /// The outcomes of the runs of a contestant; `None` if they are not known.
@@ -59,9 +73,9 @@ fn kinds(samples: &[&Sample]) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// A count, or from the least to the greatest.
+/// A count, or from the least to the greatest; `None` if that of a run is not known.
 fn range(samples: &[&Sample], count: impl Fn(&Sample) -> Option<u64>) -> Option<String> {
-    let counts: Vec<u64> = samples.iter().filter_map(|sample| count(sample)).collect();
+    let counts = samples.iter().map(|sample| count(sample)).collect::<Option<Vec<u64>>>()?;
     let (least, most) = (counts.iter().min()?, counts.iter().max()?);
     Some(if least == most { most.to_string() } else { format!("{least}-{most}") })
 }

@@ -5,6 +5,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde_json::Value;
 
 use super::*;
+use crate::compare::result::Sample;
 use crate::compare::test_fixtures;
 
 /// What a list, a server or a saved comparison may say.
@@ -189,6 +190,27 @@ fn the_rows_of_a_table_are_the_samples_with_every_field() {
         let same = told == value || told.parse::<f64>().ok() == value.parse::<f64>().ok();
         assert!(same, "{name}: {told} for {value}");
     }
+}
+
+#[test]
+fn outcomes_are_those_of_contestants_that_report_them() {
+    let mut comparison = test_fixtures::comparison("");
+    let known = "1 failed (1 x HTTP 404), 3 retried.";
+    for sample in comparison.samples.iter_mut().filter(|sample| sample.contestant == 1) {
+        (sample.ok, sample.failed) = (None, None);
+    }
+    let said = outcomes::sentences(&comparison);
+    assert_eq!(said, [format!("Every run of sequential: 14 ok, {known}")]);
+    comparison.contestants.push(comparison.contestants[0].clone());
+    let more = comparison.samples.iter().filter(|sample| sample.contestant == 0);
+    let more: Vec<_> = more.map(|one| Sample { contestant: 2, ..one.clone() }).collect();
+    comparison.samples.extend(more);
+    comparison.contestants[2].mode = "threads".to_owned();
+    let said = outcomes::sentences(&comparison);
+    assert_eq!(said, [format!("Every run of sequential and threads: 14 ok, {known}")]);
+    comparison.samples[0].ok = None;
+    let said = outcomes::sentences(&comparison);
+    assert_eq!(said, [format!("Every run of threads: 14 ok, {known}")]);
 }
 
 #[test]
