@@ -37,6 +37,9 @@ pub(super) enum UrlSource {
     BuiltIn(BuiltinWorkload),
 }
 
+/// The measured samples, and a note if they are fewer than planned.
+type TakenSamples = (Vec<MeasuredSample>, Option<String>);
+
 /// Runs the samples of a comparison.
 pub(super) struct CompareRunner<'a> {
     pub program: PathBuf,
@@ -60,10 +63,13 @@ pub(super) struct CompareRunner<'a> {
 
 impl CompareRunner<'_> {
     /// All measured samples, and a note if they are fewer than `runs`.
-    pub(super) fn all_blocks(
-        &mut self,
-        runs: usize,
-    ) -> Result<(Vec<MeasuredSample>, Option<String>), CompareError> {
+    pub(super) fn all_blocks(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
+        let taken = self.blocks(runs);
+        self.clear_progress();
+        taken
+    }
+
+    fn blocks(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
         let mut samples = Vec::new();
         for block in 1..=self.options.warmup + runs {
             let counted = block.saturating_sub(self.options.warmup);
@@ -246,15 +252,19 @@ impl CompareRunner<'_> {
         let _ = write!(stderr, "\r\x1b[K{run}: {name}{left}");
     }
 
+    /// Ends the line that shows the progress, so that what is printed next has a line of its own.
+    fn clear_progress(&self) {
+        if stderr().is_terminal() {
+            let _ = stderr().write_all(b"\r\x1b[K");
+        }
+    }
+
     pub(super) fn conclude(
         mut self,
         taken: Vec<MeasuredSample>,
         mut notes: Vec<String>,
         earlier: Option<SavedComparison>,
     ) -> Comparison {
-        if stderr().is_terminal() {
-            let _ = stderr().write_all(b"\r\x1b[K");
-        }
         let samples: Vec<_> = taken.into_iter().map(|taken| taken.sample).collect();
         let count = self.contestants.len();
         let span = match self.options.commands.is_empty() {
