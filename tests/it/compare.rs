@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -271,6 +272,8 @@ fn a_command_is_a_contestant_whose_urls_are_unknown() {
     assert_eq!(values(&outcome["contestants"], "name"), ["async (16 jobs)", "echo", "sh"]);
     assert_eq!(outcome["contestants"][2]["command"], "KEY=*** sh -c 'exit 0' -H ***");
     assert_eq!((&outcome["timed"], &outcome["targets"]), (&json!("process"), &json!(1)));
+    let text = reports.text("md");
+    assert!(text.contains("Every run of async (16 jobs): 1 ok."), "{text}");
     for sample in outcome["samples"].as_array().unwrap() {
         let is_command = sample["mode"] == "command";
         for unknown in ["ok", "bytes", "requests", "waiting", "setup"] {
@@ -409,6 +412,17 @@ fn an_earlier_comparison_is_compared_with() {
 
 /// What is shown on a terminal of so many columns.
 fn on_a_terminal(columns: u16, words: &[&str]) -> String {
+    let (code, shown) = ended_on_a_terminal(columns, words, |_| ());
+    assert_eq!(code, Some(0));
+    shown
+}
+
+/// The exit code, and what is shown on a terminal. `meanwhile` gets the process.
+fn ended_on_a_terminal(
+    columns: u16,
+    words: &[&str],
+    meanwhile: impl FnOnce(Pid),
+) -> (Option<i32>, String) {
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let ends = openpty(&size, None).unwrap();
     let (mut terminal, stdout): (fs::File, OwnedFd) = (ends.master.into(), ends.slave);
@@ -423,10 +437,35 @@ fn on_a_terminal(columns: u16, words: &[&str]) -> String {
     });
     let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
     command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    let code = command.spawn().unwrap().wait().unwrap().code();
+    let mut child = command.spawn().unwrap();
+    meanwhile(Pid::from_raw(child.id().try_into().unwrap()));
+    let code = child.wait().unwrap().code();
     drop(command);
-    assert_eq!(code, Some(0));
-    shown.join().unwrap()
+    (code, shown.join().unwrap())
+}
+
+#[test]
+fn an_interrupted_comparison_ends_with_a_clean_line() {
+    let (is_there, may_end) = (Gate::of(2), Gate::of(2));
+    let (arrive, leave) = (is_there.clone(), may_end.clone());
+    let origin = Origin::new(move |request| {
+        if request.nth == 0 {
+            arrive.pass();
+            leave.pass();
+        }
+        Reply::ok("hello")
+    });
+    let url = origin.url("/");
+    let words = ["compare", "--modes", "async", "--no-config", &url];
+    let (code, shown) = ended_on_a_terminal(80, &words, |process| {
+        is_there.pass();
+        kill(process, Signal::SIGINT).unwrap();
+        may_end.pass();
+    });
+    assert_eq!(code, Some(130), "{shown:?}");
+    assert!(shown.contains("Warm-up: async"), "{shown:?}");
+    let shown = shown.replace("\x1b[1;31m", "").replace("\x1b[0m", "");
+    assert!(shown.contains("\r\x1b[Kerror: interrupted after 0 of "), "{shown:?}");
 }
 
 #[test]
@@ -518,6 +557,16 @@ fn a_limit_that_bounds_all_modes_alike_is_told() {
     );
     let explanation = sentences(&outcome["explanation"]);
     assert!(!explanation.contains("is spent"), "{explanation}");
+}
+
+#[test]
+fn a_limit_of_one_holds_no_single_worker_back() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let urls: Vec<String> = (0..20).map(|number| origin.url(&format!("/{number}"))).collect();
+    let words = ["--modes", "sequential,sequential", "--per-host", "1"];
+    let outcome = outcome(&small().args(words).args(&urls).seen());
+    let notes = sentences(&outcome["notes"]);
+    assert!(!notes.contains("limited by") && !notes.contains("idle"), "{notes}");
 }
 
 /// Words that let `site.test` be found at an origin.
