@@ -34,7 +34,8 @@ pub fn writing(criterion: &mut Criterion) {
 fn reporter(format: OutputFormat) -> Box<dyn Reporter> {
     let nowhere =
         || OutputStream { writer: Box::new(io::sink()), is_terminal: false, colours: false };
-    let outputs = Outputs { stdout: nowhere(), stderr: nowhere(), is_one: true };
+    let outputs =
+        Outputs { stdout: nowhere(), stderr: nowhere(), is_one: true, body_to_terminal: false };
     let report = OutputOptions { format, ..Plan::default().report };
     let slots = Arc::new(ProgressBoard::new(16));
     report::reporter(report, outputs, FailedListWriter::nowhere(), ReportFiles::none(), slots)

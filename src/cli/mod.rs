@@ -15,6 +15,7 @@ mod to_plan;
 mod value_parsers;
 mod version;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::plan::{Plan, ReportCommand, Strategy};
-use crate::{compare, plan, serve};
+use crate::{compare, list, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 pub use completion::Completions;
 use config_file::ConfigPath;
@@ -149,6 +150,17 @@ fn unexpected(option: &str, hint: &str) -> String {
     format!(
         "error: unexpected argument '{option}' found\n\n  tip: {hint}\n\nFor more information, try '--help'.\n"
     )
+}
+
+/// A file's name as an argument that means the file: one that would be a command, a URL, an option or standard input is
+/// written as `./NAME`.
+pub fn file_argument(name: &str) -> Cow<'_, str> {
+    let names_a_command =
+        |command: &clap::Command| command.get_name_and_visible_aliases().contains(&name);
+    let means_else = name.starts_with('-')
+        || list::begins_with_a_scheme(name)
+        || Arguments::command().get_subcommands().any(names_a_command);
+    if means_else { Cow::Owned(format!("./{name}")) } else { Cow::Borrowed(name) }
 }
 
 /// The command line that somebody meant who typed this word in the place of a command; `None` if it is like none.

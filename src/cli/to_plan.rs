@@ -142,7 +142,7 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
 
 fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
     if typed.is_empty() && stdin_is_terminal {
-        return Err("no input; usage: fetch sites.txt".to_owned());
+        return Err("no input; usage: fetch sites.txt (see fetch --help)".to_owned());
     }
     if typed.is_empty() {
         return Ok(vec![Source::Stdin]);

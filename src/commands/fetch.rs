@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 use tokio::time::timeout;
 
 use super::{COLOR, colours, print_error, print_note, print_warning, unopened};
+use crate::cli;
 use crate::engine::{self, CancelToken, EngineError, EngineResult};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, ReadError};
@@ -23,7 +24,7 @@ use crate::model::{
     Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
     rfc3339,
 };
-use crate::plan::{OutputFormat, Plan, Strategy, Verbosity};
+use crate::plan::{OutputFormat, Plan, SaveOptions, Strategy, Verbosity};
 use crate::report::{
     FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter, written_path,
 };
@@ -243,6 +244,7 @@ fn conclude(
     let summary = Summary {
         list_complete,
         read_up_to: reported.last_read.filter(|_| !list_complete),
+        saves: Some(plan.keep.is_some()),
         counts: reported.counts,
         elapsed: elapsed.as_secs_f64(),
         setup: (ready - start.at).as_secs_f64(),
@@ -290,18 +292,78 @@ fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
     discarded.into_iter().chain(next_command(plan, summary)).collect()
 }
 
-/// The command that fetches what failed; `None` if nothing did, or if the same command has to run again for the rest of
-/// the list.
+/// The command that fetches what is in the list of failed URLs; `None` if nothing is, or if the same command has to run
+/// again for the rest of the list.
 fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
     let failed = plan.failed.as_ref().filter(|_| plan.output.is_none())?;
-    let OutcomeCounts { failed: count @ 1.., .. } = summary.counts else { return None };
+    let listed = listed_failures(&failed.classes, &summary.counts)?;
     if !summary.list_complete {
         return None;
     }
-    let word = |path: &Path| printable(&shell_word(&path.display().to_string())).into_owned();
-    let dir = plan.keep.as_ref().map(|keep| format!("--dir {} ", word(&keep.dir)));
-    let (url, dir) = (counted(count, "failed URL"), dir.unwrap_or_default());
-    Some(format!("to retry {url}: fetch {dir}{}", word(&failed.path)))
+    let Some(command) = arguments_again(plan.keep.as_ref(), &failed.path) else {
+        let name = failed.path.display().to_string();
+        return Some(format!("{listed} written to '{}'", printable(&name)));
+    };
+    let is_other = |option: &String| !AGAIN_WITHOUT.contains(&option_name(option));
+    Some(match plan.options.iter().any(is_other) {
+        true => format!("to retry {listed} with the same options: fetch [OPTIONS] {command}"),
+        false => format!("to retry {listed}: fetch {command}"),
+    })
+}
+
+/// The arguments that fetch the URLs of this list; `None` if they cannot be typed, or the list cannot be read again.
+fn arguments_again(keep: Option<&SaveOptions>, list: &Path) -> Option<String> {
+    let list = is_kept(list).then(|| list.to_str().map(cli::file_argument))??;
+    let list = word_of_path(Path::new(&*list))?;
+    let Some(keep) = keep else { return Some(list) };
+    Some(format!("--dir {} {list}", word_of_path(&keep.dir)?))
+}
+
+/// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
+const AGAIN_WITHOUT: [&str; 11] = [
+    "dir",
+    "failed",
+    "failed-class",
+    "format",
+    "json",
+    "ordered",
+    "report",
+    "quiet",
+    "verbose",
+    "no-progress",
+    "color",
+];
+
+/// The name of an option that was set: `jobs` of `--jobs=8`.
+fn option_name(option: &str) -> &str {
+    let option = option.trim_start_matches('-');
+    option.split_once('=').map_or(option, |(name, _)| name)
+}
+
+/// What the list of failed URLs has, if it has those of these classes, or all if there are none; `None` if it is empty.
+/// URLs that were not started are among the cancelled ones; invalid lines are not listed.
+fn listed_failures(classes: &[FailureClass], counts: &OutcomeCounts) -> Option<String> {
+    let is_listed = |class| classes.is_empty() || classes.contains(&class);
+    let listed = counts.failures.iter().filter(|(class, _)| is_listed(**class));
+    let all: u64 = listed.map(|(_, count)| count).sum();
+    let part = |class, count| if is_listed(class) { count } else { 0 };
+    let not_started = part(FailureClass::Cancelled, counts.not_started);
+    let invalid = part(FailureClass::InvalidUrl, counts.invalid);
+    let urls = |count, noun| (count > 0).then(|| counted(count, noun));
+    let failed = urls(all.saturating_sub(not_started + invalid), "failed URL");
+    let rest = urls(not_started, "URL").map(|urls| format!("{urls} not started"));
+    let parts: Vec<_> = failed.into_iter().chain(rest).collect();
+    (!parts.is_empty()).then(|| parts.join(" and "))
+}
+
+/// A path as a word of a shell command; `None` if it cannot be typed as it is shown.
+fn word_of_path(path: &Path) -> Option<String> {
+    path.to_str().filter(|name| printable(name) == *name).map(shell_word)
+}
+
+/// Whether what is written to this path can be read again: it is no device, pipe or socket.
+fn is_kept(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file())
 }
 
 /// Warns of files that were not verified although a checksum was given.

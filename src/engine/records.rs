@@ -139,7 +139,7 @@ fn record_error(failure: &Failure, part: Option<&PartialBody>) -> RecordError {
         None => human_bytes(part.bytes),
     };
     let message = format!("{reason}; {saved} saved; run the same command to continue");
-    RecordError { message, ..error }
+    RecordError { message, without_part: Some(error.message), ..error }
 }
 
 /// The event that settles a job's target.

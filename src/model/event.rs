@@ -38,6 +38,9 @@ pub enum Event {
         next: String,
         /// How long the target waits before it.
         wait: Duration,
+        /// When it starts at the earliest, from now, as the host may have to wait longer; `None` if the host is given up
+        /// before.
+        starts_in: Option<Duration>,
     },
     /// A request was made: the lines of its head and of the reply's, secrets masked.
     Heads(Vec<String>),

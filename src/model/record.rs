@@ -198,11 +198,14 @@ pub struct RecordError {
     pub class: FailureClass,
     /// What happened, for people.
     pub message: String,
+    /// The message if the part of the body that was received is not kept after the run; `None`: the same.
+    #[serde(skip)]
+    pub without_part: Option<String>,
 }
 
 impl From<&Failure> for RecordError {
     fn from(failure: &Failure) -> Self {
-        Self { class: failure.class(), message: failure.to_string() }
+        Self { class: failure.class(), message: failure.to_string(), without_part: None }
     }
 }
 

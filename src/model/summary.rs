@@ -21,6 +21,9 @@ pub struct Summary {
     /// The last entry that was read; `None` if the list was read to its end, or no entry was.
     #[serde(default)]
     pub read_up_to: Option<ListPosition>,
+    /// Whether bodies were saved, so that the same command continues; `None` if a saved report does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saves: Option<bool>,
     /// Number of records by outcome.
     #[serde(flatten)]
     pub counts: OutcomeCounts,

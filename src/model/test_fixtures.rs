@@ -79,6 +79,7 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
     Summary {
         list_complete: true,
         read_up_to: None,
+        saves: Some(true),
         counts,
         elapsed: 1.61,
         setup: 0.02,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::escape::printable;
 use crate::model::{HostStats, WaitReason};
+use crate::text::counted;
 use crate::units::human_bytes;
 
 /// The columns of the names, unless they need fewer.
@@ -15,13 +16,20 @@ const NAMES: usize = 37;
 /// A wait that is told as no second is not told.
 const TOLD: Duration = Duration::from_millis(50);
 
-/// The table; none where there is no host.
-pub(super) fn table(hosts: &[HostStats], page: &mut Vec<u8>) -> io::Result<()> {
+/// The columns beside those of the names.
+const FIGURES: usize = 43;
+
+/// The table; none where there is no host. Where even short names leave `columns` too few for it, each host has lines
+/// of its own.
+pub(super) fn table(hosts: &[HostStats], columns: usize, page: &mut Vec<u8>) -> io::Result<()> {
     let names: Vec<_> = hosts.iter().map(|row| printable(&row.host)).collect();
     let Some(longest) = names.iter().map(|name| name.chars().count()).max() else {
         return Ok(());
     };
     let width = longest.clamp("Host".len(), NAMES);
+    if width + FIGURES > columns {
+        return hosts.iter().try_for_each(|row| lines_of_host(row, columns, page));
+    }
     line(page, width, ["Host", "Requests", "Bytes", "Max parallel", "Limit"])?;
     for (row, name) in hosts.iter().zip(&names) {
         let requests = row.requests.to_string();
@@ -29,10 +37,21 @@ pub(super) fn table(hosts: &[HostStats], page: &mut Vec<u8>) -> io::Result<()> {
         let peak = row.peak.to_string();
         let limit = row.limit.map_or("none".to_owned(), |limit| limit.to_string());
         line(page, width, [name, &requests, &bytes, &peak, &limit])?;
-        remark(page, "failed attempts:", &failures(row))?;
-        remark(page, "delayed:", &waits(row))?;
+        remark(page, columns, "failed attempts:", &failures(row))?;
+        remark(page, columns, "delayed:", &waits(row))?;
     }
     Ok(())
+}
+
+/// A host in lines of its own.
+fn lines_of_host(row: &HostStats, columns: usize, page: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(page, "{}", printable(&row.host))?;
+    let limit = row.limit.map_or("no limit".to_owned(), |limit| format!("limit {limit}"));
+    let asked = [counted(row.requests, "request"), human_bytes(row.bytes)];
+    let parallel = [format!("max parallel {}", row.peak), limit];
+    remark(page, columns, "", &[asked, parallel].concat())?;
+    remark(page, columns, "failed attempts:", &failures(row))?;
+    remark(page, columns, "delayed:", &waits(row))
 }
 
 fn line(page: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
@@ -40,12 +59,21 @@ fn line(page: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
     writeln!(page, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>12}  {limit:>5}")
 }
 
-/// What there is to say of the host above, if anything.
-fn remark(page: &mut Vec<u8>, what: &str, facts: &[String]) -> io::Result<()> {
-    if facts.is_empty() {
-        return Ok(());
+/// What there is to say of the host above, if anything: facts, which go on in a further line where one has no room.
+fn remark(page: &mut Vec<u8>, columns: usize, what: &str, facts: &[String]) -> io::Result<()> {
+    let Some((last, others)) = facts.split_last() else { return Ok(()) };
+    let facts = others.iter().map(|fact| format!("{fact},")).chain([last.clone()]);
+    // Each fact follows a blank.
+    let (mut text, indent) =
+        if what.is_empty() { (" ".to_owned(), " ") } else { (format!("  {what}"), "   ") };
+    for fact in facts {
+        if text != indent && text.chars().count() + 1 + fact.chars().count() > columns {
+            writeln!(page, "{text}")?;
+            text = indent.to_owned();
+        }
+        text = format!("{text} {fact}");
     }
-    writeln!(page, "  {what} {}", facts.join(", "))
+    writeln!(page, "{text}")
 }
 
 /// Its failed attempts by class.
@@ -90,7 +118,7 @@ mod tests {
 
     fn told(hosts: &[HostStats]) -> String {
         let mut page = Vec::new();
-        table(hosts, &mut page).expect("memory takes all");
+        table(hosts, 80, &mut page).expect("memory takes all");
         String::from_utf8(page).expect("text")
     }
 
@@ -139,6 +167,34 @@ mod tests {
         assert!(table.contains(&long));
         let widths: Vec<_> = table.lines().map(str::len).collect();
         assert_eq!(widths, [80, long.len() + 43, 80]);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_each_host_has_lines_of_its_own_that_fit() {
+        let busy = HostStats {
+            requests: 1,
+            failures: [(FailureClass::Http4xx, 2), (FailureClass::RateLimited, 31)].into(),
+            waited: [
+                (WaitReason::Limit, Duration::from_millis(1_250)),
+                (WaitReason::RetryAfter, Duration::from_secs(90)),
+            ]
+            .into(),
+            ..row("https://en.wikipedia.org")
+        };
+        let mut page = Vec::new();
+        table(&[busy, row("a")], 40, &mut page).expect("memory takes all");
+        assert_snapshot!(String::from_utf8(page).expect("text"), @"
+        https://en.wikipedia.org
+          1 request, 0 B, max parallel 0,
+          no limit
+          failed attempts: 2 http_4xx,
+            31 rate_limited
+          delayed: 90.0 s Retry-After,
+            1.2 s concurrency limit
+        a
+          0 requests, 0 B, max parallel 0,
+          no limit
+        ");
     }
 
     #[test]

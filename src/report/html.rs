@@ -172,7 +172,7 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     let all = [
         ("URLs", counts.targets, true),
         ("Succeeded", counts.ok, true),
-        ("Failed", counts.failed, true),
+        ("Failed", counts.failed.saturating_sub(counts.not_started), true),
         ("Not started", counts.not_started, false),
         ("Invalid lines", counts.invalid, false),
         ("Updated", counts.updated, false),
@@ -243,12 +243,16 @@ fn failures(fold: &Aggregate) -> String {
         true => (format!("The first {} of ", grouped(shown)), all),
         false => (String::new(), shown),
     };
-    let noun = if count == 1 { "URL" } else { "URLs" };
+    let noun = match (fold.counts.invalid, count) {
+        (0, 1) => "failed URL",
+        (0, _) => "failed URLs",
+        _ => "failed URLs and invalid lines",
+    };
     let not_started = match fold.counts.not_started {
         0 => String::new(),
         count => format!(" (without {} that were not started)", grouped(count)),
     };
-    let lead = format!("<p>{first}{} failed {noun}{not_started}.</p>\n", grouped(count));
+    let lead = format!("<p>{first}{} {noun}{not_started}.</p>\n", grouped(count));
     let columns = columns(&["URL", "#Status", "Class", "#Attempts", "Message"]);
     lead + &markup::table("failed", "Failed URLs", &columns, fold.failures.iter().map(row))
 }

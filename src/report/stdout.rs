@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::buffered::Buffered;
 use super::ordered::OrderedRows;
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use super::text::{self, TextStyle};
 use super::{
     FailedListWriter, ReportFiles, Reporter, cannot_write_output, csv, host_table, jsonl,
@@ -16,6 +16,9 @@ use crate::model::{Event, FailureClass, ProgressBoard, Record, Summary};
 use crate::plan::{self, OutputFormat, ProgressChoice, Verbosity};
 use crate::streams::{self, stderr, stdout};
 
+/// The columns of what is no terminal.
+const PAGE: usize = 80;
+
 /// The streams that a run is reported to.
 pub struct Outputs {
     /// Records.
@@ -24,6 +27,8 @@ pub struct Outputs {
     pub stderr: OutputStream,
     /// Whether both are one file, pipe or terminal: what is written to one need not be written to the other.
     pub is_one: bool,
+    /// Whether a body is written to a terminal: nothing is drawn there then.
+    pub body_to_terminal: bool,
 }
 
 /// A stream. It is written in large pieces, and needs no buffer of its own.
@@ -51,19 +56,21 @@ impl Outputs {
             stdout: stream(Box::new(stdout), to_terminal),
             stderr: stream(Box::new(stderr), words_to_terminal),
             is_one: streams::stdout_is_stderr(),
+            body_to_terminal: false,
         }
     }
 
-    /// The same with all that would go to standard output on standard error.
+    /// The same with all that would go to standard output on standard error: a body is written there.
     pub(crate) fn without_stdout(self) -> Self {
+        let body_to_terminal = self.stdout.is_terminal;
         let OutputStream { is_terminal, colours, .. } = self.stderr;
         let stdout = OutputStream { writer: Box::new(stderr()), is_terminal, colours };
-        Self { stdout, is_one: true, ..self }
+        Self { stdout, is_one: true, body_to_terminal, ..self }
     }
 }
 
 /// Builds the reporter that a plan asks for. The progress display samples `board`; it is shown if stderr is a terminal,
-/// unless the plan says otherwise.
+/// unless the plan says otherwise or a body is written there.
 pub fn reporter(
     options: plan::OutputOptions,
     outputs: Outputs,
@@ -71,9 +78,10 @@ pub fn reporter(
     files: ReportFiles,
     board: Arc<ProgressBoard>,
 ) -> Box<dyn Reporter> {
+    let wants_progress = options.progress == ProgressChoice::OnTerminal
+        && options.verbosity > Verbosity::Silent
+        && !outputs.body_to_terminal;
     let streams = StreamReporter::new(options, outputs);
-    let wants_progress =
-        options.progress == ProgressChoice::OnTerminal && options.verbosity > Verbosity::Silent;
     let progress = if streams.stderr.is_terminal && wants_progress {
         Progress::on_stderr(board, streams.stderr.style)
     } else {
@@ -200,7 +208,7 @@ impl BufferedStream {
 impl StreamReporter {
     fn new(options: plan::OutputOptions, outputs: Outputs) -> Self {
         let plan::OutputOptions { format, verbosity, .. } = options;
-        let Outputs { stdout, stderr, is_one } = outputs;
+        let Outputs { stdout, stderr, is_one, .. } = outputs;
         let (mut stdout, stderr) = (BufferedStream::new(stdout), BufferedStream::new(stderr));
         if format == OutputFormat::Csv {
             csv::head(&mut stdout.buffer.lines);
@@ -255,7 +263,7 @@ impl StreamReporter {
             }
             Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
             Event::Heads(head) if self.verbosity >= Verbosity::Trace => text::heads(head, lines),
-            Event::Retrying { url, failure, next, wait }
+            Event::Retrying { url, failure, next, starts_in: Some(wait), .. }
                 if self.verbosity >= Verbosity::Verbose =>
             {
                 text::retrying(url, next, *wait, failure, lines)
@@ -293,7 +301,8 @@ impl StreamReporter {
         }
         if *verbosity >= Verbosity::Verbose {
             text::details(summary, words)?;
-            host_table::table(&summary.hosts, words)?;
+            let columns = if stderr.is_terminal { progress::columns() } else { PAGE };
+            host_table::table(&summary.hosts, columns, words)?;
         }
         Ok(())
     }

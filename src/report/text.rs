@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::escape::{printable, readable_url};
 use crate::model::{
-    Failure, FailureClass, ListPosition, Outcome, OutcomeCounts, Record, StopCause, Summary,
+    Failure, FailureClass, ListPosition, Mode, Outcome, OutcomeCounts, Record, StopCause, Summary,
 };
 use crate::text::counted;
 use crate::units::human_bytes;
@@ -163,7 +163,11 @@ pub(super) fn unread_list(summary: &Summary) -> Option<String> {
         }
     };
     // A list that cannot be read would end the same way again.
-    let advice = if summary.stopped.is_some() { "; rerun the same command" } else { "" };
+    let advice = match (&summary.stopped, summary.saves) {
+        (None, _) => "",
+        (Some(_), Some(false)) => "; without --dir the same command starts over",
+        (Some(_), _) => "; rerun the same command",
+    };
     Some(format!("{read}{advice}"))
 }
 
@@ -180,8 +184,12 @@ pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
     if let Some(peak) = used.peak_memory {
         writeln!(page, "Peak memory: {}", human_bytes(peak))?;
     }
-    let threads = counted(used.worker_threads as u64, "thread");
-    writeln!(page, "Workers: {threads} (setup {:.0} ms)", 1e3 * summary.setup)
+    let workers = match (summary.mode, used.worker_threads as u64) {
+        (Some(Mode::Processes), 1) => "1 process".to_owned(),
+        (Some(Mode::Processes), count) => format!("{count} processes"),
+        (_, count) => counted(count, "thread"),
+    };
+    writeln!(page, "Workers: {workers} (setup {:.0} ms)", 1e3 * summary.setup)
 }
 
 /// Writes that an attempt failed and will be retried.
@@ -236,7 +244,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::{Mode, Resources, test_fixtures};
+    use crate::model::{Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut page = Vec::new();
@@ -338,7 +346,12 @@ mod tests {
             assert!(total.starts_with("Downloaded 1 of 8+ sites, "), "{total}");
             assert_eq!(total.lines().nth(2), Some(expected));
         }
-        summary.read_up_to = None;
+        summary.saves = Some(false);
+        assert!(
+            total_of(&summary).ends_with("; without --dir the same command starts over\n"),
+            "nothing was saved"
+        );
+        (summary.saves, summary.read_up_to) = (None, None);
         assert!(total_of(&summary).ends_with("\nlist not read; rerun the same command\n"));
         summary.stopped = None;
         assert!(total_of(&summary).ends_with("\nlist not read\n"), "it cannot be read");
@@ -371,6 +384,9 @@ mod tests {
         Peak memory: 15.0 MiB
         Workers: 5 threads (setup 20 ms)
         ");
+        summary.mode = Some(Mode::Processes);
+        let details = written(|page| details(&summary, page));
+        assert!(details.ends_with("Workers: 5 processes (setup 20 ms)\n"), "{details}");
     }
 
     #[test]

@@ -259,6 +259,18 @@ impl HostQueue {
             .map_or(StartTime::Now, |(moment, why)| StartTime::At(moment, why))
     }
 
+    /// When a job that is due at `due` may start at the earliest; `None` if the host is given up before.
+    pub(super) fn earliest_start(&self, due: Instant, now: Instant) -> Option<Instant> {
+        let start = match &self.breaker {
+            BreakerState::Open(_) => return None,
+            BreakerState::Failing { probe: Probe::At(moment), .. } => due.max(*moment),
+            _ => due,
+        };
+        let start = self.adaptive.paused_until(now).map_or(start, |(moment, _)| start.max(moment));
+        let deadline = self.breaker.deadline(self.breaker_config);
+        deadline.is_none_or(|deadline| start < deadline).then_some(start)
+    }
+
     /// When the queue has to be refreshed if nothing changes before; `None` if never.
     pub(super) fn alarm(&self, now: Instant) -> Option<Instant> {
         let next = match self.start(now) {

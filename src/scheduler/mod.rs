@@ -216,6 +216,13 @@ impl Scheduler {
         self.refresh(slot, now);
     }
 
+    /// When a job for the host of this URL that is due at `due` may start at the earliest; `None` if the host is given up
+    /// before.
+    pub fn earliest_start(&mut self, url: &Url, due: Instant, now: Instant) -> Option<Instant> {
+        let slot = self.slot_of(url, now);
+        self.queue(slot).earliest_start(due, now)
+    }
+
     /// Takes out all jobs of the target of this index that are for the host of this URL.
     pub fn withdraw(&mut self, url: &Url, index: u64, now: Instant) -> Vec<QueuedJob> {
         let slot = self.slot_of(url, now);

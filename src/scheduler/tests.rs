@@ -51,6 +51,29 @@ fn taken(schedule: &mut Scheduler, now: Instant) -> String {
 }
 
 #[test]
+fn a_job_may_start_no_sooner_than_its_host_and_not_at_all_on_one_that_is_given_up_before() {
+    let (mut schedule, mut now) = (by_host(limits(None)), Instant::now());
+    let [down, busy] = ["http://a.test/", "http://b.test/"].map(|url| url.parse().unwrap());
+    let attempt = |schedule: &mut Scheduler, url: &Url, feedback, now| {
+        schedule.admit(job(url.as_str()), now);
+        assert_eq!(taken(schedule, now), url.as_str());
+        schedule.on_feedback(url, feedback, now, now);
+    };
+    assert_eq!(schedule.earliest_start(&down, now + SECOND, now), Some(now + SECOND));
+    for pause in [0, 0, 500, 1000, 2000] {
+        attempt(&mut schedule, &down, HostFeedback::Unreachable(refused()), now);
+        let start = schedule.earliest_start(&down, now, now);
+        assert_eq!(start, Some(now + Duration::from_millis(pause)));
+        now = start.unwrap();
+    }
+    assert_eq!(schedule.earliest_start(&down, now + 30 * SECOND, now), None, "patience ends");
+    attempt(&mut schedule, &busy, HostFeedback::Refused(Some(2 * SECOND)), now);
+    let start = |schedule: &mut Scheduler, due| schedule.earliest_start(&busy, due, now).unwrap();
+    assert!(start(&mut schedule, now + SECOND) >= now + 2 * SECOND);
+    assert_eq!(start(&mut schedule, now + 9 * SECOND), now + 9 * SECOND);
+}
+
+#[test]
 fn a_host_is_never_asked_more_at_once_than_its_limit() {
     let now = Instant::now();
     let mut schedule = by_host(limits(Some(2)));

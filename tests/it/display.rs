@@ -155,10 +155,129 @@ fn what_failed_and_how_to_retry_it_is_said_at_the_end() {
         let run = run.args(["--dir", "out dir", "--failed", "failed.txt"]);
         let seen = run.args(["/gone", "/page"].map(|path| origin.url(path))).seen();
         assert_eq!(seen.stdout.lines().last(), Some("1 failed: 1 http_4xx"), "{seen:?}");
-        let note = "note: to retry 1 failed URL: fetch --dir 'out dir' failed.txt";
+        let note = "note: to retry 1 failed URL with the same options: \
+                    fetch [OPTIONS] --dir 'out dir' failed.txt";
         assert_eq!(words(&seen)[1..], [note]);
         let run = Run::new().inside(folder.path()).args(["--dir", "out dir", "--failed", "f2"]);
         assert_eq!(words(&run.arg(origin.url("/page")).seen()), [""; 0], "nothing to retry");
+    });
+}
+
+#[test]
+fn the_advised_command_names_the_list_as_it_has_to_be_typed() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    let gone = origin.url("/gone");
+    fs::create_dir(folder.path().join("http:")).unwrap();
+    for (failed, advice) in [
+        ("f.txt", "to retry 1 failed URL: fetch f.txt"),
+        ("verify", "to retry 1 failed URL: fetch ./verify"),
+        ("help", "to retry 1 failed URL: fetch ./help"),
+        ("-x y", "to retry 1 failed URL: fetch './-x y'"),
+        ("http://f.txt", "to retry 1 failed URL: fetch ./http://f.txt"),
+        ("new\nline", r"1 failed URL written to 'new\u{a}line'"),
+        ("/dev/null", "1 failed URL written to '/dev/null'"),
+    ] {
+        let seen =
+            Run::new().inside(folder.path()).arg(format!("--failed={failed}")).arg(&gone).seen();
+        let note = format!("note: {advice}");
+        assert_eq!(words(&seen).last(), Some(&note.as_str()), "{failed}: {seen:?}");
+    }
+}
+
+#[test]
+fn the_advised_command_counts_what_is_in_the_list_and_wants_the_options_of_the_run() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    let list = format!("{}\nhtp://x\n{}\n", origin.url("/gone"), origin.url("/page"));
+    in_every_mode(|mode| {
+        for (options, advice) in [
+            (&["--failed-class", "timeout"][..], None),
+            (&["--failed-class", "http_4xx", "-v"], Some("to retry 1 failed URL: fetch f.txt")),
+            (
+                &["-m", mode, "-H", "Authorization: Bearer hunter2"],
+                Some("to retry 1 failed URL with the same options: fetch [OPTIONS] f.txt"),
+            ),
+        ] {
+            let run = Run::new().inside(folder.path()).args(["--failed", "f.txt"]).args(options);
+            let seen = run.list(&list).seen();
+            let note =
+                words(&seen).into_iter().find_map(|line| line.strip_prefix("note: to retry"));
+            let note = note.map(|rest| format!("to retry{rest}"));
+            assert_eq!(note.as_deref(), advice, "{seen:?}");
+            assert!(!seen.stderr.contains("hunter2"), "{seen:?}");
+            let listed = fs::read_to_string(folder.path().join("f.txt")).unwrap();
+            assert_eq!(listed.matches("\nhttp").count(), usize::from(advice.is_some()), "{listed}");
+        }
+    });
+}
+
+#[test]
+fn what_was_not_started_is_listed_and_counted_apart_from_what_failed() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    let list: String = (1..=3).map(|_| format!("{}\n", origin.url("/gone"))).collect();
+    let list = list.replacen("/gone\n", "/gone?1\n", 1).replacen("/gone\n", "/gone?2\n", 1);
+    let run = Run::new().inside(folder.path()).args(["-m", "sequential", "--fail-fast"]);
+    let run = run.args(["--failed", "f.txt", "--report", "r.html"]).list(&list);
+    let seen = run.seen();
+    let note = "note: to retry 1 failed URL and 2 URLs not started with the same options: \
+                fetch [OPTIONS] f.txt";
+    assert_eq!((seen.code, words(&seen).last()), (Some(4), Some(&note)), "{seen:?}");
+    let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert!(page.contains("1 failed URL (without 2 that were not started)"), "{page}");
+}
+
+#[test]
+fn failures_reach_stderr_in_every_format_if_stdout_is_a_file() {
+    let origin = origin();
+    let (folder, gone) = (tempdir().unwrap(), origin.url("/gone"));
+    let failed = format!("Failed {gone}: HTTP 404 Not Found (1 attempt)");
+    for format in ["text", "jsonl", "csv"] {
+        for (level, shown) in [("-q", true), ("-v", true), ("-qq", false)] {
+            let run = Run::of("sh").inside(folder.path()).args(["-c", "\"$0\" \"$@\" > out"]);
+            let run = run.arg(env!("CARGO_BIN_EXE_fetch")).args(["--format", format, level, &gone]);
+            let seen = run.seen();
+            assert_eq!(
+                words(&seen).contains(&failed.as_str()),
+                shown,
+                "{format} {level}: {seen:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_retry_is_announced_only_if_one_follows() {
+    let origin = origin();
+    in_every_mode(|mode| {
+        // The host is given up with the first failure.
+        let run = Run::new().args(["-m", mode, "-v", "--host-patience", "0s", "--retry", "3"]);
+        let seen = run.args(["http://127.0.0.1:1/", &origin.url("/page")]).seen();
+        assert_eq!(seen.code, Some(1), "{seen:?}");
+        assert!(!seen.stderr.contains("Retrying"), "{seen:?}");
+    });
+}
+
+#[test]
+fn workers_are_counted_as_what_they_are() {
+    let origin = origin();
+    in_every_mode(|mode| {
+        let seen = Run::new().args(["-m", mode, "-v", "-j", "2", &origin.url("/page")]).seen();
+        let workers = match mode {
+            "processes" => "Workers: 2 processes (",
+            "threads" => "Workers: 2 threads (",
+            _ => "Workers: 1 thread (",
+        };
+        assert!(seen.stderr.contains(workers), "{seen:?}");
+    });
+}
+
+#[test]
+fn nothing_is_drawn_where_a_body_is_written() {
+    let origin = origin();
+    in_every_mode(|mode| {
+        let words = ["--color=never", "-m", mode, "-o", "-", &origin.url("/page")];
+        let (shown, code) = Terminal::of_fetch(80, words).seen();
+        assert_eq!((code, shown.contains('\u{1b}')), (Some(0), false), "{shown:?}");
+        assert!(shown.starts_with("hello\r\nRead 5 from "), "{shown:?}");
     });
 }
 
@@ -179,8 +298,10 @@ fn a_list_that_was_not_read_to_its_end_is_said_to_be_incomplete_with_the_line() 
         let summary = seen.summary();
         let rows = seen.rows().len();
         // The first line is a comment, and each of the others has a record.
-        let sentence =
-            format!("list read up to line {} of list.txt; rerun the same command", rows + 1);
+        let sentence = format!(
+            "list read up to line {} of list.txt; without --dir the same command starts over",
+            rows + 1
+        );
         assert_eq!(summary["read_up_to"]["line"], rows + 1);
         assert_eq!(summary["read_up_to"]["source"], "list.txt");
         let failed = fs::read_to_string(folder.path().join("failed.txt")).unwrap();
@@ -283,7 +404,7 @@ fn a_second_interrupt_ends_with_the_total_on_a_clean_line() {
         let total = end.iter().position(|line| line.contains("Downloaded 0 of ")).expect("a total");
         assert!(end[total + 1].contains(&format!("{transfers} failed")), "{end:?}");
         assert!(end[total + 1].contains(&format!(": {transfers} cancelled; ")), "{end:?}");
-        assert!(shown.ends_with("; rerun the same command\r\n"), "{shown:?}");
+        assert!(shown.ends_with("; without --dir the same command starts over\r\n"), "{shown:?}");
     });
 }
 

@@ -107,6 +107,24 @@ fn the_body_of_a_url_goes_to_standard_output_alone_if_it_is_complete() {
 }
 
 #[test]
+fn a_body_that_is_cut_short_is_said_to_be_kept_only_where_it_is() {
+    let (origin, folder) = (origin(), tempdir().unwrap());
+    in_every_mode(|mode| {
+        for (output, reason) in [
+            ("-", "connection closed after 5 of 10 bytes"),
+            ("/dev/null", "connection closed after 5 of 10 bytes"),
+            ("file", "5 of 10 B saved; run the same command to continue"),
+        ] {
+            let seen = save(mode, folder.path(), output, &origin.url("/resumed"));
+            assert_eq!(seen.code, Some(1), "{seen:?}");
+            assert!(seen.stderr.contains(reason), "{output}: {seen:?}");
+            assert_eq!(seen.stderr.contains("saved"), output == "file", "{seen:?}");
+            fs::remove_dir_all(folder.path().join(".file.fetch")).ok();
+        }
+    });
+}
+
+#[test]
 fn a_device_is_written_to_and_not_replaced() {
     let origin = origin();
     let seen = save("async", Path::new("/"), "/dev/null", &origin.url("/page"));

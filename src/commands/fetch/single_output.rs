@@ -4,7 +4,7 @@
 //! The directory of a file stays beside it while the body is incomplete, so that the same command continues it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use crate::plan::{
     ExistingPolicy, ForeignFilePolicy, NameSource, NamingScheme, Plan, SaveOptions, SingleOutput,
 };
 use crate::report::{OutputKind, ensure_replaceable, written_path};
-use crate::streams::stdout;
+use crate::streams::{stderr, stdout};
 use crate::text::io_message;
 
 /// Where the body is saved until it is complete, and where it goes then.
@@ -104,6 +104,11 @@ impl PendingOutput {
     /// body cannot be moved, the record is a failure and the error is returned with it.
     pub(super) fn publish(&self, record: &Record) -> (Record, io::Result<()>) {
         let mut record = record.clone();
+        if let (WorkFolder::Temporary(_), Some(error)) = (&self.folder, &mut record.error)
+            && let Some(message) = error.without_part.take()
+        {
+            error.message = message;
+        }
         let is_complete =
             matches!(record.outcome, Outcome::Ok | Outcome::Unchanged | Outcome::Skipped);
         let Some(saved) = record.path.take().filter(|_| is_complete) else {
@@ -137,7 +142,7 @@ impl PendingOutput {
     fn move_to_place(&self, saved: &Path) -> io::Result<()> {
         let copy = |mut to: &mut dyn io::Write| io::copy(&mut File::open(saved)?, &mut to);
         let moved = match &self.to {
-            Place::Stdout => copy(&mut stdout()).map(drop),
+            Place::Stdout => copy(&mut stdout()).and_then(|_| end_line_of_terminal(saved)),
             Place::File(path) => fs::rename(saved, written_path(path)),
             Place::Special(path) => OpenOptions::new()
                 .write(true)
@@ -153,6 +158,19 @@ impl PendingOutput {
             }
         })
     }
+}
+
+/// Ends the line of a terminal that a body was written to, so that the record begins on the next one.
+fn end_line_of_terminal(body: &Path) -> io::Result<()> {
+    if !stdout().is_terminal() || !stderr().is_terminal() {
+        return Ok(());
+    }
+    let mut last = Vec::new();
+    let mut body = File::open(body)?;
+    let length = body.metadata()?.len();
+    body.seek(SeekFrom::Start(length.saturating_sub(1)))?;
+    body.read_to_end(&mut last)?;
+    if matches!(last[..], [] | [b'\n']) { Ok(()) } else { stderr().write_all(b"\n") }
 }
 
 /// The directory that the body of a file is saved in: hidden, beside the file.

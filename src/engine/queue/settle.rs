@@ -206,8 +206,11 @@ fn schedule_retry(
     now: Instant,
 ) -> Event {
     let (url, next_url) = (redacted(&job.request.url), redacted(&next.request.url));
-    state.resume(next, now + wait, now);
-    Event::Retrying { url, failure, next: next_url, wait }
+    let due = now + wait;
+    let start = state.scheduler.earliest_start(&next.request.url, due, now);
+    let starts_in = start.map(|start| start - now);
+    state.resume(next, due, now);
+    Event::Retrying { url, failure, next: next_url, wait, starts_in }
 }
 
 /// The class of failure that counts against the host; `None` if none does.

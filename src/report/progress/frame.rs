@@ -496,6 +496,7 @@ mod tests {
             failure,
             next: next.to_owned(),
             wait: Duration::from_secs(seconds),
+            starts_in: None,
         };
         board.set_waits(vec![
             wait("http://127.0.0.2:9300", WaitReason::RetryAfter, after(18)),

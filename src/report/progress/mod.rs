@@ -36,6 +36,11 @@ struct ProgressDisplay {
     next_frame: Option<Instant>,
 }
 
+/// The columns of the terminal that is stderr.
+pub(super) fn columns() -> usize {
+    Term::stderr().size().1.into()
+}
+
 impl Progress {
     /// No display.
     pub(super) fn hidden() -> Self {

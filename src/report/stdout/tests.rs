@@ -81,7 +81,10 @@ fn without_files(report: plan::OutputOptions, outputs: Outputs) -> Box<dyn Repor
 fn outputs_of(report: plan::OutputOptions) -> (String, String) {
     let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
     let (rows, words) = (piped(stdout.clone()), piped(stderr.clone()));
-    report_three_lines(report, Outputs { stdout: rows, stderr: words, is_one: false });
+    report_three_lines(
+        report,
+        Outputs { stdout: rows, stderr: words, is_one: false, body_to_terminal: false },
+    );
     (stdout.text(), stderr.text())
 }
 
@@ -102,7 +105,8 @@ fn report_three_lines(report: plan::OutputOptions, outputs: Outputs) {
             url: "https://a.b/new".to_owned(),
             failure: Failure::Status(503),
             next: "https://a.b/new".to_owned(),
-            wait: Duration::from_millis(1200),
+            wait: Duration::from_millis(700),
+            starts_in: Some(Duration::from_millis(1200)),
         },
         finished(records[2].clone()),
         Event::ListRead { entries: 3 },
@@ -143,6 +147,7 @@ fn failures_are_written_once_where_both_streams_are_one_or_stdout_is_a_terminal(
                 stdout: OutputStream { is_terminal, ..piped(stdout.clone()) },
                 stderr: piped(stderr.clone()),
                 is_one,
+                body_to_terminal: false,
             };
             report_three_lines(plan(format, Verbosity::Normal), outputs);
             assert_eq!(stderr.text(), "");
@@ -175,8 +180,12 @@ fn silent_text_is_nothing_and_silent_data_is_the_data() {
 fn at_the_level_of_errors_a_folder_that_cannot_be_written_is_one() {
     for format in [OutputFormat::Text, OutputFormat::Jsonl] {
         let stderr = SharedBuffer::default();
-        let outputs =
-            Outputs { stdout: piped(io::sink()), stderr: piped(stderr.clone()), is_one: false };
+        let outputs = Outputs {
+            stdout: piped(io::sink()),
+            stderr: piped(stderr.clone()),
+            is_one: false,
+            body_to_terminal: false,
+        };
         let mut reporter = without_files(plan(format, Verbosity::Silent), outputs);
         for failure in [Failure::Status(404), Failure::Disk("the disk is full".to_owned())] {
             let record = test_fixtures::record("https://a.b/").failed(&failure, 1);
@@ -193,7 +202,8 @@ fn targets_that_were_not_started_are_a_number_in_text_and_records_in_data() {
     let outputs_of = |format| {
         let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
         let (rows, words) = (piped(stdout.clone()), piped(stderr.clone()));
-        let outputs = Outputs { stdout: rows, stderr: words, is_one: false };
+        let outputs =
+            Outputs { stdout: rows, stderr: words, is_one: false, body_to_terminal: false };
         let mut reporter = without_files(plan(format, Verbosity::Normal), outputs);
         let cancelled = Failure::Cancelled(StopCause::Interrupted);
         let record = test_fixtures::record("https://a.b/").failed(&cancelled, 0);
@@ -229,8 +239,12 @@ fn verbose_text_tells_retries_redirects_and_details_on_stderr() {
 fn a_notice_is_told_on_stderr_unless_quiet() {
     let outputs_of = |format, verbosity| {
         let (stdout, stderr) = (SharedBuffer::default(), SharedBuffer::default());
-        let outputs =
-            Outputs { stdout: piped(stdout.clone()), stderr: piped(stderr.clone()), is_one: false };
+        let outputs = Outputs {
+            stdout: piped(stdout.clone()),
+            stderr: piped(stderr.clone()),
+            is_one: false,
+            body_to_terminal: false,
+        };
         let mut reporter = without_files(plan(format, verbosity), outputs);
         reporter.event(&Event::Notice("a.b is down\u{1b}\n".to_owned())).unwrap();
         reporter.flush().unwrap();
@@ -276,6 +290,7 @@ fn beside_json_the_total_is_written_if_only_stderr_is_in_sight() {
             stdout: OutputStream { is_terminal: rows, ..piped(io::sink()) },
             stderr: OutputStream { is_terminal: words, ..piped(stderr.clone()) },
             is_one: false,
+            body_to_terminal: false,
         };
         let options = plan::OutputOptions {
             progress: ProgressChoice::Never,
@@ -300,8 +315,12 @@ fn csv_is_a_header_and_every_record_with_the_total_on_stderr() {
 
 #[test]
 fn a_stream_that_cannot_be_written_is_an_error() {
-    let outputs =
-        || Outputs { stdout: piped(BrokenWriter), stderr: piped(io::sink()), is_one: false };
+    let outputs = || Outputs {
+        stdout: piped(BrokenWriter),
+        stderr: piped(io::sink()),
+        is_one: false,
+        body_to_terminal: false,
+    };
     let new = || without_files(plan(OutputFormat::Jsonl, Verbosity::Normal), outputs());
     let event = finished(test_fixtures::record("https://a.b/"));
     let kind = |result: io::Result<()>| result.unwrap_err().kind();
@@ -318,8 +337,12 @@ fn a_stream_that_cannot_be_written_is_an_error() {
 #[test]
 fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
     let stdout = SharedBuffer::default();
-    let outputs =
-        Outputs { stdout: piped(stdout.clone()), stderr: piped(io::sink()), is_one: false };
+    let outputs = Outputs {
+        stdout: piped(stdout.clone()),
+        stderr: piped(io::sink()),
+        is_one: false,
+        body_to_terminal: false,
+    };
     let report = plan(OutputFormat::Text, Verbosity::Normal);
     let mut reporter = without_files(report, outputs);
     assert!(!reporter.wants_ticks());
@@ -336,7 +359,8 @@ fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporte
         is_terminal: true,
         colours: false,
     };
-    let outputs = Outputs { stdout: shared(), stderr: shared(), is_one: true };
+    let outputs =
+        Outputs { stdout: shared(), stderr: shared(), is_one: true, body_to_terminal: false };
     let report = plan(OutputFormat::Text, Verbosity::Normal);
     let progress = super::super::progress::tests::on_a_terminal(term, slots);
     let streams = StreamReporter::new(report, outputs);
