@@ -62,7 +62,7 @@ impl WorkerProgress {
     }
 }
 
-/// A host whose next request waits though a worker is free.
+/// A host whose next request waits, whether or not a worker is free.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostWait {
     /// The host.

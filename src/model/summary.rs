@@ -247,13 +247,14 @@ pub struct HostStats {
     pub peak: usize,
     /// Present limit of requests in progress; `None`: unlimited.
     pub limit: Option<usize>,
-    /// Time in which the next request could not start though a worker was free, by reason; seconds, to the microsecond.
+    /// Time in which the next request could not start, whether or not a worker was free, by reason; seconds, to the
+    /// microsecond.
     /// Reasons do not overlap.
     #[serde(default, serialize_with = "in_seconds", deserialize_with = "from_seconds")]
     pub waited: BTreeMap<WaitReason, Duration>,
 }
 
-/// Why the next request to a host could not start though a worker was free.
+/// Why the next request to a host could not start, whether or not a worker was free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
