@@ -17,7 +17,7 @@ use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
 use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
-use crate::report::{printable, readable_url};
+use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use crate::streams::stdout;
 use crate::text::counted;
@@ -182,7 +182,7 @@ impl<W: Write> Preview<'_, W> {
         if let Some(path) = path {
             write!(self.out, " -> {}", printable(path))?;
         }
-        writeln!(self.out, "{}", printable(words))
+        writeln!(self.out, "{}", readable_message(words))
     }
 
     fn invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
@@ -197,7 +197,7 @@ impl<W: Write> Preview<'_, W> {
         if let Some(line) = line {
             write!(self.out, ":{line}")?;
         }
-        writeln!(self.out, ": {}", printable(message))
+        writeln!(self.out, ": {}", readable_message(message))
     }
 
     /// Prints what is known after the last target.

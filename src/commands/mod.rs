@@ -26,7 +26,7 @@ use crate::input::OpenError;
 use crate::plan::ColorChoice;
 use crate::signals::survive_file_size_limit;
 use crate::streams::{stderr, stdout};
-use crate::text::without_os_codes;
+use crate::text::{without_os_codes, without_signatures};
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
@@ -138,7 +138,7 @@ fn print_line(level: &str, text: &str) {
         (true, "warning") => ("\u{1b}[1;33m", "\u{1b}[0m"),
         (true, _) => ("\u{1b}[1m", "\u{1b}[0m"),
     };
-    let text = without_os_codes(text);
+    let text = without_os_codes(&without_signatures(text));
     // In one piece, so that lines of several threads and processes are not mixed.
     let _ = stderr().write_all(format!("{on}{level}:{off} {text}\n").as_bytes());
 }

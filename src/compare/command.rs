@@ -19,6 +19,7 @@ use super::sample::{MeasuredSample, SampleError, SampleRank, usable_workers};
 use crate::model::Summary;
 use crate::report::replay::ReportLine;
 use crate::resource_usage::usage_of_children;
+use crate::text::without_signatures;
 
 /// The name of the hidden command that measures a shell command.
 pub(crate) const MEASURE: &str = "__measure";
@@ -289,7 +290,7 @@ pub(super) fn redacted(text: &str) -> String {
             (_, None, Some(name)) => format!("{name}***"),
             // A command in a command: `sh -c "curl -u ..."`.
             (_, None, None) if has_secret_within(&word) => "***".to_owned(),
-            (_, None, None) => without_user(&word),
+            (_, None, None) => without_signatures(&without_user(&word)).into_owned(),
         });
         masks_next = !masks_next && SECRET.contains(&word.as_str());
     }

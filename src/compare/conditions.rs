@@ -3,7 +3,7 @@
 
 use super::result::{ModeStats, Sample, TimedSpan};
 use crate::compare::export::percent_range;
-use crate::report::printable;
+use crate::report::readable_url;
 use crate::text::counted;
 
 /// Share of the time for which workers may wait for a processor before the machine is reported as busy.
@@ -152,7 +152,7 @@ impl Conditions<'_> {
             "one URL takes {} of the wall time ({}), which more jobs cannot shorten: {}",
             percent_range(least, most),
             names.join(", "),
-            printable(url)
+            readable_url(url)
         ))
     }
 }

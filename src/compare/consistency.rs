@@ -2,7 +2,7 @@
 //! 50 bytes per URL.
 
 use crate::model::{FailureClass, Record};
-use crate::report::printable;
+use crate::report::{printable, readable_url};
 
 /// Maximum number of differences that are reported.
 const MOST_REPORTED: usize = 3;
@@ -55,7 +55,7 @@ impl ConsistencyCheck {
         let Some((was, is)) = difference(first, &fingerprint) else { return };
         if self.differences.len() < MOST_REPORTED {
             let (one, other) = (&self.names[first.contestant], &self.names[contestant]);
-            let url = printable(&record.url);
+            let url = readable_url(&record.url);
             self.differences.push(format!("{url} differs: {was} ({one}), {is} ({other})"));
         }
     }

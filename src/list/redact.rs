@@ -7,12 +7,10 @@ use url::Url;
 use super::scheme::split_scheme;
 use super::wrapping::trimmed;
 use crate::model::redacted;
+use crate::text::is_address;
 
 /// The longest text that is shown, in characters.
 const LONGEST: usize = 200;
-
-/// Schemes of addresses that have a name before the `@`, and no password.
-const ADDRESSES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
 
 /// The text as it may be printed. What precedes its last `@` may be a password and is replaced by `***`, except for a
 /// scheme.
@@ -52,12 +50,6 @@ fn without_user(field: &str) -> Cow<'_, str> {
     let Some((user, _)) = authority.rsplit_once('@') else { return Cow::Borrowed(field) };
     let shown = user.split_once(':').map_or("***".to_owned(), |(name, _)| format!("{name}:***"));
     Cow::Owned(format!("{before}{shown}{}", &rest[user.len()..]))
-}
-
-/// Whether what stands before an `@` is the scheme of an address and a name.
-fn is_address(before: &str) -> bool {
-    let name = ADDRESSES.iter().find_map(|scheme| before.strip_prefix(scheme));
-    name.is_some_and(|name| !name.contains([':', '@', '/']))
 }
 
 fn scheme_and_rest(text: &str) -> (&str, &str) {

@@ -5,7 +5,7 @@ use std::iter;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::escape::printable;
+use super::escape::readable_message;
 use super::histogram::Histogram;
 use super::timeline::Timeline;
 use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Timings};
@@ -177,9 +177,9 @@ fn attempts_apart(record: &Record, total: f64) -> Vec<Range<i64>> {
     apart
 }
 
-/// The text as it may be looked at, and not longer than anybody would.
+/// The text as it may be looked at, without what signs a URL, and not longer than anybody would.
 fn shown(text: &str) -> String {
-    let safe = printable(text);
+    let safe = readable_message(text);
     match safe.char_indices().nth(MOST_CHARACTERS) {
         Some((end, _)) => format!("{}…", &safe[..end]),
         None => safe.into_owned(),

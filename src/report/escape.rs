@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::text::is_unprintable;
+use crate::text::{is_unprintable, without_signatures};
 
 /// The text with all that does not show escaped; borrowed where there is nothing to escape.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
@@ -33,13 +33,21 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
     Cow::Owned(safe)
 }
 
+/// A message with all that does not show escaped, what signs a URL in it as `***`.
+pub(crate) fn readable_message(message: &str) -> Cow<'_, str> {
+    match without_signatures(message) {
+        Cow::Borrowed(message) => printable(message),
+        Cow::Owned(masked) => Cow::Owned(printable(&masked).into_owned()),
+    }
+}
+
 /// A URL as people write it: percent-encoded UTF-8 beyond ASCII as the characters it stands for (`%E6%97%A5` as `日`,
-/// RFC 3987 section 3.2), all else as it is. If one of the characters could not be recognized, or would act on the
-/// terminal, the URL is left encoded as a whole.
+/// RFC 3987 section 3.2), what signs it as `***`, all else as it is. If one of the characters could not be recognized, or
+/// would act on the terminal, the URL is left encoded as a whole.
 pub(crate) fn readable_url(url: &str) -> Cow<'_, str> {
     match decoded_beyond_ascii(url) {
-        Some(decoded) => Cow::Owned(printable(&decoded).into_owned()),
-        None => printable(url),
+        Some(decoded) => Cow::Owned(readable_message(&decoded).into_owned()),
+        None => readable_message(url),
     }
 }
 
@@ -130,6 +138,12 @@ mod tests {
         ] {
             assert_eq!(readable_url(url), shown);
         }
+    }
+
+    #[test]
+    fn what_signs_a_url_is_not_shown() {
+        assert_eq!(readable_url("https://a.b/%C3%A9?key=%C3%A9"), "https://a.b/é?key=***");
+        assert_eq!(readable_message("no http://a.b/?sig=x\n"), r"no http://a.b/?sig=***\u{a}");
     }
 
     #[test]

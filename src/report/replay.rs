@@ -11,7 +11,7 @@ use super::escape::printable;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
 use crate::streams::stdin;
-use crate::text::counted;
+use crate::text::{counted, without_password};
 
 /// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -58,7 +58,7 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
         Source::Argument(text) => Path::new(text),
     };
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| about(&error, &name))?;
+    let file = File::open(path).map_err(|error| about(&error, &without_password(&name)))?;
     Ok((name.clone(), Box::new(BufReader::new(file))))
 }
 

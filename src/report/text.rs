@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::escape::{printable, readable_url};
+use super::escape::{printable, readable_message, readable_url};
 use crate::model::{
     Failure, FailureClass, ListPosition, Mode, Outcome, OutcomeCounts, Record, StopCause, Summary,
 };
@@ -43,7 +43,7 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
     let (on, off) = style.sequences(record.outcome);
     let url = readable_url(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
-    let message = printable(message);
+    let message = readable_message(message);
     match record.outcome {
         Outcome::Ok => {
             write!(page, "Read {} from {url}", record.bytes)?;
@@ -205,12 +205,12 @@ pub(super) fn retrying(
         write!(page, " at {}", readable_url(next))?;
     }
     let failure = failure.to_string();
-    writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), printable(&failure))
+    writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), readable_message(&failure))
 }
 
 /// Writes a notice.
 pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "warning: {}", printable(text))
+    writeln!(page, "warning: {}", readable_message(text))
 }
 
 /// Writes that a signal has stopped the run.

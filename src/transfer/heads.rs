@@ -7,6 +7,7 @@ use url::{Position, Url};
 
 use super::context::TransferContext;
 use crate::model::redacted;
+use crate::text::mask_parameters;
 
 /// What the name of a field or of a query parameter contains if its value may be secret.
 const SECRET: [&str; 9] =
@@ -69,14 +70,8 @@ fn is_secret(name: &str) -> bool {
 
 /// A URL, or a part of it, with the secret values of its query masked.
 fn mask_query(text: &str) -> String {
-    let Some((before, query)) = text.split_once('?') else { return text.to_owned() };
-    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if is_secret(name) || SIGNING.contains(&&*name.to_ascii_lowercase()) => {
-            format!("{name}=***")
-        }
-        _ => parameter.to_owned(),
-    });
-    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+    let hides = |name: &str| is_secret(name) || SIGNING.contains(&&*name.to_ascii_lowercase());
+    mask_parameters(text, hides).into_owned()
 }
 
 #[cfg(test)]

@@ -432,6 +432,56 @@ fn the_password_of_a_url_is_sent_and_never_shown() {
 }
 
 #[test]
+fn what_signs_a_url_is_sent_and_not_shown_to_people_and_kept_in_data() {
+    const SECRET: &str = "hunter2";
+    let query = "id=7&X-Amz-Signature=hunter2&TOKEN=hunter2";
+    in_every_mode(|mode| {
+        let origin = Origin::new(|request| match (request.path.split('?').next(), request.nth) {
+            (Some("/moved"), _) => Reply::redirect(301, "/ok?sig=hunter2"),
+            (Some("/badly"), _) => Reply::redirect(302, "ftp://a.b/?sig=hunter2"),
+            (Some("/retried"), 0) => Reply::of("503 Busy", "Retry-After: 0\r\n", "busy"),
+            (Some("/gone"), _) => Reply::of("404 Gone", "", "gone"),
+            _ => Reply::ok("hello"),
+        });
+        let list: String = ["/ok", "/moved", "/badly", "/retried", "/gone", "/ok"]
+            .map(|path| origin.url(&format!("{path}?{query}\n")))
+            .concat();
+        let list = format!("{list}htp://a.b/?key=hunter2\nhttp://a.b:99999/?auth=hunter2\n");
+        let folder = tempfile::tempdir().unwrap();
+        let run = |options: &[&str]| {
+            let run = Run::new().args(["--retry", "1", "--retry-delay", "0", "--mode", mode]);
+            run.args(options).inside(folder.path()).list(&list).seen()
+        };
+        let pages = ["--report", "run.html", "--report", "run.md"];
+        let data = ["--report", "run.csv", "--report", "run.har", "--failed", "failed.txt"];
+        let seen = run(&[&["-vv", "--report", "run.jsonl"], &pages[..], &data].concat());
+        assert_eq!(seen.code, Some(1), "{seen:?}");
+        let file = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let dry = run(&["--dry-run"]).stdout;
+        for shown in [&seen.stdout, &seen.stderr, &file("run.html"), &file("run.md"), &dry] {
+            assert!(!shown.contains(SECRET), "{shown}");
+            assert!(
+                shown.contains("?id=7&X-Amz-Signature=***&TOKEN=***")
+                    || shown.contains("\\u0026TOKEN=***"),
+                "{shown}"
+            );
+        }
+        for word in ["Read 5 from", "Failed", "Invalid"] {
+            assert!(seen.stdout.contains(word), "{seen:?}");
+        }
+        for word in ["> GET", "Retrying", "Redirected"] {
+            assert!(seen.stderr.contains(word), "{seen:?}");
+        }
+        for name in ["run.jsonl", "run.csv", "run.har", "failed.txt"] {
+            assert!(file(name).contains(query), "{name}");
+        }
+        let later = Run::new().args(["report", "run.jsonl"]).inside(folder.path()).seen();
+        assert!(later.stdout.contains("TOKEN=***") && !later.stdout.contains(SECRET), "{later:?}");
+        assert!(origin.seen().iter().any(|request| request.path.contains(query)));
+    });
+}
+
+#[test]
 fn a_given_authorization_goes_before_the_password_of_the_url() {
     in_every_mode(|mode| {
         let origin = hello();
@@ -492,6 +542,14 @@ fn a_word_that_is_no_file_is_answered_with_what_was_meant() {
         (&["//a.test/x"], "//a.test/x: no such file; did you mean https://a.test/x?"),
         (&["http//a.test/x"], "http//a.test/x: no such file; did you mean http://a.test/x?"),
         (&["mailto:a@b.test"], "mailto:a@b.test: no such file; to fetch a URL, include https://"),
+        (
+            &["me:secret@a.test/a"],
+            "me:***@a.test/a: no such file; to fetch a URL, include https://",
+        ),
+        (
+            &["a.test/?sig=x"],
+            "a.test/?sig=***: no such file; did you mean https://a.test/?sig=***?",
+        ),
         (&["links.txt"], "links.txt: no such file; to fetch a URL, include https://"),
     ] {
         let seen = Run::new().args(words).seen();

@@ -479,4 +479,6 @@ fn a_saved_run_that_is_not_there_is_a_usage_error() {
     let seen = Run::new().args(["report", "nowhere.jsonl"]).seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
     assert!(seen.stderr.contains("nowhere.jsonl: "), "{seen:?}");
+    let seen = Run::new().args(["report", "me:secret@a.test/x"]).seen();
+    assert!(seen.stderr.contains("me:***@a.test/x: "), "{seen:?}");
 }

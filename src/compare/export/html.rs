@@ -11,7 +11,7 @@ use super::figures::{
 };
 use super::{against, head, remarks};
 use crate::compare::result::{Comparison, Interval, ModeStats, PairwiseResult, Sample, TimedSpan};
-use crate::report::escape::printable;
+use crate::report::escape::{printable, readable_message};
 use crate::report::html::markup::{self, HtmlCell, HtmlColumn, HtmlRowGroup, columns};
 use crate::report::html::{fill, readable_time};
 use crate::units::{grouped, human_bytes};
@@ -96,7 +96,7 @@ fn verdict(comparison: &Comparison) -> String {
 }
 
 fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
-    texts.map(|text| printable(text).into_owned()).collect()
+    texts.map(|text| readable_message(text).into_owned()).collect()
 }
 
 fn words(comparison: &Comparison) -> Vec<String> {

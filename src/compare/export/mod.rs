@@ -14,7 +14,7 @@ use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_format_fits;
 use crate::report::keep_first;
-use crate::text::counted;
+use crate::text::{counted, without_signatures};
 use crate::units::human_bytes;
 
 pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, interval, p_is, percent_range, seconds};
@@ -114,6 +114,7 @@ pub(crate) fn head(comparison: &Comparison) -> Head {
 /// The workload in words: its sources, if they are known.
 fn workload(comparison: &Comparison) -> String {
     let Comparison { subject, sources, .. } = comparison;
+    let sources: Vec<_> = sources.iter().map(|source| without_signatures(source)).collect();
     match &sources[..] {
         [] if subject == builtin_workload::SUBJECT => {
             "Built-in workload (local server, 100 ms latency)".to_owned()
