@@ -11,8 +11,14 @@ use super::wrapping::trimmed;
 /// A NUL byte before this offset makes the source a binary file; after it, the line is invalid.
 const EARLY: u64 = 8 * 1024;
 
-const UTF_16: &str =
-    "UTF-16 is not supported; convert to UTF-8, e.g. iconv -f UTF-16 -t UTF-8 FILE | fetch -";
+/// What stands for the source in the command of a message, and for the blank before it.
+pub(super) const FILE: &str = " FILE";
+
+const UTF_16: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16 -t UTF-8 FILE | fetch -";
+
+/// The same for text without a byte order mark: which byte of a character comes first has to be said.
+const UTF_16LE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16LE -t UTF-8 FILE | fetch -";
+const UTF_16BE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16BE -t UTF-8 FILE | fetch -";
 
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -91,7 +97,8 @@ fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
         0 => None,
         // Every other byte, the newline's among them.
         _ if line.number <= 2 && early > 2 && nuls.abs_diff(early - nuls) <= 1 => {
-            Some(UTF_16.to_owned())
+            let is_big_endian = line.number == 1 && line.bytes[0] == 0;
+            Some(if is_big_endian { UTF_16BE } else { UTF_16LE }.to_owned())
         }
         _ => Some(format!(
             "binary file (NUL byte in line {}), expected text with one URL per line",

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::model::Entry;
 use line_kind::{LineKind, LineText, meaning};
 use lines::{Lines, TextLine};
-use other_formats::FirstEntries;
+use other_formats::{FirstEntries, file_argument};
 use pending::PendingTarget;
 
 pub(crate) use header::{MOST_FIELDS, field};
@@ -112,6 +112,7 @@ impl Parser {
     pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
         if !self.lines.may_continue_the_line_above() {
             self.entries.release(numbering, &mut out);
+            self.entries.accept_urls(numbering, &mut out);
         }
     }
 
@@ -188,8 +189,11 @@ impl Entries {
             LineKind::NotAList(reason) => {
                 self.release(numbering, out);
                 self.accept(numbering, out);
-                let reason = if self.source.ends_with(".aria2") { ARIA2_CONTROL } else { &reason };
-                self.refuse(line.number, reason.to_owned(), numbering, out)
+                let reason = match self.source.ends_with(".aria2") {
+                    true => ARIA2_CONTROL.to_owned(),
+                    false => reason.replace(line_kind::FILE, &file_argument(&self.source)),
+                };
+                self.refuse(line.number, reason, numbering, out)
             }
         }
     }
@@ -206,7 +210,7 @@ impl Entries {
         let SourceKind::Undecided { first, .. } = &mut self.kind else {
             return ControlFlow::Continue(());
         };
-        if is_url && !first.begins_another_format() {
+        if is_url && !first.begins_another_format() && !first.is_continued_by(&said.text) {
             self.accept(numbering, out);
             return ControlFlow::Continue(());
         }
@@ -235,6 +239,15 @@ impl Entries {
             std::mem::replace(&mut self.kind, SourceKind::List)
         {
             kept.into_iter().for_each(|draft| self.hand_out(draft, numbering, out));
+        }
+    }
+
+    /// Hands out what was only kept back because the rows of a table may follow.
+    fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let SourceKind::Undecided { first, .. } = &self.kind
+            && first.are_only_urls()
+        {
+            self.accept(numbering, out);
         }
     }
 

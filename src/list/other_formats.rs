@@ -7,6 +7,9 @@ use crate::text::shell_word;
 /// Entries that are looked at before a source without a URL counts as no list.
 const ENOUGH: usize = 20;
 
+/// URLs with a word behind a comma, after which they count as rows of a table.
+const ENOUGH_ROWS: usize = 3;
+
 /// Bytes of an entry that are looked at.
 const LOOKED_AT: usize = 1024;
 
@@ -20,8 +23,12 @@ const URL_COLUMNS: [&str; 6] = ["url", "uri", "link", "href", "loc", "website"];
 const MARKUP: [&str; 8] =
     ["<!doctype", "<html", "<head", "<!--", "<?xml", "<urlset", "<sitemapindex", "<rss"];
 
-/// Any URL in a text, up to a blank, quote or bracket.
-const ANY_URL: &str = r#"grep -oE "https?://[^]\"'<>) ]+""#;
+/// Any URL in a text, up to a blank, quote or bracket; parentheses in pairs belong to it.
+const ANY_URL: &str =
+    r#"grep -oE "https?://([^][:space:]\"'<>()\`]|\([^][:space:]\"'<>()\`]*\))+""#;
+
+/// Takes off what ends a sentence, not a URL.
+const WITHOUT_PUNCTUATION: &str = "sed 's/[.,;:!?]*$//'";
 
 /// URLs in the source of a page.
 const URL_IN_MARKUP: &str = r#"grep -oE "https?://[^\"'<> ]+""#;
@@ -33,13 +40,14 @@ const UNESCAPE: &str = "sed 's/&amp;/\\&/g'";
 pub(super) struct FirstEntries {
     first_line: u64,
     lines: Vec<String>,
-    has_urls: bool,
+    /// Entries that are URLs by themselves.
+    urls: usize,
 }
 
 impl FirstEntries {
     /// Adds an entry that is on this line, whether or not it is a URL by itself.
     pub(super) fn add(&mut self, line: u64, text: &str, is_url: bool) {
-        self.has_urls |= is_url;
+        self.urls += usize::from(is_url);
         if self.lines.is_empty() {
             self.first_line = line;
         }
@@ -54,6 +62,25 @@ impl FirstEntries {
     /// Whether these are enough entries to say that the source is no list.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() >= ENOUGH
+            || self.urls > 0 && self.lines.len() >= ENOUGH_ROWS && self.are_rows()
+    }
+
+    /// Whether a URL may be the row of a table without a header, as the entries before it: `URL,word`. A comma may be in
+    /// a URL, so that it takes several such rows to say so.
+    pub(super) fn is_continued_by(&self, text: &str) -> bool {
+        let columns =
+            |line: &str| row_behind_url(line).map(|(delimiter, cells)| (delimiter, cells.len()));
+        row_behind_url(text).is_some_and(|(_, cells)| cells.iter().all(|cell| is_word(cell)))
+            && self.lines.iter().all(|line| columns(line) == columns(text))
+    }
+
+    /// Whether the entries are only kept back because they may be rows of a table.
+    pub(super) fn are_only_urls(&self) -> bool {
+        self.urls > 0 && self.urls == self.lines.len() && !self.begins_another_format()
+    }
+
+    fn are_rows(&self) -> bool {
+        self.lines.iter().all(|line| row_behind_url(line).is_some())
     }
 
     /// Whether the first entry begins another format, so that a URL further on does not make the source a list.
@@ -67,7 +94,10 @@ impl FirstEntries {
     pub(super) fn why_not_a_list(&self, source: &str) -> Option<String> {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let format = OtherFormat::of(&lines, self.first_line);
-        let is_hopeless = self.is_full() && !self.has_urls;
+        if self.are_only_urls() && self.lines.len() < ENOUGH_ROWS {
+            return None;
+        }
+        let is_hopeless = self.is_full() && self.urls == 0;
         if !is_hopeless && !format.as_ref().is_some_and(|format| format.has_own_syntax) {
             return None;
         }
@@ -106,11 +136,16 @@ impl<T: Into<String>, const N: usize> From<[T; N]> for ListCommand {
 impl ListCommand {
     /// The command line that reads this source.
     fn on(&self, source: &str) -> String {
-        let file = if source == "-" { String::new() } else { format!(" {}", shell_word(source)) };
+        let file = file_argument(source);
         let (first, others) = self.pipeline.split_first().expect("there is a program");
         let others: String = others.iter().map(|program| format!(" | {program}")).collect();
         format!("{first}{file}{others} | fetch{} -", self.options)
     }
+}
+
+/// The source as the last argument of a program, a blank before it; nothing if the program reads standard input.
+pub(super) fn file_argument(source: &str) -> String {
+    if source == "-" { String::new() } else { format!(" {}", shell_word(source)) }
 }
 
 impl OtherFormat {
@@ -133,7 +168,7 @@ impl OtherFormat {
             return Some(Self::strict("a curl configuration (-K)", [command]));
         }
         if lines.iter().any(|line| line.contains("](http") || line.contains("](<http")) {
-            return Some(Self::strict("Markdown", [ANY_URL]));
+            return Some(Self::strict("Markdown", [ANY_URL, WITHOUT_PUNCTUATION]));
         }
         Self::loose(lines)
     }
@@ -142,13 +177,13 @@ impl OtherFormat {
     fn loose(lines: &[&str]) -> Option<Self> {
         let most = |is_one: fn(&str) -> bool| count(lines, is_one) * 2 > lines.len();
         let (what, command) = if most(is_bullet) {
-            ("a bulleted list (Markdown or YAML)", [ANY_URL].into())
+            ("a bulleted list (Markdown or YAML)", [ANY_URL, WITHOUT_PUNCTUATION].into())
         } else if most(is_commented) {
             ("URLs with comments", ["sed 's/[[:space:]]#.*//'"].into())
         } else if most(is_named) {
             ("URLs with file names", names(" "))
         } else if lines.iter().any(|line| position_of_url(line).is_some()) {
-            ("text with URLs in it", [ANY_URL].into())
+            ("text with URLs in it", [ANY_URL, WITHOUT_PUNCTUATION].into())
         } else if most(names_a_host) {
             ("URLs without a scheme", ["sed 's|^|https://|'"].into())
         } else {
@@ -197,27 +232,47 @@ struct UrlTable {
     /// That of the URLs, from 1.
     column: usize,
     has_header: bool,
-    /// Whether a delimiter is only ever between columns.
+    /// Whether no cell is in quotes, so that a delimiter is always between columns.
     is_plain: bool,
 }
 
 impl UrlTable {
     fn of(lines: &[&str]) -> Option<Self> {
-        DELIMITERS.into_iter().find_map(|delimiter| Self::with(delimiter, lines))
+        let rows = whole_rows(lines);
+        let rows: Vec<_> = rows.iter().map(String::as_str).collect();
+        DELIMITERS.into_iter().find_map(|delimiter| Self::with(delimiter, &rows))
     }
 
     fn with(delimiter: char, lines: &[&str]) -> Option<Self> {
         let rows: Vec<_> = lines.iter().map(|line| cells(line, delimiter)).collect();
         let has_header = position_of_url_cell(rows.first()?).is_none();
+        let is_named = header(lines.first()?) == Some(delimiter);
         let rows = &rows[usize::from(has_header)..];
         let first = rows.first()?;
         let (columns, at) = (first.len(), position_of_url_cell(first)?);
-        let is_row =
-            |row: &&Vec<&str>| row.len() == columns && row.get(at).is_some_and(|c| is_url(c));
+        // Under a header, text with a delimiter in it may make a row longer.
+        let is_row = |row: &&Vec<&str>| {
+            (is_named || row.len() == columns) && row.get(at).is_some_and(|cell| is_url(cell))
+        };
         let is_table =
             columns > 1 && lines.len() > 1 && rows.iter().filter(is_row).count() * 2 > rows.len();
-        let is_plain = lines.iter().all(|line| line.split(delimiter).count() == columns);
+        let is_plain = !lines.iter().any(|line| line.contains('"'));
         is_table.then_some(Self { delimiter, columns, column: at + 1, has_header, is_plain })
+    }
+
+    /// The program that prints the cells of URLs of a table with quotes.
+    fn cells(&self) -> String {
+        let at = self.column - 1;
+        let delimiter = match self.delimiter {
+            ',' => String::new(),
+            '\t' => ", delimiter=\"\\t\"".to_owned(),
+            other => format!(", delimiter=\"{other}\""),
+        };
+        format!(
+            "python3 -c 'import csv, fileinput; [print(cell) for row in csv.reader(fileinput.input(), \
+             skipinitialspace=True{delimiter}) for cell in row[{at}:{}] if \"://\" in cell]'",
+            self.column
+        )
     }
 
     fn format(&self, first_line: u64) -> OtherFormat {
@@ -229,7 +284,7 @@ impl UrlTable {
             _ => format!("cut -d'{delimiter}' -f{column}"),
         };
         let command = if !self.is_plain {
-            [ANY_URL].into()
+            [self.cells()].into()
         } else if self.has_header {
             [format!("tail -n +{}", first_line + 1), cut].into()
         } else if (*delimiter, *column, self.columns) == ('\t', 1, 2) {
@@ -239,6 +294,33 @@ impl UrlTable {
         };
         OtherFormat::strict(what, command)
     }
+}
+
+/// The lines, those that end within quotes joined with the ones that follow. A row that has no end here is left out.
+fn whole_rows(lines: &[&str]) -> Vec<String> {
+    let (mut rows, mut row) = (Vec::new(), String::new());
+    for line in lines {
+        row.push_str(line);
+        if row.matches('"').count() % 2 == 0 {
+            rows.push(std::mem::take(&mut row));
+        } else {
+            row.push('\n');
+        }
+    }
+    rows
+}
+
+/// The delimiter of a row that begins with a URL, and the cells behind it.
+fn row_behind_url(line: &str) -> Option<(char, Vec<&str>)> {
+    [',', ';', '|'].into_iter().find_map(|delimiter| {
+        let cells = cells(line, delimiter);
+        (cells.len() > 1 && is_url(cells[0])).then(|| (delimiter, cells[1..].to_vec()))
+    })
+}
+
+/// Whether a cell is a word, as the end of a URL hardly is.
+fn is_word(cell: &str) -> bool {
+    !cell.is_empty() && cell.chars().all(char::is_alphabetic)
 }
 
 /// Makes the second column the names of the files.
@@ -371,8 +453,10 @@ mod tests {
     fn the_column_of_urls_is_found_also_in_quotes() {
         for (text, command) in [
             ("id,url\n1,http://a.b/\n2,http://a.b/x", "tail -n +2 'my list' | cut -d, -f2"),
-            ("\"1\";\"http://a.b/\"\n\"2\";\"http://a.b/x\"", "cut -d';' -f2 'my list'"),
-            ("a,\"x,y\",http://a.b/\nb,\"z\",http://a.b/x", "grep -oE"),
+            ("\"1\";\"http://a.b/\"\n\"2\";\"http://a.b/x\"", "python3 -c"),
+            ("a,\"x,y\",http://a.b/\nb,\"z\",http://a.b/x", "python3 -c"),
+            ("a,\"x\ny\",http://a.b/\nb,z,http://a.b/x\nc,\"z\n", "python3 -c"),
+            ("http://a.b/,\"x, y\"\nhttp://a.b/x,z", "python3 -c"),
             ("a\tb\thttp://a.b/\nc\td\thttp://a.b/", "cut -f3 'my list'"),
             ("http://a.b/\ta.html\nhttp://a.b/x\tb.html", "awk -F'\\t'"),
         ] {

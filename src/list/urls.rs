@@ -133,7 +133,7 @@ const OTHER_SCHEMES: [&str; 16] = [
 ];
 
 fn without_scheme(text: &str) -> String {
-    if names_urls(text) {
+    if is_header(text) && names_urls(text) {
         return "name of a column; remove the line".to_owned();
     }
     if options::is_known(text) {
@@ -163,6 +163,16 @@ fn without_scheme(text: &str) -> String {
         }
         Some((scheme, ..)) => format!("missing '://' after '{scheme}'{advice}"),
         None => format!("missing scheme{advice}"),
+    }
+}
+
+/// Whether a line may be the header of a list: one word, or two like a title.
+fn is_header(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(_), None, _) => true,
+        (Some(first), Some(_), None) => first.starts_with(char::is_uppercase),
+        _ => false,
     }
 }
 

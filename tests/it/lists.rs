@@ -183,7 +183,15 @@ fn a_list_that_turns_out_to_be_none_is_incomplete_and_what_was_read_is_fetched()
 
 /// Sources of other formats with the URLs `/1` and `/2`: the file's name, what it is called, its text. `{}` is the
 /// server.
-const OTHER_FORMATS: [(&str, &str, &str); 20] = [
+const OTHER_FORMATS: [(&str, &str, &str); 28] = [
+    ("titles.csv", "CSV", "url,title\n{}/1,\"a, b\"\n{}/2,c\n"),
+    ("loose.csv", "CSV", "url,title\n{}/1,a, b\n{}/2,c\n"),
+    ("bare.csv", "CSV", "{}/1,\"a, b\"\n{}/2,c\n"),
+    ("lines.csv", "CSV", "title,url\n\"two\nlines\",{}/1\nb,{}/2\n"),
+    ("tabs.csv", "CSV", "\"a\tb\";{}/1\nc;{}/2\n"),
+    ("tabs.tsv", "tab-separated values", "\"a\tb\"\t{}/1\nc\t{}/2\n"),
+    ("commas.md", "Markdown", "See [one]({}/1_(b)), [two]({}/2): text.\n"),
+    ("stop.md", "Markdown", "See [one](<{}/1>), and ({}/2).\n"),
     ("page.html", "HTML", "<!DOCTYPE html>\n<a href=\"{}/1\">one</a> <a href='{}/2'>two</a>\n"),
     ("bare.html", "HTML", "<p>\n<a href=\"{}/1?a=1&amp;b\">one</a>\n<a href={}/2>two</a>\n</p>"),
     (
@@ -233,7 +241,8 @@ fn advised(reason: &str) -> &str {
 fn another_format_is_one_record_that_names_it_and_the_command_that_it_advises_works() {
     let origin = hello();
     let server = origin.url("");
-    let has_jq = std::process::Command::new("jq").arg("--version").output().is_ok();
+    let has = |program| std::process::Command::new(program).arg("--version").output().is_ok();
+    let (has_jq, has_python) = (has("jq"), has("python3"));
     let folder = tempfile::tempdir().unwrap();
     for (name, format, text) in OTHER_FORMATS {
         fs::write(folder.path().join(name), text.replace("{}", &server)).unwrap();
@@ -247,8 +256,8 @@ fn another_format_is_one_record_that_names_it_and_the_command_that_it_advises_wo
         assert!(seen.stderr.contains(reason), "{case}");
         assert_eq!(origin.requests(), 0, "{case}");
 
-        if reason.contains("jq ") && !has_jq {
-            eprintln!("SKIPPED, for there is no jq: {reason}");
+        if reason.contains("jq ") && !has_jq || reason.contains("python3 ") && !has_python {
+            eprintln!("SKIPPED, for there is no such program: {reason}");
             continue;
         }
         let seen = run_advice(advised(reason), folder.path());
@@ -256,7 +265,9 @@ fn another_format_is_one_record_that_names_it_and_the_command_that_it_advises_wo
         let mut paths: Vec<_> = origin.take_seen().into_iter().map(|asked| asked.path).collect();
         paths.sort();
         let mut expected = vec!["/1".to_owned(), "/2".to_owned()];
-        if text.contains("&amp;b=2") {
+        if text.contains("/1_(b)") {
+            expected[0] = "/1_(b)".to_owned();
+        } else if text.contains("&amp;b=2") {
             expected[0] = "/1?a=1&b=2".to_owned();
         } else if text.contains("&amp;") {
             expected[0] = "/1?a=1&b".to_owned();
@@ -307,6 +318,79 @@ fn lines_that_are_alike_are_one_record_once_they_are_twenty() {
         assert_eq!(seen.code, Some(2), "{seen:?}");
         assert!(message(&seen.row()).starts_with("no URL in the first 20 lines"), "{seen:?}");
     });
+}
+
+#[test]
+fn a_word_behind_a_comma_in_each_of_several_urls_is_a_table_and_in_one_is_a_part_of_the_url() {
+    in_every_mode(|mode| {
+        let origin = hello();
+        let folder = tempfile::tempdir().unwrap();
+        let list = |lines: &[&str]| {
+            let lines: String = lines.iter().map(|line| origin.url(line) + "\n").collect();
+            fs::write(folder.path().join("list"), lines).unwrap();
+            Run::json(mode).arg("list").inside(folder.path()).seen()
+        };
+        let seen = list(&["/1,a", "/2,b", "/3,c"]);
+        assert_eq!((seen.code, origin.requests()), (Some(2), 0), "{seen:?}");
+        let row = seen.row();
+        assert!(message(&row).ends_with("use: cut -d, -f1 list | fetch -"), "{row}");
+        assert_eq!(run_advice(advised(message(&row)), folder.path()).code, Some(0));
+        let paths = || {
+            let mut paths: Vec<_> =
+                origin.take_seen().into_iter().map(|asked| asked.path).collect();
+            paths.sort();
+            paths
+        };
+        assert_eq!(paths(), ["/1", "/2", "/3"]);
+        for lines in [
+            &["/1,a", "/2,b"][..],
+            &["/1,a", "/2,b", "/3"],
+            &["/1,a", "/2,b", "/3,c,d"],
+            &["/1,2", "/2,3", "/3,4"],
+            &["/1,a=b", "/2,a=b", "/3,a=b"],
+            &["/0", "/1,a", "/2,b", "/3,c"],
+        ] {
+            let seen = list(lines);
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            assert_eq!(paths(), lines);
+        }
+    });
+}
+
+#[test]
+fn the_command_for_a_compressed_list_or_utf_16_reads_the_file_or_standard_input() {
+    let origin = hello();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{}\n", origin.url("/1"));
+    let plain = folder.path().join("plain");
+    fs::write(&plain, &text).unwrap();
+    let gzip = std::process::Command::new("gzip").arg("-c").arg(&plain).output().unwrap().stdout;
+    let units = |mark: &str| format!("{mark}{text}").encode_utf16().collect::<Vec<_>>();
+    let le = |mark| units(mark).iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>();
+    let be = |mark| units(mark).iter().flat_map(|unit| unit.to_be_bytes()).collect::<Vec<_>>();
+    for bytes in [gzip, le("\u{feff}"), be("\u{feff}"), le(""), be("")] {
+        fs::write(folder.path().join("a list"), &bytes).unwrap();
+        let seen = Run::json("async").arg("a list").inside(folder.path()).seen();
+        let row = seen.row();
+        assert!(message(&row).contains(" 'a list' | fetch -"), "{row}");
+        assert_eq!(run_advice(advised(message(&row)), folder.path()).code, Some(0), "{row}");
+        assert_eq!(origin.take_seen().len(), 1, "{row}");
+        let row = Run::json("async").arg("-").list(&bytes).seen().row();
+        let command = format!(
+            "{} < 'a list' | fetch -",
+            advised(message(&row)).strip_suffix(" | fetch -").unwrap()
+        );
+        assert_eq!(run_advice(&command, folder.path()).code, Some(0), "{row}");
+        assert_eq!(origin.take_seen().len(), 1, "{row}");
+    }
+}
+
+#[test]
+fn words_in_a_list_are_no_name_of_a_column() {
+    let seen = Run::json("async").list("not a url\nImage URL\n").seen();
+    let rows = seen.rows_in_list_order();
+    assert!(message(&rows[0]).ends_with("missing scheme (expected https://HOST/PATH)"), "{seen:?}");
+    assert!(message(&rows[1]).ends_with("name of a column; remove the line"), "{seen:?}");
 }
 
 #[test]
