@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::escape::readable_message;
 use super::histogram::Histogram;
 use super::timeline::Timeline;
-use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Timings};
+use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Summary, Timings};
+use crate::units::grouped;
 
 /// Rows that are kept.
 pub(crate) const MOST_ROWS: usize = 10_000;
@@ -89,6 +90,18 @@ impl Aggregate {
         if self.rows.len() < MOST_ROWS {
             self.rows.push(AggregateRow::of(record, started, timings));
         }
+    }
+
+    /// What has to be said of a saved run that lacks records which its summary counts.
+    pub(crate) fn missing_records(&self, summary: &Summary) -> Option<String> {
+        let (present, all) = (self.counts.targets, summary.counts.targets);
+        (present < all).then(|| {
+            format!(
+                "Records are missing: {} of {} are present; URLs, failures and bytes are counted in these only.",
+                grouped(present),
+                grouped(all)
+            )
+        })
     }
 
     /// Rows that were counted and not kept.

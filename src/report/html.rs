@@ -114,9 +114,13 @@ fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
 fn notes(fold: &Aggregate, summary: Option<&Summary>) -> String {
     let mut notes = Vec::new();
     match summary {
-        None => notes
-            .push("No summary found: the run was interrupted or is still in progress.".to_owned()),
+        None => notes.push(
+            "No summary found: there may be further URLs. The run was killed or is still in \
+             progress, or its records were not saved to the end."
+                .to_owned(),
+        ),
         Some(summary) => {
+            notes.extend(fold.missing_records(summary));
             notes.extend(summary.stopped.iter().map(|cause| format!("Stopped early: {cause}.")));
             notes.extend(
                 text::unread_list(summary).map(|unread| format!("Not complete: {unread}.")),
@@ -182,6 +186,9 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     ];
     let shown = all.into_iter().filter(|(_, count, always)| *always || *count > 0);
     let mut facts: Vec<_> = shown.map(|(name, count, _)| (name, grouped(count))).collect();
+    if summary.is_none() {
+        facts[0].1.push('+');
+    }
     facts.push(("Bytes", human_bytes(counts.bytes)));
     for (name, share) in [("p50 duration", 0.5), ("p90 duration", 0.9), ("p99 duration", 0.99)] {
         facts.extend(quantile(fold, share).map(|time| (name, time)));

@@ -9,7 +9,6 @@ use super::aggregate::{Aggregate, AggregateRow};
 use super::escape::printable;
 use super::text;
 use crate::model::Summary;
-use crate::text::counted;
 use crate::units::human_bytes;
 
 /// The whole page.
@@ -41,13 +40,15 @@ fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io:
         if let Some(cause) = &summary.stopped {
             writeln!(page, "\nStopped early: {}", code(cause))?;
         }
+        if let Some(missing) = fold.missing_records(summary) {
+            writeln!(page, "\n{missing}")?;
+        }
         return text::unread_list(summary)
             .map_or(Ok(()), |unread| writeln!(page, "\nNot complete: {}", code(&unread)));
     }
     let bytes = human_bytes(fold.counts.bytes);
     let (ok, targets) = (fold.counts.ok, fold.counts.targets);
-    let targets = counted(targets, "site");
-    writeln!(page, "Downloaded {ok} of {targets}, {bytes}; no summary found")
+    writeln!(page, "Downloaded {ok} of {targets}+ sites, {bytes}; no summary found")
 }
 
 fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn a_run_that_was_cut_off_is_told_as_one() {
         let text = written(&[test_fixtures::record("https://a.b/").read(10)], None);
-        assert!(text.starts_with("Downloaded 1 of 1 site, 10 B; no summary found\n"));
+        assert!(text.starts_with("Downloaded 1 of 1+ sites, 10 B; no summary found\n"));
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl ReplayResult {
             };
             first = line;
         }
+        if let Some(format) = other_format(&first) {
+            let name = printable(&self.name);
+            let text = format!("{name}: looks like {format}, not fetch --json output");
+            return Err(ReplayError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text)));
+        }
         // The first line of a document of several lines.
         if first.trim_ascii() == b"{" {
             self.rest(&mut first).map_err(ReplayError::Unreadable)?;
@@ -183,7 +188,14 @@ impl ReplayResult {
         if self.summary.is_some() {
             return Err("record after the summary; only one run can be reported".to_owned());
         }
-        serde_json::from_slice(line).map_err(|error| format!("not fetch --json output: {error}"))
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err("not fetch --json output: not a JSON object".to_owned());
+        }
+        serde_json::from_slice(line).map_err(|error| {
+            // The line of the file is known.
+            let error = error.to_string().replace(" at line 1 column", " at column");
+            format!("not fetch --json output: {error}")
+        })
     }
 
     /// The next line, truncated if it is too long; `None` at the end.
@@ -242,6 +254,25 @@ impl ReplayResult {
 
 fn about(error: &io::Error, name: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+/// What a file is by its first line, if that is certainly no line of a saved run.
+fn other_format(line: &[u8]) -> Option<&'static str> {
+    let line = line.trim_ascii();
+    let is_array = matches!(line, b"[") || line.starts_with(b"[{");
+    let begins = |starts: &[&str]| {
+        starts.iter().any(|start| {
+            line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
+        })
+    };
+    match line {
+        _ if is_array => Some("a JSON array (jq -c '.[]' makes a line of each element)"),
+        _ if begins(&["<!doctype", "<html"]) => Some("HTML"),
+        _ if begins(&["http://", "https://"]) => Some("a list of URLs"),
+        _ if begins(&["index,", "mode,"]) => Some("CSV"),
+        _ if begins(&["| ", "Downloaded "]) => Some("text"),
+        _ => None,
+    }
 }
 
 fn is_comparison(line: &[u8]) -> bool {

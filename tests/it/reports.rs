@@ -315,7 +315,7 @@ fn a_page_names_the_first_thousand_failures_wherever_they_are() {
     let seen = again(&reports, &(1..=12_000).map(row).collect::<String>());
     assert_eq!(seen.code, Some(0), "{seen:?}");
     let plain = reports.plain();
-    assert!(plain.contains("<dt>URLs</dt><dd>12,000</dd>"), "{plain}");
+    assert!(plain.contains("<dt>URLs</dt><dd>12,000+</dd>"), "{plain}");
     assert!(plain.contains("<p>The first 1,000 of 1,500 failed URLs.</p>"), "{plain}");
     assert_eq!(plain.matches("<td>reset by peer</td>").count(), 1_000);
     assert!(plain.contains("<p>The waterfall shows the first 10,000 completed URLs;"), "{plain}");
@@ -390,6 +390,56 @@ fn bad_lines_of_a_saved_run_are_told_with_their_number_and_left_out() {
     assert!(told[5].contains("record after the summary"), "{seen:?}");
     assert!(!seen.stderr.contains('\u{1b}'));
     assert_eq!(reports.text("jsonl"), run);
+}
+
+#[test]
+fn a_report_of_a_part_of_a_run_says_what_is_missing() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let list: String = (0..4).map(|path| origin.url(&format!("/{path}\n"))).collect();
+    let run = Run::json("async").list(list).seen().stdout;
+    let lines: Vec<_> = run.split_inclusive('\n').collect();
+    let missing = "Records are missing: 2 of 4 are present";
+    let cut_short =
+        [("md", "Downloaded 2 of 2+ sites, 10 B; no summary found"), ("html", "<dd>2+</dd>")];
+    for (part, said) in [
+        (lines[2..].concat(), [("md", missing), ("html", missing)]),
+        (lines[..2].concat(), cut_short),
+    ] {
+        let reports = Reports::new();
+        let seen = again(&reports, &part);
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        for (kind, said) in said {
+            assert!(reports.text(kind).contains(said), "{said}");
+        }
+    }
+    let reports = Reports::new();
+    again(&reports, &run);
+    assert!(
+        !reports.text("md").contains("missing") && !reports.text("html").contains("are missing")
+    );
+}
+
+#[test]
+fn a_file_of_another_format_is_no_saved_run() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let run = |format| Run::new().args(["--format", format, &origin.url("/")]).seen().stdout;
+    let array = format!("[{}]", run("jsonl").lines().next().unwrap());
+    for (text, format) in [
+        (run("csv"), "CSV"),
+        (array, "a JSON array (jq -c '.[]' makes a line of each element)"),
+        ("[\n{}\n]\n".to_owned(), "a JSON array (jq -c '.[]' makes a line of each element)"),
+        ("<!DOCTYPE html>\n".to_owned(), "HTML"),
+        (origin.url("/"), "a list of URLs"),
+    ] {
+        let seen = Run::new().args(["report", "-"]).list(text).seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert_eq!(
+            seen.stderr,
+            format!("error: -: looks like {format}, not fetch --json output\n")
+        );
+    }
+    let seen = Run::new().args(["report", "-"]).list("nothing\n").seen();
+    assert!(seen.stderr.contains("-:1: not fetch --json output: not a JSON object"), "{seen:?}");
 }
 
 #[test]
