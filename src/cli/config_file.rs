@@ -157,6 +157,10 @@ impl ConfigText<'_> {
         layer: &mut ConfigLayer,
     ) -> Result<(), String> {
         let (name, place) = (key.get_ref().as_ref(), self.line(key.span().start));
+        if value.get_ref().is_table() && !self.options.exists(name) {
+            let name = name.escape_debug();
+            return Err(format!("{place}: unknown section '{name}' (expected [hosts.\"NAME\"])"));
+        }
         let takes = self.options.in_file(name);
         let takes = takes.ok_or_else(|| format!("{place}: {}", self.no_option(name)))?;
         let words = format!("{name} = {}", self.raw(value.span()));

@@ -441,4 +441,21 @@ mod tests {
         assert_eq!(redact_proxy("u:hunter2@p:1"), "http://u:***@p:1/");
         assert_eq!(redact_proxy("ftp://u:hunter2@p:1"), "***");
     }
+
+    #[test]
+    fn the_chapter_names_every_option_that_cannot_be_in_the_file() {
+        let chapter = include_str!("../manual/configuration.md");
+        let sentence = chapter.split_once("belong to a single run").unwrap().1;
+        let sentence = sentence.split_once("\n- ").unwrap().0;
+        let table = OptionTable::of_fetch();
+        let options = table.arguments().filter(|(_, argument)| !argument.is_hide_set());
+        let names: Vec<_> = options
+            .map(|(name, _)| name)
+            .filter(|name| table.in_file(name).is_none() && !["help", "version"].contains(name))
+            .collect();
+        assert!(names.len() > 10);
+        for name in names {
+            assert!(sentence.contains(&format!("`--{name}`")), "{name}");
+        }
+    }
 }
