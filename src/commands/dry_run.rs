@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fetch::claim_outputs;
+use super::fetch::{claim_outputs, predicted};
 use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
@@ -105,7 +105,9 @@ pub fn preview(
 ) -> Result<EntryCounts, PreviewError> {
     let inputs = input::open_all(plan).map_err(|error| PreviewError::Unopened(unopened(error)))?;
     let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
-    let (store, notices) = Store::inspect(plan.keep.as_ref(), &Arc::new(expected))?;
+    let output = predicted(plan).map_err(|error| PreviewError::Output(error.into()))?;
+    let keep = plan.keep.as_ref().or(output.as_ref());
+    let (store, notices) = Store::inspect(keep, &Arc::new(expected))?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(plan, &store).map_err(PreviewError::Output)?;
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
@@ -168,6 +170,12 @@ impl<W: Write> Preview<'_, W> {
     fn target(&mut self, target: &Target, outcome: &PredictedOutcome<'_>) -> io::Result<()> {
         let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
         let PredictedOutcome { path, outcome, duplicate_of, error, words } = outcome;
+        let output = self.plan.output.as_ref().map(|output| output.path.as_deref());
+        let output = output.map(|path| path.map(|path| path.display().to_string()));
+        let path = match &output {
+            Some(output) => output.as_deref(),
+            None => *path,
+        };
         if self.is_json() {
             return self.object(&json!({
                 "type": "target", "index": target.index, "source": target.source, "line": target.line,
@@ -181,6 +189,8 @@ impl<W: Write> Preview<'_, W> {
         }
         if let Some(path) = path {
             write!(self.out, " -> {}", printable(path))?;
+        } else if output.is_some() {
+            write!(self.out, " -> standard output")?;
         }
         writeln!(self.out, "{}", readable_message(words))
     }
@@ -231,11 +241,11 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn host(&mut self, host: &PreviewHost) -> io::Result<()> {
-        let PreviewHost { name, targets, limits } = host;
+        let PreviewHost { name, targets, limits, headers } = host;
         if self.is_json() {
             return self.object(&json!({
                 "type": "host", "host": name, "targets": targets, "per_host": limits.ceiling,
-                "gap": limits.gap.as_secs_f64(),
+                "gap": limits.gap.as_secs_f64(), "headers": headers,
             }));
         }
         let parallel = limits.ceiling.map_or("unlimited".to_owned(), |most| most.to_string());
@@ -243,6 +253,9 @@ impl<W: Write> Preview<'_, W> {
         write!(self.out, "{parallel} parallel")?;
         if !limits.gap.is_zero() {
             write!(self.out, ", one request every {} s", limits.gap.as_secs_f64())?;
+        }
+        for header in headers {
+            write!(self.out, ", {header}")?;
         }
         writeln!(self.out)
     }

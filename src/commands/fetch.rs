@@ -34,6 +34,7 @@ use crate::store::{Store, StoreError};
 use crate::text::{counted, io_message, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 use single_output::PendingOutput;
+pub(super) use single_output::predicted;
 
 /// Events that may wait for the reports; beyond them the workers do.
 const EVENTS: usize = 512;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Origin, Reply, Run, Seen};
+use crate::support::{End, Origin, Reply, Run, Seen};
 
 /// A person's configuration folder with this file in it.
 fn folder(config: &str) -> TempDir {
@@ -124,7 +124,8 @@ fn a_dry_run_makes_no_connection() {
 
 #[test]
 fn a_dry_run_tells_targets_hosts_and_settings_in_sentences() {
-    let folder = folder("[hosts.\"a.b\"]\nper-host = 1\nhost-rate = \"2/s\"");
+    let folder =
+        folder("[hosts.\"a.b\"]\nper-host = 1\nhost-rate = \"2/s\"\nheader = \"X-Key: hunter2\"");
     let list = "https://a.b/1\nhttp://localhost:8080/\thttp://c.d/\nhttps://a.b/2\nhtp://x\n";
     let words = [
         "--dry-run",
@@ -144,7 +145,7 @@ fn a_dry_run_tells_targets_hosts_and_settings_in_sentences() {
     2 http://localhost:8080/ (and 1 mirror)
     3 https://a.b/2
     Invalid -:4: invalid URL 'htp://x': unsupported scheme 'htp' (expected http or https)
-    Host https://a.b: 2 URLs, 1 parallel, one request every 0.5 s
+    Host https://a.b: 2 URLs, 1 parallel, one request every 0.5 s, x-key: ***
     Host http://localhost:8080: 1 URL, unlimited parallel
     Options:
       header = ["authorization: ***"]
@@ -169,7 +170,9 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
     );
     assert_eq!(
         of_type(&objects, "host"),
-        [&json!({"type": "host", "host": "http://a.b", "targets": 1, "per_host": 6, "gap": 0.0})]
+        [
+            &json!({"type": "host", "host": "http://a.b", "targets": 1, "per_host": 6, "gap": 0.0, "headers": []})
+        ]
     );
     assert_eq!(settings(&seen)["host_patience"], "30s");
     let last = json!({
@@ -177,6 +180,29 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
         "targets_of_further_hosts": 0,
     });
     assert_eq!(objects.last(), Some(&last));
+}
+
+#[test]
+fn a_dry_run_tells_where_the_body_of_one_url_goes_and_what_is_there() {
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/cut" => Reply::raw(
+            "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nAccept-Ranges: bytes\r\nContent-Length: 9\r\n\r\nhello",
+            End::Close,
+        ),
+        _ => Reply::ok("hello"),
+    });
+    let (url, folder) = (origin.url("/cut"), tempdir().unwrap());
+    let dry = |output: &str| {
+        let run = Run::new().args(["--dry-run", "-o", output, &url]).inside(folder.path());
+        run.seen().stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(dry("big"), format!("1 {url} -> big"));
+    assert_eq!(dry("-"), format!("1 {url} -> standard output"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let run = Run::new().args(["-o", "big", "--retry", "0", &url]).inside(folder.path());
+    assert_eq!(run.seen().code, Some(1));
+    let resumed = "big (will be resumed: 5 bytes already downloaded)";
+    assert_eq!(dry("big"), format!("1 {url} -> {resumed}"));
 }
 
 #[test]

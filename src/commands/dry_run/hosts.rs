@@ -19,6 +19,8 @@ pub(super) struct PreviewHost {
     pub targets: u64,
     /// Its limits.
     pub limits: HostLimits,
+    /// The header fields of its requests only, values masked.
+    pub headers: Vec<String>,
 }
 
 /// The hosts so far.
@@ -40,7 +42,14 @@ impl PreviewHosts {
         } else if self.reported.len() < MOST {
             let name = name.into_owned();
             self.places.insert(name.clone(), self.reported.len());
-            self.reported.push(PreviewHost { name, targets: 1, limits: host_limits(options, url) });
+            let own = url.host_str().and_then(|name| options.hosts.get(name));
+            let headers = own.map(|own| &own.headers[..]).unwrap_or_default();
+            self.reported.push(PreviewHost {
+                name,
+                targets: 1,
+                limits: host_limits(options, url),
+                headers: headers.iter().map(|(name, _)| format!("{name}: ***")).collect(),
+            });
         } else {
             self.further += 1;
         }

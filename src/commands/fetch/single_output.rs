@@ -70,14 +70,12 @@ impl PendingOutput {
     /// # Errors
     /// `InvalidInput` if the output is an input of the run or a directory, else those of the file system.
     pub(super) fn prepare(plan: &mut Plan) -> io::Result<Option<Self>> {
-        let Some(SingleOutput { path, durability, min_free }) = plan.output.clone() else {
-            return Ok(None);
-        };
+        let Some(output) = plan.output.clone() else { return Ok(None) };
         let temporary = || {
             let folder = tempfile::Builder::new().prefix("fetch-").tempdir();
             folder.map(WorkFolder::Temporary)
         };
-        let (to, folder) = match path {
+        let (to, folder) = match output.path.clone() {
             None => (Place::Stdout, temporary()?),
             Some(path) => match ensure_replaceable(&path, &plan.inputs())? {
                 OutputKind::Special => (Place::Special(path), temporary()?),
@@ -87,16 +85,7 @@ impl PendingOutput {
                 }
             },
         };
-        plan.keep = Some(SaveOptions {
-            dir: folder.path().to_owned(),
-            names: NamingScheme::Flat,
-            named_by: NameSource::List,
-            // What a killed run has completed and not moved may be out of date.
-            again: ExistingPolicy::Refresh,
-            foreign: ForeignFilePolicy::Stays,
-            durability,
-            min_free,
-        });
+        plan.keep = Some(save_options(&output, folder.path()));
         Ok(Some(Self { to, folder }))
     }
 
@@ -171,6 +160,33 @@ fn end_line_of_terminal(body: &Path) -> io::Result<()> {
     body.seek(SeekFrom::Start(length.saturating_sub(1)))?;
     body.read_to_end(&mut last)?;
     if matches!(last[..], [] | [b'\n']) { Ok(()) } else { stderr().write_all(b"\n") }
+}
+
+/// How a run would save the body; `None` if it would continue nothing, as the body does not go to a regular file.
+///
+/// # Errors
+/// `InvalidInput` if the output is an input of the run or a directory.
+pub(crate) fn predicted(plan: &Plan) -> io::Result<Option<SaveOptions>> {
+    let Some(output) = &plan.output else { return Ok(None) };
+    let Some(path) = &output.path else { return Ok(None) };
+    Ok(match ensure_replaceable(path, &plan.inputs())? {
+        OutputKind::Special => None,
+        OutputKind::New | OutputKind::Replaced => Some(save_options(output, &work_folder(path))),
+    })
+}
+
+/// How a body is saved in this directory.
+fn save_options(output: &SingleOutput, dir: &Path) -> SaveOptions {
+    SaveOptions {
+        dir: dir.to_owned(),
+        names: NamingScheme::Flat,
+        named_by: NameSource::List,
+        // What a killed run has completed and not moved may be out of date.
+        again: ExistingPolicy::Refresh,
+        foreign: ForeignFilePolicy::Stays,
+        durability: output.durability,
+        min_free: output.min_free,
+    }
 }
 
 /// The directory that the body of a file is saved in: hidden, beside the file.
