@@ -212,17 +212,33 @@ fn the_advised_command_counts_what_is_in_the_list_and_wants_the_options_of_the_r
 
 #[test]
 fn what_was_not_started_is_listed_and_counted_apart_from_what_failed() {
-    let (origin, folder) = (origin(), tempdir().unwrap());
-    let list: String = (1..=3).map(|_| format!("{}\n", origin.url("/gone"))).collect();
-    let list = list.replacen("/gone\n", "/gone?1\n", 1).replacen("/gone\n", "/gone?2\n", 1);
-    let run = Run::new().inside(folder.path()).args(["-m", "sequential", "--fail-fast"]);
-    let run = run.args(["--failed", "f.txt", "--report", "r.html"]).list(&list);
-    let seen = run.seen();
-    let note = "note: to retry 1 failed URL and 2 URLs not started with the same options: \
-                fetch [OPTIONS] f.txt";
-    assert_eq!((seen.code, words(&seen).last()), (Some(4), Some(&note)), "{seen:?}");
-    let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
-    assert!(page.contains("1 failed URL (without 2 that were not started)"), "{page}");
+    let folder = tempdir().unwrap();
+    in_every_mode(|mode| {
+        if mode == "sequential" {
+            return;
+        }
+        // The first and the last URL of the list fail once both are in flight: between them, all were read.
+        let both = Gate::of(2);
+        let origin = Origin::new(move |request| match request.path.as_str() {
+            "/last" => Reply::of("302 Found", "Location: /gone\r\n", ""),
+            _ => {
+                both.pass();
+                Reply::of("404 Not Found", "", "")
+            }
+        });
+        let other = origin.url("/last").replace("127.0.0.1", "last.test");
+        let port = other.rsplit(':').next().unwrap().trim_end_matches("/last");
+        let run = Run::new().inside(folder.path()).args(["-m", mode, "-j", "4", "--per-host", "1"]);
+        let run = run.args(["--resolve", &format!("last.test:{port}:127.0.0.1"), "--fail-fast"]);
+        let run = run.args(["--failed", "f.txt", "--report", "r.html"]);
+        let urls = ["/1", "/2", "/3"].map(|path| origin.url(path));
+        let seen = run.args(urls).arg(other).seen();
+        let note = "note: to retry 2 failed URLs and 2 URLs not started with the same options: \
+                    fetch [OPTIONS] f.txt";
+        assert_eq!((seen.code, words(&seen).last()), (Some(4), Some(&note)), "{seen:?}");
+        let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
+        assert!(page.contains("2 failed URLs (without 2 that were not started)"), "{page}");
+    });
 }
 
 #[test]
@@ -268,6 +284,15 @@ fn workers_are_counted_as_what_they_are() {
         };
         assert!(seen.stderr.contains(workers), "{seen:?}");
     });
+}
+
+#[test]
+fn the_table_of_hosts_fits_a_narrow_terminal() {
+    let (origin, listed) = (origin(), "http://127.0.0.1:");
+    let words = ["-v", "--color=never", "--no-progress", &origin.url("/page")];
+    let (shown, _) = Terminal::of_fetch(40, words).seen();
+    let table: Vec<_> = shown.lines().skip_while(|line| !line.starts_with(listed)).collect();
+    assert_eq!(table[1..3], ["  1 request, 5 B, max parallel 1,", "  no limit"], "{shown}");
 }
 
 #[test]
