@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::html::ensure_it_asks_nobody;
-use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode, until};
 
 const KINDS: [&str; 5] = ["html", "har", "csv", "jsonl", "md"];
 
@@ -195,6 +195,8 @@ fn reports_are_whole_though_nobody_reads_the_rows() {
         run.write(&format!("{}\n{}\n", origin.url("/"), origin.url("/last")));
         run.write(&format!("{}\n", origin.url("/more")).repeat(20));
         assert_eq!(run.row()["outcome"], "ok");
+        // Once nobody reads, nothing more is started.
+        until("the last URL", || origin.seen().iter().any(|request| request.path == "/last"));
         run.stop_reading();
         run.close();
         may_end.pass();
