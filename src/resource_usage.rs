@@ -41,9 +41,7 @@ pub(crate) fn raise_fd_limit(wanted: u64) -> u64 {
 pub(crate) fn address_space_left() -> Option<u64> {
     let limit = getrlimit(Resource::As).current?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let taken = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
-    let taken: u64 = taken.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(limit.saturating_sub(taken * 1024))
+    Some(limit.saturating_sub(memory_field(&status, "VmSize:")?))
 }
 
 /// Resource usage so far; all `None` if the system does not report it.
@@ -137,12 +135,12 @@ fn duration(time: TimeVal) -> Duration {
 /// Peak resident memory since this program was executed, in bytes; `None` where there is no such file. The figure of
 /// `getrusage` is kept over `exec`, and so may be that of the program that started this one.
 fn peak_of_this_program() -> Option<u64> {
-    high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
+    memory_field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The `VmHWM` of a process status (proc_pid_status(5)), in bytes.
-fn high_water_mark(status: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A field of a process status that is an amount of memory (proc_pid_status(5)), in bytes.
+fn memory_field(status: &str, field: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -159,8 +157,8 @@ mod tests {
     #[test]
     fn the_high_water_mark_is_read_in_bytes() {
         let status = "Name:\tfetch\nVmPeak:\t  9 kB\nVmHWM:\t    5232 kB\nVmRSS:\t 7 kB\n";
-        assert_eq!(high_water_mark(status), Some(5232 * 1024));
-        assert_eq!(high_water_mark("Name:\tfetch\n"), None);
+        assert_eq!(memory_field(status, "VmHWM:"), Some(5232 * 1024));
+        assert_eq!(memory_field("Name:\tfetch\n", "VmHWM:"), None);
     }
 
     #[test]
