@@ -16,7 +16,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::coded::gzip;
 use crate::support::html::ensure_it_asks_nobody;
-use crate::support::{Gate, MODES, Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{Gate, MODES, Origin, Reply, Run, Seen, holding, in_every_mode};
 
 /// A comparison of three runs after one to warm up, as JSON.
 fn small() -> Run {
@@ -446,15 +446,7 @@ fn ended_on_a_terminal(
 
 #[test]
 fn an_interrupted_comparison_ends_with_a_clean_line() {
-    let (is_there, may_end) = (Gate::of(2), Gate::of(2));
-    let (arrive, leave) = (is_there.clone(), may_end.clone());
-    let origin = Origin::new(move |request| {
-        if request.nth == 0 {
-            arrive.pass();
-            leave.pass();
-        }
-        Reply::ok("hello")
-    });
+    let (origin, is_there, may_end) = holding(|request| request.nth == 0);
     let url = origin.url("/");
     let words = ["compare", "--modes", "async", "--no-config", &url];
     let (code, shown) = ended_on_a_terminal(80, &words, |process| {
@@ -972,15 +964,7 @@ fn each_run_saves_into_a_folder_that_is_new_and_goes_after_it() {
 
 #[test]
 fn a_comparison_that_is_interrupted_leaves_nothing_behind() {
-    let (is_there, may_end) = (Gate::of(2), Gate::of(2));
-    let (arrive, leave) = (is_there.clone(), may_end.clone());
-    let origin = Origin::new(move |request| {
-        if request.nth == 0 {
-            arrive.pass();
-            leave.pass();
-        }
-        Reply::ok("hello")
-    });
+    let (origin, is_there, may_end) = holding(|request| request.nth == 0);
     let reports = Reports::new();
     let words = ["--runs", "100", "--modes", "threads,async", "--dir"];
     let run = Run::new()

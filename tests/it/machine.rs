@@ -20,7 +20,7 @@ use crate::support::processes::{children_of, is_stopped, is_there, send};
 use crate::support::raw::{HeadOf, Raw};
 use crate::support::tls::Authority;
 use crate::support::{
-    Gate, Origin, Reply, Run, class_of, in_all_modes_at_once, in_every_mode, until,
+    Gate, Origin, Reply, Run, class_of, holding, in_all_modes_at_once, in_every_mode, until,
 };
 
 /// The program, with streams of its own.
@@ -99,13 +99,7 @@ fn stderr_that_takes_nothing_is_no_reason_to_fail() {
 #[test]
 fn a_hangup_ends_a_run_as_a_request_to_terminate_does() {
     in_every_mode(|mode| {
-        let (arrived, open) = (Gate::of(2), Gate::of(2));
-        let (arrive, pass) = (arrived.clone(), open.clone());
-        let origin = Origin::new(move |_| {
-            arrive.pass();
-            pass.pass();
-            Reply::ok("hello")
-        });
+        let (origin, arrived, open) = holding(|_| true);
         let folder = tempfile::tempdir().unwrap();
         let report = folder.path().join("report.csv");
         // The list stays open: only the signal ends the run.
@@ -144,13 +138,7 @@ fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
 #[test]
 fn a_run_that_is_stopped_for_longer_than_its_clocks_goes_on_where_it_was() {
     in_all_modes_at_once(|mode| {
-        let (arrived, open) = (Gate::of(2), Gate::of(2));
-        let (arrive, pass) = (arrived.clone(), open.clone());
-        let origin = Origin::new(move |_| {
-            arrive.pass();
-            pass.pass();
-            Reply::ok("hello")
-        });
+        let (origin, arrived, open) = holding(|_| true);
         let clocks = ["--stall-timeout", "3s", "--max-time", "4s", "--retry", "0", "-j", "1"];
         let live = Run::json(mode).args(clocks).arg(origin.url("/")).live();
         arrived.pass();
@@ -212,15 +200,8 @@ fn hang_up_late(stream: &mut TcpStream) {
 #[test]
 fn a_child_that_is_stopped_is_replaced_after_the_clocks_of_its_transfer() {
     for is_at_work in [true, false] {
-        let (arrived, open) = (Gate::of(2), Gate::of(2));
-        let (arrive, pass) = (arrived.clone(), open.clone());
-        let origin = Origin::new(move |request| {
-            if request.nth == 0 && request.path == "/1" && is_at_work {
-                arrive.pass();
-                pass.pass();
-            }
-            Reply::ok("hello")
-        });
+        let (origin, arrived, open) =
+            holding(move |request| request.nth == 0 && request.path == "/1" && is_at_work);
         let clocks = ["--stall-timeout", "1s", "--retry", "1", "--retry-delay", "1ms", "-j", "1"];
         let mut live = Run::json("processes").args(clocks).arg("-").live();
         if is_at_work {

@@ -11,7 +11,9 @@ use nix::sys::signal::Signal;
 
 use crate::support::processes::{children_of, is_stopped, is_there, send};
 use crate::support::saved_files::saved_in;
-use crate::support::{End, Gate, Live, Origin, Reply, Run, class_of, in_every_mode, until};
+use crate::support::{
+    End, Gate, Live, Origin, Reply, Run, class_of, holding, in_every_mode, until,
+};
 
 /// A run in this mode whose list stays open.
 fn run(args: &[&str]) -> Run {
@@ -41,19 +43,10 @@ fn wait_for_parts(number: usize, folder: &Path) {
     until("files that grow", || saved_in(folder).values().filter(has_grown).count() >= number);
 }
 
-/// An origin that shows each request at one gate, and answers it once the other is open.
+/// An origin that holds the first request.
 fn held_origin() -> (Origin, Gate, Gate) {
-    let (arrived, open) = (Gate::of(2), Gate::of(2));
-    let (arrive, pass) = (arrived.clone(), open.clone());
     let first = AtomicBool::new(true);
-    let origin = Origin::new(move |_| {
-        if first.swap(false, SeqCst) {
-            arrive.pass();
-            pass.pass();
-        }
-        Reply::ok("hello")
-    });
-    (origin, arrived, open)
+    holding(move |_| first.swap(false, SeqCst))
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::html::ensure_it_asks_nobody;
-use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode, until};
+use crate::support::{Gate, Origin, Reply, Run, Seen, holding, in_every_mode, until};
 
 const KINDS: [&str; 5] = ["html", "har", "csv", "jsonl", "md"];
 
@@ -146,15 +146,7 @@ fn reports_are_in_the_order_of_the_list_where_rows_are() {
 #[test]
 fn a_run_that_is_interrupted_leaves_whole_reports() {
     in_every_mode(|mode| {
-        let (is_there, may_end) = (Gate::of(2), Gate::of(2));
-        let (arrive, leave) = (is_there.clone(), may_end.clone());
-        let origin = Origin::new(move |request| {
-            if request.path == "/slow" {
-                arrive.pass();
-                leave.pass();
-            }
-            Reply::ok("hello")
-        });
+        let (origin, is_there, may_end) = holding(|request| request.path == "/slow");
         let reports = Reports::new();
         let mut run = Run::json(mode).args(reports.words("--report")).arg("-").live();
         run.write(&format!("{}\n{}\n", origin.url("/"), origin.url("/slow")));

@@ -100,6 +100,21 @@ impl Reply {
     }
 }
 
+/// An origin that answers `hello`, the requests for which `holds` is true only once the second gate is open; they show
+/// themselves at the first gate.
+pub fn holding(holds: impl Fn(&Request) -> bool + Send + Sync + 'static) -> (Origin, Gate, Gate) {
+    let (arrived, open) = (Gate::of(2), Gate::of(2));
+    let (arrive, pass) = (arrived.clone(), open.clone());
+    let origin = Origin::new(move |request| {
+        if holds(request) {
+            arrive.pass();
+            pass.pass();
+        }
+        Reply::ok("hello")
+    });
+    (origin, arrived, open)
+}
+
 /// Opens only when so many have come.
 #[derive(Clone)]
 pub struct Gate(Arc<(Mutex<usize>, Condvar, usize)>);
