@@ -150,11 +150,8 @@ impl SampleReader<'_> {
             matches!(record.outcome, Outcome::Ok | Outcome::Failed | Outcome::Invalid);
         rows.unasked += u64::from(!was_requested);
         rows.retries += u64::from(record.attempts.saturating_sub(1));
-        if record.attempts > 1 {
-            rows.retried += 1;
-            let waited = record.timings.retry_wait.unwrap_or_default();
-            rows.retry_wait = rows.retry_wait.max(waited);
-        }
+        rows.retried += u64::from(record.attempts > 1);
+        rows.retry_wait = rows.retry_wait.max(record.timings.retry_wait.unwrap_or_default());
         if matches!(record.outcome, Outcome::Failed | Outcome::Invalid) {
             *rows.failures.entry(kind_of_failure(record)).or_default() += 1;
         }
@@ -171,7 +168,7 @@ impl SampleReader<'_> {
         };
         rows.first_byte.push(first_byte);
         rows.total.push(total);
-        let transfer = (total - record.before_last_attempt() - first_byte).clamp(0.0, busy);
+        let transfer = (total - record.outside_last_attempt() - first_byte).clamp(0.0, busy);
         rows.waiting += busy - transfer;
         rows.transfer += transfer;
     }

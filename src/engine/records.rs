@@ -21,8 +21,7 @@ pub(super) fn record_of_attempt(
     let timings = &attempt.timings;
     let (first_started, started_at) = job.first_started.unzip();
     let first_started = first_started.unwrap_or(job.last_started);
-    let attempt_started = job.log.current_start().unwrap_or(job.last_started);
-    let redirected = job.last_started.saturating_duration_since(attempt_started);
+    let redirected = job.log.spent_before(job.last_started);
     let end = job.last_started + timings.total;
     let mut record = blank_record(job);
     if let Some(head) = &attempt.head {

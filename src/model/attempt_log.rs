@@ -13,8 +13,8 @@ const MOST: usize = 100;
 pub struct AttemptLog {
     /// Failed attempts, in the order in which they ended.
     failed: VecDeque<LoggedAttempt>,
-    /// The start of the attempt in progress, and the wait before it; `None` until its first request.
-    current: Option<(Instant, Duration)>,
+    /// The attempt in progress; `None` until its first request.
+    current: Option<StartedAttempt>,
     /// When the last request ended.
     ended: Option<Instant>,
     /// The sum of all waits.
@@ -22,26 +22,43 @@ pub struct AttemptLog {
 }
 
 #[derive(Debug, Clone)]
-struct LoggedAttempt {
+struct StartedAttempt {
     start: Instant,
-    end: Instant,
+    /// How long the target waited before it.
     wait: Duration,
+    /// How long it waited between the requests of this attempt.
+    redirect_wait: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct LoggedAttempt {
+    started: StartedAttempt,
+    end: Instant,
     class: FailureClass,
 }
 
 impl AttemptLog {
-    /// Records that a request is started. The first one of an attempt is its start.
+    /// Records that a request is started. The first one of an attempt is its start; a later one, such as a redirect's
+    /// hop, has waited since the previous one ended.
     pub fn on_start(&mut self, now: Instant) {
-        let Some((start, wait)) = &mut self.current else {
-            let wait = self.wait_until(now);
-            self.waited += wait;
-            self.current = Some((now, wait));
-            return;
-        };
+        let wait = self.wait_until(now);
+        self.waited += wait;
+        match &mut self.current {
+            Some(current) => current.redirect_wait += wait,
+            none => {
+                *none = Some(StartedAttempt { start: now, wait, redirect_wait: Duration::ZERO });
+            }
+        }
+    }
+
+    /// Records that the request of a segment was started. The earliest one is the start of the attempt.
+    pub fn on_segment_start(&mut self, started: Instant) {
+        let Some(current) = &mut self.current else { return self.on_start(started) };
         // Requests of segments run at the same time, and the one that is recorded first may have started last.
-        let earlier = start.saturating_duration_since(now).min(*wait);
+        let earlier = current.start.saturating_duration_since(started).min(current.wait);
         self.waited = self.waited.saturating_sub(earlier);
-        (*start, *wait) = ((*start).min(now), *wait - earlier);
+        current.start = current.start.min(started);
+        current.wait -= earlier;
     }
 
     /// Records that a request ended at this time.
@@ -51,9 +68,9 @@ impl AttemptLog {
 
     /// Records that the attempt in progress failed. This does nothing if it made no request.
     pub fn on_failure(&mut self, class: FailureClass) {
-        let Some((start, wait)) = self.current.take() else { return };
-        let end = self.ended.unwrap_or(start).max(start);
-        self.push(LoggedAttempt { start, end, wait, class });
+        let Some(started) = self.current.take() else { return };
+        let end = self.ended.unwrap_or(started.start).max(started.start);
+        self.push(LoggedAttempt { started, end, class });
     }
 
     /// Adds the failed attempts at a segment of the target, the last `without` of them left out.
@@ -68,7 +85,7 @@ impl AttemptLog {
         self.waited += wait;
     }
 
-    /// How long the target has waited between attempts.
+    /// How long the target has waited between requests.
     pub fn waited(&self) -> Duration {
         self.waited
     }
@@ -81,9 +98,13 @@ impl AttemptLog {
         }
     }
 
-    /// The start of the attempt in progress, if it has made a request.
-    pub fn current_start(&self) -> Option<Instant> {
-        self.current.map(|(start, _)| start)
+    /// How long the requests before the one that was started at `last` took in the attempt in progress, without the
+    /// waits between them.
+    pub fn spent_before(&self, last: Instant) -> Duration {
+        let current = self.current.as_ref();
+        current.map_or(Duration::ZERO, |current| {
+            last.saturating_duration_since(current.start).saturating_sub(current.redirect_wait)
+        })
     }
 
     /// When the last request ended.
@@ -99,15 +120,15 @@ impl AttemptLog {
         end: Instant,
         class: Option<FailureClass>,
     ) -> Vec<AttemptDetail> {
-        let detail = |start: Instant, end: Instant, wait: Duration, class| AttemptDetail {
-            start: start.saturating_duration_since(first).as_secs_f64(),
-            total: end.saturating_duration_since(start).as_secs_f64(),
+        let detail = |started: &StartedAttempt, end: Instant, class| AttemptDetail {
+            start: started.start.saturating_duration_since(first).as_secs_f64(),
+            total: end.saturating_duration_since(started.start).as_secs_f64(),
             class,
-            wait: wait.as_secs_f64(),
+            wait: started.wait.as_secs_f64(),
+            redirect_wait: started.redirect_wait.as_secs_f64(),
         };
-        let failed =
-            self.failed.iter().map(|one| detail(one.start, one.end, one.wait, Some(one.class)));
-        let last = self.current.map(|(start, wait)| detail(start, end, wait, class));
+        let failed = self.failed.iter().map(|one| detail(&one.started, one.end, Some(one.class)));
+        let last = self.current.as_ref().map(|started| detail(started, end, class));
         let all: Vec<_> = failed.chain(last).collect();
         let surplus = all.len().saturating_sub(MOST);
         all.into_iter().skip(surplus).collect()
@@ -139,12 +160,30 @@ mod tests {
         log.on_end(first + SECOND);
         log.on_failure(FailureClass::Reset);
         log.on_start(first + 4 * SECOND);
-        log.on_start(first + 5 * SECOND);
         let details = log.details(first, first + 6 * SECOND, None);
-        let detail = |start, total, class, wait| AttemptDetail { start, total, class, wait };
+        let detail = |start, total, class, wait| AttemptDetail {
+            start,
+            total,
+            class,
+            wait,
+            ..AttemptDetail::default()
+        };
         let reset = Some(FailureClass::Reset);
         assert_eq!(details, [detail(0.0, 1.0, reset, 0.0), detail(4.0, 2.0, None, 3.0)]);
         assert_eq!(log.waited(), 3 * SECOND);
+    }
+
+    #[test]
+    fn the_wait_before_a_redirects_hop_is_no_time_of_a_request() {
+        let first = Instant::now();
+        let mut log = AttemptLog::default();
+        log.on_start(first);
+        log.on_end(first + SECOND);
+        log.on_start(first + 5 * SECOND);
+        assert_eq!(log.spent_before(first + 5 * SECOND), SECOND);
+        let details = log.details(first, first + 7 * SECOND, None);
+        assert_eq!((details[0].total, details[0].wait, details[0].redirect_wait), (7.0, 0.0, 4.0));
+        assert_eq!(log.waited(), 4 * SECOND);
     }
 
     #[test]
@@ -168,8 +207,8 @@ mod tests {
         let first = Instant::now();
         let mut log = AttemptLog::default();
         log.on_end(first);
-        log.on_start(first + 5 * SECOND);
-        log.on_start(first + 3 * SECOND);
+        log.on_segment_start(first + 5 * SECOND);
+        log.on_segment_start(first + 3 * SECOND);
         let details = log.details(first, first + 6 * SECOND, None);
         assert_eq!((details[0].start, details[0].wait, details[0].total), (3.0, 3.0, 3.0));
         assert_eq!(log.waited(), 3 * SECOND);

@@ -166,12 +166,12 @@ impl Record {
         }
     }
 
-    /// From `started_at` until the last attempt was started, in seconds; what remains of `timings.total` is the duration
-    /// of that attempt, as far as it is known.
-    pub fn before_last_attempt(&self) -> f64 {
+    /// The part of `timings.total`, in seconds, that was not spent in the last attempt: earlier attempts and all waits.
+    pub fn outside_last_attempt(&self) -> f64 {
         let total = self.timings.total.unwrap_or_default();
         // An older version wrote no details, and counted all times from the first attempt.
-        self.attempts_detail.last().map_or(0.0, |last| (total - last.total).max(0.0))
+        let Some(last) = self.attempts_detail.last() else { return 0.0 };
+        (total - (last.total - last.redirect_wait).max(0.0)).max(0.0)
     }
 
     /// Whether the run was stopped before the first attempt.
@@ -225,6 +225,9 @@ pub struct AttemptDetail {
     /// How long the target waited before it: from the end of the previous attempt to its start.
     #[serde(serialize_with = "as_microseconds")]
     pub wait: f64,
+    /// Waited before redirects were followed, because a server or a limit of the host said so: part of `total`.
+    #[serde(serialize_with = "as_microseconds")]
+    pub redirect_wait: f64,
 }
 
 /// Where a target's time went; seconds, to the microsecond.
@@ -234,17 +237,17 @@ pub struct Timings {
     /// In the queue before the first request was started.
     #[serde(serialize_with = "as_microseconds")]
     pub queued: Option<f64>,
-    /// From the start of the last attempt until it had its connection; `None` where it reused one.
+    /// From the start of the last attempt until it had its connection, without waits; `None` where it reused one.
     #[serde(serialize_with = "as_microseconds")]
     pub connect: Option<f64>,
-    /// From the start of the last attempt until it had the reply's head.
+    /// From the start of the last attempt until it had the reply's head, without waits.
     #[serde(serialize_with = "as_microseconds")]
     pub first_byte: Option<f64>,
     /// From `started_at` until the end.
     #[serde(serialize_with = "as_microseconds")]
     pub total: Option<f64>,
-    /// Waited between attempts, and before the target was given up: part of `total`. Of a body in segments, the wait of
-    /// the segment that waited longest.
+    /// Waited between attempts, before redirects, and before the target was given up: part of `total`. Of a body in
+    /// segments, the wait of the segment that waited longest.
     #[serde(serialize_with = "as_microseconds")]
     pub retry_wait: Option<f64>,
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::escape::readable_message;
 use super::histogram::Histogram;
 use super::timeline::Timeline;
-use crate::model::{FailureClass, Outcome, OutcomeCounts, Record, Summary, Timings};
+use crate::model::{AttemptDetail, FailureClass, Outcome, OutcomeCounts, Record, Summary, Timings};
 use crate::units::grouped;
 
 /// Rows that are kept.
@@ -132,17 +132,20 @@ impl AggregateRow {
     }
 }
 
-/// The last attempt of a record, and the waits before and after it, in seconds since its first request.
+/// The last attempt of a record, and the waits before and after it, in seconds since its first request. What was waited
+/// for redirects within an attempt is put at its start, since nothing tells where it was.
 fn last_and_waits(record: &Record, timings: Timings) -> (Range<f64>, Vec<Range<f64>>) {
     let total = timings.total.unwrap_or_default();
     let time = |seconds: f64| sane_seconds(Some(seconds)).unwrap_or_default().min(total);
     let Some(last) = record.attempts_detail.last() else { return (0.0..total, Vec::new()) };
-    let start = time(last.start);
+    let begun = |attempt: &AttemptDetail| time(attempt.start + attempt.redirect_wait);
+    let start = begun(last);
     // Attempts at segments run beside the last one, which spans the download; so do their waits.
-    let before = record.attempts_detail.iter().filter(|attempt| time(attempt.start) <= start);
-    let before = before.map(|attempt| time(attempt.start - attempt.wait)..time(attempt.start));
-    let mut waits: Vec<_> = before.filter(|wait| !wait.is_empty()).collect();
-    let waited: f64 = record.attempts_detail.iter().map(|attempt| attempt.wait).sum();
+    let before = record.attempts_detail.iter().filter(|attempt| begun(attempt) <= start);
+    let before = before.map(|attempt| time(attempt.start - attempt.wait)..begun(attempt));
+    let mut waits: Vec<_> = before.filter(|wait| wait.end - wait.start > SHORTEST_WAIT).collect();
+    let waits_of = |attempt: &AttemptDetail| attempt.wait + attempt.redirect_wait;
+    let waited: f64 = record.attempts_detail.iter().map(waits_of).sum();
     let after = timings.retry_wait.unwrap_or_default() - waited;
     let end = match time(last.start + last.total) {
         end if after > SHORTEST_WAIT && end > start => {
@@ -157,9 +160,9 @@ fn last_and_waits(record: &Record, timings: Timings) -> (Range<f64>, Vec<Range<f
     (start..end, waits)
 }
 
-/// From the first request until the last attempt was started, in seconds: waits and earlier attempts.
-pub(crate) fn before_last_attempt(record: &Record, timings: Timings) -> f64 {
-    sane_seconds(Some(record.before_last_attempt()))
+/// The time since the first request that was not spent in the last attempt, in seconds: waits and earlier attempts.
+pub(crate) fn outside_last_attempt(record: &Record, timings: Timings) -> f64 {
+    sane_seconds(Some(record.outside_last_attempt()))
         .unwrap_or_default()
         .min(timings.total.unwrap_or_default())
 }
@@ -176,7 +179,9 @@ fn attempts_apart(record: &Record, total: f64) -> Vec<Range<i64>> {
         .attempts_detail
         .iter()
         .map(|attempt| {
-            (time(attempt.start).min(end), (time(attempt.start) + time(attempt.total)).min(end))
+            let start = time(attempt.start);
+            let begun = start + time(attempt.redirect_wait.min(attempt.total));
+            (begun.min(end), (start + time(attempt.total)).min(end))
         })
         .collect();
     attempts.sort_unstable();
@@ -229,7 +234,7 @@ pub(crate) fn micros(seconds: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptDetail, Failure, StopCause, test_fixtures};
+    use crate::model::{Failure, StopCause, test_fixtures};
 
     #[test]
     fn a_url_is_under_way_during_its_attempts_and_once_during_those_at_its_segments() {
@@ -251,7 +256,9 @@ mod tests {
 
     #[test]
     fn waits_are_those_before_and_after_the_last_attempt_and_of_many_the_longest() {
-        let detail = |start, total, wait| AttemptDetail { start, total, wait, class: None };
+        let detail =
+            |start, total, wait| AttemptDetail { start, total, wait, ..AttemptDetail::default() };
+        let redirected = AttemptDetail { redirect_wait: 5.0, ..detail(11.0, 20.0, 10.0) };
         let many = (0..40).map(|nth| detail(f64::from(nth) * 0.5, 0.1, 0.4 - f64::from(nth) / 1e3));
         let table = [
             (vec![], 0.0, 0.0..31.0, vec![]),
@@ -268,6 +275,7 @@ mod tests {
                 11.0..12.0,
                 vec![1.0..11.0, 12.0..31.0],
             ),
+            (vec![detail(0.0, 1.0, 0.0), redirected], 15.0, 16.0..31.0, vec![1.0..16.0]),
             // Attempts at segments, which the last one spans.
             (vec![detail(3.0, 1.0, 2.0), detail(0.0, 31.0, 0.0)], 2.0, 0.0..31.0, vec![]),
         ];

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use url::Url;
 
-use super::aggregate::{before_last_attempt, micros, sane, since_1970};
+use super::aggregate::{micros, outside_last_attempt, sane, since_1970};
 use crate::model::{Outcome, Record, reason_phrase, rfc3339};
 
 /// Writes an archive entry by entry.
@@ -128,7 +128,7 @@ impl HarPhases {
     fn of(record: &Record) -> Self {
         let timings = sane(record.timings);
         let known = |seconds: Option<f64>| seconds.map_or(-1.0, millis);
-        let before = before_last_attempt(record, timings);
+        let before = outside_last_attempt(record, timings);
         let total = timings.total.unwrap_or_default() - before;
         let connected = timings.connect.unwrap_or_default();
         let answered = timings.first_byte.unwrap_or(total);

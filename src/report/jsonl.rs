@@ -57,7 +57,7 @@ mod tests {
                 "served_by": null, "duplicate_of": null, "error": null, "etag": null,
                 "last_modified": null, "digest": null, "started_at": "2026-01-01T00:00:00.000Z",
                 "timings": {"queued": 0.01, "connect": 0.02, "first_byte": 0.1, "total": 0.41, "retry_wait": 0.0},
-                "attempts_detail": [{"start": 0.0, "total": 0.41, "class": null, "wait": 0.0}],
+                "attempts_detail": [{"start": 0.0, "total": 0.41, "class": null, "wait": 0.0, "redirect_wait": 0.0}],
                 "updated": false, "listed": "https://example.org/",
             })
         );

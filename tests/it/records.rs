@@ -79,6 +79,31 @@ fn waits_between_attempts_are_told_apart_from_connecting_and_from_the_reply() {
 }
 
 #[test]
+fn the_wait_that_a_redirect_asks_for_is_no_time_of_its_reply() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|request| match request.nth {
+            0 => Reply::of("302 Found", "Location: /b\r\nRetry-After: 1\r\n", ""),
+            _ => Reply::ok("hello"),
+        });
+        let folder = tempdir().unwrap();
+        let har = folder.path().join("run.har");
+        let files = ["--report", har.to_str().unwrap()];
+        let row = Run::json(mode).args(files).arg(origin.url("/a")).seen().row();
+        let (timings, attempt) = (&row["timings"], &row["attempts_detail"][0]);
+        let waited = seconds(&attempt["redirect_wait"]);
+        assert!(waited >= 1.0, "{row}");
+        assert_eq!(attempt["wait"], 0.0);
+        ensure_equal(seconds(&timings["retry_wait"]), waited, &row);
+        let spent = seconds(&attempt["total"]) - waited;
+        assert!(seconds(&timings["first_byte"]) <= spent + ROUNDED, "{row}");
+        let archive: Value = serde_json::from_slice(&fs::read(har).unwrap()).unwrap();
+        let entry = &archive["log"]["entries"][0];
+        let blocked = seconds(&timings["queued"]) + waited;
+        assert!((seconds(&entry["timings"]["blocked"]) / 1e3 - blocked).abs() < 1e-4, "{entry}");
+    });
+}
+
+#[test]
 fn a_url_that_is_given_up_has_its_attempts_too() {
     in_every_mode(|mode| {
         let origin = Origin::new(|_| Reply::raw("", End::Reset));

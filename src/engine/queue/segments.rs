@@ -184,7 +184,7 @@ impl SegmentedDownload {
     fn set_first_started(&mut self, started: Option<(Instant, SystemTime)>) {
         self.job.first_started = self.job.first_started.into_iter().chain(started).min();
         if let Some((started, _)) = started {
-            self.job.log.on_start(started);
+            self.job.log.on_segment_start(started);
         }
     }
 
