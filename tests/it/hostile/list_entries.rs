@@ -33,6 +33,13 @@ fn mirrors_are_tried_in_turn_and_the_record_says_which_one_served() {
             "a mirror that is gone is left out"
         );
 
+        let seen = Run::new()
+            .args(["--mode", mode, "--retry-delay", "1ms"])
+            .list(mirrors(&["/gone", "/there"]))
+            .seen();
+        let line = format!("from {} (mirror {})\n", origin.url("/gone"), origin.url("/there"));
+        assert!(seen.stdout.contains(&line), "{seen:?}");
+
         let row = row_of(&["/first", "/second"]);
         assert_eq!(
             (&row["served_by"], &row["attempts"]),
