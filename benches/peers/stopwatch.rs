@@ -1,6 +1,7 @@
-//! Runs a command and tells what it took, as one JSON object in a file: seconds, processor seconds, peak memory.
+//! Runs a command and writes what it took, as one JSON object in a file: seconds, processor seconds, peak memory, context
+//! switches.
 //!
-//! A program of its own, and small: the peak that the system tells of a process includes that of whoever started it.
+//! A program of its own, and small: the peak that the system reports of a process includes that of whoever started it.
 
 use std::error::Error;
 use std::fs;
@@ -34,6 +35,7 @@ fn lap(status: ExitStatus, wall: f64, usage: &Usage) -> serde_json::Value {
         "wall": wall,
         "cpu": seconds(usage.user_time()) + seconds(usage.system_time()),
         "peak": usage.max_rss() * 1024,
+        "switches": usage.voluntary_context_switches() + usage.involuntary_context_switches(),
     })
 }
 

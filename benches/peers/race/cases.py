@@ -53,10 +53,10 @@ class Case:
 
 
 ALL = (
-    "fetch", "floor", "curl", "wget2", "aria2c", "wget", "xargs curl", "requests", "aiohttp",
+    "fetch", "floor", "reqwest", "curl", "wget2", "aria2c", "wget", "xargs curl", "requests", "aiohttp",
 )
-SAVERS = ("fetch async", "fetch threads", "fetch processes", "floor", "curl", "wget2", "aria2c")
-READERS = ("fetch", "floor", "curl", "wrk")
+SAVERS = ("fetch async", "fetch threads", "fetch processes", "floor", "reqwest", "curl", "wget2", "aria2c")
+READERS = ("fetch", "floor", "reqwest", "curl", "wrk")
 SECURE = ("fetch async", "fetch threads", "fetch processes", "curl", "wget2", "aria2c")
 MULTIPLEXED = ("fetch async", "fetch threads", "fetch processes", "curl", "wget2")
 ONE_FILE = ("fetch async", "floor", "curl", "wget2", "aria2c", "wget")

@@ -16,11 +16,13 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Lap:
-    """What a run took: seconds, processor seconds of all its processes, and the peak of its largest one in bytes."""
+    """What a run took: seconds, processor seconds of all its processes, the peak of its largest one in bytes, and their
+    context switches."""
 
     wall: float
     cpu: float
     peak: int
+    switches: int
 
 
 def time(stopwatch, command, scratch, environment, input=subprocess.DEVNULL):
@@ -52,4 +54,5 @@ def shared(laps):
     return replace(
         laps[0], wall=sum(lap.wall for lap in laps) / number,
         cpu=sum(lap.cpu for lap in laps) / number, peak=max(lap.peak for lap in laps),
+        switches=sum(lap.switches for lap in laps) / number,
     )

@@ -170,7 +170,7 @@ def installed(program):
     return shutil.which(program)
 
 
-def contenders(fetch, other, floor, python):
+def contenders(fetch, other, floor, bare, python):
     """All there are. `other` is another build of fetch, or None; `python` has the libraries of the lesson's programs,
     or is None."""
     numbers = re.compile(r"(?m)^(\d+)$")
@@ -179,14 +179,15 @@ def contenders(fetch, other, floor, python):
         return lambda task: [str(python), str(HERE / f"lesson_{name}.py"), str(task.case.jobs),
                              str(task.list), *([str(task.folder)] if task.folder else [])]
 
-    def floor_command(task):
-        return [str(floor), str(task.case.jobs), str(task.list),
-                *([str(task.folder)] if task.folder else [])]
+    def client(program):
+        return lambda task: [str(program), str(task.case.jobs), str(task.list),
+                             *([str(task.folder)] if task.folder else [])]
 
     return [
         *fetch_contenders(fetch),
         *(fetch_contenders(other, "other") if other else ()),
-        Contender("floor", str(floor), floor_command, unfit=plain),
+        Contender("floor", str(floor), client(floor), unfit=plain),
+        Contender("reqwest", str(bare), client(bare), unfit=plain),
         Contender("wrk", installed("wrk"), wrk, unfit=plain, scale=scale_wrk),
         Contender("curl", installed("curl"), curl, counted=numbers),
         Contender("wget2", installed("wget2"), wget2, counted=None),

@@ -8,19 +8,21 @@ BEGIN, END = "<!-- speed: begin -->\n", "<!-- speed: end -->\n"
 # What those who choose a tool are shown: these cases, of these programs.
 SHORT = ("small", "small-tls", "small-h2", "medium", "big")
 PEERS = ("curl", "wget2", "aria2c", "wget")
-ALL = (*PEERS, "requests", "aiohttp", "wrk", "floor")
+ALL = (*PEERS, "requests", "aiohttp", "wrk", "reqwest", "floor")
 
 
 def case_page(case, figures):
     """The table of one race."""
     lines = [f"**{described(case)}** (`{case.name}`)", "",
-             "| | wall | relative to fetch | CPU per URL | peak memory | rounds |", "|---|--:|--:|--:|--:|--:|"]
+             "| | wall | relative to fetch | CPU per URL | switches per URL | peak memory | rounds |",
+             "|---|--:|--:|--:|--:|--:|--:|"]
     for who in sorted(figures.who(case.name), key=lambda who: figures.median(case.name, who)):
         ratio = figures.ratio(case.name, who, case.reference)
         cpu = figures.median(case.name, who, "cpu") / len(case.lengths)
+        switches = figures.median(case.name, who, "switches") / len(case.lengths)
         peak = figures.median(case.name, who, "peak") / (1 << 20)
         lines.append(f"| {who} | {seconds(figures.median(case.name, who))} | {ratio_text(ratio)} | "
-                     f"{seconds(cpu)} | {peak:.1f} MiB | {len(figures.laps(case.name, who))} |")
+                     f"{seconds(cpu)} | {switches:.2f} | {peak:.1f} MiB | {len(figures.laps(case.name, who))} |")
     lines += ["", noise([case], figures)]
     lines += (f"Left out: {who} ({why})." for who, why in figures.out(case.name).items())
     return "\n".join(lines).rstrip() + "\n"

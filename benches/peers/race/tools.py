@@ -16,11 +16,11 @@ LIBRARIES = ("requests", "aiohttp", "matplotlib")
 
 
 def build(fetch=None):
-    """The paths of fetch, floor and stopwatch, built for release; `fetch` is used as it is if given."""
+    """The paths of fetch, floor, bare_reqwest and stopwatch, built for release; `fetch` is used as it is if given."""
     # Apart: what is built beside examples has the features that only tests ask of its libraries.
     fetch = fetch or cargo("--bin", "fetch")["fetch"]
-    helpers = cargo("--example", "floor", "--example", "stopwatch")
-    return fetch, helpers["floor"], helpers["stopwatch"]
+    helpers = cargo("--example", "floor", "--example", "bare_reqwest", "--example", "stopwatch")
+    return fetch, helpers["floor"], helpers["bare_reqwest"], helpers["stopwatch"]
 
 
 def cargo(*targets):

@@ -1,5 +1,6 @@
 """What is no race: how soon a run begins, what memory it takes, how large the program is."""
 
+import re
 import shutil
 import socket
 import statistics
@@ -11,6 +12,8 @@ from .cases import Case
 from .contenders import Task, environment, fetch_command
 
 LINES = 1_000_000
+# The lists whose difference says what one more URL takes.
+SHORT_AND_LONG = (500, 2500)
 # What a million files of a page and its bookkeeping take in memory.
 ROOM = 8 << 30
 
@@ -104,4 +107,38 @@ def size(track, _rounds):
     return {"size, stripped, MB": track.fetch.stat().st_size / 1e6}
 
 
-TRIALS = {"first": first, "memory": memory, "size": size}
+def instructions(track, _rounds):
+    """Instructions for each further URL: the difference between a long list and a short one, under callgrind."""
+    if not shutil.which("valgrind"):
+        raise clock.Wrong("valgrind is not installed")
+    case = Case("instructions", "", "small", ())
+    track.origin.make("small")
+    figures = {}
+    for name, command in (
+        ("fetch async", lambda task: fetch_command(track.fetch, "async", task)),
+        ("fetch threads", lambda task: fetch_command(track.fetch, "threads", task)),
+        ("reqwest", lambda task: [track.bare, str(case.jobs), str(task.list)]),
+    ):
+        counts = []
+        for lines in SHORT_AND_LONG:
+            track.say(f"instructions: {name}, {lines:,} lines")
+            listed = track.scratch / "lines"
+            listed.write_text("".join(f"{url}\n" for url in list(track.origin.urls(case))[:lines]))
+            task = Task(case, [], listed, None, track.scratch, track.origin.authority)
+            counts.append(executed(command(task), track.scratch, environment(task)))
+        figures[f"instructions per URL, {name}"] = (counts[1] - counts[0]) / (SHORT_AND_LONG[1] - SHORT_AND_LONG[0])
+    return figures
+
+
+def executed(command, scratch, settings):
+    """How many instructions a command executes."""
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={scratch / 'callgrind'}"]
+    ended = subprocess.run([*valgrind, *map(str, command)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, env=settings, text=True)
+    found = re.search(r"Collected : (\d+)", ended.stderr)
+    if ended.returncode or not found:
+        raise clock.Wrong(f"{command[0]} failed under callgrind: {ended.stderr[-500:].strip()}")
+    return int(found[1])
+
+
+TRIALS = {"first": first, "memory": memory, "size": size, "instructions": instructions}
