@@ -381,20 +381,11 @@ impl Scheduler {
         self.sets.ready()
     }
 
-    /// The hosts that have jobs, and for how long they are tried at most, if they are several and none of them can be
+    /// The number of hosts that have jobs, and for how long they are tried, if they are several and none of them can be
     /// reached.
     pub fn unreachable_hosts(&self) -> Option<(u64, Duration)> {
-        let (mut hosts, mut patience) = (0, Duration::ZERO);
-        for queue in self.queues.iter().flatten() {
-            if queue.len() > 0 || queue.in_progress > 0 {
-                hosts += 1;
-                patience = patience.max(queue.patience());
-                if !queue.is_failing() {
-                    return None;
-                }
-            }
-        }
-        (hosts > 1).then_some((hosts, patience))
+        let (hosts, slot) = self.sets.all_unreachable().filter(|(hosts, _)| *hosts > 1)?;
+        Some((hosts as u64, self.queue(slot).patience()))
     }
 
     /// The hosts whose jobs wait for anything but a transfer in progress, those first that wait for the shortest time.
@@ -457,6 +448,8 @@ impl Scheduler {
         let state = SlotState {
             startable: (start == StartTime::Now).then_some(rank),
             is_failing: start == StartTime::ToFail,
+            has_work: queue.len() > 0 || queue.in_progress > 0,
+            is_unreachable: queue.is_failing(),
             is_refillable: queue.spilled > 0 && queue.len() <= share / 2,
             retention: queue.retention_reason(now),
             alarm: queue.alarm(now),

@@ -25,6 +25,10 @@ pub(super) struct ReadySets {
     /// Slots without jobs whose host has a gap, a wait or a failure to remember, the one longest unused first. They are
     /// forgotten only if there are too many of them. Disjoint from `idle`.
     resting: BTreeSet<(u64, usize)>,
+    /// Slots with work whose host cannot be reached at present.
+    unreachable: BTreeSet<usize>,
+    /// The number of slots with work whose host is not among them.
+    reachable: usize,
     /// When a slot has to be updated though nothing happens to it. A changed alarm is added and the old one left in
     /// place: an alarm counts only if it is the one of the slot's entry.
     alarms: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -39,6 +43,8 @@ struct SlotEntry {
     rank: Option<u64>,
     /// Its turn in `idle` or `resting`.
     unused_since: Option<u64>,
+    /// Whether it counts as `reachable`.
+    is_reachable: bool,
     alarm: Option<Instant>,
 }
 
@@ -58,6 +64,10 @@ pub(super) struct SlotState {
     pub startable: Option<StartRank>,
     /// Whether its next job must fail.
     pub is_failing: bool,
+    /// Whether it has jobs, in its queue or in progress.
+    pub has_work: bool,
+    /// Whether its host cannot be reached at present.
+    pub is_unreachable: bool,
     /// Whether it has room for spilled targets of its host.
     pub is_refillable: bool,
     /// Why it is kept.
@@ -90,6 +100,10 @@ impl ReadySets {
         }
         set_member(&mut self.failing, slot, state.is_failing);
         set_member(&mut self.refillable, slot, state.is_refillable);
+        set_member(&mut self.unreachable, slot, state.has_work && state.is_unreachable);
+        self.reachable -= usize::from(entry.is_reachable);
+        entry.is_reachable = state.has_work && !state.is_unreachable;
+        self.reachable += usize::from(entry.is_reachable);
         if let Some(turn) = entry.unused_since.take() {
             self.idle.remove(&(turn, slot));
             self.resting.remove(&(turn, slot));
@@ -129,6 +143,12 @@ impl ReadySets {
     /// A slot that has room for spilled targets.
     pub(super) fn first_refillable(&self) -> Option<usize> {
         self.refillable.first().copied()
+    }
+
+    /// The number of slots with work, and one of them, if the host of none of them can be reached.
+    pub(super) fn all_unreachable(&self) -> Option<(usize, usize)> {
+        let first = self.unreachable.first().filter(|_| self.reachable == 0)?;
+        Some((self.unreachable.len(), *first))
     }
 
     /// Whether the next job of this slot may start.
