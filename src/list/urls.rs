@@ -8,7 +8,9 @@ use super::options;
 use super::other_formats::names_urls;
 use super::redact::shown;
 use super::scheme::split_scheme;
-use super::wrapping::{Surrounded, is_delimiter, is_invisible, surrounded, trimmed, unwrapped};
+use super::wrapping::{
+    Surrounded, is_delimiter, is_invisible, is_plain, surrounded, trimmed, unwrapped,
+};
 
 /// Reads the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
 /// entry, or around one URL of it, are taken off.
@@ -16,6 +18,11 @@ use super::wrapping::{Surrounded, is_delimiter, is_invisible, surrounded, trimme
 /// # Errors
 /// What is wrong with the first bad one, for the user.
 pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
+    if is_plain(text)
+        && let Ok(url) = address(text)
+    {
+        return Ok(vec![url]);
+    }
     let fields =
         || unwrapped(trimmed(text)).split('\t').map(trimmed).filter(|field| !field.is_empty());
     let mut urls = Vec::with_capacity(1);
@@ -67,6 +74,24 @@ fn unsupported(scheme: &str) -> String {
 
 /// Ensures that nothing follows the URL on its line: it would be sent as a part of the URL.
 fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), String> {
+    if !is_plain(rest) {
+        ensure_nothing_is_beside_it(rest, host)?;
+    }
+    match rest.chars().next_back() {
+        Some(last) if is_delimiter(last) => {
+            Err(format!("quote or bracket {last} after the URL; remove it"))
+        }
+        Some(last @ (',' | ';')) => {
+            let code = u32::from(last);
+            Err(format!(
+                "'{last}' after the URL; remove it, or write %{code:02X} if it belongs to the URL"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ensure_nothing_is_beside_it(rest: &str, host: &str) -> Result<(), String> {
     if holds_a_second_address(rest) {
         return Err(
             "two URLs; put each on its own line, or a TAB between mirrors of one file".to_owned()
@@ -84,18 +109,7 @@ fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), Stri
             "space in the URL; write it as %20, or name the file with out=NAME on an indented line below".to_owned()
         });
     }
-    match rest.chars().next_back() {
-        Some(last) if is_delimiter(last) => {
-            Err(format!("quote or bracket {last} after the URL; remove it"))
-        }
-        Some(last @ (',' | ';')) => {
-            let code = u32::from(last);
-            Err(format!(
-                "'{last}' after the URL; remove it, or write %{code:02X} if it belongs to the URL"
-            ))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn is_web(scheme: &str) -> bool {

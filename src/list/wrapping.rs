@@ -77,6 +77,13 @@ const fn bit_of(character: char) -> u128 {
     if character.is_ascii() { 1 << character as u32 } else { 0 }
 }
 
+/// Whether a text is only printable ASCII without blanks, quotes and angle brackets, as most URLs are: then there is
+/// nothing around it and nothing beside it.
+pub(super) fn is_plain(text: &str) -> bool {
+    const DELIMITERS: u128 = ASCII_DELIMITERS | bit_of('\'');
+    text.bytes().all(|byte| byte.is_ascii_graphic() && DELIMITERS & (1 << byte) == 0)
+}
+
 /// Whether a character is a quote or an angle bracket, which no URL contains unencoded. The apostrophe may be in one.
 pub(super) fn is_delimiter(character: char) -> bool {
     // Nearly all characters of a list are ASCII.

@@ -30,9 +30,10 @@ pub(crate) fn asked_wait(retry_after: &str, now: SystemTime) -> Option<Duration>
 /// The wait that a reply asks for; `None` if there is no reply, or none it asks for.
 pub(crate) fn asked_by(attempt: &Attempt, now: SystemTime) -> Option<Duration> {
     let head = attempt.head.as_ref()?;
+    let retry_after = head.retry_after.as_deref()?;
     // A date is of the server's clock; ours may be years off.
     let servers = head.date.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
-    let wait = asked_wait(head.retry_after.as_deref()?, servers.unwrap_or(now));
+    let wait = asked_wait(retry_after, servers.unwrap_or(now));
     // Zero, or a moment that has passed, asks for no wait: the usual back-off applies.
     wait.filter(|wait| !wait.is_zero())
 }

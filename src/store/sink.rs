@@ -251,8 +251,11 @@ impl Sink {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn finish(&mut self, modified: Option<SystemTime>) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |sink| sink.finish(modified))
+    pub(crate) fn finish(
+        &mut self,
+        modified: impl FnOnce() -> Option<SystemTime>,
+    ) -> Result<(), Failure> {
+        self.0.as_mut().map_or(Ok(()), |sink| sink.finish(modified()))
     }
 
     /// Whether a body was about to arrive.

@@ -65,7 +65,8 @@ impl Client {
         let request_state = Arc::new(RequestState::new(job, route, started));
         let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
-        let work = CURRENT_REQUEST.scope(Arc::clone(&request_state), exchange.run());
+        // Boxed, or its kilobytes would be copied into each of the futures around it.
+        let work = CURRENT_REQUEST.scope(Arc::clone(&request_state), Box::pin(exchange.run()));
         let timeouts = &self.context.config.timeouts;
         let outcome = match with_timeouts(&request_state, timeouts, cancel, work).await {
             Ok(Ok(outcome)) => outcome,
@@ -271,9 +272,8 @@ impl<'a> Exchange<'a> {
         if is_whole && self.expected.is_some_and(leaves_out) {
             context.counters.unlisted.fetch_add(1, Relaxed);
         }
-        let modified = self.head.as_ref().and_then(|head| head.last_modified.as_deref());
-        let modified = modified.and_then(|date| httpdate::parse_http_date(date).ok());
-        self.sink.finish(modified)?;
+        let date = self.head.as_ref().and_then(|head| head.last_modified.as_deref());
+        self.sink.finish(|| httpdate::parse_http_date(date?).ok())?;
         Ok(AttemptOutcome::Whole)
     }
 
