@@ -29,6 +29,7 @@
 pub mod cli;
 pub mod commands;
 mod compare;
+mod cookies;
 mod digest;
 mod engine;
 pub mod exit;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub strategy: Strategy,
     /// How requests are made.
     pub http: HttpOptions,
+    /// Where cookies are read from and kept.
+    pub cookies: CookieOptions,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// What to do about transient failures.
@@ -60,6 +62,7 @@ impl Default for Plan {
                 loops: NonZeroUsize::MIN,
             },
             http: HttpOptions::default(),
+            cookies: CookieOptions::default(),
             timeouts: Timeouts::default(),
             retry: RetryOptions::default(),
             host_limits: HostLimitOptions::default(),
@@ -83,6 +86,12 @@ impl Default for Plan {
 impl Plan {
     /// Everything that the run reads: no output may replace any of it.
     pub fn inputs(&self) -> Vec<Source> {
+        let cookies = self.cookies.files.iter().cloned().map(Source::File);
+        self.inputs_but_cookies().into_iter().chain(cookies).collect()
+    }
+
+    /// Everything that the run reads, except for cookies, which may be written back to the file that they come from.
+    pub fn inputs_but_cookies(&self) -> Vec<Source> {
         let files = self.bodies.sums.iter().chain(&self.http.cacert).chain(&self.config);
         self.sources.iter().cloned().chain(files.cloned().map(Source::File)).collect()
     }
@@ -91,7 +100,8 @@ impl Plan {
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let documents = self.documents.iter().map(|document| &*document.path);
         let output = self.output.as_ref().and_then(|output| output.path.as_deref());
-        documents.chain(self.failed.as_ref().map(|failed| &*failed.path)).chain(output)
+        let files = self.failed.as_ref().map(|failed| &*failed.path).into_iter();
+        documents.chain(files).chain(output).chain(self.cookies.jar.as_deref())
     }
 }
 
@@ -310,6 +320,16 @@ impl Default for HttpOptions {
             max_redirects: 10,
         }
     }
+}
+
+/// Where cookies are read from and kept. Those given as text are header fields of [`HttpOptions`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CookieOptions {
+    /// Files with cookies that requests are sent.
+    pub files: Vec<PathBuf>,
+    /// The file with the cookies of the run: it is read at the start, if it exists, and written at the end. `None`: what
+    /// replies set is not kept.
+    pub jar: Option<PathBuf>,
 }
 
 /// Whether certificates are checked.

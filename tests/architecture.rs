@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "text",
             "streams",
             "resource_usage",
+            "cookies",
         ],
     ),
     ("signals", &["exit", "engine", "model", "streams"]),
@@ -65,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sync",
             "resource_usage",
             "temporary_file",
+            "cookies",
         ],
     ),
     ("transfer", &["store", "scheduler", "policy", "naming", "plan", "model", "digest", "text"]),
@@ -75,8 +77,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("input", &["list", "plan", "model", "digest", "text", "streams"]),
     ("list", &["model", "digest", "text"]),
     ("plan", &["model", "digest", "units"]),
-    ("model", &["digest"]),
+    ("model", &["digest", "cookies"]),
     ("digest", &[]),
+    ("cookies", &[]),
     ("units", &[]),
     ("temporary_file", &["text"]),
     ("text", &[]),
@@ -105,6 +108,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["report"]),
     ("md5", &["digest"]),
     ("nix", &["resource_usage"]),
+    ("psl", &["cookies"]),
     ("reqwest", &["transfer"]),
     ("robotxt", &["policy"]),
     ("rustix", &["compare", "resource_usage", "signals", "store", "streams"]),
@@ -119,8 +123,18 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that decide or describe, and neither wait nor look at anything but their arguments.
-const PURE: &[&str] =
-    &["scheduler", "policy", "naming", "list", "plan", "model", "digest", "units", "text"];
+const PURE: &[&str] = &[
+    "scheduler",
+    "policy",
+    "naming",
+    "list",
+    "plan",
+    "model",
+    "digest",
+    "cookies",
+    "units",
+    "text",
+];
 
 /// What a pure module does without: a clock, a lock, files, sockets, threads and tasks.
 const IMPURE: &[&str] = &[

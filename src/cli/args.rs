@@ -175,6 +175,12 @@ pub(super) struct FetchArgs {
     pub requests: HttpArgs,
 
     #[command(flatten)]
+    pub cookies: CookieArgs,
+
+    #[command(flatten)]
+    pub jar: CookieJarArgs,
+
+    #[command(flatten)]
     pub timeouts: TimeoutArgs,
 
     #[command(flatten)]
@@ -284,6 +290,32 @@ pub(super) struct HttpArgs {
         allow_hyphen_values = true
     )]
     pub connect_to: Vec<ResolveOverride>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cookies")]
+pub(super) struct CookieArgs {
+    /// Send the cookies of a cookies.txt file, or 'NAME=VALUE; ...' to listed hosts (repeatable)
+    ///
+    /// Text with = is cookies; it is sent like a Cookie header, only to the origin that is listed. Anything else is a file
+    /// as curl, wget and browser extensions write it: each of its cookies is sent where its line says. Cookies that a
+    /// redirect sets are sent on the way to the same file without any option.
+    #[arg(
+        short = 'b', long, visible_alias = "load-cookies", value_name = "FILE|TEXT",
+        value_hint = ValueHint::FilePath
+    )]
+    pub cookie: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cookies")]
+pub(super) struct CookieJarArgs {
+    /// Keep cookies in FILE: read it at the start, share them over the run, write it at the end
+    ///
+    /// FILE has the format of cookies.txt, which curl and wget read. It is replaced when the run ends, even if
+    /// interrupted, and only its owner may read it.
+    #[arg(hide_short_help = true, long, visible_alias = "save-cookies", value_name = "FILE")]
+    pub cookie_jar: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -672,6 +704,9 @@ pub(super) struct CompareArgs {
 
     #[command(flatten)]
     pub requests: HttpArgs,
+
+    #[command(flatten)]
+    pub cookies: CookieArgs,
 
     #[command(flatten)]
     pub timeouts: TimeoutArgs,

@@ -187,8 +187,12 @@ impl ConfigText<'_> {
     /// Makes the paths in a file relative to its directory.
     fn beside(&self, name: &str, value: LayerValue) -> LayerValue {
         match (value, self.path.parent()) {
-            (LayerValue::Given(paths), Some(folder)) if self.options.takes_paths(name) => {
-                LayerValue::Given(paths.iter().map(|path| folder.join(path).into()).collect())
+            (LayerValue::Given(values), Some(folder)) => {
+                let beside = |value: OsString| match self.options.is_file(name, &value) {
+                    true => folder.join(value).into(),
+                    false => value,
+                };
+                LayerValue::Given(values.into_iter().map(beside).collect())
             }
             (value, _) => value,
         }

@@ -2,6 +2,7 @@
 //! on. What clap knows (conflicts, paths, types of values) is taken from clap.
 
 use std::any::TypeId;
+use std::ffi::OsStr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "header", redact: Some(redact_header), per_host: true, ..PLAIN },
     OptionFacts { name: "user-agent", per_host: true, ..PLAIN },
     OptionFacts { name: "proxy", redact: Some(redact_proxy), ..PLAIN },
+    OptionFacts { name: "cookie", redact: Some(redact_cookies), ..PLAIN },
+    OptionFacts { name: "cookie-jar", ..ONE_RUN },
     OptionFacts { name: "deadline", of_comparison: true, ..PLAIN },
     OptionFacts { name: "per-host", per_host: true, ..PLAIN },
     OptionFacts { name: "host-delay", per_host: true, ..PLAIN },
@@ -110,6 +113,11 @@ fn facts(name: &str) -> &'static OptionFacts {
 /// The name of a header, its value masked.
 fn redact_header(text: &str) -> String {
     list::field(text).map_or_else(|_| "***".to_owned(), |(name, _)| format!("{name}: ***"))
+}
+
+/// The name of a file with cookies; cookies themselves are masked.
+fn redact_cookies(text: &str) -> String {
+    if text.contains('=') { "***".to_owned() } else { text.to_owned() }
 }
 
 /// The URL of a proxy, its user and password masked.
@@ -202,8 +210,16 @@ impl OptionTable {
     }
 
     /// Whether the option takes the names of files.
+    #[cfg(test)]
     pub(super) fn takes_paths(&self, name: &str) -> bool {
         self.argument(name).is_some_and(|argument| argument.get_value_hint() == ValueHint::AnyPath)
+    }
+
+    /// Whether a value of the option is the name of a file that is no other thing: `--cookie` takes cookies as well.
+    pub(super) fn is_file(&self, name: &str, value: &OsStr) -> bool {
+        let hint = self.argument(name).map(Arg::get_value_hint);
+        let is_text = value.is_empty() || value.as_encoded_bytes().contains(&b'=');
+        hint == Some(ValueHint::AnyPath) || hint == Some(ValueHint::FilePath) && !is_text
     }
 
     /// Whether the option takes durations.
@@ -438,6 +454,8 @@ mod tests {
     fn no_secret_is_shown() {
         assert_eq!(redact_header("Authorization: hunter2"), "authorization: ***");
         assert_eq!(redact_header("hunter2"), "***");
+        assert_eq!(redact_cookies("a=hunter2"), "***");
+        assert_eq!(redact_cookies("cookies.txt"), "cookies.txt");
         assert_eq!(redact_proxy("u:hunter2@p:1"), "http://u:***@p:1/");
         assert_eq!(redact_proxy("ftp://u:hunter2@p:1"), "***");
     }

@@ -1,29 +1,29 @@
 //! Converts parsed arguments to a `Plan`. An error is the message to print.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use http::HeaderValue;
-use http::header::USER_AGENT;
+use http::header::{COOKIE, USER_AGENT};
 use url::Url;
 
 use super::args::{
-    self, CompareArgs, FailedListArgs, FailureLimitArgs, FetchArgs, HttpArgs, OutputArgs,
-    RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
+    HttpArgs, OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
 use super::proxy;
 use super::value_parsers::{documents, is_one_name};
 use crate::compare::{self, ServerOwner};
 use crate::list;
 use crate::plan::{
-    AddressFamily, BodyOptions, CertVerification, Compression, Durability, ExistingPolicy,
-    FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
-    MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan, ProgressChoice,
-    Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
-    SegmentOptions, SingleOutput, Source, Strategy, Timeouts, Verbosity,
+    AddressFamily, BodyOptions, CertVerification, Compression, CookieOptions, Durability,
+    ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
+    HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan,
+    ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy,
+    SaveOptions, SegmentOptions, SingleOutput, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -31,7 +31,8 @@ use crate::{plan, serve};
 pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
     let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
-        http: http(typed.requests)?,
+        http: http(typed.requests, &typed.cookies)?,
+        cookies: cookie_options(typed.cookies, typed.jar)?,
         timeouts: timeouts(&typed.timeouts),
         retry: retry(&typed.retries),
         report: output_options(&typed.output),
@@ -189,11 +190,12 @@ fn cores() -> NonZeroUsize {
     thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(most))
 }
 
-fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
+fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
     if matches!(proxy(&typed)?, Some(Some(_))) && !typed.connect_to.is_empty() {
         return Err("--connect-to cannot be combined with --proxy".to_owned());
     }
     let mut headers = headers(&typed.headers)?;
+    headers.extend(cookie_headers(cookies)?);
     Ok(HttpOptions {
         user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
         headers,
@@ -210,6 +212,38 @@ fn http(typed: HttpArgs) -> Result<HttpOptions, String> {
         },
         max_redirects: typed.max_redirs,
     })
+}
+
+/// Cookies that were typed as text, as header fields.
+fn cookie_headers(typed: &CookieArgs) -> Result<HeaderArguments, String> {
+    let texts = typed.cookie.iter().filter(|value| is_cookie_text(value));
+    texts
+        .map(|text| {
+            let value = HeaderValue::from_bytes(text.as_encoded_bytes().trim_ascii());
+            let mut value = value.map_err(|_| {
+                "invalid value for --cookie: a cookie has no control characters".to_owned()
+            })?;
+            value.set_sensitive(true);
+            Ok((COOKIE, value))
+        })
+        .collect()
+}
+
+/// Whether a value of `--cookie` is cookies, not the name of a file, as in curl.
+fn is_cookie_text(value: &OsStr) -> bool {
+    value.as_encoded_bytes().contains(&b'=')
+}
+
+/// The files that cookies are read from and kept in. An empty name is none, as with curl, where it makes redirects set
+/// cookies; here they always do.
+fn cookie_options(typed: CookieArgs, jar: CookieJarArgs) -> Result<CookieOptions, String> {
+    let is_file = |value: &OsString| !value.is_empty() && !is_cookie_text(value);
+    let files = typed.cookie.into_iter().filter(is_file).map(PathBuf::from).collect();
+    let jar = jar.cookie_jar;
+    if jar.as_ref().is_some_and(|jar| jar.as_os_str().is_empty() || jar == Path::new("-")) {
+        return Err("--cookie-jar cannot write to stdout".to_owned());
+    }
+    Ok(CookieOptions { files, jar })
 }
 
 /// The proxy that was typed: `None` if there was none, `Some(None)` if it was empty.
@@ -365,6 +399,9 @@ fn failed_list(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
 }
 
 fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
+    if let Some(jar) = &plan.cookies.jar {
+        ensure_it_is_not_a_list("--cookie-jar", jar, &plan.sources)?;
+    }
     if let Some(failed) = &plan.failed {
         ensure_it_is_not_a_list("--failed", &failed.path, &plan.sources)?;
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fetch::{claim_outputs, predicted};
+use super::fetch::{claim_outputs, cookies, predicted};
 use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
@@ -44,6 +44,9 @@ pub enum PreviewError {
     /// A list cannot be opened.
     #[error("{0:#}")]
     Unopened(anyhow::Error),
+    /// A file with cookies cannot be read.
+    #[error("{0:#}")]
+    Cookies(anyhow::Error),
     /// A list could not be read to its end.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
@@ -67,7 +70,9 @@ impl ExitStatus for EntryCounts {
 impl ExitStatus for PreviewError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unopened(_) | Self::Unreadable(_) | Self::Output(_) => Exit::Usage,
+            Self::Unopened(_) | Self::Cookies(_) | Self::Unreadable(_) | Self::Output(_) => {
+                Exit::Usage
+            }
             Self::Unwritten(error) => error.exit(),
             Self::Unusable(error) if error.is_usage() => Exit::Usage,
             Self::Unusable(_) => Exit::Fatal,
@@ -79,7 +84,11 @@ impl CommandError for PreviewError {
     fn output_error(&self) -> Option<&io::Error> {
         match self {
             Self::Unwritten(error) => Some(error),
-            Self::Unopened(_) | Self::Unreadable(_) | Self::Unusable(_) | Self::Output(_) => None,
+            Self::Unopened(_)
+            | Self::Cookies(_)
+            | Self::Unreadable(_)
+            | Self::Unusable(_)
+            | Self::Output(_) => None,
         }
     }
 }
@@ -105,6 +114,8 @@ pub fn preview(
 ) -> Result<EntryCounts, PreviewError> {
     let inputs = input::open_all(plan).map_err(|error| PreviewError::Unopened(unopened(error)))?;
     let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
+    let (_, warnings) = cookies(plan).map_err(PreviewError::Cookies)?;
+    warnings.iter().for_each(|warning| print_warning(&printable(warning)));
     let output = predicted(plan).map_err(|error| PreviewError::Output(error.into()))?;
     let keep = plan.keep.as_ref().or(output.as_ref());
     let (store, notices) = Store::inspect(keep, &Arc::new(expected))?;

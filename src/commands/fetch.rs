@@ -1,5 +1,6 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
+mod cookie_files;
 mod single_output;
 
 use std::convert::Infallible;
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{COLOR, colours, print_error, print_note, print_warning, unopened};
 use crate::cli;
-use crate::engine::{self, CancelToken, EngineError, EngineResult};
+use crate::engine::{self, CancelToken, EngineError, EngineResult, RunCookies};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, ReadError};
 use crate::model::{
@@ -33,6 +34,7 @@ use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
 use crate::text::{counted, io_message, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
+pub(super) use cookie_files::read as cookies;
 use single_output::PendingOutput;
 pub(super) use single_output::predicted;
 
@@ -178,6 +180,10 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
     let transfer_context =
         Arc::new(transfer_context.map_err(|error| RunError::Usage(error.into()))?);
+    let (cookies, warnings) = cookies(&plan).map_err(RunError::Usage)?;
+    warnings.iter().for_each(|warning| print_warning(&printable(warning)));
+    let jar = cookie_files::create_jar(&plan).map_err(unwritable)?;
+    let cookies = Arc::new(RunCookies::new(cookies, jar.is_some()));
     let board = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
     let failed =
         FailedListWriter::create(plan.failed.as_ref(), &plan.inputs()).map_err(unwritable)?;
@@ -191,15 +197,24 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
         move || narrate(reporter, heard, &end_of_work, &cancel, output)
     });
     let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
-    let work =
-        engine::run(&plan, inputs, Arc::clone(&transfer_context), board, events, cancel.clone());
+    let work = engine::run(
+        &plan,
+        inputs,
+        Arc::clone(&transfer_context),
+        Arc::clone(&cookies),
+        board,
+        events,
+        cancel.clone(),
+    );
     let finished = runtime.block_on(work);
     drop(at_work);
     // A name that is still being looked up is of no use any more.
     runtime.shutdown_background();
+    let kept = jar.map_or(Ok(()), |jar| cookie_files::write_jar(jar, &cookies));
     let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
     let finished = finished.map_err(broken)?;
-    conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())
+    let outcome = conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())?;
+    kept.map(|()| outcome).map_err(|error| RunError::Fatal(error.into()))
 }
 
 /// Ensures that the outputs of a run are different files and replace no saved one, and claims their names.

@@ -2,6 +2,7 @@
 //! settled. It prints nothing.
 
 mod cancel;
+mod cookies;
 mod error;
 mod event_loop;
 mod executor;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 pub use cancel::CancelToken;
+pub(crate) use cookies::RunCookies;
 pub(crate) use error::EngineError;
 pub(crate) use processes::run_child;
 
@@ -71,7 +73,7 @@ pub(crate) struct EngineResult {
 }
 
 /// Runs `plan`: reads `inputs`, makes every transfer and sends `events`, until every target is settled or `cancel` stops
-/// the run. The clock starts when every event loop has its executors.
+/// the run. `cookies` are sent, and those that replies set are added to them. The clock starts when every event loop has its executors.
 ///
 /// # Errors
 /// If it cannot start, or breaks off; a URL that fails, or an input that cannot be read, is no error here.
@@ -79,13 +81,14 @@ pub(crate) async fn run(
     plan: &Plan,
     inputs: Vec<OpenInput>,
     transfer_context: Arc<TransferContext>,
+    cookies: Arc<RunCookies>,
     board: Arc<ProgressBoard>,
     events: Sender<Event>,
     cancel: CancelToken,
 ) -> Result<EngineResult, EngineError> {
     let queue = queue(plan, &transfer_context, cancel.clone());
     let (store, spill) = (transfer_context.store().clone(), Mutex::default());
-    let context = Arc::new(RunContext { store, queue, spill, cancel, board, events });
+    let context = Arc::new(RunContext { store, queue, spill, cookies, cancel, board, events });
     let ranges = strategy::worker_ranges(plan.strategy);
     let pool = match plan.strategy {
         Strategy::Processes(_) => {

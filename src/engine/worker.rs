@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc::Sender;
 
 use super::cancel::CancelToken;
+use super::cookies::RunCookies;
 use super::executor::Executor;
 use super::queue::{Queue, Work};
 use super::records::{cancelled_record, finished_event};
@@ -24,6 +25,7 @@ pub(super) struct RunContext {
     pub store: Store,
     pub queue: Queue,
     pub spill: Mutex<Spill>,
+    pub cookies: Arc<RunCookies>,
     pub cancel: CancelToken,
     pub board: Arc<ProgressBoard>,
     pub events: Sender<Event>,
@@ -101,10 +103,13 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
             Work::Transfer(job) => {
                 let mut next = Some(job);
                 while let Some(mut job) = next.take() {
-                    job.on_start(Instant::now(), SystemTime::now());
+                    let wall = SystemTime::now();
+                    job.on_start(Instant::now(), wall);
+                    context.cookies.attach(&mut job, wall);
                     let abort = context.aborted(&job);
                     let mut attempt =
                         executor.transfer(&job.request, worker, progress, abort).await;
+                    context.cookies.receive(&mut job, &mut attempt, SystemTime::now());
                     if !attempt.heads.is_empty() {
                         context.emit(Event::Heads(mem::take(&mut attempt.heads))).await;
                     }

@@ -35,6 +35,9 @@ pub(crate) struct Attempt {
     /// The lines of the heads of the request and its reply, secrets masked; empty unless they are recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<String>,
+    /// The Set-Cookie fields of the reply that are to be looked at; a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_cookies: Vec<Vec<u8>>,
     /// How long its phases took.
     pub timings: AttemptTimings,
     /// The number of the worker that made it, from 1.
@@ -95,8 +98,6 @@ pub struct ResponseHead {
     pub content_range: Option<String>,
     /// Content-Disposition as sent (RFC 6266).
     pub content_disposition: Option<String>,
-    /// Whether the reply sets a cookie (RFC 6265 section 4.1).
-    pub sets_cookie: bool,
     /// Retry-After as sent (RFC 9110 section 10.2.3).
     pub retry_after: Option<String>,
 }

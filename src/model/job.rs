@@ -6,12 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::serde_helpers::secret_value;
 use super::{
     AttemptLog, ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target,
 };
+use crate::cookies::{CookieRefusal, TargetCookies};
 
 /// One request to be made for a target: what a worker or a child process needs to make it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub struct Job {
     pub mirror: usize,
     /// The resolved addresses of the URL's host; `None` if the connection resolves it itself, or needs no lookup.
     pub addresses: Option<Arc<[IpAddr]>>,
+    /// The Cookie field of the request: the stored cookies for its URL, as of its start; `None` if there are none.
+    #[serde(default, with = "secret_value", skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<HeaderValue>,
     /// Where the body is saved; `None` if nowhere.
     pub place: Option<Arc<Destination>>,
     /// The partial body to continue.
@@ -89,8 +95,10 @@ pub struct QueuedJob {
     pub request: Job,
     /// Redirects followed since the listed URL.
     pub hops: u32,
-    /// Those of these redirects that set a cookie.
-    pub cookie_hops: u32,
+    /// The cookies that these redirects have set; `None` if none has. Unused if the run keeps cookies.
+    pub(crate) cookies: Option<Arc<TargetCookies>>,
+    /// Why a cookie that the last reply has set is not kept; `None` if there is none.
+    pub(crate) refused_cookie: Option<CookieRefusal>,
     /// Tries of the target from a listed URL on, this one included; from 1.
     pub attempt: u32,
     /// Complete rounds through all mirrors before this one.
@@ -126,6 +134,7 @@ impl QueuedJob {
             kind: JobKind::Body,
             mirror: 0,
             addresses: None,
+            cookie: None,
             part: place.as_ref().and_then(|place| place.part.clone()),
             place: place.map(Arc::new),
             begun: false,
@@ -140,7 +149,8 @@ impl QueuedJob {
         Self {
             request,
             hops: 0,
-            cookie_hops: 0,
+            cookies: None,
+            refused_cookie: None,
             attempt: 1,
             round: 0,
             continued: 0,

@@ -76,6 +76,35 @@ pub(crate) mod fields {
     }
 }
 
+/// The value of a header field that is a secret, if there is one.
+pub(crate) mod secret_value {
+    use super::*;
+
+    /// Serializes the value.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<HeaderValue>,
+        line: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(HeaderValue::as_bytes).serialize(line)
+    }
+
+    /// Deserializes the value.
+    ///
+    /// # Errors
+    /// If it is not a valid header value.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        line: D,
+    ) -> Result<Option<HeaderValue>, D::Error> {
+        let Some(bytes) = Option::<Vec<u8>>::deserialize(line)? else { return Ok(None) };
+        let mut value = HeaderValue::from_bytes(&bytes).map_err(D::Error::custom)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
 /// The value of a header field.
 pub(crate) mod value {
     use super::*;

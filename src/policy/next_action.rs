@@ -126,8 +126,7 @@ fn decide(
         }
         AttemptOutcome::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
-            let sets_cookie = attempt.head.as_ref().is_some_and(|head| head.sets_cookie);
-            match hop(job, location.as_deref(), rules.max_redirects, sets_cookie) {
+            match hop(job, location.as_deref(), rules.max_redirects) {
                 Ok(url) => match too_long(status, asked, &rules.retry) {
                     None => {
                         let wait = asked.map_or(Duration::ZERO, |asked| with_jitter(asked, chance));
@@ -266,7 +265,6 @@ fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     let mut next = job.clone();
     next.request.url = url;
     next.hops += 1;
-    next.cookie_hops += u32::from(attempt.head.as_ref().is_some_and(|head| head.sets_cookie));
     carry_over(&mut next, attempt);
     next
 }
@@ -280,7 +278,7 @@ fn start_over_at(next: &mut QueuedJob, mirror: usize, failure: &Failure) {
     }
     next.request.url = next.request.target.urls[mirror].clone();
     next.request.mirror = mirror;
-    (next.hops, next.cookie_hops) = (0, 0);
+    (next.hops, next.cookies) = (0, None);
 }
 
 /// The positions of the mirrors at which `job` may be tried.
@@ -339,6 +337,7 @@ pub(crate) mod tests {
             claims: Vec::new(),
             timings: phases,
             heads: Vec::new(),
+            set_cookies: Vec::new(),
             worker: 1,
         }
     }

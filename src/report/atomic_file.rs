@@ -49,8 +49,24 @@ impl AtomicFile {
     /// # Errors
     /// `InvalidInput` if `path` is one of `sources`, else those of opening it. They name the file.
     pub(crate) fn create(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        let target =
-            ReplaceTarget::open(path, sources).map_err(|error| cannot_write(path, &error))?;
+        Self::open(path, sources, None)
+    }
+
+    /// The same for a file that only its owner may read and write, whatever the one before it allowed.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub(crate) fn create_private(path: &Path, sources: &[Source]) -> io::Result<Self> {
+        Self::open(path, sources, Some(fs::Permissions::from_mode(0o600)))
+    }
+
+    fn open(
+        path: &Path,
+        sources: &[Source],
+        permissions: Option<fs::Permissions>,
+    ) -> io::Result<Self> {
+        let target = ReplaceTarget::open(path, sources, permissions);
+        let target = target.map_err(|error| cannot_write(path, &error))?;
         Ok(Self { path: path.to_owned(), buffer: Buffered::new(target) })
     }
 
@@ -83,7 +99,12 @@ impl AtomicFile {
 }
 
 impl ReplaceTarget {
-    fn open(path: &Path, sources: &[Source]) -> io::Result<Self> {
+    /// `permissions` are those of the file; without them, it has those of the one that it replaces.
+    fn open(
+        path: &Path,
+        sources: &[Source],
+        permissions: Option<fs::Permissions>,
+    ) -> io::Result<Self> {
         let path = written_path(path);
         let existing = match kind_of(&path, sources)? {
             OutputKind::New => None,
@@ -95,8 +116,9 @@ impl ReplaceTarget {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         // A new file gets the usual permissions, from which the system takes the umask.
         let usual = || fs::Permissions::from_mode(0o666);
+        let permissions = permissions.or(existing.map(|existing| existing.permissions()));
         let file = tempfile::Builder::new()
-            .permissions(existing.map_or_else(usual, |existing| existing.permissions()))
+            .permissions(permissions.unwrap_or_else(usual))
             .prefix(".fetch-report-")
             .tempfile_in(folder.unwrap_or(Path::new(".")))?;
         Ok(Self::Renamed(file, path))

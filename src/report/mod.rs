@@ -29,7 +29,7 @@ use std::time::Instant;
 
 use crate::model::{Event, Summary};
 use crate::text::io_message;
-pub(crate) use atomic_file::{OutputKind, ensure_replaceable, written_path};
+pub(crate) use atomic_file::{AtomicFile, OutputKind, ensure_replaceable, written_path};
 pub(crate) use escape::{printable, readable_message, readable_url};
 pub use failed_list::FailedListWriter;
 pub use files::ReportFiles;

@@ -46,6 +46,7 @@ struct Exchange<'a> {
     digests: Vec<Digest>,
     claims: Vec<ExpectedDigest>,
     heads: Vec<String>,
+    set_cookies: Vec<Vec<u8>>,
     sink: Sink,
 }
 
@@ -100,7 +101,8 @@ impl<'a> Exchange<'a> {
         request_state: &'a RequestState,
         progress: &'a WorkerProgress,
     ) -> Self {
-        let (head, first_byte, decided, bytes, text, digests, claims, heads) = Default::default();
+        let (head, first_byte, decided, bytes, text, digests, claims, heads, set_cookies) =
+            Default::default();
         Self {
             client,
             job,
@@ -115,6 +117,7 @@ impl<'a> Exchange<'a> {
             digests,
             claims,
             heads,
+            set_cookies,
             sink: client.context.store.sink(job),
         }
     }
@@ -148,6 +151,7 @@ impl<'a> Exchange<'a> {
             claims: self.claims,
             timings,
             heads: self.heads,
+            set_cookies: self.set_cookies,
             worker,
         }
     }
@@ -172,6 +176,7 @@ impl<'a> Exchange<'a> {
             self.heads.extend(heads::of_reply(&response));
         }
         self.first_byte = Some(self.request_state.elapsed());
+        self.set_cookies = set_cookies(&response, job, context.config.keeps_cookies);
         let head = self.head.insert(response_head(&response));
         let reply = match (&job.kind, head.status) {
             // RFC 9309 section 2.3.1.1: any successful status.
@@ -419,9 +424,19 @@ fn response_head(response: &Response) -> ResponseHead {
         date: header_text(headers, DATE),
         content_range: header_text(headers, CONTENT_RANGE),
         content_disposition: header_text(headers, CONTENT_DISPOSITION),
-        sets_cookie: headers.contains_key(SET_COOKIE),
         retry_after: header_text(headers, RETRY_AFTER),
     }
+}
+
+/// The Set-Cookie fields of a reply, if they are to be looked at: those of redirects, or all of them if the run keeps
+/// cookies. A robots.txt sets none.
+fn set_cookies(response: &Response, job: &Job, keeps_all: bool) -> Vec<Vec<u8>> {
+    let is_redirect = response.status().is_redirection();
+    if !(keeps_all || is_redirect) || matches!(job.kind, JobKind::Robots(_)) {
+        return Vec::new();
+    }
+    let fields = response.headers().get_all(SET_COOKIE).iter();
+    fields.map(|field| field.as_bytes().to_vec()).collect()
 }
 
 /// The lines of a header field as one value (RFC 9110 section 5.3); `None` if there is no such field.

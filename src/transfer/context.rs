@@ -31,6 +31,8 @@ pub(crate) struct ClientConfig {
     pub(super) idle: usize,
     /// Whether the run has a byte rate, so that reads have to wait for it.
     pub(super) is_rate_limited: bool,
+    /// Whether the run keeps the cookies that replies set.
+    pub(super) keeps_cookies: bool,
     /// Whether the heads of requests and replies are recorded (`-vv`).
     pub(super) records_heads: bool,
 }
@@ -147,6 +149,7 @@ impl ClientConfig {
             certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
             idle,
             is_rate_limited: plan.host_limits.limit_rate.is_some(),
+            keeps_cookies: plan.cookies.jar.is_some(),
             records_heads: plan.report.verbosity >= Verbosity::Trace,
         })
     }

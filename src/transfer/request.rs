@@ -1,8 +1,8 @@
 //! The header fields of a request: only those that its origin may see.
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
 
 use super::context::TransferContext;
@@ -26,6 +26,9 @@ const HARMLESS: [HeaderName; 6] =
 /// the user has given such fields: then the reply is to those.
 pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
     let mut fields = request_headers(context, job);
+    if job.cookie.is_some() || fields.get_all(COOKIE).iter().nth(1).is_some() {
+        combine_cookies(job.cookie.as_ref(), &mut fields);
+    }
     let own = [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
     if own.iter().any(|name| fields.contains_key(name)) {
         return (fields, RangeRequest::Unconditional);
@@ -62,6 +65,24 @@ fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
         }
     }
     fields
+}
+
+/// Makes one Cookie field of the stored cookies and those that the user has given (RFC 6265 section 5.4). A given one takes
+/// the place of stored ones of its name.
+fn combine_cookies(stored: Option<&HeaderValue>, fields: &mut HeaderMap) {
+    let cookies = |field: &HeaderValue| -> Vec<Vec<u8>> {
+        let cookies = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        cookies.filter(|cookie| !cookie.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    let name = |cookie: &[u8]| cookie.split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+    let given: Vec<_> = fields.get_all(COOKIE).iter().flat_map(cookies).collect();
+    let mut all = stored.map_or_else(Vec::new, cookies);
+    all.retain(|stored| !given.iter().any(|given| name(given) == name(stored)));
+    all.extend(given);
+    if let Ok(mut field) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        field.set_sensitive(true);
+        fields.insert(COOKIE, field);
+    }
 }
 
 fn condition(request: RangeRequest<'_>, fields: &mut HeaderMap) {

@@ -151,6 +151,7 @@ impl ChildExecutor {
             claims: Vec::new(),
             timings,
             heads: Vec::new(),
+            set_cookies: Vec::new(),
             worker: self.worker,
         }
     }

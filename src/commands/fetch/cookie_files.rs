@@ -1,0 +1,111 @@
+//! The files that cookies are read from, and the one that they are kept in.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{anyhow, bail};
+
+use crate::cookies::{CookieFile, CookieJar, MOST_OF_A_DOMAIN, MOST_OF_A_JAR};
+use crate::engine::RunCookies;
+use crate::plan::Plan;
+use crate::report::{AtomicFile, written_path};
+use crate::text::{counted, io_message};
+
+/// Bytes of a file that are read at most; 3,000 cookies are shorter.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Invalid lines of a file that are warned of one by one.
+const MOST_WARNINGS: usize = 5;
+
+/// The cookies that a run begins with, and warnings about lines that are none.
+///
+/// # Errors
+/// If a file is missing, cannot be read, or has no cookie in its lines. The file that cookies are kept in may be missing or
+/// empty; but as it is replaced, each of its lines has to be a cookie or a comment.
+pub(in super::super) fn read(plan: &Plan) -> anyhow::Result<(CookieJar, Vec<String>)> {
+    let (mut cookies, mut warnings) = (CookieJar::default(), Vec::new());
+    let now = SystemTime::now();
+    let jar = plan.cookies.jar.as_deref();
+    if let Some(jar) = jar
+        && let Some(text) = text_of(jar, true)?
+    {
+        let file = cookies.read(&text, now);
+        if let Some((line, error)) = file.errors.first() {
+            bail!("{}:{line}: {error} (--cookie-jar would replace the file)", jar.display());
+        }
+        warnings.extend(warning_of_limit(jar, &file));
+    }
+    for path in &plan.cookies.files {
+        let is_jar = jar.is_some_and(|jar| written_path(jar) == written_path(path));
+        let Some(text) = text_of(path, is_jar)?.filter(|_| !is_jar) else { continue };
+        let file = cookies.read(&text, now);
+        if let (0, Some((line, error))) = (file.cookies, file.errors.first()) {
+            bail!("{}:{line}: {error}", path.display());
+        }
+        warnings.extend(warnings_of_lines(path, &file));
+        warnings.extend(warning_of_limit(path, &file));
+    }
+    Ok((cookies, warnings))
+}
+
+/// The text of a file; `None` if it is missing, and is the one that cookies are kept in.
+fn text_of(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
+    let cannot_read =
+        |reason: &str| anyhow!("cannot read cookies from {}: {reason}", path.display());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && is_jar => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(cannot_read("no such file (a cookie itself is NAME=VALUE)"));
+        }
+        Err(error) => return Err(cannot_read(&io_message(&error))),
+        Ok(described) if described.is_dir() => return Err(cannot_read("it is a directory")),
+        // A device or a pipe has nothing of an earlier run.
+        Ok(described) if is_jar && !described.is_file() => return Ok(None),
+        Ok(_) => {}
+    }
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut text));
+    file.map_err(|error| cannot_read(&io_message(&error)))?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(cannot_read("it has more than 64 MiB"));
+    }
+    Ok(Some(text))
+}
+
+fn warnings_of_lines(path: &Path, file: &CookieFile) -> impl Iterator<Item = String> {
+    let shown = file.errors.iter().take(MOST_WARNINGS);
+    let shown = shown.map(|(line, error)| format!("{}:{line}: {error}", path.display()));
+    let further = file.errors.len().saturating_sub(MOST_WARNINGS) as u64;
+    let further = (further > 0).then(|| {
+        format!("{}: {} more that are no cookies", path.display(), counted(further, "line"))
+    });
+    shown.chain(further).collect::<Vec<_>>().into_iter()
+}
+
+fn warning_of_limit(path: &Path, file: &CookieFile) -> Option<String> {
+    let left_out = (file.left_out > 0).then(|| counted(file.left_out as u64, "cookie"))?;
+    let path = path.display();
+    Some(format!(
+        "{path}: {left_out} left out (at most {MOST_OF_A_DOMAIN} per domain and {MOST_OF_A_JAR} in all)"
+    ))
+}
+
+/// Creates the file that the cookies are kept in, under a temporary name until it is complete.
+///
+/// # Errors
+/// `InvalidInput` if it is an input of the run or a saved file, else those of creating it. They name the file.
+pub(super) fn create_jar(plan: &Plan) -> io::Result<Option<AtomicFile>> {
+    let create = |path| AtomicFile::create_private(path, &plan.inputs_but_cookies());
+    plan.cookies.jar.as_deref().map(create).transpose()
+}
+
+/// Writes the cookies that have not expired, and puts the file in its place.
+///
+/// # Errors
+/// Those of the file; they name it. What it held before is kept then.
+pub(super) fn write_jar(mut jar: AtomicFile, cookies: &RunCookies) -> io::Result<()> {
+    jar.lines().extend(cookies.to_file(SystemTime::now()));
+    jar.finish()
+}
