@@ -34,6 +34,7 @@ impl RunCookies {
     /// Gives a job that is about to start the cookies for its URL. A robots.txt is asked for without any.
     pub(super) fn attach(&self, job: &mut QueuedJob, now: SystemTime) {
         if self.jar.is_none() && job.cookies.is_none() {
+            job.request.cookie = None;
             return;
         }
         job.request.cookie = match job.request.kind {

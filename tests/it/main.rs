@@ -6,6 +6,7 @@ mod compare;
 mod completion;
 mod compressed;
 mod config;
+mod cookies;
 mod display;
 mod endings;
 mod environment;
