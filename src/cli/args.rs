@@ -301,7 +301,7 @@ pub(super) struct CookieArgs {
     /// as curl, wget and browser extensions write it: each of its cookies is sent where its line says. Cookies that a
     /// redirect sets are sent on the way to the same file without any option.
     #[arg(
-        short = 'b', long, visible_alias = "load-cookies", value_name = "FILE|TEXT",
+        hide_short_help = true, short = 'b', long, visible_alias = "load-cookies", value_name = "FILE|TEXT",
         value_hint = ValueHint::FilePath
     )]
     pub cookie: Vec<OsString>,

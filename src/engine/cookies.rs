@@ -47,11 +47,12 @@ impl RunCookies {
     }
 
     /// Takes the cookies that the reply has set: for the run if it keeps cookies, else for the further hops of the target.
-    pub(super) fn receive(&self, job: &mut QueuedJob, attempt: &mut Attempt, now: SystemTime) {
+    pub(super) fn receive(&self, job: &mut QueuedJob, attempt: &mut Attempt) {
         job.refused_cookie = None;
         if attempt.set_cookies.is_empty() {
             return;
         }
+        let now = SystemTime::now();
         let (fields, url) = (mem::take(&mut attempt.set_cookies), &job.request.url);
         let mut jar = self.jar.as_ref().map(lock);
         job.refused_cookie = match &mut jar {

@@ -109,7 +109,7 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
                     let abort = context.aborted(&job);
                     let mut attempt =
                         executor.transfer(&job.request, worker, progress, abort).await;
-                    context.cookies.receive(&mut job, &mut attempt, SystemTime::now());
+                    context.cookies.receive(&mut job, &mut attempt);
                     if !attempt.heads.is_empty() {
                         context.emit(Event::Heads(mem::take(&mut attempt.heads))).await;
                     }

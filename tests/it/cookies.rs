@@ -368,6 +368,7 @@ fn a_file_that_cannot_be_used_ends_the_run_before_its_first_request() {
         (["-b", "-"], "no such file"),
         (["--cookie-jar", &mixed], "mixed:3: not a cookie: 7 fields"),
         (["--cookie-jar", &list], "sites.txt:1: not a cookie"),
+        (["-c", &missing], "use --cookie-jar FILE; to continue files (-c of wget and aria2)"),
         (["--cookie-jar", "-"], "--cookie-jar cannot write to stdout"),
         (["--cookie-jar", &directory], "it is a directory"),
     ] {
