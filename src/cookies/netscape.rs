@@ -122,11 +122,7 @@ fn cookie(
 ) -> Result<Cookie, &'static str> {
     let domain = domain.strip_prefix(b".").unwrap_or(domain);
     let domain = str::from_utf8(domain).ok().filter(|domain| is_host(domain)).ok_or("domain")?;
-    let domain = domain.to_ascii_lowercase();
-    let domain = match domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.to_owned(),
-        None => domain,
-    };
+    let domain = host_of(domain).to_ascii_lowercase();
     let is_for_all = flag(is_for_all).ok_or("second field (TRUE or FALSE)")?;
     let host_only = !is_for_all || is_public_suffix(&domain);
     if !path.starts_with(b"/") {
@@ -152,6 +148,16 @@ fn cookie(
         used: 0,
     };
     if keeps_promise(&cookie, true) { Ok(cookie) } else { Err("name (its prefix promises more)") }
+}
+
+/// A host without its port, which wget writes, and without the brackets of an address.
+fn host_of(domain: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = match domain.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => domain,
+    };
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 fn is_host(text: &str) -> bool {

@@ -187,8 +187,11 @@ fn lines_that_are_no_cookies_are_named_with_their_numbers() {
     assert_eq!(file.errors, [(1, CookieFileError::Json)]);
     // An address in brackets, and a time that no clock shows.
     let mut jar = CookieJar::default();
-    jar.read(b"[::1]\tFALSE\t/\tFALSE\t99999999999999999999999999\ta\t1", now());
-    assert_eq!(sent(&mut jar, "http://[::1]/", now()), "a=1");
+    let far = "99999999999999999999999999";
+    for (domain, name) in [("[::1]", "a"), ("::1", "b"), ("[::1]:80", "c")] {
+        jar.read(format!("{domain}\tFALSE\t/\tFALSE\t{far}\t{name}\t1").as_bytes(), now());
+    }
+    assert_eq!(sent(&mut jar, "http://[::1]/", now()), "a=1; b=1; c=1");
 }
 
 #[test]
