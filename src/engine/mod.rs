@@ -73,7 +73,8 @@ pub(crate) struct EngineResult {
 }
 
 /// Runs `plan`: reads `inputs`, makes every transfer and sends `events`, until every target is settled or `cancel` stops
-/// the run. `cookies` are sent, and those that replies set are added to them. The clock starts when every event loop has its executors.
+/// the run. `cookies` are sent, and those that replies set are added to them. The clock starts when every event loop has its
+/// executors.
 ///
 /// # Errors
 /// If it cannot start, or breaks off; a URL that fails, or an input that cannot be read, is no error here.
