@@ -99,7 +99,7 @@ fn a_jar_keeps_the_login_over_the_run_and_for_the_next_one() {
         let (origin, folder) = (shop(), TempDir::new().unwrap());
         let (base, resolve) = names_of(&origin);
         let jar = folder.path().join("jar");
-        let run = || Run::json(mode).args(&resolve).arg("--cookie-jar").arg(&jar);
+        let run = || Run::json(mode).args(["-j", "2"]).args(&resolve).arg("--cookie-jar").arg(&jar);
         let mut live = run().live();
         live.write(&format!("{base}/report\n"));
         assert_eq!(class_of(&live.row()), "ok");
@@ -138,7 +138,8 @@ fn a_redirect_to_itself_that_sets_a_cookie_ends_and_a_retry_begins_without_it() 
             ),
             _ => Reply::of("400 Bad", "", ""),
         });
-        let seen = Run::json(mode).args(["--retry-delay", "1ms", &origin.url("/gate")]).seen();
+        let args = ["-j", "1", "--retry-delay", "1ms"];
+        let seen = Run::json(mode).args(args).arg(origin.url("/gate")).seen();
         assert_eq!((class_of(&seen.row()).as_str(), origin.requests()), ("ok", 4), "{seen:?}");
         let sent: Vec<_> = origin.seen().iter().map(|request| cookie(request).to_owned()).collect();
         assert_eq!(sent, ["", "seen=1; b=2", "", "seen=1; b=2"]);
@@ -239,7 +240,8 @@ fn a_redirect_whose_cookie_is_refused_and_that_leads_round_says_why() {
             let origin = Origin::new(move |_| redirect("/", set));
             let port = origin.address().port();
             let args = [format!("http://b.test:{port}/"), "--max-redirs=2".to_owned()];
-            let row = Run::json(mode).args(args).args(everywhere(port)).seen().row();
+            let run = Run::json(mode).args(["-j", "1"]).args(args);
+            let row = run.args(everywhere(port)).seen().row();
             let message = row["error"]["message"].as_str().unwrap();
             let expected = format!(
                 "too many redirects (limit 2); the last one sets a cookie that is not kept: {reason}"
@@ -260,7 +262,7 @@ fn robots_txt_is_asked_for_without_cookies_and_sets_none() {
         let folder = TempDir::new().unwrap();
         let jar = folder.path().join("jar");
         fs::write(&jar, "127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t1\n").unwrap();
-        let run = Run::json(mode).args(["--robots", "--cookie-jar"]).arg(&jar);
+        let run = Run::json(mode).args(["-j", "1", "--robots", "--cookie-jar"]).arg(&jar);
         assert_eq!(run.arg(origin.url("/page")).seen().code, Some(0));
         let requests = origin.seen();
         let sent: Vec<_> = requests.iter().map(|seen| (&*seen.path, cookie(seen))).collect();
