@@ -155,7 +155,7 @@ mod tests {
         let records = [test_fixtures::record("https://example.org/a,b").read(189_658)];
         insta::assert_snapshot!(String::from_utf8(table(&records)).unwrap().replace('\r', "␍"), @r#"
         index,source,line,url,final_url,outcome,http_status,http_version,bytes,wire_bytes,attempts,worker,remote_addr,content_type,path,served_by,duplicate_of,error_class,error_message,etag,last_modified,digest,started_at,queued,connect,first_byte,total,retry_wait,attempts_detail,updated,listed␍
-        1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41,0,"[{""start"":0.0,""total"":0.41,""class"":null,""wait"":0.0}]",false,"https://example.org/a,b"␍
+        1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41,0,"[{""start"":0.0,""total"":0.41,""class"":null,""wait"":0.0,""redirect_wait"":0.0}]",false,"https://example.org/a,b"␍
         "#);
     }
 

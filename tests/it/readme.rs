@@ -281,7 +281,9 @@ fn every_field_of_the_reports_is_named() {
     let csv = Run::new().args(["--format", "csv", &origin.url("/")]).seen();
     let columns: BTreeSet<_> =
         csv.stdout.lines().next().unwrap().split(',').map(str::to_owned).collect();
-    let error = ["error", "timings", "class", "message", "start", "wait"].map(str::to_owned).into();
+    let error = ["error", "timings", "class", "message", "start", "wait", "redirect_wait"]
+        .map(str::to_owned)
+        .into();
     let of_results: BTreeSet<_> = seen.rows().iter().fold(BTreeSet::new(), |mut found, row| {
         fields(row, &mut found);
         found
