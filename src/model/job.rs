@@ -58,8 +58,13 @@ pub enum JobKind {
     },
     /// No request: all segments have arrived, and the body they make is verified.
     Assemble(Arc<Assembly>),
-    /// It is the robots.txt of this host (RFC 9309). The target is in no list.
-    Robots(Arc<str>),
+    /// It is a robots.txt (RFC 9309). The target is in no list.
+    Robots {
+        /// The host that its rules are for.
+        host: Arc<str>,
+        /// Whether the request that waits for it is at its listed origin.
+        is_listed: bool,
+    },
 }
 
 /// What the replies said of a body whose segments have all arrived.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use crate::model::{Failure, Job, QueuedJob};
+use crate::model::{Failure, Job, JobKind, QueuedJob};
 
 /// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
-/// as long as the origin stays the same.
+/// as long as the origin stays the same, and that of the listed URL is back at its origin.
 ///
 /// # Errors
 /// [`Failure::Redirect`] if the Location is missing, empty or unusable, or `max_redirects` have been followed.
@@ -44,10 +44,12 @@ pub(super) fn hop(
     if next.fragment().is_none() {
         next.set_fragment(job.url.fragment());
     }
-    if next.origin() == job.url.origin() && next.username().is_empty() {
+    let listed = &job.target.urls[job.mirror];
+    let known = [&job.url, listed].into_iter().find(|known| known.origin() == next.origin());
+    if let Some(known) = known.filter(|_| next.username().is_empty()) {
         // Neither can fail: an http URL has a host.
-        let _ = next.set_username(job.url.username());
-        let _ = next.set_password(job.url.password());
+        let _ = next.set_username(known.username());
+        let _ = next.set_password(known.password());
     }
     Ok(next)
 }
@@ -65,9 +67,10 @@ fn text_of(location: &[u8]) -> Cow<'_, str> {
 }
 
 /// Whether the request may carry all header fields that were given for its target: only at the listed origin. Elsewhere,
-/// only fields that cannot be a secret are sent.
+/// only fields that cannot be a secret are sent. A robots.txt has the listed origin of the request that waits for it.
 pub(crate) fn carries_secrets(job: &Job) -> bool {
-    job.url.origin() == job.target.urls[job.mirror].origin()
+    let is_listed = !matches!(job.kind, JobKind::Robots { is_listed: false, .. });
+    is_listed && job.url.origin() == job.target.urls[job.mirror].origin()
 }
 
 #[cfg(test)]
@@ -86,7 +89,11 @@ mod tests {
         let job = queued_job("http://user:secret@a.test/");
         assert_eq!(hop(&job, Some(b"/x"), 10).unwrap().as_str(), "http://user:secret@a.test/x");
         for elsewhere in ["http://b.test/x", "https://a.test/x", "http://a.test:81/x"] {
-            assert_eq!(hop(&job, Some(elsewhere.as_bytes()), 10).unwrap().as_str(), elsewhere);
+            let mut away = job.clone();
+            away.request.url = hop(&job, Some(elsewhere.as_bytes()), 10).unwrap();
+            assert_eq!(away.request.url.as_str(), elsewhere);
+            let back = hop(&away, Some(b"http://a.test/back"), 10).unwrap();
+            assert_eq!(back.as_str(), "http://user:secret@a.test/back");
         }
     }
 

@@ -5,15 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use url::Url;
-
 use super::adaptive_limit::AdaptiveLimit;
 use super::circuit_breaker::{BreakerConfig, BreakerState, Probe};
 use crate::model::{
-    EntryOptions, Failure, FailureClass, HostStats, HostWait, JobKind, QueuedJob, Target,
+    EntryOptions, Failure, FailureClass, HostStats, HostWait, Job, JobKind, QueuedJob, Target,
     WaitReason,
 };
-use crate::policy::robots;
+use crate::policy::{carries_secrets, robots};
 
 /// How long an answer to a lookup is used.
 pub(crate) const ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
@@ -224,7 +222,7 @@ impl HostQueue {
     /// Adds a job at one end.
     pub(super) fn add(&mut self, job: QueuedJob, end: QueueEnd) {
         match (&job.request.kind, end) {
-            (JobKind::Robots(_), _) => self.robots.push_back(job),
+            (JobKind::Robots { .. }, _) => self.robots.push_back(job),
             (_, QueueEnd::Back) => self.ready.push_back(job),
             (_, QueueEnd::Front) => self.ready.push_front(job),
         }
@@ -370,7 +368,7 @@ impl HostQueue {
             return Some(Dequeued::Job(job, None));
         }
         if matches!(self.robots_state, RobotsState::Unknown) {
-            let mut job = robots_job(&self.ready.front()?.request.url, &self.host, now);
+            let mut job = robots_job(&self.ready.front()?.request, &self.host, now);
             self.robots_state = RobotsState::Pending;
             self.start_one(&mut job, now);
             return Some(Dequeued::Robots(job));
@@ -533,14 +531,15 @@ impl HostQueue {
     }
 }
 
-/// The request for the robots.txt of a URL, whose rules are for `host`.
-fn robots_job(url: &Url, host: &Arc<str>, now: Instant) -> QueuedJob {
-    let urls = vec![robots::robots_url(url)];
+/// The request for the robots.txt that `job` waits for, whose rules are for `host`.
+fn robots_job(job: &Job, host: &Arc<str>, now: Instant) -> QueuedJob {
+    let urls = vec![robots::robots_url(&job.url)];
     let options = EntryOptions::default();
     let source = Arc::from("robots.txt");
     let target = Target { index: 0, source, line: None, listed: None, urls, options };
     let mut robots = QueuedJob::first(target, None, now);
-    robots.request.kind = JobKind::Robots(Arc::clone(host));
+    robots.request.kind =
+        JobKind::Robots { host: Arc::clone(host), is_listed: carries_secrets(job) };
     robots
 }
 

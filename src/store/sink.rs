@@ -190,7 +190,7 @@ impl BodyInfo {
             JobKind::Body => BodyRole::Body,
             JobKind::Segment { .. } => BodyRole::Segment,
             JobKind::Assemble(_) => BodyRole::Assembly,
-            JobKind::Robots(_) => return None,
+            JobKind::Robots { .. } => return None,
         };
         let place = job.place.as_ref()?;
         Some(Self {

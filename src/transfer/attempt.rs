@@ -180,7 +180,7 @@ impl<'a> Exchange<'a> {
         let head = self.head.insert(response_head(&response));
         let reply = match (&job.kind, head.status) {
             // RFC 9309 section 2.3.1.1: any successful status.
-            (JobKind::Robots(_), 200..=299) => RangeReply::Whole,
+            (JobKind::Robots { .. }, 200..=299) => RangeReply::Whole,
             (_, 204) if has_something_to_lose(job) => RangeReply::Other,
             _ => resume::range_reply(request, head),
         };
@@ -245,7 +245,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<AttemptOutcome, Failure> {
         let BodyPlan { begin, end, decoder, verifier } = plan;
         let (job, context) = (self.job, &*self.client.context);
-        let is_text = matches!(job.kind, JobKind::Robots(_));
+        let is_text = matches!(job.kind, JobKind::Robots { .. });
         self.bytes = begin.at;
         let mut receiver = BodyReceiver {
             context,

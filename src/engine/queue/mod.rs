@@ -341,7 +341,7 @@ impl Queue {
             match job.request.kind {
                 JobKind::Body => targets.push(job),
                 JobKind::Segment { .. } => segments.push(job),
-                JobKind::Assemble(_) | JobKind::Robots(_) => {}
+                JobKind::Assemble(_) | JobKind::Robots { .. } => {}
             }
         }
         targets.extend(state.merge(segments));

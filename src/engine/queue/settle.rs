@@ -48,7 +48,7 @@ impl Queue {
             state.scheduler.count(url, attempt.wire_bytes, charged_class(&attempt));
         }
         let rules = match job.request.kind {
-            JobKind::Robots(_) => {
+            JobKind::Robots { .. } => {
                 RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules }
             }
             _ => self.rules,
@@ -131,7 +131,7 @@ impl Queue {
                     Some(self.settle_target(state, job, record_of_failure(job, failure)))
                 }
                 JobKind::Segment { .. } => self.give_up_segment(state, job, failure, now),
-                JobKind::Robots(host) => {
+                JobKind::Robots { host, .. } => {
                     self.apply_robots(state, host, robots::RobotsReply::Failed(&failure));
                     None
                 }
@@ -148,7 +148,7 @@ impl Queue {
         attempt: &Attempt,
         failure: Option<Failure>,
     ) -> Option<Event> {
-        let JobKind::Robots(host) = &job.request.kind else {
+        let JobKind::Robots { host, .. } = &job.request.kind else {
             return Some(self.settle_target(state, job, record_of_attempt(job, attempt, failure)));
         };
         match &failure {
