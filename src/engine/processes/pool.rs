@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -27,6 +28,14 @@ const STARTING: Duration = Duration::from_secs(60);
 
 /// How long a child may take to exit.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a variable of the environment may hold a password. A child needs none of them: it gets its configuration over
+/// its standard input.
+fn may_be_secret(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    let is_failpoint = ["fetch_fail_at", "fetch_kill_at"].contains(&&*name);
+    name.starts_with("fetch_") && !is_failpoint || name.ends_with("_proxy")
+}
 
 /// Starts child processes, and holds the state that they share in the parent.
 #[derive(Debug)]
@@ -84,7 +93,11 @@ impl ChildPool {
 
     /// Starts a child. It is ready once [`ChildPool::wait_until_ready`] returns.
     pub(super) fn start(&self) -> io::Result<ChildProcess> {
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for (name, _) in env::vars_os().filter(|(name, _)| may_be_secret(name)) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .arg("__child")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
