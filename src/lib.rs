@@ -30,6 +30,7 @@ pub mod cli;
 pub mod commands;
 mod compare;
 mod cookies;
+mod credentials;
 mod digest;
 mod engine;
 pub mod exit;

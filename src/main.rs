@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         warn: &commands::print_warning,
         home: env::home_dir(),
         stdin_is_terminal: io::stdin().is_terminal(),
+        stdin: &commands::read_stdin,
+        ask: &commands::ask,
     };
     match cli::parse(env::args_os(), &environment) {
         Ok(command) => commands::execute(command).into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::credentials::Credentials;
 use crate::digest::{Algorithm, Digest};
 pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, serde_helpers};
@@ -20,6 +21,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The configuration file that was read, if one was.
     pub config: Option<PathBuf>,
+    /// Files with credentials that were read: netrc files and files of header lines.
+    pub credential_files: Vec<PathBuf>,
     /// The options that were set, for reports: `--jobs=8`; what may be secret is masked.
     pub options: Vec<String>,
     /// Who the workers are.
@@ -56,6 +59,7 @@ impl Default for Plan {
         Self {
             sources: vec![Source::Stdin],
             config: None,
+            credential_files: Vec::new(),
             options: Vec::new(),
             strategy: Strategy::Tasks {
                 jobs: NonZeroUsize::new(16).expect("16 is not zero"),
@@ -93,6 +97,7 @@ impl Plan {
     /// Everything that the run reads, except for cookies, which may be written back to the file that they come from.
     pub fn inputs_but_cookies(&self) -> Vec<Source> {
         let files = self.bodies.sums.iter().chain(&self.http.cacert).chain(&self.config);
+        let files = files.chain(&self.credential_files);
         self.sources.iter().cloned().chain(files.cloned().map(Source::File)).collect()
     }
 
@@ -283,6 +288,8 @@ pub struct HttpOptions {
     /// Further fields of every request, in the order given.
     #[serde(with = "serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Which Authorization counts, and what a netrc file says.
+    pub credentials: Credentials,
     /// PEM files whose certificates are trusted beside the system's. They are read once, and not written to a line.
     #[serde(skip)]
     pub cacert: Vec<PathBuf>,
@@ -311,6 +318,7 @@ impl Default for HttpOptions {
         Self {
             user_agent: http::HeaderValue::from_static(Self::USER_AGENT),
             headers: Vec::new(),
+            credentials: Credentials::default(),
             cacert: Vec::new(),
             verification: CertVerification::Full,
             versions: HttpVersions::Negotiated,

@@ -4,6 +4,7 @@
 //! Nobody may be reading stdout or stderr. Once the run is to end ([`end_by`]), writing to a stream that takes nothing
 //! is given up.
 
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
 /// Bytes that a pipe or a socket takes without blocking if it is writable at all (`PIPE_BUF` of Linux).
 const PIECE: usize = 4096;
@@ -110,6 +112,52 @@ impl Stderr {
     }
 }
 
+/// The maximum length of an answer that is typed on a terminal, bytes.
+const LONGEST_ANSWER: usize = 4096;
+
+/// Asks a question on the terminal of the process, whatever its standard streams are, and reads an answer that is not
+/// shown.
+///
+/// # Errors
+/// If there is no terminal, or its input ends; [`ErrorKind::Interrupted`] on Ctrl-C.
+pub(crate) fn ask_on_terminal(question: &str) -> io::Result<String> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let before = tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    // Ctrl-C is read as a byte, since a process that it ended would leave the terminal as it is.
+    silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+    silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+    silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+    // First, because what was typed before is thrown away.
+    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    let answer = terminal.write_all(question.as_bytes()).and_then(|()| read_answer(&terminal));
+    tcsetattr(&terminal, OptionalActions::Drain, &before)?;
+    terminal.write_all(b"\n")?;
+    answer
+}
+
+/// Reads an answer as it is typed, key by key.
+fn read_answer(mut keys: impl Read) -> io::Result<String> {
+    let (mut answer, mut key) = (Vec::new(), [0]);
+    loop {
+        keys.read_exact(&mut key)?;
+        match key[0] {
+            b'\r' | b'\n' => break,
+            0x03 => return Err(ErrorKind::Interrupted.into()),
+            0x04 if answer.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
+            0x08 | 0x7f => {
+                // A character may have several bytes.
+                while answer.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            0x15 => answer.clear(),
+            key if key < b' ' => {}
+            _ if answer.len() >= LONGEST_ANSWER => return Err(ErrorKind::FileTooLarge.into()),
+            key => answer.push(key),
+        }
+    }
+    String::from_utf8(answer).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8"))
+}
+
 /// Whether standard output and standard error are one file, pipe or terminal.
 pub(crate) fn stdout_is_stderr() -> bool {
     let identity = |stream: BorrowedFd<'_>| {
@@ -182,5 +230,22 @@ mod tests {
         let lines = [&[b'a'; 3000][..], b"\n", &[b'b'; 3000], b"\n"].concat();
         assert_eq!(whole_lines(&lines).len(), 3001);
         assert_eq!(whole_lines(&[b'a'; 10_000]).len(), PIECE);
+    }
+    #[test]
+    fn an_answer_is_typed_key_by_key() {
+        let answer = |keys: &[u8]| read_answer(keys);
+        assert_eq!(answer(b"secret\n").unwrap(), "secret");
+        assert_eq!(answer("gr\u{fc}\u{7f}\u{fc}n x\r".as_bytes()).unwrap(), "gr\u{fc}n x");
+        assert_eq!(answer(b"\x7f\x08ab\x15cd\x1b\n").unwrap(), "cd");
+        assert_eq!(answer(b"\n").unwrap(), "");
+        for (keys, kind) in [
+            (&b"a\x03"[..], ErrorKind::Interrupted),
+            (b"\x04", ErrorKind::UnexpectedEof),
+            (b"abc", ErrorKind::UnexpectedEof),
+            (b"\xff\n", ErrorKind::InvalidData),
+            (&[b'a'; 5000], ErrorKind::FileTooLarge),
+        ] {
+            assert_eq!(answer(keys).unwrap_err().kind(), kind);
+        }
     }
 }

@@ -47,8 +47,8 @@ Units:
 Configuration file and environment:
   Defaults are read from $XDG_CONFIG_HOME/fetch/config.toml (or
   ~/.config/fetch/config.toml), using long option names, e.g. jobs = 8;
-  [hosts.\"example.org\"] sets per-host, host-delay, host-rate, header and
-  user-agent per host. Environment variables: FETCH_JOBS=8.
+  [hosts.\"example.org\"] sets per-host, host-delay, host-rate, header, user
+  and user-agent per host. Environment variables: FETCH_JOBS=8.
   Precedence: command line > environment > file.
 
 Exit codes:
@@ -229,10 +229,13 @@ pub(super) struct StrategyArgs {
 pub(super) struct HttpArgs {
     /// Add a header to every request (repeatable)
     ///
-    /// Format: 'Name: value', or 'Name;' for an empty value. Host and framing headers (Content-Length,
-    /// Transfer-Encoding, ...) cannot be set.
+    /// Format: 'Name: value', or 'Name;' for an empty value. @FILE reads one per line from FILE, @- from stdin. Host and
+    /// framing headers (Content-Length, Transfer-Encoding, ...) cannot be set.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
+
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 
     /// Set the User-Agent [default: fetch/VERSION]
     #[arg(hide_short_help = true, short = 'A', long, value_name = "NAME")]
@@ -290,6 +293,25 @@ pub(super) struct HttpArgs {
         allow_hyphen_values = true
     )]
     pub connect_to: Vec<ResolveOverride>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(super) struct CredentialArgs {
+    /// User and password for all URLs
+    ///
+    /// Without a password, it is asked for on the terminal. Sent to the origins of listed URLs only, never across a redirect to another one. Other users of the machine can see
+    /// arguments; set FETCH_USER, or leave out the password, to hide it.
+    #[arg(hide_short_help = true, short, long, value_name = "USER[:PASSWORD]")]
+    pub user: Option<String>,
+
+    /// Read users and passwords from ~/.netrc, or the file in the variable NETRC
+    #[arg(hide_short_help = true, short, long)]
+    pub netrc: bool,
+
+    /// Read users and passwords from this netrc file
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
+    pub netrc_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

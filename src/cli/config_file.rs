@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 use url::Host;
 
 use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
+use super::credentials::{HeaderFiles, lacks_password};
 use super::option_table::{self, OptionTable, ValueCount};
 use crate::plan::{HostOverrides, Plan};
 use crate::text::io_message;
@@ -61,6 +62,7 @@ pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) ->
 pub(super) fn load(
     which: &ConfigPath,
     options: &OptionTable,
+    headers: &HeaderFiles,
     warn: &dyn Fn(&str),
 ) -> Result<ConfigFile, String> {
     let (path, is_usual) = match which {
@@ -70,7 +72,7 @@ pub(super) fn load(
     };
     match read(path) {
         Ok(text) => {
-            let file = parse(&text, path, options)?;
+            let file = parse(&text, path, options, headers)?;
             Ok(ConfigFile { path: Some(path.clone()), ..file })
         }
         Err(error) if is_usual && is_missing(&error) => Ok(ConfigFile::default()),
@@ -102,8 +104,13 @@ fn is_missing(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// A message with the file and the line.
-pub(super) fn parse(text: &str, path: &Path, options: &OptionTable) -> Result<ConfigFile, String> {
-    let page = ConfigText { text, path, options };
+pub(super) fn parse(
+    text: &str,
+    path: &Path,
+    options: &OptionTable,
+    headers: &HeaderFiles,
+) -> Result<ConfigFile, String> {
+    let page = ConfigText { text, path, options, headers };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         format!("{}: {}", page.line(at), syntax_error(error.message()))
@@ -146,6 +153,7 @@ struct ConfigText<'a> {
     text: &'a str,
     path: &'a Path,
     options: &'a OptionTable,
+    headers: &'a HeaderFiles<'a>,
 }
 
 impl ConfigText<'_> {
@@ -168,6 +176,10 @@ impl ConfigText<'_> {
         let shown = format!("{place}: {words}");
         let value = meant(name, takes, value.get_ref())
             .and_then(|value| self.with_unit(name, value))
+            .and_then(|value| match name {
+                "header" => self.headers.expand_setting(value, self.path.parent()),
+                _ => Ok(value),
+            })
             .map_err(|complaint| format!("{shown}: {complaint}"))?;
         layer.set(name, LayerOption { value: self.beside(name, value), place, shown })
     }
@@ -234,6 +246,13 @@ impl ConfigText<'_> {
                 ));
             }
             self.set(key, value, &mut layer)?;
+            let user = value.get_ref().as_str().filter(|_| key.get_ref() == "user");
+            if lacks_password(user).is_some() {
+                let place = self.line(key.span().start);
+                return Err(format!(
+                    "{place}: user: missing password (expected \"USER:PASSWORD\")"
+                ));
+            }
         }
         Ok(host_overrides(&layer, layer.plan()?))
     }
@@ -322,7 +341,9 @@ mod tests {
         fn any_text_is_a_configuration_or_a_complaint_that_names_the_file(
             text in "([a-z-]{1,8}|jobs|hosts|header|[ \n=\"'.\\[\\]{}#0-9]|\\PC){0,40}"
         ) {
-            match parse(&text, Path::new("config.toml"), &OptionTable::of_fetch()) {
+            let stdin = || Ok(Vec::new());
+            let headers = HeaderFiles::of(&stdin);
+            match parse(&text, Path::new("config.toml"), &OptionTable::of_fetch(), &headers) {
                 Ok(_) => {}
                 Err(complaint) => prop_assert!(complaint.starts_with("config.toml:"), "{}", complaint),
             }

@@ -10,6 +10,7 @@ use http::header::USER_AGENT;
 
 use super::Environment;
 use super::args::Arguments;
+use super::credentials::HeaderFiles;
 use super::option_table::{OptionTable, ValueCount, is_secret};
 use super::{to_plan, without_dots};
 use crate::list;
@@ -151,6 +152,11 @@ impl SetByUser {
         Self::by(&table, names)
     }
 
+    /// Whether an option was typed, or one that replaces it.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
     fn by<'a>(table: &OptionTable, names: impl Iterator<Item = &'a str>) -> Self {
         Self(names.flat_map(|name| table.overridden_by(name)).map(str::to_owned).collect())
     }
@@ -207,6 +213,7 @@ const FAILPOINTS: &[&str] =
 /// A message with the name of the variable.
 pub(super) fn from_environment(
     options: &OptionTable,
+    headers: &HeaderFiles,
     around: &Environment,
 ) -> Result<ConfigLayer, String> {
     ensure_all_variables_are_known(options, around)?;
@@ -216,8 +223,11 @@ pub(super) fn from_environment(
         let Some(text) = (around.variable)(&name).filter(|text| !text.is_empty()) else { continue };
         let words = format!("{name}={}", text.display());
         let shown = if quotable(option, &words) { words } else { name.clone() };
-        let value =
-            variable_value(takes, &text).map_err(|complaint| format!("{shown}: {complaint}"))?;
+        let value = variable_value(takes, &text).and_then(|value| match option {
+            "header" => headers.expand_setting(value, None),
+            _ => Ok(value),
+        });
+        let value = value.map_err(|complaint| format!("{shown}: {complaint}"))?;
         layer.set(option, LayerOption { value, place: name, shown })?;
     }
     layer.plan().map_err(|complaint| layer.trace(complaint))?;

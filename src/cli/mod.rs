@@ -1,10 +1,11 @@
 //! Parses the command line, the environment and the configuration file into a command. Sends no request, and opens only the
-//! configuration file. The only module that knows the argument parser.
+//! configuration file and those with credentials. The only module that knows the argument parser.
 
 mod args;
 mod completion;
 mod config_file;
 mod config_layers;
+mod credentials;
 mod help;
 mod hints;
 mod man;
@@ -17,6 +18,8 @@ mod version;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -29,6 +32,7 @@ use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 pub use completion::Completions;
 use config_file::ConfigPath;
 use config_layers::{ConfigLayer, SetByUser};
+use credentials::{HeaderFiles, OptionLevel};
 pub use help::HelpPage;
 use option_table::OptionTable;
 pub use option_table::{EffectiveOption, OptionValue};
@@ -201,6 +205,24 @@ pub struct Environment<'a> {
     pub home: Option<PathBuf>,
     /// Whether standard input is a terminal.
     pub stdin_is_terminal: bool,
+    /// Reads standard input to its end.
+    pub stdin: &'a dyn Fn() -> io::Result<Vec<u8>>,
+    /// Asks a question on the terminal, and reads an answer that is not shown.
+    pub ask: &'a dyn Fn(&str) -> io::Result<String>,
+}
+
+/// The words of a command line, those that a comparison writes to the standard input of a run included.
+fn with_words_on_stdin(
+    words: impl IntoIterator<Item = OsString>,
+    around: &Environment,
+) -> Result<Vec<OsString>, String> {
+    let mut words: Vec<_> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == compare::WORDS_ON_STDIN) {
+        let further = (around.stdin)().map_err(|error| format!("cannot read stdin: {error}"))?;
+        let further = further.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        words.splice(1..2, further.map(|word| OsString::from_vec(word.to_vec())));
+    }
+    Ok(words)
 }
 
 /// Parses a command line, the name of the program first. It takes precedence over the environment (`FETCH_JOBS=8`), and that
@@ -212,7 +234,7 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
-    let words: Vec<_> = words.into_iter().collect();
+    let words = with_words_on_stdin(words, around)?;
     let matches = match help::with_names(Arguments::command()).try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
@@ -220,8 +242,7 @@ pub fn parse(
         }
         Err(error) => return Err(misspelt_command(&words, &error).unwrap_or_else(|| error.into())),
     };
-    let typed = Arguments::from_arg_matches(&matches)?;
-    let settled = SetByUser::by_words(&matches, &typed);
+    let mut typed = Arguments::from_arg_matches(&matches)?;
     match typed.subcommand {
         Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::verify_options(verify))),
         Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, around),
@@ -237,7 +258,10 @@ pub fn parse(
         Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
             ensure_saving_options_have_a_dir(&OptionTable::of_fetch(), &matches)?;
-            fetch(&words, &settled, around)
+            let (headers, files) = (&mut typed.fetch.requests.headers, HeaderFiles::new(around));
+            credentials::ensure_stdin_is_read_once(headers, &typed.fetch.sources, true)?;
+            files.expand(headers).map_err(invalid_header)?;
+            fetch(&words, &SetByUser::by_words(&matches, &typed), &files, around)
         }
         Some(Subcommands::Child) => Ok(Command::Child),
         Some(Subcommands::Measure { command }) => Ok(Command::Measure(command)),
@@ -259,9 +283,13 @@ fn misspelt_command(words: &[OsString], error: &clap::Error) -> Option<UsageOutp
     })
 }
 
+fn invalid_header(complaint: String) -> String {
+    format!("invalid value for --header: {complaint}")
+}
+
 /// A comparison. Options that it does not have itself are those of its runs, and are checked here.
 fn comparison(
-    typed: CompareArgs,
+    mut typed: CompareArgs,
     matches: &ArgMatches,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
@@ -272,13 +300,14 @@ fn comparison(
         let complaint = "--config has no effect on the built-in workload; name a list";
         return Err(UsageOutput::error(complaint));
     }
-    let handed_on = table.words_for_runs(matches);
+    let secret = secret_words(&mut typed, matches, around)?;
+    let handed_on = table.words_for_runs(matches, &option_table::secrets().collect::<Vec<_>>());
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     // Runs of a comparison use no proxy of the environment.
     if matches.value_source("proxy") != Some(ValueSource::CommandLine) {
         words.push("--proxy=".into());
     }
-    words.extend(handed_on.iter().cloned());
+    words.extend(secret.iter().chain(&handed_on).cloned());
     words.extend(
         typed.timeouts.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
     );
@@ -294,11 +323,43 @@ fn comparison(
     // The built-in workload is the same everywhere.
     let nothing = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
     let around = if typed.sources.is_empty() { &nothing } else { around };
-    let Command::Fetch(plan) = fetch(&words, &settled, around)? else {
+    // It would be asked for before each run.
+    let ask = |_: &str| Err(io::Error::other("compare asks only for that of --user"));
+    let around = &Environment {
+        ask: &ask,
+        names: around.names.clone(),
+        home: around.home.clone(),
+        ..*around
+    };
+    let Command::Fetch(plan) = fetch(&words, &settled, &HeaderFiles::new(around), around)? else {
         return Err(UsageOutput::error("--dry-run cannot be used with compare"));
     };
-    let shown = config_layers::shown(&handed_on);
-    Ok(Command::Compare(Box::new(to_plan::comparison(typed, handed_on, shown, plan)?)))
+    let shown = config_layers::shown(&[&secret[..], &handed_on].concat());
+    let mut options = to_plan::comparison(typed, handed_on, shown, plan)?;
+    options.secret_words = secret;
+    Ok(Command::Compare(Box::new(options)))
+}
+
+/// The words of options that may be secret for each run of a comparison: header lines as they are in their files, a user
+/// with the password that was asked for.
+fn secret_words(
+    typed: &mut CompareArgs,
+    matches: &ArgMatches,
+    around: &Environment,
+) -> Result<Vec<OsString>, UsageOutput> {
+    let requests = &mut typed.requests;
+    credentials::ensure_stdin_is_read_once(&requests.headers, &typed.sources, false)?;
+    HeaderFiles::new(around).expand(&mut requests.headers).map_err(invalid_header)?;
+    let mut user = requests.credentials.user.clone();
+    if let Some(name) = credentials::lacks_password(user.as_deref()) {
+        user = Some(format!("{name}:{}", credentials::ask_password(name, around)?));
+    }
+    let headers = requests.headers.iter().map(|header| ("header", OsString::from(header)));
+    let user = user.map(|user| ("user", OsString::from(user)));
+    let words = headers.chain(user).map(|(name, value)| config_layers::word(name, &value));
+    let handled: Vec<_> =
+        option_table::secrets().filter(|name| !["header", "user"].contains(name)).collect();
+    Ok(words.chain(OptionTable::of_compare().words_of(matches, &handled)).collect())
 }
 
 /// Ensures that options for saving were typed with `--dir`. The configuration may have them without it.
@@ -316,22 +377,43 @@ fn ensure_saving_options_have_a_dir(
 fn fetch(
     words: &[OsString],
     settled: &SetByUser,
+    files: &HeaderFiles,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let table = OptionTable::of_fetch();
-    let environment = config_layers::from_environment(&table, around)?;
+    let environment = config_layers::from_environment(&table, files, around)?;
     let environment = environment.below(settled);
     let which = which(read_over(&environment, words)?.0.configuration, around);
-    let file = config_file::load(&which, &table, around.warn)?;
+    let file = config_file::load(&which, &table, files, around.warn)?;
+    let level = |name: &str| match settled.sets(name) {
+        true => OptionLevel::CommandLine,
+        false if environment.sets(name) => OptionLevel::Environment,
+        false => OptionLevel::ConfigFile,
+    };
+    let (user_level, header_level) = (level("user"), level("header"));
     let lower = environment.over(file.layer).below(settled);
-    let (all, matches) = read_over(&lower, words)?;
-    let dry_run = all.output.dry_run;
+    let (mut all, matches) = read_over(&lower, words)?;
+    files.expand(&mut all.requests.headers).map_err(invalid_header)?;
+    let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
+    let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
     let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.http.proxy = proxy::chosen(proxy, around.variable)?;
     plan.host_limits.hosts = file.hosts;
     plan.config = file.path;
+    plan.credential_files = files.paths();
+    plan.http.credentials.precedence = precedence;
+    if let Some((netrc, path)) =
+        credentials::netrc(&login, around).map_err(|complaint| lower.trace(complaint))?
+    {
+        plan.http.credentials.netrc = Some(netrc);
+        plan.credential_files.push(path);
+    }
+    if !dry_run && let Some(user) = credentials::lacks_password(login.user.as_deref()) {
+        let password = credentials::ask_password(user, around)?;
+        credentials::set_password(&mut plan.http, user, &password);
+    }
     if !dry_run {
         plan.options = table.set_options(&matches);
         return Ok(Command::Fetch(plan));

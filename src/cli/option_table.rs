@@ -65,6 +65,9 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "jobs", of_comparison: true, ..PLAIN },
     OptionFacts { name: "loops", of_comparison: true, ..PLAIN },
     OptionFacts { name: "header", redact: Some(redact_header), per_host: true, ..PLAIN },
+    OptionFacts { name: "user", redact: Some(redact_user), per_host: true, ..PLAIN },
+    OptionFacts { name: "netrc-file", overrides: &["netrc"], ..PLAIN },
+    OptionFacts { name: "netrc", overrides: &["netrc-file"], ..PLAIN },
     OptionFacts { name: "user-agent", per_host: true, ..PLAIN },
     OptionFacts { name: "proxy", redact: Some(redact_proxy), ..PLAIN },
     OptionFacts { name: "cookie", redact: Some(redact_cookies), ..PLAIN },
@@ -110,8 +113,16 @@ fn facts(name: &str) -> &'static OptionFacts {
     TABLE.iter().find(|facts| facts.name == name).unwrap_or(&PLAIN)
 }
 
-/// The name of a header, its value masked.
+/// A user, the password masked. One that stands alone may be a token.
+fn redact_user(text: &str) -> String {
+    text.split_once(':').map_or_else(|| "***".to_owned(), |(user, _)| format!("{user}:***"))
+}
+
+/// The name of a header, its value masked; the name of a file of headers.
 fn redact_header(text: &str) -> String {
+    if text.starts_with('@') {
+        return text.to_owned();
+    }
     list::field(text).map_or_else(|_| "***".to_owned(), |(name, _)| format!("{name}: ***"))
 }
 
@@ -132,6 +143,11 @@ fn redact_proxy(text: &str) -> String {
 /// Whether values of the option may hold a password.
 pub(super) fn is_secret(name: &str) -> bool {
     facts(name).redact.is_some()
+}
+
+/// The options whose values may hold a password.
+pub(super) fn secrets() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter(|facts| facts.redact.is_some()).map(|facts| facts.name)
 }
 
 /// The options that a section for one host may set.
@@ -268,19 +284,25 @@ impl OptionTable {
         lacking.copied().filter(|_| !set.contains(&"dir"))
     }
 
-    /// The words that set options for each run of a comparison, so that they can be typed again.
-    pub(super) fn words_for_runs(&self, matches: &ArgMatches) -> Vec<std::ffi::OsString> {
+    /// The words that set options for each run of a comparison, so that they can be typed again, without those of
+    /// `excluded` options.
+    pub(super) fn words_for_runs(
+        &self,
+        matches: &ArgMatches,
+        excluded: &[&str],
+    ) -> Vec<std::ffi::OsString> {
+        let set = self.arguments().filter(|(name, argument)| {
+            !facts(name).of_comparison && !excluded.contains(name) && is_set(matches, argument)
+        });
+        set.flat_map(|(name, argument)| words_of(name, argument, matches)).collect()
+    }
+
+    /// The words that set these options.
+    pub(super) fn words_of(&self, matches: &ArgMatches, names: &[&str]) -> Vec<std::ffi::OsString> {
         let set = self
             .arguments()
-            .filter(|(name, argument)| !facts(name).of_comparison && is_set(matches, argument));
-        let words = set.flat_map(|(name, argument)| match value_count(argument) {
-            ValueCount::Nothing => vec![format!("--{name}").into()],
-            ValueCount::One | ValueCount::Many => {
-                let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
-                values.map(|value| super::config_layers::word(name, value)).collect()
-            }
-        });
-        words.collect()
+            .filter(|(name, argument)| names.contains(name) && is_set(matches, argument));
+        set.flat_map(|(name, argument)| words_of(name, argument, matches)).collect()
     }
 
     /// All options with their values, secrets masked.
@@ -315,6 +337,16 @@ impl OptionTable {
 
     fn argument(&self, name: &str) -> Option<&Arg> {
         self.arguments().find(|(long, _)| *long == name).map(|(_, argument)| argument)
+    }
+}
+
+fn words_of(name: &str, argument: &Arg, matches: &ArgMatches) -> Vec<std::ffi::OsString> {
+    match value_count(argument) {
+        ValueCount::Nothing => vec![format!("--{name}").into()],
+        ValueCount::One | ValueCount::Many => {
+            let values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+            values.map(|value| super::config_layers::word(name, value)).collect()
+        }
     }
 }
 
@@ -426,7 +458,7 @@ mod tests {
     fn options_that_take_the_name_of_an_output_are_for_one_run() {
         let table = OptionTable::of_fetch();
         for (name, _) in table.arguments().filter(|(name, _)| table.takes_paths(name)) {
-            let is_input_of_all_runs = ["cacert", "config"].contains(&name);
+            let is_input_of_all_runs = ["cacert", "config", "netrc-file"].contains(&name);
             assert!(
                 is_input_of_all_runs || facts(name).scope == OptionScope::CommandLine,
                 "{name}"
@@ -456,6 +488,9 @@ mod tests {
         assert_eq!(redact_header("hunter2"), "***");
         assert_eq!(redact_cookies("a=hunter2"), "***");
         assert_eq!(redact_cookies("cookies.txt"), "cookies.txt");
+        assert_eq!(redact_header("@headers.txt"), "@headers.txt");
+        assert_eq!(redact_user("u:hunter2"), "u:***");
+        assert_eq!(redact_user("hunter2"), "***");
         assert_eq!(redact_proxy("u:hunter2@p:1"), "http://u:***@p:1/");
         assert_eq!(redact_proxy("ftp://u:hunter2@p:1"), "***");
     }

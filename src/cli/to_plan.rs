@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use http::HeaderValue;
-use http::header::{COOKIE, USER_AGENT};
+use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
     HttpArgs, OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
-use super::proxy;
 use super::value_parsers::{documents, is_one_name};
+use super::{credentials, proxy};
 use crate::compare::{self, ServerOwner};
+use crate::credentials::Credentials;
 use crate::list;
 use crate::plan::{
     AddressFamily, BodyOptions, CertVerification, Compression, CookieOptions, Durability,
@@ -44,6 +45,7 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
         config: None,
+        credential_files: Vec::new(),
         options: Vec::new(),
         // Last, because a value left out before a SOURCE leaves no SOURCE.
         sources: sources(&typed.sources, stdin_is_terminal)?,
@@ -116,6 +118,7 @@ pub(super) fn comparison(
         },
         shown,
         words,
+        secret_words: Vec::new(),
         loops: contest.loops,
         dir: contest.dir,
         format: if contest.json { plan::OutputFormat::Jsonl } else { plan::OutputFormat::Text },
@@ -196,9 +199,18 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
     }
     let mut headers = headers(&typed.headers)?;
     headers.extend(cookie_headers(cookies)?);
+    if let Some(user) = &typed.credentials.user {
+        let value = credentials::authorization_of(user)?;
+        // As in curl, the header counts more.
+        if !headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+            headers.push((AUTHORIZATION, value));
+        }
+    }
     Ok(HttpOptions {
         user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
         headers,
+        // What else counts is decided where the levels of options are known.
+        credentials: Credentials::default(),
         cacert: typed.cacert,
         verification: if typed.insecure { CertVerification::Off } else { CertVerification::Full },
         versions: if typed.http1 { HttpVersions::Http1 } else { HttpVersions::Negotiated },

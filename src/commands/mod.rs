@@ -14,7 +14,7 @@ mod version;
 
 use std::env;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ use crate::exit::{Exit, ExitStatus};
 use crate::input::OpenError;
 use crate::plan::ColorChoice;
 use crate::signals::survive_file_size_limit;
-use crate::streams::{stderr, stdout};
+use crate::streams::{self, stderr, stdin, stdout};
 use crate::text::{without_os_codes, without_signatures};
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
@@ -113,6 +113,30 @@ fn unopened(error: OpenError) -> anyhow::Error {
         },
         _ => error.into(),
     }
+}
+
+/// The maximum number of bytes that options may take from standard input.
+const LONGEST_INPUT: u64 = 4 << 20;
+
+/// Reads standard input to its end, for options that are there.
+///
+/// # Errors
+/// Those of the system, or if it is too long.
+pub fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stdin().take(LONGEST_INPUT + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST_INPUT {
+        true => Err(io::Error::other("larger than 4 MiB")),
+        false => Ok(bytes),
+    }
+}
+
+/// Asks a question on the terminal, and reads an answer that is not shown.
+///
+/// # Errors
+/// If there is no terminal; [`ErrorKind::Interrupted`] on Ctrl-C.
+pub fn ask(question: &str) -> io::Result<String> {
+    streams::ask_on_terminal(question)
 }
 
 /// Prints an error that ends the program. Standard error that cannot be written is no reason to fail.

@@ -49,6 +49,10 @@ use export::ComparisonReports;
 pub(crate) use result::Comparison;
 pub(crate) use table::table;
 
+/// The first argument of a run that reads further words from standard input, each ended by a NUL byte: those that may be
+/// secret are not among the arguments of its process.
+pub(crate) const WORDS_ON_STDIN: &str = "--words-on-stdin";
+
 /// Minimum number of runs per mode.
 pub(crate) const LEAST_RUNS: usize = 3;
 
@@ -71,6 +75,8 @@ pub struct Options {
     pub subject: WorkloadKind,
     /// The options of each run, as typed.
     pub words: Vec<OsString>,
+    /// The options of each run that may be secret. They are not among the arguments of its process.
+    pub secret_words: Vec<OsString>,
     /// The options without secrets.
     pub shown: Vec<String>,
     /// Event loops of mode async; `None`: the default.

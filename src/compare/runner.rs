@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -24,7 +25,7 @@ use super::request_budget::RequestBudget;
 use super::sample::{MeasuredSample, SampleError, SampleRank, measure};
 use super::validity::ValidityChecks;
 use super::workload::Workload;
-use super::{CompareError, LEAST_RUNS, Options, Variant, summarize};
+use super::{CompareError, LEAST_RUNS, Options, Variant, WORDS_ON_STDIN, summarize};
 use crate::compare::result::{Comparison, ModeStats, Sample, TimedSpan};
 use crate::input::source_name;
 use crate::model::{Mode, rfc3339};
@@ -156,7 +157,7 @@ impl CompareRunner<'_> {
         let taken = match &self.contestants[rank.contestant] {
             Variant::Mode { mode, jobs } => {
                 let mut command = self.command(*mode, *jobs, left, folder);
-                measure(&mut command, rank, &mut self.consistency).map(Some)
+                measure(&mut command, &self.secret_words(), rank, &mut self.consistency).map(Some)
             }
             Variant::Command(text) => self.sample_of_command(text, rank, folder),
         };
@@ -190,7 +191,12 @@ impl CompareRunner<'_> {
         folder: Option<&Path>,
     ) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.options.words).arg("--json").arg(format!("--mode={mode}"));
+        // First, because the child looks for it there.
+        command
+            .arg(WORDS_ON_STDIN)
+            .args(&self.options.words)
+            .arg("--json")
+            .arg(format!("--mode={mode}"));
         if let Some(jobs) = jobs {
             command.arg(format!("--jobs={jobs}"));
         }
@@ -215,10 +221,17 @@ impl CompareRunner<'_> {
         command
     }
 
+    /// The options that may be secret, as a run reads them from its standard input.
+    fn secret_words(&self) -> Vec<u8> {
+        let words = self.options.secret_words.iter();
+        words.flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect()
+    }
+
     /// Ignores the configuration and the environment: the built-in workload is the same everywhere.
     fn ignore_configuration(&self, command: &mut Command) {
         let typed = |name: &str| {
-            let words = self.options.words.iter().filter_map(|word| word.to_str());
+            let words = self.options.words.iter().chain(&self.options.secret_words);
+            let words = words.filter_map(|word| word.to_str());
             words.into_iter().any(|word| word.split('=').next() == Some(name))
         };
         for (name, _) in env::vars_os() {

@@ -1,7 +1,7 @@
 //! One sample: a run of `fetch` in a process of its own, whose JSON output is read as it is written.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -56,18 +56,21 @@ impl From<anyhow::Error> for SampleError {
     }
 }
 
-/// Runs `command` and reads its report, whose records are checked by `consistency`.
+/// Runs `command` with `input` on its standard input, and reads its report, whose records are checked by `consistency`.
 ///
 /// # Errors
 /// If there is no summary.
 pub(super) fn measure(
     command: &mut Command,
+    input: &[u8],
     rank: SampleRank,
     consistency: &mut ConsistencyCheck,
 ) -> Result<MeasuredSample, SampleError> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command.spawn().context("cannot start a benchmark run")?;
+    // It reads all of it before it writes anything. If it does not, its exit status says why.
+    let _ = child.stdin.take().expect("it is piped").write_all(input);
     let mut stderr = child.stderr.take().expect("it is piped");
     let words = thread::Builder::new().spawn(move || {
         let mut words = Vec::new();

@@ -1,14 +1,14 @@
 //! The header fields of a request: only those that its origin may see.
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName,
-    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap,
+    HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
 
 use super::context::TransferContext;
 use super::decode::accept_encoding;
 use crate::model::{Job, JobKind, Validator};
-use crate::plan::Compression;
+use crate::plan::{Compression, HttpOptions};
 use crate::policy::carries_secrets;
 use crate::policy::resume::{RangeRequest, range_request};
 use crate::scheduler::is_written_as_loopback;
@@ -20,7 +20,8 @@ const HARMLESS: [HeaderName; 6] =
 /// The header fields of the request for `job`, and what they ask for: those given for all requests, for this host and for this
 /// target. Of several with the same name, a later group replaces an earlier one. At another origin than the listed one, only
 /// harmless fields are sent; and those given for a host are sent only over https or to a loopback address, because the list may
-/// name any scheme and others may listen on the way.
+/// name any scheme and others may listen on the way. Of Authorization, only one of these counts, or that of the URL or of the
+/// netrc file.
 ///
 /// Adds the fields of a range request or a conditional request if the job needs them (RFC 9110 sections 13.1 and 14.2), unless
 /// the user has given such fields: then the reply is to those.
@@ -62,6 +63,15 @@ fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
         }
         for (name, value) in group.iter().filter(|(name, _)| secrets || HARMLESS.contains(name)) {
             fields.append(name, value.clone());
+        }
+    }
+    fields.remove(AUTHORIZATION);
+    if everywhere {
+        let HttpOptions { headers: general, credentials, .. } = &context.config.http;
+        let of_host = if in_private { own } else { &[] };
+        let listed = &job.target.options.headers;
+        for value in credentials.authorization(&job.url, listed, general, of_host) {
+            fields.append(AUTHORIZATION, value);
         }
     }
     fields

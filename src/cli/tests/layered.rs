@@ -45,6 +45,8 @@ impl LayeredSetup {
             warn: &|warning| self.warnings.borrow_mut().push(self.without_folder(warning)),
             home: None,
             stdin_is_terminal: true,
+            stdin: &|| Ok(Vec::new()),
+            ask: &|_| Err(io::ErrorKind::NotFound.into()),
         };
         parse(["fetch"].iter().chain(words).map(OsString::from), &around)
     }
@@ -327,6 +329,62 @@ fn a_host_has_manners_of_its_own() {
 }
 
 #[test]
+fn of_user_and_header_the_one_set_at_the_higher_level_counts() {
+    use crate::credentials::GeneralAuthorization::{self, OverHosts, UnderHosts};
+    let chosen = |plan: &Plan| -> (Vec<String>, GeneralAuthorization) {
+        let values = plan.http.headers.iter().map(|(_, value)| value.to_str().unwrap().to_owned());
+        (values.collect(), plan.http.credentials.precedence)
+    };
+    // The values are user f:f, e:e and t:t, of the file, the environment and the command line.
+    let [file_user, user_e, user_t] = ["Basic Zjpm", "Basic ZTpl", "Basic dDp0"];
+    let file = |text: &str| LayeredSetup::with(text);
+    let both = "user = \"f:f\"\nheader = \"Authorization: f\"";
+    for (setup, words, expected, precedence) in [
+        (file("user = \"f:f\""), &[][..], file_user, UnderHosts),
+        (file(both), &[], "f", UnderHosts),
+        (file(both), &["-u", "t:t"], user_t, OverHosts),
+        (file(both).variable("FETCH_USER", "e:e"), &[], user_e, OverHosts),
+        (file(both).variable("FETCH_USER", "e:e"), &["-H", "Authorization: t"], "t", OverHosts),
+        (file("user = \"f:f\"").variable("FETCH_HEADER", "Authorization: e"), &[], "e", OverHosts),
+        (file(""), &["-u", "t:t", "-H", "Authorization: t"], "t", OverHosts),
+    ] {
+        let chosen = chosen(&setup.plan(words));
+        assert_eq!(chosen, (vec![expected.to_owned()], precedence), "{words:?}");
+    }
+}
+
+#[test]
+fn headers_are_read_from_files_beside_the_configuration_or_where_fetch_is_started() {
+    let setup = LayeredSetup::with("header = [\"@more/headers\", \"X-A: 1\"]");
+    let folder = setup.usual().parent().unwrap().join("more");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("headers");
+    fs::write(&file, "\u{feff}X-B: 2\r\n\nX-C;\n").unwrap();
+    let names = |plan: Plan| -> Vec<String> {
+        plan.http
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
+            .collect()
+    };
+    let plan = setup.plan(&[]);
+    assert_eq!(plan.credential_files, std::slice::from_ref(&file));
+    assert_eq!(names(plan), ["x-b=2", "x-c=", "x-a=1"]);
+    let at = format!("@{}", file.display());
+    assert_eq!(names(LayeredSetup::empty().plan(&["-H", &at])), ["x-b=2", "x-c="]);
+    assert_eq!(
+        names(LayeredSetup::empty().variable("FETCH_HEADER", &at).plan(&[])),
+        ["x-b=2", "x-c="]
+    );
+    fs::write(&file, "X-B: 2\nhunter2\n").unwrap();
+    let complaint = setup.complaint(&[]);
+    let part = "1: header: ~/fetch/more/headers:2: invalid header: missing colon";
+    assert!(complaint.contains(part) && !complaint.contains("hunter2"), "{complaint}");
+    let at_stdin = LayeredSetup::with("header = \"@-\"");
+    assert!(at_stdin.complaint(&[]).contains("@- can only be given on the command line"));
+}
+
+#[test]
 fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
     for (config, complaint) in [
         ("\njobs = 0", "2: jobs = 0: expected an integer between 1 and 10000"),
@@ -382,7 +440,7 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
         ("[hosts.\"a.b\"]\n[hosts.\"A.B\"]", "2: hosts.\"A.B\": duplicate section for this host"),
         (
             "[hosts.\"a.b\"]\njobs = 8",
-            "2: 'jobs' cannot be set per host (allowed: header, user-agent, per-host, host-delay, host-rate)",
+            "2: 'jobs' cannot be set per host (allowed: header, user, user-agent, per-host, host-delay, host-rate)",
         ),
         (
             "[hosts.\"a.b\"]\nper-host = -1",

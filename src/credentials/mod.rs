@@ -1,0 +1,192 @@
+//! Users and passwords: which Authorization a request has, and what a netrc file says. Pure.
+
+mod netrc;
+#[cfg(test)]
+mod netrc_cases;
+
+use data_encoding::BASE64;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub(crate) use netrc::Netrc;
+
+/// The credentials of requests for which neither the URL nor the list gives any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Whether the Authorization for all requests counts more than that of a host.
+    pub precedence: GeneralAuthorization,
+    /// The netrc file; `None` if none is to be used.
+    pub(crate) netrc: Option<Netrc>,
+}
+
+/// How the Authorization for all requests compares to that of a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GeneralAuthorization {
+    /// It counts more: it was given for this run.
+    #[default]
+    OverHosts,
+    /// It counts less: both are in the configuration file.
+    UnderHosts,
+}
+
+type Fields = [(HeaderName, HeaderValue)];
+
+impl Credentials {
+    /// The Authorization fields of a request to `url`, whose origin is listed. `listed` are the fields that the list gives,
+    /// `general` those for all requests, `of_host` those of its host. The first of these that there is counts: the user in
+    /// the URL, the list, all requests, the host (or before that, see [`GeneralAuthorization`]), the netrc file.
+    ///
+    /// None are returned as well if the URL has the user and the password: the HTTP library makes the field of them.
+    pub(crate) fn authorization(
+        &self,
+        url: &Url,
+        listed: &Fields,
+        general: &Fields,
+        of_host: &Fields,
+    ) -> Vec<HeaderValue> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return self.of_user_in_url(url).into_iter().collect();
+        }
+        let (first, second) = match self.precedence {
+            GeneralAuthorization::OverHosts => (general, of_host),
+            GeneralAuthorization::UnderHosts => (of_host, general),
+        };
+        let given = [listed, first, second].map(authorizations).into_iter();
+        given.into_iter().find(|values| !values.is_empty()).unwrap_or_else(|| {
+            let found = self.netrc.as_ref().zip(host(url));
+            let found = found.and_then(|(netrc, host)| netrc.user_at(host));
+            found.map(|(user, password)| basic(user, password)).into_iter().collect()
+        })
+    }
+
+    /// The Authorization of a URL that has a user without a password, if the netrc file has the password.
+    fn of_user_in_url(&self, url: &Url) -> Option<HeaderValue> {
+        if url.password().is_some() {
+            return None;
+        }
+        let user: Vec<u8> = percent_decode_str(url.username()).collect();
+        let password = self.netrc.as_ref()?.password_at(host(url)?, &user)?;
+        Some(basic(&user, password))
+    }
+}
+
+fn authorizations(fields: &Fields) -> Vec<HeaderValue> {
+    let fields = fields.iter().filter(|(name, _)| *name == AUTHORIZATION);
+    fields.map(|(_, value)| value.clone()).collect()
+}
+
+/// The host of a URL as a netrc file writes it: an IPv6 address has no brackets.
+fn host(url: &Url) -> Option<&str> {
+    url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+/// The value of an Authorization field of the scheme Basic (RFC 7617).
+pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
+    let text = BASE64.encode(&[user, b":", password].concat());
+    let mut value = HeaderValue::try_from(format!("Basic {text}")).expect("it is ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// A user as it is typed, `USER[:PASSWORD]`: the user, and the password if there is one.
+///
+/// # Errors
+/// A message for the user, without secrets.
+pub(crate) fn parse_user(text: &str) -> Result<(&str, Option<&str>), String> {
+    if text.is_empty() {
+        return Err("expected USER:PASSWORD".to_owned());
+    }
+    if text.contains(char::is_control) {
+        return Err("contains a control character".to_owned());
+    }
+    Ok(match text.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (text, None),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::netrc_cases::{CASES, CurlResult, REFUSED};
+    use super::*;
+
+    fn fields(value: &str) -> Vec<(HeaderName, HeaderValue)> {
+        let values = Some(value).filter(|value| !value.is_empty());
+        values.map(|value| (AUTHORIZATION, value.parse().unwrap())).into_iter().collect()
+    }
+
+    fn with_netrc(text: &str) -> Credentials {
+        let netrc = Some(Netrc::parse(text.as_bytes()).unwrap().netrc);
+        Credentials { netrc, ..Credentials::default() }
+    }
+
+    #[test]
+    fn what_is_more_specific_counts_more() {
+        let mut credentials = with_netrc("machine a.test login n password n");
+        let mut choose = |url: &str, given: [&str; 3], precedence| {
+            credentials.precedence = precedence;
+            let [listed, general, of_host] = given.map(fields);
+            let url = url.parse().unwrap();
+            let values = credentials.authorization(&url, &listed, &general, &of_host);
+            values.iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        use GeneralAuthorization::*;
+        assert!(choose("http://u:p@a.test/", ["list", "all", "host"], OverHosts).is_empty());
+        assert!(choose("http://u@a.test/", ["list", "all", "host"], OverHosts).is_empty());
+        for precedence in [OverHosts, UnderHosts] {
+            let mut of = |given| choose("http://a.test/", given, precedence);
+            assert_eq!(of(["list", "all", "host"]), ["list"]);
+            assert_eq!(of(["", "all", ""]), ["all"]);
+            assert_eq!(of(["", "", "host"]), ["host"]);
+            assert_eq!(of(["", "", ""]), ["Basic bjpu"]);
+        }
+        assert_eq!(choose("http://a.test/", ["", "all", "host"], OverHosts), ["all"]);
+        assert_eq!(choose("http://a.test/", ["", "all", "host"], UnderHosts), ["host"]);
+        assert_eq!(choose("http://n@a.test/", ["list", "all", ""], OverHosts), ["Basic bjpu"]);
+        assert!(choose("http://b.test/", [""; 3], OverHosts).is_empty());
+    }
+
+    #[test]
+    fn what_a_netrc_file_gives_is_sent() {
+        for case in CASES {
+            let url = case.url.parse().unwrap();
+            let values = with_netrc(case.file).authorization(&url, &[], &[], &[]);
+            let in_url = || format!("{}:{}", url.username(), url.password().unwrap_or_default());
+            let sent = match values.first() {
+                Some(value) => {
+                    let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+                    Some(String::from_utf8(BASE64.decode(text.as_bytes()).unwrap()).unwrap())
+                }
+                // The HTTP library makes it.
+                None => Some(in_url()).filter(|text| text != ":"),
+            };
+            assert_eq!(sent.as_deref(), case.sent, "{} with {:?}", case.url, case.file);
+            assert!(case.curl.is_none_or(|(result, reason)| {
+                result != CurlResult::Sends(case.sent) && !reason.is_empty()
+            }));
+        }
+        for (file, line, curl, reason) in REFUSED {
+            let complaint = Netrc::parse(file.as_bytes()).unwrap_err().to_string();
+            assert!(complaint.starts_with(&format!("{line}: ")), "{file:?}: {complaint}");
+            assert!(*curl == CurlResult::Fails || !reason.is_empty());
+        }
+        assert!(CASES.len() + REFUSED.len() >= 60);
+    }
+
+    #[test]
+    fn a_user_is_typed_with_or_without_a_password() {
+        assert_eq!(parse_user("u:p:q"), Ok(("u", Some("p:q"))));
+        assert_eq!(parse_user("u:"), Ok(("u", Some(""))));
+        assert_eq!(parse_user("u"), Ok(("u", None)));
+        assert!(parse_user("").is_err() && parse_user("u:p\n").is_err());
+    }
+
+    #[test]
+    fn no_secret_is_in_debug_output() {
+        let shown = format!("{:?}", with_netrc("machine a.test login u password hunter2"));
+        assert!(!shown.contains("hunter2") && !shown.contains("104"), "{shown}");
+        assert!(!format!("{:?}", basic(b"u", b"p")).contains("Basic"));
+    }
+}
