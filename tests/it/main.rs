@@ -7,6 +7,7 @@ mod completion;
 mod compressed;
 mod config;
 mod cookies;
+mod credentials;
 mod display;
 mod endings;
 mod environment;

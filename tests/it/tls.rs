@@ -472,7 +472,7 @@ fn a_redirect_out_of_tls_takes_no_credentials_along() {
             .arg("https://user:secret@site.test/")
             .seen();
         assert_eq!((seen.code, &seen.row()["bytes"]), (Some(0), &5.into()), "{seen:?}");
-        assert_eq!(secure.seen()[0].head.field("authorization"), Some("Bearer secret"));
+        assert_eq!(secure.seen()[0].head.field("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
         let request = &plain.seen()[0];
         assert_eq!(request.header("accept"), Some("text/plain"));
         let told = format!("{:?}", request.headers);

@@ -172,9 +172,9 @@ fn credentials_in_a_url_reach_its_origin_and_no_other() {
         }
         assert_eq!(paths(&other), ["/away"]);
         assert_eq!(other.seen()[0].header("authorization"), None);
-        // A field that is given counts more than the URL.
+        // The URL counts more than a field that is given.
         let run = Run::json(mode).args(["-H", "Authorization: Bearer x"]);
         assert_all_ok(&run.list(format!("http://a:b@{host}/home")).seen(), 1);
-        assert_eq!(origin.seen().last().unwrap().header("authorization"), Some("Bearer x"));
+        assert_eq!(origin.seen().last().unwrap().header("authorization"), Some("Basic YTpi"));
     });
 }
