@@ -18,12 +18,13 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 14] = [
+pub const CHAPTERS: [Chapter; 15] = [
     chapter!("lists", "The list format: URLs, mirrors, options of one URL"),
     chapter!("saving", "Files: names, resuming, segments, the manifest"),
     chapter!("integrity", "Checksums, digests, fetch verify"),
     chapter!("politeness", "Limits per host, retries, robots.txt, timeouts"),
     chapter!("network", "Proxies, TLS, addresses, redirects"),
+    chapter!("credentials", "Users, passwords, tokens, netrc files"),
     chapter!("cookies", "Cookies: given, set by redirects, kept in a file"),
     chapter!("configuration", "The configuration file and the environment"),
     chapter!("reports", "Output formats, their fields, report files"),
