@@ -121,7 +121,8 @@ const LONGEST_ANSWER: usize = 4096;
 /// # Errors
 /// If there is no terminal, or its input ends; [`ErrorKind::Interrupted`] on Ctrl-C.
 pub(crate) fn ask_on_terminal(question: &str) -> io::Result<String> {
-    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    let mut terminal = terminal.map_err(|_| io::Error::other("there is no terminal"))?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
     // Ctrl-C is read as a byte, since a process that it ended would leave the terminal as it is.

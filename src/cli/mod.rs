@@ -324,7 +324,7 @@ fn comparison(
     let nothing = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
     let around = if typed.sources.is_empty() { &nothing } else { around };
     // It would be asked for before each run.
-    let ask = |_: &str| Err(io::Error::other("compare asks only for that of --user"));
+    let ask = |_: &str| Err(io::Error::other("compare asks only if --user is typed"));
     let around = &Environment {
         ask: &ask,
         names: around.names.clone(),
