@@ -38,7 +38,7 @@ impl RunCookies {
             return;
         }
         job.request.cookie = match job.request.kind {
-            JobKind::Robots(_) | JobKind::Assemble(_) => None,
+            JobKind::Robots { .. } | JobKind::Assemble(_) => None,
             JobKind::Body | JobKind::Segment { .. } => {
                 let mut jar = self.jar.as_ref().map(lock);
                 cookie_field(&job.request.url, now, jar.as_deref_mut(), job.cookies.as_deref())

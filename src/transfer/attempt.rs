@@ -432,7 +432,7 @@ fn response_head(response: &Response) -> ResponseHead {
 /// cookies. A robots.txt sets none.
 fn set_cookies(response: &Response, job: &Job, keeps_all: bool) -> Vec<Vec<u8>> {
     let is_redirect = response.status().is_redirection();
-    if !(keeps_all || is_redirect) || matches!(job.kind, JobKind::Robots(_)) {
+    if !(keeps_all || is_redirect) || matches!(job.kind, JobKind::Robots { .. }) {
         return Vec::new();
     }
     let fields = response.headers().get_all(SET_COOKIE).iter();
