@@ -11,7 +11,7 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::digest::{Algorithm, Digest};
 pub(crate) use crate::model::Mode;
-use crate::model::{FailureClass, serde_helpers};
+use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
 
 /// The configuration of a run.
@@ -98,7 +98,15 @@ impl Plan {
     pub fn inputs_but_cookies(&self) -> Vec<Source> {
         let files = self.bodies.sums.iter().chain(&self.http.cacert).chain(&self.config);
         let files = files.chain(&self.credential_files);
+        let files = files.chain(self.client_certificates().flat_map(ClientCertificate::files));
         self.sources.iter().cloned().chain(files.cloned().map(Source::File)).collect()
+    }
+
+    /// The client certificates of listed origins and of single hosts.
+    pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
+        let of_hosts = self.host_limits.hosts.values();
+        let of_hosts = of_hosts.filter_map(|host| host.client_certificate.as_ref());
+        self.http.client_certificate.iter().chain(of_hosts)
     }
 
     /// The files that the run writes beside bodies.
@@ -293,8 +301,19 @@ pub struct HttpOptions {
     /// PEM files whose certificates are trusted beside the system's. They are read once, and not written to a line.
     #[serde(skip)]
     pub cacert: Vec<PathBuf>,
+    /// The certificate to show to listed origins that ask for one. Its files are read once, and not written to a line.
+    #[serde(skip)]
+    pub client_certificate: Option<ClientCertificate>,
     /// Whether certificates are checked.
     pub verification: CertVerification,
+    /// The days for which the certificate of a server must still be valid.
+    pub min_cert_days: Option<u32>,
+    /// The network interface that connections are made from; `None` leaves it to the system.
+    pub interface: Option<NetworkInterface>,
+    /// How targets are asked for: `Head` reads no body.
+    pub method: RequestMethod,
+    /// The final statuses that are a success; empty: the usual ones.
+    pub accept: Vec<StatusRange>,
     /// Which versions of HTTP may be spoken.
     pub versions: HttpVersions,
     /// The proxy that requests go through.
@@ -320,7 +339,12 @@ impl Default for HttpOptions {
             headers: Vec::new(),
             credentials: Credentials::default(),
             cacert: Vec::new(),
+            client_certificate: None,
             verification: CertVerification::Full,
+            min_cert_days: None,
+            interface: None,
+            method: RequestMethod::Get,
+            accept: Vec::new(),
             versions: HttpVersions::Negotiated,
             proxy: Proxy::Direct,
             pins: Vec::new(),
@@ -340,6 +364,55 @@ pub struct CookieOptions {
     pub jar: Option<PathBuf>,
 }
 
+/// The files of a client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate and those that vouch for it (PEM); it may have the private key as well.
+    pub cert: PathBuf,
+    /// The private key (PEM), if it is in another file.
+    pub key: Option<PathBuf>,
+}
+
+impl ClientCertificate {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.cert].into_iter().chain(&self.key)
+    }
+}
+
+/// Where connections are made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkInterface {
+    /// The interface of this name.
+    Name(String),
+    /// This address of this machine.
+    Address(std::net::IpAddr),
+}
+
+impl std::fmt::Display for NetworkInterface {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => out.write_str(name),
+            Self::Address(address) => address.fmt(out),
+        }
+    }
+}
+
+/// A range of status codes, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRange {
+    /// The first one.
+    pub first: u16,
+    /// The last one.
+    pub last: u16,
+}
+
+impl StatusRange {
+    /// Whether a status is in the range.
+    pub fn contains(self, status: u16) -> bool {
+        (self.first..=self.last).contains(&status)
+    }
+}
+
 /// Whether certificates are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CertVerification {
@@ -350,7 +423,7 @@ pub enum CertVerification {
 }
 
 /// Which versions of HTTP may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpVersions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Negotiated,
@@ -522,6 +595,8 @@ pub struct HostOverrides {
     pub rate: Option<Rate>,
     /// Further fields of every request to this host.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The certificate to show to this host if it asks for one.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 /// When failures stop the run.

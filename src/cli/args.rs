@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use http::HeaderValue;
 
 use super::network;
 use super::value_parsers::{self, Choice, Named, one_of};
@@ -15,7 +16,8 @@ use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
 use crate::plan::{
-    ColorChoice, MaxFailures, MaxPerHost, Mode, NamingScheme, OutputFormat, ResolveOverride,
+    ColorChoice, MaxFailures, MaxPerHost, Mode, NamingScheme, NetworkInterface, OutputFormat,
+    ResolveOverride, StatusRange,
 };
 use crate::units::{self, Rate, Share};
 
@@ -47,8 +49,8 @@ Units:
 Configuration file and environment:
   Defaults are read from $XDG_CONFIG_HOME/fetch/config.toml (or
   ~/.config/fetch/config.toml), using long option names, e.g. jobs = 8;
-  [hosts.\"example.org\"] sets per-host, host-delay, host-rate, header, user
-  and user-agent per host. Environment variables: FETCH_JOBS=8.
+  [hosts.\"example.org\"] sets per-host, host-delay, host-rate, header, user,
+  user-agent, cert and key per host. Environment variables: FETCH_JOBS=8.
   Precedence: command line > environment > file.
 
 Exit codes:
@@ -293,6 +295,64 @@ pub(super) struct HttpArgs {
         allow_hyphen_values = true
     )]
     pub connect_to: Vec<ResolveOverride>,
+
+    #[command(flatten)]
+    pub identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub check: CheckArgs,
+}
+
+/// Who asks, and from where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(super) struct IdentityArgs {
+    /// Client certificate (PEM, with its chain) to show to listed origins that ask for one
+    ///
+    /// The file may have the private key too. A certificate is never shown to another origin that a redirect leads to, nor
+    /// to a proxy.
+    #[arg(hide_short_help = true, short = 'E', long, alias = "certificate", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --cert, if it is in a file of its own
+    #[arg(hide_short_help = true, long, alias = "private-key", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+
+    /// Connect from this network interface or address of this machine
+    #[arg(hide_short_help = true, long, value_name = "NAME|ADDRESS", value_parser = network::interface)]
+    pub interface: Option<NetworkInterface>,
+
+    /// Send this URL as Referer to listed origins
+    #[arg(hide_short_help = true, short = 'e', long, value_name = "URL", value_parser = network::referer)]
+    pub referer: Option<HeaderValue>,
+}
+
+/// What is asked for, and which reply is a success.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(super) struct CheckArgs {
+    /// Request only headers (HEAD) and read no bodies
+    ///
+    /// A server that refuses HEAD with 405 or 501 is asked by GET, and the body is not read.
+    #[arg(hide_short_help = true, short = 'I', long, visible_alias = "spider")]
+    pub head: bool,
+
+    /// Final statuses that count as success, e.g. 200,404,500-503 [default: 200, 203, 204]
+    ///
+    /// Other statuses are failures. The body of an accepted status is read; with --dir it is saved only if the status is
+    /// 200 or 203. An accepted redirect is not followed.
+    #[arg(
+        hide_short_help = true, long, value_name = "STATUS,...", value_delimiter = ',',
+        value_parser = network::statuses, allow_hyphen_values = true
+    )]
+    pub accept: Vec<StatusRange>,
+
+    /// Fail if the server's certificate expires within N days
+    #[arg(
+        hide_short_help = true, long, value_name = "N", value_parser = value_parsers::days,
+        allow_hyphen_values = true
+    )]
+    pub min_cert_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -460,14 +520,14 @@ pub(super) struct SaveArgs {
     ///
     /// Saved files are recorded in DIR/.fetch/manifest.jsonl. Running the same command again skips complete files,
     /// resumes partial ones and downloads missing ones.
-    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "head")]
     pub dir: Option<PathBuf>,
 
     /// Save the body of a single URL as FILE; - is standard output
     ///
     /// FILE is replaced once the body is complete and verified; until then it is kept in .FILE.fetch, and the same command
     /// continues it. With -, the body is written when it is complete, and records go to standard error.
-    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["dir", "head", "accept"])]
     pub output: Option<PathBuf>,
 
     /// File naming scheme
@@ -496,7 +556,7 @@ pub(super) struct SaveArgs {
     /// Last-Modified, and no --compressed; otherwise one stream is used. Segments count toward --jobs and --per-host.
     #[arg(
         hide_short_help = true, long, value_name = "N", default_value = "1", value_parser = value_parsers::segments,
-        allow_hyphen_values = true
+        allow_hyphen_values = true, conflicts_with = "head"
     )]
     pub split: NonZeroUsize,
 
@@ -526,11 +586,11 @@ pub(super) struct BodyArgs {
     pub compressed: bool,
 
     /// Expected checksum (single URL only), e.g. sha-256=HEX
-    #[arg(hide_short_help = true, long, value_name = "ALGO=HEX")]
+    #[arg(hide_short_help = true, long, value_name = "ALGO=HEX", conflicts_with = "head")]
     pub checksum: Option<Digest>,
 
     /// Verify downloads against a sha256sum file
-    #[arg(hide_short_help = true, long, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE", conflicts_with = "head")]
     pub sha256sums: Option<PathBuf>,
 
     /// Compute and report digests, e.g. sha256 or blake3
@@ -538,7 +598,7 @@ pub(super) struct BodyArgs {
     /// With several, the first is reported.
     #[arg(
         hide_short_help = true, long, value_name = "ALGO,...", value_delimiter = ',',
-        value_parser = Named::ALGORITHMS
+        value_parser = Named::ALGORITHMS, conflicts_with = "head"
     )]
     pub digest: Vec<Algorithm>,
 
@@ -795,7 +855,7 @@ pub(super) struct BenchmarkArgs {
     pub i_run_this_server: bool,
 
     /// Also save bodies, to a temporary directory in DIR that is removed after each run
-    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "head")]
     pub dir: Option<PathBuf>,
 
     /// fsync each file before reporting it as saved

@@ -254,6 +254,9 @@ impl ConfigText<'_> {
                 ));
             }
         }
+        if layer.sets("key") && !layer.sets("cert") {
+            return Err(layer.trace("--key requires --cert".to_owned()));
+        }
         Ok(host_overrides(&layer, layer.plan()?))
     }
 
@@ -280,15 +283,17 @@ impl ConfigText<'_> {
 }
 
 fn host_overrides(layer: &ConfigLayer, plan: Plan) -> HostOverrides {
-    let (general, mut headers) = (plan.host_limits, plan.http.headers);
+    let (general, http) = (plan.host_limits, plan.http);
+    let mut headers = http.headers;
     if layer.sets("user-agent") {
-        headers.push((USER_AGENT, plan.http.user_agent));
+        headers.push((USER_AGENT, http.user_agent));
     }
     HostOverrides {
         per_host: layer.sets("per-host").then_some(general.per_host),
         delay: layer.sets("host-delay").then_some(general.host_delay),
         rate: general.host_rate,
         headers,
+        client_certificate: http.client_certificate,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What to use in place of a flag that people know from curl, wget or aria2.
 
-const GET_ONLY: &str = "not supported: fetch sends only GET requests";
+const GET_ONLY: &str = "not supported: fetch sends only GET and HEAD requests";
 const NO_LINKS: &str = "not supported: fetch does not follow links in pages";
 
 /// Flags, and what to use instead.
@@ -21,14 +21,13 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["-L", "--location"], "always on: redirects are followed (see --max-redirs)"),
     (&["-s", "-S", "--silent", "--show-error"], "use --quiet (-q)"),
     (&["-f", "--fail", "--fail-with-body"], "always on: an HTTP error is a failure"),
-    (&["-I", "-X", "--head", "--spider", "--request"], GET_ONLY),
+    (&["-X", "--request"], "not supported: fetch sends only GET and HEAD (--head)"),
     (&["-F", "--data", "--data-binary", "--form", "--post-data", "--post-file"], GET_ONLY),
     (&["--junk-session-cookies"], "not supported: delete lines of the --cookie file with expiry 0"),
     (&["--keep-session-cookies"], "always on with --cookie-jar"),
     (&["--no-cookies"], "on by default: only redirects set cookies, for their own URL"),
     (&["--http-user", "--http-password", "--http-passwd"], "use --user USER:PASSWORD"),
     (&["--netrc-optional", "--no-netrc"], "use --netrc: a user in the URL counts more"),
-    (&["-e", "--referer"], "use --header 'Referer: URL'"),
     (&["-N", "-z", "--timestamping", "--conditional-get", "--time-cond"], "use --refresh"),
     (&["--no-clobber", "--skip-existing"], "always on, unless --overwrite is given"),
     (&["-t", "--tries", "--max-tries", "--retries"], "use --retry N (attempts after the first)"),
@@ -52,16 +51,12 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["-l", "-p", "--recursive", "--level", "--page-requisites", "--mirror"], NO_LINKS),
     (&["--max-redirect"], "use --max-redirs"),
     (&["--ca-certificate"], "use --cacert"),
-    (
-        &["-E", "--cert", "--key", "--certificate", "--private-key"],
-        "not supported: client certificates",
-    ),
     (&["--http1.1", "--http1.0"], "use --http1"),
     (&["--http2"], "on by default: HTTP/2 is used if the server has it"),
     (&["--http3"], "not supported: HTTP/3"),
     (&["--tlsv1.2", "--tlsv1.3", "--tls-max"], "on by default: TLS 1.2 and 1.3"),
     (&["--proto", "--proto-redir"], "always on: only http and https"),
-    (&["--interface", "--dns-servers"], "not supported; see --resolve"),
+    (&["--dns-servers"], "not supported; see --resolve"),
     (&["--noproxy", "--no-proxy"], "use --proxy '' or the variable no_proxy"),
     (&["--all-proxy", "--http-proxy", "--https-proxy"], "use --proxy"),
     (&["--allow-overwrite"], "use --overwrite"),

@@ -397,6 +397,7 @@ fn fetch(
     let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
     let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
     let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
+    to_plan::ensure_key_has_a_certificate(&all.requests).map_err(|error| lower.trace(error))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.http.proxy = proxy::chosen(proxy, around.variable)?;

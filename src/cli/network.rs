@@ -1,4 +1,5 @@
-//! Parses `--resolve` and `--connect-to` (curl's syntax) into [`ResolveOverride`]s.
+//! Parses `--resolve` and `--connect-to` (curl's syntax) into [`ResolveOverride`]s, and the values of `--interface`,
+//! `--referer` and `--accept`.
 //!
 //! The HTTP library resolves names through our resolver but always connects to the port in the URL, and never resolves
 //! a host that is an IP address. So an override cannot apply to an IP address, and only a URL without an explicit port
@@ -6,9 +7,10 @@
 
 use std::net::IpAddr;
 
-use url::Host;
+use http::HeaderValue;
+use url::{Host, Url};
 
-use crate::plan::{OverrideTarget, ResolveOverride};
+use crate::plan::{NetworkInterface, OverrideTarget, ResolveOverride, StatusRange};
 
 const RESOLVE: &str = "expected HOST:PORT:ADDR[,ADDR]..., IPv6 addresses in brackets";
 const CONNECT_TO: &str = "expected HOST1:PORT1:HOST2:PORT2, IPv6 addresses in brackets";
@@ -34,6 +36,54 @@ pub(super) fn resolve(text: &str) -> Result<ResolveOverride, String> {
         port: Some(self::port(port)?),
         to: OverrideTarget::Addresses(addresses),
     })
+}
+
+/// Reads the name of a network interface, or an address.
+pub(super) fn interface(text: &str) -> Result<NetworkInterface, String> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match inner.parse() {
+        Ok(address) => Ok(NetworkInterface::Address(address)),
+        Err(_) if text.is_empty() || text.contains(['!', '/', '\0']) => {
+            Err("expected the name of an interface or an address, e.g. eth0 or 192.0.2.1"
+                .to_owned())
+        }
+        Err(_) => Ok(NetworkInterface::Name(text.to_owned())),
+    }
+}
+
+/// Reads the URL of a referring page: without user, password and fragment, which must not be sent (RFC 9110 section
+/// 10.1.3).
+pub(super) fn referer(text: &str) -> Result<HeaderValue, String> {
+    if text.ends_with(";auto") {
+        return Err(
+            "';auto' is not supported: redirects are followed without a new Referer".to_owned()
+        );
+    }
+    let mut url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or("expected a URL, e.g. https://example.org/")?;
+    // Neither can fail: such a URL has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    HeaderValue::from_str(url.as_str()).map_err(|error| error.to_string())
+}
+
+/// Reads a status or a range of statuses, as in `404` and `500-503`.
+pub(super) fn statuses(text: &str) -> Result<StatusRange, String> {
+    let status = |digits: &str| -> Option<u16> {
+        let is_number = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|status| is_number && (200..=599).contains(status))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(StatusRange { first, last }),
+        (Some(_), Some(_)) => {
+            Err("the first status of a range must not exceed the last".to_owned())
+        }
+        _ => Err("expected statuses from 200 to 599, e.g. 200,404,500-503".to_owned()),
+    }
 }
 
 /// Reads `HOST1:PORT1:HOST2:PORT2`; an empty part means any host, any port, the same host, the same port.

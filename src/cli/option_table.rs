@@ -72,6 +72,10 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "proxy", redact: Some(redact_proxy), ..PLAIN },
     OptionFacts { name: "cookie", redact: Some(redact_cookies), ..PLAIN },
     OptionFacts { name: "cookie-jar", ..ONE_RUN },
+    OptionFacts { name: "cert", per_host: true, overrides: &["key"], ..PLAIN },
+    OptionFacts { name: "key", per_host: true, ..PLAIN },
+    OptionFacts { name: "referer", redact: Some(redact_url), ..PLAIN },
+    OptionFacts { name: "head", ..ONE_RUN },
     OptionFacts { name: "deadline", of_comparison: true, ..PLAIN },
     OptionFacts { name: "per-host", per_host: true, ..PLAIN },
     OptionFacts { name: "host-delay", per_host: true, ..PLAIN },
@@ -129,6 +133,11 @@ fn redact_header(text: &str) -> String {
 /// The name of a file with cookies; cookies themselves are masked.
 fn redact_cookies(text: &str) -> String {
     if text.contains('=') { "***".to_owned() } else { text.to_owned() }
+}
+
+/// A URL, its user and password masked.
+fn redact_url(text: &str) -> String {
+    text.parse().map_or_else(|_| "***".to_owned(), |url| redacted(&url))
 }
 
 /// The URL of a proxy, its user and password masked.
@@ -458,7 +467,8 @@ mod tests {
     fn options_that_take_the_name_of_an_output_are_for_one_run() {
         let table = OptionTable::of_fetch();
         for (name, _) in table.arguments().filter(|(name, _)| table.takes_paths(name)) {
-            let is_input_of_all_runs = ["cacert", "config", "netrc-file"].contains(&name);
+            let is_input_of_all_runs =
+                ["cacert", "cert", "key", "config", "netrc-file"].contains(&name);
             assert!(
                 is_input_of_all_runs || facts(name).scope == OptionScope::CommandLine,
                 "{name}"

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use http::HeaderValue;
-use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
+use http::header::{AUTHORIZATION, COOKIE, REFERER, USER_AGENT};
 use url::Url;
 
 use super::args::{
@@ -19,12 +19,14 @@ use super::{credentials, proxy};
 use crate::compare::{self, ServerOwner};
 use crate::credentials::Credentials;
 use crate::list;
+use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, BodyOptions, CertVerification, Compression, CookieOptions, Durability,
-    ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
-    HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan,
-    ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy,
-    SaveOptions, SegmentOptions, SingleOutput, Source, Strategy, Timeouts, Verbosity,
+    AddressFamily, BodyOptions, CertVerification, ClientCertificate, Compression, CookieOptions,
+    Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions,
+    HttpOptions, HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, NetworkInterface,
+    OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder,
+    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SegmentOptions, SingleOutput, Source,
+    Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -197,6 +199,12 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
     if matches!(proxy(&typed)?, Some(Some(_))) && !typed.connect_to.is_empty() {
         return Err("--connect-to cannot be combined with --proxy".to_owned());
     }
+    let family = match (typed.ipv4, typed.ipv6) {
+        (true, _) => AddressFamily::V4,
+        (_, true) => AddressFamily::V6,
+        _ => AddressFamily::Any,
+    };
+    ensure_family_fits(family, typed.identity.interface.as_ref())?;
     let mut headers = headers(&typed.headers)?;
     headers.extend(cookie_headers(cookies)?);
     if let Some(user) = &typed.credentials.user {
@@ -206,6 +214,8 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
             headers.push((AUTHORIZATION, value));
         }
     }
+    add_referer(typed.identity.referer, &mut headers)?;
+    let key = typed.identity.key;
     Ok(HttpOptions {
         user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
         headers,
@@ -217,12 +227,13 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
         // The environment is not read here.
         proxy: Proxy::Direct,
         pins: [typed.connect_to, typed.resolve].concat(),
-        family: match (typed.ipv4, typed.ipv6) {
-            (true, _) => AddressFamily::V4,
-            (_, true) => AddressFamily::V6,
-            _ => AddressFamily::Any,
-        },
+        family,
         max_redirects: typed.max_redirs,
+        client_certificate: typed.identity.cert.map(|cert| ClientCertificate { cert, key }),
+        min_cert_days: typed.check.min_cert_days,
+        interface: typed.identity.interface,
+        method: if typed.check.head { RequestMethod::Head } else { RequestMethod::Get },
+        accept: typed.check.accept,
     })
 }
 
@@ -256,6 +267,38 @@ fn cookie_options(typed: CookieArgs, jar: CookieJarArgs) -> Result<CookieOptions
         return Err("--cookie-jar cannot write to stdout".to_owned());
     }
     Ok(CookieOptions { files, jar })
+}
+
+/// A layer of the configuration may have a key whose certificate another one names; all of them together may not.
+pub(super) fn ensure_key_has_a_certificate(typed: &HttpArgs) -> Result<(), String> {
+    match (&typed.identity.key, &typed.identity.cert) {
+        (Some(_), None) => Err("--key requires --cert".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// An address that connections are made from reaches addresses of its own family only.
+fn ensure_family_fits(
+    family: AddressFamily,
+    interface: Option<&NetworkInterface>,
+) -> Result<(), String> {
+    let Some(NetworkInterface::Address(own)) = interface else { return Ok(()) };
+    match (family, own.is_ipv4()) {
+        (AddressFamily::V4, false) | (AddressFamily::V6, true) => {
+            let option = if own.is_ipv4() { "--ipv6" } else { "--ipv4" };
+            Err(format!("{option} cannot be combined with --interface {own}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn add_referer(typed: Option<HeaderValue>, headers: &mut HeaderArguments) -> Result<(), String> {
+    let Some(referer) = typed else { return Ok(()) };
+    if headers.iter().any(|(name, _)| *name == REFERER) {
+        return Err("Referer set by both --referer and --header".to_owned());
+    }
+    headers.push((REFERER, referer));
+    Ok(())
 }
 
 /// The proxy that was typed: `None` if there was none, `Some(None)` if it was empty.

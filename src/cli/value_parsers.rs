@@ -152,6 +152,10 @@ pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) fn days(text: &str) -> Result<u32, String> {
+    within(text, 1, 36_500)
+}
+
 pub(super) fn port(text: &str) -> Result<u16, String> {
     within(text, 0, u16::MAX)
 }

@@ -22,8 +22,8 @@ use crate::engine::{self, CancelToken, EngineError, EngineResult, RunCookies};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, ReadError};
 use crate::model::{
-    Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, Resources, StopCause, Summary,
-    rfc3339,
+    Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, RequestMethod, Resources,
+    StopCause, Summary, rfc3339,
 };
 use crate::plan::{OutputFormat, Plan, SaveOptions, Strategy, Verbosity};
 use crate::report::{
@@ -184,6 +184,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     warnings.iter().for_each(|warning| print_warning(&printable(warning)));
     let jar = cookie_files::create_jar(&plan).map_err(unwritable)?;
     let cookies = Arc::new(RunCookies::new(cookies, jar.is_some()));
+    transfer_context.warnings().iter().for_each(|warning| print_warning(&printable(warning)));
     let board = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
     let failed =
         FailedListWriter::create(plan.failed.as_ref(), &plan.inputs()).map_err(unwritable)?;
@@ -274,6 +275,7 @@ fn conclude(
         started_at: rfc3339(start.time),
         sources: plan.sources.iter().map(input::source_name).collect(),
         options: plan.options.clone(),
+        head: plan.http.method == RequestMethod::Head,
     };
     let finished = reported.reporter.finish(&summary);
     let written = match reported.written {
@@ -302,7 +304,7 @@ fn conclude(
 /// What the user may not expect, or may want to do next. Somebody who reads data is told nothing.
 fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
     let is_text = plan.report.format == OutputFormat::Text;
-    let discarded = plan.keep.is_none() && summary.counts.ok > 0 && is_text;
+    let discarded = plan.keep.is_none() && summary.counts.ok > 0 && is_text && !summary.head;
     let discarded =
         discarded.then(|| "bodies were read and discarded; use --dir DIR to save them".to_owned());
     discarded.into_iter().chain(next_command(plan, summary)).collect()

@@ -31,8 +31,12 @@ pub(super) fn record_of_attempt(
         record.content_type.clone_from(&head.content_type);
         record.etag.clone_from(&head.etag);
         record.last_modified.clone_from(&head.last_modified);
+        record.certificate_expires.clone_from(&head.certificate_expires);
+        record.length = head.content_length.filter(|_| attempt.head_by.is_some());
     }
-    let destination = job.request.place.as_ref().filter(|_| failure.is_none());
+    record.head = attempt.head_by;
+    let is_saved = failure.is_none() && attempt.outcome != AttemptOutcome::Accepted;
+    let destination = job.request.place.as_ref().filter(|_| is_saved);
     record.path = destination.map(|place| attempt.name.as_ref().unwrap_or(&place.name).to_string());
     record.bytes = attempt.bytes;
     record.digest = attempt.digests.first().map(Digest::to_string);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, HttpVersion, PartialBody};
+use super::{Failure, HttpVersion, PartialBody, RequestMethod};
 use crate::digest::Digest;
 
 /// One request made for a job, and its result.
@@ -38,6 +38,8 @@ pub(crate) struct Attempt {
     /// The Set-Cookie fields of the reply that are to be looked at; a secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_cookies: Vec<Vec<u8>>,
+    /// The method, if only the head was asked for.
+    pub head_by: Option<RequestMethod>,
     /// How long its phases took.
     pub timings: AttemptTimings,
     /// The number of the worker that made it, from 1.
@@ -49,6 +51,12 @@ pub(crate) struct Attempt {
 pub(crate) enum AttemptOutcome {
     /// A final 2xx with its whole body.
     Whole,
+    /// A final status that the user accepts, with its whole body, which is not saved.
+    Accepted,
+    /// The head of a final reply; its body was not asked for, or not read.
+    Head,
+    /// The server does not serve HEAD: the target has to be requested by GET, and its body not read.
+    HeadRefused,
     /// A redirect.
     Redirect {
         /// The Location field as sent; `None` if there was none.
@@ -86,7 +94,8 @@ pub struct ResponseHead {
     pub content_type: Option<String>,
     /// Content-Encoding as sent (RFC 9110 section 8.4).
     pub content_encoding: Option<String>,
-    /// Content-Length, in bytes; `None` if there is none (RFC 9110 section 8.6).
+    /// Content-Length, in bytes; `None` if there is none (RFC 9110 section 8.6). Of a reply to HEAD, that of the body it
+    /// would have.
     pub content_length: Option<u64>,
     /// ETag as sent (RFC 9110 section 8.8.3).
     pub etag: Option<String>,
@@ -100,6 +109,8 @@ pub struct ResponseHead {
     pub content_disposition: Option<String>,
     /// Retry-After as sent (RFC 9110 section 10.2.3).
     pub retry_after: Option<String>,
+    /// When the certificate of the server expires, UTC (RFC 3339); `None` without TLS.
+    pub certificate_expires: Option<Arc<str>>,
 }
 
 /// How long the phases of an attempt took.

@@ -71,6 +71,17 @@ pub enum Failure {
     /// A final status that brings no resource: 400 to 599 but 429, and 2xx but 200, 203, 204 and a proven 206.
     #[error("HTTP {}", phrase(*.0))]
     Status(u16),
+    /// A final status that is none of those of `--accept`, and would be a success without it.
+    #[error("HTTP {} is not accepted (--accept)", phrase(*.0))]
+    NotAccepted(u16),
+    /// A status with which the server may refuse a request for want of a client certificate.
+    #[error("HTTP {}: {reason}", phrase(*.status))]
+    CertificateStatus {
+        /// The status.
+        status: u16,
+        /// What the server asked for in the handshake, and what it got.
+        reason: String,
+    },
     /// The server asks for fewer requests (429, RFC 6585 section 4).
     #[error("HTTP {}{}", phrase(*.status), refused_wait(.wait))]
     RateLimited {
@@ -235,9 +246,9 @@ impl Failure {
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::Protocol(_) => FailureClass::Protocol,
             Self::HostRefused(_) => FailureClass::RateLimited,
-            Self::Status(..300) => FailureClass::Http2xx,
+            Self::Status(..300) | Self::NotAccepted(_) => FailureClass::Http2xx,
             Self::Status(500..) => FailureClass::Http5xx,
-            Self::Status(_) => FailureClass::Http4xx,
+            Self::Status(_) | Self::CertificateStatus { .. } => FailureClass::Http4xx,
             Self::RateLimited { .. } => FailureClass::RateLimited,
             Self::Redirect(_) => FailureClass::Redirect,
             Self::TooLarge { .. } => FailureClass::TooLarge,

@@ -40,6 +40,8 @@ pub struct Job {
     pub begun: bool,
     /// Whether the body must come as one stream, because segments of it could not be joined.
     pub in_one: bool,
+    /// Whether the server refuses HEAD at this URL.
+    pub head_refused: bool,
     /// For a segment: the ranges received by all segments of the target. Not sent to a child process, which reports
     /// what it received to its parent.
     #[serde(skip)]
@@ -144,6 +146,7 @@ impl QueuedJob {
             place: place.map(Arc::new),
             begun: false,
             in_one: false,
+            head_refused: false,
             received: None,
         };
         Self::with_no_history(request, queued)

@@ -30,6 +30,7 @@ pub use progress::ProgressBoard;
 pub(crate) use progress::{HostWait, WorkerProgress};
 pub(crate) use record::AttemptDetail;
 pub(crate) use record::RecordError;
+pub(crate) use record::RequestMethod;
 pub(crate) use record::rfc3339;
 pub use record::{HttpVersion, Outcome, Record, Timings};
 pub use summary::{HostStats, Summary};

@@ -59,6 +59,24 @@ impl fmt::Display for HttpVersion {
     }
 }
 
+/// A request method, by the name that reports use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestMethod {
+    /// The whole reply.
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    /// Its head only.
+    #[serde(rename = "HEAD")]
+    Head,
+}
+
+impl fmt::Display for RequestMethod {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
+}
+
 /// The final record of one target. `None`: not known, or not applicable.
 ///
 /// A record that an older version has written may lack a field that was added later, but for the four that have
@@ -131,6 +149,16 @@ pub struct Record {
     /// the same text as `url`.
     #[serde(default)]
     pub listed: String,
+    /// Where only the head was asked for (`--head`): how. `GET`, without reading the body, where the server refuses
+    /// `HEAD`.
+    #[serde(default, deserialize_with = "known")]
+    pub head: Option<RequestMethod>,
+    /// Where only the head was asked for: the size of the body in bytes that the last reply announces (Content-Length).
+    #[serde(default)]
+    pub length: Option<u64>,
+    /// When the certificate of the server that sent the last reply expires, UTC (RFC 3339).
+    #[serde(default)]
+    pub certificate_expires: Option<Arc<str>>,
 }
 
 impl Record {
@@ -163,6 +191,9 @@ impl Record {
             timings: Timings::default(),
             attempts_detail: Vec::new(),
             updated: false,
+            head: None,
+            length: None,
+            certificate_expires: None,
         }
     }
 

@@ -63,6 +63,9 @@ pub struct Summary {
     /// secret is shown as `***`.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Whether only heads were asked for (`--head`).
+    #[serde(default)]
+    pub head: bool,
 }
 
 /// A position in the list.

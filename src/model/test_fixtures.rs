@@ -93,5 +93,6 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
         started_at: "2026-01-01T00:00:00.000Z".to_owned(),
         sources: vec!["sites.txt".to_owned()],
         options: vec!["--mode=threads".to_owned()],
+        head: false,
     }
 }

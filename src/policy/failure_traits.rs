@@ -59,9 +59,11 @@ pub(crate) fn failure_traits(failure: &Failure) -> FailureTraits {
         | Failure::RateLimited { wait: None, .. } => (Retry, Refused),
         Failure::RateLimited { wait: Some(_), .. } => (OtherMirror, Refused),
         Failure::Status(202 | 408 | 500 | 502 | 504) => (Retry, Replied),
-        Failure::Status(_) | Failure::Checksum { .. } | Failure::TooLarge { .. } => {
-            (OtherMirror, Replied)
-        }
+        Failure::Status(_)
+        | Failure::NotAccepted(_)
+        | Failure::CertificateStatus { .. }
+        | Failure::Checksum { .. }
+        | Failure::TooLarge { .. } => (OtherMirror, Replied),
         Failure::Timeout(_) | Failure::Worker(_) => (Retry, HostEvidence::Nothing),
         Failure::Dns { .. }
         | Failure::HostDown(_)

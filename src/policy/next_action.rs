@@ -91,7 +91,7 @@ pub(crate) fn next_action(
 /// before any byte of the body. A server that asks for fewer requests is not asked again at once.
 pub(crate) fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
     match failure {
-        Failure::Status(_) => true,
+        Failure::Status(_) | Failure::CertificateStatus { .. } => true,
         Failure::Reset(_)
         | Failure::Stalled(_)
         | Failure::Timeout(_)
@@ -116,9 +116,17 @@ fn decide(
 ) -> NextAction {
     let asked = asked_by(attempt, now);
     let failure = match &attempt.outcome {
-        AttemptOutcome::Whole | AttemptOutcome::Unchanged => return NextAction::Done,
+        AttemptOutcome::Whole
+        | AttemptOutcome::Unchanged
+        | AttemptOutcome::Accepted
+        | AttemptOutcome::Head => return NextAction::Done,
         AttemptOutcome::Failed(_) if is_all_there(job, attempt) => return NextAction::Done,
         AttemptOutcome::Restart => return NextAction::Restart(restarted_job(job, attempt)),
+        AttemptOutcome::HeadRefused => {
+            let mut next = restarted_job(job, attempt);
+            next.request.head_refused = true;
+            return NextAction::Restart(next);
+        }
         AttemptOutcome::Divided => {
             let mut next = job.clone();
             carry_over(&mut next, attempt);
@@ -264,6 +272,7 @@ fn restarted_job(job: &QueuedJob, attempt: &Attempt) -> QueuedJob {
 fn redirected_job(job: &QueuedJob, attempt: &Attempt, url: Url) -> QueuedJob {
     let mut next = job.clone();
     next.request.url = url;
+    next.request.head_refused = false;
     next.hops += 1;
     carry_over(&mut next, attempt);
     next
@@ -278,6 +287,7 @@ fn start_over_at(next: &mut QueuedJob, mirror: usize, failure: &Failure) {
     }
     next.request.url = next.request.target.urls[mirror].clone();
     next.request.mirror = mirror;
+    next.request.head_refused = false;
     (next.hops, next.cookies) = (0, None);
 }
 
@@ -338,6 +348,7 @@ pub(crate) mod tests {
             timings: phases,
             heads: Vec::new(),
             set_cookies: Vec::new(),
+            head_by: None,
             worker: 1,
         }
     }

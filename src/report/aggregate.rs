@@ -56,6 +56,7 @@ pub(crate) struct AggregateRow {
     pub(crate) class: Option<FailureClass>,
     pub(crate) message: Option<String>,
     pub(crate) worker: Option<usize>,
+    /// The size of its body; that which was announced, if only the head was asked for.
     pub(crate) bytes: u64,
     pub(crate) attempts: u32,
     /// When its first request was started, in microseconds since 1970.
@@ -122,7 +123,10 @@ impl AggregateRow {
             class: error.map(|error| error.class),
             message: error.map(|error| shown(&error.message)),
             worker: record.worker,
-            bytes: record.bytes,
+            bytes: match record.head {
+                Some(_) => record.length.unwrap_or_default(),
+                None => record.bytes,
+            },
             attempts: record.attempts,
             started,
             timings,

@@ -65,7 +65,7 @@ fn entry(record: &Record) -> Option<Value> {
         "startedDateTime": rfc3339(began),
         "time": timings.sum(),
         "request": {
-            "method": "GET",
+            "method": record.head.unwrap_or_default(),
             "url": url,
             "httpVersion": version,
             "cookies": [],

@@ -189,7 +189,9 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
     if summary.is_none() {
         facts[0].1.push('+');
     }
-    facts.push(("Bytes", human_bytes(counts.bytes)));
+    if !summary.is_some_and(|summary| summary.head) {
+        facts.push(("Bytes", human_bytes(counts.bytes)));
+    }
     for (name, share) in [("p50 duration", 0.5), ("p90 duration", 0.9), ("p99 duration", 0.99)] {
         facts.extend(quantile(fold, share).map(|time| (name, time)));
     }

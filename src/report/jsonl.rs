@@ -59,6 +59,7 @@ mod tests {
                 "timings": {"queued": 0.01, "connect": 0.02, "first_byte": 0.1, "total": 0.41, "retry_wait": 0.0},
                 "attempts_detail": [{"start": 0.0, "total": 0.41, "class": null, "wait": 0.0, "redirect_wait": 0.0}],
                 "updated": false, "listed": "https://example.org/",
+                "head": null, "length": null, "certificate_expires": null,
             })
         );
     }

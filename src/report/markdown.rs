@@ -24,7 +24,8 @@ pub(crate) fn page(
             writeln!(page, "| {} | {count} |", cell(class.name()))?;
         }
     }
-    writeln!(page, "\n| # | Outcome | Status | Bytes | Seconds | URL | Error |")?;
+    let bytes = if summary.is_some_and(|summary| summary.head) { "Announced" } else { "Bytes" };
+    writeln!(page, "\n| # | Outcome | Status | {bytes} | Seconds | URL | Error |")?;
     writeln!(page, "|---:|---|---:|---:|---:|---|---|")?;
     fold.rows.iter().try_for_each(|row| line(row, page))?;
     match fold.further() {

@@ -270,7 +270,7 @@ fn other_format(line: &[u8]) -> Option<&'static str> {
         _ if begins(&["<!doctype", "<html"]) => Some("HTML"),
         _ if begins(&["http://", "https://"]) => Some("a list of URLs"),
         _ if begins(&["index,", "mode,"]) => Some("CSV"),
-        _ if begins(&["| ", "Downloaded "]) => Some("text"),
+        _ if begins(&["| ", "Downloaded ", "Checked "]) => Some("text"),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     Failure, FailureClass, ListPosition, Mode, Outcome, OutcomeCounts, Record, StopCause, Summary,
 };
 use crate::text::counted;
-use crate::units::human_bytes;
+use crate::units::{grouped, human_bytes};
 
 /// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +46,20 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
     let message = readable_message(message);
     match record.outcome {
         Outcome::Ok => {
-            write!(page, "Read {} from {url}", record.bytes)?;
+            match record.head {
+                Some(_) => headers(record, &url, page)?,
+                None => write!(page, "Read {} from {url}", record.bytes)?,
+            }
             if let Some(name) = &record.path {
                 write!(page, " as {}", printable(name))?;
             }
             if let Some(mirror) = record.served_by.as_ref().filter(|mirror| **mirror != record.url)
             {
                 write!(page, " (mirror {})", readable_url(mirror))?;
+            }
+            // Only `--accept` makes a success of these.
+            if let Some(status @ 300..) = record.http_status.filter(|_| record.head.is_none()) {
+                write!(page, " (HTTP {status})")?;
             }
             writeln!(page, "{}", if record.updated { " (updated)" } else { "" })
         }
@@ -86,6 +93,19 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
     }
 }
 
+/// Writes what the head of a reply says, whose body was not asked for.
+fn headers(record: &Record, url: &str, page: &mut Vec<u8>) -> io::Result<()> {
+    write!(page, "Headers of {url}:")?;
+    if let Some(status) = record.http_status {
+        write!(page, " {status}")?;
+    }
+    match record.length {
+        Some(1) => write!(page, ", 1 byte announced"),
+        Some(length) => write!(page, ", {} bytes announced", grouped(length)),
+        None => write!(page, ", no length announced"),
+    }
+}
+
 /// Writes the total: how many URLs were downloaded, and below it, if there is such a thing, what failed and what was not
 /// done.
 pub(super) fn total(summary: &Summary, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
@@ -101,13 +121,16 @@ pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()
         true => ("", summary.counts.targets == 1),
         false => ("+", false),
     };
+    let (verb, bytes) = match summary.head {
+        true => ("Checked", String::new()),
+        false => ("Downloaded", format!(", {}", human_bytes(summary.counts.bytes))),
+    };
     write!(
         page,
-        "Downloaded {} of {}{plus} site{}, {} in {:.2} seconds ({}, {})",
+        "{verb} {} of {}{plus} site{}{bytes} in {:.2} seconds ({}, {})",
         summary.counts.ok,
         summary.counts.targets,
         if is_one { "" } else { "s" },
-        human_bytes(summary.counts.bytes),
         summary.elapsed,
         summary.mode_name(),
         counted(summary.jobs as u64, "job"),

@@ -19,8 +19,13 @@ pub(crate) fn host_feedback(
     match &attempt.outcome {
         AttemptOutcome::Whole
         | AttemptOutcome::Unchanged
+        | AttemptOutcome::Head
+        | AttemptOutcome::HeadRefused
         | AttemptOutcome::Restart
         | AttemptOutcome::Divided => HostFeedback::Served(None),
+        AttemptOutcome::Accepted => {
+            HostFeedback::Served(asked.filter(|wait| *wait <= retry.max_retry_after))
+        }
         AttemptOutcome::Redirect { .. } => match too_long(status, asked, retry) {
             Some(failure) => HostFeedback::RefusedPermanently(refused_since(failure, now)),
             None => HostFeedback::Served(asked),

@@ -206,6 +206,11 @@ impl BodyInfo {
 }
 
 impl Sink {
+    /// A sink that discards what is written.
+    pub(crate) fn nowhere() -> Self {
+        Self(None)
+    }
+
     /// Whether this run has entered in the manifest that the body was begun.
     pub(crate) fn begun(&self) -> bool {
         self.0.as_ref().is_some_and(|sink| sink.job.begun)

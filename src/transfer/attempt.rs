@@ -7,27 +7,34 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER, SET_COOKIE,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    SET_COOKIE,
 };
+use reqwest::tls::TlsInfo;
 use reqwest::{Response, Version};
+use url::Url;
 
 use super::body::{self, BodyReceiver};
 use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
+use super::certificate::CertificateFields;
 use super::checksum::{MessageKind, claims_of_the_whole};
 use super::client::Client;
+use super::client_certificate::reason_of_refusal;
 use super::heads;
 use super::request::fields;
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
+use super::trust::{date, now, rfc3339};
 use crate::digest::{Digest, ExpectedDigests};
 use crate::model::{
     Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, HttpVersion, Job,
-    JobKind, PartialBody, ResponseHead, StopCause, WorkerProgress,
+    JobKind, PartialBody, RequestMethod, ResponseHead, StopCause, WorkerProgress,
 };
 use crate::policy::resume::{self, RangeReply, RangeRequest, has_something_to_lose};
 use crate::policy::retry::asked_wait;
 use crate::policy::segments::{ReplyInfo, should_split};
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
+use crate::text::counted;
 
 /// One attempt in progress: what it was asked for, and what has come of it so far.
 struct Exchange<'a> {
@@ -63,7 +70,8 @@ impl Client {
     ) -> Attempt {
         let started = Instant::now();
         let route = self.context.proxy_rules.route_to(&job.url);
-        let request_state = Arc::new(RequestState::new(job, route, started));
+        let certificate = self.context.config.identities.of(job);
+        let request_state = Arc::new(RequestState::new(job, route, certificate, started));
         let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
         // Boxed, or its kilobytes would be copied into each of the futures around it.
@@ -152,6 +160,7 @@ impl<'a> Exchange<'a> {
             timings,
             heads: self.heads,
             set_cookies: self.set_cookies,
+            head_by: method_of_head(self.client.context.config.http.method, self.job),
             worker,
         }
     }
@@ -169,7 +178,8 @@ impl<'a> Exchange<'a> {
         }
         let records_heads = context.config.records_heads;
         if records_heads {
-            self.heads = heads::of_request(context, &job.url, &fields);
+            let method = method_of(context.config.http.method, job);
+            self.heads = heads::of_request(context, method, &job.url, &fields);
         }
         let mut response = self.client.reply(job, &fields, self.request_state).await?;
         if records_heads {
@@ -177,18 +187,33 @@ impl<'a> Exchange<'a> {
         }
         self.first_byte = Some(self.request_state.elapsed());
         self.set_cookies = set_cookies(&response, job, context.config.keeps_cookies);
-        let head = self.head.insert(response_head(&response));
+        let method = method_of(context.config.http.method, job);
+        self.head = Some(response_head(&response, method, &job.url));
+        self.ensure_certificate_lasts(&response)?;
+        let Some(head) = &self.head else { unreachable!("it was set above") };
         let reply = match (&job.kind, head.status) {
             // RFC 9309 section 2.3.1.1: any successful status.
             (JobKind::Robots { .. }, 200..=299) => RangeReply::Whole,
             (_, 204) if has_something_to_lose(job) => RangeReply::Other,
             _ => resume::range_reply(request, head),
         };
+        if job.kind == JobKind::Body
+            && let Some(outcome) = self.outcome_by_status(reply, head.status)?
+        {
+            return match outcome {
+                AttemptOutcome::Accepted => self.accepted_body(&mut response).await,
+                outcome => {
+                    self.decided = Some(outcome.clone());
+                    body::discard(&mut response, self.request_state, context).await;
+                    Ok(outcome)
+                }
+            };
+        }
         self.decided = match reply {
             RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => None,
             RangeReply::Unchanged => Some(AttemptOutcome::Unchanged),
             RangeReply::Restart => Some(AttemptOutcome::Restart),
-            RangeReply::Other => Some(outcome_without_body(&response, self.request_state)),
+            RangeReply::Other => Some(self.outcome_without_body(&response)),
         };
         if let Some(outcome) = self.decided.clone() {
             body::discard(&mut response, self.request_state, context).await;
@@ -204,6 +229,84 @@ impl<'a> Exchange<'a> {
             return self.start_split(&response, reply);
         }
         self.body(&mut response, reply).await
+    }
+
+    /// What the status of the reply to a request for the target decides, by `--accept` and `--head`; `None` if neither is
+    /// concerned, so that it is a body or a failure as usual.
+    ///
+    /// # Errors
+    /// The failure of a status that is not accepted, or of an announced length that is not allowed.
+    fn outcome_by_status(
+        &self,
+        reply: RangeReply,
+        status: u16,
+    ) -> Result<Option<AttemptOutcome>, Failure> {
+        let http = &self.client.context.config.http;
+        let accepts = |status| http.accept.iter().any(|range| range.contains(status));
+        let is_proxys = status == 407 && self.request_state.is_answered_by_proxy();
+        let wants_head = http.method == RequestMethod::Head;
+        let is_success = match reply {
+            RangeReply::Whole if status != 206 => http.accept.is_empty() || accepts(status),
+            // A part that was asked for stands for the whole.
+            RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => {
+                http.accept.is_empty() || accepts(200)
+            }
+            RangeReply::Other if accepts(status) && !is_proxys => {
+                return Ok(Some(match wants_head {
+                    true => AttemptOutcome::Head,
+                    false => AttemptOutcome::Accepted,
+                }));
+            }
+            RangeReply::Other if wants_head && !self.job.head_refused => {
+                return Ok(matches!(status, 405 | 501).then_some(AttemptOutcome::HeadRefused));
+            }
+            RangeReply::Unchanged | RangeReply::Restart | RangeReply::Other => return Ok(None),
+        };
+        if !is_success {
+            return Ok(Some(AttemptOutcome::Failed(Failure::NotAccepted(status))));
+        }
+        if !wants_head {
+            return Ok(None);
+        }
+        let announced = self.head.as_ref().and_then(|head| head.content_length);
+        match self.client.context.config.bodies.max_filesize {
+            Some(limit) if announced > Some(limit) => Err(Failure::TooLarge { limit }),
+            _ => Ok(Some(AttemptOutcome::Head)),
+        }
+    }
+
+    /// Fails if the certificate of the server expires sooner than `--min-cert-days` allows.
+    fn ensure_certificate_lasts(&self, response: &Response) -> Result<(), Failure> {
+        let Some(days) = self.client.context.config.http.min_cert_days else { return Ok(()) };
+        let is_checked = matches!(self.job.kind, JobKind::Body | JobKind::Segment { .. });
+        match certificate_expiry(response, &self.job.url).filter(|_| is_checked) {
+            Some(last) => ensure_lasts(last, days),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the body of a reply whose status the user accepts. It is counted and not saved.
+    async fn accepted_body(&mut self, response: &mut Response) -> Result<AttemptOutcome, Failure> {
+        body::ensure_can_be_decoded(response)?;
+        self.sink = Sink::nowhere();
+        let plan = self.body_planner().for_accepted(response, self.head.as_ref())?;
+        self.receive_body(plan, Some(response)).await?;
+        Ok(AttemptOutcome::Accepted)
+    }
+
+    /// The outcome of a reply whose body is not the target's: a redirect or a failure.
+    fn outcome_without_body(&self, response: &Response) -> AttemptOutcome {
+        let outcome = outcome_without_body(response, self.request_state);
+        let AttemptOutcome::Failed(Failure::Status(status @ (400 | 403))) = outcome else {
+            return outcome;
+        };
+        let (context, shown) = (&*self.client.context, self.request_state.certificate());
+        let has_asked = context.certificate_origins.contains(&self.job.url);
+        let reason = reason_of_refusal(&context.config.identities, has_asked, shown);
+        match reason {
+            Some(reason) => AttemptOutcome::Failed(Failure::CertificateStatus { status, reason }),
+            None => outcome,
+        }
     }
 
     fn body_planner(&self) -> BodyPlanner<'a> {
@@ -243,7 +346,7 @@ impl<'a> Exchange<'a> {
         plan: BodyPlan,
         response: Option<&mut Response>,
     ) -> Result<AttemptOutcome, Failure> {
-        let BodyPlan { begin, end, decoder, verifier } = plan;
+        let BodyPlan { begin, end, decoder, verifier, is_accepted } = plan;
         let (job, context) = (self.job, &*self.client.context);
         let is_text = matches!(job.kind, JobKind::Robots { .. });
         self.bytes = begin.at;
@@ -272,7 +375,7 @@ impl<'a> Exchange<'a> {
         let BodyReceiver { verifier, text, .. } = receiver;
         self.text = text;
         self.digests = verifier.check()?;
-        let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));
+        let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_)) && !is_accepted;
         let leaves_out = |expected: &ExpectedDigests| expected.leaves_out(&name_of(job));
         if is_whole && self.expected.is_some_and(leaves_out) {
             context.counters.unlisted.fetch_add(1, Relaxed);
@@ -404,7 +507,7 @@ fn unexpected_reply(what: &str) -> AttemptOutcome {
     AttemptOutcome::Failed(Failure::Protocol(format!("unexpected {what}")))
 }
 
-fn response_head(response: &Response) -> ResponseHead {
+fn response_head(response: &Response, method: RequestMethod, url: &Url) -> ResponseHead {
     let headers = response.headers();
     ResponseHead {
         status: response.status().as_u16(),
@@ -418,13 +521,17 @@ fn response_head(response: &Response) -> ResponseHead {
         remote_addr: response.remote_addr(),
         content_type: header_text(headers, CONTENT_TYPE),
         content_encoding: joined_values(headers, CONTENT_ENCODING),
-        content_length: response.content_length(),
+        content_length: match method {
+            RequestMethod::Get => response.content_length(),
+            RequestMethod::Head => announced_length(headers),
+        },
         etag: header_text(headers, ETAG),
         last_modified: header_text(headers, LAST_MODIFIED),
         date: header_text(headers, DATE),
         content_range: header_text(headers, CONTENT_RANGE),
         content_disposition: header_text(headers, CONTENT_DISPOSITION),
         retry_after: header_text(headers, RETRY_AFTER),
+        certificate_expires: certificate_expiry(response, url).map(|last| rfc3339(last).into()),
     }
 }
 
@@ -437,6 +544,52 @@ fn set_cookies(response: &Response, job: &Job, keeps_all: bool) -> Vec<Vec<u8>> 
     }
     let fields = response.headers().get_all(SET_COOKIE).iter();
     fields.map(|field| field.as_bytes().to_vec()).collect()
+}
+
+/// The length of the body that a reply to HEAD announces; `None` if it announces none, or several. The library knows only
+/// that such a reply has no body.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = lines.map(|line| line.to_str().ok()?.trim().parse::<u64>().ok());
+    lengths.next()?.filter(|first| lengths.all(|other| other == Some(*first)))
+}
+
+/// The method of a request for the head only; `None` if the job is for a body.
+fn method_of_head(method: RequestMethod, job: &Job) -> Option<RequestMethod> {
+    let is_for_head = method == RequestMethod::Head && job.kind == JobKind::Body;
+    is_for_head.then(|| method_of(method, job))
+}
+
+/// The method of the request for a job in a run with this method.
+pub(super) fn method_of(method: RequestMethod, job: &Job) -> RequestMethod {
+    match (method, &job.kind) {
+        (RequestMethod::Head, JobKind::Body) if !job.head_refused => RequestMethod::Head,
+        _ => RequestMethod::Get,
+    }
+}
+
+/// When the certificate of the origin expires, in seconds of Unix time; `None` if the URL has none.
+fn certificate_expiry(response: &Response, url: &Url) -> Option<i64> {
+    if url.scheme() != "https" {
+        return None;
+    }
+    let connection = response.extensions().get::<TlsInfo>()?;
+    CertificateFields::read(connection.peer_certificate()?).map(|fields| fields.validity.1)
+}
+
+/// Fails if a certificate that expires at this moment is not valid for so many days.
+fn ensure_lasts(last: i64, days: u32) -> Result<(), Failure> {
+    let left = last.saturating_sub(now()).div_euclid(86_400);
+    if left >= i64::from(days) {
+        return Ok(());
+    }
+    let date = date(last);
+    let when = match left {
+        ..0 => format!("certificate expired on {date}"),
+        0 => format!("certificate expires on {date}, within a day"),
+        left => format!("certificate expires on {date}, in {}", counted(left as u64, "day")),
+    };
+    Err(Failure::Tls(format!("{when} (--min-cert-days {days})")))
 }
 
 /// The lines of a header field as one value (RFC 9110 section 5.3); `None` if there is no such field.

@@ -24,6 +24,8 @@ pub(super) struct BodyPlan {
     pub decoder: Option<BodyDecoder>,
     /// The digests to compute and to expect.
     pub verifier: BodyVerifier,
+    /// Whether it is not the body of the target, and only counted.
+    pub is_accepted: bool,
 }
 
 /// Makes the plan for the body of one job.
@@ -59,7 +61,21 @@ impl BodyPlanner<'_> {
             (RangeReply::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
             _ => return self.whole(response, head, verifier),
         };
-        Ok(BodyPlan { begin, end, decoder: None, verifier })
+        Ok(BodyPlan { begin, end, decoder: None, verifier, is_accepted: false })
+    }
+
+    /// The plan for the body of a reply whose status the user accepts. It is that of an error or a redirect, and need not
+    /// have the digests of the target.
+    ///
+    /// # Errors
+    /// If it has a content coding that is not supported.
+    pub(super) fn for_accepted(
+        &self,
+        response: &Response,
+        head: Option<&ResponseHead>,
+    ) -> Result<BodyPlan, Failure> {
+        let plan = self.whole(response, head, BodyVerifier::default())?;
+        Ok(BodyPlan { is_accepted: true, ..plan })
     }
 
     /// The plan for verifying a body whose segments are all there.
@@ -68,7 +84,7 @@ impl BodyPlanner<'_> {
         verifier.expect_saved(&assembly.claims);
         let length = part.length;
         let begin = BodyStart { at: length.unwrap_or(0), ..begin_at(part) };
-        BodyPlan { begin, end: length, decoder: None, verifier }
+        BodyPlan { begin, end: length, decoder: None, verifier, is_accepted: false }
     }
 
     fn whole(
@@ -89,7 +105,7 @@ impl BodyPlanner<'_> {
         let validator = head.and_then(resume::validator);
         let decoder = is_coded.then(|| BodyDecoder::new(&codings));
         let begin = BodyStart { at: 0, length, validator, course: WriteMode::Sequential };
-        Ok(BodyPlan { begin, end: length, decoder, verifier })
+        Ok(BodyPlan { begin, end: length, decoder, verifier, is_accepted: false })
     }
 
     /// A verifier with the digests that the user wants computed and those that the user has given.

@@ -16,12 +16,13 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 
-/// Identifiers of a part of a name, of extensions, and of a purpose in the extended key usage.
+/// Identifiers of a part of a name, of extensions, of the types of PKCS#7, and of a purpose in the extended key usage.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const PKCS7: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07];
 const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 
 /// Bits of the key usage, as they are in its first byte.
@@ -136,6 +137,17 @@ impl CertificateFields {
         }
         Some(())
     }
+}
+
+/// Whether these bytes are a PKCS#12 file (RFC 7292 section 4): version 3, and a content of a type of PKCS#7.
+pub(super) fn is_pkcs12(bytes: &[u8]) -> bool {
+    let read = || {
+        let mut file = Der(Der(bytes).expect(SEQUENCE)?);
+        let version = file.expect(INTEGER)?;
+        let kind = Der(file.expect(SEQUENCE)?).expect(OBJECT_IDENTIFIER)?;
+        Some(version == [3] && kind.starts_with(PKCS7))
+    };
+    read().unwrap_or(false)
 }
 
 /// The last common name in a subject; `Some(None)` if it has none.

@@ -85,6 +85,13 @@ impl<'a> ErrorChain<'a> {
         }
     }
 
+    /// The error of TLS. The HTTP/2 library keeps only the text of it.
+    fn tls_error(&self) -> Option<rustls::Error> {
+        let by_text = || tls::alert_in(&self.io?.to_string());
+        let by_text_of_h2 = || tls::alert_in(&self.h2?.get_io()?.to_string());
+        self.tls.cloned().or_else(by_text).or_else(by_text_of_h2)
+    }
+
     fn io_kind(&self) -> Option<ErrorKind> {
         self.io.map(io::Error::kind)
     }
@@ -137,6 +144,9 @@ pub(super) enum Unanswered {
     Stopped,
     /// The server requires HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113 section 7).
     RequiresHttp1,
+    /// The server has asked for a client certificate, has never replied, and has closed the connection. The alert that says
+    /// why is lost if the request is written before it is read.
+    AfterCertificateRequest,
 }
 
 /// Whether a proxy has refused a tunnel, with a status that the library does not report.
@@ -157,17 +167,25 @@ pub(super) fn is_other_address(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Why the request got no reply, if that does not count as an attempt.
+/// Why the request got no reply, if that does not count as an attempt. `awaits_certificate` is whether the server has asked
+/// for a client certificate and has never replied.
 pub(super) fn unanswered(
     error: &reqwest::Error,
     request_state: &RequestState,
     timeouts: &Timeouts,
+    awaits_certificate: bool,
 ) -> Option<Unanswered> {
     if error.is_connect() {
         let is_stopped = error.is_timeout() && request_state.is_connect_late(timeouts.connect);
         return is_stopped.then_some(Unanswered::Stopped);
     }
     let causes = ErrorChain::of(error);
+    if causes.tls_error().is_some_and(|error| tls::is_about_certificate(&error)) {
+        return None;
+    }
+    if awaits_certificate && (causes.is_unsent() || causes.is_unanswered()) {
+        return Some(Unanswered::AfterCertificateRequest);
+    }
     let connection = causes.client.and_then(legacy::Error::connect_info);
     let is_http2 = connection.is_some_and(Connected::is_negotiated_h2);
     let is_reused = connection
@@ -197,12 +215,14 @@ pub(super) fn retire_connection(error: &reqwest::Error) {
     }
 }
 
-/// The failure of a request to `url` that got no reply, over this route.
+/// The failure of a request to `url` that got no reply, over this route. `certificate` is set if the server has asked for a
+/// client certificate: to the moment at which the one that it got expires, if it got one.
 pub(super) fn request(
     error: &reqwest::Error,
     url: &Url,
     route: ProxyRoute,
     timeouts: &Timeouts,
+    certificate: Option<Option<i64>>,
 ) -> Failure {
     let causes = ErrorChain::of(error);
     if route == ProxyRoute::ByProxy
@@ -214,8 +234,11 @@ pub(super) fn request(
         let LookupFailed { host, reason, .. } = lookup.clone();
         return Failure::Dns { host, reason };
     }
-    if let Some(tls) = causes.tls {
-        return Failure::Tls(tls::describe(tls));
+    if let Some(tls) = causes.tls_error() {
+        return Failure::Tls(match certificate {
+            Some(shown) => tls::describe_with_certificate(&tls, shown),
+            None => tls::describe(&tls),
+        });
     }
     if causes.bad_name.is_some() {
         return Failure::Tls("invalid host name for TLS".to_owned());

@@ -1,11 +1,12 @@
 //! A client: one pool of connections. It belongs to the runtime that first uses it, so each event loop has its own; what
 //! can be shared is in [`TransferContext`].
 
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 use url::Url;
 
+use super::client_certificate::Handshakes;
 use super::connect_gate::{ConnectGate, ConnectLeader, Superseded};
 use super::context::{ContextError, Counters, TransferContext};
 use super::happy_eyeballs;
+use super::outgoing;
 use super::request_state::{CURRENT_REQUEST, RequestState};
 use super::resolver::{ReqwestResolver, Resolver};
 use super::tls;
@@ -39,23 +42,29 @@ const MAX_HEAD_SIZE: u32 = 256 * 1024 + MAX_HEAD_LINES * 32;
 /// The bounds of the time after which a silent HTTP/2 connection is sent a PING. The same time is allowed for the answer.
 const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
-/// The number of each client beside the current one.
-const BESIDE: u64 = u64::MAX;
-
 /// Sends requests, one after another or several at once, over its own connections.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) context: Arc<TransferContext>,
-    current: Mutex<ActiveClient>,
-    /// The client of the origins that require HTTP/1.1; `None` until there is one.
-    http1: Mutex<Option<ActiveClient>>,
+    /// The clients in use. A connection serves requests of one kind only.
+    active: Mutex<HashMap<ClientKind, ActiveClient>>,
+    /// The number of clients made so far.
+    made: AtomicU64,
+}
+
+/// What the connections of a client have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct ClientKind {
+    /// Of HTTP; origins that require HTTP/1.1 have a client of their own.
+    versions: HttpVersions,
+    /// The number of the client certificate that they may show; `None` if they show none.
+    certificate: Option<usize>,
 }
 
 #[derive(Debug)]
 struct ActiveClient {
     library: reqwest::Client,
-    versions: HttpVersions,
-    /// The number of clients before it.
+    /// The number of clients made before it.
     number: u64,
     gate: Arc<ConnectGate>,
     /// The number of connections that it has opened.
@@ -68,14 +77,29 @@ impl Client {
     /// # Errors
     /// If the HTTP library rejects the configuration.
     pub(crate) fn new(context: Arc<TransferContext>) -> Result<Self, ContextError> {
-        let versions = context.config.http.versions;
-        let current = Mutex::new(ActiveClient::new(&context, versions, 0)?);
-        Ok(Self { context, current, http1: Mutex::default() })
+        let client = Self { context, active: Mutex::default(), made: AtomicU64::new(0) };
+        let kind = ClientKind { versions: client.context.config.http.versions, certificate: None };
+        let first = client.new_client(kind)?;
+        client.active().insert(kind, first);
+        Ok(client)
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<ClientKind, ActiveClient>> {
+        self.active.lock().expect("lock poisoned")
     }
 
     /// The context that this client shares with the others of the run.
     pub(crate) fn context(&self) -> &TransferContext {
         &self.context
+    }
+
+    /// The kind of client that sends this request.
+    fn kind_for(&self, request_state: &RequestState) -> ClientKind {
+        let versions = match self.context.http1_origins.contains(request_state.url()) {
+            true => HttpVersions::Http1,
+            false => self.context.config.http.versions,
+        };
+        ClientKind { versions, certificate: request_state.certificate() }
     }
 
     /// The library's client, to send this request. The library bounds idle connections per host and in time, but not in
@@ -87,16 +111,17 @@ impl Client {
         &self,
         request_state: &RequestState,
     ) -> Result<reqwest::Client, Failure> {
-        if self.context.http1_origins.contains(request_state.url()) {
-            let mut http1 = self.http1.lock().expect("lock poisoned");
-            let client = match &mut *http1 {
-                Some(client) => client,
-                none => none.insert(self.new_client(HttpVersions::Http1)?),
-            };
-            return Ok(client.for_request(request_state, &self.context));
+        let kind = self.kind_for(request_state);
+        let mut active = self.active();
+        let used_up =
+            |client: &ActiveClient| client.opened.load(Relaxed) as usize > self.context.config.idle;
+        if active.get(&kind).is_none_or(used_up) {
+            // The connections of the old client are closed when its last request is done.
+            active.insert(kind, self.new_client(kind).map_err(unusable)?);
         }
-        let mut current = self.current.lock().expect("lock poisoned");
-        Ok(current.for_request(request_state, &self.context))
+        let client = &active[&kind];
+        request_state.set_client(client.number);
+        Ok(client.library.clone())
     }
 
     /// A client without connections, to send this request alone.
@@ -107,80 +132,67 @@ impl Client {
         &self,
         request_state: &RequestState,
     ) -> Result<reqwest::Client, Failure> {
-        let versions = match self.context.http1_origins.contains(request_state.url()) {
-            true => HttpVersions::Http1,
-            false => self.context.config.http.versions,
-        };
-        let client = self.new_client(versions)?;
+        let client = self.new_client(self.kind_for(request_state)).map_err(unusable)?;
         request_state.set_client(client.number);
         Ok(client.library)
     }
 
-    /// A client beside the current one.
-    fn new_client(&self, versions: HttpVersions) -> Result<ActiveClient, Failure> {
-        let client = ActiveClient::new(&self.context, versions, BESIDE);
-        client.map_err(|error| Failure::Connect(error.to_string()))
+    /// A client without connections.
+    fn new_client(&self, kind: ClientKind) -> Result<ActiveClient, reqwest::Error> {
+        ActiveClient::new(&self.context, kind, self.made.fetch_add(1, Relaxed))
     }
 
     /// Lets no other request use the connection of this one. The library closes an HTTP/1.1 connection whose reply was not
     /// read to its end, but continues to use an HTTP/2 connection; it gives that up only together with its client.
     pub(super) fn leave_connection(&self, request_state: &RequestState) {
-        let mut current = self.current.lock().expect("lock poisoned");
+        let mut active = self.active();
         // Of several requests that shared the connection, the first has replaced the client.
-        if current.number == request_state.client() && current.gate.may_share(request_state.url()) {
-            current.replace(&self.context);
+        let used = |client: &ActiveClient| client.number == request_state.client();
+        let Some((kind, client)) = active.iter().find(|(_, client)| used(client)) else { return };
+        if client.gate.may_share(request_state.url())
+            && let Ok(fresh) = self.new_client(*kind)
+        {
+            let kind = *kind;
+            active.insert(kind, fresh);
         }
     }
+}
+
+fn unusable(error: reqwest::Error) -> Failure {
+    Failure::Connect(error.to_string())
 }
 
 impl ActiveClient {
     fn new(
         context: &TransferContext,
-        versions: HttpVersions,
+        kind: ClientKind,
         number: u64,
-    ) -> Result<Self, ContextError> {
+    ) -> Result<Self, reqwest::Error> {
         let opened = Arc::<AtomicU64>::default();
-        let gate = Arc::new(ConnectGate::new(versions));
-        let library = build_http_client(context, Arc::clone(&gate), Arc::clone(&opened))?;
-        Ok(Self { library, versions, number, gate, opened })
-    }
-
-    /// The library's client, for this request.
-    fn for_request(
-        &mut self,
-        request_state: &RequestState,
-        context: &TransferContext,
-    ) -> reqwest::Client {
-        if self.opened.load(Relaxed) as usize > context.config.idle {
-            self.replace(context);
-        }
-        request_state.set_client(self.number);
-        self.library.clone()
-    }
-
-    /// Starts over without connections. Those of the old client are closed when its last request is done.
-    fn replace(&mut self, context: &TransferContext) {
-        let number = if self.number == BESIDE { BESIDE } else { self.number + 1 };
-        if let Ok(fresh) = Self::new(context, self.versions, number) {
-            *self = fresh;
-        }
+        let gate = Arc::new(ConnectGate::new(kind.versions));
+        let settings = &context.tls[kind.certificate.map_or(0, |number| number + 1)];
+        let library = build_http_client(context, settings, Arc::clone(&gate), Arc::clone(&opened))?;
+        Ok(Self { library, number, gate, opened })
     }
 }
 
 fn build_http_client(
     context: &TransferContext,
+    settings: &rustls::ClientConfig,
     gate: Arc<ConnectGate>,
     opened: Arc<AtomicU64>,
 ) -> Result<reqwest::Client, reqwest::Error> {
     let (http, timeouts) = (&context.config.http, &context.config.timeouts);
     let (resolver, counters) = (Arc::clone(&context.resolver), Arc::clone(&context.counters));
     let versions = gate.versions();
-    let tls = tls::of_versions(&context.tls, versions);
-    let connect = ConnectLayer { gate, opened, resolver, counters };
+    let tls = tls::of_versions(settings, versions);
+    let proxy_rules = Arc::clone(&context.proxy_rules);
+    let connect = ConnectLayer { gate, opened, resolver, counters, proxy_rules };
     // A dead connection is to be found before the first request on it stalls.
     let ping_after = (timeouts.stall / 3).clamp(PING_AFTER[0], PING_AFTER[1]);
-    let mut builder = reqwest::Client::builder()
+    let mut builder = outgoing::bound(reqwest::Client::builder(), http.interface.as_ref())
         .tls_backend_preconfigured(tls)
+        .tls_info(true)
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
@@ -228,6 +240,7 @@ struct ConnectLayer {
     opened: Arc<AtomicU64>,
     resolver: Arc<Resolver>,
     counters: Arc<Counters>,
+    proxy_rules: Arc<ProxyRules>,
 }
 
 /// The request has to be sent again, over a connection to another address of its host.
@@ -303,7 +316,11 @@ impl ConnectLayer {
             None => None,
         };
         let connection = match &request_state {
-            Some(request) => happy_eyeballs::connect(connecting, request, &self.resolver).await?,
+            Some(request) => {
+                let connecting =
+                    Handshakes::of(request.url(), &self.proxy_rules).during(connecting);
+                happy_eyeballs::connect(connecting, request, &self.resolver).await?
+            }
             None => Some(connecting.await?),
         };
         let Some(connection) = connection else {

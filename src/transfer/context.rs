@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use url::{Origin, Url};
 
 use super::client::{ProxyRoute, ProxyRules};
+use super::client_certificate::ClientIdentities;
+use super::outgoing::{self, InterfaceError};
 use super::resolver::Resolver;
 use super::run_services::{LocalServices, RunServices};
 use super::tls::{self, TlsError};
@@ -25,6 +27,8 @@ pub(crate) struct ClientConfig {
     pub(super) bodies: BodyOptions,
     /// Additional header fields by host name.
     pub(super) host_headers: BTreeMap<String, HostHeaders>,
+    /// The certificates to show to origins that ask for one.
+    pub(super) identities: ClientIdentities,
     /// Certificates (DER) trusted in addition to the system's.
     pub(super) certificates: Vec<Vec<u8>>,
     /// The number of idle connections that a client may keep open.
@@ -72,24 +76,24 @@ pub(crate) struct TransferCounts {
     pub run_queue_delay: u64,
 }
 
-/// The maximum number of origins that are remembered to require HTTP/1.1. One that is forgotten says so once more.
-const MAX_HTTP1_ORIGINS: usize = 1_000;
+/// The maximum number of origins that are remembered for something. One that is forgotten shows it once more.
+const MAX_ORIGINS: usize = 1_000;
 
-/// The origins that have refused a request over HTTP/2 because they require HTTP/1.1.
+/// Origins that have shown something about themselves.
 #[derive(Debug, Default)]
-pub(super) struct Http1Origins {
+pub(super) struct OriginSet {
     /// Whether there are any, which each request asks.
     any: AtomicBool,
     origins: Mutex<HashSet<Origin>>,
 }
 
-impl Http1Origins {
-    pub(super) fn insert(&self, url: &Url) {
+impl OriginSet {
+    pub(super) fn insert(&self, origin: Origin) {
         let mut origins = self.origins.lock().expect("lock poisoned");
-        if origins.len() >= MAX_HTTP1_ORIGINS {
+        if origins.len() >= MAX_ORIGINS {
             origins.clear();
         }
-        origins.insert(url.origin());
+        origins.insert(origin);
         self.any.store(true, Relaxed);
     }
 
@@ -103,10 +107,18 @@ impl Http1Origins {
 #[derive(Debug)]
 pub(crate) struct TransferContext {
     pub(super) config: ClientConfig,
-    pub(super) tls: rustls::ClientConfig,
+    /// The TLS settings without a client certificate, then those with each of them.
+    pub(super) tls: Vec<rustls::ClientConfig>,
     pub(super) resolver: Arc<Resolver>,
-    pub(super) proxy_rules: ProxyRules,
-    pub(super) http1_origins: Http1Origins,
+    pub(super) proxy_rules: Arc<ProxyRules>,
+    /// The origins that have refused a request over HTTP/2 because they require HTTP/1.1.
+    pub(super) http1_origins: OriginSet,
+    /// The origins that have asked for a client certificate.
+    pub(super) certificate_origins: Arc<OriginSet>,
+    /// Those of them that have replied to a request.
+    pub(super) satisfied_origins: OriginSet,
+    /// What is to be warned of, although it is no error.
+    warnings: Vec<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
     services: Arc<dyn RunServices>,
@@ -119,6 +131,9 @@ pub(crate) enum ContextError {
     /// A certificate file cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Connections cannot be made from the given interface.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
     /// The HTTP library rejects the configuration.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -136,18 +151,26 @@ impl ClientConfig {
     }
 
     /// The configuration for `plan`. Reads the certificate files. `idle` is the number of idle connections that a client
-    /// may keep open.
-    fn from_plan(plan: &Plan, idle: usize) -> Result<Self, TlsError> {
+    /// may keep open. `warn` is called with what is to be warned of.
+    fn from_plan(
+        plan: &Plan,
+        idle: usize,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Self, ContextError> {
         let fields = |host: &HostOverrides| HostHeaders(host.headers.clone());
         let hosts = plan.host_limits.hosts.iter();
         let certificates = tls::read_cacerts(&plan.http)?;
+        let identities = ClientIdentities::read(plan, warn)?;
+        outgoing::ensure_usable(plan.http.interface.as_ref())?;
         Ok(Self {
             http: plan.http.clone(),
             timeouts: plan.timeouts,
             bodies: plan.bodies.clone(),
             host_headers: hosts.map(|(name, host)| (name.clone(), fields(host))).collect(),
             certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
-            idle,
+            // Each certificate has a client of its own.
+            idle: idle.div_ceil(1 + identities.count()),
+            identities,
             is_rate_limited: plan.host_limits.limit_rate.is_some(),
             keeps_cookies: plan.cookies.jar.is_some(),
             records_heads: plan.report.verbosity >= Verbosity::Trace,
@@ -168,11 +191,13 @@ impl TransferContext {
         store: Store,
         idle: usize,
     ) -> Result<Self, ContextError> {
-        let config = ClientConfig::from_plan(plan, idle)?;
+        let mut warnings = Vec::new();
+        let config = ClientConfig::from_plan(plan, idle, &mut |warning| warnings.push(warning))?;
         let (rate, quota) = (plan.host_limits.limit_rate, plan.bodies.quota);
         let services = Arc::new(LocalServices::new(rate, quota, store.clone()));
         let expected = (*expected != ExpectedDigests::default()).then_some(expected);
-        Ok(Self::with_services(config, resolver, services, store, expected))
+        let context = Self::with_services(config, resolver, services, store, expected);
+        Ok(Self { warnings, ..context })
     }
 
     /// The context of a child process. Each of its tasks brings the expected digests of its body.
@@ -192,15 +217,20 @@ impl TransferContext {
         store: Store,
         expected_digests: Option<Arc<ExpectedDigests>>,
     ) -> Self {
+        let certificate_origins = Arc::default();
         let tls = tls::client_config(&config.http, &config.certificates);
-        let proxy_rules = ProxyRules::new(&config.http.proxy);
-        let (counters, http1_origins) = (Arc::default(), Http1Origins::default());
+        let tls = config.identities.all_settings(&tls, &certificate_origins);
+        let proxy_rules = Arc::new(ProxyRules::new(&config.http.proxy));
+        let (counters, http1_origins) = (Arc::default(), OriginSet::default());
         Self {
             config,
             tls,
             resolver,
             proxy_rules,
             http1_origins,
+            certificate_origins,
+            satisfied_origins: OriginSet::default(),
+            warnings: Vec::new(),
             counters,
             store,
             services,
@@ -211,6 +241,11 @@ impl TransferContext {
     /// The configuration of the clients, for child processes.
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.config
+    }
+
+    /// What is to be warned of, although it is no error.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The services of the run.
@@ -264,6 +299,11 @@ impl TransferContext {
             ProxyRoute::ByProxy => None,
             ProxyRoute::Direct => self.resolver.name_needed(url),
         }
+    }
+
+    /// Whether the server of `url` has asked for a client certificate, and has not replied to any request.
+    pub(super) fn awaits_certificate(&self, url: &Url) -> bool {
+        self.certificate_origins.contains(url) && !self.satisfied_origins.contains(url)
     }
 
     /// Waits until the byte rate of the run allows a read. Returns the number of bytes charged in advance.

@@ -8,12 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::Connection;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::outgoing;
 use super::request_state::RequestState;
 use super::resolver::Resolver;
+use crate::plan::NetworkInterface;
 
 /// How long an address has to answer before the next one is tried as well (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -135,7 +136,7 @@ pub(super) async fn connect<C: Connection, E>(
     request: &RequestState,
     resolver: &Resolver,
 ) -> Result<Option<C>, E> {
-    let others = first_of_others(request);
+    let others = first_of_others(request, resolver.interface());
     tokio::pin!(connecting, others);
     let mut are_exhausted = false;
     let error = {
@@ -174,7 +175,10 @@ pub(super) async fn connect<C: Connection, E>(
 
 /// The first other address of the host that answers while the current one does not; `None` if none does, or if the
 /// current one has answered.
-async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
+async fn first_of_others(
+    request: &RequestState,
+    interface: Option<&NetworkInterface>,
+) -> Option<IpAddr> {
     let mut attempts = JoinSet::new();
     loop {
         tokio::select! {
@@ -190,7 +194,7 @@ async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
                 }
                 let next = request.candidates().next_to_try();
                 match next {
-                    Some(address) => drop(attempts.spawn(answers(address))),
+                    Some(address) => drop(attempts.spawn(answers(interface.cloned(), address))),
                     None if attempts.is_empty() => return None,
                     None => {}
                 }
@@ -199,8 +203,9 @@ async fn first_of_others(request: &RequestState) -> Option<IpAddr> {
     }
 }
 
-async fn answers(address: SocketAddr) -> Option<IpAddr> {
-    TcpStream::connect(address).await.ok().map(|_| address.ip())
+async fn answers(interface: Option<NetworkInterface>, address: SocketAddr) -> Option<IpAddr> {
+    let connected = outgoing::connect(interface.as_ref(), address).await;
+    connected.ok().map(|_| address.ip())
 }
 
 #[cfg(test)]

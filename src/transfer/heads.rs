@@ -6,7 +6,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT}
 use url::{Position, Url};
 
 use super::context::TransferContext;
-use crate::model::redacted;
+use crate::model::{RequestMethod, redacted};
 use crate::text::mask_parameters;
 
 /// What the name of a field or of a query parameter contains if its value may be secret.
@@ -20,10 +20,15 @@ const HARMLESS: [&str; 3] = ["authority", "proxy-authenticate", "www-authenticat
 const SIGNING: [&str; 3] = ["code", "policy", "sig"];
 
 /// The head of the request for `url` with these fields. The library adds the fields that are not among them.
-pub(super) fn of_request(context: &TransferContext, url: &Url, fields: &HeaderMap) -> Vec<String> {
+pub(super) fn of_request(
+    context: &TransferContext,
+    method: RequestMethod,
+    url: &Url,
+    fields: &HeaderMap,
+) -> Vec<String> {
     let target = mask_query(&url[Position::BeforePath..Position::AfterQuery]);
     let mut head = vec![
-        format!("> GET {target}"),
+        format!("> {method} {target}"),
         format!("> host: {}", &url[Position::BeforeHost..Position::AfterPort]),
     ];
     let has_user = !url.username().is_empty() || url.password().is_some();

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::context::TransferContext;
+use super::outgoing;
 use super::tls;
 use crate::plan::HttpVersions;
 
@@ -38,15 +39,26 @@ async fn ask(context: &TransferContext, url: &Url) -> Option<u16> {
     let port = address.port_u16().unwrap_or(usual_port);
     let addresses = context.resolver.resolve_proxy(host).await?;
     let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    let stream = TcpStream::connect(&addresses[..]).await.ok()?;
+    let stream = first_connected(context, &addresses).await?;
     let request = tunnel_request(context, url, &proxy)?;
     if usual_port == 80 {
         return answer(stream, &request).await;
     }
-    let tls = tls::of_versions(&context.tls, HttpVersions::Http1);
+    let tls = tls::of_versions(&context.tls[0], HttpVersions::Http1);
     let name = ServerName::try_from(host.to_owned()).ok()?;
     let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.ok()?;
     answer(stream, &request).await
+}
+
+/// A connection to the first of the addresses that can be reached.
+async fn first_connected(context: &TransferContext, addresses: &[SocketAddr]) -> Option<TcpStream> {
+    for address in addresses {
+        let connected = outgoing::connect(context.config.http.interface.as_ref(), *address).await;
+        if let Ok(stream) = connected {
+            return Some(stream);
+        }
+    }
+    None
 }
 
 fn tunnel_request(context: &TransferContext, url: &Url, proxy: &Intercept) -> Option<Vec<u8>> {

@@ -7,14 +7,16 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode, Version};
+use reqwest::{Method, Response, StatusCode, Version};
 use url::Url;
 
+use super::attempt::method_of;
 use super::classify::{self, Unanswered};
 use super::client::{Client, ProxyRoute};
 use super::proxy_status;
 use super::request_state::RequestState;
-use crate::model::{Failure, Job};
+use super::tls;
+use crate::model::{Failure, Job, RequestMethod};
 
 /// The number of stale connections in a row after which the request gets a connection of its own.
 const MAX_STALE: u32 = 8;
@@ -32,6 +34,7 @@ struct Resends {
     stale: u32,
     unprocessed: u32,
     stopped: u32,
+    after_certificate: u32,
     /// Whether it was sent again over HTTP/1.1.
     is_http1: bool,
     /// Whether it was sent on a connection of its own.
@@ -62,6 +65,10 @@ impl Resends {
             Unanswered::Stopped => {
                 self.stopped += 1;
                 (self.stopped <= MAX_STOPPED).then_some(NextClient::Shared)
+            }
+            Unanswered::AfterCertificateRequest => {
+                self.after_certificate += 1;
+                (self.after_certificate <= MAX_STALE).then_some(NextClient::Alone)
             }
             Unanswered::RequiresHttp1 => {
                 let is_first = !std::mem::replace(&mut self.is_http1, true);
@@ -94,10 +101,16 @@ impl Client {
                 Ok(response) if is_late_timeout(&response, request_state) => {
                     (Some(Unanswered::Stale), Ok(response))
                 }
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    if self.context.awaits_certificate(&job.url) {
+                        self.context.satisfied_origins.insert(job.url.origin());
+                    }
+                    return Ok(response);
+                }
                 Err(error) => {
                     let timeouts = &self.context.config.timeouts;
-                    let why = classify::unanswered(&error, request_state, timeouts);
+                    let awaits = self.context.awaits_certificate(&job.url);
+                    let why = classify::unanswered(&error, request_state, timeouts, awaits);
                     if why != Some(Unanswered::Unprocessed) || resends.unprocessed > 0 {
                         classify::retire_connection(&error);
                     }
@@ -105,13 +118,18 @@ impl Client {
                 }
             };
             if why == Some(Unanswered::RequiresHttp1) {
-                self.context.http1_origins.insert(&job.url);
+                self.context.http1_origins.insert(job.url.origin());
             }
             let next = why.and_then(|why| resends.next_client(why));
             client = match (next, failure) {
                 (Some(NextClient::Shared), _) => self.http_client(request_state)?,
                 (Some(NextClient::Alone), _) => self.separate_client(request_state)?,
                 (None, Ok(response)) => return Ok(response),
+                (None, Err(_)) if why == Some(Unanswered::AfterCertificateRequest) => {
+                    let shown = request_state.certificate();
+                    let last = shown.and_then(|own| self.context.config.identities.expiry(own));
+                    return Err(Failure::Tls(tls::describe_silent_refusal(last)));
+                }
                 (None, Err(error)) => {
                     return Err(self.failure(&error, &job.url, request_state).await);
                 }
@@ -137,7 +155,11 @@ impl Client {
             let status = proxy_status::connect_status(context, url).await;
             return Failure::ProxyStatus(status.filter(|status| *status >= 300));
         }
-        classify::request(error, url, route, &context.config.timeouts)
+        let tells_of_certificate = context.certificate_origins.contains(url);
+        let certificate = tells_of_certificate.then(|| {
+            request_state.certificate().and_then(|own| context.config.identities.expiry(own))
+        });
+        classify::request(error, url, route, &context.config.timeouts, certificate)
     }
 
     /// Sends the request once, to the address of its host that answers.
@@ -150,7 +172,11 @@ impl Client {
         self.context.counters.requests.fetch_add(1, Relaxed);
         loop {
             // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
-            let request = client.get(job.url.clone()).headers(fields.clone());
+            let method = match method_of(self.context.config.http.method, job) {
+                RequestMethod::Get => Method::GET,
+                RequestMethod::Head => Method::HEAD,
+            };
+            let request = client.request(method, job.url.clone()).headers(fields.clone());
             match request.send().await {
                 Err(error) if classify::is_other_address(&error) => {}
                 sent => return sent,
@@ -179,6 +205,7 @@ mod tests {
             (Unanswered::BrokenByAny, (1, 1)),
             (Unanswered::RequiresHttp1, (1, 0)),
             (Unanswered::Stopped, (2, 0)),
+            (Unanswered::AfterCertificateRequest, (8, 8)),
         ] {
             let mut resends = Resends::default();
             let all: Vec<_> = std::iter::from_fn(|| resends.next_client(why)).take(100).collect();

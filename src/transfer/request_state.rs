@@ -38,6 +38,7 @@ pub(super) struct RequestState {
     held_up: AtomicBool,
     bytes: AtomicU64,
     route: ProxyRoute,
+    certificate: Option<usize>,
     client: AtomicU64,
     candidates: Mutex<Candidates>,
     is_in_tls_handshake: AtomicBool,
@@ -45,7 +46,13 @@ pub(super) struct RequestState {
 }
 
 impl RequestState {
-    pub(super) fn new(job: &Job, route: ProxyRoute, started: Instant) -> Self {
+    /// The request for `job` over this route, which may show the client certificate with this number.
+    pub(super) fn new(
+        job: &Job,
+        route: ProxyRoute,
+        certificate: Option<usize>,
+        started: Instant,
+    ) -> Self {
         let zero = AtomicU64::default;
         Self {
             url: job.url.clone(),
@@ -58,6 +65,7 @@ impl RequestState {
             held_up: AtomicBool::new(false),
             bytes: zero(),
             route,
+            certificate,
             client: zero(),
             candidates: Mutex::default(),
             is_in_tls_handshake: AtomicBool::new(false),
@@ -150,6 +158,11 @@ impl RequestState {
     pub(super) fn is_connect_late(&self, limit: Duration) -> bool {
         let connecting = Duration::from_micros(self.connecting.load(Relaxed));
         was_suspended(self.started + connecting + limit, Instant::now())
+    }
+
+    /// The number of the client certificate that its connection may show.
+    pub(super) fn certificate(&self) -> Option<usize> {
+        self.certificate
     }
 
     /// The client with this number sends the request.

@@ -15,7 +15,7 @@ use url::{Host, Url};
 use super::client::ProxyRoute;
 use super::request_state::CURRENT_REQUEST;
 use crate::model::Failure;
-use crate::plan::{AddressFamily, HttpOptions, OverrideTarget, ResolveOverride};
+use crate::plan::{AddressFamily, HttpOptions, NetworkInterface, OverrideTarget, ResolveOverride};
 use crate::scheduler::{ADDRESS_LIFETIME, ResolveError};
 
 /// The number of names in the cache; beyond it the oldest is dropped.
@@ -40,6 +40,7 @@ type LookupKey = Arc<OnceCell<LookupResult>>;
 pub(crate) struct Resolver {
     pins: Vec<ResolveOverride>,
     family: AddressFamily,
+    interface: Option<NetworkInterface>,
     runtime: Handle,
     names: Mutex<DnsCache>,
     /// For each host with several addresses, the one that answered last.
@@ -63,8 +64,8 @@ impl Resolver {
     /// A resolver whose lookups run on the blocking threads of `runtime`.
     pub(crate) fn new(http: &HttpOptions, runtime: Handle) -> Self {
         let (names, answered, lookups) = Default::default();
-        let (pins, family) = (http.pins.clone(), http.family);
-        Self { pins, family, runtime, names, answered, lookups }
+        let (pins, family, interface) = (http.pins.clone(), http.family, http.interface.clone());
+        Self { pins, family, interface, runtime, names, answered, lookups }
     }
 
     /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
@@ -127,7 +128,7 @@ impl Resolver {
         }
         let address = literal(url);
         if address.is_some_and(|address| !self.family_admits(&address)) {
-            let reason = format!("not an {} address", self.family_name());
+            let reason = format!("not an {}", self.family_name());
             return Err(Failure::Dns {
                 host: url.host_str().unwrap_or_default().to_owned(),
                 reason,
@@ -243,7 +244,7 @@ impl Resolver {
         let usable: Arc<[_]> =
             found.iter().copied().filter(|found| self.family_admits(found)).collect();
         if usable.is_empty() {
-            let reason = format!("no {} address", self.family_name());
+            let reason = format!("no {}", self.family_name());
             return Err(LookupFailed { host, reason, is_final: true });
         }
         Ok(usable)
@@ -279,7 +280,19 @@ impl Resolver {
         answer
     }
 
+    /// Where connections are made from.
+    pub(super) fn interface(&self) -> Option<&NetworkInterface> {
+        self.interface.as_ref()
+    }
+
+    /// Whether a connection to this address may be made: it has the family that is asked for, and the one of the address
+    /// that connections are made from.
     fn family_admits(&self, address: &IpAddr) -> bool {
+        if let Some(NetworkInterface::Address(own)) = &self.interface
+            && own.is_ipv4() != address.is_ipv4()
+        {
+            return false;
+        }
         match self.family {
             AddressFamily::Any => true,
             AddressFamily::V4 => address.is_ipv4(),
@@ -287,11 +300,16 @@ impl Resolver {
         }
     }
 
-    fn family_name(&self) -> &'static str {
-        match self.family {
-            AddressFamily::Any => "usable",
-            AddressFamily::V4 => "IPv4",
-            AddressFamily::V6 => "IPv6",
+    /// The kind of address that connections may be made to.
+    fn family_name(&self) -> String {
+        match (&self.interface, self.family) {
+            (Some(NetworkInterface::Address(own)), _) => {
+                let version = if own.is_ipv4() { 4 } else { 6 };
+                format!("IPv{version} address, as --interface {own} needs")
+            }
+            (_, AddressFamily::Any) => "usable address".to_owned(),
+            (_, AddressFamily::V4) => "IPv4 address".to_owned(),
+            (_, AddressFamily::V6) => "IPv6 address".to_owned(),
         }
     }
 }

@@ -15,17 +15,22 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
+use super::client_certificate::MISSING;
 use super::request_state::RequestState;
-use super::trust::{GivenCertificates, Refusal, cause, date, is_readable, is_self_issued, seconds};
+use super::trust::{
+    GivenCertificates, Refusal, cause, date, is_readable, is_self_issued, now, seconds,
+};
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 use crate::text::io_message;
 
 /// A certificate file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("--cacert {}: {reason}", .file.display())]
+#[error("--{option} {}: {reason}", .file.display())]
 pub(crate) struct TlsError {
-    file: PathBuf,
-    reason: String,
+    /// The option that names it.
+    pub(super) option: &'static str,
+    pub(super) file: PathBuf,
+    pub(super) reason: String,
 }
 
 /// Reads the certificate files of `--cacert`.
@@ -111,7 +116,8 @@ fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
     Ok(certificates)
 }
 
-fn pem_fault(error: &pem::Error) -> &'static str {
+/// What is wrong with a PEM file.
+pub(super) fn pem_fault(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "no END line (is the file complete?)",
         pem::Error::IllegalSectionStart { .. } => "malformed BEGIN line",
@@ -122,7 +128,7 @@ fn pem_fault(error: &pem::Error) -> &'static str {
 }
 
 fn unusable(file: &Path, reason: String) -> TlsError {
-    TlsError { file: file.to_owned(), reason }
+    TlsError { option: "cacert", file: file.to_owned(), reason }
 }
 
 /// The message for a TLS error: a sentence of our own, without the library's text.
@@ -153,12 +159,82 @@ pub(super) fn describe(error: &Error) -> String {
     message.to_owned()
 }
 
+/// The message for a TLS error of a connection whose server has asked for a client certificate. `shown` is the date on which
+/// the certificate that it got expires; `None` if it got none.
+pub(super) fn describe_with_certificate(error: &Error, shown: Option<i64>) -> String {
+    let Error::AlertReceived(alert) = error else { return describe(error) };
+    let Some(last) = shown else {
+        return match alert {
+            AlertDescription::CertificateRequired
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::NoCertificate
+            | AlertDescription::AccessDenied => MISSING.to_owned(),
+            other => describe_alert(*other),
+        };
+    };
+    let reason = match alert {
+        AlertDescription::CertificateExpired => format!("it expired on {}", date(last)),
+        AlertDescription::UnknownCA => "the server does not trust its issuer".to_owned(),
+        AlertDescription::CertificateRevoked => "it is revoked".to_owned(),
+        AlertDescription::UnsupportedCertificate => {
+            "it is of a kind that the server does not support".to_owned()
+        }
+        AlertDescription::CertificateRequired => {
+            "no key of it has a signature algorithm that the server supports".to_owned()
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::AccessDenied
+        | AlertDescription::DecryptError => alert.as_str().map_or_else(String::new, spaced),
+        other => return describe_alert(*other),
+    };
+    format!("the server rejected the client certificate: {reason}")
+}
+
+/// The message for a server that asks for a client certificate, and closes each connection without a reply or an alert.
+/// `shown` is the moment at which the certificate that it got expires; `None` if it got none.
+pub(super) fn describe_silent_refusal(shown: Option<i64>) -> String {
+    let Some(last) = shown else { return MISSING.to_owned() };
+    let reason = match last < now() {
+        true => format!("it expired on {}", date(last)),
+        false => "the connection is closed".to_owned(),
+    };
+    format!("the server rejected the client certificate: {reason}")
+}
+
+/// Whether the server has ended the connection because of the client certificate, or for want of one. With TLS 1.3 it
+/// does so after the handshake.
+pub(super) fn is_about_certificate(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+        )
+    )
+}
+
+/// The alert that the server has sent, by the text of an error that the HTTP/2 library has made of one of TLS.
+pub(super) fn alert_in(message: &str) -> Option<Error> {
+    let (_, name) = message.split_once("received fatal alert: ")?;
+    let is_it = |code: &u8| AlertDescription::from(*code).as_str() == Some(name.trim());
+    let alert = (0..=u8::MAX).find(is_it)?;
+    Some(Error::AlertReceived(AlertDescription::from(alert)))
+}
+
 /// The message for a handshake that the server has ended, with its reason.
 fn describe_alert(alert: AlertDescription) -> String {
     let reason = match alert {
-        AlertDescription::CertificateRequired => {
-            return "server requires a client certificate".to_owned();
-        }
+        AlertDescription::CertificateRequired => return MISSING.to_owned(),
         AlertDescription::ProtocolVersion => "no common TLS version (1.2 or 1.3)".to_owned(),
         AlertDescription::HandshakeFailure => {
             "no common cipher suite, or it requires a client certificate (handshake failure)"
@@ -477,10 +553,7 @@ mod tests {
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),
                 "server does not speak TLS on this port".to_owned(),
             ),
-            (
-                Error::AlertReceived(AlertDescription::CertificateRequired),
-                "server requires a client certificate".to_owned(),
-            ),
+            (Error::AlertReceived(AlertDescription::CertificateRequired), MISSING.to_owned()),
             (
                 Error::AlertReceived(AlertDescription::ProtocolVersion),
                 format!("{rejected}no common TLS version (1.2 or 1.3)"),

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{
@@ -212,6 +213,19 @@ pub(super) fn date(seconds: i64) -> String {
         Ok(stamp) => stamp.to_string().chars().take_while(|each| *each != 'T').collect(),
         Err(_) => "an unknown date".to_owned(),
     }
+}
+
+/// A moment in UTC, as `2020-01-31T12:00:00Z`.
+pub(super) fn rfc3339(seconds: i64) -> String {
+    let last = jiff::Timestamp::MAX.as_second();
+    let stamp = jiff::Timestamp::from_second(seconds.min(last));
+    stamp.map_or_else(|_| String::new(), |stamp| stamp.to_string())
+}
+
+/// The present moment in seconds of Unix time.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A moment in seconds of Unix time.

@@ -440,7 +440,7 @@ fn every_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
         ("[hosts.\"a.b\"]\n[hosts.\"A.B\"]", "2: hosts.\"A.B\": duplicate section for this host"),
         (
             "[hosts.\"a.b\"]\njobs = 8",
-            "2: 'jobs' cannot be set per host (allowed: header, user, user-agent, per-host, host-delay, host-rate)",
+            "2: 'jobs' cannot be set per host (allowed: header, user, user-agent, cert, key, per-host, host-delay, host-rate)",
         ),
         (
             "[hosts.\"a.b\"]\nper-host = -1",

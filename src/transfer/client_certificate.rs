@@ -1,0 +1,425 @@
+//! Client certificates: reads their files, and decides which one a connection presents. Each certificate has a client of
+//! its own, so that a connection made with one is never used by a request that may not show it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
+    Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, Error, InconsistentKeys, NamedGroup, SignatureScheme};
+use serde::{Deserialize, Serialize};
+use url::{Origin, Url};
+
+use super::certificate::{CertificateFields, is_pkcs12};
+use super::client::ProxyRules;
+use super::context::OriginSet;
+use super::tls::{TlsError, pem_fault};
+use super::trust::{date, now};
+use crate::model::Job;
+use crate::plan::{ClientCertificate, Plan};
+use crate::policy::carries_secrets;
+use crate::text::{io_message, shell_word};
+
+/// The maximum size of a certificate or key file; protects from a device or a list that is given by mistake.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The number of TLS sessions that are kept for resumption with one client certificate.
+const SESSIONS: usize = 256;
+
+/// A certificate with its chain and its key.
+#[derive(Clone, Serialize, Deserialize)]
+struct ClientIdentity {
+    /// DER, the client's own certificate first.
+    chain: Vec<Vec<u8>>,
+    /// DER in one of its three forms (PKCS#8, PKCS#1, SEC1).
+    key: Vec<u8>,
+}
+
+impl fmt::Debug for ClientIdentity {
+    /// Without the key.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ClientIdentity").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// The client certificates of a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct ClientIdentities {
+    identities: Vec<ClientIdentity>,
+    /// The number of the certificate for the listed origins.
+    general: Option<usize>,
+    /// The number of the certificate for each host that has one of its own.
+    hosts: BTreeMap<String, usize>,
+}
+
+impl ClientIdentities {
+    /// Reads the files of a plan. `warn` is called with what is not as it should be, but no error.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub(super) fn read(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Self, TlsError> {
+        let mut all = Self::default();
+        let mut add = |files: &ClientCertificate| -> Result<usize, TlsError> {
+            all.identities.push(read_identity(files, warn)?);
+            Ok(all.identities.len() - 1)
+        };
+        let general = plan.http.client_certificate.as_ref().map(&mut add).transpose()?;
+        let mut hosts = BTreeMap::new();
+        for (name, host) in &plan.host_limits.hosts {
+            if let Some(files) = &host.client_certificate {
+                hosts.insert(name.clone(), add(files)?);
+            }
+        }
+        Ok(Self { general, hosts, ..all })
+    }
+
+    /// The number of certificates.
+    pub(super) fn count(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// The number of the certificate that the connection for `job` may show: that of its host, which was given for it by
+    /// name, or the one of the listed origins. `None` if there is none.
+    pub(super) fn of(&self, job: &Job) -> Option<usize> {
+        if job.url.scheme() != "https" {
+            return None;
+        }
+        let own = job.url.host_str().and_then(|host| self.hosts.get(host).copied());
+        own.or_else(|| self.general.filter(|_| carries_secrets(job)))
+    }
+
+    /// The TLS settings of a client that shows the certificate with this number, or none. `asked` gets the origins that ask
+    /// for one.
+    fn settings(
+        &self,
+        number: Option<usize>,
+        config: &ClientConfig,
+        asked: &Arc<OriginSet>,
+    ) -> ClientConfig {
+        let identity = number.map(|number| &self.identities[number]);
+        let own = identity.and_then(|identity| certified(identity).ok()).map(Arc::new);
+        let mut config = config.clone();
+        let asked = Arc::clone(asked);
+        config.client_auth_cert_resolver = Arc::new(CertificateChoice { own, asked });
+        // A resumed session stands for the certificate that was shown when it began.
+        let sessions = ClientSessionMemoryCache::new(SESSIONS);
+        config.resumption = Resumption::store(Arc::new(CountedSessions(sessions)));
+        config
+    }
+
+    /// The TLS settings of the clients: of the one without a certificate, then of those with each of them.
+    pub(super) fn all_settings(
+        &self,
+        config: &ClientConfig,
+        asked: &Arc<OriginSet>,
+    ) -> Vec<ClientConfig> {
+        let numbers = std::iter::once(None).chain((0..self.count()).map(Some));
+        numbers.map(|number| self.settings(number, config, asked)).collect()
+    }
+
+    /// When the certificate with this number expires, in seconds of Unix time.
+    pub(super) fn expiry(&self, number: usize) -> Option<i64> {
+        let own = self.identities.get(number)?.chain.first()?;
+        CertificateFields::read(own).map(|fields| fields.validity.1)
+    }
+}
+
+/// A connection that is being made: counts its TLS handshakes, as an https proxy has one of its own before that of the
+/// origin, and must not be shown the certificate that is for the origin.
+#[derive(Debug)]
+pub(super) struct Handshakes {
+    /// The number of handshakes begun.
+    begun: AtomicU32,
+    /// The number of the handshake with the origin.
+    of_origin: u32,
+    origin: Origin,
+}
+
+tokio::task_local! {
+    /// The connection that is being made. Unlike the current request, it stays the same when the library moves an unfinished
+    /// connection to a task of its own.
+    static HANDSHAKES: Arc<Handshakes>;
+}
+
+impl Handshakes {
+    /// Those of the connection for a request to `url`, by the proxies of these rules.
+    pub(super) fn of(url: &Url, proxies: &ProxyRules) -> Arc<Self> {
+        let proxy = proxies.proxy_for(url);
+        let has_proxy = proxy.is_some_and(|proxy| proxy.uri().scheme_str() == Some("https"));
+        // Without a tunnel no handshake is with the origin.
+        let of_origin = if url.scheme() == "https" { 1 + u32::from(has_proxy) } else { u32::MAX };
+        Arc::new(Self { begun: AtomicU32::new(0), of_origin, origin: url.origin() })
+    }
+
+    /// Makes a connection, whose handshakes are these.
+    pub(super) async fn during<T>(self: Arc<Self>, connecting: impl Future<Output = T>) -> T {
+        HANDSHAKES.scope(self, connecting).await
+    }
+
+    fn is_with_origin(&self) -> bool {
+        self.begun.load(Relaxed) == self.of_origin
+    }
+}
+
+/// Shows the certificate to an origin that asks for one, and notes that it has asked.
+#[derive(Debug)]
+struct CertificateChoice {
+    own: Option<Arc<CertifiedKey>>,
+    asked: Arc<OriginSet>,
+}
+
+impl ResolvesClientCert for CertificateChoice {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let handshakes = HANDSHAKES.try_with(Arc::clone).ok()?;
+        if !handshakes.is_with_origin() {
+            return None;
+        }
+        self.asked.insert(handshakes.origin.clone());
+        self.own.clone().filter(|own| own.key.choose_scheme(schemes).is_some())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// The sessions of a client. The library looks up the key exchange once at the start of each handshake.
+#[derive(Debug)]
+struct CountedSessions(ClientSessionMemoryCache);
+
+impl ClientSessionStore for CountedSessions {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(server_name, group);
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        let _ = HANDSHAKES.try_with(|handshakes| handshakes.begun.fetch_add(1, Relaxed));
+        self.0.kx_hint(server_name)
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(server_name, value);
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(server_name)
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        self.0.remove_tls12_session(server_name);
+    }
+
+    fn insert_tls13_ticket(
+        &self,
+        server_name: ServerName<'static>,
+        value: Tls13ClientSessionValue,
+    ) {
+        self.0.insert_tls13_ticket(server_name, value);
+    }
+
+    fn take_tls13_ticket(
+        &self,
+        server_name: &ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(server_name)
+    }
+}
+
+/// Reads the files of one certificate.
+fn read_identity(
+    files: &ClientCertificate,
+    warn: &mut dyn FnMut(String),
+) -> Result<ClientIdentity, TlsError> {
+    let cert_file = &files.cert;
+    let text = read_pem(cert_file, "cert", "x509")?;
+    let chain: Vec<_> = certificates_in(&text, cert_file)?;
+    let (key, key_file) = match &files.key {
+        None => (key_in(&text, cert_file, "cert")?, cert_file),
+        Some(file) => (key_in(&read_pem(file, "key", "pkey")?, file, "key")?, file),
+    };
+    let identity = ClientIdentity { chain, key };
+    match certified(&identity).and_then(|certified| match certified.keys_match() {
+        Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
+        checked => checked,
+    }) {
+        Ok(()) => {}
+        Err(Error::InconsistentKeys(_)) => {
+            let (cert, key) = (argument(cert_file), argument(key_file));
+            let reason = format!(
+                "the private key does not belong to the certificate in {} (compare openssl x509 -in {cert} -noout \
+                 -pubkey with openssl pkey -in {key} -pubout)",
+                cert_file.display()
+            );
+            return Err(unusable(files.key_option(), key_file, reason));
+        }
+        Err(_) => {
+            let reason = "unsupported private key (expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or \
+                          Ed25519)";
+            return Err(unusable(files.key_option(), key_file, reason.to_owned()));
+        }
+    }
+    warn_of(&identity, cert_file, key_file, warn);
+    Ok(identity)
+}
+
+impl ClientCertificate {
+    /// The option that names the file of the key.
+    fn key_option(&self) -> &'static str {
+        if self.key.is_some() { "key" } else { "cert" }
+    }
+}
+
+fn unusable(option: &'static str, file: &Path, reason: String) -> TlsError {
+    TlsError { option, file: file.to_owned(), reason }
+}
+
+/// A file as a word of a shell command.
+fn argument(file: &Path) -> String {
+    shell_word(&file.to_string_lossy())
+}
+
+/// The text of a PEM file. `command` is the one of openssl that reads such a file in DER.
+fn read_pem(file: &Path, option: &'static str, command: &str) -> Result<Vec<u8>, TlsError> {
+    let unusable = |reason: String| unusable(option, file, reason);
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|open| open.take(MAX_FILE + 1).read_to_end(&mut text));
+    read.map_err(|error| unusable(io_message(&error)))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(unusable("larger than 1 MiB".to_owned()));
+    }
+    if text.is_empty() {
+        return Err(unusable("the file is empty".to_owned()));
+    }
+    let name = argument(file);
+    if is_pkcs12(&text) {
+        return Err(unusable(format!(
+            "a PKCS#12 file; convert it to PEM with openssl pkcs12 -in {name} -nodes -out client.pem"
+        )));
+    }
+    if text[0] == 0x30 && !text.windows(11).any(|window| window == b"-----BEGIN ") {
+        return Err(unusable(format!(
+            "a file in DER; convert it to PEM with openssl {command} -inform der -in {name} -out client.pem"
+        )));
+    }
+    Ok(text)
+}
+
+fn certificates_in(text: &[u8], file: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
+    let mut chain = Vec::new();
+    for found in CertificateDer::pem_slice_iter(text) {
+        let broken =
+            |what: &str| unusable("cert", file, format!("certificate {}: {what}", chain.len() + 1));
+        let certificate = found.map_err(|error| broken(pem_fault(&error)))?;
+        if CertificateFields::read(&certificate).is_none() {
+            return Err(broken("malformed certificate"));
+        }
+        chain.push(certificate.to_vec());
+    }
+    match chain.is_empty() {
+        true => Err(unusable("cert", file, "no PEM certificate found".to_owned())),
+        false => Ok(chain),
+    }
+}
+
+/// The private key in a PEM file.
+fn key_in(text: &[u8], file: &Path, option: &'static str) -> Result<Vec<u8>, TlsError> {
+    let has = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
+    let name = argument(file);
+    if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
+        return Err(unusable(
+            option,
+            file,
+            format!(
+                "the private key is encrypted; decrypt it with openssl pkey -in {name} -out key.pem, and use --key key.pem"
+            ),
+        ));
+    }
+    if has("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        let reason =
+            "a key of OpenSSH; convert a copy of it to PEM with ssh-keygen -p -m PEM -f COPY";
+        return Err(unusable(option, file, reason.to_owned()));
+    }
+    match PrivateKeyDer::from_pem_slice(text) {
+        Ok(key) => Ok(key.secret_der().to_vec()),
+        Err(rustls::pki_types::pem::Error::NoItemsFound) if option == "cert" => {
+            let reason = "no private key in the file; give it with --key FILE";
+            Err(unusable(option, file, reason.to_owned()))
+        }
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => {
+            Err(unusable(option, file, "no PEM private key found".to_owned()))
+        }
+        Err(error) => Err(unusable(option, file, format!("private key: {}", pem_fault(&error)))),
+    }
+}
+
+fn certified(identity: &ClientIdentity) -> Result<CertifiedKey, Error> {
+    let malformed = || Error::General("malformed private key".to_owned());
+    let key = PrivateKeyDer::try_from(identity.key.clone()).map_err(|_| malformed())?;
+    let key = ring::sign::any_supported_type(&key)?;
+    let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
+    Ok(CertifiedKey::new(chain, key))
+}
+
+/// Warns of a key that others can read, and of a certificate that is not valid now.
+fn warn_of(
+    identity: &ClientIdentity,
+    cert_file: &Path,
+    key_file: &Path,
+    warn: &mut dyn FnMut(String),
+) {
+    if is_readable_by_others(key_file) {
+        let name = argument(key_file);
+        warn(format!(
+            "{}: other users can read this private key; use chmod 600 {name}",
+            key_file.display()
+        ));
+    }
+    let Some(fields) = identity.chain.first().and_then(|own| CertificateFields::read(own)) else {
+        return;
+    };
+    let (first, last) = fields.validity;
+    let file = cert_file.display();
+    if now() > last {
+        warn(format!("{file}: the client certificate expired on {}", date(last)));
+    } else if now() < first {
+        warn(format!("{file}: the client certificate is not valid before {}", date(first)));
+    }
+}
+
+#[cfg(unix)]
+fn is_readable_by_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o044 != 0)
+}
+
+/// What the server asked for and got, where that may be why it refuses a request with a status; `None` if it did not ask
+/// for a certificate.
+pub(super) fn reason_of_refusal(
+    identities: &ClientIdentities,
+    has_asked: bool,
+    shown: Option<usize>,
+) -> Option<String> {
+    if !has_asked {
+        return None;
+    }
+    let Some(number) = shown else { return Some(MISSING.to_owned()) };
+    Some(match identities.expiry(number) {
+        Some(last) if now() > last => format!("the client certificate expired on {}", date(last)),
+        _ => "the server may not accept the client certificate".to_owned(),
+    })
+}
+
+/// What is said of a server that requires a certificate, where none is shown to it.
+pub(super) const MISSING: &str = "the server requires a client certificate; use --cert FILE";
