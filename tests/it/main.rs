@@ -2,6 +2,8 @@
 
 mod addresses;
 mod bad_input;
+mod checks;
+mod client_certificates;
 mod compare;
 mod completion;
 mod compressed;
@@ -19,6 +21,7 @@ mod hostile;
 mod http2;
 mod idle_connections;
 mod integrity;
+mod interface;
 mod kill;
 mod limits;
 mod lists;

@@ -1,10 +1,12 @@
 //! Against nginx, as Debian ships it: the lesson's list, HTTP/2, and a server that ends connections as servers do.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::support::nginx::Nginx;
+use crate::support::tls::{Authority, Identity};
 use crate::support::{Run, Seen, in_every_mode};
 
 const HOST: &str = "en.wikipedia.org";
@@ -187,6 +189,99 @@ fn a_reload_in_the_middle_costs_no_row_and_no_attempt() {
             seen.stdout = stdout;
             all_ok(&seen, 600);
             eprintln!("{version:?}: {} connections", seen.summary()["resources"]["connections"]);
+        }
+    });
+}
+
+/// Runs the command of the recipe, as the manual has it, for nginx in the place of the deployment. Its list has these paths.
+fn smoke_test(nginx: &Nginx, paths: &[&str]) -> Seen {
+    let chapter = fs::read_to_string("src/manual/recipes.md").unwrap();
+    let (_, recipe) = chapter.split_once("## Smoke-test a deployment").unwrap();
+    let (_, command) = recipe.split_once("```sh\n").unwrap();
+    let (command, _) = command.split_once("```").unwrap();
+    assert!(command.starts_with("fetch "), "{command}");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("fetch")).unwrap();
+    let config = format!(
+        "cacert = \"{}\"\nconnect-to = \"{HOST}:443:{}\"\n",
+        nginx.authority().display(),
+        nginx.secure
+    );
+    fs::write(folder.path().join("fetch/config.toml"), config).unwrap();
+    let list: String = paths.iter().map(|path| format!("https://{HOST}{path}\n")).collect();
+    if !paths.is_empty() {
+        fs::write(folder.path().join("deployed.txt"), list).unwrap();
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_fetch")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let run = Run::of("sh").args(["-c", command]).env("PATH", path).inside(folder.path());
+    let seen = run.env("XDG_CONFIG_HOME", folder.path()).seen();
+    eprintln!("{paths:?}: {seen:?}");
+    if !paths.is_empty() {
+        let table = fs::read_to_string(folder.path().join("smoke.md")).unwrap();
+        assert!(table.starts_with("Checked "), "{table}");
+    }
+    seen
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn the_smoke_test_of_the_manual_tells_a_good_deployment_from_others() {
+    let inside =
+        "location /slow { echo_sleep 60; echo late; }\nlocation /moved { return 302 /page; }";
+    let nginx = one_page(inside);
+    let good = smoke_test(&nginx, &["/page", "/page?again"]);
+    assert_eq!(good.code, Some(0));
+    assert!(good.stdout.starts_with("Checked 2 of 2 sites in "));
+    let bad = smoke_test(&nginx, &["/page", "/gone", "/slow", "/moved"]);
+    assert_eq!(bad.code, Some(1));
+    for reason in ["HTTP 404 Not Found", "timed out after 2s (--max-time)", "too many redirects"] {
+        assert!(bad.stderr.contains(reason), "{reason}");
+    }
+    assert_eq!(smoke_test(&nginx, &[]).code, Some(2), "there is no list");
+    let authority = Authority::new();
+    let identity = authority.identity_until(&[HOST], 10);
+    let nginx = Nginx::with_identity(authority, &identity, "");
+    fs::write(nginx.pages().join("page"), "hello").unwrap();
+    let expiring = smoke_test(&nginx, &["/page"]);
+    assert_eq!(expiring.code, Some(1));
+    assert!(expiring.stderr.contains("certificate expires on "));
+    assert!(expiring.stderr.contains("(--min-cert-days 20)"));
+}
+
+#[test]
+#[ignore = "needs nginx; run with --run-ignored all"]
+fn a_client_certificate_is_what_nginx_wants_or_the_message_says_what_it_is_not() {
+    let (clients, strangers) = (Authority::named("clients"), Authority::named("strangers"));
+    let inside =
+        format!("ssl_client_certificate {};\nssl_verify_client on;", clients.file().display());
+    let nginx = one_page(&inside);
+    let (good, expired) = (clients.identity(&["a"]), clients.expired_identity(&["a"]));
+    let wrong = strangers.identity(&["a"]);
+    let bad_request = |reason: &str| format!("HTTP 400 Bad Request: {reason}");
+    let none = bad_request("the server requires a client certificate; use --cert FILE");
+    let table: [(Option<&Identity>, &str); 4] = [
+        (Some(&good), "null"),
+        (None, &none),
+        (Some(&expired), &bad_request("the client certificate expired on 2020-12-31")),
+        (Some(&wrong), &bad_request("the server may not accept the client certificate")),
+    ];
+    in_every_mode(|mode| {
+        for version in [&[][..], &["--http1"]] {
+            for (shown, expected) in table {
+                let mut run = reading(&nginx, mode).args(version);
+                if let Some(identity) = shown {
+                    run = run.arg("--cert").arg(&identity.certificate_file);
+                    run = run.arg("--key").arg(&identity.key_file);
+                }
+                let seen =
+                    run.args(["-j", "2", "-"]).list(pages(&format!("https://{HOST}"), 3)).seen();
+                for row in seen.rows() {
+                    let message = row["error"]["message"].as_str().unwrap_or("null");
+                    assert_eq!(message, expected, "{row}");
+                }
+                assert_eq!(seen.rows().len(), 3);
+            }
         }
     });
 }

@@ -229,7 +229,7 @@ fn a_handshake_that_the_server_ends_says_what_it_lacks() {
         (70, "no common TLS version (1.2 or 1.3)"),
         (71, "no common cipher suite"),
         (112, "it does not know this host name"),
-        (116, "server requires a client certificate"),
+        (116, "the server requires a client certificate; use --cert FILE"),
         (120, "no common application protocol"),
     ];
     in_every_mode(|mode| {

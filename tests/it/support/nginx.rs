@@ -29,12 +29,17 @@ impl Nginx {
     pub fn start(names: &[&str], inside: &str) -> Self {
         let authority = Authority::new();
         let identity = authority.identity(names);
+        Self::with_identity(authority, &identity, inside)
+    }
+
+    /// The same with this certificate of its authority.
+    pub fn with_identity(authority: Authority, identity: &Identity, inside: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("pages")).unwrap();
         // Held together until both are known, so that they differ.
         let [secure, plain] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [secure, plain] = [secure, plain].map(|listener| listener.local_addr().unwrap());
-        let text = configuration(folder.path(), &identity, secure, plain, inside);
+        let text = configuration(folder.path(), identity, secure, plain, inside);
         fs::write(folder.path().join("nginx.conf"), text).unwrap();
         let child = Command::new("nginx")
             .arg("-p")

@@ -14,6 +14,8 @@ use super::clock::PATIENCE;
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// The method.
+    pub method: String,
     /// The target, as sent.
     pub path: String,
     /// How often this path has been asked for before.
@@ -270,7 +272,8 @@ impl Inner {
 
     fn request(&self, reader: &mut impl BufRead, connection: usize) -> Option<Request> {
         let line = line(reader)?;
-        let path = line.split(' ').nth(1)?.to_owned();
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, path) = (words.next()?, words.next()?);
         let mut headers = Vec::new();
         loop {
             let line = self::line(reader)?;
@@ -284,7 +287,7 @@ impl Inner {
         let count = counts.entry(path.clone()).or_default();
         let nth = *count;
         *count += 1;
-        let request = Request { path, nth, headers, connection };
+        let request = Request { method, path, nth, headers, connection };
         self.seen.lock().unwrap().push(request.clone());
         Some(request)
     }

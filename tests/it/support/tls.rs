@@ -1,15 +1,20 @@
 //! Certificates of our own, and an origin that speaks TLS with them.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
 use tempfile::TempDir;
 
 use super::raw::{HeadOf, Raw};
@@ -62,11 +67,19 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A certificate that is good for so many days more.
+    pub fn identity_until(&self, names: &[&str], days: u64) -> Identity {
+        let mut params = params(names);
+        params.not_after = (SystemTime::now() + Duration::from_secs(86_400 * days)).into();
+        self.sign(params)
+    }
+
     fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let file = |name| self.folder.path().join(name);
-        let (certificate_file, key_file) = (file("certificate.pem"), file("key.pem"));
+        let number = std::fs::read_dir(self.folder.path()).unwrap().count();
+        let file = |name| self.folder.path().join(format!("{name}-{number}.pem"));
+        let (certificate_file, key_file) = (file("certificate"), file("key"));
         std::fs::write(&certificate_file, certificate.pem()).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
         Identity {
@@ -124,6 +137,31 @@ impl Identity {
         settings
     }
 
+    /// The settings of a server that asks for a client certificate of this authority, and goes on without one if it need
+    /// not have it.
+    pub fn server_asking(
+        &self,
+        clients: &Authority,
+        needs: Needs,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        let pem = std::fs::read(clients.file()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let clients = match needs {
+            Needs::Certificate => clients,
+            Needs::Nothing => clients.allow_unauthenticated(),
+        };
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .unwrap()
+    }
+
     /// The same of these versions of TLS, without a word about protocols.
     fn server_of_versions(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -141,6 +179,15 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).unwrap()
 }
 
+/// What a server needs of those that it asks for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// One that it trusts.
+    Certificate,
+    /// One that it trusts, or none.
+    Nothing,
+}
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -150,6 +197,8 @@ pub struct Asked {
     pub sni: Option<String>,
     /// `TLSv1_2` or `TLSv1_3`.
     pub version: String,
+    /// Whether the client has shown a certificate.
+    pub is_certified: bool,
 }
 
 /// What happens to a connection after a reply.
@@ -189,7 +238,15 @@ impl TlsOrigin {
         versions: &[&'static SupportedProtocolVersion],
         temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
     ) -> Self {
-        let settings = Arc::new(identity.server_of_versions(versions));
+        Self::with_settings(identity.server_of_versions(versions), temper)
+    }
+
+    /// The same with these settings.
+    pub fn with_settings(
+        settings: ServerConfig,
+        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+    ) -> Self {
+        let settings = Arc::new(settings);
         let seen = Arc::<Mutex<Vec<Asked>>>::default();
         let shared = Arc::clone(&seen);
         let raw = Raw::new(move |stream, _| {
@@ -201,6 +258,10 @@ impl TlsOrigin {
 
     pub fn port(&self) -> u16 {
         self.raw.port()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.raw.address()
     }
 
     /// The arguments that send the requests for a name here.
@@ -229,7 +290,8 @@ fn converse(
         let tls = &reader.get_ref().conn;
         let sni = tls.server_name().map(str::to_owned);
         let version = format!("{:?}", tls.protocol_version().unwrap());
-        let asked = Asked { head, sni, version };
+        let is_certified = tls.peer_certificates().is_some();
+        let asked = Asked { head, sni, version, is_certified };
         seen.lock().unwrap().push(asked.clone());
         let (reply, then) = temper(&asked);
         let stream = reader.get_mut();
