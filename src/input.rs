@@ -10,8 +10,9 @@ use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::{Entry, redacted};
 use crate::plan::{Plan, Source};
+use crate::redaction::redacted_name;
 use crate::streams::stdin;
-use crate::text::{io_message, without_password};
+use crate::text::io_message;
 
 /// Bytes per read; bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
@@ -62,13 +63,13 @@ impl ReadError {
 #[allow(missing_docs)] // name: of the file; reason: the error of the system
 pub(crate) enum OpenError {
     /// Nothing has this name.
-    #[error("{}: no such file; {}", without_password(name), did_you_mean(name))]
+    #[error("{}: no such file; {}", redacted_name(name), did_you_mean(name))]
     Missing { name: String },
     /// It is a directory.
     #[error("{name}: is a directory, expected a list file")]
     Directory { name: String },
     /// The system does not let it be read.
-    #[error("cannot read {}: {}", without_password(name), io_message(reason))]
+    #[error("cannot read {}: {}", redacted_name(name), io_message(reason))]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
     #[error("{name}:{reason}")]

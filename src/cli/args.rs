@@ -626,9 +626,22 @@ pub(super) struct OutputArgs {
     #[arg(hide_short_help = true, long, value_name = "WHEN", default_value = "auto", value_parser = one_of(&COLORS))]
     pub color: ColorChoice,
 
+    #[command(flatten)]
+    pub redaction: RedactionArgs,
+
     /// Show what would be fetched without sending requests
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct RedactionArgs {
+    /// Show passwords and signatures in URLs, instead of ***
+    ///
+    /// User names and passwords, and values of query parameters that sign a URL or stand for a password, are shown in
+    /// all output and reports. Headers stay masked.
+    #[arg(hide_short_help = true, long)]
+    pub no_redact: bool,
 }
 
 #[derive(Debug, Args)]
@@ -701,6 +714,9 @@ pub(super) struct ReportArgs {
     /// [default: Markdown table to stdout]
     #[arg(long, value_name = "FILE")]
     pub to: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub redaction: RedactionArgs,
 }
 
 const COMPARE: &str = "\

@@ -26,7 +26,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::plan::{Plan, ReportCommand, Strategy};
+use crate::plan::{Plan, ReportCommand, SecretDisplay, Strategy};
 use crate::{compare, list, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 pub use completion::Completions;
@@ -68,6 +68,18 @@ pub enum Command {
     Child,
     /// Measure a shell command.
     Measure(OsString),
+}
+
+impl Command {
+    /// Whether the secrets of URLs are to be shown (`--no-redact`).
+    pub(crate) fn shows_secrets(&self) -> bool {
+        let secrets = match self {
+            Self::Fetch(plan) | Self::DryRun { plan, .. } => plan.report.secrets,
+            Self::Report(command) => command.secrets,
+            _ => SecretDisplay::Masked,
+        };
+        secrets == SecretDisplay::Shown
+    }
 }
 
 /// A text to print instead of running a command: help, the version, or a usage error.

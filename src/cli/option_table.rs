@@ -13,8 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHin
 use super::args::Arguments;
 use super::proxy::proxy;
 use crate::list;
-use crate::model::redacted;
 use crate::plan::{MaxFailures, MaxPerHost};
+use crate::redaction::masked;
 
 /// Facts about one option.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,7 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "failed-class", ..ONE_RUN },
     OptionFacts { name: "json", of_comparison: true, ..PLAIN },
     OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "no-redact", ..ONE_RUN },
     OptionFacts { name: "dry-run", ..ONE_RUN },
     OptionFacts { name: "config", scope: OptionScope::NotInFile, ..PLAIN },
     OptionFacts { name: "no-config", scope: OptionScope::NotInFile, ..PLAIN },
@@ -134,7 +135,7 @@ fn redact_cookies(text: &str) -> String {
 /// The URL of a proxy, its user and password masked.
 fn redact_proxy(text: &str) -> String {
     match proxy(text) {
-        Ok(Some(url)) => redacted(&url),
+        Ok(Some(url)) => masked(&url),
         Ok(None) => String::new(),
         Err(_) => "***".to_owned(),
     }

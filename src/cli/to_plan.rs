@@ -12,7 +12,7 @@ use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
-    HttpArgs, OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
 use super::value_parsers::{documents, is_one_name};
 use super::{credentials, proxy};
@@ -24,7 +24,8 @@ use crate::plan::{
     ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
     HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, OutputFormat, OutputOptions, Plan,
     ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy,
-    SaveOptions, SegmentOptions, SingleOutput, Source, Strategy, Timeouts, Verbosity,
+    SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, Timeouts,
+    Verbosity,
 };
 use crate::{plan, serve};
 
@@ -62,7 +63,7 @@ pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, S
     for document in &documents {
         ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
     }
-    Ok(ReportCommand { source, documents })
+    Ok(ReportCommand { source, documents, secrets: secrets(typed.redaction) })
 }
 
 /// What a dry run tells are no rows of a run.
@@ -454,7 +455,12 @@ fn output_options(typed: &OutputArgs) -> OutputOptions {
             ProgressChoice::OnTerminal
         },
         color: typed.color,
+        secrets: secrets(typed.redaction),
     }
+}
+
+fn secrets(typed: RedactionArgs) -> SecretDisplay {
+    if typed.no_redact { SecretDisplay::Shown } else { SecretDisplay::Masked }
 }
 
 /// The level of options that were given so many times.

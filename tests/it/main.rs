@@ -36,6 +36,7 @@ mod records;
 mod reports;
 mod resume;
 mod robots;
+mod secrets;
 mod segments;
 mod serve;
 mod several_addresses;
