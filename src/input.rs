@@ -84,6 +84,12 @@ fn did_you_mean(name: &str) -> String {
     if name.contains("http://") || name.contains("https://") {
         return "remove what stands before http:// or https:// to fetch a URL".to_owned();
     }
+    let number = name.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return "the option before it takes no value (aria2's -k SIZE is --min-split-size here, \
+                -s N is --split)"
+            .to_owned();
+    }
     list::meant_url(name).map_or_else(
         || "to fetch a URL, include https://".to_owned(),
         |url| format!("did you mean {url}?"),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-use super::network;
 use super::value_parsers::{self, Choice, Named, one_of};
+use super::{hints, network};
 use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
@@ -65,7 +65,9 @@ Exit codes:
     after_long_help = MORE,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    mut_args = hints::with_aliases,
+    args = hints::accepted()
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -169,6 +171,9 @@ pub(super) struct FetchArgs {
     pub sources: Vec<OsString>,
 
     #[command(flatten)]
+    pub input: InputArgs,
+
+    #[command(flatten)]
     pub strategy: StrategyArgs,
 
     #[command(flatten)]
@@ -203,6 +208,13 @@ pub(super) struct FetchArgs {
 
     #[command(flatten)]
     pub configuration: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InputArgs {
+    /// Another SOURCE, as wget and aria2 name it (repeatable)
+    #[arg(hide_short_help = true, short, long = "input-file", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub input_files: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -323,7 +335,7 @@ pub(super) struct CookieArgs {
     /// as curl, wget and browser extensions write it: each of its cookies is sent where its line says. Cookies that a
     /// redirect sets are sent on the way to the same file without any option.
     #[arg(
-        hide_short_help = true, short = 'b', long, visible_alias = "load-cookies", value_name = "FILE|TEXT",
+        hide_short_help = true, short = 'b', long, value_name = "FILE|TEXT",
         value_hint = ValueHint::FilePath
     )]
     pub cookie: Vec<OsString>,
@@ -336,7 +348,7 @@ pub(super) struct CookieJarArgs {
     ///
     /// FILE has the format of cookies.txt, which curl and wget read. It is replaced when the run ends, even if
     /// interrupted, and only its owner may read it.
-    #[arg(hide_short_help = true, long, visible_alias = "save-cookies", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub cookie_jar: Option<PathBuf>,
 }
 
@@ -383,6 +395,13 @@ pub(super) struct RetryArgs {
         allow_hyphen_values = true
     )]
     pub retry: u32,
+
+    /// Attempts per URL, 1-1001: one more than --retry
+    #[arg(
+        hide_short_help = true, short, long, value_name = "N", value_parser = value_parsers::tries,
+        allow_hyphen_values = true, conflicts_with = "retry"
+    )]
+    pub tries: Option<u32>,
 
     /// Upper bound of the first retry delay (max 60s)
     ///
@@ -728,7 +747,7 @@ Examples:
   fetch compare --digest sha256 --i-run-this-server https://www.example.org/";
 
 #[derive(Debug, Args)]
-#[command(after_help = COMPARE)]
+#[command(after_help = COMPARE, mut_args = hints::with_aliases)]
 pub(super) struct CompareArgs {
     /// URLs, files containing URLs, or - for stdin [default: built-in workload]
     ///

@@ -126,7 +126,9 @@ impl From<clap::Error> for UsageOutput {
             ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
                 let usage = ["\n\nUsage:", "\n\nFor more information"];
                 let end = usage.into_iter().filter_map(|start| text.find(start)).min();
-                end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]))
+                let tip = value_hint(&error).map(|tip| format!("\n  tip: {tip}\n"));
+                let text = end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]));
+                text + &tip.unwrap_or_default()
             }
             ErrorKind::UnknownArgument => unknown_option(&error).unwrap_or_else(|| {
                 // No file has such a name.
@@ -147,16 +149,29 @@ fn without_dots(message: &str) -> String {
     message.replace("...'", "'")
 }
 
-/// What is said of an option that does not exist, if there is a hint about it.
-fn unknown_option(error: &clap::Error) -> Option<String> {
-    let context = |kind| match error.get(kind) {
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
-    };
-    let option = context(ContextKind::InvalidArg)?;
-    let hint = match (hints::hint(option), context(ContextKind::SuggestedArg)) {
+    }
+}
+
+/// What is said of a value that another program takes, if there is a hint about it.
+fn value_hint(error: &clap::Error) -> Option<&'static str> {
+    let (option, value) =
+        (context(error, ContextKind::InvalidArg)?, context(error, ContextKind::InvalidValue)?);
+    hints::value_hint(option, value)
+}
+
+/// What is said of an option that does not exist, if there is a hint about it.
+fn unknown_option(error: &clap::Error) -> Option<String> {
+    let option = context(error, ContextKind::InvalidArg)?;
+    let hint = match (hints::hint(option), context(error, ContextKind::SuggestedArg)) {
         (Some(hint), _) => hint.to_owned(),
-        (None, Some(similar)) => format!("a similar argument exists: '{similar}'"),
+        (None, Some(similar)) if hints::may_be_suggested(similar) => {
+            format!("a similar argument exists: '{similar}'")
+        }
+        (None, Some(_)) => "see --help".to_owned(),
         (None, None) => return None,
     };
     Some(unexpected(option, &hint))
@@ -408,6 +423,9 @@ fn fetch(
     files.expand(&mut all.requests.headers).map_err(invalid_header)?;
     let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
     let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
+    if all.requests.user_agent.as_deref().is_some_and(hints::is_a_list_of_extensions) {
+        (around.warn)("-A is --user-agent here; fetch does not choose files by their extensions");
+    }
     let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
 
 use super::args::Arguments;
+use super::hints;
 use super::proxy::proxy;
 use crate::list;
 use crate::plan::{MaxFailures, MaxPerHost};
@@ -93,6 +94,8 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "failed-class", ..ONE_RUN },
     OptionFacts { name: "json", of_comparison: true, ..PLAIN },
     OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "input-file", ..ONE_RUN },
+    OptionFacts { name: "tries", ..ONE_RUN },
     OptionFacts { name: "no-redact", ..ONE_RUN },
     OptionFacts { name: "dry-run", ..ONE_RUN },
     OptionFacts { name: "config", scope: OptionScope::NotInFile, ..PLAIN },
@@ -333,7 +336,8 @@ impl OptionTable {
     }
 
     fn arguments(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        self.0.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)))
+        let named = self.0.get_arguments().filter_map(|one| Some((one.get_long()?, one)));
+        named.filter(|(name, _)| !hints::is_accepted(name))
     }
 
     fn argument(&self, name: &str) -> Option<&Arg> {

@@ -30,7 +30,9 @@ use crate::plan::{
 use crate::{plan, serve};
 
 /// Decides a run.
-pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
+pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
+    typed.sources.append(&mut typed.input.input_files);
+    ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests, &typed.cookies)?,
@@ -54,6 +56,17 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
     ensure_no_list_is_overwritten(&plan)?;
     ensure_no_report_overwrites_the_failures(&plan)?;
     Ok(plan)
+}
+
+/// Ensures that the value of `-d` is not the data that curl would send.
+fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
+    let Some(dir) = typed.dir.as_deref().and_then(Path::to_str) else { return Ok(()) };
+    if !dir.contains(['=', '&']) || dir.contains('/') || Path::new(dir).exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "-d is --dir DIR here: fetch sends only GET requests, without data; for a directory of this name use ./{dir}"
+    ))
 }
 
 /// Decides how a saved run or comparison is reported again.
@@ -307,7 +320,7 @@ fn timeouts(typed: &args::TimeoutArgs) -> Timeouts {
 
 fn retry(typed: &RetryArgs) -> RetryOptions {
     RetryOptions {
-        times: typed.retry,
+        times: typed.tries.unwrap_or(typed.retry),
         base: typed.retry_delay,
         max_retry_after: typed.max_retry_after,
     }

@@ -566,9 +566,19 @@ fn an_option_that_does_not_exist_is_answered_with_what_to_use() {
         )
     };
     for (words, expected) in [
-        (["-O"].as_slice(), tip("-O", "use --dir DIR to save files")),
-        (&["-sS"], tip("-s", "use --quiet (-q)")),
-        (&["--max-tries=5"], tip("--max-tries", "use --retry N (attempts after the first)")),
+        (
+            ["-O"].as_slice(),
+            tip("-O", "-O is --dir DIR here: every body gets a file of its own name"),
+        ),
+        (&["-sw"], tip("-w", "use --host-delay (wget), or --json for what curl writes out")),
+        (
+            &["--max-connection-per-server=5"],
+            tip(
+                "--max-connection-per-server",
+                "use --per-host (files) or --split (parts of a file)",
+            ),
+        ),
+        (&["--insecur"], tip("--insecur", "see --help")),
         (&["--versoin"], tip("--versoin", "a similar argument exists: '--version'")),
         (&["compair", "--runs", "3"], tip("--runs", "did you mean 'fetch compare'?")),
         (&["serve", "--lat"], tip("--lat", "a similar argument exists: '--latency'")),

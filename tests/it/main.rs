@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bad_input;
+mod coming_from;
 mod compare;
 mod completion;
 mod compressed;

@@ -72,6 +72,11 @@ const PLACES: &[Place] = &[
     },
     Place { secret: "hunter2-header", options: &["-H", "X-Auth-Token: hunter2-header"], ..NOWHERE },
     Place {
+        secret: "hunter2-cookie",
+        options: &["-b", "login=hunter2-cookie", "--cookie-jar", "jar.txt"],
+        ..NOWHERE
+    },
+    Place {
         secret: "hunter2-variable",
         variables: &[("HTTPS_PROXY", "http://me:hunter2-variable@ORIGIN")],
         is_sent: false,
@@ -105,7 +110,7 @@ fn reply(request: &Request) -> Reply {
         "/again" if request.nth == 0 => Reply::of("503 Busy", "Retry-After: 0\r\n", ""),
         "/moved" => Reply::redirect(302, "/landing?token=hunter2-loc"),
         "/nowhere" => Reply::redirect(302, "http://me:hunter2-badloc@:80/?sig=hunter2-badloc"),
-        "/s3" => Reply::of("200 OK", "Set-Cookie: a=hunter2-cookie\r\n", "hello"),
+        "/s3" => Reply::of("200 OK", "Set-Cookie: a=hunter2-set\r\n", "hello"),
         _ => Reply::ok("hello"),
     }
 }
@@ -127,6 +132,9 @@ fn run_with_secrets(mode: &str, origin: &Origin, folder: &Path, words: &[&str]) 
     run.list(list)
 }
 
+/// Files that keep secrets, because a later run needs them.
+const KEPT: [&str; 2] = ["failed.txt", "jar.txt"];
+
 const REPORTS: [&str; 5] = ["r.html", "r.har", "r.csv", "r.jsonl", "r.md"];
 
 fn report_words() -> Vec<&'static str> {
@@ -146,13 +154,13 @@ fn ensure_no_secret_was_printed(seen: &Seen) {
     ensure_no_secret("stderr", &seen.stderr);
 }
 
-/// Looks at every name and every file, but for the list of failures.
+/// Looks at every name, and at every file that is not to keep secrets.
 fn ensure_no_secret_was_kept(folder: &Path) -> BTreeMap<String, There> {
     let all = all_in(folder);
     for (name, there) in &all {
         ensure_no_secret("a name", name);
         if let There::File(bytes) = there
-            && name != "failed.txt"
+            && !KEPT.contains(&name.as_str())
         {
             ensure_no_secret(name, &String::from_utf8_lossy(bytes));
         }
