@@ -181,7 +181,8 @@ mod tests {
 
     use super::*;
     use crate::cli::args::Arguments;
-    use crate::cli::{Environment, parse};
+    use crate::cli::parse;
+    use crate::cli::tests::nowhere;
     use crate::manual;
 
     /// Whether the program has an option of this name, its own or another one.
@@ -218,18 +219,11 @@ mod tests {
 
     /// The command that these words are parsed into, or the usage error.
     fn typed(words: &[&str]) -> Result<String, String> {
-        let around = Environment {
-            variable: &|_| None,
-            names: Vec::new(),
-            warn: &|_| {},
-            home: None,
-            stdin_is_terminal: true,
-        };
         let has_dir =
             words.iter().any(|word| ["--dir", "-P"].contains(word) || word.contains("-dir"));
         let dir = if has_dir { "--names=flat" } else { "--dir=d" };
         let words = [&["fetch", dir, "http://a.test/"], words].concat();
-        let command = parse(words.iter().map(OsString::from), &around);
+        let command = parse(words.iter().map(OsString::from), &nowhere(true));
         command.map(|command| format!("{command:?}")).map_err(|usage| usage.text)
     }
 

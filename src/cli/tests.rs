@@ -24,7 +24,7 @@ fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput
 }
 
 /// Surroundings that say nothing.
-fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
+pub(super) fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
     Environment {
         variable: &|_| None,
         names: vec![],

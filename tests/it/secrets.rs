@@ -71,6 +71,7 @@ const PLACES: &[Place] = &[
         ..NOWHERE
     },
     Place { secret: "hunter2-header", options: &["-H", "X-Auth-Token: hunter2-header"], ..NOWHERE },
+    Place { secret: "hunter2-user", options: &["--user", "me:hunter2-user"], ..NOWHERE },
     Place {
         secret: "hunter2-cookie",
         options: &["-b", "login=hunter2-cookie", "--cookie-jar", "jar.txt"],
