@@ -10,8 +10,9 @@ use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::{Entry, redacted};
 use crate::plan::{Plan, Source};
+use crate::redaction::redacted_name;
 use crate::streams::stdin;
-use crate::text::{io_message, without_password};
+use crate::text::io_message;
 
 /// Bytes per read; bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
@@ -62,13 +63,13 @@ impl ReadError {
 #[allow(missing_docs)] // name: of the file; reason: the error of the system
 pub(crate) enum OpenError {
     /// Nothing has this name.
-    #[error("{}: no such file; {}", without_password(name), did_you_mean(name))]
+    #[error("{}: no such file; {}", redacted_name(name), did_you_mean(name))]
     Missing { name: String },
     /// It is a directory.
     #[error("{name}: is a directory, expected a list file")]
     Directory { name: String },
     /// The system does not let it be read.
-    #[error("cannot read {}: {}", without_password(name), io_message(reason))]
+    #[error("cannot read {}: {}", redacted_name(name), io_message(reason))]
     Refused { name: String, reason: io::Error },
     /// It is no file of sums.
     #[error("{name}:{reason}")]
@@ -82,6 +83,12 @@ pub(crate) enum OpenError {
 fn did_you_mean(name: &str) -> String {
     if name.contains("http://") || name.contains("https://") {
         return "remove what stands before http:// or https:// to fetch a URL".to_owned();
+    }
+    let number = name.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return "the option before it takes no value (aria2's -k SIZE is --min-split-size here, \
+                -s N is --split)"
+            .to_owned();
     }
     list::meant_url(name).map_or_else(
         || "to fetch a URL, include https://".to_owned(),

@@ -41,6 +41,7 @@ mod model;
 mod naming;
 mod plan;
 mod policy;
+mod redaction;
 mod report;
 mod resource_usage;
 mod scheduler;

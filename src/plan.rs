@@ -80,6 +80,7 @@ impl Default for Plan {
                 verbosity: Verbosity::Normal,
                 progress: ProgressChoice::OnTerminal,
                 color: ColorChoice::Auto,
+                secrets: SecretDisplay::Masked,
             },
             failed: None,
             documents: Vec::new(),
@@ -136,6 +137,8 @@ pub struct ReportCommand {
     pub source: Source,
     /// Report files to write. If empty, a text table goes to standard output.
     pub documents: Vec<ReportFile>,
+    /// Whether the secrets of URLs are shown.
+    pub secrets: SecretDisplay,
 }
 
 /// A report that is a file of its own.
@@ -749,6 +752,17 @@ pub struct OutputOptions {
     pub progress: ProgressChoice,
     /// When text is colored.
     pub color: ColorChoice,
+    /// Whether the secrets of URLs are shown.
+    pub secrets: SecretDisplay,
+}
+
+/// Whether the secrets of URLs are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretDisplay {
+    /// They are shown as `***`.
+    Masked,
+    /// They are shown as they are.
+    Shown,
 }
 
 /// Whether the progress display may be shown.

@@ -1,7 +1,6 @@
 //! What file names and messages have in common: hidden characters, system errors as text, counted nouns, words of a
-//! shell, secrets in the query of a URL. Pure.
+//! shell. Pure.
 
-use std::borrow::Cow;
 use std::io;
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
@@ -80,82 +79,6 @@ pub(crate) fn shell_word(name: &str) -> String {
     }
 }
 
-/// Schemes of addresses that have a name before the `@`, and no password.
-const ADDRESSES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
-
-/// Whether what stands before an `@` is the scheme of an address and a name.
-pub(crate) fn is_address(before: &str) -> bool {
-    let name = ADDRESSES.iter().find_map(|scheme| before.strip_prefix(scheme));
-    name.is_some_and(|name| !name.contains([':', '@', '/']))
-}
-
-/// A name that was given for a file, as it may be shown if there is no such file: it may be a URL with a password, which
-/// is shown as `***`.
-pub(crate) fn without_password(name: &str) -> Cow<'_, str> {
-    let scheme = name.find("://").map_or(0, |at| at + "://".len());
-    match name[scheme..].rsplit_once('@') {
-        Some((before, _)) if before.contains(':') && !is_address(before) => {
-            let end = scheme + before.len();
-            let start = end - before.len() + before.find(':').map_or(0, |colon| colon + 1);
-            Cow::Owned(format!("{}***{}", &name[..start], &name[end..]))
-        }
-        _ => Cow::Borrowed(name),
-    }
-}
-
-/// Query parameters whose values sign a request or stand for a password.
-const SIGNING: [&str; 14] = [
-    "x-amz-signature",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-goog-signature",
-    "x-goog-credential",
-    "sig",
-    "signature",
-    "token",
-    "access_token",
-    "api_key",
-    "apikey",
-    "key",
-    "password",
-    "auth",
-];
-
-/// The text with the value of each query parameter that signs a request shown as `***`, in every URL in it.
-pub(crate) fn without_signatures(text: &str) -> Cow<'_, str> {
-    mask_parameters(text, |name| SIGNING.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
-}
-
-/// The text with the values of the query parameters of these names shown as `***`, in every URL in it. A parameter
-/// follows `?`, `&` or `#`; its value ends at `&`, `#`, a blank or a quote.
-pub(crate) fn mask_parameters(text: &str, is_secret: impl Fn(&str) -> bool) -> Cow<'_, str> {
-    let mut masked = String::new();
-    let (mut copied, mut rest) = (0, text);
-    while let Some((_, behind)) = rest.split_once(['?', '&', '#']) {
-        rest = behind;
-        let parameter = &rest[..rest.find(ends_a_parameter).unwrap_or(rest.len())];
-        // What ends a sentence is hardly the end of a value.
-        let parameter = parameter.trim_end_matches([':', '?', ',', ';', '.']);
-        if let Some((name, value)) = parameter.split_once('=')
-            && !value.is_empty()
-            && is_secret(name)
-        {
-            let start = text.len() - rest.len() + name.len() + 1;
-            masked.extend([&text[copied..start], "***"]);
-            copied = start + value.len();
-            rest = &text[copied..];
-        }
-    }
-    match copied {
-        0 => Cow::Borrowed(text),
-        _ => Cow::Owned(masked + &text[copied..]),
-    }
-}
-
-fn ends_a_parameter(character: char) -> bool {
-    character.is_whitespace() || "&#'\"<>`".contains(character)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,55 +131,6 @@ mod tests {
             ("a\nb", "'a\nb'"),
         ] {
             assert_eq!(shell_word(name), word);
-        }
-    }
-
-    #[test]
-    fn the_password_in_a_name_is_masked() {
-        for (name, shown) in [
-            ("me:secret@a.b/x", "me:***@a.b/x"),
-            ("htp://me:se/cr@et@a.b", "htp://me:***@a.b"),
-            ("mailto:me:secret@a.b", "mailto:***@a.b"),
-            ("mailto:me@a.b", "mailto:me@a.b"),
-            ("logo@2x.txt", "logo@2x.txt"),
-            ("a:b", "a:b"),
-        ] {
-            assert_eq!(without_password(name), shown);
-        }
-    }
-
-    #[test]
-    fn what_signs_a_url_is_masked_and_nothing_else() {
-        for (text, shown) in [
-            ("https://a.b/?id=1&SIG=x%2F=&page=2#end", "https://a.b/?id=1&SIG=***&page=2#end"),
-            (
-                "https://a.b/?X-Amz-Credential=AK/1&X-Amz-Signature=ff&X-Amz-Date=1",
-                "https://a.b/?X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=1",
-            ),
-            ("a.b/#access_token=x", "a.b/#access_token=***"),
-            (
-                "bad 'http://a.b/?token=x': see http://c.d/?key=y for more",
-                "bad 'http://a.b/?token=***': see http://c.d/?key=*** for more",
-            ),
-            ("http://a.b/?token=ü?x&auth=日", "http://a.b/?token=***&auth=***"),
-            (
-                "http://a.b/?key=x: no; http://a.b/?key=y?",
-                "http://a.b/?key=***: no; http://a.b/?key=***?",
-            ),
-            ("http://a.b/?a=1?token=x", "http://a.b/?a=1?token=***"),
-        ] {
-            assert_eq!(without_signatures(text), shown);
-            assert_eq!(without_signatures(shown), shown);
-        }
-        for text in [
-            "https://a.b/token=x",
-            "a.b?monkey=1&author=2&design=3&token=",
-            "token=x",
-            "?",
-            "",
-            "&=",
-        ] {
-            assert!(matches!(without_signatures(text), Cow::Borrowed(same) if same == text));
         }
     }
 

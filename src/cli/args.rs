@@ -10,8 +10,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use http::HeaderValue;
 
-use super::network;
 use super::value_parsers::{self, Choice, Named, one_of};
+use super::{hints, network};
 use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
@@ -67,7 +67,9 @@ Exit codes:
     after_long_help = MORE,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    mut_args = hints::with_aliases,
+    args = hints::accepted()
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -171,6 +173,9 @@ pub(super) struct FetchArgs {
     pub sources: Vec<OsString>,
 
     #[command(flatten)]
+    pub input: InputArgs,
+
+    #[command(flatten)]
     pub strategy: StrategyArgs,
 
     #[command(flatten)]
@@ -205,6 +210,13 @@ pub(super) struct FetchArgs {
 
     #[command(flatten)]
     pub configuration: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InputArgs {
+    /// Another SOURCE, as wget and aria2 name it (repeatable)
+    #[arg(hide_short_help = true, short, long = "input-file", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub input_files: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -311,11 +323,11 @@ pub(super) struct IdentityArgs {
     ///
     /// The file may have the private key too. A certificate is never shown to another origin that a redirect leads to, nor
     /// to a proxy.
-    #[arg(hide_short_help = true, short = 'E', long, alias = "certificate", value_name = "FILE")]
+    #[arg(hide_short_help = true, short = 'E', long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
 
     /// Private key (PEM) of --cert, if it is in a file of its own
-    #[arg(hide_short_help = true, long, alias = "private-key", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
     /// Connect from this network interface or address of this machine
@@ -334,7 +346,7 @@ pub(super) struct CheckArgs {
     /// Request only headers (HEAD) and read no bodies
     ///
     /// A server that refuses HEAD with 405 or 501 is asked by GET, and the body is not read.
-    #[arg(hide_short_help = true, short = 'I', long, visible_alias = "spider")]
+    #[arg(hide_short_help = true, short = 'I', long)]
     pub head: bool,
 
     /// Final statuses that count as success, e.g. 200,404,500-503 [default: 200, 203, 204]
@@ -383,7 +395,7 @@ pub(super) struct CookieArgs {
     /// as curl, wget and browser extensions write it: each of its cookies is sent where its line says. Cookies that a
     /// redirect sets are sent on the way to the same file without any option.
     #[arg(
-        hide_short_help = true, short = 'b', long, visible_alias = "load-cookies", value_name = "FILE|TEXT",
+        hide_short_help = true, short = 'b', long, value_name = "FILE|TEXT",
         value_hint = ValueHint::FilePath
     )]
     pub cookie: Vec<OsString>,
@@ -396,7 +408,7 @@ pub(super) struct CookieJarArgs {
     ///
     /// FILE has the format of cookies.txt, which curl and wget read. It is replaced when the run ends, even if
     /// interrupted, and only its owner may read it.
-    #[arg(hide_short_help = true, long, visible_alias = "save-cookies", value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub cookie_jar: Option<PathBuf>,
 }
 
@@ -443,6 +455,13 @@ pub(super) struct RetryArgs {
         allow_hyphen_values = true
     )]
     pub retry: u32,
+
+    /// Attempts per URL, 1-1001: one more than --retry
+    #[arg(
+        hide_short_help = true, short, long, value_name = "N", value_parser = value_parsers::tries,
+        allow_hyphen_values = true, conflicts_with = "retry"
+    )]
+    pub tries: Option<u32>,
 
     /// Upper bound of the first retry delay (max 60s)
     ///
@@ -686,9 +705,22 @@ pub(super) struct OutputArgs {
     #[arg(hide_short_help = true, long, value_name = "WHEN", default_value = "auto", value_parser = one_of(&COLORS))]
     pub color: ColorChoice,
 
+    #[command(flatten)]
+    pub redaction: RedactionArgs,
+
     /// Show what would be fetched without sending requests
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct RedactionArgs {
+    /// Show passwords and signatures in URLs, instead of ***
+    ///
+    /// User names and passwords, and values of query parameters that sign a URL or stand for a password, are shown in
+    /// all output and reports. Headers stay masked.
+    #[arg(hide_short_help = true, long)]
+    pub no_redact: bool,
 }
 
 #[derive(Debug, Args)]
@@ -761,6 +793,9 @@ pub(super) struct ReportArgs {
     /// [default: Markdown table to stdout]
     #[arg(long, value_name = "FILE")]
     pub to: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub redaction: RedactionArgs,
 }
 
 const COMPARE: &str = "\
@@ -772,7 +807,7 @@ Examples:
   fetch compare --digest sha256 --i-run-this-server https://www.example.org/";
 
 #[derive(Debug, Args)]
-#[command(after_help = COMPARE)]
+#[command(after_help = COMPARE, mut_args = hints::with_aliases)]
 pub(super) struct CompareArgs {
     /// URLs, files containing URLs, or - for stdin [default: built-in workload]
     ///

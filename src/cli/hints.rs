@@ -1,15 +1,57 @@
-//! What to use in place of a flag that people know from curl, wget or aria2.
+//! Flags that people know from curl, wget and aria2: those that work here under their own name, those that are accepted
+//! because fetch does so anyway, and what to use in place of the others. The chapter "coming-from" has the same table.
+
+use clap::{Arg, ArgAction};
 
 const GET_ONLY: &str = "not supported: fetch sends only GET and HEAD requests";
 const NO_LINKS: &str = "not supported: fetch does not follow links in pages";
 
-/// Flags, and what to use instead.
+/// Names of an option of ours that mean the same, first ours.
+const ALIASES: &[(&str, &[&str])] = &[
+    ("dir", &["--output-dir", "--directory-prefix", "-P"]),
+    ("refresh", &["--timestamping", "--conditional-get", "-N"]),
+    ("insecure", &["--no-check-certificate"]),
+    (
+        "jobs",
+        &[
+            "--parallel-max",
+            "--max-concurrent-downloads",
+            "--concurrency",
+            "--threads",
+            "--workers",
+        ],
+    ),
+    ("retry", &["--retries"]),
+    ("tries", &["--max-tries"]),
+    ("user-agent", &["-U"]),
+    ("remote-header-name", &["--content-disposition", "--trust-server-names"]),
+    ("cacert", &["--ca-certificate"]),
+    ("cert", &["--certificate"]),
+    ("key", &["--private-key"]),
+    ("head", &["--spider"]),
+    ("http1", &["--http1.1"]),
+    ("max-redirs", &["--max-redirect"]),
+    ("proxy", &["--all-proxy"]),
+    ("quiet", &["--silent", "-s"]),
+    ("cookie", &["--load-cookies"]),
+    ("cookie-jar", &["--save-cookies"]),
+];
+
+/// Flags that are accepted and change nothing, and why.
+const ACCEPTED: &[(&str, char, &str)] = &[
+    ("location", 'L', "redirects are followed, see --max-redirs"),
+    ("fail", 'f', "an HTTP error is a failure"),
+    ("show-error", 'S', "errors are shown, with --quiet too"),
+];
+
+/// Other flags, and what to use instead.
 const HINTS: &[(&[&str], &str)] = &[
-    (&["-O", "-P", "--remote-name", "--remote-name-all"], "use --dir DIR to save files"),
-    (&["--output-dir", "--directory-prefix"], "use --dir DIR to save files"),
-    (&["--out"], "use --dir DIR, and out=NAME on an indented line below a URL of the list"),
+    (
+        &["-O", "--remote-name", "--remote-name-all"],
+        "-O is --dir DIR here: every body gets a file of its own name",
+    ),
+    (&["--out"], "use --output FILE (-o), or out=NAME on an indented line below a URL of the list"),
     (&["--create-dirs"], "always on: --dir creates directories"),
-    (&["-i", "--input-file"], "give the list as an argument: fetch sites.txt"),
     (&["-C", "--continue", "--continue-at", "--resume"], "always on with --dir"),
     (
         &["-c"],
@@ -18,47 +60,63 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (&["-r", "--range"], "not supported: fetch downloads whole files"),
     (&["-T", "--timeout"], "use --max-time (per attempt) or --stall-timeout (no data)"),
-    (&["-L", "--location"], "always on: redirects are followed (see --max-redirs)"),
-    (&["-s", "-S", "--silent", "--show-error"], "use --quiet (-q)"),
-    (&["-f", "--fail", "--fail-with-body"], "always on: an HTTP error is a failure"),
-    (&["-X", "--request"], "not supported: fetch sends only GET and HEAD (--head)"),
+    (
+        &["--fail-with-body", "--fail-early"],
+        "always on: an HTTP error is a failure, see --fail-fast",
+    ),
+    (&["-X", "--request"], GET_ONLY),
     (&["-F", "--data", "--data-binary", "--form", "--post-data", "--post-file"], GET_ONLY),
     (&["--junk-session-cookies"], "not supported: delete lines of the --cookie file with expiry 0"),
     (&["--keep-session-cookies"], "always on with --cookie-jar"),
     (&["--no-cookies"], "on by default: only redirects set cookies, for their own URL"),
     (&["--http-user", "--http-password", "--http-passwd"], "use --user USER:PASSWORD"),
     (&["--netrc-optional", "--no-netrc"], "use --netrc: a user in the URL counts more"),
-    (&["-N", "-z", "--timestamping", "--conditional-get", "--time-cond"], "use --refresh"),
-    (&["--no-clobber", "--skip-existing"], "always on, unless --overwrite is given"),
-    (&["-t", "--tries", "--max-tries", "--retries"], "use --retry N (attempts after the first)"),
+    (&["-z", "--time-cond"], "use --refresh"),
+    (&["-nc", "--no-clobber", "--skip-existing"], "always on, unless --overwrite is given"),
     (&["-w"], "use --host-delay (wget), or --json for what curl writes out"),
     (&["--wait", "--random-wait", "--delay"], "use --host-delay"),
     (&["--write-out"], "use --json, e.g. fetch --json URL | jq"),
     (&["--max-overall-download-limit", "--max-download-limit"], "use --limit-rate"),
     (&["--max-connection-per-server"], "use --per-host (files) or --split (parts of a file)"),
-    (&["--no-check-certificate"], "use --insecure (-k)"),
-    (&["-Z", "--parallel", "--parallel-max", "--max-concurrent-downloads"], "use --jobs N (-j)"),
-    (&["--concurrency", "--threads", "--workers"], "use --jobs N (-j)"),
-    (&["--retry-all-errors", "--retry-connrefused"], "see fetch help politeness"),
-    (&["--retry-max-time"], "use --deadline"),
-    (&["-U"], "use --user-agent (-A)"),
-    (&["--content-disposition", "--trust-server-names"], "use --remote-header-name (-J)"),
-    (&["--no-verbose"], "use --quiet (-q)"),
+    (&["-Z", "--parallel"], "always on: see --jobs (-j) and --mode"),
     (
-        &["--no-directories", "--force-directories", "--cut-dirs"],
+        &["--retry-all-errors", "--retry-connrefused"],
+        "see fetch help politeness for which failures are tried again",
+    ),
+    (&["--retry-max-time"], "use --deadline"),
+    (&["-nv", "--no-verbose"], "use --quiet (-q)"),
+    (
+        &[
+            "-nd",
+            "-nH",
+            "--no-directories",
+            "--no-host-directories",
+            "--force-directories",
+            "--cut-dirs",
+        ],
         "use --names flat or --names tree",
     ),
-    (&["-l", "-p", "--recursive", "--level", "--page-requisites", "--mirror"], NO_LINKS),
-    (&["--max-redirect"], "use --max-redirs"),
-    (&["--ca-certificate"], "use --cacert"),
-    (&["--http1.1", "--http1.0"], "use --http1"),
+    (
+        &[
+            "-l",
+            "-p",
+            "--recursive",
+            "--level",
+            "-np",
+            "--no-parent",
+            "--page-requisites",
+            "--mirror",
+        ],
+        NO_LINKS,
+    ),
+    (&["--http1.0"], "use --http1"),
     (&["--http2"], "on by default: HTTP/2 is used if the server has it"),
     (&["--http3"], "not supported: HTTP/3"),
     (&["--tlsv1.2", "--tlsv1.3", "--tls-max"], "on by default: TLS 1.2 and 1.3"),
     (&["--proto", "--proto-redir"], "always on: only http and https"),
     (&["--dns-servers"], "not supported; see --resolve"),
     (&["--noproxy", "--no-proxy"], "use --proxy '' or the variable no_proxy"),
-    (&["--all-proxy", "--http-proxy", "--https-proxy"], "use --proxy"),
+    (&["--http-proxy", "--https-proxy"], "use --proxy, or the variable http_proxy or https_proxy"),
     (&["--allow-overwrite"], "use --overwrite"),
     (&["--auto-file-renaming"], "always on: different URLs get different file names"),
     (&["--file-allocation", "--summary-interval"], "not supported"),
@@ -66,35 +124,102 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["--save-session"], "use --failed FILE"),
     (&["--on-download-complete"], "use fetch --json sites.txt | while read -r line; do ...; done"),
     (&["-#", "--progress", "--progress-bar", "--show-progress"], "shown on a terminal"),
-    (&["-K"], "not supported; --config FILE reads options in TOML"),
-    (&["-D", "--dump-header"], "not supported: response headers are not saved"),
+    (&["-K"], "not supported: curl's -K files are not read; --config FILE reads options in TOML"),
+    (&["-D", "--dump-header"], "not saved; -vv prints the headers of responses"),
     (&["-R", "--remote-time"], "always on with --dir"),
     (&["-g", "--globoff"], "always on: brackets in a URL have no meaning"),
 ];
+
+/// Options that disarm a protection: none is suggested for a flag that is like one.
+const DISARMING: [&str; 4] = ["--insecure", "--force", "--overwrite", "--no-redact"];
 
 /// What to use in place of a flag, if it is known.
 pub(super) fn hint(flag: &str) -> Option<&'static str> {
     HINTS.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, hint)| *hint)
 }
 
+/// One of wget's flags of two letters after one hyphen, and what to use in its place. Such a word would be taken for two
+/// options, the first of which is `-n`.
+pub(super) fn of_wget(word: &str) -> Option<(&'static str, &'static str)> {
+    let is_one = |flag: &&&str| flag.len() == 3 && **flag == word;
+    HINTS.iter().find_map(|(flags, hint)| Some((*flags.iter().find(is_one)?, *hint)))
+}
+
+/// Whether an option may be suggested for a flag that is like it.
+pub(super) fn may_be_suggested(option: &str) -> bool {
+    !DISARMING.contains(&option)
+}
+
+/// Gives an option the other names that mean the same, and names them in its long help.
+pub(super) fn with_aliases(option: Arg) -> Arg {
+    let own = ALIASES.iter().find(|(name, _)| option.get_long() == Some(*name));
+    let Some((_, names)) = own else { return option };
+    let help = option.get_long_help().or(option.get_help()).map(ToString::to_string);
+    let help = format!("{}\n\nAlso: {}", help.unwrap_or_default(), names.join(", "));
+    names.iter().fold(option.long_help(help), |option, name| match name.strip_prefix("--") {
+        Some(long) => option.alias(long),
+        None => option.short_alias(name.chars().nth(1).expect("a short name is a letter")),
+    })
+}
+
+/// The flags that are accepted and change nothing.
+pub(super) fn accepted() -> impl Iterator<Item = Arg> {
+    ACCEPTED.iter().map(|(long, short, _)| {
+        Arg::new(*long).long(*long).short(*short).action(ArgAction::Count).hide(true)
+    })
+}
+
+/// Whether an option is accepted and changes nothing.
+pub(super) fn is_accepted(long: &str) -> bool {
+    ACCEPTED.iter().any(|(name, ..)| *name == long)
+}
+
+/// What is wrong with a value that is right in another program; `None` if nothing is known about it.
+pub(super) fn value_hint(option: &str, value: &str) -> Option<&'static str> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match option {
+        "--mode <MODE>" if is_number => Some("for curl's -m SECONDS use --max-time"),
+        _ => None,
+    }
+}
+
+/// Whether a user agent looks like what wget's `-A` takes: `jpg,png`.
+pub(super) fn is_a_list_of_extensions(agent: &str) -> bool {
+    let is_extension = |text: &str| {
+        let text = text.trim_start_matches(['*', '.']);
+        (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    agent.contains(',') && agent.split(',').all(is_extension)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::ffi::OsString;
 
     use clap::CommandFactory;
 
     use super::*;
     use crate::cli::args::Arguments;
+    use crate::cli::parse;
+    use crate::cli::tests::nowhere;
+    use crate::manual;
+
+    /// Whether the program has an option of this name, its own or another one.
+    fn exists(flag: &str) -> bool {
+        let command = Arguments::command();
+        command.get_arguments().any(|argument| {
+            let other_longs = argument.get_all_aliases().unwrap_or_default();
+            let other_shorts = argument.get_all_short_aliases().unwrap_or_default();
+            let mut longs = argument.get_long().into_iter().chain(other_longs);
+            let mut shorts = argument.get_short().into_iter().chain(other_shorts);
+            longs.any(|long| flag == format!("--{long}"))
+                || shorts.any(|short| flag == format!("-{short}"))
+        })
+    }
 
     #[test]
     fn no_flag_with_a_hint_exists_and_every_option_in_a_hint_does() {
-        let command = Arguments::command();
-        let exists = |flag: &str| {
-            command.get_arguments().any(|argument| {
-                argument.get_long().is_some_and(|long| flag == format!("--{long}"))
-                    || argument.get_short().is_some_and(|short| flag == format!("-{short}"))
-            })
-        };
         let mut seen = BTreeSet::new();
         for (flags, hint) in HINTS {
             for flag in *flags {
@@ -106,5 +231,102 @@ mod tests {
                 assert!(exists(option), "{option} does not exist: {hint}");
             }
         }
+        for (name, others) in ALIASES {
+            assert!(exists(&format!("--{name}")), "{name}");
+            assert!(others.iter().all(|other| exists(other)), "{others:?}");
+        }
+    }
+
+    /// The command that these words are parsed into, or the usage error.
+    fn typed(words: &[&str]) -> Result<String, String> {
+        let has_dir =
+            words.iter().any(|word| ["--dir", "-P"].contains(word) || word.contains("-dir"));
+        let is_head = words.iter().any(|word| ["--head", "--spider"].contains(word));
+        let dir = match (has_dir, is_head) {
+            (true, _) => "--names=flat",
+            (_, true) => "--quiet",
+            _ => "--dir=d",
+        };
+        let words = [&["fetch", dir, "http://a.test/"], words].concat();
+        let command = parse(words.iter().map(OsString::from), &nowhere(true));
+        command.map(|command| format!("{command:?}")).map_err(|usage| usage.text)
+    }
+
+    #[test]
+    fn every_flag_of_the_table_is_typed_and_does_what_the_table_says() {
+        let value = |own: &str| match own {
+            "dir" => Some("other"),
+            "jobs" | "retry" | "tries" | "max-redirs" => Some("4"),
+            "user-agent" => Some("Mozilla/5.0"),
+            "cacert" | "cert" | "key" => Some("some.pem"),
+            "proxy" => Some("http://p.test:1"),
+            "cookie" | "cookie-jar" => Some("cookies.txt"),
+            _ => None,
+        };
+        for (own, names) in ALIASES {
+            let typed = |flag: &str| {
+                let beside = (*own == "key").then_some("--cert=client.pem");
+                let words: Vec<_> =
+                    [Some(flag), value(own), beside].into_iter().flatten().collect();
+                typed(&words).expect(flag)
+            };
+            let expected = typed(&format!("--{own}"));
+            assert!(names.iter().all(|name| typed(name) == expected), "{names:?}: {expected}");
+        }
+        for (long, short, _) in ACCEPTED {
+            let expected = typed(&[]).unwrap();
+            assert_eq!(typed(&[&format!("--{long}")]).as_ref(), Ok(&expected), "--{long}");
+            assert_eq!(typed(&[&format!("-{short}")]).as_ref(), Ok(&expected), "-{short}");
+        }
+        for (flags, hint) in HINTS {
+            for flag in *flags {
+                let text = typed(&[flag]).unwrap_err();
+                let start = format!("error: unexpected argument '{flag}' found\n\n  tip: {hint}\n");
+                assert!(text.starts_with(&start), "{flag}: {text}");
+            }
+        }
+        assert_eq!(typed(&["--tries=1"]), typed(&["--tries", "1"]));
+        for (words, said) in [
+            (&["-t", "0"][..], "1"),
+            (&["-t2", "--retry=1"], "cannot be used with"),
+            (&["-x", "16"], "for parallel transfers use --jobs, --per-host or --split"),
+            (&["-m", "5"], "tip: for curl's -m SECONDS use --max-time"),
+        ] {
+            let text = typed(words).unwrap_err();
+            assert!(text.contains(said), "{words:?}: {text}");
+        }
+        for disarming in ["--insecur", "--forc", "--overwrit", "--no-redac"] {
+            let text = typed(&[disarming]).unwrap_err();
+            assert!(
+                !DISARMING.iter().any(|option| text.contains(&format!("'{option}'"))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_chapter_has_every_row_of_the_table_and_no_other() {
+        let chapter = manual::chapter("coming-from").unwrap().text;
+        let items: Vec<_> = chapter.split("\n- ").skip(1).collect();
+        let in_chapter: BTreeSet<_> = items
+            .iter()
+            .map(|item| item.split("\n\n").next().unwrap_or_default())
+            .map(|item| item.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let code = |flags: &[&str]| {
+            let flags: Vec<_> = flags.iter().map(|flag| format!("`{flag}`")).collect();
+            flags.join(", ")
+        };
+        let mut in_table = BTreeSet::new();
+        in_table.extend(ALIASES.iter().map(|(own, names)| format!("{}: `--{own}`", code(names))));
+        in_table.extend(
+            ACCEPTED.iter().map(|(long, short, why)| format!("`-{short}`, `--{long}`: {why}")),
+        );
+        in_table.extend(HINTS.iter().map(|(flags, hint)| format!("{}: {hint}", code(flags))));
+        let (missing, extra): (Vec<_>, Vec<_>) = (
+            in_table.difference(&in_chapter).collect(),
+            in_chapter.difference(&in_table).collect(),
+        );
+        assert!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}; extra: {extra:#?}");
     }
 }

@@ -26,7 +26,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::plan::{Plan, ReportCommand, Strategy};
+use crate::plan::{Plan, ReportCommand, SecretDisplay, Strategy};
 use crate::{compare, list, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 pub use completion::Completions;
@@ -70,6 +70,18 @@ pub enum Command {
     Measure(OsString),
 }
 
+impl Command {
+    /// Whether the secrets of URLs are to be shown (`--no-redact`).
+    pub(crate) fn shows_secrets(&self) -> bool {
+        let secrets = match self {
+            Self::Fetch(plan) | Self::DryRun { plan, .. } => plan.report.secrets,
+            Self::Report(command) => command.secrets,
+            _ => SecretDisplay::Masked,
+        };
+        secrets == SecretDisplay::Shown
+    }
+}
+
 /// A text to print instead of running a command: help, the version, or a usage error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageOutput {
@@ -92,7 +104,11 @@ pub enum UsageStream {
 
 impl UsageOutput {
     fn error(complaint: &str) -> Self {
-        Self { text: format!("error: {complaint}\n"), to: UsageStream::Stderr, code: 2 }
+        Self::raw(format!("error: {complaint}\n"))
+    }
+
+    fn raw(text: String) -> Self {
+        Self { text, to: UsageStream::Stderr, code: 2 }
     }
 }
 
@@ -114,7 +130,9 @@ impl From<clap::Error> for UsageOutput {
             ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
                 let usage = ["\n\nUsage:", "\n\nFor more information"];
                 let end = usage.into_iter().filter_map(|start| text.find(start)).min();
-                end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]))
+                let tip = value_hint(&error).map(|tip| format!("\n  tip: {tip}\n"));
+                let text = end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]));
+                text + &tip.unwrap_or_default()
             }
             ErrorKind::UnknownArgument => unknown_option(&error).unwrap_or_else(|| {
                 // No file has such a name.
@@ -135,16 +153,29 @@ fn without_dots(message: &str) -> String {
     message.replace("...'", "'")
 }
 
-/// What is said of an option that does not exist, if there is a hint about it.
-fn unknown_option(error: &clap::Error) -> Option<String> {
-    let context = |kind| match error.get(kind) {
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
-    };
-    let option = context(ContextKind::InvalidArg)?;
-    let hint = match (hints::hint(option), context(ContextKind::SuggestedArg)) {
+    }
+}
+
+/// What is said of a value that another program takes, if there is a hint about it.
+fn value_hint(error: &clap::Error) -> Option<&'static str> {
+    let (option, value) =
+        (context(error, ContextKind::InvalidArg)?, context(error, ContextKind::InvalidValue)?);
+    hints::value_hint(option, value)
+}
+
+/// What is said of an option that does not exist, if there is a hint about it.
+fn unknown_option(error: &clap::Error) -> Option<String> {
+    let option = context(error, ContextKind::InvalidArg)?;
+    let hint = match (hints::hint(option), context(error, ContextKind::SuggestedArg)) {
         (Some(hint), _) => hint.to_owned(),
-        (None, Some(similar)) => format!("a similar argument exists: '{similar}'"),
+        (None, Some(similar)) if hints::may_be_suggested(similar) => {
+            format!("a similar argument exists: '{similar}'")
+        }
+        (None, Some(_)) => "see --help".to_owned(),
         (None, None) => return None,
     };
     Some(unexpected(option, &hint))
@@ -235,6 +266,9 @@ pub fn parse(
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let words = with_words_on_stdin(words, around)?;
+    if let Some((flag, hint)) = words.iter().find_map(|word| hints::of_wget(word.to_str()?)) {
+        return Err(UsageOutput::raw(unexpected(flag, hint)));
+    }
     let matches = match help::with_names(Arguments::command()).try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
@@ -396,6 +430,9 @@ fn fetch(
     files.expand(&mut all.requests.headers).map_err(invalid_header)?;
     let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
     let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
+    if all.requests.user_agent.as_deref().is_some_and(hints::is_a_list_of_extensions) {
+        (around.warn)("-A is --user-agent here; fetch does not choose files by their extensions");
+    }
     let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
     to_plan::ensure_key_has_a_certificate(&all.requests).map_err(|error| lower.trace(error))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);

@@ -11,10 +11,11 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
 
 use super::args::Arguments;
+use super::hints;
 use super::proxy::proxy;
 use crate::list;
-use crate::model::redacted;
 use crate::plan::{MaxFailures, MaxPerHost};
+use crate::redaction::masked;
 
 /// Facts about one option.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +98,9 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "failed-class", ..ONE_RUN },
     OptionFacts { name: "json", of_comparison: true, ..PLAIN },
     OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "input-file", ..ONE_RUN },
+    OptionFacts { name: "tries", ..ONE_RUN },
+    OptionFacts { name: "no-redact", ..ONE_RUN },
     OptionFacts { name: "dry-run", ..ONE_RUN },
     OptionFacts { name: "config", scope: OptionScope::NotInFile, ..PLAIN },
     OptionFacts { name: "no-config", scope: OptionScope::NotInFile, ..PLAIN },
@@ -137,13 +141,13 @@ fn redact_cookies(text: &str) -> String {
 
 /// A URL, its user and password masked.
 fn redact_url(text: &str) -> String {
-    text.parse().map_or_else(|_| "***".to_owned(), |url| redacted(&url))
+    text.parse().map_or_else(|_| "***".to_owned(), |url| masked(&url))
 }
 
 /// The URL of a proxy, its user and password masked.
 fn redact_proxy(text: &str) -> String {
     match proxy(text) {
-        Ok(Some(url)) => redacted(&url),
+        Ok(Some(url)) => masked(&url),
         Ok(None) => String::new(),
         Err(_) => "***".to_owned(),
     }
@@ -341,7 +345,8 @@ impl OptionTable {
     }
 
     fn arguments(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        self.0.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)))
+        let named = self.0.get_arguments().filter_map(|one| Some((one.get_long()?, one)));
+        named.filter(|(name, _)| !hints::is_accepted(name))
     }
 
     fn argument(&self, name: &str) -> Option<&Arg> {

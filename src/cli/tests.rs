@@ -15,7 +15,7 @@ use crate::plan::{
     ExistingPolicy, FailedList, ForeignFilePolicy, HostLimitOptions, HttpVersions, MaxFailures,
     MaxPerHost, NameSource, NamingScheme, OverrideTarget, ProgressChoice, Proxy, ProxyUrls,
     ReportCommand, ReportFile, ReportFormat, ReportOrder, ReportSubject, ResolveOverride,
-    RobotsPolicy, SaveOptions, SegmentOptions, Source, Strategy, Verbosity,
+    RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions, Source, Strategy, Verbosity,
 };
 use crate::units;
 
@@ -24,7 +24,7 @@ fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput
 }
 
 /// Surroundings that say nothing.
-fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
+pub(super) fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
     Environment {
         variable: &|_| None,
         names: vec![],
@@ -490,9 +490,18 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
     let page = ReportFile { path: "a.html".into(), kind: ReportFormat::Html };
     assert_eq!(
         asked(&["--to", "a.html", "run.jsonl"]),
-        ReportCommand { source: Source::File("run.jsonl".into()), documents: vec![page] }
+        ReportCommand {
+            source: Source::File("run.jsonl".into()),
+            documents: vec![page],
+            secrets: SecretDisplay::Masked,
+        }
     );
-    assert_eq!(asked(&["-"]), ReportCommand { source: Source::Stdin, documents: vec![] });
+    let secrets = SecretDisplay::Shown;
+    let documents = vec![];
+    assert_eq!(
+        asked(&["--no-redact", "-"]),
+        ReportCommand { source: Source::Stdin, documents, secrets }
+    );
     assert!(mistake(&["report"]).contains("<FILE>"));
     assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
 }

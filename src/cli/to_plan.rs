@@ -12,7 +12,7 @@ use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
-    HttpArgs, OutputArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
 };
 use super::value_parsers::{documents, is_one_name};
 use super::{credentials, proxy};
@@ -25,13 +25,15 @@ use crate::plan::{
     Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions,
     HttpOptions, HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, NetworkInterface,
     OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder,
-    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SegmentOptions, SingleOutput, Source,
-    Strategy, Timeouts, Verbosity,
+    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions,
+    SingleOutput, Source, Strategy, Timeouts, Verbosity,
 };
 use crate::{plan, serve};
 
 /// Decides a run.
-pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
+pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
+    typed.sources.append(&mut typed.input.input_files);
+    ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests, &typed.cookies)?,
@@ -57,6 +59,17 @@ pub(super) fn plan(typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, St
     Ok(plan)
 }
 
+/// Ensures that the value of `-d` is not the data that curl would send.
+fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
+    let Some(dir) = typed.dir.as_deref().and_then(Path::to_str) else { return Ok(()) };
+    if !dir.contains(['=', '&']) || dir.contains('/') || Path::new(dir).exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "-d is --dir DIR here: fetch sends only GET requests, without data; for a directory of this name use ./{dir}"
+    ))
+}
+
 /// Decides how a saved run or comparison is reported again.
 pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, String> {
     let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
@@ -64,7 +77,7 @@ pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, S
     for document in &documents {
         ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
     }
-    Ok(ReportCommand { source, documents })
+    Ok(ReportCommand { source, documents, secrets: secrets(typed.redaction) })
 }
 
 /// What a dry run tells are no rows of a run.
@@ -349,7 +362,7 @@ fn timeouts(typed: &args::TimeoutArgs) -> Timeouts {
 
 fn retry(typed: &RetryArgs) -> RetryOptions {
     RetryOptions {
-        times: typed.retry,
+        times: typed.tries.unwrap_or(typed.retry),
         base: typed.retry_delay,
         max_retry_after: typed.max_retry_after,
     }
@@ -497,7 +510,12 @@ fn output_options(typed: &OutputArgs) -> OutputOptions {
             ProgressChoice::OnTerminal
         },
         color: typed.color,
+        secrets: secrets(typed.redaction),
     }
+}
+
+fn secrets(typed: RedactionArgs) -> SecretDisplay {
+    if typed.no_redact { SecretDisplay::Shown } else { SecretDisplay::Masked }
 }
 
 /// The level of options that were given so many times.

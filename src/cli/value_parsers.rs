@@ -145,6 +145,11 @@ pub(super) fn retries(text: &str) -> Result<u32, String> {
     within(text, 0, MOST_RETRIES)
 }
 
+/// Reads a number of attempts; the result is the number of retries.
+pub(super) fn tries(text: &str) -> Result<u32, String> {
+    within(text, 1, MOST_RETRIES + 1).map(|tries| tries - 1)
+}
+
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
         delay if delay > LONGEST_BACK_OFF => Err("must be at most 60s".to_owned()),

@@ -24,13 +24,17 @@ use crate::cli::{self, Command, UsageOutput, UsageStream};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::OpenError;
 use crate::plan::ColorChoice;
+use crate::redaction::{redacted_text, show_secrets};
 use crate::signals::survive_file_size_limit;
 use crate::streams::{self, stderr, stdin, stdout};
-use crate::text::{without_os_codes, without_signatures};
+use crate::text::without_os_codes;
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
     survive_file_size_limit();
+    if command.shows_secrets() {
+        show_secrets();
+    }
     match command {
         Command::Fetch(plan) => fetch::execute(&plan),
         Command::DryRun { plan, options } => dry_run::execute(&plan, &options),
@@ -162,7 +166,7 @@ fn print_line(level: &str, text: &str) {
         (true, "warning") => ("\u{1b}[1;33m", "\u{1b}[0m"),
         (true, _) => ("\u{1b}[1m", "\u{1b}[0m"),
     };
-    let text = without_os_codes(&without_signatures(text));
+    let text = without_os_codes(&redacted_text(text));
     // In one piece, so that lines of several threads and processes are not mixed.
     let _ = stderr().write_all(format!("{on}{level}:{off} {text}\n").as_bytes());
 }

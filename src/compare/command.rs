@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::result::Sample;
 use super::sample::{MeasuredSample, SampleError, SampleRank, usable_workers};
 use crate::model::Summary;
+use crate::redaction::redacted_text;
 use crate::report::replay::ReportLine;
 use crate::resource_usage::usage_of_children;
-use crate::text::without_signatures;
 
 /// The name of the hidden command that measures a shell command.
 pub(crate) const MEASURE: &str = "__measure";
@@ -290,7 +290,7 @@ pub(super) fn redacted(text: &str) -> String {
             (_, None, Some(name)) => format!("{name}***"),
             // A command in a command: `sh -c "curl -u ..."`.
             (_, None, None) if has_secret_within(&word) => "***".to_owned(),
-            (_, None, None) => without_signatures(&without_user(&word)).into_owned(),
+            (_, None, None) => redacted_text(&word).into_owned(),
         });
         masks_next = !masks_next && SECRET.contains(&word.as_str());
     }
@@ -324,16 +324,6 @@ fn shell_words(text: &str) -> Vec<String> {
     words
 }
 
-/// The word, without the user and password of a URL in it.
-fn without_user(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None => word.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +348,7 @@ mod tests {
     fn nothing_secret_of_a_command_is_shown() {
         let table = [
             ("curl -Z -o /dev/null http://a.b/c?d=e", "curl -Z -o /dev/null http://a.b/c?d=e"),
-            ("curl -u me:secret http://me:secret@a.b/", "curl -u *** http://***@a.b/"),
+            ("curl -u me:secret http://me:secret@a.b/", "curl -u *** http://me:***@a.b/"),
             ("curl -ume:secret --user=me:secret x", "curl -u*** --user=*** x"),
             ("KEY=secret curl -H 'Authorization: secret' x", "KEY=*** curl -H *** x"),
             ("sh -c 'curl -u me:secret x'", "sh -c ***"),

@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 
+use crate::redaction::redacted_line;
+
 /// Fields that frame a message or belong to a single connection (RFC 9110 section 7.6.1).
 const FRAMING: [HeaderName; 8] = [
     header::CONNECTION,
@@ -29,7 +31,7 @@ pub(crate) const MOST_FIELDS: usize = 8000;
 pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {
-        format!("invalid header name {:?} (expected 'Name: value')", super::redact::shown(name))
+        format!("invalid header name {:?} (expected 'Name: value')", redacted_line(name))
     })?;
     ensure_it_can_be_set_by_hand(&name)?;
     let mut value = HeaderValue::from_bytes(value.as_bytes())

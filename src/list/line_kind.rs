@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::lines::{LineLength, TextLine};
 use super::options;
-use super::redact::{shown, start_shown};
 use super::scheme::split_scheme;
 use super::wrapping::trimmed;
+use crate::redaction::{redacted_line, redacted_start};
 
 /// A NUL byte before this offset makes the source a binary file; after it, the line is invalid.
 const EARLY: u64 = 8 * 1024;
@@ -61,8 +61,8 @@ impl LineText<'_> {
     /// The text without secrets, for messages.
     pub(super) fn shown(&self) -> String {
         match self.extent {
-            LineLength::Whole => shown(&self.text),
-            LineLength::Start => start_shown(&self.text),
+            LineLength::Whole => redacted_line(&self.text),
+            LineLength::Start => redacted_start(&self.text),
         }
     }
 }

@@ -7,7 +7,6 @@ mod lines;
 mod options;
 mod other_formats;
 mod pending;
-mod redact;
 mod scheme;
 mod urls;
 mod wrapping;

@@ -3,6 +3,7 @@
 use super::header::field;
 use crate::digest::{Digest, ParseDigestError};
 use crate::model::EntryOptions;
+use crate::redaction::redacted_line;
 
 const KEYS: [&str; 3] = ["out", "checksum", "header"];
 
@@ -42,7 +43,7 @@ pub(super) fn is_known(text: &str) -> bool {
 
 /// The line without its value, which may be a secret.
 pub(super) fn shown(text: &str) -> String {
-    format!("{}=…", super::redact::shown(split_key(text).0))
+    format!("{}=…", redacted_line(split_key(text).0))
 }
 
 /// Adds an option line.
@@ -57,7 +58,7 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
             || format!("expected {}", KEYS.join(", ")),
             |(_, advice)| (*advice).to_owned(),
         );
-        return Err(format!("unknown option '{}' ({advice})", super::redact::shown(key)));
+        return Err(format!("unknown option '{}' ({advice})", redacted_line(key)));
     }
     let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
     let value =
@@ -89,7 +90,7 @@ fn name(value: &str) -> Result<String, String> {
     if !(is_absolute || climbs || is_directory) {
         return Ok(value.to_owned());
     }
-    let shown = super::redact::shown(value);
+    let shown = redacted_line(value);
     Err(format!("invalid out={shown}: expected a relative path inside --dir, e.g. docs/page.html"))
 }
 
@@ -100,7 +101,7 @@ fn begins_with_a_drive(path: &str) -> bool {
 
 fn checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
-        format!("invalid checksum {}: {complaint}", super::redact::shown(value))
+        format!("invalid checksum {}: {complaint}", redacted_line(value))
     })
 }
 

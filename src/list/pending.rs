@@ -6,9 +6,10 @@ use url::Url;
 
 use super::line_kind::{LineText, control_fault};
 use super::options;
-use super::redact::{listed, shown};
 use super::urls::addresses;
-use crate::model::{Entry, EntryOptions, InvalidLine, Target, redacted};
+use super::wrapping::trimmed;
+use crate::model::{Entry, EntryOptions, InvalidLine, Target};
+use crate::redaction::{redacted, redacted_field, redacted_line};
 
 /// The maximum of bytes in the option lines of an entry, which is kept in memory.
 const MOST_OPTION_BYTES: usize = 64 * 1024;
@@ -40,7 +41,7 @@ impl PendingTarget {
     pub(super) fn of_argument(text: &str) -> Self {
         let state = match control_fault(text) {
             None => PendingState::of_text(text),
-            Some(fault) => PendingState::of_fault(shown(text), fault),
+            Some(fault) => PendingState::of_fault(redacted_line(text), fault),
         };
         Self { line: None, state }
     }
@@ -56,7 +57,7 @@ impl PendingTarget {
     pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
         Self {
             line: Some(number),
-            state: PendingState::Bad { text: shown(source), message: reason },
+            state: PendingState::Bad { text: redacted_line(source), message: reason },
         }
     }
 
@@ -81,7 +82,8 @@ impl PendingTarget {
         };
         if let Err(complaint) = added {
             self.line = Some(number);
-            self.state = PendingState::Bad { text: shown(&redacted(&urls[0])), message: complaint };
+            self.state =
+                PendingState::Bad { text: redacted_line(&redacted(&urls[0])), message: complaint };
         }
     }
 
@@ -108,7 +110,7 @@ impl PendingState {
                 options: EntryOptions::default(),
                 option_bytes: 0,
             },
-            Err(message) => Self::Bad { text: shown(text), message },
+            Err(message) => Self::Bad { text: redacted_line(text), message },
         }
     }
 
@@ -116,4 +118,15 @@ impl PendingState {
         let message = format!("line '{text}' {fault}");
         Self::Bad { text, message }
     }
+}
+
+/// The text of a line that names these URLs, redacted and without the blanks around it; `None` if it is the text of the
+/// first URL.
+fn listed(text: &str, urls: &[Url]) -> Option<Box<str>> {
+    let text = trimmed(text);
+    if text == urls[0].as_str() {
+        return None;
+    }
+    let shown = redacted_field(text);
+    (shown != redacted(&urls[0])).then(|| shown.into())
 }

@@ -6,11 +6,11 @@ use url::{ParseError, Url};
 
 use super::options;
 use super::other_formats::names_urls;
-use super::redact::shown;
 use super::scheme::split_scheme;
 use super::wrapping::{
     Surrounded, is_delimiter, is_invisible, is_plain, surrounded, trimmed, unwrapped,
 };
+use crate::redaction::redacted_line;
 
 /// Reads the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
 /// entry, or around one URL of it, are taken off.
@@ -35,7 +35,9 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
             }
             (before, _) => format!("mirror {}: {reason}", before + 1),
         });
-        urls.push(url.map_err(|reason| format!("invalid URL '{}': {reason}", shown(text)))?);
+        urls.push(
+            url.map_err(|reason| format!("invalid URL '{}': {reason}", redacted_line(text)))?,
+        );
     }
     if urls.is_empty() {
         return Err("empty URL".to_owned());
@@ -69,7 +71,7 @@ const COMMENT: &str = "comment after the URL; put it on a line of its own";
 const NO_HOST: [char; 13] = ['"', '\'', '`', ',', ';', '!', '$', '&', '(', ')', '*', '{', '}'];
 
 fn unsupported(scheme: &str) -> String {
-    format!("unsupported scheme '{}' (expected http or https)", shown(scheme))
+    format!("unsupported scheme '{}' (expected http or https)", redacted_line(scheme))
 }
 
 /// Ensures that nothing follows the URL on its line: it would be sent as a part of the URL.
@@ -165,7 +167,7 @@ fn without_scheme(text: &str) -> String {
         let advice = if may_hold_a_password || Url::parse(url).is_err() {
             String::new()
         } else {
-            format!(": {}", shown(url))
+            format!(": {}", redacted_line(url))
         };
         return format!("{kind}; write only the URL{advice}");
     }
@@ -217,7 +219,7 @@ fn guess(url: &str, rest: &str) -> Option<String> {
             || is_delimiter(character)
             || is_invisible(character)
     }) && !url.ends_with([',', ';']);
-    (is_whole && names_a_host(rest) && Url::parse(url).is_ok()).then(|| shown(url))
+    (is_whole && names_a_host(rest) && Url::parse(url).is_ok()).then(|| redacted_line(url))
 }
 
 /// Whether a text begins with what looks like a host.

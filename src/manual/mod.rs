@@ -18,7 +18,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 15] = [
+pub const CHAPTERS: [Chapter; 16] = [
     chapter!("lists", "The list format: URLs, mirrors, options of one URL"),
     chapter!("saving", "Files: names, resuming, segments, the manifest"),
     chapter!("integrity", "Checksums, digests, fetch verify"),
@@ -30,6 +30,7 @@ pub const CHAPTERS: [Chapter; 15] = [
     chapter!("reports", "Output formats, their fields, report files"),
     chapter!("exit-codes", "Exit codes and error classes"),
     chapter!("compare", "The modes, and how they are compared"),
+    chapter!("coming-from", "Flags of curl, wget and aria2, and what they are here"),
     chapter!("recipes", "Examples for common tasks"),
     chapter!("glossary", "The terms of the manual and of the code"),
     chapter!("design", "How the program works, and how to extend it"),

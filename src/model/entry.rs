@@ -68,18 +68,3 @@ pub struct InvalidLine {
     /// What is wrong with it and what to write instead.
     pub message: String,
 }
-
-/// The URL as it may be printed: a password in it becomes `***`, and so does a user name that stands alone, since it
-/// may be a token.
-pub(crate) fn redacted(url: &Url) -> String {
-    if url.username().is_empty() && url.password().is_none() {
-        return url.as_str().to_owned();
-    }
-    let mut shown = url.clone();
-    // Only a URL without a host refuses either, and such a URL has none to hide.
-    let _ = match url.password() {
-        Some(_) => shown.set_password(Some("***")),
-        None => shown.set_username("***"),
-    };
-    shown.into()
-}

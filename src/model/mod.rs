@@ -14,13 +14,14 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod test_fixtures;
 
+pub(crate) use crate::redaction::redacted;
 pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
 pub(crate) use attempt_log::AttemptLog;
 pub(crate) use destination::{
     ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
 };
+pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
-pub(crate) use entry::{InvalidLine, redacted};
 pub use event::Event;
 pub use failure::{Failure, FailureClass};
 pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};

@@ -1,5 +1,6 @@
 //! The record of one target: the schema of every report. Fields are only ever added.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::serde_helpers::known;
 use super::{Failure, FailureClass, InvalidLine};
+use crate::redaction::{redacted_field, redacted_text};
 
 /// What became of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -205,6 +207,17 @@ impl Record {
         (total - (last.total - last.redirect_wait).max(0.0)).max(0.0)
     }
 
+    /// Masks the secrets in a record that another program or an older version has written.
+    pub(crate) fn redact(&mut self) {
+        let urls = [Some(&mut self.url), Some(&mut self.listed), self.final_url.as_mut()];
+        for url in urls.into_iter().chain([self.served_by.as_mut()]).flatten() {
+            replace(url, redacted_field);
+        }
+        if let Some(error) = &mut self.error {
+            replace(&mut error.message, redacted_text);
+        }
+    }
+
     /// Whether the run was stopped before the first attempt.
     pub(crate) fn is_not_started(&self) -> bool {
         let class = self.error.as_ref().map(|error| error.class);
@@ -236,7 +249,8 @@ pub struct RecordError {
 
 impl From<&Failure> for RecordError {
     fn from(failure: &Failure) -> Self {
-        Self { class: failure.class(), message: failure.to_string(), without_part: None }
+        let message = redacted_text(&failure.to_string()).into_owned();
+        Self { class: failure.class(), message, without_part: None }
     }
 }
 
@@ -281,6 +295,13 @@ pub struct Timings {
     /// segments, the wait of the segment that waited longest.
     #[serde(serialize_with = "as_microseconds")]
     pub retry_wait: Option<f64>,
+}
+
+/// Replaces a text by its redacted form, if that is another one.
+fn replace(text: &mut String, redact: fn(&str) -> Cow<'_, str>) {
+    if let Cow::Owned(redacted) = redact(text) {
+        *text = redacted;
+    }
 }
 
 /// The moment as RFC 3339 writes it, UTC, to the millisecond.

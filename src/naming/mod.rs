@@ -23,6 +23,7 @@ use url::{Position, Url};
 
 use self::sanitize::{extension, marked, safe};
 use crate::plan::NamingScheme;
+use crate::redaction::{object_of, without_signature};
 
 pub use self::conflicts::{NameOwner, unique_name};
 pub(crate) use self::conflicts::{Ownership, UniqueName, key};
@@ -49,7 +50,7 @@ const MARK: usize = 8;
 /// The name of a target, made of its URL; `index` is its position in the list.
 ///
 /// A path that ends in a slash is named `index.html`. If the name is made of the path, a query that is not empty adds a
-/// mark before the extension (`page.1a2b3c4d.php`). The fragment is ignored. Escapes are decoded once; an escaped `/`
+/// mark before the extension (`page.1a2b3c4d.php`), the same one however it is signed for a time. The fragment is ignored. Escapes are decoded once; an escaped `/`
 /// is a character of its component. In a tree, http and https of one host share a directory; empty components are left
 /// out, and the directories beyond the bounds become one, named by their SHA-256.
 pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
@@ -76,11 +77,12 @@ pub(crate) fn part_of(name: &str) -> String {
     format!("{name}{PART_SUFFIX}")
 }
 
-/// Identifies what was saved from a URL: the SHA-256 of the URL without fragment, user and password.
+/// Identifies what was saved from a URL: the SHA-256 of the URL without fragment, user and password, and without a
+/// signature that is another one the next time.
 pub fn identity(url: &Url) -> [u8; 32] {
     Sha256::new()
         .chain_update(&url[..Position::BeforeUsername])
-        .chain_update(&url[Position::BeforeHost..Position::AfterQuery])
+        .chain_update(&*object_of(url))
         .finalize()
         .into()
 }
@@ -113,7 +115,7 @@ fn file(url: &Url) -> String {
     let name = last(url);
     match url.query() {
         None | Some("") => name.into_owned(),
-        Some(query) => marked(&name, &hex(&sha256(query))[..MARK]),
+        Some(query) => marked(&name, &hex(&sha256(&without_signature(query)))[..MARK]),
     }
 }
 

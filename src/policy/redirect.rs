@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use url::Url;
 
 use crate::model::{Failure, Job, JobKind, QueuedJob};
+use crate::redaction::redacted_line;
 
 /// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same, and that of the listed URL is back at its origin.
@@ -24,10 +25,9 @@ pub(super) fn hop(
         return Err(Failure::Redirect("redirect with an empty Location header".to_owned()));
     }
     let job = &queued.request;
-    let mut next = job
-        .url
-        .join(&text)
-        .map_err(|error| Failure::Redirect(format!("redirect to invalid URL '{text}': {error}")))?;
+    let mut next = job.url.join(&text).map_err(|error| {
+        Failure::Redirect(format!("redirect to invalid URL '{}': {error}", redacted_line(&text)))
+    })?;
     if !matches!(next.scheme(), "http" | "https") {
         return Err(Failure::Redirect(format!(
             "redirect to unsupported scheme '{}'",

@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::text::{is_unprintable, without_signatures};
+use crate::redaction::redacted_text;
+use crate::text::is_unprintable;
 
 /// The text with all that does not show escaped; borrowed where there is nothing to escape.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
@@ -33,16 +34,16 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
     Cow::Owned(safe)
 }
 
-/// A message with all that does not show escaped, what signs a URL in it as `***`.
+/// A message with all that does not show escaped, and the secrets of URLs in it redacted.
 pub(crate) fn readable_message(message: &str) -> Cow<'_, str> {
-    match without_signatures(message) {
+    match redacted_text(message) {
         Cow::Borrowed(message) => printable(message),
         Cow::Owned(masked) => Cow::Owned(printable(&masked).into_owned()),
     }
 }
 
 /// A URL as people write it: percent-encoded UTF-8 beyond ASCII as the characters it stands for (`%E6%97%A5` as `日`,
-/// RFC 3987 section 3.2), what signs it as `***`, all else as it is. If one of the characters could not be recognized, or
+/// RFC 3987 section 3.2), its secrets redacted, all else as it is. If one of the characters could not be recognized, or
 /// would act on the terminal, the URL is left encoded as a whole.
 pub(crate) fn readable_url(url: &str) -> Cow<'_, str> {
     match decoded_beyond_ascii(url) {

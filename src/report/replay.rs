@@ -10,8 +10,9 @@ use serde::Deserialize;
 use super::escape::printable;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
+use crate::redaction::redacted_name;
 use crate::streams::stdin;
-use crate::text::{counted, without_password};
+use crate::text::counted;
 
 /// Maximum bytes of a line, far beyond any record.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -58,7 +59,7 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
         Source::Argument(text) => Path::new(text),
     };
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| about(&error, &without_password(&name)))?;
+    let file = File::open(path).map_err(|error| about(&error, &redacted_name(&name)))?;
     Ok((name.clone(), Box::new(BufReader::new(file))))
 }
 
@@ -168,12 +169,15 @@ impl ReplayResult {
                 continue;
             }
             match self.parse(&line) {
-                Ok(ReportLine::Result(record)) => {
+                Ok(ReportLine::Result(mut record)) => {
                     self.reread.rows += 1;
+                    record.redact();
                     return Ok(Some(*record));
                 }
-                Ok(ReportLine::Summary(summary)) => {
+                Ok(ReportLine::Summary(mut summary)) => {
                     self.reread.has_summary = true;
+                    let sources = summary.sources.iter().map(|name| redacted_name(name).into());
+                    summary.sources = sources.collect();
                     self.summary = Some(*summary);
                 }
                 Err(problem) => self.report_bad_line(&problem, warnings),

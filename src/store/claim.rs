@@ -14,6 +14,7 @@
 //! The manifest is asked before the file system because only the manifest tells whether an existing file was saved by
 //! fetch; and a name is claimed before its file is looked at, so that no two targets look at one file.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,11 +25,11 @@ use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
 use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
 use crate::digest::{Algorithm, Digest};
 use crate::model::{
-    Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, redacted,
-    resource,
+    Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, resource,
 };
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
+use crate::redaction::{masked, masked_field, without_signature};
 
 /// What to do about a target.
 #[derive(Debug)]
@@ -89,7 +90,8 @@ pub(crate) enum SkipReason {
 pub(super) struct TargetIdentity {
     /// The hash of its URL, as the manifest records it.
     pub id: HexSha256,
-    /// The hash of the URL and everything else that distinguishes targets of a list: user, name, checksum, headers.
+    /// The hash of the URL and everything else that distinguishes targets of a list: user, name, checksum, signature,
+    /// headers.
     pub whole: [u8; 32],
 }
 
@@ -99,13 +101,18 @@ impl TargetIdentity {
         let options = &target.options;
         let url = target.url();
         let is_named = !url.username().is_empty() || url.password().is_some();
+        // If one signature has expired, another one has not.
+        let signature =
+            url.query().filter(|query| matches!(without_signature(query), Cow::Owned(_)));
         let is_plain =
             options.out.is_none() && options.checksum.is_none() && options.headers.is_empty();
-        if is_plain && !is_named {
+        if is_plain && !is_named && signature.is_none() {
             return Self { whole: id.0, id };
         }
         let mut text = format!("{id}\n{}:{}", url.username(), url.password().unwrap_or_default());
-        for part in options.out.iter().cloned().chain(options.checksum.map(|sum| sum.to_string())) {
+        let checksum = options.checksum.map(|sum| sum.to_string());
+        let signature = signature.map(str::to_owned);
+        for part in options.out.iter().cloned().chain(checksum).chain(signature) {
             text.push_str(&format!("\n{part}"));
         }
         let mut bytes = text.into_bytes();
@@ -460,7 +467,7 @@ fn resumable_part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Op
         (None, Some(date)) => Validator::LastModified(date.to_string()),
         (None, None) => return None,
     };
-    let mirror = target.urls.iter().position(|url| redacted(url) == partial.url)?;
+    let mirror = mirror_of(target, partial)?;
     let from = partial.from.as_deref().map(str::to_owned);
     let from = from.unwrap_or_else(|| resource(&target.urls[mirror]));
     if let Some(split) = &partial.split {
@@ -475,6 +482,16 @@ fn resumable_part(target: &Target, partial: &PartialEntry<'_>, bytes: u64) -> Op
     let is_a_beginning = is_a_beginning && bytes > 0;
     let length = partial.length;
     is_a_beginning.then_some(PartialBody { bytes, spans: None, length, validator, mirror, from })
+}
+
+/// The mirror that a partial file comes from; `None` if it is not listed. An older manifest has only the URL as it is
+/// shown, which had its signature then.
+fn mirror_of(target: &Target, partial: &PartialEntry<'_>) -> Option<usize> {
+    let shown = masked_field(&partial.url);
+    target.urls.iter().position(|url| match partial.mirror {
+        Some(mirror) => naming::identity(url) == mirror.0,
+        None => masked(url) == shown,
+    })
 }
 
 /// The digest of this algorithm; `None` if the manifest has none.

@@ -15,9 +15,10 @@ use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
 use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
 use crate::digest::Algorithm;
-use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator, redacted};
+use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator};
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, NameSource};
+use crate::redaction::masked;
 
 impl Store {
     /// Queues the manifest entry of the complete body of this attempt. It is written with all other queued entries when
@@ -246,7 +247,7 @@ fn saved<'a>(
         _ => {}
     }
     SavedEntry {
-        url: redacted(&job.target.urls[job.mirror]).into(),
+        url: masked(&job.target.urls[job.mirror]).into(),
         id: HexSha256(naming::identity(job.target.url())),
         path: name.into(),
         bytes: attempt.bytes,

@@ -97,6 +97,9 @@ pub(crate) struct PartialEntry<'a> {
     pub url: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
+    /// The hash of the URL it comes from; `None` if the target has no mirrors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<HexSha256>,
     /// The resource that its bytes come from, after redirects; `None`: that of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Cow<'a, str>>,
@@ -319,6 +322,7 @@ pub(super) mod tests {
         let partial = PartialEntry {
             url: saved.url.clone(),
             id,
+            mirror: Some(id),
             from: Some("https://b.test/a".into()),
             path: "a.test/a/b".into(),
             part: "a.test/a/.b.part".into(),

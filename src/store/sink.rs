@@ -14,10 +14,11 @@ use super::errors::NOT_A_FILE;
 use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
     ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
-    Target, Validator, redacted, resource,
+    Target, Validator, resource,
 };
 use crate::naming;
 use crate::plan::Durability;
+use crate::redaction::masked;
 
 /// Bytes buffered before the partial file is created. A body that is shorter, or arrives at once, is written when it is
 /// complete.
@@ -587,9 +588,12 @@ impl OpenFolder {
             None => (etag, last_modified, None),
             Some(spans) => (None, None, Some(SplitEntry { etag, last_modified, spans })),
         };
+        let (target, url) = (&job.target, &job.target.urls[job.mirror]);
+        let has_mirrors = target.urls.len() > 1;
         let entry = ManifestEntry::Partial(PartialEntry {
-            url: redacted(&job.target.urls[job.mirror]).into(),
-            id: HexSha256(naming::identity(job.target.url())),
+            url: masked(url).into(),
+            id: HexSha256(naming::identity(target.url())),
+            mirror: has_mirrors.then(|| HexSha256(naming::identity(url))),
             from: Some(resource(&job.url).into()),
             path: (&*place.name).into(),
             part: naming::part_of(&place.name).into(),

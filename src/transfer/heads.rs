@@ -1,23 +1,22 @@
 //! The heads of a request and of its reply as `-vv` prints them, secrets masked: `> ` before lines of the request, `< `
 //! before those of the reply.
 
+use std::borrow::Cow;
+
 use reqwest::Response;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use url::{Position, Url};
 
 use super::context::TransferContext;
-use crate::model::{RequestMethod, redacted};
-use crate::text::mask_parameters;
+use crate::model::RequestMethod;
+use crate::redaction::{MASK, redacted_field, redacted_text};
 
-/// What the name of a field or of a query parameter contains if its value may be secret.
+/// What the name of a field contains if its value may be secret.
 const SECRET: [&str; 9] =
     ["auth", "cookie", "credential", "key", "passw", "secret", "session", "sign", "token"];
 
 /// Names that contain such a word, and have no secret value.
 const HARMLESS: [&str; 3] = ["authority", "proxy-authenticate", "www-authenticate"];
-
-/// Query parameters that are secret, or part of a signature, whatever their names contain.
-const SIGNING: [&str; 3] = ["code", "policy", "sig"];
 
 /// The head of the request for `url` with these fields. The library adds the fields that are not among them.
 pub(super) fn of_request(
@@ -26,14 +25,14 @@ pub(super) fn of_request(
     url: &Url,
     fields: &HeaderMap,
 ) -> Vec<String> {
-    let target = mask_query(&url[Position::BeforePath..Position::AfterQuery]);
+    let target = redacted_field(&url[Position::BeforePath..Position::AfterQuery]);
     let mut head = vec![
         format!("> {method} {target}"),
         format!("> host: {}", &url[Position::BeforeHost..Position::AfterPort]),
     ];
     let has_user = !url.username().is_empty() || url.password().is_some();
     let everything = HeaderValue::from_static("*/*");
-    let masked = HeaderValue::from_static("***");
+    let masked = HeaderValue::from_static(MASK);
     let added = [
         (USER_AGENT, Some(&context.config.http.user_agent)),
         (ACCEPT, Some(&everything)),
@@ -60,10 +59,10 @@ pub(super) fn of_reply(response: &Response) -> Vec<String> {
 
 fn field(direction: &str, name: &str, value: &HeaderValue) -> String {
     let value = String::from_utf8_lossy(value.as_bytes());
-    let value = match Url::parse(&value) {
-        _ if is_secret(name) => "***".to_owned(),
-        Ok(url) if url.has_host() => mask_query(&redacted(&url)),
-        _ => mask_query(&value),
+    let value = match name {
+        _ if is_secret(name) => Cow::Borrowed(MASK),
+        "location" | "content-location" => redacted_field(&value),
+        _ => redacted_text(&value),
     };
     format!("{direction}{name}: {value}")
 }
@@ -71,12 +70,6 @@ fn field(direction: &str, name: &str, value: &HeaderValue) -> String {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !HARMLESS.contains(&&*name) && SECRET.iter().any(|word| name.contains(word))
-}
-
-/// A URL, or a part of it, with the secret values of its query masked.
-fn mask_query(text: &str) -> String {
-    let hides = |name: &str| is_secret(name) || SIGNING.contains(&&*name.to_ascii_lowercase());
-    mask_parameters(text, hides).into_owned()
 }
 
 #[cfg(test)]
@@ -98,7 +91,9 @@ mod tests {
                 "https://a.b/x?id=7&X-Amz-Signature=abc&sig=def&x=1",
                 "https://a.b/x?id=7&X-Amz-Signature=***&sig=***&x=1",
             ),
-            ("location", "/next?access_token=abc&page=2", "/next?access_token=***&page=2"),
+            ("location", "/next?access_token=a'bc&page=2", "/next?access_token=***&page=2"),
+            ("link", "<https://a.b/?token=abc>; rel=next", "<https://a.b/?token=***>; rel=next"),
+            ("content-type", "text/html; charset=utf-8", "text/html; charset=utf-8"),
         ] {
             assert_eq!(shown(name, value), format!("< {name}: {expected}"));
         }

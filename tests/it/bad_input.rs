@@ -432,7 +432,7 @@ fn the_password_of_a_url_is_sent_and_never_shown() {
 }
 
 #[test]
-fn what_signs_a_url_is_sent_and_not_shown_to_people_and_kept_in_data() {
+fn what_signs_a_url_is_sent_and_kept_for_a_later_run_and_not_shown() {
     const SECRET: &str = "hunter2";
     let query = "id=7&X-Amz-Signature=hunter2&TOKEN=hunter2";
     in_every_mode(|mode| {
@@ -458,7 +458,8 @@ fn what_signs_a_url_is_sent_and_not_shown_to_people_and_kept_in_data() {
         assert_eq!(seen.code, Some(1), "{seen:?}");
         let file = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let dry = run(&["--dry-run"]).stdout;
-        for shown in [&seen.stdout, &seen.stderr, &file("run.html"), &file("run.md"), &dry] {
+        let files = ["run.html", "run.md", "run.jsonl", "run.csv", "run.har"].map(file);
+        for shown in [&seen.stdout, &seen.stderr, &dry].into_iter().chain(&files) {
             assert!(!shown.contains(SECRET), "{shown}");
             assert!(
                 shown.contains("?id=7&X-Amz-Signature=***&TOKEN=***")
@@ -472,9 +473,7 @@ fn what_signs_a_url_is_sent_and_not_shown_to_people_and_kept_in_data() {
         for word in ["> GET", "Retrying", "Redirected"] {
             assert!(seen.stderr.contains(word), "{seen:?}");
         }
-        for name in ["run.jsonl", "run.csv", "run.har", "failed.txt"] {
-            assert!(file(name).contains(query), "{name}");
-        }
+        assert!(file("failed.txt").contains(query), "failed.txt");
         let later = Run::new().args(["report", "run.jsonl"]).inside(folder.path()).seen();
         assert!(later.stdout.contains("TOKEN=***") && !later.stdout.contains(SECRET), "{later:?}");
         assert!(origin.seen().iter().any(|request| request.path.contains(query)));
@@ -567,9 +566,19 @@ fn an_option_that_does_not_exist_is_answered_with_what_to_use() {
         )
     };
     for (words, expected) in [
-        (["-O"].as_slice(), tip("-O", "use --dir DIR to save files")),
-        (&["-sS"], tip("-s", "use --quiet (-q)")),
-        (&["--max-tries=5"], tip("--max-tries", "use --retry N (attempts after the first)")),
+        (
+            ["-O"].as_slice(),
+            tip("-O", "-O is --dir DIR here: every body gets a file of its own name"),
+        ),
+        (&["-sw"], tip("-w", "use --host-delay (wget), or --json for what curl writes out")),
+        (
+            &["--max-connection-per-server=5"],
+            tip(
+                "--max-connection-per-server",
+                "use --per-host (files) or --split (parts of a file)",
+            ),
+        ),
+        (&["--insecur"], tip("--insecur", "see --help")),
         (&["--versoin"], tip("--versoin", "a similar argument exists: '--version'")),
         (&["compair", "--runs", "3"], tip("--runs", "did you mean 'fetch compare'?")),
         (&["serve", "--lat"], tip("--lat", "a similar argument exists: '--latency'")),

@@ -11,10 +11,11 @@ use std::io;
 use super::result::{Comparison, TimedSpan};
 use super::{against, builtin_workload};
 use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
+use crate::redaction::redacted_text;
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_format_fits;
 use crate::report::keep_first;
-use crate::text::{counted, without_signatures};
+use crate::text::counted;
 use crate::units::human_bytes;
 
 pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, interval, p_is, percent_range, seconds};
@@ -114,7 +115,6 @@ pub(crate) fn head(comparison: &Comparison) -> Head {
 /// The workload in words: its sources, if they are known.
 fn workload(comparison: &Comparison) -> String {
     let Comparison { subject, sources, .. } = comparison;
-    let sources: Vec<_> = sources.iter().map(|source| without_signatures(source)).collect();
     match &sources[..] {
         [] if subject == builtin_workload::SUBJECT => {
             "Built-in workload (local server, 100 ms latency)".to_owned()
@@ -163,7 +163,13 @@ pub(crate) fn flaw(comparison: &Comparison) -> Option<&'static str> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse(text: &[u8]) -> Result<Comparison, String> {
-    let comparison: Comparison = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let mut comparison: Comparison =
+        serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let sources = comparison.sources.iter().map(|source| redacted_text(source).into());
+    comparison.sources = sources.collect();
+    for command in comparison.contestants.iter_mut().filter_map(|one| one.command.as_mut()) {
+        *command = redacted_text(command).into_owned();
+    }
     match flaw(&comparison) {
         Some(flaw) => Err(flaw.to_owned()),
         None => Ok(comparison),

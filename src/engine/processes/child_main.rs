@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
 use crate::engine::event_loop::waited_since;
 use crate::model::{Failure, StopCause, WorkerProgress};
+use crate::redaction::show_secrets;
 use crate::resource_usage::{run_queue_delay, usage};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 use crate::text::io_message;
@@ -178,7 +179,10 @@ async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
 }
 
 fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, String> {
-    let ChildInit { client: config, store } = init;
+    let ChildInit { client: config, store, shows_secrets } = init;
+    if shows_secrets {
+        show_secrets();
+    }
     let recorder: Arc<ParentClient> = Arc::clone(parent);
     let store = match store {
         None => Store::discard(),

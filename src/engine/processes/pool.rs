@@ -17,6 +17,7 @@ use super::protocol::{ChildInit, FromChild, ToChild, encode};
 use crate::engine::cancel::CancelToken;
 use crate::engine::error::EngineError;
 use crate::model::StopCause;
+use crate::redaction::shows_secrets;
 use crate::text::io_message;
 use crate::transfer::TransferContext;
 
@@ -64,6 +65,7 @@ impl ChildPool {
         let init = ChildInit {
             client: transfer_context.config().clone(),
             store: transfer_context.store().child_config(),
+            shows_secrets: shows_secrets(),
         };
         let (broken, peaks) = Default::default();
         let (transfer_context, init, cancel) =

@@ -13,6 +13,8 @@ pub(super) struct ChildInit {
     pub client: ClientConfig,
     /// The settings of its store; `None` if bodies are discarded.
     pub store: Option<ChildStoreConfig>,
+    /// Whether the secrets of URLs are shown.
+    pub shows_secrets: bool,
 }
 
 /// A message to a child.

@@ -223,7 +223,7 @@ fn what_a_redirect_led_to_is_continued_where_the_next_one_leads_there_too() {
             let seen = folder.fetch(mode, &here, &[]);
             folder.assert_holds(&first(length), &seen, "there");
             assert_eq!(asked(&there), [None, Some(begun)]);
-            assert_eq!(seen.row()["final_url"], there.url("/v1.bin?signature=2"));
+            assert_eq!(seen.row()["final_url"], there.url("/v1.bin?signature=***"));
         }
     });
 }

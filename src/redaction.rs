@@ -1,0 +1,591 @@
+//! Redaction: what is secret in a URL, and in a text with URLs, is shown as `***`. The one table of names of secret
+//! query parameters, and the one parser of the user part of a URL that need not be valid.
+//!
+//! `--no-redact` turns it off for the process, before anything is shown. The manifest has no secret even then.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use memchr::memchr2;
+use percent_encoding::percent_decode_str;
+use url::{Position, Url};
+
+/// What is shown in place of a secret.
+pub(crate) const MASK: &str = "***";
+
+/// Query parameters whose values sign a request, or stand for a password: in lower case, without `-`, `_` and `.`.
+const SECRET: [&str; 42] = [
+    "accesskey",
+    "accesskeyid",
+    "accesstoken",
+    "apikey",
+    "apitoken",
+    "auth",
+    "authkey",
+    "authorization",
+    "authtoken",
+    "awsaccesskeyid",
+    "bearertoken",
+    "clientsecret",
+    "credential",
+    "googleaccessid",
+    "hmac",
+    "idtoken",
+    "jobtoken",
+    "jsessionid",
+    "jwt",
+    "key",
+    "keypairid",
+    "oauthtoken",
+    "ossaccesskeyid",
+    "pass",
+    "passwd",
+    "password",
+    "phpsessid",
+    "privatetoken",
+    "pwd",
+    "qak",
+    "qsignature",
+    "refreshtoken",
+    "sastoken",
+    "secret",
+    "secretkey",
+    "securitytoken",
+    "sessionid",
+    "sessiontoken",
+    "sig",
+    "sign",
+    "signature",
+    "token",
+];
+
+/// The same behind the prefix of a provider.
+const PROVIDERS: [&str; 3] = ["xamz", "xgoog", "xoss"];
+
+/// The longest name that is compared, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// How many times a value is decoded to find the URLs in it.
+const DECODED: u8 = 2;
+
+/// Schemes of addresses that have a name before the `@`, and no password.
+const ADDRESSES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
+
+/// The longest text of a line that is shown, in characters.
+const LONGEST: usize = 200;
+
+/// Whether secrets are shown.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Turns redaction off in this process (`--no-redact`).
+pub(crate) fn show_secrets() {
+    SHOWN.store(true, Relaxed);
+}
+
+/// Whether redaction is turned off.
+pub(crate) fn shows_secrets() -> bool {
+    SHOWN.load(Relaxed)
+}
+
+/// The URL as it may be shown: with `***` in place of its password, of a user name without one, which may be a token,
+/// and of the values of secret query parameters.
+pub(crate) fn redacted(url: &Url) -> String {
+    if shows_secrets() { url.as_str().to_owned() } else { masked(url) }
+}
+
+/// The same for a URL as it is written, or several.
+pub(crate) fn redacted_field(text: &str) -> Cow<'_, str> {
+    if shows_secrets() { Cow::Borrowed(text) } else { masked_field(text) }
+}
+
+/// The same for a message with URLs in it.
+pub(crate) fn redacted_text(text: &str) -> Cow<'_, str> {
+    if shows_secrets() { Cow::Borrowed(text) } else { masked_in(text, Surroundings::Sentence, 0) }
+}
+
+/// As [`redacted`], but masked whatever was asked for: what is kept on disk.
+pub(crate) fn masked(url: &Url) -> String {
+    let has_parameters = url.query().is_some() || url.fragment().is_some();
+    match has_parameters || !url.username().is_empty() || url.password().is_some() {
+        true => masked_field(url.as_str()).into_owned(),
+        false => url.as_str().to_owned(),
+    }
+}
+
+/// As [`redacted_field`], but masked whatever was asked for.
+pub(crate) fn masked_field(text: &str) -> Cow<'_, str> {
+    masked_in(text, Surroundings::Nothing, 0)
+}
+
+/// A text that was meant as a URL and is none, as it may be printed. What precedes its last `@` may be a password, and is
+/// masked but for a scheme. Control characters are replaced, and the text is cut to 200 characters.
+pub(crate) fn redacted_line(text: &str) -> String {
+    if shows_secrets() {
+        return readable(["", "", text]);
+    }
+    let (scheme, rest) = scheme_and_rest(text);
+    match rest.rsplit_once('@') {
+        Some((name, _)) if is_address(name) => readable(["", "", &masked_field(text)]),
+        Some((_, rest)) => readable([scheme, "***@", &masked_field(rest)]),
+        None => readable(["", "", &masked_field(text)]),
+    }
+}
+
+/// The same for the start of a text whose end is unknown and may contain an `@`: only what certainly follows the host is
+/// shown.
+pub(crate) fn redacted_start(text: &str) -> String {
+    let (scheme, rest) = scheme_and_rest(text);
+    let tail = rest.rsplit_once('@').map_or(rest, |(_, tail)| tail);
+    let is_behind_the_host = tail.contains(['/', '?', '#', '\\']);
+    if is_behind_the_host || shows_secrets() {
+        redacted_line(text)
+    } else {
+        readable([scheme, "…", ""])
+    }
+}
+
+/// A name that was given for a file, as it may be shown: it may be meant as a URL.
+pub(crate) fn redacted_name(name: &str) -> Cow<'_, str> {
+    match name.rsplit_once('@') {
+        Some((before, rest)) if before.contains(':') && !is_address(before) && !shows_secrets() => {
+            let (scheme, user) = scheme_and_rest(before);
+            let user = user.split_once(':').map_or("", |(user, _)| user);
+            let colon = if user.is_empty() { "" } else { ":" };
+            Cow::Owned(format!("{scheme}{user}{colon}***@{}", masked_field(rest)))
+        }
+        _ => redacted_field(name),
+    }
+}
+
+/// The scheme of a text with `://`, and what follows.
+fn scheme_and_rest(text: &str) -> (&str, &str) {
+    let Some(end) = text.find("://") else { return ("", text) };
+    let scheme = &text[..end];
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_scheme { text.split_at(end + "://".len()) } else { ("", text) }
+}
+
+/// Whether what stands before an `@` is the scheme of an address and a name.
+fn is_address(before: &str) -> bool {
+    let name = ADDRESSES.iter().find_map(|scheme| before.strip_prefix(scheme));
+    name.is_some_and(|name| !name.contains([':', '@', '/']))
+}
+
+/// What a URL stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Surroundings {
+    /// Nothing, or TABs between mirrors.
+    Nothing,
+    /// A sentence: blanks, quotes and punctuation end the URL.
+    Sentence,
+}
+
+impl Surroundings {
+    /// Whether the character ends the value of a parameter.
+    fn end_a_value(self, character: char) -> bool {
+        match self {
+            Self::Nothing => matches!(character, '&' | '#' | '\t'),
+            Self::Sentence => character.is_whitespace() || "&#'\"<>`".contains(character),
+        }
+    }
+
+    /// Whether the character ends the user part and the host.
+    fn end_an_authority(self, character: char) -> bool {
+        matches!(character, '/' | '?' | '#' | '\\') || self.end_a_value(character)
+    }
+}
+
+/// The text with its secrets masked; borrowed if it has none.
+fn masked_in(text: &str, around: Surroundings, decoded: u8) -> Cow<'_, str> {
+    // Without a user part and without a value there is nothing to mask.
+    if memchr2(b'@', b'=', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut secrets = Vec::new();
+    users(text, around, &mut secrets);
+    parameters(text, around, decoded, &mut secrets);
+    secrets.retain(|secret| &text[secret.clone()] != MASK);
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    secrets.sort_unstable_by_key(|secret| secret.start);
+    let (mut shown, mut copied) = (String::with_capacity(text.len()), 0);
+    for secret in secrets {
+        if secret.start >= copied {
+            shown.extend([&text[copied..secret.start], MASK]);
+        }
+        copied = copied.max(secret.end);
+    }
+    shown.push_str(&text[copied..]);
+    Cow::Owned(shown)
+}
+
+/// Finds the password, or the user name that stands alone, of every URL in a text.
+fn users(text: &str, around: Surroundings, secrets: &mut Vec<Range<usize>>) {
+    for (at, separator) in text.match_indices("://") {
+        let start = at + separator.len();
+        let end = text[start..].find(|character| around.end_an_authority(character));
+        let authority = end.map_or(&text[start..], |end| &text[start..start + end]);
+        let Some(end) = authority.rfind('@').filter(|end| *end > 0) else { continue };
+        let secret = match authority[..end].find(':') {
+            Some(colon) if colon + 1 < end => colon + 1..end,
+            _ => 0..end,
+        };
+        secrets.push(start + secret.start..start + secret.end);
+    }
+}
+
+/// Finds the values of the secret parameters in a text. A parameter follows `?`, `&`, `#` or `;`.
+fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
+    const SEPARATORS: [char; 4] = ['?', '&', '#', ';'];
+    let is_login = text.contains("state=");
+    let mut at = 0;
+    while let Some(separator) = text[at..].find(SEPARATORS) {
+        let start = at + separator + 1;
+        let is_end =
+            |letter| around.end_a_value(letter) || letter == '=' || SEPARATORS.contains(&letter);
+        at = text[start..].find(is_end).map_or(text.len(), |end| start + end);
+        if text[at..].strip_prefix('=').is_none() {
+            continue;
+        }
+        let (name, first) = (text[start..at].trim_start(), at + 1);
+        let up_to = |is_end: &dyn Fn(char) -> bool| {
+            text[first..].find(is_end).map_or(&text[first..], |end| &text[first..first + end])
+        };
+        let value = if is_secret(name, is_login) {
+            let value = up_to(&|letter| around.end_a_value(letter));
+            // What ends a sentence is hardly the end of a value.
+            let ends_a_sentence = |letter| matches!(letter, ':' | '?' | ',' | ';' | '.' | ')');
+            let is_sentence = around == Surroundings::Sentence;
+            value.trim_end_matches(|letter| is_sentence && ends_a_sentence(letter))
+        } else {
+            // Not as far as the value may reach: the next parameter may begin in it.
+            let value = up_to(&|letter| around.end_a_value(letter) || SEPARATORS.contains(&letter));
+            if !hides_a_secret(value, decoded) {
+                at = first;
+                continue;
+            }
+            value
+        };
+        at = first + value.len();
+        if !value.is_empty() {
+            secrets.push(first..at);
+        }
+    }
+}
+
+/// Whether the value of this parameter is secret. In a reply to a login (`state` and `code`, RFC 6749 section 4.1.2), the
+/// code is.
+fn is_secret(name: &str, is_login: bool) -> bool {
+    if name.len() > LONGEST_NAME {
+        return false;
+    }
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let plain = |letter: char| !matches!(letter, '-' | '_' | '.');
+    let name: String =
+        name.chars().filter(|letter| plain(*letter)).map(|c| c.to_ascii_lowercase()).collect();
+    let own = PROVIDERS.iter().find_map(|provider| name.strip_prefix(provider));
+    SECRET.contains(&own.unwrap_or(&name)) || is_login && name == "code"
+}
+
+/// Whether an encoded URL in the value has a secret.
+fn hides_a_secret(value: &str, decoded: u8) -> bool {
+    if decoded == DECODED || !value.contains('%') {
+        return false;
+    }
+    let plain = percent_decode_str(value).decode_utf8_lossy();
+    matches!(masked_in(&plain, Surroundings::Nothing, decoded + 1), Cow::Owned(_))
+}
+
+/// How a URL is signed for a time: it is so signed if it has all parameters of `marks`, and the values of `values` are
+/// others the next time.
+struct SignedForATime {
+    marks: &'static [&'static str],
+    values: &'static [&'static str],
+}
+
+/// The ways in which stores sign URLs, as their documentation has them.
+const SIGNED: [SignedForATime; 7] = [
+    SignedForATime {
+        marks: &["x-amz-signature", "x-amz-credential"],
+        values: &[
+            "x-amz-credential",
+            "x-amz-date",
+            "x-amz-expires",
+            "x-amz-security-token",
+            "x-amz-signature",
+        ],
+    },
+    SignedForATime {
+        marks: &["x-goog-signature", "x-goog-credential"],
+        values: &["x-goog-credential", "x-goog-date", "x-goog-expires", "x-goog-signature"],
+    },
+    SignedForATime {
+        marks: &["x-oss-signature", "x-oss-credential"],
+        values: &[
+            "x-oss-credential",
+            "x-oss-date",
+            "x-oss-expires",
+            "x-oss-security-token",
+            "x-oss-signature",
+        ],
+    },
+    SignedForATime {
+        marks: &["q-signature", "q-ak"],
+        values: &["q-ak", "q-key-time", "q-sign-time", "q-signature", "x-cos-security-token"],
+    },
+    SignedForATime {
+        marks: &["signature", "expires"],
+        values: &[
+            "awsaccesskeyid",
+            "expires",
+            "googleaccessid",
+            "key-pair-id",
+            "ossaccesskeyid",
+            "security-token",
+            "signature",
+            "x-amz-security-token",
+        ],
+    },
+    SignedForATime {
+        marks: &["signature", "key-pair-id", "policy"],
+        values: &["key-pair-id", "policy", "signature"],
+    },
+    SignedForATime {
+        marks: &["sig", "se", "sv"],
+        values: &["se", "sig", "ske", "skoid", "sks", "skt", "sktid", "skv", "st"],
+    },
+];
+
+/// A query by which its object can be recognized when it is signed anew: with `***` in place of the values that the
+/// signature brings with it. Borrowed if it is not signed for a time. All that distinguishes objects stays, secret or
+/// not.
+pub(crate) fn without_signature(query: &str) -> Cow<'_, str> {
+    if !query.contains(['s', 'S']) {
+        return Cow::Borrowed(query);
+    }
+    let name_of = |parameter: &str| {
+        parameter.split_once('=').map_or_else(String::new, |(name, _)| name.to_ascii_lowercase())
+    };
+    let names: Vec<_> = query.split('&').map(name_of).collect();
+    let has = |mark: &&str| names.iter().any(|name| name == *mark);
+    let signed = SIGNED.iter().find(|signed| signed.marks.iter().all(&has));
+    let Some(signed) = signed else { return Cow::Borrowed(query) };
+    let parameters = query.split('&').zip(&names).map(|(parameter, name)| {
+        match signed.values.contains(&name.as_str()) {
+            true => Cow::Owned(format!("{}={MASK}", &parameter[..name.len()])),
+            false => Cow::Borrowed(parameter),
+        }
+    });
+    Cow::Owned(parameters.collect::<Vec<_>>().join("&"))
+}
+
+/// The URL from the host to the query, by which its object can be recognized when it is signed anew.
+pub(crate) fn object_of(url: &Url) -> Cow<'_, str> {
+    let whole = &url[Position::BeforeHost..Position::AfterQuery];
+    match url.query().map(without_signature) {
+        Some(Cow::Owned(query)) => {
+            Cow::Owned(format!("{}?{query}", &url[Position::BeforeHost..Position::AfterPath]))
+        }
+        _ => Cow::Borrowed(whole),
+    }
+}
+
+fn readable(parts: [&str; 3]) -> String {
+    let mut characters = parts.into_iter().flat_map(str::chars).map(harmless);
+    let mut text: String = characters.by_ref().take(LONGEST).collect();
+    if characters.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    text
+}
+
+fn harmless(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        // These turn the direction of the text around them.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_masked_and_nothing_else() {
+        for (url, shown) in [
+            ("https://a.b/?id=1&SIG=x%2F=&page=2#end", "https://a.b/?id=1&SIG=***&page=2#end"),
+            (
+                "https://a.b/?X-Amz-Credential=AK/1&X-Amz-Signature=ff&X-Amz-Date=1",
+                "https://a.b/?X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=1",
+            ),
+            ("https://a.b/#access_token=x", "https://a.b/#access_token=***"),
+            ("https://a.b/?to%6ben=x&api-key=y", "https://a.b/?to%6ben=***&api-key=***"),
+            ("https://a.b/?a=1;token=x;y&b=2", "https://a.b/?a=1;token=***&b=2"),
+            ("https://a.b/?a=1?token=x", "https://a.b/?a=1?token=***"),
+            ("https://a.b/?token=x'y`z&b=2", "https://a.b/?token=***&b=2"),
+            ("https://u:p@a.b/x@y", "https://u:***@a.b/x@y"),
+            ("https://u:p%40@a.b/?key=1", "https://u:***@a.b/?key=***"),
+            ("https://token@a.b/", "https://***@a.b/"),
+            ("https://a.b/?to=http://u:p@c.d/", "https://a.b/?to=http://u:***@c.d/"),
+            ("https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fkey%3Dx", "https://a.b/?to=***"),
+            ("https://a.b/?to=http%3A%2F%2Fu%3Ap%40c.d%2F&x=1", "https://a.b/?to=***&x=1"),
+            (
+                "https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fq%3Dx",
+                "https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fq%3Dx",
+            ),
+            ("https://a.b/?code=EUR", "https://a.b/?code=EUR"),
+            ("https://a.b/?code=4/P7&state=x", "https://a.b/?code=***&state=x"),
+            ("https://a.b/token=x", "https://a.b/token=x"),
+            (
+                "https://a.b/?monkey=1&author=2&design=3&token=",
+                "https://a.b/?monkey=1&author=2&design=3&token=",
+            ),
+        ] {
+            let url: Url = url.parse().unwrap();
+            let shown: Url = shown.parse().unwrap();
+            assert_eq!(redacted(&url), shown.as_str());
+            assert_eq!(redacted(&shown), shown.as_str(), "once is enough");
+        }
+    }
+
+    #[test]
+    fn secrets_in_a_sentence_end_where_the_url_does() {
+        for (text, shown) in [
+            (
+                "bad 'http://a.b/?token=x': see http://c.d/?key=y for more",
+                "bad 'http://a.b/?token=***': see http://c.d/?key=*** for more",
+            ),
+            ("http://a.b/?token=ü?x&auth=日", "http://a.b/?token=***&auth=***"),
+            (
+                "http://a.b/?key=x: no; http://a.b/?key=y?",
+                "http://a.b/?key=***: no; http://a.b/?key=***?",
+            ),
+            ("(http://u:p@a.b) and 'http://v:w@c.d'", "(http://u:***@a.b) and 'http://v:***@c.d'"),
+            ("mail me@a.b about ://x", "mail me@a.b about ://x"),
+        ] {
+            assert_eq!(redacted_text(text), shown);
+            assert!(matches!(redacted_text(shown), Cow::Borrowed(_)), "{shown}");
+        }
+        for text in ["token=x", "?", "", "&=", "://@", "a.b?monkey=1&author=2&design=3&token="] {
+            assert!(matches!(redacted_text(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_password_in_a_bad_line_is_not_shown() {
+        for (line, shown) in [
+            ("htp://bob:secret@a.b/x", "htp://***@a.b/x"),
+            ("http://bob:se/cr@et@a.b/x", "http://***@a.b/x"),
+            ("bob:secret@a.b//x", "***@a.b//x"),
+            ("http:bob:secret@a.b", "***@a.b"),
+            ("http://a.b/\thttp://bob:secret@c.d", "http://***@c.d"),
+            ("http://a.b/x", "http://a.b/x"),
+            ("mailto:u:secret@a.b", "***@a.b"),
+            ("mailto:secret@a.b@c.d", "***@c.d"),
+            ("mailto:bob@a.b", "mailto:bob@a.b"),
+            ("http//a.b/?token=sec ret'&x=1", "http//a.b/?token=***&x=1"),
+        ] {
+            assert_eq!(redacted_line(line), shown);
+        }
+    }
+
+    #[test]
+    fn of_a_start_only_what_lies_behind_the_host_is_shown() {
+        assert_eq!(redacted_start("http://bob:sec"), "http://…");
+        assert_eq!(redacted_start("http://bob:sec@ret"), "http://…");
+        assert_eq!(redacted_start("http://bob:secret@a.b/x"), "http://***@a.b/x");
+        assert_eq!(redacted_start("http://a.b/xxx"), "http://a.b/xxx");
+        assert_eq!(redacted_start("http://a.b/?token=xxx"), "http://a.b/?token=***");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_control_characters_are_replaced() {
+        let text = redacted_line(&"ü".repeat(500));
+        assert_eq!(text.chars().count(), LONGEST);
+        assert!(text.ends_with('…'));
+        assert_eq!(redacted_line(&"ü".repeat(LONGEST)), "ü".repeat(LONGEST));
+        assert_eq!(redacted_line("a\u{1b}[2J\u{202e}b\tc"), "a\u{fffd}[2J\u{fffd}b c");
+    }
+
+    #[test]
+    fn the_password_in_a_name_is_masked() {
+        for (name, shown) in [
+            ("me:secret@a.b/x", "me:***@a.b/x"),
+            ("htp://me:se/cr@et@a.b", "htp://me:***@a.b"),
+            ("mailto:me:secret@a.b", "mailto:***@a.b"),
+            ("mailto:me@a.b", "mailto:me@a.b"),
+            ("logo@2x.txt", "logo@2x.txt"),
+            ("a.b/?token=x", "a.b/?token=***"),
+            ("me:secret@a.b/?token=x", "me:***@a.b/?token=***"),
+            ("a:b", "a:b"),
+        ] {
+            assert_eq!(redacted_name(name), shown);
+        }
+    }
+
+    #[test]
+    fn an_object_is_recognized_when_it_is_signed_anew() {
+        let same = [
+            [
+                "X-Amz-Credential=A&X-Amz-Date=1&X-Amz-Signature=x&versionId=3",
+                "X-Amz-Credential=B&X-Amz-Date=2&X-Amz-Signature=y&versionId=3",
+            ],
+            ["AWSAccessKeyId=A&Expires=1&Signature=x", "AWSAccessKeyId=B&Expires=2&Signature=y"],
+            ["sv=1&se=1&sr=b&sig=x", "sv=1&se=2&sr=b&sig=y"],
+        ];
+        for [one, other] in same {
+            assert_eq!(without_signature(one), without_signature(other));
+        }
+        let different = [
+            [
+                "X-Amz-Credential=A&X-Amz-Signature=x&versionId=3",
+                "X-Amz-Credential=A&X-Amz-Signature=x&versionId=4",
+            ],
+            ["key=1", "key=2"],
+            ["token=1&expires=3", "token=2&expires=3"],
+            ["se=1&sig=x", "se=2&sig=x"],
+            ["signature=1", "signature=2"],
+        ];
+        for [one, other] in different {
+            assert_ne!(without_signature(one), without_signature(other));
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_table_is_written_as_it_is_compared() {
+        assert!(SECRET.is_sorted());
+        for name in SECRET {
+            assert!(is_secret(name, false) && is_secret(&name.to_uppercase(), false), "{name}");
+        }
+        for listed in [
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "sig",
+            "signature",
+            "token",
+            "access_token",
+            "api_key",
+            "apikey",
+            "key",
+            "password",
+            "auth",
+        ] {
+            assert!(is_secret(listed, false), "{listed}");
+        }
+    }
+
+    #[test]
+    fn a_long_hostile_text_takes_a_time_that_grows_with_its_length() {
+        for piece in ["?a;", "://", "?a=%3D;", "&token=", ";token=;", "?x=://a@"] {
+            let text = piece.repeat(20_000);
+            let _ = masked_in(&text, Surroundings::Sentence, 0);
+        }
+    }
+}
