@@ -251,7 +251,8 @@ fn with_words_on_stdin(
     if words.get(1).is_some_and(|word| word == compare::WORDS_ON_STDIN) {
         let further = (around.stdin)().map_err(|error| format!("cannot read stdin: {error}"))?;
         let further = further.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        words.splice(1..2, further.map(|word| OsString::from_vec(word.to_vec())));
+        words.remove(1);
+        words.extend(further.map(|word| OsString::from_vec(word.to_vec())));
     }
     Ok(words)
 }

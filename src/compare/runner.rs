@@ -157,7 +157,7 @@ impl CompareRunner<'_> {
         let taken = match &self.contestants[rank.contestant] {
             Variant::Mode { mode, jobs } => {
                 let mut command = self.command(*mode, *jobs, left, folder);
-                measure(&mut command, &self.secret_words(), rank, &mut self.consistency).map(Some)
+                measure(&mut command, &self.words_on_stdin(), rank, &mut self.consistency).map(Some)
             }
             Variant::Command(text) => self.sample_of_command(text, rank, folder),
         };
@@ -211,19 +211,21 @@ impl CompareRunner<'_> {
         if let Some(left) = left {
             command.arg(format!("--deadline={:.3}s", left.as_secs_f64().max(0.001)));
         }
-        match &self.urls {
-            UrlSource::Listed(workload) => command.arg("--").args(workload.arguments()),
-            UrlSource::BuiltIn(workload) => {
-                self.ignore_configuration(&mut command);
-                command.arg("--").args(workload.arguments())
-            }
-        };
+        if let UrlSource::BuiltIn(_) = self.urls {
+            self.ignore_configuration(&mut command);
+        }
         command
     }
 
-    /// The options that may be secret, as a run reads them from its standard input.
-    fn secret_words(&self) -> Vec<u8> {
-        let words = self.options.secret_words.iter();
+    /// The last words of a run, which it reads from its standard input: options that may be secret, and the sources, since
+    /// a URL may hold a password.
+    fn words_on_stdin(&self) -> Vec<u8> {
+        let sources: Vec<_> = match &self.urls {
+            UrlSource::Listed(workload) => workload.arguments().collect(),
+            UrlSource::BuiltIn(workload) => workload.arguments().collect(),
+        };
+        let before = [OsString::from("--")];
+        let words = self.options.secret_words.iter().chain(&before).chain(&sources);
         words.flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect()
     }
 
