@@ -308,6 +308,8 @@ fn converse(
         }
         return hang_up(&mut stream.sock);
     }
+    // A handshake that failed has sent an alert, which a reset would overtake.
+    hang_up(&mut reader.get_mut().sock);
 }
 
 /// Ends the stream and waits for the peer to do so, so that nothing unread turns the end into a reset.
