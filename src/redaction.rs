@@ -15,7 +15,7 @@ use url::{Position, Url};
 pub(crate) const MASK: &str = "***";
 
 /// Query parameters whose values sign a request, or stand for a password: in lower case, without `-`, `_` and `.`.
-const SECRET: [&str; 42] = [
+const SECRET: [&str; 45] = [
     "accesskey",
     "accesskeyid",
     "accesstoken",
@@ -26,6 +26,7 @@ const SECRET: [&str; 42] = [
     "authorization",
     "authtoken",
     "awsaccesskeyid",
+    "bearer",
     "bearertoken",
     "clientsecret",
     "credential",
@@ -48,10 +49,12 @@ const SECRET: [&str; 42] = [
     "qak",
     "qsignature",
     "refreshtoken",
+    "sas",
     "sastoken",
     "secret",
     "secretkey",
     "securitytoken",
+    "session",
     "sessionid",
     "sessiontoken",
     "sig",
@@ -106,7 +109,8 @@ pub(crate) fn redacted_text(text: &str) -> Cow<'_, str> {
 
 /// As [`redacted`], but masked whatever was asked for: what is kept on disk.
 pub(crate) fn masked(url: &Url) -> String {
-    let has_parameters = url.query().is_some() || url.fragment().is_some();
+    let has_parameters =
+        url.query().is_some() || url.fragment().is_some() || url.path().contains(';');
     match has_parameters || !url.username().is_empty() || url.password().is_some() {
         true => masked_field(url.as_str()).into_owned(),
         false => url.as_str().to_owned(),
@@ -283,6 +287,9 @@ fn is_secret(name: &str, is_login: bool) -> bool {
         return false;
     }
     let name = percent_decode_str(name).decode_utf8_lossy();
+    // `user[token]=` and `token[]=` of form encodings.
+    let name = name.trim_end_matches("[]").trim_end_matches(']');
+    let name = name.rsplit('[').next().unwrap_or_default();
     let plain = |letter: char| !matches!(letter, '-' | '_' | '.');
     let name: String =
         name.chars().filter(|letter| plain(*letter)).map(|c| c.to_ascii_lowercase()).collect();
@@ -382,6 +389,20 @@ pub(crate) fn without_signature(query: &str) -> Cow<'_, str> {
     Cow::Owned(parameters.collect::<Vec<_>>().join("&"))
 }
 
+/// A component of a path without the parameters in it that are secret (`;jsessionid=`, RFC 3986 section 3.3); borrowed if
+/// it has none.
+pub(crate) fn without_secret_parameters(component: &str) -> Cow<'_, str> {
+    let is_secret =
+        |part: &&str| part.split_once('=').is_some_and(|(name, _)| is_secret(name, false));
+    let mut parts = component.split(';');
+    let name = parts.next().unwrap_or_default();
+    if !parts.clone().any(|part| is_secret(&part)) {
+        return Cow::Borrowed(component);
+    }
+    let shown = parts.filter(|part| !is_secret(part)).map(|part| format!(";{part}"));
+    Cow::Owned(name.to_owned() + &shown.collect::<String>())
+}
+
 /// The URL from the host to the query, by which its object can be recognized when it is signed anew.
 pub(crate) fn object_of(url: &Url) -> Cow<'_, str> {
     let whole = &url[Position::BeforeHost..Position::AfterQuery];
@@ -416,6 +437,15 @@ fn harmless(character: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manual;
+
+    #[test]
+    fn the_manual_names_every_parameter_that_is_masked() {
+        let chapter = manual::chapter("lists").expect("a chapter").text;
+        let missing: Vec<_> =
+            SECRET.iter().filter(|name| !chapter.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 
     #[test]
     fn secrets_of_a_url_are_masked_and_nothing_else() {
@@ -441,6 +471,11 @@ mod tests {
                 "https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fq%3Dx",
             ),
             ("https://a.b/?code=EUR", "https://a.b/?code=EUR"),
+            (
+                "https://a.b/?user[token]=x&key[]=y&session=z&a[b]=c",
+                "https://a.b/?user[token]=***&key[]=***&session=***&a[b]=c",
+            ),
+            ("https://a.b/h;jsessionid=x", "https://a.b/h;jsessionid=***"),
             ("https://a.b/?code=4/P7&state=x", "https://a.b/?code=***&state=x"),
             ("https://a.b/token=x", "https://a.b/token=x"),
             (

@@ -23,7 +23,7 @@ use url::{Position, Url};
 
 use self::sanitize::{extension, marked, safe};
 use crate::plan::NamingScheme;
-use crate::redaction::{object_of, without_signature};
+use crate::redaction::{object_of, without_secret_parameters, without_signature};
 
 pub use self::conflicts::{NameOwner, unique_name};
 pub(crate) use self::conflicts::{Ownership, UniqueName, key};
@@ -50,8 +50,9 @@ const MARK: usize = 8;
 /// The name of a target, made of its URL; `index` is its position in the list.
 ///
 /// A path that ends in a slash is named `index.html`. If the name is made of the path, a query that is not empty adds a
-/// mark before the extension (`page.1a2b3c4d.php`), the same one however it is signed for a time. The fragment is ignored. Escapes are decoded once; an escaped `/`
-/// is a character of its component. In a tree, http and https of one host share a directory; empty components are left
+/// mark before the extension (`page.1a2b3c4d.php`), the same one however it is signed for a time; so do secret parameters
+/// of the path, which are left out. The fragment is ignored. Escapes are decoded once; an escaped `/` is a character of its
+/// component. In a tree, http and https of one host share a directory; empty components are left
 /// out, and the directories beyond the bounds become one, named by their SHA-256.
 pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
     match scheme {
@@ -91,7 +92,10 @@ fn tree(url: &Url) -> String {
     let mut path = host(url);
     let folders = url.path().rsplit_once('/').map_or("", |(folders, _)| folders);
     for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
-        push(&mut path, &decoded(folder));
+        match without_secret_parameters(folder) {
+            Cow::Borrowed(folder) => push(&mut path, &decoded(folder)),
+            Cow::Owned(shown) => push(&mut path, &marked(&decoded(&shown), &mark(folder))),
+        }
     }
     push(&mut path, &file(url));
     bounded(path)
@@ -113,10 +117,21 @@ fn hashed(url: &Url) -> String {
 
 fn file(url: &Url) -> String {
     let name = last(url);
-    match url.query() {
-        None | Some("") => name.into_owned(),
-        Some(query) => marked(&name, &hex(&sha256(&without_signature(query)))[..MARK]),
+    let query = url.query().filter(|query| !query.is_empty()).map(without_signature);
+    let component = url.path().rsplit_once('/').map_or("", |(_, last)| last);
+    match (without_secret_parameters(component), query) {
+        (Cow::Borrowed(_), None) => name.into_owned(),
+        (Cow::Borrowed(_), Some(query)) => marked(&name, &mark(&query)),
+        (Cow::Owned(_), query) => {
+            let query = query.unwrap_or_default();
+            marked(&name, &mark(&format!("{component}?{query}")))
+        }
     }
+}
+
+/// What makes a name another one where this text is another one.
+fn mark(text: &str) -> String {
+    hex(&sha256(text))[..MARK].to_owned()
 }
 
 /// The last component of the URL's path, made safe.
@@ -124,7 +139,10 @@ fn last(url: &Url) -> Cow<'_, str> {
     let path = url.path();
     match path.rsplit_once('/').map_or(path, |(_, last)| last) {
         "" => Cow::Borrowed("index.html"),
-        last => decoded(last),
+        last => match without_secret_parameters(last) {
+            Cow::Borrowed(last) => decoded(last),
+            Cow::Owned(shown) => Cow::Owned(decoded(&shown).into_owned()),
+        },
     }
 }
 

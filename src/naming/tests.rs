@@ -359,6 +359,22 @@ fn a_name_that_nobody_has_is_given_as_it_is() {
 }
 
 #[test]
+fn a_secret_parameter_of_the_path_is_in_no_name_and_keeps_names_apart() {
+    let name = |scheme, url: &str| of_url(scheme, &url.parse().unwrap(), 1);
+    let [one, other] = ["x", "y"].map(|secret| {
+        let url = format!("http://a.b/d;token={secret}/h;jsessionid={secret};v=2?q=1");
+        [NamingScheme::Flat, NamingScheme::Tree].map(|scheme| name(scheme, &url))
+    });
+    for (one, other) in one.iter().zip(&other) {
+        assert!(!one.contains("jsessionid") && !one.contains("token"), "{one}");
+        assert!(one.contains("h;v=2."), "{one}");
+        assert_ne!(one, other);
+    }
+    assert_eq!(one[1].matches('/').count(), 2, "{}", one[1]);
+    assert_eq!(name(NamingScheme::Flat, "http://a.b/h;v=2"), "h;v=2");
+}
+
+#[test]
 fn who_comes_later_gets_a_mark_and_has_it_again_the_next_time() {
     let mut taken = TakenNames::default();
     taken.name("x.html", "one");

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::buffered::Buffered;
 use crate::plan::Source;
+use crate::redaction::shows_secrets;
 use crate::text::io_message;
 
 /// A report file that is not complete yet.
@@ -49,6 +50,10 @@ impl AtomicFile {
     /// # Errors
     /// `InvalidInput` if `path` is one of `sources`, else those of opening it. They name the file.
     pub(crate) fn create(path: &Path, sources: &[Source]) -> io::Result<Self> {
+        // With `--no-redact`, any report may have passwords.
+        if shows_secrets() {
+            return Self::create_private(path, sources);
+        }
         Self::open(path, sources, None)
     }
 

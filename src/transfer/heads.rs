@@ -4,14 +4,22 @@
 use std::borrow::Cow;
 
 use reqwest::Response;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, RANGE, REFERER, USER_AGENT,
+};
 use url::{Position, Url};
 
 use super::context::TransferContext;
+use super::request;
 use crate::model::RequestMethod;
 use crate::redaction::{MASK, redacted_field, redacted_text};
 
-/// What the name of a field contains if its value may be secret.
+/// Fields of a request, beside those that any origin may see, whose values are no secrets. Any other that the user gives may
+/// be one, whatever its name.
+const OF_REQUESTS: [HeaderName; 5] = [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, REFERER];
+
+/// What the name of a field of a reply contains if its value may be secret.
 const SECRET: [&str; 9] =
     ["auth", "cookie", "credential", "key", "passw", "secret", "session", "sign", "token"];
 
@@ -40,10 +48,17 @@ pub(super) fn of_request(
     ];
     for (name, value) in added {
         let value = value.filter(|_| !fields.contains_key(&name));
-        head.extend(value.map(|value| field("> ", name.as_str(), value)));
+        head.extend(value.map(|value| request_field(&name, value)));
     }
-    head.extend(fields.iter().map(|(name, value)| field("> ", name.as_str(), value)));
+    head.extend(fields.iter().map(|(name, value)| request_field(name, value)));
     head
+}
+
+fn request_field(name: &HeaderName, value: &HeaderValue) -> String {
+    match request::HARMLESS.contains(name) || OF_REQUESTS.contains(name) {
+        true => field("> ", name.as_str(), value),
+        false => format!("> {name}: {MASK}"),
+    }
 }
 
 /// The head of a reply.
@@ -82,6 +97,9 @@ mod tests {
         for name in ["Authorization", "set-cookie", "cookie", "Proxy-Authorization", "x-api-key"] {
             assert_eq!(shown(name, "hunter2"), format!("< {name}: ***"));
         }
+        let sent = |name| request_field(&name, &HeaderValue::from_static("1"));
+        assert_eq!(sent(HeaderName::from_static("x-odd")), "> x-odd: ***");
+        assert_eq!(sent(RANGE), "> range: 1");
         for (name, value, expected) in [
             ("www-authenticate", "Basic realm=\"a\"", "Basic realm=\"a\""),
             ("etag", "\"a?b\"", "\"a?b\""),

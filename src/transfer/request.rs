@@ -14,7 +14,7 @@ use crate::policy::resume::{RangeRequest, range_request};
 use crate::scheduler::is_written_as_loopback;
 
 /// Header fields that are never secret; any other may be, whatever its name.
-const HARMLESS: [HeaderName; 6] =
+pub(super) const HARMLESS: [HeaderName; 6] =
     [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
 
 /// The header fields of the request for `job`, and what they ask for: those given for all requests, for this host and for this

@@ -297,6 +297,8 @@ fn secrets_are_shown_on_demand_and_masked_in_what_was_saved() {
             assert!(text.contains("***"), "{text}");
         }
         assert!(report(&["--no-redact"]).iter().all(|text| text.contains(SECRET)));
+        let mode = fs::metadata(folder.path().join("r.csv")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "only its owner may read it");
     });
 }
 
