@@ -1,5 +1,7 @@
 //! The validated configuration of a run. Contains no clap types.
 
+mod targets;
+
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use crate::digest::{Algorithm, Digest};
 pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
+pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
 /// The configuration of a run.
 #[derive(Debug, Clone)]
@@ -328,6 +331,8 @@ pub struct HttpOptions {
     pub family: AddressFamily,
     /// Redirects to follow at most.
     pub max_redirects: u32,
+    /// Which URLs may be requested, and which addresses connected to.
+    pub targets: TargetRules,
 }
 
 impl HttpOptions {
@@ -353,6 +358,7 @@ impl Default for HttpOptions {
             pins: Vec::new(),
             family: AddressFamily::Any,
             max_redirects: 10,
+            targets: TargetRules::default(),
         }
     }
 }

@@ -36,6 +36,9 @@ pub enum Failure {
     /// `--connect-to` cannot be honored for this URL.
     #[error("{0}")]
     Pinned(String),
+    /// The host, or each of its addresses, is one that may not be connected to; the message says which and why.
+    #[error("{0}")]
+    BlockedAddress(String),
     /// The TLS handshake failed: a certificate that is not trusted, no common version.
     #[error("{0}")]
     Tls(String),
@@ -208,6 +211,7 @@ failure_classes! {
     HostDown = "host_down",
     Robots = "robots",
     Connect = "connect",
+    BlockedAddress = "blocked_address",
     Tls = "tls",
     Proxy = "proxy",
     Timeout = "timeout",
@@ -238,6 +242,7 @@ impl Failure {
             Self::HostDown(_) => FailureClass::HostDown,
             Self::Robots => FailureClass::Robots,
             Self::Connect(_) | Self::Pinned(_) => FailureClass::Connect,
+            Self::BlockedAddress(_) => FailureClass::BlockedAddress,
             Self::Tls(_) => FailureClass::Tls,
             Self::Proxy(_) | Self::ProxyLost(_) | Self::ProxyStatus(_) => FailureClass::Proxy,
             Self::Timeout(_) => FailureClass::Timeout,

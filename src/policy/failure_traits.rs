@@ -70,6 +70,7 @@ pub(crate) fn failure_traits(failure: &Failure) -> FailureTraits {
         | Failure::HostRefused(_)
         | Failure::Robots
         | Failure::Pinned(_)
+        | Failure::BlockedAddress(_)
         | Failure::Proxy(_)
         | Failure::Redirect(_)
         | Failure::InvalidUrl(_) => (OtherMirror, HostEvidence::Nothing),
@@ -123,5 +124,6 @@ mod tests {
         assert!(is_transient(&Failure::Connect("x".into())));
         assert!(is_transient(&Failure::Worker("x".into())));
         assert!(!is_transient(&Failure::Pinned("x".into())));
+        assert!(!is_transient(&Failure::BlockedAddress("x".into())));
     }
 }

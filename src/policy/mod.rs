@@ -8,7 +8,9 @@ pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod robots;
 pub(crate) mod segments;
+mod special_addresses;
 pub(crate) mod suspension;
+pub(crate) mod target_rules;
 
 pub(crate) use next_action::{
     NextAction, RetryRules, action_without_request, next_action, segment_action_without_request,

@@ -31,15 +31,19 @@ pub(crate) enum RobotsReply<'a> {
 
 /// The rules that follow from a reply (section 2.3.1).
 ///
-/// A host without a robots.txt (4xx, a redirect that leads nowhere) allows everything; one that may have one and does not
+/// A host without a robots.txt (4xx, a redirect that leads nowhere or where nothing may be requested) allows everything; one
+/// that may not be connected to does as well, as its URLs fail for that reason. One that may have one and does not
 /// deliver it (5xx, no whole reply) allows nothing. The RFC lets a robot treat 429 like the former; here a host that asks
 /// for fewer requests does not get more (its failure is `RateLimited`, not `Status`).
 pub(crate) fn rules_of_reply(reply: RobotsReply<'_>, product_token: &str) -> RobotsRules {
     match reply {
         RobotsReply::Body(body) => RobotsRules::parse(body, product_token),
-        RobotsReply::Failed(Failure::Status(400..=499) | Failure::Redirect(_)) => {
-            RobotsRules::everything()
-        }
+        RobotsReply::Failed(
+            Failure::Status(400..=499)
+            | Failure::Redirect(_)
+            | Failure::BlockedAddress(_)
+            | Failure::InvalidUrl(_),
+        ) => RobotsRules::everything(),
         RobotsReply::Failed(_) => RobotsRules::nothing(),
     }
 }
@@ -349,6 +353,8 @@ mod tests {
             Failure::Status(410),
             Failure::Status(499),
             Failure::Redirect("no Location".to_owned()),
+            Failure::BlockedAddress("no".to_owned()),
+            Failure::InvalidUrl("no".to_owned()),
         ];
         for failure in &nothing_there {
             assert_eq!(of(RobotsReply::Failed(failure)), (true, true), "{failure}");
