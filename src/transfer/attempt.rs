@@ -33,6 +33,7 @@ use crate::model::{
 use crate::policy::resume::{self, RangeReply, RangeRequest, has_something_to_lose};
 use crate::policy::retry::asked_wait;
 use crate::policy::segments::{ReplyInfo, should_split};
+use crate::policy::target_rules::ensure_job_allowed;
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
 use crate::text::counted;
 
@@ -170,6 +171,7 @@ impl<'a> Exchange<'a> {
         if let (JobKind::Assemble(assembly), Some(part)) = (&job.kind, &job.part) {
             return self.assemble(assembly, part).await;
         }
+        ensure_job_allowed(&context.config.http.targets, job)?;
         context.resolver.ensure_can_redirect(&job.url, self.request_state.route())?;
         let (fields, request) = fields(context, job);
         if is_segment(job) && !matches!(request, RangeRequest::Segment(..)) {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::client::{OtherAddress, ProxyRoute, local_address};
 use super::request_state::RequestState;
-use super::resolver::LookupFailed;
+use super::resolver::{AddressBlocked, LookupFailed};
 use super::tls;
 use crate::model::Failure;
 use crate::plan::Timeouts;
@@ -29,6 +29,7 @@ const CLOSED_EARLY: &str = "connection closed before the response headers were c
 #[derive(Default)]
 struct ErrorChain<'a> {
     lookup: Option<&'a LookupFailed>,
+    blocked: Option<&'a AddressBlocked>,
     tls: Option<&'a rustls::Error>,
     bad_name: Option<&'a InvalidDnsNameError>,
     io: Option<&'a io::Error>,
@@ -56,6 +57,7 @@ impl<'a> ErrorChain<'a> {
 
     fn note(&mut self, cause: &'a (dyn Error + 'static)) {
         self.lookup = self.lookup.or(cause.downcast_ref());
+        self.blocked = self.blocked.or(cause.downcast_ref());
         self.tls = self.tls.or(cause.downcast_ref());
         self.bad_name = self.bad_name.or(cause.downcast_ref());
         self.io = cause.downcast_ref().or(self.io);
@@ -225,6 +227,9 @@ pub(super) fn request(
     certificate: Option<Option<i64>>,
 ) -> Failure {
     let causes = ErrorChain::of(error);
+    if let Some(AddressBlocked(failure)) = causes.blocked {
+        return failure.clone();
+    }
     if route == ProxyRoute::ByProxy
         && let Some(failure) = proxy(error, &causes, url, timeouts)
     {

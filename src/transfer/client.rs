@@ -317,6 +317,8 @@ impl ConnectLayer {
         };
         let connection = match &request_state {
             Some(request) => {
+                // The library may finish this in a task of its own, which makes no request.
+                let connecting = CURRENT_REQUEST.scope(Arc::clone(request), connecting);
                 let connecting =
                     Handshakes::of(request.url(), &self.proxy_rules).during(connecting);
                 happy_eyeballs::connect(connecting, request, &self.resolver).await?

@@ -17,6 +17,7 @@ use super::tls::{self, TlsError};
 use crate::digest::ExpectedDigests;
 use crate::model::{Failure, serde_helpers};
 use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts, Verbosity};
+use crate::policy::target_rules::is_forbidden;
 use crate::store::Store;
 
 /// The configuration of every client of a run; plain data, sent to child processes as it is.
@@ -292,9 +293,12 @@ impl TransferContext {
         self.resolver.count(counts.lookups);
     }
 
-    /// The host name that has to be looked up before a connection for `url` can be made; `None` if there is none, or a
-    /// proxy looks it up.
+    /// The host name that has to be looked up before a connection for `url` can be made; `None` if there is none, a proxy
+    /// looks it up, or the URL may not be requested.
     pub(crate) fn name_needed(&self, url: &Url) -> Option<String> {
+        if is_forbidden(&self.config.http.targets, url) {
+            return None;
+        }
         match self.proxy_rules.route_to(url) {
             ProxyRoute::ByProxy => None,
             ProxyRoute::Direct => self.resolver.name_needed(url),

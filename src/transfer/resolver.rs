@@ -1,6 +1,7 @@
 //! Resolves host names: by `--resolve` and `--connect-to`, else by one lookup per name, shared by all clients of the run.
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,10 @@ use url::{Host, Url};
 use super::client::ProxyRoute;
 use super::request_state::CURRENT_REQUEST;
 use crate::model::Failure;
-use crate::plan::{AddressFamily, HttpOptions, NetworkInterface, OverrideTarget, ResolveOverride};
+use crate::plan::{
+    AddressFamily, HttpOptions, NetworkInterface, OverrideTarget, ResolveOverride, TargetRules,
+};
+use crate::policy::target_rules::ensure_address_allowed;
 use crate::scheduler::{ADDRESS_LIFETIME, ResolveError};
 
 /// The number of names in the cache; beyond it the oldest is dropped.
@@ -31,6 +35,11 @@ pub(super) struct LookupFailed {
     pub is_final: bool,
 }
 
+/// None of the addresses of a name may be connected to.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct AddressBlocked(pub Failure);
+
 type LookupResult = Result<Arc<[IpAddr]>, LookupFailed>;
 type LookupKey = Arc<OnceCell<LookupResult>>;
 
@@ -41,6 +50,7 @@ pub(crate) struct Resolver {
     pins: Vec<ResolveOverride>,
     family: AddressFamily,
     interface: Option<NetworkInterface>,
+    targets: TargetRules,
     runtime: Handle,
     names: Mutex<DnsCache>,
     /// For each host with several addresses, the one that answered last.
@@ -65,7 +75,8 @@ impl Resolver {
     pub(crate) fn new(http: &HttpOptions, runtime: Handle) -> Self {
         let (names, answered, lookups) = Default::default();
         let (pins, family, interface) = (http.pins.clone(), http.family, http.interface.clone());
-        Self { pins, family, interface, runtime, names, answered, lookups }
+        let targets = http.targets.clone();
+        Self { pins, family, interface, targets, runtime, names, answered, lookups }
     }
 
     /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
@@ -157,13 +168,20 @@ impl Resolver {
         })
     }
 
-    async fn addresses(self: Arc<Self>, asked: String) -> Result<Vec<SocketAddr>, LookupFailed> {
+    /// The addresses that the library connects to, in its order, for this host or for a proxy.
+    ///
+    /// # Errors
+    /// [`LookupFailed`], or [`AddressBlocked`] if none of them may be connected to.
+    async fn addresses(
+        self: Arc<Self>,
+        asked: String,
+    ) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
         let url = CURRENT_REQUEST.try_with(|request_state| request_state.url().clone()).ok();
         // The library also asks for the name of a proxy; the rules are for the URL's own host.
         let url = url.filter(|url| url.host_str() == Some(asked.as_str()));
         let (host, port) = match url.as_ref().and_then(|url| self.redirection(url)) {
             Some((host, port)) => (host.unwrap_or(&asked).to_owned(), port.unwrap_or(0)),
-            None => (asked, 0),
+            None => (asked.clone(), 0),
         };
         let target_port = if port == 0 { url.as_ref().map_or(0, port_of) } else { port };
         let known = CURRENT_REQUEST
@@ -182,7 +200,7 @@ impl Resolver {
                 }
             },
         };
-        let usable = self.usable(host.clone(), &found)?;
+        let usable = self.allowed(&asked, self.usable(host.clone(), &found)?)?;
         let first = CURRENT_REQUEST.try_with(|request| {
             let answered = self.answered.lock().expect("lock poisoned").get(&host).copied();
             let mut candidates = request.candidates();
@@ -248,6 +266,26 @@ impl Resolver {
             return Err(LookupFailed { host, reason, is_final: true });
         }
         Ok(usable)
+    }
+
+    /// The addresses that may be connected to for a URL of this host. Those of a proxy are the user's choice.
+    ///
+    /// # Errors
+    /// Why the first one may not be connected to, if none of them may.
+    fn allowed(&self, host: &str, found: Arc<[IpAddr]>) -> Result<Arc<[IpAddr]>, AddressBlocked> {
+        let is_by_proxy = CURRENT_REQUEST
+            .try_with(|request| request.route() == ProxyRoute::ByProxy)
+            .unwrap_or_default();
+        if is_by_proxy || !self.targets.judge_addresses() {
+            return Ok(found);
+        }
+        let judge = |address: &IpAddr| ensure_address_allowed(&self.targets, host, *address);
+        let allowed: Arc<[_]> =
+            found.iter().copied().filter(|address| judge(address).is_ok()).collect();
+        match found.first().map(judge) {
+            Some(Err(failure)) if allowed.is_empty() => Err(AddressBlocked(failure)),
+            _ => Ok(allowed),
+        }
     }
 
     /// The addresses that `--resolve` sets for a host and port; `None` if it sets none.
@@ -389,6 +427,9 @@ fn literal(url: &Url) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::AddressScope;
+    use crate::policy::next_action::tests::job;
+    use crate::transfer::request_state::RequestState;
 
     #[test]
     fn an_answer_is_used_for_a_minute_unless_a_connection_has_failed_since() {
@@ -406,5 +447,55 @@ mod tests {
         assert!(Arc::ptr_eq(&cache.lookup("a.test", None, at(70)), &second));
         assert!(!Arc::ptr_eq(&cache.lookup("a.test", None, at(71)), &second));
         assert_eq!((cache.asked.len(), cache.order.len()), (2, 2));
+    }
+
+    /// A resolver that lets only public addresses be connected to.
+    fn public_only() -> Arc<Resolver> {
+        let targets = TargetRules { addresses: AddressScope::Public, ..TargetRules::default() };
+        let http = HttpOptions { targets, ..HttpOptions::default() };
+        Arc::new(Resolver::new(&http, Handle::current()))
+    }
+
+    fn parsed(addresses: &[&str]) -> Arc<[IpAddr]> {
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// From now on the answer for `a.test` is this.
+    fn set_answer(resolver: &Resolver, addresses: &[&str]) {
+        let key = LookupKey::new(OnceCell::new_with(Some(Ok(parsed(addresses)))));
+        let lookup = CachedLookup { key, begun: Instant::now() };
+        resolver.names.lock().unwrap().asked.insert("a.test".to_owned(), lookup);
+    }
+
+    /// What the library is given to connect to, for a request that knows these addresses.
+    async fn given(
+        resolver: &Arc<Resolver>,
+        known: Option<&[&str]>,
+    ) -> Result<Vec<IpAddr>, String> {
+        let mut job = job("http://a.test/");
+        job.addresses = known.map(parsed);
+        let request = Arc::new(RequestState::new(&job, ProxyRoute::Direct, None, Instant::now()));
+        let addresses = Arc::clone(resolver).addresses("a.test".to_owned());
+        let given = CURRENT_REQUEST.scope(request, addresses).await;
+        let given = given.map_err(|error| error.to_string())?;
+        Ok(given.iter().map(SocketAddr::ip).collect())
+    }
+
+    #[tokio::test]
+    async fn what_is_judged_is_the_address_that_is_connected_to_and_not_an_earlier_answer() {
+        let resolver = public_only();
+        let private = Err("10.0.0.5 is a private address (RFC 1918); see --public-only".to_owned());
+        set_answer(&resolver, &["8.8.8.8"]);
+        let found = resolver.find("a.test".to_owned(), None).await.unwrap();
+        assert_eq!(found[..], parsed(&["8.8.8.8"])[..]);
+        set_answer(&resolver, &["10.0.0.5"]);
+        assert_eq!(given(&resolver, None).await, private);
+        assert_eq!(given(&resolver, Some(&["8.8.8.8"])).await, Ok(parsed(&["8.8.8.8"]).to_vec()));
+        set_answer(&resolver, &["8.8.8.8"]);
+        assert_eq!(given(&resolver, Some(&["10.0.0.5"])).await, private);
+        set_answer(&resolver, &["10.0.0.5", "1.1.1.1", "::ffff:127.0.0.1"]);
+        assert_eq!(given(&resolver, None).await, Ok(parsed(&["1.1.1.1"]).to_vec()));
+        let alone = Arc::clone(&resolver).addresses("a.test".to_owned()).await.unwrap();
+        assert_eq!(alone, [SocketAddr::from(([1, 1, 1, 1], 0))], "without a request as well");
     }
 }

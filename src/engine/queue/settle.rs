@@ -8,7 +8,7 @@ use crate::model::{
     Attempt, AttemptOutcome, Event, Failure, FailureClass, JobKind, QueuedJob, Record, StopCause,
     redacted,
 };
-use crate::policy::{self, NextAction, RetryRules, next_action, robots};
+use crate::policy::{self, NextAction, RetryRules, next_action, robots, target_rules};
 use crate::scheduler::{HostFeedback, host_feedback};
 
 impl Queue {
@@ -44,7 +44,10 @@ impl Queue {
             state.undo_assembly(&mut job, &mut attempt);
         } else {
             let url = &job.request.url;
-            state.scheduler.on_feedback(url, feedback, job.last_started, now);
+            match target_rules::was_forbidden(&attempt) {
+                true => state.scheduler.cancel_start(url, now),
+                false => state.scheduler.on_feedback(url, feedback, job.last_started, now),
+            }
             state.scheduler.count(url, attempt.wire_bytes, charged_class(&attempt));
         }
         let rules = match job.request.kind {
