@@ -11,13 +11,13 @@ use clap_complete::Shell;
 use http::HeaderValue;
 
 use super::value_parsers::{self, Choice, Named, one_of};
-use super::{hints, network};
+use super::{hints, host_rules, network};
 use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
 use crate::plan::{
-    ColorChoice, MaxFailures, MaxPerHost, Mode, NamingScheme, NetworkInterface, OutputFormat,
-    ResolveOverride, StatusRange,
+    ColorChoice, HostRule, MaxFailures, MaxPerHost, Mode, NamingScheme, NetworkInterface,
+    OutputFormat, ResolveOverride, StatusRange,
 };
 use crate::units::{self, Rate, Share};
 
@@ -313,6 +313,45 @@ pub(super) struct HttpArgs {
 
     #[command(flatten)]
     pub check: CheckArgs,
+
+    #[command(flatten)]
+    pub targets: TargetArgs,
+}
+
+/// Which hosts may be reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Allowed targets")]
+pub(super) struct TargetArgs {
+    /// Connect only to public addresses, for lists that others have written
+    ///
+    /// An address is judged after DNS, when it is connected to, also on redirects. Others fail as blocked_address; see fetch
+    /// help strangers.
+    #[arg(hide_short_help = true, long)]
+    pub public_only: bool,
+
+    /// With --public-only, also connect to these hosts (repeatable)
+    ///
+    /// .SUFFIX is that name and all names below it; 10.0.0.0/8 is a network.
+    #[arg(
+        hide_short_help = true, long = "allow-host", value_name = "NAME|.SUFFIX|ADDRESS|NETWORK",
+        value_parser = host_rules::host_rule
+    )]
+    pub allowed: Vec<HostRule>,
+
+    /// Do not connect to these hosts, even if they are allowed otherwise (repeatable)
+    #[arg(
+        hide_short_help = true, long = "deny-host", value_name = "NAME|.SUFFIX|ADDRESS|NETWORK",
+        value_parser = host_rules::host_rule
+    )]
+    pub denied: Vec<HostRule>,
+
+    /// Request only https URLs, also on redirects
+    #[arg(hide_short_help = true, long)]
+    pub https_only: bool,
+
+    /// With --public-only, let a proxy decide which addresses it connects to
+    #[arg(hide_short_help = true, long)]
+    pub proxy_decides: bool,
 }
 
 /// Who asks, and from where.

@@ -8,6 +8,7 @@ mod config_layers;
 mod credentials;
 mod help;
 mod hints;
+mod host_rules;
 mod man;
 mod network;
 mod option_table;
@@ -436,9 +437,15 @@ fn fetch(
     }
     let proxy = to_plan::proxy(&all.requests).map_err(|complaint| lower.trace(complaint))?;
     to_plan::ensure_key_has_a_certificate(&all.requests).map_err(|error| lower.trace(error))?;
+    to_plan::ensure_exceptions_have_a_rule(&all.requests.targets)
+        .map_err(|error| lower.trace(error))?;
+    let proxy_decides = all.requests.targets.proxy_decides;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.http.proxy = proxy::chosen(proxy, around.variable)?;
+    if !proxy_decides {
+        to_plan::ensure_no_proxy_decides(&plan.http)?;
+    }
     plan.host_limits.hosts = file.hosts;
     plan.config = file.path;
     plan.credential_files = files.paths();

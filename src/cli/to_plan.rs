@@ -12,7 +12,7 @@ use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
-    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, VerifyArgs,
+    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs, VerifyArgs,
 };
 use super::value_parsers::{documents, is_one_name};
 use super::{credentials, proxy};
@@ -21,12 +21,12 @@ use crate::credentials::Credentials;
 use crate::list;
 use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, BodyOptions, CertVerification, ClientCertificate, Compression, CookieOptions,
-    Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions,
-    HttpOptions, HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource, NetworkInterface,
-    OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder,
-    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions,
-    SingleOutput, Source, Strategy, Timeouts, Verbosity,
+    AddressFamily, AddressScope, BodyOptions, CertVerification, ClientCertificate, Compression,
+    CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy,
+    HostLimitOptions, HttpOptions, HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource,
+    NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand,
+    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay,
+    SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -247,7 +247,31 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
         interface: typed.identity.interface,
         method: if typed.check.head { RequestMethod::Head } else { RequestMethod::Get },
         accept: typed.check.accept,
+        targets: target_rules(typed.targets),
     })
+}
+
+/// Which targets may be reached.
+fn target_rules(typed: TargetArgs) -> TargetRules {
+    TargetRules {
+        addresses: if typed.public_only { AddressScope::Public } else { AddressScope::Any },
+        schemes: if typed.https_only { UrlSchemes::HttpsOnly } else { UrlSchemes::HttpAndHttps },
+        allowed: typed.allowed,
+        denied: typed.denied,
+    }
+}
+
+/// Fails if a proxy decides which addresses are connected to, although there are rules about them.
+pub(super) fn ensure_no_proxy_decides(http: &HttpOptions) -> Result<(), String> {
+    let option = match http.targets.addresses {
+        _ if http.proxy == Proxy::Direct || !http.targets.judge_addresses() => return Ok(()),
+        AddressScope::Public => "--public-only",
+        AddressScope::Any => "--deny-host with an address",
+    };
+    Err(format!(
+        "{option} has no effect behind a proxy, which looks names up and connects by itself; --proxy '' uses none (also \
+         of the environment), --proxy-decides leaves it to the proxy"
+    ))
 }
 
 /// Cookies that were typed as text, as header fields.
@@ -287,6 +311,16 @@ pub(super) fn ensure_key_has_a_certificate(typed: &HttpArgs) -> Result<(), Strin
     match (&typed.identity.key, &typed.identity.cert) {
         (Some(_), None) => Err("--key requires --cert".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Exceptions to `--public-only` may be in a layer of their own.
+pub(super) fn ensure_exceptions_have_a_rule(typed: &TargetArgs) -> Result<(), String> {
+    match typed.public_only || typed.allowed.is_empty() {
+        true => Ok(()),
+        false => {
+            Err("--allow-host requires --public-only, to which it makes exceptions".to_owned())
+        }
     }
 }
 
