@@ -18,7 +18,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 16] = [
+pub const CHAPTERS: [Chapter; 17] = [
     chapter!("lists", "The list format: URLs, mirrors, options of one URL"),
     chapter!("saving", "Files: names, resuming, segments, the manifest"),
     chapter!("integrity", "Checksums, digests, fetch verify"),
@@ -26,6 +26,7 @@ pub const CHAPTERS: [Chapter; 16] = [
     chapter!("network", "Proxies, TLS, addresses, redirects"),
     chapter!("credentials", "Users, passwords, tokens, netrc files"),
     chapter!("cookies", "Cookies: given, set by redirects, kept in a file"),
+    chapter!("strangers", "Lists that others have written: what may be reached"),
     chapter!("configuration", "The configuration file and the environment"),
     chapter!("reports", "Output formats, their fields, report files"),
     chapter!("exit-codes", "Exit codes and error classes"),

@@ -36,7 +36,8 @@ fn chapters() -> Vec<PathBuf> {
 
 /// Every document of the repository, with its file.
 fn documents() -> Vec<(PathBuf, String)> {
-    let files = ["README.md", "benches/README.md", ".github/CONTRIBUTING.md"];
+    let files =
+        ["README.md", "benches/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"];
     let files = files.iter().map(|file| root().join(file)).chain(chapters());
     files.map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
 }
