@@ -44,6 +44,7 @@ mod secrets;
 mod segments;
 mod serve;
 mod several_addresses;
+mod strangers;
 mod support;
 mod tls;
 mod tls_trust;

@@ -120,7 +120,7 @@ fn an_address_that_has_answered_and_does_not_any_more_gives_way_to_the_others() 
 }
 
 /// Ends an origin for good: nobody listens at its address any more.
-fn close(origin: Origin) {
+pub fn close(origin: Origin) {
     let address = origin.address();
     drop(origin);
     // Its thread lets go of the port once it has seen that it is over.
@@ -128,7 +128,7 @@ fn close(origin: Origin) {
 }
 
 /// A run that sees this file in the place of /etc/hosts.
-fn with_hosts(hosts: &Path, mode: &str) -> Run {
+pub fn with_hosts(hosts: &Path, mode: &str) -> Run {
     let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
     Run::of("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
