@@ -788,3 +788,11 @@ fn the_long_help_tells_of_lists_units_and_exit_codes() {
     }
     assert!(help.lines().all(|line| line.len() <= 100));
 }
+
+#[test]
+fn the_manual_names_every_parameter_that_is_masked() {
+    let chapter = crate::manual::chapter("lists").expect("a chapter").text;
+    let secret = crate::redaction::SECRET.iter();
+    let missing: Vec<_> = secret.filter(|name| !chapter.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
