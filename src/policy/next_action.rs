@@ -134,7 +134,7 @@ fn decide(
         }
         AttemptOutcome::Redirect { location } => {
             let status = attempt.head.as_ref().map_or(0, |head| head.status);
-            match hop(job, location.as_deref(), rules.max_redirects) {
+            match hop(job, status, location.as_deref(), rules.max_redirects) {
                 Ok(url) => match too_long(status, asked, &rules.retry) {
                     None => {
                         let wait = asked.map_or(Duration::ZERO, |asked| with_jitter(asked, chance));

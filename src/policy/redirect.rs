@@ -7,13 +7,14 @@ use url::Url;
 use crate::model::{Failure, Job, JobKind, QueuedJob};
 use crate::redaction::redacted_line;
 
-/// The URL that a redirect of `job` leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
+/// The URL that a redirect of `job` with this status leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same, and that of the listed URL is back at its origin.
 ///
 /// # Errors
 /// [`Failure::Redirect`] if the Location is missing, empty or unusable, or `max_redirects` have been followed.
 pub(super) fn hop(
     queued: &QueuedJob,
+    status: u16,
     location: Option<&[u8]>,
     max_redirects: u32,
 ) -> Result<Url, Failure> {
@@ -36,9 +37,10 @@ pub(super) fn hop(
     }
     if queued.hops >= max_redirects {
         let mut message = format!("too many redirects (limit {max_redirects})");
-        if let Some(reason) = queued.refused_cookie {
-            message.push_str(&format!("; the last one sets a cookie that is not kept: {reason}"));
-        }
+        message.push_str(&match queued.refused_cookie {
+            Some(reason) => format!("; the last one sets a cookie that is not kept: {reason}"),
+            None => format!("; the last one, {status}, leads to {}", redacted_line(next.as_str())),
+        });
         return Err(Failure::Redirect(message));
     }
     if next.fragment().is_none() {
@@ -80,19 +82,22 @@ mod tests {
 
     #[test]
     fn a_relative_location_is_resolved_against_the_url_that_sent_it() {
-        let next = hop(&queued_job("http://a.test/x/y?q#part"), Some(b"../z"), 10).unwrap();
+        let next = hop(&queued_job("http://a.test/x/y?q#part"), 302, Some(b"../z"), 10).unwrap();
         assert_eq!(next.as_str(), "http://a.test/z#part");
     }
 
     #[test]
     fn userinfo_stays_within_its_origin() {
         let job = queued_job("http://user:secret@a.test/");
-        assert_eq!(hop(&job, Some(b"/x"), 10).unwrap().as_str(), "http://user:secret@a.test/x");
+        assert_eq!(
+            hop(&job, 302, Some(b"/x"), 10).unwrap().as_str(),
+            "http://user:secret@a.test/x"
+        );
         for elsewhere in ["http://b.test/x", "https://a.test/x", "http://a.test:81/x"] {
             let mut away = job.clone();
-            away.request.url = hop(&job, Some(elsewhere.as_bytes()), 10).unwrap();
+            away.request.url = hop(&job, 302, Some(elsewhere.as_bytes()), 10).unwrap();
             assert_eq!(away.request.url.as_str(), elsewhere);
-            let back = hop(&away, Some(b"http://a.test/back"), 10).unwrap();
+            let back = hop(&away, 302, Some(b"http://a.test/back"), 10).unwrap();
             assert_eq!(back.as_str(), "http://user:secret@a.test/back");
         }
     }
@@ -102,14 +107,14 @@ mod tests {
         for location in
             [None, Some(&b"ftp://a.test/"[..]), Some(b"http://"), Some(b"http://a:99999/")]
         {
-            let failure = hop(&queued_job("http://a.test/"), location, 10).unwrap_err();
+            let failure = hop(&queued_job("http://a.test/"), 302, location, 10).unwrap_err();
             assert!(matches!(failure, Failure::Redirect(_)), "{location:?}");
         }
     }
 
     #[test]
     fn a_location_that_is_not_utf_8_is_taken_byte_by_byte() {
-        let next = |location| hop(&queued_job("http://a.test/"), Some(location), 10).unwrap();
+        let next = |location| hop(&queued_job("http://a.test/"), 302, Some(location), 10).unwrap();
         assert_eq!(next(b"/caf\xe9?\xff").as_str(), "http://a.test/caf%E9?%FF");
         assert_eq!(next("/café".as_bytes()).as_str(), "http://a.test/caf%C3%A9");
     }
@@ -118,9 +123,18 @@ mod tests {
     fn no_more_redirects_are_followed_than_allowed() {
         let mut job = queued_job("http://a.test/");
         job.hops = 3;
-        assert!(hop(&job, Some(b"/x"), 4).is_ok());
-        let failure = hop(&job, Some(b"/x"), 3).unwrap_err();
-        assert_eq!(failure.to_string(), "too many redirects (limit 3)");
+        assert!(hop(&job, 302, Some(b"/x"), 4).is_ok());
+        let failure = hop(&job, 302, Some(b"/x"), 3).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "too many redirects (limit 3); the last one, 302, leads to http://a.test/x"
+        );
+        let failure = hop(&job, 307, Some(b"//me:hunter2@b.test/?token=hunter2"), 3).unwrap_err();
+        let text = failure.to_string();
+        assert!(
+            text.contains("307, leads to http://***@b.test/") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 
     #[test]
