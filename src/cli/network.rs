@@ -13,6 +13,7 @@ use url::{Host, Url};
 use crate::plan::{NetworkInterface, OverrideTarget, ResolveOverride, StatusRange};
 
 const RESOLVE: &str = "expected HOST:PORT:ADDR[,ADDR]..., IPv6 addresses in brackets";
+const STATUSES: &str = "expected statuses from 200 to 599, e.g. 200,404,500-503 or 2xx";
 const CONNECT_TO: &str = "expected HOST1:PORT1:HOST2:PORT2, IPv6 addresses in brackets";
 
 /// Reads `HOST:PORT:ADDRESS[,ADDRESS]...`.
@@ -70,20 +71,36 @@ pub(super) fn referer(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(url.as_str()).map_err(|error| error.to_string())
 }
 
-/// Reads a status or a range of statuses, as in `404` and `500-503`.
+/// Reads a status, a range of statuses or a class of statuses, as in `404`, `500-503` and `2xx`.
 pub(super) fn statuses(text: &str) -> Result<StatusRange, String> {
-    let status = |digits: &str| -> Option<u16> {
-        let is_number = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|status| is_number && (200..=599).contains(status))
-    };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (status(first), status(last)) {
-        (Some(first), Some(last)) if first <= last => Ok(StatusRange { first, last }),
-        (Some(_), Some(_)) => {
-            Err("the first status of a range must not exceed the last".to_owned())
-        }
-        _ => Err("expected statuses from 200 to 599, e.g. 200,404,500-503".to_owned()),
+    if text.trim().is_empty() {
+        return Err(format!("a status is missing beside a comma; {STATUSES}"));
     }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (Some((first, _)), Some((_, last))) = (class_or_status(first), class_or_status(last))
+    else {
+        return Err(STATUSES.to_owned());
+    };
+    if first > last {
+        return Err("the first status of a range must not exceed the last".to_owned());
+    }
+    match (first, last) {
+        (200.., ..=599) => Ok(StatusRange { first, last }),
+        _ => Err(STATUSES.to_owned()),
+    }
+}
+
+/// The first and the last of the statuses that are meant: by `2xx` a hundred, by `404` one.
+fn class_or_status(text: &str) -> Option<(u16, u16)> {
+    let digits = text.trim();
+    let is_number =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(class) = digits.strip_suffix("xx").or_else(|| digits.strip_suffix("XX")) {
+        let first = is_number(class, 1).then(|| class.parse::<u16>().ok()).flatten()? * 100;
+        return Some((first, first + 99));
+    }
+    let status = is_number(digits, 3).then(|| digits.parse().ok()).flatten()?;
+    Some((status, status))
 }
 
 /// Reads `HOST1:PORT1:HOST2:PORT2`; an empty part means any host, any port, the same host, the same port.
