@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory};
 
 use super::args::{Arguments, HelpArgs};
@@ -21,15 +21,21 @@ pub enum HelpPage {
     ManPage(String),
 }
 
-/// The parser, with the names that `fetch help` accepts: it suggests similar ones, and completion scripts offer them.
+/// The parser, with the names that `fetch help` accepts, other words for topics included: it suggests similar ones, and completion scripts offer them.
 pub(super) fn with_names(command: Command) -> Command {
     let mut names: Vec<_> = commands(&command).map(Command::get_name).map(str::to_owned).collect();
     // The name of a command may be a topic as well.
     let topics = CHAPTERS.iter().map(|chapter| chapter.topic.to_owned());
     names.extend(topics.filter(|topic| !names.contains(topic)).collect::<Vec<_>>());
+    let synonyms = |name: &str| manual::chapter(name).map_or(&[][..], |chapter| chapter.synonyms);
+    let values = names.into_iter().map(|name| {
+        let synonyms = synonyms(&name);
+        PossibleValue::new(name).aliases(synonyms)
+    });
+    let values: Vec<_> = values.collect();
     command.mut_subcommand("help", |help| {
         help.mut_arg("name", |name| {
-            name.value_parser(PossibleValuesParser::new(names)).hide_possible_values(true)
+            name.value_parser(PossibleValuesParser::new(values)).hide_possible_values(true)
         })
     })
 }

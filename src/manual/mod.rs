@@ -5,6 +5,8 @@
 pub struct Chapter {
     /// The topic that it is asked for by: the name of its file, without the extension.
     pub topic: &'static str,
+    /// Other words that it is asked for by.
+    pub synonyms: &'static [&'static str],
     /// What it is about, in one line.
     pub about: &'static str,
     /// The text. No line is longer than 80 columns.
@@ -12,30 +14,86 @@ pub struct Chapter {
 }
 
 macro_rules! chapter {
-    ($topic:literal, $about:literal) => {
-        Chapter { topic: $topic, about: $about, text: include_str!(concat!($topic, ".md")) }
+    ($topic:literal, $synonyms:expr, $about:literal) => {
+        Chapter {
+            topic: $topic,
+            synonyms: &$synonyms,
+            about: $about,
+            text: include_str!(concat!($topic, ".md")),
+        }
     };
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
 pub const CHAPTERS: [Chapter; 17] = [
-    chapter!("lists", "The list format: URLs, mirrors, options of one URL"),
-    chapter!("saving", "Files: names, resuming, segments, the manifest"),
-    chapter!("integrity", "Checksums, digests, fetch verify"),
-    chapter!("politeness", "Limits per host, retries, robots.txt, timeouts"),
-    chapter!("network", "Proxies, TLS, addresses, redirects"),
-    chapter!("credentials", "Users, passwords, tokens, netrc files"),
-    chapter!("cookies", "Cookies: given, set by redirects, kept in a file"),
-    chapter!("strangers", "Lists that others have written: what may be reached"),
-    chapter!("configuration", "The configuration file and the environment"),
-    chapter!("reports", "Output formats, their fields, report files"),
-    chapter!("exit-codes", "Exit codes and error classes"),
-    chapter!("compare", "The modes, and how they are compared"),
-    chapter!("coming-from", "Flags of curl, wget and aria2, and what they are here"),
-    chapter!("recipes", "Examples for common tasks"),
-    chapter!("glossary", "The terms of the manual and of the code"),
-    chapter!("design", "How the program works, and how to extend it"),
-    chapter!("changes", "What is new in each version"),
+    chapter!(
+        "lists",
+        ["list", "urls", "url", "input", "mirrors"],
+        "The list format: URLs, mirrors, options of one URL"
+    ),
+    chapter!(
+        "saving",
+        ["save", "dir", "names", "resume", "manifest", "split"],
+        "Files: names, resuming, segments, the manifest"
+    ),
+    chapter!(
+        "integrity",
+        ["checksum", "checksums", "digest", "hash"],
+        "Checksums, digests, fetch verify"
+    ),
+    chapter!(
+        "politeness",
+        ["retry", "retries", "robots", "limits", "rate", "timeout", "timeouts"],
+        "Limits per host, retries, robots.txt, timeouts"
+    ),
+    chapter!(
+        "network",
+        [
+            "proxy",
+            "proxies",
+            "tls",
+            "ssl",
+            "cert",
+            "certificate",
+            "certificates",
+            "dns",
+            "redirects",
+            "socks"
+        ],
+        "Proxies, TLS, addresses, redirects"
+    ),
+    chapter!(
+        "credentials",
+        ["netrc", "password", "passwords", "login", "user", "auth", "authorization", "token"],
+        "Users, passwords, tokens, netrc files"
+    ),
+    chapter!("cookies", ["cookie"], "Cookies: given, set by redirects, kept in a file"),
+    chapter!(
+        "strangers",
+        ["security", "untrusted", "public", "private", "ssrf"],
+        "Lists that others have written: what may be reached"
+    ),
+    chapter!(
+        "configuration",
+        ["config", "environment", "variables"],
+        "The configuration file and the environment"
+    ),
+    chapter!(
+        "reports",
+        ["json", "jsonl", "csv", "har", "html", "output"],
+        "Output formats, their fields, report files"
+    ),
+    chapter!("exit-codes", ["exit", "errors", "classes", "status"], "Exit codes and error classes"),
+    chapter!("compare", ["modes", "benchmark"], "The modes, and how they are compared"),
+    chapter!(
+        "coming-from",
+        ["curl", "wget", "aria2", "aria2c"],
+        "Flags of curl, wget and aria2, and what they are here"
+    ),
+    chapter!("recipes", ["examples", "example"], "Examples for common tasks"),
+    chapter!("glossary", ["terms"], "The terms of the manual and of the code"),
+    chapter!("design", ["architecture"], "How the program works, and how to extend it"),
+    chapter!("changes", ["changelog", "news"], "What is new in each version"),
 ];
 
 impl Chapter {
@@ -54,9 +112,10 @@ impl Chapter {
     }
 }
 
-/// The chapter about a topic; `None` if there is none.
+/// The chapter about a topic, by its name or another word; `None` if there is none.
 pub fn chapter(topic: &str) -> Option<&'static Chapter> {
-    CHAPTERS.iter().find(|chapter| chapter.topic == topic)
+    let is_it = |chapter: &&Chapter| chapter.topic == topic || chapter.synonyms.contains(&topic);
+    CHAPTERS.iter().find(is_it)
 }
 
 #[cfg(test)]
