@@ -135,6 +135,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("strsim", &["cli"]),
     ("crc32c", &["digest"]),
     ("crc32fast", &["digest"]),
     ("csv", &["compare", "report"]),

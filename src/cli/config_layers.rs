@@ -251,11 +251,11 @@ fn ensure_all_variables_are_known(
             continue;
         }
         let name = name.escape_debug();
-        let similar = same.map(str::to_owned).or_else(|| options.similar(&option));
+        let similar = same.or_else(|| options.similar(&option));
         return Err(if same.is_none() && options.exists(&option) {
             format!("{name}: --{option} can only be given on the command line")
         } else if let Some(similar) = similar {
-            format!("{name}: unknown variable; did you mean {}?", variable_name(&similar))
+            format!("{name}: unknown variable; did you mean {}?", variable_name(similar))
         } else {
             format!("{name}: unknown variable (expected FETCH_ and the long name of an option)")
         });

@@ -4,6 +4,9 @@
 use clap::{Arg, ArgAction};
 
 const GET_ONLY: &str = "not supported: fetch sends only GET and HEAD requests";
+const SPLIT: &str = "-s is --quiet here; for the parts of a file (-s N of aria2) use --split N";
+const MIN_SPLIT_SIZE: &str =
+    "-k is --insecure here; for the size of parts (-k SIZE of aria2) use --min-split-size SIZE";
 const NO_LINKS: &str = "not supported: fetch does not follow links in pages";
 
 /// Names of an option of ours that mean the same, first ours.
@@ -23,7 +26,6 @@ const ALIASES: &[(&str, &[&str])] = &[
     ),
     ("retry", &["--retries"]),
     ("tries", &["--max-tries"]),
-    ("user-agent", &["-U"]),
     ("remote-header-name", &["--content-disposition", "--trust-server-names"]),
     ("cacert", &["--ca-certificate"]),
     ("cert", &["--certificate"]),
@@ -35,6 +37,9 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("quiet", &["--silent", "-s"]),
     ("cookie", &["--load-cookies"]),
     ("cookie-jar", &["--save-cookies"]),
+    ("interface", &["--bind-address"]),
+    ("output", &["--output-document"]),
+    ("input-file", &["--url"]),
 ];
 
 /// Flags that are accepted and change nothing, and why.
@@ -65,13 +70,47 @@ const HINTS: &[(&[&str], &str)] = &[
         "always on: an HTTP error is a failure, see --fail-fast",
     ),
     (&["-X", "--request"], GET_ONLY),
-    (&["-F", "--data", "--data-binary", "--form", "--post-data", "--post-file"], GET_ONLY),
+    (
+        &[
+            "-F",
+            "--data",
+            "--data-ascii",
+            "--data-binary",
+            "--data-raw",
+            "--data-urlencode",
+            "--form",
+            "--post-data",
+            "--post-file",
+            "--upload-file",
+        ],
+        GET_ONLY,
+    ),
+    (&["-G", "--get"], "always on: write the query into the URL"),
     (&["--junk-session-cookies"], "not supported: delete lines of the --cookie file with expiry 0"),
     (&["--keep-session-cookies"], "always on with --cookie-jar"),
     (&["--no-cookies"], "on by default: only redirects set cookies, for their own URL"),
-    (&["--http-user", "--http-password", "--http-passwd"], "use --user USER:PASSWORD"),
-    (&["--netrc-optional", "--no-netrc"], "use --netrc: a user in the URL counts more"),
+    (
+        &["--http-user", "--http-password", "--http-passwd", "--password"],
+        "use --user USER:PASSWORD",
+    ),
+    (&["--ask-password"], "use --user USER: the password is asked for"),
+    (
+        &["-U"],
+        "for a proxy user (-U of curl) use --proxy with a user in its URL; for a user agent (-U of \
+         wget) use --user-agent",
+    ),
+    (&["--proxy-user", "--proxy-password", "--proxy-passwd"], "use --proxy with a user in its URL"),
+    (&["--oauth2-bearer"], "use --header 'Authorization: Bearer TOKEN', or --header @FILE"),
+    (&["--basic"], "always on with --user"),
+    (&["--anyauth", "--negotiate", "--ntlm"], "not supported: --user sends Basic"),
+    (&["--pass"], "not supported: decrypt the key with openssl pkey, then use --key"),
+    (&["--location-trusted"], "not supported: secrets are sent to listed origins only"),
+    (&["--netrc-optional"], "use --netrc: a user in the URL counts more"),
+    (&["--no-netrc"], "on by default: a netrc file is read only with --netrc or --netrc-file"),
+    (&["--check-certificate"], "on by default, unless --insecure is given"),
+    (&["--capath", "--ca-directory"], "use --cacert FILE: it may have several certificates"),
     (&["-z", "--time-cond"], "use --refresh"),
+    (&["--etag-save", "--etag-compare"], "use --refresh with --dir, which keeps the ETag"),
     (&["-nc", "--no-clobber", "--skip-existing"], "always on, unless --overwrite is given"),
     (&["-w"], "use --host-delay (wget), or --json for what curl writes out"),
     (&["--wait", "--random-wait", "--delay"], "use --host-delay"),
@@ -83,7 +122,14 @@ const HINTS: &[(&[&str], &str)] = &[
         &["--retry-all-errors", "--retry-connrefused"],
         "see fetch help politeness for which failures are tried again",
     ),
+    (&["--max-retry", "--max-retries"], "use --retry"),
+    (&["--waitretry", "--retry-wait"], "use --retry-delay"),
     (&["--retry-max-time"], "use --deadline"),
+    (&["--dns-timeout"], "use --connect-timeout"),
+    (
+        &["--read-timeout", "--speed-limit", "--speed-time", "--lowest-speed-limit"],
+        "use --stall-timeout (no data)",
+    ),
     (&["-nv", "--no-verbose"], "use --quiet (-q)"),
     (
         &[
@@ -125,24 +171,58 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["--on-download-complete"], "use fetch --json sites.txt | while read -r line; do ...; done"),
     (&["-#", "--progress", "--progress-bar", "--show-progress"], "shown on a terminal"),
     (&["-K"], "not supported: curl's -K files are not read; --config FILE reads options in TOML"),
-    (&["-D", "--dump-header"], "not saved; -vv prints the headers of responses"),
+    (
+        &["-D", "--dump-header", "--save-headers", "--server-response"],
+        "not saved; -vv prints the headers of responses",
+    ),
+    (&["-a", "--append-output", "--output-file"], "use >> FILE of the shell"),
+    (&["--background"], "use & of the shell"),
+    (
+        &["-Q"],
+        "for a quota (-Q of wget) use --quota; commands for FTP servers (-Q of curl) are not \
+         supported",
+    ),
+    (&["-M", "--manual"], "use fetch help"),
+    (&["--path-as-is"], "not supported: dots in the path of a URL are resolved"),
+    (&["--unix-socket", "--abstract-unix-socket"], "not supported: only TCP"),
     (&["-R", "--remote-time"], "always on with --dir"),
     (&["-g", "--globoff"], "always on: brackets in a URL have no meaning"),
 ];
 
 /// Options that disarm a protection: none is suggested for a flag that is like one.
-const DISARMING: [&str; 4] = ["--insecure", "--force", "--overwrite", "--no-redact"];
+const DISARMING: [&str; 4] = ["insecure", "force", "overwrite", "no-redact"];
 
 /// What to use in place of a flag, if it is known.
 pub(super) fn hint(flag: &str) -> Option<&'static str> {
     HINTS.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, hint)| *hint)
 }
 
-/// One of wget's flags of two letters after one hyphen, and what to use in its place. Such a word would be taken for two
-/// options, the first of which is `-n`.
-pub(super) fn of_wget(word: &str) -> Option<(&'static str, &'static str)> {
-    let is_one = |flag: &&&str| flag.len() == 3 && **flag == word;
-    HINTS.iter().find_map(|(flags, hint)| Some((*flags.iter().find(is_one)?, *hint)))
+/// A word that the parser would take for several options, and what to use in its place: one of wget's flags of two letters
+/// after one hyphen (`-nc`), or a flag with a number that aria2 takes (`-s16`).
+pub(super) fn of_word(word: &str) -> Option<(&str, &'static str)> {
+    let is_of_wget = |flags: &[&str]| word.len() == 3 && flags.contains(&word);
+    let of_wget = HINTS.iter().find(|(flags, _)| is_of_wget(flags)).map(|(_, hint)| *hint);
+    of_wget.or_else(|| of_aria2(word)).map(|hint| (word, hint))
+}
+
+/// What to use in place of a number behind `-s` or `-k`, which are flags here. `-s4` and `-k6` are left alone: curl has
+/// them as well, as two flags each.
+fn of_aria2(word: &str) -> Option<&'static str> {
+    let (hint, size) = [("-s", SPLIT), ("-k", MIN_SPLIT_SIZE)]
+        .into_iter()
+        .find_map(|(flag, hint)| Some((hint, word.strip_prefix(flag)?)))?;
+    let number = size.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(size);
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !["4", "6"].contains(&size)).then_some(hint)
+}
+
+/// What to use in place of wget's `-O -`, also as `-qO-`.
+pub(super) fn of_output_to_stdout(words: &[&str]) -> Option<&'static str> {
+    let is_short = |word: &str| word.starts_with('-') && !word.starts_with("--");
+    let is_one = words.iter().any(|word| is_short(word) && word.ends_with("O-"));
+    let is_two =
+        words.windows(2).any(|pair| is_short(pair[0]) && pair[0].ends_with('O') && pair[1] == "-");
+    (is_one || is_two).then_some("use -o -, which writes the body of a single URL to stdout")
 }
 
 /// Whether an option may be suggested for a flag that is like it.
@@ -177,8 +257,15 @@ pub(super) fn is_accepted(long: &str) -> bool {
 /// What is wrong with a value that is right in another program; `None` if nothing is known about it.
 pub(super) fn value_hint(option: &str, value: &str) -> Option<&'static str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_flag = !option.contains('<');
     match option {
         "--mode <MODE>" if is_number => Some("for curl's -m SECONDS use --max-time"),
+        _ if option.starts_with("--digest ") && (value.is_empty() || value.starts_with("http")) => {
+            Some("--digest computes digests of bodies; to log in use --user, which sends Basic")
+        }
+        // Values that aria2 has for flags.
+        _ if is_flag && value == "true" => Some("a flag takes no value: leave out =true"),
+        _ if is_flag && value == "false" => Some("a flag takes no value: leave out the option"),
         _ => None,
     }
 }
@@ -226,6 +313,7 @@ mod tests {
                 assert!(!exists(flag), "{flag} exists: its hint is out of date");
                 assert!(seen.insert(flag), "{flag} has two hints");
             }
+            assert!(!hint.contains('@') || !hint.contains("://"), "would be masked: {hint}");
             let words = hint.split([' ', ',', '(', ')', ':', ';']);
             for option in words.filter(|word| word.starts_with("--")) {
                 assert!(exists(option), "{option} does not exist: {hint}");
@@ -242,7 +330,8 @@ mod tests {
         let has_dir =
             words.iter().any(|word| ["--dir", "-P"].contains(word) || word.contains("-dir"));
         let is_head = words.iter().any(|word| ["--head", "--spider"].contains(word));
-        let dir = match (has_dir, is_head) {
+        let is_output = words.iter().any(|word| ["--output", "--output-document"].contains(word));
+        let dir = match (has_dir, is_head || is_output) {
             (true, _) => "--names=flat",
             (_, true) => "--quiet",
             _ => "--dir=d",
@@ -257,7 +346,9 @@ mod tests {
         let value = |own: &str| match own {
             "dir" => Some("other"),
             "jobs" | "retry" | "tries" | "max-redirs" => Some("4"),
-            "user-agent" => Some("Mozilla/5.0"),
+            "interface" => Some("127.0.0.1"),
+            "output" => Some("body"),
+            "input-file" => Some("sites.txt"),
             "cacert" | "cert" | "key" => Some("some.pem"),
             "proxy" => Some("http://p.test:1"),
             "cookie" | "cookie-jar" => Some("cookies.txt"),
@@ -291,16 +382,67 @@ mod tests {
             (&["-t2", "--retry=1"], "cannot be used with"),
             (&["-x", "16"], "for parallel transfers use --jobs, --per-host or --split"),
             (&["-m", "5"], "tip: for curl's -m SECONDS use --max-time"),
+            (&["-s16"], "'-s16' found\n\n  tip: -s is --quiet here; for the parts of a file"),
+            (&["-x16", "-s16"], "use --split N"),
+            (&["-k1M"], "'-k1M' found\n\n  tip: -k is --insecure here; for the size of parts"),
+            (&["-k4M"], "use --min-split-size SIZE"),
+            (&["-qO-"], "tip: use -o -, which writes the body"),
+            (&["-O", "-"], "tip: use -o -, which writes the body"),
+            (&["-qO", "-"], "tip: use -o -, which writes the body"),
+            (&["--conditional-get=true"], "tip: a flag takes no value: leave out =true"),
+            (&["--http1=false"], "tip: a flag takes no value: leave out the option"),
+            (&["--check-certificate=false"], "tip: on by default, unless --insecure is given"),
+            (&["--digest", "-u", "a:b"], "tip: --digest computes digests of bodies; to log in"),
+            (&["--digest", "http://a.test/"], "to log in use --user, which sends Basic"),
+            (&["-U", "me:hunter2"], "tip: for a proxy user (-U of curl) use --proxy with a user"),
         ] {
             let text = typed(words).unwrap_err();
-            assert!(text.contains(said), "{words:?}: {text}");
+            assert!(text.contains(said) && !text.contains("hunter2"), "{words:?}: {text}");
         }
+        assert_eq!(typed(&["-s4"]), typed(&["-s", "-4"]), "as in curl");
         for disarming in ["--insecur", "--forc", "--overwrit", "--no-redac"] {
             let text = typed(&[disarming]).unwrap_err();
             assert!(
-                !DISARMING.iter().any(|option| text.contains(&format!("'{option}'"))),
+                !DISARMING.iter().any(|option| text.contains(&format!("'--{option}'"))),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_flag_that_is_only_vaguely_like_an_option_is_answered_without_a_suggestion() {
+        for flag in [
+            "--get",
+            "--negotiate",
+            "--server-response",
+            "--save-headers",
+            "--no-cookie",
+            "--delete-after",
+            "--trace",
+            "--local-port",
+            "--ciphers",
+            "--crlfile",
+            "--content-on-error",
+            "--trace-ascii",
+            "--ca-directory",
+            "--retry-wait",
+            "--seed-time",
+            "--location-trusted",
+            "--no-netrc",
+        ] {
+            let text = typed(&[flag]).unwrap_err();
+            assert!(!text.contains("similar"), "{flag}: {text}");
+        }
+        for (flag, own) in [
+            ("--ouput", "--output"),
+            ("--hedaer", "--header"),
+            ("--ca-certificat", "--cacert"),
+            ("--max-redir", "--max-redirs"),
+            ("--dry", "--dry-run"),
+            ("--verison", "--version"),
+        ] {
+            let text = typed(&[flag]).unwrap_err();
+            assert!(text.contains(&format!("tip: a similar argument exists: '{own}'\n")), "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ mod man;
 mod network;
 mod option_table;
 mod proxy;
+mod similarity;
 mod to_plan;
 mod value_parsers;
 mod version;
@@ -128,21 +129,22 @@ impl From<clap::Error> for UsageOutput {
         let text = without_dots(&text);
         let text = match error.kind() {
             // How the command is typed is of no help to somebody who has typed it right.
-            ErrorKind::ArgumentConflict | ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            ErrorKind::ArgumentConflict
+            | ErrorKind::ValueValidation
+            | ErrorKind::InvalidValue
+            | ErrorKind::TooManyValues => {
                 let usage = ["\n\nUsage:", "\n\nFor more information"];
                 let end = usage.into_iter().filter_map(|start| text.find(start)).min();
                 let tip = value_hint(&error).map(|tip| format!("\n  tip: {tip}\n"));
                 let text = end.map_or_else(|| text.clone(), |end| format!("{}\n", &text[..end]));
                 text + &tip.unwrap_or_default()
             }
-            ErrorKind::UnknownArgument => unknown_option(&error).unwrap_or_else(|| {
+            ErrorKind::UnknownArgument => {
                 // No file has such a name.
                 let is_no_file = |line: &&str| !line.starts_with("  tip: to pass '");
-                text.split_inclusive('\n')
-                    .filter(is_no_file)
-                    .collect::<String>()
-                    .replacen("\n\n\n", "\n\n", 1)
-            }),
+                let lines = text.split_inclusive('\n').filter(is_no_file);
+                lines.collect::<String>().replacen("\n\n\n", "\n\n", 1)
+            }
             _ => text,
         };
         Self { text, to: UsageStream::Stderr, code: 2 }
@@ -168,18 +170,26 @@ fn value_hint(error: &clap::Error) -> Option<&'static str> {
     hints::value_hint(option, value)
 }
 
-/// What is said of an option that does not exist, if there is a hint about it.
-fn unknown_option(error: &clap::Error) -> Option<String> {
+/// What is said of an option that does not exist, if there is a hint about it or another one is nearly the same. What the
+/// parser would suggest may be far off.
+fn unknown_option(words: &[OsString], error: &clap::Error) -> Option<UsageOutput> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
     let option = context(error, ContextKind::InvalidArg)?;
-    let hint = match (hints::hint(option), context(error, ContextKind::SuggestedArg)) {
+    let texts: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+    let to_stdout = if option == "-O" { hints::of_output_to_stdout(&texts) } else { None };
+    let table = OptionTable::of_words(&texts);
+    let similar = option.strip_prefix("--").and_then(|name| table.nearest(name));
+    let hint = match (to_stdout.or_else(|| hints::hint(option)), similar) {
         (Some(hint), _) => hint.to_owned(),
         (None, Some(similar)) if hints::may_be_suggested(similar) => {
-            format!("a similar argument exists: '{similar}'")
+            format!("a similar argument exists: '--{similar}'")
         }
-        (None, Some(_)) => "see --help".to_owned(),
-        (None, None) => return None,
+        _ if error.get(ContextKind::SuggestedArg).is_some() => "see --help".to_owned(),
+        _ => return None,
     };
-    Some(unexpected(option, &hint))
+    Some(UsageOutput::raw(unexpected(option, &hint)))
 }
 
 fn unexpected(option: &str, hint: &str) -> String {
@@ -268,7 +278,8 @@ pub fn parse(
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let words = with_words_on_stdin(words, around)?;
-    if let Some((flag, hint)) = words.iter().find_map(|word| hints::of_wget(word.to_str()?)) {
+    let mut options = words.iter().take_while(|word| *word != "--");
+    if let Some((flag, hint)) = options.find_map(|word| hints::of_word(word.to_str()?)) {
         return Err(UsageOutput::raw(unexpected(flag, hint)));
     }
     let matches = match help::with_names(Arguments::command()).try_get_matches_from(&words) {
@@ -276,7 +287,11 @@ pub fn parse(
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
             return Ok(Command::Version(version::page()));
         }
-        Err(error) => return Err(misspelt_command(&words, &error).unwrap_or_else(|| error.into())),
+        Err(error) => {
+            let usage = misspelt_command(&words, &error);
+            let usage = usage.or_else(|| unknown_option(&words, &error));
+            return Err(usage.unwrap_or_else(|| error.into()));
+        }
     };
     let mut typed = Arguments::from_arg_matches(&matches)?;
     match typed.subcommand {
@@ -293,7 +308,9 @@ pub fn parse(
         }
         Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
-            ensure_saving_options_have_a_dir(&OptionTable::of_fetch(), &matches)?;
+            let table = OptionTable::of_fetch();
+            ensure_no_value_is_the_url(&table, &matches)?;
+            ensure_saving_options_have_a_dir(&table, &matches)?;
             let (headers, files) = (&mut typed.fetch.requests.headers, HeaderFiles::new(around));
             credentials::ensure_stdin_is_read_once(headers, &typed.fetch.sources, true)?;
             files.expand(headers).map_err(invalid_header)?;
@@ -331,6 +348,7 @@ fn comparison(
 ) -> Result<Command, UsageOutput> {
     let table = OptionTable::of_compare();
     let matches = matches.subcommand_matches("compare").expect("it was typed");
+    ensure_no_value_is_the_url(&table, matches)?;
     ensure_saving_options_have_a_dir(&table, matches)?;
     if typed.sources.is_empty() && typed.configuration.config.is_some() {
         let complaint = "--config has no effect on the built-in workload; name a list";
@@ -396,6 +414,16 @@ fn secret_words(
     let handled: Vec<_> =
         option_table::secrets().filter(|name| !["header", "user"].contains(name)).collect();
     Ok(words.chain(OptionTable::of_compare().words_of(matches, &handled)).collect())
+}
+
+/// Ensures that no option without its value took the URL behind it for one.
+fn ensure_no_value_is_the_url(table: &OptionTable, matches: &ArgMatches) -> Result<(), String> {
+    match table.with_url_as_value(matches) {
+        Some((name, value)) => Err(format!(
+            "the value of --{name} looks like a URL; its own value is missing: --{name} <{value}> URL"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Ensures that options for saving were typed with `--dir`. The configuration may have them without it.

@@ -6,13 +6,12 @@ use std::ffi::OsStr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, ValueHint};
 
 use super::args::Arguments;
-use super::hints;
 use super::proxy::proxy;
+use super::{hints, similarity};
 use crate::list;
 use crate::plan::{MaxFailures, MaxPerHost};
 use crate::redaction::masked;
@@ -26,6 +25,8 @@ pub(super) struct OptionFacts {
     scope: OptionScope,
     /// How a value is shown without what is secret in it; `None`: no value is secret.
     redact: Option<fn(&str) -> String>,
+    /// Whether its value may be a URL.
+    takes_url: bool,
     /// Whether a `[hosts."NAME"]` section of the configuration file may set it.
     per_host: bool,
     /// Whether it means nothing without `--dir`.
@@ -53,6 +54,7 @@ const PLAIN: OptionFacts = OptionFacts {
     name: "",
     scope: OptionScope::Anywhere,
     redact: None,
+    takes_url: false,
     per_host: false,
     requires_dir: false,
     allows_output: false,
@@ -70,12 +72,12 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "netrc-file", overrides: &["netrc"], ..PLAIN },
     OptionFacts { name: "netrc", overrides: &["netrc-file"], ..PLAIN },
     OptionFacts { name: "user-agent", per_host: true, ..PLAIN },
-    OptionFacts { name: "proxy", redact: Some(redact_proxy), ..PLAIN },
+    OptionFacts { name: "proxy", redact: Some(redact_proxy), takes_url: true, ..PLAIN },
     OptionFacts { name: "cookie", redact: Some(redact_cookies), ..PLAIN },
     OptionFacts { name: "cookie-jar", ..ONE_RUN },
     OptionFacts { name: "cert", per_host: true, overrides: &["key"], ..PLAIN },
     OptionFacts { name: "key", per_host: true, ..PLAIN },
-    OptionFacts { name: "referer", redact: Some(redact_url), ..PLAIN },
+    OptionFacts { name: "referer", redact: Some(redact_url), takes_url: true, ..PLAIN },
     OptionFacts { name: "head", ..ONE_RUN },
     OptionFacts { name: "deadline", of_comparison: true, ..PLAIN },
     OptionFacts { name: "per-host", per_host: true, ..PLAIN },
@@ -98,7 +100,7 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "failed-class", ..ONE_RUN },
     OptionFacts { name: "json", of_comparison: true, ..PLAIN },
     OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
-    OptionFacts { name: "input-file", ..ONE_RUN },
+    OptionFacts { name: "input-file", takes_url: true, ..ONE_RUN },
     OptionFacts { name: "tries", ..ONE_RUN },
     OptionFacts { name: "no-redact", ..ONE_RUN },
     OptionFacts { name: "dry-run", ..ONE_RUN },
@@ -220,6 +222,14 @@ impl OptionTable {
         Self(command.find_subcommand("compare").expect("it is a subcommand").clone())
     }
 
+    /// The options of the command that these words begin with, the name of the program first; `--help` is one of them.
+    pub(super) fn of_words(words: &[&str]) -> Self {
+        let mut command = Arguments::command();
+        command.build();
+        let named = words.get(1).and_then(|name| command.find_subcommand(name)).cloned();
+        Self(named.unwrap_or(command))
+    }
+
     /// What an option takes in the configuration file; `None` if it does not exist or may not be set there.
     pub(super) fn in_file(&self, name: &str) -> Option<ValueCount> {
         let is_allowed = facts(name).scope == OptionScope::Anywhere;
@@ -258,13 +268,33 @@ impl OptionTable {
     }
 
     /// An option with a similar name that the configuration file may set; `None` if there is none.
-    pub(super) fn similar(&self, name: &str) -> Option<String> {
-        let error = Arguments::try_parse_from(["fetch".to_owned(), format!("--{name}")]).err()?;
-        let ContextValue::String(similar) = error.get(ContextKind::SuggestedArg)? else {
-            return None;
+    pub(super) fn similar(&self, name: &str) -> Option<&str> {
+        self.nearest(name).filter(|similar| self.in_file(similar).is_some())
+    }
+
+    /// The option that a misspelt name stands for, by its own name or another one; `None` if it is like none.
+    pub(super) fn nearest(&self, typed: &str) -> Option<&str> {
+        let names = self.arguments().flat_map(|(name, argument)| {
+            let others = argument.get_all_aliases().unwrap_or_default();
+            [name].into_iter().chain(others).map(move |other| (other, name))
+        });
+        similarity::nearest(typed, &names.collect::<Vec<_>>())
+    }
+
+    /// The name of an option whose typed value is a URL although it takes none, and what it takes, if there is one.
+    pub(super) fn with_url_as_value(&self, matches: &ArgMatches) -> Option<(&str, String)> {
+        let has_url = |argument: &Arg| {
+            let mut values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+            values.any(|value| value.to_str().is_some_and(is_http_url))
         };
-        let similar = similar.trim_start_matches('-');
-        self.in_file(similar).map(|_| similar.to_owned())
+        let taking = self.arguments().filter(|(name, argument)| {
+            !facts(name).takes_url && value_count(argument) != ValueCount::Nothing
+        });
+        let (name, argument) = taking
+            .into_iter()
+            .find(|(_, argument)| is_set(matches, argument) && has_url(argument))?;
+        let value = argument.get_value_names().unwrap_or_default().first();
+        Some((name, value.map_or_else(|| "VALUE".to_owned(), ToString::to_string)))
     }
 
     /// The options of lower layers that have no effect once `name` is set.
@@ -362,6 +392,12 @@ fn words_of(name: &str, argument: &Arg, matches: &ArgMatches) -> Vec<std::ffi::O
             values.map(|value| super::config_layers::word(name, value)).collect()
         }
     }
+}
+
+/// Whether a value is an http or https URL, which no name of a file is.
+fn is_http_url(value: &str) -> bool {
+    let is_http = value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http"));
+    is_http && list::begins_with_a_scheme(value)
 }
 
 fn is_set(matches: &ArgMatches, argument: &Arg) -> bool {

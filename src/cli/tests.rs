@@ -202,6 +202,111 @@ fn headers_keep_their_order() {
 }
 
 #[test]
+fn a_url_that_an_option_took_for_its_missing_value_is_refused() {
+    let url = "HTTPS://me:hunter2@a.test/?token=hunter2";
+    let table = OptionTable::of_fetch();
+    let not_urls = ["proxy", "referer", "input-file"];
+    let named = Arguments::command();
+    let valued = named.get_arguments().filter(|one| one.get_action().takes_values());
+    let names: Vec<_> = valued.filter_map(|one| one.get_long()).collect();
+    assert!(names.len() > 30 && names.iter().all(|name| table.exists(name)));
+    for name in names.iter().filter(|name| !not_urls.contains(name)) {
+        // Without a terminal, an empty list would be a success.
+        let usage = typed(&[&format!("--{name}"), url], false).expect_err(name);
+        assert_eq!(usage.code, 2, "{name}");
+        let of_url = format!("error: the value of --{name} looks like a URL");
+        let of_type = format!("for '--{name} <");
+        let is_named = usage.text.starts_with(&of_url) || usage.text.contains(&of_type);
+        assert!(is_named || usage.text.contains("--failed <FILE>"), "{name}: {}", usage.text);
+    }
+    for words in [["-u", url], ["-H", url], ["-d", url], ["-A", url], ["-b", url], ["-o", url]] {
+        let usage = typed(&words, false).unwrap_err();
+        assert!(usage.text.starts_with("error: the value of --"), "{words:?}: {}", usage.text);
+        assert!(!usage.text.contains("hunter2"), "{words:?}: {}", usage.text);
+    }
+    let text = mistake(&["compare", "--user", url]);
+    let expected = "error: the value of --user looks like a URL; its own value is missing: \
+                    --user <USER[:PASSWORD]> URL\n";
+    assert_eq!(text, expected);
+    for words in [["-x", "http://p.test"], ["-e", "http://a.test"], ["-u", "http:pass"]] {
+        assert!(typed(&[&words[..], &["sites.txt"]].concat(), true).is_ok(), "{words:?}");
+    }
+}
+
+#[test]
+fn data_that_curl_would_send_is_no_directory_and_no_list() {
+    for data in ["a=hunter2", "@hunter2", "{\"a\":\"hunter2/\"}", "[\"hunter2\"]", "<a>hunter2</a>"]
+    {
+        let text = complaint(&["-d", data]);
+        let said = "error: -d is --dir DIR here: fetch sends only GET requests, without data";
+        assert!(text.starts_with(said) && !text.contains("hunter2"), "{data}: {text}");
+    }
+    for dir in ["./@scope", "./a=b", "pages/a=b"] {
+        assert_eq!(plan(&["-d", dir]).keep.unwrap().dir, PathBuf::from(dir));
+    }
+    for data in ["{\"a\":\"hunter2\"}", "{}", "[\"hunter2\"]"] {
+        let text = complaint(&["--json", data]);
+        let said = "error: JSON is no SOURCE: --json is for the output";
+        assert!(text.starts_with(said) && !text.contains("hunter2"), "{data}: {text}");
+    }
+}
+
+#[test]
+fn statuses_are_typed_with_blanks_and_as_classes() {
+    let accept = |words: &[&str]| {
+        let accept = plan(words).http.accept.into_iter();
+        accept.map(|range| (range.first, range.last)).collect::<Vec<_>>()
+    };
+    assert_eq!(accept(&["--accept", "200, 404 ,500 - 503"]), [(200, 200), (404, 404), (500, 503)]);
+    assert_eq!(accept(&["--accept", "2xx,4XX"]), [(200, 299), (400, 499)]);
+    assert_eq!(accept(&["--accept", "2xx-404"]), [(200, 404)]);
+    for (text, said) in [
+        ("200,,404", "'' for '--accept <STATUS,...>': a status is missing beside a comma"),
+        ("200,", "a status is missing beside a comma; expected statuses from 200 to 599"),
+        ("200-100", "the first status of a range must not exceed the last"),
+        ("1xx", "expected statuses from 200 to 599, e.g. 200,404,500-503 or 2xx"),
+        ("6xx", "expected statuses from 200 to 599"),
+        ("100-200", "expected statuses from 200 to 599"),
+        ("xx", "expected statuses from 200 to 599"),
+        ("9999", "expected statuses from 200 to 599"),
+        ("200-", "expected statuses from 200 to 599"),
+    ] {
+        assert_complaint(&["--accept", text], said);
+    }
+}
+
+#[test]
+fn help_is_asked_for_by_other_words_for_a_topic() {
+    let page = |name: &str| match typed(&["help", name], true) {
+        Ok(Command::Help(HelpPage::Text(text))) => text,
+        other => panic!("{name}: {other:?}"),
+    };
+    for (word, topic) in [
+        ("netrc", "credentials"),
+        ("password", "credentials"),
+        ("login", "credentials"),
+        ("cookie", "cookies"),
+        ("cert", "network"),
+        ("tls", "network"),
+        ("proxy", "network"),
+        ("curl", "coming-from"),
+        ("wget", "coming-from"),
+        ("aria2", "coming-from"),
+    ] {
+        assert_eq!(page(word), page(topic), "{word}");
+    }
+    let mut words: Vec<_> = crate::manual::CHAPTERS.iter().map(|chapter| chapter.topic).collect();
+    words.extend(crate::manual::CHAPTERS.iter().flat_map(|chapter| chapter.synonyms));
+    let commands = Arguments::command();
+    let commands = commands.get_subcommands().map(clap::Command::get_name);
+    words.extend(commands.filter(|name| *name != "compare"));
+    let count = words.len();
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), count, "each word has one meaning");
+}
+
+#[test]
 fn a_bad_header_is_refused_without_its_value() {
     assert_complaint(
         &["-H", "Accept"],

@@ -62,12 +62,16 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
 /// Ensures that the value of `-d` is not the data that curl would send.
 fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
     let Some(dir) = typed.dir.as_deref().and_then(Path::to_str) else { return Ok(()) };
-    if !dir.contains(['=', '&']) || dir.contains('/') || Path::new(dir).exists() {
+    // Data of curl: a file with it, JSON or XML, fields of a form.
+    let is_data =
+        dir.starts_with(['@', '{', '[', '<']) || dir.contains(['=', '&']) && !dir.contains('/');
+    if !is_data || Path::new(dir).exists() {
         return Ok(());
     }
-    Err(format!(
-        "-d is --dir DIR here: fetch sends only GET requests, without data; for a directory of this name use ./{dir}"
-    ))
+    // The data may be secret.
+    Err("-d is --dir DIR here: fetch sends only GET requests, without data; for a directory of this name put ./ \
+         before it"
+        .to_owned())
 }
 
 /// Decides how a saved run or comparison is reported again.
@@ -169,10 +173,21 @@ fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, S
     if typed.iter().any(|source| source.is_empty()) {
         return Err("empty SOURCE; expected a file, URL or -".to_owned());
     }
+    if typed.iter().any(|source| is_json(source)) {
+        return Err("JSON is no SOURCE: --json is for the output, and fetch sends only GET requests, without data"
+            .to_owned());
+    }
     if typed.iter().filter(|source| *source == "-").count() > 1 {
         return Err("stdin (-) can only be given once".to_owned());
     }
     Ok(typed.iter().map(source).collect())
+}
+
+/// Whether a SOURCE is the data that curl's `--json` takes.
+fn is_json(typed: &OsStr) -> bool {
+    let Some(text) = typed.to_str() else { return false };
+    let is_json = text.starts_with('{') || text.starts_with('[') && text.contains('"');
+    is_json && !Path::new(typed).exists()
 }
 
 fn source(typed: &OsString) -> Source {

@@ -516,6 +516,10 @@ fn a_variable_that_is_no_option_of_the_environment_is_named() {
         ("FETCH_JOB", "FETCH_JOB: unknown variable; did you mean FETCH_JOBS?"),
         ("FETCH_jobs", "FETCH_jobs: unknown variable; did you mean FETCH_JOBS?"),
         (
+            "FETCH_TOKEN",
+            "FETCH_TOKEN: unknown variable (expected FETCH_ and the long name of an option)",
+        ),
+        (
             "FETCH_ZZZ",
             "FETCH_ZZZ: unknown variable (expected FETCH_ and the long name of an option)",
         ),

@@ -1,0 +1,54 @@
+//! Finds the name that a misspelt one stands for. A wrong suggestion is worse than none.
+
+/// A longer word is no misspelt name.
+const LONGEST: usize = 64;
+
+/// Of names and what each of them stands for: what the name stands for that `typed` is nearly, with at most two typing
+/// errors and one in three letters, or the only one that it is the beginning of. Of names that stand for others, the
+/// beginning says nothing.
+pub(super) fn nearest<'a>(typed: &str, names: &[(&'a str, &'a str)]) -> Option<&'a str> {
+    let length = typed.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let errors = names.iter().map(|(name, of)| (strsim::osa_distance(typed, name), *of));
+    let near = errors.filter(|(errors, _)| *errors <= (length / 3).min(2));
+    if let Some((_, of)) = near.min_by_key(|(errors, _)| *errors) {
+        return Some(of);
+    }
+    let mut longer = names.iter().filter(|(name, of)| name == of && name.starts_with(typed));
+    match (longer.next(), longer.next()) {
+        (Some((name, _)), None) if length >= 3 => Some(name),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_with_few_errors_or_by_its_beginning() {
+        let names = [
+            ("jobs", "jobs"),
+            ("rate", "rate"),
+            ("cert", "cert"),
+            ("certificate", "cert"),
+            ("latency", "latency"),
+        ];
+        for (typed, expected) in [
+            ("jbos", Some("jobs")),
+            ("job", Some("jobs")),
+            ("certifcat", Some("cert")),
+            ("lat", Some("latency")),
+            ("trace", None),
+            ("get", None),
+            ("certific", None),
+            ("la", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, &names), expected, "{typed}");
+        }
+        assert_eq!(nearest(&"x".repeat(100_000), &names), None);
+    }
+}
