@@ -334,8 +334,26 @@ fn an_accepted_status_replaces_and_creates_no_file() {
 }
 
 #[test]
+fn a_class_of_statuses_is_accepted_and_a_redirect_that_is_not_followed_says_where_it_leads() {
+    in_every_mode(|mode| {
+        let origin = statuses();
+        let run = |path: &str| {
+            let args = ["--head", "--max-redirs", "0", "--accept", "2xx, 404", &origin.url(path)];
+            Run::json(mode).args(args).seen()
+        };
+        for path in ["/202", "/404"] {
+            ok(&run(path));
+        }
+        let row = run("/302").row();
+        let leads = format!("the last one, 302, leads to {}", origin.url("/200"));
+        let message = format!("too many redirects (limit 0); {leads}");
+        assert_eq!((&*class_of(&row), &row["error"]["message"]), ("redirect", &json!(message)));
+    });
+}
+
+#[test]
 fn statuses_that_are_none_are_an_error() {
-    for wrong in ["600", "99", "abc", "503-500", "200-", "2xx", "200,,404"] {
+    for wrong in ["600", "99", "abc", "503-500", "200-", "1xx", "200,,404"] {
         let seen = Run::new().args(["--accept", wrong, "http://127.0.0.1:1/"]).seen();
         assert_eq!(seen.code, Some(2), "{wrong}: {seen:?}");
         assert!(seen.stderr.contains("for '--accept <STATUS,...>': "), "{}", seen.stderr);
