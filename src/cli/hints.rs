@@ -84,6 +84,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "see fetch help politeness for which failures are tried again",
     ),
     (&["--retry-max-time"], "use --deadline"),
+    (&["-Y", "--speed-limit", "--lowest-speed-limit"], "use --min-speed SIZE"),
+    (&["-y", "--speed-time"], "use --min-speed-time"),
     (&["-nv", "--no-verbose"], "use --quiet (-q)"),
     (
         &[

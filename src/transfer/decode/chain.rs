@@ -61,6 +61,8 @@ pub(super) struct DecodeStage {
     /// Whether the last step filled the buffer: then there may be more output without further input.
     may_hold_back: bool,
     has_begun: bool,
+    /// The number of bytes decoded.
+    pub produced: u64,
 }
 
 impl DecodeStage {
@@ -72,6 +74,7 @@ impl DecodeStage {
             ready: 0..0,
             may_hold_back: false,
             has_begun: false,
+            produced: 0,
         }
     }
 
@@ -92,8 +95,14 @@ impl DecodeStage {
             return Err(corrupt("corrupt data".to_owned()));
         }
         self.ready = 0..step.written;
+        self.produced += step.written as u64;
         self.may_hold_back = step.written == self.buffer.len();
         Ok(step.read)
+    }
+
+    /// The bytes of memory that its window may take.
+    pub(super) fn window(&self) -> u64 {
+        self.decoder.window()
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -111,6 +120,10 @@ pub(super) trait Decoder {
 
     /// Whether the input is complete so far.
     fn is_whole(&self) -> bool;
+
+    /// The bytes of memory that the window of its output may take: as much as the coding allows, unless the input says that it
+    /// is less.
+    fn window(&self) -> u64;
 }
 
 /// The result of one step of a decoder.

@@ -25,7 +25,7 @@ use crate::policy::resume::is_no_coding;
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// The maximum number of codings of one body. Each may need a window of up to 16 MiB.
-const STACKED_AT_MOST: usize = 4;
+const STACKED_AT_MOST: usize = 3;
 
 /// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +189,16 @@ impl BodyDecoder {
         }
         self.plain = self.chunk.split_to(self.chunk.len().min(PIECE));
         Ok(Some(&self.plain))
+    }
+
+    /// The most bytes that one of the codings has been decoded to.
+    pub(super) fn expanded(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.produced).max().unwrap_or(0)
+    }
+
+    /// The bytes of memory that the windows of all codings may take.
+    pub(super) fn windows(&self) -> u64 {
+        self.stages.iter().map(DecodeStage::window).sum()
     }
 
     /// Checks at the end of the body that its content is complete.

@@ -43,4 +43,8 @@ impl Decoder for Zstd {
     fn is_whole(&self) -> bool {
         self.is_between_frames
     }
+
+    fn window(&self) -> u64 {
+        1 << WINDOW_LOG_MAX
+    }
 }
