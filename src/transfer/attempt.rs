@@ -184,6 +184,7 @@ impl<'a> Exchange<'a> {
             self.heads = heads::of_request(context, method, &job.url, &fields);
         }
         let mut response = self.client.reply(job, &fields, self.request_state).await?;
+        heads::ensure_size_allowed(response.headers())?;
         if records_heads {
             self.heads.extend(heads::of_reply(&response));
         }
