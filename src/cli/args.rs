@@ -681,6 +681,8 @@ pub(super) struct BodyArgs {
     pub max_filesize: Option<u64>,
 
     /// Stop after reading this many body bytes in total (0 = unlimited) [default: no limit]
+    ///
+    /// Bytes received, or those that they decode to with --compressed, whichever are more.
     #[arg(hide_short_help = true, long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub quota: Option<u64>,
 }

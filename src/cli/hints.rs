@@ -33,6 +33,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("max-redirs", &["--max-redirect"]),
     ("proxy", &["--all-proxy"]),
     ("quiet", &["--silent", "-s"]),
+    ("min-speed", &["--speed-limit", "--lowest-speed-limit", "-Y"]),
+    ("min-speed-time", &["--speed-time", "-y"]),
     ("cookie", &["--load-cookies"]),
     ("cookie-jar", &["--save-cookies"]),
 ];
@@ -84,8 +86,6 @@ const HINTS: &[(&[&str], &str)] = &[
         "see fetch help politeness for which failures are tried again",
     ),
     (&["--retry-max-time"], "use --deadline"),
-    (&["-Y", "--speed-limit", "--lowest-speed-limit"], "use --min-speed SIZE"),
-    (&["-y", "--speed-time"], "use --min-speed-time"),
     (&["-nv", "--no-verbose"], "use --quiet (-q)"),
     (
         &[
@@ -258,7 +258,7 @@ mod tests {
     fn every_flag_of_the_table_is_typed_and_does_what_the_table_says() {
         let value = |own: &str| match own {
             "dir" => Some("other"),
-            "jobs" | "retry" | "tries" | "max-redirs" => Some("4"),
+            "jobs" | "retry" | "tries" | "max-redirs" | "min-speed" | "min-speed-time" => Some("4"),
             "user-agent" => Some("Mozilla/5.0"),
             "cacert" | "cert" | "key" => Some("some.pem"),
             "proxy" => Some("http://p.test:1"),

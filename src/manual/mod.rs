@@ -24,6 +24,7 @@ pub const CHAPTERS: [Chapter; 17] = [
     chapter!("integrity", "Checksums, digests, fetch verify"),
     chapter!("politeness", "Limits per host, retries, robots.txt, timeouts"),
     chapter!("network", "Proxies, TLS, addresses, redirects"),
+    chapter!("limits", "What servers and lists can cost, and what ends it"),
     chapter!("credentials", "Users, passwords, tokens, netrc files"),
     chapter!("cookies", "Cookies: given, set by redirects, kept in a file"),
     chapter!("strangers", "Lists that others have written: what may be reached"),

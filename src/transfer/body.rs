@@ -37,10 +37,6 @@ const RATIO_AT_MOST: u64 = 1000;
 /// The size of decoded content from which that counts, bytes.
 const RATIO_FROM: u64 = 64 * 1024 * 1024;
 
-/// The size of decoded content up to which its windows do not count: they have taken little memory so far, and small bodies
-/// are not to wait.
-const WITHOUT_WINDOWS: u64 = 256 * 1024;
-
 /// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
 /// coded bytes on as if they were the content.
 ///
@@ -87,7 +83,7 @@ pub(super) struct BodyReceiver<'a> {
     pub before: u64,
     /// Its text, if that is kept in memory.
     pub text: Option<Vec<u8>>,
-    /// What the windows of its decoder have of the budget of memory; `None` while it has no need of that.
+    /// What the windows of its decoder have of the budget of memory; `None` before its first chunk.
     pub windows: Option<OwnedSemaphorePermit>,
 }
 
@@ -137,6 +133,10 @@ impl BodyReceiver<'_> {
             return self.context.reserve_bytes(received);
         };
         decoder.take_in(chunk);
+        if self.windows.is_none() {
+            let reserved = self.context.reserve_windows(decoder.windows());
+            self.windows = Some(self.request_state.hold_clocks(reserved).await);
+        }
         let (mut pieces, mut decoded) = (0, 0);
         while let Some(piece) = decoder.next_piece()? {
             if !piece.is_empty() {
@@ -145,12 +145,6 @@ impl BodyReceiver<'_> {
                 self.take_decoded(Bytes::copy_from_slice(piece))?;
             }
             self.ensure_ratio_allowed(decoder.expanded())?;
-            // Once it has decoded more than a little.
-            let needs_windows = decoder.expanded() > WITHOUT_WINDOWS;
-            if needs_windows && self.windows.is_none() {
-                let reserved = self.context.reserve_windows(decoder.windows());
-                self.windows = Some(self.request_state.hold_clocks(reserved).await);
-            }
             pieces += 1;
             // A few bytes may expand to gigabytes, and other tasks are waiting.
             if pieces % PIECES == 0 {

@@ -130,7 +130,7 @@ pub(crate) struct TransferContext {
 }
 
 /// Bytes of memory for the windows of all decoders of a process. Three codings with the largest windows fit.
-const WINDOW_BUDGET: u64 = 64 * 1024 * 1024;
+const WINDOW_BUDGET: u64 = 128 * 1024 * 1024;
 
 /// The unit in which that is given out, bytes.
 const WINDOW_UNIT: u64 = 64 * 1024;

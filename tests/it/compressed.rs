@@ -365,7 +365,7 @@ fn more_than_three_codings_are_refused() {
 
 #[test]
 fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
-    // Thrice 8 MiB for each body, of 64 MiB; in the other, 16 MiB.
+    // Thrice 8 MiB for each body, of 128 MiB; in the other, 16 MiB.
     let random = (0..1_u32 << 20).map(|place| (place.wrapping_mul(place) >> 7) as u8);
     let zeros = vec![0; 24 << 20];
     let bodies = [
@@ -375,13 +375,13 @@ fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
     drop(zeros);
     in_every_mode(|mode| {
         for ((codings, body), bytes) in bodies.iter().zip([1 << 20, 24 << 20]) {
-            let origin = origin_of(vec![coded(codings, body); 12]);
-            let run = run(mode).args(["-j", if mode == "sequential" { "1" } else { "12" }]);
-            let seen = run.list(list_of(&origin, 12)).seen();
-            assert_eq!(seen.classes_in_list_order(), vec!["ok"; 12], "{seen:?}");
+            let origin = origin_of(vec![coded(codings, body); 16]);
+            let run = run(mode).args(["-j", if mode == "sequential" { "1" } else { "16" }]);
+            let seen = run.list(list_of(&origin, 16)).seen();
+            assert_eq!(seen.classes_in_list_order(), vec!["ok"; 16], "{seen:?}");
             assert!(seen.rows().iter().all(|row| row["bytes"] == bytes), "{seen:?}");
             let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap() >> 20;
-            assert!(mode == "processes" || peak < 130, "{peak} MiB at the peak");
+            assert!(mode == "processes" || peak < 200, "{peak} MiB at the peak");
         }
     });
 }

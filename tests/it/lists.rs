@@ -24,6 +24,19 @@ fn message(row: &Value) -> &str {
 }
 
 #[test]
+fn long_urls_that_wait_take_memory_by_their_bytes() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let long = "x".repeat(60_000);
+    let list: String = (0..600).map(|number| origin.url(&format!("/{number}{long}\n"))).collect();
+    for args in [&[][..], &["--ordered"]] {
+        let seen = Run::json("async").args(args).list(&list).seen();
+        assert_eq!((seen.code, seen.rows().len()), (Some(0), 600), "{}", seen.stderr);
+        let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap() >> 20;
+        assert!(peak < 75, "{peak} MiB at the peak for {args:?}");
+    }
+}
+
+#[test]
 fn what_is_around_a_whole_line_without_doubt_is_taken_off() {
     in_every_mode(|mode| {
         let origin = hello();

@@ -11,8 +11,6 @@ const WINDOW_LOG_MAX: u8 = 24;
 pub(super) struct Brotli {
     state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
     has_ended: bool,
-    /// The first byte of the stream, which says how large the window is; `None` until it is there.
-    first: Option<u8>,
 }
 
 impl Brotli {
@@ -20,7 +18,7 @@ impl Brotli {
         let allocate = StandardAlloc::default;
         // The other constructors accept windows of up to 1 GiB, which RFC 7932 does not have.
         let state = BrotliState::new_strict(allocate(), allocate(), allocate());
-        Self { state: Box::new(state), has_ended: false, first: None }
+        Self { state: Box::new(state), has_ended: false }
     }
 }
 
@@ -32,7 +30,6 @@ impl Decoder for Brotli {
                 _ => Err("trailing data".to_owned()),
             };
         }
-        self.first = self.first.or(input.first().copied());
         let mut step = DecodeStep::default();
         let result = BrotliDecompressStream(
             &mut input.len(),
@@ -54,10 +51,11 @@ impl Decoder for Brotli {
     fn is_whole(&self) -> bool {
         self.has_ended
     }
+}
 
-    fn window(&self) -> u64 {
-        1 << self.first.map_or(WINDOW_LOG_MAX, window_log)
-    }
+/// The size of the window of a stream that starts with this byte; the largest one if that is not known.
+pub(super) fn window(first: Option<u8>) -> u64 {
+    1 << first.map_or(WINDOW_LOG_MAX, window_log)
 }
 
 /// The size of the window as a power of two, from the first byte of a stream (RFC 7932 section 9.1).

@@ -100,11 +100,6 @@ impl DecodeStage {
         Ok(step.read)
     }
 
-    /// The bytes of memory that its window may take.
-    pub(super) fn window(&self) -> u64 {
-        self.decoder.window()
-    }
-
     pub(super) fn is_whole(&self) -> bool {
         !self.has_begun || self.decoder.is_whole()
     }
@@ -120,10 +115,6 @@ pub(super) trait Decoder {
 
     /// Whether the input is complete so far.
     fn is_whole(&self) -> bool;
-
-    /// The bytes of memory that the window of its output may take: as much as the coding allows, unless the input says that it
-    /// is less.
-    fn window(&self) -> u64;
 }
 
 /// The result of one step of a decoder.

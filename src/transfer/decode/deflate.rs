@@ -73,10 +73,6 @@ impl Decoder for Deflate {
     fn is_whole(&self) -> bool {
         self.stream.as_ref().is_some_and(Inflate::has_ended)
     }
-
-    fn window(&self) -> u64 {
-        32 * 1024
-    }
 }
 
 /// The decoder for a stream with this first byte. In a raw stream, the low bits of a zlib header would start a stored block

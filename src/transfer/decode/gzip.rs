@@ -146,10 +146,6 @@ impl Decoder for Gzip {
     fn is_whole(&self) -> bool {
         matches!(self.state, GzipState::Between | GzipState::Zeros)
     }
-
-    fn window(&self) -> u64 {
-        32 * 1024
-    }
 }
 
 /// What is wrong with a member. flate2 has no type for it, only sentences.

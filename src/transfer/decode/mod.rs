@@ -55,6 +55,16 @@ impl ContentCoding {
         }
     }
 
+    /// The bytes of memory that the window of a decoder may take, for input that starts with this byte, if that is known.
+    fn window(self, first: Option<u8>) -> u64 {
+        match self {
+            Self::Gzip | Self::Deflate => 32 * 1024,
+            Self::Brotli => brotli::window(first),
+            // Frame by frame there may be other windows.
+            Self::Zstd => 1 << zstd::WINDOW_LOG_MAX,
+        }
+    }
+
     /// A new decoder for it.
     fn decoder(self) -> Box<dyn Decoder + Send> {
         match self {
@@ -196,9 +206,11 @@ impl BodyDecoder {
         self.stages.iter().map(|stage| stage.produced).max().unwrap_or(0)
     }
 
-    /// The bytes of memory that the windows of all codings may take.
+    /// The bytes of memory that the windows of all codings may take. To be called with the first chunk.
     pub(super) fn windows(&self) -> u64 {
-        self.stages.iter().map(DecodeStage::window).sum()
+        let Some((outermost, inner)) = self.stages.split_first() else { return 0 };
+        let inner = inner.iter().map(|stage| stage.coding.window(None));
+        outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>()
     }
 
     /// Checks at the end of the body that its content is complete.
