@@ -37,7 +37,10 @@ const LIMITS: [(&str, &str); 9] = [
     ("chunk trailers bytes over limit", "trailers larger than 16 KiB"),
     ("chunk trailers count overflow", "more than 256 trailer lines"),
     ("header_list_way_too_large", heads::TOO_LARGE),
-    ("too_many_continuations", "response headers in too many HTTP/2 CONTINUATION frames"),
+    (
+        "too_many_continuations",
+        "response headers larger than 256 KiB, or in too many HTTP/2 CONTINUATION frames",
+    ),
     ("too_many_data_frames", "too many HTTP/2 DATA frames with little or no data"),
     ("too_many_resets", "too many HTTP/2 stream resets"),
     ("too_many_internal_resets", "too many invalid HTTP/2 frames"),

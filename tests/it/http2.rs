@@ -546,7 +546,8 @@ fn a_flood_of_frames_ends_at_a_limit_that_the_message_names() {
         assert_eq!(seen.classes_in_list_order(), ["protocol", "reset", "ok"], "{seen:?}");
         let rows = seen.rows_in_list_order();
         let messages = [
-            "invalid HTTP response: response headers in too many HTTP/2 CONTINUATION frames",
+            "invalid HTTP response: response headers larger than 256 KiB, or in too many HTTP/2 \
+             CONTINUATION frames",
             "too many HTTP/2 DATA frames with little or no data",
         ];
         for (row, message) in rows.iter().zip(messages) {
