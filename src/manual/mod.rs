@@ -18,7 +18,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 17] = [
+pub const CHAPTERS: [Chapter; 18] = [
     chapter!("lists", "The list format: URLs, mirrors, options of one URL"),
     chapter!("saving", "Files: names, resuming, segments, the manifest"),
     chapter!("integrity", "Checksums, digests, fetch verify"),
