@@ -83,7 +83,8 @@ pub mod bench {
     }
     pub mod scheduler {
         pub use crate::scheduler::{
-            HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
+            HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, QueueCapacity,
+            Scheduler,
         };
     }
 }

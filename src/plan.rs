@@ -507,12 +507,23 @@ pub struct Timeouts {
     pub attempt: Option<Duration>,
     /// For the run; `None`: as long as it takes.
     pub deadline: Option<Duration>,
+    /// How slow a body may be; `None`: as slow as it is.
+    pub min_speed: Option<MinSpeed>,
+}
+
+/// The least average speed of a body, over stretches of a given time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinSpeed {
+    /// Bytes per second.
+    pub rate: NonZeroU64,
+    /// The length of each stretch.
+    pub over: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let (connect, stall) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { connect, stall, attempt: None, deadline: None }
+        Self { connect, stall, attempt: None, deadline: None, min_speed: None }
     }
 }
 

@@ -143,6 +143,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("icu_normalizer", &["naming"]),
     ("icu_properties", &["text"]),
     ("indicatif", &["report"]),
+    ("log", &["transfer"]),
     ("md5", &["digest"]),
     ("psl", &["cookies"]),
     ("nix", &["resource_usage", "transfer"]),

@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use fetch::bench::model::QueuedJob;
 use fetch::bench::plan::RobotsPolicy;
 use fetch::bench::scheduler::{
-    HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, Scheduler,
+    HostFeedback, HostLimits, HostPolicies, JobOrder, LastHost, NextJob, QueueCapacity, Scheduler,
 };
 
 use crate::urls;
@@ -14,7 +14,7 @@ use crate::urls;
 const JOBS: usize = 10_000;
 
 /// Jobs in memory, as a run of 16 jobs has them.
-const ROOM: usize = 2048;
+const ROOM: QueueCapacity = QueueCapacity { jobs: 2048, bytes: 16 << 20 };
 
 pub fn passing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("schedule");
@@ -38,7 +38,7 @@ fn pass(jobs: Vec<QueuedJob>) {
     let mut schedule = Scheduler::new(hosts(), JobOrder::RoundRobinByHost, ROOM, Duration::ZERO);
     let (mut last, mut served) = (LastHost::default(), 0);
     let mut jobs = jobs.into_iter();
-    for job in jobs.by_ref().take(ROOM / 2) {
+    for job in jobs.by_ref().take(ROOM.jobs / 2) {
         schedule.admit(job, now);
     }
     while let NextJob::Job(job, _) = schedule.next(&mut last, now) {

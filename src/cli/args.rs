@@ -477,6 +477,22 @@ pub(super) struct TimeoutArgs {
     )]
     pub max_time: Option<Duration>,
 
+    /// Abort an attempt whose body is slower than this, in bytes per second [default: no limit]
+    ///
+    /// An average over --min-speed-time. Waiting for --limit-rate does not count.
+    #[arg(
+        hide_short_help = true, long, value_name = "SIZE", value_parser = value_parsers::bytes_a_second,
+        allow_hyphen_values = true
+    )]
+    pub min_speed: Option<NonZeroU64>,
+
+    /// The time over which --min-speed is an average
+    #[arg(
+        hide_short_help = true, long, value_name = "DURATION", default_value = "30s",
+        value_parser = units::duration_above_zero, allow_hyphen_values = true
+    )]
+    pub min_speed_time: Duration,
+
     /// Maximum time for the whole run [default: no limit]
     #[arg(
         hide_short_help = true, long, value_name = "DURATION", value_parser = units::duration_above_zero,
@@ -665,6 +681,8 @@ pub(super) struct BodyArgs {
     pub max_filesize: Option<u64>,
 
     /// Stop after reading this many body bytes in total (0 = unlimited) [default: no limit]
+    ///
+    /// Bytes received, or those that they decode to with --compressed, whichever are more.
     #[arg(hide_short_help = true, long, value_name = "SIZE", value_parser = units::size, allow_hyphen_values = true)]
     pub quota: Option<u64>,
 }

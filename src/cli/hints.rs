@@ -35,6 +35,8 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("max-redirs", &["--max-redirect"]),
     ("proxy", &["--all-proxy"]),
     ("quiet", &["--silent", "-s"]),
+    ("min-speed", &["--speed-limit", "--lowest-speed-limit", "-Y"]),
+    ("min-speed-time", &["--speed-time", "-y"]),
     ("cookie", &["--load-cookies"]),
     ("cookie-jar", &["--save-cookies"]),
     ("interface", &["--bind-address"]),
@@ -126,10 +128,7 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["--waitretry", "--retry-wait"], "use --retry-delay"),
     (&["--retry-max-time"], "use --deadline"),
     (&["--dns-timeout"], "use --connect-timeout"),
-    (
-        &["--read-timeout", "--speed-limit", "--speed-time", "--lowest-speed-limit"],
-        "use --stall-timeout (no data)",
-    ),
+    (&["--read-timeout"], "use --stall-timeout (no data)"),
     (&["-nv", "--no-verbose"], "use --quiet (-q)"),
     (
         &[
@@ -345,7 +344,7 @@ mod tests {
     fn every_flag_of_the_table_is_typed_and_does_what_the_table_says() {
         let value = |own: &str| match own {
             "dir" => Some("other"),
-            "jobs" | "retry" | "tries" | "max-redirs" => Some("4"),
+            "jobs" | "retry" | "tries" | "max-redirs" | "min-speed" | "min-speed-time" => Some("4"),
             "interface" => Some("127.0.0.1"),
             "output" => Some("body"),
             "input-file" => Some("sites.txt"),

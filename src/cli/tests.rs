@@ -406,17 +406,23 @@ fn every_clock_is_set_by_its_option() {
         "2",
         "--deadline",
         "1h",
+        "--min-speed",
+        "10k",
     ])
     .timeouts;
     assert_eq!(timeouts.connect, Duration::from_millis(500));
     assert_eq!(timeouts.stall, seconds(60));
     assert_eq!(timeouts.attempt, Some(seconds(2)));
     assert_eq!(timeouts.deadline, Some(seconds(3600)));
+    let speed = timeouts.min_speed.unwrap();
+    assert_eq!((speed.rate.get(), speed.over), (10 * 1024, seconds(30)));
+    assert_complaint(&["--min-speed", "0"], "must be greater than zero");
 }
 
 #[test]
 fn a_clock_of_zero_is_refused() {
-    for clock in ["--connect-timeout", "--stall-timeout", "--max-time", "--deadline"] {
+    let clocks = ["--connect-timeout", "--stall-timeout", "--max-time", "--deadline"];
+    for clock in clocks.into_iter().chain(["--min-speed-time"]) {
         assert_complaint(&[clock, "0"], "must be greater than zero");
         assert_complaint(&[clock, "-1s"], "invalid duration (expected e.g. 500ms, 10s, 2m, 1h)");
         assert_complaint(&[clock, "9999999h"], "must be at most 8784h");

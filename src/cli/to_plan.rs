@@ -23,10 +23,11 @@ use crate::model::RequestMethod;
 use crate::plan::{
     AddressFamily, AddressScope, BodyOptions, CertVerification, ClientCertificate, Compression,
     CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy,
-    HostLimitOptions, HttpOptions, HttpVersions, MaxFailures, MaxPerHost, Mode, NameSource,
-    NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand,
-    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay,
-    SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
+    HostLimitOptions, HttpOptions, HttpVersions, MaxFailures, MaxPerHost, MinSpeed, Mode,
+    NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
+    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts,
+    UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -406,6 +407,7 @@ fn timeouts(typed: &args::TimeoutArgs) -> Timeouts {
         stall: typed.stall_timeout,
         attempt: typed.max_time,
         deadline: typed.deadline,
+        min_speed: typed.min_speed.map(|rate| MinSpeed { rate, over: typed.min_speed_time }),
     }
 }
 

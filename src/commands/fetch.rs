@@ -13,12 +13,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, ensure};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::timeout;
 
 use super::{COLOR, colours, print_error, print_note, print_warning, unopened};
 use crate::cli;
-use crate::engine::{self, CancelToken, EngineError, EngineResult, RunCookies};
+use crate::engine::{
+    self, CancelToken, EngineError, EngineResult, EventReceiver, RunCookies, event_channel,
+};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, ReadError};
 use crate::model::{
@@ -37,9 +39,6 @@ use crate::transfer::{Resolver, TransferContext, TransferCounts};
 pub(super) use cookie_files::read as cookies;
 use single_output::PendingOutput;
 pub(super) use single_output::predicted;
-
-/// Events that may wait for the reports; beyond them the workers do.
-const EVENTS: usize = 512;
 
 /// Where events follow each other this closely, the reports let them gather for a moment: a thread that is woken for
 /// each one costs the workers more than the event itself.
@@ -191,7 +190,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let documents = ReportFiles::create(&plan.documents, &plan.inputs()).map_err(unwritable)?;
     let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&board));
 
-    let (events, heard) = channel(EVENTS);
+    let (events, heard) = event_channel();
     let (at_work, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
         let (cancel, output) = (cancel.clone(), output.clone());
@@ -554,7 +553,7 @@ struct ReportedCounts {
 /// from the rows, told or not.
 fn narrate(
     reporter: Box<dyn Reporter>,
-    mut events: Receiver<Event>,
+    mut events: EventReceiver,
     end_of_work: &mpsc::Receiver<Infallible>,
     cancel: &CancelToken,
     output: Option<Arc<PendingOutput>>,
@@ -582,7 +581,7 @@ fn narrate(
 impl ReportedCounts {
     async fn listen(
         &mut self,
-        events: &mut Receiver<Event>,
+        events: &mut EventReceiver,
         end_of_work: &mpsc::Receiver<Infallible>,
     ) -> io::Result<()> {
         let ticks = self.reporter.wants_ticks();

@@ -174,7 +174,7 @@ impl Feeder<'_> {
                     spill.put(&target, place.as_ref()).map_err(FeedError::Spill)?;
                     spill.take_notice()
                 };
-                queue.defer(target.index, target.url());
+                queue.defer(&target);
                 if let Some(notice) = notice {
                     self.context.emit(Event::Notice(notice)).await;
                 }

@@ -4,6 +4,7 @@
 mod cancel;
 mod cookies;
 mod error;
+mod event_channel;
 mod event_loop;
 mod executor;
 mod failure_limits;
@@ -21,12 +22,12 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 pub use cancel::CancelToken;
 pub(crate) use cookies::RunCookies;
 pub(crate) use error::EngineError;
+pub(crate) use event_channel::{EventReceiver, EventSender, event_channel};
 pub(crate) use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
@@ -34,7 +35,9 @@ use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
 use crate::plan::{Plan, ReportOrder, Strategy};
 use crate::policy::suspension::was_suspended;
 use crate::policy::{RetryRules, robots};
-use crate::scheduler::{HostPolicies, JobOrder, NameLookup, Scheduler, host_limits, interval_of};
+use crate::scheduler::{
+    HostPolicies, JobOrder, NameLookup, QueueCapacity, Scheduler, host_limits, interval_of,
+};
 use crate::transfer::{Resolver, TransferContext};
 use event_loop::LoopResources;
 use failure_limits::FailureCounter;
@@ -45,6 +48,9 @@ use worker::RunContext;
 
 /// Targets that may wait in memory; with many workers, eight per worker.
 const LOOK_AHEAD: usize = 2048;
+
+/// Bytes of text that those may have together.
+const LOOK_AHEAD_BYTES: usize = 16 * 1024 * 1024;
 
 /// The least time for which a host may refuse every request before its jobs fail, however small `--max-retry-after` is.
 const MIN_REFUSAL: Duration = Duration::from_secs(60);
@@ -84,7 +90,7 @@ pub(crate) async fn run(
     transfer_context: Arc<TransferContext>,
     cookies: Arc<RunCookies>,
     board: Arc<ProgressBoard>,
-    events: Sender<Event>,
+    events: EventSender,
     cancel: CancelToken,
 ) -> Result<EngineResult, EngineError> {
     let queue = queue(plan, &transfer_context, cancel.clone());
@@ -139,8 +145,9 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
         Strategy::Sequential => JobOrder::ListOrder,
         _ => JobOrder::RoundRobinByHost,
     };
+    let capacity = QueueCapacity { jobs: LOOK_AHEAD.max(8 * jobs), bytes: LOOK_AHEAD_BYTES };
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
-    let scheduler = Scheduler::new(policies, order, LOOK_AHEAD.max(8 * jobs), gap);
+    let scheduler = Scheduler::new(policies, order, capacity, gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };
     let in_flight = InFlight::new(plan.report.order == ReportOrder::List);
     let token = robots::product_token(&plan.http.user_agent).to_owned();

@@ -4,10 +4,9 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::mpsc::Sender;
-
 use super::cancel::CancelToken;
 use super::cookies::RunCookies;
+use super::event_channel::EventSender;
 use super::executor::Executor;
 use super::queue::{Queue, Work};
 use super::records::{cancelled_record, finished_event};
@@ -28,7 +27,7 @@ pub(super) struct RunContext {
     pub cookies: Arc<RunCookies>,
     pub cancel: CancelToken,
     pub board: Arc<ProgressBoard>,
-    pub events: Sender<Event>,
+    pub events: EventSender,
 }
 
 impl RunContext {
@@ -40,7 +39,7 @@ impl RunContext {
     /// Emits an event; waits while the reports are behind. If the receiver is gone, the event is dropped: `watch_stops`
     /// sees that too, and stops the run.
     pub(super) async fn emit(&self, event: Event) {
-        let _ = self.events.send(event).await;
+        self.events.send(event).await;
     }
 
     /// Emits the record of an entry that was never a job.

@@ -25,7 +25,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 17] = [
+pub const CHAPTERS: [Chapter; 18] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
@@ -43,7 +43,7 @@ pub const CHAPTERS: [Chapter; 17] = [
     ),
     chapter!(
         "politeness",
-        ["retry", "retries", "robots", "limits", "rate", "timeout", "timeouts"],
+        ["retry", "retries", "robots", "rate", "timeout", "timeouts"],
         "Limits per host, retries, robots.txt, timeouts"
     ),
     chapter!(
@@ -61,6 +61,11 @@ pub const CHAPTERS: [Chapter; 17] = [
             "socks"
         ],
         "Proxies, TLS, addresses, redirects"
+    ),
+    chapter!(
+        "limits",
+        ["bounds", "size", "sizes", "memory", "quota"],
+        "What servers and lists can cost, and what ends it"
     ),
     chapter!(
         "credentials",

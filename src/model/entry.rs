@@ -40,6 +40,15 @@ impl Target {
     pub fn url(&self) -> &Url {
         &self.urls[0]
     }
+
+    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let urls: usize = self.urls.iter().map(|url| url.as_str().len()).sum();
+        let fields = self.options.headers.iter();
+        let headers: usize = fields.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let length = |text: Option<&str>| text.map_or(0, str::len);
+        urls + headers + length(self.listed.as_deref()) + length(self.options.out.as_deref())
+    }
 }
 
 /// The option lines of one entry.

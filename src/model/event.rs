@@ -59,3 +59,20 @@ pub enum Event {
         entries: u64,
     },
 }
+
+impl Event {
+    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Finished { record, target, .. } => {
+                let target = target.as_ref().map_or(0, |target| target.text_bytes());
+                record.text_bytes() + target
+            }
+            Self::Notice(text) => text.len(),
+            Self::Heads(lines) => lines.iter().map(String::len).sum(),
+            Self::Retrying { url, next, .. } => url.len() + next.len(),
+            Self::Redirected { from, to, .. } => from.len() + to.len(),
+            Self::Stopping { .. } | Self::ListRead { .. } => 0,
+        }
+    }
+}

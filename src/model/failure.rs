@@ -57,6 +57,14 @@ pub enum Failure {
     /// No byte arrived for `--stall-timeout`.
     #[error("stalled: no data for {}", seconds(.0))]
     Stalled(Duration),
+    /// The body arrived more slowly than `--min-speed` on average over a stretch of time.
+    #[error("slower than {rate} bytes/s for {} (--min-speed)", seconds(.over))]
+    TooSlow {
+        /// The least speed, bytes per second.
+        rate: u64,
+        /// The stretch of time.
+        over: Duration,
+    },
     /// The connection was closed or reset before the reply was complete; the message says how.
     #[error("{0}")]
     Reset(String),
@@ -101,6 +109,17 @@ pub enum Failure {
     TooLarge {
         /// The limit.
         limit: u64,
+    },
+    /// The body decodes to more than `ratio` times as many bytes.
+    #[error(
+        "{received} compressed bytes decode to more than {ratio} times as many; to save them as sent, \
+         leave out --compressed"
+    )]
+    TooDense {
+        /// Bytes received.
+        received: u64,
+        /// The limit.
+        ratio: u64,
     },
     /// More bytes than `--quota` allows for the run.
     #[error("quota of {limit} bytes exceeded (--quota)")]
@@ -246,7 +265,7 @@ impl Failure {
             Self::Tls(_) => FailureClass::Tls,
             Self::Proxy(_) | Self::ProxyLost(_) | Self::ProxyStatus(_) => FailureClass::Proxy,
             Self::Timeout(_) => FailureClass::Timeout,
-            Self::Stalled(_) => FailureClass::Stalled,
+            Self::Stalled(_) | Self::TooSlow { .. } => FailureClass::Stalled,
             Self::Reset(_) => FailureClass::Reset,
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::Protocol(_) => FailureClass::Protocol,
@@ -256,7 +275,7 @@ impl Failure {
             Self::Status(_) | Self::CertificateStatus { .. } => FailureClass::Http4xx,
             Self::RateLimited { .. } => FailureClass::RateLimited,
             Self::Redirect(_) => FailureClass::Redirect,
-            Self::TooLarge { .. } => FailureClass::TooLarge,
+            Self::TooLarge { .. } | Self::TooDense { .. } => FailureClass::TooLarge,
             Self::Quota { .. } => FailureClass::Quota,
             Self::Checksum { .. } => FailureClass::Checksum,
             Self::Name(_) => FailureClass::Name,

@@ -174,6 +174,12 @@ impl QueuedJob {
         }
     }
 
+    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let name = self.request.place.as_ref().map_or(0, |place| place.name.len());
+        self.request.target.text_bytes() + self.request.url.as_str().len() + name
+    }
+
     /// Records that the request is started now, by both clocks.
     pub fn on_start(&mut self, now: Instant, wall: SystemTime) {
         self.first_started.get_or_insert((now, wall));

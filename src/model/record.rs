@@ -164,6 +164,16 @@ pub struct Record {
 }
 
 impl Record {
+    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let optional =
+            [&self.final_url, &self.content_type, &self.path, &self.served_by, &self.etag];
+        let optional: usize = optional.into_iter().flatten().map(String::len).sum();
+        let error = self.error.as_ref().map_or(0, |error| error.message.len());
+        let last_modified = self.last_modified.as_ref().map_or(0, String::len);
+        self.url.len() + self.listed.len() + optional + last_modified + error
+    }
+
     /// A record with only the position and the URL of an entry.
     pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
         Self {

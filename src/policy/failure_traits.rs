@@ -63,8 +63,11 @@ pub(crate) fn failure_traits(failure: &Failure) -> FailureTraits {
         | Failure::NotAccepted(_)
         | Failure::CertificateStatus { .. }
         | Failure::Checksum { .. }
-        | Failure::TooLarge { .. } => (OtherMirror, Replied),
-        Failure::Timeout(_) | Failure::Worker(_) => (Retry, HostEvidence::Nothing),
+        | Failure::TooLarge { .. }
+        | Failure::TooDense { .. } => (OtherMirror, Replied),
+        Failure::Timeout(_) | Failure::TooSlow { .. } | Failure::Worker(_) => {
+            (Retry, HostEvidence::Nothing)
+        }
         Failure::Dns { .. }
         | Failure::HostDown(_)
         | Failure::HostRefused(_)

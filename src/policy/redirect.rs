@@ -7,6 +7,9 @@ use url::Url;
 use crate::model::{Failure, Job, JobKind, QueuedJob};
 use crate::redaction::redacted_line;
 
+/// The longest Location that is followed, bytes: as long as a line of a list may be.
+const MOST_LOCATION_BYTES: usize = 64 * 1024;
+
 /// The URL that a redirect of `job` with this status leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same, and that of the listed URL is back at its origin.
 ///
@@ -21,6 +24,12 @@ pub(super) fn hop(
     let Some(location) = location else {
         return Err(Failure::Redirect("redirect without Location header".to_owned()));
     };
+    if location.len() > MOST_LOCATION_BYTES {
+        let length = location.len();
+        return Err(Failure::Redirect(format!(
+            "redirect with a Location header of {length} bytes (limit {MOST_LOCATION_BYTES})"
+        )));
+    }
     let text = text_of(location);
     if text.trim().is_empty() {
         return Err(Failure::Redirect("redirect with an empty Location header".to_owned()));

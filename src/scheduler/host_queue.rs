@@ -160,6 +160,8 @@ pub(super) struct HostQueue {
     pub delayed: usize,
     /// Spilled targets; they come after the jobs in the queue.
     pub spilled: u64,
+    /// The bytes of the texts of its jobs.
+    pub text_bytes: usize,
     pub in_progress: usize,
     resolution: Resolution,
     robots_state: RobotsState,
@@ -189,6 +191,7 @@ impl HostQueue {
             robots: VecDeque::new(),
             delayed: 0,
             spilled: 0,
+            text_bytes: 0,
             in_progress: 0,
             resolution,
             robots_state,

@@ -75,6 +75,15 @@ impl fmt::Debug for HostPolicies {
     }
 }
 
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueCapacity {
+    /// The most jobs in memory.
+    pub jobs: usize,
+    /// The most bytes of their texts; the last job may exceed that.
+    pub bytes: usize,
+}
+
 /// All jobs that no worker has, by host.
 ///
 /// A host's queue changes only through the scheduler's methods, each of which ends with `refresh`: that is what keeps
@@ -83,8 +92,8 @@ impl fmt::Debug for HostPolicies {
 pub struct Scheduler {
     policies: HostPolicies,
     order: JobOrder,
-    /// The most jobs in memory. One host may have a share of them.
-    capacity: usize,
+    /// The most jobs in memory, and bytes of their texts. One host may have a share of them.
+    capacity: QueueCapacity,
     /// The queue of each slot; `None` if the slot is vacant.
     queues: Vec<Option<HostQueue>>,
     vacant: Vec<usize>,
@@ -94,6 +103,8 @@ pub struct Scheduler {
     lookups: VecDeque<NameLookup>,
     /// Jobs in memory, delayed ones included.
     job_count: usize,
+    /// The bytes of their texts.
+    text_bytes: usize,
     pacer: StartPacer,
     rules_bytes: usize,
     /// Statistics of hosts that were forgotten.
@@ -143,8 +154,13 @@ pub enum AdmitRoom {
 }
 
 impl Scheduler {
-    /// A scheduler that keeps at most `capacity` jobs in memory and starts at most one job per `gap` over all hosts.
-    pub fn new(policies: HostPolicies, order: JobOrder, capacity: usize, gap: Duration) -> Self {
+    /// A scheduler that keeps at most `capacity` in memory and starts at most one job per `gap` over all hosts.
+    pub fn new(
+        policies: HostPolicies,
+        order: JobOrder,
+        capacity: QueueCapacity,
+        gap: Duration,
+    ) -> Self {
         Self {
             policies,
             order,
@@ -156,6 +172,7 @@ impl Scheduler {
             delayed: DelayedJobs::default(),
             lookups: VecDeque::new(),
             job_count: 0,
+            text_bytes: 0,
             pacer: StartPacer { gap, next: None },
             rules_bytes: 0,
             retired: Vec::new(),
@@ -164,13 +181,13 @@ impl Scheduler {
 
     /// Whether there is room for a target at this URL.
     pub fn room(&self, url: &Url) -> AdmitRoom {
-        if self.job_count >= self.capacity {
+        if self.job_count >= self.capacity.jobs || self.text_bytes >= self.capacity.bytes {
             return AdmitRoom::None;
         }
         match self.by_host.get(host_of(url).as_ref()) {
             // Targets of one host keep their order: behind spilled ones, the next is spilled too.
             Some(slot) if self.queue(*slot).spilled > 0 => AdmitRoom::Spill,
-            Some(slot) if self.queue(*slot).len() >= self.share(*slot) => AdmitRoom::Spill,
+            Some(slot) if self.has_share(*slot) => AdmitRoom::Spill,
             _ => AdmitRoom::Queue,
         }
     }
@@ -210,7 +227,7 @@ impl Scheduler {
         if due <= now {
             return self.add(slot, job, now, QueueEnd::Front);
         }
-        self.job_count += 1;
+        self.count_in(slot, &job);
         self.queue_mut(slot).delayed += 1;
         self.delayed.add(job, due);
         self.refresh(slot, now);
@@ -237,13 +254,27 @@ impl Scheduler {
         let (wanted, rest): (VecDeque<_>, _) = ready.into_iter().partition(is_wanted);
         queue.ready = rest;
         withdrawn.extend(wanted);
-        self.job_count -= withdrawn.len();
+        withdrawn.iter().for_each(|job| self.count_out(slot, job));
         self.refresh(slot, now);
         withdrawn
     }
 
-    fn add(&mut self, slot: usize, job: QueuedJob, now: Instant, end: QueueEnd) {
+    /// Counts a job that is put into the queue of this slot.
+    fn count_in(&mut self, slot: usize, job: &QueuedJob) {
         self.job_count += 1;
+        self.text_bytes += job.text_bytes();
+        self.queue_mut(slot).text_bytes += job.text_bytes();
+    }
+
+    /// Counts a job that was taken out of the queue of this slot.
+    fn count_out(&mut self, slot: usize, job: &QueuedJob) {
+        self.job_count -= 1;
+        self.text_bytes -= job.text_bytes();
+        self.queue_mut(slot).text_bytes -= job.text_bytes();
+    }
+
+    fn add(&mut self, slot: usize, job: QueuedJob, now: Instant, end: QueueEnd) {
+        self.count_in(slot, &job);
         self.queue_mut(slot).add(job, end);
         self.refresh(slot, now);
     }
@@ -254,9 +285,11 @@ impl Scheduler {
         self.run_timers(now);
         if let Some(slot) = self.sets.first_failing() {
             let failed = self.queue_mut(slot).pop_failed();
+            if let Some((job, _)) = &failed {
+                self.count_out(slot, job);
+            }
             self.refresh(slot, now);
             if let Some((job, failure)) = failed {
-                self.job_count -= 1;
                 return NextJob::Failed(Box::new(job), failure);
             }
         }
@@ -273,13 +306,13 @@ impl Scheduler {
         let (host, taken) = (Arc::clone(&queue.host), queue.take(now));
         self.pacer.on_start(now);
         last.on_served(host);
+        if let Some(Dequeued::Job(job, _)) = &taken {
+            self.count_out(slot, job);
+        }
         self.refresh(slot, now);
         match taken.expect("a startable queue has a job") {
             Dequeued::Robots(job) => NextJob::Job(Box::new(job), None),
-            Dequeued::Job(job, rules) => {
-                self.job_count -= 1;
-                NextJob::Job(Box::new(job), rules)
-            }
+            Dequeued::Job(job, rules) => NextJob::Job(Box::new(job), rules),
         }
     }
 
@@ -292,7 +325,7 @@ impl Scheduler {
     fn run_timers(&mut self, now: Instant) {
         while let Some(job) = self.delayed.pop(now) {
             let slot = self.slot_of(&job.request.url, now);
-            self.job_count -= 1;
+            self.count_out(slot, &job);
             self.queue_mut(slot).delayed -= 1;
             self.add(slot, job, now, QueueEnd::Front);
         }
@@ -406,7 +439,8 @@ impl Scheduler {
 
     /// Takes all jobs out, in no order.
     pub fn drain(&mut self) -> Vec<QueuedJob> {
-        self.job_count = 0;
+        (self.job_count, self.text_bytes) = (0, 0);
+        self.queues.iter_mut().flatten().for_each(|queue| queue.text_bytes = 0);
         let ready = self.queues.iter_mut().flatten().flat_map(|queue| {
             let HostQueue { ready, robots, .. } = queue;
             ready.drain(..).chain(robots.drain(..))
@@ -427,7 +461,7 @@ impl Scheduler {
 
     /// Brings the sets and lookups up to date after a change in a host's queue.
     fn refresh(&mut self, slot: usize, now: Instant) {
-        let share = self.share(slot);
+        let (share, share_bytes) = (self.share(slot), self.share_bytes());
         let queue = self.queues[slot].as_mut().expect("the slot is taken");
         queue.open_breaker_after_patience(now);
         queue.record_wait(now);
@@ -450,7 +484,9 @@ impl Scheduler {
             is_failing: start == StartTime::ToFail,
             has_work: queue.len() > 0 || queue.in_progress > 0,
             is_unreachable: queue.is_failing(),
-            is_refillable: queue.spilled > 0 && queue.len() <= share / 2,
+            is_refillable: queue.spilled > 0
+                && queue.len() <= share / 2
+                && queue.text_bytes <= share_bytes / 2,
             retention: queue.retention_reason(now),
             alarm: queue.alarm(now),
         };
@@ -504,10 +540,24 @@ impl Scheduler {
     /// The most jobs of one host in memory: enough to keep it busy, and no more than half of the capacity.
     fn share(&self, slot: usize) -> usize {
         if self.order == JobOrder::ListOrder {
-            return self.capacity;
+            return self.capacity.jobs;
         }
-        let half = self.capacity / 2;
+        let half = self.capacity.jobs / 2;
         self.queue(slot).ceiling().map_or(half, |ceiling| (4 * ceiling).clamp(32, half.max(32)))
+    }
+
+    /// The bytes of text that one host may have in memory.
+    fn share_bytes(&self) -> usize {
+        match self.order {
+            JobOrder::ListOrder => self.capacity.bytes,
+            JobOrder::RoundRobinByHost => self.capacity.bytes / 2,
+        }
+    }
+
+    /// Whether the host of a slot has its share of the queue.
+    fn has_share(&self, slot: usize) -> bool {
+        let queue = self.queue(slot);
+        queue.len() >= self.share(slot) || queue.text_bytes >= self.share_bytes()
     }
 
     fn queue(&self, slot: usize) -> &HostQueue {

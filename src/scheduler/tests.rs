@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Failure, WaitReason};
+use crate::model::{Failure, WaitReason, test_fixtures};
 use crate::policy::next_action::tests::queued_job as job;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 const LONGEST_REST: Duration = Duration::from_secs(600);
+
+const CAPACITY: QueueCapacity = QueueCapacity { jobs: 1024, bytes: 1 << 20 };
 
 fn limits(ceiling: Option<usize>) -> HostLimits {
     HostLimits { ceiling, gap: Duration::ZERO, failures: 3, patience: 30 * SECOND }
@@ -23,7 +25,7 @@ fn schedule_with(turns: JobOrder, limits: HostLimits, gap: Duration) -> Schedule
         robots: RobotsPolicy::Ignored,
         longest_rest: LONGEST_REST,
     };
-    Scheduler::new(hosts, turns, 1024, gap)
+    Scheduler::new(hosts, turns, CAPACITY, gap)
 }
 
 fn by_host(limits: HostLimits) -> Scheduler {
@@ -374,7 +376,7 @@ fn a_name_that_does_not_exist_fails_its_urls_at_once_and_a_silent_resolver_does_
         robots: RobotsPolicy::Ignored,
         longest_rest: LONGEST_REST,
     };
-    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, CAPACITY, Duration::ZERO);
     schedule.admit(job("http://gone.test/1"), start);
     schedule.admit(job("http://gone.test/2"), start);
     schedule.admit(job("http://slow.test/1"), start);
@@ -510,7 +512,7 @@ fn with_a_name() -> Scheduler {
         robots: RobotsPolicy::Ignored,
         longest_rest: LONGEST_REST,
     };
-    Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO)
+    Scheduler::new(hosts, JobOrder::RoundRobinByHost, CAPACITY, Duration::ZERO)
 }
 
 /// Addresses that end with these numbers.
@@ -649,7 +651,7 @@ fn a_request_for_robots_txt_is_not_overtaken_by_what_waits_for_it() {
         robots: RobotsPolicy::Obeyed,
         longest_rest: LONGEST_REST,
     };
-    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, CAPACITY, Duration::ZERO);
     schedule.admit(job("http://a.test/1"), now);
     let NextJob::Job(asking, _) = schedule.next(&mut LastHost::default(), now) else { panic!() };
     assert_eq!(asking.request.url.path(), "/robots.txt");
@@ -677,7 +679,7 @@ fn what_hosts_allow_is_remembered_in_bounded_memory() {
         robots: RobotsPolicy::Obeyed,
         longest_rest: LONGEST_REST,
     };
-    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, CAPACITY, Duration::ZERO);
     for host in 0..100 {
         let url = format!("http://{host}.test/");
         schedule.admit(job(&url), now);
@@ -734,7 +736,7 @@ fn rules_of_a_host_that_has_no_jobs_any_more_may_come_when_there_is_no_room_for_
         robots: RobotsPolicy::Obeyed,
         longest_rest: LONGEST_REST,
     };
-    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+    let mut schedule = Scheduler::new(hosts, JobOrder::RoundRobinByHost, CAPACITY, Duration::ZERO);
     let rules = || robots::RobotsRules::parse(b"User-agent: *\nDisallow: /x\n", "fetch");
     for (host, is_busy) in [("http://busy.test", true), ("http://done.test", false)] {
         let url: Url = format!("{host}/").parse().unwrap();
@@ -873,6 +875,34 @@ proptest! {
         }
         prop_assert!(matches!(schedule.next(&mut LastHost::default(), now), NextJob::Nothing | NextJob::Wait(_)));
         prop_assert_eq!(schedule.drain().len(), 0);
-        prop_assert_eq!(schedule.job_count, 0);
+        prop_assert_eq!((schedule.job_count, schedule.text_bytes), (0, 0));
     }
+}
+
+#[test]
+fn long_urls_fill_a_hosts_share_and_the_queue_by_their_bytes() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(None));
+    let long = |host: &str, number: usize| format!("http://{host}/{number}{}", "x".repeat(60_000));
+    let admit = |schedule: &mut Scheduler, host: &str| {
+        let mut admitted = 0;
+        while schedule.room(&long(host, 0).parse().unwrap()) == AdmitRoom::Queue {
+            let job = QueuedJob::first(test_fixtures::target(&long(host, admitted)), None, now);
+            schedule.admit(job, now);
+            admitted += 1;
+        }
+        admitted
+    };
+    // Each has its URL twice.
+    assert_eq!(admit(&mut schedule, "a.b"), 5);
+    assert_eq!(schedule.room(&long("a.b", 0).parse().unwrap()), AdmitRoom::Spill);
+    assert_eq!(admit(&mut schedule, "c.d"), 4, "the queue is full before that host has its share");
+    assert_eq!(schedule.room(&"http://e.f/".parse().unwrap()), AdmitRoom::None);
+    let mut last = LastHost::default();
+    let taken = std::iter::from_fn(|| match schedule.next(&mut last, now) {
+        NextJob::Job(job, _) => Some(job),
+        _ => None,
+    });
+    assert_eq!(taken.count(), 9);
+    assert_eq!((schedule.job_count, schedule.text_bytes), (0, 0));
 }

@@ -82,9 +82,9 @@ impl Client {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => AttemptOutcome::Failed(failure),
             // Once the head has decided the outcome, only the unused body of the reply is missing.
-            Err(failure @ (Failure::Stalled(_) | Failure::Timeout(_))) => {
-                exchange.decided.take().unwrap_or(AttemptOutcome::Failed(failure))
-            }
+            Err(
+                failure @ (Failure::Stalled(_) | Failure::TooSlow { .. } | Failure::Timeout(_)),
+            ) => exchange.decided.take().unwrap_or(AttemptOutcome::Failed(failure)),
             Err(failure) => AttemptOutcome::Failed(failure),
         };
         if shows_bad_connection(&outcome, exchange.head.is_some()) {
@@ -184,6 +184,7 @@ impl<'a> Exchange<'a> {
             self.heads = heads::of_request(context, method, &job.url, &fields);
         }
         let mut response = self.client.reply(job, &fields, self.request_state).await?;
+        heads::ensure_size_allowed(response.headers())?;
         if records_heads {
             self.heads.extend(heads::of_reply(&response));
         }
@@ -365,6 +366,7 @@ impl<'a> Exchange<'a> {
             before: if is_segment(job) { 0 } else { begin.at },
             bytes: &mut self.bytes,
             text: is_text.then(Vec::new),
+            windows: None,
         };
         receiver.ensure_size_allowed(begin.length.unwrap_or(0))?;
         if receiver.sink.begin(begin)? == SinkState::Lost {
@@ -431,7 +433,7 @@ async fn yield_to_others() {
 /// Whether no other request should use the connection of an attempt with this outcome.
 fn shows_bad_connection(outcome: &AttemptOutcome, has_head: bool) -> bool {
     match outcome {
-        AttemptOutcome::Failed(Failure::Stalled(_)) => true,
+        AttemptOutcome::Failed(Failure::Stalled(_) | Failure::TooSlow { .. }) => true,
         AttemptOutcome::Failed(Failure::Timeout(_)) => !has_head,
         // Without a head, `reply` has retired the connection already.
         AttemptOutcome::Failed(Failure::Reset(_)) => has_head,
@@ -463,9 +465,9 @@ fn remaining_part(sink: &mut Sink, outcome: &AttemptOutcome, job: &Job) -> Optio
         AttemptOutcome::Whole => return None,
         AttemptOutcome::Restart if is_segment(job) => Leftover::Unchanged,
         _ if is_segment(job) => sink.finish_partial(),
-        AttemptOutcome::Failed(Failure::Checksum { .. } | Failure::TooLarge { .. }) => {
-            sink.discard()
-        }
+        AttemptOutcome::Failed(
+            Failure::Checksum { .. } | Failure::TooLarge { .. } | Failure::TooDense { .. },
+        ) => sink.discard(),
         // The bytes received are of no use; if there were none, those of an earlier attempt still are.
         AttemptOutcome::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
         _ => sink.finish_partial(),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::checksum::BodyVerifier;
 use super::classify;
@@ -28,6 +29,13 @@ const READ_BACK: usize = 256 * 1024;
 
 /// The number of decoded pieces of one chunk after which other tasks get a turn.
 const PIECES: u32 = 16;
+
+/// The most bytes that content may be decoded to, as a multiple of those received, once it has [`RATIO_FROM`] bytes. gzip can
+/// reach 1,032.
+const RATIO_AT_MOST: u64 = 1000;
+
+/// The size of decoded content from which that counts, bytes.
+const RATIO_FROM: u64 = 64 * 1024 * 1024;
 
 /// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
 /// coded bytes on as if they were the content.
@@ -75,6 +83,8 @@ pub(super) struct BodyReceiver<'a> {
     pub before: u64,
     /// Its text, if that is kept in memory.
     pub text: Option<Vec<u8>>,
+    /// What the windows of its decoder have of the budget of memory; `None` before its first chunk.
+    pub windows: Option<OwnedSemaphorePermit>,
 }
 
 impl BodyReceiver<'_> {
@@ -114,16 +124,27 @@ impl BodyReceiver<'_> {
         }
     }
 
-    /// Processes the next chunk.
+    /// Processes the next chunk, and counts its bytes against the quota: those received or those decoded, whichever are more.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
         self.verifier.update_sent(&chunk);
-        let Some(mut decoder) = self.decoder.take() else { return self.take_decoded(chunk) };
+        let received = chunk.len() as u64;
+        let Some(mut decoder) = self.decoder.take() else {
+            self.take_decoded(chunk)?;
+            return self.context.reserve_bytes(received);
+        };
         decoder.take_in(chunk);
-        let mut pieces = 0;
+        if self.windows.is_none() {
+            let reserved = self.context.reserve_windows(decoder.windows());
+            self.windows = Some(self.request_state.hold_clocks(reserved).await);
+        }
+        let (mut pieces, mut decoded) = (0, 0);
         while let Some(piece) = decoder.next_piece()? {
             if !piece.is_empty() {
+                decoded += piece.len() as u64;
+                self.context.reserve_bytes(piece.len() as u64)?;
                 self.take_decoded(Bytes::copy_from_slice(piece))?;
             }
+            self.ensure_ratio_allowed(decoder.expanded())?;
             pieces += 1;
             // A few bytes may expand to gigabytes, and other tasks are waiting.
             if pieces % PIECES == 0 {
@@ -133,6 +154,15 @@ impl BodyReceiver<'_> {
             }
         }
         self.decoder = Some(decoder);
+        self.context.reserve_bytes(received.saturating_sub(decoded))
+    }
+
+    /// Fails if `decoded` bytes are too many for those received.
+    fn ensure_ratio_allowed(&self, decoded: u64) -> Result<(), Failure> {
+        let received = self.request_state.bytes();
+        if decoded > RATIO_FROM && decoded / RATIO_AT_MOST > received {
+            return Err(Failure::TooDense { received, ratio: RATIO_AT_MOST });
+        }
         Ok(())
     }
 
@@ -177,6 +207,7 @@ impl BodyReceiver<'_> {
         let shown = promised.map_or(0, |promised| self.before.saturating_add(promised));
         self.progress.promise(shown);
         self.progress.received(self.before);
+        request_state.start_body();
         loop {
             let charged = request_state.wait_for_rate(context, promised).await;
             let chunk = response.chunk().await;
@@ -191,7 +222,6 @@ impl BodyReceiver<'_> {
             request_state.on_bytes(length);
             self.progress.received(length as u64);
             self.take_chunk(chunk).await?;
-            context.reserve_bytes(length as u64)?;
             if self.has_enough() {
                 return Ok(());
             }

@@ -10,6 +10,7 @@ use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
 use super::client::{OtherAddress, ProxyRoute, local_address};
+use super::heads;
 use super::request_state::RequestState;
 use super::resolver::{AddressBlocked, LookupFailed};
 use super::tls;
@@ -24,6 +25,31 @@ const LOST: [&str; 3] =
 
 /// The message for a connection that was closed before the head of the reply was complete.
 const CLOSED_EARLY: &str = "connection closed before the response headers were complete";
+
+/// The message for a head beyond a limit of the library for HTTP/1.1.
+const HEAD_TOO_LARGE: &str =
+    "response headers of more than 256 lines or 256 KiB, or a Content-Length out of range";
+
+/// Parts of the library's messages about a reply beyond one of its limits, and what to say instead.
+const LIMITS: [(&str, &str); 9] = [
+    ("message head is too large", HEAD_TOO_LARGE),
+    ("chunk extensions over limit", "chunk extensions larger than 16 KiB"),
+    ("chunk trailers bytes over limit", "trailers larger than 16 KiB"),
+    ("chunk trailers count overflow", "more than 256 trailer lines"),
+    ("header_list_way_too_large", heads::TOO_LARGE),
+    (
+        "too_many_continuations",
+        "response headers larger than 256 KiB, or in too many HTTP/2 CONTINUATION frames",
+    ),
+    ("too_many_data_frames", "too many HTTP/2 DATA frames with little or no data"),
+    ("too_many_resets", "too many HTTP/2 stream resets"),
+    ("too_many_internal_resets", "too many invalid HTTP/2 frames"),
+];
+
+/// What to say instead of the library's message, if that is about a limit.
+fn exceeded_limit(message: &str) -> Option<&'static str> {
+    LIMITS.iter().find(|(part, _)| message.contains(part)).map(|(_, plain)| *plain)
+}
 
 /// The causes of one error, by type.
 #[derive(Default)]
@@ -74,7 +100,9 @@ impl<'a> ErrorChain<'a> {
 
     /// The message of the innermost cause.
     fn message(&self) -> String {
-        self.last.map_or("unknown error".to_owned(), |last| without_os_codes(&last.to_string()))
+        let Some(last) = self.last else { return "unknown error".to_owned() };
+        let message = last.to_string();
+        exceeded_limit(&message).map_or_else(|| without_os_codes(&message), str::to_owned)
     }
 
     /// The message of an error before there was a connection. Only a handshake reads, so that its end is that of TLS.
@@ -353,9 +381,12 @@ fn exchange(causes: &ErrorChain<'_>) -> Failure {
 
 /// The failure of a reply that the library has rejected. A head beyond its limits is rejected with one of several codes.
 fn h2_violation(error: &h2::Error) -> Failure {
+    if let Some(limit) = exceeded_limit(&error.to_string()) {
+        return Failure::Protocol(limit.to_owned());
+    }
     Failure::Protocol(match error.reason() {
         Some(h2::Reason::COMPRESSION_ERROR | h2::Reason::ENHANCE_YOUR_CALM) => {
-            "response headers larger than 256 KiB".to_owned()
+            heads::TOO_LARGE.to_owned()
         }
         Some(h2::Reason::PROTOCOL_ERROR) if error.is_reset() => {
             "response headers malformed, or larger than 256 KiB".to_owned()
@@ -367,6 +398,9 @@ fn h2_violation(error: &h2::Error) -> Failure {
 /// The message of an HTTP/2 error; the connection's own errors have the operating system's message.
 fn h2_message(error: &h2::Error) -> String {
     let by = if error.is_remote() { " by the server" } else { "" };
+    if let Some(limit) = exceeded_limit(&error.to_string()).filter(|_| error.is_library()) {
+        return limit.to_owned();
+    }
     match (error.reason(), error.get_io()) {
         (Some(reason), _) if error.is_go_away() => {
             format!("HTTP/2 connection closed{by}: {}", reason.description())

@@ -21,6 +21,7 @@ use url::Url;
 use super::client_certificate::Handshakes;
 use super::connect_gate::{ConnectGate, ConnectLeader, Superseded};
 use super::context::{ContextError, Counters, TransferContext};
+use super::fair_turns;
 use super::happy_eyeballs;
 use super::outgoing;
 use super::request_state::{CURRENT_REQUEST, RequestState};
@@ -200,6 +201,7 @@ fn build_http_client(
         .connect_timeout(timeouts.connect)
         .dns_resolver(ReqwestResolver(Arc::clone(&context.resolver)))
         .connector_layer(connect)
+        .connection_verbose(fair_turns::are_kept())
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_max_headers(MAX_HEAD_LINES as usize)
         .http2_max_header_list_size(MAX_HEAD_SIZE)

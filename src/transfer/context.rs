@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Origin, Url};
 
 use super::client::{ProxyRoute, ProxyRules};
@@ -122,9 +123,17 @@ pub(crate) struct TransferContext {
     warnings: Vec<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
+    /// The budget of memory for the windows of all decoders, in units of [`WINDOW_UNIT`].
+    windows: Arc<Semaphore>,
     services: Arc<dyn RunServices>,
     expected_digests: Option<Arc<ExpectedDigests>>,
 }
+
+/// Bytes of memory for the windows of all decoders of a process. Three codings with the largest windows fit.
+const WINDOW_BUDGET: u64 = 128 * 1024 * 1024;
+
+/// The unit in which that is given out, bytes.
+const WINDOW_UNIT: u64 = 64 * 1024;
 
 /// Why the shared state of the clients, or a client, cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -234,9 +243,17 @@ impl TransferContext {
             warnings: Vec::new(),
             counters,
             store,
+            windows: Arc::new(Semaphore::new((WINDOW_BUDGET / WINDOW_UNIT) as usize)),
             services,
             expected_digests,
         }
+    }
+
+    /// Waits until the budget of memory covers windows of this size, and reserves that until the permit is dropped.
+    pub(super) async fn reserve_windows(&self, bytes: u64) -> OwnedSemaphorePermit {
+        let units = bytes.min(WINDOW_BUDGET).div_ceil(WINDOW_UNIT);
+        let windows = Arc::clone(&self.windows);
+        windows.acquire_many_owned(units as u32).await.expect("it is never closed")
     }
 
     /// The configuration of the clients, for child processes.
@@ -328,7 +345,9 @@ impl TransferContext {
     /// [`Failure::Quota`] if the quota does not cover them.
     pub(super) fn reserve_bytes(&self, bytes: u64) -> Result<(), Failure> {
         match self.config.bodies.quota {
-            Some(limit) if !self.services.reserve_bytes(bytes) => Err(Failure::Quota { limit }),
+            Some(limit) if bytes > 0 && !self.services.reserve_bytes(bytes) => {
+                Err(Failure::Quota { limit })
+            }
             _ => Ok(()),
         }
     }

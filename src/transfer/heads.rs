@@ -12,8 +12,14 @@ use url::{Position, Url};
 
 use super::context::TransferContext;
 use super::request;
-use crate::model::RequestMethod;
+use crate::model::{Failure, RequestMethod};
 use crate::redaction::{MASK, redacted_field, redacted_text};
+
+/// The message for a head beyond [`MOST_BYTES`].
+pub(super) const TOO_LARGE: &str = "response headers larger than 256 KiB";
+
+/// The maximum size of the field lines of a reply, bytes. For HTTP/2 the library has the same limit.
+const MOST_BYTES: usize = 256 * 1024;
 
 /// Fields of a request, beside those that any origin may see, whose values are no secrets. Any other that the user gives may
 /// be one, whatever its name.
@@ -58,6 +64,20 @@ fn request_field(name: &HeaderName, value: &HeaderValue) -> String {
     match request::HARMLESS.contains(name) || OF_REQUESTS.contains(name) {
         true => field("> ", name.as_str(), value),
         false => format!("> {name}: {MASK}"),
+    }
+}
+
+/// Fails if the head of a reply is larger than one may be.
+///
+/// # Errors
+/// [`Failure::Protocol`].
+pub(super) fn ensure_size_allowed(fields: &HeaderMap) -> Result<(), Failure> {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
+    };
+    match fields.iter().map(line).sum::<usize>() > MOST_BYTES {
+        true => Err(Failure::Protocol(TOO_LARGE.to_owned())),
+        false => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ mod client_certificate;
 mod connect_gate;
 mod context;
 mod decode;
+mod fair_turns;
 mod happy_eyeballs;
 mod heads;
 mod outgoing;

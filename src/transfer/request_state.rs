@@ -13,11 +13,14 @@ use super::client::ProxyRoute;
 use super::context::TransferContext;
 use super::happy_eyeballs::Candidates;
 use crate::model::{Failure, Job, StopCause};
-use crate::plan::Timeouts;
+use crate::plan::{MinSpeed, Timeouts};
 use crate::policy::suspension::was_suspended;
 
 /// How often an attempt is given more time because the process was stopped: a machine that is always late has no other end.
 const MOST_STOPS: usize = 5;
+
+/// The least time between two looks at the speed of a body.
+const LEAST_CHECK: Duration = Duration::from_millis(10);
 
 tokio::task_local! {
     /// The request that the current task makes. The library does not tell its connector and resolver for which request they
@@ -35,7 +38,12 @@ pub(super) struct RequestState {
     connected: AtomicU64,
     own: Mutex<Option<SocketAddr>>,
     progress: AtomicU64,
-    held_up: AtomicBool,
+    /// Since when a wait of our own has lasted; zero if there is none.
+    held_since: AtomicU64,
+    /// Microseconds of earlier waits.
+    held_for: AtomicU64,
+    /// When the body began.
+    body_from: AtomicU64,
     bytes: AtomicU64,
     route: ProxyRoute,
     certificate: Option<usize>,
@@ -62,7 +70,9 @@ impl RequestState {
             connected: zero(),
             own: Mutex::default(),
             progress: zero(),
-            held_up: AtomicBool::new(false),
+            held_since: zero(),
+            held_for: zero(),
+            body_from: zero(),
             bytes: zero(),
             route,
             certificate,
@@ -99,12 +109,38 @@ impl RequestState {
         if !context.config.is_rate_limited {
             return 0;
         }
-        self.held_up.store(true, Relaxed);
         let left = promised.map(|promised| promised.saturating_sub(self.bytes()));
-        let charged = context.wait_for_rate(left).await;
-        self.progress.store(self.moment(), Relaxed);
-        self.held_up.store(false, Relaxed);
-        charged
+        self.hold_clocks(context.wait_for_rate(left)).await
+    }
+
+    /// Waits for something that is not the server's: the time is counted neither as a stall nor as slowness.
+    pub(super) async fn hold_clocks<T>(&self, wait: impl Future<Output = T>) -> T {
+        let from = self.moment();
+        self.held_since.store(from, Relaxed);
+        let result = wait.await;
+        let now = self.moment();
+        self.held_for.fetch_add(now - from, Relaxed);
+        self.progress.store(now, Relaxed);
+        self.held_since.store(0, Relaxed);
+        result
+    }
+
+    /// Notes that the body begins, whose speed is measured.
+    pub(super) fn start_body(&self) {
+        self.body_from.store(self.moment(), Relaxed);
+    }
+
+    /// How much of the body has arrived, and how long the server had for that; `None` before the body.
+    fn body_sample(&self) -> Option<BodySample> {
+        let now = self.moment();
+        let from = self.body_from.load(Relaxed).checked_sub(1)?;
+        let held = match self.held_since.load(Relaxed) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        let ours = self.held_for.load(Relaxed) + held;
+        let time = Duration::from_micros((now - 1 - from).saturating_sub(ours));
+        Some(BodySample { bytes: self.bytes(), time })
     }
 
     /// Counts body bytes that have arrived.
@@ -205,7 +241,7 @@ impl RequestState {
     fn stall_deadline(&self, stall: Duration) -> Option<Instant> {
         let progress = self.progress.load(Relaxed);
         let connecting = progress == 0 && self.connecting.load(Relaxed) > 0;
-        if connecting || self.held_up.load(Relaxed) {
+        if connecting || self.held_since.load(Relaxed) > 0 {
             return None;
         }
         Some(self.started + Duration::from_micros(progress) + stall)
@@ -229,12 +265,30 @@ impl Drop for ConnectTimer {
     }
 }
 
+/// How much of a body has arrived, and how long the server had for that.
+#[derive(Debug, Clone, Copy, Default)]
+struct BodySample {
+    bytes: u64,
+    time: Duration,
+}
+
+impl MinSpeed {
+    /// Whether a body is too slow, from one sample to a later one: `None` if the stretch between them is not over yet.
+    fn is_too_slow(self, from: BodySample, to: BodySample) -> Option<bool> {
+        let time = to.time.saturating_sub(from.time);
+        let bytes = (to.bytes - from.bytes) as f64;
+        (time >= self.over).then(|| bytes < self.rate.get() as f64 * time.as_secs_f64())
+    }
+}
+
 /// The clocks of one attempt.
 struct Clocks<'a> {
     request_state: &'a RequestState,
     timeouts: &'a Timeouts,
     /// When `--max-time` is over.
     attempt_ends: Option<Instant>,
+    /// Where the stretch began over which the speed is measured.
+    speed_from: BodySample,
     /// When the process last ran again after it was stopped.
     resumed: Option<Instant>,
     /// How often it was stopped.
@@ -244,7 +298,8 @@ struct Clocks<'a> {
 impl<'a> Clocks<'a> {
     fn new(request_state: &'a RequestState, timeouts: &'a Timeouts) -> Self {
         let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
-        Self { request_state, timeouts, attempt_ends, resumed: None, stops: 0 }
+        let speed_from = BodySample::default();
+        Self { request_state, timeouts, attempt_ends, speed_from, resumed: None, stops: 0 }
     }
 
     fn stall_deadline(&self) -> Option<Instant> {
@@ -255,7 +310,34 @@ impl<'a> Clocks<'a> {
 
     fn next_check(&self, now: Instant) -> Instant {
         let stall = self.stall_deadline().unwrap_or(now + self.timeouts.stall);
-        self.attempt_ends.map_or(stall, |end| end.min(stall))
+        let next = self.attempt_ends.map_or(stall, |end| end.min(stall));
+        self.speed_check(now).map_or(next, |check| check.min(next))
+    }
+
+    /// When the speed is to be looked at, as far as is known by now.
+    fn speed_check(&self, now: Instant) -> Option<Instant> {
+        let over = self.timeouts.min_speed?.over;
+        let sample = self.request_state.body_sample().unwrap_or_default();
+        let passed = sample.time.saturating_sub(self.speed_from.time);
+        // Not at once, if the time is over already: it was looked at just now.
+        Some(now + over.saturating_sub(passed).max(LEAST_CHECK))
+    }
+
+    /// Fails if the body was too slow over the last stretch.
+    fn check_speed(&mut self) -> Result<(), Failure> {
+        let (Some(speed), Some(sample)) =
+            (self.timeouts.min_speed, self.request_state.body_sample())
+        else {
+            return Ok(());
+        };
+        match speed.is_too_slow(self.speed_from, sample) {
+            Some(true) => Err(Failure::TooSlow { rate: speed.rate.get(), over: speed.over }),
+            Some(false) => {
+                self.speed_from = sample;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Fails if a clock has run out. An alarm that was missed because the process was stopped moves them instead.
@@ -264,6 +346,7 @@ impl<'a> Clocks<'a> {
             self.stops += 1;
             self.resumed = Some(now);
             self.attempt_ends = self.attempt_ends.map(|end| end + (now - due));
+            self.speed_from = self.request_state.body_sample().unwrap_or_default();
         }
         if let (Some(end), Some(limit)) = (self.attempt_ends, self.timeouts.attempt)
             && end <= now
@@ -273,14 +356,14 @@ impl<'a> Clocks<'a> {
         if self.stall_deadline().is_some_and(|moment| moment <= now) {
             return Err(Failure::Stalled(self.timeouts.stall));
         }
-        Ok(())
+        self.check_speed()
     }
 }
 
-/// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, and `cancel`, which resolves when the attempt must end.
+/// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, `--min-speed`, and `cancel`, which resolves when the attempt must end.
 ///
 /// # Errors
-/// [`Failure::Stalled`], [`Failure::Timeout`] or [`Failure::Cancelled`], whichever comes first.
+/// [`Failure::Stalled`], [`Failure::Timeout`], [`Failure::TooSlow`] or [`Failure::Cancelled`], whichever comes first.
 pub(super) async fn with_timeouts<T>(
     request_state: &RequestState,
     timeouts: &Timeouts,
@@ -301,5 +384,41 @@ pub(super) async fn with_timeouts<T>(
                 alarm.as_mut().reset(clocks.next_check(now).into());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::model::{QueuedJob, test_fixtures};
+
+    #[test]
+    fn a_speed_is_an_average_over_a_whole_stretch() {
+        let speed = MinSpeed { rate: NonZeroU64::new(10).unwrap(), over: Duration::from_secs(30) };
+        let sample = |bytes, seconds| BodySample { bytes, time: Duration::from_secs(seconds) };
+        for (from, to, expected) in [
+            (sample(0, 0), sample(0, 29), None),
+            (sample(0, 0), sample(299, 30), Some(true)),
+            (sample(0, 0), sample(300, 30), Some(false)),
+            (sample(0, 0), sample(300, 40), Some(true)),
+            (sample(5000, 100), sample(5300, 130), Some(false)),
+            (sample(5000, 100), sample(5299, 130), Some(true)),
+        ] {
+            assert_eq!(speed.is_too_slow(from, to), expected, "{from:?} {to:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_of_our_own_is_not_the_servers_time() {
+        let job = QueuedJob::first(test_fixtures::target("http://a.b/"), None, Instant::now());
+        let state = RequestState::new(&job.request, ProxyRoute::Direct, None, Instant::now());
+        assert!(state.body_sample().is_none(), "there is no body yet");
+        let (began, wait) = (Instant::now(), Duration::from_millis(30));
+        state.start_body();
+        state.hold_clocks(tokio::time::sleep(wait)).await;
+        let sample = state.body_sample().unwrap();
+        assert!(sample.time + wait <= began.elapsed() + Duration::from_millis(1), "{sample:?}");
     }
 }

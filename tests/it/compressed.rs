@@ -311,6 +311,82 @@ fn a_few_bytes_that_become_very_many_are_stopped_at_the_largest_size_with_memory
 }
 
 #[test]
+fn a_body_that_decodes_to_more_than_1000_times_its_size_is_given_up() {
+    let zeros = vec![0; 80 << 20];
+    let bodies =
+        [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros)), ("gzip, br", brotli(gzip(&zeros)))];
+    drop(zeros);
+    in_every_mode(|mode| {
+        let folder = tempfile::tempdir().unwrap();
+        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+        let count = replies.len();
+        let origin = origin_of(replies);
+        let seen = saving(mode, folder.path()).list(list_of(&origin, count)).seen();
+        assert_eq!(seen.classes_in_list_order(), vec!["too_large"; count], "{seen:?}");
+        assert_eq!((origin.requests(), names(folder.path())), (count, vec![]));
+        let last = &seen.rows_in_list_order()[2];
+        let message = format!(
+            "{} compressed bytes decode to more than 1000 times as many; to save them as sent, leave \
+             out --compressed",
+            bodies[2].1.len()
+        );
+        assert_eq!(last["error"]["message"], message);
+        assert!(last["bytes"].as_u64().unwrap() >> 20 == 64, "{last}");
+    });
+}
+
+#[test]
+fn a_quota_bounds_what_is_decoded_too() {
+    let zeros = vec![0; 4 << 20];
+    in_every_mode(|mode| {
+        let origin = origin_of(vec![coded("gzip", &gzip(&zeros)), coded("gzip", &gzip(&zeros))]);
+        let asking = |quota| {
+            let run = run(mode).args(["-j1", "--quota", quota]).list(list_of(&origin, 2));
+            run.seen().classes_in_list_order()
+        };
+        assert_eq!(asking("6M"), ["ok", "quota"]);
+        assert_eq!(asking("8M"), ["ok", "ok"], "the bytes received are fewer, and not added");
+    });
+}
+
+#[test]
+fn more_than_three_codings_are_refused() {
+    let text = b"text";
+    let thrice = brotli(zstd(gzip(text)));
+    in_every_mode(|mode| {
+        let four = coded("gzip, zstd, br, gzip", &gzip(&thrice));
+        let origin = origin_of(vec![coded("gzip, zstd, br", &thrice), four]);
+        let seen = run(mode).list(list_of(&origin, 2)).seen();
+        assert_eq!(seen.classes_in_list_order(), ["ok", "protocol"], "{seen:?}");
+        let message = seen.rows_in_list_order()[1]["error"]["message"].clone();
+        assert_eq!(message, "invalid HTTP response: more than 3 content encodings");
+    });
+}
+
+#[test]
+fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
+    // Thrice 8 MiB for each body, of 128 MiB; in the other, 16 MiB.
+    let random = (0..1_u32 << 20).map(|place| (place.wrapping_mul(place) >> 7) as u8);
+    let zeros = vec![0; 24 << 20];
+    let bodies = [
+        ("zstd, zstd, zstd", zstd(zstd(zstd(random.collect::<Vec<u8>>())))),
+        ("br", brotli(&zeros)),
+    ];
+    drop(zeros);
+    in_every_mode(|mode| {
+        for ((codings, body), bytes) in bodies.iter().zip([1 << 20, 24 << 20]) {
+            let origin = origin_of(vec![coded(codings, body); 16]);
+            let run = run(mode).args(["-j", if mode == "sequential" { "1" } else { "16" }]);
+            let seen = run.list(list_of(&origin, 16)).seen();
+            assert_eq!(seen.classes_in_list_order(), vec!["ok"; 16], "{seen:?}");
+            assert!(seen.rows().iter().all(|row| row["bytes"] == bytes), "{seen:?}");
+            let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap() >> 20;
+            assert!(mode == "processes" || peak < 200, "{peak} MiB at the peak");
+        }
+    });
+}
+
+#[test]
 fn memory_is_flat_where_a_bomb_is_let_through() {
     let zeros = vec![0; 64 << 20];
     let body = gzip(gzip(&zeros));

@@ -70,7 +70,7 @@ fn the_help_of_every_command_is_what_the_command_prints() {
 
 #[test]
 fn a_name_that_does_not_exist_is_a_usage_error_with_a_suggestion() {
-    let seen = help(&["lits"]);
+    let seen = help(&["lisst"]);
     assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""));
     assert!(seen.stderr.contains("a similar value exists: 'lists'"), "{}", seen.stderr);
     for words in [&["lists", "saving"][..], &["lists", "--man"]] {

@@ -532,6 +532,31 @@ fn requests_that_wait_for_a_free_stream_when_the_server_goes_away_cost_no_try() 
 // Heads.
 
 #[test]
+fn a_flood_of_frames_ends_at_a_limit_that_the_message_names() {
+    let (authority, identity) = site();
+    in_every_mode(|mode| {
+        let origin = Http2Origin::new(&identity, |talk, asked| match asked.path.as_str() {
+            "/head" => talk.endless_head(asked, 1000),
+            "/data" => talk.head(asked, "200", &[]).empty_data(asked, 1000),
+            _ => talk.questions(5000).answer(asked, "hello"),
+        });
+        let run = run(mode, &authority, &origin).args(["-j", "1", "--retry", "0"]);
+        let run = run.args(["--stall-timeout", NEVER]);
+        let seen = run.list(urls(["/head", "/data", "/questions"])).seen();
+        assert_eq!(seen.classes_in_list_order(), ["protocol", "reset", "ok"], "{seen:?}");
+        let rows = seen.rows_in_list_order();
+        let messages = [
+            "invalid HTTP response: response headers larger than 256 KiB, or in too many HTTP/2 \
+             CONTINUATION frames",
+            "too many HTTP/2 DATA frames with little or no data",
+        ];
+        for (row, message) in rows.iter().zip(messages) {
+            assert_eq!(row["error"]["message"], message, "{row}");
+        }
+    });
+}
+
+#[test]
 fn a_head_of_64_kib_is_taken() {
     let (authority, identity) = site();
     let long = "x".repeat(64 * 1024);

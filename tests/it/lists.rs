@@ -1,6 +1,11 @@
 //! Lists as people have them: what is around a URL is taken off or named, and no line goes without a record.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +26,45 @@ fn file(bytes: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
 
 fn message(row: &Value) -> &str {
     row["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {row}"))
+}
+
+/// Waits until this counter stands still, so that nothing more is read before there is a reply.
+fn wait_until_steady(counter: &AtomicUsize) {
+    let mut last = usize::MAX;
+    while last != counter.load(SeqCst) {
+        last = counter.load(SeqCst);
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn long_urls_that_wait_take_memory_by_their_bytes() {
+    let long = "x".repeat(60_000);
+    for args in [&[][..], &["--ordered"]] {
+        let written = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&written);
+        let origin = Origin::new(move |request| {
+            if request.path.starts_with("/0x") {
+                wait_until_steady(&accepted);
+            }
+            Reply::ok("hello")
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("report.jsonl");
+        let run = Run::new().args(["-qq", "-j", "1", "--report"]).arg(&report).args(args);
+        let mut live = run.live();
+        for number in 0..500 {
+            live.write(&format!("{}\n", origin.url(&format!("/{number}{long}"))));
+            written.fetch_add(1, SeqCst);
+        }
+        let seen = live.seen();
+        assert_eq!(seen.code, Some(0), "{}", seen.stderr);
+        let report = fs::read_to_string(report).unwrap();
+        let summary: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
+        assert_eq!(summary["ok"], 500);
+        let peak = summary["resources"]["peak_memory"].as_u64().unwrap() >> 20;
+        assert!(peak < 65, "{peak} MiB at the peak for {args:?}");
+    }
 }
 
 #[test]

@@ -104,6 +104,8 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
             connect-timeout = "2.5s"
             stall-timeout = "1m"
             max-time = "7s"
+            min-speed = "1k"
+            min-speed-time = "10s"
             deadline = "1h"
             retry = 0
             retry-delay = "20s"
@@ -124,7 +126,7 @@ fn every_option_that_is_not_of_one_run_can_be_in_the_file() {
     );
     let typed = "--mode async --jobs 8 --loops 2 -H Accept:a -H X-Empty; -A me/1 -x= --cacert /a.pem --insecure \
                  --http1 --max-redirs 3 -4 --resolve a.b:80:127.0.0.1 --connect-to a.b::c.d: --connect-timeout 2.5 \
-                 --stall-timeout 1m --max-time 7 --deadline 1h --retry 0 --retry-delay 20 --max-retry-after 1m \
+                 --stall-timeout 1m --max-time 7 --min-speed 1k --min-speed-time 10 --deadline 1h --retry 0 --retry-delay 20 --max-retry-after 1m \
                  --per-host 0 --host-delay 500ms --host-rate 5/15s --rate 20/s --limit-rate 1.5M --host-failures 5 \
                  --host-patience 0 --robots --max-failures 5% --format jsonl --ordered --quiet";
     let typed = plan(&typed.split_whitespace().collect::<Vec<_>>());

@@ -207,16 +207,16 @@ impl Queue {
     pub(super) fn admit(&self, target: Target, place: Option<Destination>) {
         let now = Instant::now();
         let mut state = self.lock();
-        state.in_flight.add(target.index);
+        state.in_flight.add(target.index, target.text_bytes());
         state.push_job(QueuedJob::first(target, place, now), now, Scheduler::admit);
         self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
     /// Notes that a target was spilled.
-    pub(super) fn defer(&self, index: u64, url: &Url) {
+    pub(super) fn defer(&self, target: &Target) {
         let mut state = self.lock();
-        state.in_flight.add(index);
-        state.scheduler.defer(url, Instant::now());
+        state.in_flight.add(target.index, target.text_bytes());
+        state.scheduler.defer(target.url(), Instant::now());
         self.wake_waiters(&mut state, NextWaker::WaitingWorker);
     }
 
@@ -459,7 +459,8 @@ mod tests {
             robots: RobotsPolicy::Ignored,
             longest_rest: Duration::from_secs(600),
         };
-        let scheduler = Scheduler::new(hosts, JobOrder::RoundRobinByHost, 1024, Duration::ZERO);
+        let capacity = crate::scheduler::QueueCapacity { jobs: 1024, bytes: 1 << 20 };
+        let scheduler = Scheduler::new(hosts, JobOrder::RoundRobinByHost, capacity, Duration::ZERO);
         let retry =
             RetryOptions { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
         let rules = RetryRules { retry, max_redirects: 0 };

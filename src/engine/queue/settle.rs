@@ -177,7 +177,7 @@ impl Queue {
 
     /// Settles a target with its record.
     fn settle_target(&self, state: &mut QueueState, job: &QueuedJob, record: Record) -> Event {
-        state.in_flight.remove(job.request.target.index);
+        state.in_flight.remove(job.request.target.index, record.text_bytes());
         // Before the waiting workers are woken: past a limit none of them may start another job.
         state.failures.on_record(&record, &self.cancel);
         finished_event(job, record)
@@ -185,7 +185,9 @@ impl Queue {
 
     /// Counts a record that was settled without a job.
     pub(crate) fn record_settled(&self, record: &Record) {
-        self.lock().failures.on_record(record, &self.cancel);
+        let mut state = self.lock();
+        state.in_flight.pass(record.index, record.text_bytes());
+        state.failures.on_record(record, &self.cancel);
     }
 }
 

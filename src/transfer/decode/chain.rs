@@ -61,6 +61,8 @@ pub(super) struct DecodeStage {
     /// Whether the last step filled the buffer: then there may be more output without further input.
     may_hold_back: bool,
     has_begun: bool,
+    /// The number of bytes decoded.
+    pub produced: u64,
 }
 
 impl DecodeStage {
@@ -72,6 +74,7 @@ impl DecodeStage {
             ready: 0..0,
             may_hold_back: false,
             has_begun: false,
+            produced: 0,
         }
     }
 
@@ -92,6 +95,7 @@ impl DecodeStage {
             return Err(corrupt("corrupt data".to_owned()));
         }
         self.ready = 0..step.written;
+        self.produced += step.written as u64;
         self.may_hold_back = step.written == self.buffer.len();
         Ok(step.read)
     }

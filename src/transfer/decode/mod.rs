@@ -25,7 +25,7 @@ use crate::policy::resume::is_no_coding;
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// The maximum number of codings of one body. Each may need a window of up to 16 MiB.
-const STACKED_AT_MOST: usize = 4;
+const STACKED_AT_MOST: usize = 3;
 
 /// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,16 @@ impl ContentCoding {
             b"br" => Some(Self::Brotli),
             b"zstd" => Some(Self::Zstd),
             _ => None,
+        }
+    }
+
+    /// The bytes of memory that the window of a decoder may take, for input that starts with this byte, if that is known.
+    fn window(self, first: Option<u8>) -> u64 {
+        match self {
+            Self::Gzip | Self::Deflate => 32 * 1024,
+            Self::Brotli => brotli::window(first),
+            // Frame by frame there may be other windows.
+            Self::Zstd => 1 << zstd::WINDOW_LOG_MAX,
         }
     }
 
@@ -189,6 +199,18 @@ impl BodyDecoder {
         }
         self.plain = self.chunk.split_to(self.chunk.len().min(PIECE));
         Ok(Some(&self.plain))
+    }
+
+    /// The most bytes that one of the codings has been decoded to.
+    pub(super) fn expanded(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.produced).max().unwrap_or(0)
+    }
+
+    /// The bytes of memory that the windows of all codings may take. To be called with the first chunk.
+    pub(super) fn windows(&self) -> u64 {
+        let Some((outermost, inner)) = self.stages.split_first() else { return 0 };
+        let inner = inner.iter().map(|stage| stage.coding.window(None));
+        outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>()
     }
 
     /// Checks at the end of the body that its content is complete.

@@ -399,7 +399,7 @@ fn codings_are_named_in_any_case_in_one_field_or_several() {
         (&["X-GZIP"], &[Gzip]),
         (&[" ,deflate\t,, BR , "], &[Deflate, Brotli]),
         (&["gzip", "identity", "zstd"], &[Gzip, Zstd]),
-        (&["gzip, br", "gzip,identity,br"], &[Gzip, Brotli, Gzip, Brotli]),
+        (&["gzip, br", "gzip,identity"], &[Gzip, Brotli, Gzip]),
     ] {
         assert_eq!(codings_of(fields).as_deref(), Ok(expected), "{fields:?}");
     }
@@ -411,7 +411,7 @@ fn a_coding_that_cannot_be_undone_is_named() {
         ("compress", "unsupported content encoding 'compress'"),
         ("gzip, X-Compress", "unsupported content encoding 'X-Compress'"),
         ("gzip br", "unsupported content encoding 'gzip br'"),
-        ("gzip, gzip, gzip, gzip, gzip", "more than 4 content encodings"),
+        ("gzip, gzip, gzip, gzip", "more than 3 content encodings"),
     ] {
         assert_eq!(codings_of(&[value]), Err(Failure::Protocol(words.to_owned())));
     }

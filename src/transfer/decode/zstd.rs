@@ -5,7 +5,7 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 use super::chain::{DecodeStep, Decoder};
 
 /// The largest window that a frame on the web may ask for, as a power of two: 8 MiB (RFC 9659).
-const WINDOW_LOG_MAX: u32 = 23;
+pub(super) const WINDOW_LOG_MAX: u32 = 23;
 
 /// The bytes of a frame before its window size: the magic number and the header's first byte.
 const BEFORE_THE_WINDOW: usize = 5;

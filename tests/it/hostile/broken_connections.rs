@@ -61,6 +61,22 @@ fn a_head_that_never_comes_ends_as_stalled() {
 }
 
 #[test]
+fn a_body_slower_than_the_least_speed_is_stalled() {
+    let slow = Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", End::Drip);
+    in_all_modes_at_once(|mode| {
+        let args = ["--min-speed", "1G", "--min-speed-time", "50ms", "--stall-timeout", "1h"];
+        let row = &rows_of(mode, std::slice::from_ref(&slow), &args)[0];
+        assert_eq!(class_of(row), "stalled", "{row}");
+        let message = "slower than 1073741824 bytes/s for 0.05s (--min-speed)";
+        assert_eq!(row["error"]["message"], message, "{row}");
+        // Faster than that, it is read until the attempt is over.
+        let args = ["--min-speed", "1", "--min-speed-time", "50ms", "--max-time", "1s"];
+        let row = &rows_of(mode, std::slice::from_ref(&slow), &args)[0];
+        assert_eq!(class_of(row), "timeout", "{row}");
+    });
+}
+
+#[test]
 fn a_dripping_body_ends_with_the_time_of_its_attempt() {
     let replies = [
         Reply::raw("HTTP/1.1 200 OK\r\n\r\n", End::Drip),

@@ -76,6 +76,43 @@ fn a_head_of_256_lines_and_256_kib_is_taken_and_one_of_more_lines_is_refused() {
 }
 
 #[test]
+fn what_is_larger_than_a_limit_ends_with_a_message_that_names_the_limit() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let lines = "X: y\r\n".repeat(300);
+    let value = "y".repeat(300 << 10);
+    let head =
+        "response headers of more than 256 lines or 256 KiB, or a Content-Length out of range";
+    let cases = [
+        (format!("HTTP/1.1 200 OK\r\n{lines}\r\n"), head),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n".to_owned(), head),
+        (
+            format!("HTTP/1.1 200 OK\r\nX: {value}\r\nContent-Length: 0\r\n\r\n"),
+            "response headers larger than 256 KiB",
+        ),
+        (format!("{chunked}0\r\n{lines}\r\n"), "more than 256 trailer lines"),
+        (format!("{chunked}0\r\nX: {value}\r\n\r\n"), "trailers larger than 16 KiB"),
+        (
+            format!("{chunked}5;{value}\r\nhello\r\n0\r\n\r\n"),
+            "chunk extensions larger than 16 KiB",
+        ),
+    ];
+    let location = "/".to_owned() + &"y".repeat(64 << 10);
+    let redirect =
+        format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+    let mut replies: Vec<_> = cases.iter().map(|(reply, _)| closing(reply)).collect();
+    replies.push(closing(redirect));
+    in_every_mode(|mode| {
+        let rows = rows_of(mode, &replies, &[]);
+        let messages: Vec<_> = rows.iter().map(|row| row["error"]["message"].as_str()).collect();
+        for (message, (_, limit)) in messages.iter().zip(&cases) {
+            assert_eq!(*message, Some(&*format!("invalid HTTP response: {limit}")));
+        }
+        let longer = "redirect with a Location header of 65537 bytes (limit 65536)";
+        assert_eq!(messages[cases.len()], Some(longer));
+    });
+}
+
+#[test]
 fn field_lines_that_are_none_are_refused() {
     each_ends_as(
         "protocol",

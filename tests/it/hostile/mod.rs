@@ -2,6 +2,7 @@
 
 mod broken_connections;
 mod connections;
+mod floods;
 mod framing;
 mod head;
 mod list_entries;

@@ -12,10 +12,11 @@ pub fn gzip(body: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Brotli, at a quality that is quickly had.
+/// Brotli, at a quality that is quickly had, with the largest window.
 pub fn brotli(body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut coded = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams { quality: 2, ..Default::default() };
+    let parameters =
+        brotli::enc::BrotliEncoderParams { quality: 2, lgwin: 24, ..Default::default() };
     brotli::BrotliCompress(&mut body.as_ref(), &mut coded, &parameters).unwrap();
     coded
 }

@@ -242,6 +242,32 @@ impl Talk {
         self.data(asked, bytes).send(kind::DATA, END_STREAM, asked.stream, &[])
     }
 
+    /// The start of a head in many small frames, which does not end.
+    pub fn endless_head(&mut self, asked: &Asked, frames: usize) -> &mut Self {
+        self.send(kind::HEADERS, 0, asked.stream, &encode([(":status", "200")]));
+        for _ in 0..frames {
+            let line = encode([("x", "y")]);
+            self.send(kind::CONTINUATION, 0, asked.stream, &line);
+        }
+        self
+    }
+
+    /// Pieces of a body without a byte.
+    pub fn empty_data(&mut self, asked: &Asked, frames: usize) -> &mut Self {
+        for _ in 0..frames {
+            self.send(kind::DATA, 0, asked.stream, &[]);
+        }
+        self
+    }
+
+    /// Frames that ask for answers: settings and PING in turn.
+    pub fn questions(&mut self, pairs: usize) -> &mut Self {
+        for _ in 0..pairs {
+            self.send(kind::SETTINGS, 0, 0, &[]).send(kind::PING, 0, 0, &[0; 8]);
+        }
+        self
+    }
+
     /// Ends a stream with an error (RST_STREAM).
     pub fn reset(&mut self, asked: &Asked, code: u32) -> &mut Self {
         self.send(kind::RST_STREAM, 0, asked.stream, &code.to_be_bytes())

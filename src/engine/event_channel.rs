@@ -1,0 +1,101 @@
+//! The channel of events: bounded in number and in bytes, so that a reader that stalls slows the run and fills no memory.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::Event;
+
+/// Events that may wait.
+const EVENTS: usize = 512;
+
+/// Bytes of text that they may have together. A larger event waits until it is the only one.
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// The unit in which those are counted, bytes; each event counts as one at least.
+const UNIT: usize = 1024;
+
+/// An event, and its part of the bytes.
+type HeldEvent = (Event, OwnedSemaphorePermit);
+
+/// The end of the channel that events are put into.
+#[derive(Debug, Clone)]
+pub(crate) struct EventSender {
+    events: Sender<HeldEvent>,
+    bytes: Arc<Semaphore>,
+}
+
+/// The end of the channel that events are taken from.
+#[derive(Debug)]
+pub(crate) struct EventReceiver(Receiver<HeldEvent>);
+
+/// A channel without events.
+pub(crate) fn event_channel() -> (EventSender, EventReceiver) {
+    let (events, receiver) = channel(EVENTS);
+    let bytes = Arc::new(Semaphore::new(BYTES / UNIT));
+    (EventSender { events, bytes }, EventReceiver(receiver))
+}
+
+impl EventSender {
+    /// Waits until there is room for the event, and adds it; without a receiver it is dropped.
+    pub(super) async fn send(&self, event: Event) {
+        let units = (event.text_bytes() / UNIT).clamp(1, BYTES / UNIT);
+        let bytes = Arc::clone(&self.bytes).acquire_many_owned(units as u32).await;
+        let _ = self.events.send((event, bytes.expect("it is never closed"))).await;
+    }
+
+    /// Waits until there is no receiver any more.
+    pub(super) async fn closed(&self) {
+        self.events.closed().await;
+    }
+}
+
+impl EventReceiver {
+    /// The next event, if there is one.
+    ///
+    /// # Errors
+    /// As those of the channel: empty, or without senders.
+    pub(crate) fn try_recv(&mut self) -> Result<Event, TryRecvError> {
+        self.0.try_recv().map(|(event, _)| event)
+    }
+
+    /// Waits for the next event; `None` if no more can come.
+    pub(crate) async fn recv(&mut self) -> Option<Event> {
+        self.0.recv().await.map(|(event, _)| event)
+    }
+
+    /// The same, blocking the thread.
+    pub(crate) fn blocking_recv(&mut self) -> Option<Event> {
+        self.0.blocking_recv().map(|(event, _)| event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_events_wait_for_their_reader_before_there_are_many() {
+        let (sender, mut receiver) = event_channel();
+        let large = || Event::Notice("x".repeat(BYTES / 4));
+        for _ in 0..4 {
+            sender.send(large()).await;
+        }
+        tokio::select! {
+            biased;
+            () = sender.send(large()) => panic!("the bytes of four events are all that may wait"),
+            () = ready(()) => {}
+        }
+        assert!(receiver.recv().await.is_some());
+        sender.send(large()).await;
+        for _ in 0..4 {
+            assert!(receiver.try_recv().is_ok());
+        }
+        sender.send(Event::Notice("x".repeat(2 * BYTES))).await;
+        assert!(receiver.try_recv().is_ok(), "an event that is too large passes alone");
+    }
+}
