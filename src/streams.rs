@@ -137,7 +137,7 @@ pub(crate) fn ask_on_terminal(question: &str) -> io::Result<String> {
     answer
 }
 
-/// Reads an answer as it is typed, key by key.
+/// Reads an answer as it is typed, key by key. Ctrl-D ends it like Enter, unless nothing was typed.
 fn read_answer(mut keys: impl Read) -> io::Result<String> {
     let (mut answer, mut key) = (Vec::new(), [0]);
     loop {
@@ -146,6 +146,7 @@ fn read_answer(mut keys: impl Read) -> io::Result<String> {
             b'\r' | b'\n' => break,
             0x03 => return Err(ErrorKind::Interrupted.into()),
             0x04 if answer.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
+            0x04 => break,
             0x08 | 0x7f => {
                 // A character may have several bytes.
                 while answer.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
@@ -239,6 +240,8 @@ mod tests {
         assert_eq!(answer("gr\u{fc}\u{7f}\u{fc}n x\r".as_bytes()).unwrap(), "gr\u{fc}n x");
         assert_eq!(answer(b"\x7f\x08ab\x15cd\x1b\n").unwrap(), "cd");
         assert_eq!(answer(b"\n").unwrap(), "");
+        assert_eq!(answer(b"ab\x04").unwrap(), "ab");
+        assert_eq!(answer(b"a\x7f\x04").unwrap_err().kind(), ErrorKind::UnexpectedEof);
         for (keys, kind) in [
             (&b"a\x03"[..], ErrorKind::Interrupted),
             (b"\x04", ErrorKind::UnexpectedEof),

@@ -18,7 +18,7 @@ use url::Host;
 
 use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
 use super::credentials::{HeaderFiles, lacks_password};
-use super::option_table::{self, OptionTable, ValueCount};
+use super::option_table::{self, OptionTable, ValueCount, is_secret};
 use crate::plan::{HostOverrides, Plan};
 use crate::text::io_message;
 
@@ -314,6 +314,10 @@ fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, S
 fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
     match value {
         DeValue::String(text) => Ok(text.as_ref().into()),
+        // A number is a password or a user only by mistake, and is not always the one that is written.
+        DeValue::Integer(_) | DeValue::Float(_) if is_secret(name) => {
+            Err(format!("expected a value in quotes (see --{name})"))
+        }
         DeValue::Integer(number) => {
             let plain = i128::from_str_radix(number.as_str(), number.radix());
             Ok(plain.map_or_else(|_| number.to_string(), |plain| plain.to_string()).into())
@@ -330,6 +334,9 @@ fn number_but_zero(text: &OsStr) -> Option<&str> {
 
 /// The name of a host as in a parsed URL: lower case, punycode.
 fn host(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err("wildcards are not supported; name each host".to_owned());
+    }
     let host = Host::parse(text)
         .map_err(|_| "expected a host name, e.g. example.org or [::1]".to_owned())?;
     Ok(host.to_string())

@@ -103,6 +103,11 @@ impl ConfigLayer {
         self.0.contains_key(name)
     }
 
+    /// Where an option is set; `None` if it is not.
+    pub(super) fn place_of(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|setting| setting.place.as_str())
+    }
+
     /// `self` over `lower`.
     pub(super) fn over(self, lower: Self) -> Self {
         let given = self.0.iter().filter(|(_, setting)| setting.value != LayerValue::Off);

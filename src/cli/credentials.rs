@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use super::args::{CredentialArgs, HttpArgs};
 use super::config_layers::LayerValue;
 use super::{Environment, UsageOutput, UsageStream};
-use crate::credentials::{GeneralAuthorization, Netrc, basic, parse_user};
+use crate::credentials::{GeneralAuthorization, Netrc, ParsedNetrc, basic, parse_user};
 use crate::list;
 use crate::plan::HttpOptions;
 use crate::text::io_message;
@@ -185,18 +185,27 @@ pub(super) fn lacks_password(user: Option<&str>) -> Option<&str> {
     user.filter(|user| parse_user(user).is_ok_and(|(_, password)| password.is_none()))
 }
 
-/// Asks on the terminal for the password of a user.
-pub(super) fn ask_password(user: &str, around: &Environment) -> Result<String, UsageOutput> {
+/// Asks on the terminal for the password of a user. `place` is where the user was set, if not on the command line.
+pub(super) fn ask_password(
+    user: &str,
+    place: Option<&str>,
+    around: &Environment,
+) -> Result<String, UsageOutput> {
     let shown = user.escape_debug();
     (around.ask)(&format!("Password for user '{shown}': ")).map_err(|error| match error.kind() {
         ErrorKind::Interrupted => {
             UsageOutput { text: String::new(), to: UsageStream::Stderr, code: 130 }
         }
-        _ => UsageOutput::error(&format!(
-            "--user has no password, and it cannot be asked for ({}); give USER:PASSWORD, for example in the \
-             variable FETCH_USER",
-            io_message(&error)
-        )),
+        _ => {
+            let (place, hint) = match place {
+                None => ("--user".to_owned(), ", for example in the variable FETCH_USER"),
+                Some(place) => (format!("the user in {place}"), ""),
+            };
+            let reason = io_message(&error);
+            UsageOutput::error(&format!(
+                "{place} has no password, and it cannot be asked for ({reason}); give USER:PASSWORD{hint}"
+            ))
+        }
     })
 }
 
@@ -226,11 +235,26 @@ pub(super) fn netrc(
         bytes => bytes.map_err(|error| cannot_read(&path, &error))?,
     };
     let parsed = Netrc::parse(&bytes).map_err(|error| format!("{}:{error}", path.display()))?;
-    if let Some(line) = parsed.ignored {
-        let hint = "quote a password with a blank in it";
-        (around.warn)(&format!("{}:{line}: ignoring an unknown word ({hint})", path.display()));
-    }
+    warn_of_netrc(&parsed, &path.display().to_string(), around.warn);
     Ok(Some((parsed.netrc, path)))
+}
+
+/// Warns of what has no effect in a netrc file.
+fn warn_of_netrc(parsed: &ParsedNetrc, file: &str, warn: &dyn Fn(&str)) {
+    if parsed.netrc.is_empty() {
+        warn(&format!(
+            "{file}: no entry in this file (expected machine HOST login USER password WORD)"
+        ));
+    } else if let Some(line) = parsed.ignored {
+        let hint =
+            "expected machine, default, login or password; quote a password with a blank in it";
+        warn(&format!("{file}:{line}: ignoring an unknown word ({hint})"));
+    }
+    if let Some(line) = parsed.no_host {
+        warn(&format!(
+            "{file}:{line}: this machine fits no host (expected a name or an address without scheme, port and brackets)"
+        ));
+    }
 }
 
 /// The file to read, and whether it is the usual one.

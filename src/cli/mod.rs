@@ -406,7 +406,7 @@ fn secret_words(
     HeaderFiles::new(around).expand(&mut requests.headers).map_err(invalid_header)?;
     let mut user = requests.credentials.user.clone();
     if let Some(name) = credentials::lacks_password(user.as_deref()) {
-        user = Some(format!("{name}:{}", credentials::ask_password(name, around)?));
+        user = Some(format!("{name}:{}", credentials::ask_password(name, None, around)?));
     }
     let headers = requests.headers.iter().map(|header| ("header", OsString::from(header)));
     let user = user.map(|user| ("user", OsString::from(user)));
@@ -485,7 +485,7 @@ fn fetch(
         plan.credential_files.push(path);
     }
     if !dry_run && let Some(user) = credentials::lacks_password(login.user.as_deref()) {
-        let password = credentials::ask_password(user, around)?;
+        let password = credentials::ask_password(user, lower.place_of("user"), around)?;
         credentials::set_password(&mut plan.http, user, &password);
     }
     if !dry_run {

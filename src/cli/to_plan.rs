@@ -295,7 +295,16 @@ fn cookie_headers(typed: &CookieArgs) -> Result<HeaderArguments, String> {
     let texts = typed.cookie.iter().filter(|value| is_cookie_text(value));
     texts
         .map(|text| {
-            let value = HeaderValue::from_bytes(text.as_encoded_bytes().trim_ascii());
+            let text = text.as_encoded_bytes().trim_ascii();
+            let names_field = |name: &str| {
+                let start = text.get(..name.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            if names_field("cookie:") || names_field("set-cookie:") {
+                let complaint = "invalid value for --cookie: expected NAME=VALUE without the name of the header";
+                return Err(complaint.to_owned());
+            }
+            let value = HeaderValue::from_bytes(text);
             let mut value = value.map_err(|_| {
                 "invalid value for --cookie: a cookie has no control characters".to_owned()
             })?;

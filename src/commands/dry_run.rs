@@ -252,11 +252,11 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn host(&mut self, host: &PreviewHost) -> io::Result<()> {
-        let PreviewHost { name, targets, limits, headers } = host;
+        let PreviewHost { name, targets, limits, headers, withheld } = host;
         if self.is_json() {
             return self.object(&json!({
                 "type": "host", "host": name, "targets": targets, "per_host": limits.ceiling,
-                "gap": limits.gap.as_secs_f64(), "headers": headers,
+                "gap": limits.gap.as_secs_f64(), "headers": headers, "withheld": withheld,
             }));
         }
         let parallel = limits.ceiling.map_or("unlimited".to_owned(), |most| most.to_string());
@@ -267,6 +267,9 @@ impl<W: Write> Preview<'_, W> {
         }
         for header in headers {
             write!(self.out, ", {header}")?;
+        }
+        if !withheld.is_empty() {
+            write!(self.out, ", without {} (only sent over https)", withheld.join(", "))?;
         }
         writeln!(self.out)
     }

@@ -293,6 +293,7 @@ fn conclude(
             print_warning("no URLs in the input");
         }
         warn_of_unverified(plan, transfer_context);
+        warn_of_plain_http(transfer_context.counts());
         if stopped != Some(StopCause::ReaderGone) {
             notes(plan, &summary).iter().for_each(|note| print_note(note));
         }
@@ -395,6 +396,23 @@ fn warn_of_unverified(plan: &Plan, transfer_context: &TransferContext) {
             if unchecked == 1 { ("file", "has", "it") } else { ("files", "have", "them") };
         print_warning(&format!(
             "{unchecked} already saved {files} {have} no recorded digest to verify; use --force to download {them} again"
+        ));
+    }
+}
+
+/// Warns of what was not sent or checked because it is for https.
+fn warn_of_plain_http(counts: TransferCounts) {
+    if let withheld @ 1.. = counts.withheld {
+        let (requests, their) =
+            if withheld == 1 { ("request was", "its") } else { ("requests were", "their") };
+        print_warning(&format!(
+            "{withheld} {requests} sent without header fields of {their} [hosts] section, which are only sent over https"
+        ));
+    }
+    if let uncertified @ 1.. = counts.uncertified {
+        let (replies, have) = if uncertified == 1 { ("reply", "has") } else { ("replies", "have") };
+        print_warning(&format!(
+            "{uncertified} {replies} over http {have} no certificate to check (--min-cert-days)"
         ));
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct CookieFile {
     pub cookies: usize,
     /// Cookies that were left out, as there were too many.
     pub left_out: usize,
+    /// The first line with a cookie for all hosts below a public suffix; it is only for the host of that name.
+    pub for_suffix: Option<usize>,
     /// Lines that are no cookies, with their numbers.
     pub errors: Vec<(usize, CookieFileError)>,
 }
@@ -66,6 +68,9 @@ impl CookieJar {
                 Ok(None) => {}
                 Ok(Some(cookie)) => {
                     file.cookies += 1;
+                    if cookie.host_only && is_for_all(line) {
+                        file.for_suffix.get_or_insert(number + 1);
+                    }
                     file.left_out += self.insert(cookie, seconds(now));
                 }
                 Err(error) => file.errors.push((number + 1, error)),
@@ -82,6 +87,11 @@ impl CookieJar {
         }
         text
     }
+}
+
+/// Whether the line of a cookie says that it is for all hosts below its domain.
+fn is_for_all(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b'\t').nth(1).and_then(flag) == Some(true)
 }
 
 /// Whether a text is a JSON object, or an array of them. An address in brackets may begin a line.

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub(crate) use netrc::Netrc;
+pub(crate) use netrc::{Netrc, ParsedNetrc};
 
 /// The credentials of requests for which neither the URL nor the list gives any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,30 +34,29 @@ pub enum GeneralAuthorization {
 type Fields = [(HeaderName, HeaderValue)];
 
 impl Credentials {
-    /// The Authorization fields of a request to `url`, whose origin is listed. `listed` are the fields that the list gives,
+    /// The Authorization of a request to `url`, whose origin is listed. `listed` are the fields that the list gives,
     /// `general` those for all requests, `of_host` those of its host. The first of these that there is counts: the user in
-    /// the URL, the list, all requests, the host (or before that, see [`GeneralAuthorization`]), the netrc file.
+    /// the URL, the list, all requests, the host (or before that, see [`GeneralAuthorization`]), the netrc file. Of several in one of them, the last one counts.
     ///
-    /// None are returned as well if the URL has the user and the password: the HTTP library makes the field of them.
+    /// `None` is returned as well if the URL has the user and the password: the HTTP library makes the field of them.
     pub(crate) fn authorization(
         &self,
         url: &Url,
         listed: &Fields,
         general: &Fields,
         of_host: &Fields,
-    ) -> Vec<HeaderValue> {
+    ) -> Option<HeaderValue> {
         if !url.username().is_empty() || url.password().is_some() {
-            return self.of_user_in_url(url).into_iter().collect();
+            return self.of_user_in_url(url);
         }
         let (first, second) = match self.precedence {
             GeneralAuthorization::OverHosts => (general, of_host),
             GeneralAuthorization::UnderHosts => (of_host, general),
         };
-        let given = [listed, first, second].map(authorizations).into_iter();
-        given.into_iter().find(|values| !values.is_empty()).unwrap_or_else(|| {
-            let found = self.netrc.as_ref().zip(host(url));
-            let found = found.and_then(|(netrc, host)| netrc.user_at(host));
-            found.map(|(user, password)| basic(user, password)).into_iter().collect()
+        let given = [listed, first, second].into_iter().find_map(last_authorization);
+        given.or_else(|| {
+            let (user, password) = self.netrc.as_ref()?.user_at(host(url)?)?;
+            Some(basic(user, password))
         })
     }
 
@@ -72,9 +71,9 @@ impl Credentials {
     }
 }
 
-fn authorizations(fields: &Fields) -> Vec<HeaderValue> {
-    let fields = fields.iter().filter(|(name, _)| *name == AUTHORIZATION);
-    fields.map(|(_, value)| value.clone()).collect()
+fn last_authorization(fields: &Fields) -> Option<HeaderValue> {
+    let last = fields.iter().rfind(|(name, _)| *name == AUTHORIZATION);
+    last.map(|(_, value)| value.clone())
 }
 
 /// The host of a URL as a netrc file writes it: an IPv6 address has no brackets.
@@ -96,7 +95,7 @@ pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
 /// A message for the user, without secrets.
 pub(crate) fn parse_user(text: &str) -> Result<(&str, Option<&str>), String> {
     if text.is_empty() {
-        return Err("expected USER:PASSWORD".to_owned());
+        return Err("expected USER or USER:PASSWORD".to_owned());
     }
     if text.contains(char::is_control) {
         return Err("contains a control character".to_owned());
@@ -129,32 +128,43 @@ mod tests {
             credentials.precedence = precedence;
             let [listed, general, of_host] = given.map(fields);
             let url = url.parse().unwrap();
-            let values = credentials.authorization(&url, &listed, &general, &of_host);
-            values.iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            let value = credentials.authorization(&url, &listed, &general, &of_host);
+            value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
         };
         use GeneralAuthorization::*;
         assert!(choose("http://u:p@a.test/", ["list", "all", "host"], OverHosts).is_empty());
         assert!(choose("http://u@a.test/", ["list", "all", "host"], OverHosts).is_empty());
         for precedence in [OverHosts, UnderHosts] {
             let mut of = |given| choose("http://a.test/", given, precedence);
-            assert_eq!(of(["list", "all", "host"]), ["list"]);
-            assert_eq!(of(["", "all", ""]), ["all"]);
-            assert_eq!(of(["", "", "host"]), ["host"]);
-            assert_eq!(of(["", "", ""]), ["Basic bjpu"]);
+            assert_eq!(of(["list", "all", "host"]), "list");
+            assert_eq!(of(["", "all", ""]), "all");
+            assert_eq!(of(["", "", "host"]), "host");
+            assert_eq!(of(["", "", ""]), "Basic bjpu");
         }
-        assert_eq!(choose("http://a.test/", ["", "all", "host"], OverHosts), ["all"]);
-        assert_eq!(choose("http://a.test/", ["", "all", "host"], UnderHosts), ["host"]);
-        assert_eq!(choose("http://n@a.test/", ["list", "all", ""], OverHosts), ["Basic bjpu"]);
+        assert_eq!(choose("http://a.test/", ["", "all", "host"], OverHosts), "all");
+        assert_eq!(choose("http://a.test/", ["", "all", "host"], UnderHosts), "host");
+        assert_eq!(choose("http://n@a.test/", ["list", "all", ""], OverHosts), "Basic bjpu");
         assert!(choose("http://b.test/", [""; 3], OverHosts).is_empty());
+    }
+
+    #[test]
+    fn of_several_the_last_one_counts() {
+        let all = [fields("first"), fields("last")].concat();
+        let url = "http://a.test/".parse().unwrap();
+        for given in [[&all[..], &[], &[]], [&[], &all, &[]], [&[], &[], &all]] {
+            let [listed, general, of_host] = given;
+            let value = Credentials::default().authorization(&url, listed, general, of_host);
+            assert_eq!(value.unwrap(), "last");
+        }
     }
 
     #[test]
     fn what_a_netrc_file_gives_is_sent() {
         for case in CASES {
             let url = case.url.parse().unwrap();
-            let values = with_netrc(case.file).authorization(&url, &[], &[], &[]);
+            let value = with_netrc(case.file).authorization(&url, &[], &[], &[]);
             let in_url = || format!("{}:{}", url.username(), url.password().unwrap_or_default());
-            let sent = match values.first() {
+            let sent = match &value {
                 Some(value) => {
                     let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
                     Some(String::from_utf8(BASE64.decode(text.as_bytes()).unwrap()).unwrap())

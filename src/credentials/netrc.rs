@@ -24,6 +24,8 @@ pub(crate) struct ParsedNetrc {
     pub netrc: Netrc,
     /// The line of the first word that has no meaning, from 1; such words are ignored.
     pub ignored: Option<usize>,
+    /// The line of the first machine whose name is not only that of a host, from 1; it fits none.
+    pub no_host: Option<usize>,
 }
 
 /// A mistake in a netrc file. It quotes nothing, since any word may be a password.
@@ -117,6 +119,11 @@ impl Netrc {
         half
     }
 
+    /// Whether it has no entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The password of this user for a host: that of the first entry with this login, or without one.
     pub(crate) fn password_at(&self, host: &str, user: &[u8]) -> Option<&[u8]> {
         let fits = |entry: &&NetrcEntry| entry.login.is_empty() || entry.login == user;
@@ -143,6 +150,7 @@ struct NetrcParser {
     /// Whether the line is part of a macro, which ends with an empty line.
     is_in_macro: bool,
     ignored: Option<usize>,
+    no_host: Option<usize>,
 }
 
 impl NetrcParser {
@@ -227,6 +235,9 @@ impl NetrcParser {
 
     fn set(&mut self, keyword: Keyword, value: Vec<u8>) {
         if keyword == Keyword::Machine {
+            if !is_host(&value) {
+                self.no_host.get_or_insert(self.line);
+            }
             self.entries.push(NetrcEntry { machine: Some(value), ..NetrcEntry::default() });
             return;
         }
@@ -247,9 +258,18 @@ impl NetrcParser {
     fn finish(self) -> Result<ParsedNetrc, NetrcError> {
         match self.awaited {
             Some((keyword, line)) => Err(NetrcError { line, fault: NetrcFault::NoValue(keyword) }),
-            None => Ok(ParsedNetrc { netrc: Netrc(self.entries), ignored: self.ignored }),
+            None => {
+                let Self { entries, ignored, no_host, .. } = self;
+                Ok(ParsedNetrc { netrc: Netrc(entries), ignored, no_host })
+            }
         }
     }
+}
+
+/// Whether the name of a machine may be that of a host: it has no scheme, path, wildcard, port or brackets.
+fn is_host(name: &[u8]) -> bool {
+    let colons = name.iter().filter(|byte| **byte == b':').count();
+    colons != 1 && !name.iter().any(|byte| b"/*[]@".contains(byte))
 }
 
 /// A blank as C has it (`isspace`).
@@ -289,6 +309,17 @@ mod tests {
         assert_eq!(ignored("machine a\nlogin u password my secret phrase"), Some(2));
         assert_eq!(ignored("login u\nmachine a"), Some(1));
         assert_eq!(ignored("machine a macdef x y\nz z\n\nlogin u"), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_no_host_is_known_by_its_line() {
+        let no_host = |text: &str| Netrc::parse(text.as_bytes()).unwrap().no_host;
+        for name in ["a.test:80", "http://a.test", "a.test/", "[::1]", "*.a.test", "u@a.test"] {
+            assert_eq!(no_host(&format!("machine b login u\nmachine {name}\n")), Some(2), "{name}");
+        }
+        for name in ["a.test", "127.0.0.1", "::1", "fe80::1"] {
+            assert_eq!(no_host(&format!("machine {name}\n")), None, "{name}");
+        }
     }
 
     proptest! {

@@ -85,12 +85,12 @@ pub enum Failure {
     /// A final status that is none of those of `--accept`, and would be a success without it.
     #[error("HTTP {} is not accepted (--accept)", phrase(*.0))]
     NotAccepted(u16),
-    /// A status with which the server may refuse a request for want of a client certificate.
+    /// A status with which the server refuses a request for want of credentials or a client certificate.
     #[error("HTTP {}: {reason}", phrase(*.status))]
-    CertificateStatus {
+    ExplainedStatus {
         /// The status.
         status: u16,
-        /// What the server asked for in the handshake, and what it got.
+        /// What the server asked for and got, or what to do about it.
         reason: String,
     },
     /// The server asks for fewer requests (429, RFC 6585 section 4).
@@ -272,7 +272,7 @@ impl Failure {
             Self::HostRefused(_) => FailureClass::RateLimited,
             Self::Status(..300) | Self::NotAccepted(_) => FailureClass::Http2xx,
             Self::Status(500..) => FailureClass::Http5xx,
-            Self::Status(_) | Self::CertificateStatus { .. } => FailureClass::Http4xx,
+            Self::Status(_) | Self::ExplainedStatus { .. } => FailureClass::Http4xx,
             Self::RateLimited { .. } => FailureClass::RateLimited,
             Self::Redirect(_) => FailureClass::Redirect,
             Self::TooLarge { .. } | Self::TooDense { .. } => FailureClass::TooLarge,
@@ -327,7 +327,15 @@ fn refused_wait(wait: &Option<Duration>) -> String {
 }
 
 fn proxy_status(status: Option<u16>) -> String {
-    status.map_or("refused to open a tunnel".to_owned(), |code| format!("HTTP {}", phrase(code)))
+    match status {
+        None => "refused to open a tunnel".to_owned(),
+        // Which schemes the proxy offers is not known after a tunnel.
+        Some(407) => format!(
+            "HTTP {}: give a user and password in the URL of the proxy (only Basic is supported)",
+            phrase(407)
+        ),
+        Some(code) => format!("HTTP {}", phrase(code)),
+    }
 }
 
 /// The registered reason phrase of a status code; `None` if it is not registered.

@@ -61,7 +61,7 @@ pub(crate) fn failure_traits(failure: &Failure) -> FailureTraits {
         Failure::Status(202 | 408 | 500 | 502 | 504) => (Retry, Replied),
         Failure::Status(_)
         | Failure::NotAccepted(_)
-        | Failure::CertificateStatus { .. }
+        | Failure::ExplainedStatus { .. }
         | Failure::Checksum { .. }
         | Failure::TooLarge { .. }
         | Failure::TooDense { .. } => (OtherMirror, Replied),

@@ -91,7 +91,7 @@ pub(crate) fn next_action(
 /// before any byte of the body. A server that asks for fewer requests is not asked again at once.
 pub(crate) fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failure) -> bool {
     match failure {
-        Failure::Status(_) | Failure::CertificateStatus { .. } => true,
+        Failure::Status(_) | Failure::ExplainedStatus { .. } => true,
         Failure::Reset(_)
         | Failure::Stalled(_)
         | Failure::Timeout(_)

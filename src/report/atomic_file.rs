@@ -270,6 +270,11 @@ pub(super) fn ensure_it_is_no_input(file: &File, sources: &[Source]) -> io::Resu
     Ok(())
 }
 
+/// Whether an error may be that this folder does not exist.
+fn is_missing(folder: &Path, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound && !folder.exists()
+}
+
 /// The error with the name of the file. Its kind is kept only for a mistake of the user: a broken pipe here is not the
 /// one of standard output.
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
@@ -280,5 +285,10 @@ pub(super) fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
     // The name of a temporary file is of no use to the user.
     let message = io_message(error);
     let message = message.split(" at path \"").next().unwrap_or_default();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let message = match folder.filter(|folder| is_missing(folder, error)) {
+        Some(folder) => format!("there is no directory {}", folder.display()),
+        None => message.to_owned(),
+    };
     io::Error::new(kind, format!("cannot write {}: {message}", path.display()))
 }

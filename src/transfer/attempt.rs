@@ -22,9 +22,10 @@ use super::checksum::{MessageKind, claims_of_the_whole};
 use super::client::Client;
 use super::client_certificate::reason_of_refusal;
 use super::heads;
-use super::request::fields;
+use super::request::{fields, is_withheld, sent_credentials};
 use super::request_state::{CURRENT_REQUEST, RequestState, with_timeouts};
 use super::trust::{date, now, rfc3339};
+use super::unauthorized;
 use crate::digest::{Digest, ExpectedDigests};
 use crate::model::{
     Assembly, Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, Failure, HttpVersion, Job,
@@ -174,6 +175,9 @@ impl<'a> Exchange<'a> {
         ensure_job_allowed(&context.config.http.targets, job)?;
         context.resolver.ensure_can_redirect(&job.url, self.request_state.route())?;
         let (fields, request) = fields(context, job);
+        if job.kind == JobKind::Body && is_withheld(context, job, &fields) {
+            context.counters.withheld.fetch_add(1, Relaxed);
+        }
         if is_segment(job) && !matches!(request, RangeRequest::Segment(..)) {
             // A header field given by the user asks for something else.
             return Ok(AttemptOutcome::Restart);
@@ -278,10 +282,14 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Fails if the certificate of the server expires sooner than `--min-cert-days` allows.
+    /// Fails if the certificate of the server expires sooner than `--min-cert-days` allows. Counts replies that have none.
     fn ensure_certificate_lasts(&self, response: &Response) -> Result<(), Failure> {
         let Some(days) = self.client.context.config.http.min_cert_days else { return Ok(()) };
         let is_checked = matches!(self.job.kind, JobKind::Body | JobKind::Segment { .. });
+        let is_plain = self.job.url.scheme() == "http" && self.job.kind == JobKind::Body;
+        if is_plain && !response.status().is_redirection() {
+            self.client.context.counters.uncertified.fetch_add(1, Relaxed);
+        }
         match certificate_expiry(response, &self.job.url).filter(|_| is_checked) {
             Some(last) => ensure_lasts(last, days),
             None => Ok(()),
@@ -300,14 +308,21 @@ impl<'a> Exchange<'a> {
     /// The outcome of a reply whose body is not the target's: a redirect or a failure.
     fn outcome_without_body(&self, response: &Response) -> AttemptOutcome {
         let outcome = outcome_without_body(response, self.request_state);
-        let AttemptOutcome::Failed(Failure::Status(status @ (400 | 403))) = outcome else {
+        let AttemptOutcome::Failed(Failure::Status(status)) = outcome else { return outcome };
+        let (job, context) = (self.job, &*self.client.context);
+        // What a status of robots.txt means has its own rules.
+        if matches!(job.kind, JobKind::Robots { .. }) {
             return outcome;
+        }
+        let reason = match status {
+            400 | 403 if context.certificate_origins.contains(&job.url) => {
+                Some(reason_of_refusal(context.config.identities.shown_to(job)))
+            }
+            401 => Some(unauthorized::reason(response.headers(), sent_credentials(context, job))),
+            _ => None,
         };
-        let (context, shown) = (&*self.client.context, self.request_state.certificate());
-        let has_asked = context.certificate_origins.contains(&self.job.url);
-        let reason = reason_of_refusal(&context.config.identities, has_asked, shown);
         match reason {
-            Some(reason) => AttemptOutcome::Failed(Failure::CertificateStatus { status, reason }),
+            Some(reason) => AttemptOutcome::Failed(Failure::ExplainedStatus { status, reason }),
             None => outcome,
         }
     }

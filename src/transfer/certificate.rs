@@ -38,7 +38,8 @@ pub(super) struct CertificateFields {
     pub validity: (i64, i64),
     /// Whether issuer and subject are the same.
     pub is_self_issued: bool,
-    is_version_1: bool,
+    /// Whether it is of X.509 version 1, which has no extensions.
+    pub is_version_1: bool,
     is_ca: bool,
     /// The most CA certificates that may follow it in a chain.
     pub path_length: Option<usize>,

@@ -10,6 +10,7 @@ use rustls::pki_types::InvalidDnsNameError;
 use url::Url;
 
 use super::client::{OtherAddress, ProxyRoute, local_address};
+use super::client_certificate::ShownCertificate;
 use super::heads;
 use super::request_state::RequestState;
 use super::resolver::{AddressBlocked, LookupFailed};
@@ -245,14 +246,14 @@ pub(super) fn retire_connection(error: &reqwest::Error) {
     }
 }
 
-/// The failure of a request to `url` that got no reply, over this route. `certificate` is set if the server has asked for a
-/// client certificate: to the moment at which the one that it got expires, if it got one.
+/// The failure of a request to `url` that got no reply, over this route. `certificate` is what the server got if it has asked
+/// for a client certificate.
 pub(super) fn request(
     error: &reqwest::Error,
     url: &Url,
     route: ProxyRoute,
     timeouts: &Timeouts,
-    certificate: Option<Option<i64>>,
+    certificate: Option<ShownCertificate>,
 ) -> Failure {
     let causes = ErrorChain::of(error);
     if let Some(AddressBlocked(failure)) = causes.blocked {

@@ -79,7 +79,8 @@ impl ClientIdentities {
         let mut hosts = BTreeMap::new();
         for (name, host) in &plan.host_limits.hosts {
             if let Some(files) = &host.client_certificate {
-                hosts.insert(name.clone(), add(files)?);
+                let number = add(files).map_err(|error| error.in_section(name, plan))?;
+                hosts.insert(name.clone(), number);
             }
         }
         Ok(Self { general, hosts, ..all })
@@ -129,11 +130,31 @@ impl ClientIdentities {
         numbers.map(|number| self.settings(number, config, asked)).collect()
     }
 
+    /// What the server of `job` gets if it asks for a certificate.
+    pub(super) fn shown_to(&self, job: &Job) -> ShownCertificate {
+        match self.of(job) {
+            Some(number) => ShownCertificate::Shown(self.expiry(number).unwrap_or(i64::MAX)),
+            None if self.general.is_some() => ShownCertificate::Withheld,
+            None => ShownCertificate::None,
+        }
+    }
+
     /// When the certificate with this number expires, in seconds of Unix time.
-    pub(super) fn expiry(&self, number: usize) -> Option<i64> {
+    fn expiry(&self, number: usize) -> Option<i64> {
         let own = self.identities.get(number)?.chain.first()?;
         CertificateFields::read(own).map(|fields| fields.validity.1)
     }
+}
+
+/// What a server gets that asks for a client certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShownCertificate {
+    /// Nothing: no certificate is given for it.
+    None,
+    /// Nothing: a redirect led there, and the certificate is for listed origins.
+    Withheld,
+    /// A certificate that expires at this moment, in seconds of Unix time.
+    Shown(i64),
 }
 
 /// A connection that is being made: counts its TLS handshakes, as an https proxy has one of its own before that of the
@@ -250,11 +271,13 @@ fn read_identity(
         Some(file) => (key_in(&read_pem(file, "key", "pkey")?, file, "key")?, file),
     };
     let identity = ClientIdentity { chain, key };
-    match certified(&identity).and_then(|certified| match certified.keys_match() {
-        Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
-        checked => checked,
-    }) {
-        Ok(()) => {}
+    let Ok(certified) = certified(&identity) else {
+        let reason = "unsupported private key (expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or \
+                      Ed25519)";
+        return Err(unusable(files.key_option(), key_file, reason.to_owned()));
+    };
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
         Err(Error::InconsistentKeys(_)) => {
             let (cert, key) = (argument(cert_file), argument(key_file));
             let reason = format!(
@@ -264,10 +287,16 @@ fn read_identity(
             );
             return Err(unusable(files.key_option(), key_file, reason));
         }
+        // The library reads the key of the certificate, and rejects the certificate.
         Err(_) => {
-            let reason = "unsupported private key (expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or \
-                          Ed25519)";
-            return Err(unusable(files.key_option(), key_file, reason.to_owned()));
+            let own = identity.chain.first().and_then(|own| CertificateFields::read(own));
+            let reason = match own.is_some_and(|own| own.is_version_1) {
+                true => {
+                    "an X.509 version 1 certificate; issue it as version 3 (openssl x509 -req with -extfile FILE)"
+                }
+                false => "certificate 1: unsupported certificate",
+            };
+            return Err(unusable("cert", cert_file, reason.to_owned()));
         }
     }
     warn_of(&identity, cert_file, key_file, warn);
@@ -283,6 +312,15 @@ impl ClientCertificate {
 
 fn unusable(option: &'static str, file: &Path, reason: String) -> TlsError {
     TlsError { option, file: file.to_owned(), reason }
+}
+
+impl TlsError {
+    /// The error of a file that the section of this host names.
+    fn in_section(mut self, host: &str, plan: &Plan) -> Self {
+        let file = plan.config.as_ref().map(|file| format!(" of {}", file.display()));
+        self.reason += &format!(" ([hosts.\"{host}\"]{})", file.unwrap_or_default());
+        self
+    }
 }
 
 /// A file as a word of a shell command.
@@ -404,22 +442,21 @@ fn is_readable_by_others(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o044 != 0)
 }
 
-/// What the server asked for and got, where that may be why it refuses a request with a status; `None` if it did not ask
-/// for a certificate.
-pub(super) fn reason_of_refusal(
-    identities: &ClientIdentities,
-    has_asked: bool,
-    shown: Option<usize>,
-) -> Option<String> {
-    if !has_asked {
-        return None;
+/// Why a server that has asked for a certificate may refuse a request with a status.
+pub(super) fn reason_of_refusal(shown: ShownCertificate) -> String {
+    match shown {
+        ShownCertificate::None => MISSING.to_owned(),
+        ShownCertificate::Withheld => WITHHELD.to_owned(),
+        ShownCertificate::Shown(last) if now() > last => {
+            format!("the client certificate expired on {}", date(last))
+        }
+        ShownCertificate::Shown(_) => "the server may not accept the client certificate".to_owned(),
     }
-    let Some(number) = shown else { return Some(MISSING.to_owned()) };
-    Some(match identities.expiry(number) {
-        Some(last) if now() > last => format!("the client certificate expired on {}", date(last)),
-        _ => "the server may not accept the client certificate".to_owned(),
-    })
 }
 
 /// What is said of a server that requires a certificate, where none is shown to it.
 pub(super) const MISSING: &str = "the server requires a client certificate; use --cert FILE";
+
+/// What is said of a server that requires a certificate, where a redirect led to it.
+pub(super) const WITHHELD: &str = "the server requires a client certificate, and none is shown to another origin after a \
+                                   redirect; list this URL";

@@ -54,6 +54,8 @@ pub(super) struct HostHeaders(
 pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) unlisted: AtomicU64,
+    pub(super) withheld: AtomicU64,
+    pub(super) uncertified: AtomicU64,
     pub(super) connections: AtomicU64,
     pub(super) handshakes: AtomicU64,
     /// Nanoseconds.
@@ -67,6 +69,10 @@ pub(crate) struct TransferCounts {
     pub requests: u64,
     /// Complete bodies that are not named in the checksum file, if there is one.
     pub unlisted: u64,
+    /// Requests for bodies without a field given for their host, because others may listen on the way.
+    pub withheld: u64,
+    /// Replies whose certificate was to be checked, and that have none.
+    pub uncertified: u64,
     /// Connections opened.
     pub connections: u64,
     /// TLS handshakes with origins.
@@ -288,11 +294,20 @@ impl TransferContext {
 
     /// The counters at this moment.
     pub(crate) fn counts(&self) -> TransferCounts {
-        let Counters { requests, unlisted, connections, handshakes, run_queue_delay } =
-            &*self.counters;
+        let Counters {
+            requests,
+            unlisted,
+            withheld,
+            uncertified,
+            connections,
+            handshakes,
+            run_queue_delay,
+        } = &*self.counters;
         TransferCounts {
             requests: requests.load(Relaxed),
             unlisted: unlisted.load(Relaxed),
+            withheld: withheld.load(Relaxed),
+            uncertified: uncertified.load(Relaxed),
             connections: connections.load(Relaxed),
             handshakes: handshakes.load(Relaxed),
             lookups: self.resolver.lookups(),
@@ -304,6 +319,8 @@ impl TransferContext {
     pub(crate) fn add_counts(&self, counts: TransferCounts) {
         self.counters.requests.fetch_add(counts.requests, Relaxed);
         self.counters.unlisted.fetch_add(counts.unlisted, Relaxed);
+        self.counters.withheld.fetch_add(counts.withheld, Relaxed);
+        self.counters.uncertified.fetch_add(counts.uncertified, Relaxed);
         self.counters.connections.fetch_add(counts.connections, Relaxed);
         self.counters.handshakes.fetch_add(counts.handshakes, Relaxed);
         self.counters.run_queue_delay.fetch_add(counts.run_queue_delay, Relaxed);
@@ -359,6 +376,8 @@ impl TransferCounts {
         Self {
             requests: self.requests - earlier.requests,
             unlisted: self.unlisted - earlier.unlisted,
+            withheld: self.withheld - earlier.withheld,
+            uncertified: self.uncertified - earlier.uncertified,
             connections: self.connections - earlier.connections,
             handshakes: self.handshakes - earlier.handshakes,
             lookups: self.lookups - earlier.lookups,

@@ -25,10 +25,12 @@ mod resolver;
 mod run_services;
 mod tls;
 mod trust;
+mod unauthorized;
 
 pub(crate) use body_plan::name_of;
 pub(crate) use client::Client;
 pub(crate) use context::{ClientConfig, ContextError, TransferContext, TransferCounts};
+pub(crate) use request::is_sent_to;
 pub(crate) use resolver::Resolver;
 pub(crate) use run_services::RunServices;
 

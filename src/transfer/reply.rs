@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Version};
-use url::Url;
 
 use super::attempt::method_of;
 use super::classify::{self, Unanswered};
@@ -17,6 +16,7 @@ use super::proxy_status;
 use super::request_state::RequestState;
 use super::tls;
 use crate::model::{Failure, Job, RequestMethod};
+use crate::plan::NetworkInterface;
 
 /// The number of stale connections in a row after which the request gets a connection of its own.
 const MAX_STALE: u32 = 8;
@@ -126,26 +126,25 @@ impl Client {
                 (Some(NextClient::Alone), _) => self.separate_client(request_state)?,
                 (None, Ok(response)) => return Ok(response),
                 (None, Err(_)) if why == Some(Unanswered::AfterCertificateRequest) => {
-                    let shown = request_state.certificate();
-                    let last = shown.and_then(|own| self.context.config.identities.expiry(own));
-                    return Err(Failure::Tls(tls::describe_silent_refusal(last)));
+                    let shown = self.context.config.identities.shown_to(job);
+                    return Err(Failure::Tls(tls::describe_silent_refusal(shown)));
                 }
                 (None, Err(error)) => {
-                    return Err(self.failure(&error, &job.url, request_state).await);
+                    return Err(self.failure(&error, job, request_state).await);
                 }
             };
             request_state.release_connection();
         }
     }
 
-    /// The failure of a request to `url` that got no reply.
+    /// The failure of a request for `job` that got no reply.
     async fn failure(
         &self,
         error: &reqwest::Error,
-        url: &Url,
+        job: &Job,
         request_state: &RequestState,
     ) -> Failure {
-        let (context, route) = (&*self.context, request_state.route());
+        let (context, url, route) = (&*self.context, &job.url, request_state.route());
         if error.is_connect()
             && let Some(name) = request_state.take_looked_up()
         {
@@ -156,10 +155,12 @@ impl Client {
             return Failure::ProxyStatus(status.filter(|status| *status >= 300));
         }
         let tells_of_certificate = context.certificate_origins.contains(url);
-        let certificate = tells_of_certificate.then(|| {
-            request_state.certificate().and_then(|own| context.config.identities.expiry(own))
-        });
-        classify::request(error, url, route, &context.config.timeouts, certificate)
+        let certificate = tells_of_certificate.then(|| context.config.identities.shown_to(job));
+        let failure = classify::request(error, url, route, &context.config.timeouts, certificate);
+        match &context.config.http.interface {
+            Some(interface) => from_interface(failure, interface),
+            None => failure,
+        }
     }
 
     /// Sends the request once, to the address of its host that answers.
@@ -182,6 +183,16 @@ impl Client {
                 sent => return sent,
             }
         }
+    }
+}
+
+/// The failure of a connection from this interface, which may be why.
+fn from_interface(failure: Failure, interface: &NetworkInterface) -> Failure {
+    let named = |message: String| format!("{message} (--interface {interface})");
+    match failure {
+        Failure::Connect(message) => Failure::Connect(named(message)),
+        Failure::ProxyLost(message) => Failure::ProxyLost(named(message)),
+        other => other,
     }
 }
 

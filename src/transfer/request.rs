@@ -4,9 +4,11 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap,
     HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, USER_AGENT,
 };
+use url::Url;
 
 use super::context::TransferContext;
 use super::decode::accept_encoding;
+use super::unauthorized::SentCredentials;
 use crate::model::{Job, JobKind, Validator};
 use crate::plan::{Compression, HttpOptions};
 use crate::policy::carries_secrets;
@@ -46,11 +48,58 @@ pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap,
     (fields, request)
 }
 
+/// Whether a field of this name that is given for a host is sent to this URL of it, so far as nobody may listen on the way.
+pub(crate) fn is_sent_to(url: &Url, name: &HeaderName) -> bool {
+    is_private(url) || HARMLESS.contains(name)
+}
+
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || is_written_as_loopback(url)
+}
+
+/// Whether a field that is given for the host of `job` is not among these fields of its request, because others may listen on
+/// the way.
+pub(super) fn is_withheld(context: &TransferContext, job: &Job, fields: &HeaderMap) -> bool {
+    let is_replaced = |name: &HeaderName| {
+        fields.contains_key(name) || *name == AUTHORIZATION && has_user(&job.url)
+    };
+    carries_secrets(job)
+        && given_for_host(context, job)
+            .iter()
+            .any(|(name, _)| !is_sent_to(&job.url, name) && !is_replaced(name))
+}
+
+/// The credentials that the request for `job` has.
+pub(super) fn sent_credentials(context: &TransferContext, job: &Job) -> SentCredentials {
+    let fields = request_headers(context, job);
+    let is_for_https = |(name, _): &(HeaderName, HeaderValue)| {
+        *name == AUTHORIZATION && !is_sent_to(&job.url, name)
+    };
+    match fields.get(AUTHORIZATION) {
+        Some(field) => SentCredentials::of(field),
+        None if has_user(&job.url) => SentCredentials::Basic,
+        None if !carries_secrets(job) => SentCredentials::NotAfterRedirect,
+        None if given_for_host(context, job).iter().any(is_for_https) => {
+            SentCredentials::NotOverHttp
+        }
+        None => SentCredentials::None,
+    }
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The fields given for the host of `job`.
+fn given_for_host<'a>(context: &'a TransferContext, job: &Job) -> &'a [(HeaderName, HeaderValue)] {
+    let own = job.url.host_str().and_then(|host| context.config.host_headers.get(host));
+    own.map_or(&[], |own| &own.0)
+}
+
 fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
     let everywhere = carries_secrets(job);
-    let own = job.url.host_str().and_then(|host| context.config.host_headers.get(host));
-    let own = own.map_or(&[][..], |own| &own.0);
-    let in_private = job.url.scheme() == "https" || is_written_as_loopback(&job.url);
+    let own = given_for_host(context, job);
+    let in_private = is_private(&job.url);
     let groups = [
         (&context.config.http.headers[..], everywhere),
         (own, everywhere && in_private),
@@ -70,8 +119,8 @@ fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
         let HttpOptions { headers: general, credentials, .. } = &context.config.http;
         let of_host = if in_private { own } else { &[] };
         let listed = &job.target.options.headers;
-        for value in credentials.authorization(&job.url, listed, general, of_host) {
-            fields.append(AUTHORIZATION, value);
+        if let Some(value) = credentials.authorization(&job.url, listed, general, of_host) {
+            fields.insert(AUTHORIZATION, value);
         }
     }
     fields

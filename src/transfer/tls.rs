@@ -15,7 +15,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
-use super::client_certificate::MISSING;
+use super::client_certificate::{MISSING, ShownCertificate, WITHHELD};
 use super::request_state::RequestState;
 use super::trust::{
     GivenCertificates, Refusal, cause, date, is_readable, is_self_issued, now, seconds,
@@ -159,20 +159,14 @@ pub(super) fn describe(error: &Error) -> String {
     message.to_owned()
 }
 
-/// The message for a TLS error of a connection whose server has asked for a client certificate. `shown` is the date on which
-/// the certificate that it got expires; `None` if it got none.
-pub(super) fn describe_with_certificate(error: &Error, shown: Option<i64>) -> String {
+/// The message for a TLS error of a connection whose server has asked for a client certificate. `shown` is what it
+/// got.
+pub(super) fn describe_with_certificate(error: &Error, shown: ShownCertificate) -> String {
     let Error::AlertReceived(alert) = error else { return describe(error) };
-    let Some(last) = shown else {
-        return match alert {
-            AlertDescription::CertificateRequired
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::NoCertificate
-            | AlertDescription::AccessDenied => MISSING.to_owned(),
-            other => describe_alert(*other),
-        };
+    let last = match shown {
+        ShownCertificate::Shown(last) => last,
+        ShownCertificate::Withheld => return describe_missing(*alert, WITHHELD),
+        ShownCertificate::None => return describe_missing(*alert, MISSING),
     };
     let reason = match alert {
         AlertDescription::CertificateExpired => format!("it expired on {}", date(last)),
@@ -194,10 +188,27 @@ pub(super) fn describe_with_certificate(error: &Error, shown: Option<i64>) -> St
     format!("the server rejected the client certificate: {reason}")
 }
 
+/// The message for this alert of a server that has asked for a client certificate and got none; `missing` says so.
+fn describe_missing(alert: AlertDescription, missing: &str) -> String {
+    match alert {
+        AlertDescription::CertificateRequired
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::NoCertificate
+        | AlertDescription::AccessDenied => missing.to_owned(),
+        other => describe_alert(other),
+    }
+}
+
 /// The message for a server that asks for a client certificate, and closes each connection without a reply or an alert.
-/// `shown` is the moment at which the certificate that it got expires; `None` if it got none.
-pub(super) fn describe_silent_refusal(shown: Option<i64>) -> String {
-    let Some(last) = shown else { return MISSING.to_owned() };
+/// `shown` is what it got.
+pub(super) fn describe_silent_refusal(shown: ShownCertificate) -> String {
+    let last = match shown {
+        ShownCertificate::Shown(last) => last,
+        ShownCertificate::Withheld => return WITHHELD.to_owned(),
+        ShownCertificate::None => return MISSING.to_owned(),
+    };
     let reason = match last < now() {
         true => format!("it expired on {}", date(last)),
         false => "the connection is closed".to_owned(),

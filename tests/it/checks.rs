@@ -383,6 +383,22 @@ fn a_certificate_that_expires_too_soon_is_a_failure() {
 }
 
 #[test]
+fn plain_http_has_no_certificate_that_could_expire_which_is_said() {
+    in_every_mode(|mode| {
+        let origin = Origin::new(|request| match request.path.as_str() {
+            "/from" => Reply::redirect(302, "/to"),
+            _ => Reply::ok("hello"),
+        });
+        let run = |words: &[&str]| Run::json(mode).args(words).arg(origin.url("/from")).seen();
+        let seen = run(&["--min-cert-days", "20"]);
+        ok(&seen);
+        let warning = "warning: 1 reply over http has no certificate to check (--min-cert-days)\n";
+        assert_eq!(seen.stderr, warning);
+        assert_eq!(run(&[]).stderr, "");
+    });
+}
+
+#[test]
 fn a_referer_goes_to_listed_origins_without_what_is_secret() {
     in_every_mode(|mode| {
         let other = Origin::new(|_| Reply::ok("hello"));

@@ -21,6 +21,9 @@ use crate::support::{Run, Seen, in_every_mode};
 
 const MISSING: &str = "the server requires a client certificate; use --cert FILE";
 
+const WITHHELD: &str = "the server requires a client certificate, and none is shown to another origin after a redirect; list \
+                        this URL";
+
 /// Who signs the certificates of servers, and who those of clients.
 struct Parties {
     servers: Authority,
@@ -214,6 +217,35 @@ fn a_host_has_a_certificate_of_its_own_in_the_configuration() {
     });
 }
 
+#[test]
+fn a_server_to_which_a_redirect_leads_says_that_no_certificate_is_shown_to_it() {
+    let parties = Parties::new();
+    in_every_mode(|mode| {
+        for version in [&TLS12, &TLS13] {
+            let elsewhere =
+                "HTTP/1.1 302 Found\r\nLocation: https://other.test/\r\nContent-Length: 0\r\n\r\n";
+            let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+            let site = parties.origin("site.test", Needs::Nothing, &[version], move |_| {
+                (elsewhere.to_owned(), Then::KeepAlive)
+            });
+            let strict =
+                parties.origin("other.test", Needs::Certificate, &[version], |_| whole("never"));
+            let lenient = parties.origin("other.test", Needs::Nothing, &[version], move |_| {
+                (refusal.to_owned(), Then::KeepAlive)
+            });
+            let run = |other: &TlsOrigin| {
+                let run = parties.run(mode).args(showing(&parties.client));
+                let run =
+                    run.args(site.stands_for("site.test")).args(other.stands_for("other.test"));
+                run.arg("https://site.test/").seen()
+            };
+            assert_eq!(refused(&run(&strict)), WITHHELD);
+            let message = format!("HTTP 403 Forbidden: {WITHHELD}");
+            assert_eq!(run(&lenient).row()["error"]["message"], message);
+        }
+    });
+}
+
 /// A proxy that speaks TLS, asks its clients for a certificate, and leads every tunnel to this origin. Counts the
 /// connections, and those of clients that have shown a certificate.
 fn tls_proxy(parties: &Parties, origin: std::net::SocketAddr) -> (u16, Arc<[AtomicUsize; 2]>) {
@@ -296,6 +328,8 @@ fn forms() -> TempDir {
         "x509 -in cert.pem -outform der -out cert.der",
         "pkey -in key.pem -outform der -out key.der",
         "ecparam -name secp256k1 -genkey -noout -out strange.key",
+        "req -new -key key.pem -subj /CN=a -out a.csr",
+        "x509 -req -in a.csr -signkey key.pem -out old.pem",
     ] {
         openssl(folder.path(), arguments);
     }
@@ -336,6 +370,10 @@ fn a_file_that_cannot_be_used_is_an_error_that_says_how_to_convert_it() {
         ("--cert key.pem", "--cert key.pem: no PEM certificate found"),
         ("--cert none.pem", "--cert none.pem: No such file or directory"),
         ("--cert cert.pem --key strange.key", "--key strange.key: unsupported private key"),
+        (
+            "--cert old.pem --key key.pem",
+            "--cert old.pem: an X.509 version 1 certificate; issue it as",
+        ),
     ] {
         let run = Run::new().inside(folder.path()).args(arguments.split(' '));
         let seen = run.arg("https://127.0.0.1:1/").seen();

@@ -171,7 +171,7 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
     assert_eq!(
         of_type(&objects, "host"),
         [
-            &json!({"type": "host", "host": "http://a.b", "targets": 1, "per_host": 6, "gap": 0.0, "headers": []})
+            &json!({"type": "host", "host": "http://a.b", "targets": 1, "per_host": 6, "gap": 0.0, "headers": [], "withheld": []})
         ]
     );
     assert_eq!(settings(&seen)["host_patience"], "30s");
@@ -203,6 +203,25 @@ fn a_dry_run_tells_where_the_body_of_one_url_goes_and_what_is_there() {
     assert_eq!(run.seen().code, Some(1));
     let resumed = "big (will be resumed: 5 bytes already downloaded)";
     assert_eq!(dry("big"), format!("1 {url} -> {resumed}"));
+}
+
+#[test]
+fn a_section_that_cannot_be_meant_is_an_error_with_its_place() {
+    for (text, expected) in [
+        ("[hosts.\"*.x\"]\n", ":1: hosts.\"*.x\": wildcards are not supported; name each host"),
+        ("[hosts.\"a.test\"]\nuser = 5\n", ":2: user: expected a value in quotes"),
+        ("user = 5\n", ":1: user: expected a value in quotes"),
+        ("header = [7]\n", ":1: header: expected a value in quotes"),
+        (
+            "[hosts.\"a.test\"]\ncert = \"nofile\"\n",
+            "nofile: No such file or directory ([hosts.\"a.test\"] of ",
+        ),
+    ] {
+        let folder = folder(text);
+        let seen = run_in(&folder).arg("http://127.0.0.1:1/").seen();
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.contains(expected), "{}", seen.stderr);
+    }
 }
 
 #[test]

@@ -368,7 +368,9 @@ fn a_file_that_cannot_be_used_ends_the_run_before_its_first_request() {
             "sites.txt:1: not a cookie: 7 fields separated by tabs are expected, not 1",
         ),
         (["-b", &json], "cookies.json:1: it is JSON; export cookies in the format of cookies.txt"),
-        (["-b", "-"], "no such file"),
+        (["-b", "-"], "cannot read cookies from -: they are not read from stdin"),
+        (["-b", "Cookie: a=hunter2"], "expected NAME=VALUE without the name of the header"),
+        (["-b", "set-cookie:a=hunter2"], "expected NAME=VALUE without the name of the header"),
         (["--cookie-jar", &mixed], "mixed:3: not a cookie: 7 fields"),
         (["--cookie-jar", &list], "sites.txt:1: not a cookie"),
         (["-c", &missing], "use --cookie-jar FILE; to continue files (-c of wget and aria2)"),
@@ -386,9 +388,26 @@ fn a_file_that_cannot_be_used_ends_the_run_before_its_first_request() {
     let both = ["--cookie-jar", &missing, "--failed", &missing];
     let seen = Run::new().args(both).arg(origin.url("/")).seen();
     assert!(seen.stderr.contains("two outputs would write"), "{seen:?}");
+    let nowhere = folder.path().join("none/jar").display().to_string();
+    let no_directory = format!(
+        "error: --cookie-jar: cannot write {nowhere}: there is no directory {}",
+        folder.path().join("none").display()
+    );
+    let seen = Run::new().args(["--cookie-jar", &nowhere]).arg(origin.url("/")).seen();
+    assert!(seen.stderr.starts_with(&no_directory), "{seen:?}");
     assert_eq!(origin.requests(), 0);
     assert_eq!(fs::read_to_string(&mixed).unwrap(), format!("# mine\n{good}nonsense\n"));
     // A file with some bad lines is used; the jar itself may be missing, also as --cookie, and an empty name is none.
+    for (text, warning) in [
+        ("", ": no cookie in this file"),
+        ("# none\n", ": no cookie in this file"),
+        (".com\tTRUE\t/\tFALSE\t0\ta\t1\n", ":1: the cookie is only for the host of this name"),
+    ] {
+        let some = file("some", text);
+        let seen = Run::new().args(["-b", &some, "-b", "/dev/null"]).arg(origin.url("/")).seen();
+        assert_eq!(seen.stderr.matches("warning: ").count(), 1, "{seen:?}");
+        assert!(seen.stderr.contains(&format!("warning: {some}{warning}")), "{seen:?}");
+    }
     let seen = Run::new().args(["-b", &mixed, "-b", ""]).arg(origin.url("/")).seen();
     assert_eq!(seen.code, Some(0), "{seen:?}");
     assert!(

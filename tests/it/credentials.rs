@@ -16,6 +16,7 @@ use crate::support::{Gate, Origin, Reply, Request, Run, Seen, Version, in_every_
 mod ask;
 mod netrc;
 mod redirects;
+mod refusals;
 
 /// The value of an Authorization field for `user:password`.
 fn basic(user: &str) -> String {

@@ -69,6 +69,19 @@ fn an_interface_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn a_connection_that_fails_names_the_interface_it_was_made_from() {
+    in_every_mode(|mode| {
+        let run = || Run::json(mode).args(["--interface", "127.0.0.3", "--retry", "0"]);
+        let direct = run().args(["--host-patience", "0s", "http://127.0.0.1:1/"]).seen();
+        let proxied = run().args(["--proxy", "http://127.0.0.1:1", "http://a.test/"]).seen();
+        for seen in [direct, proxied] {
+            let message = seen.row()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(message.ends_with(" (--interface 127.0.0.3)"), "{message}");
+        }
+    });
+}
+
+#[test]
 fn an_address_reaches_only_hosts_of_its_family() {
     in_every_mode(|mode| {
         let seen = Run::json(mode).args(["--interface", "127.0.0.1", "http://[::1]:1/"]).seen();

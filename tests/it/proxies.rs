@@ -131,6 +131,10 @@ fn a_bad_certificate_behind_a_tunnel_is_the_origins_failure() {
     });
 }
 
+/// What is said of a proxy that wants a user.
+const NO_USER: &str = "proxy: HTTP 407 Proxy Authentication Required: give a user and password in the URL of the proxy \
+                       (only Basic is supported)";
+
 #[test]
 fn a_tunnel_that_is_refused_for_good_is_the_proxys_failure_and_not_tried_again() {
     in_every_mode(|mode| {
@@ -138,7 +142,7 @@ fn a_tunnel_that_is_refused_for_good_is_the_proxys_failure_and_not_tried_again()
             (400, "proxy: HTTP 400 Bad Request"),
             (403, "proxy: HTTP 403 Forbidden"),
             (404, "proxy: HTTP 404 Not Found"),
-            (407, "proxy: HTTP 407 Proxy Authentication Required"),
+            (407, NO_USER),
         ] {
             let proxy = HttpProxy::new(Manner::Refuses(status));
             let seen = trying_twice(mode).args(["-x", &proxy.url(""), "https://site.test/"]).seen();
@@ -156,7 +160,7 @@ fn a_tunnel_that_a_proxy_of_https_refuses_is_reported_with_its_status() {
     in_every_mode(|mode| {
         for (status, attempts, words) in [
             (403, 1, "proxy: HTTP 403 Forbidden"),
-            (407, 1, "proxy: HTTP 407 Proxy Authentication Required"),
+            (407, 1, NO_USER),
             (502, 2, "proxy: HTTP 502 Bad Gateway"),
         ] {
             let refusal = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");

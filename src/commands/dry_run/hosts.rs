@@ -7,6 +7,7 @@ use url::Url;
 use crate::model::host_of;
 use crate::plan::HostLimitOptions;
 use crate::scheduler::{HostLimits, host_limits};
+use crate::transfer::is_sent_to;
 
 /// Hosts with counts of their own. Of further hosts only the targets are counted, so that memory is bounded.
 const MOST: usize = 1_000;
@@ -21,6 +22,8 @@ pub(super) struct PreviewHost {
     pub limits: HostLimits,
     /// The header fields of its requests only, values masked.
     pub headers: Vec<String>,
+    /// The names of those that its requests do not have because they are only sent over https.
+    pub withheld: Vec<String>,
 }
 
 /// The hosts so far.
@@ -43,12 +46,15 @@ impl PreviewHosts {
             let name = name.into_owned();
             self.places.insert(name.clone(), self.reported.len());
             let own = url.host_str().and_then(|name| options.hosts.get(name));
-            let headers = own.map(|own| &own.headers[..]).unwrap_or_default();
+            let headers = own.map(|own| &own.headers[..]).unwrap_or_default().iter();
+            let (sent, withheld): (Vec<_>, Vec<_>) =
+                headers.map(|(name, _)| name).partition(|name| is_sent_to(url, name));
             self.reported.push(PreviewHost {
                 name,
                 targets: 1,
                 limits: host_limits(options, url),
-                headers: headers.iter().map(|(name, _)| format!("{name}: ***")).collect(),
+                headers: sent.iter().map(|name| format!("{name}: ***")).collect(),
+                withheld: withheld.iter().map(ToString::to_string).collect(),
             });
         } else {
             self.further += 1;
@@ -59,6 +65,22 @@ impl PreviewHosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::HostOverrides;
+
+    #[test]
+    fn what_is_only_sent_over_https_is_not_among_the_headers_of_http() {
+        let fields = ["x-key", "accept"].map(|name| (name.parse().unwrap(), "x".parse().unwrap()));
+        let own = HostOverrides { headers: fields.to_vec(), ..HostOverrides::default() };
+        let hosts = ["a.test", "localhost"].map(|name| (name.to_owned(), own.clone()));
+        let options = HostLimitOptions { hosts: hosts.into(), ..HostLimitOptions::default() };
+        let mut hosts = PreviewHosts::default();
+        for url in ["https://a.test/", "http://localhost/", "http://a.test/"] {
+            hosts.count(&options, &url.parse().unwrap());
+        }
+        let shown = hosts.reported.iter().map(|host| (host.headers.len(), host.withheld.join(" ")));
+        let all = (2, String::new());
+        assert_eq!(shown.collect::<Vec<_>>(), [all.clone(), all, (1, "x-key".to_owned())]);
+    }
 
     #[test]
     fn hosts_beyond_the_first_thousand_are_counted_by_target() {

@@ -44,7 +44,18 @@ pub(in super::super) fn read(plan: &Plan) -> anyhow::Result<(CookieJar, Vec<Stri
         if let (0, Some((line, error))) = (file.cookies, file.errors.first()) {
             bail!("{}:{line}: {error}", path.display());
         }
+        // An empty device, as it is given to curl for cookies of redirects, is meant.
+        if file.cookies == 0 && path.is_file() {
+            warnings.push(format!("{}: no cookie in this file", path.display()));
+        }
         warnings.extend(warnings_of_lines(path, &file));
+        warnings.extend(file.for_suffix.map(|line| {
+            let why = "nobody may set cookies for all hosts below it";
+            format!(
+                "{}:{line}: the cookie is only for the host of this name; {why}",
+                path.display()
+            )
+        }));
         warnings.extend(warning_of_limit(path, &file));
     }
     Ok((cookies, warnings))
@@ -57,7 +68,10 @@ fn text_of(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && is_jar => return Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(cannot_read("no such file (a cookie itself is NAME=VALUE)"));
+            return Err(cannot_read(match path == Path::new("-") {
+                true => "they are not read from stdin; give the cookies.txt file itself",
+                false => "no such file (a cookie itself is NAME=VALUE)",
+            }));
         }
         Err(error) => return Err(cannot_read(&io_message(&error))),
         Ok(described) if described.is_dir() => return Err(cannot_read("it is a directory")),
@@ -98,7 +112,7 @@ fn warning_of_limit(path: &Path, file: &CookieFile) -> Option<String> {
 /// `InvalidInput` if it is an input of the run or a saved file, else those of creating it. They name the file.
 pub(super) fn create_jar(plan: &Plan) -> io::Result<Option<AtomicFile>> {
     let create = |path| AtomicFile::create_private(path, &plan.inputs_but_cookies());
-    plan.cookies.jar.as_deref().map(create).transpose()
+    plan.cookies.jar.as_deref().map(create).transpose().map_err(of_jar)
 }
 
 /// Writes the cookies that have not expired, and puts the file in its place.
@@ -107,5 +121,10 @@ pub(super) fn create_jar(plan: &Plan) -> io::Result<Option<AtomicFile>> {
 /// Those of the file; they name it. What it held before is kept then.
 pub(super) fn write_jar(mut jar: AtomicFile, cookies: &RunCookies) -> io::Result<()> {
     jar.lines().extend(cookies.to_file(SystemTime::now()));
-    jar.finish()
+    jar.finish().map_err(of_jar)
+}
+
+/// The error of the file that cookies are kept in, with the name of the option.
+fn of_jar(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("--cookie-jar: {error}"))
 }

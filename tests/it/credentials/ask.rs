@@ -100,12 +100,21 @@ fn ctrl_c_at_the_question_ends_the_program_and_leaves_the_terminal_as_it_was() {
 #[test]
 fn without_a_terminal_a_missing_password_is_wrong_usage() {
     let run = || Run::of("setsid").args(["--wait", env!("CARGO_BIN_EXE_fetch")]);
-    for run in [run().env("FETCH_USER", "hidden"), run().args(["--user", "hidden"])] {
+    for (run, place) in [
+        (run().env("FETCH_USER", "hidden"), "error: the user in FETCH_USER has no password"),
+        (run().args(["--user", "hidden"]), "error: --user has no password"),
+    ] {
         let seen = run.arg("http://127.0.0.1:1/").seen();
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
         assert!(seen.stderr.contains("cannot be asked for (there is no terminal)"), "{seen:?}");
+        assert!(seen.stderr.starts_with(place), "{seen:?}");
         assert!(!seen.stderr.contains("hidden"), "{seen:?}");
     }
+    let files = Files::new().with("top.toml", "user = \"hidden\"\n");
+    let run = run().arg("--config").arg(files.path("top.toml")).arg("http://127.0.0.1:1/");
+    let (seen, place) = (run.seen(), format!("{}:1", files.path("top.toml").display()));
+    let expected = format!("error: the user in {place} has no password");
+    assert!(seen.stderr.starts_with(&expected), "{seen:?}");
     let files = Files::new().with("host.toml", "[hosts.\"a.test\"]\nuser = \"hidden\"\n");
     let seen = Run::new().arg("--config").arg(files.path("host.toml")).arg("http://a.test/").seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");

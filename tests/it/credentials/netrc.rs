@@ -137,6 +137,30 @@ fn the_usual_file_is_that_of_the_variable_or_of_the_home_and_may_be_missing() {
 }
 
 #[test]
+fn a_file_or_an_entry_without_effect_is_a_warning() {
+    let origin = hello();
+    for (text, expected) in [
+        ("", ": no entry in this file (expected machine HOST login USER password WORD)"),
+        ("127.0.0.1:hidden:hidden\n", ": no entry in this file (expected machine HOST"),
+        ("{ \"login\" : \"hidden\" }\n", ": no entry in this file (expected machine HOST"),
+        ("\nmachine 127.0.0.1:80 login hidden\n", ":2: this machine fits no host (expected a name"),
+        ("machine http://127.0.0.1 login hidden\n", ":1: this machine fits no host"),
+        (
+            "machine 127.0.0.1 login hidden passwd hidden\n",
+            ":1: ignoring an unknown word (expected machine, default, login or password; quote",
+        ),
+    ] {
+        let files = Files::new().with("netrc", text);
+        let path = files.path("netrc");
+        let seen = Run::new().arg("--netrc-file").arg(&path).arg(origin.url("/")).seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let warning = format!("warning: {}{expected}", path.display());
+        assert_eq!(seen.stderr.matches("warning: ").count(), 1, "{text}: {seen:?}");
+        assert!(seen.stderr.contains(&warning) && !seen.stderr.contains("hidden"), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_file_that_others_can_read_or_with_unknown_words_is_used_with_a_warning() {
     let files = Files::new().with("netrc", "machine 127.0.0.1\nlogin u password hidden phrase\n");
     let path = files.path("netrc");
