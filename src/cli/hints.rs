@@ -158,6 +158,7 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["--http2"], "on by default: HTTP/2 is used if the server has it"),
     (&["--http3"], "not supported: HTTP/3"),
     (&["--tlsv1.2", "--tlsv1.3", "--tls-max"], "on by default: TLS 1.2 and 1.3"),
+    (&["--seed-time", "--seed-ratio"], "not supported: fetch speaks HTTP and HTTPS"),
     (&["--proto", "--proto-redir"], "always on: only http and https; --https-only allows https"),
     (&["--dns-servers"], "not supported; see --resolve"),
     (&["--noproxy", "--no-proxy"], "use --proxy '' or the variable no_proxy"),
@@ -425,7 +426,6 @@ mod tests {
             "--trace-ascii",
             "--ca-directory",
             "--retry-wait",
-            "--seed-time",
             "--location-trusted",
             "--no-netrc",
         ] {

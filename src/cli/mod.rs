@@ -296,7 +296,7 @@ pub fn parse(
     let mut typed = Arguments::from_arg_matches(&matches)?;
     match typed.subcommand {
         Some(Subcommands::Verify(verify)) => Ok(Command::Verify(to_plan::verify_options(verify))),
-        Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, around),
+        Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, &words, around),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::serve_options(serve))),
         Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::report_command(report)?)),
         Some(Subcommands::Completions { shell }) => {
@@ -309,7 +309,7 @@ pub fn parse(
         Some(Subcommands::Help(help)) => Ok(Command::Help(help::page(&help))),
         None => {
             let table = OptionTable::of_fetch();
-            ensure_no_value_is_the_url(&table, &matches)?;
+            ensure_no_value_is_the_url(&table, &matches, &words)?;
             ensure_saving_options_have_a_dir(&table, &matches)?;
             let (headers, files) = (&mut typed.fetch.requests.headers, HeaderFiles::new(around));
             credentials::ensure_stdin_is_read_once(headers, &typed.fetch.sources, true)?;
@@ -344,11 +344,12 @@ fn invalid_header(complaint: String) -> String {
 fn comparison(
     mut typed: CompareArgs,
     matches: &ArgMatches,
+    words: &[OsString],
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let table = OptionTable::of_compare();
     let matches = matches.subcommand_matches("compare").expect("it was typed");
-    ensure_no_value_is_the_url(&table, matches)?;
+    ensure_no_value_is_the_url(&table, matches, words)?;
     ensure_saving_options_have_a_dir(&table, matches)?;
     if typed.sources.is_empty() && typed.configuration.config.is_some() {
         let complaint = "--config has no effect on the built-in workload; name a list";
@@ -417,8 +418,12 @@ fn secret_words(
 }
 
 /// Ensures that no option without its value took the URL behind it for one.
-fn ensure_no_value_is_the_url(table: &OptionTable, matches: &ArgMatches) -> Result<(), String> {
-    match table.with_url_as_value(matches) {
+fn ensure_no_value_is_the_url(
+    table: &OptionTable,
+    matches: &ArgMatches,
+    words: &[OsString],
+) -> Result<(), String> {
+    match table.with_url_as_value(matches, words) {
         Some((name, value)) => Err(format!(
             "the value of --{name} looks like a URL; its own value is missing: --{name} <{value}> URL"
         )),

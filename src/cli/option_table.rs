@@ -2,7 +2,7 @@
 //! on. What clap knows (conflicts, paths, types of values) is taken from clap.
 
 use std::any::TypeId;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
@@ -281,11 +281,18 @@ impl OptionTable {
         similarity::nearest(typed, &names.collect::<Vec<_>>())
     }
 
-    /// The name of an option whose typed value is a URL although it takes none, and what it takes, if there is one.
-    pub(super) fn with_url_as_value(&self, matches: &ArgMatches) -> Option<(&str, String)> {
+    /// The name of an option whose value is a URL although it takes none, and what it takes, if there is one. The value is
+    /// one of the typed `words`: one that is joined to its option (`--failed=http://f.txt`) is meant.
+    pub(super) fn with_url_as_value(
+        &self,
+        matches: &ArgMatches,
+        words: &[OsString],
+    ) -> Option<(&str, String)> {
         let has_url = |argument: &Arg| {
             let mut values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
-            values.any(|value| value.to_str().is_some_and(is_http_url))
+            values.any(|value| {
+                value.to_str().is_some_and(is_http_url) && words.iter().any(|word| word == value)
+            })
         };
         let taking = self.arguments().filter(|(name, argument)| {
             !facts(name).takes_url && value_count(argument) != ValueCount::Nothing

@@ -587,9 +587,9 @@ fn an_option_that_does_not_exist_is_answered_with_what_to_use() {
         assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
         assert_eq!(seen.stderr, expected, "{words:?}");
     }
-    let seen = Run::new().args(["-y", "http://127.0.0.1:9/"]).seen();
+    let seen = Run::new().args(["-5", "http://127.0.0.1:9/"]).seen();
     assert!(
-        seen.stderr.starts_with("error: unexpected argument '-y' found\n\nUsage: "),
+        seen.stderr.starts_with("error: unexpected argument '-5' found\n\nUsage: "),
         "{seen:?}"
     );
 }
