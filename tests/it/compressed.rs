@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::coded::{brotli, gzip, zstd};
 use crate::support::saved_files::{entry, names, saved_in};
-use crate::support::{End, Origin, Reply, Run, class_of, in_every_mode};
+use crate::support::{End, Origin, Reply, Run, Seen, class_of, in_every_mode};
 
 /// Text that compresses well, and is large enough to be on the disk before it is whole.
 fn text() -> Vec<u8> {
@@ -286,6 +286,18 @@ fn what_a_reply_says_of_a_coded_body_is_held_against_what_is_sent() {
     });
 }
 
+/// A run that saves these coded bodies, each of which is too large: requested once, with nothing kept.
+fn too_large(mode: &str, bodies: &[(&str, Vec<u8>)], options: &[&str]) -> Seen {
+    let folder = tempfile::tempdir().unwrap();
+    let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
+    let count = replies.len();
+    let origin = origin_of(replies);
+    let seen = saving(mode, folder.path()).args(options).list(list_of(&origin, count)).seen();
+    assert_eq!(seen.classes_in_list_order(), vec!["too_large"; count], "{seen:?}");
+    assert_eq!((origin.requests(), names(folder.path())), (count, vec![]));
+    seen
+}
+
 #[test]
 fn a_few_bytes_that_become_very_many_are_stopped_at_the_largest_size_with_memory_flat() {
     let zeros = vec![0; 80 << 20];
@@ -294,14 +306,7 @@ fn a_few_bytes_that_become_very_many_are_stopped_at_the_largest_size_with_memory
         [("gzip", gzip(&zeros)), ("br", brotli(&zeros)), ("gzip, zstd", zstd(gzip(&zeros)))];
     drop(zeros);
     in_every_mode(|mode| {
-        let folder = tempfile::tempdir().unwrap();
-        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
-        let count = replies.len();
-        let origin = origin_of(replies);
-        let run = saving(mode, folder.path()).args(["-j1", "--max-filesize", "1M"]);
-        let seen = run.list(list_of(&origin, count)).seen();
-        assert_eq!(seen.classes_in_list_order(), vec!["too_large"; count], "{seen:?}");
-        assert_eq!((origin.requests(), names(folder.path())), (count, vec![]));
+        let seen = too_large(mode, &bodies, &["-j1", "--max-filesize", "1M"]);
         for row in seen.rows() {
             assert!(row["bytes"].as_u64().unwrap() <= 1 << 20, "{row}");
         }
@@ -317,13 +322,7 @@ fn a_body_that_decodes_to_more_than_1000_times_its_size_is_given_up() {
         [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros)), ("gzip, br", brotli(gzip(&zeros)))];
     drop(zeros);
     in_every_mode(|mode| {
-        let folder = tempfile::tempdir().unwrap();
-        let replies: Vec<_> = bodies.iter().map(|(codings, body)| coded(codings, body)).collect();
-        let count = replies.len();
-        let origin = origin_of(replies);
-        let seen = saving(mode, folder.path()).list(list_of(&origin, count)).seen();
-        assert_eq!(seen.classes_in_list_order(), vec!["too_large"; count], "{seen:?}");
-        assert_eq!((origin.requests(), names(folder.path())), (count, vec![]));
+        let seen = too_large(mode, &bodies, &[]);
         let last = &seen.rows_in_list_order()[2];
         let message = format!(
             "{} compressed bytes decode to more than 1000 times as many; to save them as sent, leave \
