@@ -51,8 +51,12 @@ pub(super) fn record_of_attempt(
         set_saved_version(&mut record, version);
     }
     let served_by_mirror = failure.is_none() && job.request.target.urls.len() > 1;
+    let final_url = match job.request.url == *job.request.target.url() {
+        true => record.url.clone(),
+        false => redacted(&job.request.url),
+    };
     Record {
-        final_url: Some(redacted(&job.request.url)),
+        final_url: Some(final_url),
         wire_bytes: job.wire_bytes + attempt.wire_bytes,
         attempts: job.attempt,
         worker: Some(attempt.worker),

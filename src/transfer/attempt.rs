@@ -195,8 +195,9 @@ impl<'a> Exchange<'a> {
         self.first_byte = Some(self.request_state.elapsed());
         self.set_cookies = set_cookies(&response, job, context.config.keeps_cookies);
         let method = method_of(context.config.http.method, job);
-        self.head = Some(response_head(&response, method, &job.url));
-        self.ensure_certificate_lasts(&response)?;
+        let expiry = certificate_expiry(&response, &job.url);
+        self.head = Some(response_head(&response, method, expiry));
+        self.ensure_certificate_lasts(&response, expiry)?;
         let Some(head) = &self.head else { unreachable!("it was set above") };
         let reply = match (&job.kind, head.status) {
             // RFC 9309 section 2.3.1.1: any successful status.
@@ -282,15 +283,20 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Fails if the certificate of the server expires sooner than `--min-cert-days` allows. Counts replies that have none.
-    fn ensure_certificate_lasts(&self, response: &Response) -> Result<(), Failure> {
+    /// Fails if the certificate of the server, which expires then, does so sooner than `--min-cert-days` allows. Counts
+    /// replies that have none.
+    fn ensure_certificate_lasts(
+        &self,
+        response: &Response,
+        expiry: Option<i64>,
+    ) -> Result<(), Failure> {
         let Some(days) = self.client.context.config.http.min_cert_days else { return Ok(()) };
         let is_checked = matches!(self.job.kind, JobKind::Body | JobKind::Segment { .. });
         let is_plain = self.job.url.scheme() == "http" && self.job.kind == JobKind::Body;
         if is_plain && !response.status().is_redirection() {
             self.client.context.counters.uncertified.fetch_add(1, Relaxed);
         }
-        match certificate_expiry(response, &self.job.url).filter(|_| is_checked) {
+        match expiry.filter(|_| is_checked) {
             Some(last) => ensure_lasts(last, days),
             None => Ok(()),
         }
@@ -526,7 +532,11 @@ fn unexpected_reply(what: &str) -> AttemptOutcome {
     AttemptOutcome::Failed(Failure::Protocol(format!("unexpected {what}")))
 }
 
-fn response_head(response: &Response, method: RequestMethod, url: &Url) -> ResponseHead {
+fn response_head(
+    response: &Response,
+    method: RequestMethod,
+    certificate_expiry: Option<i64>,
+) -> ResponseHead {
     let headers = response.headers();
     ResponseHead {
         status: response.status().as_u16(),
@@ -550,7 +560,7 @@ fn response_head(response: &Response, method: RequestMethod, url: &Url) -> Respo
         content_range: header_text(headers, CONTENT_RANGE),
         content_disposition: header_text(headers, CONTENT_DISPOSITION),
         retry_after: header_text(headers, RETRY_AFTER),
-        certificate_expires: certificate_expiry(response, url).map(|last| rfc3339(last).into()),
+        certificate_expires: certificate_expiry.map(|last| rfc3339(last).into()),
     }
 }
 

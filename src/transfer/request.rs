@@ -63,10 +63,8 @@ pub(super) fn is_withheld(context: &TransferContext, job: &Job, fields: &HeaderM
     let is_replaced = |name: &HeaderName| {
         fields.contains_key(name) || *name == AUTHORIZATION && has_user(&job.url)
     };
-    carries_secrets(job)
-        && given_for_host(context, job)
-            .iter()
-            .any(|(name, _)| !is_sent_to(&job.url, name) && !is_replaced(name))
+    let mut given = given_for_host(context, job).iter();
+    given.any(|(name, _)| !is_sent_to(&job.url, name) && !is_replaced(name)) && carries_secrets(job)
 }
 
 /// The credentials that the request for `job` has.
