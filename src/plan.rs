@@ -432,7 +432,7 @@ pub enum CertVerification {
 }
 
 /// Which versions of HTTP may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HttpVersions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
     Negotiated,

@@ -97,7 +97,12 @@ pub(crate) fn shows_secrets() -> bool {
 /// The URL as it may be shown: with `***` in place of its password, of a user name without one, which may be a token,
 /// and of the values of secret query parameters.
 pub(crate) fn redacted(url: &Url) -> String {
-    if shows_secrets() { url.as_str().to_owned() } else { masked(url) }
+    redacted_url(url).into_owned()
+}
+
+/// The same, borrowed if it has no secret.
+pub(crate) fn redacted_url(url: &Url) -> Cow<'_, str> {
+    if shows_secrets() { Cow::Borrowed(url.as_str()) } else { masked_url(url) }
 }
 
 /// The same for a URL as it is written, or several.
@@ -112,11 +117,15 @@ pub(crate) fn redacted_text(text: &str) -> Cow<'_, str> {
 
 /// As [`redacted`], but masked whatever was asked for: what is kept on disk.
 pub(crate) fn masked(url: &Url) -> String {
+    masked_url(url).into_owned()
+}
+
+fn masked_url(url: &Url) -> Cow<'_, str> {
     let has_parameters =
         url.query().is_some() || url.fragment().is_some() || url.path().contains(';');
     match has_parameters || !url.username().is_empty() || url.password().is_some() {
-        true => masked_field(url.as_str()).into_owned(),
-        false => url.as_str().to_owned(),
+        true => masked_field(url.as_str()),
+        false => Cow::Borrowed(url.as_str()),
     }
 }
 
@@ -249,9 +258,10 @@ fn users(text: &str, around: Surroundings, secrets: &mut Vec<Range<usize>>) {
 /// Finds the values of the secret parameters in a text. A parameter follows `?`, `&`, `#` or `;`.
 fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
     const SEPARATORS: [char; 4] = ['?', '&', '#', ';'];
+    let is_separator = |byte: &u8| matches!(byte, b'?' | b'&' | b'#' | b';');
     let is_login = || text.contains("state=");
     let mut at = 0;
-    while let Some(separator) = text[at..].find(SEPARATORS) {
+    while let Some(separator) = text.as_bytes()[at..].iter().position(is_separator) {
         let start = at + separator + 1;
         let is_end =
             |letter| around.end_a_value(letter) || letter == '=' || SEPARATORS.contains(&letter);

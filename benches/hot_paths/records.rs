@@ -42,7 +42,7 @@ fn reporter(format: OutputFormat) -> Box<dyn Reporter> {
 }
 
 fn finished(index: u64) -> Event {
-    let url = urls::nth(index as usize, 1000);
+    let url: Arc<str> = urls::nth(index as usize, 1000).into();
     let record = Record {
         final_url: Some(url.clone()),
         outcome: Outcome::Ok,

@@ -160,7 +160,7 @@ impl SampleReader<'_> {
         }
         let Some(total) = record.timings.total else { return };
         if rows.longest.as_ref().is_none_or(|(longest, _)| *longest < total) {
-            rows.longest = Some((total, record.url.clone()));
+            rows.longest = Some((total, record.url.to_string()));
         }
         // What remains of the total is one attempt after another.
         let busy = (total - record.timings.retry_wait.unwrap_or_default()).max(0.0);

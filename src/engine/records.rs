@@ -8,6 +8,7 @@ use crate::model::{
     Attempt, AttemptOutcome, Event, Failure, Outcome, PartialBody, QueuedJob, Record, RecordError,
     SavedVersion, StopCause, Target, Timings, redacted,
 };
+use crate::redaction::redacted_url;
 use crate::policy::failure_traits::is_transient;
 use crate::store::SkipReason;
 use crate::units::{human_bytes, human_share};
@@ -15,23 +16,24 @@ use crate::units::{human_bytes, human_share};
 /// The record of a target whose last attempt is this one.
 pub(super) fn record_of_attempt(
     job: &QueuedJob,
-    attempt: &Attempt,
+    mut attempt: Attempt,
     failure: Option<Failure>,
 ) -> Record {
+    let head = attempt.head.take();
     let timings = &attempt.timings;
     let (first_started, started_at) = job.first_started.unzip();
     let first_started = first_started.unwrap_or(job.last_started);
     let redirected = job.log.spent_before(job.last_started);
     let end = job.last_started + timings.total;
     let mut record = blank_record(job);
-    if let Some(head) = &attempt.head {
+    if let Some(head) = head {
         record.http_status = Some(head.status);
         record.http_version = Some(head.version);
         record.remote_addr = head.remote_addr;
-        record.content_type.clone_from(&head.content_type);
-        record.etag.clone_from(&head.etag);
-        record.last_modified.clone_from(&head.last_modified);
-        record.certificate_expires.clone_from(&head.certificate_expires);
+        record.content_type = head.content_type;
+        record.etag = head.etag;
+        record.last_modified = head.last_modified;
+        record.certificate_expires = head.certificate_expires;
         record.length = head.content_length.filter(|_| attempt.head_by.is_some());
     }
     record.head = attempt.head_by;
@@ -52,8 +54,8 @@ pub(super) fn record_of_attempt(
     }
     let served_by_mirror = failure.is_none() && job.request.target.urls.len() > 1;
     let final_url = match job.request.url == *job.request.target.url() {
-        true => record.url.clone(),
-        false => redacted(&job.request.url),
+        true => Arc::clone(&record.url),
+        false => redacted_url(&job.request.url).into(),
     };
     Record {
         final_url: Some(final_url),
@@ -61,7 +63,7 @@ pub(super) fn record_of_attempt(
         attempts: job.attempt,
         worker: Some(attempt.worker),
         served_by: served_by_mirror.then(|| redacted(&job.request.target.urls[job.request.mirror])),
-        error: failure.as_ref().map(|failure| record_error(failure, kept_part(job, attempt))),
+        error: failure.as_ref().map(|failure| record_error(failure, kept_part(job, &attempt))),
         started_at,
         timings: Timings {
             queued: Some(first_started.duration_since(job.queued).as_secs_f64()),
@@ -169,10 +171,10 @@ fn blank_record(job: &QueuedJob) -> Record {
 }
 
 fn record_of_target(target: &Target) -> Record {
-    let url = redacted(target.url());
+    let url = redacted_url(target.url()).into();
     let record = Record::blank(target.index, target.source.clone(), target.line, url);
     match &target.listed {
-        Some(listed) => Record { listed: listed.to_string(), ..record },
+        Some(listed) => Record { listed: Arc::clone(listed), ..record },
         None => record,
     }
 }

@@ -59,21 +59,19 @@ impl RunContext {
     async fn commit_body(
         &self,
         job: &QueuedJob,
-        mut attempt: Attempt,
+        attempt: &mut Attempt,
         executor: &Executor,
-    ) -> Attempt {
+    ) {
         let is_saved = matches!(job.request.kind, JobKind::Body | JobKind::Assemble(_));
         if attempt.outcome != AttemptOutcome::Whole || !is_saved {
-            executor.release_client().await;
-            return attempt;
+            return executor.release_client().await;
         }
-        let entered = self.store.enter(&job.request, &attempt);
+        let entered = self.store.enter(&job.request, attempt);
         executor.release_client().await;
-        match entered.and_then(|entered| self.store.commit(&job.request, &attempt, entered)) {
+        match entered.and_then(|entered| self.store.commit(&job.request, attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }
-        attempt
     }
 
     /// Resolves when the transfer of this job must be aborted, with the cause.
@@ -112,8 +110,8 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
                     if !attempt.heads.is_empty() {
                         context.emit(Event::Heads(mem::take(&mut attempt.heads))).await;
                     }
-                    let attempt = context.commit_body(&job, attempt, &executor).await;
-                    let (events, follow_up) = context.queue.settle(*job, attempt);
+                    context.commit_body(&job, &mut attempt, &executor).await;
+                    let (events, follow_up) = context.queue.settle(job, attempt);
                     next = follow_up;
                     for event in events {
                         context.emit(event).await;

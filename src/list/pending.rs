@@ -23,7 +23,7 @@ pub(super) struct PendingTarget {
 
 #[derive(Debug)]
 enum PendingState {
-    Good { listed: Option<Box<str>>, urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
+    Good { listed: Option<Arc<str>>, urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
     Bad { text: String, message: String },
 }
 
@@ -122,7 +122,7 @@ impl PendingState {
 
 /// The text of a line that names these URLs, redacted and without the blanks around it; `None` if it is the text of the
 /// first URL.
-fn listed(text: &str, urls: &[Url]) -> Option<Box<str>> {
+fn listed(text: &str, urls: &[Url]) -> Option<Arc<str>> {
     let text = trimmed(text);
     if text == urls[0].as_str() {
         return None;

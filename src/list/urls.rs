@@ -19,7 +19,7 @@ use crate::redaction::redacted_line;
 /// What is wrong with the first bad one, for the user.
 pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
     if is_plain(text)
-        && let Ok(url) = address(text)
+        && let Ok(url) = address(text, Neighbours::None)
     {
         return Ok(vec![url]);
     }
@@ -27,13 +27,15 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
         || unwrapped(trimmed(text)).split('\t').map(trimmed).filter(|field| !field.is_empty());
     let mut urls = Vec::with_capacity(1);
     for field in fields() {
-        let url = address(unwrapped(field)).map_err(|reason| match (urls.len(), fields().nth(1)) {
-            (0, None) => reason,
-            (1.., _) if field.starts_with('#') => COMMENT.to_owned(),
-            (1.., _) if split_scheme(field).is_none() && surrounded(field).is_none() => {
-                format!("mirror {} is not a URL; to name the file use out=NAME", urls.len() + 1)
+        let url = address(unwrapped(field), Neighbours::Unknown).map_err(|reason| {
+            match (urls.len(), fields().nth(1)) {
+                (0, None) => reason,
+                (1.., _) if field.starts_with('#') => COMMENT.to_owned(),
+                (1.., _) if split_scheme(field).is_none() && surrounded(field).is_none() => {
+                    format!("mirror {} is not a URL; to name the file use out=NAME", urls.len() + 1)
+                }
+                (before, _) => format!("mirror {}: {reason}", before + 1),
             }
-            (before, _) => format!("mirror {}: {reason}", before + 1),
         });
         urls.push(
             url.map_err(|reason| format!("invalid URL '{}': {reason}", redacted_line(text)))?,
@@ -45,21 +47,34 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
     Ok(urls)
 }
 
-fn address(text: &str) -> Result<Url, String> {
+/// What is around a URL on its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Neighbours {
+    /// Nothing that would be taken for a part of it.
+    None,
+    /// It has not been looked at.
+    Unknown,
+}
+
+fn address(text: &str, neighbours: Neighbours) -> Result<Url, String> {
     let Some((scheme, rest)) = split_scheme(text) else {
         return Err(without_scheme(text));
     };
     if !is_web(scheme) {
         return Err(unsupported(scheme));
     }
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
+    let authority = &rest[..end.unwrap_or(rest.len())];
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if host.is_empty() || host.starts_with(':') {
         return Err("missing host".to_owned());
     }
-    ensure_nothing_else_is_on_the_line(rest, host)?;
+    if neighbours == Neighbours::Unknown && !is_plain(rest) {
+        ensure_nothing_is_beside_it(rest, host)?;
+    }
+    ensure_it_ends_well(rest)?;
     let url = Url::parse(text).map_err(unparsable)?;
-    if url.host_str().is_some_and(|host| host.contains(NO_HOST)) {
+    if url.host_str().is_some_and(|host| host.bytes().any(is_in_no_name)) {
         return Err("invalid host".to_owned());
     }
     Ok(url)
@@ -67,18 +82,20 @@ fn address(text: &str) -> Result<Url, String> {
 
 const COMMENT: &str = "comment after the URL; put it on a line of its own";
 
-/// Characters that the parser lets pass in a host, and that no name has.
-const NO_HOST: [char; 13] = ['"', '\'', '`', ',', ';', '!', '$', '&', '(', ')', '*', '{', '}'];
+/// Whether the parser lets this character pass in a host, and no name has it.
+fn is_in_no_name(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'"' | b'\'' | b'`' | b',' | b';' | b'!' | b'$' | b'&' | b'(' | b')' | b'*' | b'{' | b'}'
+    )
+}
 
 fn unsupported(scheme: &str) -> String {
     format!("unsupported scheme '{}' (expected http or https)", redacted_line(scheme))
 }
 
-/// Ensures that nothing follows the URL on its line: it would be sent as a part of the URL.
-fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), String> {
-    if !is_plain(rest) {
-        ensure_nothing_is_beside_it(rest, host)?;
-    }
+/// Ensures that the URL does not end with a character that hardly belongs to it.
+fn ensure_it_ends_well(rest: &str) -> Result<(), String> {
     match rest.chars().next_back() {
         Some(last) if is_delimiter(last) => {
             Err(format!("quote or bracket {last} after the URL; remove it"))
@@ -93,6 +110,7 @@ fn ensure_nothing_else_is_on_the_line(rest: &str, host: &str) -> Result<(), Stri
     }
 }
 
+/// Ensures that nothing is beside the URL on its line: it would be sent as a part of the URL.
 fn ensure_nothing_is_beside_it(rest: &str, host: &str) -> Result<(), String> {
     if holds_a_second_address(rest) {
         return Err(

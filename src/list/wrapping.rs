@@ -77,11 +77,21 @@ const fn bit_of(character: char) -> u128 {
     if character.is_ascii() { 1 << character as u32 } else { 0 }
 }
 
+/// Whether a byte is a printable ASCII character, but no blank, quote or angle bracket.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte: u8 = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] = ASCII_DELIMITERS >> byte & 1 == 0 && byte != b'\'';
+        byte += 1;
+    }
+    plain
+};
+
 /// Whether a text is only printable ASCII without blanks, quotes and angle brackets, as most URLs are: then there is
 /// nothing around it and nothing beside it.
 pub(super) fn is_plain(text: &str) -> bool {
-    const DELIMITERS: u128 = ASCII_DELIMITERS | bit_of('\'');
-    text.bytes().all(|byte| byte.is_ascii_graphic() && DELIMITERS & (1 << byte) == 0)
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
 /// Whether a character is a quote or an angle bracket, which no URL contains unencoded. The apostrophe may be in one.

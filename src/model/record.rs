@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -93,9 +94,9 @@ pub struct Record {
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
     /// The first URL listed, normalized, a password redacted; for an invalid line its text.
-    pub url: String,
+    pub url: Arc<str>,
     /// The URL whose reply this is, after redirects; `None` if no request was made.
-    pub final_url: Option<String>,
+    pub final_url: Option<Arc<str>>,
     /// What became of it.
     pub outcome: Outcome,
     /// Status of the last reply.
@@ -150,7 +151,7 @@ pub struct Record {
     /// The text of the list's line as it stood, a password redacted, without the blanks around it; for an invalid line
     /// the same text as `url`.
     #[serde(default)]
-    pub listed: String,
+    pub listed: Arc<str>,
     /// Where only the head was asked for (`--head`): how. `GET`, without reading the body, where the server refuses
     /// `HEAD`.
     #[serde(default, deserialize_with = "known")]
@@ -166,18 +167,23 @@ pub struct Record {
 impl Record {
     /// The bytes of its texts, which are most of the memory that it takes if it takes much.
     pub(crate) fn text_bytes(&self) -> usize {
-        let optional =
-            [&self.final_url, &self.content_type, &self.path, &self.served_by, &self.etag];
+        let optional = [&self.content_type, &self.path, &self.served_by, &self.etag];
         let optional: usize = optional.into_iter().flatten().map(String::len).sum();
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
         let last_modified = self.last_modified.as_ref().map_or(0, String::len);
-        self.url.len() + self.listed.len() + optional + last_modified + error
+        // The texts of most entries are one, and held once.
+        let mut urls = self.url.len();
+        let others = [Some(&self.listed), self.final_url.as_ref()];
+        for other in others.into_iter().flatten() {
+            urls += if Arc::ptr_eq(other, &self.url) { 0 } else { other.len() };
+        }
+        urls + optional + last_modified + error
     }
 
     /// A record with only the position and the URL of an entry.
-    pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: String) -> Self {
+    pub fn blank(index: u64, source: Arc<str>, line: Option<u64>, url: Arc<str>) -> Self {
         Self {
-            listed: url.clone(),
+            listed: Arc::clone(&url),
             index,
             source,
             line,
@@ -220,8 +226,11 @@ impl Record {
     /// Masks the secrets in a record that another program or an older version has written.
     pub(crate) fn redact(&mut self) {
         let urls = [Some(&mut self.url), Some(&mut self.listed), self.final_url.as_mut()];
-        for url in urls.into_iter().chain([self.served_by.as_mut()]).flatten() {
+        for url in urls.into_iter().flatten() {
             replace(url, redacted_field);
+        }
+        if let Some(mirror) = &mut self.served_by {
+            replace(mirror, redacted_field);
         }
         if let Some(error) = &mut self.error {
             replace(&mut error.message, redacted_text);
@@ -240,7 +249,7 @@ impl Record {
         Self {
             outcome: Outcome::Invalid,
             error: Some(RecordError::from(&failure)),
-            ..Self::blank(entry.index, entry.source, entry.line, entry.text)
+            ..Self::blank(entry.index, entry.source, entry.line, entry.text.into())
         }
     }
 }
@@ -308,9 +317,9 @@ pub struct Timings {
 }
 
 /// Replaces a text by its redacted form, if that is another one.
-fn replace(text: &mut String, redact: fn(&str) -> Cow<'_, str>) {
+fn replace<T: Deref<Target = str> + From<String>>(text: &mut T, redact: fn(&str) -> Cow<'_, str>) {
     if let Cow::Owned(redacted) = redact(text) {
-        *text = redacted;
+        *text = T::from(redacted);
     }
 }
 

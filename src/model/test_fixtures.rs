@@ -23,7 +23,7 @@ pub(crate) fn target(url: &str) -> Target {
 /// The record of a URL that was read, 0 bytes long, the first of `sites.txt`.
 pub(crate) fn record(url: &str) -> Record {
     Record {
-        final_url: Some(url.to_owned()),
+        final_url: Some(url.into()),
         outcome: Outcome::Ok,
         http_status: Some(200),
         http_version: Some(HttpVersion::Http11),
@@ -40,7 +40,7 @@ pub(crate) fn record(url: &str) -> Record {
             retry_wait: Some(0.0),
         },
         attempts_detail: vec![AttemptDetail { total: 0.41, ..AttemptDetail::default() }],
-        ..Record::blank(1, Arc::from("sites.txt"), Some(1), url.to_owned())
+        ..Record::blank(1, Arc::from("sites.txt"), Some(1), url.into())
     }
 }
 

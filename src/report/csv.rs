@@ -207,7 +207,7 @@ mod tests {
         record.digest = Some("\r=1".to_owned());
         record.path = Some("+1".to_owned());
         record.served_by = Some("-1".to_owned());
-        record.final_url = Some("＝1".to_owned());
+        record.final_url = Some("＝1".into());
         let row = &read_back(&table(&[record]))[0];
         assert_eq!(row["url"], "'=HYPERLINK(\"https://evil\")");
         assert_eq!(row["content_type"], "\\u{1b}[2J<script>");

@@ -54,6 +54,9 @@ pub(crate) fn readable_url(url: &str) -> Cow<'_, str> {
 
 /// `None` if there is nothing to decode, or nothing that may be shown decoded.
 fn decoded_beyond_ascii(url: &str) -> Option<String> {
+    if !url.contains('%') {
+        return None;
+    }
     let mut decoded = String::new();
     let mut rest = url;
     while let Some(start) = rest.find('%') {

@@ -86,7 +86,7 @@ mod tests {
         let mut record = test_fixtures::record("https://a.b/\"</script>\u{1b}[2J\r\n{}");
         record.content_type = Some("=1+1\",\n\u{2028}".to_owned());
         let row = row_of(&record);
-        assert_eq!(row["url"], record.url.as_str());
+        assert_eq!(row["url"], *record.url);
         assert_eq!(row["content_type"], record.content_type.as_deref().unwrap());
     }
 

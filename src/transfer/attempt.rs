@@ -630,5 +630,10 @@ fn joined_values(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 
 /// A header field as text, with U+FFFD in place of what is not UTF-8.
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    let bytes = headers.get(name)?.as_bytes();
+    // Nearly all are text: then this is a copy.
+    Some(match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    })
 }

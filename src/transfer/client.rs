@@ -1,7 +1,7 @@
 //! A client: one pool of connections. It belongs to the runtime that first uses it, so each event loop has its own; what
 //! can be shared is in [`TransferContext`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -48,13 +48,13 @@ const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(1
 pub(crate) struct Client {
     pub(super) context: Arc<TransferContext>,
     /// The clients in use. A connection serves requests of one kind only.
-    active: Mutex<HashMap<ClientKind, ActiveClient>>,
+    active: Mutex<BTreeMap<ClientKind, ActiveClient>>,
     /// The number of clients made so far.
     made: AtomicU64,
 }
 
 /// What the connections of a client have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ClientKind {
     /// Of HTTP; origins that require HTTP/1.1 have a client of their own.
     versions: HttpVersions,
@@ -85,7 +85,7 @@ impl Client {
         Ok(client)
     }
 
-    fn active(&self) -> MutexGuard<'_, HashMap<ClientKind, ActiveClient>> {
+    fn active(&self) -> MutexGuard<'_, BTreeMap<ClientKind, ActiveClient>> {
         self.active.lock().expect("lock poisoned")
     }
 

@@ -3,21 +3,27 @@
 //! The runtime ends the turn of a task after 128 reads of any size, and for HTTP/1.1 without TLS the library reads up to
 //! 408 KiB at once: 51 MiB, which take half a second if they are zeros in a chunk size. Its connections cannot be wrapped,
 //! since their type is its own. But it can log each read and write of a connection, from within the task that makes it.
-//! The logger here charges that task for more than one read, and logs nothing.
+//! The logger here counts them, ends the turn of a task that has made several in a row, and logs nothing.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use tokio::task::coop;
+use tokio::task::{self, coop};
 
 /// What the library names as the source of these messages.
 const SOURCE: &str = "reqwest::connect::verbose";
 
-/// The budget of a turn that a read uses up beside the one unit that the runtime charges: a turn has 128 units.
-const CHARGE: u32 = 15;
+/// How many reads and writes of a connection make a turn.
+const MOST_READS: u32 = 8;
 
-/// Charges the current task for each read and write of a connection.
+thread_local! {
+    /// The task that made the last read or write of this thread, and how many it has made in a row.
+    static LAST: Cell<(Option<task::Id>, u32)> = const { Cell::new((None, 0)) };
+}
+
+/// Ends the turn of a task that reads and writes too often in a row.
 struct TurnLogger;
 
 impl Log for TurnLogger {
@@ -26,21 +32,29 @@ impl Log for TurnLogger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            charge(CHARGE);
+        if self.enabled(record.metadata()) && is_last_of_turn(task::try_id()) {
+            end_turn();
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Uses up this much of the current task's budget, or what is left of it.
-fn charge(units: u32) {
+/// Counts a read or write of this task; whether it is the last one of its turn.
+fn is_last_of_turn(task: Option<task::Id>) -> bool {
+    let (last, reads) = LAST.get();
+    let reads = if last == task { reads + 1 } else { 1 };
+    LAST.set((task, reads % MOST_READS));
+    reads == MOST_READS
+}
+
+/// Uses up what is left of the current task's budget.
+fn end_turn() {
     let mut task = Context::from_waker(Waker::noop());
-    for _ in 0..units {
-        // Without budget, asking for more would have the waker called.
+    // Outside a task there is no budget, and no end to it. Without any left, asking for more would have the waker called.
+    for _ in 0..=u8::MAX {
         if coop::has_budget_remaining()
-            && let std::task::Poll::Ready(unit) = coop::poll_proceed(&mut task)
+            && let Poll::Ready(unit) = coop::poll_proceed(&mut task)
         {
             unit.made_progress();
         }

@@ -341,7 +341,7 @@ impl Queue {
         let download = state.segmented_download(job);
         let is_wanted = matches!(download.outcome, SegmentedOutcome::Complete);
         if let (NextAction::Retry { .. }, true) = (&action, is_wanted) {
-            return (self.apply_next_action(state, job, &attempt, action, now), None);
+            return (self.apply_next_action(state, job, attempt, action, now), None);
         }
         download.on_segment_done(job, &attempt);
         match action {
@@ -415,7 +415,7 @@ impl Queue {
                 attempt.bytes = job.request.part.as_ref().map_or(0, |part| part.bytes);
                 let action =
                     segment_action_without_request(&job, failure, &self.rules, fastrand::f64());
-                (self.apply_next_action(state, &job, &attempt, action, now), None)
+                (self.apply_next_action(state, &job, attempt, action, now), None)
             }
             SegmentedOutcome::Failed(failure, None) => {
                 let action =

@@ -30,7 +30,7 @@ impl Queue {
     /// notice about the network; and a job without a request, which the same worker is to carry out at once.
     pub(crate) fn settle(
         &self,
-        mut job: QueuedJob,
+        mut job: Box<QueuedJob>,
         mut attempt: Attempt,
     ) -> (impl Iterator<Item = Event> + use<>, Option<Box<QueuedJob>>) {
         let (now, wall) = (Instant::now(), SystemTime::now());
@@ -59,7 +59,7 @@ impl Queue {
         let action = next_action(&job, &attempt, &rules, wall, fastrand::f64());
         let (event, next) = match job.request.kind {
             JobKind::Segment { .. } => self.settle_segment(&mut state, &job, attempt, action, now),
-            _ => (self.apply_next_action(&mut state, &job, &attempt, action, now), None),
+            _ => (self.apply_next_action(&mut state, &job, attempt, action, now), None),
         };
         let notice = if is_unreachable { state.network_notice() } else { None };
         if got_reply && !is_unreachable {
@@ -78,7 +78,7 @@ impl Queue {
         &self,
         state: &mut QueueState,
         job: &QueuedJob,
-        attempt: &Attempt,
+        attempt: Attempt,
         action: NextAction,
         now: Instant,
     ) -> Option<Event> {
@@ -90,7 +90,7 @@ impl Queue {
                 None
             }
             NextAction::Split(next) => {
-                state.start_segments(next, Some(attempt), now, now);
+                state.start_segments(next, Some(&attempt), now, now);
                 None
             }
             NextAction::FollowRedirect { job: next, wait } => {
@@ -148,7 +148,7 @@ impl Queue {
         &self,
         state: &mut QueueState,
         job: &QueuedJob,
-        attempt: &Attempt,
+        attempt: Attempt,
         failure: Option<Failure>,
     ) -> Option<Event> {
         let JobKind::Robots { host, .. } = &job.request.kind else {
