@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Parser};
+use clap::{ArgMatches, FromArgMatches};
 use http::header::USER_AGENT;
 
 use super::Environment;
 use super::args::Arguments;
 use super::credentials::HeaderFiles;
-use super::option_table::{OptionTable, ValueCount, is_secret};
+use super::option_table::{self, OptionTable, ValueCount, is_secret};
 use super::{to_plan, without_dots};
 use crate::list;
 use crate::plan::Plan;
@@ -74,7 +74,7 @@ pub(super) fn quotable(name: &str, words: &str) -> bool {
 }
 
 /// A layer below the command line.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ConfigLayer(BTreeMap<String, LayerOption>);
 
 impl ConfigLayer {
@@ -188,7 +188,9 @@ fn is_user_agent(field: &str) -> bool {
 /// The plan of these arguments, with standard input as the list.
 fn decided(words: Vec<OsString>) -> Result<Plan, String> {
     let program = OsString::from("fetch");
-    let typed = Arguments::try_parse_from(std::iter::once(program).chain(words));
+    let words = std::iter::once(program).chain(words);
+    let matches = option_table::parser().clone().try_get_matches_from(words);
+    let typed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
     to_plan::plan(typed.map_err(|error| sentence(&error))?.fetch, false)
 }
 
@@ -235,7 +237,9 @@ pub(super) fn from_environment(
         let value = value.map_err(|complaint| format!("{shown}: {complaint}"))?;
         layer.set(option, LayerOption { value, place: name, shown })?;
     }
-    layer.plan().map_err(|complaint| layer.trace(complaint))?;
+    if layer != ConfigLayer::default() {
+        layer.plan().map_err(|complaint| layer.trace(complaint))?;
+    }
     Ok(layer)
 }
 

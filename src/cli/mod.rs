@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 
 use crate::plan::{Plan, ReportCommand, SecretDisplay, Strategy};
 use crate::{compare, list, plan, serve};
@@ -205,7 +205,7 @@ pub fn file_argument(name: &str) -> Cow<'_, str> {
         |command: &clap::Command| command.get_name_and_visible_aliases().contains(&name);
     let means_else = name.starts_with('-')
         || list::begins_with_a_scheme(name)
-        || Arguments::command().get_subcommands().any(names_a_command);
+        || option_table::parser().get_subcommands().any(names_a_command);
     if means_else { Cow::Owned(format!("./{name}")) } else { Cow::Borrowed(name) }
 }
 
@@ -219,7 +219,7 @@ pub fn similar_command(word: &str) -> Option<String> {
     // The parser of a program that has only commands suggests some, the most similar one last.
     let program = clap::Command::new("fetch").no_binary_name(true);
     let mut only_commands = program.disable_help_subcommand(true);
-    for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in option_table::parser().get_subcommands().filter(|command| !command.is_hide_set()) {
         only_commands = only_commands.subcommand(clap::Command::new(command.get_name().to_owned()));
     }
     let lower = word.to_ascii_lowercase();
@@ -282,7 +282,7 @@ pub fn parse(
     if let Some((flag, hint)) = options.find_map(|word| hints::of_word(word.to_str()?)) {
         return Err(UsageOutput::raw(unexpected(flag, hint)));
     }
-    let matches = match help::with_names(Arguments::command()).try_get_matches_from(&words) {
+    let matches = match help::with_names(option_table::parser().clone()).try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
             return Ok(Command::Version(version::page()));
@@ -373,7 +373,7 @@ fn comparison(
         words.push("--".into());
         words.extend(typed.sources.iter().cloned());
     }
-    let of_run = Arguments::command().try_get_matches_from(&words)?;
+    let of_run = option_table::parser().clone().try_get_matches_from(&words)?;
     let settled = SetByUser::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
     // The built-in workload is the same everywhere.
     let nothing = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
@@ -452,7 +452,8 @@ fn fetch(
     let table = OptionTable::of_fetch();
     let environment = config_layers::from_environment(&table, files, around)?;
     let environment = environment.below(settled);
-    let which = which(read_over(&environment, words)?.0.configuration, around);
+    let (typed, matches) = read_over(&environment, words)?;
+    let which = which(&typed.configuration, around);
     let file = config_file::load(&which, &table, files, around.warn)?;
     let level = |name: &str| match settled.sets(name) {
         true => OptionLevel::CommandLine,
@@ -460,8 +461,9 @@ fn fetch(
         false => OptionLevel::ConfigFile,
     };
     let (user_level, header_level) = (level("user"), level("header"));
-    let lower = environment.over(file.layer).below(settled);
-    let (mut all, matches) = read_over(&lower, words)?;
+    let lower = environment.clone().over(file.layer).below(settled);
+    let (mut all, matches) =
+        if lower == environment { (typed, matches) } else { read_over(&lower, words)? };
     files.expand(&mut all.requests.headers).map_err(invalid_header)?;
     let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
     let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
@@ -522,13 +524,13 @@ fn read_over(
 ) -> Result<(FetchArgs, ArgMatches), clap::Error> {
     let (program, typed) = words.split_at(words.len().min(1));
     let words = program.iter().cloned().chain(lower.words()).chain(typed.iter().cloned());
-    let matches = Arguments::command().try_get_matches_from(words)?;
+    let matches = option_table::parser().clone().try_get_matches_from(words)?;
     Ok((Arguments::from_arg_matches(&matches)?.fetch, matches))
 }
 
-fn which(said: ConfigArgs, around: &Environment) -> ConfigPath {
-    match said.config {
-        Some(path) => ConfigPath::Named(path),
+fn which(said: &ConfigArgs, around: &Environment) -> ConfigPath {
+    match &said.config {
+        Some(path) => ConfigPath::Named(path.clone()),
         None if said.no_config => ConfigPath::Nothing,
         None => config_file::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
     }

@@ -2,8 +2,10 @@
 //! on. What clap knows (conflicts, paths, types of values) is taken from clap.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -207,27 +209,32 @@ pub enum OptionValue {
     List(Vec<String>),
 }
 
+/// The parser of all command lines. It is made once: it has some 150 options, and copies cost less.
+pub(super) fn parser() -> &'static Command {
+    static PARSER: LazyLock<Command> = LazyLock::new(Arguments::command);
+    &PARSER
+}
+
 /// The options of one command, as clap knows them.
-pub(super) struct OptionTable(Command);
+pub(super) struct OptionTable(Cow<'static, Command>);
 
 impl OptionTable {
     /// The options of `fetch`.
     pub(super) fn of_fetch() -> Self {
-        Self(Arguments::command())
+        Self(Cow::Borrowed(parser()))
     }
 
     /// The options of `fetch compare`.
     pub(super) fn of_compare() -> Self {
-        let command = Arguments::command();
-        Self(command.find_subcommand("compare").expect("it is a subcommand").clone())
+        Self(Cow::Borrowed(parser().find_subcommand("compare").expect("it is a subcommand")))
     }
 
     /// The options of the command that these words begin with, the name of the program first; `--help` is one of them.
     pub(super) fn of_words(words: &[&str]) -> Self {
-        let mut command = Arguments::command();
+        let mut command = parser().clone();
         command.build();
         let named = words.get(1).and_then(|name| command.find_subcommand(name)).cloned();
-        Self(named.unwrap_or(command))
+        Self(Cow::Owned(named.unwrap_or(command)))
     }
 
     /// What an option takes in the configuration file; `None` if it does not exist or may not be set there.
