@@ -7,6 +7,8 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::CommandFactory;
+
 use super::*;
 use crate::digest::Algorithm;
 use crate::model::FailureClass;
