@@ -25,7 +25,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 18] = [
+pub const CHAPTERS: [Chapter; 19] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
@@ -89,6 +89,11 @@ pub const CHAPTERS: [Chapter; 18] = [
         "Output formats, their fields, report files"
     ),
     chapter!("exit-codes", ["exit", "errors", "classes", "status"], "Exit codes and error classes"),
+    chapter!(
+        "faults",
+        ["fault", "failures", "failure", "error"],
+        "What becomes of a URL for each thing that can go wrong"
+    ),
     chapter!("compare", ["modes", "benchmark"], "The modes, and how they are compared"),
     chapter!(
         "coming-from",

@@ -112,6 +112,8 @@ pub struct QueuedJob {
     pub round: u32,
     /// Attempts that brought bytes which are kept, and so used up no round.
     pub continued: u32,
+    /// The most bytes of the body that were kept so far; they may have been given up since.
+    pub most_kept: u64,
     /// Positions of the mirrors that failed in a way that waiting does not mend.
     pub dead_mirrors: Vec<usize>,
     /// The longest wait that a server asked for in this round.
@@ -162,6 +164,7 @@ impl QueuedJob {
             attempt: 1,
             round: 0,
             continued: 0,
+            most_kept: 0,
             dead_mirrors: Vec::new(),
             asked_wait: None,
             failed: None,

@@ -103,8 +103,11 @@ pub(crate) fn refuses_range(job: &QueuedJob, attempt: &Attempt, failure: &Failur
 
 /// Whether the attempt brought bytes that are kept, so that the next one has less to fetch.
 fn has_progress(job: &QueuedJob, attempt: &Attempt) -> bool {
-    let length = |part: &Option<PartialBody>| part.as_ref().map_or(0, |part| part.bytes);
     length(&attempt.part) > length(&job.request.part)
+}
+
+fn length(part: &Option<PartialBody>) -> u64 {
+    part.as_ref().map_or(0, |part| part.bytes)
 }
 
 fn decide(
@@ -169,7 +172,9 @@ fn decide(
         next.log.on_failure(failure.class());
         return NextAction::Retry { job: next, wait: Duration::ZERO, failure };
     }
-    let continues = has_one_url && has_progress(job, attempt) && is_transient(&failure);
+    // A server that refuses ranges and breaks off at the same byte each time brings the same bytes again and again.
+    let is_farther = has_progress(job, attempt) && length(&attempt.part) > job.most_kept;
+    let continues = has_one_url && is_farther && is_transient(&failure);
     if continues && rules.retry.times > 0 && job.continued < MOST_CONTINUED {
         next.continued += 1;
         start_over_at(&mut next, job.request.mirror, &failure);
@@ -301,6 +306,8 @@ fn mirrors(job: &QueuedJob) -> Range<usize> {
 
 fn carry_over(next: &mut QueuedJob, attempt: &Attempt) {
     next.failed = None;
+    let kept = length(&next.request.part).max(length(&attempt.part));
+    next.most_kept = next.most_kept.max(kept);
     next.request.part.clone_from(&attempt.part);
     next.request.begun |= attempt.begun;
     next.wire_bytes += attempt.wire_bytes;
@@ -414,6 +421,26 @@ pub(crate) mod tests {
         assert_eq!(rounds, [0, 1, 1, 2]);
         let action = judge(&queued_job("http://a.test/"), &cut_at(10), 0);
         assert!(matches!(action, NextAction::Failed(_)), "--retry 0 is none at all: {action:?}");
+    }
+
+    #[test]
+    fn bytes_that_were_given_up_and_come_again_are_no_progress() {
+        let mut current = queued_job("http://a.test/");
+        let mut restarts = 0;
+        let action = (0..10).find_map(|_| match judge(&current, &cut_at(10), 2) {
+            NextAction::Retry { job, .. } => {
+                current = job;
+                None
+            }
+            NextAction::Restart(job) => {
+                restarts += 1;
+                current = job;
+                None
+            }
+            action => Some(action),
+        });
+        assert!(matches!(action, Some(NextAction::Failed(_))), "it goes on: {action:?}");
+        assert_eq!((restarts, current.continued), (1, 1));
     }
 
     fn reset() -> Failure {

@@ -115,7 +115,11 @@ impl BreakerState {
         if let Self::Failing { last, .. } = self
             && over
         {
-            *self = Self::Open(Failure::HostDown(last.to_string()));
+            *self = Self::Open(match last {
+                // Nobody has said where the host is; whether it can be reached is not known.
+                Failure::Dns { .. } => last.clone(),
+                _ => Failure::HostDown(last.to_string()),
+            });
         }
     }
 

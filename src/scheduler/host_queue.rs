@@ -217,6 +217,15 @@ impl HostQueue {
         if is_fresh { RetentionReason::Nothing } else { RetentionReason::Limits }
     }
 
+    /// Gives back the memory of its queues if they are empty: hosts without jobs are kept by the thousand.
+    pub(super) fn release_memory(&mut self) {
+        for queue in [&mut self.ready, &mut self.robots] {
+            if queue.is_empty() && queue.capacity() > 0 {
+                *queue = VecDeque::new();
+            }
+        }
+    }
+
     /// Jobs in memory that no worker has.
     pub(super) fn len(&self) -> usize {
         self.ready.len() + self.robots.len() + self.delayed

@@ -20,7 +20,9 @@ pub(crate) use self::host_feedback::host_feedback;
 pub(crate) use self::host_limits::{host_limits, interval_of, is_written_as_loopback};
 
 pub(crate) use self::host_queue::{ADDRESS_LIFETIME, ResolveError};
-use self::host_queue::{Dequeued, HostQueue, QueueEnd, Resolution, RobotsState, StartTime};
+use self::host_queue::{
+    Dequeued, HostQueue, QueueEnd, Resolution, RetentionReason, RobotsState, StartTime,
+};
 pub use self::host_queue::{HostFeedback, HostLimits};
 use self::ready_sets::{DelayedJobs, ReadySets, SlotState, StartRank};
 use crate::model::{Failure, FailureClass, HostStats, HostWait, QueuedJob, WaitReason, host_of};
@@ -472,6 +474,10 @@ impl Scheduler {
                 not_before,
             }));
         }
+        let retention = queue.retention_reason(now);
+        if retention != RetentionReason::Jobs {
+            queue.release_memory();
+        }
         let start = queue.start(now);
         let rank = match self.order {
             JobOrder::RoundRobinByHost => StartRank::Last,
@@ -487,7 +493,7 @@ impl Scheduler {
             is_refillable: queue.spilled > 0
                 && queue.len() <= share / 2
                 && queue.text_bytes <= share_bytes / 2,
-            retention: queue.retention_reason(now),
+            retention,
             alarm: queue.alarm(now),
         };
         self.sets.update(slot, &state);

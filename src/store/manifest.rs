@@ -86,14 +86,15 @@ pub(super) enum BadManifestLine {
     Unreadable(String),
 }
 
-/// Refuses a fifo, a device or a socket under this name of the `.fetch` directory (`InvalidInput`): opening
-/// it may block for ever. A name that nothing has is all right.
+/// Refuses what is no file under this name of the `.fetch` directory (`InvalidInput`): opening a fifo, a device or a
+/// socket may block for ever, and the system's error about a directory does not say which. A name that nothing has is
+/// all right.
 ///
 /// # Errors
-/// If it is one. Opening a directory fails at once anyway.
+/// If it is no file.
 pub(super) fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
     match dir.metadata(name) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
+        Ok(found) if !found.is_file() => {
             let error = format!(".fetch/{name} is not a regular file; move it away");
             Err(io::Error::new(io::ErrorKind::InvalidInput, error))
         }

@@ -27,6 +27,9 @@ const LOST: [&str; 3] =
 /// The message for a connection that was closed before the head of the reply was complete.
 const CLOSED_EARLY: &str = "connection closed before the response headers were complete";
 
+/// The message for a connection of several requests that was closed without a word.
+const CUT: &str = "connection closed before the response was complete";
+
 /// The message for a head beyond a limit of the library for HTTP/1.1.
 const HEAD_TOO_LARGE: &str =
     "response headers of more than 256 lines or 256 KiB, or a Content-Length out of range";
@@ -407,6 +410,8 @@ fn h2_message(error: &h2::Error) -> String {
             format!("HTTP/2 connection closed{by}: {}", reason.description())
         }
         (Some(reason), _) => format!("HTTP/2 stream reset{by}: {}", reason.description()),
+        // Without close_notify, of which the text of the library speaks.
+        (None, Some(io)) if io.kind() == ErrorKind::UnexpectedEof => CUT.to_owned(),
         (None, Some(io)) => format!("connection lost: {}", io_message(io)),
         (None, None) => format!("HTTP/2 error: {error}"),
     }

@@ -28,6 +28,7 @@ mod limits;
 mod lists;
 mod local_files;
 mod machine;
+mod matrix;
 mod names;
 mod nginx;
 mod output_file;
