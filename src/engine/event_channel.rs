@@ -1,21 +1,17 @@
 //! The channel of events: bounded in number and in bytes, so that a reader that stalls slows the run and fills no memory.
 
-use std::sync::Arc;
-
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::byte_budget::ByteBudget;
 use crate::model::Event;
 
 /// Events that may wait.
 const EVENTS: usize = 512;
 
 /// Bytes of text that they may have together. A larger event waits until it is the only one.
-const BYTES: usize = 4 * 1024 * 1024;
-
-/// The unit in which those are counted, bytes; each event counts as one at least.
-const UNIT: usize = 1024;
+const BYTES: usize = 2 * 1024 * 1024;
 
 /// An event, and its part of the bytes.
 type HeldEvent = (Event, OwnedSemaphorePermit);
@@ -24,7 +20,7 @@ type HeldEvent = (Event, OwnedSemaphorePermit);
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
     events: Sender<HeldEvent>,
-    bytes: Arc<Semaphore>,
+    bytes: ByteBudget,
 }
 
 /// The end of the channel that events are taken from.
@@ -34,16 +30,14 @@ pub(crate) struct EventReceiver(Receiver<HeldEvent>);
 /// A channel without events.
 pub(crate) fn event_channel() -> (EventSender, EventReceiver) {
     let (events, receiver) = channel(EVENTS);
-    let bytes = Arc::new(Semaphore::new(BYTES / UNIT));
-    (EventSender { events, bytes }, EventReceiver(receiver))
+    (EventSender { events, bytes: ByteBudget::new(BYTES) }, EventReceiver(receiver))
 }
 
 impl EventSender {
     /// Waits until there is room for the event, and adds it; without a receiver it is dropped.
     pub(super) async fn send(&self, event: Event) {
-        let units = (event.text_bytes() / UNIT).clamp(1, BYTES / UNIT);
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(units as u32).await;
-        let _ = self.events.send((event, bytes.expect("it is never closed"))).await;
+        let bytes = self.bytes.take(event.text_bytes()).await;
+        let _ = self.events.send((event, bytes)).await;
     }
 
     /// Waits until there is no receiver any more.

@@ -1,6 +1,7 @@
 //! The engine: inputs in, events out. It opens the event loops of a strategy, feeds them, and waits until every target is
 //! settled. It prints nothing.
 
+mod byte_budget;
 mod cancel;
 mod cookies;
 mod error;
@@ -39,6 +40,7 @@ use crate::scheduler::{
     HostPolicies, JobOrder, NameLookup, QueueCapacity, Scheduler, host_limits, interval_of,
 };
 use crate::transfer::{Resolver, TransferContext};
+use byte_budget::ByteBudget;
 use event_loop::LoopResources;
 use failure_limits::FailureCounter;
 use in_flight::InFlight;
@@ -49,8 +51,11 @@ use worker::RunContext;
 /// Targets that may wait in memory; with many workers, eight per worker.
 const LOOK_AHEAD: usize = 2048;
 
-/// Bytes of text that those may have together.
-const LOOK_AHEAD_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of text that those may have together: so many, and so many for each worker.
+const LOOK_AHEAD_BYTES: (usize, usize) = (4 * 1024 * 1024, 2 * 1024);
+
+/// Bytes of text that the jobs in progress may have together, likewise. A transfer takes about four times as many.
+const STARTED_BYTES: (usize, usize) = (1024 * 1024, 8 * 1024);
 
 /// The least time for which a host may refuse every request before its jobs fail, however small `--max-retry-after` is.
 const MIN_REFUSAL: Duration = Duration::from_secs(60);
@@ -95,7 +100,9 @@ pub(crate) async fn run(
 ) -> Result<EngineResult, EngineError> {
     let queue = queue(plan, &transfer_context, cancel.clone());
     let (store, spill) = (transfer_context.store().clone(), Mutex::default());
-    let context = Arc::new(RunContext { store, queue, spill, cookies, cancel, board, events });
+    let texts = ByteBudget::new(STARTED_BYTES.0 + STARTED_BYTES.1 * plan.strategy.jobs());
+    let context =
+        Arc::new(RunContext { store, queue, spill, cookies, cancel, board, events, texts });
     let ranges = strategy::worker_ranges(plan.strategy);
     let pool = match plan.strategy {
         Strategy::Processes(_) => {
@@ -145,7 +152,8 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
         Strategy::Sequential => JobOrder::ListOrder,
         _ => JobOrder::RoundRobinByHost,
     };
-    let capacity = QueueCapacity { jobs: LOOK_AHEAD.max(8 * jobs), bytes: LOOK_AHEAD_BYTES };
+    let bytes = LOOK_AHEAD_BYTES.0 + LOOK_AHEAD_BYTES.1 * jobs;
+    let capacity = QueueCapacity { jobs: LOOK_AHEAD.max(8 * jobs), bytes };
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
     let scheduler = Scheduler::new(policies, order, capacity, gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };

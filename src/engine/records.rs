@@ -8,8 +8,8 @@ use crate::model::{
     Attempt, AttemptOutcome, Event, Failure, Outcome, PartialBody, QueuedJob, Record, RecordError,
     SavedVersion, StopCause, Target, Timings, redacted,
 };
-use crate::redaction::redacted_url;
 use crate::policy::failure_traits::is_transient;
+use crate::redaction::redacted_url;
 use crate::store::SkipReason;
 use crate::units::{human_bytes, human_share};
 

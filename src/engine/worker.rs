@@ -4,6 +4,9 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::byte_budget::ByteBudget;
 use super::cancel::CancelToken;
 use super::cookies::RunCookies;
 use super::event_channel::EventSender;
@@ -18,6 +21,9 @@ use crate::scheduler::LastHost;
 use crate::store::Store;
 use crate::sync::lock;
 
+/// Texts of a job that are too short to be counted, bytes.
+const SHORT: usize = 4096;
+
 /// What all workers of a run share.
 #[derive(Debug)]
 pub(super) struct RunContext {
@@ -28,6 +34,8 @@ pub(super) struct RunContext {
     pub cancel: CancelToken,
     pub board: Arc<ProgressBoard>,
     pub events: EventSender,
+    /// For the texts of the jobs in progress.
+    pub texts: ByteBudget,
 }
 
 impl RunContext {
@@ -56,12 +64,7 @@ impl RunContext {
     ///
     /// The manifest entry is queued first and awaited after the connection has gone back to the client, so that entries
     /// of bodies that end at the same time are written together.
-    async fn commit_body(
-        &self,
-        job: &QueuedJob,
-        attempt: &mut Attempt,
-        executor: &Executor,
-    ) {
+    async fn commit_body(&self, job: &QueuedJob, attempt: &mut Attempt, executor: &Executor) {
         let is_saved = matches!(job.request.kind, JobKind::Body | JobKind::Assemble(_));
         if attempt.outcome != AttemptOutcome::Whole || !is_saved {
             return executor.release_client().await;
@@ -71,6 +74,14 @@ impl RunContext {
         match entered.and_then(|entered| self.store.commit(&job.request, attempt, entered)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
+        }
+    }
+
+    /// Waits until the jobs in progress leave room for the texts of this one. Short ones always have room.
+    async fn take_texts(&self, job: &QueuedJob) -> Option<OwnedSemaphorePermit> {
+        match job.text_bytes() {
+            ..SHORT => None,
+            bytes => Some(self.texts.take(bytes).await),
         }
     }
 
@@ -100,6 +111,7 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
             Work::Transfer(job) => {
                 let mut next = Some(job);
                 while let Some(mut job) = next.take() {
+                    let _texts = context.take_texts(&job).await;
                     let wall = SystemTime::now();
                     job.on_start(Instant::now(), wall);
                     context.cookies.attach(&mut job, wall);

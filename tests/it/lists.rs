@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Origin, Reply, Run, in_every_mode};
+use crate::support::{Gate, Origin, Reply, Run, in_every_mode};
 
 fn hello() -> Origin {
     Origin::new(|_| Reply::ok("hello"))
@@ -64,6 +64,24 @@ fn long_urls_that_wait_take_memory_by_their_bytes() {
         assert_eq!(summary["ok"], 500);
         let peak = summary["resources"]["peak_memory"].as_u64().unwrap() >> 20;
         assert!(peak < 65, "{peak} MiB at the peak for {args:?}");
+    }
+}
+
+#[test]
+fn long_urls_in_progress_wait_for_each_other_by_their_bytes() {
+    let long = "x".repeat(60_000);
+    for mode in ["threads", "async", "processes"] {
+        // 1 MiB, and 8 KiB for each of 30 jobs; each has its URL twice.
+        let gate = Gate::of(10);
+        let origin = Origin::new(move |_| {
+            gate.pass();
+            Reply::ok("hello")
+        });
+        let list: String =
+            (0..60).map(|number| origin.url(&format!("/{number}{long}")) + "\n").collect();
+        let seen = Run::json(mode).args(["-j", "30"]).list(list).seen();
+        assert_eq!((seen.code, seen.rows().len()), (Some(0), 60), "{mode}: {}", seen.stderr);
+        assert_eq!(origin.peak(), 10, "{mode}");
     }
 }
 
