@@ -134,7 +134,7 @@ impl BodyReceiver<'_> {
         };
         decoder.take_in(chunk);
         if self.windows.is_none() {
-            let reserved = self.context.reserve_windows(decoder.windows());
+            let reserved = self.context.reserve_windows(decoder.windows()?);
             self.windows = Some(self.request_state.hold_clocks(reserved).await);
         }
         let (mut pieces, mut decoded) = (0, 0);

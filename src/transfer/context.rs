@@ -135,7 +135,7 @@ pub(crate) struct TransferContext {
     expected_digests: Option<Arc<ExpectedDigests>>,
 }
 
-/// Bytes of memory for the windows of all decoders of a process. Three codings with the largest windows fit.
+/// Bytes of memory for the windows of all decoders of a process; those of one body fit.
 const WINDOW_BUDGET: u64 = 128 * 1024 * 1024;
 
 /// The unit in which that is given out, bytes.

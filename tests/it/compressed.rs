@@ -363,6 +363,21 @@ fn more_than_three_codings_are_refused() {
 }
 
 #[test]
+fn codings_that_need_several_of_the_largest_windows_are_refused() {
+    let text = b"text";
+    in_every_mode(|mode| {
+        let twice = coded("br, br", &brotli(brotli(text)));
+        let mixed = coded("br, zstd, gzip", &gzip(zstd(brotli(text))));
+        let origin = origin_of(vec![twice, mixed]);
+        let seen = run(mode).list(list_of(&origin, 2)).seen();
+        assert_eq!(seen.classes_in_list_order(), ["protocol", "ok"], "{seen:?}");
+        let message = seen.rows_in_list_order()[0]["error"]["message"].clone();
+        let words = "content encodings that need more than 24 MiB of memory to decode";
+        assert_eq!(message, format!("invalid HTTP response: {words}"));
+    });
+}
+
+#[test]
 fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
     // Thrice 8 MiB for each body, of 128 MiB; in the other, 16 MiB.
     let random = (0..1_u32 << 20).map(|place| (place.wrapping_mul(place) >> 7) as u8);

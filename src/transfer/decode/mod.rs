@@ -24,8 +24,11 @@ use crate::policy::resume::is_no_coding;
 /// The maximum size of a piece of decoded content, bytes.
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// The maximum number of codings of one body. Each may need a window of up to 16 MiB.
+/// The maximum number of codings of one body.
 const STACKED_AT_MOST: usize = 3;
+
+/// The most bytes of memory that the windows of one body may take: the largest one of each coding.
+const WINDOWS_AT_MOST: u64 = (24 << 20) + (64 << 10);
 
 /// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,10 +210,18 @@ impl BodyDecoder {
     }
 
     /// The bytes of memory that the windows of all codings may take. To be called with the first chunk.
-    pub(super) fn windows(&self) -> u64 {
-        let Some((outermost, inner)) = self.stages.split_first() else { return 0 };
+    ///
+    /// # Errors
+    /// [`Failure::Protocol`] if they are more than a body may take.
+    pub(super) fn windows(&self) -> Result<u64, Failure> {
+        let Some((outermost, inner)) = self.stages.split_first() else { return Ok(0) };
         let inner = inner.iter().map(|stage| stage.coding.window(None));
-        outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>()
+        let windows = outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>();
+        if windows > WINDOWS_AT_MOST {
+            let words = "content encodings that need more than 24 MiB of memory to decode";
+            return Err(Failure::Protocol(words.to_owned()));
+        }
+        Ok(windows)
     }
 
     /// Checks at the end of the body that its content is complete.
