@@ -33,6 +33,7 @@ mod names;
 mod nginx;
 mod output_file;
 mod pages;
+mod peaks;
 mod politeness;
 mod processes;
 mod proxies;

@@ -314,8 +314,17 @@ impl Talk {
         fields: &[(&str, &str)],
         flags: u8,
     ) -> &mut Self {
-        let fields = [(":status", status)].into_iter().chain(fields.iter().copied());
-        let block = encode(fields);
+        let status = [(":status", status)].into_iter();
+        self.field_lines(asked, &encode(status.chain(fields.iter().copied())), flags)
+    }
+
+    /// What ends a body: fields behind it.
+    pub fn trailers(&mut self, asked: &Asked, fields: &[(&str, &str)]) -> &mut Self {
+        self.field_lines(asked, &encode(fields.iter().copied()), END_STREAM)
+    }
+
+    /// Sends encoded field lines, in as many frames as they need.
+    fn field_lines(&mut self, asked: &Asked, block: &[u8], flags: u8) -> &mut Self {
         let mut pieces: Vec<&[u8]> = block.chunks(LARGEST_FRAME).collect();
         let last = pieces.pop().unwrap();
         let (mut kind, mut flags) = (kind::HEADERS, flags);
