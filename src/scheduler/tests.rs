@@ -906,3 +906,17 @@ fn long_urls_fill_a_hosts_share_and_the_queue_by_their_bytes() {
     assert_eq!(taken.count(), 9);
     assert_eq!((schedule.job_count, schedule.text_bytes), (0, 0));
 }
+
+#[test]
+fn a_host_without_jobs_keeps_no_memory_for_them() {
+    let now = Instant::now();
+    let mut schedule = by_host(limits(None));
+    schedule.admit(listed("http://a.b/", 1), now);
+    let NextJob::Job(job, _) = schedule.next(&mut LastHost::default(), now) else {
+        panic!("no job")
+    };
+    let slot = schedule.by_host["http://a.b"];
+    assert!(schedule.queue(slot).ready.capacity() > 0, "it is in progress");
+    schedule.on_feedback(&job.request.url, HostFeedback::Unreachable(refused()), now, now);
+    assert_eq!(schedule.queue(slot).ready.capacity(), 0);
+}

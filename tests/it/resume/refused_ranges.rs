@@ -177,6 +177,24 @@ fn a_part_stays_where_neither_the_rest_nor_the_whole_is_served() {
 }
 
 #[test]
+fn a_server_that_sends_the_first_bytes_again_and_again_is_asked_as_often_as_retries_say() {
+    let cut = served("").but(LENGTH - CUT, End::Close);
+    for refusal in [Reply::of("416 Range Not Satisfiable", "", ""), cut.clone()] {
+        in_all_modes_at_once(|mode| {
+            let (folder, replies) = (Folder::new(), [cut.clone(), refusal.clone()]);
+            let origin = Origin::new(move |request| {
+                replies[usize::from(first_byte(request).is_some())].clone()
+            });
+            let run = folder.run(mode).args(["--retry", "2"]);
+            let seen = run.arg(origin.url("/file.bin")).seen();
+            assert_eq!(seen.code, Some(1), "{seen:?}");
+            // One request and two retries, each of which may ask for the whole too, and once more for bytes that came.
+            assert!(origin.requests() <= 7, "{} requests: {seen:?}", origin.requests());
+        });
+    }
+}
+
+#[test]
 fn a_202_is_tried_again_and_in_the_end_a_failure() {
     in_all_modes_at_once(|mode| {
         let folder = Folder::new();
