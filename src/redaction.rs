@@ -3,6 +3,9 @@
 //!
 //! `--no-redact` turns it off for the process, before anything is shown. The manifest has no secret even then.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -9,6 +9,8 @@
 //! no scripts that `HttpOnly` could keep from one.
 
 mod date;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jar;
 mod netscape;
 mod set_cookie;
