@@ -49,8 +49,10 @@ mod tests {
     use std::panic::catch_unwind;
     use std::path::{Path, PathBuf};
 
+    type Property = fn(&[u8]);
+
     /// All targets, by name.
-    const TARGETS: &[(&str, fn(&[u8]))] = &[
+    const TARGETS: &[(&str, Property)] = &[
         ("addresses", super::addresses),
         ("checksum_file", super::checksum_file),
         ("child_messages", super::child_messages),
