@@ -34,6 +34,9 @@ mod credentials;
 mod digest;
 mod engine;
 pub mod exit;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod list;
 pub mod manual;

@@ -3,6 +3,9 @@
 //!
 //! `--no-redact` turns it off for the process, before anything is shown. The manifest has no secret even then.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -143,7 +146,7 @@ pub(crate) fn redacted_line(text: &str) -> String {
     let (scheme, rest) = scheme_and_rest(text);
     match rest.rsplit_once('@') {
         Some((name, _)) if is_address(name) => readable(["", "", &masked_field(text)]),
-        Some((_, rest)) => readable([scheme, "***@", &masked_field(rest)]),
+        Some(_) => readable([scheme, "***@", &masked_behind_user(text)]),
         None => readable(["", "", &masked_field(text)]),
     }
 }
@@ -164,11 +167,11 @@ pub(crate) fn redacted_start(text: &str) -> String {
 /// A name that was given for a file, as it may be shown: it may be meant as a URL.
 pub(crate) fn redacted_name(name: &str) -> Cow<'_, str> {
     match name.rsplit_once('@') {
-        Some((before, rest)) if before.contains(':') && !is_address(before) && !shows_secrets() => {
+        Some((before, _)) if before.contains(':') && !is_address(before) && !shows_secrets() => {
             let (scheme, user) = scheme_and_rest(before);
             let user = user.split_once(':').map_or("", |(user, _)| user);
             let colon = if user.is_empty() { "" } else { ":" };
-            Cow::Owned(format!("{scheme}{user}{colon}***@{}", masked_field(rest)))
+            Cow::Owned(format!("{scheme}{user}{colon}***@{}", masked_behind_user(name)))
         }
         _ => redacted_field(name),
     }
@@ -207,29 +210,53 @@ impl Surroundings {
         }
     }
 
-    /// Whether the character ends the user part and the host.
+    /// The start of a text up to the end of a value, or up to the first character that `ends` it. In a sentence, a quote
+    /// before what may go on a value is a part of it: `'` and `` ` `` are in URLs as they are.
+    fn up_to_end(self, text: &str, ends: impl Fn(char) -> bool) -> &str {
+        let goes_on = |letter: char| letter.is_alphanumeric() || "%+-/=_~".contains(letter);
+        let is_end = |(at, letter): &(usize, char)| {
+            let is_within = matches!(letter, '\'' | '`') && text[at + 1..].starts_with(goes_on);
+            ends(*letter) || self.end_a_value(*letter) && !is_within
+        };
+        text.char_indices().find(is_end).map_or(text, |(end, _)| &text[..end])
+    }
+
+    /// Whether the character ends the user part and the host. Neither an apostrophe nor `&` does, which a password may
+    /// have as they are.
     fn end_an_authority(self, character: char) -> bool {
-        matches!(character, '/' | '?' | '#' | '\\') || self.end_a_value(character)
+        let is_of_password = matches!(character, '&' | '\'');
+        matches!(character, '/' | '?' | '#' | '\\')
+            || self.end_a_value(character) && !is_of_password
     }
 }
 
 /// The text with its secrets masked; borrowed if it has none.
 fn masked_in(text: &str, around: Surroundings, decoded: u8) -> Cow<'_, str> {
+    match &secrets_in(text, around, decoded)[..] {
+        [] => Cow::Borrowed(text),
+        secrets => Cow::Owned(masked_from(0, text, secrets)),
+    }
+}
+
+/// Finds the secrets in a text, those that begin first before others.
+fn secrets_in(text: &str, around: Surroundings, decoded: u8) -> Vec<Range<usize>> {
+    let mut secrets = Vec::new();
     // Without a user part and without a value there is nothing to mask.
     if memchr2(b'@', b'=', text.as_bytes()).is_none() {
-        return Cow::Borrowed(text);
+        return secrets;
     }
-    let mut secrets = Vec::new();
     if memchr(b'@', text.as_bytes()).is_some() {
         users(text, around, &mut secrets);
     }
     parameters(text, around, decoded, &mut secrets);
     secrets.retain(|secret| &text[secret.clone()] != MASK);
-    if secrets.is_empty() {
-        return Cow::Borrowed(text);
-    }
     secrets.sort_unstable_by_key(|secret| secret.start);
-    let (mut shown, mut copied) = (String::with_capacity(text.len()), 0);
+    secrets
+}
+
+/// The text from this byte on, its secrets masked. The rest of a secret that begins before it is left out.
+fn masked_from(start: usize, text: &str, secrets: &[Range<usize>]) -> String {
+    let (mut shown, mut copied) = (String::with_capacity(text.len() - start), start);
     for secret in secrets {
         if secret.start >= copied {
             shown.extend([&text[copied..secret.start], MASK]);
@@ -237,14 +264,27 @@ fn masked_in(text: &str, around: Surroundings, decoded: u8) -> Cow<'_, str> {
         copied = copied.max(secret.end);
     }
     shown.push_str(&text[copied..]);
-    Cow::Owned(shown)
+    shown
+}
+
+/// What follows the last `@` of a text, its secrets masked. A secret may have the `@` in it.
+fn masked_behind_user(text: &str) -> String {
+    let start = text.rfind('@').map_or(0, |at| at + 1);
+    masked_from(start, text, &secrets_in(text, Surroundings::Nothing, 0))
 }
 
 /// Finds the password, or the user name that stands alone, of every URL in a text.
 fn users(text: &str, around: Surroundings, secrets: &mut Vec<Range<usize>>) {
+    let (mut is_value, mut seen) = (false, 0);
     for (at, separator) in text.match_indices("://") {
         let start = at + separator.len();
-        let end = text[start..].find(|character| around.end_an_authority(character));
+        for letter in text[seen..at].chars() {
+            is_value = letter == '?' || is_value && !letter.is_whitespace();
+        }
+        seen = at;
+        // In a query, `&` ends the URL.
+        let is_end = |letter| around.end_an_authority(letter) || is_value && letter == '&';
+        let end = text[start..].find(is_end);
         let authority = end.map_or(&text[start..], |end| &text[start..start + end]);
         let Some(end) = authority.rfind('@').filter(|end| *end > 0) else { continue };
         let secret = match authority[..end].find(':') {
@@ -270,18 +310,15 @@ fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<R
             continue;
         }
         let (name, first) = (text[start..at].trim_start(), at + 1);
-        let up_to = |is_end: &dyn Fn(char) -> bool| {
-            text[first..].find(is_end).map_or(&text[first..], |end| &text[first..first + end])
-        };
         let value = if is_secret(name, is_login) {
-            let value = up_to(&|letter| around.end_a_value(letter));
+            let value = around.up_to_end(&text[first..], |_| false);
             // What ends a sentence is hardly the end of a value.
             let ends_a_sentence = |letter| matches!(letter, ':' | '?' | ',' | ';' | '.' | ')');
             let is_sentence = around == Surroundings::Sentence;
             value.trim_end_matches(|letter| is_sentence && ends_a_sentence(letter))
         } else {
             // Not as far as the value may reach: the next parameter may begin in it.
-            let value = up_to(&|letter| around.end_a_value(letter) || SEPARATORS.contains(&letter));
+            let value = around.up_to_end(&text[first..], |letter| SEPARATORS.contains(&letter));
             if !hides_a_secret(value, decoded) {
                 at = first;
                 continue;
@@ -315,13 +352,14 @@ fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
     SECRET.contains(&own.unwrap_or(&name)) || name == "code" && is_login()
 }
 
-/// Whether an encoded URL in the value has a secret.
+/// Whether an encoded URL in the value has a secret. It may be encoded twice.
 fn hides_a_secret(value: &str, decoded: u8) -> bool {
     if decoded == DECODED || !value.contains('%') {
         return false;
     }
     let plain = percent_decode_str(value).decode_utf8_lossy();
     matches!(masked_in(&plain, Surroundings::Nothing, decoded + 1), Cow::Owned(_))
+        || hides_a_secret(&plain, decoded + 1)
 }
 
 /// How a URL is signed for a time: it is so signed if it has all parameters of `marks`, and the values of `values` are
@@ -471,10 +509,13 @@ mod tests {
             ("https://a.b/?token=x'y`z&b=2", "https://a.b/?token=***&b=2"),
             ("https://u:p@a.b/x@y", "https://u:***@a.b/x@y"),
             ("https://u:p%40@a.b/?key=1", "https://u:***@a.b/?key=***"),
+            ("https://u:p&q'r@a.b/", "https://u:***@a.b/"),
             ("https://token@a.b/", "https://***@a.b/"),
+            ("https://a.b/?to=http://c.d&by=u@e.f", "https://a.b/?to=http://c.d&by=u@e.f"),
             ("https://a.b/?to=http://u:p@c.d/", "https://a.b/?to=http://u:***@c.d/"),
             ("https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fkey%3Dx", "https://a.b/?to=***"),
             ("https://a.b/?to=http%3A%2F%2Fu%3Ap%40c.d%2F&x=1", "https://a.b/?to=***&x=1"),
+            ("https://a.b/?to=http%253A%252F%252Fc.d%252F%253Fkey%253Dx", "https://a.b/?to=***"),
             (
                 "https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fq%3Dx",
                 "https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fq%3Dx",
@@ -512,6 +553,11 @@ mod tests {
                 "http://a.b/?key=***: no; http://a.b/?key=***?",
             ),
             ("(http://u:p@a.b) and 'http://v:w@c.d'", "(http://u:***@a.b) and 'http://v:***@c.d'"),
+            ("no 'http://u:p&q'r@a.b/': x", "no 'http://u:***@a.b/': x"),
+            (
+                "'http://a.b/?token=x`y#key=p'q', 'http://a.b/?key=z'",
+                "'http://a.b/?token=***#key=***', 'http://a.b/?key=***'",
+            ),
             ("mail me@a.b about ://x", "mail me@a.b about ://x"),
         ] {
             assert_eq!(redacted_text(text), shown);
@@ -535,6 +581,7 @@ mod tests {
             ("mailto:secret@a.b@c.d", "***@c.d"),
             ("mailto:bob@a.b", "mailto:bob@a.b"),
             ("http//a.b/?token=sec ret'&x=1", "http//a.b/?token=***&x=1"),
+            ("http://a.b/?token=sec@ret&x=1", "http://***@&x=1"),
         ] {
             assert_eq!(redacted_line(line), shown);
         }

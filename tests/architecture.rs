@@ -8,6 +8,26 @@ use std::path::{Path, PathBuf};
 /// Every module from the top down, and the modules that it uses.
 const ARROWS: &[(&str, &[&str])] = &[
     (
+        "fuzzing",
+        &[
+            "cli",
+            "compare",
+            "report",
+            "engine",
+            "transfer",
+            "store",
+            "policy",
+            "naming",
+            "list",
+            "plan",
+            "credentials",
+            "model",
+            "digest",
+            "cookies",
+            "redaction",
+        ],
+    ),
+    (
         "commands",
         &[
             "signals",

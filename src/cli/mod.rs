@@ -6,6 +6,8 @@ mod completion;
 mod config_file;
 mod config_layers;
 mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod help;
 mod hints;
 mod host_rules;

@@ -9,6 +9,8 @@
 //! no scripts that `HttpOnly` could keep from one.
 
 mod date;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jar;
 mod netscape;
 mod set_cookie;
@@ -140,7 +142,9 @@ fn path_matches(path: &[u8], of_cookie: &[u8]) -> bool {
 
 /// Whether anybody may register names below this one (<https://publicsuffix.org>), so that no cookie may be for all of them.
 fn is_public_suffix(domain: &str) -> bool {
-    psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
+    // A name with a dot at its end is another host of the same owner.
+    let domain = domain.trim_end_matches('.');
+    domain.is_empty() || psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
 }
 
 #[cfg(test)]

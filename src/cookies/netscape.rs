@@ -2,6 +2,7 @@
 //! line, seven fields separated by tabs. A line that begins with `#HttpOnly_` is a cookie, any other with `#` a comment.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::SystemTime;
 
 use super::{Cookie, CookieJar, MOST_BYTES, is_public_suffix, seconds, set_cookie::keeps_promise};
@@ -131,8 +132,8 @@ fn cookie(
     http_only: bool,
 ) -> Result<Cookie, &'static str> {
     let domain = domain.strip_prefix(b".").unwrap_or(domain);
-    let domain = str::from_utf8(domain).ok().filter(|domain| is_host(domain)).ok_or("domain")?;
-    let domain = host_of(domain).to_ascii_lowercase();
+    let domain = str::from_utf8(domain).ok().map(host_of).filter(|domain| is_host(domain));
+    let domain = domain.ok_or("domain")?.to_ascii_lowercase();
     let is_for_all = flag(is_for_all).ok_or("second field (TRUE or FALSE)")?;
     let host_only = !is_for_all || is_public_suffix(&domain);
     if !path.starts_with(b"/") {
@@ -170,8 +171,11 @@ fn host_of(domain: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
+/// Whether a text may be a host: an address, or a name that is read back as it is written.
 fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_of_name = |byte: u8| byte.is_ascii_graphic() && !b"#:[]".contains(&byte);
+    let is_name = text.bytes().all(is_of_name) && !text.starts_with('.');
+    (1..=255).contains(&text.len()) && (is_name || text.parse::<Ipv6Addr>().is_ok())
 }
 
 fn flag(text: &[u8]) -> Option<bool> {

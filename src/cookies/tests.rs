@@ -169,6 +169,11 @@ fn lines_that_are_no_cookies_are_named_with_their_numbers() {
         ("a.b\tTRUE\t/\tFALSE\t0", "not a cookie: 7 fields separated by tabs are expected, not 5"),
         ("\tTRUE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
         ("a b\tTRUE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
+        // Those would be others, or comments, in a file that is written.
+        (".#b\tFALSE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
+        ("..b\tFALSE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
+        ("[a:80]\tFALSE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
+        ("[]\tFALSE\t/\tFALSE\t0\ta\t1", "not a cookie: invalid domain"),
         ("a.b\tYES\t/\tFALSE\t0\ta\t1", "not a cookie: invalid second field (TRUE or FALSE)"),
         ("a.b\tTRUE\tx\tFALSE\t0\ta\t1", "not a cookie: invalid path"),
         ("a.b\tTRUE\t/\t0\t0\ta\t1", "not a cookie: invalid fourth field (TRUE or FALSE)"),
@@ -192,6 +197,20 @@ fn lines_that_are_no_cookies_are_named_with_their_numbers() {
         jar.read(format!("{domain}\tFALSE\t/\tFALSE\t{far}\t{name}\t1").as_bytes(), now());
     }
     assert_eq!(sent(&mut jar, "http://[::1]/", now()), "a=1; b=1; c=1");
+}
+
+#[test]
+fn a_dot_at_the_end_of_a_host_makes_no_name_of_a_public_suffix() {
+    let sites = ["https://a.com./", "https://a.co.uk./", "https://a.com../"];
+    for (site, domain) in sites.into_iter().zip(["com.", ".co.uk.", "com.."]) {
+        let mut jar = CookieJar::default();
+        let refusal = set(&mut jar, site, &[&format!("a=1; Domain={domain}")]);
+        assert_eq!(refusal, Some(CookieRefusal::PublicSuffix), "{site}");
+        assert!(jar.is_empty());
+    }
+    let mut jar = CookieJar::default();
+    assert_eq!(set(&mut jar, "https://b.a.com./", &["a=1; Domain=a.com."]), None);
+    assert_eq!(sent(&mut jar, "https://a.com./", now()), "a=1");
 }
 
 #[test]

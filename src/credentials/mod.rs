@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use netrc::fuzzing;
 pub(crate) use netrc::{Netrc, ParsedNetrc};
 
 /// The credentials of requests for which neither the URL nor the list gives any.

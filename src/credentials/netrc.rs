@@ -1,5 +1,8 @@
 //! Parses a netrc file, which has users and passwords by host, in the form that curl documents and reads.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,8 @@
 
 mod checksum_file;
 mod crc64;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hasher;
 mod header_claims;
 

@@ -29,6 +29,8 @@ pub use cancel::CancelToken;
 pub(crate) use cookies::RunCookies;
 pub(crate) use error::EngineError;
 pub(crate) use event_channel::{EventReceiver, EventSender, event_channel};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use processes::fuzzing;
 pub(crate) use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};

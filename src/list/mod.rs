@@ -1,6 +1,8 @@
 //! Parses list text into numbered entries: one for every URL, and one for every invalid line. Pure: the caller feeds
 //! bytes as they arrive, and takes the entries that they complete.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod header;
 mod line_kind;
 mod lines;

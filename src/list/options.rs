@@ -26,7 +26,7 @@ const ARIA2_KEYS: [(&str, &str); 14] = [
 ];
 
 /// Separators of path components on any system.
-const SEPARATORS: [char; 2] = ['/', '\\'];
+pub(super) const SEPARATORS: [char; 2] = ['/', '\\'];
 
 /// Whether an indented line is meant as an option: a word and `=`, only a word, or a known key and anything after it.
 /// Any other line is meant as a URL.

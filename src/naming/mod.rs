@@ -10,6 +10,8 @@
 
 mod conflicts;
 mod content_disposition;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod sanitize;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 //! are arguments; nothing here waits, reads a clock or touches a file.
 
 pub(crate) mod failure_traits;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod next_action;
 mod redirect;
 pub(crate) mod resume;

@@ -240,15 +240,16 @@ pub(crate) fn validator(head: &ResponseHead) -> Option<Validator> {
 
 /// A Content-Range field (RFC 9110 section 14.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ContentRange {
+pub(super) struct ContentRange {
     /// Its first byte and its last one; `None` if the range asked for is not there.
-    bytes: Option<(u64, u64)>,
+    pub bytes: Option<(u64, u64)>,
     /// Bytes of the whole; `None` if not known.
-    length: Option<u64>,
+    pub length: Option<u64>,
 }
 
 impl ContentRange {
-    fn read(field: &str) -> Option<Self> {
+    /// Parses the value of the field; `None` if it is malformed.
+    pub(super) fn read(field: &str) -> Option<Self> {
         let (unit, rest) = field.trim().split_once(' ')?;
         let (range, length) = rest.trim().split_once('/')?;
         let length = match length {

@@ -168,7 +168,7 @@ fn new_beside(path: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Writes one target in the syntax of lists. `name` is the name of its file, which a shorter list might not give it.
-fn entry(
+pub(super) fn entry(
     target: &Target,
     name: Option<&str>,
     error: &RecordError,

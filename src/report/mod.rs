@@ -11,6 +11,8 @@ pub(crate) mod csv;
 pub(crate) mod escape;
 mod failed_list;
 pub(crate) mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod har;
 mod histogram;
 mod host_table;

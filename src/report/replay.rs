@@ -89,8 +89,13 @@ impl ReplayResult {
     /// Those of the file; they name it.
     pub(crate) fn of(source: &Source) -> Result<Self, ReplayError> {
         let (name, source) = open(source).map_err(ReplayError::Unreadable)?;
+        Ok(Self::new(name, source))
+    }
+
+    /// A saved run or comparison of this name.
+    pub(super) fn new(name: String, source: Box<dyn BufRead>) -> Self {
         let reread = ReplayReport::default();
-        Ok(Self { name, source, ahead: None, line: 0, reread, summary: None })
+        Self { name, source, ahead: None, line: 0, reread, summary: None }
     }
 
     /// The text of a saved comparison; `None` if it is a run, of which nothing has been consumed then.

@@ -21,6 +21,8 @@ mod dir;
 mod entry;
 mod errors;
 mod failpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod late_digest;
 mod lock;

@@ -30,6 +30,8 @@ mod unauthorized;
 pub(crate) use body_plan::name_of;
 pub(crate) use client::Client;
 pub(crate) use context::{ClientConfig, ContextError, TransferContext, TransferCounts};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use decode::fuzzing;
 pub(crate) use request::is_sent_to;
 pub(crate) use resolver::Resolver;
 pub(crate) use run_services::RunServices;

@@ -2,6 +2,8 @@
 
 pub(crate) mod csv;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod html;
 pub(crate) mod markdown;
 mod outcomes;

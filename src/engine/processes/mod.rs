@@ -4,6 +4,8 @@
 
 mod child_main;
 mod executor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod pool;
 mod protocol;
 

@@ -7,6 +7,8 @@
 mod brotli;
 mod chain;
 mod deflate;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gzip;
 #[cfg(test)]
 mod tests;

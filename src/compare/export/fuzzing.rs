@@ -1,0 +1,19 @@
+//! What holds for any saved comparison.
+
+use super::{csv, html, jsonl, markdown, parse};
+use crate::text::is_hidden;
+
+/// A saved comparison: it is the same after it was written and read, and has a page in every format.
+pub fn comparison(data: &[u8]) {
+    let Ok(comparison) = parse(data) else { return };
+    let mut page = Vec::new();
+    jsonl(&comparison, &mut page).expect("memory takes all");
+    assert_eq!(parse(&page), Ok(comparison.clone()));
+    for write in [csv::page, html::page, markdown::page] {
+        page.clear();
+        write(&comparison, &mut page).expect("memory takes all");
+        let shown = str::from_utf8(&page).expect("text");
+        let hidden = |letter| is_hidden(letter) && !"\r\n\t".contains(letter);
+        assert!(!shown.contains(hidden), "{shown:?}");
+    }
+}

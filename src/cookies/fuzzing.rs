@@ -1,0 +1,121 @@
+//! What holds for any date, any file of cookies, and any fields that a server sends.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use url::Url;
+
+use super::{
+    Cookie, CookieJar, CookieOrigin, MOST_BYTES, MOST_OF_A_JAR, TargetCookies, cookie_field, date,
+    domain_matches, is_public_suffix, set_cookie::keeps_promise,
+};
+
+/// Where cookies are set, and where they are looked for.
+const SITES: [&str; 11] = [
+    "https://www.example.com/a/b?c",
+    "http://www.example.com/a/b",
+    "https://example.com/",
+    "https://example.co.uk/",
+    "http://co.uk/",
+    "http://127.0.0.1/",
+    "https://[::1]:8443/a",
+    "http://x.localhost/",
+    "https://example.com./",
+    "https://other.com./",
+    "https://xn--bcher-kva.example/",
+];
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// The `Expires` of a cookie: a date is one of the years that it may be of; and each form of a moment, which the first
+/// bytes are, is read as that moment.
+pub fn cookie_date(data: &[u8]) {
+    if let Some(seconds) = date::parse(data) {
+        assert!((-11_644_473_600..253_402_300_800).contains(&seconds), "{seconds}");
+    }
+    let Some((first, rest)) = data.split_first_chunk() else { return };
+    let seconds = u64::from_le_bytes(*first) % 253_402_300_800;
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    let dashed = text.replace(' ', "-");
+    let behind = rest.first().map_or(String::new(), |byte| format!(";{}", char::from(*byte)));
+    for text in [format!("{text}{behind}"), dashed, text.to_lowercase(), text.replace(',', "~")] {
+        assert_eq!(date::parse(text.as_bytes()), Some(seconds as i64), "{text}");
+    }
+}
+
+/// A file of cookies: the jar that it fills is bounded, and the same after it was written and read.
+pub fn cookies_txt(data: &[u8]) {
+    let mut jar = CookieJar::default();
+    let file = jar.read(data, now());
+    let lines = data.split(|byte| *byte == b'\n').count();
+    assert!(file.cookies + file.errors.len() <= lines && file.left_out <= file.cookies);
+    check(&jar);
+    same_after_a_file(&mut jar);
+}
+
+/// Fields of replies, one a line: those of the site that the first byte chooses. A cookie is only kept, and only sent,
+/// where its server may set it.
+pub fn set_cookie(data: &[u8]) {
+    let Some((site, fields)) = data.split_first() else { return };
+    let url: Url = SITES[usize::from(*site) % SITES.len()].parse().expect("a URL");
+    let fields: Vec<_> = fields.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let (mut jar, mut target) = (CookieJar::default(), TargetCookies::default());
+    target.receive(&fields, &url, now(), None);
+    jar.receive(&fields, &url, now());
+    check(&jar);
+    let origin = CookieOrigin::of(&url).expect("it has a host");
+    for cookie in jar.sorted(now()) {
+        assert!(domain_matches(&origin.host, &cookie.domain), "{cookie:?}");
+        assert!(cookie.host_only || !is_public_suffix(&cookie.domain), "{cookie:?}");
+        assert!(!cookie.secure || origin.is_secure, "{cookie:?}");
+        assert!(cookie.expires.is_none_or(|end| end <= 1_800_000_000 + 400 * 24 * 3600));
+    }
+    assert!(target.size() <= 16 << 10);
+    for other in SITES.map(|site| site.parse::<Url>().expect("a URL")) {
+        let sent = cookie_field(&other, now(), None, Some(&target));
+        let host = CookieOrigin::of(&other).expect("it has a host").host;
+        // The site itself, names above it, and names below one of these.
+        let is_related = ["example.com", "x.localhost"]
+            .iter()
+            .any(|domain| domain_matches(&host, domain) && domain_matches(&origin.host, domain));
+        assert!(sent.is_none() || host == origin.host || is_related, "{url} to {other}");
+        assert!(sent.is_none_or(|sent| sent.len() <= 8190));
+    }
+    same_after_a_file(&mut jar);
+}
+
+fn check(jar: &CookieJar) {
+    let all = jar.sorted(now());
+    assert!(all.len() <= MOST_OF_A_JAR);
+    for Cookie { name, value, path, domain, .. } in &all {
+        assert!(name.len() + value.len() <= MOST_BYTES && !domain.is_empty());
+        for text in [&name[..], value, path] {
+            assert!(!text.iter().any(u8::is_ascii_control));
+        }
+    }
+    assert!(all.iter().all(|cookie| keeps_promise(cookie, true)));
+}
+
+/// The file of a jar has the same cookies, which are sent to the same places.
+fn same_after_a_file(jar: &mut CookieJar) {
+    let written = jar.to_file(now());
+    let mut again = CookieJar::default();
+    let file = again.read(&written, now());
+    assert_eq!((&file.errors[..], file.left_out), (&[][..], 0));
+    assert_eq!(file.cookies, jar.sorted(now()).len());
+    assert_eq!(again.to_file(now()), written);
+    for site in SITES {
+        let url = site.parse().expect("a URL");
+        let sent = [&mut *jar, &mut again].map(|jar| cookie_field(&url, now(), Some(jar), None));
+        // The order of those that were set at one moment may differ.
+        let [sent, later] = sent.map(|field| {
+            let field = field.map_or_else(Vec::new, |field| field.as_bytes().to_vec());
+            assert!(field.len() <= 8190);
+            let mut bytes = field;
+            bytes.sort_unstable();
+            bytes
+        });
+        assert_eq!(later, sent, "{site}");
+    }
+}
