@@ -221,7 +221,8 @@ pub fn similar_command(word: &str) -> Option<String> {
     // The parser of a program that has only commands suggests some, the most similar one last.
     let program = clap::Command::new("fetch").no_binary_name(true);
     let mut only_commands = program.disable_help_subcommand(true);
-    for command in option_table::parser().get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in option_table::parser().get_subcommands().filter(|command| !command.is_hide_set())
+    {
         only_commands = only_commands.subcommand(clap::Command::new(command.get_name().to_owned()));
     }
     let lower = word.to_ascii_lowercase();
@@ -284,7 +285,9 @@ pub fn parse(
     if let Some((flag, hint)) = options.find_map(|word| hints::of_word(word.to_str()?)) {
         return Err(UsageOutput::raw(unexpected(flag, hint)));
     }
-    let matches = match help::with_names(option_table::parser().clone()).try_get_matches_from(&words) {
+    let matches = match help::with_names(option_table::parser().clone())
+        .try_get_matches_from(&words)
+    {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(&words) => {
             return Ok(Command::Version(version::page()));
