@@ -7,7 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,20 +15,23 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
+use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult, ToChild, encode};
 use crate::engine::event_loop::waited_since;
 use crate::model::{Failure, StopCause, WorkerProgress};
 use crate::redaction::show_secrets;
 use crate::resource_usage::{run_queue_delay, usage};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 use crate::text::io_message;
-use crate::transfer::{Client, Resolver, RunServices, TransferContext};
+use crate::transfer::{Client, Resolver, RunServices, TransferContext, TransferCounts};
 
 /// How often the child reports the progress of a transfer.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Ticks after which it does so even if there is none: the parent knows from it that the child is there.
 const HEARTBEAT: u32 = 10;
+
+/// How often the child measures what it uses. A measurement takes more system calls than the transfer of a small body.
+const MEASURE: Duration = Duration::from_secs(1);
 
 /// Longer than any run.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -68,7 +71,8 @@ fn ignore_signals() -> io::Result<[Signal; 3]> {
 
 /// Passes the parent's messages on to where they are awaited.
 struct MessageRouter {
-    tasks: UnboundedSender<Box<Task>>,
+    /// `None` if no other comes.
+    tasks: UnboundedSender<Option<Box<Task>>>,
     granted: UnboundedSender<(u64, u64)>,
     replies: mpsc::Sender<Reply>,
     cancel: watch::Sender<Option<StopCause>>,
@@ -83,7 +87,7 @@ enum Reply {
 
 /// The receiving ends of [`MessageRouter`].
 struct Inbox {
-    tasks: UnboundedReceiver<Box<Task>>,
+    tasks: UnboundedReceiver<Option<Box<Task>>>,
     cancel: watch::Receiver<Option<StopCause>>,
     parent: Arc<ParentClient>,
 }
@@ -135,8 +139,9 @@ impl MessageRouter {
             ToChild::Task(task) => {
                 // A cancelled transfer may have ended by itself, with the cancel message still to be looked at.
                 self.cancel.send_replace(None);
-                drop(self.tasks.send(task));
+                drop(self.tasks.send(Some(task)));
             }
+            ToChild::Finish => drop(self.tasks.send(None)),
             ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
             ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
             ToChild::BytesReserved(covered) => {
@@ -159,23 +164,56 @@ async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
         }
     };
     send(&FromChild::Ready(Ok(())));
-    let mut before = client.context().counts();
-    let mut waited = run_queue_delay();
-    while let Some(task) = inbox.tasks.recv().await {
+    let mut usage = UsageMeter::new(&client);
+    while let Some(Some(task)) = inbox.tasks.recv().await {
         let Task { job, expected } = *task;
         let progress = WorkerProgress::default();
         let cancel = cancelled(inbox.cancel.clone());
         let transfer = client.transfer(&job, expected.as_ref(), 1, &progress, cancel);
         let attempt = with_progress_reports(transfer, &progress).await;
-        client.context().add_counts(waited_since(waited));
-        waited = run_queue_delay();
-        let now = client.context().counts();
-        let (counts, peak_memory) = (now.since(before), usage().peak_memory);
-        before = now;
-        send(&FromChild::Done(Box::new(TaskResult { attempt, counts, peak_memory })));
+        let usage = usage.after_task(&client);
+        send(&FromChild::Done(Box::new(TaskResult { attempt, usage })));
         client.release().await;
     }
-    Ok(())
+    send(&FromChild::Used(usage.measure(&client)));
+    // The thread that reads the parent's messages ends the process.
+    std::future::pending().await
+}
+
+/// What this child has counted and used, as far as the parent does not know it yet.
+struct UsageMeter {
+    /// The counters that the parent knows.
+    sent: TransferCounts,
+    /// How long this thread had waited for a processor when that was measured.
+    waited: Option<Duration>,
+    measured: Instant,
+}
+
+impl UsageMeter {
+    fn new(client: &Client) -> Self {
+        let sent = client.context().counts();
+        Self { sent, waited: run_queue_delay(), measured: Instant::now() }
+    }
+
+    /// The counters, and what is used if it has not been measured for a while.
+    fn after_task(&mut self, client: &Client) -> ChildUsage {
+        match self.measured.elapsed() < MEASURE {
+            true => ChildUsage { counts: self.new_counts(client), peak_memory: None },
+            false => self.measure(client),
+        }
+    }
+
+    fn measure(&mut self, client: &Client) -> ChildUsage {
+        self.measured = Instant::now();
+        client.context().add_counts(waited_since(self.waited));
+        self.waited = run_queue_delay();
+        ChildUsage { counts: self.new_counts(client), peak_memory: usage().peak_memory }
+    }
+
+    fn new_counts(&mut self, client: &Client) -> TransferCounts {
+        let now = client.context().counts();
+        now.since(std::mem::replace(&mut self.sent, now))
+    }
 }
 
 fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, String> {

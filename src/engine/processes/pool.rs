@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::protocol::{ChildInit, FromChild, ToChild, encode};
+use super::protocol::{ChildInit, ChildUsage, FromChild, ToChild, encode};
 use crate::engine::cancel::CancelToken;
 use crate::engine::error::EngineError;
 use crate::model::StopCause;
@@ -83,10 +83,14 @@ impl ChildPool {
         self.peaks().values().sum()
     }
 
-    pub(super) fn record_peak(&self, worker: usize, bytes: Option<u64>) {
-        let mut peaks = self.peaks();
-        let peak = peaks.entry(worker).or_default();
-        *peak = bytes.unwrap_or(0).max(*peak);
+    /// Adds what the child of this worker has counted and used.
+    pub(super) fn add_usage(&self, worker: usize, used: &ChildUsage) {
+        self.transfer_context.add_counts(used.counts);
+        if let Some(bytes) = used.peak_memory {
+            let mut peaks = self.peaks();
+            let peak = peaks.entry(worker).or_default();
+            *peak = bytes.max(*peak);
+        }
     }
 
     fn peaks(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
@@ -191,14 +195,26 @@ impl ChildProcess {
         }
     }
 
-    /// Closes the child's input, upon which it exits, and waits for that. One that does not, because it is stopped or
-    /// stuck, is killed.
-    pub(super) async fn exit(self) {
+    /// Lets a child without a task exit, waits for that, and returns what it has used. One that does not exit, because it
+    /// is stopped or stuck, is killed.
+    pub(super) async fn exit(mut self) -> ChildUsage {
+        let used = timeout(PATIENCE, self.finish()).await;
         let Self { mut child, stdin, lines } = self;
+        // A child whose input is closed exits.
         drop((stdin, lines));
-        if timeout(PATIENCE, child.wait()).await.is_err() {
+        if used.is_err() || timeout(PATIENCE, child.wait()).await.is_err() {
             let _ = child.start_kill();
             let _ = timeout(PATIENCE, child.wait()).await;
+        }
+        used.unwrap_or_default()
+    }
+
+    /// Asks what the child has used. Nothing, if it has died.
+    async fn finish(&mut self) -> ChildUsage {
+        self.send(&ToChild::Finish).await;
+        match self.recv().await {
+            Some(FromChild::Used(used)) => used,
+            _ => ChildUsage::default(),
         }
     }
 }

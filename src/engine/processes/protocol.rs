@@ -22,6 +22,8 @@ pub(super) struct ChildInit {
 pub(super) enum ToChild {
     /// Carry out this job.
     Task(Box<Task>),
+    /// No other task comes: send what is used, [`FromChild::Used`].
+    Finish,
     /// End the transfer in progress, for this cause.
     Cancel(StopCause),
     /// The answer to [`FromChild::RequestRate`] with this number: the reader may read; `charged` bytes were charged in
@@ -58,15 +60,23 @@ pub(super) enum FromChild {
     RecordPartial { begin: BodyStart, bytes: u64 },
     /// The task is done.
     Done(Box<TaskResult>),
+    /// The answer to [`ToChild::Finish`].
+    Used(ChildUsage),
 }
 
 /// The result of a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TaskResult {
     pub attempt: Attempt,
-    /// The counters of this task.
+    pub usage: ChildUsage,
+}
+
+/// What a child has counted and used.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct ChildUsage {
+    /// What it has counted since it last sent this.
     pub counts: TransferCounts,
-    /// The peak memory of the child so far, bytes.
+    /// Its peak memory so far, bytes; `None` if it is not measured now.
     pub peak_memory: Option<u64>,
 }
 
