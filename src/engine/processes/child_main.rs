@@ -1,28 +1,28 @@
 //! The main function of a child process: carries out one task after another, and exits as soon as its parent has.
 
-use std::future::Future;
-use std::io::{self, BufRead, BufReader, Stdin, Write};
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io::{self, Write};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult, ToChild, encode};
+use super::parent_client::{Inbox, ParentClient};
+use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult, encode};
 use crate::engine::event_loop::waited_since;
-use crate::model::{Failure, StopCause, WorkerProgress};
+use crate::model::{StopCause, WorkerProgress};
 use crate::redaction::show_secrets;
 use crate::resource_usage::{run_queue_delay, usage};
-use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
+use crate::store::Store;
+use crate::streams;
 use crate::text::io_message;
-use crate::transfer::{Client, Resolver, RunServices, TransferContext, TransferCounts};
+use crate::transfer::{Client, Resolver, TransferContext, TransferCounts};
 
 /// How often the child reports the progress of a transfer.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,18 +45,29 @@ pub(crate) fn run_child() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(FOR_GOOD).build()?;
     runtime.block_on(async {
         let _ignored = ignore_signals()?;
-        let mut stdin = BufReader::new(io::stdin());
         let mut first = String::new();
-        if stdin.read_line(&mut first)? == 0 {
+        if io::stdin().read_line(&mut first)? == 0 {
             return Ok(());
         }
         let init: ChildInit = serde_json::from_str(&first).map_err(|_| {
             io::Error::other("__child is how fetch starts its own children; use --mode processes")
         })?;
-        let (router, inbox) = message_channels();
-        thread::Builder::new().name("parent".into()).spawn(|| read_messages(stdin, router))?;
-        run_tasks(init, inbox).await
+        thread::Builder::new().name("parent".into()).spawn(exit_with_parent)?;
+        let (parent, inbox) = ParentClient::new()?;
+        // On the same thread as the transfers: a message wakes no other one.
+        tokio::select! {
+            biased;
+            never = parent.route_messages() => match never {},
+            ended = run_tasks(init, &parent, inbox) => ended,
+        }
     })
+}
+
+/// Ends this process as soon as the parent has exited: without a parent nothing is of use any more, not even a transfer in
+/// progress. A thread of its own, because that of the transfers may be busy.
+fn exit_with_parent() -> Infallible {
+    streams::wait_until_stdin_is_closed();
+    process::exit(0)
 }
 
 /// Makes the process ignore SIGINT, SIGTERM and SIGHUP. Ctrl-C goes to all processes of a terminal, and a service manager signals
@@ -69,94 +80,13 @@ fn ignore_signals() -> io::Result<[Signal; 3]> {
     ])
 }
 
-/// Passes the parent's messages on to where they are awaited.
-struct MessageRouter {
-    /// `None` if no other comes.
-    tasks: UnboundedSender<Option<Box<Task>>>,
-    granted: UnboundedSender<(u64, u64)>,
-    replies: mpsc::Sender<Reply>,
-    cancel: watch::Sender<Option<StopCause>>,
-}
-
-/// The answer to a blocking request.
-#[derive(Debug)]
-enum Reply {
-    BytesReserved(bool),
-    PartialRecorded(Result<(), Failure>),
-}
-
-/// The receiving ends of [`MessageRouter`].
-struct Inbox {
-    tasks: UnboundedReceiver<Option<Box<Task>>>,
-    cancel: watch::Receiver<Option<StopCause>>,
-    parent: Arc<ParentClient>,
-}
-
-/// The services of the run, over the pipe to the parent.
-#[derive(Debug)]
-struct ParentClient {
-    replies: Mutex<mpsc::Receiver<Reply>>,
-    granted: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
-    /// The number of requests for leave to read so far.
-    rate_requests: AtomicU64,
-}
-
-fn message_channels() -> (MessageRouter, Inbox) {
-    let (send_task, tasks) = unbounded_channel();
-    let (send_granted, granted) = unbounded_channel();
-    let (send_reply, replies) = mpsc::channel();
-    let (send_cancel, cancel) = watch::channel(None);
-    let parent = Arc::new(ParentClient {
-        replies: Mutex::new(replies),
-        granted: granted.into(),
-        rate_requests: AtomicU64::new(0),
-    });
-    let router = MessageRouter {
-        tasks: send_task,
-        granted: send_granted,
-        replies: send_reply,
-        cancel: send_cancel,
-    };
-    (router, Inbox { tasks, cancel, parent })
-}
-
-/// Reads the parent's messages until it has exited, and then ends this process at once: without a parent nothing is of use
-/// any more, not even a transfer in progress.
-fn read_messages(mut stdin: BufReader<Stdin>, router: MessageRouter) {
-    let mut line = String::new();
-    while let Ok(1..) = stdin.read_line(&mut line) {
-        let Ok(message) = serde_json::from_str(&line) else { break };
-        router.route(message);
-        line.clear();
-    }
-    process::exit(0);
-}
-
-impl MessageRouter {
-    /// Passes a message on. If the receiver is gone, the message is dropped.
-    fn route(&self, message: ToChild) {
-        match message {
-            ToChild::Task(task) => {
-                // A cancelled transfer may have ended by itself, with the cancel message still to be looked at.
-                self.cancel.send_replace(None);
-                drop(self.tasks.send(Some(task)));
-            }
-            ToChild::Finish => drop(self.tasks.send(None)),
-            ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
-            ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
-            ToChild::BytesReserved(covered) => {
-                drop(self.replies.send(Reply::BytesReserved(covered)));
-            }
-            ToChild::PartialRecorded(recorded) => {
-                drop(self.replies.send(Reply::PartialRecorded(recorded)));
-            }
-        }
-    }
-}
-
 /// Carries out tasks one after another.
-async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
-    let client = match open_client(init, &inbox.parent) {
+async fn run_tasks(
+    init: ChildInit,
+    parent: &Arc<ParentClient>,
+    mut inbox: Inbox,
+) -> io::Result<()> {
+    let client = match open_client(init, parent) {
         Ok(client) => client,
         Err(reason) => {
             send(&FromChild::Ready(Err(reason)));
@@ -176,8 +106,8 @@ async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
         client.release().await;
     }
     send(&FromChild::Used(usage.measure(&client)));
-    // The thread that reads the parent's messages ends the process.
-    std::future::pending().await
+    // The parent closes the pipe, which ends this process.
+    pending().await
 }
 
 /// What this child has counted and used, as far as the parent does not know it yet.
@@ -239,7 +169,7 @@ fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, St
 async fn cancelled(mut cancel: watch::Receiver<Option<StopCause>>) -> StopCause {
     match cancel.wait_for(Option::is_some).await.map(|cause| *cause) {
         Ok(Some(cause)) => cause,
-        _ => std::future::pending().await,
+        _ => pending().await,
     }
 }
 
@@ -270,55 +200,9 @@ async fn with_progress_reports<T>(
 }
 
 /// Sends a message to the parent. If the parent is gone, this process exits.
-fn send(message: &FromChild) {
+pub(super) fn send(message: &FromChild) {
     let mut stdout = io::stdout().lock();
     if stdout.write_all(&encode(message)).and_then(|()| stdout.flush()).is_err() {
         process::exit(0);
-    }
-}
-
-impl ParentClient {
-    /// Sends a request and blocks until the reply, as a call that waits for the disk would. The lock is held from the request
-    /// to its reply, so a reply needs no number.
-    fn request(&self, message: &FromChild) -> Reply {
-        let replies = self.replies.lock().expect("lock poisoned");
-        send(message);
-        replies.recv().unwrap_or_else(|_| process::exit(0))
-    }
-}
-
-impl RunServices for ParentClient {
-    fn reserve_bytes(&self, bytes: u64) -> bool {
-        matches!(self.request(&FromChild::ReserveBytes(bytes)), Reply::BytesReserved(true))
-    }
-
-    fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
-        Box::pin(async move {
-            let mut granted = self.granted.lock().await;
-            let number = self.rate_requests.fetch_add(1, Relaxed);
-            send(&FromChild::RequestRate { number, left });
-            while let Some((answered, charged)) = granted.recv().await {
-                if answered == number {
-                    return charged;
-                }
-                // The answer came too late for the reader that had asked; nothing is read for it.
-                self.report_read(0, charged);
-            }
-            std::future::pending().await
-        })
-    }
-
-    fn report_read(&self, bytes: u64, charged: u64) {
-        send(&FromChild::ReportRead { bytes, charged });
-    }
-}
-
-impl PartialRecorder for ParentClient {
-    /// The parent knows which body the current task is about.
-    fn record_partial(&self, _: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
-        match self.request(&FromChild::RecordPartial { begin: begin.clone(), bytes }) {
-            Reply::PartialRecorded(recorded) => recorded,
-            Reply::BytesReserved(_) => unreachable!("one request at a time has a reply"),
-        }
     }
 }
