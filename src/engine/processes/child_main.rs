@@ -2,19 +2,21 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::io::{self, Write};
+use std::io;
+use std::pin::Pin;
 use std::process;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::spawn;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::parent_client::{Inbox, ParentClient};
-use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult, encode};
+use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult};
 use crate::engine::event_loop::waited_since;
 use crate::model::{StopCause, WorkerProgress};
 use crate::redaction::show_secrets;
@@ -54,12 +56,11 @@ pub(crate) fn run_child() -> io::Result<()> {
         })?;
         thread::Builder::new().name("parent".into()).spawn(exit_with_parent)?;
         let (parent, inbox) = ParentClient::new()?;
-        // On the same thread as the transfers: a message wakes no other one.
-        tokio::select! {
-            biased;
-            never = parent.route_messages() => match never {},
-            ended = run_tasks(init, &parent, inbox) => ended,
-        }
+        // Both run on this thread, where a message wakes no other one. As tasks: waking the future that the runtime was
+        // given takes a system call.
+        let messages = Arc::clone(&parent);
+        drop(spawn(async move { messages.route_messages().await }));
+        spawn(run_tasks(init, parent, inbox)).await.expect("a task does not panic")
     })
 }
 
@@ -81,31 +82,27 @@ fn ignore_signals() -> io::Result<[Signal; 3]> {
 }
 
 /// Carries out tasks one after another.
-async fn run_tasks(
-    init: ChildInit,
-    parent: &Arc<ParentClient>,
-    mut inbox: Inbox,
-) -> io::Result<()> {
-    let client = match open_client(init, parent) {
+async fn run_tasks(init: ChildInit, parent: Arc<ParentClient>, mut inbox: Inbox) -> io::Result<()> {
+    let client = match open_client(init, &parent) {
         Ok(client) => client,
         Err(reason) => {
-            send(&FromChild::Ready(Err(reason)));
+            parent.send(&FromChild::Ready(Err(reason)));
             return Ok(());
         }
     };
-    send(&FromChild::Ready(Ok(())));
-    let mut usage = UsageMeter::new(&client);
+    parent.send(&FromChild::Ready(Ok(())));
+    let (mut usage, mut ticks) = (UsageMeter::new(&client), Ticks::new());
     while let Some(Some(task)) = inbox.tasks.recv().await {
         let Task { job, expected } = *task;
         let progress = WorkerProgress::default();
         let cancel = cancelled(inbox.cancel.clone());
         let transfer = client.transfer(&job, expected.as_ref(), 1, &progress, cancel);
-        let attempt = with_progress_reports(transfer, &progress).await;
+        let attempt = with_progress_reports(transfer, &progress, &mut ticks, &parent).await;
         let usage = usage.after_task(&client);
-        send(&FromChild::Done(Box::new(TaskResult { attempt, usage })));
+        parent.send(&FromChild::Done(Box::new(TaskResult { attempt, usage })));
         client.release().await;
     }
-    send(&FromChild::Used(usage.measure(&client)));
+    parent.send(&FromChild::Used(usage.measure(&client)));
     // The parent closes the pipe, which ends this process.
     pending().await
 }
@@ -173,36 +170,45 @@ async fn cancelled(mut cancel: watch::Receiver<Option<StopCause>>) -> StopCause 
     }
 }
 
+/// When the child reports the progress of its transfer. One timer serves all transfers: to set one sooner than any other
+/// takes a system call.
+struct Ticks(Pin<Box<Sleep>>);
+
+impl Ticks {
+    fn new() -> Self {
+        Self(Box::pin(sleep(TICK)))
+    }
+
+    async fn next(&mut self) {
+        if self.0.is_elapsed() {
+            self.0.as_mut().reset(Instant::now() + TICK);
+        }
+        self.0.as_mut().await;
+    }
+}
+
 /// Runs a transfer to its end, and reports its progress meanwhile.
 async fn with_progress_reports<T>(
     transfer: impl Future<Output = T>,
     progress: &WorkerProgress,
+    ticks: &mut Ticks,
+    parent: &ParentClient,
 ) -> T {
     tokio::pin!(transfer);
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
     let (mut reported, mut unreported) = (0, 0);
     loop {
         tokio::select! {
             biased;
             done = &mut transfer => return done,
-            _ = ticks.tick() => {
+            () = ticks.next() => {
                 let bytes = progress.bytes();
                 unreported += 1;
                 if bytes > reported || unreported >= HEARTBEAT {
                     (reported, unreported) = (bytes, 0);
-                    send(&FromChild::Progress { bytes, promised: progress.promised().unwrap_or(0) });
+                    let promised = progress.promised().unwrap_or(0);
+                    parent.send(&FromChild::Progress { bytes, promised });
                 }
             }
         }
-    }
-}
-
-/// Sends a message to the parent. If the parent is gone, this process exits.
-pub(super) fn send(message: &FromChild) {
-    let mut stdout = io::stdout().lock();
-    if stdout.write_all(&encode(message)).and_then(|()| stdout.flush()).is_err() {
-        process::exit(0);
     }
 }

@@ -1,8 +1,9 @@
 //! The parent, as a child process sees it: messages that come over a pipe, and the services of the run.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::future::{Future, pending, poll_fn};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::process;
@@ -15,8 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::child_main::send;
-use super::protocol::{FromChild, MessageBuffer, Task, ToChild};
+use super::protocol::{FromChild, MessageBuffer, Task, ToChild, encode};
 use crate::model::{Failure, StopCause};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder};
 use crate::streams;
@@ -27,6 +27,8 @@ use crate::transfer::RunServices;
 #[derive(Debug)]
 pub(super) struct ParentClient {
     input: Mutex<ParentInput>,
+    /// Standard output without its buffer, which would be written out at each byte that is a newline.
+    output: File,
     router: MessageRouter,
     granted: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
     /// The number of requests for leave to read so far.
@@ -57,10 +59,11 @@ struct ParentInput {
 }
 
 impl ParentClient {
-    /// For the runtime that this is called on. Nothing else may read standard input from now on.
+    /// For the runtime that this is called on. Nothing else may use its standard streams from
+    /// now on.
     ///
     /// # Errors
-    /// If standard input is not a pipe.
+    /// If standard input is not a pipe, or there are too many open files.
     pub(super) fn new() -> io::Result<(Arc<Self>, Inbox)> {
         let pipe = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
         let (send_task, tasks) = unbounded_channel();
@@ -69,11 +72,19 @@ impl ParentClient {
         let router = MessageRouter { tasks: send_task, granted: send_granted, cancel: send_cancel };
         let parent = Self {
             input: Mutex::new(ParentInput { pipe, received: MessageBuffer::default() }),
+            output: File::from(io::stdout().as_fd().try_clone_to_owned()?),
             router,
             granted: granted.into(),
             rate_requests: AtomicU64::new(0),
         };
         Ok((Arc::new(parent), Inbox { tasks, cancel }))
+    }
+
+    /// Sends a message. If the parent is gone, this process exits.
+    pub(super) fn send(&self, message: &FromChild) {
+        if (&self.output).write_all(&encode(message)).is_err() {
+            process::exit(0);
+        }
     }
 
     /// Passes messages on for as long as it is polled. If the parent is gone, this process exits.
@@ -89,7 +100,7 @@ impl ParentClient {
     /// request to its reply, so a reply needs no number.
     fn request(&self, message: &FromChild) -> ToChild {
         let mut input = lock(&self.input);
-        send(message);
+        self.send(message);
         loop {
             match input.next_blocking() {
                 reply @ (ToChild::BytesReserved(_) | ToChild::PartialRecorded(_)) => return reply,
@@ -160,7 +171,7 @@ impl RunServices for ParentClient {
         Box::pin(async move {
             let mut granted = self.granted.lock().await;
             let number = self.rate_requests.fetch_add(1, Relaxed);
-            send(&FromChild::RequestRate { number, left });
+            self.send(&FromChild::RequestRate { number, left });
             while let Some((answered, charged)) = granted.recv().await {
                 if answered == number {
                     return charged;
@@ -173,7 +184,7 @@ impl RunServices for ParentClient {
     }
 
     fn report_read(&self, bytes: u64, charged: u64) {
-        send(&FromChild::ReportRead { bytes, charged });
+        self.send(&FromChild::ReportRead { bytes, charged });
     }
 }
 
