@@ -31,7 +31,7 @@ pub struct Job {
     /// The resolved addresses of the URL's host; `None` if the connection resolves it itself, or needs no lookup.
     pub addresses: Option<Arc<[IpAddr]>>,
     /// The Cookie field of the request: the stored cookies for its URL, as of its start; `None` if there are none.
-    #[serde(with = "secret_value")]
+    #[serde(default, with = "secret_value")]
     pub cookie: Option<HeaderValue>,
     /// Where the body is saved; `None` if nowhere.
     pub place: Option<Arc<Destination>>,
