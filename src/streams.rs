@@ -38,6 +38,12 @@ pub(crate) fn stdin() -> Stdin {
     Stdin
 }
 
+/// Waits until standard input, a pipe, is closed at its other end. What comes over the pipe wakes nobody.
+pub(crate) fn wait_until_stdin_is_closed() {
+    // A hang-up is always reported.
+    while wait(io::stdin().as_fd(), PollFlags::empty(), None).is_ok_and(|closed| !closed) {}
+}
+
 /// Standard output. It has no buffer.
 pub(crate) fn stdout() -> Stdout {
     Stdout

@@ -105,6 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "resource_usage",
             "temporary_file",
             "cookies",
+            "streams",
         ],
     ),
     (
@@ -165,6 +166,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["report"]),
     ("log", &["transfer"]),
     ("md5", &["digest"]),
+    ("postcard", &["engine"]),
     ("psl", &["cookies"]),
     ("nix", &["resource_usage", "transfer"]),
     ("reqwest", &["transfer"]),

@@ -33,10 +33,10 @@ pub(crate) struct Attempt {
     /// For a segmented body: the digests that the reply claims.
     pub claims: Vec<ExpectedDigest>,
     /// The lines of the heads of the request and its reply, secrets masked; empty unless they are recorded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub heads: Vec<String>,
     /// The Set-Cookie fields of the reply that are to be looked at; a secret.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub set_cookies: Vec<Vec<u8>>,
     /// The method, if only the head was asked for.
     pub head_by: Option<RequestMethod>,

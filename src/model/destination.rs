@@ -50,7 +50,6 @@ pub struct PartialBody {
     /// The number of bytes received: the first ones, unless `spans` says otherwise.
     pub bytes: u64,
     /// The received ranges of a segmented download; `None`: the first bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spans: Option<ByteRanges>,
     /// The length of the complete body in bytes; `None` if the server did not say.
     pub length: Option<u64>,

@@ -27,9 +27,9 @@ pub struct Target {
     pub line: Option<u64>,
     /// The text of the list's line as it stood, without a password and the blanks around it; `None` if it is the text of
     /// the first URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Arc<str>>,
     /// Its URL and the mirrors, in the order in which they are tried; never empty.
+    #[serde(with = "super::serde_helpers::urls")]
     pub urls: Vec<Url>,
     /// The options on the indented lines below it.
     pub options: EntryOptions,

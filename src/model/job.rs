@@ -24,13 +24,14 @@ pub struct Job {
     /// What the reply is used for.
     pub kind: JobKind,
     /// The URL to request: a listed one, or the destination of a redirect.
+    #[serde(with = "super::serde_helpers::url")]
     pub url: Url,
     /// Position, from 0, of the listed URL that this request goes back to.
     pub mirror: usize,
     /// The resolved addresses of the URL's host; `None` if the connection resolves it itself, or needs no lookup.
     pub addresses: Option<Arc<[IpAddr]>>,
     /// The Cookie field of the request: the stored cookies for its URL, as of its start; `None` if there are none.
-    #[serde(default, with = "secret_value", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "secret_value")]
     pub cookie: Option<HeaderValue>,
     /// Where the body is saved; `None` if nowhere.
     pub place: Option<Arc<Destination>>,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ::url::Url;
 use http::{HeaderName, HeaderValue};
 use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeOwned, Error, IntoDeserializer};
@@ -73,6 +74,61 @@ pub(crate) mod fields {
             Ok((name, value))
         });
         read.collect()
+    }
+}
+
+/// A URL: its text, or in a binary format, which only this program reads, its parsed form.
+pub(crate) mod url {
+    use super::*;
+
+    /// Serializes the URL.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize<S: Serializer>(url: &Url, line: S) -> Result<S::Ok, S::Error> {
+        match line.is_human_readable() {
+            true => url.serialize(line),
+            false => url.serialize_internal(line),
+        }
+    }
+
+    /// Deserializes the URL.
+    ///
+    /// # Errors
+    /// If it is not one.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<Url, D::Error> {
+        match line.is_human_readable() {
+            true => Url::deserialize(line),
+            false => Url::deserialize_internal(line),
+        }
+    }
+}
+
+/// Several URLs.
+pub(crate) mod urls {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct UrlRef<'a>(#[serde(serialize_with = "url::serialize")] &'a Url);
+
+    #[derive(Deserialize)]
+    struct ReadUrl(#[serde(deserialize_with = "url::deserialize")] Url);
+
+    /// Serializes the URLs.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize<S: Serializer>(urls: &[Url], line: S) -> Result<S::Ok, S::Error> {
+        line.collect_seq(urls.iter().map(UrlRef))
+    }
+
+    /// Deserializes the URLs.
+    ///
+    /// # Errors
+    /// If one is none.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<Vec<Url>, D::Error> {
+        let read = Vec::<ReadUrl>::deserialize(line)?;
+        Ok(read.into_iter().map(|ReadUrl(url)| url).collect())
     }
 }
 

@@ -87,6 +87,18 @@ fn each_worker_has_a_child_with_connections_of_its_own_and_keeps_both() {
 }
 
 #[test]
+fn the_peaks_of_all_children_are_in_the_summary() {
+    let origin = Origin::new(|_| Reply::ok("hello"));
+    let list: String = (0..8).map(|number| origin.url(&format!("/{number}\n"))).collect();
+    let peak = |run: Run| {
+        let summary = run.arg("-").list(&list).seen().summary();
+        summary["resources"]["peak_memory"].as_u64().unwrap()
+    };
+    let (alone, with_children) = (peak(Run::json("sequential")), peak(run(&["-j", "4"])));
+    assert!(with_children > 2 * alone, "{with_children} bytes, and {alone} without children");
+}
+
+#[test]
 fn a_child_that_dies_costs_one_try_of_its_one_url_and_is_replaced() {
     for signal in [Signal::SIGKILL, Signal::SIGUSR1] {
         let (origin, arrived, open) = held_origin();

@@ -1,34 +1,39 @@
 //! The main function of a child process: carries out one task after another, and exits as soon as its parent has.
 
-use std::future::Future;
-use std::io::{self, BufRead, BufReader, Stdin, Write};
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io;
 use std::pin::Pin;
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::spawn;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::protocol::{ChildInit, FromChild, Task, TaskResult, ToChild, encode};
+use super::parent_client::{Inbox, ParentClient};
+use super::protocol::{ChildInit, ChildUsage, FromChild, Task, TaskResult};
 use crate::engine::event_loop::waited_since;
-use crate::model::{Failure, StopCause, WorkerProgress};
+use crate::model::{StopCause, WorkerProgress};
 use crate::redaction::show_secrets;
 use crate::resource_usage::{run_queue_delay, usage};
-use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
+use crate::store::Store;
+use crate::streams;
 use crate::text::io_message;
-use crate::transfer::{Client, Resolver, RunServices, TransferContext};
+use crate::transfer::{Client, Resolver, TransferContext, TransferCounts};
 
 /// How often the child reports the progress of a transfer.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Ticks after which it does so even if there is none: the parent knows from it that the child is there.
 const HEARTBEAT: u32 = 10;
+
+/// How often the child measures what it uses. A measurement takes more system calls than the transfer of a small body.
+const MEASURE: Duration = Duration::from_secs(1);
 
 /// Longer than any run.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -42,18 +47,28 @@ pub(crate) fn run_child() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().thread_keep_alive(FOR_GOOD).build()?;
     runtime.block_on(async {
         let _ignored = ignore_signals()?;
-        let mut stdin = BufReader::new(io::stdin());
         let mut first = String::new();
-        if stdin.read_line(&mut first)? == 0 {
+        if io::stdin().read_line(&mut first)? == 0 {
             return Ok(());
         }
         let init: ChildInit = serde_json::from_str(&first).map_err(|_| {
             io::Error::other("__child is how fetch starts its own children; use --mode processes")
         })?;
-        let (router, inbox) = message_channels();
-        thread::Builder::new().name("parent".into()).spawn(|| read_messages(stdin, router))?;
-        run_tasks(init, inbox).await
+        thread::Builder::new().name("parent".into()).spawn(exit_with_parent)?;
+        let (parent, inbox) = ParentClient::new()?;
+        // Both run on this thread, where a message wakes no other one. As tasks: waking the future that the runtime was
+        // given takes a system call.
+        let messages = Arc::clone(&parent);
+        drop(spawn(async move { messages.route_messages().await }));
+        spawn(run_tasks(init, parent, inbox)).await.expect("a task does not panic")
     })
+}
+
+/// Ends this process as soon as the parent has exited: without a parent nothing is of use any more, not even a transfer in
+/// progress. A thread of its own, because that of the transfers may be busy.
+fn exit_with_parent() -> Infallible {
+    streams::wait_until_stdin_is_closed();
+    process::exit(0)
 }
 
 /// Makes the process ignore SIGINT, SIGTERM and SIGHUP. Ctrl-C goes to all processes of a terminal, and a service manager signals
@@ -66,116 +81,66 @@ fn ignore_signals() -> io::Result<[Signal; 3]> {
     ])
 }
 
-/// Passes the parent's messages on to where they are awaited.
-struct MessageRouter {
-    tasks: UnboundedSender<Box<Task>>,
-    granted: UnboundedSender<(u64, u64)>,
-    replies: mpsc::Sender<Reply>,
-    cancel: watch::Sender<Option<StopCause>>,
-}
-
-/// The answer to a blocking request.
-#[derive(Debug)]
-enum Reply {
-    BytesReserved(bool),
-    PartialRecorded(Result<(), Failure>),
-}
-
-/// The receiving ends of [`MessageRouter`].
-struct Inbox {
-    tasks: UnboundedReceiver<Box<Task>>,
-    cancel: watch::Receiver<Option<StopCause>>,
-    parent: Arc<ParentClient>,
-}
-
-/// The services of the run, over the pipe to the parent.
-#[derive(Debug)]
-struct ParentClient {
-    replies: Mutex<mpsc::Receiver<Reply>>,
-    granted: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
-    /// The number of requests for leave to read so far.
-    rate_requests: AtomicU64,
-}
-
-fn message_channels() -> (MessageRouter, Inbox) {
-    let (send_task, tasks) = unbounded_channel();
-    let (send_granted, granted) = unbounded_channel();
-    let (send_reply, replies) = mpsc::channel();
-    let (send_cancel, cancel) = watch::channel(None);
-    let parent = Arc::new(ParentClient {
-        replies: Mutex::new(replies),
-        granted: granted.into(),
-        rate_requests: AtomicU64::new(0),
-    });
-    let router = MessageRouter {
-        tasks: send_task,
-        granted: send_granted,
-        replies: send_reply,
-        cancel: send_cancel,
-    };
-    (router, Inbox { tasks, cancel, parent })
-}
-
-/// Reads the parent's messages until it has exited, and then ends this process at once: without a parent nothing is of use
-/// any more, not even a transfer in progress.
-fn read_messages(mut stdin: BufReader<Stdin>, router: MessageRouter) {
-    let mut line = String::new();
-    while let Ok(1..) = stdin.read_line(&mut line) {
-        let Ok(message) = serde_json::from_str(&line) else { break };
-        router.route(message);
-        line.clear();
-    }
-    process::exit(0);
-}
-
-impl MessageRouter {
-    /// Passes a message on. If the receiver is gone, the message is dropped.
-    fn route(&self, message: ToChild) {
-        match message {
-            ToChild::Task(task) => {
-                // A cancelled transfer may have ended by itself, with the cancel message still to be looked at.
-                self.cancel.send_replace(None);
-                drop(self.tasks.send(task));
-            }
-            ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
-            ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
-            ToChild::BytesReserved(covered) => {
-                drop(self.replies.send(Reply::BytesReserved(covered)));
-            }
-            ToChild::PartialRecorded(recorded) => {
-                drop(self.replies.send(Reply::PartialRecorded(recorded)));
-            }
-        }
-    }
-}
-
 /// Carries out tasks one after another.
-async fn run_tasks(init: ChildInit, mut inbox: Inbox) -> io::Result<()> {
-    let client = match open_client(init, &inbox.parent) {
+async fn run_tasks(init: ChildInit, parent: Arc<ParentClient>, mut inbox: Inbox) -> io::Result<()> {
+    let client = match open_client(init, &parent) {
         Ok(client) => client,
         Err(reason) => {
-            send(&FromChild::Ready(Err(reason)));
+            parent.send(&FromChild::Ready(Err(reason)));
             return Ok(());
         }
     };
-    send(&FromChild::Ready(Ok(())));
-    let mut before = client.context().counts();
-    let mut waited = run_queue_delay();
-    while let Some(task) = inbox.tasks.recv().await {
+    parent.send(&FromChild::Ready(Ok(())));
+    let (mut usage, mut ticks) = (UsageMeter::new(&client), Ticks::new());
+    while let Some(Some(task)) = inbox.tasks.recv().await {
         let Task { job, expected } = *task;
         let progress = WorkerProgress::default();
         let cancel = cancelled(inbox.cancel.clone());
         let transfer = client.transfer(&job, expected.as_ref(), 1, &progress, cancel);
-        let attempt = with_progress_reports(transfer, &progress).await;
-        client.context().add_counts(waited_since(waited));
-        waited = run_queue_delay();
-        let now = client.context().counts();
-        let (counts, peak_memory) = (now.since(before), usage().peak_memory);
-        before = now;
-        send(&FromChild::Done(Box::new(TaskResult { attempt, counts, peak_memory })));
+        let attempt = with_progress_reports(transfer, &progress, &mut ticks, &parent).await;
+        let usage = usage.after_task(&client);
+        parent.send(&FromChild::Done(Box::new(TaskResult { attempt, usage })));
         client.release().await;
     }
-    Ok(())
+    parent.send(&FromChild::Used(usage.measure(&client)));
+    // The parent closes the pipe, which ends this process.
+    pending().await
+}
+
+/// What this child has counted and used, as far as the parent does not know it yet.
+struct UsageMeter {
+    /// The counters that the parent knows.
+    sent: TransferCounts,
+    /// How long this thread had waited for a processor when that was measured.
+    waited: Option<Duration>,
+    measured: Instant,
+}
+
+impl UsageMeter {
+    fn new(client: &Client) -> Self {
+        let sent = client.context().counts();
+        Self { sent, waited: run_queue_delay(), measured: Instant::now() }
+    }
+
+    /// The counters, and what is used if it has not been measured for a while.
+    fn after_task(&mut self, client: &Client) -> ChildUsage {
+        match self.measured.elapsed() < MEASURE {
+            true => ChildUsage { counts: self.new_counts(client), peak_memory: None },
+            false => self.measure(client),
+        }
+    }
+
+    fn measure(&mut self, client: &Client) -> ChildUsage {
+        self.measured = Instant::now();
+        client.context().add_counts(waited_since(self.waited));
+        self.waited = run_queue_delay();
+        ChildUsage { counts: self.new_counts(client), peak_memory: usage().peak_memory }
+    }
+
+    fn new_counts(&mut self, client: &Client) -> TransferCounts {
+        let now = client.context().counts();
+        now.since(std::mem::replace(&mut self.sent, now))
+    }
 }
 
 fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, String> {
@@ -201,7 +166,24 @@ fn open_client(init: ChildInit, parent: &Arc<ParentClient>) -> Result<Client, St
 async fn cancelled(mut cancel: watch::Receiver<Option<StopCause>>) -> StopCause {
     match cancel.wait_for(Option::is_some).await.map(|cause| *cause) {
         Ok(Some(cause)) => cause,
-        _ => std::future::pending().await,
+        _ => pending().await,
+    }
+}
+
+/// When the child reports the progress of its transfer. One timer serves all transfers: to set one sooner than any other
+/// takes a system call.
+struct Ticks(Pin<Box<Sleep>>);
+
+impl Ticks {
+    fn new() -> Self {
+        Self(Box::pin(sleep(TICK)))
+    }
+
+    async fn next(&mut self) {
+        if self.0.is_elapsed() {
+            self.0.as_mut().reset(Instant::now() + TICK);
+        }
+        self.0.as_mut().await;
     }
 }
 
@@ -209,78 +191,24 @@ async fn cancelled(mut cancel: watch::Receiver<Option<StopCause>>) -> StopCause 
 async fn with_progress_reports<T>(
     transfer: impl Future<Output = T>,
     progress: &WorkerProgress,
+    ticks: &mut Ticks,
+    parent: &ParentClient,
 ) -> T {
     tokio::pin!(transfer);
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
     let (mut reported, mut unreported) = (0, 0);
     loop {
         tokio::select! {
             biased;
             done = &mut transfer => return done,
-            _ = ticks.tick() => {
+            () = ticks.next() => {
                 let bytes = progress.bytes();
                 unreported += 1;
                 if bytes > reported || unreported >= HEARTBEAT {
                     (reported, unreported) = (bytes, 0);
-                    send(&FromChild::Progress { bytes, promised: progress.promised().unwrap_or(0) });
+                    let promised = progress.promised().unwrap_or(0);
+                    parent.send(&FromChild::Progress { bytes, promised });
                 }
             }
-        }
-    }
-}
-
-/// Sends a message to the parent. If the parent is gone, this process exits.
-fn send(message: &FromChild) {
-    let mut stdout = io::stdout().lock();
-    if stdout.write_all(&encode(message)).and_then(|()| stdout.flush()).is_err() {
-        process::exit(0);
-    }
-}
-
-impl ParentClient {
-    /// Sends a request and blocks until the reply, as a call that waits for the disk would. The lock is held from the request
-    /// to its reply, so a reply needs no number.
-    fn request(&self, message: &FromChild) -> Reply {
-        let replies = self.replies.lock().expect("lock poisoned");
-        send(message);
-        replies.recv().unwrap_or_else(|_| process::exit(0))
-    }
-}
-
-impl RunServices for ParentClient {
-    fn reserve_bytes(&self, bytes: u64) -> bool {
-        matches!(self.request(&FromChild::ReserveBytes(bytes)), Reply::BytesReserved(true))
-    }
-
-    fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
-        Box::pin(async move {
-            let mut granted = self.granted.lock().await;
-            let number = self.rate_requests.fetch_add(1, Relaxed);
-            send(&FromChild::RequestRate { number, left });
-            while let Some((answered, charged)) = granted.recv().await {
-                if answered == number {
-                    return charged;
-                }
-                // The answer came too late for the reader that had asked; nothing is read for it.
-                self.report_read(0, charged);
-            }
-            std::future::pending().await
-        })
-    }
-
-    fn report_read(&self, bytes: u64, charged: u64) {
-        send(&FromChild::ReportRead { bytes, charged });
-    }
-}
-
-impl PartialRecorder for ParentClient {
-    /// The parent knows which body the current task is about.
-    fn record_partial(&self, _: &BodyInfo, begin: &BodyStart, bytes: u64) -> Result<(), Failure> {
-        match self.request(&FromChild::RecordPartial { begin: begin.clone(), bytes }) {
-            Reply::PartialRecorded(recorded) => recorded,
-            Reply::BytesReserved(_) => unreachable!("one request at a time has a reply"),
         }
     }
 }

@@ -101,8 +101,7 @@ impl ChildExecutor {
         let (lost, process) = match (result, process) {
             (Ok(done), process) => {
                 self.process = process.ok();
-                self.pool.transfer_context.add_counts(done.counts);
-                self.pool.record_peak(self.worker, done.peak_memory);
+                self.pool.add_usage(self.worker, &done.usage);
                 return Attempt { worker: self.worker, ..done.attempt };
             }
             (Err(lost), process) => (lost, process.ok()),
@@ -214,7 +213,7 @@ impl ChildExecutor {
             };
             silent.set(sleep(most));
             match message {
-                FromChild::Ready(_) => return Err(ChildLost::Died),
+                FromChild::Ready(_) | FromChild::Used(_) => return Err(ChildLost::Died),
                 FromChild::Progress { bytes, promised } => {
                     progress.promise(promised);
                     progress.received(bytes.saturating_sub(known.bytes));
@@ -242,7 +241,8 @@ impl ChildExecutor {
     /// Lets the child exit, and waits for that.
     pub(crate) async fn shutdown(self) {
         if let Some(process) = self.process {
-            process.exit().await;
+            let used = process.exit().await;
+            self.pool.add_usage(self.worker, &used);
         }
     }
 }

@@ -1,25 +1,39 @@
-//! What holds for any line between a parent process and its children.
+//! What holds for anything that a parent process and its children send each other.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::protocol::{ChildInit, FromChild, ToChild, encode};
+use super::protocol::{ChildInit, FromChild, MessageBuffer, ToChild, encode, encode_init};
 
-/// Lines: a message that one is read as is the same after it was sent.
+/// A message that the bytes, or a line of them, are read as is the same after it was sent.
 pub fn child_messages(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
-        let Ok(line) = str::from_utf8(line) else { continue };
-        check::<ChildInit>(line);
-        check::<ToChild>(line);
-        check::<FromChild>(line);
+        if let Ok(init) = serde_json::from_slice::<ChildInit>(line) {
+            let sent = encode_init(&init);
+            let newline = sent.iter().position(|byte| *byte == b'\n');
+            assert_eq!(newline, Some(sent.len() - 1), "it is a line");
+            let received = serde_json::from_slice(&sent).expect("what was sent can be read");
+            assert_eq!(encode_init(&received), sent);
+        }
+        // The easier way to write one down.
+        check(serde_json::from_slice::<ToChild>(line).ok().as_ref());
+        check(serde_json::from_slice::<FromChild>(line).ok().as_ref());
     }
+    let framed = [&(data.len() as u32).to_le_bytes(), data].concat();
+    check(read::<ToChild>(&framed).as_ref());
+    check(read::<FromChild>(&framed).as_ref());
 }
 
-fn check<T: Serialize + DeserializeOwned>(line: &str) {
-    let Ok(message) = serde_json::from_str::<T>(line) else { return };
-    let sent = encode(&message);
-    let newline = sent.iter().position(|byte| *byte == b'\n');
-    assert_eq!(newline, Some(sent.len() - 1), "a message is a line: {line}");
-    let received: T = serde_json::from_slice(&sent).expect("what was sent can be read");
-    assert_eq!(encode(&received), sent, "{line}");
+fn check<M: Serialize + DeserializeOwned>(message: Option<&M>) {
+    let Some(message) = message else { return };
+    let sent = encode(message);
+    let received: M = read(&sent).expect("what was sent can be read");
+    assert_eq!(encode(&received), sent);
+}
+
+/// The first message of these bytes, if they are one.
+fn read<M: DeserializeOwned>(bytes: &[u8]) -> Option<M> {
+    let mut buffer = MessageBuffer::default();
+    buffer.space().extend(bytes);
+    buffer.take().ok().flatten()
 }

@@ -6,6 +6,7 @@ mod child_main;
 mod executor;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod parent_client;
 mod pool;
 mod protocol;
 

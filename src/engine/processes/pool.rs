@@ -9,11 +9,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::protocol::{ChildInit, FromChild, ToChild, encode};
+use super::protocol::{
+    ChildInit, ChildUsage, FromChild, MessageBuffer, ToChild, encode, encode_init,
+};
 use crate::engine::cancel::CancelToken;
 use crate::engine::error::EngineError;
 use crate::model::StopCause;
@@ -69,7 +71,7 @@ impl ChildPool {
         };
         let (broken, peaks) = Default::default();
         let (transfer_context, init, cancel) =
-            (Arc::clone(transfer_context), encode(&init), cancel.clone());
+            (Arc::clone(transfer_context), encode_init(&init), cancel.clone());
         Ok(Self { transfer_context, program, init, cancel, broken, peaks })
     }
 
@@ -83,10 +85,14 @@ impl ChildPool {
         self.peaks().values().sum()
     }
 
-    pub(super) fn record_peak(&self, worker: usize, bytes: Option<u64>) {
-        let mut peaks = self.peaks();
-        let peak = peaks.entry(worker).or_default();
-        *peak = bytes.unwrap_or(0).max(*peak);
+    /// Adds what the child of this worker has counted and used.
+    pub(super) fn add_usage(&self, worker: usize, used: &ChildUsage) {
+        self.transfer_context.add_counts(used.counts);
+        if let Some(bytes) = used.peak_memory {
+            let mut peaks = self.peaks();
+            let peak = peaks.entry(worker).or_default();
+            *peak = bytes.max(*peak);
+        }
     }
 
     fn peaks(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
@@ -107,7 +113,7 @@ impl ChildPool {
             .spawn()?;
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
-        Ok(ChildProcess { child, stdin, lines: BufReader::new(stdout).lines() })
+        Ok(ChildProcess { child, stdin, stdout, received: MessageBuffer::default() })
     }
 
     /// Sends a started child its configuration, and waits until it is ready.
@@ -165,7 +171,8 @@ impl ChildPool {
 pub(super) struct ChildProcess {
     child: Child,
     stdin: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
+    stdout: ChildStdout,
+    received: MessageBuffer,
 }
 
 impl ChildProcess {
@@ -176,8 +183,14 @@ impl ChildProcess {
 
     /// Receives the next message; `None` if the child has closed its output or sent something else. Cancel-safe.
     pub(super) async fn recv(&mut self) -> Option<FromChild> {
-        let line = self.lines.next_line().await.ok()??;
-        serde_json::from_str(&line).ok()
+        loop {
+            if let Some(message) = self.received.take().ok()? {
+                return Some(message);
+            }
+            if self.stdout.read_buf(self.received.space()).await.ok()? == 0 {
+                return None;
+            }
+        }
     }
 
     /// Kills the child, unless it has exited by itself, and returns its exit status as text. The child is gone when this
@@ -191,14 +204,26 @@ impl ChildProcess {
         }
     }
 
-    /// Closes the child's input, upon which it exits, and waits for that. One that does not, because it is stopped or
-    /// stuck, is killed.
-    pub(super) async fn exit(self) {
-        let Self { mut child, stdin, lines } = self;
-        drop((stdin, lines));
-        if timeout(PATIENCE, child.wait()).await.is_err() {
+    /// Lets a child without a task exit, waits for that, and returns what it has used. One that does not exit, because it
+    /// is stopped or stuck, is killed.
+    pub(super) async fn exit(mut self) -> ChildUsage {
+        let used = timeout(PATIENCE, self.finish()).await;
+        let Self { mut child, stdin, stdout, .. } = self;
+        // A child whose input is closed exits.
+        drop((stdin, stdout));
+        if used.is_err() || timeout(PATIENCE, child.wait()).await.is_err() {
             let _ = child.start_kill();
             let _ = timeout(PATIENCE, child.wait()).await;
+        }
+        used.unwrap_or_default()
+    }
+
+    /// Asks what the child has used. Nothing, if it has died.
+    async fn finish(&mut self) -> ChildUsage {
+        self.send(&ToChild::Finish).await;
+        match self.recv().await {
+            Some(FromChild::Used(used)) => used,
+            _ => ChildUsage::default(),
         }
     }
 }

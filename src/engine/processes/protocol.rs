@@ -1,5 +1,7 @@
-//! The messages between a parent process and its children: one JSON object per line, over the child's standard streams.
+//! The messages between a parent process and its children, over the child's standard streams. The first, [`ChildInit`], is
+//! a line of JSON; every other one is its length in 4 bytes, little-endian, and the message as postcard encodes it.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ExpectedDigests;
@@ -22,6 +24,8 @@ pub(super) struct ChildInit {
 pub(super) enum ToChild {
     /// Carry out this job.
     Task(Box<Task>),
+    /// No other task comes: send what is used, [`FromChild::Used`].
+    Finish,
     /// End the transfer in progress, for this cause.
     Cancel(StopCause),
     /// The answer to [`FromChild::RequestRate`] with this number: the reader may read; `charged` bytes were charged in
@@ -58,21 +62,277 @@ pub(super) enum FromChild {
     RecordPartial { begin: BodyStart, bytes: u64 },
     /// The task is done.
     Done(Box<TaskResult>),
+    /// The answer to [`ToChild::Finish`].
+    Used(ChildUsage),
 }
 
 /// The result of a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TaskResult {
     pub attempt: Attempt,
-    /// The counters of this task.
+    pub usage: ChildUsage,
+}
+
+/// What a child has counted and used.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct ChildUsage {
+    /// What it has counted since it last sent this.
     pub counts: TransferCounts,
-    /// The peak memory of the child so far, bytes.
+    /// Its peak memory so far, bytes; `None` if it is not measured now.
     pub peak_memory: Option<u64>,
 }
 
-/// Encodes a message as a line.
+/// Bytes of the length before a message.
+const LENGTH: usize = 4;
+
+/// The longest message in bytes; what is longer is no message.
+const LONGEST: usize = 64 * 1024 * 1024;
+
+/// Bytes that most messages have at most, and that are read at once.
+const READ: usize = 4096;
+
+/// Encodes the first message to a child.
+pub(super) fn encode_init(init: &ChildInit) -> Vec<u8> {
+    let mut line = serde_json::to_vec(init).expect("every configuration can be serialized");
+    line.push(b'\n');
+    line
+}
+
+/// Encodes a message with its length.
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
-    let mut encoded = serde_json::to_vec(message).expect("every message can be serialized");
-    encoded.push(b'\n');
+    let mut encoded = Vec::with_capacity(READ);
+    encoded.extend([0; LENGTH]);
+    let mut encoded = postcard::to_extend(message, encoded).expect("every message can be encoded");
+    let length = u32::try_from(encoded.len() - LENGTH).expect("no message has 4 GiB");
+    encoded[..LENGTH].copy_from_slice(&length.to_le_bytes());
     encoded
+}
+
+/// What was read from a pipe and is not decoded yet.
+#[derive(Debug, Default)]
+pub(super) struct MessageBuffer {
+    bytes: Vec<u8>,
+    /// Those of them that are decoded.
+    decoded: usize,
+}
+
+/// What was read is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoMessage;
+
+impl MessageBuffer {
+    /// Where to append what is read. There is room for as much as is read at once.
+    pub(super) fn space(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.decoded);
+        self.decoded = 0;
+        self.bytes.reserve(READ);
+        &mut self.bytes
+    }
+
+    /// Takes the next message; `None` if it is not there as a whole yet.
+    ///
+    /// # Errors
+    /// If it is not a message of this kind.
+    pub(super) fn take<M: DeserializeOwned>(&mut self) -> Result<Option<M>, NoMessage> {
+        let unread = &self.bytes[self.decoded..];
+        let Some((length, unread)) = unread.split_first_chunk::<LENGTH>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > LONGEST {
+            return Err(NoMessage);
+        }
+        let Some(message) = unread.get(..length) else { return Ok(None) };
+        self.decoded += LENGTH + length;
+        match postcard::take_from_bytes(message) {
+            Ok((message, [])) => Ok(Some(message)),
+            _ => Err(NoMessage),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::model::test_fixtures::target;
+    use crate::model::{
+        Assembly, AttemptOutcome, AttemptTimings, Destination, ExpectedDigest, JobKind,
+        OverwriteRule, PartialBody, QueuedJob, RequestMethod, ResponseHead, SavedVersion, Target,
+        Validator,
+    };
+
+    /// A task with nothing but a URL.
+    fn bare_task() -> Task {
+        let target = target("http://a.test/");
+        Task { job: QueuedJob::first(target, None, Instant::now()).request, expected: None }
+    }
+
+    fn reply_head() -> ResponseHead {
+        ResponseHead {
+            status: 206,
+            remote_addr: Some("[2001:db8::1]:443".parse().unwrap()),
+            content_length: Some(1),
+            etag: Some("\"a\"".to_owned()),
+            certificate_expires: Some("2026-01-01".into()),
+            ..ResponseHead::default()
+        }
+    }
+
+    fn part() -> PartialBody {
+        PartialBody {
+            bytes: 4,
+            spans: Some(vec![(0, 2), (5, 7)].into()),
+            length: Some(9),
+            validator: Validator::Etag("\"a\"".to_owned()),
+            mirror: 1,
+            from: "http://a.test/".to_owned(),
+        }
+    }
+
+    fn claim() -> ExpectedDigest {
+        let digest = format!("sha256={}", "0a".repeat(32)).parse().unwrap();
+        ExpectedDigest { digest, by: "repr-digest".to_owned() }
+    }
+
+    /// A task in which nothing is left out.
+    fn full_task() -> Task {
+        let urls =
+            ["http://user:p%40ss@a.test:81/a?b#c", "https://[2001:db8::1]/", "http://1.2.3.4"];
+        let plain = target(urls[0]);
+        let mut target = Target {
+            listed: Some("b\u{fc}cher".into()),
+            urls: urls.map(|url| url.parse().unwrap()).into(),
+            ..plain
+        };
+        target.options.out = Some("out".to_owned());
+        target.options.checksum = Some(claim().digest);
+        let mut value = HeaderValue::from_static("secret");
+        value.set_sensitive(true);
+        target.options.headers.push((HeaderName::from_static("x-key"), value.clone()));
+        let place = Destination {
+            name: "a/b".into(),
+            over: OverwriteRule::File,
+            noted: true,
+            saved: Some(SavedVersion {
+                bytes: 7,
+                etag: None,
+                last_modified: Some("yesterday".to_owned()),
+                digest: None,
+            }),
+            part: Some(part()),
+        };
+        let mut job = QueuedJob::first(target, Some(place), Instant::now()).request;
+        job.kind =
+            JobKind::Assemble(Arc::new(Assembly { head: reply_head(), claims: vec![claim()] }));
+        job.addresses = Some(["192.0.2.1".parse().unwrap(), "::1".parse().unwrap()].into());
+        job.cookie = Some(value);
+        let expected = ExpectedDigests { checksum: Some(claim().digest), ..Default::default() };
+        Task { job, expected: Some(expected) }
+    }
+
+    fn attempt(outcome: AttemptOutcome) -> Attempt {
+        Attempt {
+            outcome,
+            head: Some(reply_head()),
+            bytes: 1,
+            wire_bytes: u64::MAX,
+            text: Some(vec![0, 10, 255]),
+            begun: true,
+            part: Some(part()),
+            name: Some("name".into()),
+            digests: vec![claim().digest],
+            claims: vec![claim()],
+            heads: vec!["< HTTP/1.1 200".to_owned()],
+            set_cookies: vec![b"a=b".to_vec()],
+            head_by: Some(RequestMethod::Head),
+            timings: AttemptTimings {
+                connect: Some(Duration::from_nanos(1)),
+                first_byte: None,
+                total: Duration::from_secs(1),
+            },
+            worker: 1,
+        }
+    }
+
+    fn done(attempt: Attempt) -> FromChild {
+        FromChild::Done(Box::new(TaskResult { attempt, usage: ChildUsage::default() }))
+    }
+
+    /// Whether these messages are read back as they were written, wherever what is read of them at a time ends.
+    fn assert_read_back<M: Serialize + DeserializeOwned>(messages: &[M]) {
+        let written: Vec<_> = messages.iter().map(encode).collect();
+        let all = written.concat();
+        for length in [1, 3, READ, all.len()] {
+            let (mut buffer, mut read) = (MessageBuffer::default(), Vec::new());
+            for piece in all.chunks(length) {
+                buffer.space().extend(piece);
+                while let Some(message) = buffer.take::<M>().unwrap() {
+                    read.push(encode(&message));
+                }
+            }
+            assert!(read == written, "{length} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn every_message_to_a_child_is_read_back() {
+        let recorded = ToChild::PartialRecorded(Err(Failure::Disk("full".to_owned())));
+        assert_read_back(&[
+            ToChild::Task(Box::new(bare_task())),
+            ToChild::Task(Box::new(full_task())),
+            ToChild::Cancel(StopCause::Deadline),
+            ToChild::RateGranted { number: 1, charged: u64::MAX },
+            ToChild::BytesReserved(true),
+            ToChild::PartialRecorded(Ok(())),
+            recorded,
+            ToChild::Finish,
+        ]);
+    }
+
+    #[test]
+    fn every_message_from_a_child_is_read_back() {
+        let mismatch = Failure::Checksum {
+            algorithm: claim().digest.algorithm().name(),
+            claimed_by: "the list".to_owned(),
+            expected: "00".to_owned(),
+            actual: "01".to_owned(),
+        };
+        let location = Some(b"/\xff".to_vec());
+        assert_read_back(&[
+            FromChild::Ready(Ok(())),
+            FromChild::Ready(Err("why".to_owned())),
+            FromChild::Progress { bytes: 1, promised: 0 },
+            FromChild::RequestRate { number: 1, left: None },
+            FromChild::ReportRead { bytes: 1, charged: 2 },
+            FromChild::ReserveBytes(1),
+            done(attempt(AttemptOutcome::Whole)),
+            done(attempt(AttemptOutcome::Redirect { location })),
+            done(attempt(AttemptOutcome::Failed(mismatch))),
+            FromChild::Used(ChildUsage { peak_memory: Some(1), ..ChildUsage::default() }),
+        ]);
+    }
+
+    #[test]
+    fn a_url_is_the_same_after_it_was_sent() {
+        let task = full_task();
+        let mut buffer = MessageBuffer::default();
+        buffer.space().extend(encode(&task));
+        let read: Task = buffer.take().unwrap().unwrap();
+        assert_eq!((&read.job.target, &read.job.url), (&task.job.target, &task.job.url));
+        assert_eq!(read.job.cookie.map(|value| value.is_sensitive()), Some(true));
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        let whole = encode(&ToChild::Cancel(StopCause::Deadline));
+        let longer = [&[3, 0, 0, 0], &whole[LENGTH..], b"x"].concat();
+        for bytes in [&b"hello, world\n"[..], &[1, 0, 0, 0, 99], &[0; 4], &longer] {
+            let mut buffer = MessageBuffer::default();
+            buffer.space().extend(bytes);
+            assert!(matches!(buffer.take::<ToChild>(), Err(NoMessage)), "{bytes:?}");
+        }
+    }
 }
