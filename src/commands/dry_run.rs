@@ -15,7 +15,7 @@ use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
-use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
+use crate::model::{Entry, InvalidLine, Outcome, RecordError, SavePlace, Target, redacted};
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
@@ -350,12 +350,12 @@ impl<'a> PredictedOutcome<'a> {
 }
 
 /// What exists of a file already.
-fn begun(place: &Destination) -> String {
+fn begun(place: &SavePlace) -> String {
     match place {
-        Destination { part: Some(part), .. } => {
+        SavePlace { part: Some(part), .. } => {
             format!(" (will be resumed: {} already downloaded)", counted(part.bytes, "byte"))
         }
-        Destination { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
+        SavePlace { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
         _ => String::new(),
     }
 }

@@ -2,13 +2,13 @@
 
 mod attempt;
 mod attempt_log;
-mod destination;
 mod entry;
 mod event;
 mod failure;
 mod job;
 mod progress;
 mod record;
+mod save_place;
 pub(crate) mod serde_helpers;
 mod summary;
 #[cfg(test)]
@@ -17,9 +17,6 @@ pub(crate) mod test_fixtures;
 pub(crate) use crate::redaction::redacted;
 pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
 pub(crate) use attempt_log::AttemptLog;
-pub(crate) use destination::{
-    ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
-};
 pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
 pub use event::Event;
@@ -34,5 +31,8 @@ pub(crate) use record::RecordError;
 pub(crate) use record::RequestMethod;
 pub(crate) use record::rfc3339;
 pub use record::{HttpVersion, Outcome, Record, Timings};
+pub(crate) use save_place::{
+    ByteRanges, OverwriteRule, PartialBody, SavePlace, SavedVersion, Validator, resource,
+};
 pub use summary::{HostStats, Summary};
 pub(crate) use summary::{ListPosition, Mode, OutcomeCounts, Resources, WaitReason, host_of};

@@ -25,7 +25,7 @@ use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
 use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
 use crate::digest::{Algorithm, Digest};
 use crate::model::{
-    Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, resource,
+    Failure, OverwriteRule, PartialBody, SavePlace, SavedVersion, Target, Validator, resource,
 };
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
@@ -35,7 +35,7 @@ use crate::redaction::{masked, masked_field, without_signature};
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// Fetch it and save the body there; `None` if bodies are discarded.
-    Fetch(Option<Destination>),
+    Fetch(Option<SavePlace>),
     /// Make no request; the file name and the reason.
     Settled(Arc<str>, SkipReason),
 }
@@ -68,7 +68,7 @@ impl Claim {
     /// Sets the digest of the saved version.
     pub(crate) fn set_digest(&mut self, digest: &Digest) {
         if let Self::Settled(_, SkipReason::Skipped(version))
-        | Self::Fetch(Some(Destination { saved: Some(version), .. })) = self
+        | Self::Fetch(Some(SavePlace { saved: Some(version), .. })) = self
         {
             version.digest = Some(digest.to_string());
         }
@@ -325,7 +325,7 @@ impl OpenFolder {
             ExistingPolicy::Force => return Ok(fetch(name, OverwriteRule::File, true).into()),
             ExistingPolicy::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
-                Claim::Fetch(Some(Destination {
+                Claim::Fetch(Some(SavePlace {
                     name,
                     over: OverwriteRule::File,
                     noted: true,
@@ -408,7 +408,7 @@ impl OpenFolder {
             _ => None,
         };
         let name = Arc::clone(name);
-        Ok(Claim::Fetch(Some(Destination { name, over, noted: true, saved: None, part })))
+        Ok(Claim::Fetch(Some(SavePlace { name, over, noted: true, saved: None, part })))
     }
 
     fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, Failure> {
@@ -503,7 +503,7 @@ pub(super) fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<
 
 fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
     let name = Arc::clone(name);
-    Claim::Fetch(Some(Destination { name, over, noted, saved: None, part: None }))
+    Claim::Fetch(Some(SavePlace { name, over, noted, saved: None, part: None }))
 }
 
 fn fail(name: &str, failure: Failure) -> Claim {

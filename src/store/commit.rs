@@ -15,7 +15,7 @@ use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
 use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
 use crate::digest::Algorithm;
-use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator};
+use crate::model::{Attempt, Failure, Job, OverwriteRule, SavePlace, Validator};
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, NameSource};
 use crate::redaction::masked;
@@ -69,7 +69,7 @@ impl OpenFolder {
     fn commit(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         attempt: &Attempt,
         pending: PendingEntry,
     ) -> Result<(), Failure> {
@@ -88,7 +88,7 @@ impl OpenFolder {
     fn commit_with_server_name(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
         let Some(wanted) = self.server_name(job, destination, attempt) else { return Ok(None) };
@@ -124,7 +124,7 @@ impl OpenFolder {
     fn enter(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         name: &str,
         attempt: &Attempt,
     ) -> Result<PendingEntry, Failure> {
@@ -135,7 +135,7 @@ impl OpenFolder {
     fn place(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         name: &str,
         file: &DirFile,
         attempt: &Attempt,
@@ -173,12 +173,7 @@ impl OpenFolder {
     }
 
     /// The name that the server proposes, if it may name this file and proposes another than the claimed one.
-    fn server_name(
-        &self,
-        job: &Job,
-        destination: &Destination,
-        attempt: &Attempt,
-    ) -> Option<String> {
+    fn server_name(&self, job: &Job, destination: &SavePlace, attempt: &Attempt) -> Option<String> {
         let has_a_say = self.options.named_by == NameSource::Server
             && job.target.options.out.is_none()
             && destination.over == OverwriteRule::Nothing;

@@ -13,8 +13,8 @@ use super::entry::{HexSha256, ManifestEntry, PartialEntry, SplitEntry};
 use super::errors::NOT_A_FILE;
 use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
 use crate::model::{
-    ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
-    Target, Validator, resource,
+    ByteRanges, Failure, Job, JobKind, OverwriteRule, PartialBody, SavePlace, SharedRanges, Target,
+    Validator, resource,
 };
 use crate::naming;
 use crate::plan::Durability;
@@ -97,7 +97,7 @@ struct OpenSink {
 #[derive(Debug)]
 pub(crate) struct BodyInfo {
     role: BodyRole,
-    place: Arc<Destination>,
+    place: Arc<SavePlace>,
     target: Arc<Target>,
     /// The URL of the request.
     url: Url,
