@@ -4,6 +4,7 @@ mod attempt;
 mod attempt_log;
 mod entry;
 mod event;
+mod exchange;
 mod failure;
 mod job;
 mod progress;
@@ -20,6 +21,9 @@ pub(crate) use attempt_log::AttemptLog;
 pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
 pub use event::Event;
+pub(crate) use exchange::{
+    BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, TruncationReason,
+};
 pub use failure::{Failure, FailureClass};
 pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};
 pub use job::QueuedJob;

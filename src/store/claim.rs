@@ -23,7 +23,7 @@ use super::dir::{DirFile, FileKind, PlaceResult};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
 use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::{Algorithm, Digest, ExpectedDigests};
 use crate::model::{
     Failure, OverwriteRule, PartialBody, SavePlace, SavedVersion, Target, Validator, resource,
 };
@@ -125,7 +125,7 @@ impl TargetIdentity {
 
 /// Whether a saved file has the expected digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChecksumMatch {
+pub(super) enum ChecksumMatch {
     /// It has all of them, or none is expected.
     Same,
     /// It has a different one.
@@ -147,12 +147,12 @@ enum NameState {
 impl Store {
     /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
     pub(crate) fn claim(&self, target: &Target) -> ClaimResult {
-        self.local().map_or(Claim::Fetch(None).into(), |open| open.claim(target))
+        self.0.claim(target)
     }
 }
 
 impl OpenFolder {
-    fn claim(&self, target: &Target) -> ClaimResult {
+    pub(super) fn claim(&self, target: &Target) -> ClaimResult {
         let identity = TargetIdentity::of(target);
         let wanted = self.wanted_name(target, &identity.id);
         let named = wanted.and_then(|wanted| self.claim_name(target, &identity, &wanted));
@@ -257,9 +257,10 @@ impl OpenFolder {
             Some(ManifestEntry::Marked(marked)) => {
                 fetch(name, self.rule_for_marked(name, marked.why)?, true)
             }
-            Some(ManifestEntry::Dropped(_)) | None => {
-                fetch(name, self.rule_for_unknown(name)?, true)
-            }
+            Some(
+                ManifestEntry::Dropped(_) | ManifestEntry::Archived(_) | ManifestEntry::Appended(_),
+            )
+            | None => fetch(name, self.rule_for_unknown(name)?, true),
         };
         Ok(claim.into())
     }
@@ -310,7 +311,7 @@ impl OpenFolder {
                 return Err(self.work_dir.name_conflict(name, NOT_A_FILE));
             }
         };
-        let checksums = self.checksum_match(target, name, &saved);
+        let checksums = checksum_match(&self.expected, target, name, &saved);
         if !is_whole || checksums == ChecksumMatch::Other {
             return Ok(fetch(name, OverwriteRule::File, true).into());
         }
@@ -348,20 +349,6 @@ impl OpenFolder {
         let is_undigested = !wanted.is_empty() && !self.is_dry();
         let undigested = is_undigested.then(|| UndigestedFile { saved: Box::new(saved), wanted });
         ClaimResult { claim, undigested }
-    }
-
-    /// Compares the digests in the manifest with the expected ones.
-    fn checksum_match(&self, target: &Target, name: &str, saved: &SavedEntry<'_>) -> ChecksumMatch {
-        let others = self.expected.of(name).map(|(digest, _)| digest);
-        let mut checksums = ChecksumMatch::Same;
-        for wanted in target.options.checksum.into_iter().chain(others) {
-            match digest_of(saved, wanted.algorithm()) {
-                Some(digest) if digest != wanted => return ChecksumMatch::Other,
-                Some(_) => {}
-                None => checksums = ChecksumMatch::Unknown,
-            }
-        }
-        checksums
     }
 
     /// Completes the rename of a file that the manifest records as saved, if a killed run did not make it.
@@ -492,6 +479,25 @@ fn mirror_of(target: &Target, partial: &PartialEntry<'_>) -> Option<usize> {
         Some(mirror) => naming::identity(url) == mirror.0,
         None => masked(url) == shown,
     })
+}
+
+/// Compares the digests in the manifest with the expected ones.
+pub(super) fn checksum_match(
+    expected: &ExpectedDigests,
+    target: &Target,
+    name: &str,
+    saved: &SavedEntry<'_>,
+) -> ChecksumMatch {
+    let others = expected.of(name).map(|(digest, _)| digest);
+    let mut checksums = ChecksumMatch::Same;
+    for wanted in target.options.checksum.into_iter().chain(others) {
+        match digest_of(saved, wanted.algorithm()) {
+            Some(digest) if digest != wanted => return ChecksumMatch::Other,
+            Some(_) => {}
+            None => checksums = ChecksumMatch::Unknown,
+        }
+    }
+    checksums
 }
 
 /// The digest of this algorithm; `None` if the manifest has none.
