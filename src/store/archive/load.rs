@@ -1,7 +1,7 @@
 //! Opens archives: locks them, reads their manifest, and cuts what a killed run has left.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,13 @@ pub(super) struct RecordFacts {
 pub(super) struct LoadedManifest {
     pub index: NameIndex,
     pub lengths: HashMap<String, u64>,
+    /// The archive that can be continued; `None` if there is none.
     pub current: Option<Current>,
+    /// The highest number of an archive.
+    pub newest: Option<u64>,
     pub bad_lines: u64,
+    /// Archives that do not have any more what was appended to them.
+    lost: HashSet<String>,
 }
 
 /// Whether what an entry is about has to be in its archive.
@@ -86,8 +91,9 @@ pub(super) fn load(
     presence: Presence,
     mut notice: impl FnMut(String),
 ) -> io::Result<LoadedManifest> {
-    let (index, lengths, current, bad_lines) = (NameIndex::new(), HashMap::new(), None, 0);
-    let mut loaded = LoadedManifest { index, lengths, current, bad_lines };
+    let (lengths, current, newest, bad_lines, lost) = Default::default();
+    let index = NameIndex::new();
+    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost };
     let path = bookkeeping_of(names).join("manifest.jsonl");
     manifest.visit_lines(|number, at, line| {
         let facts = line.ok_or(BadManifestLine::TooLong).and_then(|line| {
@@ -127,11 +133,15 @@ impl LoadedManifest {
             let error = "the archives of this prefix are of another format; use another prefix";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
+        self.newest = self.newest.max(names.number(&facts.path));
         let end = facts.offset.saturating_add(facts.length);
+        self.set_current(facts, end);
         if presence == Presence::Required && end > self.length_of(names, &facts.path) {
+            // What else is appended there would stand where this was.
+            self.current = self.current.take().filter(|current| current.name != facts.path);
+            self.lost.insert(facts.path.clone().into_owned());
             return Ok(());
         }
-        self.set_current(facts, end);
         let owner =
             |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of(bytes.0), at };
         if let Some(target) = &facts.target {
@@ -146,6 +156,9 @@ impl LoadedManifest {
     }
 
     fn set_current(&mut self, facts: &EntryFacts<'_>, end: u64) {
+        if self.lost.contains(&*facts.path) {
+            return;
+        }
         let bodies = u64::from(facts.kind == EntryKind::Archived);
         match &mut self.current {
             Some(current) if current.name == facts.path => {
@@ -257,7 +270,7 @@ impl OpenArchive {
         let loaded = load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
         let bookkeeping = bookkeeping_of(&names);
         let work = WorkFolder::new(bookkeeping.join("work"), options.format, options.min_free);
-        let writer = ArchiveWriter::new(names.clone(), loaded.current);
+        let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
         let open = Self {
             options: options.clone(),
             names,

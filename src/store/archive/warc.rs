@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::SystemTime;
 
-use data_encoding::BASE32;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::gzip::{CompressorPool, combined, end_of_member};
@@ -229,9 +229,9 @@ fn truncation(ended: BodyEnd) -> Option<&'static str> {
     }
 }
 
-/// A digest with its label, as readers of such files expect it.
+/// A SHA-256 with its label. In hexadecimal digits: what Base32 is padded with, readers do not agree on.
 pub(super) fn label(digest: &[u8]) -> String {
-    format!("sha256:{}", BASE32.encode(digest).trim_end_matches('='))
+    format!("sha256:{}", HEXLOWER.encode(digest))
 }
 
 fn digest_of(bytes: &[u8]) -> HexSha256 {

@@ -34,8 +34,10 @@ pub(super) struct Current {
 #[derive(Debug)]
 pub(super) struct ArchiveWriter {
     names: ArchiveNames,
-    /// The newest archive; `None` if there is none yet.
+    /// The newest archive; `None` if there is none that can be continued.
     current: Option<Current>,
+    /// The highest number of an archive by the manifest; `None` if there is none.
+    newest: Option<u64>,
     /// Its file, once this run has appended to it.
     file: Option<File>,
     /// Whether a failed write may have left bytes behind its end.
@@ -58,16 +60,16 @@ impl ArchiveNames {
     }
 
     /// The number of the archive of this name.
-    fn number(&self, name: &str) -> Option<u64> {
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
         let rest = name.strip_prefix(&self.stem)?.strip_prefix('-')?;
         rest.strip_suffix(self.extension)?.strip_suffix('.')?.parse().ok()
     }
 }
 
 impl ArchiveWriter {
-    /// Continues after `current`, the newest archive by the manifest.
-    pub(super) fn new(names: ArchiveNames, current: Option<Current>) -> Self {
-        Self { names, current, file: None, is_torn: false }
+    /// Continues `current`, or after the archive with the number `newest`.
+    pub(super) fn new(names: ArchiveNames, current: Option<Current>, newest: Option<u64>) -> Self {
+        Self { names, current, newest, file: None, is_torn: false }
     }
 
     /// The newest archive.
@@ -109,8 +111,7 @@ impl ArchiveWriter {
         if let Some(unused) = newest.filter(is_unused) {
             return Ok(unused.name.clone());
         }
-        let last = newest.and_then(|current| self.names.number(&current.name));
-        let mut number = last.map_or(0, |last| last + 1);
+        let mut number = self.newest.map_or(0, |newest| newest + 1);
         // Files that others have put there are theirs.
         while fs::symlink_metadata(self.names.path(&self.names.name(number))).is_ok() {
             number += 1;
@@ -125,6 +126,7 @@ impl ArchiveWriter {
     pub(super) fn create(&mut self, name: String) -> io::Result<()> {
         let path = self.names.path(&name);
         self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
+        self.newest = self.newest.max(self.names.number(&name));
         self.current = Some(Current { name, length: 0, bodies: 0 });
         failpoint::hit("archive_created");
         Ok(())
