@@ -841,7 +841,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_VERIFY)]
 pub(super) struct VerifyArgs {
-    /// Directory passed to --dir
+    /// Directory passed to --dir, or prefix passed to --warc or --tar
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 
