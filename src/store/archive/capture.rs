@@ -8,7 +8,7 @@ use flate2::{Compress, FlushCompress};
 use sha2::{Digest, Sha256};
 
 use super::gzip::deflate;
-use super::work_folder::WorkFolder;
+use super::spool_folder::SpoolFolder;
 use crate::model::{
     AttemptOutcome, BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, Failure,
     TruncationReason,
@@ -35,7 +35,7 @@ pub(crate) struct ExchangeCapture {
 }
 
 impl ExchangeCapture {
-    pub(super) fn new(work: &Arc<WorkFolder>) -> Self {
+    pub(super) fn new(work: &Arc<SpoolFolder>) -> Self {
         Self { spool: BodySpool::new(Arc::clone(work)), heads: None, is_cut_off: false }
     }
 
@@ -131,11 +131,11 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<BodyEnd> {
 /// The body so far, encoded, with its digests.
 #[derive(Debug)]
 struct BodySpool {
-    work: Arc<WorkFolder>,
+    work: Arc<SpoolFolder>,
     /// `None` before the first byte, and where bodies are not compressed.
     compressor: Option<Compress>,
     memory: Vec<u8>,
-    file: Option<WorkFile>,
+    file: Option<SpoolFile>,
     payload: Sha256,
     block: Sha256,
     crc: crc32fast::Hasher,
@@ -145,15 +145,15 @@ struct BodySpool {
 
 /// A file with the encoded bytes so far. It is removed unless it is handed over.
 #[derive(Debug)]
-struct WorkFile {
-    work: Arc<WorkFolder>,
+struct SpoolFile {
+    work: Arc<SpoolFolder>,
     file: File,
     name: String,
     length: u64,
     is_handed_over: bool,
 }
 
-impl Drop for WorkFile {
+impl Drop for SpoolFile {
     fn drop(&mut self) {
         if !self.is_handed_over {
             self.work.remove(&self.name);
@@ -162,7 +162,7 @@ impl Drop for WorkFile {
 }
 
 impl BodySpool {
-    fn new(work: Arc<WorkFolder>) -> Self {
+    fn new(work: Arc<SpoolFolder>) -> Self {
         let (compressor, memory, file, payload, block, crc, bytes) = Default::default();
         let next_space_check = FREE_SPACE_INTERVAL;
         Self { work, compressor, memory, file, payload, block, crc, bytes, next_space_check }
@@ -203,7 +203,7 @@ impl BodySpool {
         if self.file.is_none() {
             let (file, name) = self.work.create()?;
             let (work, length, is_handed_over) = (Arc::clone(&self.work), 0, false);
-            self.file = Some(WorkFile { work, file, name, length, is_handed_over });
+            self.file = Some(SpoolFile { work, file, name, length, is_handed_over });
         }
         let Some(to) = &mut self.file else { return Ok(()) };
         to.file.write_all(&self.memory)?;

@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 
 use super::sink;
-use super::work_folder::WorkFolder;
+use super::spool_folder::SpoolFolder;
 use crate::model::Job;
 use crate::plan::ArchiveFormat;
 use crate::store::destination::Destination;
@@ -28,7 +28,7 @@ pub(crate) struct ChildArchiveConfig {
 }
 
 impl ChildArchiveConfig {
-    pub(super) fn new(work: &WorkFolder, bookkeeping: &Path) -> Self {
+    pub(super) fn new(work: &SpoolFolder, bookkeeping: &Path) -> Self {
         Self {
             work: work.path.clone().into_os_string(),
             bookkeeping: bookkeeping.to_owned().into_os_string(),
@@ -42,7 +42,7 @@ impl ChildArchiveConfig {
 /// way while the child lives.
 #[derive(Debug)]
 pub(crate) struct ChildArchive {
-    work: Arc<WorkFolder>,
+    work: Arc<SpoolFolder>,
     _at_work: File,
 }
 
@@ -53,7 +53,7 @@ impl ChildArchive {
     /// If that of the manifest cannot be opened or locked.
     pub(crate) fn open(config: ChildArchiveConfig) -> io::Result<Self> {
         let ChildArchiveConfig { work, bookkeeping, format, min_free } = config;
-        let work = Arc::new(WorkFolder::new(PathBuf::from(work), format, min_free));
+        let work = Arc::new(SpoolFolder::new(PathBuf::from(work), format, min_free));
         let bookkeeping = Dir::open_ambient_dir(bookkeeping, ambient_authority())?;
         Ok(Self { work, _at_work: manifest::mark_running(&bookkeeping)? })
     }

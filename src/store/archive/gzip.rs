@@ -15,8 +15,9 @@ use crate::sync::lock;
 /// The head of a member: deflate, no flags, no time, no system.
 const MEMBER_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// The level of compression. The next ones take twice as long, for a tenth less.
-const LEVEL: u32 = 3;
+/// The level of compression. Of text in bodies of 10 KiB, 1 leaves 60 % (210 MB/s), 2 leaves 45 % (110 MB/s), and 6 leaves
+/// 43 % (80 MB/s).
+const LEVEL: u32 = 2;
 
 /// Compressors that are kept for the next body. Each has some 300 KiB.
 const MOST_KEPT: usize = 64;

@@ -12,7 +12,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use serde::Deserialize;
 
-use super::work_folder::WorkFolder;
+use super::spool_folder::SpoolFolder;
 use super::writer::{ArchiveNames, ArchiveWriter, Current, names_of};
 use super::{OpenArchive, payload_key, saved_key};
 use crate::digest::{Algorithm, ExpectedDigests};
@@ -269,7 +269,7 @@ impl OpenArchive {
         let mut notices = Vec::new();
         let loaded = load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
         let bookkeeping = bookkeeping_of(&names);
-        let work = WorkFolder::new(bookkeeping.join("work"), options.format, options.min_free);
+        let work = SpoolFolder::new(bookkeeping.join("work"), options.format, options.min_free);
         let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
         let open = Self {
             options: options.clone(),

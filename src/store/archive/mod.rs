@@ -13,16 +13,16 @@ mod child;
 mod gzip;
 mod load;
 mod read;
+mod spool_folder;
 mod tar;
 mod unit;
 mod warc;
-mod work_folder;
 mod writer;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -36,6 +36,7 @@ use super::failpoint;
 use super::lock::Lock;
 use super::manifest::{Manifest, PendingEntry};
 use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use super::outputs::OutputError;
 use super::sink::Sink;
 use super::work_dir::ChildStoreConfig;
 use crate::digest::{Algorithm, ExpectedDigests};
@@ -49,9 +50,9 @@ use crate::sync::lock;
 pub(super) use capture::ExchangeCapture;
 pub(super) use child::{ChildArchive, ChildArchiveConfig};
 pub(super) use read::SavedArchive;
+use spool_folder::{SpoolFolder, failure};
 use unit::AppendUnit;
 use warc::RecordForm;
-use work_folder::{WorkFolder, failure};
 use writer::{ArchiveNames, ArchiveWriter};
 
 /// The archives of one prefix, with their manifest.
@@ -62,7 +63,7 @@ pub(super) struct OpenArchive {
     expected: Arc<ExpectedDigests>,
     /// The digests that the manifest keeps of a body, the one to be reported first.
     digests: Vec<Algorithm>,
-    work: Arc<WorkFolder>,
+    work: Arc<SpoolFolder>,
     manifest: Manifest,
     /// The folder with the manifest and the lock.
     bookkeeping: PathBuf,
@@ -185,6 +186,13 @@ impl Destination for OpenArchive {
         drop(self.files_of(&exchange));
     }
 
+    fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
+        match paths.iter().find(|path| self.names.has(path)) {
+            Some(path) => Err(OutputError::Saved(path.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn unchecked(&self) -> u64 {
         self.unchecked.load(Relaxed)
     }
@@ -196,27 +204,38 @@ impl Destination for OpenArchive {
 
     fn finish(&self) -> Result<(), Failure> {
         let mut writer = self.writer();
-        if writer.is_open() && self.options.format == ArchiveFormat::Tar {
+        let (is_written, has_archives) = (writer.is_open(), writer.current().is_some());
+        if has_archives && self.options.format == ArchiveFormat::Tar {
+            // A run that was killed after its last body has written no end.
+            let is_there = is_written || writer.reopen().is_ok_and(|is_there| is_there);
+            let end = if is_there { &tar::END[..] } else { &[] };
             let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
-            let ended = writer.write_end(&tar::END);
+            let ended = writer.write_end(end);
             ended.map_err(|error| failure(&self.names.path(&name), &error))?;
         }
-        let (is_written, has_archives) = (writer.is_open(), writer.current().is_some());
         drop(writer);
         let _ = self.work.clear();
-        let path = self.names.beside("cdxj");
-        let is_due = is_written || has_archives && !path.exists();
+        let (path, due) = (self.names.beside("cdxj"), self.index_due());
+        let is_due = has_archives && (due.exists() || !path.exists());
         if self.options.format == ArchiveFormat::Warc && is_due {
             let length = |name: &str| fs::metadata(self.names.path(name)).ok().map(|it| it.len());
             cdxj::write(&self.manifest, length, &self.bookkeeping, &path)
+                .and_then(|()| remove_if_there(&due))
                 .map_err(|error| failure(&path, &error))?;
         }
         Ok(())
     }
 }
 
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The sink of a job. A robots.txt is no body of a list, and is kept in no archive.
-fn sink(work: &Arc<WorkFolder>, job: &Job) -> Sink {
+fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
     match job.kind {
         JobKind::Body => Sink::to_archive(ExchangeCapture::new(work)),
         JobKind::Segment { .. } | JobKind::Assemble(_) | JobKind::Robots { .. } => Sink::nowhere(),
@@ -238,12 +257,12 @@ fn is_noted(record: &Record) -> bool {
 }
 
 /// Files of bodies that are under way. They are removed when they have been appended, or could not be.
-struct WorkFiles<'a> {
-    work: &'a WorkFolder,
+struct SpoolFiles<'a> {
+    work: &'a SpoolFolder,
     name: Option<String>,
 }
 
-impl Drop for WorkFiles<'_> {
+impl Drop for SpoolFiles<'_> {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
             self.work.remove(name);
@@ -501,6 +520,8 @@ impl OpenArchive {
         }
         let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
         let fault = |error: io::Error| failure(&self.names.path(&name), &error);
+        let due = self.index_due();
+        File::create(&due).map_err(|error| failure(&due, &error))?;
         let unit = warc::file_info(&self.work.compressors, &name).map_err(fault)?;
         let offset = writer.append(&unit, &self.work).map_err(fault)?;
         let (id, length) = (HexSha256::of(&name), unit.length());
@@ -515,12 +536,17 @@ impl OpenArchive {
         self.manifest.enter(&ManifestEntry::Appended(entry))
     }
 
-    fn files_of(&self, exchange: &CapturedExchange) -> WorkFiles<'_> {
+    /// The file that is there while the index lacks what the manifest has.
+    fn index_due(&self) -> PathBuf {
+        self.bookkeeping.join("cdxj.due")
+    }
+
+    fn files_of(&self, exchange: &CapturedExchange) -> SpoolFiles<'_> {
         let name = match &exchange.body.data {
             CapturedData::File(name) => Some(name.clone()),
             CapturedData::Memory(_) => None,
         };
-        WorkFiles { work: &self.work, name }
+        SpoolFiles { work: &self.work, name }
     }
 
     fn writer(&self) -> MutexGuard<'_, ArchiveWriter> {

@@ -72,11 +72,16 @@ pub(super) fn sample(member: &str, exchange: CapturedExchange, record: &Record) 
     unit.push(Piece::Bytes(padding(body.bytes)));
     let key = member.split('.').next().unwrap_or(member);
     let json = serde_json::to_vec(record).expect("a record can be serialized");
-    unit.push(Piece::Bytes(header(&format!("{key}.json"), json.len() as u64, at)));
-    let pad = padding(json.len() as u64);
-    unit.push(Piece::Bytes(json));
-    unit.push(Piece::Bytes(pad));
+    push_file(&mut unit, &format!("{key}.json"), json, at);
     unit
+}
+
+/// Adds a file that is in memory.
+fn push_file(unit: &mut AppendUnit, name: &str, content: Vec<u8>, at: SystemTime) {
+    let length = content.len() as u64;
+    unit.push(Piece::Bytes(header(name, length, at)));
+    unit.push(Piece::Bytes(content));
+    unit.push(Piece::Bytes(padding(length)));
 }
 
 /// Whether these bytes of an archive are only what ends it.

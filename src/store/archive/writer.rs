@@ -4,8 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::spool_folder::SpoolFolder;
 use super::unit::{AppendUnit, Piece};
-use super::work_folder::WorkFolder;
 use crate::store::failpoint;
 
 /// The names of the archives.
@@ -45,9 +45,20 @@ pub(super) struct ArchiveWriter {
 }
 
 impl ArchiveNames {
-    /// The path of the archive of this name.
+    /// The path of the archive of this name, which is in the folder whatever a manifest says.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.join(Path::new(name).file_name().unwrap_or_default())
+    }
+
+    /// Whether a path without symbolic links is that of an archive, of its index, or in the folder beside it.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let Ok(folder) = self.folder.canonicalize() else { return false };
+        let Ok(rest) = path.strip_prefix(folder) else { return false };
+        let first = rest.components().next().and_then(|first| first.as_os_str().to_str());
+        first.is_some_and(|first| {
+            let beside = ["cdxj", "fetch"].map(|extension| format!("{}.{extension}", self.stem));
+            beside.iter().any(|name| name == first) || self.number(first).is_some()
+        })
     }
 
     /// The path of another file with this extension.
@@ -155,7 +166,7 @@ impl ArchiveWriter {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn append(&mut self, unit: &AppendUnit, work: &WorkFolder) -> io::Result<u64> {
+    pub(super) fn append(&mut self, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<u64> {
         let (Some(file), Some(current)) = (&mut self.file, &mut self.current) else {
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -206,7 +217,7 @@ impl ArchiveWriter {
     }
 }
 
-fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &WorkFolder) -> io::Result<()> {
+fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<()> {
     file.seek(SeekFrom::Start(start))?;
     for piece in unit.pieces() {
         if let Some(error) = failpoint::error_at("archive") {

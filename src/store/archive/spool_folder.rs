@@ -18,7 +18,7 @@ const MAKE_ROOM: &str = "free some space, then run the same command again";
 
 /// What the bodies that are gathered for archives share.
 #[derive(Debug)]
-pub(super) struct WorkFolder {
+pub(super) struct SpoolFolder {
     /// Its path.
     pub path: PathBuf,
     /// The format of the archives.
@@ -30,7 +30,7 @@ pub(super) struct WorkFolder {
     files: AtomicU64,
 }
 
-impl WorkFolder {
+impl SpoolFolder {
     /// The folder at `path`, which exists or is created with the first file.
     pub(super) fn new(path: PathBuf, format: ArchiveFormat, min_free: Option<u64>) -> Self {
         let (compressors, files) = Default::default();
