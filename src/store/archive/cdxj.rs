@@ -6,11 +6,10 @@ use std::collections::BinaryHeap;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde::Serialize;
-use url::Url;
+use url::{Host, Url};
 
 use super::warc::label;
 use crate::model::rfc3339;
@@ -94,22 +93,30 @@ fn line_of(path: &str, offset: u64, record: &RecordEntry) -> String {
     format!("{} {digits} {indexed}\n", key_of(&record.uri))
 }
 
-/// The key that URLs of one page have in common (SURT): the host from its end on, without `www`, then the path and the sorted
-/// query, in lower case.
+/// The key that URLs of one page have in common (SURT, as the tools for such indexes make it, except that session IDs stay):
+/// the host from its end on, without `www`, then the path and the sorted query, in lower case.
 fn key_of(uri: &str) -> String {
-    let Ok(url) = Url::parse(uri) else { return uri.to_ascii_lowercase() };
-    let host = url.host_str().unwrap_or_default();
-    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-    let mut key = match is_address {
-        true => host.to_owned(),
-        false => without_www(host).rsplit('.').collect::<Vec<_>>().join(","),
+    let uri = uri.to_ascii_lowercase();
+    let Ok(url) = Url::parse(&uri) else { return uri };
+    let mut key = match url.host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(host) => {
+            let host = host.to_string();
+            without_www(&host).rsplit('.').collect::<Vec<_>>().join(",")
+        }
+        None => String::new(),
     };
     if let Some(port) = url.port() {
         key.push_str(&format!(":{port}"));
     }
     key.push(')');
-    let path = url.path();
-    key.push_str(if path.len() > 1 { path.trim_end_matches('/') } else { path });
+    for component in url.path().split('/').filter(|component| !component.is_empty()) {
+        key.push('/');
+        key.push_str(component);
+    }
+    if key.ends_with(')') {
+        key.push('/');
+    }
     if let Some(query) = url.query().filter(|query| !query.is_empty()) {
         let mut parameters: Vec<_> = query.split('&').collect();
         parameters.sort_unstable();
@@ -189,8 +196,11 @@ mod tests {
             ("http://example.org/", "org,example)/"),
             ("https://www.example.org/A/B/?b=2&a=1", "org,example)/a/b?a=1&b=2"),
             ("http://www2.example.co.uk:8080/x", "uk,co,example:8080)/x"),
-            ("http://127.0.0.1:81/x?", "127.0.0.1:81)/x"),
-            ("http://[::1]/x", "[::1])/x"),
+            ("http://127.0.0.1:81/x?", "1,0,0,127:81)/x"),
+            ("http://[::1]:81/x", "::1:81)/x"),
+            ("http://a.b/x//y/?B=1&a=2&b=0", "b,a)/x/y?a=2&b=0&b=1"),
+            ("https://a.b:443/?", "b,a)/"),
+            ("http://a.b/x%20y?a&b=", "b,a)/x%20y?a&b="),
             ("http://www.com/", "com)/"),
         ] {
             assert_eq!(key_of(uri), key, "{uri}");
