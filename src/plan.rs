@@ -46,6 +46,8 @@ pub struct Plan {
     pub bodies: BodyOptions,
     /// Where bodies are saved; `None`: they are read and thrown away.
     pub keep: Option<SaveOptions>,
+    /// The archives that bodies are appended to, instead.
+    pub archive: Option<ArchiveOptions>,
     /// Where the body of the only URL goes, instead.
     pub output: Option<SingleOutput>,
     /// What is written to standard output, and how much.
@@ -76,6 +78,7 @@ impl Default for Plan {
             failure_limits: FailureLimits { most: None },
             bodies: BodyOptions::default(),
             keep: None,
+            archive: None,
             output: None,
             report: OutputOptions {
                 format: OutputFormat::Text,
@@ -104,6 +107,15 @@ impl Plan {
         let files = files.chain(&self.credential_files);
         let files = files.chain(self.client_certificates().flat_map(ClientCertificate::files));
         self.sources.iter().cloned().chain(files.cloned().map(Source::File)).collect()
+    }
+
+    /// Where bodies are saved.
+    pub fn saving(&self) -> Saving<'_> {
+        match (&self.keep, &self.archive) {
+            (Some(directory), _) => Saving::Directory(directory),
+            (None, Some(archive)) => Saving::Archive(archive),
+            (None, None) => Saving::Nothing,
+        }
     }
 
     /// The client certificates of listed origins and of single hosts.
@@ -703,6 +715,74 @@ pub struct SaveOptions {
     pub durability: Durability,
     /// Bytes that must stay free in the folder's file system.
     pub min_free: Option<u64>,
+}
+
+/// Where bodies are saved.
+#[derive(Debug, Clone, Copy)]
+pub enum Saving<'a> {
+    /// Nowhere.
+    Nothing,
+    /// In the files of a directory.
+    Directory(&'a SaveOptions),
+    /// In archives.
+    Archive(&'a ArchiveOptions),
+}
+
+impl<'a> Saving<'a> {
+    /// The option that says so, and its value; `None` if bodies are not saved.
+    pub fn option(self) -> Option<(&'static str, &'a Path)> {
+        match self {
+            Self::Nothing => None,
+            Self::Directory(options) => Some(("--dir", &options.dir)),
+            Self::Archive(options) => Some((options.format.option(), &options.prefix)),
+        }
+    }
+}
+
+/// How bodies are appended to archives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveOptions {
+    /// What the names of all files begin with.
+    pub prefix: PathBuf,
+    /// What they are.
+    pub format: ArchiveFormat,
+    /// The size in bytes at which the next file is begun.
+    pub max_bytes: NonZeroU64,
+    /// The number of bodies after which the next file is begun.
+    pub max_bodies: Option<NonZeroU64>,
+    /// What happens to targets that are already saved.
+    pub again: ExistingPolicy,
+    /// Whether a saved body must outlast a power loss.
+    pub durability: Durability,
+    /// Bytes that must stay free in the file system.
+    pub min_free: Option<u64>,
+}
+
+/// The format of archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ArchiveFormat {
+    /// WARC 1.1 (ISO 28500), each record a gzip member.
+    Warc,
+    /// tar, a body and its record as two files of one name.
+    Tar,
+}
+
+impl ArchiveFormat {
+    /// The option that asks for it.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Warc => "--warc",
+            Self::Tar => "--tar",
+        }
+    }
+
+    /// How the names of its files end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Warc => "warc.gz",
+            Self::Tar => "tar",
+        }
+    }
 }
 
 /// How files are named.

@@ -233,7 +233,7 @@ pub(super) struct StrategyArgs {
     )]
     pub jobs: NonZeroUsize,
 
-    /// Event-loop threads in async mode, at most --jobs [default: 1; with --dir, one per core up to 4]
+    /// Event-loop threads in async mode, at most --jobs [default: 1; when saving, one per core up to 4]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = value_parsers::jobs, allow_hyphen_values = true)]
     pub loops: Option<NonZeroUsize>,
 }
@@ -597,6 +597,38 @@ pub(super) struct SaveArgs {
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "head")]
     pub dir: Option<PathBuf>,
 
+    /// Append all requests and responses to WARC files, PREFIX-00000.warc.gz and so on
+    ///
+    /// PREFIX.cdxj is their index. What was saved is recorded in PREFIX.fetch; running the same command again skips it and
+    /// appends the rest. Secrets of requests are left out.
+    #[arg(
+        hide_short_help = true, long, value_name = "PREFIX", value_hint = ValueHint::AnyPath,
+        conflicts_with_all = ["dir", "output", "head", "names", "remote_header_name", "overwrite", "split"]
+    )]
+    pub warc: Option<PathBuf>,
+
+    /// Append each response body and its record to tar files, PREFIX-00000.tar and so on
+    ///
+    /// Files in it are 000012.jpg and 000012.json, by the position in the list, as WebDataset reads them.
+    #[arg(
+        hide_short_help = true, long, value_name = "PREFIX", value_hint = ValueHint::AnyPath,
+        conflicts_with_all = [
+            "warc", "dir", "output", "head", "names", "remote_header_name", "overwrite", "split",
+        ]
+    )]
+    pub tar: Option<PathBuf>,
+
+    /// Begin the next archive when one would exceed SIZE (at least 64k)
+    #[arg(
+        hide_short_help = true, long, value_name = "SIZE", default_value = "1G", value_parser = value_parsers::segment,
+        allow_hyphen_values = true
+    )]
+    pub archive_size: NonZeroU64,
+
+    /// Begin the next archive after N bodies [default: no limit]
+    #[arg(hide_short_help = true, long, value_name = "N", allow_hyphen_values = true)]
+    pub archive_count: Option<NonZeroU64>,
+
     /// Save the body of a single URL as FILE; - is standard output
     ///
     /// FILE is replaced once the body is complete and verified; until then it is kept in .FILE.fetch, and the same command
@@ -809,7 +841,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_VERIFY)]
 pub(super) struct VerifyArgs {
-    /// Directory passed to --dir
+    /// Directory passed to --dir, or prefix passed to --warc or --tar
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 

@@ -186,6 +186,9 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["--path-as-is"], "not supported: dots in the path of a URL are resolved"),
     (&["--unix-socket", "--abstract-unix-socket"], "not supported: only TCP"),
     (&["-R", "--remote-time"], "always on with --dir"),
+    (&["--warc-file"], "use --warc PREFIX"),
+    (&["--warc-max-size"], "use --archive-size SIZE with --warc"),
+    (&["--warc-cdx"], "always on with --warc: PREFIX.cdxj"),
     (&["-g", "--globoff"], "always on: brackets in a URL have no meaning"),
 ];
 

@@ -315,7 +315,7 @@ pub fn parse(
         None => {
             let table = OptionTable::of_fetch();
             ensure_no_value_is_the_url(&table, &matches, &words)?;
-            ensure_saving_options_have_a_dir(&table, &matches)?;
+            ensure_something_is_saved(&table, &matches)?;
             let (headers, files) = (&mut typed.fetch.requests.headers, HeaderFiles::new(around));
             credentials::ensure_stdin_is_read_once(headers, &typed.fetch.sources, true)?;
             files.expand(headers).map_err(invalid_header)?;
@@ -355,7 +355,7 @@ fn comparison(
     let table = OptionTable::of_compare();
     let matches = matches.subcommand_matches("compare").expect("it was typed");
     ensure_no_value_is_the_url(&table, matches, words)?;
-    ensure_saving_options_have_a_dir(&table, matches)?;
+    ensure_something_is_saved(&table, matches)?;
     if typed.sources.is_empty() && typed.configuration.config.is_some() {
         let complaint = "--config has no effect on the built-in workload; name a list";
         return Err(UsageOutput::error(complaint));
@@ -436,13 +436,11 @@ fn ensure_no_value_is_the_url(
     }
 }
 
-/// Ensures that options for saving were typed with `--dir`. The configuration may have them without it.
-fn ensure_saving_options_have_a_dir(
-    table: &OptionTable,
-    matches: &ArgMatches,
-) -> Result<(), String> {
-    match table.lacking_dir(matches) {
-        Some(name) => Err(format!("--{name} requires --dir")),
+/// Ensures that options for saving were typed with one that saves. The configuration may have them without it.
+fn ensure_something_is_saved(table: &OptionTable, matches: &ArgMatches) -> Result<(), String> {
+    match table.lacking(matches) {
+        Some((name, ["dir", ..])) => Err(format!("--{name} requires --dir")),
+        Some((name, others)) => Err(format!("--{name} requires --{}", others.join(" or --"))),
         None => Ok(()),
     }
 }

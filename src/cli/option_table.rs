@@ -31,10 +31,8 @@ pub(super) struct OptionFacts {
     takes_url: bool,
     /// Whether a `[hosts."NAME"]` section of the configuration file may set it.
     per_host: bool,
-    /// Whether it means nothing without `--dir`.
-    requires_dir: bool,
-    /// Whether `--output` does as well.
-    allows_output: bool,
+    /// Options without any of which it means nothing; empty: it always means something.
+    requires: &'static [&'static str],
     /// Whether it describes a comparison, and is not passed on to the runs that are compared.
     of_comparison: bool,
     /// Options of lower layers that it replaces beside itself and those that it conflicts with.
@@ -58,8 +56,7 @@ const PLAIN: OptionFacts = OptionFacts {
     redact: None,
     takes_url: false,
     per_host: false,
-    requires_dir: false,
-    allows_output: false,
+    requires: &[],
     of_comparison: false,
     overrides: &[],
 };
@@ -86,16 +83,20 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "host-delay", per_host: true, ..PLAIN },
     OptionFacts { name: "host-rate", per_host: true, ..PLAIN },
     OptionFacts { name: "dir", of_comparison: true, ..ONE_RUN },
+    OptionFacts { name: "warc", ..ONE_RUN },
+    OptionFacts { name: "tar", ..ONE_RUN },
+    OptionFacts { name: "archive-size", requires: ARCHIVES, ..PLAIN },
+    OptionFacts { name: "archive-count", requires: ARCHIVES, ..PLAIN },
     OptionFacts { name: "names", ..SAVING },
     OptionFacts { name: "remote-header-name", ..SAVING },
-    OptionFacts { name: "refresh", requires_dir: true, ..ONE_RUN },
-    OptionFacts { name: "force", requires_dir: true, ..ONE_RUN },
-    OptionFacts { name: "overwrite", requires_dir: true, ..ONE_RUN },
+    OptionFacts { name: "refresh", requires: BODIES, ..ONE_RUN },
+    OptionFacts { name: "force", requires: BODIES, ..ONE_RUN },
+    OptionFacts { name: "overwrite", requires: &["dir"], ..ONE_RUN },
     OptionFacts { name: "output", ..ONE_RUN },
-    OptionFacts { name: "split", allows_output: true, ..SAVING },
-    OptionFacts { name: "min-split-size", allows_output: true, ..SAVING },
-    OptionFacts { name: "fsync", allows_output: true, ..SAVING },
-    OptionFacts { name: "min-free", allows_output: true, ..SAVING },
+    OptionFacts { name: "split", requires: &["dir", "output"], ..PLAIN },
+    OptionFacts { name: "min-split-size", requires: &["dir", "output"], ..PLAIN },
+    OptionFacts { name: "fsync", requires: &["dir", "output", "warc", "tar"], ..PLAIN },
+    OptionFacts { name: "min-free", requires: &["dir", "output", "warc", "tar"], ..PLAIN },
     OptionFacts { name: "checksum", ..ONE_RUN },
     OptionFacts { name: "sha256sums", ..ONE_RUN },
     OptionFacts { name: "failed", ..ONE_RUN },
@@ -119,7 +120,13 @@ const TABLE: &[OptionFacts] = &[
 ];
 
 const ONE_RUN: OptionFacts = OptionFacts { scope: OptionScope::CommandLine, ..PLAIN };
-const SAVING: OptionFacts = OptionFacts { requires_dir: true, ..PLAIN };
+const SAVING: OptionFacts = OptionFacts { requires: &["dir"], ..PLAIN };
+
+/// The options that save the bodies of a list.
+const BODIES: &[&str] = &["dir", "warc", "tar"];
+
+/// Those of them that save them in archives.
+const ARCHIVES: &[&str] = &["warc", "tar"];
 
 fn facts(name: &str) -> &'static OptionFacts {
     TABLE.iter().find(|facts| facts.name == name).unwrap_or(&PLAIN)
@@ -331,14 +338,17 @@ impl OptionTable {
         self.arguments().filter(|(_, argument)| is_set(matches, argument)).map(|(name, _)| name)
     }
 
-    /// The first option that was typed although it means nothing without a folder or a file to save to, if there is none.
-    pub(super) fn lacking_dir<'t>(&'t self, matches: &'t ArgMatches) -> Option<&'t str> {
+    /// The first option that was typed although it means nothing without one of others, which are the second value.
+    pub(super) fn lacking<'t>(
+        &'t self,
+        matches: &'t ArgMatches,
+    ) -> Option<(&'t str, &'static [&'static str])> {
         let set: Vec<_> = self.set_in(matches).collect();
-        let has_output = set.contains(&"output");
-        let lacks_dir =
-            |facts: &OptionFacts| facts.requires_dir && !(has_output && facts.allows_output);
-        let lacking = set.iter().find(|name| lacks_dir(facts(name)));
-        lacking.copied().filter(|_| !set.contains(&"dir"))
+        let lacks = |required: &[&str]| {
+            !required.is_empty() && !required.iter().any(|other| set.contains(other))
+        };
+        let mut required = set.iter().map(|name| (*name, facts(name).requires));
+        required.find(|(_, required)| lacks(required))
     }
 
     /// The words that set options for each run of a comparison, so that they can be typed again, without those of
@@ -513,8 +523,8 @@ mod tests {
         let table = OptionTable::of_fetch();
         for (name, argument) in table.arguments() {
             let is_saving = argument.get_help_heading() == Some("Saving files");
-            let is_saving = is_saving && !["dir", "output"].contains(&name);
-            assert_eq!(facts(name).requires_dir, is_saving, "--{name}");
+            let is_saving = is_saving && !["dir", "output", "warc", "tar"].contains(&name);
+            assert_eq!(!facts(name).requires.is_empty(), is_saving, "--{name}");
         }
     }
 

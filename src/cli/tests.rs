@@ -657,6 +657,7 @@ fn bodies_are_saved_where_a_folder_is_named() {
     }
     assert_complaint(&["-d", ""], "a value is required for '--dir <DIR>'");
     assert_complaint(&["--refresh"], "--refresh requires --dir");
+    assert_complaint(&["--archive-size", "1M"], "--archive-size requires --warc or --tar");
     assert_complaint(&["-d", "pages", "--force", "--refresh"], "cannot be used with");
     assert_complaint(&["-d", "pages", "--min-free", "much"], "invalid size");
 }

@@ -21,13 +21,13 @@ use crate::credentials::Credentials;
 use crate::list;
 use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, AddressScope, BodyOptions, CertVerification, ClientCertificate, Compression,
-    CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy,
-    HostLimitOptions, HttpOptions, HttpVersions, MaxFailures, MaxPerHost, MinSpeed, Mode,
-    NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
-    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
-    SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts,
-    UrlSchemes, Verbosity,
+    AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CertVerification,
+    ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy, FailedList,
+    FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions, MaxFailures,
+    MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan,
+    ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy,
+    SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules,
+    Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -36,7 +36,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
     typed.sources.append(&mut typed.input.input_files);
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
-        strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
+        strategy: strategy(&typed.strategy, saves(&typed.saving))?,
         http: http(typed.requests, &typed.cookies)?,
         cookies: cookie_options(typed.cookies, typed.jar)?,
         timeouts: timeouts(&typed.timeouts),
@@ -47,6 +47,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         failure_limits: failure_limits(&typed.failures.enough),
         bodies: body_options(typed.bodies, &typed.saving, &typed.sources)?,
         output: single_output(&typed.saving, &typed.sources)?,
+        archive: archive_options(&typed.saving),
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
         config: None,
@@ -442,17 +443,43 @@ fn host_limit_options(typed: &args::HostLimitArgs) -> HostLimitOptions {
     }
 }
 
+/// Whether bodies are saved in files that stay open for many of them, or in many files.
+fn saves(typed: &SaveArgs) -> bool {
+    typed.dir.is_some() || typed.warc.is_some() || typed.tar.is_some()
+}
+
+fn archive_options(typed: &SaveArgs) -> Option<ArchiveOptions> {
+    let (format, prefix) = match (&typed.warc, &typed.tar) {
+        (Some(prefix), _) => (ArchiveFormat::Warc, prefix),
+        (None, Some(prefix)) => (ArchiveFormat::Tar, prefix),
+        (None, None) => return None,
+    };
+    Some(ArchiveOptions {
+        prefix: prefix.clone(),
+        format,
+        max_bytes: typed.archive_size,
+        max_bodies: typed.archive_count,
+        again: existing_policy(typed),
+        durability: durability(typed),
+        min_free: typed.min_free,
+    })
+}
+
+fn existing_policy(typed: &SaveArgs) -> ExistingPolicy {
+    match (typed.refresh, typed.force) {
+        (true, _) => ExistingPolicy::Refresh,
+        (_, true) => ExistingPolicy::Force,
+        _ => ExistingPolicy::Skip,
+    }
+}
+
 fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
-    let durability = durability(&typed);
+    let (durability, again) = (durability(&typed), existing_policy(&typed));
     Some(SaveOptions {
         dir: typed.dir?,
         names: typed.names,
         named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
-        again: match (typed.refresh, typed.force) {
-            (true, _) => ExistingPolicy::Refresh,
-            (_, true) => ExistingPolicy::Force,
-            _ => ExistingPolicy::Skip,
-        },
+        again,
         foreign: if typed.overwrite {
             ForeignFilePolicy::Replaced
         } else {

@@ -15,8 +15,8 @@ use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
-use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
-use crate::plan::{OutputFormat, Plan, Verbosity};
+use crate::model::{Entry, InvalidLine, Outcome, RecordError, SavePlace, Target, redacted};
+use crate::plan::{OutputFormat, Plan, Saving, Verbosity};
 use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use crate::streams::stdout;
@@ -117,8 +117,8 @@ pub fn preview(
     let (_, warnings) = cookies(plan).map_err(PreviewError::Cookies)?;
     warnings.iter().for_each(|warning| print_warning(&printable(warning)));
     let output = predicted(plan).map_err(|error| PreviewError::Output(error.into()))?;
-    let keep = plan.keep.as_ref().or(output.as_ref());
-    let (store, notices) = Store::inspect(keep, &Arc::new(expected))?;
+    let saving = output.as_ref().map_or(plan.saving(), Saving::Directory);
+    let (store, notices) = Store::inspect(saving, &Arc::new(expected))?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(plan, &store).map_err(PreviewError::Output)?;
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
@@ -350,12 +350,12 @@ impl<'a> PredictedOutcome<'a> {
 }
 
 /// What exists of a file already.
-fn begun(place: &Destination) -> String {
+fn begun(place: &SavePlace) -> String {
     match place {
-        Destination { part: Some(part), .. } => {
+        SavePlace { part: Some(part), .. } => {
             format!(" (will be resumed: {} already downloaded)", counted(part.bytes, "byte"))
         }
-        Destination { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
+        SavePlace { saved: Some(_), .. } => " (will be revalidated)".to_owned(),
         _ => String::new(),
     }
 }

@@ -27,7 +27,7 @@ use crate::model::{
     Event, FailureClass, ListPosition, OutcomeCounts, ProgressBoard, RequestMethod, Resources,
     StopCause, Summary, rfc3339,
 };
-use crate::plan::{OutputFormat, Plan, SaveOptions, Strategy, Verbosity};
+use crate::plan::{OutputFormat, Plan, Saving, Strategy, Verbosity};
 use crate::report::{
     FailedListWriter, Outputs, ReportFiles, Reporter, printable, reporter, written_path,
 };
@@ -173,7 +173,7 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
     let expected = Arc::new(expected);
     let (store, notices) =
-        Store::open(plan.keep.as_ref(), &expected, &plan.bodies.digests).map_err(no_store)?;
+        Store::open(plan.saving(), &expected, &plan.bodies.digests).map_err(no_store)?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(&plan, &store).map_err(RunError::Usage)?;
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
@@ -213,7 +213,9 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let kept = jar.map_or(Ok(()), |jar| cookie_files::write_jar(jar, &cookies));
     let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
     let finished = finished.map_err(broken)?;
+    let completed = transfer_context.store().finish();
     let outcome = conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())?;
+    completed.map_err(|failure| RunError::Fatal(failure.into()))?;
     kept.map(|()| outcome).map_err(|error| RunError::Fatal(error.into()))
 }
 
@@ -260,7 +262,7 @@ fn conclude(
     let summary = Summary {
         list_complete,
         read_up_to: reported.last_read.filter(|_| !list_complete),
-        saves: Some(plan.keep.is_some()),
+        saves: Some(plan.saving().option().is_some()),
         counts: reported.counts,
         elapsed: elapsed.as_secs_f64(),
         setup: (ready - start.at).as_secs_f64(),
@@ -304,7 +306,8 @@ fn conclude(
 /// What the user may not expect, or may want to do next. Somebody who reads data is told nothing.
 fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
     let is_text = plan.report.format == OutputFormat::Text;
-    let discarded = plan.keep.is_none() && summary.counts.ok > 0 && is_text && !summary.head;
+    let saves = plan.saving().option().is_some();
+    let discarded = !saves && summary.counts.ok > 0 && is_text && !summary.head;
     let discarded =
         discarded.then(|| "bodies were read and discarded; use --dir DIR to save them".to_owned());
     discarded.into_iter().chain(next_command(plan, summary)).collect()
@@ -318,7 +321,7 @@ fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
     if !summary.list_complete {
         return None;
     }
-    let Some(command) = arguments_again(plan.keep.as_ref(), &failed.path) else {
+    let Some(command) = arguments_again(plan.saving(), &failed.path) else {
         let name = failed.path.display().to_string();
         return Some(format!("{listed} written to '{}'", printable(&name)));
     };
@@ -330,16 +333,18 @@ fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
 }
 
 /// The arguments that fetch the URLs of this list; `None` if they cannot be typed, or the list cannot be read again.
-fn arguments_again(keep: Option<&SaveOptions>, list: &Path) -> Option<String> {
+fn arguments_again(saving: Saving<'_>, list: &Path) -> Option<String> {
     let list = is_kept(list).then(|| list.to_str().map(cli::file_argument))??;
     let list = word_of_path(Path::new(&*list))?;
-    let Some(keep) = keep else { return Some(list) };
-    Some(format!("--dir {} {list}", word_of_path(&keep.dir)?))
+    let Some((option, path)) = saving.option() else { return Some(list) };
+    Some(format!("{option} {} {list}", word_of_path(path)?))
 }
 
 /// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
-const AGAIN_WITHOUT: [&str; 11] = [
+const AGAIN_WITHOUT: [&str; 13] = [
     "dir",
+    "warc",
+    "tar",
     "failed",
     "failed-class",
     "format",

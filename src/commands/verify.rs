@@ -15,7 +15,7 @@ use super::{CommandError, conclude, print_warning};
 use crate::exit::{Exit, ExitStatus};
 use crate::plan::{MarkMode, OutputFormat, Verbosity, VerifyOptions};
 use crate::report::printable;
-use crate::store::{FileEntry, ManifestEntry, OpenMode, SavedFolder, SavedFolderError};
+use crate::store::{FileEntry, ManifestEntry, OpenMode, SavedBodies, SavedFolderError};
 use crate::streams::stdout;
 pub use row::Totals;
 use row::{VerifiedFile, VerifiedState};
@@ -119,7 +119,7 @@ pub fn verify(
         MarkMode::On => OpenMode::Repair,
         MarkMode::Off => OpenMode::Look,
     };
-    let archive = SavedFolder::open(&options.dir, purpose, |text| notice(&printable(text)))?;
+    let archive = SavedBodies::open(&options.dir, purpose, |text| notice(&printable(text)))?;
     let totals = Totals { bad_lines: archive.bad_lines(), ..Totals::default() };
     let mut report =
         VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
@@ -131,7 +131,7 @@ pub fn verify(
 
 struct VerifyReport<'a, W> {
     options: &'a VerifyOptions,
-    archive: &'a SavedFolder,
+    archive: &'a SavedBodies,
     out: &'a mut W,
     totals: Totals,
     /// Temporary names of complete files, which the next run renames.
@@ -187,8 +187,8 @@ impl<W: Write> VerifyReport<'_, W> {
     }
 
     fn settle(&mut self, row: VerifiedFile) -> Result<(), VerifyError> {
-        if let (Some((id, why)), MarkMode::On) = (row.mark, self.options.marking) {
-            self.archive.mark(&row.path, id, why).map_err(VerifyError::Unmarked)?;
+        if let (Some(mark), MarkMode::On) = (row.mark, self.options.marking) {
+            self.archive.mark(&row.path, mark).map_err(VerifyError::Unmarked)?;
             self.totals.marked += 1;
         }
         self.known.extend(row.under.clone());
@@ -242,7 +242,7 @@ impl VerifyOptions {
 
 /// Sends the entries of the manifest, until the receiver is gone.
 fn read(
-    archive: &SavedFolder,
+    archive: &SavedBodies,
     tasks: &SyncSender<FileTask>,
     places: &SyncSender<Receiver<VerifiedFile>>,
 ) -> io::Result<()> {
@@ -255,7 +255,7 @@ fn read(
 }
 
 /// Compares files, until the queue is closed.
-fn compare(archive: &SavedFolder, queue: &Mutex<Receiver<FileTask>>) {
+fn compare(archive: &SavedBodies, queue: &Mutex<Receiver<FileTask>>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok((path, entry, reply)) = next() {
         // The report may have ended.

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::model::{Destination, Target, host_of};
+use crate::model::{SavePlace, Target, host_of};
 use crate::temporary_file;
 
 /// Bytes that the file may hold; when it is full, reading the list waits.
@@ -49,7 +49,7 @@ struct HostSpill {
 }
 
 /// A target, and where its body goes.
-pub(super) type ClaimedTarget = (Target, Option<Destination>);
+pub(super) type ClaimedTarget = (Target, Option<SavePlace>);
 
 impl Spill {
     /// Whether more targets can be spilled.
@@ -66,7 +66,7 @@ impl Spill {
     ///
     /// # Errors
     /// If the target cannot be written as JSON.
-    pub(super) fn put(&mut self, target: &Target, place: Option<&Destination>) -> io::Result<()> {
+    pub(super) fn put(&mut self, target: &Target, place: Option<&SavePlace>) -> io::Result<()> {
         self.share_source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
@@ -234,7 +234,7 @@ mod tests {
             headers: vec![(HeaderName::from_static("x-key"), secret)],
         };
         let validator = Validator::Etag("\"v1\"".to_owned());
-        let place = Destination {
+        let place = SavePlace {
             name: "a/näme".into(),
             over: OverwriteRule::File,
             noted: true,

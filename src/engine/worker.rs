@@ -12,10 +12,11 @@ use super::cookies::RunCookies;
 use super::event_channel::EventSender;
 use super::executor::Executor;
 use super::queue::{Queue, Work};
-use super::records::{cancelled_record, finished_event};
+use super::records::{cancelled_record, finished_event, record_of_attempt};
 use super::spill::Spill;
 use crate::model::{
-    Attempt, AttemptOutcome, Event, JobKind, ProgressBoard, QueuedJob, Record, StopCause, Target,
+    Attempt, AttemptOutcome, CapturedExchange, Event, JobKind, Outcome, ProgressBoard, QueuedJob,
+    Record, StopCause, Target,
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
@@ -47,6 +48,19 @@ impl RunContext {
     /// Emits an event; waits while the reports are behind. If the receiver is gone, the event is dropped: `watch_stops`
     /// sees that too, and stops the run.
     pub(super) async fn emit(&self, event: Event) {
+        self.emit_with(event, &mut None).await;
+    }
+
+    /// Emits an event as [`emit`](Self::emit) does. If it is the failure of a target, `exchange` is what its last attempt
+    /// has brought, which is taken.
+    async fn emit_with(&self, event: Event, exchange: &mut Option<Box<CapturedExchange>>) {
+        if let Event::Finished { record, .. } = &event
+            && record.outcome == Outcome::Failed
+            && let Err(failure) = self.store.note_failure(record, exchange.take())
+        {
+            self.events.send(Event::Notice(format!("cannot record a failure: {failure}"))).await;
+            self.cancel.abort(StopCause::Disk);
+        }
         self.events.send(event).await;
     }
 
@@ -60,18 +74,16 @@ impl RunContext {
         self.emit(Event::Finished { record: Box::new(record), target, name }).await;
     }
 
-    /// Commits a whole body: enters it in the manifest and gives it its final name; the attempt fails if that does.
+    /// Commits what an attempt has brought, as far as it is saved: enters a whole body in the manifest and gives it its
+    /// final name, or appends it to an archive. The attempt fails if that does.
     ///
     /// The manifest entry is queued first and awaited after the connection has gone back to the client, so that entries
     /// of bodies that end at the same time are written together.
     async fn commit_body(&self, job: &QueuedJob, attempt: &mut Attempt, executor: &Executor) {
-        let is_saved = matches!(job.request.kind, JobKind::Body | JobKind::Assemble(_));
-        if attempt.outcome != AttemptOutcome::Whole || !is_saved {
-            return executor.release_client().await;
-        }
-        let entered = self.store.enter(&job.request, attempt);
+        let record = |attempt: &Attempt| record_of_attempt(job, attempt.clone(), None);
+        let pending = self.store.enter(&job.request, attempt, &record);
         executor.release_client().await;
-        match entered.and_then(|entered| self.store.commit(&job.request, attempt, entered)) {
+        match pending.and_then(|pending| self.store.commit(&job.request, attempt, pending)) {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }
@@ -123,10 +135,14 @@ pub(super) async fn work(context: &RunContext, mut executor: Executor, worker: u
                         context.emit(Event::Heads(mem::take(&mut attempt.heads))).await;
                     }
                     context.commit_body(&job, &mut attempt, &executor).await;
+                    let mut exchange = attempt.exchange.take();
                     let (events, follow_up) = context.queue.settle(job, attempt);
                     next = follow_up;
                     for event in events {
-                        context.emit(event).await;
+                        context.emit_with(event, &mut exchange).await;
+                    }
+                    if let Some(exchange) = exchange {
+                        context.store.drop_exchange(exchange);
                     }
                 }
             }

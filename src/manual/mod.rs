@@ -37,6 +37,11 @@ pub const CHAPTERS: [Chapter; 19] = [
         "Files: names, resuming, segments, the manifest"
     ),
     chapter!(
+        "archives",
+        ["archive", "warc", "tar", "cdxj", "webdataset"],
+        "Bodies in WARC and tar files"
+    ),
+    chapter!(
         "integrity",
         ["checksum", "checksums", "digest", "hash"],
         "Checksums, digests, fetch verify"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, HttpVersion, PartialBody, RequestMethod};
+use super::{CapturedExchange, Failure, HttpVersion, PartialBody, RequestMethod};
 use crate::digest::Digest;
 
 /// One request made for a job, and its result.
@@ -35,6 +35,9 @@ pub(crate) struct Attempt {
     /// The lines of the heads of the request and its reply, secrets masked; empty unless they are recorded.
     #[serde(default)]
     pub heads: Vec<String>,
+    /// The messages, if an archive keeps them and has not taken them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Box<CapturedExchange>>,
     /// The Set-Cookie fields of the reply that are to be looked at; a secret.
     #[serde(default)]
     pub set_cookies: Vec<Vec<u8>>,

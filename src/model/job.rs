@@ -12,7 +12,7 @@ use url::Url;
 
 use super::serde_helpers::secret_value;
 use super::{
-    AttemptLog, ByteRanges, Destination, ExpectedDigest, Failure, PartialBody, ResponseHead, Target,
+    AttemptLog, ByteRanges, ExpectedDigest, Failure, PartialBody, ResponseHead, SavePlace, Target,
 };
 use crate::cookies::{CookieRefusal, TargetCookies};
 
@@ -34,7 +34,7 @@ pub struct Job {
     #[serde(default, with = "secret_value")]
     pub cookie: Option<HeaderValue>,
     /// Where the body is saved; `None` if nowhere.
-    pub place: Option<Arc<Destination>>,
+    pub place: Option<Arc<SavePlace>>,
     /// The partial body to continue.
     pub part: Option<PartialBody>,
     /// Whether an earlier job of the target has recorded in the manifest that the body was begun.
@@ -137,7 +137,7 @@ pub struct QueuedJob {
 
 impl QueuedJob {
     /// The first job of a target, whose body goes to `place`.
-    pub fn first(target: Target, place: Option<Destination>, queued: Instant) -> Self {
+    pub fn first(target: Target, place: Option<SavePlace>, queued: Instant) -> Self {
         let request = Job {
             url: target.url().clone(),
             target: Arc::new(target),

@@ -2,13 +2,14 @@
 
 mod attempt;
 mod attempt_log;
-mod destination;
 mod entry;
 mod event;
+mod exchange;
 mod failure;
 mod job;
 mod progress;
 mod record;
+mod save_place;
 pub(crate) mod serde_helpers;
 mod summary;
 #[cfg(test)]
@@ -17,12 +18,12 @@ pub(crate) mod test_fixtures;
 pub(crate) use crate::redaction::redacted;
 pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
 pub(crate) use attempt_log::AttemptLog;
-pub(crate) use destination::{
-    ByteRanges, Destination, OverwriteRule, PartialBody, SavedVersion, Validator, resource,
-};
 pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
 pub use event::Event;
+pub(crate) use exchange::{
+    BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, TruncationReason,
+};
 pub use failure::{Failure, FailureClass};
 pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};
 pub use job::QueuedJob;
@@ -34,5 +35,8 @@ pub(crate) use record::RecordError;
 pub(crate) use record::RequestMethod;
 pub(crate) use record::rfc3339;
 pub use record::{HttpVersion, Outcome, Record, Timings};
+pub(crate) use save_place::{
+    ByteRanges, OverwriteRule, PartialBody, SavePlace, SavedVersion, Validator, resource,
+};
 pub use summary::{HostStats, Summary};
 pub(crate) use summary::{ListPosition, Mode, OutcomeCounts, Resources, WaitReason, host_of};

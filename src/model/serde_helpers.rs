@@ -132,6 +132,30 @@ pub(crate) mod urls {
     }
 }
 
+/// Bytes, as Base64: an array of numbers would be several times as long.
+pub(crate) mod encoded_bytes {
+    use data_encoding::BASE64;
+
+    use super::*;
+
+    /// Serializes the bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], line: S) -> Result<S::Ok, S::Error> {
+        line.serialize_str(&BASE64.encode(bytes))
+    }
+
+    /// Deserializes the bytes.
+    ///
+    /// # Errors
+    /// If it is not Base64.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(line)?;
+        BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
 /// The value of a header field that is a secret, if there is one.
 pub(crate) mod secret_value {
     use super::*;

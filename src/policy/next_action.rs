@@ -355,6 +355,7 @@ pub(crate) mod tests {
             timings: phases,
             heads: Vec::new(),
             set_cookies: Vec::new(),
+            exchange: None,
             head_by: None,
             worker: 1,
         }

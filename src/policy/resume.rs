@@ -1,7 +1,7 @@
 //! Resuming partial bodies, and revalidating saved ones: which range or condition to send, and whether the reply fits. Pure.
 
 use crate::model::{
-    Destination, Job, JobKind, OverwriteRule, PartialBody, ResponseHead, SavedVersion, Validator,
+    Job, JobKind, OverwriteRule, PartialBody, ResponseHead, SavePlace, SavedVersion, Validator,
     resource,
 };
 
@@ -149,7 +149,7 @@ pub(crate) fn length_of_whole(head: &ResponseHead) -> Option<u64> {
 /// Whether something is saved, or begun, under the name that the body of `job` gets. Only a whole body with status 200
 /// or 203 may replace it, or a range that is proven to continue it.
 pub(crate) fn has_something_to_lose(job: &Job) -> bool {
-    let saved = |place: &std::sync::Arc<Destination>| {
+    let saved = |place: &std::sync::Arc<SavePlace>| {
         place.saved.is_some() || place.part.is_some() || place.over == OverwriteRule::File
     };
     job.begun || job.part.is_some() || job.place.as_ref().is_some_and(saved)

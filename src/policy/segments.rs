@@ -76,7 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{ByteRanges, Destination, OverwriteRule};
+    use crate::model::{ByteRanges, OverwriteRule, SavePlace};
     use crate::policy::next_action::tests::job;
 
     fn split(most: usize, least: u64) -> SegmentOptions {
@@ -101,13 +101,8 @@ mod tests {
         let bodies = BodyOptions { split: split(4, 50), ..BodyOptions::default() };
         let mut saved = job("http://a.test/");
         let name = "a".into();
-        let place = Destination {
-            name,
-            over: OverwriteRule::Nothing,
-            noted: false,
-            saved: None,
-            part: None,
-        };
+        let place =
+            SavePlace { name, over: OverwriteRule::Nothing, noted: false, saved: None, part: None };
         saved.place = Some(Arc::new(place));
         let go = |job: &Job, head: &ResponseHead, length, takes_ranges, bodies: &BodyOptions| {
             should_split(job, offer(head, length, takes_ranges), bodies)

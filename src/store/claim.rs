@@ -23,9 +23,9 @@ use super::dir::{DirFile, FileKind, PlaceResult};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
 use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::{Algorithm, Digest, ExpectedDigests};
 use crate::model::{
-    Destination, Failure, OverwriteRule, PartialBody, SavedVersion, Target, Validator, resource,
+    Failure, OverwriteRule, PartialBody, SavePlace, SavedVersion, Target, Validator, resource,
 };
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
@@ -35,7 +35,7 @@ use crate::redaction::{masked, masked_field, without_signature};
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// Fetch it and save the body there; `None` if bodies are discarded.
-    Fetch(Option<Destination>),
+    Fetch(Option<SavePlace>),
     /// Make no request; the file name and the reason.
     Settled(Arc<str>, SkipReason),
 }
@@ -68,7 +68,7 @@ impl Claim {
     /// Sets the digest of the saved version.
     pub(crate) fn set_digest(&mut self, digest: &Digest) {
         if let Self::Settled(_, SkipReason::Skipped(version))
-        | Self::Fetch(Some(Destination { saved: Some(version), .. })) = self
+        | Self::Fetch(Some(SavePlace { saved: Some(version), .. })) = self
         {
             version.digest = Some(digest.to_string());
         }
@@ -125,7 +125,7 @@ impl TargetIdentity {
 
 /// Whether a saved file has the expected digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChecksumMatch {
+pub(super) enum ChecksumMatch {
     /// It has all of them, or none is expected.
     Same,
     /// It has a different one.
@@ -147,12 +147,12 @@ enum NameState {
 impl Store {
     /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
     pub(crate) fn claim(&self, target: &Target) -> ClaimResult {
-        self.local().map_or(Claim::Fetch(None).into(), |open| open.claim(target))
+        self.0.claim(target)
     }
 }
 
 impl OpenFolder {
-    fn claim(&self, target: &Target) -> ClaimResult {
+    pub(super) fn claim(&self, target: &Target) -> ClaimResult {
         let identity = TargetIdentity::of(target);
         let wanted = self.wanted_name(target, &identity.id);
         let named = wanted.and_then(|wanted| self.claim_name(target, &identity, &wanted));
@@ -257,9 +257,10 @@ impl OpenFolder {
             Some(ManifestEntry::Marked(marked)) => {
                 fetch(name, self.rule_for_marked(name, marked.why)?, true)
             }
-            Some(ManifestEntry::Dropped(_)) | None => {
-                fetch(name, self.rule_for_unknown(name)?, true)
-            }
+            Some(
+                ManifestEntry::Dropped(_) | ManifestEntry::Archived(_) | ManifestEntry::Appended(_),
+            )
+            | None => fetch(name, self.rule_for_unknown(name)?, true),
         };
         Ok(claim.into())
     }
@@ -310,7 +311,7 @@ impl OpenFolder {
                 return Err(self.work_dir.name_conflict(name, NOT_A_FILE));
             }
         };
-        let checksums = self.checksum_match(target, name, &saved);
+        let checksums = checksum_match(&self.expected, target, name, &saved);
         if !is_whole || checksums == ChecksumMatch::Other {
             return Ok(fetch(name, OverwriteRule::File, true).into());
         }
@@ -325,7 +326,7 @@ impl OpenFolder {
             ExistingPolicy::Force => return Ok(fetch(name, OverwriteRule::File, true).into()),
             ExistingPolicy::Refresh => {
                 let (name, saved) = (Arc::clone(name), Some(version));
-                Claim::Fetch(Some(Destination {
+                Claim::Fetch(Some(SavePlace {
                     name,
                     over: OverwriteRule::File,
                     noted: true,
@@ -348,20 +349,6 @@ impl OpenFolder {
         let is_undigested = !wanted.is_empty() && !self.is_dry();
         let undigested = is_undigested.then(|| UndigestedFile { saved: Box::new(saved), wanted });
         ClaimResult { claim, undigested }
-    }
-
-    /// Compares the digests in the manifest with the expected ones.
-    fn checksum_match(&self, target: &Target, name: &str, saved: &SavedEntry<'_>) -> ChecksumMatch {
-        let others = self.expected.of(name).map(|(digest, _)| digest);
-        let mut checksums = ChecksumMatch::Same;
-        for wanted in target.options.checksum.into_iter().chain(others) {
-            match digest_of(saved, wanted.algorithm()) {
-                Some(digest) if digest != wanted => return ChecksumMatch::Other,
-                Some(_) => {}
-                None => checksums = ChecksumMatch::Unknown,
-            }
-        }
-        checksums
     }
 
     /// Completes the rename of a file that the manifest records as saved, if a killed run did not make it.
@@ -408,7 +395,7 @@ impl OpenFolder {
             _ => None,
         };
         let name = Arc::clone(name);
-        Ok(Claim::Fetch(Some(Destination { name, over, noted: true, saved: None, part })))
+        Ok(Claim::Fetch(Some(SavePlace { name, over, noted: true, saved: None, part })))
     }
 
     fn file_if_exists(&self, name: &str) -> Result<Option<DirFile>, Failure> {
@@ -494,6 +481,25 @@ fn mirror_of(target: &Target, partial: &PartialEntry<'_>) -> Option<usize> {
     })
 }
 
+/// Compares the digests in the manifest with the expected ones.
+pub(super) fn checksum_match(
+    expected: &ExpectedDigests,
+    target: &Target,
+    name: &str,
+    saved: &SavedEntry<'_>,
+) -> ChecksumMatch {
+    let others = expected.of(name).map(|(digest, _)| digest);
+    let mut checksums = ChecksumMatch::Same;
+    for wanted in target.options.checksum.into_iter().chain(others) {
+        match digest_of(saved, wanted.algorithm()) {
+            Some(digest) if digest != wanted => return ChecksumMatch::Other,
+            Some(_) => {}
+            None => checksums = ChecksumMatch::Unknown,
+        }
+    }
+    checksums
+}
+
 /// The digest of this algorithm; `None` if the manifest has none.
 pub(super) fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<Digest> {
     let sha256 = saved.sha256.and_then(|sha256| Digest::new(Algorithm::Sha256, &sha256.0));
@@ -503,7 +509,7 @@ pub(super) fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<
 
 fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
     let name = Arc::clone(name);
-    Claim::Fetch(Some(Destination { name, over, noted, saved: None, part: None }))
+    Claim::Fetch(Some(SavePlace { name, over, noted, saved: None, part: None }))
 }
 
 fn fail(name: &str, failure: Failure) -> Claim {

@@ -9,45 +9,36 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::claim::{TargetIdentity, owner};
+use super::destination::{Pending, is_whole_body};
 use super::dir::{DirFile, PlaceResult};
 use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
 use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
 use crate::digest::Algorithm;
-use crate::model::{Attempt, Destination, Failure, Job, OverwriteRule, Validator};
+use crate::model::{Attempt, Failure, Job, OverwriteRule, Record, SavePlace, Validator};
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, NameSource};
 use crate::redaction::masked;
 
 impl Store {
-    /// Queues the manifest entry of the complete body of this attempt. It is written with all other queued entries when
-    /// the first of them is committed, for each write costs as much as the body of a small file. Returns `None` if
-    /// nothing is queued: bodies are discarded, or the server names the file.
+    /// Queues the manifest entry of what this attempt has brought, if there is one. It is written with all other queued
+    /// entries when the first of them is committed, for each write costs as much as the body of a small file. `record`
+    /// is the record that the target will have if the body can be committed.
     ///
     /// # Errors
     /// If the entry cannot be made.
     pub(crate) fn enter(
         &self,
         job: &Job,
-        attempt: &Attempt,
-    ) -> Result<Option<PendingEntry>, Failure> {
-        let (Some(open), Some(destination)) = (self.local(), &job.place) else { return Ok(None) };
-        if open.server_name(job, destination, attempt).is_some() {
-            return Ok(None);
-        }
-        if destination.name.contains('/') {
-            // A queued entry will be written, so the file must have a directory first.
-            open.work_dir
-                .folder
-                .file(&destination.name)
-                .map_err(|why| open.work_dir.path_failure(&destination.name, why))?;
-        }
-        open.enter(job, destination, &destination.name, attempt).map(Some)
+        attempt: &mut Attempt,
+        record: &dyn Fn(&Attempt) -> Record,
+    ) -> Result<Pending, Failure> {
+        self.0.enter(job, attempt, record)
     }
 
-    /// Appends the manifest entry of the complete body of this attempt and gives the file its final name. Returns that
-    /// name if the server chose it.
+    /// Writes what is queued, and gives a file its final name. Returns the name of what the body was saved in, if it is
+    /// not the claimed one.
     ///
     /// # Errors
     /// If either fails.
@@ -55,21 +46,50 @@ impl Store {
         &self,
         job: &Job,
         attempt: &Attempt,
-        pending: Option<PendingEntry>,
+        pending: Pending,
     ) -> Result<Option<Arc<str>>, Failure> {
-        let (Some(open), Some(destination)) = (self.local(), &job.place) else { return Ok(None) };
-        match pending {
-            Some(pending) => open.commit(job, destination, attempt, pending).map(|()| None),
-            None => open.commit_with_server_name(job, destination, attempt),
-        }
+        self.0.commit(job, attempt, pending)
     }
 }
 
 impl OpenFolder {
+    /// See [`Store::enter`].
+    pub(super) fn enter_body(&self, job: &Job, attempt: &Attempt) -> Result<Pending, Failure> {
+        let Some(place) = job.place.as_ref().filter(|_| is_whole_body(job, attempt)) else {
+            return Ok(Pending::Nothing);
+        };
+        if self.server_name(job, place, attempt).is_some() {
+            return Ok(Pending::ServerNamed);
+        }
+        if place.name.contains('/') {
+            // A queued entry will be written, so the file must have a directory first.
+            self.work_dir
+                .folder
+                .file(&place.name)
+                .map_err(|why| self.work_dir.path_failure(&place.name, why))?;
+        }
+        self.enter(job, place, &place.name, attempt).map(Pending::Entry)
+    }
+
+    /// See [`Store::commit`].
+    pub(super) fn commit_body(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        pending: Pending,
+    ) -> Result<Option<Arc<str>>, Failure> {
+        let Some(place) = &job.place else { return Ok(None) };
+        match pending {
+            Pending::Entry(pending) => self.commit(job, place, attempt, pending).map(|()| None),
+            Pending::ServerNamed => self.commit_with_server_name(job, place, attempt),
+            Pending::Nothing | Pending::Archived { .. } => Ok(None),
+        }
+    }
+
     fn commit(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         attempt: &Attempt,
         pending: PendingEntry,
     ) -> Result<(), Failure> {
@@ -88,7 +108,7 @@ impl OpenFolder {
     fn commit_with_server_name(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
         let Some(wanted) = self.server_name(job, destination, attempt) else { return Ok(None) };
@@ -124,7 +144,7 @@ impl OpenFolder {
     fn enter(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         name: &str,
         attempt: &Attempt,
     ) -> Result<PendingEntry, Failure> {
@@ -135,7 +155,7 @@ impl OpenFolder {
     fn place(
         &self,
         job: &Job,
-        destination: &Destination,
+        destination: &SavePlace,
         name: &str,
         file: &DirFile,
         attempt: &Attempt,
@@ -173,12 +193,7 @@ impl OpenFolder {
     }
 
     /// The name that the server proposes, if it may name this file and proposes another than the claimed one.
-    fn server_name(
-        &self,
-        job: &Job,
-        destination: &Destination,
-        attempt: &Attempt,
-    ) -> Option<String> {
+    fn server_name(&self, job: &Job, destination: &SavePlace, attempt: &Attempt) -> Option<String> {
         let has_a_say = self.options.named_by == NameSource::Server
             && job.target.options.out.is_none()
             && destination.over == OverwriteRule::Nothing;
@@ -221,7 +236,8 @@ impl OpenFolder {
     }
 }
 
-fn saved<'a>(
+/// The manifest entry of a whole body that is saved under `name`.
+pub(super) fn saved<'a>(
     job: &Job,
     name: &'a str,
     over: OverwriteRule,

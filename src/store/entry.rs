@@ -29,6 +29,10 @@ pub(crate) enum ManifestEntry<'a> {
     Marked(MarkedEntry<'a>),
     /// A saved file could not be renamed: somebody else's file has the name.
     Dropped(DroppedEntry<'a>),
+    /// A body is complete, in an archive.
+    Archived(ArchivedEntry<'a>),
+    /// Something else was appended to an archive.
+    Appended(AppendedEntry<'a>),
 }
 
 impl ManifestEntry<'_> {
@@ -39,6 +43,8 @@ impl ManifestEntry<'_> {
             Self::Partial(partial) => &partial.path,
             Self::Marked(marked) => &marked.path,
             Self::Dropped(dropped) => &dropped.path,
+            Self::Archived(archived) => &archived.saved.path,
+            Self::Appended(appended) => &appended.path,
         }
     }
 }
@@ -148,6 +154,9 @@ pub(crate) struct MarkedEntry<'a> {
     pub path: Cow<'a, str>,
     /// The hash of its URL.
     pub id: HexSha256,
+    /// Identifies the target; `None` in a directory, where the path does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<HexSha256>,
     /// What is wrong.
     pub why: MarkReason,
     /// When that was found; written to the millisecond.
@@ -165,6 +174,75 @@ pub(crate) struct DroppedEntry<'a> {
     /// When that was found; written to the millisecond.
     #[serde(with = "rfc3339_time")]
     pub dropped_at: SystemTime,
+}
+
+/// A complete body in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ArchivedEntry<'a> {
+    /// The body; its path is the name of the archive.
+    #[serde(flatten)]
+    pub saved: SavedEntry<'a>,
+    /// Identifies the target.
+    pub target: HexSha256,
+    /// The byte of the archive at which begins what was appended for it.
+    pub offset: u64,
+    /// How many bytes that is.
+    pub length: u64,
+    /// The SHA-256 of the body as it is in the archive: with its content coding, if the archive keeps that.
+    pub payload: HexSha256,
+    /// The record of the response; `None` if the archive has no such records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordEntry>,
+    /// The name of the body in the archive; `None` if bodies have no names there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Cow<'a, str>>,
+}
+
+/// What was appended to an archive besides the body of a target: the response of a redirect or an error, a record about a
+/// failure; nothing, if the archive was only begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AppendedEntry<'a> {
+    /// The name of the archive.
+    pub path: Cow<'a, str>,
+    /// The hash of the URL, or of the name of the archive.
+    pub id: HexSha256,
+    /// The byte at which it begins.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+    /// The record of the response, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordEntry>,
+}
+
+/// The record of a response in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordEntry {
+    /// Its WARC-Record-ID: a UUID.
+    #[serde(rename = "record_id")]
+    pub id: String,
+    /// Its WARC-Target-URI.
+    pub uri: String,
+    /// Its WARC-Date; written to the millisecond.
+    #[serde(with = "rfc3339_time")]
+    pub at: SystemTime,
+    /// The status of the response.
+    pub status: u16,
+    /// The media type of the response.
+    #[serde(default)]
+    pub media_type: Option<String>,
+    /// The SHA-256 of its payload.
+    pub payload: HexSha256,
+    /// The length of its payload, bytes.
+    pub bytes: u64,
+    /// Whether it has all of its payload.
+    pub is_whole: bool,
+    /// Whether another record has its payload.
+    pub is_revisit: bool,
+    /// The byte at which it begins, from where that begins which was appended with it.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
 }
 
 /// Why a file must be fetched again.
@@ -202,10 +280,14 @@ pub(super) enum EntryKind {
     Marked,
     /// [`ManifestEntry::Dropped`].
     Dropped,
+    /// [`ManifestEntry::Archived`].
+    Archived,
+    /// [`ManifestEntry::Appended`].
+    Appended,
 }
 
 /// A SHA-256 (FIPS 180-4), printed and serialized as 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct HexSha256(pub [u8; 32]);
 
 impl HexSha256 {
@@ -340,6 +422,7 @@ pub(super) mod tests {
         let marked = MarkedEntry {
             path: "a.test/a/b".into(),
             id,
+            target: None,
             why: MarkReason::Changed,
             marked_at: a_moment(),
         };

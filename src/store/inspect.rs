@@ -4,31 +4,40 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::archive::OpenArchive;
 use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
 use super::errors::NOT_OURS;
 use super::manifest::Manifest;
-use super::{OpenFolder, Store, StoreError, StoreKind};
+use super::{FolderDestination, OpenFolder, Store, StoreError};
 use crate::digest::ExpectedDigests;
 use crate::model::Failure;
-use crate::plan::{ForeignFilePolicy, SaveOptions};
+use crate::plan::{ForeignFilePolicy, Saving};
 
 impl Store {
-    /// Opens the directory of these options read-only (`None`: discards bodies). Returns warnings about its manifest
-    /// too. The store is for claims only; they are the ones that a run would make.
+    /// Opens what bodies are saved in read-only. Returns warnings about its manifest too. The store is for claims only;
+    /// they are the ones that a run would make.
     ///
     /// # Errors
     /// If it cannot be read. A missing directory is no error.
     pub(crate) fn inspect(
-        options: Option<&SaveOptions>,
+        saving: Saving<'_>,
         expected: &Arc<ExpectedDigests>,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let Some(options) = options else { return Ok((Self::discard(), Vec::new())) };
-        let (folder, manifest) = open_read_only(&options.dir)
-            .map_err(|reason| StoreError::Unusable { dir: options.dir.clone(), reason })?;
-        let (open, notices) =
-            OpenFolder::load(options, Arc::clone(expected), folder, manifest, None)?;
-        Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
+        let expected = Arc::clone(expected);
+        match saving {
+            Saving::Nothing => Ok((Self::discard(), Vec::new())),
+            Saving::Directory(options) => {
+                let (folder, manifest) = open_read_only(&options.dir)
+                    .map_err(|reason| StoreError::Unusable { dir: options.dir.clone(), reason })?;
+                let (open, notices) = OpenFolder::load(options, expected, folder, manifest, None)?;
+                Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
+            }
+            Saving::Archive(options) => {
+                let (open, notices) = OpenArchive::inspect(options, expected)?;
+                Ok((Self(Arc::new(open)), notices))
+            }
+        }
     }
 }
 

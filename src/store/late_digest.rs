@@ -24,18 +24,17 @@ impl Store {
         file: UndigestedFile,
         is_cancelled: impl Fn() -> bool,
     ) -> Result<Option<Digest>, Failure> {
-        let Some(open) = self.local() else { return Ok(None) };
-        open.add_digests(*file.saved, &file.wanted, is_cancelled)
+        self.0.add_digests(file, &is_cancelled)
     }
 }
 
 impl OpenFolder {
-    fn add_digests(
+    pub(super) fn add_digests(
         &self,
-        mut saved: SavedEntry<'static>,
-        wanted: &[Algorithm],
-        is_cancelled: impl Fn() -> bool,
+        file: UndigestedFile,
+        is_cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Digest>, Failure> {
+        let UndigestedFile { mut saved, wanted } = file;
         let fault = |error: &io::Error| self.work_dir.io_failure(&saved.path, error, 0);
         let file = self
             .work_dir
@@ -44,12 +43,12 @@ impl OpenFolder {
             .map_err(|why| self.work_dir.path_failure(&saved.path, why))?;
         let file = file.open_file().map_err(|error| fault(&error))?;
         let digests =
-            digests(file, saved.bytes, wanted, is_cancelled).map_err(|error| fault(&error))?;
+            digests(file, saved.bytes, &wanted, is_cancelled).map_err(|error| fault(&error))?;
         let Some(digests) = digests else { return Ok(None) };
         digests.iter().for_each(|digest| set_digest(&mut saved, digest));
         let (name, first) = (saved.path.clone(), self.digests.first());
         let first = first.and_then(|algorithm| digest_of(&saved, *algorithm));
-        let added = self.manifest.append(&ManifestEntry::Saved(saved));
+        let added = self.manifest.append(&ManifestEntry::Saved(*saved));
         added.map_err(|error| self.work_dir.manifest_failure(&name, &error, 0))?;
         Ok(first)
     }

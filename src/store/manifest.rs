@@ -240,6 +240,23 @@ impl Manifest {
         &self,
         mut visit: impl FnMut(ManifestLine<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.visit_lines(|number, at, line| {
+            let summary = line
+                .ok_or(BadManifestLine::TooLong)
+                .and_then(|line| serde_json::from_slice(line).map_err(BadManifestLine::from));
+            visit(ManifestLine { number, at, summary })
+        })
+    }
+
+    /// Calls `visit` with the number of every line, the byte at which it starts, and its text; `None` if it is longer
+    /// than any entry.
+    ///
+    /// # Errors
+    /// If the file cannot be read, and what `visit` returns.
+    pub(super) fn visit_lines(
+        &self,
+        mut visit: impl FnMut(u64, u64, Option<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let whole = OffsetReader { file: &self.file, at: 0 }.take(self.writer().length);
         let mut reader = BufReader::with_capacity(CHUNK, whole);
         let mut line = Vec::new();
@@ -250,14 +267,11 @@ impl Manifest {
             if length == 0 {
                 break;
             }
-            let summary = match line.strip_suffix(b"\n") {
-                Some(line) => serde_json::from_slice(line).map_err(BadManifestLine::from),
-                None => {
-                    length += reader.skip_until(b'\n')?;
-                    Err(BadManifestLine::TooLong)
-                }
-            };
-            visit(ManifestLine { number, at, summary })?;
+            let text = line.strip_suffix(b"\n");
+            if text.is_none() {
+                length += reader.skip_until(b'\n')?;
+            }
+            visit(number, at, text)?;
             at += length as u64;
         }
         Ok(())

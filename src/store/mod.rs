@@ -1,7 +1,8 @@
-//! Saves response bodies: discards them, or writes each to a file of a directory, beside a manifest that records what
-//! every file is. Makes no request and decides nothing about requests.
+//! Saves response bodies: discards them, writes each to a file of a directory, or appends them to archives
+//! (`archive/mod.rs`), beside a manifest that records what every file is. Makes no request and decides nothing about
+//! requests. The destinations are behind one trait (`destination.rs`).
 //!
-//! A body is written to a partial file (`NAME.part`), then recorded in the manifest, then renamed, in this order. A run
+//! In a directory a body is written to a partial file (`NAME.part`), then recorded in the manifest, then renamed, in this order. A run
 //! may be killed between any two steps; the next run can tell from the manifest what it finds:
 //!
 //! - if the last entry about a name is `saved`, the file is complete: under its final name or, if it was not renamed
@@ -15,8 +16,10 @@
 //! it was begun for is moved to the partial name of that one first. A byte range is recorded only after it was written,
 //! and an entry lists all ranges that earlier entries have listed since the partial file was created.
 
+mod archive;
 mod claim;
 mod commit;
+mod destination;
 mod dir;
 mod entry;
 mod errors;
@@ -30,6 +33,7 @@ mod lock_file;
 mod manifest;
 mod name_index;
 mod outputs;
+mod saved;
 mod saved_folder;
 mod sink;
 mod work_dir;
@@ -39,12 +43,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::digest::{Algorithm, ExpectedDigests};
+use crate::digest::{Algorithm, Digest, ExpectedDigests};
+use crate::model::{Attempt, CapturedExchange, Failure, Job, Record, Target};
 use crate::naming;
-use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions};
+use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions, Saving};
 use crate::sync::lock;
 use crate::text::io_message;
+use archive::OpenArchive;
 pub(crate) use claim::{Claim, ClaimResult, SkipReason, UndigestedFile};
+pub(crate) use destination::Pending;
+use destination::{Destination, Discard};
 pub(crate) use dir::FileEntry;
 use dir::{IfMissing, SaveDir};
 use entry::EntrySummary;
@@ -52,7 +60,9 @@ pub(crate) use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
-pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+use outputs::OutputError;
+pub(crate) use saved::{Mark, SavedBodies};
+pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolderError};
 pub(crate) use sink::{BodyInfo, BodyStart, Leftover, Sink, SinkState, WriteMode};
 use work_dir::WorkDir;
 pub(crate) use work_dir::{ChildStoreConfig, PartialRecorder};
@@ -60,17 +70,9 @@ pub(crate) use work_dir::{ChildStoreConfig, PartialRecorder};
 /// Invalid lines of a manifest that are reported one by one.
 const MAX_NOTICES: u64 = 5;
 
-/// The destination of all bodies of a run.
+/// Where all bodies of a run go.
 #[derive(Debug, Clone)]
-pub(crate) struct Store(StoreKind);
-
-#[derive(Debug, Clone)]
-enum StoreKind {
-    Discard,
-    Directory(Arc<OpenFolder>),
-    /// The partial files of a directory that the parent process saves to.
-    Child(Arc<work_dir::ChildStore>),
-}
+pub(crate) struct Store(Arc<dyn Destination>);
 
 /// A directory to save into, with its manifest.
 #[derive(Debug)]
@@ -99,11 +101,18 @@ pub enum StoreError {
     /// Another process saves to it.
     #[error("{} is in use by another fetch process; wait for it, or use another --dir", .0.display())]
     Busy(PathBuf),
+    /// Another process writes these archives.
+    #[error(
+        "the archives {} are in use by another fetch process; wait for it, or use another prefix", .0.display()
+    )]
+    BusyArchive(PathBuf),
     /// A lock file is in it, and whether its process still runs is not known.
-    #[error("{}", lock_advice(dir, holder))]
+    #[error("{}", lock_advice(dir, bookkeeping, holder))]
     Held {
-        /// The directory.
+        /// The directory, or the prefix of archives.
         dir: PathBuf,
+        /// The directory that has the lock file.
+        bookkeeping: PathBuf,
         /// The process.
         holder: String,
     },
@@ -121,7 +130,7 @@ impl StoreError {
     /// Whether the user has to change something about the directory, rather than the machine.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Held { .. } => true,
+            Self::Busy(_) | Self::BusyArchive(_) | Self::Held { .. } => true,
             Self::Unusable { reason, .. } => reason.kind() == io::ErrorKind::InvalidInput,
         }
     }
@@ -130,41 +139,134 @@ impl StoreError {
 impl Store {
     /// A store that discards all bodies.
     pub(crate) fn discard() -> Self {
-        Self(StoreKind::Discard)
+        Self(Arc::new(Discard))
     }
 
-    /// Opens and locks the directory of these options (`None`: discards bodies) and reads its manifest. Returns
-    /// warnings about the manifest too. `expected` are the digests that bodies must have, `digests` those to compute.
+    /// Opens and locks what bodies are saved in, and reads its manifest. Returns warnings about the manifest too.
+    /// `expected` are the digests that bodies must have, `digests` those to compute.
     ///
     /// # Errors
     /// If another process saves to it, or it cannot be used.
     pub(crate) fn open(
-        options: Option<&SaveOptions>,
+        saving: Saving<'_>,
         expected: &Arc<ExpectedDigests>,
         digests: &[Algorithm],
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let Some(options) = options else { return Ok((Self::discard(), Vec::new())) };
-        let (mut open, notices) = OpenFolder::open_for_saving(options, Arc::clone(expected))?;
-        // A manifest entry has room for SHA-256 and one other.
-        let other = digests.iter().find(|algorithm| **algorithm != Algorithm::Sha256);
-        let has_room =
-            |algorithm: &&Algorithm| **algorithm == Algorithm::Sha256 || Some(*algorithm) == other;
-        open.digests = digests.iter().filter(has_room).copied().collect();
-        Ok((Self(StoreKind::Directory(Arc::new(open))), notices))
+        let expected = Arc::clone(expected);
+        match saving {
+            Saving::Nothing => Ok((Self::discard(), Vec::new())),
+            Saving::Directory(options) => {
+                let (mut open, notices) = OpenFolder::open_for_saving(options, expected)?;
+                open.digests = recorded(digests);
+                Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
+            }
+            Saving::Archive(options) => {
+                let (open, notices) = OpenArchive::open(options, expected, recorded(digests))?;
+                Ok((Self(Arc::new(open)), notices))
+            }
+        }
     }
 
     /// The number of files so far that were skipped although the manifest has no digest to compare with the expected
     /// one.
     pub(crate) fn unchecked(&self) -> u64 {
-        self.local().map_or(0, |open| open.unchecked.load(Relaxed))
+        self.0.unchecked()
     }
 
-    /// The directory and its manifest; `None` if this process has none.
-    fn local(&self) -> Option<&Arc<OpenFolder>> {
-        match &self.0 {
-            StoreKind::Directory(open) => Some(open),
-            StoreKind::Discard | StoreKind::Child(_) => None,
-        }
+    /// Records that a target has failed for good. `exchange` is what its last attempt has brought, if that is in no
+    /// archive yet.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn note_failure(
+        &self,
+        record: &Record,
+        exchange: Option<Box<CapturedExchange>>,
+    ) -> Result<(), Failure> {
+        self.0.note_failure(record, exchange)
+    }
+
+    /// Drops what an attempt has brought that is of no use, as another one follows.
+    pub(crate) fn drop_exchange(&self, exchange: Box<CapturedExchange>) {
+        self.0.drop_exchange(exchange);
+    }
+
+    /// Completes what is written once, at the end of the run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        self.0.finish()
+    }
+}
+
+/// The digests that a manifest entry has room for: SHA-256 and one other.
+fn recorded(digests: &[Algorithm]) -> Vec<Algorithm> {
+    let other = digests.iter().find(|algorithm| **algorithm != Algorithm::Sha256);
+    let has_room =
+        |algorithm: &&Algorithm| **algorithm == Algorithm::Sha256 || Some(*algorithm) == other;
+    digests.iter().filter(has_room).copied().collect()
+}
+
+/// Saves bodies to the files of a directory.
+#[derive(Debug)]
+struct FolderDestination(Arc<OpenFolder>);
+
+impl Destination for FolderDestination {
+    fn claim(&self, target: &Target) -> ClaimResult {
+        self.0.claim(target)
+    }
+
+    fn sink(&self, job: &Job) -> Sink {
+        let recorder: Arc<OpenFolder> = Arc::clone(&self.0);
+        Sink::to_file(&self.0.work_dir, recorder, job)
+    }
+
+    fn record_partial(
+        &self,
+        body: &BodyInfo,
+        begin: &BodyStart,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        self.0.record_partial(body, begin, bytes)
+    }
+
+    fn enter(
+        &self,
+        job: &Job,
+        attempt: &mut Attempt,
+        _: &dyn Fn(&Attempt) -> Record,
+    ) -> Result<Pending, Failure> {
+        self.0.enter_body(job, attempt)
+    }
+
+    fn commit(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        pending: Pending,
+    ) -> Result<Option<Arc<str>>, Failure> {
+        self.0.commit_body(job, attempt, pending)
+    }
+
+    fn add_digests(
+        &self,
+        file: UndigestedFile,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Digest>, Failure> {
+        self.0.add_digests(file, is_cancelled)
+    }
+
+    fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
+        paths.iter().try_for_each(|path| self.0.claim_output(path))
+    }
+
+    fn unchecked(&self) -> u64 {
+        self.0.unchecked.load(Relaxed)
+    }
+
+    fn child_config(&self) -> Option<ChildStoreConfig> {
+        Some(self.0.work_dir.child_config())
     }
 }
 
@@ -179,7 +281,11 @@ impl OpenFolder {
         let bookkeeping = folder.bookkeeping().map_err(unusable)?;
         let lock = Lock::take(&bookkeeping).map_err(|error| match error {
             LockError::Busy => StoreError::Busy(options.dir.clone()),
-            LockError::Held(holder) => StoreError::Held { dir: options.dir.clone(), holder },
+            LockError::Held(holder) => StoreError::Held {
+                dir: options.dir.clone(),
+                bookkeeping: options.dir.join(".fetch"),
+                holder,
+            },
             LockError::Io(reason) => unusable(reason),
         })?;
         let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
@@ -247,11 +353,11 @@ impl OpenFolder {
 }
 
 /// Says who holds the lock file of `dir`, and how to remove one that was left.
-fn lock_advice(dir: &Path, holder: &str) -> String {
-    let dir = dir.display();
+fn lock_advice(dir: &Path, bookkeeping: &Path, holder: &str) -> String {
+    let (dir, lock) = (dir.display(), bookkeeping.display());
     format!(
         "{dir} is in use by another fetch process ({holder}); wait for it, or use another --dir, or if that process \
-         has ended remove {dir}/.fetch/lock.held and {dir}/.fetch/lock.takeover"
+         has ended remove {lock}/lock.held and {lock}/lock.takeover"
     )
 }
 

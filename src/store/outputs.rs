@@ -40,13 +40,12 @@ impl Store {
     /// # Errors
     /// If one is that of a saved file, or of a file that fetch needs.
     pub(crate) fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
-        let Some(open) = self.local() else { return Ok(()) };
-        paths.iter().try_for_each(|path| open.claim_output(path))
+        self.0.claim_outputs(paths)
     }
 }
 
 impl OpenFolder {
-    fn claim_output(&self, path: &Path) -> Result<(), OutputError> {
+    pub(super) fn claim_output(&self, path: &Path) -> Result<(), OutputError> {
         // A name that is not UTF-8 is none that fetch gives.
         let Some(name) = self.name_within(path).and_then(Path::to_str) else { return Ok(()) };
         if name.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(".fetch")) {

@@ -52,10 +52,12 @@ pub enum SavedFolderError {
     #[error("{} is in use by another fetch process", .0.display())]
     Busy(PathBuf),
     /// A lock file is in it, and whether its process still runs is not known.
-    #[error("{}", super::lock_advice(dir, holder))]
+    #[error("{}", super::lock_advice(dir, bookkeeping, holder))]
     Held {
         /// The directory.
         dir: PathBuf,
+        /// The directory that has the lock file.
+        bookkeeping: PathBuf,
         /// The process.
         holder: String,
     },
@@ -134,7 +136,8 @@ impl SavedFolder {
             (Ok(lock), _) => Some(lock),
             (Err(LockError::Busy), _) => return Err(SavedFolderError::Busy(dir.to_owned())),
             (Err(LockError::Held(holder)), _) => {
-                return Err(SavedFolderError::Held { dir: dir.to_owned(), holder });
+                let bookkeeping = dir.join(".fetch");
+                return Err(SavedFolderError::Held { dir: dir.to_owned(), bookkeeping, holder });
             }
             (Err(LockError::Io(reason)), OpenMode::Look)
                 if reason.kind() != ErrorKind::InvalidInput =>
@@ -277,13 +280,14 @@ impl SavedFolder {
     /// # Errors
     /// If the manifest cannot be written.
     pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
-        let entry = MarkedEntry { path: path.into(), id, why, marked_at: SystemTime::now() };
+        let (target, marked_at) = (None, SystemTime::now());
+        let entry = MarkedEntry { path: path.into(), id, target, why, marked_at };
         self.manifest.append(&ManifestEntry::Marked(entry)).map(drop)
     }
 }
 
 impl FileCheck {
-    fn plain(state: FileState) -> Self {
+    pub(super) fn plain(state: FileState) -> Self {
         Self { state, bytes: None, by: None, message: None, under: None }
     }
 
@@ -296,7 +300,7 @@ impl FileCheck {
         Self { message: Some(why.to_string()), ..Self::plain(state) }
     }
 
-    fn changed(bytes: Option<u64>, message: String) -> Self {
+    pub(super) fn changed(bytes: Option<u64>, message: String) -> Self {
         Self { bytes, message: Some(message), ..Self::plain(FileState::Changed) }
     }
 }
@@ -363,6 +367,7 @@ fn index_last_entries(
             let expected = match summary.kind {
                 EntryKind::Saved | EntryKind::Marked => NameCheck::of(&*summary.path),
                 EntryKind::Partial => NameCheck::of(naming::part_of(&summary.path)),
+                EntryKind::Archived | EntryKind::Appended => return Ok(()),
                 EntryKind::Dropped => return names.set(&key(&summary.path), IndexedOwner::Folder),
             };
             names.set(&key(&summary.path), IndexedOwner::Recorded { check: expected, at })

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::archive::ExchangeCapture;
 use super::dir::{DirFile, PartialFile};
 use super::entry::{HexSha256, ManifestEntry, PartialEntry, SplitEntry};
 use super::errors::NOT_A_FILE;
-use super::{OpenFolder, PartialRecorder, Store, StoreKind, WorkDir, failpoint};
+use super::{OpenFolder, PartialRecorder, Store, WorkDir, failpoint};
 use crate::model::{
-    ByteRanges, Destination, Failure, Job, JobKind, OverwriteRule, PartialBody, SharedRanges,
-    Target, Validator, resource,
+    AttemptOutcome, ByteRanges, CapturedExchange, CapturedHeads, Failure, Job, JobKind,
+    OverwriteRule, PartialBody, SavePlace, SharedRanges, Target, Validator, resource,
 };
 use crate::naming;
 use crate::plan::Durability;
@@ -33,9 +34,16 @@ const FREE_SPACE_INTERVAL: u64 = 16 << 20;
 /// The number of bytes of a segment after which its progress is recorded.
 const RECORD_INTERVAL: u64 = 8 << 20;
 
-/// The destination of one body. If bodies are discarded, every method does nothing.
+/// Takes one body, and for an archive the messages that bring it. If bodies are discarded, every method does nothing.
 #[derive(Debug)]
-pub(crate) struct Sink(Option<OpenSink>);
+pub(crate) struct Sink(SinkKind);
+
+#[derive(Debug)]
+enum SinkKind {
+    Nowhere,
+    File(OpenSink),
+    Archive(ExchangeCapture),
+}
 
 /// The facts about a body that are known before its first byte arrives.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,7 +105,7 @@ struct OpenSink {
 #[derive(Debug)]
 pub(crate) struct BodyInfo {
     role: BodyRole,
-    place: Arc<Destination>,
+    place: Arc<SavePlace>,
     target: Arc<Target>,
     /// The URL of the request.
     url: Url,
@@ -127,27 +135,7 @@ enum SinkTarget {
 impl Store {
     /// The sink for the body of this job.
     pub(crate) fn sink(&self, job: &Job) -> Sink {
-        let (work_dir, recorder): (_, Arc<dyn PartialRecorder>) = match &self.0 {
-            StoreKind::Discard => return Sink(None),
-            StoreKind::Directory(open) => {
-                let open: Arc<OpenFolder> = Arc::clone(open);
-                (Arc::clone(&open.work_dir), open)
-            }
-            StoreKind::Child(child) => (Arc::clone(&child.work_dir), Arc::clone(&child.recorder)),
-        };
-        let Some(job) = BodyInfo::of(job) else { return Sink(None) };
-        let to = SinkTarget::Memory(Vec::new());
-        let (begin, bytes, next_space_check, recorded) = Default::default();
-        Sink(Some(OpenSink {
-            work_dir,
-            recorder,
-            job,
-            begin,
-            bytes,
-            to,
-            next_space_check,
-            recorded,
-        }))
+        self.0.sink(job)
     }
 }
 
@@ -158,11 +146,7 @@ impl PartialRecorder for Store {
         begin: &BodyStart,
         bytes: u64,
     ) -> Result<(), Failure> {
-        match &self.0 {
-            StoreKind::Discard => Ok(()),
-            StoreKind::Directory(open) => open.record_partial(body, begin, bytes),
-            StoreKind::Child(child) => child.recorder.record_partial(body, begin, bytes),
-        }
+        self.0.record_partial(body, begin, bytes)
     }
 }
 
@@ -209,12 +193,102 @@ impl BodyInfo {
 impl Sink {
     /// A sink that discards what is written.
     pub(crate) fn nowhere() -> Self {
-        Self(None)
+        Self(SinkKind::Nowhere)
+    }
+
+    /// The sink of a job whose body is saved to a file.
+    pub(super) fn to_file(
+        work_dir: &Arc<WorkDir>,
+        recorder: Arc<dyn PartialRecorder>,
+        job: &Job,
+    ) -> Self {
+        let Some(job) = BodyInfo::of(job) else { return Self::nowhere() };
+        let to = SinkTarget::Memory(Vec::new());
+        let (begin, bytes, next_space_check, recorded) = Default::default();
+        Self(SinkKind::File(OpenSink {
+            work_dir: Arc::clone(work_dir),
+            recorder,
+            job,
+            begin,
+            bytes,
+            to,
+            next_space_check,
+            recorded,
+        }))
+    }
+
+    /// The sink of a job whose messages go to an archive.
+    pub(super) fn to_archive(capture: ExchangeCapture) -> Self {
+        Self(SinkKind::Archive(capture))
+    }
+
+    fn file(&self) -> Option<&OpenSink> {
+        match &self.0 {
+            SinkKind::File(sink) => Some(sink),
+            SinkKind::Nowhere | SinkKind::Archive(_) => None,
+        }
+    }
+
+    fn file_mut(&mut self) -> Option<&mut OpenSink> {
+        match &mut self.0 {
+            SinkKind::File(sink) => Some(sink),
+            SinkKind::Nowhere | SinkKind::Archive(_) => None,
+        }
+    }
+
+    fn capture_mut(&mut self) -> Option<&mut ExchangeCapture> {
+        match &mut self.0 {
+            SinkKind::Archive(capture) => Some(capture),
+            SinkKind::Nowhere | SinkKind::File(_) => None,
+        }
     }
 
     /// Whether this run has entered in the manifest that the body was begun.
     pub(crate) fn begun(&self) -> bool {
-        self.0.as_ref().is_some_and(|sink| sink.job.begun)
+        self.file().is_some_and(|sink| sink.job.begun)
+    }
+
+    /// Takes the heads of the messages, if they are kept.
+    pub(crate) fn take_heads(&mut self, heads: impl FnOnce() -> CapturedHeads) {
+        if let Some(capture) = self.capture_mut() {
+            capture.take_heads(heads());
+        }
+    }
+
+    /// Takes bytes of a body as they have arrived: any transfer coding is undone, content codings are not.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(crate) fn take_received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.capture_mut().map_or(Ok(()), |capture| capture.take_received(bytes))
+    }
+
+    /// Notes that the rest of the body is not read.
+    pub(crate) fn cut_off(&mut self) {
+        if let Some(capture) = self.capture_mut() {
+            capture.cut_off();
+        }
+    }
+
+    /// Notes that the body that arrives is counted and not saved.
+    pub(crate) fn set_unsaved(&mut self) {
+        if self.file().is_some() {
+            *self = Self::nowhere();
+        }
+    }
+
+    /// The messages of the attempt, which has ended like this; `None` if they are not kept.
+    ///
+    /// # Errors
+    /// If the end of the body cannot be written.
+    pub(crate) fn into_exchange(
+        self,
+        outcome: &AttemptOutcome,
+    ) -> Result<Option<Box<CapturedExchange>>, Failure> {
+        match self.0 {
+            SinkKind::Archive(capture) => capture.into_exchange(outcome),
+            SinkKind::Nowhere | SinkKind::File(_) => Ok(None),
+        }
     }
 
     /// Prepares for a body that is about to arrive.
@@ -222,7 +296,11 @@ impl Sink {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn begin(&mut self, begin: BodyStart) -> Result<SinkState, Failure> {
-        self.0.as_mut().map_or(Ok(SinkState::Yes), |sink| sink.begin(begin))
+        match &mut self.0 {
+            SinkKind::Nowhere => Ok(SinkState::Yes),
+            SinkKind::File(sink) => sink.begin(begin),
+            SinkKind::Archive(capture) => capture.begin(&begin),
+        }
     }
 
     /// Prepares the partial file for the segments of a body that has begun.
@@ -230,7 +308,7 @@ impl Sink {
     /// # Errors
     /// If the file cannot be created.
     pub(crate) fn divide(&mut self) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), OpenSink::divide)
+        self.file_mut().map_or(Ok(()), OpenSink::divide)
     }
 
     /// Reads bytes of the partial file from `at` on.
@@ -238,19 +316,23 @@ impl Sink {
     /// # Errors
     /// If it cannot be read.
     pub(crate) fn read_back(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Failure> {
-        let Some(sink) = &mut self.0 else { return Ok(0) };
+        let Some(sink) = self.file_mut() else { return Ok(0) };
         let SinkTarget::File(file, _) = &mut sink.to else { return Ok(0) };
         let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read(into));
         let back = file.seek(SeekFrom::End(0));
         read.and_then(|read| back.map(|_| read)).map_err(|error| sink.io_failure(&error))
     }
 
-    /// Writes the next bytes of the body.
+    /// Writes the next bytes of the body, decoded if it is to be.
     ///
     /// # Errors
     /// If they cannot be written.
     pub(crate) fn write(&mut self, piece: Bytes) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |sink| sink.write(piece))
+        match &mut self.0 {
+            SinkKind::Nowhere => Ok(()),
+            SinkKind::File(sink) => sink.write(piece),
+            SinkKind::Archive(capture) => capture.take_decoded(&piece),
+        }
     }
 
     /// Completes the partial file. `modified` is the modification time that the server sent.
@@ -261,22 +343,26 @@ impl Sink {
         &mut self,
         modified: impl FnOnce() -> Option<SystemTime>,
     ) -> Result<(), Failure> {
-        self.0.as_mut().map_or(Ok(()), |sink| sink.finish(modified()))
+        match &mut self.0 {
+            SinkKind::Nowhere => Ok(()),
+            SinkKind::File(sink) => sink.finish(modified()),
+            SinkKind::Archive(_) => Ok(()),
+        }
     }
 
     /// Whether a body was about to arrive.
     pub(crate) fn has_begun(&self) -> bool {
-        self.0.as_ref().is_some_and(|sink| sink.begin.is_some())
+        self.file().is_some_and(|sink| sink.begin.is_some())
     }
 
     /// Ends an incomplete body, and returns what is left of it.
     pub(crate) fn finish_partial(&mut self) -> Leftover {
-        self.0.as_mut().map_or(Leftover::Nothing, OpenSink::finish_partial)
+        self.file_mut().map_or(Leftover::Nothing, OpenSink::finish_partial)
     }
 
     /// Removes a body that is of no use.
     pub(crate) fn discard(&mut self) -> Leftover {
-        let Some(sink) = &self.0 else { return Leftover::Nothing };
+        let Some(sink) = self.file() else { return Leftover::Nothing };
         failpoint::hit("refused");
         // If this fails, the file is removed before the name is used again.
         let _ = match &sink.to {

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive::{ChildArchive, ChildArchiveConfig};
+use super::destination::Destination;
 use super::dir::{IfMissing, SaveDir};
-use super::sink::{BodyInfo, BodyStart};
-use super::{Store, StoreKind, failpoint, manifest};
-use crate::model::Failure;
+use super::sink::{BodyInfo, BodyStart, Sink};
+use super::{Store, failpoint, manifest};
+use crate::model::{Failure, Job};
 use crate::plan::{Durability, SaveOptions};
 
 /// The part of the output directory that a writer of partial files needs.
@@ -46,27 +48,51 @@ pub(crate) trait PartialRecorder: Debug + Send + Sync {
 /// The store of a child process, which writes partial files only. It holds a shared lock, so that no other run starts
 /// to save to the directory while the child lives.
 #[derive(Debug)]
-pub(super) struct ChildStore {
-    pub work_dir: Arc<WorkDir>,
-    pub recorder: Arc<dyn PartialRecorder>,
+struct ChildStore {
+    work_dir: Arc<WorkDir>,
+    recorder: Arc<dyn PartialRecorder>,
     _at_work: File,
+}
+
+impl Destination for ChildStore {
+    fn sink(&self, job: &Job) -> Sink {
+        Sink::to_file(&self.work_dir, Arc::clone(&self.recorder), job)
+    }
+
+    fn record_partial(
+        &self,
+        body: &BodyInfo,
+        begin: &BodyStart,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        self.recorder.record_partial(body, begin, bytes)
+    }
 }
 
 /// Serializable settings of a child's store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct ChildStoreConfig {
-    dir: OsString,
-    durability: Durability,
-    min_free: Option<u64>,
+pub(crate) enum ChildStoreConfig {
+    /// It writes partial files of this directory.
+    Directory { dir: OsString, durability: Durability, min_free: Option<u64> },
+    /// It gathers bodies for archives.
+    Archive(ChildArchiveConfig),
+}
+
+impl WorkDir {
+    /// The settings of a child's store.
+    pub(super) fn child_config(&self) -> ChildStoreConfig {
+        ChildStoreConfig::Directory {
+            dir: self.dir.clone().into_os_string(),
+            durability: self.durability,
+            min_free: self.min_free,
+        }
+    }
 }
 
 impl Store {
     /// The settings of a child's store; `None` if bodies are discarded.
     pub(crate) fn child_config(&self) -> Option<ChildStoreConfig> {
-        let StoreKind::Directory(open) = &self.0 else { return None };
-        let WorkDir { dir, durability, min_free, .. } = &*open.work_dir;
-        let dir = dir.clone().into_os_string();
-        Some(ChildStoreConfig { dir, durability: *durability, min_free: *min_free })
+        self.0.child_config()
     }
 
     /// Opens the store of a child process. `recorder` reaches the manifest, which the parent writes.
@@ -78,11 +104,15 @@ impl Store {
         recorder: Arc<dyn PartialRecorder>,
     ) -> io::Result<Self> {
         failpoint::in_child();
-        let ChildStoreConfig { dir, durability, min_free } = config;
-        let dir = PathBuf::from(dir);
-        let folder = SaveDir::open(&dir, IfMissing::Refuse)?;
-        let at_work = manifest::mark_running(&folder.bookkeeping()?)?;
-        let work_dir = Arc::new(WorkDir { dir, durability, min_free, folder });
-        Ok(Self(StoreKind::Child(Arc::new(ChildStore { work_dir, recorder, _at_work: at_work }))))
+        match config {
+            ChildStoreConfig::Directory { dir, durability, min_free } => {
+                let dir = PathBuf::from(dir);
+                let folder = SaveDir::open(&dir, IfMissing::Refuse)?;
+                let at_work = manifest::mark_running(&folder.bookkeeping()?)?;
+                let work_dir = Arc::new(WorkDir { dir, durability, min_free, folder });
+                Ok(Self(Arc::new(ChildStore { work_dir, recorder, _at_work: at_work })))
+            }
+            ChildStoreConfig::Archive(config) => Ok(Self(Arc::new(ChildArchive::open(config)?))),
+        }
     }
 }

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::body::{self, BodyReceiver};
 use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
+use super::captured;
 use super::certificate::CertificateFields;
 use super::checksum::{MessageKind, claims_of_the_whole};
 use super::client::Client;
@@ -148,19 +149,25 @@ impl<'a> Exchange<'a> {
             total: self.request_state.elapsed(),
         };
         let part = remaining_part(&mut self.sink, &outcome, self.job);
+        let begun = self.sink.begun();
+        let (outcome, exchange) = match self.sink.into_exchange(&outcome) {
+            Ok(exchange) => (outcome, exchange),
+            Err(failure) => (AttemptOutcome::Failed(failure), None),
+        };
         Attempt {
             outcome,
             head: self.head,
             bytes: self.bytes,
             wire_bytes: self.request_state.bytes(),
             text: self.text,
-            begun: self.sink.begun(),
+            begun,
             part,
             name: None,
             digests: self.digests,
             claims: self.claims,
             timings,
             heads: self.heads,
+            exchange,
             set_cookies: self.set_cookies,
             head_by: method_of_head(self.client.context.config.http.method, self.job),
             worker,
@@ -193,6 +200,7 @@ impl<'a> Exchange<'a> {
             self.heads.extend(heads::of_reply(&response));
         }
         self.first_byte = Some(self.request_state.elapsed());
+        self.take_heads(&fields, &response);
         self.set_cookies = set_cookies(&response, job, context.config.keeps_cookies);
         let method = method_of(context.config.http.method, job);
         let expiry = certificate_expiry(&response, &job.url);
@@ -212,7 +220,8 @@ impl<'a> Exchange<'a> {
                 AttemptOutcome::Accepted => self.accepted_body(&mut response).await,
                 outcome => {
                     self.decided = Some(outcome.clone());
-                    body::discard(&mut response, self.request_state, context).await;
+                    let sink = &mut self.sink;
+                    body::discard(&mut response, self.request_state, context, sink).await?;
                     Ok(outcome)
                 }
             };
@@ -224,11 +233,11 @@ impl<'a> Exchange<'a> {
             RangeReply::Other => Some(self.outcome_without_body(&response)),
         };
         if let Some(outcome) = self.decided.clone() {
-            body::discard(&mut response, self.request_state, context).await;
+            body::discard(&mut response, self.request_state, context, &mut self.sink).await?;
             return Ok(outcome);
         }
         if reply == RangeReply::Complete {
-            body::discard(&mut response, self.request_state, context).await;
+            body::discard(&mut response, self.request_state, context, &mut self.sink).await?;
         }
         let bodies = &context.config.bodies;
         if bodies.split.most.get() > 1
@@ -237,6 +246,14 @@ impl<'a> Exchange<'a> {
             return self.start_split(&response, reply);
         }
         self.body(&mut response, reply).await
+    }
+
+    /// Gives the heads of the request and of its reply to the sink, if it keeps them.
+    fn take_heads(&mut self, fields: &HeaderMap, response: &Response) {
+        let (context, job, request_state) = (&*self.client.context, self.job, self.request_state);
+        let method = method_of(context.config.http.method, job);
+        let heads = || captured::heads(context, method, job, fields, response, request_state);
+        self.sink.take_heads(heads);
     }
 
     /// What the status of the reply to a request for the target decides, by `--accept` and `--head`; `None` if neither is
@@ -305,7 +322,7 @@ impl<'a> Exchange<'a> {
     /// Reads the body of a reply whose status the user accepts. It is counted and not saved.
     async fn accepted_body(&mut self, response: &mut Response) -> Result<AttemptOutcome, Failure> {
         body::ensure_can_be_decoded(response)?;
-        self.sink = Sink::nowhere();
+        self.sink.set_unsaved();
         let plan = self.body_planner().for_accepted(response, self.head.as_ref())?;
         self.receive_body(plan, Some(response)).await?;
         Ok(AttemptOutcome::Accepted)

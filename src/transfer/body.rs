@@ -127,6 +127,7 @@ impl BodyReceiver<'_> {
     /// Processes the next chunk, and counts its bytes against the quota: those received or those decoded, whichever are more.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
         self.verifier.update_sent(&chunk);
+        self.sink.take_received(&chunk)?;
         let received = chunk.len() as u64;
         let Some(mut decoder) = self.decoder.take() else {
             self.take_decoded(chunk)?;
@@ -241,25 +242,39 @@ fn has_marked_end(response: &mut Response) -> bool {
     body.is_end_stream()
 }
 
-/// Reads the rest of a body that is not used, if it is short and arrives soon. How it ends does not matter.
+/// Reads the rest of a body that is not the target's, if it is short and arrives soon. How it ends does not matter.
+///
+/// # Errors
+/// If it is kept, and cannot be written.
 pub(super) async fn discard(
     response: &mut Response,
     request_state: &RequestState,
     context: &TransferContext,
-) {
+    sink: &mut Sink,
+) -> Result<(), Failure> {
     let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
     if is_long || ensure_can_be_decoded(response).is_err() {
-        return;
+        sink.cut_off();
+        return Ok(());
     }
     let rest = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
+        while let Some(chunk) = response.chunk().await.map_err(|_| None)? {
             let room = DISCARDED_AT_MOST.saturating_sub(request_state.bytes());
             request_state.on_bytes(chunk.len().min(room as usize));
             context.report_read(chunk.len() as u64, 0);
+            sink.take_received(&chunk).map_err(Some)?;
             if chunk.len() as u64 >= room {
-                break;
+                return Err(None);
             }
         }
+        Ok(())
     };
-    let _ = tokio::time::timeout(PATIENCE, rest).await;
+    match tokio::time::timeout(PATIENCE, rest).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Some(failure))) => Err(failure),
+        Ok(Err(None)) | Err(_) => {
+            sink.cut_off();
+            Ok(())
+        }
+    }
 }

@@ -61,10 +61,15 @@ pub(super) fn of_request(
 }
 
 fn request_field(name: &HeaderName, value: &HeaderValue) -> String {
-    match request::HARMLESS.contains(name) || OF_REQUESTS.contains(name) {
+    match is_harmless_in_request(name) {
         true => field("> ", name.as_str(), value),
         false => format!("> {name}: {MASK}"),
     }
+}
+
+/// Whether the value of a field of a request is no secret.
+pub(super) fn is_harmless_in_request(name: &HeaderName) -> bool {
+    request::HARMLESS.contains(name) || OF_REQUESTS.contains(name)
 }
 
 /// Fails if the head of a reply is larger than one may be.

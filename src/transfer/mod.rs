@@ -4,6 +4,7 @@
 mod attempt;
 mod body;
 mod body_plan;
+mod captured;
 mod certificate;
 mod checksum;
 mod classify;

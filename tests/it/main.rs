@@ -1,6 +1,7 @@
 //! The integration tests: each runs the program over real sockets, most of them in every mode.
 
 mod addresses;
+mod archives;
 mod bad_input;
 mod checks;
 mod client_certificates;

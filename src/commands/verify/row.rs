@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::report::printable;
 use crate::store::{
-    FileCheck, FileState, HexSha256, ManifestEntry, MarkReason, SavedEntry, SavedFolder,
+    FileCheck, FileState, HexSha256, ManifestEntry, Mark, MarkReason, SavedBodies, SavedEntry,
 };
 use crate::text::io_message;
 use crate::units::human_bytes;
@@ -28,7 +28,7 @@ pub(super) struct VerifiedFile {
     pub message: Option<String>,
     /// The mark to add to the manifest: the file is to be fetched again.
     #[serde(skip)]
-    pub mark: Option<(HexSha256, MarkReason)>,
+    pub mark: Option<Mark>,
     /// Whether the manifest has such a mark already.
     #[serde(skip)]
     pub marked: bool,
@@ -76,7 +76,7 @@ impl VerifiedState {
 impl VerifiedFile {
     /// The state of the file of this name and entry.
     pub(super) fn of(
-        archive: &SavedFolder,
+        archive: &SavedBodies,
         path: String,
         entry: Option<ManifestEntry<'_>>,
     ) -> Self {
@@ -85,13 +85,20 @@ impl VerifiedFile {
             let message = Some("incomplete manifest entry".to_owned());
             return Self { state: VerifiedState::Unreadable, message, ..blank };
         };
-        match entry {
-            ManifestEntry::Saved(saved) => match archive.compare(&saved) {
-                Ok(compared) => blank.compared(&saved, compared),
+        let (saved, target) = match &entry {
+            ManifestEntry::Saved(saved) => (Some(saved), None),
+            ManifestEntry::Archived(archived) => (Some(&archived.saved), Some(archived.target)),
+            _ => (None, None),
+        };
+        if let Some(saved) = saved {
+            return match archive.compare(&entry) {
+                Ok(compared) => blank.compared(saved, target, compared),
                 Err(error) => {
                     blank.with(&saved.url, VerifiedState::Unreadable, &io_message(&error))
                 }
-            },
+            };
+        }
+        match entry {
             ManifestEntry::Partial(partial) => {
                 blank.with(&partial.url, VerifiedState::Unfinished, "download incomplete")
             }
@@ -106,7 +113,10 @@ impl VerifiedFile {
                 marked: true,
                 ..blank
             },
-            ManifestEntry::Dropped(_) => blank,
+            ManifestEntry::Saved(_)
+            | ManifestEntry::Archived(_)
+            | ManifestEntry::Appended(_)
+            | ManifestEntry::Dropped(_) => blank,
         }
     }
 
@@ -126,7 +136,12 @@ impl VerifiedFile {
         Self { url, state, message, ..self }
     }
 
-    fn compared(self, saved: &SavedEntry<'_>, compared: FileCheck) -> Self {
+    fn compared(
+        self,
+        saved: &SavedEntry<'_>,
+        target: Option<HexSha256>,
+        compared: FileCheck,
+    ) -> Self {
         let FileCheck { state, bytes, by, message, under } = compared;
         let (state, why) = match state {
             FileState::Whole => (VerifiedState::Ok, None),
@@ -143,7 +158,7 @@ impl VerifiedFile {
             bytes,
             checked_by: (state == VerifiedState::Ok).then_some(by),
             message,
-            mark: why.map(|why| (saved.id, why)),
+            mark: why.map(|why| Mark { id: saved.id, target, why }),
             under,
             ..self
         }

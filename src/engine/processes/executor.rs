@@ -151,6 +151,7 @@ impl ChildExecutor {
             timings,
             heads: Vec::new(),
             set_cookies: Vec::new(),
+            exchange: None,
             head_by: None,
             worker: self.worker,
         }

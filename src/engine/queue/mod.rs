@@ -30,9 +30,7 @@ use super::cancel::CancelToken;
 use super::failure_limits::FailureCounter;
 use super::in_flight::InFlight;
 use super::spill::ClaimedTarget;
-use crate::model::{
-    Destination, Event, HostStats, HostWait, JobKind, QueuedJob, StopCause, Target,
-};
+use crate::model::{Event, HostStats, HostWait, JobKind, QueuedJob, SavePlace, StopCause, Target};
 use crate::plan::SegmentOptions;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{AdmitRoom, LastHost, NameLookup, NextJob, ResolveError, Scheduler};
@@ -204,7 +202,7 @@ impl Queue {
     }
 
     /// Adds a target whose body goes to `place`, after `wait_for_admission`.
-    pub(super) fn admit(&self, target: Target, place: Option<Destination>) {
+    pub(super) fn admit(&self, target: Target, place: Option<SavePlace>) {
         let now = Instant::now();
         let mut state = self.lock();
         state.in_flight.add(target.index, target.text_bytes());

@@ -8,7 +8,7 @@ use url::Url;
 
 /// Where the body of a target is saved. Decided when its name is claimed, in the order of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destination {
+pub struct SavePlace {
     /// The name of the file, relative to the save directory, with `/` as separator.
     pub name: Arc<str>,
     /// What may be overwritten.
@@ -22,7 +22,7 @@ pub struct Destination {
     pub part: Option<PartialBody>,
 }
 
-/// What may be overwritten at a destination.
+/// What may be overwritten at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OverwriteRule {
     /// Nothing: an existing file is not ours.

@@ -1,0 +1,244 @@
+//! Gathers what one attempt brings for an archive: the heads, and the body in memory or, if it is long, in a file.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use flate2::{Compress, FlushCompress};
+use sha2::{Digest, Sha256};
+
+use super::gzip::deflate;
+use super::spool_folder::SpoolFolder;
+use crate::model::{
+    AttemptOutcome, BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, Failure,
+    TruncationReason,
+};
+use crate::plan::ArchiveFormat;
+use crate::store::failpoint;
+use crate::store::sink::{BodyStart, SinkState};
+
+/// Encoded bytes of a body that are kept in memory.
+const MOST_IN_MEMORY: usize = 1 << 20;
+
+/// The number of bytes after which the free disk space is checked again.
+const FREE_SPACE_INTERVAL: u64 = 16 << 20;
+
+/// What follows the block of a record.
+const END_OF_RECORD: &[u8] = b"\r\n\r\n";
+
+/// Takes the messages of one attempt.
+#[derive(Debug)]
+pub(crate) struct ExchangeCapture {
+    spool: BodySpool,
+    heads: Option<CapturedHeads>,
+    is_cut_off: bool,
+}
+
+impl ExchangeCapture {
+    pub(super) fn new(work: &Arc<SpoolFolder>) -> Self {
+        Self { spool: BodySpool::new(Arc::clone(work)), heads: None, is_cut_off: false }
+    }
+
+    /// Takes the heads of the messages, before the body.
+    pub(crate) fn take_heads(&mut self, heads: CapturedHeads) {
+        self.spool.block.update(&heads.response);
+        self.heads = Some(heads);
+    }
+
+    /// Prepares for a body of the target.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub(crate) fn begin(&mut self, begin: &BodyStart) -> Result<SinkState, Failure> {
+        if begin.at > 0 {
+            return Ok(SinkState::Lost);
+        }
+        self.spool.work.ensure_enough_stays_free(begin.length.unwrap_or(0))?;
+        Ok(SinkState::Yes)
+    }
+
+    /// Takes bytes of the body as they have arrived. A WARC keeps those.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(crate) fn take_received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.spool.work.format {
+            ArchiveFormat::Warc => self.spool.write(bytes),
+            ArchiveFormat::Tar => Ok(()),
+        }
+    }
+
+    /// Takes bytes of the body as they would be saved to a file. A tar archive keeps those.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(crate) fn take_decoded(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.spool.work.format {
+            ArchiveFormat::Warc => Ok(()),
+            ArchiveFormat::Tar => self.spool.write(bytes),
+        }
+    }
+
+    /// Notes that the rest of the body is not read.
+    pub(crate) fn cut_off(&mut self) {
+        self.is_cut_off = true;
+    }
+
+    /// The messages, after an attempt that has ended like this; `None` if there was no reply, or the body is not what it
+    /// has to be.
+    ///
+    /// # Errors
+    /// If the end of the body cannot be written.
+    pub(crate) fn into_exchange(
+        self,
+        outcome: &AttemptOutcome,
+    ) -> Result<Option<Box<CapturedExchange>>, Failure> {
+        let Some(heads) = self.heads else { return Ok(None) };
+        let Some(ended) = end(outcome, self.is_cut_off) else { return Ok(None) };
+        let body = self.spool.finish()?;
+        Ok(Some(Box::new(CapturedExchange { heads, body, ended })))
+    }
+}
+
+/// How a body has ended; `None` if it is of no use.
+fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<BodyEnd> {
+    let failure = match outcome {
+        AttemptOutcome::Failed(failure) => failure,
+        _ if is_cut_off => return Some(BodyEnd::CutOff),
+        _ => return Some(BodyEnd::Whole),
+    };
+    let reason = match failure {
+        Failure::Status(_)
+        | Failure::ExplainedStatus { .. }
+        | Failure::RateLimited { .. }
+        | Failure::NotAccepted(_) => {
+            return Some(if is_cut_off { BodyEnd::CutOff } else { BodyEnd::Whole });
+        }
+        // It is the reply of the proxy; or not what was asked for.
+        Failure::ProxyStatus(_) | Failure::Checksum { .. } => return None,
+        Failure::TooLarge { .. } | Failure::TooDense { .. } | Failure::Quota { .. } => {
+            TruncationReason::Length
+        }
+        Failure::Timeout(_) | Failure::Stalled(_) | Failure::TooSlow { .. } => {
+            TruncationReason::Time
+        }
+        Failure::Reset(_) | Failure::Truncated { .. } => TruncationReason::Disconnect,
+        _ => TruncationReason::Unspecified,
+    };
+    Some(BodyEnd::Broken(reason))
+}
+
+/// The body so far, encoded, with its digests.
+#[derive(Debug)]
+struct BodySpool {
+    work: Arc<SpoolFolder>,
+    /// `None` before the first byte, and where bodies are not compressed.
+    compressor: Option<Compress>,
+    memory: Vec<u8>,
+    file: Option<SpoolFile>,
+    payload: Sha256,
+    block: Sha256,
+    crc: crc32fast::Hasher,
+    bytes: u64,
+    next_space_check: u64,
+}
+
+/// A file with the encoded bytes so far. It is removed unless it is handed over.
+#[derive(Debug)]
+struct SpoolFile {
+    work: Arc<SpoolFolder>,
+    file: File,
+    name: String,
+    length: u64,
+    is_handed_over: bool,
+}
+
+impl Drop for SpoolFile {
+    fn drop(&mut self) {
+        if !self.is_handed_over {
+            self.work.remove(&self.name);
+        }
+    }
+}
+
+impl BodySpool {
+    fn new(work: Arc<SpoolFolder>) -> Self {
+        let (compressor, memory, file, payload, block, crc, bytes) = Default::default();
+        let next_space_check = FREE_SPACE_INTERVAL;
+        Self { work, compressor, memory, file, payload, block, crc, bytes, next_space_check }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.payload.update(bytes);
+        self.block.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.encode(bytes, FlushCompress::None)?;
+        failpoint::hit("gathered");
+        if self.bytes >= self.next_space_check {
+            self.next_space_check = self.bytes + FREE_SPACE_INTERVAL;
+            self.work.ensure_enough_stays_free(0)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<(), Failure> {
+        match self.work.format {
+            ArchiveFormat::Tar => self.memory.extend_from_slice(bytes),
+            ArchiveFormat::Warc => {
+                self.crc.update(bytes);
+                let compressor =
+                    self.compressor.get_or_insert_with(|| self.work.compressors.take());
+                deflate(compressor, bytes, flush, &mut self.memory)
+                    .map_err(|error| self.work.failure(&error))?;
+            }
+        }
+        if self.memory.len() > MOST_IN_MEMORY {
+            self.write_out().map_err(|error| self.work.failure(&error))?;
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        failpoint::check("gather")?;
+        if self.file.is_none() {
+            let (file, name) = self.work.create()?;
+            let (work, length, is_handed_over) = (Arc::clone(&self.work), 0, false);
+            self.file = Some(SpoolFile { work, file, name, length, is_handed_over });
+        }
+        let Some(to) = &mut self.file else { return Ok(()) };
+        to.file.write_all(&self.memory)?;
+        to.length += self.memory.len() as u64;
+        self.memory.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<CapturedBody, Failure> {
+        let mut plain = self.bytes;
+        if self.work.format == ArchiveFormat::Warc {
+            self.encode(END_OF_RECORD, FlushCompress::Finish)?;
+            plain += END_OF_RECORD.len() as u64;
+        }
+        if let Some(compressor) = self.compressor.take() {
+            self.work.compressors.put(compressor);
+        }
+        if self.file.is_some() {
+            self.write_out().map_err(|error| self.work.failure(&error))?;
+        }
+        let (length, data) = match self.file.take() {
+            None => (self.memory.len() as u64, CapturedData::Memory(self.memory)),
+            Some(mut file) => {
+                file.is_handed_over = true;
+                (file.length, CapturedData::File(file.name.clone()))
+            }
+        };
+        Ok(CapturedBody {
+            bytes: self.bytes,
+            payload: self.payload.finalize().to_vec(),
+            block: self.block.finalize().to_vec(),
+            crc: self.crc.finalize(),
+            plain,
+            length,
+            data,
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! The index of WARC files (CDXJ): a line for each response, sorted by the key of its URL and its time, which says where its
+//! record is. It is made of the manifest at the end of a run; memory holds a bounded part of it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use url::{Host, Url};
+
+use super::warc::label;
+use crate::model::rfc3339;
+use crate::store::entry::{ManifestEntry, RecordEntry};
+use crate::store::manifest::Manifest;
+use crate::temporary_file;
+
+/// Bytes of lines that are sorted in memory.
+const MOST_IN_MEMORY: usize = 32 << 20;
+
+/// What a line says behind the key and the time.
+#[derive(Serialize)]
+struct IndexedRecord<'a> {
+    url: &'a str,
+    mime: &'a str,
+    status: String,
+    digest: String,
+    length: String,
+    offset: String,
+    filename: &'a str,
+}
+
+/// Writes the index of what the manifest lists to `path`, by way of a file in `folder`. `length` is the length of an archive;
+/// what it does not have any more is left out.
+///
+/// # Errors
+/// If the manifest cannot be read, or a file not written.
+pub(super) fn write(
+    manifest: &Manifest,
+    length: impl Fn(&str) -> Option<u64>,
+    folder: &Path,
+    path: &Path,
+) -> io::Result<()> {
+    let mut lines = SortedLines::default();
+    let mut lengths: HashMap<String, u64> = HashMap::new();
+    manifest.visit_lines(|_, _, line| {
+        let entry = line.and_then(|line| serde_json::from_slice::<ManifestEntry<'_>>(line).ok());
+        let (path, offset, record) = match &entry {
+            Some(ManifestEntry::Archived(entry)) => {
+                (&*entry.saved.path, entry.offset, &entry.record)
+            }
+            Some(ManifestEntry::Appended(entry)) => (&*entry.path, entry.offset, &entry.record),
+            _ => return Ok(()),
+        };
+        let Some(record) = record else { return Ok(()) };
+        let known = lengths.get(path).copied();
+        let most = known.unwrap_or_else(|| {
+            let length = length(path).unwrap_or(0);
+            lengths.insert(path.to_owned(), length);
+            length
+        });
+        let start = offset + record.offset;
+        match start + record.length <= most {
+            true => lines.push(line_of(path, start, record)),
+            false => Ok(()),
+        }
+    })?;
+    let temporary = folder.join("cdxj.new");
+    let mut out = BufWriter::new(File::create(&temporary)?);
+    lines.write_to(&mut out)?;
+    out.into_inner().map_err(|error| error.into_error())?;
+    fs::rename(temporary, path)
+}
+
+fn line_of(path: &str, offset: u64, record: &RecordEntry) -> String {
+    let digits: String = rfc3339(record.at).chars().filter(char::is_ascii_digit).take(14).collect();
+    let mime = match record.is_revisit {
+        true => "warc/revisit",
+        false => record.media_type.as_deref().unwrap_or("unk"),
+    };
+    let indexed = IndexedRecord {
+        url: &record.uri,
+        mime,
+        status: record.status.to_string(),
+        digest: label(&record.payload.0),
+        length: record.length.to_string(),
+        offset: offset.to_string(),
+        filename: path,
+    };
+    let indexed = serde_json::to_string(&indexed).expect("a line can be serialized");
+    format!("{} {digits} {indexed}\n", key_of(&record.uri))
+}
+
+/// The key that URLs of one page have in common (SURT, as the tools for such indexes make it, except that session IDs stay):
+/// the host from its end on, without `www`, then the path and the sorted query, in lower case.
+fn key_of(uri: &str) -> String {
+    let uri = uri.to_ascii_lowercase();
+    let Ok(url) = Url::parse(&uri) else { return uri };
+    let mut key = match url.host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(host) => {
+            let host = host.to_string();
+            without_www(&host).rsplit('.').collect::<Vec<_>>().join(",")
+        }
+        None => String::new(),
+    };
+    if let Some(port) = url.port() {
+        key.push_str(&format!(":{port}"));
+    }
+    key.push(')');
+    for component in url.path().split('/').filter(|component| !component.is_empty()) {
+        key.push('/');
+        key.push_str(component);
+    }
+    if key.ends_with(')') {
+        key.push('/');
+    }
+    if let Some(query) = url.query().filter(|query| !query.is_empty()) {
+        let mut parameters: Vec<_> = query.split('&').collect();
+        parameters.sort_unstable();
+        key.push('?');
+        key.push_str(&parameters.join("&"));
+    }
+    key.to_ascii_lowercase()
+}
+
+/// The host without `www.`, `www1.` and so on.
+fn without_www(host: &str) -> &str {
+    let Some(rest) = host.strip_prefix("www") else { return host };
+    let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    rest.strip_prefix('.').filter(|rest| !rest.is_empty()).unwrap_or(host)
+}
+
+/// Lines to sort. Those that are too many for the memory are in temporary files, each sorted.
+#[derive(Default)]
+struct SortedLines {
+    lines: Vec<String>,
+    bytes: usize,
+    files: Vec<File>,
+}
+
+impl SortedLines {
+    fn push(&mut self, line: String) -> io::Result<()> {
+        self.bytes += line.len() + size_of::<String>();
+        self.lines.push(line);
+        if self.bytes < MOST_IN_MEMORY {
+            return Ok(());
+        }
+        self.lines.sort_unstable();
+        let mut file = BufWriter::new(temporary_file::create()?);
+        for line in self.lines.drain(..) {
+            file.write_all(line.as_bytes()).map_err(|error| temporary_file::unwritable(&error))?;
+        }
+        self.bytes = 0;
+        let mut file = file.into_inner().map_err(|error| error.into_error())?;
+        file.seek(SeekFrom::Start(0))?;
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Writes all lines in order.
+    fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        self.lines.sort_unstable();
+        let in_memory = self.lines.into_iter().map(Ok);
+        let mut sources: Vec<Box<dyn Iterator<Item = io::Result<String>>>> =
+            vec![Box::new(in_memory)];
+        for file in self.files {
+            let lines = BufReader::new(file).lines();
+            sources.push(Box::new(lines.map(|line| line.map(|line| line + "\n"))));
+        }
+        let mut next = BinaryHeap::new();
+        for (at, source) in sources.iter_mut().enumerate() {
+            if let Some(line) = source.next() {
+                next.push(Reverse((line?, at)));
+            }
+        }
+        while let Some(Reverse((line, at))) = next.pop() {
+            out.write_all(line.as_bytes())?;
+            if let Some(line) = sources[at].next() {
+                next.push(Reverse((line?, at)));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_for_urls_of_one_page() {
+        for (uri, key) in [
+            ("http://example.org/", "org,example)/"),
+            ("https://www.example.org/A/B/?b=2&a=1", "org,example)/a/b?a=1&b=2"),
+            ("http://www2.example.co.uk:8080/x", "uk,co,example:8080)/x"),
+            ("http://127.0.0.1:81/x?", "1,0,0,127:81)/x"),
+            ("http://[::1]:81/x", "::1:81)/x"),
+            ("http://a.b/x//y/?B=1&a=2&b=0", "b,a)/x/y?a=2&b=0&b=1"),
+            ("https://a.b:443/?", "b,a)/"),
+            ("http://a.b/x%20y?a&b=", "b,a)/x%20y?a&b="),
+            ("http://www.com/", "com)/"),
+        ] {
+            assert_eq!(key_of(uri), key, "{uri}");
+        }
+    }
+
+    #[test]
+    fn lines_in_files_are_merged_with_those_in_memory() {
+        let mut lines = SortedLines::default();
+        for line in ["c\n", "a\n", "e\n"] {
+            lines.push(line.to_owned()).unwrap();
+        }
+        lines.bytes = MOST_IN_MEMORY;
+        lines.push("b\n".to_owned()).unwrap();
+        assert_eq!(lines.files.len(), 1);
+        lines.push("d\n".to_owned()).unwrap();
+        let mut out = Vec::new();
+        lines.write_to(&mut out).unwrap();
+        assert_eq!(out, b"a\nb\nc\nd\ne\n");
+    }
+}

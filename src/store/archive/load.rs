@@ -1,0 +1,313 @@
+//! Opens archives: locks them, reads their manifest, and cuts what a killed run has left.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use serde::Deserialize;
+
+use super::spool_folder::SpoolFolder;
+use super::writer::{ArchiveNames, ArchiveWriter, Current, names_of};
+use super::{OpenArchive, payload_key, saved_key};
+use crate::digest::{Algorithm, ExpectedDigests};
+use crate::plan::ArchiveOptions;
+use crate::store::entry::{EntryKind, HexSha256, ManifestEntry};
+use crate::store::lock::{Lock, LockError};
+use crate::store::manifest::{BadManifestLine, Manifest, TailState};
+use crate::store::name_index::{IndexedOwner, NameCheck, NameIndex};
+use crate::store::{MAX_NOTICES, StoreError, lock};
+
+/// The fields of an entry that loading a manifest needs.
+#[derive(Debug, Deserialize)]
+pub(super) struct EntryFacts<'a> {
+    /// The kind of entry.
+    #[serde(rename = "type")]
+    pub kind: EntryKind,
+    /// The name of the archive.
+    #[serde(borrow)]
+    pub path: Cow<'a, str>,
+    /// Identifies the target, if the entry is about one.
+    pub target: Option<HexSha256>,
+    /// Where it begins in the archive.
+    #[serde(default)]
+    pub offset: u64,
+    /// How many bytes it has there.
+    #[serde(default)]
+    pub length: u64,
+    /// The record of a response, if there is one.
+    pub record: Option<RecordFacts>,
+}
+
+/// The fields of a record that loading a manifest needs.
+#[derive(Debug, Deserialize)]
+pub(super) struct RecordFacts {
+    payload: HexSha256,
+    bytes: u64,
+    is_whole: bool,
+    is_revisit: bool,
+}
+
+/// What a manifest says.
+#[derive(Debug)]
+pub(super) struct LoadedManifest {
+    pub index: NameIndex,
+    pub lengths: HashMap<String, u64>,
+    /// The archive that can be continued; `None` if there is none.
+    pub current: Option<Current>,
+    /// The highest number of an archive.
+    pub newest: Option<u64>,
+    pub bad_lines: u64,
+    /// Archives that do not have any more what was appended to them.
+    lost: HashSet<String>,
+}
+
+/// Whether what an entry is about has to be in its archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has to be; an entry about anything else counts for nothing.
+    Required,
+    /// All entries count.
+    Any,
+}
+
+/// The folder with the manifest and the lock of archives.
+pub(super) fn bookkeeping_of(names: &ArchiveNames) -> PathBuf {
+    names.beside("fetch")
+}
+
+/// Reads a manifest. Calls `notice` with a warning about each of the first invalid lines.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn load(
+    names: &ArchiveNames,
+    manifest: &Manifest,
+    presence: Presence,
+    mut notice: impl FnMut(String),
+) -> io::Result<LoadedManifest> {
+    let (lengths, current, newest, bad_lines, lost) = Default::default();
+    let index = NameIndex::new();
+    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost };
+    let path = bookkeeping_of(names).join("manifest.jsonl");
+    manifest.visit_lines(|number, at, line| {
+        let facts = line.ok_or(BadManifestLine::TooLong).and_then(|line| {
+            serde_json::from_slice::<EntryFacts<'_>>(line).map_err(BadManifestLine::from)
+        });
+        match facts {
+            Ok(facts) => loaded.add(names, manifest, presence, at, &facts),
+            Err(reason) => {
+                loaded.bad_lines += 1;
+                if loaded.bad_lines <= MAX_NOTICES {
+                    let path = path.display();
+                    notice(format!("{path}:{number}: ignoring invalid entry ({reason})"));
+                }
+                Ok(())
+            }
+        }
+    })?;
+    Ok(loaded)
+}
+
+impl LoadedManifest {
+    fn add(
+        &mut self,
+        names: &ArchiveNames,
+        manifest: &Manifest,
+        presence: Presence,
+        at: u64,
+        facts: &EntryFacts<'_>,
+    ) -> io::Result<()> {
+        if facts.kind == EntryKind::Marked {
+            return self.mark(manifest, at, facts);
+        }
+        if !matches!(facts.kind, EntryKind::Archived | EntryKind::Appended) {
+            return Ok(());
+        }
+        if !facts.path.ends_with(names.extension) {
+            let error = "the archives of this prefix are of another format; use another prefix";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        self.newest = self.newest.max(names.number(&facts.path));
+        let end = facts.offset.saturating_add(facts.length);
+        self.set_current(facts, end);
+        if presence == Presence::Required && end > self.length_of(names, &facts.path) {
+            // What else is appended there would stand where this was.
+            self.current = self.current.take().filter(|current| current.name != facts.path);
+            self.lost.insert(facts.path.clone().into_owned());
+            return Ok(());
+        }
+        let owner =
+            |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of(bytes.0), at };
+        if let Some(target) = &facts.target {
+            self.index.set(&saved_key(target), owner(target))?;
+        }
+        let has_body =
+            |record: &&RecordFacts| record.is_whole && !record.is_revisit && record.bytes > 0;
+        match facts.record.as_ref().filter(has_body) {
+            Some(record) => self.index.set(&payload_key(&record.payload), owner(&record.payload)),
+            None => Ok(()),
+        }
+    }
+
+    fn set_current(&mut self, facts: &EntryFacts<'_>, end: u64) {
+        if self.lost.contains(&*facts.path) {
+            return;
+        }
+        let bodies = u64::from(facts.kind == EntryKind::Archived);
+        match &mut self.current {
+            Some(current) if current.name == facts.path => {
+                current.length = current.length.max(end);
+                current.bodies += bodies;
+            }
+            current => {
+                let name = facts.path.clone().into_owned();
+                *current = Some(Current { name, length: end, bodies });
+            }
+        }
+    }
+
+    /// A body that `fetch verify` has found damaged is saved no more, and no other one refers to it.
+    fn mark(&mut self, manifest: &Manifest, at: u64, facts: &EntryFacts<'_>) -> io::Result<()> {
+        let Some(target) = &facts.target else { return Ok(()) };
+        let key = saved_key(target);
+        if let Some(IndexedOwner::Recorded { at, .. }) = self.index.get(&key)
+            && let Ok(ManifestEntry::Archived(entry)) = manifest.read(at)
+        {
+            self.index.set(&payload_key(&entry.payload), IndexedOwner::Folder)?;
+        }
+        self.index.set(&key, IndexedOwner::Recorded { check: NameCheck::of(target.0), at })
+    }
+
+    fn length_of(&mut self, names: &ArchiveNames, name: &str) -> u64 {
+        if let Some(length) = self.lengths.get(name) {
+            return *length;
+        }
+        let length = fs::metadata(names.path(name)).map_or(0, |file| file.len());
+        self.lengths.insert(name.to_owned(), length);
+        length
+    }
+}
+
+impl OpenArchive {
+    /// Opens and locks the archives of these options, and reads their manifest. Returns warnings too.
+    ///
+    /// # Errors
+    /// If another process writes them, or they cannot be used.
+    pub(in crate::store) fn open(
+        options: &ArchiveOptions,
+        expected: Arc<ExpectedDigests>,
+        digests: Vec<Algorithm>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let unusable = |reason| StoreError::Unusable { dir: options.prefix.clone(), reason };
+        let names = names_of(&options.prefix, options.format.extension()).map_err(unusable)?;
+        let path = bookkeeping_of(&names);
+        let is_new = !path.exists();
+        if is_new {
+            ensure_no_index(&names).map_err(unusable)?;
+        }
+        fs::create_dir_all(&path).map_err(unusable)?;
+        let bookkeeping = Dir::open_ambient_dir(&path, ambient_authority()).map_err(unusable)?;
+        let held = Lock::take(&bookkeeping).map_err(|error| match error {
+            LockError::Busy => StoreError::BusyArchive(options.prefix.clone()),
+            LockError::Held(holder) => {
+                StoreError::Held { dir: options.prefix.clone(), bookkeeping: path.clone(), holder }
+            }
+            LockError::Io(reason) => unusable(reason),
+        })?;
+        let (manifest, tail) = Manifest::open(&bookkeeping).map_err(unusable)?;
+        let mut notices = Vec::new();
+        if held.is_a_file() {
+            notices.push(format!(
+                "{}: the file system has no locks; using the lock file {} instead",
+                options.prefix.display(),
+                lock::FALLBACK
+            ));
+        }
+        if let TailState::CutOff(_) = tail {
+            let path = path.display();
+            notices.push(format!("{path}: ignoring the truncated last line of the manifest"));
+        }
+        let (mut open, more) = Self::load(options, expected, names, manifest).map_err(unusable)?;
+        notices.extend(more);
+        open.work.clear().map_err(unusable)?;
+        if open.writer().cut_torn_tail().map_err(unusable)? {
+            let name = open.writer().current().map(|current| current.name.clone());
+            let path = open.names.path(&name.unwrap_or_default());
+            notices.push(format!("{}: removed an incomplete record at its end", path.display()));
+        }
+        (open.lock, open.digests) = (Some(held), digests);
+        Ok((open, notices))
+    }
+
+    /// Reads the manifest of archives, for claims only.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(in crate::store) fn inspect(
+        options: &ArchiveOptions,
+        expected: Arc<ExpectedDigests>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let unusable = |reason| StoreError::Unusable { dir: options.prefix.clone(), reason };
+        let names = names_of(&options.prefix, options.format.extension()).map_err(unusable)?;
+        let manifest = look(&bookkeeping_of(&names)).map_err(unusable)?;
+        let manifest = manifest.map_or_else(Manifest::empty, Ok).map_err(unusable)?;
+        Self::load(options, expected, names, manifest).map_err(unusable)
+    }
+
+    fn load(
+        options: &ArchiveOptions,
+        expected: Arc<ExpectedDigests>,
+        names: ArchiveNames,
+        manifest: Manifest,
+    ) -> io::Result<(Self, Vec<String>)> {
+        let mut notices = Vec::new();
+        let loaded = load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
+        let bookkeeping = bookkeeping_of(&names);
+        let work = SpoolFolder::new(bookkeeping.join("work"), options.format, options.min_free);
+        let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
+        let open = Self {
+            options: options.clone(),
+            names,
+            expected,
+            digests: Vec::new(),
+            work: Arc::new(work),
+            manifest,
+            bookkeeping,
+            index: Mutex::new(loaded.index),
+            lengths: loaded.lengths,
+            writer: Mutex::new(writer),
+            unchecked: AtomicU64::new(0),
+            lock: None,
+        };
+        Ok((open, notices))
+    }
+}
+
+/// The manifest in this folder, read-only; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn look(bookkeeping: &Path) -> io::Result<Option<Manifest>> {
+    match Dir::open_ambient_dir(bookkeeping, ambient_authority()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        folder => Manifest::look(&folder?),
+    }
+}
+
+/// Fails if there is an index that fetch has not written.
+fn ensure_no_index(names: &ArchiveNames) -> io::Result<()> {
+    let path = names.beside("cdxj");
+    match fs::symlink_metadata(&path) {
+        Ok(_) => {
+            let error = format!("{} was not written by fetch; move it away", path.display());
+            Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+        }
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,569 @@
+//! Appends bodies to archives: WARC files with all messages of a run, or tar files with the bodies.
+//!
+//! What one attempt has brought is gathered in memory or in a file of the folder `PREFIX.fetch/work` (`capture.rs`); in
+//! mode `processes`, a child does that, and its parent takes it from there. Once the body is verified, one writer appends
+//! it to the newest archive (`writer.rs`) and then queues an entry about it in the manifest, `PREFIX.fetch/manifest.jsonl`,
+//! both under one lock: so entries are in the order of the archive, and what the last one names ends what is known of the
+//! archive. A run may be killed between any two steps; the next one cuts the newest archive to that end, and continues
+//! there. An archive has an entry before its file is created, so that a file of that name without one is somebody else's.
+
+mod capture;
+mod cdxj;
+mod child;
+mod gzip;
+mod load;
+mod read;
+mod spool_folder;
+mod tar;
+mod unit;
+mod warc;
+mod writer;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::claim::{
+    ChecksumMatch, Claim, ClaimResult, SkipReason, TargetIdentity, checksum_match, digest_of,
+};
+use super::commit::saved;
+use super::destination::{Destination, Pending, is_whole_body};
+use super::entry::{AppendedEntry, ArchivedEntry, HexSha256, ManifestEntry, RecordEntry};
+use super::failpoint;
+use super::lock::Lock;
+use super::manifest::{Manifest, PendingEntry};
+use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use super::outputs::OutputError;
+use super::sink::Sink;
+use super::work_dir::ChildStoreConfig;
+use crate::digest::{Algorithm, ExpectedDigests};
+use crate::model::{
+    Attempt, AttemptOutcome, BodyEnd, CapturedData, CapturedExchange, Failure, FailureClass, Job,
+    JobKind, OverwriteRule, Record, SavePlace, Target,
+};
+use crate::naming;
+use crate::plan::{ArchiveFormat, ArchiveOptions, Durability, ExistingPolicy, NamingScheme};
+use crate::sync::lock;
+pub(super) use capture::ExchangeCapture;
+pub(super) use child::{ChildArchive, ChildArchiveConfig};
+pub(super) use read::SavedArchive;
+use spool_folder::{SpoolFolder, failure};
+use unit::AppendUnit;
+use warc::RecordForm;
+use writer::{ArchiveNames, ArchiveWriter};
+
+/// The archives of one prefix, with their manifest.
+#[derive(Debug)]
+pub(super) struct OpenArchive {
+    options: ArchiveOptions,
+    names: ArchiveNames,
+    expected: Arc<ExpectedDigests>,
+    /// The digests that the manifest keeps of a body, the one to be reported first.
+    digests: Vec<Algorithm>,
+    work: Arc<SpoolFolder>,
+    manifest: Manifest,
+    /// The folder with the manifest and the lock.
+    bookkeeping: PathBuf,
+    index: Mutex<NameIndex>,
+    /// The length of each archive when the run began.
+    lengths: HashMap<String, u64>,
+    writer: Mutex<ArchiveWriter>,
+    unchecked: AtomicU64,
+    /// `None` in a dry run, which may not write.
+    lock: Option<Lock>,
+}
+
+/// The key of a target of this list.
+fn listed_key(identity: &TargetIdentity) -> NameKey {
+    NameKey::of(&format!("target:{}", HexSha256(identity.whole)))
+}
+
+/// The key of a saved target.
+fn saved_key(target: &HexSha256) -> NameKey {
+    NameKey::of(&format!("saved:{target}"))
+}
+
+/// The key of a body in an archive.
+fn payload_key(payload: &HexSha256) -> NameKey {
+    NameKey::of(&format!("payload:{payload}"))
+}
+
+/// Identifies a target between runs: by its URL, without a signature that is another one the next time, and by what else
+/// of a list's line makes another request of it.
+fn identity_of(target: &Target) -> HexSha256 {
+    let id = HexSha256(naming::identity(target.url()));
+    let (url, options) = (target.url(), &target.options);
+    let is_named = !url.username().is_empty() || url.password().is_some();
+    if options.out.is_none() && options.headers.is_empty() && !is_named {
+        return id;
+    }
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    let mut text = format!("{id}\n{user}:{password}").into_bytes();
+    text.extend(options.out.iter().flat_map(|out| [b"\n", out.as_bytes()].concat()));
+    for (name, value) in &options.headers {
+        text.extend([b"\n", name.as_str().as_bytes(), b":", value.as_bytes()].concat());
+    }
+    HexSha256::of(text)
+}
+
+impl Destination for OpenArchive {
+    fn claim(&self, target: &Target) -> ClaimResult {
+        let name: Arc<str> = file_name(target).into();
+        self.claim_named(target, &name)
+            .unwrap_or_else(|error| {
+                Claim::Settled(name, SkipReason::Failed(self.manifest_failure(&error)))
+            })
+            .into()
+    }
+
+    fn sink(&self, job: &Job) -> Sink {
+        sink(&self.work, job)
+    }
+
+    fn enter(
+        &self,
+        job: &Job,
+        attempt: &mut Attempt,
+        record: &dyn Fn(&Attempt) -> Record,
+    ) -> Result<Pending, Failure> {
+        let is_whole = is_whole_body(job, attempt);
+        let Some(exchange) = attempt.exchange.take() else {
+            return match is_whole {
+                true => Err(Failure::Worker("the body was not gathered".to_owned())),
+                false => Ok(Pending::Nothing),
+            };
+        };
+        if let BodyEnd::Broken(_) = exchange.ended {
+            // Whether it is the last attempt is not known yet.
+            attempt.exchange = Some(exchange);
+            return Ok(Pending::Nothing);
+        }
+        let files = self.files_of(&exchange);
+        let entered = match self.options.format {
+            ArchiveFormat::Warc => self.enter_exchange(job, attempt, *exchange, is_whole),
+            ArchiveFormat::Tar if is_whole => self.enter_sample(job, attempt, *exchange, record),
+            ArchiveFormat::Tar => Ok(Pending::Nothing),
+        };
+        drop(files);
+        entered
+    }
+
+    fn commit(&self, _: &Job, _: &Attempt, pending: Pending) -> Result<Option<Arc<str>>, Failure> {
+        let Pending::Archived { entry, name, payload } = pending else { return Ok(None) };
+        let fault = |error: &io::Error| self.manifest_failure(error);
+        let at = self.manifest.commit(entry).map_err(|error| fault(&error))?;
+        if self.options.durability == Durability::Power {
+            self.manifest.sync().map_err(|error| fault(&error))?;
+        }
+        failpoint::hit("archive_entered");
+        if let Some(payload) = payload {
+            // From here on, equal bodies refer to this one.
+            let owner = IndexedOwner::Recorded { check: NameCheck::of(payload.0), at };
+            let set = lock(&self.index).set(&payload_key(&payload), owner);
+            set.map_err(|error| fault(&error))?;
+        }
+        Ok(Some(name))
+    }
+
+    fn note_failure(
+        &self,
+        record: &Record,
+        exchange: Option<Box<CapturedExchange>>,
+    ) -> Result<(), Failure> {
+        let files = exchange.as_ref().map(|exchange| self.files_of(exchange));
+        let noted = match self.options.format {
+            ArchiveFormat::Warc if is_noted(record) => self.enter_failure(record, exchange),
+            ArchiveFormat::Warc | ArchiveFormat::Tar => Ok(()),
+        };
+        drop(files);
+        noted
+    }
+
+    fn drop_exchange(&self, exchange: Box<CapturedExchange>) {
+        drop(self.files_of(&exchange));
+    }
+
+    fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
+        match paths.iter().find(|path| self.names.has(path)) {
+            Some(path) => Err(OutputError::Saved(path.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn unchecked(&self) -> u64 {
+        self.unchecked.load(Relaxed)
+    }
+
+    fn child_config(&self) -> Option<ChildStoreConfig> {
+        let config = ChildArchiveConfig::new(&self.work, &self.bookkeeping);
+        Some(ChildStoreConfig::Archive(config))
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        let mut writer = self.writer();
+        let (is_written, has_archives) = (writer.is_open(), writer.current().is_some());
+        if has_archives && self.options.format == ArchiveFormat::Tar {
+            // A run that was killed after its last body has written no end.
+            let is_there = is_written || writer.reopen().is_ok_and(|is_there| is_there);
+            let end = if is_there { &tar::END[..] } else { &[] };
+            let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
+            let ended = writer.write_end(end);
+            ended.map_err(|error| failure(&self.names.path(&name), &error))?;
+        }
+        drop(writer);
+        let _ = self.work.clear();
+        let (path, due) = (self.names.beside("cdxj"), self.index_due());
+        let is_due = has_archives && (due.exists() || !path.exists());
+        if self.options.format == ArchiveFormat::Warc && is_due {
+            let length = |name: &str| fs::metadata(self.names.path(name)).ok().map(|it| it.len());
+            cdxj::write(&self.manifest, length, &self.bookkeeping, &path)
+                .and_then(|()| remove_if_there(&due))
+                .map_err(|error| failure(&path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The sink of a job. A robots.txt is no body of a list, and is kept in no archive.
+fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
+    match job.kind {
+        JobKind::Body => Sink::to_archive(ExchangeCapture::new(work)),
+        JobKind::Segment { .. } | JobKind::Assemble(_) | JobKind::Robots { .. } => Sink::nowhere(),
+    }
+}
+
+/// The name that the file of a target would have. Files of checksums name bodies like that.
+fn file_name(target: &Target) -> String {
+    match &target.options.out {
+        Some(out) => naming::of_option(out),
+        None => naming::of_url(NamingScheme::Flat, target.url(), target.index),
+    }
+}
+
+/// Whether a failure of a target is recorded in the archive: a request for it was made, or would have been.
+fn is_noted(record: &Record) -> bool {
+    let unattempted = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::InvalidUrl];
+    record.error.as_ref().is_some_and(|error| !unattempted.contains(&error.class))
+}
+
+/// Files of bodies that are under way. They are removed when they have been appended, or could not be.
+struct SpoolFiles<'a> {
+    work: &'a SpoolFolder,
+    name: Option<String>,
+}
+
+impl Drop for SpoolFiles<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            self.work.remove(name);
+        }
+    }
+}
+
+impl OpenArchive {
+    fn claim_named(&self, target: &Target, name: &Arc<str>) -> io::Result<Claim> {
+        let (identity, saved) = (TargetIdentity::of(target), identity_of(target));
+        let mut index = lock(&self.index);
+        let key = listed_key(&identity);
+        if let Some(IndexedOwner::Listed { index, .. }) = index.get(&key) {
+            return Ok(Claim::Settled(Arc::clone(name), SkipReason::Duplicate(index)));
+        }
+        let check = NameCheck::of(identity.whole);
+        index.set(&key, IndexedOwner::Listed { check, index: target.index })?;
+        let recorded = index.get(&saved_key(&saved));
+        drop(index);
+        let Some(IndexedOwner::Recorded { at, .. }) = recorded else { return Ok(fetch(name)) };
+        let Some(entry) = self.archived(at)? else { return Ok(fetch(name)) };
+        Ok(self.claim_archived(target, name, entry))
+    }
+
+    fn claim_archived(
+        &self,
+        target: &Target,
+        name: &Arc<str>,
+        entry: ArchivedEntry<'static>,
+    ) -> Claim {
+        let checksums = checksum_match(&self.expected, target, name, &entry.saved);
+        if checksums == ChecksumMatch::Other {
+            return fetch(name);
+        }
+        let version = entry.saved.version();
+        let known = |algorithm: &Algorithm| digest_of(&entry.saved, *algorithm);
+        let digest = self.digests.first().and_then(known);
+        let mut claim = match self.options.again {
+            ExistingPolicy::Skip => {
+                if checksums == ChecksumMatch::Unknown {
+                    self.unchecked.fetch_add(1, Relaxed);
+                }
+                let archive: Arc<str> = (&*entry.saved.path).into();
+                Claim::Settled(archive, SkipReason::Skipped(version))
+            }
+            ExistingPolicy::Force => fetch(name),
+            ExistingPolicy::Refresh => {
+                Claim::Fetch(Some(SavePlace { saved: Some(version), ..place(name) }))
+            }
+        };
+        if let Some(digest) = digest {
+            claim.set_digest(&digest);
+        }
+        claim
+    }
+
+    /// The entry of a body that starts at this byte of the manifest; `None` if it is another one, or its archive does not
+    /// have it any more.
+    fn archived(&self, at: u64) -> io::Result<Option<ArchivedEntry<'static>>> {
+        let ManifestEntry::Archived(entry) = self.manifest.read(at)? else { return Ok(None) };
+        let length = self.lengths.get(&*entry.saved.path).copied().unwrap_or(0);
+        Ok(Some(entry).filter(|entry| entry.offset + entry.length <= length))
+    }
+
+    /// The record that has a body with this digest; `None` if none is known.
+    fn record_with(&self, payload: &HexSha256) -> Option<RecordEntry> {
+        let owner = lock(&self.index).get(&payload_key(payload));
+        let Some(IndexedOwner::Recorded { at, .. }) = owner else { return None };
+        // What cannot be read is no reason to fail: the body is written once more.
+        let record = match self.manifest.read(at).ok()? {
+            ManifestEntry::Archived(entry) => entry.record,
+            ManifestEntry::Appended(entry) => entry.record,
+            _ => None,
+        };
+        record.filter(|record| record.payload == *payload)
+    }
+
+    /// Appends the messages of an attempt to a WARC.
+    fn enter_exchange(
+        &self,
+        job: &Job,
+        attempt: &Attempt,
+        exchange: CapturedExchange,
+        is_whole: bool,
+    ) -> Result<Pending, Failure> {
+        let target = identity_of(&job.target);
+        let payload = HexSha256(exchange.body.payload[..].try_into().unwrap_or_default());
+        let is_unchanged = attempt.outcome == AttemptOutcome::Unchanged;
+        let is_complete = exchange.ended == BodyEnd::Whole && exchange.body.bytes > 0;
+        let known = match is_unchanged {
+            true => self.saved_record(&target),
+            false if is_complete => self.record_with(&payload),
+            false => None,
+        };
+        let form = match &known {
+            known if is_unchanged => RecordForm::NotModified(known.as_ref()),
+            Some(known) => RecordForm::Identical(known),
+            None => RecordForm::Response,
+        };
+        let new = matches!(form, RecordForm::Response) && is_complete;
+        let made = warc::exchange(&self.work.compressors, exchange, form);
+        let (unit, record) = made.map_err(|error| self.work.failure(&error))?;
+        let (entry, name) = self.append(&unit, is_whole, |path, offset| {
+            let (length, record) = (unit.length(), Some(record));
+            if !is_whole {
+                let id = HexSha256(naming::identity(job.target.url()));
+                return self.enter_appended(AppendedEntry {
+                    path: path.into(),
+                    id,
+                    offset,
+                    length,
+                    record,
+                });
+            }
+            self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
+                saved: saved(job, path, OverwriteRule::Nothing, attempt),
+                target,
+                offset,
+                length,
+                payload,
+                record,
+                member: None,
+            }))
+        })?;
+        Ok(Pending::Archived { entry, name, payload: new.then_some(payload) })
+    }
+
+    /// The record of the response that is saved of a target.
+    fn saved_record(&self, target: &HexSha256) -> Option<RecordEntry> {
+        let owner = lock(&self.index).get(&saved_key(target));
+        let Some(IndexedOwner::Recorded { at, .. }) = owner else { return None };
+        self.archived(at).ok()??.record
+    }
+
+    /// Appends a body and its record to a tar archive.
+    fn enter_sample(
+        &self,
+        job: &Job,
+        attempt: &mut Attempt,
+        exchange: CapturedExchange,
+        record: &dyn Fn(&Attempt) -> Record,
+    ) -> Result<Pending, Failure> {
+        let payload = HexSha256(exchange.body.payload[..].try_into().unwrap_or_default());
+        let member = tar::member_name(&job.target, exchange.heads.media_type.as_deref());
+        attempt.name = Some(member.as_str().into());
+        let record = record(attempt);
+        let unit = tar::sample(&member, exchange, &record);
+        let (entry, name) = self.append(&unit, true, |path, offset| {
+            self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
+                saved: saved(job, path, OverwriteRule::Nothing, attempt),
+                target: identity_of(&job.target),
+                offset,
+                length: unit.length(),
+                payload,
+                record: None,
+                member: Some(member.as_str().into()),
+            }))
+        })?;
+        Ok(Pending::Archived { entry, name, payload: None })
+    }
+
+    /// Appends what is known of a failure to a WARC.
+    fn enter_failure(
+        &self,
+        record: &Record,
+        exchange: Option<Box<CapturedExchange>>,
+    ) -> Result<(), Failure> {
+        let pool = &self.work.compressors;
+        let reply = exchange.map(|exchange| warc::exchange(pool, *exchange, RecordForm::Response));
+        let fault = |error: io::Error| self.work.failure(&error);
+        let (mut unit, reply) = match reply.transpose().map_err(fault)? {
+            Some((unit, reply)) => (unit, Some(reply)),
+            None => (AppendUnit::default(), None),
+        };
+        unit.push(warc::failure(pool, record, reply.as_ref()).map_err(fault)?);
+        let id = HexSha256::of(&*record.url);
+        let (entry, _) = self.append(&unit, false, |path, offset| {
+            let (path, length) = (path.into(), unit.length());
+            self.enter_appended(AppendedEntry { path, id, offset, length, record: reply })
+        })?;
+        let committed = self.manifest.commit(entry);
+        committed.map(drop).map_err(|error| self.manifest_failure(&error))
+    }
+
+    /// Appends to the newest archive, or to the next one if that is full, and queues an entry. `enter` does that, with the
+    /// name of the archive and the byte at which the unit begins.
+    fn append(
+        &self,
+        unit: &AppendUnit,
+        is_body: bool,
+        enter: impl FnOnce(&str, u64) -> io::Result<PendingEntry>,
+    ) -> Result<(PendingEntry, Arc<str>), Failure> {
+        let mut writer = self.writer();
+        self.make_room(&mut writer, unit.length())?;
+        let name: Arc<str> = match writer.current() {
+            Some(current) => current.name.as_str().into(),
+            None => unreachable!("room was made"),
+        };
+        let fault = |error: &io::Error| failure(&self.names.path(&name), error);
+        let offset = writer.append(unit, &self.work).map_err(|error| fault(&error))?;
+        if self.options.durability == Durability::Power {
+            writer.sync().map_err(|error| fault(&error))?;
+        }
+        failpoint::hit("archived");
+        if is_body {
+            writer.count_body();
+        }
+        let queued = enter(&name, offset);
+        Ok((queued.map_err(|error| self.manifest_failure(&error))?, name))
+    }
+
+    /// Opens the newest archive, or begins the next one if so many bytes more, or another body, are too much for it.
+    fn make_room(&self, writer: &mut ArchiveWriter, more: u64) -> Result<(), Failure> {
+        let most = self.options.max_bodies;
+        let has_room = writer.current().is_some_and(|current| {
+            let fits = current.length.saturating_add(more) <= self.options.max_bytes.get();
+            let takes_more = most.is_none_or(|most| current.bodies < most.get());
+            current.length == 0 || fits && takes_more
+        });
+        if has_room && writer.is_open() {
+            return Ok(());
+        }
+        let fault = |error: &io::Error| failure(&self.names.folder, error);
+        if has_room && writer.reopen().map_err(|error| fault(&error))? {
+            return self.append_info(writer);
+        }
+        if self.options.format == ArchiveFormat::Tar {
+            writer.write_end(&tar::END).map_err(|error| fault(&error))?;
+        }
+        let name = writer.next_name().map_err(|error| fault(&error))?;
+        // A file without an entry is somebody else's, so the entry comes first.
+        let begun = AppendedEntry {
+            path: name.as_str().into(),
+            id: HexSha256::of(&name),
+            offset: 0,
+            length: 0,
+            record: None,
+        };
+        let noted = self.manifest.append(&ManifestEntry::Appended(begun));
+        noted.map_err(|error| self.manifest_failure(&error))?;
+        failpoint::hit("archive_noted");
+        let path = self.names.path(&name);
+        writer.create(name).map_err(|error| failure(&path, &error))?;
+        if self.options.durability == Durability::Power {
+            let synced = File::open(&self.names.folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| fault(&error))?;
+        }
+        self.append_info(writer)
+    }
+
+    /// Appends what says which program has written what follows.
+    fn append_info(&self, writer: &mut ArchiveWriter) -> Result<(), Failure> {
+        if self.options.format == ArchiveFormat::Tar {
+            return Ok(());
+        }
+        let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
+        let fault = |error: io::Error| failure(&self.names.path(&name), &error);
+        let due = self.index_due();
+        File::create(&due).map_err(|error| failure(&due, &error))?;
+        let unit = warc::file_info(&self.work.compressors, &name).map_err(fault)?;
+        let offset = writer.append(&unit, &self.work).map_err(fault)?;
+        let (id, length) = (HexSha256::of(&name), unit.length());
+        let path = name.as_str().into();
+        let entry = AppendedEntry { path, id, offset, length, record: None };
+        // It is written with the entry that follows.
+        let queued = self.enter_appended(entry);
+        queued.map(drop).map_err(|error| self.manifest_failure(&error))
+    }
+
+    fn enter_appended(&self, entry: AppendedEntry<'_>) -> io::Result<PendingEntry> {
+        self.manifest.enter(&ManifestEntry::Appended(entry))
+    }
+
+    /// The file that is there while the index lacks what the manifest has.
+    fn index_due(&self) -> PathBuf {
+        self.bookkeeping.join("cdxj.due")
+    }
+
+    fn files_of(&self, exchange: &CapturedExchange) -> SpoolFiles<'_> {
+        let name = match &exchange.body.data {
+            CapturedData::File(name) => Some(name.clone()),
+            CapturedData::Memory(_) => None,
+        };
+        SpoolFiles { work: &self.work, name }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, ArchiveWriter> {
+        lock(&self.writer)
+    }
+
+    fn manifest_failure(&self, error: &io::Error) -> Failure {
+        failure(&self.bookkeeping.join("manifest.jsonl"), error)
+    }
+}
+
+/// The claim of a target that is fetched as if nothing were saved of it.
+fn fetch(name: &Arc<str>) -> Claim {
+    Claim::Fetch(Some(place(name)))
+}
+
+fn place(name: &Arc<str>) -> SavePlace {
+    let (name, over) = (Arc::clone(name), OverwriteRule::Nothing);
+    SavePlace { name, over, noted: false, saved: None, part: None }
+}

@@ -1,0 +1,270 @@
+//! The records of a WARC file (ISO 28500, version 1.1), each a gzip member of its own.
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::SystemTime;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::gzip::{CompressorPool, combined, end_of_member};
+use super::unit::{AppendUnit, Piece};
+use crate::model::{
+    BodyEnd, CapturedBody, CapturedExchange, CapturedHeads, HttpVersion, Record, TruncationReason,
+    rfc3339,
+};
+use crate::store::entry::{HexSha256, RecordEntry};
+
+/// The profile of a record about a body that another record has.
+const IDENTICAL: &str = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest";
+
+/// The profile of a record about a body that has not changed.
+const NOT_MODIFIED: &str = "http://netpreserve.org/warc/1.1/revisit/server-not-modified";
+
+/// The standard that the files conform to.
+const STANDARD: &str =
+    "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/";
+
+/// What a reply is recorded as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RecordForm<'a> {
+    /// With its body.
+    Response,
+    /// Without its body, which this record has.
+    Identical(&'a RecordEntry),
+    /// Without a body: this record has the one that has not changed, if there still is one.
+    NotModified(Option<&'a RecordEntry>),
+}
+
+/// The record that begins a file, with this name.
+///
+/// # Errors
+/// If it cannot be compressed.
+pub(super) fn file_info(pool: &CompressorPool, name: &str) -> io::Result<AppendUnit> {
+    let block = format!(
+        "software: {}\r\nformat: WARC File Format 1.1\r\nconformsTo: {STANDARD}\r\n",
+        concat!("fetch/", env!("CARGO_PKG_VERSION"))
+    );
+    let mut head = RecordHead::new("warcinfo", &new_id(), SystemTime::now());
+    head.field("WARC-Filename", name);
+    head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
+    let content = head.with_block("application/warc-fields", block.as_bytes());
+    Ok(AppendUnit::of([Piece::Bytes(pool.member(&content)?)]))
+}
+
+/// The records of a request and its reply. Returns what the manifest keeps of the reply, with its place in the unit, and
+/// whether the encoded body is part of the unit.
+///
+/// # Errors
+/// If they cannot be compressed.
+pub(super) fn exchange(
+    pool: &CompressorPool,
+    exchange: CapturedExchange,
+    form: RecordForm<'_>,
+) -> io::Result<(AppendUnit, RecordEntry)> {
+    let CapturedExchange { heads, body, ended } = exchange;
+    let id = new_id();
+    let request = pool.member(&request(&heads, &id))?;
+    let offset = request.len() as u64;
+    let mut record = RecordEntry {
+        id: id.clone(),
+        uri: heads.uri.clone(),
+        at: heads.at,
+        status: heads.status,
+        media_type: heads.media_type.clone(),
+        payload: digest_of(&body.payload),
+        bytes: body.bytes,
+        is_whole: ended == BodyEnd::Whole,
+        is_revisit: !matches!(form, RecordForm::Response),
+        offset,
+        length: 0,
+    };
+    let mut head =
+        RecordHead::new(if record.is_revisit { "revisit" } else { "response" }, &id, heads.at);
+    head.field("WARC-Target-URI", &heads.uri);
+    if let Some(address) = heads.address {
+        head.field("WARC-IP-Address", &address.to_string());
+    }
+    if heads.version == HttpVersion::Http2 {
+        head.field("WARC-Protocol", "h2");
+    }
+    let mut unit = AppendUnit::of([Piece::Bytes(request)]);
+    match form {
+        RecordForm::Response => {
+            head.field("WARC-Payload-Digest", &label(&body.payload));
+            head.field("WARC-Block-Digest", &label(&body.block));
+            if let Some(reason) = truncation(ended) {
+                head.field("WARC-Truncated", reason);
+            }
+            let content = head.with_start_of_block(&heads.response, body.bytes);
+            unit.push(Piece::Bytes(pool.start_member(&content)?));
+            let CapturedBody { crc, plain, length, data, .. } = body;
+            unit.push(Piece::of(data, length));
+            let crc = combined(&content, crc, plain);
+            let end = end_of_member(crc, content.len() as u64 + plain);
+            unit.push(Piece::Bytes(end.to_vec()));
+        }
+        RecordForm::Identical(first) => {
+            head.field("WARC-Profile", IDENTICAL);
+            head.refers_to(first);
+            head.field("WARC-Payload-Digest", &label(&body.payload));
+            unit.push(head_only(pool, head, &heads)?);
+        }
+        RecordForm::NotModified(first) => {
+            head.field("WARC-Profile", NOT_MODIFIED);
+            if let Some(first) = first {
+                head.refers_to(first);
+                head.field("WARC-Payload-Digest", &label(&first.payload.0));
+                record.payload = first.payload;
+            }
+            unit.push(head_only(pool, head, &heads)?);
+        }
+    }
+    record.length = unit.length() - offset;
+    Ok((unit, record))
+}
+
+/// The record about a target that has failed. `reply` is the record of what its last attempt has brought, if there is one.
+///
+/// # Errors
+/// If it cannot be compressed.
+pub(super) fn failure(
+    pool: &CompressorPool,
+    record: &Record,
+    reply: Option<&RecordEntry>,
+) -> io::Result<Piece> {
+    let mut block = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = write!(block, "{name}: {}\r\n", value.replace(['\r', '\n'], " "));
+    };
+    line("outcome", "failed");
+    if let Some(error) = &record.error {
+        line("errorClass", error.class.name());
+        line("error", &error.message);
+    }
+    if let Some(status) = record.http_status {
+        line("httpStatus", &status.to_string());
+    }
+    line("attempts", &record.attempts.to_string());
+    let mut head = RecordHead::new("metadata", &new_id(), SystemTime::now());
+    head.field("WARC-Target-URI", &record.url);
+    if let Some(reply) = reply {
+        head.field("WARC-Concurrent-To", &uri_of(&reply.id));
+    }
+    head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
+    let content = head.with_block("application/warc-fields", block.as_bytes());
+    Ok(Piece::Bytes(pool.member(&content)?))
+}
+
+fn request(heads: &CapturedHeads, reply: &str) -> Vec<u8> {
+    let mut head = RecordHead::new("request", &new_id(), heads.at);
+    head.field("WARC-Target-URI", &heads.uri);
+    head.field("WARC-Concurrent-To", &uri_of(reply));
+    if let Some(address) = heads.address {
+        head.field("WARC-IP-Address", &address.to_string());
+    }
+    if heads.version == HttpVersion::Http2 {
+        head.field("WARC-Protocol", "h2");
+    }
+    head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.request)));
+    head.with_block("application/http;msgtype=request", &heads.request)
+}
+
+/// A record whose block is the head of a reply.
+fn head_only(
+    pool: &CompressorPool,
+    mut head: RecordHead,
+    heads: &CapturedHeads,
+) -> io::Result<Piece> {
+    head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.response)));
+    let content = head.with_block("application/http;msgtype=response", &heads.response);
+    Ok(Piece::Bytes(pool.member(&content)?))
+}
+
+/// The head of a record.
+struct RecordHead(String);
+
+impl RecordHead {
+    fn new(kind: &str, id: &str, at: SystemTime) -> Self {
+        Self(format!(
+            "WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: {}\r\nWARC-Date: {}\r\n",
+            uri_of(id),
+            rfc3339(at)
+        ))
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        let _ = write!(self.0, "{name}: {value}\r\n");
+    }
+
+    fn refers_to(&mut self, record: &RecordEntry) {
+        self.field("WARC-Refers-To", &uri_of(&record.id));
+        self.field("WARC-Refers-To-Target-URI", &record.uri);
+        self.field("WARC-Refers-To-Date", &rfc3339(record.at));
+    }
+
+    /// The record with this block.
+    fn with_block(mut self, media_type: &str, block: &[u8]) -> Vec<u8> {
+        self.field("Content-Type", media_type);
+        self.field("Content-Length", &block.len().to_string());
+        [self.0.as_bytes(), b"\r\n", block, b"\r\n\r\n"].concat()
+    }
+
+    /// The record of a reply up to its body, which has so many bytes.
+    fn with_start_of_block(mut self, head: &[u8], bytes: u64) -> Vec<u8> {
+        self.field("Content-Type", "application/http;msgtype=response");
+        self.field("Content-Length", &(head.len() as u64 + bytes).to_string());
+        [self.0.as_bytes(), b"\r\n", head].concat()
+    }
+}
+
+/// The value of WARC-Truncated.
+fn truncation(ended: BodyEnd) -> Option<&'static str> {
+    match ended {
+        BodyEnd::Whole => None,
+        BodyEnd::CutOff | BodyEnd::Broken(TruncationReason::Length) => Some("length"),
+        BodyEnd::Broken(TruncationReason::Time) => Some("time"),
+        BodyEnd::Broken(TruncationReason::Disconnect) => Some("disconnect"),
+        BodyEnd::Broken(TruncationReason::Unspecified) => Some("unspecified"),
+    }
+}
+
+/// A SHA-256 with its label. In hexadecimal digits: what Base32 is padded with, readers do not agree on.
+pub(super) fn label(digest: &[u8]) -> String {
+    format!("sha256:{}", HEXLOWER.encode(digest))
+}
+
+fn digest_of(bytes: &[u8]) -> HexSha256 {
+    HexSha256(bytes.try_into().unwrap_or_default())
+}
+
+/// A random UUID (RFC 9562 section 5.4).
+fn new_id() -> String {
+    let bits = fastrand::u128(..);
+    let bits = bits & !(0xf << 76) | 4 << 76;
+    let bits = bits & !(0b11 << 62) | 0b10 << 62;
+    let digits = format!("{bits:032x}");
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    parts.join("-")
+}
+
+fn uri_of(id: &str) -> String {
+    format!("<urn:uuid:{id}>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_random_uuid() {
+        for _ in 0..100 {
+            let id = new_id();
+            let parts: Vec<_> = id.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12]);
+            assert_eq!(&id[14..15], "4", "{id}");
+            assert!("89ab".contains(&id[19..20]), "{id}");
+        }
+        assert_ne!(new_id(), new_id());
+    }
+}

@@ -1,0 +1,255 @@
+//! The one writer of the archives of a run: appends to the newest one, and begins the next one when that is full.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::spool_folder::SpoolFolder;
+use super::unit::{AppendUnit, Piece};
+use crate::store::failpoint;
+
+/// The names of the archives.
+#[derive(Debug, Clone)]
+pub(super) struct ArchiveNames {
+    /// The folder that they are in.
+    pub folder: PathBuf,
+    /// What their names begin with.
+    pub stem: String,
+    /// How they end, without the dot.
+    pub extension: &'static str,
+}
+
+/// The archive that is appended to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Current {
+    /// The name of its file.
+    pub name: String,
+    /// Bytes of it that the manifest knows.
+    pub length: u64,
+    /// Bodies in it.
+    pub bodies: u64,
+}
+
+/// Writes the newest archive.
+#[derive(Debug)]
+pub(super) struct ArchiveWriter {
+    names: ArchiveNames,
+    /// The newest archive; `None` if there is none that can be continued.
+    current: Option<Current>,
+    /// The highest number of an archive by the manifest; `None` if there is none.
+    newest: Option<u64>,
+    /// Its file, once this run has appended to it.
+    file: Option<File>,
+    /// Whether a failed write may have left bytes behind its end.
+    is_torn: bool,
+}
+
+impl ArchiveNames {
+    /// The path of the archive of this name, which is in the folder whatever a manifest says.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(Path::new(name).file_name().unwrap_or_default())
+    }
+
+    /// Whether a path without symbolic links is that of an archive, of its index, or in the folder beside it.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let Ok(folder) = self.folder.canonicalize() else { return false };
+        let Ok(rest) = path.strip_prefix(folder) else { return false };
+        let first = rest.components().next().and_then(|first| first.as_os_str().to_str());
+        first.is_some_and(|first| {
+            let beside = ["cdxj", "fetch"].map(|extension| format!("{}.{extension}", self.stem));
+            beside.iter().any(|name| name == first) || self.number(first).is_some()
+        })
+    }
+
+    /// The path of another file with this extension.
+    pub(super) fn beside(&self, extension: &str) -> PathBuf {
+        self.folder.join(format!("{}.{extension}", self.stem))
+    }
+
+    fn name(&self, number: u64) -> String {
+        format!("{}-{number:05}.{}", self.stem, self.extension)
+    }
+
+    /// The number of the archive of this name.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let rest = name.strip_prefix(&self.stem)?.strip_prefix('-')?;
+        rest.strip_suffix(self.extension)?.strip_suffix('.')?.parse().ok()
+    }
+}
+
+impl ArchiveWriter {
+    /// Continues `current`, or after the archive with the number `newest`.
+    pub(super) fn new(names: ArchiveNames, current: Option<Current>, newest: Option<u64>) -> Self {
+        Self { names, current, newest, file: None, is_torn: false }
+    }
+
+    /// The newest archive.
+    pub(super) fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// Whether this run has appended to the newest archive.
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Removes what a killed run has left behind the bytes that the manifest knows. Returns whether that was anything but
+    /// the end of a whole archive.
+    ///
+    /// # Errors
+    /// If the file cannot be read or cut.
+    pub(super) fn cut_torn_tail(&self) -> io::Result<bool> {
+        let Some(current) = &self.current else { return Ok(false) };
+        let path = self.names.path(&current.name);
+        let length = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?.len(),
+        };
+        if length <= current.length {
+            return Ok(false);
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let is_end = super::tar::is_end(&file, current.length, length)?;
+        file.set_len(current.length)?;
+        Ok(!is_end)
+    }
+
+    /// The name of the next archive.
+    pub(super) fn next_name(&self) -> io::Result<String> {
+        let newest = self.current.as_ref();
+        let is_unused =
+            |current: &&Current| current.length == 0 && !self.names.path(&current.name).exists();
+        if let Some(unused) = newest.filter(is_unused) {
+            return Ok(unused.name.clone());
+        }
+        let mut number = self.newest.map_or(0, |newest| newest + 1);
+        // Files that others have put there are theirs.
+        while fs::symlink_metadata(self.names.path(&self.names.name(number))).is_ok() {
+            number += 1;
+        }
+        Ok(self.names.name(number))
+    }
+
+    /// Begins the archive of this name.
+    ///
+    /// # Errors
+    /// If it exists or cannot be created.
+    pub(super) fn create(&mut self, name: String) -> io::Result<()> {
+        let path = self.names.path(&name);
+        self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
+        self.newest = self.newest.max(self.names.number(&name));
+        self.current = Some(Current { name, length: 0, bodies: 0 });
+        failpoint::hit("archive_created");
+        Ok(())
+    }
+
+    /// Opens the newest archive, which has room. Returns whether there is such a file.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub(super) fn reopen(&mut self) -> io::Result<bool> {
+        let Some(current) = &self.current else { return Ok(false) };
+        let path = self.names.path(&current.name);
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        if file.metadata()?.len() < current.length {
+            return Ok(false);
+        }
+        self.file = Some(file);
+        Ok(true)
+    }
+
+    /// Appends to the newest archive, which is open, and returns the byte at which that starts. If this fails, the
+    /// archive is as it was.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn append(&mut self, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<u64> {
+        let (Some(file), Some(current)) = (&mut self.file, &mut self.current) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let start = current.length;
+        if self.is_torn {
+            file.set_len(start)?;
+            self.is_torn = false;
+        }
+        self.is_torn = true;
+        let written = write(file, start, unit, work);
+        match written {
+            Ok(()) => {
+                current.length += unit.length();
+                self.is_torn = false;
+                Ok(start)
+            }
+            Err(error) => {
+                // If this fails too, it is repeated before the next append.
+                self.is_torn = file.set_len(start).is_err();
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts a body in the newest archive.
+    pub(super) fn count_body(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.bodies += 1;
+        }
+    }
+
+    /// Writes what ends an archive; it is replaced by what is appended later.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write_end(&mut self, end: &[u8]) -> io::Result<()> {
+        let (Some(file), Some(current)) = (&mut self.file, &self.current) else { return Ok(()) };
+        file.seek(SeekFrom::Start(current.length))?;
+        file.write_all(end)
+    }
+
+    /// Waits until the newest archive is on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+}
+
+fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<()> {
+    file.seek(SeekFrom::Start(start))?;
+    for piece in unit.pieces() {
+        if let Some(error) = failpoint::error_at("archive") {
+            return Err(error);
+        }
+        match piece {
+            Piece::Bytes(bytes) => file.write_all(bytes)?,
+            Piece::File(name, length) => {
+                let copied = io::copy(&mut work.open(name)?, file)?;
+                if copied != *length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+        failpoint::hit("archive_grown");
+    }
+    Ok(())
+}
+
+/// The folder and the beginning of the names of archives with this prefix.
+///
+/// # Errors
+/// `InvalidInput` if it is no prefix of a file name.
+pub(super) fn names_of(prefix: &Path, extension: &'static str) -> io::Result<ArchiveNames> {
+    let stem = prefix.file_name().and_then(|name| name.to_str());
+    let Some(stem) = stem.filter(|_| !prefix.as_os_str().as_encoded_bytes().ends_with(b"/")) else {
+        let error = "the prefix of archives must be that of a file name in UTF-8";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    };
+    let folder = match prefix.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok(ArchiveNames { folder: folder.to_owned(), stem: stem.to_owned(), extension })
+}

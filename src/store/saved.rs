@@ -1,0 +1,118 @@
+//! What earlier runs have saved, for `fetch verify`: a directory, or archives.
+
+use std::io;
+use std::path::Path;
+
+use super::archive::SavedArchive;
+use super::dir::FileEntry;
+use super::entry::{HexSha256, ManifestEntry, MarkReason};
+use super::saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+
+/// What earlier runs have saved, locked. Threads may share it.
+#[derive(Debug)]
+pub(crate) enum SavedBodies {
+    /// The files of a directory.
+    Folder(SavedFolder),
+    /// Archives.
+    Archive(SavedArchive),
+}
+
+/// What a mark in the manifest is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    /// The hash of the URL.
+    pub id: HexSha256,
+    /// Identifies the target, for an archive.
+    pub target: Option<HexSha256>,
+    /// What is wrong.
+    pub why: MarkReason,
+}
+
+impl SavedBodies {
+    /// Opens the directory at `path`, or the archives of this prefix. Calls `notice` with a warning about each invalid line
+    /// of the manifest.
+    ///
+    /// # Errors
+    /// See [`SavedFolderError`].
+    pub(crate) fn open(
+        path: &Path,
+        mode: OpenMode,
+        mut notice: impl FnMut(&str),
+    ) -> Result<Self, SavedFolderError> {
+        match SavedFolder::open(path, mode, &mut notice) {
+            Ok(folder) => Ok(Self::Folder(folder)),
+            Err(error @ (SavedFolderError::NoFolder { .. } | SavedFolderError::NoManifest(_))) => {
+                SavedArchive::open(path, mode, notice)?.map(Self::Archive).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of invalid lines in the manifest.
+    pub(crate) fn bad_lines(&self) -> u64 {
+        match self {
+            Self::Folder(folder) => folder.bad_lines(),
+            Self::Archive(archive) => archive.bad_lines(),
+        }
+    }
+
+    /// Calls `visit` with each name and the last entry about it (`None` if it is incomplete), in the order in which the
+    /// entries were written, until it returns an error. Names that fetch could not give to its file are left out.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, and what `visit` returns.
+    pub(crate) fn each(
+        &self,
+        visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Folder(folder) => folder.each(visit),
+            Self::Archive(archive) => archive.each(visit),
+        }
+    }
+
+    /// The result of checking a saved body; an entry about anything else is not examined.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read, or a complete file cannot be renamed.
+    pub(crate) fn compare(&self, entry: &ManifestEntry<'_>) -> io::Result<FileCheck> {
+        match (self, entry) {
+            (Self::Folder(folder), ManifestEntry::Saved(saved)) => folder.compare(saved),
+            (Self::Archive(archive), ManifestEntry::Archived(entry)) => archive.compare(entry),
+            _ => Ok(FileCheck::plain(FileState::Nameless)),
+        }
+    }
+
+    /// Whether there is no file of this name, as far as can be seen.
+    pub(crate) fn is_missing(&self, name: &str) -> bool {
+        match self {
+            Self::Folder(folder) => folder.is_missing(name),
+            Self::Archive(archive) => archive.is_missing(name),
+        }
+    }
+
+    /// The files that the manifest of a directory does not know. Continues after an error.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) fn extras(
+        &self,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<FileEntry>> + '_>> {
+        match self {
+            Self::Folder(folder) => Ok(Box::new(folder.extras()?)),
+            // Beside archives there may be anything.
+            Self::Archive(_) => Ok(Box::new(std::iter::empty())),
+        }
+    }
+
+    /// Records in the manifest that the body of this name must be fetched again.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub(crate) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
+        match self {
+            Self::Folder(folder) => folder.mark(path, mark.id, mark.why),
+            Self::Archive(archive) => archive.mark(path, mark.id, mark.target, mark.why),
+        }
+    }
+}
