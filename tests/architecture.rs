@@ -129,7 +129,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["plan", "model", "redaction"]),
     ("naming", &["plan", "redaction", "text"]),
     ("input", &["list", "plan", "model", "digest", "redaction", "text", "streams"]),
-    ("list", &["model", "digest", "redaction", "text"]),
+    ("list", &["plan", "model", "digest", "redaction", "text"]),
     ("plan", &["credentials", "model", "digest", "units"]),
     ("credentials", &[]),
     ("model", &["digest", "cookies", "redaction"]),
@@ -159,7 +159,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crc32c", &["digest"]),
     ("crc32fast", &["digest"]),
     ("csv", &["compare", "report"]),
-    ("flate2", &["transfer"]),
+    ("csv_core", &["list"]),
+    ("flate2", &["input", "transfer"]),
     ("icu_normalizer", &["naming"]),
     ("icu_properties", &["text"]),
     ("indicatif", &["report"]),
@@ -177,7 +178,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("webpki", &["transfer"]),
-    ("zstd", &["transfer"]),
+    ("zstd", &["input", "transfer"]),
 ];
 
 /// Modules that decide or describe, and neither wait nor look at anything but their arguments.

@@ -2,6 +2,7 @@
 
 mod layered;
 
+use clap::CommandFactory;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;

@@ -12,7 +12,8 @@ use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
-    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs, VerifyArgs,
+    HttpArgs, ListArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs,
+    VerifyArgs,
 };
 use super::value_parsers::{documents, is_one_name};
 use super::{credentials, proxy};
@@ -21,13 +22,13 @@ use crate::credentials::Credentials;
 use crate::list;
 use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, AddressScope, BodyOptions, CertVerification, ClientCertificate, Compression,
-    CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy,
-    HostLimitOptions, HttpOptions, HttpVersions, MaxFailures, MaxPerHost, MinSpeed, Mode,
-    NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
-    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
-    SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts,
-    UrlSchemes, Verbosity,
+    AddressFamily, AddressScope, BodyOptions, CarryChoice, CertVerification, ClientCertificate,
+    Compression, CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits,
+    ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions, ListFormat, ListOptions,
+    MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface, OutputFormat,
+    OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject,
+    RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source,
+    Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -36,6 +37,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
     typed.sources.append(&mut typed.input.input_files);
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
+        lists: list_options(typed.lists)?,
         strategy: strategy(&typed.strategy, typed.saving.dir.is_some())?,
         http: http(typed.requests, &typed.cookies)?,
         cookies: cookie_options(typed.cookies, typed.jar)?,
@@ -162,6 +164,35 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
         verbosity: verbosity(typed.quiet.into(), typed.verbose.into()),
         marking: if typed.no_mark { plan::MarkMode::Off } else { plan::MarkMode::On },
     }
+}
+
+/// Decides how lists are read.
+fn list_options(typed: ListArgs) -> Result<ListOptions, String> {
+    let is_all = typed.carry.iter().any(|name| name == "all");
+    if is_all && typed.carry.len() > 1 {
+        return Err("--carry takes either names of columns or 'all'".to_owned());
+    }
+    let options = ListOptions {
+        format: typed.input_format,
+        delimiter: typed.delimiter,
+        url_column: typed.url_column,
+        id_column: typed.id_column,
+        out_column: typed.out_column,
+        checksum_column: typed.checksum_column,
+        carry: match typed.carry {
+            _ if is_all => CarryChoice::All,
+            names if names.is_empty() => CarryChoice::Nothing,
+            names => CarryChoice::Columns(names),
+        },
+    };
+    let has_delimiter = matches!(options.format, ListFormat::Auto | ListFormat::Csv);
+    if options.delimiter.is_some() && !has_delimiter {
+        return Err("--delimiter requires --input-format csv".to_owned());
+    }
+    if options.format == ListFormat::Text && options.are_about_tables() {
+        return Err("a text list has no columns; use --input-format csv, or auto".to_owned());
+    }
+    Ok(options)
 }
 
 fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {

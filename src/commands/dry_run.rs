@@ -15,7 +15,9 @@ use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
-use crate::model::{Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted};
+use crate::model::{
+    Destination, Entry, InvalidLine, Outcome, RecordError, Target, redacted, shown_labels,
+};
 use crate::plan::{OutputFormat, Plan, Verbosity};
 use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
@@ -188,10 +190,12 @@ impl<W: Write> Preview<'_, W> {
             None => *path,
         };
         if self.is_json() {
+            let options = &target.options;
+            let (id, carried) = shown_labels(options.id.as_ref(), options.carried.as_ref());
             return self.object(&json!({
                 "type": "target", "index": target.index, "source": target.source, "line": target.line,
                 "url": url, "mirrors": mirrors, "path": path, "outcome": outcome,
-                "duplicate_of": duplicate_of, "error": error,
+                "duplicate_of": duplicate_of, "error": error, "id": id, "carried": carried,
             }));
         }
         write!(self.out, "{} {}", target.index, readable_url(&url))?;
@@ -207,11 +211,12 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
-        let InvalidLine { index, source, line, text, message } = invalid;
+        let InvalidLine { index, source, line, text, message, id, carried } = invalid;
         if self.is_json() {
+            let (id, carried) = shown_labels(id.as_ref(), carried.as_ref());
             return self.object(&json!({
                 "type": "invalid", "index": index, "source": source, "line": line, "url": text,
-                "message": message,
+                "message": message, "id": id, "carried": carried,
             }));
         }
         write!(self.out, "Invalid {}", printable(source))?;

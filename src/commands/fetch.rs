@@ -338,7 +338,7 @@ fn arguments_again(keep: Option<&SaveOptions>, list: &Path) -> Option<String> {
 }
 
 /// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
-const AGAIN_WITHOUT: [&str; 11] = [
+const AGAIN_WITHOUT: [&str; 18] = [
     "dir",
     "failed",
     "failed-class",
@@ -350,6 +350,14 @@ const AGAIN_WITHOUT: [&str; 11] = [
     "verbose",
     "no-progress",
     "color",
+    // The list of failures is a text list, which has what the columns said.
+    "input-format",
+    "delimiter",
+    "url-column",
+    "id-column",
+    "out-column",
+    "checksum-column",
+    "carry",
 ];
 
 /// The name of an option that was set: `jobs` of `--jobs=8`.

@@ -2,10 +2,10 @@
 
 use super::header::field;
 use crate::digest::{Digest, ParseDigestError};
-use crate::model::EntryOptions;
+use crate::model::{CarriedColumns, EntryOptions};
 use crate::redaction::redacted_line;
 
-const KEYS: [&str; 3] = ["out", "checksum", "header"];
+const KEYS: [&str; 5] = ["out", "checksum", "header", "id", "carry"];
 
 /// What to use in place of options of aria2 that are no options of an entry.
 const ARIA2_KEYS: [(&str, &str); 14] = [
@@ -66,6 +66,8 @@ pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> 
     match key {
         "out" => set_once(&mut options.out, key, name(value)?),
         "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
+        "id" => set_once(&mut options.id, key, value.into()),
+        "carry" => set_once(&mut options.carried, key, carried(value)?),
         _ => {
             options.headers.push(field(value)?);
             Ok(())
@@ -82,7 +84,7 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
 }
 
 /// A path below `--dir`. Both separators count on every system, since lists are copied between systems.
-fn name(value: &str) -> Result<String, String> {
+pub(super) fn name(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
     let is_absolute = first == Some("") || begins_with_a_drive(value);
     let climbs = value.split(SEPARATORS).any(|component| component == "..");
@@ -99,10 +101,16 @@ fn begins_with_a_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic())
 }
 
-fn checksum(value: &str) -> Result<Digest, String> {
+pub(super) fn checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
         format!("invalid checksum {}: {complaint}", redacted_line(value))
     })
+}
+
+/// The columns that a row had.
+fn carried(value: &str) -> Result<CarriedColumns, String> {
+    let columns = CarriedColumns::parse(value);
+    columns.ok_or_else(|| "invalid carry, expected a JSON object of at most 32 KiB".to_owned())
 }
 
 fn split_key(text: &str) -> (&str, &str) {
@@ -163,7 +171,7 @@ mod tests {
     #[test]
     fn a_bad_option_says_what_is_wrong() {
         let table: [(&[&str], &str); 10] = [
-            (&["outt=x"], "unknown option 'outt' (expected out, checksum, header)"),
+            (&["outt=x"], "unknown option 'outt' (expected out, checksum, header, id, carry)"),
             (&["=x"], "unknown option ''"),
             (&["out="], "option 'out' has no value (expected out=VALUE)"),
             (&["header: X: 1"], "option 'header' has no value"),
