@@ -235,6 +235,8 @@ pub enum Source {
     Argument(String),
     /// A list file.
     File(PathBuf),
+    /// A list at a URL.
+    RemoteList(Url),
     /// Standard input.
     Stdin,
 }

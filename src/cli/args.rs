@@ -229,6 +229,12 @@ pub(super) struct InputArgs {
     /// Another SOURCE, as wget and aria2 name it (repeatable)
     #[arg(hide_short_help = true, short, long = "input-file", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub input_files: Vec<OsString>,
+
+    /// A list, by its file name or URL (repeatable)
+    ///
+    /// A list at a URL is fetched first, with the options of the run, and read while it comes.
+    #[arg(hide_short_help = true, long, value_name = "LIST", value_hint = ValueHint::AnyPath)]
+    pub input: Vec<OsString>,
 }
 
 /// How lists are read.

@@ -103,6 +103,7 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "json", of_comparison: true, ..PLAIN },
     OptionFacts { name: "report", of_comparison: true, ..ONE_RUN },
     OptionFacts { name: "input-file", takes_url: true, ..ONE_RUN },
+    OptionFacts { name: "input", takes_url: true, redact: Some(redact_url), ..ONE_RUN },
     OptionFacts { name: "input-format", ..ONE_RUN },
     OptionFacts { name: "delimiter", ..ONE_RUN },
     OptionFacts { name: "url-column", ..ONE_RUN },

@@ -35,6 +35,10 @@ use crate::{plan, serve};
 /// Decides a run.
 pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
     typed.sources.append(&mut typed.input.input_files);
+    let (remote, local) = remote_lists(std::mem::take(&mut typed.input.input))?;
+    typed.sources.extend(local);
+    // A list at a URL is no single URL.
+    let targets = if remote.is_empty() { &typed.sources[..] } else { &[] };
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
         lists: list_options(typed.lists)?,
@@ -47,15 +51,15 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
         host_limits: host_limit_options(&typed.host_limits),
         failure_limits: failure_limits(&typed.failures.enough),
-        bodies: body_options(typed.bodies, &typed.saving, &typed.sources)?,
-        output: single_output(&typed.saving, &typed.sources)?,
+        bodies: body_options(typed.bodies, &typed.saving, targets)?,
+        output: single_output(&typed.saving, targets)?,
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
         config: None,
         credential_files: Vec::new(),
         options: Vec::new(),
         // Last, because a value left out before a SOURCE leaves no SOURCE.
-        sources: sources(&typed.sources, stdin_is_terminal)?,
+        sources: sources(&typed.sources, remote, stdin_is_terminal)?,
     };
     ensure_no_list_is_overwritten(&plan)?;
     ensure_no_report_overwrites_the_failures(&plan)?;
@@ -195,7 +199,27 @@ fn list_options(typed: ListArgs) -> Result<ListOptions, String> {
     Ok(options)
 }
 
-fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
+/// The lists at URLs among the values of `--input`, and the others.
+fn remote_lists(typed: Vec<OsString>) -> Result<(Vec<Source>, Vec<OsString>), String> {
+    let is_remote = |value: &OsString| value.to_str().is_some_and(list::begins_with_a_scheme);
+    let (remote, local): (Vec<_>, Vec<_>) = typed.into_iter().partition(is_remote);
+    let remote = remote.iter().map(|text| {
+        let url = text.to_str().and_then(|text| text.parse().ok());
+        let url = url.filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
+        let reason = "invalid value for --input: expected a file, or a URL with http or https";
+        url.map(Source::RemoteList).ok_or_else(|| reason.to_owned())
+    });
+    Ok((remote.collect::<Result<_, _>>()?, local))
+}
+
+fn sources(
+    typed: &[OsString],
+    remote: Vec<Source>,
+    stdin_is_terminal: bool,
+) -> Result<Vec<Source>, String> {
+    if typed.is_empty() && !remote.is_empty() {
+        return Ok(remote);
+    }
     if typed.is_empty() && stdin_is_terminal {
         return Err("no input; usage: fetch sites.txt (see fetch --help)".to_owned());
     }
@@ -212,7 +236,7 @@ fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, S
     if typed.iter().filter(|source| *source == "-").count() > 1 {
         return Err("stdin (-) can only be given once".to_owned());
     }
-    Ok(typed.iter().map(source).collect())
+    Ok(typed.iter().map(source).chain(remote).collect())
 }
 
 /// Whether a SOURCE is the data that curl's `--json` takes.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fetch::{claim_outputs, cookies, predicted};
+use super::fetch::{RemoteLists, claim_outputs, cookies, predicted};
 use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
@@ -114,7 +114,9 @@ pub fn preview(
     options: &[EffectiveOption],
     out: &mut impl Write,
 ) -> Result<EntryCounts, PreviewError> {
-    let inputs = input::open_all(plan).map_err(|error| PreviewError::Unopened(unopened(error)))?;
+    let mut remote = RemoteLists::default();
+    let inputs = input::open_all(plan, |url| remote.open(url, plan));
+    let inputs = inputs.map_err(|error| PreviewError::Unopened(unopened(error)))?;
     let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
     let (_, warnings) = cookies(plan).map_err(PreviewError::Cookies)?;
     warnings.iter().for_each(|warning| print_warning(&printable(warning)));
@@ -143,7 +145,8 @@ struct Preview<'a, W> {
 
 impl<W: Write> Preview<'_, W> {
     fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
-        input::entries(inputs, |EntryBatch { entries, kind }| {
+        input::entries(inputs, |EntryBatch { entries, kind, notices }| {
+            notices.iter().for_each(|notice| print_warning(&printable(notice)));
             entries.iter().try_for_each(|entry| self.entry(entry))?;
             if kind == StreamKind::Live {
                 self.out.flush()?;

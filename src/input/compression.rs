@@ -116,13 +116,15 @@ impl Read for DecodedList {
     }
 }
 
-/// The error of a list whose compressed data cannot be undone; an error of the system is left as it is.
+/// The error of a list whose compressed data cannot be undone; an error of its source is left as it is.
 fn damage(error: io::Error, coding: ListCoding) -> io::Error {
     let coding = coding.name();
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::other(format!("the {coding} data ends early")),
-        kind if error.raw_os_error().is_some() || kind == ErrorKind::Interrupted => error,
-        _ => io::Error::other(format!("the {coding} data is damaged ({error})")),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+            io::Error::other(format!("the {coding} data is damaged ({error})"))
+        }
+        _ => error,
     }
 }
 

@@ -2,11 +2,14 @@
 
 mod compression;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use url::Url;
 
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 pub(crate) use crate::list::StreamKind;
@@ -124,26 +127,40 @@ fn sums(path: &Path) -> Result<ChecksumFile, OpenError> {
     ChecksumFile::parse(&text).map_err(|reason| OpenError::Sums { name: name(), reason })
 }
 
-/// Opens the sources of a plan, in its order.
+/// The same for a plan without lists at URLs.
+///
+/// # Errors
+/// As for [`open_all`].
+pub(crate) fn open_local(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
+    open_all(plan, |_| -> io::Result<io::Empty> { Err(ErrorKind::Unsupported.into()) })
+}
+
+/// Opens the sources of a plan, in its order. `open_remote` opens the list at a URL.
 ///
 /// # Errors
 /// If one cannot be opened, or the run would write over it.
-pub(crate) fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
+pub(crate) fn open_all<L: Read + Send + 'static>(
+    plan: &Plan,
+    mut open_remote: impl FnMut(&Url) -> io::Result<L>,
+) -> Result<Vec<OpenInput>, OpenError> {
     let options = Arc::new(plan.lists.clone());
-    let open = |source| open(source, &options);
+    let open = |source: &Source| match source {
+        Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
+        Source::Stdin => Ok(OpenList::new("-", stdin(), StreamKind::Live, &options)),
+        Source::File(path) => open_file(path, &options),
+        Source::RemoteList(url) => {
+            let name = redacted(url);
+            match open_remote(url) {
+                Ok(list) => Ok(OpenList::new(&name, list, StreamKind::AtRest, &options)),
+                Err(reason) => Err(OpenError::Refused { name, reason }),
+            }
+        }
+    };
     let inputs = plan.sources.iter().map(open).collect::<Result<_, _>>()?;
     if let Some(failed) = &plan.failed {
         ensure_it_is_not_a_list(&failed.path, &plan.sources)?;
     }
     Ok(inputs)
-}
-
-fn open(source: &Source, options: &Arc<ListOptions>) -> Result<OpenInput, OpenError> {
-    match source {
-        Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
-        Source::Stdin => Ok(OpenList::new("-", stdin(), StreamKind::Live, options)),
-        Source::File(path) => open_file(path, options),
-    }
 }
 
 fn open_file(path: &Path, options: &Arc<ListOptions>) -> Result<OpenInput, OpenError> {
@@ -194,6 +211,8 @@ pub(crate) struct EntryBatch {
     pub entries: Vec<Entry>,
     /// The kind of the input they are from.
     pub kind: StreamKind,
+    /// What is to be said of the list.
+    pub notices: Vec<String>,
 }
 
 /// A piece of the inputs. The bytes of a list come between `Start` and `End`.
@@ -287,12 +306,19 @@ pub(crate) struct EntryParser {
     list: Option<(Parser, StreamKind, StopReading)>,
     /// The first input that was not read to its end, because it is no list.
     unreadable: Option<ReadError>,
+    /// Options of which was said that they are ignored.
+    ignored: BTreeSet<&'static str>,
 }
 
 impl EntryParser {
     /// Takes the next chunk; returns the entries that it completes.
     pub(crate) fn push(&mut self, chunk: InputChunk) -> EntryBatch {
-        let (mut entries, numbering) = (Vec::new(), &mut self.numbering);
+        let (mut entries, mut notices) = (Vec::new(), Vec::new());
+        let (numbering, said) = (&mut self.numbering, &mut self.ignored);
+        let mut note = |ignored: Vec<(&'static str, String)>| {
+            let new = ignored.into_iter().filter(|(name, _)| said.insert(name));
+            notices.extend(new.map(|(_, text)| text));
+        };
         let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
         match (chunk, &mut self.list) {
             (InputChunk::Argument(text), _) => entries.push(list::argument(&text, numbering)),
@@ -302,17 +328,19 @@ impl EntryParser {
             (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
                 let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
                 stop.store(status == ParserStatus::Enough, Relaxed);
+                note(parser.take_ignored());
                 note_unreadable(&mut self.unreadable, status, &entries);
             }
             (InputChunk::End, list) => {
-                if let Some((parser, ..)) = list.take() {
+                if let Some((mut parser, ..)) = list.take() {
                     let status = parser.finish(numbering, |entry| entries.push(entry));
+                    note(parser.take_ignored());
                     note_unreadable(&mut self.unreadable, status, &entries);
                 }
             }
             (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
         }
-        EntryBatch { entries, kind }
+        EntryBatch { entries, kind, notices }
     }
 
     /// Returns the entry that option lines could still follow, because no more input is at hand.
@@ -355,6 +383,7 @@ fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries:
 pub(crate) fn source_name(source: &Source) -> String {
     match source {
         Source::Stdin => "-".to_owned(),
+        Source::RemoteList(url) => redacted(url),
         Source::File(path) => path.display().to_string(),
         Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
             Entry::Target(target) => redacted(target.url()),

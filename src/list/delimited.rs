@@ -140,7 +140,7 @@ impl CsvReader {
 
     /// Hands out the last row, if it has no end. Breaks if the source is no table, or ends within quotes.
     pub(super) fn finish(
-        mut self,
+        &mut self,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) -> ControlFlow<()> {

@@ -108,7 +108,9 @@ impl FormatRule {
 
 /// How the name of a source ends, in lower case, without the dot and without what says that it is compressed.
 fn extension(source: &str) -> String {
-    let name = source.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let is_url = source.contains("://");
+    let path = source.split(['?', '#']).next().filter(|_| is_url).unwrap_or(source);
+    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let plain = [".gz", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end));
     let name = plain.unwrap_or(&name);
     name.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_owned())
@@ -248,6 +250,8 @@ mod tests {
             ("a.csv", "# note\n\nhttps://a.b/x\n", text.clone()),
             ("a.tsv.zst", "a,b", csv(b'\t')),
             ("a.ndjson", "", jsonl.clone()),
+            ("https://a.b/c.csv.gz?d=/e.txt", "url", csv(b',')),
+            ("a?b.csv", "url", csv(b',')),
             ("a", "https://a.b/x", text.clone()),
             ("a", "\u{feff}id,url\n", csv(b',')),
             ("a", "{\"link\": \"https://a.b/\"}\n", jsonl.clone()),

@@ -57,7 +57,7 @@ impl JsonlReader {
 
     /// Hands out the last row, if it has no end. Breaks if the source is no list.
     pub(super) fn finish(
-        mut self,
+        &mut self,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) -> ControlFlow<()> {

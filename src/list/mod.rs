@@ -77,7 +77,7 @@ pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
     PendingTarget::of_argument(text).finish(numbering.give(), Arc::from("argument"))
 }
 
-/// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it.
+/// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it, once.
 ///
 /// An entry of a text list is handed out as soon as the next one begins, since option lines may follow it; where no next
 /// line is at hand, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most 20 entries more than it
@@ -181,8 +181,26 @@ impl Parser {
         }
     }
 
+    /// What is said of options that are ignored and were not returned before, by their names.
+    pub(crate) fn take_ignored(&mut self) -> Vec<(&'static str, String)> {
+        let ListReader::Text(reader) = &mut self.reader else { return Vec::new() };
+        let ignored = reader.take_ignored().iter();
+        ignored
+            .map(|((name, instead), line)| {
+                let instead =
+                    if instead.is_empty() { String::new() } else { format!("; use {instead}") };
+                let source = &self.source;
+                (*name, format!("{source}:{line}: option '{name}' of aria2 is ignored{instead}"))
+            })
+            .collect()
+    }
+
     /// Hands out what is left, at the end of the source. Returns `Enough` if it was no list.
-    pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) -> ParserStatus {
+    pub fn finish(
+        &mut self,
+        numbering: &mut Numbering,
+        mut out: impl FnMut(Entry),
+    ) -> ParserStatus {
         if self.status == ParserStatus::More {
             self.status = status_after(self.end(numbering, &mut out));
         }
@@ -194,7 +212,7 @@ impl Parser {
             let format = first.decide_at_the_end();
             self.begin(format, numbering, out)?;
         }
-        match std::mem::replace(&mut self.reader, ListReader::Text(TextReader::new("".into()))) {
+        match &mut self.reader {
             ListReader::Undecided(..) => ControlFlow::Continue(()),
             ListReader::Text(reader) => reader.finish(numbering, out),
             ListReader::Csv(reader) => reader.finish(numbering, out),

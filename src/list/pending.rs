@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::line_kind::{LineText, control_fault};
-use super::options;
+use super::options::{self, IgnoredOption, LineOptions};
 use super::rows::RowPlace;
 use super::urls::addresses;
 use super::wrapping::trimmed;
@@ -24,7 +24,7 @@ pub(super) struct PendingTarget {
 
 #[derive(Debug)]
 enum PendingState {
-    Good { listed: Option<Arc<str>>, urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
+    Good { listed: Option<Arc<str>>, urls: Vec<Url>, options: LineOptions, option_bytes: usize },
     Bad { text: String, message: String, labels: Labels },
 }
 
@@ -105,7 +105,10 @@ impl PendingTarget {
     ) -> Self {
         let RowTarget { listed, urls, options } = target;
         let state = match read {
-            Ok(()) => PendingState::Good { listed, urls, options, option_bytes: 0 },
+            Ok(()) => {
+                let options = LineOptions::from(options);
+                PendingState::Good { listed, urls, options, option_bytes: 0 }
+            }
             Err(message) => {
                 let labels = (options.id, options.carried);
                 PendingState::Bad { text: redacted_line(text), message, labels }
@@ -120,10 +123,10 @@ impl PendingTarget {
     }
 
     /// Adds an option line. A bad one makes the entry invalid, at the line of the option: a download with half of the
-    /// options would be wrong.
-    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) {
+    /// options would be wrong. Returns the option if it is ignored.
+    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) -> Option<IgnoredOption> {
         let PendingState::Good { urls, options, option_bytes, .. } = &mut self.state else {
-            return;
+            return None;
         };
         *option_bytes += said.text.len();
         let added = if let Some(fault) = said.fault {
@@ -131,13 +134,17 @@ impl PendingTarget {
         } else if *option_bytes > MOST_OPTION_BYTES {
             Err("the options of this URL exceed 64 KiB".to_owned())
         } else {
-            options::add(options, &said.text)
+            options.add(&said.text)
         };
-        if let Err(complaint) = added {
-            self.line = Some(number);
-            let labels = (options.id.take(), options.carried.take());
-            let text = redacted_line(&redacted(&urls[0]));
-            self.state = PendingState::Bad { text, message: complaint, labels };
+        match added {
+            Ok(ignored) => ignored,
+            Err(message) => {
+                let labels = (options.entry.id.take(), options.entry.carried.take());
+                let text = redacted_line(&redacted(&urls[0]));
+                self.line = Some(number);
+                self.state = PendingState::Bad { text, message, labels };
+                None
+            }
         }
     }
 
@@ -146,6 +153,7 @@ impl PendingTarget {
         let line = self.line;
         match self.state {
             PendingState::Good { listed, urls, options, .. } => {
+                let options = options.finish(&urls[0]);
                 Entry::Target(Target { index, source, line, listed, urls, options })
             }
             PendingState::Bad { text, message, labels: (id, carried) } => {
@@ -161,7 +169,7 @@ impl PendingState {
             Ok(urls) => Self::Good {
                 listed: listed(text, &urls),
                 urls,
-                options: EntryOptions::default(),
+                options: LineOptions::default(),
                 option_bytes: 0,
             },
             Err(message) => Self::bad(redacted_line(text), message),

@@ -83,7 +83,7 @@ fn a_bad_option_makes_its_whole_entry_one_invalid() {
     assert_eq!(invalid.text, "http://***@a.b/");
     assert_eq!(
         invalid.message,
-        "unknown option 'outt' (expected out, checksum, header, id, carry)"
+        "unknown option 'outt' (expected out, dir, checksum, header, referer, user-agent, id, carry)"
     );
 }
 

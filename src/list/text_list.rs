@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Numbering;
 use super::line_kind::{self, LineKind, LineText, meaning};
 use super::lines::{Lines, TextLine};
+use super::options::IgnoredOption;
 use super::other_formats::{FirstEntries, file_argument};
 use super::pending::PendingTarget;
 use crate::model::Entry;
@@ -27,8 +28,13 @@ pub(super) struct TextReader {
 impl TextReader {
     /// A reader of the source of this name.
     pub(super) fn new(source: Arc<str>) -> Self {
-        let entries =
-            Entries { source, above: PreviousEntry::Nothing, kind: SourceKind::default() };
+        let entries = Entries {
+            source,
+            above: PreviousEntry::Nothing,
+            kind: SourceKind::default(),
+            ignored: Vec::new(),
+            taken: 0,
+        };
         Self { lines: Lines::default(), entries }
     }
 
@@ -52,9 +58,17 @@ impl TextReader {
         }
     }
 
+    /// The options that are ignored and were not returned before, with the line of each.
+    pub(super) fn take_ignored(&mut self) -> &[(IgnoredOption, u64)] {
+        let Entries { ignored, taken, .. } = &mut self.entries;
+        let new = &ignored[*taken..];
+        *taken = ignored.len();
+        new
+    }
+
     /// Hands out what is left. Breaks if the source is no list.
     pub(super) fn finish(
-        mut self,
+        &mut self,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry),
     ) -> ControlFlow<()> {
@@ -70,6 +84,10 @@ struct Entries {
     source: Arc<str>,
     above: PreviousEntry,
     kind: SourceKind,
+    /// Options that are ignored, each with the line where it is met first.
+    ignored: Vec<(IgnoredOption, u64)>,
+    /// How many of them were taken.
+    taken: usize,
 }
 
 /// Whether the source is known to be a list.
@@ -211,7 +229,14 @@ impl Entries {
         out: &mut impl FnMut(Entry),
     ) {
         let why = match &mut self.above {
-            PreviousEntry::Pending(draft) => return draft.add_option(number, said),
+            PreviousEntry::Pending(draft) => {
+                let ignored = draft.add_option(number, said).map(|option| (option, number));
+                let is_known = |new: &(IgnoredOption, u64)| {
+                    self.ignored.iter().any(|(known, _)| *known == new.0)
+                };
+                self.ignored.extend(ignored.filter(|new| !is_known(new)));
+                return;
+            }
             PreviousEntry::Nothing => "appears before any URL",
             PreviousEntry::Released => "arrived after its URL had started; write both together",
         };

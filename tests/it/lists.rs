@@ -459,18 +459,42 @@ fn standard_input_that_is_json_lines_needs_an_option() {
 }
 
 #[test]
-fn options_of_aria2_are_refused_at_their_line_with_what_to_use() {
-    let origin = hello();
-    let list =
-        format!("{}\n dir=/tmp\n{}\n  out=x\n  split=4\n", origin.url("/1"), origin.url("/2"));
-    let seen = Run::new().list(list).seen();
-    assert_eq!(seen.code, Some(1), "{seen:?}");
-    for line in [
-        "Invalid -:2: unknown option 'dir' (use --dir, or a path in out=)\n",
-        "Invalid -:5: unknown option 'split' (use --split)\n",
-    ] {
-        assert!(seen.stdout.contains(line), "{seen:?}");
-    }
+fn an_input_file_of_aria2_is_read_and_what_is_ignored_is_said_once() {
+    in_every_mode(|mode| {
+        let origin = hello();
+        let folder = tempfile::tempdir().unwrap();
+        let list = format!(
+            "{}\n dir=/tmp/x\n referer=http://a.test/\n user-agent=me/1\n gid=0a\n split=4\n{}\n  dir=y\n  \
+             out=z\n  split=5\n  checksum=md5=5d41402abc4b2a76b9719d911017c592\n",
+            origin.url("/a%20b"),
+            origin.url("/2")
+        );
+        fs::write(folder.path().join("list"), &list).unwrap();
+        let run =
+            || Run::new().inside(folder.path()).args(["--mode", mode, "--dir", "out", "list"]);
+        for seen in [run().arg("--dry-run").seen(), run().seen()] {
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            let warnings: Vec<_> =
+                seen.stderr.lines().filter(|line| line.contains("aria2")).collect();
+            assert_eq!(warnings.len(), 2, "{seen:?}");
+            assert!(warnings[0].ends_with("list:5: option 'gid' of aria2 is ignored"), "{seen:?}");
+            let split = "list:6: option 'split' of aria2 is ignored; use --split";
+            assert!(warnings[1].ends_with(split), "{seen:?}");
+        }
+        for name in ["tmp/x/a b", "y/z"] {
+            assert_eq!(fs::read(folder.path().join("out").join(name)).unwrap(), b"hello");
+        }
+        let asked = origin.take_seen();
+        let first = asked.iter().find(|asked| asked.path == "/a%20b").unwrap();
+        assert_eq!(first.header("referer"), Some("http://a.test/"));
+        assert_eq!(first.header("user-agent"), Some("me/1"));
+    });
+    let seen = Run::new().list("http://127.0.0.1:9/\n  dir=../x\n").seen();
+    assert!(seen.stdout.contains("invalid dir=../x: expected a path inside --dir"), "{seen:?}");
+}
+
+#[test]
+fn a_control_file_of_aria2_is_no_list() {
     let (_folder, path) = file(b"\0\x01\0\0\0\0\0\0\0\x14");
     let control = path.with_extension("aria2");
     fs::rename(&path, &control).unwrap();

@@ -1,13 +1,19 @@
 //! Lists from tables: CSV, TSV and JSON lines, also compressed. Every row has a record, and what it carries comes back.
 
 use std::fs;
+use std::io::{BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::coded::{gzip, zstd};
-use crate::support::{Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::origin::line;
+use crate::support::{End, Gate, Origin, Reply, Run, Seen, in_every_mode};
 
 fn hello() -> Origin {
     Origin::new(|request| match request.path.as_str() {
@@ -388,4 +394,116 @@ fn a_row_without_end_is_one_record_and_takes_no_memory() {
         assert!(message(&rows[1]).contains("exceeds 1 MiB"), "{}", rows[1]);
         assert_eq!(paths(&origin), ["/1", "/2"]);
     }
+}
+
+/// URLs in a list that is too long to come at once.
+const LONG_LIST: usize = 40;
+
+/// The rows of such a list, for this server.
+fn long_list(server: &str, filler: &str) -> String {
+    let rows = (0..LONG_LIST).map(|n| format!("{server}/{n},{n},{}\n", filler.repeat(20_000)));
+    format!("url,n,filler\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn a_list_at_a_url_is_read_while_it_comes() {
+    in_every_mode(|mode| {
+        let begun = Gate::of(2);
+        let first = begun.clone();
+        let origin = Origin::new(move |request| {
+            if request.path == "/0" {
+                first.pass();
+            }
+            Reply::ok("hello")
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/list.csv", listener.local_addr().unwrap());
+        let list = long_list(&origin.url(""), "x");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap());
+            while line(&mut head).is_some_and(|line| !line.is_empty()) {}
+            let (half, rest) = list.split_at(list.len() / 2);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
+            stream.write_all((head + half).as_bytes()).unwrap();
+            // The rest comes only once a URL of the first half is requested.
+            begun.pass();
+            stream.write_all(rest.as_bytes()).unwrap();
+        });
+        let seen = Run::json(mode).args(["--input", &url, "--carry", "n"]).seen();
+        server.join().unwrap();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let rows = seen.rows_in_list_order();
+        assert_eq!(rows.len(), LONG_LIST);
+        assert_eq!((&rows[7]["source"], &rows[7]["line"]), (&url.into(), &9.into()));
+        assert_eq!(rows[7]["carried"], json!({"n": "7"}));
+    });
+}
+
+#[test]
+fn a_list_at_a_url_is_fetched_with_the_rules_of_the_run() {
+    in_every_mode(|mode| {
+        for (filler, code) in [("x", 0), ("y", 2)] {
+            let tries = AtomicUsize::new(0);
+            let origin = Origin::new(move |request| {
+                let server = format!("http://{}", request.header("host").unwrap());
+                if request.path != "/list.csv" {
+                    return Reply::ok("hello");
+                }
+                // Each try starts over. What was read is compared.
+                match tries.fetch_add(1, SeqCst) {
+                    0 => Reply::of("503 Service Unavailable", "", ""),
+                    1 => Reply::ok(long_list(&server, "x")).but(400_000, End::Reset),
+                    _ => Reply::ok(long_list(&server, filler)),
+                }
+            });
+            let list = origin.url("/list.csv");
+            let run = Run::json(mode).args(["--input", &list, "-u", "me:hunter2", "-H", "X: 1"]);
+            let seen = run.args(["--retry", "3", "--retry-delay", "1ms"]).seen();
+            assert_eq!(seen.code, Some(code), "{seen:?}");
+            let asked = origin.take_seen();
+            let lists = asked.iter().filter(|asked| asked.path == "/list.csv");
+            let fields = lists.map(|asked| (asked.header("authorization"), asked.header("x")));
+            let fields: Vec<_> = fields.collect();
+            assert_eq!(fields.len(), 3, "{seen:?}");
+            assert!(fields.iter().all(|(user, x)| user.is_some() && *x == Some("1")), "{fields:?}");
+            if code == 0 {
+                assert_eq!(asked.len(), 3 + LONG_LIST, "each once: {seen:?}");
+            } else {
+                assert_eq!(seen.summary()["list_complete"], false, "{seen:?}");
+                assert!(seen.stderr.contains("list has changed while it was read"), "{seen:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_at_a_url_that_cannot_be_had_is_unreadable_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let origin = Origin::new(|request| match request.path.as_str() {
+        "/list.gz" => Reply::ok(gzip(format!("http://{}/1\n", request.header("host").unwrap()))),
+        "/1" => Reply::ok("hello"),
+        _ => Reply::of("404 Not Found", "", ""),
+    });
+    let run = |args: &[&str]| {
+        let run = Run::json("async").args(args).env("TMPDIR", temporary.path());
+        let seen = run.seen();
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+        seen
+    };
+    let (gone, good) = (origin.url("/gone?token=hunter2"), origin.url("/list.gz"));
+    let seen = run(&["--input", &gone]);
+    assert_eq!(seen.code, Some(2), "{seen:?}");
+    let expected = format!("cannot read {}: HTTP 404 Not Found", origin.url("/gone?token=***"));
+    assert!(seen.stderr.contains(&expected), "{seen:?}");
+    let seen = run(&["--input", &good, "--https-only"]);
+    assert_eq!((seen.code, seen.rows().len()), (Some(2), 0), "{seen:?}");
+    origin.take_seen();
+    let seen = run(&["--input", &good, "--dry-run"]);
+    assert!(seen.stdout.contains(&origin.url("/1")), "{seen:?}");
+    assert_eq!(paths(&origin), ["/list.gz"]);
+    let seen = run(&["--input", &good]);
+    assert_eq!((seen.code, seen.rows().len()), (Some(0), 1), "{seen:?}");
+    let seen = run(&["--input", "ftp://a.test/"]);
+    assert!(seen.stderr.contains("expected a file, or a URL with http or https"), "{seen:?}");
 }
