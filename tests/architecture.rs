@@ -166,6 +166,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["report"]),
     ("log", &["transfer"]),
     ("md5", &["digest"]),
+    ("parquet", &["input"]),
     ("psl", &["cookies"]),
     ("nix", &["resource_usage", "transfer"]),
     ("reqwest", &["transfer"]),

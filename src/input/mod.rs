@@ -1,6 +1,8 @@
 //! Inputs: opens the sources of a plan and reads entries from them.
 
 mod compression;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,6 +17,8 @@ use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 pub(crate) use crate::list::StreamKind;
 use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::{Entry, redacted};
+#[cfg(feature = "parquet")]
+use crate::plan::ListFormat;
 use crate::plan::{ListOptions, Plan, Source};
 use crate::redaction::redacted_name;
 use crate::streams::stdin;
@@ -175,6 +179,12 @@ fn open_file(path: &Path, options: &Arc<ListOptions>) -> Result<OpenInput, OpenE
         return Err(OpenError::Directory { name });
     }
     let pace = if kind.is_file() { StreamKind::AtRest } else { StreamKind::Live };
+    #[cfg(feature = "parquet")]
+    if pace == StreamKind::AtRest && parquet_rows::is_parquet(&file, options) {
+        let rows = parquet_rows::ParquetRows::open(file, options).map_err(refused)?;
+        let options = ListOptions { format: ListFormat::Jsonl, ..ListOptions::clone(options) };
+        return Ok(OpenList::new(&name, rows, pace, &Arc::new(options)));
+    }
     Ok(OpenList::new(&name, file, pace, options))
 }
 

@@ -85,6 +85,24 @@ fn find(names: &[Box<str>], option: &str, name: &str) -> Result<usize, String> {
     })
 }
 
+/// The position of the column of this name or number.
+#[cfg(feature = "parquet")]
+pub(crate) fn position_of_column(names: &[Box<str>], name: &str) -> Option<usize> {
+    find(names, "", name).ok()
+}
+
+/// What is said if a column of these options does not exist; `None` if all do.
+#[cfg(feature = "parquet")]
+pub(crate) fn missing_column(names: &[Box<str>], options: &ListOptions) -> Option<String> {
+    options.columns().find_map(|(option, name)| find(names, option, name).err())
+}
+
+/// The column that is called like one of URLs.
+#[cfg(feature = "parquet")]
+pub(crate) fn url_column_by_name(names: &[Box<str>]) -> Option<usize> {
+    url_column(names, &[]).ok()
+}
+
 /// The same where the rows of a table need not have the same columns: one that is not there is added.
 fn find_or_add(
     names: &mut Vec<Box<str>>,

@@ -4,6 +4,7 @@ use super::line_kind::{self, without_mark};
 use super::lines::{LineLength, TextLine};
 use super::other_formats::{file_argument, header, key_of_url, position_of_url};
 use crate::plan::{ListFormat, ListOptions};
+use crate::text::shell_word;
 
 /// Bytes of the beginning of a source that are looked at.
 const LOOKED_AT: usize = 64 * 1024;
@@ -29,6 +30,8 @@ pub(super) enum SourceFormat {
     Csv(u8),
     /// One JSON value a line.
     Jsonl,
+    /// Apache Parquet, which is no text.
+    Parquet,
     /// It is no list, for this reason.
     NoList(String),
 }
@@ -91,7 +94,7 @@ impl FormatRule {
                 None => SourceFormat::Text,
             },
             Self::Text => SourceFormat::Text,
-            Self::Parquet => SourceFormat::NoList("no Parquet file".to_owned()),
+            Self::Parquet => SourceFormat::Parquet,
         })
     }
 
@@ -101,6 +104,7 @@ impl FormatRule {
             Self::Csv(Some(delimiter)) => SourceFormat::Csv(delimiter),
             Self::Csv(None) => SourceFormat::Csv(b','),
             Self::Jsonl => SourceFormat::Jsonl,
+            Self::Parquet => SourceFormat::Parquet,
             _ => SourceFormat::Text,
         }
     }
@@ -201,6 +205,9 @@ impl FirstLines {
     }
 
     fn by_line(&self, line: &[u8]) -> Option<SourceFormat> {
+        if self.seen == 0 && line.starts_with(b"PAR1") {
+            return Some(SourceFormat::Parquet);
+        }
         let number = if self.seen == 0 { 1 } else { 2 };
         let line = TextLine { number, offset: 0, bytes: line, extent: LineLength::Whole };
         if let Some(reason) = line_kind::why_not_a_list(&line) {
@@ -214,6 +221,18 @@ impl FirstLines {
         let text = text.trim();
         if text.is_empty() { None } else { self.rule.by_line(text) }
     }
+}
+
+/// The reason of a source that is Parquet, with the command that makes CSV of it.
+pub(super) fn parquet(source: &str) -> String {
+    let reason = match cfg!(feature = "parquet") {
+        true => "is read from a file only",
+        false => "needs a fetch that was built with --features parquet",
+    };
+    let file = if source == "-" { "FILE" } else { source };
+    let query = format!("FROM '{}'", file.replace('\'', "''"));
+    let query = shell_word(&query);
+    format!("Parquet {reason}; use: duckdb -csv -c {query} | fetch --input-format csv -")
 }
 
 /// The reason of a source that is another kind of JSON, with the command that makes JSON lines of it.

@@ -31,6 +31,8 @@ use other_formats::file_argument;
 use pending::PendingTarget;
 use text_list::TextReader;
 
+#[cfg(feature = "parquet")]
+pub(crate) use columns::{missing_column, position_of_column, url_column_by_name};
 pub use format::StreamKind;
 pub(crate) use header::{MOST_FIELDS, field};
 
@@ -163,14 +165,27 @@ impl Parser {
                 ListReader::Csv(Box::new(CsvReader::new(source(), options, delimiter)))
             }
             SourceFormat::Jsonl => ListReader::Jsonl(Box::new(JsonlReader::new(source(), options))),
+            SourceFormat::Parquet => {
+                return self.refuse(format::parquet(&self.source), numbering, out);
+            }
             SourceFormat::NoList(reason) => {
                 let reason = reason.replace(line_kind::FILE, &file_argument(&self.source));
-                let draft = PendingTarget::of_no_list(1, &self.source, reason);
-                out(draft.finish(numbering.give(), source()));
-                return ControlFlow::Break(());
+                return self.refuse(reason, numbering, out);
             }
         };
         self.take(&bytes, numbering, out)
+    }
+
+    /// The source is no list: one entry says why.
+    fn refuse(
+        &self,
+        reason: String,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let draft = PendingTarget::of_no_list(1, &self.source, reason);
+        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        ControlFlow::Break(())
     }
 
     /// Hands out an entry that option lines could still follow, because no more input is available at the moment. Does

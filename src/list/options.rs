@@ -135,7 +135,7 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) type IgnoredOption = (&'static str, &'static str);
 
 /// The option lines of an entry so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LineOptions {
     /// Those that are options of the target as they are.
     pub entry: EntryOptions,
