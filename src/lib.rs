@@ -70,16 +70,21 @@ pub use report::{OutputStream, Outputs, Reporter};
 #[doc(hidden)]
 pub mod bench {
     pub mod list {
-        pub use crate::list::{Numbering, Parser, ParserStatus};
+        pub use crate::list::{Numbering, Parser, ParserStatus, StreamKind};
     }
     pub mod model {
-        pub use crate::model::{EntryOptions, HttpVersion, ProgressBoard, QueuedJob};
+        pub use crate::model::{
+            CarriedColumns, EntryOptions, HttpVersion, ProgressBoard, QueuedJob,
+        };
     }
     pub mod naming {
         pub use crate::naming::{NameOwner, identity, of_url, unique_name};
     }
     pub mod plan {
-        pub use crate::plan::{NamingScheme, OutputFormat, OutputOptions, RobotsPolicy};
+        pub use crate::plan::{
+            CarryChoice, ListFormat, ListOptions, NamingScheme, OutputFormat, OutputOptions,
+            RobotsPolicy,
+        };
     }
     pub mod report {
         pub use crate::report::{FailedListWriter, ReportFiles, reporter};

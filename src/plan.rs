@@ -1,5 +1,6 @@
 //! The validated configuration of a run. Contains no clap types.
 
+mod lists;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::digest::{Algorithm, Digest};
 pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
+pub use lists::{CarryChoice, ListFormat, ListOptions};
 pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
 /// The configuration of a run.
@@ -22,6 +24,8 @@ pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlS
 pub struct Plan {
     /// Where the targets come from, in the order given; never empty.
     pub sources: Vec<Source>,
+    /// How lists are read.
+    pub lists: ListOptions,
     /// The configuration file that was read, if one was.
     pub config: Option<PathBuf>,
     /// Files with credentials that were read: netrc files and files of header lines.
@@ -63,6 +67,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             sources: vec![Source::Stdin],
+            lists: ListOptions::default(),
             config: None,
             credential_files: Vec::new(),
             options: Vec::new(),
@@ -242,6 +247,8 @@ pub enum Source {
     Argument(String),
     /// A list file.
     File(PathBuf),
+    /// A list at a URL.
+    RemoteList(Url),
     /// Standard input.
     Stdin,
 }

@@ -115,7 +115,12 @@ pub(crate) fn redacted_field(text: &str) -> Cow<'_, str> {
 
 /// The same for a message with URLs in it.
 pub(crate) fn redacted_text(text: &str) -> Cow<'_, str> {
-    if shows_secrets() { Cow::Borrowed(text) } else { masked_in(text, Surroundings::Sentence, 0) }
+    if shows_secrets() { Cow::Borrowed(text) } else { masked_text(text) }
+}
+
+/// As [`redacted_text`], but masked whatever was asked for.
+pub(crate) fn masked_text(text: &str) -> Cow<'_, str> {
+    masked_in(text, Surroundings::Sentence, 0)
 }
 
 /// As [`redacted`], but masked whatever was asked for: what is kept on disk.

@@ -130,7 +130,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["plan", "model", "redaction"]),
     ("naming", &["plan", "redaction", "text"]),
     ("input", &["list", "plan", "model", "digest", "redaction", "text", "streams"]),
-    ("list", &["model", "digest", "redaction", "text"]),
+    ("list", &["plan", "model", "digest", "redaction", "text"]),
     ("plan", &["credentials", "model", "digest", "units"]),
     ("credentials", &[]),
     ("model", &["digest", "cookies", "redaction"]),
@@ -160,12 +160,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crc32c", &["digest"]),
     ("crc32fast", &["digest", "store"]),
     ("csv", &["compare", "report"]),
-    ("flate2", &["store", "transfer"]),
+    ("csv_core", &["list"]),
+    ("flate2", &["input", "store", "transfer"]),
     ("icu_normalizer", &["naming"]),
     ("icu_properties", &["text"]),
     ("indicatif", &["report"]),
     ("log", &["transfer"]),
     ("md5", &["digest"]),
+    ("parquet", &["input"]),
     ("postcard", &["engine"]),
     ("psl", &["cookies"]),
     ("nix", &["resource_usage", "transfer"]),
@@ -179,7 +181,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("webpki", &["transfer"]),
-    ("zstd", &["transfer"]),
+    ("zstd", &["input", "transfer"]),
 ];
 
 /// Modules that decide or describe, and neither wait nor look at anything but their arguments.

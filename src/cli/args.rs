@@ -16,8 +16,8 @@ use crate::compare::MEASURE;
 use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
 use crate::plan::{
-    ColorChoice, HostRule, MaxFailures, MaxPerHost, Mode, NamingScheme, NetworkInterface,
-    OutputFormat, ResolveOverride, StatusRange,
+    ColorChoice, HostRule, ListFormat, MaxFailures, MaxPerHost, Mode, NamingScheme,
+    NetworkInterface, OutputFormat, ResolveOverride, StatusRange,
 };
 use crate::units::{self, Rate, Share};
 
@@ -99,6 +99,15 @@ const MODES: [Choice<Mode>; 4] = [
     ),
 ];
 
+const LIST_FORMATS: [Choice<ListFormat>; 6] = [
+    Choice::new(ListFormat::Auto, "auto", "By name and content"),
+    Choice::new(ListFormat::Text, "text", "One URL per line"),
+    Choice::new(ListFormat::Csv, "csv", "Comma-separated values, with or without a header"),
+    Choice::new(ListFormat::Tsv, "tsv", "Tab-separated values, with or without a header"),
+    Choice::new(ListFormat::Jsonl, "jsonl", "One JSON string or object per line"),
+    Choice::new(ListFormat::Parquet, "parquet", "Apache Parquet files"),
+];
+
 const NAMING_SCHEMES: [Choice<NamingScheme>; 4] = [
     Choice::new(NamingScheme::Flat, "flat", "Last path segment of the URL"),
     Choice::new(NamingScheme::Tree, "tree", "Host and path as directories"),
@@ -176,6 +185,9 @@ pub(super) struct FetchArgs {
     pub input: InputArgs,
 
     #[command(flatten)]
+    pub lists: ListArgs,
+
+    #[command(flatten)]
     pub strategy: StrategyArgs,
 
     #[command(flatten)]
@@ -217,6 +229,51 @@ pub(super) struct InputArgs {
     /// Another SOURCE, as wget and aria2 name it (repeatable)
     #[arg(hide_short_help = true, short, long = "input-file", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub input_files: Vec<OsString>,
+
+    /// A list, by its file name or URL (repeatable)
+    ///
+    /// A list at a URL is fetched first, with the options of the run, and read while it comes.
+    #[arg(hide_short_help = true, long, value_name = "LIST", value_hint = ValueHint::AnyPath)]
+    pub input: Vec<OsString>,
+}
+
+/// How lists are read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lists")]
+pub(super) struct ListArgs {
+    /// Format of the lists
+    ///
+    /// auto goes by the name (.csv, .tsv, .jsonl, .ndjson, .parquet; also .gz and .zst) and the first line of a file; stdin
+    /// is text unless an option names a column. See fetch help lists.
+    #[arg(hide_short_help = true, long, value_name = "FORMAT", default_value = "auto", value_parser = one_of(&LIST_FORMATS))]
+    pub input_format: ListFormat,
+
+    /// Delimiter of CSV, one ASCII character, or 'tab' [default: by the first line]
+    #[arg(hide_short_help = true, long, value_name = "CHAR", value_parser = value_parsers::delimiter)]
+    pub delimiter: Option<u8>,
+
+    /// Column of URLs, by name or number [default: url, link, href, address or uri, or the only one with URLs]
+    #[arg(hide_short_help = true, long, value_name = "NAME|N", value_parser = value_parsers::column)]
+    pub url_column: Option<String>,
+
+    /// Column with an ID for each URL, for the reports
+    #[arg(hide_short_help = true, long, value_name = "NAME|N", value_parser = value_parsers::column)]
+    pub id_column: Option<String>,
+
+    /// Column with file names below --dir, as out= in a text list
+    #[arg(hide_short_help = true, long, value_name = "NAME|N", value_parser = value_parsers::column)]
+    pub out_column: Option<String>,
+
+    /// Column with checksums, ALGORITHM=HEX (or HEX, if its name is the algorithm)
+    #[arg(hide_short_help = true, long, value_name = "NAME|N", value_parser = value_parsers::column)]
+    pub checksum_column: Option<String>,
+
+    /// Columns to return in reports and in the manifest ('all' = all but the URL)
+    #[arg(
+        hide_short_help = true, long, value_name = "NAME,...", value_delimiter = ',',
+        value_parser = value_parsers::column
+    )]
+    pub carry: Vec<String>,
 }
 
 #[derive(Debug, Args)]

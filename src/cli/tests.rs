@@ -2,6 +2,7 @@
 
 mod layered;
 
+use clap::CommandFactory;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -207,7 +208,7 @@ fn headers_keep_their_order() {
 fn a_url_that_an_option_took_for_its_missing_value_is_refused() {
     let url = "HTTPS://me:hunter2@a.test/?token=hunter2";
     let table = OptionTable::of_fetch();
-    let not_urls = ["proxy", "referer", "input-file"];
+    let not_urls = ["proxy", "referer", "input", "input-file"];
     let named = Arguments::command();
     let valued = named.get_arguments().filter(|one| one.get_action().takes_values());
     let names: Vec<_> = valued.filter_map(|one| one.get_long()).collect();

@@ -12,7 +12,8 @@ use url::Url;
 
 use super::args::{
     self, CompareArgs, CookieArgs, CookieJarArgs, FailedListArgs, FailureLimitArgs, FetchArgs,
-    HttpArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs, VerifyArgs,
+    HttpArgs, ListArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs,
+    VerifyArgs,
 };
 use super::value_parsers::{documents, is_one_name};
 use super::{credentials, proxy};
@@ -21,21 +22,20 @@ use crate::credentials::Credentials;
 use crate::list;
 use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CertVerification,
-    ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy, FailedList,
-    FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions, MaxFailures,
-    MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan,
-    ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy,
-    SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules,
-    Timeouts, UrlSchemes, Verbosity,
+    AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CarryChoice, CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
 /// Decides a run.
 pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
     typed.sources.append(&mut typed.input.input_files);
+    let (remote, local) = remote_lists(std::mem::take(&mut typed.input.input))?;
+    typed.sources.extend(local);
+    // A list at a URL is no single URL.
+    let targets = if remote.is_empty() { &typed.sources[..] } else { &[] };
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
+        lists: list_options(typed.lists)?,
         strategy: strategy(&typed.strategy, saves(&typed.saving))?,
         http: http(typed.requests, &typed.cookies)?,
         cookies: cookie_options(typed.cookies, typed.jar)?,
@@ -45,8 +45,8 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
         host_limits: host_limit_options(&typed.host_limits),
         failure_limits: failure_limits(&typed.failures.enough),
-        bodies: body_options(typed.bodies, &typed.saving, &typed.sources)?,
-        output: single_output(&typed.saving, &typed.sources)?,
+        bodies: body_options(typed.bodies, &typed.saving, targets)?,
+        output: single_output(&typed.saving, targets)?,
         archive: archive_options(&typed.saving),
         keep: save_options(typed.saving),
         failed: failed_list(typed.failures)?,
@@ -54,7 +54,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         credential_files: Vec::new(),
         options: Vec::new(),
         // Last, because a value left out before a SOURCE leaves no SOURCE.
-        sources: sources(&typed.sources, stdin_is_terminal)?,
+        sources: sources(&typed.sources, remote, stdin_is_terminal)?,
     };
     ensure_no_list_is_overwritten(&plan)?;
     ensure_no_report_overwrites_the_failures(&plan)?;
@@ -165,7 +165,56 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
     }
 }
 
-fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, String> {
+/// Decides how lists are read.
+fn list_options(typed: ListArgs) -> Result<ListOptions, String> {
+    let is_all = typed.carry.iter().any(|name| name == "all");
+    if is_all && typed.carry.len() > 1 {
+        return Err("--carry takes either names of columns or 'all'".to_owned());
+    }
+    let options = ListOptions {
+        format: typed.input_format,
+        delimiter: typed.delimiter,
+        url_column: typed.url_column,
+        id_column: typed.id_column,
+        out_column: typed.out_column,
+        checksum_column: typed.checksum_column,
+        carry: match typed.carry {
+            _ if is_all => CarryChoice::All,
+            names if names.is_empty() => CarryChoice::Nothing,
+            names => CarryChoice::Columns(names),
+        },
+    };
+    let has_delimiter = matches!(options.format, ListFormat::Auto | ListFormat::Csv);
+    if options.delimiter.is_some() && !has_delimiter {
+        return Err("--delimiter requires --input-format csv".to_owned());
+    }
+    if options.format == ListFormat::Text && options.are_about_tables() {
+        return Err("a text list has no columns; use --input-format csv, or auto".to_owned());
+    }
+    Ok(options)
+}
+
+/// The lists at URLs among the values of `--input`, and the others.
+fn remote_lists(typed: Vec<OsString>) -> Result<(Vec<Source>, Vec<OsString>), String> {
+    let is_remote = |value: &OsString| value.to_str().is_some_and(list::begins_with_a_scheme);
+    let (remote, local): (Vec<_>, Vec<_>) = typed.into_iter().partition(is_remote);
+    let remote = remote.iter().map(|text| {
+        let url = text.to_str().and_then(|text| text.parse().ok());
+        let url = url.filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
+        let reason = "invalid value for --input: expected a file, or a URL with http or https";
+        url.map(Source::RemoteList).ok_or_else(|| reason.to_owned())
+    });
+    Ok((remote.collect::<Result<_, _>>()?, local))
+}
+
+fn sources(
+    typed: &[OsString],
+    remote: Vec<Source>,
+    stdin_is_terminal: bool,
+) -> Result<Vec<Source>, String> {
+    if typed.is_empty() && !remote.is_empty() {
+        return Ok(remote);
+    }
     if typed.is_empty() && stdin_is_terminal {
         return Err("no input; usage: fetch sites.txt (see fetch --help)".to_owned());
     }
@@ -182,7 +231,7 @@ fn sources(typed: &[OsString], stdin_is_terminal: bool) -> Result<Vec<Source>, S
     if typed.iter().filter(|source| *source == "-").count() > 1 {
         return Err("stdin (-) can only be given once".to_owned());
     }
-    Ok(typed.iter().map(source).collect())
+    Ok(typed.iter().map(source).chain(remote).collect())
 }
 
 /// Whether a SOURCE is the data that curl's `--json` takes.

@@ -137,6 +137,25 @@ pub(super) fn most_failures(text: &str) -> Result<MaxFailures, String> {
         .map_err(|_| "expected a number or percentage, e.g. 10 or 5%".to_owned())
 }
 
+/// Reads the delimiter of CSV.
+pub(super) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\r\n".contains(byte) => {
+            Ok(*byte)
+        }
+        _ => Err("expected one ASCII character, no letter, digit or quote, or 'tab'".to_owned()),
+    }
+}
+
+/// Reads the name or the number of a column.
+pub(super) fn column(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("expected the name or the number of a column".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 pub(super) fn redirects(text: &str) -> Result<u32, String> {
     within(text, 0, MOST_REDIRECTS)
 }

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fetch::{claim_outputs, cookies, predicted};
+use super::fetch::{RemoteLists, claim_outputs, cookies, predicted};
 use super::{CommandError, conclude, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
-use crate::model::{Entry, InvalidLine, Outcome, RecordError, SavePlace, Target, redacted};
+use crate::model::{
+    Entry, InvalidLine, Outcome, RecordError, SavePlace, Target, redacted, shown_labels,
+};
 use crate::plan::{OutputFormat, Plan, Saving, Verbosity};
 use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
@@ -112,7 +114,9 @@ pub fn preview(
     options: &[EffectiveOption],
     out: &mut impl Write,
 ) -> Result<EntryCounts, PreviewError> {
-    let inputs = input::open_all(plan).map_err(|error| PreviewError::Unopened(unopened(error)))?;
+    let mut remote = RemoteLists::default();
+    let inputs = input::open_all(plan, |url| remote.open(url, plan));
+    let inputs = inputs.map_err(|error| PreviewError::Unopened(unopened(error)))?;
     let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
     let (_, warnings) = cookies(plan).map_err(PreviewError::Cookies)?;
     warnings.iter().for_each(|warning| print_warning(&printable(warning)));
@@ -141,7 +145,8 @@ struct Preview<'a, W> {
 
 impl<W: Write> Preview<'_, W> {
     fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
-        input::entries(inputs, |EntryBatch { entries, kind }| {
+        input::entries(inputs, |EntryBatch { entries, kind, notices }| {
+            notices.iter().for_each(|notice| print_warning(&printable(notice)));
             entries.iter().try_for_each(|entry| self.entry(entry))?;
             if kind == StreamKind::Live {
                 self.out.flush()?;
@@ -188,10 +193,12 @@ impl<W: Write> Preview<'_, W> {
             None => *path,
         };
         if self.is_json() {
+            let options = &target.options;
+            let (id, carried) = shown_labels(options.id.as_ref(), options.carried.as_ref());
             return self.object(&json!({
                 "type": "target", "index": target.index, "source": target.source, "line": target.line,
                 "url": url, "mirrors": mirrors, "path": path, "outcome": outcome,
-                "duplicate_of": duplicate_of, "error": error,
+                "duplicate_of": duplicate_of, "error": error, "id": id, "carried": carried,
             }));
         }
         write!(self.out, "{} {}", target.index, readable_url(&url))?;
@@ -207,11 +214,12 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
-        let InvalidLine { index, source, line, text, message } = invalid;
+        let InvalidLine { index, source, line, text, message, id, carried } = invalid;
         if self.is_json() {
+            let (id, carried) = shown_labels(id.as_ref(), carried.as_ref());
             return self.object(&json!({
                 "type": "invalid", "index": index, "source": source, "line": line, "url": text,
-                "message": message,
+                "message": message, "id": id, "carried": carried,
             }));
         }
         write!(self.out, "Invalid {}", printable(source))?;

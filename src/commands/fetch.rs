@@ -1,6 +1,7 @@
 //! One run: opens the lists and the outputs, connects the engine to the reports, and returns how it ended.
 
 mod cookie_files;
+mod remote_list;
 mod single_output;
 
 use std::convert::Infallible;
@@ -37,6 +38,7 @@ use crate::store::{Store, StoreError};
 use crate::text::{counted, io_message, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 pub(super) use cookie_files::read as cookies;
+pub(super) use remote_list::RemoteLists;
 use single_output::PendingOutput;
 pub(super) use single_output::predicted;
 
@@ -159,12 +161,24 @@ pub(super) fn execute(plan: &Plan) -> Exit {
 /// # Errors
 /// If it cannot begin, or the report cannot be written; a URL that fails is a row.
 pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
+    run_with(plan, outputs, cancel, print_warning)
+}
+
+/// The same, with warnings about what was asked for going to `warn`.
+fn run_with(
+    plan: &Plan,
+    outputs: Outputs,
+    cancel: &CancelToken,
+    warn: fn(&str),
+) -> Result<RunOutcome, RunError> {
     let start = StartSnapshot {
         at: Instant::now(),
         time: SystemTime::now(),
         usage: resource_usage::usage(),
     };
-    let inputs = input::open_all(plan).map_err(|error| RunError::Usage(unopened(error)))?;
+    let mut remote = RemoteLists::default();
+    let inputs = input::open_all(plan, |url| remote.open(url, plan));
+    let inputs = inputs.map_err(|error| RunError::Usage(unopened(error)))?;
     let (mut plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
     let output = PendingOutput::prepare(&mut plan).map_err(unwritable)?.map(Arc::new);
     let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
@@ -174,16 +188,16 @@ pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOut
     let expected = Arc::new(expected);
     let (store, notices) =
         Store::open(plan.saving(), &expected, &plan.bodies.digests).map_err(no_store)?;
-    notices.iter().for_each(|notice| print_warning(&printable(notice)));
+    notices.iter().for_each(|notice| warn(&printable(notice)));
     claim_outputs(&plan, &store).map_err(RunError::Usage)?;
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
     let transfer_context =
         Arc::new(transfer_context.map_err(|error| RunError::Usage(error.into()))?);
     let (cookies, warnings) = cookies(&plan).map_err(RunError::Usage)?;
-    warnings.iter().for_each(|warning| print_warning(&printable(warning)));
+    warnings.iter().for_each(|warning| warn(&printable(warning)));
     let jar = cookie_files::create_jar(&plan).map_err(unwritable)?;
     let cookies = Arc::new(RunCookies::new(cookies, jar.is_some()));
-    transfer_context.warnings().iter().for_each(|warning| print_warning(&printable(warning)));
+    transfer_context.warnings().iter().for_each(|warning| warn(&printable(warning)));
     let board = Arc::new(ProgressBoard::new(plan.strategy.jobs()));
     let failed =
         FailedListWriter::create(plan.failed.as_ref(), &plan.inputs()).map_err(unwritable)?;
@@ -341,7 +355,7 @@ fn arguments_again(saving: Saving<'_>, list: &Path) -> Option<String> {
 }
 
 /// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
-const AGAIN_WITHOUT: [&str; 13] = [
+const AGAIN_WITHOUT: [&str; 20] = [
     "dir",
     "warc",
     "tar",
@@ -355,6 +369,14 @@ const AGAIN_WITHOUT: [&str; 13] = [
     "verbose",
     "no-progress",
     "color",
+    // The list of failures is a text list, which has what the columns said.
+    "input-format",
+    "delimiter",
+    "url-column",
+    "id-column",
+    "out-column",
+    "checksum-column",
+    "carry",
 ];
 
 /// The name of an option that was set: `jobs` of `--jobs=8`.

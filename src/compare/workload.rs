@@ -37,7 +37,7 @@ impl Workload {
                     let mut pipe = File::open(path).with_context(|| name.clone())?;
                     lists.copy(&name, &mut pipe)?
                 }
-                Source::File(_) | Source::Argument(_) => source.clone(),
+                Source::File(_) | Source::Argument(_) | Source::RemoteList(_) => source.clone(),
             };
             lists.sources.push(source);
         }
@@ -58,7 +58,7 @@ impl Workload {
         self.sources.iter().map(|source| match source {
             Source::Argument(text) => text.into(),
             Source::File(path) => path.into(),
-            Source::Stdin => unreachable!("standard input was copied"),
+            Source::Stdin | Source::RemoteList(_) => unreachable!("they were copied, or refused"),
         })
     }
 
@@ -69,7 +69,7 @@ impl Workload {
     pub(super) fn remote(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
         let mut hosts = BTreeMap::new();
-        input::entries(input::open_all(&plan)?, |batch| {
+        input::entries(input::open_local(&plan)?, |batch| {
             batch.entries.iter().for_each(|entry| count(entry, &mut hosts));
             Ok::<_, ReadError>(())
         })?;
@@ -86,7 +86,7 @@ impl Workload {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
         let mut list = BufWriter::new(temporary_file::named("fetch-urls-")?);
         let mut written = Ok(());
-        input::entries(input::open_all(&plan)?, |batch| {
+        input::entries(input::open_local(&plan)?, |batch| {
             for entry in &batch.entries {
                 if let (Entry::Target(target), Ok(())) = (entry, &written) {
                     written = writeln!(list, "{}", target.url());

@@ -16,7 +16,7 @@ use super::error::EngineError;
 use super::queue::Admission;
 use super::records::record_without_request;
 use super::worker::RunContext;
-use crate::input::{EntryParser, InputChunk, InputReader, OpenInput, ReadError};
+use crate::input::{EntryBatch, EntryParser, InputChunk, InputReader, OpenInput, ReadError};
 use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
 use crate::store::{Claim, ClaimResult, SkipReason, UndigestedFile};
 
@@ -118,7 +118,10 @@ impl Feeder<'_> {
             };
             match chunk {
                 Some(Ok(chunk)) => {
-                    let entries = self.parser.push(chunk).entries;
+                    let EntryBatch { entries, notices, .. } = self.parser.push(chunk);
+                    for notice in notices {
+                        self.context.emit(Event::Notice(notice)).await;
+                    }
                     self.feed_entries(entries).await?;
                 }
                 Some(Err(error)) => return Err(FeedError::Unreadable(error)),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::digest::Digest;
 use crate::model::{
     Attempt, AttemptOutcome, Event, Failure, Outcome, PartialBody, QueuedJob, Record, RecordError,
-    SavedVersion, StopCause, Target, Timings, redacted,
+    SavedVersion, StopCause, Target, Timings, redacted, shown_labels,
 };
 use crate::policy::failure_traits::is_transient;
 use crate::redaction::redacted_url;
@@ -172,7 +172,9 @@ fn blank_record(job: &QueuedJob) -> Record {
 
 fn record_of_target(target: &Target) -> Record {
     let url = redacted_url(target.url()).into();
-    let record = Record::blank(target.index, target.source.clone(), target.line, url);
+    let mut record = Record::blank(target.index, target.source.clone(), target.line, url);
+    let options = &target.options;
+    (record.id, record.carried) = shown_labels(options.id.as_ref(), options.carried.as_ref());
     match &target.listed {
         Some(listed) => Record { listed: Arc::clone(listed), ..record },
         None => record,

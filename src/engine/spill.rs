@@ -166,7 +166,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::model::{EntryOptions, OverwriteRule, PartialBody, Validator};
+    use crate::model::{CarriedColumns, EntryOptions, OverwriteRule, PartialBody, Validator};
 
     fn target(index: u64, url: &str) -> Target {
         let options = EntryOptions::default();
@@ -232,6 +232,8 @@ mod tests {
             out: Some("näme".to_owned()),
             checksum: Some(format!("sha-512={}", "07".repeat(64)).parse().unwrap()),
             headers: vec![(HeaderName::from_static("x-key"), secret)],
+            id: Some("7".into()),
+            carried: CarriedColumns::parse("{\"n\":1.50,\"c\":\"a\\nb\"}"),
         };
         let validator = Validator::Etag("\"v1\"".to_owned());
         let place = SavePlace {

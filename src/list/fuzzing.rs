@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::options::{self, SEPARATORS};
+use super::options::{self, LineOptions, SEPARATORS};
 use super::{Numbering, Parser, argument};
 use crate::model::{Entry, EntryOptions, InvalidLine, Target};
 
@@ -26,20 +26,20 @@ pub fn list(data: &[u8]) {
 pub fn list_options(data: &[u8]) {
     const SECRET: &str = "hunter2";
     let text = String::from_utf8_lossy(data).replace(SECRET, "");
-    let mut all = EntryOptions::default();
+    let mut all = LineOptions::default();
     for line in text.lines() {
         let before = all.clone();
-        match options::add(&mut all, line.trim()) {
-            Ok(()) => assert_ne!(all, before, "{line:?}"),
-            Err(_) => assert_eq!(all, before, "{line:?}"),
+        match all.add(line.trim()) {
+            Ok(None) => assert_ne!(all, before, "{line:?}"),
+            Ok(Some(_)) | Err(_) => assert_eq!(all, before, "{line:?}"),
         }
         if let Some((name, value)) = line.split_once(':') {
             let line = format!("header={name}:{SECRET}{value}");
-            let error = options::add(&mut EntryOptions::default(), &line).err();
+            let error = LineOptions::default().add(&line).err();
             assert!(!error.unwrap_or_default().contains(SECRET), "{line:?}");
         }
     }
-    check_options(&all);
+    check_options(&all.finish(&Url::parse("http://a.test/b").expect("a URL")));
     // A line that is no option is an entry, or a comment.
     let list = format!("http://a.test/\n {}", text.replace(['\n', '\r', '\0'], " "));
     let entries = read([list.as_bytes()]).len();

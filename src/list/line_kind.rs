@@ -81,7 +81,7 @@ pub(super) fn meaning<'a>(line: &TextLine<'a>) -> LineKind<'a> {
     }
 }
 
-fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
+pub(super) fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
     if line.number == 1
         && let Some((_, reason)) =
             SIGNATURES.iter().find(|(start, _)| line.bytes.starts_with(start))
@@ -131,7 +131,7 @@ pub(super) fn control_fault(text: &str) -> Option<&'static str> {
 }
 
 /// The bytes of a line without a byte order mark, which may begin any line where lists were put together.
-fn without_mark(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(MARK).unwrap_or(bytes)
 }
 

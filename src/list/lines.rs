@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-/// The longest line that is read, in bytes, its end not counted.
+/// The longest line of a text list, in bytes, its end not counted.
 pub(super) const LONGEST: usize = 64 * 1024;
 
 /// One line without its end.
@@ -13,7 +13,7 @@ pub(super) struct TextLine<'a> {
     pub number: u64,
     /// Bytes of the source before it; only a lower bound after a line that was too long.
     pub offset: u64,
-    /// The line, or its first [`LONGEST`] bytes.
+    /// The line, or its first bytes, as many as the longest line has.
     pub bytes: &'a [u8],
     /// Whether that is all.
     pub extent: LineLength,
@@ -24,13 +24,15 @@ pub(super) struct TextLine<'a> {
 pub(super) enum LineLength {
     /// All of it.
     Whole,
-    /// Only its start, for it is longer than [`LONGEST`].
+    /// Only its start, for it is too long.
     Start,
 }
 
 /// Cuts chunks into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
+    /// The longest line that is kept in full, in bytes.
+    longest: usize,
     ended: u64,
     offset: u64,
     partial: Vec<u8>,
@@ -39,7 +41,19 @@ pub(super) struct Lines {
     after_cr: bool,
 }
 
+impl Default for Lines {
+    fn default() -> Self {
+        Self::with_longest(LONGEST)
+    }
+}
+
 impl Lines {
+    /// Lines of at most this many bytes.
+    pub(super) fn with_longest(longest: usize) -> Self {
+        let (ended, offset, partial, skipping, after_cr) = Default::default();
+        Self { longest, ended, offset, partial, skipping, after_cr }
+    }
+
     /// Passes every line that this chunk ends to `each`, until `each` breaks.
     pub(super) fn feed(
         &mut self,
@@ -84,7 +98,7 @@ impl Lines {
         each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut length = tail.len();
-        if self.partial.is_empty() && !self.skipping && length <= LONGEST {
+        if self.partial.is_empty() && !self.skipping && length <= self.longest {
             each(self.line(tail, LineLength::Whole))?;
         } else {
             self.keep(tail, each)?;
@@ -100,7 +114,7 @@ impl Lines {
         ControlFlow::Continue(())
     }
 
-    /// Keeps a part of an incomplete line, up to [`LONGEST`] bytes in all.
+    /// Keeps a part of an incomplete line, up to the longest in all.
     fn keep(
         &mut self,
         part: &[u8],
@@ -109,12 +123,12 @@ impl Lines {
         if self.skipping {
             return ControlFlow::Continue(());
         }
-        let fits = part.len().min(LONGEST - self.partial.len());
+        let fits = part.len().min(self.longest - self.partial.len());
         self.partial.extend_from_slice(&part[..fits]);
         if fits < part.len() {
             self.skipping = true;
             each(self.line(&self.partial, LineLength::Start))?;
-            self.offset += LONGEST as u64;
+            self.offset += self.longest as u64;
             self.partial = Vec::new();
         }
         ControlFlow::Continue(())

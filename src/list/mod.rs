@@ -1,15 +1,21 @@
-//! Parses list text into numbered entries: one for every URL, and one for every invalid line. Pure: the caller feeds
+//! Parses lists into numbered entries: one for every URL, and one for every invalid line or row. Pure: the caller feeds
 //! bytes as they arrive, and takes the entries that they complete.
 
+mod columns;
+mod delimited;
+mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
+mod jsonl;
 mod line_kind;
 mod lines;
 mod options;
 mod other_formats;
 mod pending;
+mod rows;
 mod scheme;
+mod text_list;
 mod urls;
 mod wrapping;
 
@@ -17,11 +23,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::model::Entry;
-use line_kind::{LineKind, LineText, meaning};
-use lines::{Lines, TextLine};
-use other_formats::{FirstEntries, file_argument};
+use crate::plan::ListOptions;
+use delimited::CsvReader;
+use format::{FirstLines, FormatRule, SourceFormat};
+use jsonl::JsonlReader;
+use other_formats::file_argument;
 use pending::PendingTarget;
+use text_list::TextReader;
 
+#[cfg(feature = "parquet")]
+pub(crate) use columns::{missing_column, position_of_column, url_column_by_name};
+pub use format::StreamKind;
 pub(crate) use header::{MOST_FIELDS, field};
 
 /// Numbers the entries of a run from 1, across all its sources.
@@ -52,10 +64,6 @@ pub enum ParserStatus {
     Enough,
 }
 
-/// What is said of the file that aria2 keeps beside an unfinished download.
-const ARIA2_CONTROL: &str =
-    "aria2 control file, expected text with one URL per line; use the list that aria2 was given";
-
 /// Whether a text begins with `scheme://`, with any scheme, and so is meant to be a URL.
 pub(crate) fn begins_with_a_scheme(text: &str) -> bool {
     scheme::split_scheme(text).is_some()
@@ -71,25 +79,42 @@ pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
     PendingTarget::of_argument(text).finish(numbering.give(), Arc::from("argument"))
 }
 
-/// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it.
+/// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it, once.
 ///
-/// An entry is handed out as soon as the next one begins, since option lines may follow it; where no next line is
-/// at hand, [`flush_pending`](Self::flush_pending) hands it out. Until the first URL, invalid entries are kept back: a
-/// source without a URL may be no list, and then has a single entry that says so. One chunk yields at most 20 entries
-/// more than it has lines, so the size of a chunk bounds what a caller has to take at once.
+/// An entry of a text list is handed out as soon as the next one begins, since option lines may follow it; where no next
+/// line is at hand, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most 20 entries more than it
+/// has lines, so the size of a chunk bounds what a caller has to take at once.
 #[derive(Debug)]
 pub struct Parser {
-    lines: Lines,
-    entries: Entries,
+    source: Arc<str>,
+    reader: ListReader,
     status: ParserStatus,
 }
 
+/// What reads the source.
+#[derive(Debug)]
+enum ListReader {
+    /// Nothing yet: the format is decided by the first lines, which are kept.
+    Undecided(FirstLines, Arc<ListOptions>),
+    Text(TextReader),
+    Csv(Box<CsvReader>),
+    Jsonl(Box<JsonlReader>),
+}
+
 impl Parser {
-    /// A parser for the source of this name.
+    /// A parser for the text list of this name.
     pub fn new(source: Arc<str>) -> Self {
-        let entries =
-            Entries { source, above: PreviousEntry::Nothing, kind: SourceKind::default() };
-        Self { lines: Lines::default(), entries, status: ParserStatus::More }
+        let reader = ListReader::Text(TextReader::new(Arc::clone(&source)));
+        Self { source, reader, status: ParserStatus::More }
+    }
+
+    /// A parser for the list of this name, whose format is decided by the options, the name and the first lines.
+    pub fn of(source: Arc<str>, options: &Arc<ListOptions>, arrival: StreamKind) -> Self {
+        let reader = match FormatRule::of(&source, options, arrival) {
+            FormatRule::Text => ListReader::Text(TextReader::new(Arc::clone(&source))),
+            rule => ListReader::Undecided(FirstLines::new(rule), Arc::clone(options)),
+        };
+        Self { source, reader, status: ParserStatus::More }
     }
 
     /// Takes the next bytes of the source, cut anywhere, and hands out every entry that they complete.
@@ -99,214 +124,120 @@ impl Parser {
         numbering: &mut Numbering,
         mut out: impl FnMut(Entry),
     ) -> ParserStatus {
-        if self.status == ParserStatus::More {
-            let entries = &mut self.entries;
-            let ended =
-                self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, &mut out));
-            self.status = status_after(ended);
+        if self.status == ParserStatus::More && !chunk.is_empty() {
+            self.status = status_after(self.take(chunk, numbering, &mut out));
         }
         self.status
+    }
+
+    fn take(
+        &mut self,
+        chunk: &[u8],
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        match &mut self.reader {
+            ListReader::Undecided(first, _) => {
+                let Some(format) = first.add(chunk) else { return ControlFlow::Continue(()) };
+                self.begin(format, numbering, out)
+            }
+            ListReader::Text(reader) => reader.feed(chunk, numbering, out),
+            ListReader::Csv(reader) => reader.feed(chunk, numbering, out),
+            ListReader::Jsonl(reader) => reader.feed(chunk, numbering, out),
+        }
+    }
+
+    /// Reads the first lines, now that their format is known.
+    fn begin(
+        &mut self,
+        format: SourceFormat,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let ListReader::Undecided(first, options) = &mut self.reader else {
+            return ControlFlow::Continue(());
+        };
+        let (bytes, options) = (first.take(), Arc::clone(options));
+        let source = || Arc::clone(&self.source);
+        self.reader = match format {
+            SourceFormat::Text => ListReader::Text(TextReader::new(source())),
+            SourceFormat::Csv(delimiter) => {
+                ListReader::Csv(Box::new(CsvReader::new(source(), options, delimiter)))
+            }
+            SourceFormat::Jsonl => ListReader::Jsonl(Box::new(JsonlReader::new(source(), options))),
+            SourceFormat::Parquet => {
+                return self.refuse(format::parquet(&self.source), numbering, out);
+            }
+            SourceFormat::NoList(reason) => {
+                let reason = reason.replace(line_kind::FILE, &file_argument(&self.source));
+                return self.refuse(reason, numbering, out);
+            }
+        };
+        self.take(&bytes, numbering, out)
+    }
+
+    /// The source is no list: one entry says why.
+    fn refuse(
+        &self,
+        reason: String,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let draft = PendingTarget::of_no_list(1, &self.source, reason);
+        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        ControlFlow::Break(())
     }
 
     /// Hands out an entry that option lines could still follow, because no more input is available at the moment. Does
     /// nothing if the next line has begun with a blank, as an option line does.
     pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
-        if !self.lines.may_continue_the_line_above() {
-            self.entries.release(numbering, &mut out);
-            self.entries.accept_urls(numbering, &mut out);
+        if let ListReader::Text(reader) = &mut self.reader {
+            reader.flush_pending(numbering, &mut out);
         }
     }
 
+    /// What is said of options that are ignored and were not returned before, by their names.
+    pub(crate) fn take_ignored(&mut self) -> Vec<(&'static str, String)> {
+        let ListReader::Text(reader) = &mut self.reader else { return Vec::new() };
+        let ignored = reader.take_ignored().iter();
+        ignored
+            .map(|((name, instead), line)| {
+                let instead =
+                    if instead.is_empty() { String::new() } else { format!("; use {instead}") };
+                let source = &self.source;
+                (*name, format!("{source}:{line}: option '{name}' of aria2 is ignored{instead}"))
+            })
+            .collect()
+    }
+
     /// Hands out what is left, at the end of the source. Returns `Enough` if it was no list.
-    pub fn finish(mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) -> ParserStatus {
+    pub fn finish(
+        &mut self,
+        numbering: &mut Numbering,
+        mut out: impl FnMut(Entry),
+    ) -> ParserStatus {
         if self.status == ParserStatus::More {
-            let entries = &mut self.entries;
-            let ended = self.lines.finish(&mut |line| entries.take(&line, numbering, &mut out));
-            let ended = if ended.is_continue() { entries.end(numbering, &mut out) } else { ended };
-            self.status = status_after(ended);
+            self.status = status_after(self.end(numbering, &mut out));
         }
         self.status
+    }
+
+    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
+        if let ListReader::Undecided(first, _) = &mut self.reader {
+            let format = first.decide_at_the_end();
+            self.begin(format, numbering, out)?;
+        }
+        match &mut self.reader {
+            ListReader::Undecided(..) => ControlFlow::Continue(()),
+            ListReader::Text(reader) => reader.finish(numbering, out),
+            ListReader::Csv(reader) => reader.finish(numbering, out),
+            ListReader::Jsonl(reader) => reader.finish(numbering, out),
+        }
     }
 }
 
 fn status_after(flow: ControlFlow<()>) -> ParserStatus {
     if flow.is_continue() { ParserStatus::More } else { ParserStatus::Enough }
-}
-
-/// Combines lines to entries.
-#[derive(Debug)]
-struct Entries {
-    source: Arc<str>,
-    above: PreviousEntry,
-    kind: SourceKind,
-}
-
-/// Whether the source is known to be a list.
-#[derive(Debug)]
-enum SourceKind {
-    /// There has been no URL. The entries so far are kept back.
-    Undecided { first: FirstEntries, kept: Vec<PendingTarget> },
-    /// There has been a URL.
-    List,
-}
-
-impl Default for SourceKind {
-    fn default() -> Self {
-        Self::Undecided { first: FirstEntries::default(), kept: Vec::new() }
-    }
-}
-
-/// The entry above the line that comes next.
-#[derive(Debug)]
-enum PreviousEntry {
-    /// There has been none.
-    Nothing,
-    /// It can still be given options.
-    Pending(PendingTarget),
-    /// It has been handed out.
-    Released,
-}
-
-impl Entries {
-    fn take(
-        &mut self,
-        line: &TextLine<'_>,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) -> ControlFlow<()> {
-        match meaning(line) {
-            LineKind::Nothing => ControlFlow::Continue(()),
-            LineKind::Option(said) => {
-                self.take_option(line.number, &said, numbering, out);
-                self.decide(line.number, &said, false, numbering, out)
-            }
-            LineKind::Entry(said) => {
-                self.release(numbering, out);
-                let draft = PendingTarget::of_line(line.number, &said);
-                let is_url = draft.is_url();
-                self.above = PreviousEntry::Pending(draft);
-                self.decide(line.number, &said, is_url, numbering, out)
-            }
-            LineKind::NotAList(reason) => {
-                self.release(numbering, out);
-                self.accept(numbering, out);
-                let reason = match self.source.ends_with(".aria2") {
-                    true => ARIA2_CONTROL.to_owned(),
-                    false => reason.replace(line_kind::FILE, &file_argument(&self.source)),
-                };
-                self.refuse(line.number, reason, numbering, out)
-            }
-        }
-    }
-
-    /// Decides whether the source is a list, if the line that was taken is reason enough.
-    fn decide(
-        &mut self,
-        number: u64,
-        said: &LineText<'_>,
-        is_url: bool,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) -> ControlFlow<()> {
-        let SourceKind::Undecided { first, .. } = &mut self.kind else {
-            return ControlFlow::Continue(());
-        };
-        if is_url && !first.begins_another_format() && !first.is_continued_by(&said.text) {
-            self.accept(numbering, out);
-            return ControlFlow::Continue(());
-        }
-        first.add(number, &said.text, is_url);
-        if first.is_full() { self.conclude(numbering, out) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Decides whether the source is a list by the lines so far.
-    fn conclude(
-        &mut self,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) -> ControlFlow<()> {
-        if let SourceKind::Undecided { first, .. } = &self.kind
-            && let Some(reason) = first.why_not_a_list(&self.source)
-        {
-            return self.refuse(first.first_line(), reason, numbering, out);
-        }
-        self.accept(numbering, out);
-        ControlFlow::Continue(())
-    }
-
-    /// The source is a list: hands out the entries that were kept back.
-    fn accept(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
-        if let SourceKind::Undecided { kept, .. } =
-            std::mem::replace(&mut self.kind, SourceKind::List)
-        {
-            kept.into_iter().for_each(|draft| self.hand_out(draft, numbering, out));
-        }
-    }
-
-    /// Hands out what was only kept back because the rows of a table may follow.
-    fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
-        if let SourceKind::Undecided { first, .. } = &self.kind
-            && first.are_only_urls()
-        {
-            self.accept(numbering, out);
-        }
-    }
-
-    /// The source is no list: one entry says why, in place of those that were kept back.
-    fn refuse(
-        &mut self,
-        line: u64,
-        reason: String,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) -> ControlFlow<()> {
-        (self.above, self.kind) = (PreviousEntry::Released, SourceKind::List);
-        let draft = PendingTarget::of_no_list(line, &self.source, reason);
-        self.hand_out(draft, numbering, out);
-        ControlFlow::Break(())
-    }
-
-    /// The source has ended: hands out what is left.
-    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
-        self.release(numbering, out);
-        self.conclude(numbering, out)
-    }
-
-    fn take_option(
-        &mut self,
-        number: u64,
-        said: &LineText<'_>,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) {
-        let why = match &mut self.above {
-            PreviousEntry::Pending(draft) => return draft.add_option(number, said),
-            PreviousEntry::Nothing => "appears before any URL",
-            PreviousEntry::Released => "arrived after its URL had started; write both together",
-        };
-        self.hand_out(PendingTarget::of_stray_option(number, said, why), numbering, out);
-    }
-
-    fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
-        if let PreviousEntry::Pending(_) = self.above
-            && let PreviousEntry::Pending(draft) =
-                std::mem::replace(&mut self.above, PreviousEntry::Released)
-        {
-            self.hand_out(draft, numbering, out);
-        }
-    }
-
-    fn hand_out(
-        &mut self,
-        draft: PendingTarget,
-        numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
-    ) {
-        match &mut self.kind {
-            SourceKind::Undecided { kept, .. } => kept.push(draft),
-            SourceKind::List => out(draft.finish(numbering.give(), Arc::clone(&self.source))),
-        }
-    }
 }
 
 #[cfg(test)]

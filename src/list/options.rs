@@ -1,28 +1,113 @@
 //! Option lines: `key=value`, indented below a URL, with the names that aria2 uses.
 
+use http::HeaderName;
+use http::header::{REFERER, USER_AGENT};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
 use super::header::field;
 use crate::digest::{Digest, ParseDigestError};
-use crate::model::EntryOptions;
+use crate::model::{CarriedColumns, EntryOptions};
 use crate::redaction::redacted_line;
 
-const KEYS: [&str; 3] = ["out", "checksum", "header"];
+const KEYS: [&str; 8] =
+    ["out", "dir", "checksum", "header", "referer", "user-agent", "id", "carry"];
 
-/// What to use in place of options of aria2 that are no options of an entry.
-const ARIA2_KEYS: [(&str, &str); 14] = [
-    ("all-proxy", "use --proxy"),
-    ("continue", "always on with --dir"),
-    ("dir", "use --dir, or a path in out="),
-    ("gid", "remove the line"),
-    ("http-proxy", "use --proxy"),
-    ("https-proxy", "use --proxy"),
-    ("max-connection-per-server", "use --per-host"),
-    ("max-download-limit", "use --limit-rate"),
-    ("max-tries", "use --retry"),
-    ("min-split-size", "use --min-split-size"),
-    ("pause", "remove the line"),
-    ("referer", "use header=Referer: URL"),
-    ("split", "use --split"),
-    ("user-agent", "use header=User-Agent: NAME"),
+/// Options of aria2 for one download that change nothing here, with what to use instead; an empty text is nothing. The
+/// list goes by the manual of aria2 1.37.
+const ARIA2_KEYS: [(&str, &str); 92] = [
+    ("all-proxy", "--proxy"),
+    ("all-proxy-passwd", "--proxy"),
+    ("all-proxy-user", "--proxy"),
+    ("allow-overwrite", "--force"),
+    ("allow-piece-length-change", ""),
+    ("always-resume", ""),
+    ("async-dns", ""),
+    ("auto-file-renaming", ""),
+    ("bt-enable-hook-after-hash-check", ""),
+    ("bt-enable-lpd", ""),
+    ("bt-exclude-tracker", ""),
+    ("bt-external-ip", ""),
+    ("bt-force-encryption", ""),
+    ("bt-hash-check-seed", ""),
+    ("bt-load-saved-metadata", ""),
+    ("bt-max-peers", ""),
+    ("bt-metadata-only", ""),
+    ("bt-min-crypto-level", ""),
+    ("bt-prioritize-piece", ""),
+    ("bt-remove-unselected-file", ""),
+    ("bt-request-peer-speed-limit", ""),
+    ("bt-require-crypto", ""),
+    ("bt-save-metadata", ""),
+    ("bt-seed-unverified", ""),
+    ("bt-stop-timeout", ""),
+    ("bt-tracker", ""),
+    ("bt-tracker-connect-timeout", ""),
+    ("bt-tracker-interval", ""),
+    ("bt-tracker-timeout", ""),
+    ("check-integrity", ""),
+    ("conditional-get", "--refresh"),
+    ("connect-timeout", "--connect-timeout"),
+    ("content-disposition-default-utf8", ""),
+    ("continue", ""),
+    ("dry-run", "--head"),
+    ("enable-http-keep-alive", ""),
+    ("enable-http-pipelining", ""),
+    ("enable-mmap", ""),
+    ("enable-peer-exchange", ""),
+    ("file-allocation", ""),
+    ("follow-metalink", ""),
+    ("follow-torrent", ""),
+    ("force-save", ""),
+    ("ftp-passwd", ""),
+    ("ftp-pasv", ""),
+    ("ftp-proxy", ""),
+    ("ftp-proxy-passwd", ""),
+    ("ftp-proxy-user", ""),
+    ("ftp-reuse-connection", ""),
+    ("ftp-type", ""),
+    ("ftp-user", ""),
+    ("gid", ""),
+    ("hash-check-only", "fetch verify"),
+    ("http-accept-gzip", "--compressed"),
+    ("http-auth-challenge", ""),
+    ("http-no-cache", ""),
+    ("http-passwd", "a netrc file"),
+    ("http-proxy", "--proxy"),
+    ("http-proxy-passwd", "--proxy"),
+    ("http-proxy-user", "--proxy"),
+    ("http-user", "a netrc file"),
+    ("https-proxy", "--proxy"),
+    ("https-proxy-passwd", "--proxy"),
+    ("https-proxy-user", "--proxy"),
+    ("index-out", ""),
+    ("lowest-speed-limit", "--min-speed"),
+    ("max-connection-per-server", "--per-host"),
+    ("max-download-limit", "--limit-rate"),
+    ("max-file-not-found", ""),
+    ("max-mmap-limit", ""),
+    ("max-resume-failure-tries", ""),
+    ("max-tries", "--retry"),
+    ("max-upload-limit", ""),
+    ("min-split-size", "--min-split-size"),
+    ("no-file-allocation-limit", ""),
+    ("no-netrc", ""),
+    ("no-proxy", "no_proxy"),
+    ("parameterized-uri", ""),
+    ("pause", ""),
+    ("pause-metadata", ""),
+    ("piece-length", ""),
+    ("proxy-method", ""),
+    ("realtime-chunk-checksum", ""),
+    ("remote-time", ""),
+    ("remove-control-file", ""),
+    ("retry-wait", "--retry-delay"),
+    ("reuse-uri", ""),
+    ("save-not-found", ""),
+    ("split", "--split"),
+    ("stream-piece-selector", ""),
+    ("timeout", "--stall-timeout"),
+    ("uri-selector", ""),
 ];
 
 /// Separators of path components on any system.
@@ -46,31 +131,86 @@ pub(super) fn shown(text: &str) -> String {
     format!("{}=…", redacted_line(split_key(text).0))
 }
 
-/// Adds an option line.
-///
-/// # Errors
-/// A message for the user, without secrets.
-pub(super) fn add(options: &mut EntryOptions, text: &str) -> Result<(), String> {
-    let (key, rest) = split_key(text);
-    if !KEYS.contains(&key) {
-        let known = ARIA2_KEYS.iter().find(|(name, _)| *name == key);
-        let advice = known.map_or_else(
-            || format!("expected {}", KEYS.join(", ")),
-            |(_, advice)| (*advice).to_owned(),
-        );
-        return Err(format!("unknown option '{}' ({advice})", redacted_line(key)));
-    }
-    let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
-    let value =
-        value.ok_or_else(|| format!("option '{key}' has no value (expected {key}=VALUE)"))?;
-    match key {
-        "out" => set_once(&mut options.out, key, name(value)?),
-        "checksum" => set_once(&mut options.checksum, key, checksum(value)?),
-        _ => {
-            options.headers.push(field(value)?);
-            Ok(())
+/// An option of aria2 that changes nothing here, and what to use instead.
+pub(super) type IgnoredOption = (&'static str, &'static str);
+
+/// The option lines of an entry so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct LineOptions {
+    /// Those that are options of the target as they are.
+    pub entry: EntryOptions,
+    /// The directory below `--dir`.
+    dir: Option<String>,
+}
+
+impl LineOptions {
+    /// Adds an option line. Returns the option if it is ignored.
+    ///
+    /// # Errors
+    /// A message for the user, without secrets.
+    pub(super) fn add(&mut self, text: &str) -> Result<Option<IgnoredOption>, String> {
+        let (key, rest) = split_key(text);
+        if !KEYS.contains(&key) {
+            let known = ARIA2_KEYS.into_iter().find(|(name, _)| *name == key);
+            let expected = || {
+                let (shown, keys) = (redacted_line(key), KEYS.join(", "));
+                format!("unknown option '{shown}' (expected {keys})")
+            };
+            return known.map(Some).ok_or_else(expected);
         }
+        let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
+        let value =
+            value.ok_or_else(|| format!("option '{key}' has no value (expected {key}=VALUE)"))?;
+        let entry = &mut self.entry;
+        match key {
+            "out" => set_once(&mut entry.out, key, name(value)?)?,
+            "dir" => set_once(&mut self.dir, key, directory(value)?)?,
+            "checksum" => set_once(&mut entry.checksum, key, checksum(value)?)?,
+            "id" => set_once(&mut entry.id, key, value.into())?,
+            "carry" => set_once(&mut entry.carried, key, carried(value)?)?,
+            "referer" => set_header(entry, REFERER, value)?,
+            "user-agent" => set_header(entry, USER_AGENT, value)?,
+            _ => entry.headers.push(field(value)?),
+        }
+        Ok(None)
     }
+
+    /// The options of the target with this URL.
+    pub(super) fn finish(self, url: &Url) -> EntryOptions {
+        let Self { mut entry, dir } = self;
+        if let Some(dir) = dir {
+            let name = entry.out.unwrap_or_else(|| file_name(url));
+            entry.out = Some(format!("{dir}/{name}"));
+        }
+        entry
+    }
+}
+
+impl From<EntryOptions> for LineOptions {
+    fn from(entry: EntryOptions) -> Self {
+        Self { entry, dir: None }
+    }
+}
+
+/// The name that aria2 gives the file of a URL: the last part of its path.
+fn file_name(url: &Url) -> String {
+    let last = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+    let decoded = percent_decode_str(last).decode_utf8_lossy();
+    let is_name = name(&decoded).is_ok() && !decoded.contains(SEPARATORS);
+    match last {
+        "" => "index.html".to_owned(),
+        _ if is_name && !decoded.contains(char::is_control) => decoded.into_owned(),
+        _ => last.to_owned(),
+    }
+}
+
+/// Sets a field that an entry has once.
+fn set_header(entry: &mut EntryOptions, name: HeaderName, value: &str) -> Result<(), String> {
+    if entry.headers.iter().any(|(known, _)| *known == name) {
+        return Err(format!("duplicate option '{name}'"));
+    }
+    entry.headers.push(field(&format!("{name}: {value}"))?);
+    Ok(())
 }
 
 fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String> {
@@ -82,7 +222,7 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
 }
 
 /// A path below `--dir`. Both separators count on every system, since lists are copied between systems.
-fn name(value: &str) -> Result<String, String> {
+pub(super) fn name(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
     let is_absolute = first == Some("") || begins_with_a_drive(value);
     let climbs = value.split(SEPARATORS).any(|component| component == "..");
@@ -94,15 +234,30 @@ fn name(value: &str) -> Result<String, String> {
     Err(format!("invalid out={shown}: expected a relative path inside --dir, e.g. docs/page.html"))
 }
 
+/// A directory below `--dir`. As in archives, an absolute one is taken without the `/` in front.
+fn directory(value: &str) -> Result<String, String> {
+    let relative = value.trim_matches('/');
+    let relative = if relative.is_empty() { "." } else { relative };
+    name(&format!("{relative}/x"))
+        .map(|_| relative.to_owned())
+        .map_err(|_| format!("invalid dir={}: expected a path inside --dir", redacted_line(value)))
+}
+
 /// `C:/` or `C:\`, as on Windows.
 fn begins_with_a_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic())
 }
 
-fn checksum(value: &str) -> Result<Digest, String> {
+pub(super) fn checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
         format!("invalid checksum {}: {complaint}", redacted_line(value))
     })
+}
+
+/// The columns that a row had.
+fn carried(value: &str) -> Result<CarriedColumns, String> {
+    let columns = CarriedColumns::parse(value);
+    columns.ok_or_else(|| "invalid carry, expected a JSON object of at most 32 KiB".to_owned())
 }
 
 fn split_key(text: &str) -> (&str, &str) {
@@ -121,9 +276,31 @@ mod tests {
     const DIGITS: &str = "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00FF";
 
     fn read(lines: &[&str]) -> Result<EntryOptions, String> {
-        let mut options = EntryOptions::default();
-        lines.iter().try_for_each(|line| add(&mut options, line))?;
-        Ok(options)
+        let mut options = LineOptions::default();
+        lines.iter().try_for_each(|line| options.add(line).map(drop))?;
+        Ok(options.finish(&"https://a.b/c/d%20e?f".parse().unwrap()))
+    }
+
+    #[test]
+    fn the_options_of_aria2_are_read_or_ignored() {
+        let options =
+            read(&["dir=/a/b/", "referer=http://a.b", "user-agent=c/1", "gid=1"]).unwrap();
+        assert_eq!(options.out.as_deref(), Some("a/b/d e"));
+        let names: Vec<_> = options.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["referer", "user-agent"]);
+        assert_eq!(read(&["out=x", "dir=/"]).unwrap().out.as_deref(), Some("./x"));
+        for (lines, complaint) in [
+            (["dir=../a", "out=x"], "invalid dir=../a: expected a path inside --dir"),
+            (["dir=C:/a", "out=x"], "invalid dir=C:/a"),
+            (["dir=a", "dir=b"], "duplicate option 'dir'"),
+            (["referer=a", "referer=b"], "duplicate option 'referer'"),
+        ] {
+            let message = read(&lines).unwrap_err();
+            assert!(message.starts_with(complaint), "{message}");
+        }
+        let ignored = LineOptions::default().add("max-tries=5").unwrap();
+        assert_eq!(ignored, Some(("max-tries", "--retry")));
+        assert!(ARIA2_KEYS.is_sorted());
     }
 
     #[test]
@@ -163,7 +340,10 @@ mod tests {
     #[test]
     fn a_bad_option_says_what_is_wrong() {
         let table: [(&[&str], &str); 10] = [
-            (&["outt=x"], "unknown option 'outt' (expected out, checksum, header)"),
+            (
+                &["outt=x"],
+                "unknown option 'outt' (expected out, dir, checksum, header, referer, user-agent, id, carry)",
+            ),
             (&["=x"], "unknown option ''"),
             (&["out="], "option 'out' has no value (expected out=VALUE)"),
             (&["header: X: 1"], "option 'header' has no value"),

@@ -1,5 +1,5 @@
 //! What a text is that has no URLs where a list has them: a page, JSON, a table. Each format comes with the command that
-//! makes a list of it.
+//! makes a list of it, or reads it.
 
 use super::urls::names_a_host;
 use crate::text::shell_word;
@@ -93,7 +93,7 @@ impl FirstEntries {
     /// is wrong.
     pub(super) fn why_not_a_list(&self, source: &str) -> Option<String> {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
-        let format = OtherFormat::of(&lines, self.first_line);
+        let format = OtherFormat::of(&lines);
         if self.are_only_urls() && self.lines.len() < ENOUGH_ROWS {
             return None;
         }
@@ -121,7 +121,7 @@ struct OtherFormat {
 
 /// A command that makes a list.
 struct ListCommand {
-    /// The programs, of which the first reads the source.
+    /// The programs, of which the first reads the source; none if `fetch` reads it.
     pipeline: Vec<String>,
     /// The options of `fetch` that the list needs.
     options: &'static str,
@@ -134,10 +134,18 @@ impl<T: Into<String>, const N: usize> From<[T; N]> for ListCommand {
 }
 
 impl ListCommand {
+    /// Fetch itself, with these options.
+    fn fetch(options: &'static str) -> Self {
+        Self { pipeline: Vec::new(), options }
+    }
+
     /// The command line that reads this source.
     fn on(&self, source: &str) -> String {
         let file = file_argument(source);
-        let (first, others) = self.pipeline.split_first().expect("there is a program");
+        let Some((first, others)) = self.pipeline.split_first() else {
+            let file = if file.is_empty() { " -" } else { &file };
+            return format!("fetch{}{file}", self.options);
+        };
         let others: String = others.iter().map(|program| format!(" | {program}")).collect();
         format!("{first}{file}{others} | fetch{} -", self.options)
     }
@@ -149,7 +157,7 @@ pub(super) fn file_argument(source: &str) -> String {
 }
 
 impl OtherFormat {
-    fn of(lines: &[&str], first_line: u64) -> Option<Self> {
+    fn of(lines: &[&str]) -> Option<Self> {
         let first = lines.first()?;
         if is_markup(first) || count(lines, |line| line.starts_with('<')) * 2 > lines.len() {
             return Some(Self::markup(lines));
@@ -161,7 +169,7 @@ impl OtherFormat {
             return Some(Self::strict("a wget log", ["sed -nE 's/^--[0-9: -]+--  //p'"]));
         }
         if let Some(table) = UrlTable::of(lines) {
-            return Some(table.format(first_line));
+            return Some(table.format());
         }
         if lines.iter().any(|line| is_curl_url(line)) {
             let command = r#"sed -nE "s/^[ -]*url[ =:]+[\"']?([^\"' ]+).*/\1/p""#;
@@ -181,7 +189,7 @@ impl OtherFormat {
         } else if most(is_commented) {
             ("URLs with comments", ["sed 's/[[:space:]]#.*//'"].into())
         } else if most(is_named) {
-            ("URLs with file names", names(" "))
+            ("URLs with file names", names())
         } else if lines.iter().any(|line| position_of_url(line).is_some()) {
             ("text with URLs in it", [ANY_URL, WITHOUT_PUNCTUATION].into())
         } else if most(names_a_host) {
@@ -215,10 +223,9 @@ impl OtherFormat {
     fn json(lines: &[&str]) -> Self {
         let is_object = |line: &&str| line.starts_with('{') && line.ends_with('}');
         if lines.iter().all(is_object) {
-            let key = lines.iter().find_map(|line| key_of_url(line));
             let what = if lines.len() == 1 { "JSON" } else { "JSON Lines" };
-            if let Some(key) = key {
-                return Self::strict(what, [format!("jq -r '.{key} // empty'")]);
+            if lines.iter().any(|line| key_of_url(line).is_some()) {
+                return Self::strict(what, ListCommand::fetch(" --input-format jsonl"));
             }
         }
         Self::strict("JSON", [r#"jq -r '.. | strings | select(test("^https?://"))'"#])
@@ -228,12 +235,6 @@ impl OtherFormat {
 /// A text with the same number of columns in every line.
 struct UrlTable {
     delimiter: char,
-    columns: usize,
-    /// That of the URLs, from 1.
-    column: usize,
-    has_header: bool,
-    /// Whether no cell is in quotes, so that a delimiter is always between columns.
-    is_plain: bool,
 }
 
 impl UrlTable {
@@ -256,43 +257,17 @@ impl UrlTable {
         };
         let is_table =
             columns > 1 && lines.len() > 1 && rows.iter().filter(is_row).count() * 2 > rows.len();
-        let is_plain = !lines.iter().any(|line| line.contains('"'));
-        is_table.then_some(Self { delimiter, columns, column: at + 1, has_header, is_plain })
+        is_table.then_some(Self { delimiter })
     }
 
-    /// The program that prints the cells of URLs of a table with quotes.
-    fn cells(&self) -> String {
-        let at = self.column - 1;
-        let delimiter = match self.delimiter {
-            ',' => String::new(),
-            '\t' => ", delimiter=\"\\t\"".to_owned(),
-            other => format!(", delimiter=\"{other}\""),
-        };
-        format!(
-            "python3 -c 'import csv, fileinput; [print(cell) for row in csv.reader(fileinput.input(), \
-             skipinitialspace=True{delimiter}) for cell in row[{at}:{}] if \"://\" in cell]'",
-            self.column
-        )
-    }
-
-    fn format(&self, first_line: u64) -> OtherFormat {
-        let Self { delimiter, column, .. } = self;
-        let what = if *delimiter == '\t' { "tab-separated values" } else { "CSV" };
-        let cut = match delimiter {
-            '\t' => format!("cut -f{column}"),
-            ',' => format!("cut -d, -f{column}"),
-            _ => format!("cut -d'{delimiter}' -f{column}"),
-        };
-        let command = if !self.is_plain {
-            [self.cells()].into()
-        } else if self.has_header {
-            [format!("tail -n +{}", first_line + 1), cut].into()
-        } else if (*delimiter, *column, self.columns) == ('\t', 1, 2) {
-            names("\\t")
-        } else {
-            [cut].into()
-        };
-        OtherFormat::strict(what, command)
+    fn format(&self) -> OtherFormat {
+        match self.delimiter {
+            '\t' => OtherFormat::strict(
+                "tab-separated values",
+                ListCommand::fetch(" --input-format tsv"),
+            ),
+            _ => OtherFormat::strict("CSV", ListCommand::fetch(" --input-format csv")),
+        }
     }
 }
 
@@ -323,9 +298,9 @@ fn is_word(cell: &str) -> bool {
     !cell.is_empty() && cell.chars().all(char::is_alphabetic)
 }
 
-/// Makes the second column the names of the files.
-fn names(delimiter: &str) -> ListCommand {
-    let program = format!("awk -F'{delimiter}' '{{print $1; print \"  out=\" $2}}'");
+/// Makes the second word the names of the files.
+fn names() -> ListCommand {
+    let program = "awk '{print $1; print \"  out=\" $2}'".to_owned();
     ListCommand { pipeline: vec![program], options: " --dir DIR" }
 }
 
@@ -340,7 +315,7 @@ fn cells(line: &str, delimiter: char) -> Vec<&str> {
 }
 
 /// The delimiter of a line that names the columns of a table, one of them for URLs.
-fn header(line: &str) -> Option<char> {
+pub(super) fn header(line: &str) -> Option<char> {
     let is_name = |cell: &&str| {
         cell.chars().all(|c| c.is_alphanumeric() || " _-.()".contains(c)) && !cell.is_empty()
     };
@@ -417,7 +392,7 @@ fn is_url(text: &str) -> bool {
     position_of_url(text) == Some(0)
 }
 
-fn position_of_url(text: &str) -> Option<usize> {
+pub(super) fn position_of_url(text: &str) -> Option<usize> {
     ["http://", "https://"].iter().filter_map(|scheme| find(text, scheme)).min()
 }
 
@@ -427,7 +402,7 @@ fn find(text: &str, what: &str) -> Option<usize> {
 }
 
 /// The key of the first URL of a JSON object, if it is one of the object itself and needs no quotes in jq.
-fn key_of_url(object: &str) -> Option<&str> {
+pub(super) fn key_of_url(object: &str) -> Option<&str> {
     let before = object[..position_of_url(object)?].strip_suffix('"')?.trim_end();
     let (outside, key) =
         before.strip_suffix(':')?.trim_end().strip_suffix('"')?.rsplit_once('"')?;
@@ -450,18 +425,20 @@ mod tests {
     }
 
     #[test]
-    fn the_column_of_urls_is_found_also_in_quotes() {
-        for (text, command) in [
-            ("id,url\n1,http://a.b/\n2,http://a.b/x", "tail -n +2 'my list' | cut -d, -f2"),
-            ("\"1\";\"http://a.b/\"\n\"2\";\"http://a.b/x\"", "python3 -c"),
-            ("a,\"x,y\",http://a.b/\nb,\"z\",http://a.b/x", "python3 -c"),
-            ("a,\"x\ny\",http://a.b/\nb,z,http://a.b/x\nc,\"z\n", "python3 -c"),
-            ("http://a.b/,\"x, y\"\nhttp://a.b/x,z", "python3 -c"),
-            ("a\tb\thttp://a.b/\nc\td\thttp://a.b/", "cut -f3 'my list'"),
-            ("http://a.b/\ta.html\nhttp://a.b/x\tb.html", "awk -F'\\t'"),
+    fn a_table_is_recognized_also_in_quotes() {
+        for (text, format) in [
+            ("id,url\n1,http://a.b/\n2,http://a.b/x", "csv"),
+            ("\"1\";\"http://a.b/\"\n\"2\";\"http://a.b/x\"", "csv"),
+            ("a,\"x,y\",http://a.b/\nb,\"z\",http://a.b/x", "csv"),
+            ("a,\"x\ny\",http://a.b/\nb,z,http://a.b/x\nc,\"z\n", "csv"),
+            ("http://a.b/,\"x, y\"\nhttp://a.b/x,z", "csv"),
+            ("a\tb\thttp://a.b/\nc\td\thttp://a.b/", "tsv"),
+            ("http://a.b/\ta.html\nhttp://a.b/x\tb.html", "tsv"),
+            ("{\"id\": 1, \"link\": \"http://a.b/\"}\n", "jsonl"),
         ] {
             let why = why(text).unwrap();
-            assert!(why.contains(&format!("use: {command}")), "{text}: {why}");
+            let command = format!("use: fetch --input-format {format} 'my list'");
+            assert!(why.ends_with(&command), "{text}: {why}");
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use url::Url;
 
 use super::line_kind::{LineText, control_fault};
-use super::options;
+use super::options::{self, IgnoredOption, LineOptions};
+use super::rows::RowPlace;
 use super::urls::addresses;
 use super::wrapping::trimmed;
-use crate::model::{Entry, EntryOptions, InvalidLine, Target};
+use crate::model::{CarriedColumns, Entry, EntryOptions, InvalidLine, Target};
 use crate::redaction::{redacted, redacted_field, redacted_line};
 
 /// The maximum of bytes in the option lines of an entry, which is kept in memory.
@@ -23,8 +24,35 @@ pub(super) struct PendingTarget {
 
 #[derive(Debug)]
 enum PendingState {
-    Good { listed: Option<Arc<str>>, urls: Vec<Url>, options: EntryOptions, option_bytes: usize },
-    Bad { text: String, message: String },
+    Good { listed: Option<Arc<str>>, urls: Vec<Url>, options: LineOptions, option_bytes: usize },
+    Bad { text: String, message: String, labels: Labels },
+}
+
+/// What the list says of an entry for its record.
+type Labels = (Option<Arc<str>>, Option<CarriedColumns>);
+
+/// The target of a row, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct RowTarget {
+    listed: Option<Arc<str>>,
+    urls: Vec<Url>,
+    /// What the other columns say.
+    pub options: EntryOptions,
+}
+
+impl RowTarget {
+    /// Reads the cell of the URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read_url(&mut self, text: &str) -> Result<(), String> {
+        if let Some(fault) = control_fault(text) {
+            return Err(fault.to_owned());
+        }
+        self.urls = addresses(text)?;
+        self.listed = listed(text, &self.urls);
+        Ok(())
+    }
 }
 
 impl PendingTarget {
@@ -50,15 +78,43 @@ impl PendingTarget {
     pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
         let text = options::shown(&said.text);
         let message = format!("option '{text}' {why}");
-        Self { line: Some(number), state: PendingState::Bad { text, message } }
+        Self { line: Some(number), state: PendingState::bad(text, message) }
     }
 
     /// The one entry of a source that is no list; its name stands in for a text that cannot be shown.
     pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
-        Self {
-            line: Some(number),
-            state: PendingState::Bad { text: redacted_line(source), message: reason },
-        }
+        Self { line: Some(number), state: PendingState::bad(redacted_line(source), reason) }
+    }
+
+    /// The invalid entry of a row.
+    pub(super) fn of_bad_row(line: u64, text: String, message: String) -> Self {
+        Self { line: Some(line), state: PendingState::bad(text, message) }
+    }
+
+    /// The entry of a row that is only a text.
+    pub(super) fn of_text_row(place: RowPlace, text: &str) -> Self {
+        Self { line: Some(place.line), ..Self::of_argument(text) }
+    }
+
+    /// The entry of a row: `target`, or an invalid one with this text in place of its URL if something was wrong.
+    pub(super) fn of_row(
+        line: u64,
+        text: &str,
+        target: RowTarget,
+        read: Result<(), String>,
+    ) -> Self {
+        let RowTarget { listed, urls, options } = target;
+        let state = match read {
+            Ok(()) => {
+                let options = LineOptions::from(options);
+                PendingState::Good { listed, urls, options, option_bytes: 0 }
+            }
+            Err(message) => {
+                let labels = (options.id, options.carried);
+                PendingState::Bad { text: redacted_line(text), message, labels }
+            }
+        };
+        Self { line: Some(line), state }
     }
 
     /// Whether it has a URL.
@@ -67,10 +123,10 @@ impl PendingTarget {
     }
 
     /// Adds an option line. A bad one makes the entry invalid, at the line of the option: a download with half of the
-    /// options would be wrong.
-    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) {
+    /// options would be wrong. Returns the option if it is ignored.
+    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) -> Option<IgnoredOption> {
         let PendingState::Good { urls, options, option_bytes, .. } = &mut self.state else {
-            return;
+            return None;
         };
         *option_bytes += said.text.len();
         let added = if let Some(fault) = said.fault {
@@ -78,12 +134,17 @@ impl PendingTarget {
         } else if *option_bytes > MOST_OPTION_BYTES {
             Err("the options of this URL exceed 64 KiB".to_owned())
         } else {
-            options::add(options, &said.text)
+            options.add(&said.text)
         };
-        if let Err(complaint) = added {
-            self.line = Some(number);
-            self.state =
-                PendingState::Bad { text: redacted_line(&redacted(&urls[0])), message: complaint };
+        match added {
+            Ok(ignored) => ignored,
+            Err(message) => {
+                let labels = (options.entry.id.take(), options.entry.carried.take());
+                let text = redacted_line(&redacted(&urls[0]));
+                self.line = Some(number);
+                self.state = PendingState::Bad { text, message, labels };
+                None
+            }
         }
     }
 
@@ -92,10 +153,11 @@ impl PendingTarget {
         let line = self.line;
         match self.state {
             PendingState::Good { listed, urls, options, .. } => {
+                let options = options.finish(&urls[0]);
                 Entry::Target(Target { index, source, line, listed, urls, options })
             }
-            PendingState::Bad { text, message } => {
-                Entry::Invalid(InvalidLine { index, source, line, text, message })
+            PendingState::Bad { text, message, labels: (id, carried) } => {
+                Entry::Invalid(InvalidLine { index, source, line, text, message, id, carried })
             }
         }
     }
@@ -107,16 +169,20 @@ impl PendingState {
             Ok(urls) => Self::Good {
                 listed: listed(text, &urls),
                 urls,
-                options: EntryOptions::default(),
+                options: LineOptions::default(),
                 option_bytes: 0,
             },
-            Err(message) => Self::Bad { text: redacted_line(text), message },
+            Err(message) => Self::bad(redacted_line(text), message),
         }
     }
 
     fn of_fault(text: String, fault: &str) -> Self {
         let message = format!("line '{text}' {fault}");
-        Self::Bad { text, message }
+        Self::bad(text, message)
+    }
+
+    fn bad(text: String, message: String) -> Self {
+        Self::Bad { text, message, labels: (None, None) }
     }
 }
 

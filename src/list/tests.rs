@@ -81,7 +81,10 @@ fn a_bad_option_makes_its_whole_entry_one_invalid() {
     let invalid = the_invalid("http://u:hunter2@a.b\n out=x\n outt=y\n header=X: 1\n what=z\n");
     assert_eq!(invalid.line, Some(3));
     assert_eq!(invalid.text, "http://***@a.b/");
-    assert_eq!(invalid.message, "unknown option 'outt' (expected out, checksum, header)");
+    assert_eq!(
+        invalid.message,
+        "unknown option 'outt' (expected out, dir, checksum, header, referer, user-agent, id, carry)"
+    );
 }
 
 #[test]

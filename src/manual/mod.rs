@@ -25,11 +25,16 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 19] = [
+pub const CHAPTERS: [Chapter; 20] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
         "The list format: URLs, mirrors, options of one URL"
+    ),
+    chapter!(
+        "tables",
+        ["table", "csv", "tsv", "jsonl", "json", "parquet", "columns", "carry", "gzip", "zstd"],
+        "Lists from CSV, JSON lines and Parquet, compressed, or at URLs"
     ),
     chapter!(
         "saving",

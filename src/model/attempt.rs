@@ -36,7 +36,7 @@ pub(crate) struct Attempt {
     #[serde(default)]
     pub heads: Vec<String>,
     /// The messages, if an archive keeps them and has not taken them yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub exchange: Option<Box<CapturedExchange>>,
     /// The Set-Cookie fields of the reply that are to be looked at; a secret.
     #[serde(default)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::carried::{self, CarriedColumns};
 use crate::digest::Digest;
 
 /// An entry of a list, parsed.
@@ -47,11 +48,14 @@ impl Target {
         let fields = self.options.headers.iter();
         let headers: usize = fields.map(|(name, value)| name.as_str().len() + value.len()).sum();
         let length = |text: Option<&str>| text.map_or(0, str::len);
-        urls + headers + length(self.listed.as_deref()) + length(self.options.out.as_deref())
+        let carried = self.options.carried.as_ref().map(CarriedColumns::as_json);
+        let labels = length(self.options.id.as_deref()) + length(carried);
+        let names = length(self.listed.as_deref()) + length(self.options.out.as_deref());
+        urls + headers + names + labels
     }
 }
 
-/// The option lines of one entry.
+/// The option lines of one entry, or what the columns of its row say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryOptions {
     /// Name to save under; it has no effect without `--dir`.
@@ -61,6 +65,12 @@ pub struct EntryOptions {
     /// Request header fields of this target only, name and value, in the order listed.
     #[serde(with = "super::serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// What the list calls it.
+    #[serde(default)]
+    pub id: Option<Arc<str>>,
+    /// Columns of its row, for its record.
+    #[serde(default, with = "carried::as_text")]
+    pub carried: Option<CarriedColumns>,
 }
 
 /// A line that is not a URL to fetch.
@@ -76,4 +86,8 @@ pub struct InvalidLine {
     pub text: String,
     /// What is wrong with it and what to write instead.
     pub message: String,
+    /// What the list calls it.
+    pub id: Option<Arc<str>>,
+    /// Columns of its row.
+    pub carried: Option<CarriedColumns>,
 }

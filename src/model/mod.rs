@@ -2,6 +2,7 @@
 
 mod attempt;
 mod attempt_log;
+mod carried;
 mod entry;
 mod event;
 mod exchange;
@@ -18,6 +19,8 @@ pub(crate) mod test_fixtures;
 pub(crate) use crate::redaction::redacted;
 pub(crate) use attempt::{Attempt, AttemptOutcome, AttemptTimings, ExpectedDigest, ResponseHead};
 pub(crate) use attempt_log::AttemptLog;
+pub use carried::CarriedColumns;
+pub(crate) use carried::{CarriedWriter, shown_labels};
 pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
 pub use event::Event;

@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::carried::shown_labels;
 use super::serde_helpers::known;
-use super::{Failure, FailureClass, InvalidLine};
+use super::{CarriedColumns, Failure, FailureClass, InvalidLine};
 use crate::redaction::{redacted_field, redacted_text};
 
 /// What became of a target.
@@ -162,6 +163,12 @@ pub struct Record {
     /// When the certificate of the server that sent the last reply expires, UTC (RFC 3339).
     #[serde(default)]
     pub certificate_expires: Option<Arc<str>>,
+    /// What the list calls it (`--id-column`, `id=`), secrets redacted.
+    #[serde(default)]
+    pub id: Option<Arc<str>>,
+    /// The columns of its row that were asked for (`--carry`, `carry=`), secrets redacted.
+    #[serde(default)]
+    pub carried: Option<CarriedColumns>,
 }
 
 impl Record {
@@ -177,7 +184,9 @@ impl Record {
         for other in others.into_iter().flatten() {
             urls += if Arc::ptr_eq(other, &self.url) { 0 } else { other.len() };
         }
-        urls + optional + last_modified + error
+        let carried = self.carried.as_ref().map_or(0, |carried| carried.as_json().len());
+        let labels = carried + self.id.as_ref().map_or(0, |id| id.len());
+        urls + optional + last_modified + error + labels
     }
 
     /// A record with only the position and the URL of an entry.
@@ -212,6 +221,8 @@ impl Record {
             head: None,
             length: None,
             certificate_expires: None,
+            id: None,
+            carried: None,
         }
     }
 
@@ -235,6 +246,7 @@ impl Record {
         if let Some(error) = &mut self.error {
             replace(&mut error.message, redacted_text);
         }
+        (self.id, self.carried) = shown_labels(self.id.as_ref(), self.carried.as_ref());
     }
 
     /// Whether the run was stopped before the first attempt.
@@ -246,11 +258,13 @@ impl Record {
     /// The record of a line that is not a URL to fetch.
     pub fn invalid(entry: InvalidLine) -> Self {
         let failure = Failure::InvalidUrl(entry.message);
-        Self {
+        let mut record = Self {
             outcome: Outcome::Invalid,
             error: Some(RecordError::from(&failure)),
             ..Self::blank(entry.index, entry.source, entry.line, entry.text.into())
-        }
+        };
+        (record.id, record.carried) = shown_labels(entry.id.as_ref(), entry.carried.as_ref());
+        record
     }
 }
 

@@ -47,7 +47,9 @@ pub(crate) fn record(url: &str) -> Record {
 /// The record of a line that is no URL.
 pub(crate) fn invalid(source: &str, line: Option<u64>, text: &str, message: &str) -> Record {
     let (text, message) = (text.to_owned(), message.to_owned());
-    Record::invalid(InvalidLine { index: 1, source: Arc::from(source), line, text, message })
+    let (id, carried) = (None, None);
+    let source = Arc::from(source);
+    Record::invalid(InvalidLine { index: 1, source, line, text, message, id, carried })
 }
 
 impl Record {

@@ -259,7 +259,7 @@ pub(super) fn ensure_it_is_no_input(file: &File, sources: &[Source]) -> io::Resu
             .is_ok_and(|input| (input.dev(), input.ino()) == (written.dev(), written.ino()))
     };
     let is_input = sources.iter().any(|source| match source {
-        Source::Argument(_) => false,
+        Source::Argument(_) | Source::RemoteList(_) => false,
         Source::File(list) => is_written(list),
         Source::Stdin => is_written(Path::new("/dev/stdin")),
     });

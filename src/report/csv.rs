@@ -13,14 +13,14 @@ use csv::{Terminator, WriterBuilder};
 use serde::Serialize;
 
 use super::escape::printable_but;
-use crate::model::{Record, rfc3339};
+use crate::model::{CarriedColumns, Record, rfc3339};
 
 /// A column: its name, and how it writes the cell of a record.
 type Column = (&'static str, fn(&Record, &mut CsvRow) -> io::Result<()>);
 
 /// The columns: the fields of a record in their order, those of `error` and `timings` flattened. Columns are only
 /// ever added.
-const COLUMNS: [Column; 34] = [
+const COLUMNS: [Column; 36] = [
     ("index", |record, row| row.value(Some(record.index))),
     ("source", |record, row| row.text(Some(&record.source))),
     ("line", |record, row| row.value(record.line)),
@@ -55,6 +55,8 @@ const COLUMNS: [Column; 34] = [
     ("head", |record, row| row.value(record.head)),
     ("length", |record, row| row.value(record.length)),
     ("certificate_expires", |record, row| row.text(record.certificate_expires.as_deref())),
+    ("id", |record, row| row.text(record.id.as_deref())),
+    ("carried", |record, row| row.text(record.carried.as_ref().map(CarriedColumns::as_json))),
 ];
 
 /// Writes the header row.
@@ -157,8 +159,8 @@ mod tests {
     fn a_record_is_a_row_under_the_header() {
         let records = [test_fixtures::record("https://example.org/a,b").read(189_658)];
         insta::assert_snapshot!(String::from_utf8(table(&records)).unwrap().replace('\r', "␍"), @r#"
-        index,source,line,url,final_url,outcome,http_status,http_version,bytes,wire_bytes,attempts,worker,remote_addr,content_type,path,served_by,duplicate_of,error_class,error_message,etag,last_modified,digest,started_at,queued,connect,first_byte,total,retry_wait,attempts_detail,updated,listed,head,length,certificate_expires␍
-        1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41,0,"[{""start"":0.0,""total"":0.41,""class"":null,""wait"":0.0,""redirect_wait"":0.0}]",false,"https://example.org/a,b",,,␍
+        index,source,line,url,final_url,outcome,http_status,http_version,bytes,wire_bytes,attempts,worker,remote_addr,content_type,path,served_by,duplicate_of,error_class,error_message,etag,last_modified,digest,started_at,queued,connect,first_byte,total,retry_wait,attempts_detail,updated,listed,head,length,certificate_expires,id,carried␍
+        1,sites.txt,1,"https://example.org/a,b","https://example.org/a,b",ok,200,HTTP/1.1,189658,189658,1,1,192.0.2.1:443,text/html,,,,,,,,,2026-01-01T00:00:00.000Z,0.01,0.02,0.1,0.41,0,"[{""start"":0.0,""total"":0.41,""class"":null,""wait"":0.0,""redirect_wait"":0.0}]",false,"https://example.org/a,b",,,,,␍
         "#);
     }
 

@@ -186,6 +186,13 @@ pub(super) fn entry(
     if let Some(digest) = &options.checksum {
         writeln!(page, "  checksum={digest}")?;
     }
+    if let Some(id) = &options.id {
+        writeln!(page, "  id={id}")?;
+    }
+    if let Some(carried) = &options.carried {
+        // JSON may have this control character as it is, and a list may not.
+        writeln!(page, "  carry={}", carried.as_json().replace('\u{7f}', "\\u007f"))?;
+    }
     options.headers.iter().try_for_each(|(name, value)| header(name, value, page))
 }
 
@@ -209,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::model::test_fixtures::{self, target};
-    use crate::model::{EntryOptions, Failure, StopCause};
+    use crate::model::{CarriedColumns, EntryOptions, Failure, StopCause};
 
     fn list_of(path: &Path, classes: &[FailureClass]) -> FailedListWriter {
         let list = FailedList { path: path.to_owned(), classes: classes.to_vec() };
@@ -238,6 +245,8 @@ mod tests {
             out: Some("a = b".to_owned()),
             checksum: Some(format!("sha-256={}", "ab".repeat(32)).parse().unwrap()),
             headers: vec![field("accept", "text/html"), field("x-nothing", "")],
+            id: Some("7 b".into()),
+            carried: CarriedColumns::parse("{\"n\":1.50,\"c\":\"a\u{7f}\\nb\"}"),
         };
         let urls = ["https://u:p@a.b/x?y#z", "http://c.d/x"].map(|url| url.parse().unwrap());
         let listed = Target { urls: urls.into(), options, ..target("https://a.b/") };
@@ -245,16 +254,18 @@ mod tests {
             (listed, Failure::Status(404)),
             (target("https://e.f/"), Failure::Cancelled(StopCause::Deadline)),
         ];
-        assert_snapshot!(written(&[], &failures).replace('\t', "␉"), @r"
+        assert_snapshot!(written(&[], &failures).replace('\t', "␉"), @r#"
         # http_4xx: HTTP 404 Not Found
         https://u:p@a.b/x?y#z␉http://c.d/x
           out=a = b
           checksum=sha-256=abababababababababababababababababababababababababababababababab
+          id=7 b
+          carry={"n":1.50,"c":"a\u007f\nb"}
           header=accept: text/html
           header=x-nothing;
         # cancelled: cancelled: the deadline passed
         https://e.f/
-        ");
+        "#);
     }
 
     #[test]

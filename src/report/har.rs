@@ -102,6 +102,13 @@ fn entry(record: &Record) -> Option<Value> {
     if let Some(address) = record.remote_addr {
         entry["serverIPAddress"] = json!(address.ip().to_string());
     }
+    // Names that begin with an underscore are for fields of one's own (HAR 1.2).
+    if let Some(id) = &record.id {
+        entry["_id"] = json!(id);
+    }
+    if let Some(carried) = &record.carried {
+        entry["_carried"] = json!(carried);
+    }
     if let Some(error) = &record.error {
         entry["comment"] = json!(format!("{}: {}", error.class, error.message));
     }

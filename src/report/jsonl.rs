@@ -60,6 +60,7 @@ mod tests {
                 "attempts_detail": [{"start": 0.0, "total": 0.41, "class": null, "wait": 0.0, "redirect_wait": 0.0}],
                 "updated": false, "listed": "https://example.org/",
                 "head": null, "length": null, "certificate_expires": null,
+                "id": null, "carried": null,
             })
         );
     }

@@ -57,10 +57,24 @@ fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
         Source::File(path) => path.as_path(),
         Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(stdin())))),
         Source::Argument(text) => Path::new(text),
+        Source::RemoteList(url) => Path::new(url.as_str()),
     };
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| about(&error, &redacted_name(&name)))?;
     Ok((name.clone(), Box::new(BufReader::new(file))))
+}
+
+/// The first record of a report file; `None` if it has none.
+///
+/// # Errors
+/// Those of the file.
+pub(crate) fn first_record(path: &Path) -> io::Result<Option<Record>> {
+    let mut line = String::new();
+    BufReader::new(File::open(path)?).take(LONGEST_LINE).read_line(&mut line)?;
+    Ok(match serde_json::from_str(&line)? {
+        ReportLine::Result(record) => Some(*record),
+        ReportLine::Summary(_) => None,
+    })
 }
 
 /// A reader of a saved run or comparison.

@@ -16,10 +16,12 @@ use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
 use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
 use crate::digest::Algorithm;
-use crate::model::{Attempt, Failure, Job, OverwriteRule, Record, SavePlace, Validator};
+use crate::model::{
+    Attempt, CarriedColumns, Failure, Job, OverwriteRule, Record, SavePlace, Validator,
+};
 use crate::naming::{self, Ownership};
 use crate::plan::{Durability, NameSource};
-use crate::redaction::masked;
+use crate::redaction::{masked, masked_text};
 
 impl Store {
     /// Queues the manifest entry of what this attempt has brought, if there is one. It is written with all other queued
@@ -238,7 +240,7 @@ impl OpenFolder {
 
 /// The manifest entry of a whole body that is saved under `name`.
 pub(super) fn saved<'a>(
-    job: &Job,
+    job: &'a Job,
     name: &'a str,
     over: OverwriteRule,
     attempt: &'a Attempt,
@@ -271,6 +273,8 @@ pub(super) fn saved<'a>(
         last_modified,
         sha256: digest(true).and_then(|digest| digest.bytes().try_into().ok()).map(HexSha256),
         digest: digest(false).map(|digest| digest.to_string().into()),
+        listed_id: job.target.options.id.as_deref().map(masked_text),
+        carried: job.target.options.carried.as_ref().map(CarriedColumns::masked),
         replaces: over == OverwriteRule::File,
         saved_at: SystemTime::now(),
     }

@@ -8,7 +8,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest;
 
-use crate::model::{ByteRanges, SavedVersion};
+use crate::model::{ByteRanges, CarriedColumns, SavedVersion};
 
 /// The longest URL that is written in full, in bytes. It is for people: an entry is identified by its `id`.
 const MAX_URL: usize = 8 * 1024;
@@ -73,6 +73,12 @@ pub(crate) struct SavedEntry<'a> {
     /// Another digest of its content, if computed: `ALGORITHM=HEX`.
     #[serde(default)]
     pub digest: Option<Cow<'a, str>>,
+    /// What the list called its URL, secrets masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_id: Option<Cow<'a, str>>,
+    /// The columns that the row of its URL carried, secrets masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedColumns>,
     /// Whether it overwrites an existing file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
@@ -398,6 +404,8 @@ pub(super) mod tests {
             last_modified: Some("Thu, 01 Jan 2026 00:00:00 GMT".into()),
             sha256: Some(HexSha256::of("body")),
             digest: Some("blake3=00ff".into()),
+            listed_id: Some("17".into()),
+            carried: CarriedColumns::parse("{\"caption\":\"a \\\"b\\\"\",\"n\":1}"),
             replaces: true,
             saved_at: a_moment(),
         };

@@ -49,6 +49,7 @@ mod serve;
 mod several_addresses;
 mod strangers;
 mod support;
+mod tables;
 mod tls;
 mod tls_trust;
 mod verify;

@@ -1,18 +1,29 @@
 //! Inputs: opens the sources of a plan and reads entries from them.
 
+mod compression;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
+
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use url::Url;
+
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
+pub(crate) use crate::list::StreamKind;
 use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::{Entry, redacted};
-use crate::plan::{Plan, Source};
+#[cfg(feature = "parquet")]
+use crate::plan::ListFormat;
+use crate::plan::{ListOptions, Plan, Source};
 use crate::redaction::redacted_name;
 use crate::streams::stdin;
 use crate::text::io_message;
+use compression::DecodedList;
 
 /// Bytes per read; bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
@@ -21,24 +32,32 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) enum OpenInput {
     /// A URL given on the command line.
     Argument(String),
-    /// The text of a list.
-    List {
-        /// What the list is called in reports.
-        name: Arc<str>,
-        /// Its bytes.
-        bytes: Box<dyn Read + Send>,
-        /// How they come.
-        pace: StreamKind,
-    },
+    /// A list.
+    List(OpenList),
 }
 
-/// How the bytes of a list come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StreamKind {
-    /// A file: all bytes are available.
-    AtRest,
-    /// A pipe: bytes may still be written.
-    Live,
+/// A list whose bytes can be read.
+pub(crate) struct OpenList {
+    /// What it is called in reports.
+    name: Arc<str>,
+    /// Its bytes, not compressed.
+    bytes: Box<dyn Read + Send>,
+    /// How they come.
+    pace: StreamKind,
+    /// How it is read.
+    options: Arc<ListOptions>,
+}
+
+impl OpenList {
+    fn new(
+        name: &str,
+        bytes: impl Read + Send + 'static,
+        pace: StreamKind,
+        options: &Arc<ListOptions>,
+    ) -> OpenInput {
+        let (name, bytes) = (name.into(), Box::new(DecodedList::new(bytes)));
+        OpenInput::List(Self { name, bytes, pace, options: Arc::clone(options) })
+    }
 }
 
 /// A list that could not be read to its end.
@@ -112,11 +131,35 @@ fn sums(path: &Path) -> Result<ChecksumFile, OpenError> {
     ChecksumFile::parse(&text).map_err(|reason| OpenError::Sums { name: name(), reason })
 }
 
-/// Opens the sources of a plan, in its order.
+/// The same for a plan without lists at URLs.
+///
+/// # Errors
+/// As for [`open_all`].
+pub(crate) fn open_local(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
+    open_all(plan, |_| -> io::Result<io::Empty> { Err(ErrorKind::Unsupported.into()) })
+}
+
+/// Opens the sources of a plan, in its order. `open_remote` opens the list at a URL.
 ///
 /// # Errors
 /// If one cannot be opened, or the run would write over it.
-pub(crate) fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
+pub(crate) fn open_all<L: Read + Send + 'static>(
+    plan: &Plan,
+    mut open_remote: impl FnMut(&Url) -> io::Result<L>,
+) -> Result<Vec<OpenInput>, OpenError> {
+    let options = Arc::new(plan.lists.clone());
+    let open = |source: &Source| match source {
+        Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
+        Source::Stdin => Ok(OpenList::new("-", stdin(), StreamKind::Live, &options)),
+        Source::File(path) => open_file(path, &options),
+        Source::RemoteList(url) => {
+            let name = redacted(url);
+            match open_remote(url) {
+                Ok(list) => Ok(OpenList::new(&name, list, StreamKind::AtRest, &options)),
+                Err(reason) => Err(OpenError::Refused { name, reason }),
+            }
+        }
+    };
     let inputs = plan.sources.iter().map(open).collect::<Result<_, _>>()?;
     if let Some(failed) = &plan.failed {
         ensure_it_is_not_a_list(&failed.path, &plan.sources)?;
@@ -124,19 +167,7 @@ pub(crate) fn open_all(plan: &Plan) -> Result<Vec<OpenInput>, OpenError> {
     Ok(inputs)
 }
 
-fn open(source: &Source) -> Result<OpenInput, OpenError> {
-    match source {
-        Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
-        Source::Stdin => Ok(OpenInput::List {
-            name: "-".into(),
-            bytes: Box::new(stdin()),
-            pace: StreamKind::Live,
-        }),
-        Source::File(path) => open_file(path),
-    }
-}
-
-fn open_file(path: &Path) -> Result<OpenInput, OpenError> {
+fn open_file(path: &Path, options: &Arc<ListOptions>) -> Result<OpenInput, OpenError> {
     let name = path.display().to_string();
     let refused = |reason: io::Error| match reason.kind() {
         ErrorKind::NotFound => OpenError::Missing { name: name.clone() },
@@ -148,7 +179,13 @@ fn open_file(path: &Path) -> Result<OpenInput, OpenError> {
         return Err(OpenError::Directory { name });
     }
     let pace = if kind.is_file() { StreamKind::AtRest } else { StreamKind::Live };
-    Ok(OpenInput::List { name: name.into(), bytes: Box::new(file), pace })
+    #[cfg(feature = "parquet")]
+    if pace == StreamKind::AtRest && parquet_rows::is_parquet(&file, options) {
+        let rows = parquet_rows::ParquetRows::open(file, options).map_err(refused)?;
+        let options = ListOptions { format: ListFormat::Jsonl, ..ListOptions::clone(options) };
+        return Ok(OpenList::new(&name, rows, pace, &Arc::new(options)));
+    }
+    Ok(OpenList::new(&name, file, pace, options))
 }
 
 /// Ensures that an output file is not one of the lists, also under another name.
@@ -184,6 +221,8 @@ pub(crate) struct EntryBatch {
     pub entries: Vec<Entry>,
     /// The kind of the input they are from.
     pub kind: StreamKind,
+    /// What is to be said of the list.
+    pub notices: Vec<String>,
 }
 
 /// A piece of the inputs. The bytes of a list come between `Start` and `End`.
@@ -191,11 +230,19 @@ pub(crate) enum InputChunk {
     /// A URL given on the command line.
     Argument(String),
     /// A list starts.
-    Start(Arc<str>, StreamKind, StopReading),
+    Start(ListStart),
     /// Bytes of the list, cut anywhere.
     Bytes(Vec<u8>),
     /// The list ends.
     End,
+}
+
+/// The list that starts.
+pub(crate) struct ListStart {
+    name: Arc<str>,
+    pace: StreamKind,
+    options: Arc<ListOptions>,
+    stop: StopReading,
 }
 
 /// Set by the parser to end the reading of a list early, because it is not a list. Each list has its own, since the
@@ -205,13 +252,7 @@ type StopReading = Arc<AtomicBool>;
 /// Reads inputs one after another, in chunks. Ends after an error.
 pub(crate) struct InputReader {
     inputs: std::vec::IntoIter<OpenInput>,
-    list: Option<OpenList>,
-}
-
-struct OpenList {
-    name: Arc<str>,
-    bytes: Box<dyn Read + Send>,
-    stop: StopReading,
+    list: Option<(OpenList, StopReading)>,
 }
 
 impl InputReader {
@@ -223,10 +264,11 @@ impl InputReader {
     fn open_next(&mut self) -> Option<InputChunk> {
         Some(match self.inputs.next()? {
             OpenInput::Argument(text) => InputChunk::Argument(text),
-            OpenInput::List { name, bytes, pace } => {
-                let stop = StopReading::default();
-                self.list = Some(OpenList { name: name.clone(), bytes, stop: stop.clone() });
-                InputChunk::Start(name, pace, stop)
+            OpenInput::List(list) => {
+                let (name, options) = (Arc::clone(&list.name), Arc::clone(&list.options));
+                let (pace, stop) = (list.pace, StopReading::default());
+                self.list = Some((list, Arc::clone(&stop)));
+                InputChunk::Start(ListStart { name, pace, options, stop })
             }
         })
     }
@@ -236,8 +278,8 @@ impl Iterator for InputReader {
     type Item = Result<InputChunk, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Some(list) = &mut self.list else { return self.open_next().map(Ok) };
-        match list.read() {
+        let Some((list, stop)) = &mut self.list else { return self.open_next().map(Ok) };
+        match list.read(stop) {
             Ok(bytes) if bytes.is_empty() => {
                 self.list = None;
                 Some(Ok(InputChunk::End))
@@ -254,9 +296,9 @@ impl Iterator for InputReader {
 
 impl OpenList {
     /// The next bytes; none at the end.
-    fn read(&mut self) -> io::Result<Vec<u8>> {
+    fn read(&mut self, stop: &AtomicBool) -> io::Result<Vec<u8>> {
         let mut buffer = [0; CHUNK];
-        while !self.stop.load(Relaxed) {
+        while !stop.load(Relaxed) {
             match self.bytes.read(&mut buffer) {
                 Ok(length) => return Ok(buffer[..length].to_vec()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -274,32 +316,41 @@ pub(crate) struct EntryParser {
     list: Option<(Parser, StreamKind, StopReading)>,
     /// The first input that was not read to its end, because it is no list.
     unreadable: Option<ReadError>,
+    /// Options of which was said that they are ignored.
+    ignored: BTreeSet<&'static str>,
 }
 
 impl EntryParser {
     /// Takes the next chunk; returns the entries that it completes.
     pub(crate) fn push(&mut self, chunk: InputChunk) -> EntryBatch {
-        let (mut entries, numbering) = (Vec::new(), &mut self.numbering);
+        let (mut entries, mut notices) = (Vec::new(), Vec::new());
+        let (numbering, said) = (&mut self.numbering, &mut self.ignored);
+        let mut note = |ignored: Vec<(&'static str, String)>| {
+            let new = ignored.into_iter().filter(|(name, _)| said.insert(name));
+            notices.extend(new.map(|(_, text)| text));
+        };
         let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
         match (chunk, &mut self.list) {
             (InputChunk::Argument(text), _) => entries.push(list::argument(&text, numbering)),
-            (InputChunk::Start(name, kind, stop), list) => {
-                *list = Some((Parser::new(name), kind, stop));
+            (InputChunk::Start(ListStart { name, pace, options, stop }), list) => {
+                *list = Some((Parser::of(name, &options, pace), pace, stop));
             }
             (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
                 let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
                 stop.store(status == ParserStatus::Enough, Relaxed);
+                note(parser.take_ignored());
                 note_unreadable(&mut self.unreadable, status, &entries);
             }
             (InputChunk::End, list) => {
-                if let Some((parser, ..)) = list.take() {
+                if let Some((mut parser, ..)) = list.take() {
                     let status = parser.finish(numbering, |entry| entries.push(entry));
+                    note(parser.take_ignored());
                     note_unreadable(&mut self.unreadable, status, &entries);
                 }
             }
             (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
         }
-        EntryBatch { entries, kind }
+        EntryBatch { entries, kind, notices }
     }
 
     /// Returns the entry that option lines could still follow, because no more input is at hand.
@@ -342,6 +393,7 @@ fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries:
 pub(crate) fn source_name(source: &Source) -> String {
     match source {
         Source::Stdin => "-".to_owned(),
+        Source::RemoteList(url) => redacted(url),
         Source::File(path) => path.display().to_string(),
         Source::Argument(text) => match list::argument(text, &mut Numbering::default()) {
             Entry::Target(target) => redacted(target.url()),

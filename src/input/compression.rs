@@ -1,0 +1,183 @@
+//! Undoes the compression of a list, gzip or zstd, which is recognized by its first bytes. Several members or frames are
+//! one list.
+
+use std::io::{self, Chain, Cursor, ErrorKind, Read};
+
+/// The longest beginning by which a compression is recognized, in bytes.
+const LONGEST: usize = 4;
+
+/// The largest window of zstd, as a power of two: 128 MiB, which no level exceeds.
+const WINDOW: u32 = 27;
+
+/// The bytes of a list, not compressed.
+pub(super) struct DecodedList(DecoderState);
+
+enum DecoderState {
+    /// Nothing has been read. Standard input may be silent for long.
+    Unread(Box<dyn Read + Send>),
+    /// It is not compressed.
+    Plain(Box<dyn Read + Send>),
+    /// It is compressed.
+    Compressed { decoder: Box<dyn Read + Send>, coding: ListCoding },
+    /// It cannot be read.
+    Broken,
+}
+
+/// How a list is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListCoding {
+    Gzip,
+    Zstd,
+}
+
+impl ListCoding {
+    const ALL: [(Self, &[u8]); 2] =
+        [(Self::Gzip, b"\x1f\x8b\x08"), (Self::Zstd, b"\x28\xb5\x2f\xfd")];
+
+    /// The coding of a list that begins with these bytes.
+    fn of(start: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, magic)| start.starts_with(magic)).map(|(coding, _)| coding)
+    }
+
+    /// Whether more bytes decide about these.
+    fn is_open(start: &[u8]) -> bool {
+        Self::ALL
+            .into_iter()
+            .any(|(_, magic)| start.len() < magic.len() && magic.starts_with(start))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    fn decoder(self, bytes: Beginning) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
+                decoder.window_log_max(WINDOW)?;
+                Box::new(decoder)
+            }
+        })
+    }
+}
+
+/// The bytes that were looked at, and the rest.
+type Beginning = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
+impl DecodedList {
+    /// The list with these bytes. Nothing is read yet.
+    pub(super) fn new(bytes: impl Read + Send + 'static) -> Self {
+        Self(DecoderState::Unread(Box::new(bytes)))
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        let DecoderState::Unread(bytes) = &mut self.0 else { return Ok(()) };
+        let mut start = Vec::with_capacity(LONGEST);
+        while start.is_empty() || ListCoding::is_open(&start) {
+            let mut buffer = [0; LONGEST];
+            match bytes.read(&mut buffer[start.len()..]) {
+                Ok(0) => break,
+                Ok(length) => {
+                    let from = start.len();
+                    start.extend_from_slice(&buffer[from..from + length]);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let DecoderState::Unread(bytes) = std::mem::replace(&mut self.0, DecoderState::Broken)
+        else {
+            return Ok(());
+        };
+        let coding = ListCoding::of(&start);
+        let bytes = Cursor::new(start).chain(bytes);
+        self.0 = match coding {
+            None => DecoderState::Plain(Box::new(bytes)),
+            Some(coding) => DecoderState::Compressed { decoder: coding.decoder(bytes)?, coding },
+        };
+        Ok(())
+    }
+}
+
+impl Read for DecodedList {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.begin()?;
+        match &mut self.0 {
+            DecoderState::Plain(bytes) => bytes.read(buffer),
+            DecoderState::Compressed { decoder, coding } => {
+                decoder.read(buffer).map_err(|error| damage(error, *coding))
+            }
+            DecoderState::Unread(_) | DecoderState::Broken => Ok(0),
+        }
+    }
+}
+
+/// The error of a list whose compressed data cannot be undone; an error of its source is left as it is.
+fn damage(error: io::Error, coding: ListCoding) -> io::Error {
+    let coding = coding.name();
+    match error.kind() {
+        ErrorKind::UnexpectedEof => io::Error::other(format!("the {coding} data ends early")),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+            io::Error::other(format!("the {coding} data is damaged ({error})"))
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source that gives one byte at a time.
+    struct Slow(Cursor<Vec<u8>>);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    fn decoded(bytes: impl Into<Vec<u8>>) -> io::Result<String> {
+        let mut text = String::new();
+        DecodedList::new(Slow(Cursor::new(bytes.into()))).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder =
+            flate2::read::GzEncoder::new(text.as_bytes(), flate2::Compression::fast());
+        let mut bytes = Vec::new();
+        encoder.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn several_members_are_one_list_and_what_is_not_compressed_stays() {
+        for text in ["", "a", "\u{1f}\n", "(\n", "http://a.b/\n"] {
+            assert_eq!(decoded(text).unwrap(), text);
+        }
+        assert_eq!(
+            decoded([gzip("http://"), gzip(""), gzip("a.b\n")].concat()).unwrap(),
+            "http://a.b\n"
+        );
+        let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
+        assert_eq!(decoded([frame("http://"), frame("a.b\n")].concat()).unwrap(), "http://a.b\n");
+    }
+
+    #[test]
+    fn damage_is_an_error_that_names_the_compression() {
+        let whole = gzip("http://a.b\n");
+        let message = |bytes: &[u8]| decoded(bytes).unwrap_err().to_string();
+        assert_eq!(message(&whole[..whole.len() - 1]), "the gzip data ends early");
+        let mut wrong = whole.clone();
+        wrong[whole.len() - 5] ^= 1;
+        assert!(message(&wrong).starts_with("the gzip data is damaged"), "{}", message(&wrong));
+        let frame = zstd::encode_all(&b"http://a.b\n"[..], 3).unwrap();
+        assert_eq!(message(&frame[..frame.len() - 1]), "the zstd data ends early");
+    }
+}

@@ -1,0 +1,217 @@
+//! What the columns of a table mean: which one has the URLs, and what the others are for.
+
+use super::other_formats::position_of_url;
+use crate::digest::Algorithm;
+use crate::plan::{CarryChoice, ListOptions};
+
+/// Names of the column of URLs, in lower case, the most certain first.
+const URL_NAMES: [&str; 5] = ["url", "link", "href", "address", "uri"];
+
+/// The most columns that a message lists.
+const MOST_LISTED: usize = 20;
+
+/// The columns of a table, found once for all rows.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// All columns, in their order; without a header, their numbers.
+    pub names: Vec<Box<str>>,
+    /// The column of URLs.
+    pub url: usize,
+    /// The column with what the list calls a URL.
+    pub id: Option<usize>,
+    /// The column with the names of files.
+    pub out: Option<usize>,
+    /// The column with checksums.
+    pub checksum: Option<usize>,
+    /// The algorithm that the name of that column says.
+    pub algorithm: Option<Algorithm>,
+    /// The columns that are carried, in the order in which they were asked for.
+    pub carried: Vec<usize>,
+    /// Whether columns are carried that are not known yet.
+    pub carries_all: bool,
+}
+
+/// What is known of the columns of a table when they are found.
+pub(super) struct TableHead<'a> {
+    /// Their names; without a header, their numbers.
+    pub names: Vec<Box<str>>,
+    /// The texts of the first row; `None` is no text.
+    pub first: &'a [Option<&'a str>],
+    /// Whether rows may have further columns.
+    pub is_open: bool,
+}
+
+impl TableHead<'_> {
+    /// Finds the columns of these options.
+    ///
+    /// # Errors
+    /// What is missing, with the columns that there are.
+    pub(super) fn columns(self, options: &ListOptions) -> Result<Columns, String> {
+        let mut names = self.names;
+        let url = match &options.url_column {
+            Some(name) => find(&names, "--url-column", name)?,
+            None => url_column(&names, self.first)?,
+        };
+        let mut optional = |option, name: &Option<String>| match name {
+            Some(name) => find_or_add(&mut names, self.is_open, option, name).map(Some),
+            None => Ok(None),
+        };
+        let id = optional("--id-column", &options.id_column)?;
+        let out = optional("--out-column", &options.out_column)?;
+        let checksum = optional("--checksum-column", &options.checksum_column)?;
+        let carried = match &options.carry {
+            CarryChoice::Nothing => Vec::new(),
+            CarryChoice::All => (0..names.len()).filter(|column| *column != url).collect(),
+            CarryChoice::Columns(carried) => {
+                let mut columns = Vec::with_capacity(carried.len());
+                for name in carried {
+                    columns.push(find_or_add(&mut names, self.is_open, "--carry", name)?);
+                }
+                columns
+            }
+        };
+        let algorithm = checksum.and_then(|column| names[column].parse().ok());
+        let carries_all = options.carry == CarryChoice::All && self.is_open;
+        Ok(Columns { names, url, id, out, checksum, algorithm, carried, carries_all })
+    }
+}
+
+/// The column of this name, or of this number.
+fn find(names: &[Box<str>], option: &str, name: &str) -> Result<usize, String> {
+    let named = names.iter().position(|known| **known == *name);
+    let by_number = || number(name).filter(|number| *number <= names.len());
+    named.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| {
+        format!("{option}: no column '{}'; the columns are {}", shown(name), listed(names))
+    })
+}
+
+/// The position of the column of this name or number.
+#[cfg(feature = "parquet")]
+pub(crate) fn position_of_column(names: &[Box<str>], name: &str) -> Option<usize> {
+    find(names, "", name).ok()
+}
+
+/// What is said if a column of these options does not exist; `None` if all do.
+#[cfg(feature = "parquet")]
+pub(crate) fn missing_column(names: &[Box<str>], options: &ListOptions) -> Option<String> {
+    options.columns().find_map(|(option, name)| find(names, option, name).err())
+}
+
+/// The column that is called like one of URLs.
+#[cfg(feature = "parquet")]
+pub(crate) fn url_column_by_name(names: &[Box<str>]) -> Option<usize> {
+    url_column(names, &[]).ok()
+}
+
+/// The same where the rows of a table need not have the same columns: one that is not there is added.
+fn find_or_add(
+    names: &mut Vec<Box<str>>,
+    is_open: bool,
+    option: &str,
+    name: &str,
+) -> Result<usize, String> {
+    match find(names, option, name) {
+        Err(_) if is_open && number(name).is_none() => {
+            names.push(name.into());
+            Ok(names.len() - 1)
+        }
+        found => found,
+    }
+}
+
+/// The number of a column, from 1.
+pub(super) fn number(name: &str) -> Option<usize> {
+    name.parse().ok().filter(|number| *number > 0)
+}
+
+/// The column that is called like one of URLs, else the only one whose first text is a URL.
+fn url_column(names: &[Box<str>], first: &[Option<&str>]) -> Result<usize, String> {
+    let named = |wanted: &&str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
+    if let Some(column) = URL_NAMES.iter().find_map(named) {
+        return Ok(column);
+    }
+    let is_url =
+        |text: &Option<&str>| text.is_some_and(|text| position_of_url(text.trim()) == Some(0));
+    let mut columns = (0..first.len()).filter(|column| is_url(&first[*column]));
+    let problem = match (columns.next(), columns.next()) {
+        (Some(column), None) => return Ok(column),
+        (Some(_), Some(_)) => "several columns have URLs",
+        (None, _) => "no column has URLs in the first row",
+    };
+    let columns = listed(names);
+    Err(format!("{problem}; name one with --url-column; the columns are {columns}"))
+}
+
+/// The columns, for a message.
+fn listed(names: &[Box<str>]) -> String {
+    let mut text = names.iter().take(MOST_LISTED).map(|name| shown(name)).collect::<Vec<_>>();
+    if names.len() > MOST_LISTED {
+        text.push(format!("and {} more", names.len() - MOST_LISTED));
+    }
+    text.join(", ")
+}
+
+/// The name of a column, for a message.
+pub(super) fn shown(name: &str) -> String {
+    crate::redaction::redacted_line(name)
+}
+
+/// Names for all columns: one without a name gets its number, one that repeats another gets a number behind it.
+pub(super) fn distinct(names: impl IntoIterator<Item = String>) -> Vec<Box<str>> {
+    let mut seen = std::collections::HashSet::new();
+    let mut named = Vec::new();
+    for (column, name) in names.into_iter().enumerate() {
+        let name = if name.is_empty() { format!("column{}", column + 1) } else { name };
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let mut candidates = std::iter::once(name.clone()).chain(numbered);
+        let free = candidates.find(|name| !seen.contains(name)).expect("there is always another");
+        seen.insert(free.clone());
+        named.push(free.into());
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &[&str], first: &[&str], options: &ListOptions) -> Result<Columns, String> {
+        let first: Vec<_> = first.iter().copied().map(Some).collect();
+        let names = distinct(names.iter().map(|name| (*name).to_owned()));
+        TableHead { names, first: &first, is_open: false }.columns(options)
+    }
+
+    #[test]
+    fn the_column_of_urls_is_found_by_its_name_or_its_first_text() {
+        let url = |names: &[&str], first: &[&str]| {
+            columns(names, first, &ListOptions::default()).map(|columns| columns.url)
+        };
+        assert_eq!(url(&["id", "link", "URL"], &[]), Ok(2));
+        assert_eq!(url(&["id", "href"], &[]), Ok(1));
+        assert_eq!(url(&["id", "image"], &["1", "HTTPS://a.b/"]), Ok(1));
+        let two = url(&["page", "image"], &["http://a.b/", "http://a.b/x"]).unwrap_err();
+        assert_eq!(
+            two,
+            "several columns have URLs; name one with --url-column; the columns are page, image"
+        );
+        let none = url(&["a", "", "a"], &["1", "2", "3"]).unwrap_err();
+        assert!(none.ends_with("the columns are a, column2, a_2"), "{none}");
+    }
+
+    #[test]
+    fn a_column_is_a_name_or_a_number_and_a_name_counts_more() {
+        let options = |url: &str, carry: &[&str]| ListOptions {
+            url_column: Some(url.to_owned()),
+            carry: CarryChoice::Columns(carry.iter().map(|name| (*name).to_owned()).collect()),
+            ..ListOptions::default()
+        };
+        let names = ["a", "b", "1"];
+        let found = columns(&names, &[], &options("2", &["1", "a"])).unwrap();
+        assert_eq!((found.url, found.carried), (1, vec![2, 0]));
+        for wrong in ["4", "0", "c", ""] {
+            let error = columns(&names, &[], &options(wrong, &[])).unwrap_err();
+            assert!(error.starts_with("--url-column: no column '"), "{error}");
+            assert!(columns(&names, &[], &options("a", &[wrong])).is_err());
+        }
+    }
+}

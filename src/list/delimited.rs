@@ -1,0 +1,302 @@
+//! Reads CSV (RFC 4180), with any delimiter, with a header or without. One row is in memory.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use memchr::memchr_iter;
+
+use super::Numbering;
+use super::columns::{Columns, TableHead, distinct, number};
+use super::other_formats::{names_urls, position_of_url};
+use super::pending::PendingTarget;
+use super::rows::{CellValue, MOST_ROW, RowPlace};
+use super::urls::names_a_host;
+use crate::model::Entry;
+use crate::plan::ListOptions;
+
+/// The most columns of a table.
+const MOST_COLUMNS: usize = 16 * 1024;
+
+/// Reads a source of comma-separated values.
+#[derive(Debug)]
+pub(super) struct CsvReader {
+    source: Arc<str>,
+    options: Arc<ListOptions>,
+    delimiter: char,
+    core: Reader,
+    row: PartialRow,
+    /// Rows so far.
+    rows: u64,
+    state: TableState,
+}
+
+/// How much is known of the columns.
+#[derive(Debug)]
+enum TableState {
+    /// Nothing.
+    Start,
+    /// Their names. The first row may say which has the URLs.
+    Named(Vec<Box<str>>),
+    /// All.
+    Known(Columns),
+}
+
+/// The row that is being read.
+#[derive(Debug)]
+struct PartialRow {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    /// Bytes of `text` that are used.
+    length: usize,
+    /// Cells that are complete.
+    cells: usize,
+    /// The last byte of the source that was read.
+    last: u8,
+    /// Quotes in the bytes of the row, even if all of them are closed.
+    quotes: usize,
+    /// The line of its beginning, if it is too long to be kept.
+    too_long: Option<u64>,
+}
+
+impl PartialRow {
+    fn new() -> Self {
+        Self {
+            text: vec![0; 1024],
+            ends: vec![0; 16],
+            length: 0,
+            cells: 0,
+            last: 0,
+            quotes: 0,
+            too_long: None,
+        }
+    }
+
+    /// The cell of this column; `None` if the row ends before it.
+    fn cell(&self, column: usize) -> Option<&[u8]> {
+        let end = *self.ends[..self.cells].get(column)?;
+        let start = if column == 0 { 0 } else { self.ends[column - 1] };
+        Some(&self.text[start..end])
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.cells).filter_map(|column| self.cell(column))
+    }
+
+    /// The line on which it begins, `line` being the one that the reader is on.
+    fn first_line(&self, line: u64) -> u64 {
+        let own = memchr_iter(b'\n', &self.text[..self.length]).count() as u64;
+        line.saturating_sub(own + u64::from(self.last == b'\n')).max(1)
+    }
+
+    /// Makes room for more, or gives the row up.
+    fn grow(&mut self, result: &ReadRecordResult, line: u64) {
+        let has_room = match result {
+            ReadRecordResult::OutputFull => self.text.len() < MOST_ROW,
+            _ => self.ends.len() < MOST_COLUMNS,
+        };
+        match (self.too_long, result) {
+            (None, ReadRecordResult::OutputFull) if has_room => {
+                self.text.resize(2 * self.text.len(), 0);
+            }
+            (None, _) if has_room => self.ends.resize(2 * self.ends.len(), 0),
+            (too_long, _) => {
+                self.too_long = too_long.or_else(|| Some(self.first_line(line)));
+                (self.length, self.cells) = (0, 0);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.length, self.cells, self.quotes, self.too_long) = (0, 0, 0, None);
+        // One long row does not keep its memory.
+        if self.text.len() > 64 * 1024 {
+            self.text = vec![0; 1024];
+        }
+    }
+}
+
+impl CsvReader {
+    /// A reader of the source of this name.
+    pub(super) fn new(source: Arc<str>, options: Arc<ListOptions>, delimiter: u8) -> Self {
+        let core = ReaderBuilder::new().delimiter(delimiter).build();
+        let (row, state, delimiter) = (PartialRow::new(), TableState::Start, delimiter.into());
+        Self { source, options, delimiter, core, row, rows: 0, state }
+    }
+
+    /// Takes the next bytes. Breaks if the source is no table of URLs.
+    pub(super) fn feed(
+        &mut self,
+        chunk: &[u8],
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            rest = &rest[self.read(rest, numbering, out)?..];
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Hands out the last row, if it has no end. Breaks if the source is no table, or ends within quotes.
+    pub(super) fn finish(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        // A row that has no end here: the quote that is open has swallowed the rows after it.
+        let row = &self.row;
+        let lines = memchr_iter(b'\n', &row.text[..row.length]).count();
+        if row.quotes % 2 == 1 && (lines > 0 || row.too_long.is_some()) {
+            let line = row.too_long.unwrap_or_else(|| row.first_line(self.core.line()));
+            let fault = "a quote is not closed; the rows after it are not read".to_owned();
+            return self.refuse(line, format!("row {}: {fault}", self.rows + 1), numbering, out);
+        }
+        // Each call returns a row or the end.
+        while self.read(b"", numbering, out)? > 0 {}
+        ControlFlow::Continue(())
+    }
+
+    /// Reads up to the end of a row. Returns the number of bytes that it took; at the end of the source, whether there
+    /// was a row.
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<(), usize> {
+        let row = &mut self.row;
+        let (text, ends) = (&mut row.text[row.length..], &mut row.ends[row.cells..]);
+        let (result, taken, length, cells) = self.core.read_record(bytes, text, ends);
+        row.length += length;
+        row.cells += cells;
+        row.quotes += memchr_iter(b'"', &bytes[..taken]).count();
+        row.last = bytes[..taken].last().copied().unwrap_or(row.last);
+        match result {
+            ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
+            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                row.grow(&result, self.core.line());
+                return ControlFlow::Continue(if bytes.is_empty() { 1 } else { taken });
+            }
+            ReadRecordResult::Record => {
+                self.rows += 1;
+                let flow = self.take_row(numbering, out);
+                self.row.clear();
+                flow?;
+                return ControlFlow::Continue(if bytes.is_empty() { 1 } else { taken });
+            }
+        }
+        ControlFlow::Continue(taken)
+    }
+
+    fn take_row(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let (row, source) = (&self.row, Arc::clone(&self.source));
+        let mut hand_out = |draft: PendingTarget, numbering: &mut Numbering| {
+            out(draft.finish(numbering.give(), Arc::clone(&source)));
+        };
+        let line = row.too_long.unwrap_or_else(|| row.first_line(self.core.line()));
+        let place = RowPlace { line, row: self.rows };
+        if row.too_long.is_some() {
+            hand_out(place.fault(&source, "exceeds 1 MiB; is a quote left open?"), numbering);
+            return ControlFlow::Continue(());
+        }
+        // A row of nothing but empty cells is what is left of a table below its last row.
+        if row.length == 0 {
+            return ControlFlow::Continue(());
+        }
+        if let TableState::Known(columns) = &self.state {
+            hand_out(entry(row, columns, place, self.delimiter), numbering);
+            return ControlFlow::Continue(());
+        }
+        match self.begin(place) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(columns)) => {
+                hand_out(entry(&self.row, &columns, place, self.delimiter), numbering);
+                self.state = TableState::Known(columns);
+                ControlFlow::Continue(())
+            }
+            Err(reason) => self.refuse(line, reason, numbering, out),
+        }
+    }
+
+    /// Takes the header, or the first row: returns the columns if the row is one.
+    fn begin(&mut self, place: RowPlace) -> Result<Option<Columns>, String> {
+        let row = &self.row;
+        let cells: Result<Vec<_>, _> = row.cells().map(str::from_utf8).collect();
+        let cells = cells.map_err(|_| {
+            format!("row {}: is not valid UTF-8; convert the list to UTF-8", place.row)
+        })?;
+        let columns = |names| {
+            let first: Vec<_> = cells.iter().copied().map(Some).collect();
+            TableHead { names, first: &first, is_open: false }.columns(&self.options).map(Some)
+        };
+        if let TableState::Named(names) = &mut self.state {
+            return columns(std::mem::take(names));
+        }
+        if let [comment] = cells[..]
+            && comment.starts_with('#')
+        {
+            return Ok(None);
+        }
+        if !is_header(&cells, &self.options) {
+            return columns((1..=cells.len()).map(|number| number.to_string().into()).collect());
+        }
+        let names = distinct(cells.iter().map(|name| name.trim().to_owned()));
+        // What can be found now is found now, so that also an empty table is one.
+        let head = TableHead { names: names.clone(), first: &[], is_open: false };
+        self.state = match head.columns(&self.options) {
+            Ok(columns) => TableState::Known(columns),
+            Err(_) => TableState::Named(names),
+        };
+        Ok(None)
+    }
+
+    /// The source is no table of URLs: one entry says why.
+    fn refuse(
+        &self,
+        line: u64,
+        reason: String,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let draft = PendingTarget::of_no_list(line, &self.source, reason);
+        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        ControlFlow::Break(())
+    }
+}
+
+/// The entry of a row of these columns.
+fn entry(row: &PartialRow, columns: &Columns, place: RowPlace, delimiter: char) -> PendingTarget {
+    let (cells, expected) = (row.cells, columns.names.len());
+    if cells > expected {
+        let first = row.cell(columns.url).map(String::from_utf8_lossy).unwrap_or_default();
+        let fault = format!(
+            "{cells} columns, expected {expected}; put quotes around a cell with '{}'",
+            delimiter.escape_default()
+        );
+        return place.fault(&first, &fault);
+    }
+    columns.entry(place, |column| row.cell(column).map_or(CellValue::Missing, CellValue::Text), &[])
+}
+
+/// Whether the first row names the columns: an option does by name, or no cell is meant as a URL.
+fn is_header(cells: &[&str], options: &ListOptions) -> bool {
+    if options.columns().any(|(_, name)| number(name).is_none()) {
+        return true;
+    }
+    let is_data = |cell: &str| {
+        let cell = cell.trim();
+        position_of_url(cell) == Some(0)
+            || cell.contains("://")
+            || names_a_host(cell) && cell.contains('.') && !names_urls(cell)
+    };
+    let url = options.url_column.as_deref().and_then(number);
+    match url.and_then(|number| cells.get(number - 1)) {
+        Some(cell) => !is_data(cell),
+        None => !cells.iter().any(|cell| is_data(cell)),
+    }
+}

@@ -1,0 +1,266 @@
+//! Combines the lines of a text list to entries: URLs with the option lines below them.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Numbering;
+use super::line_kind::{self, LineKind, LineText, meaning};
+use super::lines::{Lines, TextLine};
+use super::options::IgnoredOption;
+use super::other_formats::{FirstEntries, file_argument};
+use super::pending::PendingTarget;
+use crate::model::Entry;
+
+/// What is said of the file that aria2 keeps beside an unfinished download.
+const ARIA2_CONTROL: &str =
+    "aria2 control file, expected text with one URL per line; use the list that aria2 was given";
+
+/// Reads a text list.
+///
+/// An entry is handed out as soon as the next one begins, since option lines may follow it. Until the first URL, invalid
+/// entries are kept back: a source without a URL may be no list, and then has a single entry that says so.
+#[derive(Debug)]
+pub(super) struct TextReader {
+    lines: Lines,
+    entries: Entries,
+}
+
+impl TextReader {
+    /// A reader of the source of this name.
+    pub(super) fn new(source: Arc<str>) -> Self {
+        let entries = Entries {
+            source,
+            above: PreviousEntry::Nothing,
+            kind: SourceKind::default(),
+            ignored: Vec::new(),
+            taken: 0,
+        };
+        Self { lines: Lines::default(), entries }
+    }
+
+    /// Takes the next bytes. Breaks if the source is no list.
+    pub(super) fn feed(
+        &mut self,
+        chunk: &[u8],
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let entries = &mut self.entries;
+        self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, out))
+    }
+
+    /// Hands out an entry that option lines could still follow. Does nothing if the next line has begun with a blank, as
+    /// an option line does.
+    pub(super) fn flush_pending(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if !self.lines.may_continue_the_line_above() {
+            self.entries.release(numbering, out);
+            self.entries.accept_urls(numbering, out);
+        }
+    }
+
+    /// The options that are ignored and were not returned before, with the line of each.
+    pub(super) fn take_ignored(&mut self) -> &[(IgnoredOption, u64)] {
+        let Entries { ignored, taken, .. } = &mut self.entries;
+        let new = &ignored[*taken..];
+        *taken = ignored.len();
+        new
+    }
+
+    /// Hands out what is left. Breaks if the source is no list.
+    pub(super) fn finish(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let entries = &mut self.entries;
+        self.lines.finish(&mut |line| entries.take(&line, numbering, out))?;
+        entries.end(numbering, out)
+    }
+}
+
+/// Combines lines to entries.
+#[derive(Debug)]
+struct Entries {
+    source: Arc<str>,
+    above: PreviousEntry,
+    kind: SourceKind,
+    /// Options that are ignored, each with the line where it is met first.
+    ignored: Vec<(IgnoredOption, u64)>,
+    /// How many of them were taken.
+    taken: usize,
+}
+
+/// Whether the source is known to be a list.
+#[derive(Debug)]
+enum SourceKind {
+    /// There has been no URL. The entries so far are kept back.
+    Undecided { first: FirstEntries, kept: Vec<PendingTarget> },
+    /// There has been a URL.
+    List,
+}
+
+impl Default for SourceKind {
+    fn default() -> Self {
+        Self::Undecided { first: FirstEntries::default(), kept: Vec::new() }
+    }
+}
+
+/// The entry above the line that comes next.
+#[derive(Debug)]
+enum PreviousEntry {
+    /// There has been none.
+    Nothing,
+    /// It can still be given options.
+    Pending(PendingTarget),
+    /// It has been handed out.
+    Released,
+}
+
+impl Entries {
+    fn take(
+        &mut self,
+        line: &TextLine<'_>,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        match meaning(line) {
+            LineKind::Nothing => ControlFlow::Continue(()),
+            LineKind::Option(said) => {
+                self.take_option(line.number, &said, numbering, out);
+                self.decide(line.number, &said, false, numbering, out)
+            }
+            LineKind::Entry(said) => {
+                self.release(numbering, out);
+                let draft = PendingTarget::of_line(line.number, &said);
+                let is_url = draft.is_url();
+                self.above = PreviousEntry::Pending(draft);
+                self.decide(line.number, &said, is_url, numbering, out)
+            }
+            LineKind::NotAList(reason) => {
+                self.release(numbering, out);
+                self.accept(numbering, out);
+                let reason = match self.source.ends_with(".aria2") {
+                    true => ARIA2_CONTROL.to_owned(),
+                    false => reason.replace(line_kind::FILE, &file_argument(&self.source)),
+                };
+                self.refuse(line.number, reason, numbering, out)
+            }
+        }
+    }
+
+    /// Decides whether the source is a list, if the line that was taken is reason enough.
+    fn decide(
+        &mut self,
+        number: u64,
+        said: &LineText<'_>,
+        is_url: bool,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        let SourceKind::Undecided { first, .. } = &mut self.kind else {
+            return ControlFlow::Continue(());
+        };
+        if is_url && !first.begins_another_format() && !first.is_continued_by(&said.text) {
+            self.accept(numbering, out);
+            return ControlFlow::Continue(());
+        }
+        first.add(number, &said.text, is_url);
+        if first.is_full() { self.conclude(numbering, out) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Decides whether the source is a list by the lines so far.
+    fn conclude(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        if let SourceKind::Undecided { first, .. } = &self.kind
+            && let Some(reason) = first.why_not_a_list(&self.source)
+        {
+            return self.refuse(first.first_line(), reason, numbering, out);
+        }
+        self.accept(numbering, out);
+        ControlFlow::Continue(())
+    }
+
+    /// The source is a list: hands out the entries that were kept back.
+    fn accept(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let SourceKind::Undecided { kept, .. } =
+            std::mem::replace(&mut self.kind, SourceKind::List)
+        {
+            kept.into_iter().for_each(|draft| self.hand_out(draft, numbering, out));
+        }
+    }
+
+    /// Hands out what was only kept back because the rows of a table may follow.
+    fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let SourceKind::Undecided { first, .. } = &self.kind
+            && first.are_only_urls()
+        {
+            self.accept(numbering, out);
+        }
+    }
+
+    /// The source is no list: one entry says why, in place of those that were kept back.
+    fn refuse(
+        &mut self,
+        line: u64,
+        reason: String,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) -> ControlFlow<()> {
+        (self.above, self.kind) = (PreviousEntry::Released, SourceKind::List);
+        let draft = PendingTarget::of_no_list(line, &self.source, reason);
+        self.hand_out(draft, numbering, out);
+        ControlFlow::Break(())
+    }
+
+    /// The source has ended: hands out what is left.
+    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
+        self.release(numbering, out);
+        self.conclude(numbering, out)
+    }
+
+    fn take_option(
+        &mut self,
+        number: u64,
+        said: &LineText<'_>,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) {
+        let why = match &mut self.above {
+            PreviousEntry::Pending(draft) => {
+                let ignored = draft.add_option(number, said).map(|option| (option, number));
+                let is_known = |new: &(IgnoredOption, u64)| {
+                    self.ignored.iter().any(|(known, _)| *known == new.0)
+                };
+                self.ignored.extend(ignored.filter(|new| !is_known(new)));
+                return;
+            }
+            PreviousEntry::Nothing => "appears before any URL",
+            PreviousEntry::Released => "arrived after its URL had started; write both together",
+        };
+        self.hand_out(PendingTarget::of_stray_option(number, said, why), numbering, out);
+    }
+
+    fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+        if let PreviousEntry::Pending(_) = self.above
+            && let PreviousEntry::Pending(draft) =
+                std::mem::replace(&mut self.above, PreviousEntry::Released)
+        {
+            self.hand_out(draft, numbering, out);
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        draft: PendingTarget,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry),
+    ) {
+        match &mut self.kind {
+            SourceKind::Undecided { kept, .. } => kept.push(draft),
+            SourceKind::List => out(draft.finish(numbering.give(), Arc::clone(&self.source))),
+        }
+    }
+}
