@@ -22,7 +22,13 @@ use crate::credentials::Credentials;
 use crate::list;
 use crate::model::RequestMethod;
 use crate::plan::{
-    AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CarryChoice, CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
+    AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CarryChoice,
+    CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy,
+    FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
+    ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface,
+    OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder,
+    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions,
+    SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 

@@ -152,16 +152,17 @@ impl MessageBuffer {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, SystemTime};
 
     use http::{HeaderName, HeaderValue};
 
     use super::*;
     use crate::model::test_fixtures::target;
     use crate::model::{
-        Assembly, AttemptOutcome, AttemptTimings, Destination, ExpectedDigest, JobKind,
-        OverwriteRule, PartialBody, QueuedJob, RequestMethod, ResponseHead, SavedVersion, Target,
-        Validator,
+        Assembly, AttemptOutcome, AttemptTimings, BodyEnd, CapturedBody, CapturedData,
+        CapturedExchange, CapturedHeads, CarriedColumns, ExpectedDigest, HttpVersion, JobKind,
+        OverwriteRule, PartialBody, QueuedJob, RequestMethod, ResponseHead, SavePlace,
+        SavedVersion, Target, TruncationReason, Validator,
     };
 
     /// A task with nothing but a URL.
@@ -209,10 +210,12 @@ mod tests {
         };
         target.options.out = Some("out".to_owned());
         target.options.checksum = Some(claim().digest);
+        target.options.id = Some("id".into());
+        target.options.carried = CarriedColumns::parse(r#"{"a":[1,null]}"#);
         let mut value = HeaderValue::from_static("secret");
         value.set_sensitive(true);
         target.options.headers.push((HeaderName::from_static("x-key"), value.clone()));
-        let place = Destination {
+        let place = SavePlace {
             name: "a/b".into(),
             over: OverwriteRule::File,
             noted: true,
@@ -233,6 +236,29 @@ mod tests {
         Task { job, expected: Some(expected) }
     }
 
+    fn exchange() -> CapturedExchange {
+        let heads = CapturedHeads {
+            at: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_001),
+            uri: "http://a.test/".to_owned(),
+            request: vec![0, 10, 255],
+            response: b"HTTP/1.1 200".to_vec(),
+            status: 200,
+            media_type: Some("text/html".to_owned()),
+            version: HttpVersion::Http2,
+            address: Some("192.0.2.1".parse().unwrap()),
+        };
+        let body = CapturedBody {
+            bytes: 1,
+            payload: vec![2; 32],
+            block: vec![3; 32],
+            crc: 4,
+            plain: 5,
+            length: 6,
+            data: CapturedData::Memory(vec![0, 255]),
+        };
+        CapturedExchange { heads, body, ended: BodyEnd::Broken(TruncationReason::Time) }
+    }
+
     fn attempt(outcome: AttemptOutcome) -> Attempt {
         Attempt {
             outcome,
@@ -246,6 +272,7 @@ mod tests {
             digests: vec![claim().digest],
             claims: vec![claim()],
             heads: vec!["< HTTP/1.1 200".to_owned()],
+            exchange: Some(Box::new(exchange())),
             set_cookies: vec![b"a=b".to_vec()],
             head_by: Some(RequestMethod::Head),
             timings: AttemptTimings {
