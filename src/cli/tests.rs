@@ -2,7 +2,6 @@
 
 mod layered;
 
-use clap::CommandFactory;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
