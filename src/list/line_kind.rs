@@ -20,11 +20,15 @@ const UTF_16: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16 -t UTF-8 FILE
 const UTF_16LE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16LE -t UTF-8 FILE | fetch -";
 const UTF_16BE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16BE -t UTF-8 FILE | fetch -";
 
+/// What is said of Parquet, where the message needs more than the name of the source.
+pub(super) const PARQUET: &str = "Parquet";
+
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The first bytes of files that are no lists, with the message about each.
-const SIGNATURES: [(&[u8], &str); 6] = [
+const SIGNATURES: [(&[u8], &str); 7] = [
+    (b"PAR1", PARQUET),
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
     (b"\x1f\x8b", "gzip-compressed; use: gzip -dc FILE | fetch -"),

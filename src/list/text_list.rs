@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::Numbering;
 use super::line_kind::{self, LineKind, LineText, meaning};
 use super::lines::{Lines, TextLine};
 use super::options::IgnoredOption;
 use super::other_formats::{FirstEntries, file_argument};
 use super::pending::PendingTarget;
+use super::{Numbering, format};
 use crate::model::Entry;
 
 /// What is said of the file that aria2 keeps beside an unfinished download.
@@ -139,9 +139,10 @@ impl Entries {
             LineKind::NotAList(reason) => {
                 self.release(numbering, out);
                 self.accept(numbering, out);
-                let reason = match self.source.ends_with(".aria2") {
-                    true => ARIA2_CONTROL.to_owned(),
-                    false => reason.replace(line_kind::FILE, &file_argument(&self.source)),
+                let reason = match reason.as_str() {
+                    _ if self.source.ends_with(".aria2") => ARIA2_CONTROL.to_owned(),
+                    line_kind::PARQUET => format::parquet(&self.source),
+                    _ => reason.replace(line_kind::FILE, &file_argument(&self.source)),
                 };
                 self.refuse(line.number, reason, numbering, out)
             }

@@ -33,7 +33,7 @@ pub const CHAPTERS: [Chapter; 21] = [
     ),
     chapter!(
         "tables",
-        ["table", "csv", "tsv", "jsonl", "json", "parquet", "columns", "carry", "gzip", "zstd"],
+        ["table", "tsv", "parquet", "columns", "carry", "gzip", "zstd"],
         "Lists from CSV, JSON lines and Parquet, compressed, or at URLs"
     ),
     chapter!(

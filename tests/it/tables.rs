@@ -4,8 +4,6 @@ use std::fs;
 use std::io::{BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -13,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::support::coded::{gzip, zstd};
 use crate::support::origin::line;
-use crate::support::{End, Gate, Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::raw::Raw;
+use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
 
 fn hello() -> Origin {
     Origin::new(|request| match request.path.as_str() {
@@ -441,34 +440,52 @@ fn a_list_at_a_url_is_read_while_it_comes() {
 }
 
 #[test]
-fn a_list_at_a_url_is_fetched_with_the_rules_of_the_run() {
+fn a_list_at_a_url_is_fetched_with_the_rules_of_the_run_and_compared_if_it_starts_over() {
     in_every_mode(|mode| {
         for (filler, code) in [("x", 0), ("y", 2)] {
-            let tries = AtomicUsize::new(0);
+            let begun = Gate::of(2);
+            let first = begun.clone();
             let origin = Origin::new(move |request| {
-                let server = format!("http://{}", request.header("host").unwrap());
-                if request.path != "/list.csv" {
-                    return Reply::ok("hello");
+                if request.path == "/0" {
+                    first.pass();
                 }
-                // Each try starts over. What was read is compared.
-                match tries.fetch_add(1, SeqCst) {
-                    0 => Reply::of("503 Service Unavailable", "", ""),
-                    1 => Reply::ok(long_list(&server, "x")).but(400_000, End::Reset),
-                    _ => Reply::ok(long_list(&server, filler)),
+                Reply::ok("hello")
+            });
+            let before = long_list(&origin.url(""), "x");
+            let after = long_list(&origin.url(""), filler);
+            let server = Raw::new(move |mut stream, number| {
+                let mut head = BufReader::new(stream.try_clone().unwrap());
+                let mut fields = Vec::new();
+                while let Some(field) = line(&mut head).filter(|field| !field.is_empty()) {
+                    fields.push(field.to_ascii_lowercase());
+                }
+                let has = |name: &str| fields.iter().any(|field| field.starts_with(name));
+                assert!(has("authorization: basic ") && has("x: 1"), "{fields:?}");
+                let reply = |status: &str, list: &str| {
+                    let length = list.len();
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{list}")
+                };
+                let mut text = match number {
+                    0 => reply("503 Busy", ""),
+                    1 => reply("200 OK", &before),
+                    _ => reply("200 OK", &after),
+                };
+                if number == 1 {
+                    text.truncate(text.len() / 2);
+                }
+                stream.write_all(text.as_bytes()).unwrap();
+                // It breaks off once a URL of the first half is requested.
+                if number == 1 {
+                    begun.pass();
                 }
             });
-            let list = origin.url("/list.csv");
+            let list = format!("http://{}/list.csv", server.address());
             let run = Run::json(mode).args(["--input", &list, "-u", "me:hunter2", "-H", "X: 1"]);
             let seen = run.args(["--retry", "3", "--retry-delay", "1ms"]).seen();
             assert_eq!(seen.code, Some(code), "{seen:?}");
-            let asked = origin.take_seen();
-            let lists = asked.iter().filter(|asked| asked.path == "/list.csv");
-            let fields = lists.map(|asked| (asked.header("authorization"), asked.header("x")));
-            let fields: Vec<_> = fields.collect();
-            assert_eq!(fields.len(), 3, "{seen:?}");
-            assert!(fields.iter().all(|(user, x)| user.is_some() && *x == Some("1")), "{fields:?}");
+            assert_eq!(server.connections(), 3, "{seen:?}");
             if code == 0 {
-                assert_eq!(asked.len(), 3 + LONG_LIST, "each once: {seen:?}");
+                assert_eq!(origin.requests(), LONG_LIST, "each once: {seen:?}");
             } else {
                 assert_eq!(seen.summary()["list_complete"], false, "{seen:?}");
                 assert!(seen.stderr.contains("list has changed while it was read"), "{seen:?}");
@@ -506,4 +523,79 @@ fn a_list_at_a_url_that_cannot_be_had_is_unreadable_and_leaves_nothing_behind() 
     assert_eq!((seen.code, seen.rows().len()), (Some(0), 1), "{seen:?}");
     let seen = run(&["--input", "ftp://a.test/"]);
     assert!(seen.stderr.contains("expected a file, or a URL with http or https"), "{seen:?}");
+}
+
+#[test]
+fn parquet_that_cannot_be_read_is_one_record_with_the_command_that_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("it's.parquet"), b"PAR1\x15\x04\x15\x00PAR1").unwrap();
+    let command = r#"duckdb -csv -c 'FROM '\''FILE'\''' | fetch --input-format csv -"#;
+    let seen = Run::json("async").list(b"PAR1\x15\x04\x15\x00PAR1").seen();
+    assert!(refusal(&seen).ends_with(&format!("use: {command}")), "{seen:?}");
+    let seen = Run::json("async").inside(folder.path()).arg("it's.parquet").seen();
+    if cfg!(feature = "parquet") {
+        assert_eq!((seen.code, seen.stdout.as_str()), (Some(2), ""), "{seen:?}");
+        assert!(seen.stderr.contains("cannot read it's.parquet: damaged Parquet"), "{seen:?}");
+    } else {
+        let reason = refusal(&seen);
+        assert!(reason.starts_with("Parquet needs a fetch that was built with --features parquet"));
+    }
+}
+
+/// Writes a file with three row groups, dictionaries, nulls and nested values.
+#[cfg(feature = "parquet")]
+const PYARROW: &str = r#"
+import sys, pyarrow as pa, pyarrow.parquet as pq
+server, path, compression, rows = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+captions = [None if i % 3 == 0 else f'c "{i}" \u00fc' for i in range(rows)]
+table = pa.table({
+    "id": pa.array(range(rows), pa.int64()),
+    "URL": [f"{server}/{i}" for i in range(rows)],
+    "caption": pa.array(captions).dictionary_encode(),
+    "weight": pa.array([i * 0.5 for i in range(rows)]),
+    "tags": [[f"t{i}", "x"] for i in range(rows)],
+})
+pq.write_table(table, path, compression=compression, row_group_size=rows // 3 + 1)
+"#;
+
+#[cfg(feature = "parquet")]
+#[test]
+#[ignore = "needs pyarrow"]
+fn a_parquet_file_of_pyarrow_is_read_with_what_it_carries() {
+    let origin = hello();
+    let folder = tempfile::tempdir().unwrap();
+    for compression in ["none", "snappy", "gzip", "zstd", "lz4"] {
+        let path = folder.path().join(compression);
+        let written = std::process::Command::new("python3")
+            .args(["-c", PYARROW, &origin.url("")])
+            .arg(&path)
+            .args([compression, "50"])
+            .status();
+        assert!(written.is_ok_and(|status| status.success()), "python3 with pyarrow is needed");
+        let run = |carry| {
+            let run = Run::json("async").args(["--id-column", "id", "--carry", carry]);
+            run.arg(&path).seen()
+        };
+        let seen = run("tags,weight,caption");
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let rows = seen.rows_in_list_order();
+        assert_eq!(rows.len(), 50);
+        for (number, row) in rows.iter().enumerate() {
+            let caption = (number % 3 != 0).then(|| format!("c \"{number}\" \u{fc}"));
+            let expected = json!({
+                "tags": [format!("t{number}"), "x"],
+                "weight": number as f64 * 0.5,
+                "caption": caption,
+            });
+            assert_eq!((&row["carried"], &row["line"]), (&expected, &(number + 1).into()));
+            assert_eq!(row["id"], number.to_string());
+        }
+        let all = run("all").rows_in_list_order();
+        assert_eq!(all[7]["carried"].as_object().unwrap().len(), 4, "{}", all[7]);
+        let missing = run("nothing");
+        assert_eq!(missing.code, Some(2), "{missing:?}");
+        let expected =
+            "--carry: no column 'nothing'; the columns are id, URL, caption, weight, tags";
+        assert!(missing.stderr.contains(expected), "{missing:?}");
+    }
 }
