@@ -39,12 +39,12 @@ pub(crate) struct CapturedExchange {
     /// The body of the reply.
     pub body: CapturedBody,
     /// Whether that is all of it.
-    pub ended: BodyEnd,
+    pub ended: CapturedEnd,
 }
 
 /// Whether all of a body was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum BodyEnd {
+pub(crate) enum CapturedEnd {
     /// All of it was read.
     Whole,
     /// The rest was not read, as it is of no use.

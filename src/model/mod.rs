@@ -25,7 +25,7 @@ pub(crate) use entry::InvalidLine;
 pub use entry::{Entry, EntryOptions, Target};
 pub use event::Event;
 pub(crate) use exchange::{
-    BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, TruncationReason,
+    CapturedBody, CapturedData, CapturedEnd, CapturedExchange, CapturedHeads, TruncationReason,
 };
 pub use failure::{Failure, FailureClass};
 pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};

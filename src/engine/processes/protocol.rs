@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::model::test_fixtures::target;
     use crate::model::{
-        Assembly, AttemptOutcome, AttemptTimings, BodyEnd, CapturedBody, CapturedData,
+        Assembly, AttemptOutcome, AttemptTimings, CapturedBody, CapturedData, CapturedEnd,
         CapturedExchange, CapturedHeads, CarriedColumns, ExpectedDigest, HttpVersion, JobKind,
         OverwriteRule, PartialBody, QueuedJob, RequestMethod, ResponseHead, SavePlace,
         SavedVersion, Target, TruncationReason, Validator,
@@ -256,7 +256,7 @@ mod tests {
             length: 6,
             data: CapturedData::Memory(vec![0, 255]),
         };
-        CapturedExchange { heads, body, ended: BodyEnd::Broken(TruncationReason::Time) }
+        CapturedExchange { heads, body, ended: CapturedEnd::Broken(TruncationReason::Time) }
     }
 
     fn attempt(outcome: AttemptOutcome) -> Attempt {

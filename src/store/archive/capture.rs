@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::gzip::deflate;
 use super::spool_folder::SpoolFolder;
 use crate::model::{
-    AttemptOutcome, BodyEnd, CapturedBody, CapturedData, CapturedExchange, CapturedHeads, Failure,
-    TruncationReason,
+    AttemptOutcome, CapturedBody, CapturedData, CapturedEnd, CapturedExchange, CapturedHeads,
+    Failure, TruncationReason,
 };
 use crate::plan::ArchiveFormat;
 use crate::store::failpoint;
@@ -101,18 +101,18 @@ impl ExchangeCapture {
 }
 
 /// How a body has ended; `None` if it is of no use.
-fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<BodyEnd> {
+fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
     let failure = match outcome {
         AttemptOutcome::Failed(failure) => failure,
-        _ if is_cut_off => return Some(BodyEnd::CutOff),
-        _ => return Some(BodyEnd::Whole),
+        _ if is_cut_off => return Some(CapturedEnd::CutOff),
+        _ => return Some(CapturedEnd::Whole),
     };
     let reason = match failure {
         Failure::Status(_)
         | Failure::ExplainedStatus { .. }
         | Failure::RateLimited { .. }
         | Failure::NotAccepted(_) => {
-            return Some(if is_cut_off { BodyEnd::CutOff } else { BodyEnd::Whole });
+            return Some(if is_cut_off { CapturedEnd::CutOff } else { CapturedEnd::Whole });
         }
         // It is the reply of the proxy; or not what was asked for.
         Failure::ProxyStatus(_) | Failure::Checksum { .. } => return None,
@@ -125,7 +125,7 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<BodyEnd> {
         Failure::Reset(_) | Failure::Truncated { .. } => TruncationReason::Disconnect,
         _ => TruncationReason::Unspecified,
     };
-    Some(BodyEnd::Broken(reason))
+    Some(CapturedEnd::Broken(reason))
 }
 
 /// The body so far, encoded, with its digests.

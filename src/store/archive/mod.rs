@@ -41,8 +41,8 @@ use super::sink::Sink;
 use super::work_dir::ChildStoreConfig;
 use crate::digest::{Algorithm, ExpectedDigests};
 use crate::model::{
-    Attempt, AttemptOutcome, BodyEnd, CapturedData, CapturedExchange, Failure, FailureClass, Job,
-    JobKind, OverwriteRule, Record, SavePlace, Target,
+    Attempt, AttemptOutcome, CapturedData, CapturedEnd, CapturedExchange, Failure, FailureClass,
+    Job, JobKind, OverwriteRule, Record, SavePlace, Target,
 };
 use crate::naming;
 use crate::plan::{ArchiveFormat, ArchiveOptions, Durability, ExistingPolicy, NamingScheme};
@@ -136,7 +136,7 @@ impl Destination for OpenArchive {
                 false => Ok(Pending::Nothing),
             };
         };
-        if let BodyEnd::Broken(_) = exchange.ended {
+        if let CapturedEnd::Broken(_) = exchange.ended {
             // Whether it is the last attempt is not known yet.
             attempt.exchange = Some(exchange);
             return Ok(Pending::Nothing);
@@ -351,7 +351,7 @@ impl OpenArchive {
         let target = identity_of(&job.target);
         let payload = HexSha256(exchange.body.payload[..].try_into().unwrap_or_default());
         let is_unchanged = attempt.outcome == AttemptOutcome::Unchanged;
-        let is_complete = exchange.ended == BodyEnd::Whole && exchange.body.bytes > 0;
+        let is_complete = exchange.ended == CapturedEnd::Whole && exchange.body.bytes > 0;
         let known = match is_unchanged {
             true => self.saved_record(&target),
             false if is_complete => self.record_with(&payload),

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::gzip::{CompressorPool, combined, end_of_member};
 use super::unit::{AppendUnit, Piece};
 use crate::model::{
-    BodyEnd, CapturedBody, CapturedExchange, CapturedHeads, HttpVersion, Record, TruncationReason,
-    rfc3339,
+    CapturedBody, CapturedEnd, CapturedExchange, CapturedHeads, HttpVersion, Record,
+    TruncationReason, rfc3339,
 };
 use crate::store::entry::{HexSha256, RecordEntry};
 
@@ -74,7 +74,7 @@ pub(super) fn exchange(
         media_type: heads.media_type.clone(),
         payload: digest_of(&body.payload),
         bytes: body.bytes,
-        is_whole: ended == BodyEnd::Whole,
+        is_whole: ended == CapturedEnd::Whole,
         is_revisit: !matches!(form, RecordForm::Response),
         offset,
         length: 0,
@@ -219,13 +219,13 @@ impl RecordHead {
 }
 
 /// The value of WARC-Truncated.
-fn truncation(ended: BodyEnd) -> Option<&'static str> {
+fn truncation(ended: CapturedEnd) -> Option<&'static str> {
     match ended {
-        BodyEnd::Whole => None,
-        BodyEnd::CutOff | BodyEnd::Broken(TruncationReason::Length) => Some("length"),
-        BodyEnd::Broken(TruncationReason::Time) => Some("time"),
-        BodyEnd::Broken(TruncationReason::Disconnect) => Some("disconnect"),
-        BodyEnd::Broken(TruncationReason::Unspecified) => Some("unspecified"),
+        CapturedEnd::Whole => None,
+        CapturedEnd::CutOff | CapturedEnd::Broken(TruncationReason::Length) => Some("length"),
+        CapturedEnd::Broken(TruncationReason::Time) => Some("time"),
+        CapturedEnd::Broken(TruncationReason::Disconnect) => Some("disconnect"),
+        CapturedEnd::Broken(TruncationReason::Unspecified) => Some("unspecified"),
     }
 }
 
