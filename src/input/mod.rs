@@ -49,7 +49,7 @@ pub(crate) struct OpenList {
 }
 
 impl OpenList {
-    fn new(
+    fn input(
         name: &str,
         bytes: impl Read + Send + 'static,
         pace: StreamKind,
@@ -150,12 +150,12 @@ pub(crate) fn open_all<L: Read + Send + 'static>(
     let options = Arc::new(plan.lists.clone());
     let open = |source: &Source| match source {
         Source::Argument(text) => Ok(OpenInput::Argument(text.clone())),
-        Source::Stdin => Ok(OpenList::new("-", stdin(), StreamKind::Live, &options)),
+        Source::Stdin => Ok(OpenList::input("-", stdin(), StreamKind::Live, &options)),
         Source::File(path) => open_file(path, &options),
         Source::RemoteList(url) => {
             let name = redacted(url);
             match open_remote(url) {
-                Ok(list) => Ok(OpenList::new(&name, list, StreamKind::AtRest, &options)),
+                Ok(list) => Ok(OpenList::input(&name, list, StreamKind::AtRest, &options)),
                 Err(reason) => Err(OpenError::Refused { name, reason }),
             }
         }
@@ -183,9 +183,9 @@ fn open_file(path: &Path, options: &Arc<ListOptions>) -> Result<OpenInput, OpenE
     if pace == StreamKind::AtRest && parquet_rows::is_parquet(&file, options) {
         let rows = parquet_rows::ParquetRows::open(file, options).map_err(refused)?;
         let options = ListOptions { format: ListFormat::Jsonl, ..ListOptions::clone(options) };
-        return Ok(OpenList::new(&name, rows, pace, &Arc::new(options)));
+        return Ok(OpenList::input(&name, rows, pace, &Arc::new(options)));
     }
-    Ok(OpenList::new(&name, file, pace, options))
+    Ok(OpenList::input(&name, file, pace, options))
 }
 
 /// Ensures that an output file is not one of the lists, also under another name.

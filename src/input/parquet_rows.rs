@@ -21,7 +21,7 @@ const MAGIC: [u8; 4] = *b"PAR1";
 /// Whether a file is to be read as Parquet: that was said, or it begins so.
 pub(super) fn is_parquet(file: &File, options: &ListOptions) -> bool {
     let mut start = [0; MAGIC.len()];
-    let begins_so = || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
+    let mut begins_so = || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
     match options.format {
         ListFormat::Parquet => true,
         ListFormat::Auto => begins_so(),

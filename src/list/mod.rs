@@ -93,6 +93,7 @@ pub struct Parser {
 
 /// What reads the source.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each list")]
 enum ListReader {
     /// Nothing yet: the format is decided by the first lines, which are kept.
     Undecided(FirstLines, Arc<ListOptions>),

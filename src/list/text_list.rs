@@ -107,6 +107,7 @@ impl Default for SourceKind {
 
 /// The entry above the line that comes next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and a box for each entry costs time")]
 enum PreviousEntry {
     /// There has been none.
     Nothing,
