@@ -39,10 +39,11 @@ const RECORD_INTERVAL: u64 = 8 << 20;
 pub(crate) struct Sink(SinkKind);
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant)] // nearly all are files, which need no allocation like this
 enum SinkKind {
     Nowhere,
     File(OpenSink),
-    Archive(ExchangeCapture),
+    Archive(Box<ExchangeCapture>),
 }
 
 /// The facts about a body that are known before its first byte arrives.
@@ -219,7 +220,7 @@ impl Sink {
 
     /// The sink of a job whose messages go to an archive.
     pub(super) fn to_archive(capture: ExchangeCapture) -> Self {
-        Self(SinkKind::Archive(capture))
+        Self(SinkKind::Archive(Box::new(capture)))
     }
 
     fn file(&self) -> Option<&OpenSink> {
