@@ -3,8 +3,7 @@
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 
-/// The longest beginning by which a compression is recognized, in bytes.
-const LONGEST: usize = 4;
+use super::CHUNK;
 
 /// The largest window of zstd, as a power of two: 128 MiB, which no level exceeds.
 const WINDOW: u32 = 27;
@@ -76,15 +75,13 @@ impl DecodedList {
 
     fn begin(&mut self) -> io::Result<()> {
         let DecoderState::Unread(bytes) = &mut self.0 else { return Ok(()) };
-        let mut start = Vec::with_capacity(LONGEST);
+        let mut start = Vec::new();
+        // A read of fewer bytes would lose the rest of a message where the source is a socket of messages.
+        let mut buffer = vec![0; CHUNK];
         while start.is_empty() || ListCoding::is_open(&start) {
-            let mut buffer = [0; LONGEST];
-            match bytes.read(&mut buffer[start.len()..]) {
+            match bytes.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(length) => {
-                    let from = start.len();
-                    start.extend_from_slice(&buffer[from..from + length]);
-                }
+                Ok(length) => start.extend_from_slice(&buffer[..length]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -193,8 +193,8 @@ fn heads_are_in_every_report() {
     let seen = run.arg(origin.url("/")).seen();
     assert_eq!(seen.code, Some(0), "{seen:?}");
     let mut lines = seen.stdout.lines();
-    assert!(lines.next().unwrap().ends_with(",listed,head,length,certificate_expires"));
-    assert!(lines.next().unwrap().ends_with(",HEAD,2048,"));
+    assert!(lines.next().unwrap().contains(",listed,head,length,certificate_expires,"));
+    assert!(lines.next().unwrap().contains(",HEAD,2048,,"));
     let text = |name: &str| fs::read_to_string(path(name)).unwrap();
     let har: Value = serde_json::from_str(&text("run.har")).unwrap();
     assert_eq!(har["log"]["entries"][0]["request"]["method"], "HEAD");

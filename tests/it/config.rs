@@ -165,7 +165,7 @@ fn a_dry_run_tells_targets_hosts_and_settings_as_json() {
         [&json!({
             "type": "target", "index": 1, "source": "argument", "line": null,
             "url": "http://u:***@a.b/", "mirrors": 0, "path": null, "outcome": null,
-            "duplicate_of": null, "error": null,
+            "duplicate_of": null, "error": null, "id": null, "carried": null,
         })]
     );
     assert_eq!(
