@@ -49,11 +49,10 @@ pub enum VerifyError {
 impl From<SavedFolderError> for VerifyError {
     fn from(error: SavedFolderError) -> Self {
         match error {
-            SavedFolderError::Unusable { ref reason, .. }
-                if reason.kind() != io::ErrorKind::InvalidInput =>
-            {
-                Self::Unusable(error)
-            }
+            SavedFolderError::Unusable { ref reason, .. } => match reason.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => Self::NoArchive(error),
+                _ => Self::Unusable(error),
+            },
             _ => Self::NoArchive(error),
         }
     }

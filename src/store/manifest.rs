@@ -86,7 +86,7 @@ pub(super) enum BadManifestLine {
     Unreadable(String),
 }
 
-/// Refuses what is no file under this name of the `.fetch` directory (`InvalidInput`): opening a fifo, a device or a
+/// Refuses what is no file under this name of the `.fetch` directory (`IsADirectory`, else `InvalidInput`): opening a fifo, a device or a
 /// socket may block for ever, and the system's error about a directory does not say which. A name that nothing has is
 /// all right.
 ///
@@ -96,7 +96,10 @@ pub(super) fn ensure_regular(dir: &Dir, name: &str) -> io::Result<()> {
     match dir.metadata(name) {
         Ok(found) if !found.is_file() => {
             let error = format!(".fetch/{name} is not a regular file; move it away");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, error))
+            let is_dir = found.is_dir();
+            let kind =
+                if is_dir { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
+            Err(io::Error::new(kind, error))
         }
         _ => Ok(()),
     }

@@ -131,7 +131,9 @@ impl StoreError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Busy(_) | Self::BusyArchive(_) | Self::Held { .. } => true,
-            Self::Unusable { reason, .. } => reason.kind() == io::ErrorKind::InvalidInput,
+            Self::Unusable { reason, .. } => {
+                matches!(reason.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory)
+            }
         }
     }
 }
