@@ -12,8 +12,9 @@ use super::outputs::OutputError;
 use super::sink::{BodyInfo, BodyStart, Sink};
 use super::work_dir::ChildStoreConfig;
 use crate::digest::Digest;
-use crate::model::AttemptOutcome;
-use crate::model::{Attempt, CapturedExchange, Failure, Job, JobKind, Record, Target};
+use crate::model::{
+    Attempt, AttemptOutcome, CapturedExchange, Failure, Job, JobKind, Record, Target,
+};
 
 /// Where the bodies of a run go. What a destination does not do, it leaves to these methods: then bodies are discarded.
 pub(super) trait Destination: Debug + Send + Sync {

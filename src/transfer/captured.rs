@@ -5,7 +5,6 @@
 //! one after another, without blanks around the values. A transfer coding is undone, and its field renamed, so that no
 //! reader undoes it again.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use hyper::ext::ReasonPhrase;
@@ -51,12 +50,8 @@ pub(super) fn heads(
         status: response.status().as_u16(),
         media_type: media_type.filter(|text| !text.is_empty()).map(str::to_ascii_lowercase),
         version: if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http11 },
-        address: address.map(|address| canonical(address.ip())),
+        address: address.map(|address| address.ip().to_canonical()),
     }
-}
-
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }
 
 fn request(
