@@ -543,15 +543,20 @@ fn another_run_appends_and_fetches_nothing_twice() {
     });
 }
 
+/// Bodies that cannot be compressed, of this length and their paths, so that no two are alike.
+fn noisy_origin(length: usize) -> Origin {
+    Origin::new(move |request| {
+        let mut body = noise(length);
+        body.extend(request.path.bytes());
+        Reply::ok(body)
+    })
+}
+
 #[test]
 fn archives_rotate_by_size_and_by_number() {
     in_every_mode(|mode| {
         let work = Work::warc(mode);
-        let origin = Origin::new(|request| {
-            let mut body = noise(40_000);
-            body.extend(request.path.bytes());
-            Reply::ok(body)
-        });
+        let origin = noisy_origin(40_000);
         let paths: Vec<_> = (0..6).map(|number| format!("/{number}")).collect();
         let paths: Vec<_> = paths.iter().map(String::as_str).collect();
         let run = work.over(&origin, &paths[..4]).args(["--archive-size", "100k"]);
@@ -818,11 +823,7 @@ fn one_run_at_a_time_writes_archives() {
 fn a_full_disk_is_a_failure_and_leaves_whole_records() {
     for mode in MODES {
         let disk = SmallDisk::of("4M");
-        let origin = Origin::new(|request| {
-            let mut body = noise(500_000);
-            body.extend(request.path.bytes());
-            Reply::ok(body)
-        });
+        let origin = noisy_origin(500_000);
         let paths: Vec<_> = (0..12).map(|number| format!("/{number}")).collect();
         let paths: Vec<_> = paths.iter().map(String::as_str).collect();
         let run = || Run::json(mode).args(["--jobs", "2", "--warc"]).arg(disk.path().join("crawl"));

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::coded::{gzip, zstd};
 use crate::support::origin::line;
 use crate::support::raw::Raw;
-use crate::support::{Gate, Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{Origin, Reply, Run, Seen, holding, in_every_mode};
 
 fn hello() -> Origin {
     Origin::new(|request| match request.path.as_str() {
@@ -407,14 +407,7 @@ fn long_list(server: &str, filler: &str) -> String {
 #[test]
 fn a_list_at_a_url_is_read_while_it_comes() {
     in_every_mode(|mode| {
-        let begun = Gate::of(2);
-        let first = begun.clone();
-        let origin = Origin::new(move |request| {
-            if request.path == "/0" {
-                first.pass();
-            }
-            Reply::ok("hello")
-        });
+        let (origin, arrived, open) = holding(|request| request.path == "/0");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/list.csv", listener.local_addr().unwrap());
         let list = long_list(&origin.url(""), "x");
@@ -426,7 +419,8 @@ fn a_list_at_a_url_is_read_while_it_comes() {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
             stream.write_all((head + half).as_bytes()).unwrap();
             // The rest comes only once a URL of the first half is requested.
-            begun.pass();
+            arrived.pass();
+            open.pass();
             stream.write_all(rest.as_bytes()).unwrap();
         });
         let seen = Run::json(mode).args(["--input", &url, "--carry", "n"]).seen();
@@ -443,14 +437,7 @@ fn a_list_at_a_url_is_read_while_it_comes() {
 fn a_list_at_a_url_is_fetched_with_the_rules_of_the_run_and_compared_if_it_starts_over() {
     in_every_mode(|mode| {
         for (filler, code) in [("x", 0), ("y", 2)] {
-            let begun = Gate::of(2);
-            let first = begun.clone();
-            let origin = Origin::new(move |request| {
-                if request.path == "/0" {
-                    first.pass();
-                }
-                Reply::ok("hello")
-            });
+            let (origin, arrived, open) = holding(|request| request.path == "/0");
             let before = long_list(&origin.url(""), "x");
             let after = long_list(&origin.url(""), filler);
             let server = Raw::new(move |mut stream, number| {
@@ -476,7 +463,8 @@ fn a_list_at_a_url_is_fetched_with_the_rules_of_the_run_and_compared_if_it_start
                 stream.write_all(text.as_bytes()).unwrap();
                 // It breaks off once a URL of the first half is requested.
                 if number == 1 {
-                    begun.pass();
+                    arrived.pass();
+                    open.pass();
                 }
             });
             let list = format!("http://{}/list.csv", server.address());
