@@ -110,7 +110,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "transfer",
-        &["store", "scheduler", "policy", "naming", "plan", "model", "digest", "redaction", "text"],
+        &[
+            "store",
+            "scheduler",
+            "policy",
+            "naming",
+            "plan",
+            "model",
+            "digest",
+            "redaction",
+            "text",
+            "sync",
+        ],
     ),
     (
         "store",
@@ -177,7 +188,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls", &["transfer"]),
     ("sfv", &["digest"]),
     ("sha1", &["digest"]),
-    ("tokio", &["commands", "signals", "engine", "transfer", "serve"]),
+    ("tokio", &["commands", "signals", "engine", "transfer", "serve", "sync"]),
     ("tokio_rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("webpki", &["transfer"]),

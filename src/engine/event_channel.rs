@@ -4,8 +4,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::byte_budget::ByteBudget;
 use crate::model::Event;
+use crate::sync::ByteBudget;
 
 /// Events that may wait.
 const EVENTS: usize = 512;

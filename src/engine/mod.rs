@@ -1,7 +1,6 @@
 //! The engine: inputs in, events out. It opens the event loops of a strategy, feeds them, and waits until every target is
 //! settled. It prints nothing.
 
-mod byte_budget;
 mod cancel;
 mod cookies;
 mod error;
@@ -41,8 +40,8 @@ use crate::policy::{RetryRules, robots};
 use crate::scheduler::{
     HostPolicies, JobOrder, NameLookup, QueueCapacity, Scheduler, host_limits, interval_of,
 };
+use crate::sync::ByteBudget;
 use crate::transfer::{Resolver, TransferContext};
-use byte_budget::ByteBudget;
 use event_loop::LoopResources;
 use failure_limits::FailureCounter;
 use in_flight::InFlight;

@@ -6,7 +6,6 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::byte_budget::ByteBudget;
 use super::cancel::CancelToken;
 use super::cookies::RunCookies;
 use super::event_channel::EventSender;
@@ -20,7 +19,7 @@ use crate::model::{
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
-use crate::sync::lock;
+use crate::sync::{ByteBudget, lock};
 
 /// Texts of a job that are too short to be counted, bytes.
 const SHORT: usize = 4096;

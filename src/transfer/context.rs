@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use url::{Origin, Url};
 
 use super::client::{ProxyRoute, ProxyRules};
@@ -20,6 +20,7 @@ use crate::model::{Failure, serde_helpers};
 use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts, Verbosity};
 use crate::policy::target_rules::is_forbidden;
 use crate::store::Store;
+use crate::sync::ByteBudget;
 
 /// The configuration of every client of a run; plain data, sent to child processes as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -129,17 +130,14 @@ pub(crate) struct TransferContext {
     warnings: Vec<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
-    /// The budget of memory for the windows of all decoders, in units of [`WINDOW_UNIT`].
-    windows: Arc<Semaphore>,
+    /// The memory for the windows of all decoders.
+    windows: ByteBudget,
     services: Arc<dyn RunServices>,
     expected_digests: Option<Arc<ExpectedDigests>>,
 }
 
 /// Bytes of memory for the windows of all decoders of a process; those of one body fit.
-const WINDOW_BUDGET: u64 = 128 * 1024 * 1024;
-
-/// The unit in which that is given out, bytes.
-const WINDOW_UNIT: u64 = 64 * 1024;
+const WINDOW_BUDGET: usize = 128 * 1024 * 1024;
 
 /// Why the shared state of the clients, or a client, cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +247,7 @@ impl TransferContext {
             warnings: Vec::new(),
             counters,
             store,
-            windows: Arc::new(Semaphore::new((WINDOW_BUDGET / WINDOW_UNIT) as usize)),
+            windows: ByteBudget::new(WINDOW_BUDGET),
             services,
             expected_digests,
         }
@@ -257,9 +255,7 @@ impl TransferContext {
 
     /// Waits until the budget of memory covers windows of this size, and reserves that until the permit is dropped.
     pub(super) async fn reserve_windows(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = bytes.min(WINDOW_BUDGET).div_ceil(WINDOW_UNIT);
-        let windows = Arc::clone(&self.windows);
-        windows.acquire_many_owned(units as u32).await.expect("it is never closed")
+        self.windows.take(bytes as usize).await
     }
 
     /// The configuration of the clients, for child processes.
