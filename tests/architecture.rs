@@ -319,6 +319,17 @@ fn no_type_name_is_declared_twice() {
     assert!(declared.contains_key("Scheduler") && declared.contains_key("Job"));
 }
 
+/// What the environment of the tests holds, `FETCH_` variables and proxies for instance, must not change what they see.
+#[test]
+fn tests_start_the_program_without_the_environment_of_their_own() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let bare = concat!("Command::new(env!(\"CARGO_BIN_", "EXE_fetch\"))");
+    for file in rust_files(&tests) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(bare), "{}: use support::program", file.display());
+    }
+}
+
 #[test]
 fn what_these_tests_look_for_is_found_where_it_is() {
     let text = "use crate::{model::Job, plan};\n// crate::list\nlet x = crate::units::rate();\n";

@@ -859,7 +859,7 @@ fn options_that_do_not_go_together_are_refused() {
 
 /// A program of others, in the folder that `.ci/run` installs them in, else where commands are looked for.
 fn tool(name: &str) -> Command {
-    match std::env::var_os("FETCH_TEST_ARCHIVE_TOOLS") {
+    match std::env::var_os("ARCHIVE_TOOLS") {
         Some(folder) => Command::new(Path::new(&folder).join("bin").join(name)),
         None => Command::new(name),
     }

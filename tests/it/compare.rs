@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -16,7 +14,10 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::coded::gzip;
 use crate::support::html::ensure_it_asks_nobody;
-use crate::support::{Gate, MODES, Origin, Reply, Run, Seen, holding, in_every_mode};
+use crate::support::{
+    Gate, MODES, Origin, Reply, Run, Seen, holding, in_every_mode, program, pseudoterminal,
+    shown_on,
+};
 
 /// A comparison of three runs after one to warm up, as JSON.
 fn small() -> Run {
@@ -423,19 +424,10 @@ fn ended_on_a_terminal(
     words: &[&str],
     meanwhile: impl FnOnce(Pid),
 ) -> (Option<i32>, String) {
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let ends = openpty(&size, None).unwrap();
-    let (mut terminal, stdout): (fs::File, OwnedFd) = (ends.master.into(), ends.slave);
+    let (terminal, stdout) = pseudoterminal(columns);
     let stderr = stdout.try_clone().unwrap();
-    let shown = thread::spawn(move || {
-        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
-        // Once nobody has the other end any more, reading is an error.
-        while let Ok(length @ 1..) = terminal.read(&mut buffer) {
-            shown.extend_from_slice(&buffer[..length]);
-        }
-        String::from_utf8(shown).unwrap()
-    });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+    let shown = shown_on(terminal);
+    let mut command = program();
     command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let mut child = command.spawn().unwrap();
     meanwhile(Pid::from_raw(child.id().try_into().unwrap()));

@@ -2,17 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use nix::pty::openpty;
 use tempfile::TempDir;
 
-use crate::support::Run;
+use crate::support::{Run, pseudoterminal};
 
 /// Longer than any shell takes to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,8 +60,7 @@ struct Shell {
 
 impl Shell {
     fn start(words: &[&str], folder: &Path, set_up: &str) -> Self {
-        let ends = openpty(None, None).unwrap();
-        let (terminal, end): (File, OwnedFd) = (ends.master.into(), ends.slave);
+        let (terminal, end) = pseudoterminal(80);
         let mut command = Command::new(words[0]);
         let program = Path::new(env!("CARGO_BIN_EXE_fetch")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());

@@ -11,7 +11,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::tls::{Authority, Then, TlsOrigin};
-use crate::support::{Gate, Origin, Reply, Request, Run, class_of, holding, in_every_mode};
+use crate::support::{
+    Gate, Origin, Reply, Request, Run, class_of, holding, in_every_mode, program,
+};
 
 const SECRET: &str = "hunter2";
 
@@ -580,7 +582,7 @@ fn curl_decides_as_the_table_says() {
         let mut curl = Command::new("curl");
         curl.args(["-q", "-s", "-o", "/dev/null", "-o", "/dev/null"]);
         let (by_curl, jar_of_curl) = watched.decided(&case, curl, "-c");
-        let mut fetch = Command::new(env!("CARGO_BIN_EXE_fetch"));
+        let mut fetch = program();
         fetch.args(["--no-config", "--mode", "sequential", "-x", "", "-qq"]);
         let (by_fetch, jar) = watched.decided(&case, fetch, "--cookie-jar");
         assert_eq!(by_fetch, case["sent"], "{}", case["what"]);

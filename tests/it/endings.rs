@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use crate::support::{
     End, Gate, Live, LocalOrigin, Origin, Reply, Run, Seen, in_all_modes_at_once, in_every_mode,
-    with_a_clock,
+    program, with_a_clock,
 };
 
 /// So many URLs of an origin, one a line: `/1`, `/2`...
@@ -412,7 +412,7 @@ fn an_option_line_that_comes_by_itself_right_behind_its_url_is_honoured() {
         ours.send(format!("{}\n", origin.url("/a")).as_bytes()).unwrap();
         ours.send(b"  header=X-A: 1\n").unwrap();
         drop(ours);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+        let mut command = program();
         command.args(["--json", "--mode", mode]).stdin(Stdio::from(OwnedFd::from(theirs)));
         let seen = Seen::from(command.output().unwrap());
         assert_eq!(seen.code, Some(0), "{seen:?}");

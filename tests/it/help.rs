@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, pipe};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix::pty::openpty;
-
 use crate::support::run::drain;
-use crate::support::{Run, Seen};
+use crate::support::{Run, Seen, program, pseudoterminal, shown_on};
 
 /// The chapters by their topics, as the repository has them.
 fn chapters() -> Vec<(String, String)> {
@@ -176,11 +173,7 @@ fn a_reader_that_has_gone_is_no_error() {
     for words in [&["design"][..], &["--man"], &[]] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let run = Command::new(env!("CARGO_BIN_EXE_fetch"))
-            .arg("help")
-            .args(words)
-            .stdout(writer)
-            .output();
+        let run = program().arg("help").args(words).stdout(writer).output();
         let run = run.unwrap();
         assert_eq!((run.status.code(), run.stderr.as_slice()), (Some(0), &b""[..]), "{words:?}");
     }
@@ -188,17 +181,9 @@ fn a_reader_that_has_gone_is_no_error() {
 
 /// What `fetch help` shows on a terminal, with this pager; and its exit code.
 fn on_a_terminal(words: &[&str], pager: &str) -> (String, Option<i32>) {
-    let ends = openpty(None, None).unwrap();
-    let (mut terminal, stdout): (File, OwnedFd) = (ends.master.into(), ends.slave);
-    let shown = thread::spawn(move || {
-        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
-        // Once nobody has the other end any more, reading is an error.
-        while let Ok(length @ 1..) = terminal.read(&mut buffer) {
-            shown.extend_from_slice(&buffer[..length]);
-        }
-        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
-    });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+    let (terminal, stdout) = pseudoterminal(80);
+    let shown = shown_on(terminal);
+    let mut command = program();
     command.arg("help").args(words).env("PAGER", pager);
     command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
     let mut run = command.spawn().unwrap();
@@ -207,7 +192,7 @@ fn on_a_terminal(words: &[&str], pager: &str) -> (String, Option<i32>) {
     let complaints = drain(run.stderr.take().unwrap());
     let code = run.wait().unwrap().code();
     drop(complaints.join());
-    (shown.join().unwrap(), code)
+    (shown.join().unwrap().replace("\r\n", "\n"), code)
 }
 
 fn chapter(topic: &str) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Gate, Origin, Reply, Run, in_every_mode};
+use crate::support::{Gate, Origin, Reply, Run, in_every_mode, program, pseudoterminal, shown_on};
 
 fn hello() -> Origin {
     Origin::new(|_| Reply::ok("hello"))
@@ -535,21 +535,16 @@ fn a_clear_signed_file_of_sums_is_refused_as_such() {
 #[test]
 fn on_a_terminal_the_reason_why_a_source_is_no_list_is_printed_once() {
     let (_folder, path) = file("<!DOCTYPE html>\n<title>no list</title>\n");
-    let ends = nix::pty::openpty(None, None).unwrap();
-    let (mut terminal, end): (fs::File, std::os::fd::OwnedFd) = (ends.master.into(), ends.slave);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fetch"));
+    let (terminal, end) = pseudoterminal(80);
+    let shown = shown_on(terminal);
+    let mut command = program();
     command.arg("--no-config").arg(&path).stdin(std::process::Stdio::null());
     command.stdout(end.try_clone().unwrap()).stderr(end);
     let mut child = command.spawn().unwrap();
     // It has the other end of the terminal.
     drop(command);
-    let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
-    // Once nobody has the other end any more, reading is an error.
-    while let Ok(length @ 1..) = std::io::Read::read(&mut terminal, &mut buffer) {
-        shown.extend_from_slice(&buffer[..length]);
-    }
     assert_eq!(child.wait().unwrap().code(), Some(2));
-    let shown = String::from_utf8(shown).unwrap();
+    let shown = shown.join().unwrap();
     assert_eq!(shown.matches("looks like HTML").count(), 1, "{shown}");
     assert!(shown.contains("/list: not a list of URLs\r\n"), "{shown}");
 

@@ -25,7 +25,7 @@ use crate::support::{
 
 /// The program, with streams of its own.
 fn program(mode: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+    let mut command = crate::support::program();
     command.args(["--no-config", "--proxy=", "--mode", mode]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
@@ -60,7 +60,7 @@ fn streams_that_are_non_blocking_are_waited_for() {
         let (mut from_output, output) = std::io::pipe().unwrap();
         rustix::pipe::fcntl_setpipe_size(output.as_fd(), 4096).unwrap();
         fcntl_setfl(output.as_fd(), OFlags::NONBLOCK).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+        let mut command = crate::support::program();
         let mut run = command.args(words).stdout(output).spawn().unwrap();
         drop(command);
         let mut text = String::new();
@@ -91,7 +91,7 @@ fn stderr_that_takes_nothing_is_no_reason_to_fail() {
     for words in [&["--bogus"][..], &["verify", "/nowhere"], &["report", "/nowhere"], &["/nowhere"]]
     {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+        let mut command = crate::support::program();
         assert_eq!(command.args(words).stderr(full).status().unwrap().code(), Some(2), "{words:?}");
     }
 }

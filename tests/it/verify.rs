@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::folder::all_in;
 use crate::support::saved_files::saved_in;
-use crate::support::{End, Gate, Origin, Reply, Request, Run, Seen, in_every_mode};
+use crate::support::{End, Gate, Origin, Reply, Request, Run, Seen, in_every_mode, program};
 
 const CHAPTER: &str = include_str!("../../src/manual/integrity.md");
 
@@ -558,7 +558,7 @@ fn crc32(text: &str) -> String {
 fn a_report_that_cannot_be_written_is_a_fault_and_one_that_nobody_reads_ends_quietly() {
     let house = House::with(&["a"]);
     let verify = |stdout: Stdio| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
+        let mut command = program();
         command.arg("verify").arg(house.dir()).stdout(stdout).stderr(Stdio::piped());
         Seen::from(command.spawn().unwrap().wait_with_output().unwrap())
     };

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 
-use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use super::*;
+use crate::support::pseudoterminal;
 
 /// A run with a terminal of its own, which standard output is not.
 struct Asked {
@@ -18,12 +17,11 @@ struct Asked {
 
 impl Asked {
     fn start(words: &[&str]) -> Self {
-        let ends = openpty(None, None).unwrap();
-        let (terminal, slave): (File, OwnedFd) = (ends.master.into(), ends.slave);
+        let (terminal, end) = pseudoterminal(80);
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_fetch")]).args(words);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        command.stdin(slave).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(end).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { child: command.spawn().unwrap(), terminal }
     }
 

@@ -24,6 +24,6 @@ pub mod versions;
 pub use clock::{comes_before, until, with_a_clock};
 pub use local_origin::LocalOrigin;
 pub use origin::{End, Gate, Origin, Reply, Request, holding};
-pub use run::{Live, MODES, Run, Seen, class_of, in_all_modes_at_once, in_every_mode};
-pub use terminal::Terminal;
+pub use run::{Live, MODES, Run, Seen, class_of, in_all_modes_at_once, in_every_mode, program};
+pub use terminal::{Terminal, pseudoterminal, shown_on};
 pub use versions::{Version, Versions};

@@ -37,6 +37,25 @@ pub fn in_all_modes_at_once(prove: impl Fn(&'static str) + Sync) {
 /// A folder that is nobody's: there is nothing in it, because it is not there.
 const NOBODY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody");
 
+/// The program, which sees nothing of the environment's proxies and options, nor of the person's own configuration.
+pub fn program() -> Command {
+    secluded(env!("CARGO_BIN_EXE_fetch"))
+}
+
+fn secluded(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_COLOR"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FETCH_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("HOME", NOBODY).env("XDG_CONFIG_HOME", NOBODY);
+    command
+}
+
 /// A run to be made. It sees nothing of the environment's proxies, nor of the person's own configuration.
 pub struct Run {
     command: Command,
@@ -50,17 +69,7 @@ impl Run {
 
     /// A run of another program, for instance a shell around this one.
     pub fn of(program: &str) -> Self {
-        let mut command = Command::new(program);
-        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_COLOR"] {
-            command.env_remove(name).env_remove(name.to_uppercase());
-        }
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FETCH_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("HOME", NOBODY).env("XDG_CONFIG_HOME", NOBODY);
-        Self { command, input: None }
+        Self { command: secluded(program), input: None }
     }
 
     /// A run in a mode, reporting as JSON.

@@ -1,16 +1,46 @@
 //! A run on a terminal.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use nix::pty::{Winsize, openpty};
+use super::program;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+/// A terminal of so many columns: its own end, and the one for a program. No other program that is started meanwhile
+/// inherits them, so that reading ends, with an error, once the program has closed its end.
+pub fn pseudoterminal(columns: u16) -> (File, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let own = openpt(flags).unwrap();
+    grantpt(&own).unwrap();
+    unlockpt(&own).unwrap();
+    let path = ptsname(&own, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let of_program =
+        rustix::fs::open(OsStr::from_bytes(path.as_bytes()), flags, Mode::empty()).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&own, size).unwrap();
+    (own.into(), of_program)
+}
+
+/// All that is shown on a terminal from now on, until no program has it open, which is an error of reading it.
+pub fn shown_on(mut terminal: File) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut shown = Vec::new();
+        let _ = terminal.read_to_end(&mut shown);
+        String::from_utf8(shown).unwrap()
+    })
+}
 
 /// A program whose standard output and standard error are one terminal.
 pub struct Terminal {
@@ -29,17 +59,10 @@ struct Shown {
 impl Terminal {
     /// Starts `fetch` with these words on a terminal of so many columns.
     pub fn of_fetch<'a>(columns: u16, words: impl IntoIterator<Item = &'a str>) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let ends = openpty(&size, None).unwrap();
-        let (terminal, slave): (File, OwnedFd) = (ends.master.into(), ends.slave);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fetch"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FETCH_") {
-                command.env_remove(name);
-            }
-        }
-        command.args(words).arg("--no-config").env_remove("NO_COLOR").env("TERM", "xterm");
-        command.stdin(Stdio::null()).stdout(slave.try_clone().unwrap()).stderr(slave);
+        let (terminal, end) = pseudoterminal(columns);
+        let mut command = program();
+        command.args(words).arg("--no-config").env("TERM", "xterm");
+        command.stdin(Stdio::null()).stdout(end.try_clone().unwrap()).stderr(end);
         let child = command.spawn().unwrap();
         // It holds the other end of the terminal.
         drop(command);
