@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const ORDERED: u64 = 1024;
 
 /// Bytes of text that those may have together; the last one may exceed that.
-const ORDERED_BYTES: usize = 2 * 1024 * 1024;
+const ORDERED_BYTES: usize = 512 * 1024;
 
 /// The entries that are started and not settled.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use url::Url;
 use crate::model::{Failure, Job, JobKind, QueuedJob};
 use crate::redaction::redacted_line;
 
-/// The longest Location that is followed, bytes: as long as a line of a list may be.
-const MOST_LOCATION_BYTES: usize = 64 * 1024;
+/// The longest Location that is followed, bytes: several times what servers take as a request line.
+const MOST_LOCATION_BYTES: usize = 32 * 1024;
 
 /// The URL that a redirect of `job` with this status leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same, and that of the listed URL is back at its origin.

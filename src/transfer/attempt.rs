@@ -405,6 +405,8 @@ impl<'a> Exchange<'a> {
             bytes: &mut self.bytes,
             text: is_text.then(Vec::new),
             windows: None,
+            windows_permit: None,
+            turn: None,
         };
         receiver.ensure_size_allowed(begin.length.unwrap_or(0))?;
         if receiver.sink.begin(begin)? == SinkState::Lost {

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use reqwest::header::{HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::checksum::BodyVerifier;
 use super::classify;
 use super::context::TransferContext;
 use super::decode::BodyDecoder;
 use super::request_state::RequestState;
+use super::run_services::{DecoderNeed, MemoryPermit};
 use crate::model::{Failure, WorkerProgress};
 use crate::policy::robots;
 use crate::store::Sink;
@@ -36,6 +36,14 @@ const RATIO_AT_MOST: u64 = 1000;
 
 /// The size of decoded content from which that counts, bytes.
 const RATIO_FROM: u64 = 64 * 1024 * 1024;
+
+/// Bytes of windows that are not worth counting: those of gzip, for instance.
+const SMALL_WINDOWS: u64 = 512 * 1024;
+
+/// A body is dense once it is decoded to this many bytes, and to so many times those received. What is decoded until then
+/// fills little of a window; pages, logs and tables rarely shrink to a sixty-fourth.
+const DENSE_FROM: u64 = 256 * 1024;
+const DENSE_RATIO: u64 = 64;
 
 /// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
 /// coded bytes on as if they were the content.
@@ -83,8 +91,12 @@ pub(super) struct BodyReceiver<'a> {
     pub before: u64,
     /// Its text, if that is kept in memory.
     pub text: Option<Vec<u8>>,
-    /// What the windows of its decoder have of the budget of memory; `None` before its first chunk.
-    pub windows: Option<OwnedSemaphorePermit>,
+    /// Bytes of the windows of its decoder; `None` before its first chunk.
+    pub windows: Option<u64>,
+    /// The memory for them; `None` if they are small.
+    pub windows_permit: Option<MemoryPermit>,
+    /// Its turn among dense bodies; `None` if it is not one of them so far.
+    pub turn: Option<MemoryPermit>,
 }
 
 impl BodyReceiver<'_> {
@@ -135,11 +147,27 @@ impl BodyReceiver<'_> {
         };
         decoder.take_in(chunk);
         if self.windows.is_none() {
-            let reserved = self.context.reserve_windows(decoder.windows()?);
-            self.windows = Some(self.request_state.hold_clocks(reserved).await);
+            let bytes = decoder.windows()?;
+            self.windows = Some(bytes);
+            if bytes > SMALL_WINDOWS {
+                self.windows_permit = Some(self.reserve(DecoderNeed::Windows(bytes)).await);
+            }
+        }
+        let mut turn = None;
+        let may_fill_window = self.may_fill_window(&decoder);
+        if may_fill_window && self.turn.is_none() {
+            turn = Some(self.reserve(DecoderNeed::Turn).await);
         }
         let (mut pieces, mut decoded) = (0, 0);
-        while let Some(piece) = decoder.next_piece()? {
+        loop {
+            let is_dense = self.is_dense(&decoder);
+            if is_dense && self.turn.is_none() {
+                self.turn = match turn.take() {
+                    Some(turn) => Some(turn),
+                    None => Some(self.reserve(DecoderNeed::Turn).await),
+                };
+            }
+            let Some(piece) = decoder.next_piece()? else { break };
             if !piece.is_empty() {
                 decoded += piece.len() as u64;
                 self.context.reserve_bytes(piece.len() as u64)?;
@@ -154,8 +182,34 @@ impl BodyReceiver<'_> {
                 tokio::task::yield_now().await;
             }
         }
+        if let Some(turn) = turn {
+            self.context.services().end_turn(turn);
+        }
         self.decoder = Some(decoder);
         self.context.reserve_bytes(received.saturating_sub(decoded))
+    }
+
+    /// Waits for memory of the run, which is not the server's doing.
+    async fn reserve(&mut self, need: DecoderNeed) -> MemoryPermit {
+        let reserved = self.context.services().reserve_memory(need);
+        self.request_state.hold_clocks(reserved).await
+    }
+
+    /// Whether its decoder may fill a large window with the next bytes that it takes, before anything is seen of the content.
+    fn may_fill_window(&self, decoder: &BodyDecoder) -> bool {
+        decoder.decodes_ahead() && decoder.expanded() < DENSE_FROM && self.has_large_windows()
+    }
+
+    fn has_large_windows(&self) -> bool {
+        self.windows > Some(SMALL_WINDOWS)
+    }
+
+    /// Whether its decoder takes much memory for little that is received.
+    fn is_dense(&self, decoder: &BodyDecoder) -> bool {
+        let decoded = decoder.expanded();
+        let ratio = decoded / self.request_state.bytes().max(1);
+        let is_dense = decoder.is_stacked() || (decoded >= DENSE_FROM && ratio >= DENSE_RATIO);
+        is_dense && self.has_large_windows()
     }
 
     /// Fails if `decoded` bytes are too many for those received.

@@ -205,6 +205,8 @@ fn build_http_client(
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_max_headers(MAX_HEAD_LINES as usize)
         .http2_max_header_list_size(MAX_HEAD_SIZE)
+        .http2_initial_stream_window_size(context.config.http2_window)
+        .http2_initial_connection_window_size(context.config.http2_connection_window)
         .http2_keep_alive_interval(ping_after)
         .http2_keep_alive_timeout(ping_after)
         .pool_idle_timeout(IDLE)

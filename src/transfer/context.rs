@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use url::{Origin, Url};
 
 use super::client::{ProxyRoute, ProxyRules};
@@ -20,7 +19,6 @@ use crate::model::{Failure, serde_helpers};
 use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts, Verbosity};
 use crate::policy::target_rules::is_forbidden;
 use crate::store::Store;
-use crate::sync::ByteBudget;
 
 /// The configuration of every client of a run; plain data, sent to child processes as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +34,10 @@ pub(crate) struct ClientConfig {
     pub(super) certificates: Vec<Vec<u8>>,
     /// The number of idle connections that a client may keep open.
     pub(super) idle: usize,
+    /// Bytes that an HTTP/2 stream may send ahead of what is read.
+    pub(super) http2_window: u32,
+    /// Bytes that all streams of an HTTP/2 connection may, so that one that is read slowly holds up no other.
+    pub(super) http2_connection_window: u32,
     /// Whether the run has a byte rate, so that reads have to wait for it.
     pub(super) is_rate_limited: bool,
     /// Whether the run keeps the cookies that replies set.
@@ -130,14 +132,16 @@ pub(crate) struct TransferContext {
     warnings: Vec<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
-    /// The memory for the windows of all decoders.
-    windows: ByteBudget,
     services: Arc<dyn RunServices>,
     expected_digests: Option<Arc<ExpectedDigests>>,
 }
 
-/// Bytes of memory for the windows of all decoders of a process; those of one body fit.
-const WINDOW_BUDGET: usize = 128 * 1024 * 1024;
+/// Bytes that all HTTP/2 streams of a run may send ahead of what is read, and the least for each.
+const HTTP2_WINDOWS: u32 = 10 * 1024 * 1024;
+const HTTP2_WINDOW_AT_LEAST: u32 = 64 * 1024;
+
+/// The most for one stream. With 100 ms for a round trip it allows 20 MiB per second.
+const HTTP2_WINDOW_AT_MOST: u32 = 2 * 1024 * 1024;
 
 /// Why the shared state of the clients, or a client, cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +180,9 @@ impl ClientConfig {
         let certificates = tls::read_cacerts(&plan.http)?;
         let identities = ClientIdentities::read(plan, warn)?;
         outgoing::ensure_usable(plan.http.interface.as_ref())?;
+        let jobs = u32::try_from(plan.strategy.jobs()).unwrap_or(u32::MAX);
+        let http2_window =
+            (HTTP2_WINDOWS / jobs.max(1)).clamp(HTTP2_WINDOW_AT_LEAST, HTTP2_WINDOW_AT_MOST);
         Ok(Self {
             http: plan.http.clone(),
             timeouts: plan.timeouts,
@@ -185,6 +192,8 @@ impl ClientConfig {
             // Each certificate has a client of its own.
             idle: idle.div_ceil(1 + identities.count()),
             identities,
+            http2_window,
+            http2_connection_window: HTTP2_WINDOWS.max(http2_window.saturating_mul(jobs)),
             is_rate_limited: plan.host_limits.limit_rate.is_some(),
             keeps_cookies: plan.cookies.jar.is_some(),
             records_heads: plan.report.verbosity >= Verbosity::Trace,
@@ -247,15 +256,9 @@ impl TransferContext {
             warnings: Vec::new(),
             counters,
             store,
-            windows: ByteBudget::new(WINDOW_BUDGET),
             services,
             expected_digests,
         }
-    }
-
-    /// Waits until the budget of memory covers windows of this size, and reserves that until the permit is dropped.
-    pub(super) async fn reserve_windows(&self, bytes: u64) -> OwnedSemaphorePermit {
-        self.windows.take(bytes as usize).await
     }
 
     /// The configuration of the clients, for child processes.

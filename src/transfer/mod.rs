@@ -35,7 +35,7 @@ pub(crate) use context::{ClientConfig, ContextError, TransferContext, TransferCo
 pub(crate) use decode::fuzzing;
 pub(crate) use request::is_sent_to;
 pub(crate) use resolver::Resolver;
-pub(crate) use run_services::RunServices;
+pub(crate) use run_services::{DecoderNeed, MemoryPermit, RunServices};
 
 /// What the client is built with: names, and what each has.
 pub(crate) fn build_facts() -> [(&'static str, String); 3] {

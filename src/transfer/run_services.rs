@@ -1,14 +1,43 @@
-//! The services of the run that a transfer depends on: the byte quota, the byte rate and the manifest of partial files.
+//! The services of the run that a transfer depends on: the byte quota, the byte rate, the memory of decoders and the
+//! manifest of partial files.
 //! Each exists once per run, in the parent process; a child process reaches them over its pipe.
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::rate_limit::{Quota, RateLimiter};
 use crate::model::Failure;
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
+use crate::sync::ByteBudget;
+
+/// Bytes of memory for the windows of all decoders of the run; those of one body fit.
+const WINDOW_BUDGET: usize = 128 * 1024 * 1024;
+
+/// How long a dense body waits for its turn; after that it is decoded beside the one that has it.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the decoder of a body needs of the memory of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DecoderNeed {
+    /// Windows of this many bytes.
+    Windows(u64),
+    /// To be the only dense body that is decoded: one that expands to many times its size, or has several codings.
+    Turn,
+}
+
+/// What a decoder has of the memory of the run, until this is dropped. In a child process it is empty: the parent holds it
+/// until the task is done.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryPermit {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// What a transfer asks of the run. Implemented by the process that carries the run and, over the pipe, by its children.
 /// The manifest's part of it is [`PartialRecorder`], which the store declares because it is below this module.
@@ -20,6 +49,15 @@ pub(crate) trait RunServices: PartialRecorder {
     /// Returns the number of bytes that were charged in advance, for [`RunServices::report_read`].
     fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
 
+    /// Waits until the memory that a decoder needs is free.
+    fn reserve_memory(
+        &self,
+        need: DecoderNeed,
+    ) -> Pin<Box<dyn Future<Output = MemoryPermit> + Send + '_>>;
+
+    /// Ends the turn of a body that turned out not to be dense.
+    fn end_turn(&self, turn: MemoryPermit);
+
     /// Charges bytes that were read, less those that were charged in advance.
     fn report_read(&self, bytes: u64, charged: u64);
 }
@@ -29,13 +67,21 @@ pub(crate) trait RunServices: PartialRecorder {
 pub(super) struct LocalServices {
     rate_limiter: Option<RateLimiter>,
     quota: Option<Quota>,
+    windows: ByteBudget,
+    dense_turn: ByteBudget,
     store: Store,
 }
 
 impl LocalServices {
     /// Services with a byte rate and a quota, each `None` if there is no limit.
     pub(super) fn new(rate: Option<NonZeroU64>, quota: Option<u64>, store: Store) -> Self {
-        Self { rate_limiter: rate.map(RateLimiter::new), quota: quota.map(Quota::new), store }
+        Self {
+            rate_limiter: rate.map(RateLimiter::new),
+            quota: quota.map(Quota::new),
+            windows: ByteBudget::new(WINDOW_BUDGET),
+            dense_turn: ByteBudget::new(1),
+            store,
+        }
     }
 }
 
@@ -51,6 +97,23 @@ impl RunServices for LocalServices {
                 None => 0,
             }
         })
+    }
+
+    fn reserve_memory(
+        &self,
+        need: DecoderNeed,
+    ) -> Pin<Box<dyn Future<Output = MemoryPermit> + Send + '_>> {
+        Box::pin(async move {
+            let permit = match need {
+                DecoderNeed::Windows(bytes) => Some(self.windows.take(bytes as usize).await),
+                DecoderNeed::Turn => timeout(TURN_PATIENCE, self.dense_turn.take(1)).await.ok(),
+            };
+            MemoryPermit { _permit: permit }
+        })
+    }
+
+    fn end_turn(&self, turn: MemoryPermit) {
+        drop(turn);
     }
 
     fn report_read(&self, bytes: u64, charged: u64) {

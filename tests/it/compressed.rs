@@ -351,10 +351,10 @@ fn a_quota_bounds_what_is_decoded_too() {
 #[test]
 fn more_than_three_codings_are_refused() {
     let text = b"text";
-    let thrice = brotli(zstd(gzip(text)));
+    let thrice = gzip(gzip(zstd(text)));
     in_every_mode(|mode| {
-        let four = coded("gzip, zstd, br, gzip", &gzip(&thrice));
-        let origin = origin_of(vec![coded("gzip, zstd, br", &thrice), four]);
+        let four = coded("zstd, gzip, gzip, gzip", &gzip(&thrice));
+        let origin = origin_of(vec![coded("zstd, gzip, gzip", &thrice), four]);
         let seen = run(mode).list(list_of(&origin, 2)).seen();
         assert_eq!(seen.classes_in_list_order(), ["ok", "protocol"], "{seen:?}");
         let message = seen.rows_in_list_order()[1]["error"]["message"].clone();
@@ -367,25 +367,22 @@ fn codings_that_need_several_of_the_largest_windows_are_refused() {
     let text = b"text";
     in_every_mode(|mode| {
         let twice = coded("br, br", &brotli(brotli(text)));
-        let mixed = coded("br, zstd, gzip", &gzip(zstd(brotli(text))));
+        let mixed = coded("br, gzip", &gzip(brotli(text)));
         let origin = origin_of(vec![twice, mixed]);
         let seen = run(mode).list(list_of(&origin, 2)).seen();
         assert_eq!(seen.classes_in_list_order(), ["protocol", "ok"], "{seen:?}");
         let message = seen.rows_in_list_order()[0]["error"]["message"].clone();
-        let words = "content encodings that need more than 24 MiB of memory to decode";
+        let words = "content encodings that need more than 16 MiB of memory to decode";
         assert_eq!(message, format!("invalid HTTP response: {words}"));
     });
 }
 
 #[test]
 fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
-    // Thrice 8 MiB for each body, of 128 MiB; in the other, 16 MiB.
+    // Twice 8 MiB for each body, of 128 MiB; in the other, 16 MiB; but dense ones are decoded one after another.
     let random = (0..1_u32 << 20).map(|place| (place.wrapping_mul(place) >> 7) as u8);
     let zeros = vec![0; 24 << 20];
-    let bodies = [
-        ("zstd, zstd, zstd", zstd(zstd(zstd(random.collect::<Vec<u8>>())))),
-        ("br", brotli(&zeros)),
-    ];
+    let bodies = [("zstd, zstd", zstd(zstd(random.collect::<Vec<u8>>()))), ("br", brotli(&zeros))];
     drop(zeros);
     in_every_mode(|mode| {
         for ((codings, body), bytes) in bodies.iter().zip([1 << 20, 24 << 20]) {
@@ -395,7 +392,7 @@ fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
             assert_eq!(seen.classes_in_list_order(), vec!["ok"; 16], "{seen:?}");
             assert!(seen.rows().iter().all(|row| row["bytes"] == bytes), "{seen:?}");
             let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap() >> 20;
-            assert!(mode == "processes" || peak < 200, "{peak} MiB at the peak");
+            assert!(mode == "processes" || peak < 80, "{peak} MiB at the peak");
         }
     });
 }

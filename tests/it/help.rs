@@ -1,11 +1,10 @@
 //! `fetch help`: commands, topics and the man page.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{Read, pipe};
+use std::fs;
+use std::io::pipe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
 
 use crate::support::run::drain;
 use crate::support::{Run, Seen, program, pseudoterminal, shown_on};

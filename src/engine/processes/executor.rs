@@ -16,7 +16,7 @@ use crate::model::{
 use crate::plan::Timeouts;
 use crate::policy::suspension::was_suspended;
 use crate::store::BodyInfo;
-use crate::transfer::{TransferCounts, name_of};
+use crate::transfer::{MemoryPermit, TransferCounts, name_of};
 
 /// How long a child may take to end a cancelled transfer and record what it has; after that it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +41,9 @@ struct TransferProgress {
 
 /// The number of a request for leave to read, and the wait for it.
 type RateRequest<'a> = (u64, Pin<Box<dyn Future<Output = u64> + Send + 'a>>);
+
+/// The wait for memory.
+type MemoryRequest<'a> = Pin<Box<dyn Future<Output = MemoryPermit> + Send + 'a>>;
 
 /// Why a child did not return a result.
 enum ChildLost {
@@ -163,7 +166,8 @@ impl ChildExecutor {
     /// message has to name its task. `ReserveBytes` and `RecordPartial` are blocking calls: the child sends nothing else
     /// until the answer has come, which the parent therefore sends before it looks at anything else. `RequestRate` may wait
     /// for seconds, during which a `Cancel` must still reach the child; so its answer is awaited beside the other messages,
-    /// and it alone is numbered, as the reader that asked may be gone by then. After a `Cancel` the child still sends `Done`,
+    /// and it alone is numbered, as the reader that asked may be gone by then. So is that of `ReserveMemory`, of which a
+    /// task has one at a time. After a `Cancel` the child still sends `Done`,
     /// with what it has recorded; it is killed only if that does not come in time.
     async fn exchange(
         &self,
@@ -182,6 +186,9 @@ impl ChildExecutor {
             return Err(ChildLost::Silent(most));
         }
         let mut rate_request: Option<RateRequest<'_>> = None;
+        let mut memory_request: Option<MemoryRequest<'_>> = None;
+        // What the child has of the memory of the run; a turn is the last of it.
+        let mut memory = Vec::new();
         let mut cancelled = None;
         let patience = sleep(Duration::MAX);
         let silent = sleep(most);
@@ -192,6 +199,12 @@ impl ChildExecutor {
                 (number, charged) = poll_rate_request(&mut rate_request) => {
                     rate_request = None;
                     process.send(&ToChild::RateGranted { number, charged }).await;
+                    continue;
+                }
+                permit = poll_memory_request(&mut memory_request) => {
+                    memory_request = None;
+                    memory.push(permit);
+                    process.send(&ToChild::MemoryReserved).await;
                     continue;
                 }
                 cause = &mut cancel, if cancelled.is_none() => {
@@ -223,6 +236,10 @@ impl ChildExecutor {
                 FromChild::RequestRate { number, left } => {
                     rate_request = Some((number, services.wait_for_rate(left)));
                 }
+                FromChild::ReserveMemory(need) => {
+                    memory_request = Some(services.reserve_memory(need));
+                }
+                FromChild::EndTurn => drop(memory.pop()),
                 FromChild::ReportRead { bytes, charged } => services.report_read(bytes, charged),
                 FromChild::ReserveBytes(bytes) => {
                     let answer = ToChild::BytesReserved(services.reserve_bytes(bytes));
@@ -251,6 +268,14 @@ impl ChildExecutor {
 /// How long a child may send nothing during a transfer: as long as the server of the transfer may, and a while to say so.
 fn silence(timeouts: &Timeouts) -> Duration {
     timeouts.attempt.map_or(timeouts.stall, |attempt| attempt.min(timeouts.stall)) + PATIENCE
+}
+
+/// Waits for the memory that was asked for, if there is such a request.
+async fn poll_memory_request(request: &mut Option<MemoryRequest<'_>>) -> MemoryPermit {
+    match request {
+        Some(reserved) => reserved.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the byte rate to grant a request, if there is one. Returns its number and the bytes charged in advance.

@@ -21,7 +21,7 @@ use crate::model::{Failure, StopCause};
 use crate::store::{BodyInfo, BodyStart, PartialRecorder};
 use crate::streams;
 use crate::sync::lock;
-use crate::transfer::RunServices;
+use crate::transfer::{DecoderNeed, MemoryPermit, RunServices};
 
 /// The services of the run, over the pipe to the parent, and the messages that come from there.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(super) struct ParentClient {
     output: File,
     router: MessageRouter,
     granted: tokio::sync::Mutex<UnboundedReceiver<(u64, u64)>>,
+    reserved: tokio::sync::Mutex<UnboundedReceiver<()>>,
     /// The number of requests for leave to read so far.
     rate_requests: AtomicU64,
 }
@@ -48,6 +49,7 @@ pub(super) struct Inbox {
 struct MessageRouter {
     tasks: UnboundedSender<Option<Box<Task>>>,
     granted: UnboundedSender<(u64, u64)>,
+    reserved: UnboundedSender<()>,
     cancel: watch::Sender<Option<StopCause>>,
 }
 
@@ -68,13 +70,20 @@ impl ParentClient {
         let pipe = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
         let (send_task, tasks) = unbounded_channel();
         let (send_granted, granted) = unbounded_channel();
+        let (send_reserved, reserved) = unbounded_channel();
         let (send_cancel, cancel) = watch::channel(None);
-        let router = MessageRouter { tasks: send_task, granted: send_granted, cancel: send_cancel };
+        let router = MessageRouter {
+            tasks: send_task,
+            granted: send_granted,
+            reserved: send_reserved,
+            cancel: send_cancel,
+        };
         let parent = Self {
             input: Mutex::new(ParentInput { pipe, received: MessageBuffer::default() }),
             output: File::from(io::stdout().as_fd().try_clone_to_owned()?),
             router,
             granted: granted.into(),
+            reserved: reserved.into(),
             rate_requests: AtomicU64::new(0),
         };
         Ok((Arc::new(parent), Inbox { tasks, cancel }))
@@ -155,6 +164,7 @@ impl MessageRouter {
             ToChild::Finish => drop(self.tasks.send(None)),
             ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
             ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
+            ToChild::MemoryReserved => drop(self.reserved.send(())),
             ToChild::BytesReserved(_) | ToChild::PartialRecorded(_) => {
                 unreachable!("a reply is read by the request that it answers")
             }
@@ -181,6 +191,26 @@ impl RunServices for ParentClient {
             }
             pending().await
         })
+    }
+
+    fn reserve_memory(
+        &self,
+        need: DecoderNeed,
+    ) -> Pin<Box<dyn Future<Output = MemoryPermit> + Send + '_>> {
+        Box::pin(async move {
+            let mut reserved = self.reserved.lock().await;
+            // Answers that came too late for a task before this one.
+            while reserved.try_recv().is_ok() {}
+            self.send(&FromChild::ReserveMemory(need));
+            match reserved.recv().await {
+                Some(()) => MemoryPermit::default(),
+                None => pending().await,
+            }
+        })
+    }
+
+    fn end_turn(&self, _: MemoryPermit) {
+        self.send(&FromChild::EndTurn);
     }
 
     fn report_read(&self, bytes: u64, charged: u64) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::ExpectedDigests;
 use crate::model::{Attempt, Failure, Job, StopCause};
 use crate::store::{BodyStart, ChildStoreConfig};
-use crate::transfer::{ClientConfig, TransferCounts};
+use crate::transfer::{ClientConfig, DecoderNeed, TransferCounts};
 
 /// The first message to a child: its configuration.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub(super) enum ToChild {
     /// The answer to [`FromChild::RequestRate`] with this number: the reader may read; `charged` bytes were charged in
     /// advance.
     RateGranted { number: u64, charged: u64 },
+    /// The answer to [`FromChild::ReserveMemory`]. The parent holds the memory until the task is done.
+    MemoryReserved,
     /// The answer to [`FromChild::ReserveBytes`]: whether the quota covers the bytes.
     BytesReserved(bool),
     /// The answer to [`FromChild::RecordPartial`], sent once the manifest has the entry.
@@ -54,6 +56,10 @@ pub(super) enum FromChild {
     /// Asks for leave to read under the byte rate; see `RunServices::wait_for_rate`. Numbered, because an answer may
     /// come too late for the reader that asked.
     RequestRate { number: u64, left: Option<u64> },
+    /// See `RunServices::reserve_memory`.
+    ReserveMemory(DecoderNeed),
+    /// See `RunServices::end_turn`.
+    EndTurn,
     /// See `RunServices::report_read`.
     ReportRead { bytes: u64, charged: u64 },
     /// See `RunServices::reserve_bytes`. The child blocks until the answer.
@@ -312,6 +318,7 @@ mod tests {
             ToChild::Task(Box::new(full_task())),
             ToChild::Cancel(StopCause::Deadline),
             ToChild::RateGranted { number: 1, charged: u64::MAX },
+            ToChild::MemoryReserved,
             ToChild::BytesReserved(true),
             ToChild::PartialRecorded(Ok(())),
             recorded,
@@ -333,6 +340,9 @@ mod tests {
             FromChild::Ready(Err("why".to_owned())),
             FromChild::Progress { bytes: 1, promised: 0 },
             FromChild::RequestRate { number: 1, left: None },
+            FromChild::ReserveMemory(DecoderNeed::Windows(u64::MAX)),
+            FromChild::ReserveMemory(DecoderNeed::Turn),
+            FromChild::EndTurn,
             FromChild::ReportRead { bytes: 1, charged: 2 },
             FromChild::ReserveBytes(1),
             done(attempt(AttemptOutcome::Whole)),

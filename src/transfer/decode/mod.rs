@@ -29,8 +29,8 @@ pub(super) const PIECE: usize = 64 * 1024;
 /// The maximum number of codings of one body.
 const STACKED_AT_MOST: usize = 3;
 
-/// The most bytes of memory that the windows of one body may take: the largest one of each coding.
-const WINDOWS_AT_MOST: u64 = (24 << 20) + (64 << 10);
+/// The most bytes of memory that the windows of one body may take: the largest one, and those of gzip.
+const WINDOWS_AT_MOST: u64 = (16 << 20) + (64 << 10);
 
 /// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +211,16 @@ impl BodyDecoder {
         self.stages.iter().map(|stage| stage.produced).max().unwrap_or(0)
     }
 
+    /// Whether the decoder of what is received fills its window before anything comes out: that of Brotli does.
+    pub(super) fn decodes_ahead(&self) -> bool {
+        self.stages.first().is_some_and(|stage| stage.coding == ContentCoding::Brotli)
+    }
+
+    /// Whether there are several codings, one in the other.
+    pub(super) fn is_stacked(&self) -> bool {
+        self.stages.len() > 1
+    }
+
     /// The bytes of memory that the windows of all codings may take. To be called with the first chunk.
     ///
     /// # Errors
@@ -220,7 +230,7 @@ impl BodyDecoder {
         let inner = inner.iter().map(|stage| stage.coding.window(None));
         let windows = outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>();
         if windows > WINDOWS_AT_MOST {
-            let words = "content encodings that need more than 24 MiB of memory to decode";
+            let words = "content encodings that need more than 16 MiB of memory to decode";
             return Err(Failure::Protocol(words.to_owned()));
         }
         Ok(windows)

@@ -301,8 +301,8 @@ impl Faults {
             ("redirect without Location", status("302 Found", "")),
             ("redirect to another scheme", Reply::redirect(302, "ftp://site.test/")),
             (
-                "Location larger than 64 KiB",
-                Reply::redirect(302, &format!("/{}", "y".repeat(64 << 10))),
+                "Location larger than 32 KiB",
+                Reply::redirect(302, &format!("/{}", "y".repeat(32 << 10))),
             ),
         ] {
             self.reply(name, reply);
