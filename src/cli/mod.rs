@@ -31,6 +31,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::plan::{Plan, ReportCommand, SecretDisplay, Strategy};
+use crate::redaction::MASK;
 use crate::{compare, list, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
 pub use completion::Completions;
@@ -124,7 +125,7 @@ impl From<String> for UsageOutput {
 
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let text = error.render().to_string();
+        let text = without_password(&error, &error.render().to_string());
         if !error.use_stderr() {
             return Self { text, to: UsageStream::Stdout, code: 0 };
         }
@@ -150,6 +151,18 @@ impl From<clap::Error> for UsageOutput {
             _ => text,
         };
         Self { text, to: UsageStream::Stderr, code: 2 }
+    }
+}
+
+/// A message that repeats no password of the value that it is about: a part of a URL is not recognized as one.
+fn without_password(error: &clap::Error, message: &str) -> String {
+    let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
+    let user = value.rsplit_once('@').and_then(|(before, _)| before.rsplit_once(':'));
+    match user {
+        Some((_, password)) if !password.is_empty() => {
+            message.replace(&format!("{password}@"), &format!("{MASK}@"))
+        }
+        _ => message.to_owned(),
     }
 }
 

@@ -102,12 +102,14 @@ fn an_origin_that_cannot_be_is_refused_with_option_value_and_advice() {
 
 #[test]
 fn a_value_that_may_be_a_secret_is_not_repeated() {
-    let table: [(&[&str], &str); 5] = [
+    let table: [(&[&str], &str); 7] = [
         (&["--header", "Authorization Bearer hunter2"], "--header"),
         (&["--header", "Host: hunter2"], "--connect-to"),
         (&["--header", "X: a\u{1}hunter2"], "--header"),
         (&["--proxy", "http://bob:hunter2@a.b:99999"], "--proxy"),
         (&["--proxy", "ftp://bob:hunter2@a.b"], "--proxy"),
+        (&["--resolve", "http://bob:hunter2@a.b"], "--resolve"),
+        (&["--connect-to", "a.b:80:http://bob:hunter2@a.b:1"], "--connect-to"),
     ];
     for (words, option) in table {
         let seen = Run::new().args(words).arg("http://127.0.0.1:9/").seen();
