@@ -1,6 +1,7 @@
 //! The validated configuration of a run. Contains no clap types.
 
 mod lists;
+mod shards;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
 pub use lists::{CarryChoice, ListFormat, ListOptions};
+pub use shards::{Shard, ShardKey};
 pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
 /// The configuration of a run.
@@ -26,6 +28,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// How lists are read.
     pub lists: ListOptions,
+    /// The part of the targets that the run takes; `None`: all.
+    pub shard: Option<Shard>,
     /// The configuration file that was read, if one was.
     pub config: Option<PathBuf>,
     /// Files with credentials that were read: netrc files and files of header lines.
@@ -46,6 +50,8 @@ pub struct Plan {
     pub host_limits: HostLimitOptions,
     /// When failures stop the run.
     pub failure_limits: FailureLimits,
+    /// How the program ends if URLs failed.
+    pub failed_exit: FailedExit,
     /// Limits on response bodies and the digests to compute.
     pub bodies: BodyOptions,
     /// Where bodies are saved; `None`: they are read and thrown away.
@@ -68,6 +74,7 @@ impl Default for Plan {
         Self {
             sources: vec![Source::Stdin],
             lists: ListOptions::default(),
+            shard: None,
             config: None,
             credential_files: Vec::new(),
             options: Vec::new(),
@@ -81,6 +88,7 @@ impl Default for Plan {
             retry: RetryOptions::default(),
             host_limits: HostLimitOptions::default(),
             failure_limits: FailureLimits { most: None },
+            failed_exit: FailedExit::One,
             bodies: BodyOptions::default(),
             keep: None,
             archive: None,
@@ -137,6 +145,15 @@ impl Plan {
         let files = self.failed.as_ref().map(|failed| &*failed.path).into_iter();
         documents.chain(files).chain(output).chain(self.cookies.jar.as_deref())
     }
+}
+
+/// The exit code of a run in which nothing went wrong but URLs that failed and invalid lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedExit {
+    /// 1.
+    One,
+    /// 0 (`--exit-zero`).
+    Zero,
 }
 
 /// Where the body of the only URL goes.

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use http::HeaderValue;
 
+use super::shards::{self, ShardChoice};
 use super::value_parsers::{self, Choice, Named, one_of};
 use super::{hints, host_rules, network};
 use crate::compare::MEASURE;
@@ -17,7 +18,7 @@ use crate::digest::{Algorithm, Digest};
 use crate::model::FailureClass;
 use crate::plan::{
     ColorChoice, HostRule, ListFormat, MaxFailures, MaxPerHost, Mode, NamingScheme,
-    NetworkInterface, OutputFormat, ResolveOverride, StatusRange,
+    NetworkInterface, OutputFormat, ResolveOverride, ShardKey, StatusRange,
 };
 use crate::units::{self, Rate, Share};
 
@@ -115,6 +116,15 @@ const NAMING_SCHEMES: [Choice<NamingScheme>; 4] = [
     Choice::new(NamingScheme::Index, "index", "Position in the list"),
 ];
 
+const SHARD_KEYS: [Choice<ShardKey>; 2] = [
+    Choice::new(ShardKey::Host, "host", "All URLs of a host in one shard"),
+    Choice::new(
+        ShardKey::Url,
+        "url",
+        "Each URL by itself; limits per host hold for one shard only",
+    ),
+];
+
 const FORMATS: [Choice<OutputFormat>; 3] = [
     Choice::new(OutputFormat::Text, "text", "Human-readable text"),
     Choice::new(OutputFormat::Jsonl, "jsonl", "JSON Lines"),
@@ -186,6 +196,9 @@ pub(super) struct FetchArgs {
 
     #[command(flatten)]
     pub lists: ListArgs,
+
+    #[command(flatten)]
+    pub shards: ShardArgs,
 
     #[command(flatten)]
     pub strategy: StrategyArgs,
@@ -274,6 +287,22 @@ pub(super) struct ListArgs {
         value_parser = value_parsers::column
     )]
     pub carry: Vec<String>,
+}
+
+/// Which part of the lists is fetched.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Shards")]
+pub(super) struct ShardArgs {
+    /// Fetch only shard I of N, I from 0; all URLs of a host are in one shard
+    ///
+    /// auto reads JOB_COMPLETION_INDEX with JOB_COMPLETIONS (Kubernetes), or SLURM_ARRAY_TASK_ID with _MIN, _COUNT and
+    /// _STEP (Slurm). Records keep the index and line of the whole list. See fetch help shards.
+    #[arg(hide_short_help = true, long, value_name = "I/N|auto", value_parser = shards::choice, allow_hyphen_values = true)]
+    pub shard: Option<ShardChoice>,
+
+    /// What decides about the shard of a URL [default: host]
+    #[arg(hide_short_help = true, long, value_name = "KEY", value_parser = one_of(&SHARD_KEYS))]
+    pub shard_by: Option<ShardKey>,
 }
 
 #[derive(Debug, Args)]
@@ -809,6 +838,12 @@ pub(super) struct FailedListArgs {
         value_parser = Named::CLASSES, hide_possible_values = true
     )]
     pub failed_class: Vec<FailureClass>,
+
+    /// Exit with 0 even if URLs failed or lines were invalid
+    ///
+    /// For tasks of a cluster: each failure is in the report. Other errors keep their exit codes.
+    #[arg(hide_short_help = true, long)]
+    pub exit_zero: bool,
 }
 
 #[derive(Debug, Args)]

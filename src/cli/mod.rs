@@ -15,6 +15,7 @@ mod man;
 mod network;
 mod option_table;
 mod proxy;
+mod shards;
 mod similarity;
 mod to_plan;
 mod value_parsers;
@@ -491,9 +492,12 @@ fn fetch(
     to_plan::ensure_exceptions_have_a_rule(&all.requests.targets)
         .map_err(|error| lower.trace(error))?;
     let proxy_decides = all.requests.targets.proxy_decides;
+    let shard = shards::chosen(all.shards.shard, all.shards.shard_by, around.variable);
+    let shard = shard.map_err(|complaint| lower.trace(complaint))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
     plan.http.proxy = proxy::chosen(proxy, around.variable)?;
+    plan.shard = shard;
     if !proxy_decides {
         to_plan::ensure_no_proxy_decides(&plan.http)?;
     }
@@ -526,6 +530,10 @@ fn resolve(option: &mut EffectiveOption, plan: &Plan) {
     option.value = match (option.name.as_str(), plan.strategy) {
         ("jobs", strategy) => OptionValue::Number(strategy.jobs() as u64),
         ("loops", Strategy::Tasks { loops, .. }) => OptionValue::Number(loops.get() as u64),
+        ("shard", _) => match plan.shard {
+            Some(shard) => OptionValue::Text(shard.to_string()),
+            None => return,
+        },
         ("user-agent", _) => {
             OptionValue::Text(String::from_utf8_lossy(plan.http.user_agent.as_bytes()).into_owned())
         }

@@ -112,6 +112,8 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "out-column", ..ONE_RUN },
     OptionFacts { name: "checksum-column", ..ONE_RUN },
     OptionFacts { name: "carry", ..ONE_RUN },
+    OptionFacts { name: "shard", scope: OptionScope::NotInFile, ..PLAIN },
+    OptionFacts { name: "shard-by", scope: OptionScope::NotInFile, ..PLAIN },
     OptionFacts { name: "tries", ..ONE_RUN },
     OptionFacts { name: "no-redact", ..ONE_RUN },
     OptionFacts { name: "dry-run", ..ONE_RUN },

@@ -24,11 +24,11 @@ use crate::model::RequestMethod;
 use crate::plan::{
     AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CarryChoice,
     CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy,
-    FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions, HttpVersions,
-    ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource, NetworkInterface,
-    OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand, ReportOrder,
-    ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay, SegmentOptions,
-    SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
+    FailedExit, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
+    HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource,
+    NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand,
+    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay,
+    SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -42,6 +42,8 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
         lists: list_options(typed.lists)?,
+        // The environment is not read here.
+        shard: None,
         strategy: strategy(&typed.strategy, saves(&typed.saving))?,
         http: http(typed.requests, &typed.cookies)?,
         cookies: cookie_options(typed.cookies, typed.jar)?,
@@ -51,6 +53,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
         host_limits: host_limit_options(&typed.host_limits),
         failure_limits: failure_limits(&typed.failures.enough),
+        failed_exit: if typed.failures.exit_zero { FailedExit::Zero } else { FailedExit::One },
         bodies: body_options(typed.bodies, &typed.saving, targets)?,
         output: single_output(&typed.saving, targets)?,
         archive: archive_options(&typed.saving),

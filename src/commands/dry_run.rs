@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fetch::{RemoteLists, claim_outputs, cookies, predicted};
-use super::{CommandError, conclude, print_warning, unopened};
+use super::{CommandError, conclude, exit_of_run, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
@@ -101,7 +101,7 @@ pub(super) fn execute(plan: &Plan, options: &[EffectiveOption]) -> Exit {
     if result.as_ref().is_ok_and(|counts| *counts == EntryCounts::default()) {
         print_warning("no URLs in the input");
     }
-    conclude(&result)
+    exit_of_run(conclude(&result), plan)
 }
 
 /// Prints to `out` what a run would do, in the format of the plan.
@@ -145,7 +145,7 @@ struct Preview<'a, W> {
 
 impl<W: Write> Preview<'_, W> {
     fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
-        input::entries(inputs, |EntryBatch { entries, kind, notices }| {
+        input::entries(inputs, self.plan.shard, |EntryBatch { entries, kind, notices }| {
             notices.iter().for_each(|notice| print_warning(&printable(notice)));
             entries.iter().try_for_each(|entry| self.entry(entry))?;
             if kind == StreamKind::Live {

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::timeout;
 
-use super::{COLOR, colours, print_error, print_note, print_warning, unopened};
+use super::{COLOR, colours, exit_of_run, print_error, print_note, print_warning, unopened};
 use crate::cli;
 use crate::engine::{
     self, CancelToken, EngineError, EngineResult, EventReceiver, RunCookies, event_channel,
@@ -153,7 +153,7 @@ pub(super) fn execute(plan: &Plan) -> Exit {
             _ => print_error(error),
         }
     }
-    result.exit()
+    exit_of_run(result.exit(), plan)
 }
 
 /// Runs `plan` and reports it to `outputs`. `stop` may end it early.
@@ -291,6 +291,7 @@ fn conclude(
         sources: plan.sources.iter().map(input::source_name).collect(),
         options: plan.options.clone(),
         head: plan.http.method == RequestMethod::Head,
+        shard: plan.shard.map(|shard| shard.to_string()),
     };
     let finished = reported.reporter.finish(&summary);
     let written = match reported.written {

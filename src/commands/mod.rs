@@ -23,7 +23,7 @@ use anyhow::anyhow;
 use crate::cli::{self, Command, UsageOutput, UsageStream};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::OpenError;
-use crate::plan::ColorChoice;
+use crate::plan::{ColorChoice, FailedExit, Plan};
 use crate::redaction::{redacted_text, show_secrets};
 use crate::signals::survive_file_size_limit;
 use crate::streams::{self, stderr, stdin, stdout};
@@ -106,6 +106,14 @@ fn conclude<T: ExitStatus, E: CommandError>(result: &Result<T, E>) -> Exit {
         }
     }
     result.exit()
+}
+
+/// The exit code of a run of this plan: failed URLs may be no failure of the program.
+fn exit_of_run(exit: Exit, plan: &Plan) -> Exit {
+    match (exit, plan.failed_exit) {
+        (Exit::SomeFailed, FailedExit::Zero) => Exit::Ok,
+        (exit, _) => exit,
+    }
 }
 
 /// The error about a source that cannot be opened, with the command that was meant, if it is like one.

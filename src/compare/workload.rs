@@ -69,7 +69,7 @@ impl Workload {
     pub(super) fn remote(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
         let mut hosts = BTreeMap::new();
-        input::entries(input::open_local(&plan)?, |batch| {
+        input::entries(input::open_local(&plan)?, plan.shard, |batch| {
             batch.entries.iter().for_each(|entry| count(entry, &mut hosts));
             Ok::<_, ReadError>(())
         })?;
@@ -86,7 +86,7 @@ impl Workload {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
         let mut list = BufWriter::new(temporary_file::named("fetch-urls-")?);
         let mut written = Ok(());
-        input::entries(input::open_local(&plan)?, |batch| {
+        input::entries(input::open_local(&plan)?, plan.shard, |batch| {
             for entry in &batch.entries {
                 if let (Entry::Target(target), Ok(())) = (entry, &written) {
                     written = writeln!(list, "{}", target.url());

@@ -18,6 +18,7 @@ use super::records::record_without_request;
 use super::worker::RunContext;
 use crate::input::{EntryBatch, EntryParser, InputChunk, InputReader, OpenInput, ReadError};
 use crate::model::{Entry, Event, QueuedJob, Record, StopCause, Target};
+use crate::plan::Shard;
 use crate::store::{Claim, ClaimResult, SkipReason, UndigestedFile};
 
 /// How long a live input must be silent before an entry is begun that option lines could still follow.
@@ -38,6 +39,7 @@ pub(super) struct FeedResult {
 /// If the system gives no thread, or a target cannot be spilled. An input that cannot be read is no error: the result says so.
 pub(super) async fn feed(
     inputs: Vec<OpenInput>,
+    shard: Option<Shard>,
     context: &RunContext,
 ) -> Result<FeedResult, EngineError> {
     let (send, pieces) = channel(1);
@@ -49,10 +51,11 @@ pub(super) async fn feed(
         context.cancel.drain(StopCause::Fatal);
         return Err(EngineError::Thread(error));
     }
-    let mut feeder = Feeder { context, parser: EntryParser::default(), pieces };
+    let (parser, read_up_to) = (EntryParser::of_shard(shard), 0);
+    let mut feeder = Feeder { context, parser, pieces, read_up_to };
     let feed_result = feeder.run().await;
     if feed_result.is_ok() {
-        let entries = feeder.parser.count();
+        let entries = feeder.parser.kept();
         context.emit(Event::ListRead { entries }).await;
     }
     context.queue.close();
@@ -101,6 +104,8 @@ struct Feeder<'a> {
     context: &'a RunContext,
     parser: EntryParser,
     pieces: Receiver<Result<InputChunk, ReadError>>,
+    /// The index of the last entry that was fed.
+    read_up_to: u64,
 }
 
 impl Feeder<'_> {
@@ -142,17 +147,29 @@ impl Feeder<'_> {
     async fn feed_entries(&mut self, entries: Vec<Entry>) -> Result<(), FeedError> {
         let mut stopped = None;
         for entry in entries {
+            self.pass_over_other_shards(entry.index()).await;
             match (entry, stopped) {
                 (Entry::Target(target), None) => stopped = self.claim(target).await?,
                 (Entry::Target(target), Some(cause)) => self.emit_cancelled(target, cause).await,
                 (Entry::Invalid(invalid), _) => {
-                    let turn = self.context.queue.wait_for_turn(invalid.index).await;
+                    let turn = self.context.queue.wait_for_turn().await;
                     stopped = stopped.or(turn.err());
-                    self.context.emit_record(Record::invalid(invalid), None, None).await;
+                    let record = Record::invalid(invalid);
+                    self.context.queue.record_invalid(&record);
+                    self.context.emit_record(record, None, None).await;
                 }
             }
         }
         stopped.map_or(Ok(()), |_| Err(FeedError::Cancelled))
+    }
+
+    /// Reports which entries between the last one and that of this index are not in the shard of the run.
+    async fn pass_over_other_shards(&mut self, index: u64) {
+        let passed = self.read_up_to + 1..index;
+        self.read_up_to = index;
+        if !passed.is_empty() {
+            self.context.emit(Event::OtherShards(passed)).await;
+        }
     }
 
     /// Claims a target's name and adds it to the queue or the spill. Returns the cause if the run is stopped first.
@@ -169,7 +186,7 @@ impl Feeder<'_> {
             }
         };
         let spilled = || self.context.spill().has_room();
-        match queue.wait_for_admission(target.index, target.url(), spilled).await {
+        match queue.wait_for_admission(target.url(), spilled).await {
             Ok(Admission::Queue) => queue.admit(target, place),
             Ok(Admission::Spill) => {
                 let notice = {
@@ -215,7 +232,7 @@ impl Feeder<'_> {
         settled: SkipReason,
     ) -> Option<StopCause> {
         let queue = &self.context.queue;
-        let turn = queue.wait_for_turn(target.index).await;
+        let turn = queue.wait_for_turn().await;
         let record = record_without_request(&target, &name, settled);
         queue.record_settled(&record);
         // An empty name: none could be found.

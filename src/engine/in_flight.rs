@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Entries past the oldest unsettled one that may be started if records are reported in list order.
-const ORDERED: u64 = 1024;
+/// Entries from the oldest unsettled one on that may be started if records are reported in list order.
+const ORDERED: usize = 1024;
 
 /// Bytes of text that those may have together; the last one may exceed that.
 const ORDERED_BYTES: usize = 512 * 1024;
@@ -25,9 +25,8 @@ struct OrderedWindow {
 }
 
 impl OrderedWindow {
-    fn has_room(&self, index: u64) -> bool {
-        let is_near = |(oldest, _): (&u64, _)| index < oldest + ORDERED;
-        self.entries.first_key_value().is_none_or(is_near) && self.bytes < ORDERED_BYTES
+    fn has_room(&self) -> bool {
+        self.entries.len() < ORDERED && self.bytes < ORDERED_BYTES
     }
 
     fn insert(&mut self, index: u64, bytes: usize, is_settled: bool) {
@@ -54,14 +53,14 @@ impl OrderedWindow {
 }
 
 impl InFlight {
-    /// An empty window; `in_list_order` bounds the distance between the oldest and the newest entry.
+    /// An empty window; `in_list_order` bounds the number of entries from the oldest unsettled one on.
     pub(super) fn new(in_list_order: bool) -> Self {
         Self { count: 0, window: in_list_order.then(OrderedWindow::default) }
     }
 
-    /// Whether the entry of this index may be started.
-    pub(super) fn has_room(&self, index: u64) -> bool {
-        self.window.as_ref().is_none_or(|window| window.has_room(index))
+    /// Whether the next entry may be started.
+    pub(super) fn has_room(&self) -> bool {
+        self.window.as_ref().is_none_or(OrderedWindow::has_room)
     }
 
     /// Adds an entry that is started, whose texts have this many bytes.
@@ -102,13 +101,17 @@ mod tests {
     #[test]
     fn in_list_order_the_oldest_entry_holds_the_window_in_place() {
         let mut in_flight = InFlight::new(true);
-        (1..=3).for_each(|index| in_flight.add(index, 1));
-        in_flight.remove(2, 1);
-        assert!(in_flight.has_room(ORDERED));
-        assert!(!in_flight.has_room(ORDERED + 1));
-        in_flight.remove(1, 1);
-        assert!(in_flight.has_room(ORDERED + 2));
-        assert!(!in_flight.has_room(ORDERED + 3));
+        // Every third entry of the list is in the shard of the run.
+        let index = |place: usize| 3 * place as u64;
+        (1..ORDERED).for_each(|place| in_flight.add(index(place), 1));
+        in_flight.remove(index(2), 1);
+        assert!(in_flight.has_room());
+        in_flight.pass(index(ORDERED), 1);
+        assert!(!in_flight.has_room());
+        in_flight.remove(index(1), 1);
+        assert!(in_flight.has_room(), "the first two are settled");
+        (1..=2).for_each(|place| in_flight.add(index(ORDERED + place), 1));
+        assert!(!in_flight.has_room());
     }
 
     #[test]
@@ -117,22 +120,22 @@ mod tests {
         in_flight.add(1, 10);
         in_flight.pass(2, ORDERED_BYTES / 2);
         in_flight.add(3, ORDERED_BYTES / 2 - 11);
-        assert!(in_flight.has_room(4));
+        assert!(in_flight.has_room());
         in_flight.add(4, 1);
-        assert!(!in_flight.has_room(5));
+        assert!(!in_flight.has_room());
         in_flight.remove(3, ORDERED_BYTES / 2 - 11);
-        assert!(!in_flight.has_room(5), "its record waits for the first");
+        assert!(!in_flight.has_room(), "its record waits for the first");
         in_flight.remove(1, 10);
-        assert!(in_flight.has_room(5));
+        assert!(in_flight.has_room());
         in_flight.remove(4, 1);
-        assert!(in_flight.is_empty() && in_flight.has_room(5));
+        assert!(in_flight.is_empty() && in_flight.has_room());
     }
 
     #[test]
     fn in_order_of_completion_nothing_holds_it() {
         let mut in_flight = InFlight::new(false);
         in_flight.add(1, usize::MAX);
-        assert!(in_flight.has_room(u64::MAX));
+        assert!(in_flight.has_room());
         assert!(!in_flight.is_empty());
         in_flight.remove(1, 1);
         assert!(in_flight.is_empty());

@@ -116,7 +116,9 @@ pub(crate) async fn run(
     let loops = event_loop::open_all(ranges, &resources, &context).await?;
     let ready = Instant::now();
     let broken = Cell::new(None);
-    let work = async { tokio::join!(loops.join(&context.cancel), feeder::feed(inputs, &context)) };
+    let work = async {
+        tokio::join!(loops.join(&context.cancel), feeder::feed(inputs, plan.shard, &context))
+    };
     let (worked, feed_result) = tokio::select! {
         ended = work => ended,
         never = watch_stops(&context, plan.timeouts.deadline) => match never {},

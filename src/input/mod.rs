@@ -19,7 +19,7 @@ use crate::list::{self, Numbering, Parser, ParserStatus};
 use crate::model::{Entry, redacted};
 #[cfg(feature = "parquet")]
 use crate::plan::ListFormat;
-use crate::plan::{ListOptions, Plan, Source};
+use crate::plan::{ListOptions, Plan, Shard, Source};
 use crate::redaction::redacted_name;
 use crate::streams::stdin;
 use crate::text::io_message;
@@ -201,16 +201,17 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Reads all inputs, in their order, and passes their entries to `take`.
+/// Reads all inputs, in their order, and passes their entries to `take`, those of other shards left out.
 ///
 /// # Errors
 /// The first error of `take`, or if an input cannot be read; entries before that were passed. One that is no list ends
 /// itself only: the error comes after the others.
 pub(crate) fn entries<E: From<ReadError>>(
     inputs: Vec<OpenInput>,
+    shard: Option<Shard>,
     mut take: impl FnMut(EntryBatch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut parser = EntryParser::default();
+    let mut parser = EntryParser::of_shard(shard);
     InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))?;
     parser.take_unreadable().map_or(Ok(()), |error| Err(error.into()))
 }
@@ -318,9 +319,18 @@ pub(crate) struct EntryParser {
     unreadable: Option<ReadError>,
     /// Options of which was said that they are ignored.
     ignored: BTreeSet<&'static str>,
+    /// The shard whose entries are returned; `None`: all are.
+    shard: Option<Shard>,
+    /// Entries that were returned.
+    kept: u64,
 }
 
 impl EntryParser {
+    /// A parser that numbers all entries and returns those of this shard, or all if there is none.
+    pub(crate) fn of_shard(shard: Option<Shard>) -> Self {
+        Self { shard, ..Self::default() }
+    }
+
     /// Takes the next chunk; returns the entries that it completes.
     pub(crate) fn push(&mut self, chunk: InputChunk) -> EntryBatch {
         let (mut entries, mut notices) = (Vec::new(), Vec::new());
@@ -350,7 +360,7 @@ impl EntryParser {
             }
             (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
         }
-        EntryBatch { entries, kind, notices }
+        EntryBatch { entries: self.of_own_shard(entries), kind, notices }
     }
 
     /// Returns the entry that option lines could still follow, because no more input is at hand.
@@ -359,6 +369,14 @@ impl EntryParser {
         if let Some((parser, ..)) = &mut self.list {
             parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
         }
+        self.of_own_shard(entries)
+    }
+
+    fn of_own_shard(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        if let Some(shard) = self.shard {
+            entries.retain(|entry| shard.holds(entry));
+        }
+        self.kept += entries.len() as u64;
         entries
     }
 
@@ -372,9 +390,9 @@ impl EntryParser {
         self.unreadable.take()
     }
 
-    /// Entries so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.numbering.given()
+    /// Entries that were returned so far.
+    pub(crate) fn kept(&self) -> u64 {
+        self.kept
     }
 }
 

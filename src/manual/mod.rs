@@ -25,7 +25,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 21] = [
+pub const CHAPTERS: [Chapter; 22] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
@@ -45,6 +45,11 @@ pub const CHAPTERS: [Chapter; 21] = [
         "archives",
         ["archive", "warc", "tar", "cdxj", "webdataset"],
         "Bodies in WARC and tar files"
+    ),
+    chapter!(
+        "shards",
+        ["shard", "cluster", "slurm", "kubernetes"],
+        "Lists for several machines: shards and array jobs"
     ),
     chapter!(
         "integrity",

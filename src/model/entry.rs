@@ -17,6 +17,16 @@ pub enum Entry {
     Invalid(InvalidLine),
 }
 
+impl Entry {
+    /// Its place among all entries of all sources, from 1.
+    pub fn index(&self) -> u64 {
+        match self {
+            Self::Target(target) => target.index,
+            Self::Invalid(invalid) => invalid.index,
+        }
+    }
+}
+
 /// One URL to fetch, with its mirrors and options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -1,5 +1,6 @@
 //! Events: all that the engine passes to the reports.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +56,12 @@ pub enum Event {
     },
     /// The list has been read to its end.
     ListRead {
-        /// Number of entries of all sources, invalid lines included.
+        /// Number of entries of all sources, invalid lines included, without those of other shards.
         entries: u64,
     },
+    /// The entries with these indexes are in other shards, and have no records here. Comes before the record of the entry
+    /// after them.
+    OtherShards(Range<u64>),
 }
 
 impl Event {
@@ -72,7 +76,7 @@ impl Event {
             Self::Heads(lines) => lines.iter().map(String::len).sum(),
             Self::Retrying { url, next, .. } => url.len() + next.len(),
             Self::Redirected { from, to, .. } => from.len() + to.len(),
-            Self::Stopping { .. } | Self::ListRead { .. } => 0,
+            Self::Stopping { .. } | Self::ListRead { .. } | Self::OtherShards(_) => 0,
         }
     }
 }

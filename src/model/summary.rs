@@ -66,6 +66,9 @@ pub struct Summary {
     /// Whether only heads were asked for (`--head`).
     #[serde(default)]
     pub head: bool,
+    /// The shard of the lists that the run took (`--shard`), as `INDEX/COUNT`, from 0; `None`: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
 }
 
 /// A position in the list.

@@ -96,5 +96,6 @@ pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summ
         sources: vec!["sites.txt".to_owned()],
         options: vec!["--mode=threads".to_owned()],
         head: false,
+        shard: None,
     }
 }

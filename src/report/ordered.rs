@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use crate::model::Record;
 use crate::plan::ReportOrder;
@@ -19,6 +20,8 @@ pub(super) enum OrderedRows {
         next: u64,
         /// Those that wait for it, by index.
         held: BTreeMap<u64, Record>,
+        /// Indexes without records further on, each first one with the one after the last.
+        gaps: BTreeMap<u64, u64>,
     },
 }
 
@@ -27,7 +30,9 @@ impl OrderedRows {
     pub(super) fn by(order: ReportOrder) -> Self {
         match order {
             ReportOrder::Completion => Self::AsCompleted,
-            ReportOrder::List => Self::AsListed { next: 1, held: BTreeMap::new() },
+            ReportOrder::List => {
+                Self::AsListed { next: 1, held: BTreeMap::new(), gaps: BTreeMap::new() }
+            }
         }
     }
 
@@ -40,7 +45,7 @@ impl OrderedRows {
         record: &Record,
         mut pass_on: impl FnMut(&Record) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Self::AsListed { next, held } = self else {
+        let Self::AsListed { next, held, .. } = self else {
             return pass_on(record);
         };
         if record.index > *next {
@@ -49,11 +54,36 @@ impl OrderedRows {
         }
         pass_on(record)?;
         *next = (*next).max(record.index + 1);
-        while let Some(record) = held.remove(next) {
-            pass_on(&record)?;
-            *next += 1;
+        self.advance(pass_on)
+    }
+
+    /// Notes that these indexes have no records, and passes on what has waited for them.
+    ///
+    /// # Errors
+    /// Those of `pass_on`, at once.
+    pub(super) fn pass_over(
+        &mut self,
+        indexes: &Range<u64>,
+        pass_on: impl FnMut(&Record) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if let Self::AsListed { gaps, .. } = self {
+            gaps.insert(indexes.start, indexes.end);
         }
-        Ok(())
+        self.advance(pass_on)
+    }
+
+    fn advance(&mut self, mut pass_on: impl FnMut(&Record) -> io::Result<()>) -> io::Result<()> {
+        let Self::AsListed { next, held, gaps } = self else { return Ok(()) };
+        loop {
+            if let Some(record) = held.remove(next) {
+                pass_on(&record)?;
+                *next += 1;
+            } else if let Some(after) = gaps.remove(next) {
+                *next = after;
+            } else {
+                return Ok(());
+            }
+        }
     }
 
     /// Passes on what is left: a run that was stopped leaves gaps, and nothing waits for them any more.
@@ -107,6 +137,24 @@ mod tests {
             passed_on(ReportOrder::List, &[2, 3, 1, 5, 4]),
             [vec![], vec![], vec![1, 2, 3], vec![], vec![4, 5], vec![]]
         );
+    }
+
+    #[test]
+    fn rows_by_list_wait_for_no_row_of_another_shard() {
+        let (mut rows, mut seen) = (OrderedRows::by(ReportOrder::List), Vec::new());
+        let mut note = |record: &Record| -> io::Result<()> {
+            seen.push(record.index);
+            Ok(())
+        };
+        let record = |index| test_fixtures::record("https://a.b/").at(index);
+        rows.pass_over(&(1..3), &mut note).unwrap();
+        rows.pass_over(&(5..9), &mut note).unwrap();
+        for index in [9, 4, 3] {
+            rows.take(&record(index), &mut note).unwrap();
+        }
+        rows.pass_over(&(10..11), &mut note).unwrap();
+        rows.take(&record(11), &mut note).unwrap();
+        assert_eq!(seen, [3, 4, 9, 11]);
     }
 
     #[test]

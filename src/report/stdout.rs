@@ -107,11 +107,13 @@ impl Reporter for RunReporter {
             Event::Finished { record, target, name } => {
                 let listed = failed.add(record, target.as_deref(), name.as_deref());
                 let mut filed = Ok(());
-                rows.take(record, |record| {
-                    keep_first(&mut filed, files.row(record));
-                    streams.row(record)
-                })?;
+                rows.take(record, |record| write_row(record, files, streams, &mut filed))?;
                 listed.and(filed)?;
+            }
+            Event::OtherShards(indexes) => {
+                let mut filed = Ok(());
+                rows.pass_over(indexes, |record| write_row(record, files, streams, &mut filed))?;
+                filed?;
             }
             event => streams.notice(event)?,
         }
@@ -137,10 +139,7 @@ impl Reporter for RunReporter {
         progress.clear();
         let listed = failed.finish(text::unread_list(summary).as_deref());
         let mut filed = Ok(());
-        rows.end(|record| {
-            keep_first(&mut filed, files.row(record));
-            streams.row(record)
-        })?;
+        rows.end(|record| write_row(record, files, streams, &mut filed))?;
         keep_first(&mut filed, files.finish(Some(summary)));
         // A closed stdout is no error to some callers, so an error of a file comes first.
         filed.and(listed).and(streams.finish(summary))
@@ -158,6 +157,17 @@ impl Reporter for RunReporter {
         }
         Ok(())
     }
+}
+
+/// Writes a record to all reports. An error of a file goes to `filed`: the streams may take the record all the same.
+fn write_row(
+    record: &Record,
+    files: &mut ReportFiles,
+    streams: &mut StreamReporter,
+    filed: &mut io::Result<()>,
+) -> io::Result<()> {
+    keep_first(filed, files.row(record));
+    streams.row(record)
 }
 
 impl RunReporter {

@@ -47,6 +47,7 @@ mod secrets;
 mod segments;
 mod serve;
 mod several_addresses;
+mod shards;
 mod strangers;
 mod support;
 mod tables;

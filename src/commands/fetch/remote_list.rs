@@ -68,6 +68,7 @@ fn plan_of(url: &Url, plan: &Plan, folder: &Path) -> Plan {
     let mut list = plan.clone();
     list.sources = vec![Source::Argument(url.to_string())];
     list.lists = ListOptions::default();
+    list.shard = None;
     list.strategy = Strategy::Tasks { jobs: NonZeroUsize::MIN, loops: NonZeroUsize::MIN };
     list.timeouts.deadline = None;
     list.failure_limits = FailureLimits { most: None };

@@ -156,8 +156,8 @@ impl Queue {
     ///
     /// # Errors
     /// The cause, if the run is stopped first.
-    pub(super) async fn wait_for_turn(&self, index: u64) -> Result<(), StopCause> {
-        self.wait_for(|state| state.in_flight.has_room(index).then_some(())).await
+    pub(super) async fn wait_for_turn(&self) -> Result<(), StopCause> {
+        self.wait_for(|state| state.in_flight.has_room().then_some(())).await
     }
 
     /// Waits until there is room for the target of this index and URL. `can_spill` says whether the spill has room.
@@ -166,12 +166,11 @@ impl Queue {
     /// The cause, if the run is stopped first.
     pub(super) async fn wait_for_admission(
         &self,
-        index: u64,
         url: &Url,
         can_spill: impl Fn() -> bool,
     ) -> Result<Admission, StopCause> {
         self.wait_for(|state| {
-            if !state.in_flight.has_room(index) {
+            if !state.in_flight.has_room() {
                 return None;
             }
             match state.scheduler.room(url) {
@@ -491,7 +490,7 @@ mod tests {
             queue.admit(target(index), None);
         }
         let next = target(SHARE + 1);
-        let spot = || queue.wait_for_admission(next.index, next.url(), || true);
+        let spot = || queue.wait_for_admission(next.url(), || true);
         assert_eq!(now(spot()).await, None, "a job is on its way to the worker");
         assert!(matches!(now(queue.next(&mut LastHost::default())).await, Some(Some(_))));
         assert_eq!(now(spot()).await, Some(Ok(Admission::Queue)));

@@ -189,6 +189,11 @@ impl Queue {
         state.in_flight.pass(record.index, record.text_bytes());
         state.failures.on_record(record, &self.cancel);
     }
+
+    /// Notes the record of an invalid line, which counts for no limit of failures.
+    pub(crate) fn record_invalid(&self, record: &Record) {
+        self.lock().in_flight.pass(record.index, record.text_bytes());
+    }
 }
 
 impl QueueState {

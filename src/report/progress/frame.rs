@@ -76,7 +76,8 @@ impl ProgressCounts {
             Event::Retrying { .. }
             | Event::Heads(_)
             | Event::Redirected { .. }
-            | Event::Notice(_) => {}
+            | Event::Notice(_)
+            | Event::OtherShards(_) => {}
             Event::Stopping { .. } => self.is_stopping = true,
         }
     }
