@@ -16,7 +16,7 @@ const PORT: u16 = 1080;
 const EXPECTED: &str = "expected http://HOST:PORT";
 
 /// Reads a variable of the environment.
-type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The proxies of a run: those of `--proxy` if it was typed, even if empty; else those of the environment. The hosts of
 /// `no_proxy` are excepted from either.

@@ -1,12 +1,9 @@
 //! Decides which shard a run takes: `--shard I/N`, or `--shard auto` by the variables of an array job.
 
-use std::ffi::OsString;
 use std::str::FromStr;
 
+use super::proxy::Variable;
 use crate::plan::{Shard, ShardKey};
-
-/// Reads a variable of the environment.
-type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A value of `--shard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +115,8 @@ fn ensure_it_exists(index: u32, count: u32) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn shard(variables: &[(&str, &str)]) -> Result<String, String> {
