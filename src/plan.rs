@@ -18,7 +18,7 @@ pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
 pub use lists::{CarryChoice, ListFormat, ListOptions};
-pub use shards::{Shard, ShardKey};
+pub(crate) use shards::{Shard, ShardKey, shard_of};
 pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
 /// The configuration of a run.
@@ -100,6 +100,7 @@ impl Default for Plan {
                 progress: ProgressChoice::OnTerminal,
                 color: ColorChoice::Auto,
                 secrets: SecretDisplay::Masked,
+                heartbeat: None,
             },
             failed: None,
             documents: Vec::new(),
@@ -165,6 +166,34 @@ pub struct SingleOutput {
     pub durability: Durability,
     /// Bytes that stay free on the file system.
     pub min_free: Option<u64>,
+}
+
+/// Options of `fetch split`: a list as files, one for each shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitCommand {
+    /// The list: a file or standard input.
+    pub source: Source,
+    /// How it is read.
+    pub lists: ListOptions,
+    /// The number of files.
+    pub shards: NonZeroU32,
+    /// What decides about the shard of a URL.
+    pub by: ShardKey,
+    /// Where the files are written.
+    pub dir: PathBuf,
+    /// What becomes of files that it has not written.
+    pub foreign: ForeignFilePolicy,
+}
+
+/// Options of `fetch merge`: the reports of shards as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeCommand {
+    /// The reports, or the manifests.
+    pub sources: Vec<Source>,
+    /// Files to write. If empty, standard output has the records.
+    pub documents: Vec<ReportFile>,
+    /// Whether the secrets of URLs are shown.
+    pub secrets: SecretDisplay,
 }
 
 /// Options of `fetch report`: reports of a saved run or comparison.
@@ -545,6 +574,8 @@ pub struct Timeouts {
     pub deadline: Option<Duration>,
     /// How slow a body may be; `None`: as slow as it is.
     pub min_speed: Option<MinSpeed>,
+    /// For transfers in progress to finish once the run drains.
+    pub grace: Duration,
 }
 
 /// The least average speed of a body, over stretches of a given time.
@@ -556,10 +587,16 @@ pub struct MinSpeed {
     pub over: Duration,
 }
 
+impl Timeouts {
+    /// How long transfers in progress may take to finish once a run drains, if nothing else is said.
+    pub(crate) const GRACE: Duration = Duration::from_secs(10);
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         let (connect, stall) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { connect, stall, attempt: None, deadline: None, min_speed: None }
+        let grace = Self::GRACE;
+        Self { connect, stall, attempt: None, deadline: None, min_speed: None, grace }
     }
 }
 
@@ -875,6 +912,8 @@ pub struct OutputOptions {
     pub color: ColorChoice,
     /// Whether the secrets of URLs are shown.
     pub secrets: SecretDisplay,
+    /// How often the progress is written to standard error as a line; `None`: never.
+    pub heartbeat: Option<Duration>,
 }
 
 /// Whether the secrets of URLs are shown.

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::engine::{CancelToken, GRACE};
+use crate::engine::CancelToken;
 use crate::exit::Exit;
 use crate::model::StopCause;
 use crate::streams;
@@ -18,13 +18,13 @@ use crate::streams;
 /// How long a run may take to end after the second signal, before the process exits.
 const LEAVE: Duration = Duration::from_secs(1);
 
-/// Makes the first SIGINT, SIGTERM or SIGHUP drain the run, the second one abort it, so that it still ends with its total
+/// Makes the first SIGINT, SIGTERM or SIGHUP drain the run, for at most `grace`, the second one abort it, so that it still ends with its total
 /// and complete files, and the third one exit at once. One that the parent process has made this one ignore stays
 /// ignored, except SIGTERM.
 ///
 /// # Errors
 /// If the system does not allow signal handlers or the thread that waits for them.
-pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
+pub(crate) fn cancel_on_signals(cancel: &CancelToken, grace: Duration) -> io::Result<()> {
     ensure_descriptors()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
@@ -42,7 +42,7 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken) -> io::Result<()> {
             };
             match received {
                 1 => {
-                    streams::end_by(Instant::now() + GRACE);
+                    streams::end_by(Instant::now() + grace);
                     cancel.drain(cause);
                 }
                 2 => {

@@ -86,7 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("serve", &["units", "text", "sync"]),
-    ("report", &["plan", "model", "units", "redaction", "text", "streams"]),
+    ("report", &["plan", "model", "units", "redaction", "text", "temporary_file", "streams"]),
     (
         "engine",
         &[

@@ -147,6 +147,10 @@ pub(super) enum Subcommands {
     Serve(ServeArgs),
     /// Convert saved --json output to HTML, HAR, CSV or Markdown
     Report(ReportArgs),
+    /// Split a list into files, one for each shard
+    Split(SplitArgs),
+    /// Merge the reports or manifests of shards
+    Merge(MergeArgs),
     /// Generate a shell completion script
     Completions {
         /// Shell to generate completions for
@@ -214,6 +218,9 @@ pub(super) struct FetchArgs {
 
     #[command(flatten)]
     pub timeouts: TimeoutArgs,
+
+    #[command(flatten)]
+    pub stop: StopArgs,
 
     #[command(flatten)]
     pub retries: RetryArgs,
@@ -589,6 +596,17 @@ pub(super) struct TimeoutArgs {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Timeouts and retries")]
+pub(super) struct StopArgs {
+    /// Time for transfers in progress to finish after SIGINT, SIGTERM or SIGHUP
+    #[arg(
+        hide_short_help = true, long, value_name = "DURATION", default_value = "10s",
+        value_parser = units::duration, allow_hyphen_values = true
+    )]
+    pub grace: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Timeouts and retries")]
 pub(super) struct RetryArgs {
     /// Retries per URL after a transient failure, 0-1000
     #[arg(
@@ -723,7 +741,7 @@ pub(super) struct SaveArgs {
     pub output: Option<PathBuf>,
 
     /// File naming scheme
-    #[arg(long, default_value = "flat", value_parser = one_of(&NAMING_SCHEMES))]
+    #[arg(hide_short_help = true, long, default_value = "flat", value_parser = one_of(&NAMING_SCHEMES))]
     pub names: NamingScheme,
 
     /// Use the file name from Content-Disposition
@@ -882,6 +900,15 @@ pub(super) struct OutputArgs {
     #[arg(hide_short_help = true, long)]
     pub no_progress: bool,
 
+    /// Write a line with the progress to stderr this often, e.g. 30s [default: never]
+    ///
+    /// The URLs that are done, those of them that failed, and the rate since the last line; also with -qq.
+    #[arg(
+        hide_short_help = true, long, value_name = "DURATION", value_parser = units::duration_above_zero,
+        allow_hyphen_values = true
+    )]
+    pub heartbeat: Option<Duration>,
+
     /// When to use color; auto: on a terminal, unless NO_COLOR is set
     #[arg(hide_short_help = true, long, value_name = "WHEN", default_value = "auto", value_parser = one_of(&COLORS))]
     pub color: ColorChoice,
@@ -973,6 +1000,65 @@ pub(super) struct ReportArgs {
     /// Write a report to FILE (repeatable): .html, .har (runs), .json (comparisons), .csv, .jsonl or .md
     /// [default: Markdown table to stdout]
     #[arg(long, value_name = "FILE")]
+    pub to: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub redaction: RedactionArgs,
+}
+
+const SPLIT: &str = "\
+Examples:
+  fetch split sites.txt -n 64 -d shards
+  zstdcat all.csv.zst | fetch split - -n 8 -d shards --input-format csv";
+
+#[derive(Debug, Args)]
+#[command(after_help = SPLIT)]
+pub(super) struct SplitArgs {
+    /// List to split, in any format, or - for stdin
+    #[arg(value_name = "LIST", value_hint = ValueHint::AnyPath)]
+    pub list: PathBuf,
+
+    /// Number of files, 1-10000
+    #[arg(short = 'n', long, value_name = "N", value_parser = value_parsers::files, allow_hyphen_values = true)]
+    pub shards: NonZeroU32,
+
+    /// Directory for the files, created if missing
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+
+    /// What decides about the shard of a URL [default: host]
+    #[arg(long, value_name = "KEY", value_parser = one_of(&SHARD_KEYS))]
+    pub shard_by: Option<ShardKey>,
+
+    /// Replace files that fetch split has not written
+    #[arg(long)]
+    pub overwrite: bool,
+
+    #[command(flatten)]
+    pub lists: ListArgs,
+}
+
+const MERGE: &str = "\
+Examples:
+  fetch merge shard-*.jsonl > all.jsonl
+  fetch merge shard-*.jsonl --to all.html --to all.csv
+  fetch merge shard-*/.fetch/manifest.jsonl > manifest.jsonl
+
+Exit codes:
+  0  everything was merged
+  1  some lines were left out
+  2  usage error or unreadable file
+  3  an output cannot be written";
+
+#[derive(Debug, Args)]
+#[command(after_help = MERGE)]
+pub(super) struct MergeArgs {
+    /// Saved --json or CSV reports, or manifests, of one kind
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+
+    /// Write to FILE (repeatable): .jsonl, .csv, .html, .har or .md [default: stdout, in the format read]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub to: Vec<PathBuf>,
 
     #[command(flatten)]

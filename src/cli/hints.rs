@@ -172,7 +172,7 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["-#", "--progress", "--progress-bar", "--show-progress"], "shown on a terminal"),
     (&["-K"], "not supported: curl's -K files are not read; --config FILE reads options in TOML"),
     (
-        &["-D", "--dump-header", "--save-headers", "--server-response"],
+        &["-D", "--dump-header", "--save-headers", "--server-response", "--trace", "--trace-ascii"],
         "not saved; -vv prints the headers of responses",
     ),
     (&["-a", "--append-output", "--output-file"], "use >> FILE of the shell"),

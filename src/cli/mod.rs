@@ -31,7 +31,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::plan::{Plan, ReportCommand, SecretDisplay, Strategy};
+use crate::plan::{MergeCommand, Plan, ReportCommand, SecretDisplay, SplitCommand, Strategy};
 use crate::redaction::MASK;
 use crate::{compare, list, plan, serve};
 use args::{Arguments, CompareArgs, ConfigArgs, FetchArgs, Subcommands};
@@ -60,6 +60,10 @@ pub enum Command {
     Verify(plan::VerifyOptions),
     /// Convert a saved run or comparison.
     Report(ReportCommand),
+    /// Split a list.
+    Split(SplitCommand),
+    /// Merge the reports of shards.
+    Merge(MergeCommand),
     /// Run the local test server.
     Serve(serve::Options),
     /// Compare modes.
@@ -82,6 +86,7 @@ impl Command {
         let secrets = match self {
             Self::Fetch(plan) | Self::DryRun { plan, .. } => plan.report.secrets,
             Self::Report(command) => command.secrets,
+            Self::Merge(command) => command.secrets,
             _ => SecretDisplay::Masked,
         };
         secrets == SecretDisplay::Shown
@@ -318,6 +323,8 @@ pub fn parse(
         Some(Subcommands::Compare(typed)) => comparison(*typed, &matches, &words, around),
         Some(Subcommands::Serve(serve)) => Ok(Command::Serve(to_plan::serve_options(serve))),
         Some(Subcommands::Report(report)) => Ok(Command::Report(to_plan::report_command(report)?)),
+        Some(Subcommands::Split(split)) => Ok(Command::Split(to_plan::split_command(split)?)),
+        Some(Subcommands::Merge(merge)) => Ok(Command::Merge(to_plan::merge_command(merge)?)),
         Some(Subcommands::Completions { shell }) => {
             Ok(Command::Completions(Completions::Script(shell)))
         }

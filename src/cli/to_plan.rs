@@ -25,10 +25,11 @@ use crate::plan::{
     AddressFamily, AddressScope, ArchiveFormat, ArchiveOptions, BodyOptions, CarryChoice,
     CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy,
     FailedExit, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
-    HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MinSpeed, Mode, NameSource,
-    NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy, ReportCommand,
-    ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions, SecretDisplay,
-    SegmentOptions, SingleOutput, Source, Strategy, TargetRules, Timeouts, UrlSchemes, Verbosity,
+    HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MergeCommand, MinSpeed, Mode,
+    NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
+    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    SecretDisplay, SegmentOptions, SingleOutput, Source, SplitCommand, Strategy, TargetRules,
+    Timeouts, UrlSchemes, Verbosity,
 };
 use crate::{plan, serve};
 
@@ -47,7 +48,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         strategy: strategy(&typed.strategy, saves(&typed.saving))?,
         http: http(typed.requests, &typed.cookies)?,
         cookies: cookie_options(typed.cookies, typed.jar)?,
-        timeouts: timeouts(&typed.timeouts),
+        timeouts: Timeouts { grace: typed.stop.grace, ..timeouts(&typed.timeouts) },
         retry: retry(&typed.retries),
         report: output_options(&typed.output),
         documents: documents("--report", typed.output.reports, Some(ReportSubject::Run))?,
@@ -87,12 +88,42 @@ fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
 
 /// Decides how a saved run or comparison is reported again.
 pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, String> {
-    let source = if typed.run == Path::new("-") { Source::Stdin } else { Source::File(typed.run) };
+    let source = file_or_stdin(typed.run);
     let documents = documents("--to", typed.to, None)?;
     for document in &documents {
         ensure_it_is_not_a_list("--to", &document.path, std::slice::from_ref(&source))?;
     }
     Ok(ReportCommand { source, documents, secrets: secrets(typed.redaction) })
+}
+
+/// Decides how a list is split.
+pub(super) fn split_command(typed: args::SplitArgs) -> Result<SplitCommand, String> {
+    Ok(SplitCommand {
+        source: file_or_stdin(typed.list),
+        lists: list_options(typed.lists)?,
+        shards: typed.shards,
+        by: typed.shard_by.unwrap_or_default(),
+        dir: typed.dir,
+        foreign: foreign_policy(typed.overwrite),
+    })
+}
+
+/// Decides how the reports of shards are merged.
+pub(super) fn merge_command(typed: args::MergeArgs) -> Result<MergeCommand, String> {
+    let sources: Vec<_> = typed.files.into_iter().map(file_or_stdin).collect();
+    let documents = documents("--to", typed.to, Some(ReportSubject::Run))?;
+    for document in &documents {
+        ensure_it_is_not_a_list("--to", &document.path, &sources)?;
+    }
+    Ok(MergeCommand { sources, documents, secrets: secrets(typed.redaction) })
+}
+
+fn file_or_stdin(path: PathBuf) -> Source {
+    if path == Path::new("-") { Source::Stdin } else { Source::File(path) }
+}
+
+fn foreign_policy(overwrite: bool) -> ForeignFilePolicy {
+    if overwrite { ForeignFilePolicy::Replaced } else { ForeignFilePolicy::Stays }
 }
 
 /// What a dry run tells are no rows of a run.
@@ -476,6 +507,7 @@ fn timeouts(typed: &args::TimeoutArgs) -> Timeouts {
         attempt: typed.max_time,
         deadline: typed.deadline,
         min_speed: typed.min_speed.map(|rate| MinSpeed { rate, over: typed.min_speed_time }),
+        ..Timeouts::default()
     }
 }
 
@@ -538,11 +570,7 @@ fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
         names: typed.names,
         named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
         again,
-        foreign: if typed.overwrite {
-            ForeignFilePolicy::Replaced
-        } else {
-            ForeignFilePolicy::Stays
-        },
+        foreign: foreign_policy(typed.overwrite),
         durability,
         min_free: typed.min_free,
     })
@@ -656,6 +684,7 @@ fn output_options(typed: &OutputArgs) -> OutputOptions {
         },
         color: typed.color,
         secrets: secrets(typed.redaction),
+        heartbeat: typed.heartbeat,
     }
 }
 

@@ -23,6 +23,7 @@ const MOST_CONNECTIONS: usize = 100_000;
 const MOST_HOST_FAILURES: u32 = 1_000;
 const MOST_RUNS: usize = 100;
 const MOST_SEGMENTS: usize = 16;
+const MOST_FILES: u32 = 10_000;
 
 /// The request for a smaller segment takes longer than its transfer.
 const LEAST_SEGMENT: u64 = 64 * 1024;
@@ -104,6 +105,12 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MOST_JOBS).map(above_zero)
+}
+
+/// The number of files that a list is split into.
+pub(super) fn files(text: &str) -> Result<NonZeroU32, String> {
+    let files = within(text, 1, MOST_FILES)?;
+    Ok(NonZeroU32::new(files).expect("the range begins at 1"))
 }
 
 pub(super) fn segments(text: &str) -> Result<NonZeroUsize, String> {

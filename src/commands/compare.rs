@@ -9,7 +9,7 @@ use crate::compare::{self, CompareError, CompareOutcome, Comparison, Options, ex
 use crate::engine::CancelToken;
 use crate::exit::{Exit, ExitStatus};
 use crate::model::StopCause;
-use crate::plan::OutputFormat;
+use crate::plan::{OutputFormat, Timeouts};
 use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
 use crate::streams::stdout;
@@ -43,7 +43,7 @@ impl CommandError for CompareError {
 
 pub(super) fn execute(options: &Options) -> Exit {
     let cancel = CancelToken::default();
-    if let Err(error) = cancel_on_signals(&cancel) {
+    if let Err(error) = cancel_on_signals(&cancel, Timeouts::GRACE) {
         print_error(&format!(
             "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
             io_message(&error)

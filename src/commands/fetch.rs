@@ -126,7 +126,7 @@ impl ExitStatus for RunError {
 
 pub(super) fn execute(plan: &Plan) -> Exit {
     let cancel = CancelToken::default();
-    if let Err(error) = cancel_on_signals(&cancel) {
+    if let Err(error) = cancel_on_signals(&cancel, plan.timeouts.grace) {
         print_error(&format!(
             "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
             io_message(&error)

@@ -7,8 +7,10 @@ pub mod dry_run;
 pub mod fetch;
 mod help;
 mod measure;
+mod merge;
 pub mod report;
 mod serve;
+mod split;
 pub mod verify;
 mod version;
 
@@ -40,6 +42,8 @@ pub fn execute(command: Command) -> Exit {
         Command::DryRun { plan, options } => dry_run::execute(&plan, &options),
         Command::Verify(options) => verify::execute(&options),
         Command::Report(command) => report::execute(&command),
+        Command::Split(command) => split::execute(&command),
+        Command::Merge(command) => merge::execute(&command),
         Command::Serve(options) => serve::execute(options),
         Command::Compare(options) => compare::execute(&options),
         Command::Completions(completions) => completions::execute(&completions),

@@ -34,7 +34,7 @@ pub(crate) use processes::run_child;
 
 use crate::input::{OpenInput, ReadError};
 use crate::model::{Event, HostStats, ProgressBoard, QueuedJob, StopCause};
-use crate::plan::{Plan, ReportOrder, Strategy};
+use crate::plan::{Plan, ReportOrder, Strategy, Timeouts};
 use crate::policy::suspension::was_suspended;
 use crate::policy::{RetryRules, robots};
 use crate::scheduler::{
@@ -63,9 +63,6 @@ const MIN_REFUSAL: Duration = Duration::from_secs(60);
 
 /// How often what hosts wait for is published.
 const PUBLISH_WAITS: Duration = Duration::from_millis(200);
-
-/// How long transfers in progress may take to finish once the run drains.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// The result of a run beside its events.
 #[derive(Debug)]
@@ -121,7 +118,7 @@ pub(crate) async fn run(
     };
     let (worked, feed_result) = tokio::select! {
         ended = work => ended,
-        never = watch_stops(&context, plan.timeouts.deadline) => match never {},
+        never = watch_stops(&context, plan.timeouts) => match never {},
         never = resolve_hosts(&context, transfer_context.resolver()) => match never {},
         never = publish_waits(&context) => match never {},
         never = feeder::readmit_spilled(&context, &broken) => match never {},
@@ -226,10 +223,10 @@ async fn publish_waits(context: &RunContext) -> Infallible {
 }
 
 /// Emits that a signal has stopped the run, if transfers are in progress.
-async fn announce_stop(context: &RunContext, cause: StopCause) {
+async fn announce_stop(context: &RunContext, cause: StopCause, grace: Duration) {
     let transfers = context.board.iter().filter(|worker| worker.is_busy()).count();
     if cause.is_signal() && transfers > 0 {
-        context.emit(Event::Stopping { cause, transfers, grace: GRACE }).await;
+        context.emit(Event::Stopping { cause, transfers, grace }).await;
     }
 }
 
@@ -256,12 +253,12 @@ async fn sleep_while_running(time: Duration) {
 
 /// Stops the run for the three reasons that come from outside the engine: a cancel token that drains is aborted after
 /// the grace period; the deadline passes; or the receiver of the events is gone.
-async fn watch_stops(context: &RunContext, deadline: Option<Duration>) -> Infallible {
+async fn watch_stops(context: &RunContext, timeouts: Timeouts) -> Infallible {
+    let Timeouts { deadline, grace, .. } = timeouts;
     let drain = async {
         let cause = context.cancel.draining().await;
         context.queue.wake_all();
-        let grace = tokio::time::sleep(GRACE);
-        tokio::join!(grace, announce_stop(context, cause));
+        tokio::join!(tokio::time::sleep(grace), announce_stop(context, cause, grace));
         context.cancel.abort(cause);
     };
     let deadline = async {

@@ -24,8 +24,10 @@ enum DecoderState {
 
 /// How a list is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ListCoding {
+pub(crate) enum ListCoding {
+    /// gzip (RFC 1952).
     Gzip,
+    /// Zstandard (RFC 8878).
     Zstd,
 }
 
@@ -52,6 +54,30 @@ impl ListCoding {
         }
     }
 
+    /// How the name of a compressed file ends.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+        }
+    }
+
+    /// A member or frame of these bytes. Several of them are one list.
+    ///
+    /// # Errors
+    /// Those of the library.
+    pub(crate) fn encode(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip => {
+                let mut encoded = Vec::new();
+                flate2::read::GzEncoder::new(bytes, flate2::Compression::default())
+                    .read_to_end(&mut encoded)?;
+                Ok(encoded)
+            }
+            Self::Zstd => zstd::encode_all(bytes, zstd::DEFAULT_COMPRESSION_LEVEL),
+        }
+    }
+
     fn decoder(self, bytes: Beginning) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
@@ -71,6 +97,14 @@ impl DecodedList {
     /// The list with these bytes. Nothing is read yet.
     pub(super) fn new(bytes: impl Read + Send + 'static) -> Self {
         Self(DecoderState::Unread(Box::new(bytes)))
+    }
+
+    /// How it is compressed; `None` if it is not, or nothing has been read.
+    pub(super) fn coding(&self) -> Option<ListCoding> {
+        match self.0 {
+            DecoderState::Compressed { coding, .. } => Some(coding),
+            _ => None,
+        }
     }
 
     fn begin(&mut self) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod compression;
 #[cfg(feature = "parquet")]
 mod parquet_rows;
+mod sections;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -24,6 +25,8 @@ use crate::redaction::redacted_name;
 use crate::streams::stdin;
 use crate::text::io_message;
 use compression::DecodedList;
+pub(crate) use compression::ListCoding;
+pub(crate) use sections::open_sections;
 
 /// Bytes per read; bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
@@ -41,7 +44,7 @@ pub(crate) struct OpenList {
     /// What it is called in reports.
     name: Arc<str>,
     /// Its bytes, not compressed.
-    bytes: Box<dyn Read + Send>,
+    bytes: DecodedList,
     /// How they come.
     pace: StreamKind,
     /// How it is read.
@@ -55,7 +58,7 @@ impl OpenList {
         pace: StreamKind,
         options: &Arc<ListOptions>,
     ) -> OpenInput {
-        let (name, bytes) = (name.into(), Box::new(DecodedList::new(bytes)));
+        let (name, bytes) = (name.into(), DecodedList::new(bytes));
         OpenInput::List(Self { name, bytes, pace, options: Arc::clone(options) })
     }
 }

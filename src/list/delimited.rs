@@ -1,6 +1,6 @@
 //! Reads CSV (RFC 4180), with any delimiter, with a header or without. One row is in memory.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -28,6 +28,8 @@ pub(super) struct CsvReader {
     row: PartialRow,
     /// Rows so far.
     rows: u64,
+    /// The byte of the source at which the row begins, and the one that is read next.
+    at: Range<u64>,
     state: TableState,
 }
 
@@ -121,7 +123,7 @@ impl CsvReader {
     pub(super) fn new(source: Arc<str>, options: Arc<ListOptions>, delimiter: u8) -> Self {
         let core = ReaderBuilder::new().delimiter(delimiter).build();
         let (row, state, delimiter) = (PartialRow::new(), TableState::Start, delimiter.into());
-        Self { source, options, delimiter, core, row, rows: 0, state }
+        Self { source, options, delimiter, core, row, rows: 0, at: 0..0, state }
     }
 
     /// Takes the next bytes. Breaks if the source is no table of URLs.
@@ -129,7 +131,7 @@ impl CsvReader {
         &mut self,
         chunk: &[u8],
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let mut rest = chunk;
         while !rest.is_empty() {
@@ -142,7 +144,7 @@ impl CsvReader {
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         // A row that has no end here: the quote that is open has swallowed the rows after it.
         let row = &self.row;
@@ -163,11 +165,12 @@ impl CsvReader {
         &mut self,
         bytes: &[u8],
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<(), usize> {
         let row = &mut self.row;
         let (text, ends) = (&mut row.text[row.length..], &mut row.ends[row.cells..]);
         let (result, taken, length, cells) = self.core.read_record(bytes, text, ends);
+        self.at.end += taken as u64;
         row.length += length;
         row.cells += cells;
         row.quotes += memchr_iter(b'"', &bytes[..taken]).count();
@@ -182,6 +185,7 @@ impl CsvReader {
                 self.rows += 1;
                 let flow = self.take_row(numbering, out);
                 self.row.clear();
+                self.at.start = self.at.end;
                 flow?;
                 return ControlFlow::Continue(if bytes.is_empty() { 1 } else { taken });
             }
@@ -192,11 +196,11 @@ impl CsvReader {
     fn take_row(
         &mut self,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
-        let (row, source) = (&self.row, Arc::clone(&self.source));
+        let (row, source, at) = (&self.row, Arc::clone(&self.source), self.at.start);
         let mut hand_out = |draft: PendingTarget, numbering: &mut Numbering| {
-            out(draft.finish(numbering.give(), Arc::clone(&source)));
+            draft.at(at).hand_out(numbering.give(), &source, out);
         };
         let line = row.too_long.unwrap_or_else(|| row.first_line(self.core.line()));
         let place = RowPlace { line, row: self.rows };
@@ -261,10 +265,10 @@ impl CsvReader {
         line: u64,
         reason: String,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let draft = PendingTarget::of_no_list(line, &self.source, reason);
-        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        draft.hand_out(numbering.give(), &self.source, out);
         ControlFlow::Break(())
     }
 }

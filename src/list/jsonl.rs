@@ -49,7 +49,7 @@ impl JsonlReader {
         &mut self,
         chunk: &[u8],
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let rows = &mut self.rows;
         self.lines.feed(chunk, &mut |line| rows.take(&line, numbering, out))
@@ -59,7 +59,7 @@ impl JsonlReader {
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let rows = &mut self.rows;
         self.lines.finish(&mut |line| rows.take(&line, numbering, out))
@@ -71,7 +71,7 @@ impl JsonRows {
         &mut self,
         line: &TextLine<'_>,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let bytes = without_mark(line.bytes).trim_ascii();
         if bytes.is_empty() {
@@ -86,7 +86,7 @@ impl JsonRows {
                 (draft, ControlFlow::Break(()))
             }
         };
-        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        draft.at(line.offset).hand_out(numbering.give(), &self.source, out);
         flow
     }
 

@@ -11,7 +11,7 @@ pub(super) const LONGEST: usize = 64 * 1024;
 pub(super) struct TextLine<'a> {
     /// From 1.
     pub number: u64,
-    /// Bytes of the source before it; only a lower bound after a line that was too long.
+    /// Bytes of the source before it.
     pub offset: u64,
     /// The line, or its first bytes, as many as the longest line has.
     pub bytes: &'a [u8],
@@ -121,6 +121,7 @@ impl Lines {
         each: &mut impl FnMut(TextLine<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if self.skipping {
+            self.offset += part.len() as u64;
             return ControlFlow::Continue(());
         }
         let fits = part.len().min(self.longest - self.partial.len());
@@ -128,7 +129,7 @@ impl Lines {
         if fits < part.len() {
             self.skipping = true;
             each(self.line(&self.partial, LineLength::Start))?;
-            self.offset += self.longest as u64;
+            self.offset += (self.longest + part.len() - fits) as u64;
             self.partial = Vec::new();
         }
         ControlFlow::Continue(())
@@ -203,6 +204,10 @@ mod tests {
         let seen = [(1, 0, LONGEST, LineLength::Start)];
         assert_eq!(cut(&[&longest, b"x", b"x\n"]), seen);
         assert_eq!(cut(&[&[&longest[..], b"x\n"].concat()]), seen);
+        let after = (2, LONGEST as u64 + 6, 1, LineLength::Whole);
+        for chunks in [&[&longest[..], b"12345\ny"][..], &[&longest, b"12", b"345", b"\ny"]] {
+            assert_eq!(cut(chunks), [seen[0], after]);
+        }
     }
 
     #[test]

@@ -125,6 +125,16 @@ impl Parser {
         numbering: &mut Numbering,
         mut out: impl FnMut(Entry),
     ) -> ParserStatus {
+        self.feed_at(chunk, numbering, |entry, _| out(entry))
+    }
+
+    /// The same, with the byte of the source at which each entry begins. A byte order mark is not counted.
+    pub(crate) fn feed_at(
+        &mut self,
+        chunk: &[u8],
+        numbering: &mut Numbering,
+        mut out: impl FnMut(Entry, u64),
+    ) -> ParserStatus {
         if self.status == ParserStatus::More && !chunk.is_empty() {
             self.status = status_after(self.take(chunk, numbering, &mut out));
         }
@@ -135,7 +145,7 @@ impl Parser {
         &mut self,
         chunk: &[u8],
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         match &mut self.reader {
             ListReader::Undecided(first, _) => {
@@ -153,7 +163,7 @@ impl Parser {
         &mut self,
         format: SourceFormat,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let ListReader::Undecided(first, options) = &mut self.reader else {
             return ControlFlow::Continue(());
@@ -182,10 +192,10 @@ impl Parser {
         &self,
         reason: String,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let draft = PendingTarget::of_no_list(1, &self.source, reason);
-        out(draft.finish(numbering.give(), Arc::clone(&self.source)));
+        draft.hand_out(numbering.give(), &self.source, out);
         ControlFlow::Break(())
     }
 
@@ -193,7 +203,7 @@ impl Parser {
     /// nothing if the next line has begun with a blank, as an option line does.
     pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
         if let ListReader::Text(reader) = &mut self.reader {
-            reader.flush_pending(numbering, &mut out);
+            reader.flush_pending(numbering, &mut |entry, _| out(entry));
         }
     }
 
@@ -217,13 +227,26 @@ impl Parser {
         numbering: &mut Numbering,
         mut out: impl FnMut(Entry),
     ) -> ParserStatus {
+        self.finish_at(numbering, |entry, _| out(entry))
+    }
+
+    /// The same, with the byte of the source at which each entry begins.
+    pub(crate) fn finish_at(
+        &mut self,
+        numbering: &mut Numbering,
+        mut out: impl FnMut(Entry, u64),
+    ) -> ParserStatus {
         if self.status == ParserStatus::More {
             self.status = status_after(self.end(numbering, &mut out));
         }
         self.status
     }
 
-    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
+    fn end(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry, u64),
+    ) -> ControlFlow<()> {
         if let ListReader::Undecided(first, _) = &mut self.reader {
             let format = first.decide_at_the_end();
             self.begin(format, numbering, out)?;

@@ -19,6 +19,8 @@ const MOST_OPTION_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct PendingTarget {
     line: Option<u64>,
+    /// The byte of the source at which it begins.
+    at: u64,
     state: PendingState,
 }
 
@@ -62,7 +64,7 @@ impl PendingTarget {
             None => PendingState::of_text(&said.text),
             Some(fault) => PendingState::of_fault(said.shown(), fault),
         };
-        Self { line: Some(number), state }
+        Self { line: Some(number), at: 0, state }
     }
 
     /// The entry of an argument.
@@ -71,24 +73,24 @@ impl PendingTarget {
             None => PendingState::of_text(text),
             Some(fault) => PendingState::of_fault(redacted_line(text), fault),
         };
-        Self { line: None, state }
+        Self { line: None, at: 0, state }
     }
 
     /// The invalid entry of an option line that belongs to no URL; `why` follows the option in its message.
     pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
         let text = options::shown(&said.text);
         let message = format!("option '{text}' {why}");
-        Self { line: Some(number), state: PendingState::bad(text, message) }
+        Self { line: Some(number), at: 0, state: PendingState::bad(text, message) }
     }
 
     /// The one entry of a source that is no list; its name stands in for a text that cannot be shown.
     pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
-        Self { line: Some(number), state: PendingState::bad(redacted_line(source), reason) }
+        Self { line: Some(number), at: 0, state: PendingState::bad(redacted_line(source), reason) }
     }
 
     /// The invalid entry of a row.
     pub(super) fn of_bad_row(line: u64, text: String, message: String) -> Self {
-        Self { line: Some(line), state: PendingState::bad(text, message) }
+        Self { line: Some(line), at: 0, state: PendingState::bad(text, message) }
     }
 
     /// The entry of a row that is only a text.
@@ -114,7 +116,12 @@ impl PendingTarget {
                 PendingState::Bad { text: redacted_line(text), message, labels }
             }
         };
-        Self { line: Some(line), state }
+        Self { line: Some(line), at: 0, state }
+    }
+
+    /// The same, beginning at this byte of the source.
+    pub(super) fn at(self, at: u64) -> Self {
+        Self { at, ..self }
     }
 
     /// Whether it has a URL.
@@ -146,6 +153,12 @@ impl PendingTarget {
                 None
             }
         }
+    }
+
+    /// Passes on the finished entry, with the byte of the source at which it begins.
+    pub(super) fn hand_out(self, index: u64, source: &Arc<str>, out: &mut impl FnMut(Entry, u64)) {
+        let at = self.at;
+        out(self.finish(index, Arc::clone(source)), at);
     }
 
     /// The finished entry.

@@ -43,7 +43,7 @@ impl TextReader {
         &mut self,
         chunk: &[u8],
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let entries = &mut self.entries;
         self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, out))
@@ -51,7 +51,11 @@ impl TextReader {
 
     /// Hands out an entry that option lines could still follow. Does nothing if the next line has begun with a blank, as
     /// an option line does.
-    pub(super) fn flush_pending(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    pub(super) fn flush_pending(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry, u64),
+    ) {
         if !self.lines.may_continue_the_line_above() {
             self.entries.release(numbering, out);
             self.entries.accept_urls(numbering, out);
@@ -70,7 +74,7 @@ impl TextReader {
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let entries = &mut self.entries;
         self.lines.finish(&mut |line| entries.take(&line, numbering, out))?;
@@ -122,17 +126,17 @@ impl Entries {
         &mut self,
         line: &TextLine<'_>,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         match meaning(line) {
             LineKind::Nothing => ControlFlow::Continue(()),
             LineKind::Option(said) => {
-                self.take_option(line.number, &said, numbering, out);
+                self.take_option(line, &said, numbering, out);
                 self.decide(line.number, &said, false, numbering, out)
             }
             LineKind::Entry(said) => {
                 self.release(numbering, out);
-                let draft = PendingTarget::of_line(line.number, &said);
+                let draft = PendingTarget::of_line(line.number, &said).at(line.offset);
                 let is_url = draft.is_url();
                 self.above = PreviousEntry::Pending(draft);
                 self.decide(line.number, &said, is_url, numbering, out)
@@ -157,7 +161,7 @@ impl Entries {
         said: &LineText<'_>,
         is_url: bool,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         let SourceKind::Undecided { first, .. } = &mut self.kind else {
             return ControlFlow::Continue(());
@@ -174,7 +178,7 @@ impl Entries {
     fn conclude(
         &mut self,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         if let SourceKind::Undecided { first, .. } = &self.kind
             && let Some(reason) = first.why_not_a_list(&self.source)
@@ -186,7 +190,7 @@ impl Entries {
     }
 
     /// The source is a list: hands out the entries that were kept back.
-    fn accept(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    fn accept(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry, u64)) {
         if let SourceKind::Undecided { kept, .. } =
             std::mem::replace(&mut self.kind, SourceKind::List)
         {
@@ -195,7 +199,7 @@ impl Entries {
     }
 
     /// Hands out what was only kept back because the rows of a table may follow.
-    fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry, u64)) {
         if let SourceKind::Undecided { first, .. } = &self.kind
             && first.are_only_urls()
         {
@@ -209,7 +213,7 @@ impl Entries {
         line: u64,
         reason: String,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
         (self.above, self.kind) = (PreviousEntry::Released, SourceKind::List);
         let draft = PendingTarget::of_no_list(line, &self.source, reason);
@@ -218,18 +222,23 @@ impl Entries {
     }
 
     /// The source has ended: hands out what is left.
-    fn end(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) -> ControlFlow<()> {
+    fn end(
+        &mut self,
+        numbering: &mut Numbering,
+        out: &mut impl FnMut(Entry, u64),
+    ) -> ControlFlow<()> {
         self.release(numbering, out);
         self.conclude(numbering, out)
     }
 
     fn take_option(
         &mut self,
-        number: u64,
+        line: &TextLine<'_>,
         said: &LineText<'_>,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) {
+        let number = line.number;
         let why = match &mut self.above {
             PreviousEntry::Pending(draft) => {
                 let ignored = draft.add_option(number, said).map(|option| (option, number));
@@ -242,10 +251,11 @@ impl Entries {
             PreviousEntry::Nothing => "appears before any URL",
             PreviousEntry::Released => "arrived after its URL had started; write both together",
         };
-        self.hand_out(PendingTarget::of_stray_option(number, said, why), numbering, out);
+        let draft = PendingTarget::of_stray_option(number, said, why).at(line.offset);
+        self.hand_out(draft, numbering, out);
     }
 
-    fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry)) {
+    fn release(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry, u64)) {
         if let PreviousEntry::Pending(_) = self.above
             && let PreviousEntry::Pending(draft) =
                 std::mem::replace(&mut self.above, PreviousEntry::Released)
@@ -258,11 +268,11 @@ impl Entries {
         &mut self,
         draft: PendingTarget,
         numbering: &mut Numbering,
-        out: &mut impl FnMut(Entry),
+        out: &mut impl FnMut(Entry, u64),
     ) {
         match &mut self.kind {
             SourceKind::Undecided { kept, .. } => kept.push(draft),
-            SourceKind::List => out(draft.finish(numbering.give(), Arc::clone(&self.source))),
+            SourceKind::List => draft.hand_out(numbering.give(), &self.source, out),
         }
     }
 }

@@ -38,7 +38,7 @@ pub const CHAPTERS: [Chapter; 22] = [
     ),
     chapter!(
         "saving",
-        ["save", "dir", "names", "resume", "manifest", "split"],
+        ["save", "dir", "names", "resume", "manifest"],
         "Files: names, resuming, segments, the manifest"
     ),
     chapter!(

@@ -9,16 +9,19 @@ pub(crate) mod atomic_file;
 mod buffered;
 pub(crate) mod csv;
 pub(crate) mod escape;
+mod external_sort;
 mod failed_list;
 pub(crate) mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod har;
+mod heartbeat;
 mod histogram;
 mod host_table;
 pub(crate) mod html;
 mod jsonl;
 pub(crate) mod markdown;
+pub(crate) mod merge;
 mod ordered;
 mod progress;
 pub(crate) mod replay;
@@ -65,7 +68,7 @@ pub trait Reporter: Send {
     /// Whether [`tick`](Self::tick) is to be called ten times per second.
     fn wants_ticks(&self) -> bool;
 
-    /// Redraws the progress display, ten times per second at most.
+    /// Redraws the progress display, ten times per second at most, and writes the line of the heartbeat if it is due.
     ///
     /// # Errors
     /// A stream could not be written.

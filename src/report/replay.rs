@@ -52,7 +52,7 @@ pub enum ReplayError {
     Unwritten(io::Error),
 }
 
-fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
+pub(super) fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     let path = match source {
         Source::File(path) => path.as_path(),
         Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(stdin())))),
@@ -180,6 +180,14 @@ impl ReplayResult {
         &mut self,
         warnings: &mut impl Write,
     ) -> Result<Option<Record>, ReplayError> {
+        Ok(self.record_with_line(warnings)?.map(|(record, _)| record))
+    }
+
+    /// The next record with its line; `None` at the end.
+    pub(super) fn record_with_line(
+        &mut self,
+        warnings: &mut impl Write,
+    ) -> Result<Option<(Record, Vec<u8>)>, ReplayError> {
         loop {
             let Some(line) = self.line().map_err(ReplayError::Unreadable)? else {
                 return Ok(None);
@@ -191,7 +199,7 @@ impl ReplayResult {
                 Ok(ReportLine::Result(mut record)) => {
                     self.reread.rows += 1;
                     record.redact();
-                    return Ok(Some(*record));
+                    return Ok(Some((*record, line)));
                 }
                 Ok(ReportLine::Summary(mut summary)) => {
                     self.reread.has_summary = true;

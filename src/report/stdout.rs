@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::buffered::Buffered;
+use super::heartbeat::Heartbeat;
 use super::ordered::OrderedRows;
 use super::progress::{self, Progress};
 use super::text::{self, TextStyle};
@@ -81,13 +82,15 @@ pub fn reporter(
     let wants_progress = options.progress == ProgressChoice::OnTerminal
         && options.verbosity > Verbosity::Silent
         && !outputs.body_to_terminal;
+    let heartbeat = Heartbeat::new(options.heartbeat);
     let streams = StreamReporter::new(options, outputs);
     let progress = if streams.stderr.is_terminal && wants_progress {
         Progress::on_stderr(board, streams.stderr.style)
     } else {
         Progress::hidden()
     };
-    Box::new(RunReporter { rows: OrderedRows::by(options.order), streams, failed, files, progress })
+    let rows = OrderedRows::by(options.order);
+    Box::new(RunReporter { rows, streams, failed, files, progress, heartbeat })
 }
 
 /// Puts records in order, and keeps lines and the progress display apart.
@@ -97,12 +100,14 @@ struct RunReporter {
     failed: FailedListWriter,
     files: ReportFiles,
     progress: Progress,
+    heartbeat: Heartbeat,
 }
 
 impl Reporter for RunReporter {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Self { rows, streams, failed, files, progress } = self;
+        let Self { rows, streams, failed, files, progress, heartbeat } = self;
         progress.count(event);
+        heartbeat.count(event);
         match event {
             Event::Finished { record, target, name } => {
                 let listed = failed.add(record, target.as_deref(), name.as_deref());
@@ -135,7 +140,7 @@ impl Reporter for RunReporter {
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        let Self { rows, streams, failed, files, progress } = self;
+        let Self { rows, streams, failed, files, progress, .. } = self;
         progress.clear();
         let listed = failed.finish(text::unread_list(summary).as_deref());
         let mut filed = Ok(());
@@ -146,10 +151,13 @@ impl Reporter for RunReporter {
     }
 
     fn wants_ticks(&self) -> bool {
-        self.progress.is_shown()
+        self.progress.is_shown() || self.heartbeat.is_wanted()
     }
 
     fn tick(&mut self, now: Instant) -> io::Result<()> {
+        if self.heartbeat.add_line(now, &mut self.streams.stderr.buffer.lines)? {
+            self.write_out()?;
+        }
         if self.progress.is_due(now) {
             // The frame first: after the lines it is drawn once more, and has to fit by then.
             self.progress.draw(now);

@@ -94,14 +94,14 @@ pub(super) enum IndexedOwner {
 /// Maps the key of a name to its owner.
 #[derive(Debug)]
 pub(super) struct NameIndex {
-    shards: Vec<Shard>,
+    shards: Vec<NameShard>,
     names: u64,
 }
 
 impl NameIndex {
     /// An empty index.
     pub(super) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), names: 0 }
+        Self { shards: (0..SHARDS).map(|_| NameShard::default()).collect(), names: 0 }
     }
 
     /// The number of names.
@@ -136,12 +136,12 @@ impl NameIndex {
 
 /// One part of the index, an open-addressing hash table. Zero is a free slot.
 #[derive(Debug, Default)]
-struct Shard {
+struct NameShard {
     slots: Vec<u128>,
     names: usize,
 }
 
-impl Shard {
+impl NameShard {
     /// The number of slots that may be taken before the shard must grow.
     fn capacity(&self) -> usize {
         self.slots.len() - self.slots.len() / 8
@@ -361,7 +361,7 @@ mod tests {
     fn a_name_takes_24_bytes_at_most_at_every_step_of_growth() {
         const SLOT: usize = size_of::<u128>();
         let mut index = NameIndex::new();
-        let mut bytes = SHARDS * size_of::<Shard>();
+        let mut bytes = SHARDS * size_of::<NameShard>();
         for number in 0..1_000_000 {
             let key = key(number);
             let before = slots_of(&index, key);

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Origin, Reply, Run, Seen, in_every_mode};
+use crate::support::{Origin, Reply, Run, Seen, class_of, coded, holding, in_every_mode};
 
 /// An origin for any host, where some paths are not there.
 fn origin() -> Origin {
@@ -203,5 +205,364 @@ fn failed_urls_are_no_failure_of_a_task_and_other_errors_are() {
         assert_eq!(run().arg("/nonexistent/list").seen().code, Some(2));
         assert_eq!(run().args(["--report", "/nonexistent/a.csv"]).list(&list).seen().code, Some(3));
         assert_eq!(run().arg("--dry-run").list(&list).seen().code, Some(0));
+    });
+}
+
+// fetch split.
+
+/// What a dry run would fetch of a list: URLs with what the list says of them, or the text of an invalid line.
+fn entries(list: &Path, args: &[&str]) -> Vec<(String, Value, Value)> {
+    let seen = Run::new().args(["--dry-run", "--json"]).args(args).arg(list).seen();
+    let objects = seen.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let entries =
+        objects.filter(|object| object["type"] == "target" || object["type"] == "invalid");
+    let text = |object: &Value| object["url"].as_str().unwrap().to_owned();
+    entries.map(|object| (text(&object), object["id"].clone(), object["carried"].clone())).collect()
+}
+
+fn split(args: &[&str], list: &Path, dir: &Path) -> Seen {
+    Run::new().arg("split").args(args).arg("-d").arg(dir).arg(list).seen()
+}
+
+/// The files of a directory that are not hidden, by their names.
+fn files(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.to_str().unwrap().to_owned());
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+/// A list in each format, with the options that it needs.
+fn lists() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
+    let hosts = || HOSTS.iter().cycle().take(30).enumerate();
+    let text: String = hosts()
+        .map(|(number, host)| match number % 5 {
+            0 => format!("# about {number}\r\nhttp://{host}.test/{number}\r\n  id=n{number}\r\n"),
+            1 => format!("http://{host}.test/{number}\n\n  checksum=sha-256=0\n"),
+            2 => format!("   http://{host}.test/{number}\thttp://mirror.test/\n  id=x\n # more\n"),
+            3 => "not a url\n".to_owned(),
+            _ => format!("http://{host}.test/{number}\n"),
+        })
+        .collect();
+    let table = |delimiter: char| -> String {
+        let mut table = format!("# export\r\nid{delimiter}url{delimiter}note\r\n");
+        for (number, host) in hosts() {
+            table += &format!("{number}{delimiter}http://{host}.test/{number}{delimiter}");
+            table += ["plain\r\n", "\"two\nlines\"\r\n", "\"a \"\"quote\"\"\"\n", "\r\n\r\n"]
+                [number % 4];
+        }
+        table
+    };
+    let columns: &[&str] = &["--id-column", "id", "--carry", "note"];
+    let rows: String = hosts()
+        .map(|(number, host)| match number % 3 {
+            0 => format!("{{\"url\": \"http://{host}.test/{number}\", \"id\": {number}}}\n"),
+            1 => format!(
+                "{{\"id\":{number},\"url\":\"http://{host}.test/{number}\",\"note\":[1]}}\n\n"
+            ),
+            _ => format!("\"http://{host}.test/{number}\"\n"),
+        })
+        .collect();
+    let mark = |text: &str| [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    vec![
+        ("a.txt", text.clone().into(), &[][..]),
+        ("marked", mark(&text), &[]),
+        ("a.txt.gz", coded::gzip(text.as_bytes()), &[]),
+        ("a.csv", mark(&table(',')), columns),
+        ("a.tsv.zst", coded::zstd(table('\t').as_bytes()), columns),
+        ("a.jsonl", rows.into(), &["--id-column", "id"]),
+    ]
+}
+
+#[test]
+fn the_files_of_a_split_have_the_entries_of_its_shards_as_they_were() {
+    for (name, bytes, args) in lists() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join(name);
+        fs::write(&list, bytes).unwrap();
+        let dir = folder.path().join("new/shards");
+        let seen = split(&[&["-n", "4"], args].concat(), &list, &dir);
+        assert_eq!(seen.code, Some(0), "{name}: {}", seen.stderr);
+        assert!(seen.stdout.starts_with("Split 3"), "{}", seen.stdout);
+        let names = files(&dir);
+        assert_eq!(names.len(), 4, "{names:?}");
+        let ending = name.strip_prefix("a").unwrap_or("");
+        for (index, file) in names.iter().enumerate() {
+            let stem = if ending.is_empty() { name } else { "a" };
+            assert_eq!(*file, format!("{stem}-{index:05}-of-00004{ending}"));
+            let shard = format!("{index}/4");
+            let expected = entries(&list, &[args, &["--shard", &shard]].concat());
+            assert_eq!(entries(&dir.join(file), args), expected, "{name}: {shard}");
+        }
+    }
+}
+
+#[test]
+fn a_split_replaces_its_own_files_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, dir) = (folder.path().join("list.txt"), folder.path().join("shards"));
+    let text: String = HOSTS.iter().map(|host| format!("http://{host}.test/\n")).collect();
+    fs::write(&list, &text).unwrap();
+    assert_eq!(split(&["-n", "3"], &list, &dir).code, Some(0));
+    fs::write(&list, text.repeat(2)).unwrap();
+    assert_eq!(split(&["-n", "2"], &list, &dir).code, Some(0));
+    let names = ["list-00000-of-00002.txt", "list-00001-of-00002.txt"];
+    assert_eq!(files(&dir), names, "those of three are gone");
+    let all: usize =
+        names.map(|name| fs::read_to_string(dir.join(name)).unwrap().len()).iter().sum();
+    assert_eq!(all, 2 * text.len());
+
+    fs::write(dir.join("list-00001-of-00003.txt"), "mine").unwrap();
+    fs::write(dir.join(names[0]), "changed").unwrap();
+    for shards in ["2", "3"] {
+        let seen = split(&["-n", shards], &list, &dir);
+        assert_eq!(seen.code, Some(2));
+        assert!(
+            seen.stderr.contains("and is not as fetch split has written it"),
+            "{}",
+            seen.stderr
+        );
+    }
+    assert_eq!(fs::read(dir.join(names[0])).unwrap(), b"changed");
+    assert_eq!(files(&dir).len(), 3);
+    assert_eq!(split(&["-n", "3", "--overwrite"], &list, &dir).code, Some(0));
+    assert_ne!(fs::read(dir.join("list-00001-of-00003.txt")).unwrap(), b"mine");
+    assert_eq!(fs::read(dir.join(names[0])).unwrap(), b"changed", "it is not its own");
+    assert!(!dir.join(names[1]).exists());
+}
+
+#[test]
+fn what_is_no_list_is_not_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, dir) = (folder.path().join("list"), folder.path().join("shards"));
+    for text in ["<html>\n<a href=x>\n", "\0\0\0\0binary"] {
+        fs::write(&list, text).unwrap();
+        let seen = split(&["-n", "2"], &list, &dir);
+        assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+        assert!(!dir.exists() || fs::read_dir(&dir).unwrap().next().is_none());
+    }
+    assert_eq!(split(&["-n", "2"], &folder.path().join("none"), &dir).code, Some(2));
+}
+
+// fetch merge.
+
+fn merge(args: &[&str], files: &[PathBuf]) -> Seen {
+    Run::new().arg("merge").args(files).args(args).seen()
+}
+
+/// The reports of four shards, in this format, and that of one machine. The files of the shards are in `0` to `3`.
+fn reports(origin: &Origin, folder: &Path, format: &str) -> (Vec<PathBuf>, Seen) {
+    let file = folder.join("list");
+    fs::write(&file, list(origin)).unwrap();
+    let run = |dir: &str, shard: &str| {
+        let run = at(Run::new(), origin).args(["--format", format, "--shard", shard]);
+        run.args(["--names", "tree", "-d"]).arg(folder.join(dir)).arg(&file).seen()
+    };
+    let of_shard = |index: usize| {
+        let seen = run(&index.to_string(), &format!("{index}/4"));
+        let report = folder.join(format!("{index}.{format}"));
+        fs::write(&report, seen.stdout).unwrap();
+        report
+    };
+    ((0..4).map(of_shard).collect(), run("one", "0/1"))
+}
+
+#[test]
+fn merged_reports_of_shards_are_that_of_one_machine() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let (files, one) = reports(&origin, folder.path(), "jsonl");
+    let seen = merge(&[], &files);
+    assert_eq!(seen.code, Some(0), "{}", seen.stderr);
+    assert!(seen.stderr.contains("of 4 files"), "{}", seen.stderr);
+    assert!(seen.stderr.contains("time per URL: "), "{}", seen.stderr);
+    let indexes: Vec<_> = seen.rows().iter().map(|row| row["index"].as_u64().unwrap()).collect();
+    assert!(indexes.is_sorted(), "they are in list order");
+    assert_eq!(lasting(seen.rows()), lasting(one.rows()));
+    let (all, own) = (seen.summary(), one.summary());
+    for key in [
+        "targets",
+        "ok",
+        "failed",
+        "invalid",
+        "duplicate",
+        "failures",
+        "bytes",
+        "wire_bytes",
+        "list_complete",
+        "sources",
+        "mode",
+        "head",
+        "saves",
+        "stopped",
+        "read_up_to",
+        "program",
+    ] {
+        assert_eq!(all[key], own[key], "{key}");
+    }
+    assert_eq!(all["resources"]["requests"], own["resources"]["requests"]);
+    let hosts = |summary: &Value| -> BTreeSet<(String, u64)> {
+        let hosts = summary["hosts"].as_array().unwrap().iter();
+        let host = |host: &Value| {
+            (host["host"].as_str().unwrap().to_owned(), host["requests"].as_u64().unwrap())
+        };
+        hosts.map(host).collect()
+    };
+    assert_eq!(hosts(&all), hosts(&own));
+
+    let again = merge(&[], &[&files[..], &files[1..2]].concat());
+    assert_eq!(again.rows(), seen.rows(), "each record is there once");
+    assert!(again.stderr.contains(" repeated"), "{}", again.stderr);
+    let lacking = merge(&[], &files[..2]);
+    assert!(lacking.stderr.contains("no report of shard 2/4, 3/4"), "{}", lacking.stderr);
+    assert_eq!(lacking.summary()["list_complete"], false);
+
+    let to = ["a.html", "a.csv", "a.md", "a.jsonl"].map(|name| folder.path().join(name));
+    let args: Vec<_> = to.iter().flat_map(|path| ["--to", path.to_str().unwrap()]).collect();
+    let written = merge(&args, &files);
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""));
+    assert_eq!(fs::read_to_string(&to[3]).unwrap(), seen.stdout);
+    assert!(to.iter().all(|path| fs::metadata(path).unwrap().len() > 1000));
+}
+
+#[test]
+fn merged_tables_have_each_row_once_in_list_order() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let (files, one) = reports(&origin, folder.path(), "csv");
+    let seen = merge(&[], &[&files[..], &files[..1]].concat());
+    assert_eq!(seen.code, Some(0), "{}", seen.stderr);
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        let mut table = csv::Reader::from_reader(text.as_bytes());
+        let rows =
+            table.records().map(|row| row.unwrap().iter().take(11).map(str::to_owned).collect());
+        rows.collect()
+    };
+    let mut own = rows(&one.stdout);
+    own.sort_by_key(|row| row[0].parse::<u64>().unwrap());
+    assert_eq!(rows(&seen.stdout), own);
+    assert_eq!(seen.stdout.lines().next(), one.stdout.lines().next());
+}
+
+#[test]
+fn the_directories_of_shards_become_one_with_their_merged_manifest() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let (_, one) = reports(&origin, folder.path(), "jsonl");
+    let manifest = |dir: usize| folder.path().join(dir.to_string()).join(".fetch/manifest.jsonl");
+    let merged = merge(&[], &(0..4).map(manifest).collect::<Vec<_>>());
+    assert_eq!(merged.code, Some(0), "{}", merged.stderr);
+    let all = folder.path().join("all");
+    fs::create_dir_all(all.join(".fetch")).unwrap();
+    fs::write(all.join(".fetch/manifest.jsonl"), &merged.stdout).unwrap();
+    for dir in 0..4 {
+        for host in files(&folder.path().join(dir.to_string())) {
+            fs::rename(folder.path().join(dir.to_string()).join(&host), all.join(&host)).unwrap();
+        }
+    }
+    origin.take_seen();
+    let again = shard("async", &origin, &folder.path().join("list"), &all, "0/1");
+    assert_eq!(again.summary()["skipped"], one.summary()["ok"], "{}", again.stderr);
+    assert_eq!(again.summary()["ok"], 0);
+    let verified = Run::new().arg("verify").arg(&all).seen();
+    assert_eq!(verified.code, Some(0), "{}", verified.stdout);
+    // The manifest of one more directory has another URL for a file.
+    let other = folder.path().join("other.jsonl");
+    let line = merged.stdout.lines().find(|line| line.contains("\"type\":\"saved\"")).unwrap();
+    let (start, rest) = line.split_once("\"id\":\"").unwrap();
+    fs::write(&other, format!("{start}\"id\":\"{}{}\n", "0".repeat(64), &rest[64..])).unwrap();
+    let file = folder.path().join("all/.fetch/manifest.jsonl");
+    let contradicted = merge(&[], &[file, other]);
+    assert_eq!(contradicted.code, Some(1));
+    assert!(contradicted.stderr.contains("is of two URLs; the first one counts"));
+}
+
+#[test]
+fn of_several_records_of_an_entry_the_one_that_got_furthest_counts() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let (files, _) = reports(&origin, folder.path(), "jsonl");
+    let text = fs::read_to_string(&files[0]).unwrap();
+    let failed = text.replace("\"outcome\":\"ok\"", "\"outcome\":\"failed\"");
+    let again = folder.path().join("again.jsonl");
+    fs::write(&again, format!("{failed}not json\n")).unwrap();
+    let expected = merge(&[], &files[..1]).rows();
+    for files in [[files[0].clone(), again.clone()], [again, files[0].clone()]] {
+        let seen = merge(&[], &files);
+        assert_eq!(seen.code, Some(1), "a line was left out");
+        assert_eq!(seen.rows(), expected);
+    }
+    let table = folder.path().join("0.csv");
+    fs::write(&table, "index,source,outcome\r\n1,-,ok\r\n").unwrap();
+    let seen = merge(&[], &[files[0].clone(), table]);
+    assert_eq!(seen.code, Some(2));
+    assert!(seen.stderr.contains("is of another kind than"), "{}", seen.stderr);
+}
+
+// A task of a cluster.
+
+#[test]
+fn a_task_that_is_asked_to_end_loses_nothing_and_the_next_one_continues() {
+    in_every_mode(|mode| {
+        let (origin, arrived, open) = holding(|request| request.path == "/held");
+        let folder = tempfile::tempdir().unwrap();
+        let is_own = |host: &&str| {
+            let run = Run::new().args(["--dry-run", "--json", "--shard", "1/2"]);
+            run.list(url(&origin, host, "")).seen().stdout.contains("\"type\":\"target\"")
+        };
+        let (own, others): (Vec<_>, Vec<_>) = HOSTS.into_iter().partition(is_own);
+        // More than is read ahead, so that a cancelled entry shows that the signal was heard.
+        let of = |hosts: &[&str], number: usize| {
+            url(&origin, hosts[number % hosts.len()], &format!("{number}")) + "\n"
+        };
+        let mut list = url(&origin, own[0], "held\n");
+        (0..3000).for_each(|number| list += &of(&own, number));
+        list.insert_str(0, &(0..100).map(|number| of(&others, number)).collect::<String>());
+        let file = folder.path().join("list");
+        fs::write(&file, &list).unwrap();
+        let task = || {
+            let run = at(Run::json(mode), &origin);
+            let run = run.args(["--shard=auto", "--exit-zero", "--grace=1h"]);
+            let run = run.env("JOB_COMPLETION_INDEX", "1").env("JOB_COMPLETIONS", "2");
+            run.args(["--names", "tree", "-d"]).arg(folder.path().join("dir")).arg(&file)
+        };
+        let mut live = task().arg("-j1").live();
+        arrived.pass();
+        live.signal(Signal::SIGTERM);
+        let mut rows = vec![live.row()];
+        assert_eq!(class_of(&rows[0]), "cancelled");
+        open.pass();
+        let first = live.seen();
+        assert_eq!(first.code, Some(143), "{}", first.stderr);
+        assert_eq!(first.summary()["stopped"], "terminated");
+        rows.extend(first.rows());
+        assert_eq!(rows.len() as u64, first.summary()["targets"].as_u64().unwrap());
+        let done: Vec<_> = rows.iter().filter(|row| row["outcome"] == "ok").collect();
+        assert!(done[0]["url"].as_str().unwrap().ends_with("/held"), "it was let finish");
+        let (done, all) = (done.len(), 3001);
+        assert_eq!(done, 1);
+        let second = task().seen();
+        assert_eq!(second.code, Some(0), "{}", second.stderr);
+        assert_eq!(second.summary()["skipped"].as_u64(), Some(done as u64));
+        assert_eq!(second.summary()["ok"].as_u64(), Some((all - done) as u64));
+        assert_eq!(origin.requests(), all, "nothing is fetched twice");
+    });
+}
+
+#[test]
+fn a_heartbeat_says_what_is_done_while_a_transfer_takes_long() {
+    in_every_mode(|mode| {
+        let (origin, arrived, open) = holding(|request| request.path == "/held");
+        let list = [origin.url("/a"), "not a url".to_owned(), origin.url("/held")].join("\n");
+        let run = Run::json(mode).args(["-qq", "-j1", "--heartbeat", "50ms"]).list(list);
+        let mut child = run.start();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        arrived.pass();
+        let mut beats = lines.filter(|line| line.starts_with("heartbeat: "));
+        assert!(
+            beats
+                .any(|line| line.starts_with("heartbeat: 2 done, 1 failed, ")
+                    && line.ends_with("/s"))
+        );
+        open.pass();
+        beats.for_each(drop);
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
     });
 }

@@ -370,6 +370,7 @@ fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporte
         failed: FailedListWriter::nowhere(),
         files: ReportFiles::none(),
         progress,
+        heartbeat: Heartbeat::new(None),
     }
 }
 

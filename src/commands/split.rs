@@ -1,0 +1,115 @@
+//! `fetch split`: cuts a list into files, one for each shard.
+
+mod shard_files;
+
+use std::io::{self, Write};
+
+use anyhow::anyhow;
+
+use super::{CommandError, conclude, print_warning, unopened};
+use crate::exit::{Exit, ExitStatus};
+use crate::input::{ReadError, open_sections};
+use crate::model::Entry;
+use crate::plan::{SplitCommand, shard_of};
+use crate::report::printable;
+use crate::resource_usage::raise_fd_limit;
+use crate::streams::stdout;
+use crate::text::counted;
+use crate::units::grouped;
+use shard_files::{ShardFiles, ShardNames};
+
+/// Descriptors beside those of the files.
+const OTHER_FILES: u64 = 32;
+
+/// Why a list was not split.
+#[derive(Debug, thiserror::Error)]
+enum SplitError {
+    /// What was asked for cannot be done: an unreadable list, files that are in the way.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
+    /// A file cannot be written.
+    #[error("{0:#}")]
+    Fatal(anyhow::Error),
+    /// Standard output cannot be written.
+    #[error("cannot write output: {0}")]
+    Unwritten(#[from] io::Error),
+}
+
+impl From<ReadError> for SplitError {
+    fn from(error: ReadError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl ExitStatus for SplitError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Fatal(_) => Exit::Fatal,
+            Self::Unwritten(error) => error.exit(),
+        }
+    }
+}
+
+impl CommandError for SplitError {
+    fn output_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Unwritten(error) => Some(error),
+            Self::Usage(_) | Self::Fatal(_) => None,
+        }
+    }
+}
+
+pub(super) fn execute(command: &SplitCommand) -> Exit {
+    conclude(&split(command))
+}
+
+/// Splits a list, and prints how.
+fn split(command: &SplitCommand) -> Result<(), SplitError> {
+    ensure_descriptors(command)?;
+    let list = open_sections(&command.source, &command.lists);
+    let mut list = list.map_err(|error| SplitError::Usage(unopened(error)))?;
+    let mut names = Some(ShardNames::of(command, list.is_parquet(&command.lists)));
+    let (mut files, mut invalid) = (None, 0_u64);
+    list.read(|section, coding| {
+        let Some(files) = &mut files else {
+            let names = names.take().expect("the files are created once");
+            files = Some(ShardFiles::create(command, names, coding, section.text)?);
+            return Ok(());
+        };
+        let Some(entry) = section.entry else { return Ok(()) };
+        invalid += u64::from(matches!(entry, Entry::Invalid(_)));
+        files.add(shard_of(entry, command.by, command.shards), section.text)
+    })?;
+    let files = files.expect("what is before the first entry is a section");
+    let (entries, least, most) =
+        files.entries().fold((0, u64::MAX, 0), |(all, least, most), own| {
+            (all + own, least.min(own), most.max(own))
+        });
+    files.finish()?;
+    if entries == 0 {
+        print_warning("no URLs in the input");
+    }
+    let mut text = format!("Split {} entries", grouped(entries));
+    if invalid > 0 {
+        text += &format!(" ({} invalid)", grouped(invalid));
+    }
+    let files = counted(command.shards.get().into(), "file");
+    let dir = command.dir.display().to_string();
+    text += &format!(" into {files} in {}", printable(&dir));
+    text += &format!(": {} to {} in each\n", grouped(least), grouped(most));
+    Ok(stdout().write_all(text.as_bytes())?)
+}
+
+/// Ensures that all files can be open at once.
+fn ensure_descriptors(command: &SplitCommand) -> Result<(), SplitError> {
+    let wanted = u64::from(command.shards.get()) + OTHER_FILES;
+    let limit = raise_fd_limit(wanted);
+    if limit >= wanted {
+        return Ok(());
+    }
+    Err(SplitError::Usage(anyhow!(
+        "{} files cannot be open at once (the limit is {limit}); raise it with ulimit -n",
+        command.shards
+    )))
+}

@@ -1,0 +1,248 @@
+//! The files of `fetch split`: written under temporary names, and renamed together once all of them are whole. An index
+//! beside them says which ones are its own; others are not replaced.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::SplitError;
+use crate::input::ListCoding;
+use crate::plan::{ForeignFilePolicy, ListFormat, Source, SplitCommand};
+use crate::text::io_message;
+
+/// Bytes that wait in memory for all files together.
+const WAITING: usize = 64 * 1024 * 1024;
+
+/// Bytes that wait for one file, at least and at most. Of a compressed list they become one member or frame.
+const PIECE: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
+
+/// The files of a split that is not complete.
+pub(super) struct ShardFiles {
+    names: ShardNames,
+    coding: Option<ListCoding>,
+    files: Vec<ShardFile>,
+    /// Bytes of a file that may wait.
+    piece: usize,
+    /// What earlier splits of the list have left.
+    own: SplitIndex,
+    /// Held until the files are renamed.
+    _lock: File,
+}
+
+struct ShardFile {
+    name: String,
+    file: NamedTempFile,
+    /// Lines that are not written yet.
+    lines: Vec<u8>,
+    bytes: u64,
+    entries: u64,
+}
+
+/// What a split says of its files, for the next one.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct SplitIndex {
+    files: BTreeSet<OwnFile>,
+}
+
+/// A file as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct OwnFile {
+    name: String,
+    bytes: u64,
+}
+
+/// How the files are called: `sites-00003-of-00064.txt.gz`.
+#[derive(Debug)]
+pub(super) struct ShardNames {
+    dir: PathBuf,
+    stem: String,
+    extension: String,
+}
+
+impl ShardNames {
+    /// The names of the shards of a list. `is_parquet`: its rows are written as JSON lines.
+    pub(super) fn of(command: &SplitCommand, is_parquet: bool) -> Self {
+        let name = match &command.source {
+            Source::File(path) => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+            _ => "list".to_owned(),
+        };
+        let plain = [".gz", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end));
+        let name = plain.unwrap_or(&name);
+        let (stem, extension) = match name.rfind('.').filter(|dot| *dot > 0) {
+            Some(dot) => name.split_at(dot),
+            None => match command.lists.format {
+                ListFormat::Csv => (name, ".csv"),
+                ListFormat::Tsv => (name, ".tsv"),
+                ListFormat::Jsonl => (name, ".jsonl"),
+                _ => (name, ""),
+            },
+        };
+        let extension = if is_parquet { ".jsonl" } else { extension };
+        Self { dir: command.dir.clone(), stem: stem.to_owned(), extension: extension.to_owned() }
+    }
+
+    fn file(&self, shard: u32, shards: u32, coding: Option<ListCoding>) -> String {
+        let Self { stem, extension, .. } = self;
+        let coding = coding.map_or("", ListCoding::extension);
+        format!("{stem}-{shard:05}-of-{shards:05}{extension}{coding}")
+    }
+
+    /// The hidden file that says which files are those of earlier splits.
+    fn index(&self) -> String {
+        format!(".{}{}.split.json", self.stem, self.extension)
+    }
+}
+
+impl ShardFiles {
+    /// Begins the files. `head` is the beginning of each, if there is one. Files that are there stay as they are.
+    ///
+    /// # Errors
+    /// If a file that is not its own has the name of one, another split is at work, or a file cannot be created.
+    pub(super) fn create(
+        command: &SplitCommand,
+        names: ShardNames,
+        coding: Option<ListCoding>,
+        head: &[u8],
+    ) -> Result<Self, SplitError> {
+        let dir = &names.dir;
+        fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
+        let lock = File::open(dir).map_err(|error| unwritable(dir, &error))?;
+        if lock.try_lock().is_err() {
+            return Err(SplitError::Usage(anyhow!(
+                "another fetch split is writing {}",
+                dir.display()
+            )));
+        }
+        let own = SplitIndex::read(&dir.join(names.index())).map_err(SplitError::Usage)?;
+        let shards = command.shards.get();
+        let all: Vec<_> = (0..shards).map(|shard| names.file(shard, shards, coding)).collect();
+        if command.foreign == ForeignFilePolicy::Stays {
+            let ensure = all.iter().try_for_each(|name| own.ensure_replaceable(dir, name));
+            ensure.map_err(SplitError::Usage)?;
+        }
+        let piece = (WAITING / shards as usize).clamp(*PIECE.start(), *PIECE.end());
+        let file = |name: String| -> io::Result<ShardFile> {
+            let file = NamedTempFile::with_prefix_in(".fetch-split-", dir)?;
+            let mut lines = head.to_vec();
+            if !head.is_empty() {
+                lines.push(b'\n');
+            }
+            Ok(ShardFile { name, file, lines, bytes: 0, entries: 0 })
+        };
+        let files = all.into_iter().map(file).collect::<io::Result<_>>();
+        let files = files.map_err(|error| unwritable(dir, &error))?;
+        Ok(Self { coding, files, piece, own, _lock: lock, names })
+    }
+
+    /// Adds the lines of an entry to a file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn add(&mut self, shard: u32, lines: &[u8]) -> Result<(), SplitError> {
+        let file = &mut self.files[shard as usize];
+        file.entries += 1;
+        file.lines.extend_from_slice(lines);
+        file.lines.push(b'\n');
+        if file.lines.len() < self.piece {
+            return Ok(());
+        }
+        file.write_out(self.coding).map_err(|error| unwritable(&self.names.dir, &error))
+    }
+
+    /// Entries of each file.
+    pub(super) fn entries(&self) -> impl Iterator<Item = u64> {
+        self.files.iter().map(|file| file.entries)
+    }
+
+    /// Completes the files and gives them their names. Then files of earlier splits of the list that are none of them are
+    /// deleted.
+    ///
+    /// # Errors
+    /// If one cannot be written or renamed: it has not replaced what was there.
+    pub(super) fn finish(self) -> Result<(), SplitError> {
+        let Self { names, coding, mut files, own, _lock, .. } = self;
+        let dir = &names.dir;
+        let written = files.iter_mut().try_for_each(|file| file.write_out(coding));
+        written.map_err(|error| unwritable(dir, &error))?;
+        let new = files.iter().map(|file| OwnFile { name: file.name.clone(), bytes: file.bytes });
+        let new: BTreeSet<_> = new.collect();
+        // Wherever this is broken off, the next split knows all files of both.
+        let both = SplitIndex { files: new.union(&own.files).cloned().collect() };
+        both.write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
+        for file in files {
+            let path = dir.join(&file.name);
+            let renamed = file.file.persist(&path);
+            renamed.map_err(|error| unwritable(&path, &error.error))?;
+        }
+        let kept: BTreeSet<_> = new.iter().map(|file| &file.name).collect();
+        for old in own.files.iter().filter(|old| !kept.contains(&old.name)) {
+            let path = dir.join(&old.name);
+            if fs::metadata(&path).is_ok_and(|found| found.len() == old.bytes) {
+                fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
+            }
+        }
+        SplitIndex { files: new }
+            .write(dir, &names.index())
+            .map_err(|error| unwritable(dir, &error))
+    }
+}
+
+impl ShardFile {
+    fn write_out(&mut self, coding: Option<ListCoding>) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let bytes = match coding {
+            Some(coding) => &coding.encode(&self.lines)?,
+            None => &self.lines,
+        };
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
+impl SplitIndex {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            text => text.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let foreign = || format!("{} is not of fetch split; move it away", path.display());
+        serde_json::from_slice(&text).with_context(foreign)
+    }
+
+    fn write(&self, dir: &Path, name: &str) -> io::Result<()> {
+        let mut file = NamedTempFile::with_prefix_in(".fetch-split-", dir)?;
+        serde_json::to_writer(&mut file, self)?;
+        file.write_all(b"\n")?;
+        file.persist(dir.join(name)).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Ensures that nothing is lost if a file of this name is replaced.
+    fn ensure_replaceable(&self, dir: &Path, name: &str) -> anyhow::Result<()> {
+        let path = dir.join(name);
+        let Ok(found) = fs::symlink_metadata(&path) else { return Ok(()) };
+        let is_own = |own: &OwnFile| own.name == name && own.bytes == found.len();
+        if found.is_file() && self.files.iter().any(is_own) {
+            return Ok(());
+        }
+        bail!(
+            "{} exists, and is not as fetch split has written it; use another directory, or --overwrite",
+            path.display()
+        )
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> SplitError {
+    SplitError::Fatal(anyhow!("cannot write {}: {}", path.display(), io_message(error)))
+}

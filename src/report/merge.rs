@@ -1,0 +1,501 @@
+//! Merges the reports of shards, or their manifests: each record once, in the order of the list. Memory does not depend on
+//! the number of records.
+
+mod summaries;
+
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+
+use serde::Deserialize;
+
+use super::atomic_file::AtomicFile;
+use super::buffered::Buffered;
+use super::escape::printable;
+use super::external_sort::{ExternalSort, SortItem};
+use super::files::ReportFiles;
+use super::histogram::Histogram;
+use super::replay::{ReplayError, ReplayResult, ReportLine, open};
+use super::{cannot_write_output, jsonl};
+use crate::model::{Outcome, OutcomeCounts, Record, Summary};
+use crate::plan::{MergeCommand, ReportFile, ReportFormat, Source};
+use crate::text::counted;
+use crate::units::grouped;
+use summaries::MergedSummary;
+
+/// The longest line of a manifest, in bytes.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// Bits of the number of a line of a manifest.
+const LINE_BITS: u32 = 40;
+
+/// Lines that are left out and reported one by one.
+const MOST_REPORTED: u64 = 20;
+
+/// What became of the lines of all files. `Display` is a sentence about it.
+#[derive(Debug, Default)]
+pub(crate) struct MergeCounts {
+    /// Files.
+    files: usize,
+    /// Records or lines that were written.
+    pub(crate) rows: u64,
+    /// Those that were not, because they are about the same entry as another one.
+    repeated: u64,
+    /// Invalid lines, and those of manifests that contradict another one.
+    pub(crate) left_out: u64,
+    /// How long URLs took from their first request on.
+    times: Histogram,
+}
+
+impl fmt::Display for MergeCounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, repeated, left_out, .. } = self;
+        write!(out, "merged {} rows of {}", grouped(*rows), counted(self.files as u64, "file"))?;
+        for (count, what) in [(repeated, "repeated"), (left_out, "left out")] {
+            if *count > 0 {
+                write!(out, ", {} {what}", grouped(*count))?;
+            }
+        }
+        let quantile = |share| self.times.quantile(share);
+        if let (Some(half), Some(most), Some(nearly_all)) =
+            (quantile(0.5), quantile(0.9), quantile(0.99))
+        {
+            write!(
+                out,
+                "; time per URL: {half:.3} s (50%), {most:.3} s (90%), {nearly_all:.3} s (99%)"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What the files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MergeKind {
+    /// Reports as JSON lines.
+    Run,
+    /// Reports as CSV.
+    Table,
+    /// Manifests.
+    Manifest,
+}
+
+impl MergeKind {
+    /// The kind of a file that begins like this.
+    fn of(start: &[u8]) -> Option<Self> {
+        let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
+        let kind = start
+            .strip_prefix(b"{\"type\":\"")
+            .and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        match kind {
+            Some(b"result" | b"summary") => Some(Self::Run),
+            Some(b"saved" | b"partial" | b"marked" | b"dropped" | b"archived" | b"appended") => {
+                Some(Self::Manifest)
+            }
+            _ if start.starts_with(b"index,source,") => Some(Self::Table),
+            _ => None,
+        }
+    }
+
+    /// The only format that it can be written in; `None` if all will do.
+    fn only_format(self) -> Option<ReportFormat> {
+        match self {
+            Self::Run => None,
+            Self::Table => Some(ReportFormat::Csv),
+            Self::Manifest => Some(ReportFormat::Jsonl),
+        }
+    }
+}
+
+/// A file to merge.
+struct MergeInput {
+    name: String,
+    bytes: Box<dyn BufRead>,
+    kind: MergeKind,
+}
+
+/// Merges the files of a command, and writes the result where it says, else to `out`. Lines that are left out are reported
+/// to `warnings`.
+///
+/// # Errors
+/// If a file cannot be read or is of no kind or another one, or a result cannot be written.
+pub(crate) fn merge(
+    command: &MergeCommand,
+    out: impl Write,
+    warnings: &mut impl Write,
+) -> Result<MergeCounts, ReplayError> {
+    let inputs = open_all(&command.sources, warnings)?;
+    let kind = inputs.first().map_or(MergeKind::Run, |input| input.kind);
+    if let Some(other) = inputs.iter().find(|input| input.kind != kind) {
+        let text = format!(
+            "{}: is of another kind than {}",
+            printable(&other.name),
+            printable(&inputs[0].name)
+        );
+        return Err(unreadable(text));
+    }
+    for document in &command.documents {
+        if kind.only_format().is_some_and(|format| format != document.kind) {
+            let text = format!(
+                "{}: CSV is merged to .csv, and manifests to .jsonl",
+                document.path.display()
+            );
+            return Err(unreadable(text));
+        }
+    }
+    let counts = MergeCounts { files: inputs.len(), ..MergeCounts::default() };
+    let merger =
+        Merger { counts, warnings, sources: &command.sources, documents: &command.documents };
+    match kind {
+        MergeKind::Run => merger.runs(inputs, out),
+        MergeKind::Table => merger.tables(inputs, out),
+        MergeKind::Manifest => merger.manifests(inputs, out),
+    }
+}
+
+fn open_all(sources: &[Source], warnings: &mut impl Write) -> Result<Vec<MergeInput>, ReplayError> {
+    let mut inputs = Vec::new();
+    for source in sources {
+        let (name, mut bytes) = open(source).map_err(ReplayError::Unreadable)?;
+        let start = bytes.fill_buf().map_err(|error| unreadable(format!("{name}: {error}")))?;
+        if start.is_empty() {
+            let _ = writeln!(warnings, "warning: {}: no records", printable(&name));
+            continue;
+        }
+        let kind = MergeKind::of(start).ok_or_else(|| {
+            unreadable(format!(
+                "{}: is no report (--json or CSV) and no manifest of fetch",
+                printable(&name)
+            ))
+        })?;
+        inputs.push(MergeInput { name, bytes, kind });
+    }
+    Ok(inputs)
+}
+
+fn unreadable(text: String) -> ReplayError {
+    ReplayError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
+struct Merger<'a, W> {
+    counts: MergeCounts,
+    warnings: &'a mut W,
+    sources: &'a [Source],
+    documents: &'a [ReportFile],
+}
+
+impl<W: Write> Merger<'_, W> {
+    /// Merges reports as JSON lines.
+    fn runs(
+        mut self,
+        inputs: Vec<MergeInput>,
+        out: impl Write,
+    ) -> Result<MergeCounts, ReplayError> {
+        let files = ReportFiles::create(self.documents, self.sources).map_err(not_created)?;
+        let (mut sort, mut summaries) = (ExternalSort::default(), MergedSummary::default());
+        let mut number = 0;
+        for MergeInput { name, bytes, .. } in inputs {
+            let mut saved = ReplayResult::new(name, bytes);
+            while let Some((record, line)) = saved.record_with_line(self.warnings)? {
+                let key = entry_key(record.index, record.source.as_bytes());
+                let order = preference(record.outcome, record.is_not_started(), number);
+                sort.add(&key, order, &line).map_err(ReplayError::Unwritten)?;
+                number += 1;
+            }
+            saved.report_end(self.warnings);
+            self.counts.left_out += saved.reread.bad_lines;
+            summaries.add(saved.summary.take());
+        }
+        if let Some(text) = summaries.about_shards() {
+            let _ = writeln!(self.warnings, "warning: {text}");
+        }
+        let to_stdout = self.documents.is_empty();
+        let mut sink = RunSink { files, out: to_stdout.then(|| Buffered::new(out)) };
+        let mut counts = OutcomeCounts::default();
+        let merged = sort.finish(self.once(|this, item| {
+            let ReportLine::Result(mut record) = serde_json::from_slice(&item.text)? else {
+                return Ok(());
+            };
+            record.redact();
+            counts.add(&record);
+            if let Some(total) = record.timings.total {
+                this.times.add(total);
+            }
+            sink.row(&record)
+        }));
+        merged.map_err(ReplayError::Unwritten)?;
+        let summary = summaries.finish(counts);
+        sink.finish(summary.as_ref()).map_err(ReplayError::Unwritten)?;
+        Ok(self.counts)
+    }
+
+    /// Merges reports as CSV, whose cells stay as they are.
+    fn tables(
+        mut self,
+        inputs: Vec<MergeInput>,
+        out: impl Write,
+    ) -> Result<MergeCounts, ReplayError> {
+        let mut sink = LineSink::create(self.documents, self.sources, out)?;
+        let (mut sort, mut head, mut number) = (ExternalSort::default(), None, 0);
+        for MergeInput { name, bytes, .. } in inputs {
+            let name = printable(&name).into_owned();
+            let broken = |error: csv::Error| unreadable(format!("{name}: {error}"));
+            let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+            let own = table.byte_headers().map_err(broken)?.clone();
+            if head.get_or_insert_with(|| own.clone()) != &own {
+                return Err(unreadable(format!("{name}: has other columns than the first file")));
+            }
+            let place = |column: &str| own.iter().position(|own| own == column.as_bytes());
+            let (Some(index), Some(source), Some(outcome)) =
+                (place("index"), place("source"), place("outcome"))
+            else {
+                return Err(unreadable(format!(
+                    "{name}: has no columns index, source and outcome"
+                )));
+            };
+            let mut row = csv::ByteRecord::new();
+            while table.read_byte_record(&mut row).map_err(broken)? {
+                let line = row.position().map_or(0, csv::Position::line);
+                let found = str::from_utf8(&row[index]).ok().and_then(|text| text.parse().ok());
+                let Some(index) = found.filter(|_| row.len() == own.len()) else {
+                    self.leave_out(&name, line, "is no row of a report");
+                    continue;
+                };
+                let outcome = str::from_utf8(&row[outcome]).ok().and_then(outcome_of);
+                let order = preference(outcome.unwrap_or(Outcome::Failed), false, number);
+                let text = csv_line(&row).map_err(ReplayError::Unwritten)?;
+                sort.add(&entry_key(index, &row[source]), order, &text)
+                    .map_err(ReplayError::Unwritten)?;
+                number += 1;
+            }
+        }
+        let write = || -> io::Result<()> {
+            if let Some(head) = head {
+                sink.line(&csv_line(&head)?)?;
+            }
+            sort.finish(self.once(|_, item| sink.line(&item.text)))?;
+            sink.finish()
+        };
+        write().map_err(ReplayError::Unwritten)?;
+        Ok(self.counts)
+    }
+
+    /// Merges manifests: sorted by file, and for each file in the order in which it was written. Two manifests that have
+    /// different URLs for a file contradict each other: the first one counts.
+    fn manifests(
+        mut self,
+        inputs: Vec<MergeInput>,
+        out: impl Write,
+    ) -> Result<MergeCounts, ReplayError> {
+        let mut sink = LineSink::create(self.documents, self.sources, out)?;
+        let mut sort = ExternalSort::default();
+        for (file, MergeInput { name, mut bytes, .. }) in inputs.into_iter().enumerate() {
+            let name = printable(&name).into_owned();
+            let mut line = Vec::new();
+            for place in 1.. {
+                line.clear();
+                let read = bytes.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+                if read.map_err(|error| unreadable(format!("{name}: {error}")))? == 0 {
+                    break;
+                }
+                if !line.ends_with(b"\n") {
+                    // It is too long, or was cut off when its run was killed.
+                    bytes
+                        .skip_until(b'\n')
+                        .map_err(|error| unreadable(format!("{name}: {error}")))?;
+                }
+                let Ok(entry) = serde_json::from_slice::<ManifestKey<'_>>(&line) else {
+                    self.leave_out(&name, place, "is no line of a manifest");
+                    continue;
+                };
+                let key = entry.sort_key();
+                if !line.ends_with(b"\n") {
+                    line.push(b'\n');
+                }
+                let order = (file as u64) << LINE_BITS | place;
+                sort.add(&key, order, &line).map_err(ReplayError::Unwritten)?;
+            }
+        }
+        let mut last: Option<(SortItem, String)> = None;
+        let write = || -> io::Result<()> {
+            sort.finish(|item| {
+                let id = serde_json::from_slice::<ManifestKey<'_>>(&item.text)?.id.to_string();
+                match &last {
+                    Some((last, _)) if last.key == item.key && last.text == item.text => {
+                        self.counts.repeated += 1;
+                        return Ok(());
+                    }
+                    Some((last, own))
+                        if last.key == item.key
+                            && *own != id
+                            && last.order >> LINE_BITS != item.order >> LINE_BITS =>
+                    {
+                        self.counts.left_out += 1;
+                        if self.counts.left_out <= MOST_REPORTED {
+                            let path = String::from_utf8_lossy(&item.key);
+                            let path = path.split('\0').next().unwrap_or_default();
+                            let path = printable(path);
+                            let _ = writeln!(
+                                self.warnings,
+                                "warning: {path}: is of two URLs; the first one counts"
+                            );
+                        }
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+                self.counts.rows += 1;
+                sink.line(&item.text)?;
+                last = Some((item, id));
+                Ok(())
+            })?;
+            sink.finish()
+        };
+        write().map_err(ReplayError::Unwritten)?;
+        Ok(self.counts)
+    }
+
+    /// Passes on the first item of each key, and counts the others.
+    fn once<'a>(
+        &'a mut self,
+        mut take: impl FnMut(&mut MergeCounts, &SortItem) -> io::Result<()> + 'a,
+    ) -> impl FnMut(SortItem) -> io::Result<()> + 'a {
+        let mut last: Option<Vec<u8>> = None;
+        move |item| {
+            if last.as_ref() == Some(&item.key) {
+                self.counts.repeated += 1;
+                return Ok(());
+            }
+            self.counts.rows += 1;
+            take(&mut self.counts, &item)?;
+            last = Some(item.key);
+            Ok(())
+        }
+    }
+
+    fn leave_out(&mut self, name: &str, line: u64, why: &str) {
+        self.counts.left_out += 1;
+        if self.counts.left_out <= MOST_REPORTED {
+            let _ = writeln!(self.warnings, "warning: {name}:{line}: {why}");
+        }
+    }
+}
+
+/// What records are sorted by: their place in the list.
+fn entry_key(index: u64, source: &[u8]) -> Vec<u8> {
+    [&index.to_be_bytes(), source].concat()
+}
+
+/// Which of several records of an entry counts: the one that got furthest, and of equal ones the last.
+fn preference(outcome: Outcome, is_not_started: bool, number: u64) -> u64 {
+    let rank: u64 = match outcome {
+        Outcome::Ok => 0,
+        Outcome::Unchanged => 1,
+        Outcome::Duplicate => 2,
+        Outcome::Skipped => 3,
+        Outcome::Invalid => 4,
+        Outcome::Failed if !is_not_started => 5,
+        Outcome::Failed => 6,
+    };
+    const NUMBERS: u64 = (1 << 56) - 1;
+    rank << 56 | (NUMBERS - number.min(NUMBERS))
+}
+
+fn outcome_of(text: &str) -> Option<Outcome> {
+    serde_json::from_value(text.into()).ok()
+}
+
+fn csv_line(row: &csv::ByteRecord) -> io::Result<Vec<u8>> {
+    let mut builder = csv::WriterBuilder::new();
+    builder.terminator(csv::Terminator::CRLF).buffer_capacity(1024);
+    let mut writer = builder.from_writer(Vec::new());
+    writer.write_byte_record(row)?;
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// What a line of a manifest is about.
+#[derive(Deserialize)]
+struct ManifestKey<'a> {
+    #[serde(borrow)]
+    path: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+    /// In an archive: where it begins.
+    #[serde(default)]
+    offset: Option<u64>,
+}
+
+impl ManifestKey<'_> {
+    fn sort_key(&self) -> Vec<u8> {
+        let mut key = self.path.as_bytes().to_vec();
+        key.push(0);
+        key.extend(self.offset.map(u64::to_be_bytes).unwrap_or_default());
+        key
+    }
+}
+
+/// Where merged records go.
+struct RunSink<W: Write> {
+    files: ReportFiles,
+    /// Standard output, if there are no files.
+    out: Option<Buffered<W>>,
+}
+
+impl<W: Write> RunSink<W> {
+    fn row(&mut self, record: &Record) -> io::Result<()> {
+        self.files.row(record)?;
+        let Some(out) = &mut self.out else { return Ok(()) };
+        jsonl::row(record, &mut out.lines)?;
+        if out.is_full() { write_out(out) } else { Ok(()) }
+    }
+
+    fn finish(mut self, summary: Option<&Summary>) -> io::Result<()> {
+        self.files.finish(summary)?;
+        let Some(out) = &mut self.out else { return Ok(()) };
+        if let Some(summary) = summary {
+            jsonl::total(summary, &mut out.lines)?;
+        }
+        write_out(out)
+    }
+}
+
+/// Where merged lines go.
+struct LineSink<W: Write> {
+    files: Vec<AtomicFile>,
+    /// Standard output, if there are no files.
+    out: Option<Buffered<W>>,
+}
+
+impl<W: Write> LineSink<W> {
+    fn create(documents: &[ReportFile], sources: &[Source], out: W) -> Result<Self, ReplayError> {
+        let files = documents.iter().map(|document| AtomicFile::create(&document.path, sources));
+        let files: Vec<_> = files.collect::<io::Result<_>>().map_err(not_created)?;
+        let out = files.is_empty().then(|| Buffered::new(out));
+        Ok(Self { files, out })
+    }
+
+    fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        for file in &mut self.files {
+            file.lines().extend_from_slice(line);
+            file.write_if_full()?;
+        }
+        let Some(out) = &mut self.out else { return Ok(()) };
+        out.lines.extend_from_slice(line);
+        if out.is_full() { write_out(out) } else { Ok(()) }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.files.into_iter().try_for_each(AtomicFile::finish)?;
+        self.out.map_or(Ok(()), |mut out| write_out(&mut out))
+    }
+}
+
+fn write_out(out: &mut Buffered<impl Write>) -> io::Result<()> {
+    out.write_out().map_err(|error| cannot_write_output(&error))
+}
+
+fn not_created(error: io::Error) -> ReplayError {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => ReplayError::Unreadable(error),
+        _ => ReplayError::Unwritten(error),
+    }
+}
