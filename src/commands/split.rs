@@ -69,7 +69,7 @@ fn split(command: &SplitCommand) -> Result<(), SplitError> {
     ensure_descriptors(command)?;
     let list = open_sections(&command.source, &command.lists);
     let mut list = list.map_err(|error| SplitError::Usage(unopened(error)))?;
-    let mut names = Some(ShardNames::of(command, list.is_parquet(&command.lists)));
+    let mut names = Some(ShardNames::of(command, list.is_parquet()));
     let (mut files, mut invalid) = (None, 0_u64);
     list.read(|section, coding| {
         let Some(files) = &mut files else {

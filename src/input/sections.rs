@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{ListCoding, OpenError, OpenInput, OpenList, ReadError, StreamKind, open_file};
 use crate::list::{Numbering, Parser, ParserStatus};
 use crate::model::Entry;
-use crate::plan::{ListFormat, ListOptions, Source};
+use crate::plan::{CarryChoice, ListOptions, Source};
 use crate::streams::stdin;
 
 /// Bytes per read.
@@ -39,6 +39,8 @@ pub(crate) struct SectionReader {
     start: u64,
     /// The entry that they begin with.
     entry: Option<Entry>,
+    /// Whether the rows are those of Parquet, as JSON lines.
+    is_parquet: bool,
 }
 
 /// Opens a list to be cut.
@@ -49,7 +51,8 @@ pub(crate) fn open_sections(
     source: &Source,
     options: &ListOptions,
 ) -> Result<SectionReader, OpenError> {
-    let options = Arc::new(options.clone());
+    // Of Parquet, all columns are kept.
+    let all = Arc::new(ListOptions { carry: CarryChoice::All, ..options.clone() });
     let path = match source {
         Source::File(path) => path.as_path(),
         Source::Argument(text) => Path::new(text),
@@ -58,24 +61,26 @@ pub(crate) fn open_sections(
     };
     let input = match source {
         // It is read at once, and to its end.
-        Source::Stdin => OpenList::input("-", stdin(), StreamKind::AtRest, &options),
-        _ => open_file(path, &options)?,
+        Source::Stdin => OpenList::input("-", stdin(), StreamKind::AtRest, &all),
+        _ => open_file(path, &all)?,
     };
     let OpenInput::List(list) = input else { unreachable!("a file is a list") };
-    let parser = Parser::of(Arc::clone(&list.name), &list.options, StreamKind::AtRest);
+    let is_parquet = list.options.format != options.format;
+    let options = Arc::new(ListOptions { format: list.options.format, ..options.clone() });
+    let parser = Parser::of(Arc::clone(&list.name), &options, StreamKind::AtRest);
     let (numbering, text, start, entry) = (Numbering::default(), Vec::new(), 0, None);
-    Ok(SectionReader { list, parser, numbering, text, start, entry })
+    Ok(SectionReader { list, parser, numbering, text, start, entry, is_parquet })
 }
 
 impl SectionReader {
+    /// Whether the rows are those of Parquet, and are JSON lines here.
+    pub(crate) fn is_parquet(&self) -> bool {
+        self.is_parquet
+    }
+
     /// How the list is compressed, once it has been read; `None` if it is not.
     pub(crate) fn coding(&self) -> Option<ListCoding> {
         self.list.bytes.coding()
-    }
-
-    /// Whether the rows are read from Parquet, and are JSON lines here.
-    pub(crate) fn is_parquet(&self, asked: &ListOptions) -> bool {
-        self.list.options.format == ListFormat::Jsonl && asked.format != ListFormat::Jsonl
     }
 
     /// Reads the list to its end, and passes its sections to `take`, in their order.

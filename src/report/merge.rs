@@ -83,10 +83,7 @@ impl MergeKind {
     /// The kind of a file that begins like this.
     fn of(start: &[u8]) -> Option<Self> {
         let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
-        let kind = start
-            .strip_prefix(b"{\"type\":\"")
-            .and_then(|rest| rest.split(|byte| *byte == b'"').next());
-        match kind {
+        match type_of(start) {
             Some(b"result" | b"summary") => Some(Self::Run),
             Some(b"saved" | b"partial" | b"marked" | b"dropped" | b"archived" | b"appended") => {
                 Some(Self::Manifest)
@@ -104,6 +101,16 @@ impl MergeKind {
             Self::Manifest => Some(ReportFormat::Jsonl),
         }
     }
+}
+
+/// The value of the first `type` in a JSON object that begins like this.
+fn type_of(start: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"\"type\"";
+    let at =
+        start.starts_with(b"{").then(|| start.windows(NAME.len()).position(|part| part == NAME));
+    let value = start[at.flatten()? + NAME.len()..].trim_ascii_start().strip_prefix(b":")?;
+    let value = value.trim_ascii_start().strip_prefix(b"\"")?;
+    value.split(|byte| *byte == b'"').next()
 }
 
 /// A file to merge.
