@@ -206,6 +206,8 @@ class FetchProcess:
         code = self.process.wait()
         for thread in self.threads:
             thread.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
         if self.fault:
             raise self.fault
         if code != 0 and code not in STOPPED_EARLY:
@@ -240,6 +242,10 @@ class Places:
         if key not in self.found:
             self._read_on()
         return self.found.pop(key, None)
+
+    def close(self):
+        if self.file:
+            self.file.close()
 
     def _read_on(self):
         if self.file is None:
@@ -361,9 +367,9 @@ class Task:
             prefix = os.path.join(self.archives, archive)
             os.makedirs(os.path.dirname(prefix), exist_ok=True)
             command += ["--warc", prefix]
+        places = Places(f"{prefix}.fetch/manifest.jsonl") if self.archives else None
         process = FetchProcess(command, list_lines(listed, kept))
         try:
-            places = Places(f"{prefix}.fetch/manifest.jsonl") if self.archives else None
             ended = 0
             for record in located(self._settled(process), places, self.run, archive):
                 ended += 1
@@ -374,6 +380,8 @@ class Task:
             self.counters.tasks.add(1)
         finally:
             process.kill()
+            if places:
+                places.close()
 
     @staticmethod
     def _settled(process):
@@ -652,8 +660,9 @@ def fetch_all(spark, options, output):
     name = f"run-{run:05d}-{context.applicationId}"
     cores = context.getConf().get("spark.task.cpus", "1")
     task = Task(options.fetch, cores, options.fetch_options, archives, name, counters)
-    keyed = todo.select("host", "id", "url", "rows").rdd.map(lambda row: (partitions.of(row[0]), tuple(row[1:])))
-    parts = keyed.partitionBy(len(partitions), int).values()
+    keyed = todo.select("host", "id", "url", "rows").rdd.map(lambda row: ((partitions.of(row[0]), row[0]), tuple(row[1:])))
+    # By host: then a host is looked up, and connected to, once and not for each of its URLs.
+    parts = keyed.repartitionAndSortWithinPartitions(len(partitions), lambda key: key[0]).values()
     schema = ", ".join(f"`{name}` {kind}" for name, kind, _ in COLUMNS)
     records = spark.createDataFrame(parts.mapPartitionsWithIndex(task), schema, verifySchema=False)
     if carried_type:
