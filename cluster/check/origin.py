@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A server for the checks: any 127.x.y.z is a host of it. It counts requests, and connections per host.
+"""A server for the checks: any 127.x.y.z is a host of it. It counts requests, and how many a host has at a time.
 
     origin.py [--latency SECONDS] [--broken-every N]
 
-    /n/NUMBER         a page with this number; those divisible by --broken-every are 404 until /repair
-    /slow/NUMBER      the same, after --latency
+    /n/NUMBER         a page with this number, after --latency; those divisible by --broken-every are 404 until /repair
+    /slow/NUMBER      the same, after ten times as long
     /redirect/NUMBER  leads to /n/NUMBER
-    /stats            counts as JSON: requests, urls asked twice, the most connections that one host had
+    /stats            counts as JSON: requests, URLs, URLs asked for twice, hosts, the most requests and the most
+                      connections that one host had at a time
     /repair           nothing is broken any more
     /reset            counts of requests begin anew
 """
@@ -25,8 +26,8 @@ class Counts:
     def __init__(self, options):
         self.latency = options.latency
         self.broken_every = options.broken_every
-        self.connections = Counter()
-        self.peaks = Counter()
+        self.connections, self.most_connections = Counter(), Counter()
+        self.open, self.most_open = Counter(), Counter()
         self.requests = Counter()
 
     def stats(self):
@@ -34,9 +35,14 @@ class Counts:
             "requests": self.requests.total(),
             "urls": len(self.requests),
             "twice": sum(1 for count in self.requests.values() if count > 1),
-            "peak": max(self.peaks.values(), default=0),
-            "hosts": len(self.peaks),
+            "hosts": len(self.most_open),
+            "most_requests": max(self.most_open.values(), default=0),
+            "most_connections": max(self.most_connections.values(), default=0),
         }
+
+    def add(self, now, most, host):
+        now[host] += 1
+        most[host] = max(most[host], now[host])
 
 
 class Connection(asyncio.Protocol):
@@ -49,15 +55,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport = transport
         self.host = transport.get_extra_info("sockname")[0]
-        counts = self.counts
-        counts.connections[self.host] += 1
-        counts.peaks[self.host] = max(counts.peaks[self.host], counts.connections[self.host])
+        self.open = 0
+        self.counts.add(self.counts.connections, self.counts.most_connections, self.host)
 
     def connection_lost(self, _):
         self.counts.connections[self.host] -= 1
-        if self.host == "127.0.0.1":
-            # Where the statistics are asked for.
-            self.counts.peaks.pop(self.host, None)
+        self.counts.open[self.host] -= self.open
+        self.open = 0
 
     def data_received(self, data):
         self.received += data
@@ -76,16 +80,22 @@ class Connection(asyncio.Protocol):
         elif kind == "reset":
             counts.requests.clear()
             self.send(200, "")
-        elif kind == "slow":
-            asyncio.get_running_loop().call_later(counts.latency, self.page, int(rest[0]))
         elif kind == "redirect":
             self.send(302, "", f"Location: /n/{rest[0]}\r\n")
         else:
-            self.page(int(rest[0]))
+            counts.requests[int(rest[0])] += 1
+            self.open += 1
+            counts.add(counts.open, counts.most_open, self.host)
+            wait = counts.latency * (10 if kind == "slow" else 1)
+            asyncio.get_running_loop().call_later(wait, self.page, int(rest[0]))
 
     def page(self, number):
         counts = self.counts
-        counts.requests[number] += 1
+        if not self.open:
+            # The client has gone.
+            return
+        self.open -= 1
+        counts.open[self.host] -= 1
         if counts.broken_every and number % counts.broken_every == 0:
             self.send(404, "broken")
         else:
@@ -107,8 +117,8 @@ async def serve(options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--latency", type=float, default=0.05)
-    parser.add_argument("--broken-every", type=int, default=50)
+    parser.add_argument("--latency", type=float, metavar="SECONDS", default=0.005)
+    parser.add_argument("--broken-every", type=int, metavar="N", default=50)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(serve(parser.parse_args()))
