@@ -359,6 +359,8 @@ class Task:
         archive = f"{self.run}/part-{partition:05d}-attempt-{attempt}"
         listed, kept = Listed(first, rows), {}
         command = [binary(self.fetch), "-", "-qq", "--json", "--exit-zero", "--input-format", "jsonl"]
+        if not any(_name_of(option) == "--heartbeat" for option in self.options):
+            command += ["--heartbeat", "30s"]
         command += ["--url-column", "url", "--id-column", "id", "--carry", "rows", *self.options]
         if not any(_name_of(option) in ("--loops", "-m", "--mode") for option in self.options):
             # A task has one core by default; and each loop keeps idle connections of its own to a host.

@@ -25,7 +25,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 22] = [
+pub const CHAPTERS: [Chapter; 24] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
@@ -48,8 +48,18 @@ pub const CHAPTERS: [Chapter; 22] = [
     ),
     chapter!(
         "shards",
-        ["shard", "cluster", "slurm", "kubernetes"],
+        ["shard"],
         "Lists for several machines: shards and array jobs"
+    ),
+    chapter!(
+        "cluster",
+        ["clusters", "spark", "kubernetes", "slurm", "container", "image"],
+        "Spark, Kubernetes, Slurm, and a container image"
+    ),
+    chapter!(
+        "scale",
+        ["billion", "simulation"],
+        "What a billion URLs cost on a hundred machines"
     ),
     chapter!(
         "integrity",
