@@ -117,7 +117,7 @@ async def serve(options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--latency", type=float, metavar="SECONDS", default=0.005)
+    parser.add_argument("--latency", type=float, metavar="SECONDS", default=0.01)
     parser.add_argument("--broken-every", type=int, metavar="N", default=50)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -153,7 +153,7 @@ def check_executor_loss(spark, origin, options, folder):
     common = ["--input", listed, "--output", output, "--fetch", options.fetch, "--task-urls", options.task_urls]
     rest = ["--", "--per-host", options.per_host]
     which = ["CoarseGrainedExecutorBackend", spark.sparkContext.applicationId]
-    killer = Killer(origin, options.urls // 2, which, signal.SIGKILL)
+    killer = Killer(origin, options.urls // 3, which, signal.SIGKILL)
     if options.master.startswith("local-cluster"):
         killer.start()
     began = time.monotonic()
@@ -162,7 +162,7 @@ def check_executor_loss(spark, origin, options, folder):
     stats = origin.stats()
     say(f"run 1: {options.urls:,} URLs in {took:.0f} s, {options.urls / took:,.0f} a second; the server: {stats}")
     if options.master.startswith("local-cluster"):
-        check(killer.end(), "an executor was killed half-way")
+        check(killer.end(), "an executor was killed in the middle")
     records = spark.read.parquet(f"{output}/records")
     broken = len(range(0, options.urls, BROKEN_EVERY))
     wanted = {"ok": options.urls - broken, "failed": broken}
@@ -237,19 +237,26 @@ def check_records(spark, origin, options, folder):
             table.writerow([f"no url {number}", "invalid"])
     fetch = ["--json", "-qq", "--per-host", "2", "--host-patience", "0", "--retry", "0"]
 
-    def records(*arguments):
+    def results(lines):
+        return [record for record in map(json.loads, lines.splitlines()) if record.pop("type") == "result"]
+
+    def fetched(*arguments):
         warc = folder / f"one-{len(list(folder.glob('one-*.fetch')))}"
         command = [options.fetch, str(listed), "--carry", "all", "--exit-zero", "--warc", str(warc), *fetch, *arguments]
-        lines = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()
-        return [record for record in map(json.loads, lines) if record.pop("type") == "result"]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
-    one = records()
-    shards = [record for shard in range(4) for record in records("--shard", f"{shard}/4")]
+    one = results(fetched())
+    parts = [folder / f"part-{shard}.jsonl" for shard in range(4)]
+    for shard, part in enumerate(parts):
+        part.write_bytes(fetched("--shard", f"{shard}/4"))
+    merged = folder / "merged.jsonl"
+    subprocess.run([options.fetch, "merge", "--to", merged, *parts], check=True, stdout=subprocess.DEVNULL)
+    shards = results(merged.read_bytes())
     job(spark, "--input", listed, "--output", output, "--fetch", options.fetch, "--partitions", 3, "--", *fetch[2:])
     rows = [row.asDict(recursive=True) for row in spark.read.parquet(f"{output}/records").collect()]
     check({row["outcome"] for row in rows} == {"ok", "failed", "invalid"}, f"{outcomes_of(rows)} from Spark")
     as_text = [sorted(json.dumps(compared(record), sort_keys=True) for record in some) for some in (one, shards, rows)]
-    for name, text in (("four shards", as_text[1]), ("Spark", as_text[2])):
+    for name, text in (("four shards, merged,", as_text[1]), ("Spark", as_text[2])):
         for ours, theirs in zip(as_text[0], text):
             if ours != theirs:
                 say(f"one machine: {ours}\n{name}: {theirs}")
