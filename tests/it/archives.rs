@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::support::http2::Http2Origin;
 use crate::support::small_disk::SmallDisk;
 use crate::support::tls::Authority;
+use crate::support::tools::tool;
 use crate::support::{End, MODES, Origin, Reply, Request, Run, Seen, holding, in_every_mode};
 
 /// Bytes of a body that does not stay in memory.
@@ -855,14 +856,6 @@ fn options_that_do_not_go_together_are_refused() {
     let seen = Run::new().args(["--warc", &prefix, "http://127.0.0.1:9/"]).seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
     assert!(seen.stderr.contains("prefix of archives"), "{seen:?}");
-}
-
-/// A program of others, in the folder that `.ci/run` installs them in, else where commands are looked for.
-fn tool(name: &str) -> Command {
-    match std::env::var_os("ARCHIVE_TOOLS") {
-        Some(folder) => Command::new(Path::new(&folder).join("bin").join(name)),
-        None => Command::new(name),
-    }
 }
 
 fn output_of(command: &mut Command) -> String {

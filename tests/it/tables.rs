@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use crate::support::coded::{gzip, zstd};
 use crate::support::origin::line;
 use crate::support::raw::Raw;
+#[cfg(feature = "parquet")]
+use crate::support::tools::tool;
 use crate::support::{Origin, Reply, Run, Seen, holding, in_every_mode};
 
 fn hello() -> Origin {
@@ -554,7 +556,7 @@ fn a_parquet_file_of_pyarrow_is_read_with_what_it_carries() {
     let folder = tempfile::tempdir().unwrap();
     for compression in ["none", "snappy", "gzip", "zstd", "lz4"] {
         let path = folder.path().join(compression);
-        let written = std::process::Command::new("python3")
+        let written = tool("python3")
             .args(["-c", PYARROW, &origin.url("")])
             .arg(&path)
             .args([compression, "50"])

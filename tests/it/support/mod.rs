@@ -18,6 +18,7 @@ pub mod saved_files;
 pub mod small_disk;
 pub mod terminal;
 pub mod tls;
+pub mod tools;
 pub mod versioned_origin;
 pub mod versions;
 
