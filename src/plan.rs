@@ -1,6 +1,7 @@
 //! The validated configuration of a run. Contains no clap types.
 
 mod lists;
+mod object_url;
 mod shards;
 mod targets;
 
@@ -18,6 +19,7 @@ pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
 pub use lists::{CarryChoice, ListFormat, ListOptions};
+pub(crate) use object_url::{ObjectService, ObjectUrl};
 pub(crate) use shards::{Shard, ShardKey, shard_of};
 pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
@@ -762,7 +764,7 @@ pub enum Compression {
 /// Where bodies are saved, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaveOptions {
-    /// The folder.
+    /// The folder, or the URL of a place in an object store.
     pub dir: PathBuf,
     /// How files are named.
     pub names: NamingScheme,
@@ -776,6 +778,8 @@ pub struct SaveOptions {
     pub durability: Durability,
     /// Bytes that must stay free in the folder's file system.
     pub min_free: Option<u64>,
+    /// How long an object store that does not answer is asked again.
+    pub patience: Duration,
 }
 
 /// Where bodies are saved.

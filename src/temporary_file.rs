@@ -25,6 +25,15 @@ pub(crate) fn named(prefix: &str) -> io::Result<NamedTempFile> {
     NamedTempFile::with_prefix(prefix).map_err(|error| uncreatable(&error))
 }
 
+/// Creates a temporary folder with a name that begins with `prefix`. It is deleted when it is dropped.
+///
+/// # Errors
+/// If there can be none; the error says where.
+#[cfg(feature = "object-store")]
+pub(crate) fn folder(prefix: &str) -> io::Result<tempfile::TempDir> {
+    tempfile::TempDir::with_prefix(prefix).map_err(|error| uncreatable(&error))
+}
+
 /// The error of creating a temporary file, with its place. The kind is kept.
 fn uncreatable(error: &io::Error) -> io::Error {
     in_place("create", error)

@@ -697,7 +697,8 @@ pub(super) struct SaveArgs {
     /// Save each response to a file in DIR (created if missing)
     ///
     /// Saved files are recorded in DIR/.fetch/manifest.jsonl. Running the same command again skips complete files,
-    /// resumes partial ones and downloads missing ones.
+    /// resumes partial ones and downloads missing ones. DIR may be s3://BUCKET/PREFIX, gs:// or az://, see fetch help
+    /// object-stores.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "head")]
     pub dir: Option<PathBuf>,
 

@@ -630,6 +630,7 @@ fn bodies_are_saved_where_a_folder_is_named() {
         foreign: ForeignFilePolicy::Stays,
         durability: Durability::Process,
         min_free: None,
+        patience: Duration::from_secs(30),
     };
     assert_eq!(keep(&[]), plain);
     for (words, expected) in [

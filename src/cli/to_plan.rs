@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE, REFERER, USER_AGENT};
@@ -26,7 +27,7 @@ use crate::plan::{
     CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy,
     FailedExit, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
     HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MergeCommand, MinSpeed, Mode,
-    NameSource, NetworkInterface, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
+    NameSource, NetworkInterface, ObjectUrl, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
     ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
     SecretDisplay, SegmentOptions, SingleOutput, Source, SplitCommand, Strategy, TargetRules,
     Timeouts, UrlSchemes, Verbosity,
@@ -58,7 +59,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         bodies: body_options(typed.bodies, &typed.saving, targets)?,
         output: single_output(&typed.saving, targets)?,
         archive: archive_options(&typed.saving),
-        keep: save_options(typed.saving),
+        keep: save_options(typed.saving, typed.host_limits.host_patience)?,
         failed: failed_list(typed.failures)?,
         config: None,
         credential_files: Vec::new(),
@@ -563,17 +564,22 @@ fn existing_policy(typed: &SaveArgs) -> ExistingPolicy {
     }
 }
 
-fn save_options(typed: SaveArgs) -> Option<SaveOptions> {
+fn save_options(typed: SaveArgs, patience: Duration) -> Result<Option<SaveOptions>, String> {
     let (durability, again) = (durability(&typed), existing_policy(&typed));
-    Some(SaveOptions {
-        dir: typed.dir?,
+    let Some(dir) = typed.dir else { return Ok(None) };
+    if ObjectUrl::of(&dir).is_some() && typed.split > NonZeroUsize::MIN {
+        return Err("--split requires a local --dir: an object is put as a whole".to_owned());
+    }
+    Ok(Some(SaveOptions {
+        dir,
         names: typed.names,
         named_by: if typed.remote_header_name { NameSource::Server } else { NameSource::List },
         again,
         foreign: foreign_policy(typed.overwrite),
         durability,
         min_free: typed.min_free,
-    })
+        patience,
+    }))
 }
 
 /// Where the body of the only URL goes.

@@ -53,6 +53,7 @@ impl From<SavedFolderError> for VerifyError {
                 io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => Self::NoArchive(error),
                 _ => Self::Unusable(error),
             },
+            SavedFolderError::Objects(ref reason) if !reason.is_usage() => Self::Unusable(error),
             _ => Self::NoArchive(error),
         }
     }
@@ -124,6 +125,7 @@ pub fn verify(
         VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
     report.saved()?;
     report.extras(notice)?;
+    report.archive.finish().map_err(VerifyError::Unmarked)?;
     report.conclude().map_err(VerifyError::Unwritten)?;
     Ok(report.totals)
 }

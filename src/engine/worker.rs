@@ -82,7 +82,11 @@ impl RunContext {
         let record = |attempt: &Attempt| record_of_attempt(job, attempt.clone(), None);
         let pending = self.store.enter(&job.request, attempt, &record);
         executor.release_client().await;
-        match pending.and_then(|pending| self.store.commit(&job.request, attempt, pending)) {
+        let committed = match pending {
+            Ok(pending) => self.store.commit(&job.request, attempt, pending).await,
+            Err(failure) => Err(failure),
+        };
+        match committed {
             Ok(name) => attempt.name = name,
             Err(failure) => attempt.outcome = AttemptOutcome::Failed(failure),
         }

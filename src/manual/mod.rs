@@ -25,7 +25,7 @@ macro_rules! chapter {
 }
 
 /// All chapters, in the order of a reader who begins at the beginning.
-pub const CHAPTERS: [Chapter; 24] = [
+pub const CHAPTERS: [Chapter; 25] = [
     chapter!(
         "lists",
         ["list", "urls", "url", "input", "mirrors"],
@@ -45,6 +45,11 @@ pub const CHAPTERS: [Chapter; 24] = [
         "archives",
         ["archive", "warc", "tar", "cdxj", "webdataset"],
         "Bodies in WARC and tar files"
+    ),
+    chapter!(
+        "object-stores",
+        ["object-store", "objects", "s3", "gs", "az", "gcs", "azure", "bucket"],
+        "Bodies in S3, Google Cloud Storage and Azure Blob Storage"
     ),
     chapter!(
         "shards",

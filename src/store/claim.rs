@@ -15,20 +15,20 @@
 //! fetch; and a name is claimed before its file is looked at, so that no two targets look at one file.
 
 use std::borrow::Cow;
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::dir::{DirFile, FileKind, PlaceResult};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, PartialEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_A_FILE, NOT_OURS};
-use super::{IndexedOwner, NameCheck, NameIndex, NameKey, OpenFolder, Store, set_owner, url_key};
+use super::names::NameState;
+use super::{OpenFolder, Store};
 use crate::digest::{Algorithm, Digest, ExpectedDigests};
 use crate::model::{
     Failure, OverwriteRule, PartialBody, SavePlace, SavedVersion, Target, Validator, resource,
 };
-use crate::naming::{self, Ownership};
-use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy, NameSource};
+use crate::naming;
+use crate::plan::{Durability, ExistingPolicy, ForeignFilePolicy};
 use crate::redaction::{masked, masked_field, without_signature};
 
 /// What to do about a target.
@@ -134,16 +134,6 @@ pub(super) enum ChecksumMatch {
     Unknown,
 }
 
-/// What the index knows about the name of a target.
-enum NameState {
-    /// Nothing.
-    New,
-    /// An earlier target of the list, the one of this index, is equal.
-    Duplicate(u64),
-    /// The manifest has an entry about it, which starts at this byte.
-    Recorded(u64),
-}
-
 impl Store {
     /// Claims a name for `target` and returns what to do about it. Must be called in the order of the list.
     pub(crate) fn claim(&self, target: &Target) -> ClaimResult {
@@ -154,8 +144,9 @@ impl Store {
 impl OpenFolder {
     pub(super) fn claim(&self, target: &Target) -> ClaimResult {
         let identity = TargetIdentity::of(target);
-        let wanted = self.wanted_name(target, &identity.id);
-        let named = wanted.and_then(|wanted| self.claim_name(target, &identity, &wanted));
+        let view = self.name_view();
+        let wanted = view.wanted_name(target, &identity.id);
+        let named = wanted.and_then(|wanted| view.claim_name(target, &identity, &wanted));
         let (name, state) = match named {
             Ok(Some(named)) => named,
             Ok(None) => return fail("", Failure::Name(NO_FREE_NAME.to_owned())).into(),
@@ -171,58 +162,6 @@ impl OpenFolder {
             NameState::Recorded(at) => self.claim_recorded(target, &name, at),
         };
         claim.unwrap_or_else(|failure| fail(&name, failure).into())
-    }
-
-    /// The name that the target has unless another target owns it.
-    fn wanted_name(&self, target: &Target, id: &HexSha256) -> io::Result<String> {
-        if let Some(out) = &target.options.out {
-            return Ok(naming::of_option(out));
-        }
-        if self.options.named_by == NameSource::Server
-            && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&url_key(id))
-            && check == NameCheck::of(id.0)
-            && let Some(
-                entry @ (ManifestEntry::Saved(_)
-                | ManifestEntry::Partial(_)
-                | ManifestEntry::Marked(_)),
-            ) = self.entry(at)?
-        {
-            return Ok(entry.path().to_owned());
-        }
-        Ok(naming::of_url(self.options.names, target.url(), target.index))
-    }
-
-    /// Claims the name of the target; `None` if every marked name is taken as well.
-    fn claim_name(
-        &self,
-        target: &Target,
-        identity: &TargetIdentity,
-        wanted: &str,
-    ) -> io::Result<Option<(Arc<str>, NameState)>> {
-        let mut names = self.names();
-        let listed =
-            IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
-        if self.looks_up_targets() {
-            let key = NameKey::of(&format!("target:{}", HexSha256(identity.whole)));
-            if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key) {
-                return Ok(Some((wanted.into(), NameState::Duplicate(index))));
-            }
-            names.set(&key, listed)?;
-        }
-        let unique = assign_name(&names, identity, wanted, self.was_known);
-        let Some(unique) = unique else { return Ok(None) };
-        let key = NameKey::of(&naming::key(&unique.name));
-        let state = match (unique.whose, names.get(&key)) {
-            (Ownership::Own, Some(IndexedOwner::Recorded { at, .. })) => NameState::Recorded(at),
-            (Ownership::Own, Some(IndexedOwner::Listed { index, .. })) => {
-                NameState::Duplicate(index)
-            }
-            _ => NameState::New,
-        };
-        if !matches!(state, NameState::Duplicate(_)) {
-            set_owner(&mut names, &unique.name, listed)?;
-        }
-        Ok(Some((unique.name.into(), state)))
     }
 
     /// What may be overwritten at a name that the manifest does not know.
@@ -249,6 +188,7 @@ impl OpenFolder {
         at: u64,
     ) -> Result<ClaimResult, Failure> {
         let claim = match self
+            .name_view()
             .entry(at)
             .map_err(|error| self.work_dir.io_failure(name, &error, 0))?
         {
@@ -263,14 +203,6 @@ impl OpenFolder {
             | None => fetch(name, self.rule_for_unknown(name)?, true),
         };
         Ok(claim.into())
-    }
-
-    /// The entry that starts at this byte; `None` if it is incomplete.
-    pub(super) fn entry(&self, at: u64) -> io::Result<Option<ManifestEntry<'static>>> {
-        match self.manifest.read(at) {
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidData) => Ok(None),
-            entry => entry.map(Some),
-        }
     }
 
     /// What may be overwritten by a file that `fetch verify` marked.
@@ -358,7 +290,7 @@ impl OpenFolder {
         saved: &SavedEntry<'_>,
         file: &DirFile,
     ) -> Result<(), Failure> {
-        let fault = |error: io::Error| self.work_dir.io_failure(name, &error, 0);
+        let fault = |error: std::io::Error| self.work_dir.io_failure(name, &error, 0);
         let FileKind::File { bytes, .. } = file.part_kind().map_err(fault)? else { return Ok(()) };
         if bytes != saved.bytes || file.has_both_names().map_err(fault)? {
             return file.remove_part().map_err(fault);
@@ -404,41 +336,6 @@ impl OpenFolder {
             .file_if_exists(name)
             .map_err(|why| self.work_dir.path_failure(name, why))
     }
-}
-
-/// The owner of a name, as seen by the target of this identity.
-pub(super) fn owner(names: &NameIndex, identity: &TargetIdentity, key: &str) -> naming::NameOwner {
-    match names.get(&NameKey::of(key)) {
-        None => naming::NameOwner::Nobody,
-        Some(IndexedOwner::Folder) => naming::NameOwner::Folder,
-        Some(IndexedOwner::Listed { check, .. }) if check == NameCheck::of(identity.whole) => {
-            naming::NameOwner::Mine
-        }
-        Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(identity.id.0) => {
-            naming::NameOwner::Mine
-        }
-        Some(_) => naming::NameOwner::Other,
-    }
-}
-
-/// The name of a target that wants `wanted`; `None` if there is none left. If it may have another one from an earlier
-/// run, whose list was in another order or was not read to this point, it keeps that.
-fn assign_name(
-    names: &NameIndex,
-    identity: &TargetIdentity,
-    wanted: &str,
-    may_have_another: bool,
-) -> Option<naming::UniqueName> {
-    let unique = naming::unique_name(wanted, &identity.whole, |key| owner(names, identity, key))?;
-    if !may_have_another || unique.whose != Ownership::New || unique.name != wanted {
-        return Some(unique);
-    }
-    let wanted_key = naming::key(wanted);
-    let other = naming::unique_name(wanted, &identity.whole, |key| match key == wanted_key {
-        true => naming::NameOwner::Other,
-        false => owner(names, identity, key),
-    });
-    other.filter(|other| other.whose == Ownership::Own).or(Some(unique))
 }
 
 /// The part of a body that can be resumed; `None` if nothing can. If all bytes are there, the last one is left out: the
@@ -507,11 +404,13 @@ pub(super) fn digest_of(saved: &SavedEntry<'_>, algorithm: Algorithm) -> Option<
     sha256.into_iter().chain(other).find(|digest: &Digest| digest.algorithm() == algorithm)
 }
 
-fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
+/// The claim of a target that is fetched.
+pub(super) fn fetch(name: &Arc<str>, over: OverwriteRule, noted: bool) -> Claim {
     let name = Arc::clone(name);
     Claim::Fetch(Some(SavePlace { name, over, noted, saved: None, part: None }))
 }
 
-fn fail(name: &str, failure: Failure) -> Claim {
+/// The claim of a target whose body cannot be saved.
+pub(super) fn fail(name: &str, failure: Failure) -> Claim {
     Claim::Settled(name.into(), SkipReason::Failed(failure))
 }

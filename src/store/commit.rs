@@ -8,19 +8,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::claim::{TargetIdentity, owner};
 use super::destination::{Pending, is_whole_body};
 use super::dir::{DirFile, PlaceResult};
 use super::entry::{DroppedEntry, HexSha256, ManifestEntry, SavedEntry};
 use super::errors::{NO_FREE_NAME, NOT_OURS};
 use super::manifest::PendingEntry;
-use super::{IndexedOwner, NameCheck, OpenFolder, Store, failpoint, set_owner};
+use super::{OpenFolder, Store, failpoint};
 use crate::digest::Algorithm;
 use crate::model::{
     Attempt, CarriedColumns, Failure, Job, OverwriteRule, Record, SavePlace, Validator,
 };
-use crate::naming::{self, Ownership};
-use crate::plan::{Durability, NameSource};
+use crate::naming;
+use crate::plan::Durability;
 use crate::redaction::{masked, masked_text};
 
 impl Store {
@@ -44,12 +43,16 @@ impl Store {
     ///
     /// # Errors
     /// If either fails.
-    pub(crate) fn commit(
+    pub(crate) async fn commit(
         &self,
         job: &Job,
         attempt: &Attempt,
         pending: Pending,
     ) -> Result<Option<Arc<str>>, Failure> {
+        #[cfg(feature = "object-store")]
+        if let Pending::Upload(upload) = pending {
+            return upload.done().await;
+        }
         self.0.commit(job, attempt, pending)
     }
 }
@@ -60,7 +63,7 @@ impl OpenFolder {
         let Some(place) = job.place.as_ref().filter(|_| is_whole_body(job, attempt)) else {
             return Ok(Pending::Nothing);
         };
-        if self.server_name(job, place, attempt).is_some() {
+        if self.name_view().server_name(job, place, attempt).is_some() {
             return Ok(Pending::ServerNamed);
         }
         if place.name.contains('/') {
@@ -84,7 +87,7 @@ impl OpenFolder {
         match pending {
             Pending::Entry(pending) => self.commit(job, place, attempt, pending).map(|()| None),
             Pending::ServerNamed => self.commit_with_server_name(job, place, attempt),
-            Pending::Nothing | Pending::Archived { .. } => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -113,7 +116,8 @@ impl OpenFolder {
         destination: &SavePlace,
         attempt: &Attempt,
     ) -> Result<Option<Arc<str>>, Failure> {
-        let Some(wanted) = self.server_name(job, destination, attempt) else { return Ok(None) };
+        let view = self.name_view();
+        let Some(wanted) = view.server_name(job, destination, attempt) else { return Ok(None) };
         let file = self
             .work_dir
             .folder
@@ -121,7 +125,10 @@ impl OpenFolder {
             .map_err(|why| self.work_dir.path_failure(&destination.name, why))?;
         let (mut file, mut taken) = (file, None);
         loop {
-            let name = self.named_by_server(job, &wanted, taken.as_deref())?;
+            let name = view
+                .named_by_server(job, &wanted, taken.as_deref())
+                .map_err(|error| self.work_dir.io_failure(&wanted, &error, 0))?
+                .ok_or_else(|| Failure::Name(NO_FREE_NAME.to_owned()))?;
             file = file
                 .move_part_to(&name)
                 .map_err(|error| self.work_dir.io_failure(&name, &error, 0))?;
@@ -193,49 +200,6 @@ impl OpenFolder {
         }
         Ok(PlaceResult::Done)
     }
-
-    /// The name that the server proposes, if it may name this file and proposes another than the claimed one.
-    fn server_name(&self, job: &Job, destination: &SavePlace, attempt: &Attempt) -> Option<String> {
-        let has_a_say = self.options.named_by == NameSource::Server
-            && job.target.options.out.is_none()
-            && destination.over == OverwriteRule::Nothing;
-        let field = attempt.head.as_ref()?.content_disposition.as_ref().filter(|_| has_a_say)?;
-        let wished = naming::of_disposition(field)?;
-        let wanted = match destination.name.rsplit_once('/') {
-            Some((folder, _)) => format!("{folder}/{wished}"),
-            None => wished,
-        };
-        (wanted != *destination.name).then_some(wanted)
-    }
-
-    /// Claims the name that the server proposes, with a mark if it is taken.
-    fn named_by_server(
-        &self,
-        job: &Job,
-        wanted: &str,
-        taken: Option<&str>,
-    ) -> Result<Arc<str>, Failure> {
-        let identity = TargetIdentity::of(&job.target);
-        let taken = taken.map(naming::key);
-        let mut names = self.names();
-        let unique = naming::unique_name(wanted, &identity.whole, |key| {
-            match taken.as_deref() == Some(key) {
-                true => naming::NameOwner::Other,
-                false => owner(&names, &identity, key),
-            }
-        });
-        let every = || Failure::Name(NO_FREE_NAME.to_owned());
-        let unique = unique.ok_or_else(every)?;
-        if unique.whose == Ownership::New {
-            let listed = IndexedOwner::Listed {
-                check: NameCheck::of(identity.whole),
-                index: job.target.index,
-            };
-            set_owner(&mut names, &unique.name, listed)
-                .map_err(|error| self.work_dir.io_failure(wanted, &error, 0))?;
-        }
-        Ok(unique.name.into())
-    }
 }
 
 /// The manifest entry of a whole body that is saved under `name`.
@@ -276,6 +240,7 @@ pub(super) fn saved<'a>(
         listed_id: job.target.options.id.as_deref().map(masked_text),
         carried: job.target.options.carried.as_ref().map(CarriedColumns::masked),
         replaces: over == OverwriteRule::File,
+        object_etag: None,
         saved_at: SystemTime::now(),
     }
 }

@@ -1,9 +1,11 @@
-//! Where the bodies of a run go: nowhere, to the files of a directory, or into archives. What differs between these is
+//! Where the bodies of a run go: nowhere, to the files of a directory, into archives, or to an object store. What differs between these is
 //! behind one trait.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "object-store")]
+use std::{fmt, future::Future, pin::Pin};
 
 use super::claim::{Claim, ClaimResult, UndigestedFile};
 use super::entry::HexSha256;
@@ -125,6 +127,38 @@ pub(crate) enum Pending {
         /// The digest of a body that equal ones may refer to from now on.
         payload: Option<HexSha256>,
     },
+    /// What puts it into an object store.
+    #[cfg(feature = "object-store")]
+    Upload(Upload),
+}
+
+/// A body on its way to an object store.
+#[cfg(feature = "object-store")]
+pub(crate) struct Upload(Pin<Box<dyn Future<Output = Result<Option<Arc<str>>, Failure>> + Send>>);
+
+#[cfg(feature = "object-store")]
+impl Upload {
+    /// The upload that this does. It resolves with the name of the body, if it is not the claimed one.
+    pub(super) fn new(
+        work: impl Future<Output = Result<Option<Arc<str>>, Failure>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(work))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If the body is not in the store.
+    pub(super) async fn done(self) -> Result<Option<Arc<str>>, Failure> {
+        self.0.await
+    }
+}
+
+#[cfg(feature = "object-store")]
+impl fmt::Debug for Upload {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Upload")
+    }
 }
 
 /// Whether the attempt has brought the whole body of a target, verified.

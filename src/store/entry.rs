@@ -82,12 +82,31 @@ pub(crate) struct SavedEntry<'a> {
     /// Whether it overwrites an existing file.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replaces: bool,
+    /// The ETag of the object, if it is in an object store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_etag: Option<Cow<'a, str>>,
     /// When it was complete; written to the millisecond.
     #[serde(with = "rfc3339_time")]
     pub saved_at: SystemTime,
 }
 
 impl SavedEntry<'_> {
+    /// The same entry, which borrows nothing.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn into_owned(self) -> SavedEntry<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        SavedEntry {
+            url: owned(self.url),
+            path: owned(self.path),
+            etag: self.etag.map(owned),
+            last_modified: self.last_modified.map(owned),
+            digest: self.digest.map(owned),
+            listed_id: self.listed_id.map(owned),
+            object_etag: self.object_etag.map(owned),
+            ..self
+        }
+    }
+
     /// The saved version, as requests need it.
     pub(crate) fn version(&self) -> SavedVersion {
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
@@ -362,18 +381,23 @@ fn unless_too_long<S: Serializer>(
 }
 
 /// Serializes times as RFC 3339, UTC.
-mod rfc3339_time {
+pub(super) mod rfc3339_time {
     use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
     use crate::model::rfc3339;
 
-    pub(super) fn serialize<S: Serializer>(moment: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::store) fn serialize<S: Serializer>(
+        moment: &SystemTime,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
         rfc3339(*moment).serialize(out)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(from)?;
         let timestamp: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
         timestamp.try_into().map_err(de::Error::custom)
@@ -407,6 +431,7 @@ pub(super) mod tests {
             listed_id: Some("17".into()),
             carried: CarriedColumns::parse("{\"caption\":\"a \\\"b\\\"\",\"n\":1}"),
             replaces: true,
+            object_etag: Some("\"x\"".into()),
             saved_at: a_moment(),
         };
         let partial = PartialEntry {

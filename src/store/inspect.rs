@@ -9,10 +9,10 @@ use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
 use super::errors::NOT_OURS;
 use super::manifest::Manifest;
-use super::{FolderDestination, OpenFolder, Store, StoreError};
+use super::{FolderDestination, OpenFolder, Store, StoreError, inspect_objects};
 use crate::digest::ExpectedDigests;
 use crate::model::Failure;
-use crate::plan::{ForeignFilePolicy, Saving};
+use crate::plan::{ForeignFilePolicy, ObjectUrl, Saving};
 
 impl Store {
     /// Opens what bodies are saved in read-only. Returns warnings about its manifest too. The store is for claims only;
@@ -27,11 +27,17 @@ impl Store {
         let expected = Arc::clone(expected);
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
+            Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
+                inspect_objects(&url, options, expected)
+            }
             Saving::Directory(options) => {
                 let (folder, manifest) = open_read_only(&options.dir)
                     .map_err(|reason| StoreError::Unusable { dir: options.dir.clone(), reason })?;
                 let (open, notices) = OpenFolder::load(options, expected, folder, manifest, None)?;
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
+            }
+            Saving::Archive(options) if ObjectUrl::of(&options.prefix).is_some() => {
+                Err(StoreError::ArchivesInObjects(options.prefix.clone()))
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::inspect(options, expected)?;

@@ -52,7 +52,7 @@ impl From<io::Error> for LockFileError {
 
 /// A process that uses the directory: one line of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+pub(super) struct Holder {
     host: Option<String>,
     /// Identifies the start of the system.
     boot: Option<String>,
@@ -65,8 +65,10 @@ struct Holder {
 
 /// What is known about a process that holds the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HolderState {
+pub(super) enum HolderState {
+    /// It has ended.
     Gone,
+    /// It runs.
     Alive,
     /// It runs on another host, or in another container.
     Unknown,
@@ -165,7 +167,8 @@ fn read(dir: &Dir) -> io::Result<Option<Vec<Holder>>> {
 }
 
 impl Holder {
-    fn this_process() -> Self {
+    /// This process.
+    pub(super) fn this_process() -> Self {
         let pid = getpid();
         Self {
             host: system_text("/proc/sys/kernel/hostname"),
@@ -184,12 +187,14 @@ impl Holder {
         Ok(line)
     }
 
-    fn described(&self) -> String {
+    /// The process, for people.
+    pub(super) fn described(&self) -> String {
         let host = self.host.as_deref().unwrap_or("an unknown host");
         format!("process {} on {host}", self.pid)
     }
 
-    fn state(&self) -> HolderState {
+    /// What is known about it.
+    pub(super) fn state(&self) -> HolderState {
         let here = Self::this_process();
         if self.host.is_none() || self.host != here.host || self.namespace != here.namespace {
             return HolderState::Unknown;

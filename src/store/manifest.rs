@@ -214,6 +214,20 @@ impl Manifest {
         Ok(pending.at)
     }
 
+    /// Appends lines that were written elsewhere.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    #[cfg(feature = "object-store")]
+    pub(super) fn adopt(&self, lines: &[u8]) -> io::Result<()> {
+        let mut writer = self.writer();
+        writer.queued.extend_from_slice(lines);
+        if writer.queued.last().is_some_and(|last| *last != b'\n') {
+            writer.queued.push(b'\n');
+        }
+        writer.write(&self.file)
+    }
+
     /// Waits until all appended entries are on the disk.
     ///
     /// # Errors

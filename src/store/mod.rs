@@ -32,6 +32,9 @@ mod lock;
 mod lock_file;
 mod manifest;
 mod name_index;
+mod names;
+#[cfg(feature = "object-store")]
+mod objects;
 mod outputs;
 mod saved;
 mod saved_folder;
@@ -46,7 +49,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::digest::{Algorithm, Digest, ExpectedDigests};
 use crate::model::{Attempt, CapturedExchange, Failure, Job, Record, Target};
 use crate::naming;
-use crate::plan::{Durability, NameSource, NamingScheme, SaveOptions, Saving};
+use crate::plan::{Durability, NameSource, ObjectUrl, SaveOptions, Saving};
 use crate::sync::lock;
 use crate::text::io_message;
 use archive::OpenArchive;
@@ -60,6 +63,7 @@ pub(crate) use entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use names::NameView;
 use outputs::OutputError;
 pub(crate) use saved::{Mark, SavedBodies};
 pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolderError};
@@ -124,13 +128,97 @@ pub enum StoreError {
         /// The system error.
         reason: io::Error,
     },
+    /// This program cannot reach object stores.
+    #[error("{0}: object stores need a fetch that was built with --features object-store")]
+    NoObjects(String),
+    /// Archives grow, and objects do not.
+    #[error(
+        "{}: archives cannot be written to an object store; use --dir, or write them to a local file system and copy \
+         them", .0.display()
+    )]
+    ArchivesInObjects(PathBuf),
+    /// Another run saves to the same place in an object store.
+    #[error(
+        "{url} is in use by another fetch process ({holder}); wait for it, or use another --dir"
+    )]
+    ObjectsLeased {
+        /// The place.
+        url: String,
+        /// The run.
+        holder: String,
+    },
+    /// An object store does not do what it is asked, for a reason that the user can change.
+    #[error("{url}: {reason}")]
+    ObjectsRefused {
+        /// The place.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An object store cannot be used.
+    #[error("cannot use {url}: {reason}")]
+    ObjectsUnusable {
+        /// The place.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Opens a place in an object store.
+#[cfg(feature = "object-store")]
+fn open_objects(
+    url: &ObjectUrl,
+    options: &SaveOptions,
+    expected: Arc<ExpectedDigests>,
+    digests: Vec<Algorithm>,
+) -> Result<(Store, Vec<String>), StoreError> {
+    let (open, notices) = objects::OpenObjects::open(url, options, expected, digests)?;
+    Ok((Store(Arc::new(open)), notices))
+}
+
+#[cfg(not(feature = "object-store"))]
+fn open_objects(
+    url: &ObjectUrl,
+    _: &SaveOptions,
+    _: Arc<ExpectedDigests>,
+    _: Vec<Algorithm>,
+) -> Result<(Store, Vec<String>), StoreError> {
+    Err(StoreError::NoObjects(url.to_string()))
+}
+
+/// Opens a place in an object store for claims only.
+#[cfg(feature = "object-store")]
+fn inspect_objects(
+    url: &ObjectUrl,
+    options: &SaveOptions,
+    expected: Arc<ExpectedDigests>,
+) -> Result<(Store, Vec<String>), StoreError> {
+    let (open, notices) = objects::OpenObjects::inspect(url, options, expected)?;
+    Ok((Store(Arc::new(open)), notices))
+}
+
+#[cfg(not(feature = "object-store"))]
+fn inspect_objects(
+    url: &ObjectUrl,
+    _: &SaveOptions,
+    _: Arc<ExpectedDigests>,
+) -> Result<(Store, Vec<String>), StoreError> {
+    Err(StoreError::NoObjects(url.to_string()))
 }
 
 impl StoreError {
     /// Whether the user has to change something about the directory, rather than the machine.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::BusyArchive(_) | Self::Held { .. } => true,
+            Self::Busy(_)
+            | Self::BusyArchive(_)
+            | Self::Held { .. }
+            | Self::NoObjects(_)
+            | Self::ArchivesInObjects(_)
+            | Self::ObjectsLeased { .. }
+            | Self::ObjectsRefused { .. } => true,
+            Self::ObjectsUnusable { .. } => false,
             Self::Unusable { reason, .. } => {
                 matches!(reason.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory)
             }
@@ -157,10 +245,16 @@ impl Store {
         let expected = Arc::clone(expected);
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
+            Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
+                open_objects(&url, options, expected, recorded(digests))
+            }
             Saving::Directory(options) => {
                 let (mut open, notices) = OpenFolder::open_for_saving(options, expected)?;
                 open.digests = recorded(digests);
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
+            }
+            Saving::Archive(options) if ObjectUrl::of(&options.prefix).is_some() => {
+                Err(StoreError::ArchivesInObjects(options.prefix.clone()))
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::open(options, expected, recorded(digests))?;
@@ -348,9 +442,13 @@ impl OpenFolder {
         lock(&self.names)
     }
 
-    /// Whether duplicates must be looked up by target, because equal targets may have different names.
-    fn looks_up_targets(&self) -> bool {
-        self.options.named_by == NameSource::Server || self.options.names == NamingScheme::Index
+    fn name_view(&self) -> NameView<'_> {
+        NameView {
+            options: &self.options,
+            names: &self.names,
+            manifest: &self.manifest,
+            was_known: self.was_known,
+        }
     }
 }
 

@@ -57,10 +57,12 @@ impl OpenFolder {
         let unreadable = |reason| OutputError::Unreadable { path: path.to_owned(), reason };
         let mut names = self.names();
         match names.get(&NameKey::of(&naming::key(name))) {
-            Some(IndexedOwner::Recorded { at, .. }) => match self.entry(at).map_err(unreadable)? {
-                Some(ManifestEntry::Dropped(_)) | None => {}
-                Some(_) => return Err(OutputError::Saved(path.to_owned())),
-            },
+            Some(IndexedOwner::Recorded { at, .. }) => {
+                match self.name_view().entry(at).map_err(unreadable)? {
+                    Some(ManifestEntry::Dropped(_)) | None => {}
+                    Some(_) => return Err(OutputError::Saved(path.to_owned())),
+                }
+            }
             Some(IndexedOwner::Folder) => return Err(OutputError::Saved(path.to_owned())),
             Some(IndexedOwner::Listed { .. }) | None => {}
         }

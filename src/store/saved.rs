@@ -6,7 +6,10 @@ use std::path::Path;
 use super::archive::SavedArchive;
 use super::dir::FileEntry;
 use super::entry::{HexSha256, ManifestEntry, MarkReason};
+#[cfg(feature = "object-store")]
+use super::objects::SavedObjects;
 use super::saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+use crate::plan::ObjectUrl;
 
 /// What earlier runs have saved, locked. Threads may share it.
 #[derive(Debug)]
@@ -15,6 +18,9 @@ pub(crate) enum SavedBodies {
     Folder(SavedFolder),
     /// Archives.
     Archive(SavedArchive),
+    /// The objects of a store.
+    #[cfg(feature = "object-store")]
+    Objects(SavedObjects),
 }
 
 /// What a mark in the manifest is about.
@@ -39,6 +45,9 @@ impl SavedBodies {
         mode: OpenMode,
         mut notice: impl FnMut(&str),
     ) -> Result<Self, SavedFolderError> {
+        if let Some(url) = ObjectUrl::of(path) {
+            return open_objects(&url, path, mode, notice);
+        }
         match SavedFolder::open(path, mode, &mut notice) {
             Ok(folder) => Ok(Self::Folder(folder)),
             Err(error @ (SavedFolderError::NoFolder { .. } | SavedFolderError::NoManifest(_))) => {
@@ -53,6 +62,8 @@ impl SavedBodies {
         match self {
             Self::Folder(folder) => folder.bad_lines(),
             Self::Archive(archive) => archive.bad_lines(),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => objects.bad_lines(),
         }
     }
 
@@ -68,6 +79,8 @@ impl SavedBodies {
         match self {
             Self::Folder(folder) => folder.each(visit),
             Self::Archive(archive) => archive.each(visit),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => objects.each(visit),
         }
     }
 
@@ -79,6 +92,8 @@ impl SavedBodies {
         match (self, entry) {
             (Self::Folder(folder), ManifestEntry::Saved(saved)) => folder.compare(saved),
             (Self::Archive(archive), ManifestEntry::Archived(entry)) => archive.compare(entry),
+            #[cfg(feature = "object-store")]
+            (Self::Objects(objects), ManifestEntry::Saved(saved)) => Ok(objects.compare(saved)),
             _ => Ok(FileCheck::plain(FileState::Nameless)),
         }
     }
@@ -88,6 +103,8 @@ impl SavedBodies {
         match self {
             Self::Folder(folder) => folder.is_missing(name),
             Self::Archive(archive) => archive.is_missing(name),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => objects.is_missing(name),
         }
     }
 
@@ -102,6 +119,8 @@ impl SavedBodies {
             Self::Folder(folder) => Ok(Box::new(folder.extras()?)),
             // Beside archives there may be anything.
             Self::Archive(_) => Ok(Box::new(std::iter::empty())),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => Ok(Box::new(objects.extras().into_iter().map(Ok))),
         }
     }
 
@@ -113,6 +132,42 @@ impl SavedBodies {
         match self {
             Self::Folder(folder) => folder.mark(path, mark.id, mark.why),
             Self::Archive(archive) => archive.mark(path, mark.id, mark.target, mark.why),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => objects.mark(path, mark.id, mark.why),
         }
     }
+
+    /// Writes what was recorded and is not written yet.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        match self {
+            Self::Folder(_) | Self::Archive(_) => Ok(()),
+            #[cfg(feature = "object-store")]
+            Self::Objects(objects) => objects.finish(),
+        }
+    }
+}
+
+#[cfg(feature = "object-store")]
+fn open_objects(
+    url: &ObjectUrl,
+    path: &Path,
+    mode: OpenMode,
+    notice: impl FnMut(&str),
+) -> Result<SavedBodies, SavedFolderError> {
+    let objects = SavedObjects::open(url, mode, notice)?;
+    let none = || SavedFolderError::NoManifest(path.to_owned());
+    objects.map(SavedBodies::Objects).ok_or_else(none)
+}
+
+#[cfg(not(feature = "object-store"))]
+fn open_objects(
+    url: &ObjectUrl,
+    _: &Path,
+    _: OpenMode,
+    _: impl FnMut(&str),
+) -> Result<SavedBodies, SavedFolderError> {
+    Err(super::StoreError::NoObjects(url.to_string()).into())
 }

@@ -61,6 +61,9 @@ pub enum SavedFolderError {
         /// The process.
         holder: String,
     },
+    /// It is in an object store, which cannot be used.
+    #[error(transparent)]
+    Objects(#[from] super::StoreError),
     /// It cannot be read or written.
     #[error("{}: {}", dir.display(), io_message(reason))]
     Unusable {
@@ -78,8 +81,8 @@ pub(crate) struct FileCheck {
     pub state: FileState,
     /// The length of the existing file; `None` if there is none, or it was not looked at.
     pub bytes: Option<u64>,
-    /// The digest that was compared, besides the length; `None`: the length only.
-    pub by: Option<Algorithm>,
+    /// What was compared besides the length: a digest, or an ETag; `None`: the length only.
+    pub by: Option<&'static str>,
     /// A remark about it.
     pub message: Option<String>,
     /// The name of the partial file, relative to the directory, if it still has that one.
@@ -166,19 +169,9 @@ impl SavedFolder {
     /// If the manifest cannot be read, and what `visit` returns.
     pub(crate) fn each(
         &self,
-        mut visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
+        visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.manifest.visit(|line: ManifestLine<'_>| {
-            let Ok(summary) = line.summary else { return Ok(()) };
-            let owner = self.names.get(&key(&summary.path));
-            if !matches!(owner, Some(IndexedOwner::Recorded { at, .. }) if at == line.at) {
-                return Ok(());
-            }
-            match self.manifest.read(line.at) {
-                Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
-                entry => visit(&summary.path, entry.ok()),
-            }
-        })
+        each_last(&self.manifest, &self.names, visit)
     }
 
     /// The result of checking a saved file.
@@ -321,7 +314,7 @@ fn check_file(
         return Ok(FileCheck::changed(Some(bytes), message));
     }
     let digest = saved.version().digest.and_then(|text| text.parse::<Digest>().ok());
-    let by = digest.map(|digest| digest.algorithm());
+    let by = digest.map(|digest| digest.algorithm().name());
     if let Some(digest) = digest
         && digest_of(open()?, digest.algorithm())? != digest
     {
@@ -351,8 +344,33 @@ fn open_manifest(folder: &SaveDir) -> io::Result<Option<(Dir, Manifest)>> {
     Ok(manifest.map(|manifest| (bookkeeping, manifest)))
 }
 
+/// Calls `visit` with each name of the index and the last entry about it.
+///
+/// # Errors
+/// If the manifest cannot be read, and what `visit` returns.
+pub(super) fn each_last(
+    manifest: &Manifest,
+    names: &NameIndex,
+    mut visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
+) -> io::Result<()> {
+    manifest.visit(|line: ManifestLine<'_>| {
+        let Ok(summary) = line.summary else { return Ok(()) };
+        let owner = names.get(&key(&summary.path));
+        if !matches!(owner, Some(IndexedOwner::Recorded { at, .. }) if at == line.at) {
+            return Ok(());
+        }
+        match manifest.read(line.at) {
+            Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
+            entry => visit(&summary.path, entry.ok()),
+        }
+    })
+}
+
 /// Finds the last line about each name, and counts the invalid ones.
-fn index_last_entries(
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub(super) fn index_last_entries(
     dir: &Path,
     manifest: &Manifest,
     mut notice: impl FnMut(&str),

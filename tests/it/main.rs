@@ -32,6 +32,7 @@ mod machine;
 mod matrix;
 mod names;
 mod nginx;
+mod object_stores;
 mod output_file;
 mod pages;
 mod peaks;

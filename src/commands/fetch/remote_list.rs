@@ -84,6 +84,7 @@ fn plan_of(url: &Url, plan: &Plan, folder: &Path) -> Plan {
         foreign: ForeignFilePolicy::Stays,
         durability: Durability::Process,
         min_free: None,
+        patience: Duration::ZERO,
     });
     (list.output, list.failed) = (None, None);
     list.documents = vec![ReportFile { path: report(folder), kind: ReportFormat::Jsonl }];

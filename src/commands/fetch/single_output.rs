@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -186,6 +187,7 @@ fn save_options(output: &SingleOutput, dir: &Path) -> SaveOptions {
         foreign: ForeignFilePolicy::Stays,
         durability: output.durability,
         min_free: output.min_free,
+        patience: Duration::ZERO,
     }
 }
 

@@ -151,7 +151,7 @@ impl VerifiedFile {
             FileState::Displaced => (VerifiedState::Changed, None),
             FileState::Nameless => (VerifiedState::Nameless, None),
         };
-        let by = by.map_or("length", |algorithm| algorithm.name());
+        let by = by.unwrap_or("length");
         Self {
             state,
             url: Some(saved.url.clone().into_owned()),

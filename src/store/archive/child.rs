@@ -28,7 +28,8 @@ pub(crate) struct ChildArchiveConfig {
 }
 
 impl ChildArchiveConfig {
-    pub(super) fn new(work: &SpoolFolder, bookkeeping: &Path) -> Self {
+    /// The settings for these folders.
+    pub(in crate::store) fn new(work: &SpoolFolder, bookkeeping: &Path) -> Self {
         Self {
             work: work.path.clone().into_os_string(),
             bookkeeping: bookkeeping.to_owned().into_os_string(),

@@ -50,7 +50,10 @@ use crate::sync::lock;
 pub(super) use capture::ExchangeCapture;
 pub(super) use child::{ChildArchive, ChildArchiveConfig};
 pub(super) use read::SavedArchive;
-use spool_folder::{SpoolFolder, failure};
+pub(super) use spool_folder::SpoolFolder;
+#[cfg(feature = "object-store")]
+pub(super) use spool_folder::SpooledFile;
+use spool_folder::failure;
 use unit::AppendUnit;
 use warc::RecordForm;
 use writer::{ArchiveNames, ArchiveWriter};
@@ -235,7 +238,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 /// The sink of a job. A robots.txt is no body of a list, and is kept in no archive.
-fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
+pub(super) fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
     match job.kind {
         JobKind::Body => Sink::to_archive(ExchangeCapture::new(work)),
         JobKind::Segment { .. } | JobKind::Assemble(_) | JobKind::Robots { .. } => Sink::nowhere(),

@@ -144,7 +144,7 @@ impl SavedArchive {
         Ok(match found {
             Ok(()) => FileCheck {
                 bytes: Some(entry.saved.bytes),
-                by: Some(Algorithm::Sha256),
+                by: Some(Algorithm::Sha256.name()),
                 ..FileCheck::plain(FileState::Whole)
             },
             Err(message) => FileCheck::changed(None, message.to_owned()),

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
+#[cfg(feature = "object-store")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::gzip::CompressorPool;
@@ -18,7 +20,7 @@ const MAKE_ROOM: &str = "free some space, then run the same command again";
 
 /// What the bodies that are gathered for archives share.
 #[derive(Debug)]
-pub(super) struct SpoolFolder {
+pub(in crate::store) struct SpoolFolder {
     /// Its path.
     pub path: PathBuf,
     /// The format of the archives.
@@ -26,13 +28,17 @@ pub(super) struct SpoolFolder {
     /// Bytes that must stay free in the file system.
     pub min_free: Option<u64>,
     /// Compressors that can be used again.
-    pub compressors: CompressorPool,
+    pub(super) compressors: CompressorPool,
     files: AtomicU64,
 }
 
 impl SpoolFolder {
     /// The folder at `path`, which exists or is created with the first file.
-    pub(super) fn new(path: PathBuf, format: ArchiveFormat, min_free: Option<u64>) -> Self {
+    pub(in crate::store) fn new(
+        path: PathBuf,
+        format: ArchiveFormat,
+        min_free: Option<u64>,
+    ) -> Self {
         let (compressors, files) = Default::default();
         Self { path, format, min_free, compressors, files }
     }
@@ -108,9 +114,46 @@ impl SpoolFolder {
         )))
     }
 
+    /// The failure of a target because of a local file about this name.
+    #[cfg(feature = "object-store")]
+    pub(in crate::store) fn failure_of(&self, name: &str, error: &io::Error) -> Failure {
+        failure(&self.path.join(name), error)
+    }
+
     /// The failure of a target whose body cannot be gathered.
     pub(super) fn failure(&self, error: &io::Error) -> Failure {
         failure(&self.path, error)
+    }
+}
+
+/// A file with a body that is under way, which is removed when this is dropped.
+#[cfg(feature = "object-store")]
+#[derive(Debug)]
+pub(in crate::store) struct SpooledFile {
+    work: Arc<SpoolFolder>,
+    name: String,
+}
+
+#[cfg(feature = "object-store")]
+impl SpooledFile {
+    /// The file of this name.
+    pub(in crate::store) fn new(work: &Arc<SpoolFolder>, name: String) -> Self {
+        Self { work: Arc::clone(work), name }
+    }
+
+    /// Opens it to read it.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub(in crate::store) fn open(&self) -> io::Result<File> {
+        self.work.open(&self.name)
+    }
+}
+
+#[cfg(feature = "object-store")]
+impl Drop for SpooledFile {
+    fn drop(&mut self) {
+        self.work.remove(&self.name);
     }
 }
 

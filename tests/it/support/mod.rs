@@ -15,6 +15,8 @@ pub mod proxy;
 pub mod raw;
 pub mod run;
 pub mod saved_files;
+#[cfg(feature = "object-store")]
+pub mod seaweed;
 pub mod small_disk;
 pub mod terminal;
 pub mod tls;

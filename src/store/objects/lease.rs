@@ -1,0 +1,199 @@
+//! The lease of a place in an object store, so that one run at a time saves to it: an object that names its run and says
+//! until when it counts. A run renews its lease while it works, and removes it at the end. One that a killed run has left
+//! is taken over once its time has passed, or at once if its process is known to be gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use object_store::path::Path;
+use object_store::{
+    Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult, UpdateVersion,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::remote::{ObjectFault, Remote};
+use crate::model::rfc3339;
+use crate::store::entry::rfc3339_time;
+use crate::store::lock_file::{Holder, HolderState};
+
+/// The name of the object.
+pub(super) const NAME: &str = ".fetch/lease.json";
+
+/// How long a lease counts, and how often it is renewed.
+const TERM: Duration = Duration::from_secs(60);
+const RENEWAL: Duration = Duration::from_secs(20);
+
+/// How often a lease is tried for that others take or give up at the same time.
+const TRIES: usize = 4;
+
+/// What the object says.
+#[derive(Debug, Serialize, Deserialize)]
+struct LeaseText {
+    #[serde(flatten)]
+    holder: Holder,
+    /// When it ends, unless it is renewed.
+    #[serde(with = "rfc3339_time")]
+    until: SystemTime,
+}
+
+/// Why there is no lease.
+#[derive(Debug)]
+pub(super) enum LeaseError {
+    /// Another run has it, which is described.
+    Held(String),
+    /// It cannot be taken.
+    Fault(ObjectFault),
+}
+
+impl From<Error> for LeaseError {
+    fn from(error: Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// A lease that this process has.
+#[derive(Debug)]
+pub(super) struct Lease {
+    remote: Remote,
+    path: Path,
+    state: Arc<LeaseState>,
+}
+
+/// Whether a lease still counts.
+#[derive(Debug, Default)]
+pub(super) struct LeaseState {
+    /// Another run has taken it, as it was not renewed in time.
+    is_lost: AtomicBool,
+    /// It was given up.
+    is_over: AtomicBool,
+}
+
+impl Lease {
+    /// Takes the lease, and renews it from then on.
+    ///
+    /// # Errors
+    /// If another run has it, or the store does not let it be taken.
+    pub(super) fn take(remote: &Remote) -> Result<Self, LeaseError> {
+        let path = remote.path(NAME).unwrap_or_default();
+        let (store, at) = (Arc::clone(&remote.store), path.clone());
+        let version = remote.wait(async move { acquire(&*store, &at).await })?;
+        let state = Arc::<LeaseState>::default();
+        let renewal = renew(Arc::clone(&remote.store), path.clone(), version, Arc::clone(&state));
+        drop(remote.spawn(renewal));
+        Ok(Self { remote: remote.clone(), path, state })
+    }
+
+    /// Whether it still counts.
+    pub(super) fn state(&self) -> Arc<LeaseState> {
+        Arc::clone(&self.state)
+    }
+}
+
+impl LeaseState {
+    /// Whether another run has taken it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Relaxed)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Relaxed);
+        if self.state.is_lost() {
+            return;
+        }
+        let (store, path) = (Arc::clone(&self.remote.store), self.path.clone());
+        // One that stays ends by itself.
+        let _ = self.remote.wait(async move { store.delete(&path).await });
+    }
+}
+
+fn text() -> PutPayload {
+    let until = SystemTime::now() + TERM;
+    let text = LeaseText { holder: Holder::this_process(), until };
+    serde_json::to_vec(&text).expect("a lease can be serialized").into()
+}
+
+async fn put(store: &dyn ObjectStore, path: &Path, mode: PutMode) -> Result<PutResult, Error> {
+    store.put_opts(path, text(), PutOptions { mode, ..PutOptions::default() }).await
+}
+
+async fn acquire(store: &dyn ObjectStore, path: &Path) -> Result<PutResult, LeaseError> {
+    for _ in 0..TRIES {
+        match put(store, path, PutMode::Create).await {
+            Err(Error::AlreadyExists { .. }) => {}
+            // Without conditions, two runs that start at the same moment are not told from each other.
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                if let Some((text, _)) = read(store, path).await? {
+                    ensure_over(text.as_ref())?;
+                }
+                return Ok(put(store, path, PutMode::Overwrite).await?);
+            }
+            taken => return Ok(taken?),
+        }
+        let Some((text, version)) = read(store, path).await? else { continue };
+        ensure_over(text.as_ref())?;
+        match put(store, path, PutMode::Update(version)).await {
+            Err(Error::Precondition { .. } | Error::NotFound { .. }) => {}
+            taken => return Ok(taken?),
+        }
+    }
+    Err(LeaseError::Held("another run was faster".to_owned()))
+}
+
+/// The lease that is there, and its version; `None` if there is none. The text is `None` if it is no lease.
+async fn read(
+    store: &dyn ObjectStore,
+    path: &Path,
+) -> Result<Option<(Option<LeaseText>, UpdateVersion)>, LeaseError> {
+    let found = match store.get(path).await {
+        Err(Error::NotFound { .. }) => return Ok(None),
+        found => found?,
+    };
+    let version =
+        UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+    let bytes = found.bytes().await?;
+    Ok(Some((serde_json::from_slice(&bytes).ok(), version)))
+}
+
+fn ensure_over(lease: Option<&LeaseText>) -> Result<(), LeaseError> {
+    let Some(LeaseText { holder, until }) = lease else {
+        return Err(LeaseError::Held(format!("{NAME} was not written by fetch; remove it")));
+    };
+    if *until < SystemTime::now() || holder.state() == HolderState::Gone {
+        return Ok(());
+    }
+    let (holder, until) = (holder.described(), rfc3339(*until));
+    Err(LeaseError::Held(format!("{holder}, whose lease ends at {until} unless it is renewed")))
+}
+
+/// Renews a lease until it is given up or lost.
+async fn renew(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    mut version: PutResult,
+    state: Arc<LeaseState>,
+) {
+    loop {
+        sleep(RENEWAL).await;
+        if state.is_over.load(Relaxed) {
+            return;
+        }
+        match put(&*store, &path, PutMode::Update(version.clone().into())).await {
+            Ok(renewed) => version = renewed,
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                let _ = put(&*store, &path, PutMode::Overwrite).await;
+            }
+            // Another run has it, or it was removed by hand.
+            Err(Error::Precondition { .. } | Error::NotFound { .. })
+                if !state.is_over.load(Relaxed) =>
+            {
+                return state.is_lost.store(true, Relaxed);
+            }
+            // The next one may succeed; a store that stays away ends the run with the next body.
+            Err(_) => {}
+        }
+    }
+}

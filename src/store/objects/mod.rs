@@ -1,0 +1,578 @@
+//! Saves bodies as the objects of a store, under the names that files of a directory would have.
+//!
+//! What one attempt has brought is gathered in memory or, if it is long, in a file of a temporary folder; in mode
+//! `processes`, a child does that, and its parent takes it from there. Once the body is verified, it is put, in one request
+//! or in parts that become an object together; so no object has half a body. Each object is marked with the target that
+//! it is of. Then an entry is added to the manifest, whose pieces are put from time to time (`pieces.rs`). A run that is
+//! killed leaves objects without an entry; the next one fetches their targets again, and may overwrite what has the mark of
+//! the same target. All requests are made on one thread (`remote.rs`), and one run at a time has the lease (`lease.rs`).
+
+mod lease;
+mod pieces;
+mod profile;
+mod remote;
+mod saved;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    Attribute, AttributeValue, Attributes, Error, GetOptions, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, WriteMultipart,
+};
+use tempfile::TempDir;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::archive::{ChildArchiveConfig, SpoolFolder, SpooledFile, sink};
+use super::claim::{
+    ChecksumMatch, Claim, ClaimResult, SkipReason, TargetIdentity, checksum_match, digest_of, fail,
+    fetch,
+};
+use super::commit::saved;
+use super::destination::{Destination, Pending, Upload, is_whole_body};
+use super::entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
+use super::errors::NO_FREE_NAME;
+use super::manifest::Manifest;
+use super::name_index::NameIndex;
+use super::names::{NameState, NameView};
+use super::sink::Sink;
+use super::work_dir::ChildStoreConfig;
+use super::{StoreError, load_names};
+use crate::digest::{Algorithm, ExpectedDigests};
+use crate::model::{
+    Attempt, CapturedData, CapturedExchange, Failure, Job, OverwriteRule, Record, SavePlace, Target,
+};
+use crate::naming;
+use crate::plan::{ArchiveFormat, ExistingPolicy, ForeignFilePolicy, ObjectUrl, SaveOptions};
+use crate::temporary_file;
+use lease::{Lease, LeaseError, LeaseState};
+use pieces::PieceWriter;
+use remote::{ObjectFault, Remote};
+pub(super) use saved::SavedObjects;
+
+/// The most bytes that are put in one request, and the least of a part of a larger body.
+const PART: u64 = 8 << 20;
+
+/// The most parts of an object.
+const MOST_PARTS: u64 = 10_000;
+
+/// Bodies from files that are put at a time, each with at most two parts in memory.
+const LARGE_AT_ONCE: usize = 4;
+
+/// How often is looked whether a piece of the manifest has waited for long enough.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The mark of an object: the hash of the URL that it is of, as the manifest has it. No service takes more signs than these
+/// in such a name.
+const MARK: &str = "fetchid";
+
+/// A place in an object store to save to.
+#[derive(Debug)]
+pub(super) struct OpenObjects {
+    shared: Arc<SharedObjects>,
+    expected: Arc<ExpectedDigests>,
+    /// The digests that the manifest keeps of a body, the one to be reported first.
+    digests: Vec<Algorithm>,
+    unchecked: AtomicU64,
+    /// `None` in a dry run, which may not write. It is given up on a thread that may wait for the store.
+    _lease: Option<Lease>,
+}
+
+/// What uploads need.
+#[derive(Debug)]
+struct SharedObjects {
+    options: SaveOptions,
+    remote: Remote,
+    lease: Option<Arc<LeaseState>>,
+    /// A copy of all pieces, in a local file.
+    manifest: Manifest,
+    names: Mutex<NameIndex>,
+    /// Whether the manifest had entries when it was opened.
+    was_known: bool,
+    pieces: AsyncMutex<PieceWriter>,
+    large: Semaphore,
+    work: Arc<SpoolFolder>,
+    /// The folder of the copy, and of bodies that are under way.
+    local: TempDir,
+}
+
+/// A body to be put.
+#[derive(Debug)]
+struct BodyUpload {
+    name: Arc<str>,
+    is_renamed: bool,
+    over: OverwriteRule,
+    attributes: Attributes,
+    entry: SavedEntry<'static>,
+    body: UploadData,
+}
+
+#[derive(Debug)]
+enum UploadData {
+    Memory(Bytes),
+    File(SpooledFile, u64),
+}
+
+/// Why a body was not put.
+#[derive(Debug)]
+enum PutFault {
+    /// The name belongs to an object that is not of the same target.
+    Taken,
+    /// The temporary file cannot be read.
+    Local(io::Error),
+    Store(ObjectFault),
+}
+
+impl From<Error> for PutFault {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl OpenObjects {
+    /// Opens the place, takes its lease, and reads its manifest. Returns warnings about the manifest too.
+    ///
+    /// # Errors
+    /// If another run saves there, or the store cannot be used.
+    pub(super) fn open(
+        url: &ObjectUrl,
+        options: &SaveOptions,
+        expected: Arc<ExpectedDigests>,
+        digests: Vec<Algorithm>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let remote = Remote::open(url, options.patience)?;
+        let lease = take_lease(&remote)?;
+        let (mut open, notices) = Self::load(options, expected, remote, Some(lease))?;
+        open.digests = digests;
+        let shared = Arc::downgrade(&open.shared);
+        drop(open.shared.remote.spawn(flush_from_time_to_time(shared)));
+        Ok((open, notices))
+    }
+
+    /// The same for claims only; nothing is written.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub(super) fn inspect(
+        url: &ObjectUrl,
+        options: &SaveOptions,
+        expected: Arc<ExpectedDigests>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let remote = Remote::open(url, options.patience)?;
+        Self::load(options, expected, remote, None)
+    }
+
+    fn load(
+        options: &SaveOptions,
+        expected: Arc<ExpectedDigests>,
+        remote: Remote,
+        lease: Option<Lease>,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let unusable =
+            |reason: io::Error| StoreError::Unusable { dir: options.dir.clone(), reason };
+        let local = temporary_file::folder("fetch-objects-").map_err(unusable)?;
+        let folder = Dir::open_ambient_dir(local.path(), ambient_authority()).map_err(unusable)?;
+        let (manifest, _) = Manifest::open(&folder).map_err(unusable)?;
+        let (manifest, next) = read_manifest(&remote, manifest)?;
+        let mut notices = Vec::new();
+        let names = load_names(options, &manifest, &mut notices).map_err(unusable)?;
+        let was_known = !names.is_empty();
+        let work =
+            SpoolFolder::new(local.path().join("work"), ArchiveFormat::Tar, options.min_free);
+        let shared = SharedObjects {
+            options: options.clone(),
+            remote,
+            lease: lease.as_ref().map(Lease::state),
+            manifest,
+            names: Mutex::new(names),
+            was_known,
+            pieces: AsyncMutex::new(PieceWriter::new(next)),
+            large: Semaphore::new(LARGE_AT_ONCE),
+            work: Arc::new(work),
+            local,
+        };
+        let (shared, unchecked) = (Arc::new(shared), AtomicU64::new(0));
+        Ok((Self { shared, expected, digests: Vec::new(), unchecked, _lease: lease }, notices))
+    }
+
+    fn claim_recorded(&self, target: &Target, name: &Arc<str>, at: u64) -> Result<Claim, Failure> {
+        let entry = self.shared.view().entry(at);
+        match entry.map_err(|error| self.shared.local_failure(name, &error))? {
+            Some(ManifestEntry::Saved(saved)) => Ok(self.claim_saved(target, name, saved)),
+            Some(ManifestEntry::Marked(marked)) if marked.why == MarkReason::Changed => {
+                Ok(fetch(name, OverwriteRule::File, true))
+            }
+            _ => Ok(fetch(name, self.shared.rule_for_unknown(), true)),
+        }
+    }
+
+    fn claim_saved(&self, target: &Target, name: &Arc<str>, saved: SavedEntry<'static>) -> Claim {
+        let checksums = checksum_match(&self.expected, target, name, &saved);
+        let over = OverwriteRule::File;
+        if checksums == ChecksumMatch::Other {
+            return fetch(name, over, true);
+        }
+        let version = saved.version();
+        let mut claim = match self.shared.options.again {
+            ExistingPolicy::Skip => {
+                if checksums == ChecksumMatch::Unknown {
+                    self.unchecked.fetch_add(1, Relaxed);
+                }
+                Claim::Settled(Arc::clone(name), SkipReason::Skipped(version))
+            }
+            ExistingPolicy::Force => return fetch(name, over, true),
+            ExistingPolicy::Refresh => {
+                let (name, saved) = (Arc::clone(name), Some(version));
+                Claim::Fetch(Some(SavePlace { name, over, noted: true, saved, part: None }))
+            }
+        };
+        let known = |algorithm: &Algorithm| digest_of(&saved, *algorithm);
+        if let Some(digest) = self.digests.first().and_then(known) {
+            claim.set_digest(&digest);
+        }
+        claim
+    }
+}
+
+impl Destination for OpenObjects {
+    fn claim(&self, target: &Target) -> ClaimResult {
+        let identity = TargetIdentity::of(target);
+        let view = self.shared.view();
+        let wanted = view.wanted_name(target, &identity.id);
+        let named = wanted.and_then(|wanted| view.claim_name(target, &identity, &wanted));
+        let (name, state) = match named {
+            Ok(Some(named)) => named,
+            Ok(None) => return fail("", Failure::Name(NO_FREE_NAME.to_owned())).into(),
+            Err(error) => return fail("", self.shared.local_failure("", &error)).into(),
+        };
+        let claim = match state {
+            NameState::New => Ok(fetch(&name, self.shared.rule_for_unknown(), false)),
+            NameState::Duplicate(first) => {
+                return Claim::Settled(name, SkipReason::Duplicate(first)).into();
+            }
+            NameState::Recorded(at) => self.claim_recorded(target, &name, at),
+        };
+        claim.unwrap_or_else(|failure| fail(&name, failure)).into()
+    }
+
+    fn sink(&self, job: &Job) -> Sink {
+        sink(&self.shared.work, job)
+    }
+
+    fn enter(
+        &self,
+        job: &Job,
+        attempt: &mut Attempt,
+        _: &dyn Fn(&Attempt) -> Record,
+    ) -> Result<Pending, Failure> {
+        let is_whole = is_whole_body(job, attempt);
+        let Some(exchange) = attempt.exchange.take() else {
+            return match is_whole {
+                true => Err(Failure::Worker("the body was not gathered".to_owned())),
+                false => Ok(Pending::Nothing),
+            };
+        };
+        let length = exchange.body.length;
+        let body = match exchange.body.data {
+            CapturedData::Memory(bytes) => UploadData::Memory(bytes.into()),
+            CapturedData::File(name) => {
+                UploadData::File(SpooledFile::new(&self.shared.work, name), length)
+            }
+        };
+        let Some(place) = job.place.as_ref().filter(|_| is_whole) else {
+            return Ok(Pending::Nothing);
+        };
+        let view = self.shared.view();
+        let name = match view.server_name(job, place, attempt) {
+            None => Arc::clone(&place.name),
+            Some(wanted) => view
+                .named_by_server(job, &wanted, None)
+                .map_err(|error| self.shared.local_failure(&wanted, &error))?
+                .ok_or_else(|| Failure::Name(NO_FREE_NAME.to_owned()))?,
+        };
+        let id = HexSha256(naming::identity(job.target.url()));
+        let media_type = exchange.heads.media_type;
+        let entry = saved(job, &name, place.over, attempt).into_owned();
+        let upload = BodyUpload {
+            is_renamed: name != place.name,
+            name,
+            over: place.over,
+            attributes: attributes(&id, media_type),
+            entry,
+            body,
+        };
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.remote.spawn(async move { shared.upload(upload).await });
+        Ok(Pending::Upload(Upload::new(task)))
+    }
+
+    fn note_failure(
+        &self,
+        _: &Record,
+        exchange: Option<Box<CapturedExchange>>,
+    ) -> Result<(), Failure> {
+        if let Some(exchange) = exchange {
+            self.drop_exchange(exchange);
+        }
+        Ok(())
+    }
+
+    fn drop_exchange(&self, exchange: Box<CapturedExchange>) {
+        if let CapturedData::File(name) = exchange.body.data {
+            drop(SpooledFile::new(&self.shared.work, name));
+        }
+    }
+
+    fn unchecked(&self) -> u64 {
+        self.unchecked.load(Relaxed)
+    }
+
+    fn child_config(&self) -> Option<ChildStoreConfig> {
+        let config = ChildArchiveConfig::new(&self.shared.work, self.shared.local.path());
+        Some(ChildStoreConfig::Archive(config))
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        let shared = Arc::clone(&self.shared);
+        let flushed = self.shared.remote.wait(async move {
+            let mut pieces = shared.pieces.lock().await;
+            pieces.flush(&shared.remote).await
+        });
+        flushed.map_err(|fault| self.shared.store_failure(pieces::FOLDER, &fault))
+    }
+}
+
+fn attributes(id: &HexSha256, media_type: Option<String>) -> Attributes {
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::Metadata(Cow::Borrowed(MARK)), id.to_string().into());
+    if let Some(media_type) = media_type {
+        attributes.insert(Attribute::ContentType, media_type.into());
+    }
+    attributes
+}
+
+/// Takes the lease of a place.
+fn take_lease(remote: &Remote) -> Result<Lease, StoreError> {
+    let url = || remote.url().to_string();
+    Lease::take(remote).map_err(|error| match error {
+        LeaseError::Held(holder) => StoreError::ObjectsLeased { url: url(), holder },
+        LeaseError::Fault(fault) => unusable(remote, fault),
+    })
+}
+
+fn unusable(remote: &Remote, fault: ObjectFault) -> StoreError {
+    let url = remote.url().to_string();
+    match fault {
+        ObjectFault::Refused(reason) => StoreError::ObjectsRefused { url, reason },
+        ObjectFault::Broken(reason) => StoreError::ObjectsUnusable { url, reason },
+    }
+}
+
+/// Reads the manifest into a local one, and returns the number of its next piece too.
+fn read_manifest(remote: &Remote, manifest: Manifest) -> Result<(Manifest, u64), StoreError> {
+    let of_remote = remote.clone();
+    let read = remote.wait(async move {
+        let next = pieces::read_all(&of_remote, &manifest).await?;
+        Ok((manifest, next.unwrap_or(0)))
+    });
+    read.map_err(|fault| unusable(remote, fault))
+}
+
+async fn flush_from_time_to_time(shared: Weak<SharedObjects>) {
+    loop {
+        sleep(TICK).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut pieces = shared.pieces.lock().await;
+        if pieces.is_due() {
+            // The lines stay, and the end of the run reports what is still wrong then.
+            let _ = pieces.flush(&shared.remote).await;
+        }
+    }
+}
+
+impl SharedObjects {
+    fn view(&self) -> NameView<'_> {
+        NameView {
+            options: &self.options,
+            names: &self.names,
+            manifest: &self.manifest,
+            was_known: self.was_known,
+        }
+    }
+
+    /// What may be overwritten at a name that the manifest does not know. Whether it is free comes to light when the
+    /// object is put.
+    fn rule_for_unknown(&self) -> OverwriteRule {
+        match self.options.foreign {
+            ForeignFilePolicy::Replaced => OverwriteRule::File,
+            ForeignFilePolicy::Stays => OverwriteRule::Nothing,
+        }
+    }
+
+    /// The failure of a target because of a local file.
+    fn local_failure(&self, name: &str, error: &io::Error) -> Failure {
+        self.work.failure_of(name, error)
+    }
+
+    /// The failure of a target because of the store.
+    fn store_failure(&self, name: &str, fault: &ObjectFault) -> Failure {
+        Failure::Disk(format!("{}/{name}: {fault}", self.remote.url()))
+    }
+
+    /// Puts a body and its entry. Returns its name if it is not the claimed one.
+    async fn upload(&self, upload: BodyUpload) -> Result<Option<Arc<str>>, Failure> {
+        let BodyUpload { name, is_renamed, over, attributes, mut entry, body } = upload;
+        let url = self.remote.url();
+        if self.lease.as_ref().is_some_and(|lease| lease.is_lost()) {
+            return Err(Failure::Disk(format!("another run has taken over {url}")));
+        }
+        let Some(path) = self.remote.path(&name) else {
+            return Err(Failure::Name(format!("{url}/{name}: no object can have this name")));
+        };
+        let put = self.put(&path, over, attributes, body).await.map_err(|fault| match fault {
+            PutFault::Taken => Failure::Name(format!(
+                "{url}/{name} already exists and was not saved by fetch; use --overwrite to replace it"
+            )),
+            PutFault::Local(error) => self.local_failure(&name, &error),
+            PutFault::Store(fault) => self.store_failure(&name, &fault),
+        })?;
+        super::failpoint::hit("object_put");
+        entry.object_etag = put.e_tag.map(Cow::Owned);
+        let entry = ManifestEntry::Saved(entry);
+        let local = |error: &io::Error| self.local_failure(&name, error);
+        self.manifest.append(&entry).map_err(|error| local(&error))?;
+        let mut pieces = self.pieces.lock().await;
+        pieces.push(&entry).map_err(|error| local(&error))?;
+        if pieces.is_due() {
+            let flushed = pieces.flush(&self.remote).await;
+            flushed.map_err(|fault| self.store_failure(pieces::FOLDER, &fault))?;
+        }
+        Ok(is_renamed.then_some(name))
+    }
+
+    async fn put(
+        &self,
+        path: &ObjectPath,
+        over: OverwriteRule,
+        attributes: Attributes,
+        body: UploadData,
+    ) -> Result<PutResult, PutFault> {
+        let (file, length) = match body {
+            UploadData::Memory(bytes) => {
+                return self.put_at_once(path, over, attributes, bytes).await;
+            }
+            UploadData::File(file, length) => (file, length),
+        };
+        let _permit = self.large.acquire().await;
+        let open = file.open().map_err(PutFault::Local)?;
+        if length <= PART {
+            let (_, bytes) = read_part(open, PART).await?;
+            return self.put_at_once(path, over, attributes, bytes).await;
+        }
+        if over == OverwriteRule::Nothing {
+            self.ensure_free_or_ours(path, &attributes).await?;
+        }
+        self.put_in_parts(path, attributes, open, length).await
+    }
+
+    async fn put_at_once(
+        &self,
+        path: &ObjectPath,
+        over: OverwriteRule,
+        attributes: Attributes,
+        bytes: Bytes,
+    ) -> Result<PutResult, PutFault> {
+        let store = &self.remote.store;
+        let payload = PutPayload::from(bytes);
+        let put = |mode| {
+            let attributes = attributes.clone();
+            let options = PutOptions { mode, attributes, ..PutOptions::default() };
+            store.put_opts(path, payload.clone(), options)
+        };
+        if over == OverwriteRule::Nothing {
+            match put(PutMode::Create).await {
+                // Also where the reply to an earlier try was lost.
+                Err(
+                    Error::AlreadyExists { .. }
+                    | Error::NotImplemented { .. }
+                    | Error::NotSupported { .. },
+                ) => self.ensure_free_or_ours(path, &attributes).await?,
+                put => return Ok(put?),
+            }
+        }
+        Ok(put(PutMode::Overwrite).await?)
+    }
+
+    /// Puts a body that is too large for one request.
+    async fn put_in_parts(
+        &self,
+        path: &ObjectPath,
+        attributes: Attributes,
+        mut file: File,
+        length: u64,
+    ) -> Result<PutResult, PutFault> {
+        let part = PART.max(length.div_ceil(MOST_PARTS));
+        let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
+        let upload = self.remote.store.put_multipart_opts(path, options).await?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, part as usize);
+        loop {
+            let next = match writer.wait_for_capacity(1).await {
+                Ok(()) => read_part(file, part).await,
+                Err(error) => Err(error.into()),
+            };
+            match next {
+                Ok((_, bytes)) if bytes.is_empty() => return Ok(writer.finish().await?),
+                Ok((rest, bytes)) => {
+                    file = rest;
+                    writer.put(bytes);
+                }
+                Err(fault) => {
+                    // What cannot be removed now, a rule of the bucket may remove.
+                    let _ = writer.abort().await;
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    /// Ensures that a name is free, or that of an object of the same target: a killed run may have put it.
+    async fn ensure_free_or_ours(
+        &self,
+        path: &ObjectPath,
+        attributes: &Attributes,
+    ) -> Result<(), PutFault> {
+        let mark = Attribute::Metadata(Cow::Borrowed(MARK));
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        let there = match self.remote.store.get_opts(path, head).await {
+            Err(Error::NotFound { .. }) => return Ok(()),
+            there => there?,
+        };
+        let of = |attributes: &Attributes| {
+            attributes.get(&mark).map(AttributeValue::as_ref).map(str::to_owned)
+        };
+        match of(&there.attributes) {
+            Some(id) if of(attributes).as_ref() == Some(&id) => Ok(()),
+            _ => Err(PutFault::Taken),
+        }
+    }
+}
+
+/// Reads the next bytes of a file, as many as a part has if there are so many.
+async fn read_part(mut file: File, length: u64) -> Result<(File, Bytes), PutFault> {
+    let read = spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        file.by_ref().take(length).read_to_end(&mut bytes)?;
+        Ok((file, Bytes::from(bytes)))
+    });
+    read.await.map_err(io::Error::other).and_then(|read| read).map_err(PutFault::Local)
+}

@@ -1,0 +1,340 @@
+//! The connection to an object store, and the thread that all requests to it are made on.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, Checksum};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::profile::AwsProfile;
+use crate::plan::{ObjectService, ObjectUrl};
+use crate::store::StoreError;
+use crate::text::{io_message, is_hidden};
+
+/// How long a connection may take, and how long a request may be silent, or take in all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How long credentials are looked for that the environment does not have.
+const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bounds of the wait before a request is repeated.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Retries are bounded by their time.
+const MOST_RETRIES: usize = 1000;
+
+/// An object store, and the thread of its requests: connections belong to the event loop that made them, and those of
+/// workers end before the last request is made.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    pub store: Arc<dyn ObjectStore>,
+    /// What all names begin with.
+    root: Path,
+    url: Arc<ObjectUrl>,
+    thread: Arc<RequestThread>,
+}
+
+/// Why a request has failed, for good.
+#[derive(Debug)]
+pub(super) enum ObjectFault {
+    /// Something has to be changed by the user: credentials, rights, the bucket.
+    Refused(String),
+    /// The store cannot be reached, or does not do its work.
+    Broken(String),
+}
+
+impl fmt::Display for ObjectFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) | Self::Broken(reason) => out.write_str(reason),
+        }
+    }
+}
+
+impl From<ObjectFault> for io::Error {
+    fn from(fault: ObjectFault) -> Self {
+        Self::other(fault.to_string())
+    }
+}
+
+impl From<object_store::Error> for ObjectFault {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as E;
+        let reason = shown(&reason_of(&error));
+        match error {
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+                Self::Refused(format!("the object store refuses the credentials ({reason})"))
+            }
+            E::NotFound { .. } if reason.contains("NoSuchBucket") => {
+                Self::Refused(format!("no such bucket ({reason})"))
+            }
+            E::NotSupported { .. } | E::NotImplemented { .. } | E::InvalidPath { .. } => {
+                Self::Refused(reason)
+            }
+            _ => Self::Broken(reason),
+        }
+    }
+}
+
+/// What an error says, without the names of types: the code and the message of the store, else the innermost cause.
+fn reason_of(error: &object_store::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    let mut texts = vec![error.to_string()];
+    while let Some(source) = innermost.source() {
+        innermost = source;
+        texts.push(source.to_string());
+    }
+    let element = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (value, _) = rest.split_once(&format!("</{name}>"))?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    for text in texts.iter().rev() {
+        if let Some(code) = element(text, "Code") {
+            return match element(text, "Message") {
+                Some(message) => format!("{code}: {message}"),
+                None => code,
+            };
+        }
+    }
+    match innermost.downcast_ref::<io::Error>() {
+        Some(error) => format!("cannot reach the object store: {}", io_message(error)),
+        None => texts.pop().unwrap_or_default(),
+    }
+}
+
+/// The most characters of a reason; servers may send any number.
+const LONGEST_REASON: usize = 300;
+
+/// A reason as it may be shown.
+fn shown(reason: &str) -> String {
+    let plain = reason.chars().map(|letter| if is_hidden(letter) { ' ' } else { letter });
+    plain.take(LONGEST_REASON).collect::<String>().trim().to_owned()
+}
+
+#[derive(Debug)]
+struct RequestThread {
+    handle: Handle,
+    /// The thread ends when this is gone.
+    _stop: oneshot::Sender<Infallible>,
+}
+
+impl RequestThread {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<Infallible>();
+        thread::Builder::new().name("object store".into()).spawn(move || {
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, _stop: stop })
+    }
+}
+
+/// Connects with the HTTP client of this crate, whatever the options of the library say.
+#[derive(Debug, Clone)]
+struct Connector(reqwest::Client);
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}
+
+fn http_client() -> Result<reqwest::Client, String> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_platform_verifier())
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("fetch/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE)
+        .timeout(REQUEST_TIMEOUT);
+    client.build().map_err(|error| error.to_string())
+}
+
+impl Remote {
+    /// Connects to the store of this URL, with the credentials that its own tools would find. A request is repeated for
+    /// as long as `patience`.
+    ///
+    /// # Errors
+    /// If there are no credentials, or no thread can be started.
+    pub(super) fn open(url: &ObjectUrl, patience: Duration) -> Result<Self, StoreError> {
+        let refused = |reason: String| StoreError::ObjectsRefused { url: url.to_string(), reason };
+        if url.bucket.is_empty() {
+            return Err(refused("expected a bucket, e.g. s3://BUCKET/PREFIX".to_owned()));
+        }
+        let root = Path::parse(&url.prefix).map_err(|error| refused(error.to_string()))?;
+        let thread = RequestThread::start().map_err(|error| StoreError::ObjectsUnusable {
+            url: url.to_string(),
+            reason: format!("cannot start a thread: {}", io_message(&error)),
+        })?;
+        // The library looks for a runtime while it builds a client.
+        let connected = thread.handle.enter();
+        let (store, credentials) = connect(url, patience).map_err(refused)?;
+        drop(connected);
+        let (thread, url) = (Arc::new(thread), Arc::new(url.clone()));
+        let remote = Self { store, root, url, thread };
+        remote.wait(credentials).map_err(refused)?;
+        Ok(remote)
+    }
+
+    /// The URL of the store.
+    pub(super) fn url(&self) -> &ObjectUrl {
+        &self.url
+    }
+
+    /// What the paths of all objects begin with; `None` if that is nothing.
+    pub(super) fn root(&self) -> Option<&Path> {
+        Some(&self.root).filter(|root| !root.as_ref().is_empty())
+    }
+
+    /// The path of the object of this name; `None` if no object can have it.
+    pub(super) fn path(&self, name: &str) -> Option<Path> {
+        let whole = match self.root.as_ref() {
+            "" => name.to_owned(),
+            root => format!("{root}/{name}"),
+        };
+        Path::parse(whole).ok()
+    }
+
+    /// The name of the object at this path; `None` if it is not below the URL.
+    pub(super) fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        match self.root.as_ref() {
+            "" => Some(path.as_ref()),
+            root => path.as_ref().strip_prefix(root)?.strip_prefix('/'),
+        }
+    }
+
+    /// Makes requests on the thread of the store.
+    pub(super) fn spawn<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = T> + Send + use<T, W> {
+        let task = self.thread.handle.spawn(work);
+        async { task.await.expect("a request does not panic") }
+    }
+
+    /// Makes requests, and waits for them. Must not be called on the thread of an event loop.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = mpsc::channel();
+        drop(self.thread.handle.spawn(async move {
+            let _ = sender.send(work.await);
+        }));
+        receiver.recv().expect("a request does not panic")
+    }
+}
+
+/// Looks for credentials.
+type CredentialCheck = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+fn connect(
+    url: &ObjectUrl,
+    patience: Duration,
+) -> Result<(Arc<dyn ObjectStore>, CredentialCheck), String> {
+    let connector = Connector(http_client()?);
+    let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2. };
+    let retry = RetryConfig { backoff, max_retries: MOST_RETRIES, retry_timeout: patience };
+    let fault = |error: object_store::Error| shown(&reason_of(&error));
+    let credentials = Credentials::of(url.service);
+    match url.service {
+        ObjectService::S3 => {
+            let builder = AwsProfile::of_environment()?.add_to(AmazonS3Builder::from_env());
+            let builder = builder
+                .with_bucket_name(&url.bucket)
+                .with_checksum_algorithm(Checksum::SHA256)
+                .with_allow_http(true)
+                .with_http_connector(connector)
+                .with_retry(retry);
+            let store = builder.build().map_err(fault)?;
+            let provider = Arc::clone(store.credentials());
+            let look = async move { provider.get_credential().await.map(drop) };
+            Ok((Arc::new(store), credentials.check(look)))
+        }
+        ObjectService::Gcs => {
+            let builder = GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(&url.bucket)
+                .with_http_connector(connector)
+                .with_retry(retry);
+            let store = builder.build().map_err(fault)?;
+            let provider = Arc::clone(store.credentials());
+            let look = async move { provider.get_credential().await.map(drop) };
+            Ok((Arc::new(store), credentials.check(look)))
+        }
+        ObjectService::Azure => {
+            let builder = MicrosoftAzureBuilder::from_env()
+                .with_container_name(&url.bucket)
+                .with_allow_http(true)
+                .with_http_connector(connector)
+                .with_retry(retry);
+            let store = builder.build().map_err(fault)?;
+            let provider = Arc::clone(store.credentials());
+            let look = async move { provider.get_credential().await.map(drop) };
+            Ok((Arc::new(store), credentials.check(look)))
+        }
+    }
+}
+
+/// Where the credentials of a service come from.
+struct Credentials {
+    hint: &'static str,
+}
+
+impl Credentials {
+    fn of(service: ObjectService) -> Self {
+        let hint = match service {
+            ObjectService::S3 => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for a profile of ~/.aws/credentials"
+            }
+            ObjectService::Gcs => {
+                "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run gcloud auth application-default login"
+            }
+            ObjectService::Azure => {
+                "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY"
+            }
+        };
+        Self { hint }
+    }
+
+    /// Looks for credentials, so that their lack is not taken for that of the store.
+    fn check(
+        self,
+        look: impl Future<Output = object_store::Result<()>> + Send + 'static,
+    ) -> CredentialCheck {
+        Box::pin(async move {
+            let reason = match timeout(CREDENTIAL_TIMEOUT, look).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => shown(&reason_of(&error)),
+                Err(_) => "no answer from the metadata service of the machine".to_owned(),
+            };
+            Err(format!("no credentials found ({reason}); {}", self.hint))
+        })
+    }
+}

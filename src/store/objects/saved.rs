@@ -1,0 +1,166 @@
+//! What earlier runs have saved in an object store, for `fetch verify`: the manifest is compared with a listing, and no
+//! object is read.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use futures_util::TryStreamExt;
+use object_store::ObjectMeta;
+
+use super::pieces::PieceWriter;
+use super::remote::{ObjectFault, Remote};
+use super::{Lease, read_manifest, take_lease, unusable};
+use crate::naming;
+use crate::plan::ObjectUrl;
+use crate::store::StoreError;
+use crate::store::dir::FileEntry;
+use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, MarkedEntry, SavedEntry};
+use crate::store::manifest::Manifest;
+use crate::store::name_index::{NameIndex, NameKey};
+use crate::store::saved_folder::{FileCheck, FileState, OpenMode, each_last, index_last_entries};
+use crate::sync::lock;
+
+/// How long a store that does not answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the names of the own objects of fetch begin with.
+const OWN: &str = ".fetch/";
+
+/// The objects of a place. Threads may share it.
+#[derive(Debug)]
+pub(crate) struct SavedObjects {
+    remote: Remote,
+    manifest: Manifest,
+    names: NameIndex,
+    bad_lines: u64,
+    listed: HashMap<NameKey, ListedObject>,
+    extras: Mutex<Vec<FileEntry>>,
+    marks: Mutex<PieceWriter>,
+    /// `None` if it is only looked at.
+    _lease: Option<Lease>,
+}
+
+/// What a listing says of an object.
+#[derive(Debug)]
+struct ListedObject {
+    bytes: u64,
+    /// The key of its ETag.
+    etag: Option<NameKey>,
+}
+
+impl SavedObjects {
+    /// Reads the manifest at this URL, and lists its objects. Calls `notice` with a warning about each invalid line of the
+    /// manifest.
+    ///
+    /// # Errors
+    /// If another run saves there, the store cannot be used, or nothing was saved there.
+    pub(crate) fn open(
+        url: &ObjectUrl,
+        mode: OpenMode,
+        notice: impl FnMut(&str),
+    ) -> Result<Option<Self>, StoreError> {
+        let remote = Remote::open(url, PATIENCE)?;
+        let lease = match mode {
+            OpenMode::Look => None,
+            OpenMode::Repair => Some(take_lease(&remote)?),
+        };
+        let local = |reason| StoreError::Unusable { dir: url.to_string().into(), reason };
+        let manifest = Manifest::empty().map_err(local)?;
+        let (manifest, next) = read_manifest(&remote, manifest)?;
+        let dir = url.to_string();
+        let (names, bad_lines) =
+            index_last_entries(dir.as_ref(), &manifest, notice).map_err(local)?;
+        if names.is_empty() && bad_lines == 0 {
+            return Ok(None);
+        }
+        let objects = list(&remote)?;
+        let (mut listed, mut extras) = (HashMap::new(), Vec::new());
+        for object in objects {
+            let Some(name) = remote.name(&object.location) else { continue };
+            let key = NameKey::of(&naming::key(name));
+            if names.get(&key).is_some() {
+                let etag = object.e_tag.as_deref().map(etag_key);
+                listed.insert(key, ListedObject { bytes: object.size, etag });
+            } else if !name.starts_with(OWN) {
+                extras.push(FileEntry { name: name.to_owned(), bytes: object.size });
+            }
+        }
+        extras.sort_by(|one, other| one.name.cmp(&other.name));
+        let (extras, marks) = (Mutex::new(extras), Mutex::new(PieceWriter::new(next)));
+        Ok(Some(Self { remote, manifest, names, bad_lines, listed, extras, marks, _lease: lease }))
+    }
+
+    /// The number of invalid lines in the manifest.
+    pub(crate) fn bad_lines(&self) -> u64 {
+        self.bad_lines
+    }
+
+    /// Calls `visit` with each name and the last entry about it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, and what `visit` returns.
+    pub(crate) fn each(
+        &self,
+        visit: impl FnMut(&str, Option<ManifestEntry<'static>>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        each_last(&self.manifest, &self.names, visit)
+    }
+
+    /// The result of comparing an entry with the listing: by size, and by the ETag that the store had given.
+    pub(crate) fn compare(&self, saved: &SavedEntry<'_>) -> FileCheck {
+        let Some(listed) = self.listed.get(&NameKey::of(&naming::key(&saved.path))) else {
+            return FileCheck::plain(FileState::Missing);
+        };
+        let known = saved.object_etag.as_deref().map(etag_key);
+        let is_other = matches!((known, listed.etag), (Some(known), Some(now)) if known != now);
+        let is_whole = listed.bytes == saved.bytes && !is_other;
+        let state = if is_whole { FileState::Whole } else { FileState::Changed };
+        let by = known.and(listed.etag).map(|_| "etag");
+        FileCheck { bytes: Some(listed.bytes), by, ..FileCheck::plain(state) }
+    }
+
+    /// Whether there is no object of this name.
+    pub(crate) fn is_missing(&self, name: &str) -> bool {
+        !self.listed.contains_key(&NameKey::of(&naming::key(name)))
+    }
+
+    /// The objects that the manifest does not know. They are returned once.
+    pub(crate) fn extras(&self) -> Vec<FileEntry> {
+        std::mem::take(&mut *lock(&self.extras))
+    }
+
+    /// Records that the body of this name must be fetched again.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
+        let (path, marked_at) = (path.into(), SystemTime::now());
+        let entry = ManifestEntry::Marked(MarkedEntry { path, id, target: None, why, marked_at });
+        lock(&self.marks).push(&entry)
+    }
+
+    /// Puts the marks.
+    ///
+    /// # Errors
+    /// If the store does not take them.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        let mut marks = std::mem::replace(&mut *lock(&self.marks), PieceWriter::new(0));
+        let remote = self.remote.clone();
+        let put = self.remote.wait(async move { marks.flush(&remote).await });
+        put.map_err(io::Error::from)
+    }
+}
+
+fn etag_key(etag: &str) -> NameKey {
+    NameKey::of(etag.trim_matches('"'))
+}
+
+fn list(remote: &Remote) -> Result<Vec<ObjectMeta>, StoreError> {
+    let of_remote = remote.clone();
+    let listed = remote.wait(async move {
+        of_remote.store.list(of_remote.root()).try_collect().await.map_err(ObjectFault::from)
+    });
+    listed.map_err(|fault| unusable(remote, fault))
+}
