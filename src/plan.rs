@@ -19,7 +19,9 @@ pub(crate) use crate::model::Mode;
 use crate::model::{FailureClass, RequestMethod, serde_helpers};
 use crate::units::{Rate, Share};
 pub use lists::{CarryChoice, ListFormat, ListOptions};
-pub(crate) use object_url::{ObjectService, ObjectUrl};
+#[cfg(feature = "object-store")]
+pub(crate) use object_url::ObjectService;
+pub(crate) use object_url::ObjectUrl;
 pub(crate) use shards::{Shard, ShardKey, shard_of};
 pub(crate) use targets::{AddressBlock, AddressScope, HostRule, TargetRules, UrlSchemes};
 
@@ -815,6 +817,8 @@ pub struct ArchiveOptions {
     pub max_bytes: NonZeroU64,
     /// The number of bodies after which the next file is begun.
     pub max_bodies: Option<NonZeroU64>,
+    /// The carried column whose text is a file of its own beside the body, in a tar archive.
+    pub text_column: Option<String>,
     /// What happens to targets that are already saved.
     pub again: ExistingPolicy,
     /// Whether a saved body must outlast a power loss.

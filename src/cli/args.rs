@@ -734,6 +734,12 @@ pub(super) struct SaveArgs {
     #[arg(hide_short_help = true, long, value_name = "N", allow_hyphen_values = true)]
     pub archive_count: Option<NonZeroU64>,
 
+    /// Also write the text of this column, e.g. a caption, as 000012.txt to tar files
+    ///
+    /// The column is carried to records as with --carry.
+    #[arg(hide_short_help = true, long, value_name = "NAME")]
+    pub text_column: Option<String>,
+
     /// Save the body of a single URL as FILE; - is standard output
     ///
     /// FILE is replaced once the body is complete and verified; until then it is kept in .FILE.fetch, and the same command

@@ -87,6 +87,7 @@ const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "tar", ..ONE_RUN },
     OptionFacts { name: "archive-size", requires: ARCHIVES, ..PLAIN },
     OptionFacts { name: "archive-count", requires: ARCHIVES, ..PLAIN },
+    OptionFacts { name: "text-column", requires: &["tar"], ..ONE_RUN },
     OptionFacts { name: "names", ..SAVING },
     OptionFacts { name: "remote-header-name", ..SAVING },
     OptionFacts { name: "refresh", requires: BODIES, ..ONE_RUN },

@@ -43,7 +43,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
     let targets = if remote.is_empty() { &typed.sources[..] } else { &[] };
     ensure_the_dir_is_no_data(&typed.saving)?;
     let plan = Plan {
-        lists: list_options(typed.lists)?,
+        lists: list_options(typed.lists, typed.saving.text_column.as_deref())?,
         // The environment is not read here.
         shard: None,
         strategy: strategy(&typed.strategy, saves(&typed.saving))?,
@@ -206,8 +206,13 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
     }
 }
 
-/// Decides how lists are read.
-fn list_options(typed: ListArgs) -> Result<ListOptions, String> {
+/// Decides how lists are read. The text of a column can be written only if it is carried.
+fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOptions, String> {
+    let is_carried =
+        |name: &str| typed.carry.iter().any(|carried| carried == name || carried == "all");
+    if let Some(name) = text_column.filter(|name| !is_carried(name)) {
+        typed.carry.push(name.to_owned());
+    }
     let is_all = typed.carry.iter().any(|name| name == "all");
     if is_all && typed.carry.len() > 1 {
         return Err("--carry takes either names of columns or 'all'".to_owned());
@@ -550,6 +555,7 @@ fn archive_options(typed: &SaveArgs) -> Option<ArchiveOptions> {
         format,
         max_bytes: typed.archive_size,
         max_bodies: typed.archive_count,
+        text_column: typed.text_column.clone(),
         again: existing_policy(typed),
         durability: durability(typed),
         min_free: typed.min_free,

@@ -14,8 +14,8 @@ use super::queue::{Queue, Work};
 use super::records::{cancelled_record, finished_event, record_of_attempt};
 use super::spill::Spill;
 use crate::model::{
-    Attempt, AttemptOutcome, CapturedExchange, Event, JobKind, Outcome, ProgressBoard, QueuedJob,
-    Record, StopCause, Target,
+    Attempt, AttemptOutcome, CapturedExchange, Event, Failure, JobKind, Outcome, ProgressBoard,
+    QueuedJob, Record, StopCause, Target,
 };
 use crate::scheduler::LastHost;
 use crate::store::Store;
@@ -83,7 +83,12 @@ impl RunContext {
         let pending = self.store.enter(&job.request, attempt, &record);
         executor.release_client().await;
         let committed = match pending {
-            Ok(pending) => self.store.commit(&job.request, attempt, pending).await,
+            // What is put meanwhile is as good as not put, and the next run finds it.
+            Ok(pending) => tokio::select! {
+                biased;
+                committed = self.store.commit(&job.request, attempt, pending) => committed,
+                cause = self.cancel.aborted() => Err(Failure::Cancelled(cause)),
+            },
             Err(failure) => Err(failure),
         };
         match committed {

@@ -33,6 +33,16 @@ impl CarriedColumns {
         &self.0
     }
 
+    /// The text of a column, or of its value as JSON; `None` if it is null, or there is no such column.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        let columns: serde_json::Map<String, Value> = serde_json::from_str(&self.0).ok()?;
+        match columns.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            value => Some(value.to_string()),
+        }
+    }
+
     /// The columns with the secrets of the URLs in their texts masked, unless secrets are shown.
     fn redacted(&self) -> Self {
         if shows_secrets() { self.clone() } else { self.masked() }

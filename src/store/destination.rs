@@ -132,16 +132,18 @@ pub(crate) enum Pending {
     Upload(Upload),
 }
 
+/// The name of a body, if it is not the claimed one.
+#[cfg(feature = "object-store")]
+type NewName = Result<Option<Arc<str>>, Failure>;
+
 /// A body on its way to an object store.
 #[cfg(feature = "object-store")]
-pub(crate) struct Upload(Pin<Box<dyn Future<Output = Result<Option<Arc<str>>, Failure>> + Send>>);
+pub(crate) struct Upload(Pin<Box<dyn Future<Output = NewName> + Send>>);
 
 #[cfg(feature = "object-store")]
 impl Upload {
     /// The upload that this does. It resolves with the name of the body, if it is not the claimed one.
-    pub(super) fn new(
-        work: impl Future<Output = Result<Option<Arc<str>>, Failure>> + Send + 'static,
-    ) -> Self {
+    pub(super) fn new(work: impl Future<Output = NewName> + Send + 'static) -> Self {
         Self(Box::pin(work))
     }
 
@@ -149,7 +151,7 @@ impl Upload {
     ///
     /// # Errors
     /// If the body is not in the store.
-    pub(super) async fn done(self) -> Result<Option<Arc<str>>, Failure> {
+    pub(super) async fn done(self) -> NewName {
         self.0.await
     }
 }

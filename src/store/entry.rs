@@ -20,6 +20,7 @@ const MAX_VALIDATOR: usize = 4 * 1024;
 /// One line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant)] // few are in memory at a time
 pub(crate) enum ManifestEntry<'a> {
     /// A file is complete.
     Saved(SavedEntry<'a>),
@@ -84,7 +85,7 @@ pub(crate) struct SavedEntry<'a> {
     pub replaces: bool,
     /// The ETag of the object, if it is in an object store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object_etag: Option<Cow<'a, str>>,
+    pub object_etag: Option<Box<str>>,
     /// When it was complete; written to the millisecond.
     #[serde(with = "rfc3339_time")]
     pub saved_at: SystemTime,
@@ -102,7 +103,6 @@ impl SavedEntry<'_> {
             last_modified: self.last_modified.map(owned),
             digest: self.digest.map(owned),
             listed_id: self.listed_id.map(owned),
-            object_etag: self.object_etag.map(owned),
             ..self
         }
     }

@@ -704,6 +704,50 @@ fn members(path: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+fn a_tar_has_the_text_of_a_column_beside_each_body() {
+    in_every_mode(|mode| {
+        let (work, origin) = (Work::tar(mode), Origin::new(every_kind));
+        let row = |path: &str, rest: &str| {
+            format!("{{\"url\":\"{}\",\"id\":1{rest}}}\n", origin.url(path))
+        };
+        let list = [
+            row("/a", ",\"caption\":\"two\\nlines \u{fc}\""),
+            row("/b", ",\"caption\":null"),
+            row("/c", ""),
+            row("/d", ",\"caption\":[1,\"x\"]"),
+            row("/e", ",\"caption\":\"\""),
+            row("/gone", ",\"caption\":\"gone\""),
+        ];
+        for (prefix, carried) in [("alone", &[][..]), ("all", &["--carry", "all"])] {
+            let prefix = work.at(prefix);
+            let run = Run::json(mode).arg("--tar").arg(&prefix).args(carried);
+            let run = run.args(["--text-column", "caption", "--input-format", "jsonl", "-"]);
+            let seen = run.list(list.concat()).seen();
+            assert_eq!(seen.code, Some(1), "{seen:?}");
+            let archive = format!("{}-00000.tar", prefix.display());
+            let members = members(Path::new(&archive)).into_iter();
+            let texts: Vec<_> = members.filter(|(name, _)| name.ends_with(".txt")).collect();
+            let expected = [
+                ("000001.txt", "two\nlines \u{fc}"),
+                ("000004.txt", "[1,\"x\"]"),
+                ("000005.txt", ""),
+            ];
+            let expected = expected.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+            let texts: BTreeMap<_, _> = texts.into_iter().collect();
+            assert_eq!(texts, BTreeMap::from(expected));
+            let row = &seen.rows_in_list_order()[0];
+            assert_eq!(row["carried"]["caption"], "two\nlines \u{fc}");
+            assert_eq!(row["carried"]["id"].is_null(), carried.is_empty());
+            let verified = Run::new().arg("verify").arg(&prefix).seen();
+            assert_eq!(verified.code, Some(0), "{verified:?}");
+        }
+    });
+    let seen = Run::new().args(["--text-column", "a", "--warc", "x", "http://a.test/"]).seen();
+    assert_eq!(seen.code, Some(2), "{seen:?}");
+    assert!(seen.stderr.contains("--text-column requires --tar"), "{seen:?}");
+}
+
+#[test]
 fn a_tar_has_the_body_and_the_record_of_each_url() {
     in_every_mode(|mode| {
         let (work, origin) = (Work::tar(mode), Origin::new(every_kind));

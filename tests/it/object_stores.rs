@@ -202,6 +202,41 @@ mod with_the_feature {
             let seen = run().seen();
             assert_eq!(seen.code, Some(0), "{seen:?}");
         }
+        // Of another machine, it is known only when its time has passed.
+        let origin = Origin::new(every_kind);
+        for (until, code) in [("2100-01-01T00:00:00Z", 2), ("2020-01-01T00:00:00Z", 0)] {
+            let lease = format!(r#"{{"host":"other","pid":1,"until":"{until}"}}"#);
+            server.put("other/.fetch/lease.json", &lease);
+            let run = server.run("async").args(["--dir", &format!("s3://{BUCKET}/other")]);
+            let seen = run.arg(origin.url("/a")).seen();
+            assert_eq!(seen.code, Some(code), "{seen:?}");
+            let reason = format!("process 1 on other, whose lease ends at {until}");
+            assert_eq!(seen.stderr.contains(&reason), code == 2, "{seen:?}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs SeaweedFS and boto3"]
+    fn a_name_of_the_server_and_one_of_the_list_are_those_of_objects() {
+        let server = Seaweed::start();
+        let origin = Origin::new(|_| {
+            let fields = "Content-Disposition: attachment; filename=theirs.txt\r\n";
+            Reply::of("200 OK", fields, "hello")
+        });
+        let list = format!("{}\n  out=x/y.txt\n{}\n", origin.url("/a"), origin.url("/b"));
+        for outcome in ["ok", "skipped"] {
+            let run = server.run("async").args(["-J", "--dir", "s3://bucket"]).list(&list);
+            let seen = run.seen();
+            assert_eq!((seen.code, outcomes(&seen)), (Some(0), vec![outcome.to_owned(); 2]));
+            let rows = seen.rows_in_list_order();
+            assert_eq!(
+                (&rows[0]["path"], &rows[1]["path"]),
+                (&"x/y.txt".into(), &"theirs.txt".into())
+            );
+        }
+        for name in ["x/y.txt", "theirs.txt"] {
+            assert_eq!(server.objects(name)[name]["text"], "hello");
+        }
     }
 
     #[test]
@@ -320,7 +355,7 @@ mod with_the_feature {
         ] {
             let store = Origin::new(move |_| reply.clone());
             let target = Origin::new(every_kind);
-            let run = with_keys(Run::new(), &store.url("").trim_end_matches('/').to_owned());
+            let run = with_keys(Run::new(), store.url("").trim_end_matches('/'));
             let run = run.args(["--dir", "s3://bucket/a", "--host-patience", "300ms"]);
             let seen = run.arg(target.url("/a")).seen();
             assert_eq!(seen.code, Some(code), "{reason}: {seen:?}");

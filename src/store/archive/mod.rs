@@ -412,7 +412,9 @@ impl OpenArchive {
         let member = tar::member_name(&job.target, exchange.heads.media_type.as_deref());
         attempt.name = Some(member.as_str().into());
         let record = record(attempt);
-        let unit = tar::sample(&member, exchange, &record);
+        let column = self.options.text_column.as_deref();
+        let text = column.and_then(|column| record.carried.as_ref()?.text_of(column));
+        let unit = tar::sample(&member, exchange, &record, text);
         let (entry, name) = self.append(&unit, true, |path, offset| {
             self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
                 saved: saved(job, path, OverwriteRule::Nothing, attempt),

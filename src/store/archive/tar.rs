@@ -1,5 +1,5 @@
-//! The members of a tar archive (POSIX ustar): a body and the record of its URL, two files that differ in what follows the
-//! first dot of their names, as WebDataset reads them.
+//! The members of a tar archive (POSIX ustar): a body and the record of its URL, files that differ in what follows the first dot
+//! of their names, as WebDataset reads them.
 
 use std::fs::File;
 use std::io;
@@ -62,8 +62,13 @@ pub(super) fn member_name(target: &Target, media_type: Option<&str>) -> String {
     }
 }
 
-/// The files of one target: its body, and its record.
-pub(super) fn sample(member: &str, exchange: CapturedExchange, record: &Record) -> AppendUnit {
+/// The files of one target: its body, its record, and its text if it has one.
+pub(super) fn sample(
+    member: &str,
+    exchange: CapturedExchange,
+    record: &Record,
+    text: Option<String>,
+) -> AppendUnit {
     let at = exchange.heads.at;
     let body = exchange.body;
     let mut unit = AppendUnit::default();
@@ -73,6 +78,9 @@ pub(super) fn sample(member: &str, exchange: CapturedExchange, record: &Record) 
     let key = member.split('.').next().unwrap_or(member);
     let json = serde_json::to_vec(record).expect("a record can be serialized");
     push_file(&mut unit, &format!("{key}.json"), json, at);
+    if let Some(text) = text {
+        push_file(&mut unit, &format!("{key}.txt"), text.into_bytes(), at);
+    }
     unit
 }
 

@@ -447,7 +447,7 @@ impl SharedObjects {
             PutFault::Store(fault) => self.store_failure(&name, &fault),
         })?;
         super::failpoint::hit("object_put");
-        entry.object_etag = put.e_tag.map(Cow::Owned);
+        entry.object_etag = put.e_tag.map(String::into_boxed_str);
         let entry = ManifestEntry::Saved(entry);
         let local = |error: &io::Error| self.local_failure(&name, error);
         self.manifest.append(&entry).map_err(|error| local(&error))?;

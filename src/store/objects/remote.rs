@@ -263,7 +263,7 @@ fn connect(
     let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2. };
     let retry = RetryConfig { backoff, max_retries: MOST_RETRIES, retry_timeout: patience };
     let fault = |error: object_store::Error| shown(&reason_of(&error));
-    let credentials = Credentials::of(url.service);
+    let credentials = CredentialHint::of(url.service);
     match url.service {
         ObjectService::S3 => {
             let builder = AwsProfile::of_environment()?.add_to(AmazonS3Builder::from_env());
@@ -302,12 +302,10 @@ fn connect(
     }
 }
 
-/// Where the credentials of a service come from.
-struct Credentials {
-    hint: &'static str,
-}
+/// How credentials can be given.
+struct CredentialHint(&'static str);
 
-impl Credentials {
+impl CredentialHint {
     fn of(service: ObjectService) -> Self {
         let hint = match service {
             ObjectService::S3 => {
@@ -320,7 +318,7 @@ impl Credentials {
                 "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY"
             }
         };
-        Self { hint }
+        Self(hint)
     }
 
     /// Looks for credentials, so that their lack is not taken for that of the store.
@@ -334,7 +332,7 @@ impl Credentials {
                 Ok(Err(error)) => shown(&reason_of(&error)),
                 Err(_) => "no answer from the metadata service of the machine".to_owned(),
             };
-            Err(format!("no credentials found ({reason}); {}", self.hint))
+            Err(format!("no credentials found ({reason}); {}", self.0))
         })
     }
 }
