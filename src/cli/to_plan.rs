@@ -27,8 +27,8 @@ use crate::plan::{
     CertVerification, ClientCertificate, Compression, CookieOptions, Durability, ExistingPolicy,
     FailedExit, FailedList, FailureLimits, ForeignFilePolicy, HostLimitOptions, HttpOptions,
     HttpVersions, ListFormat, ListOptions, MaxFailures, MaxPerHost, MergeCommand, MinSpeed, Mode,
-    NameSource, NetworkInterface, ObjectUrl, OutputFormat, OutputOptions, Plan, ProgressChoice, Proxy,
-    ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
+    NameSource, NetworkInterface, ObjectUrl, OutputFormat, OutputOptions, Plan, ProgressChoice,
+    Proxy, ReportCommand, ReportOrder, ReportSubject, RetryOptions, RobotsPolicy, SaveOptions,
     SecretDisplay, SegmentOptions, SingleOutput, Source, SplitCommand, Strategy, TargetRules,
     Timeouts, UrlSchemes, Verbosity,
 };
@@ -101,7 +101,7 @@ pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, S
 pub(super) fn split_command(typed: args::SplitArgs) -> Result<SplitCommand, String> {
     Ok(SplitCommand {
         source: file_or_stdin(typed.list),
-        lists: list_options(typed.lists)?,
+        lists: list_options(typed.lists, None)?,
         shards: typed.shards,
         by: typed.shard_by.unwrap_or_default(),
         dir: typed.dir,

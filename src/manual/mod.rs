@@ -51,21 +51,13 @@ pub const CHAPTERS: [Chapter; 25] = [
         ["object-store", "objects", "s3", "gs", "az", "gcs", "azure", "bucket"],
         "Bodies in S3, Google Cloud Storage and Azure Blob Storage"
     ),
-    chapter!(
-        "shards",
-        ["shard"],
-        "Lists for several machines: shards and array jobs"
-    ),
+    chapter!("shards", ["shard"], "Lists for several machines: shards and array jobs"),
     chapter!(
         "cluster",
         ["clusters", "spark", "kubernetes", "slurm", "container", "image"],
         "Spark, Kubernetes, Slurm, and a container image"
     ),
-    chapter!(
-        "scale",
-        ["billion", "simulation"],
-        "What a billion URLs cost on a hundred machines"
-    ),
+    chapter!("scale", ["billion", "simulation"], "What a billion URLs cost on a hundred machines"),
     chapter!(
         "integrity",
         ["checksum", "checksums", "digest", "hash"],
