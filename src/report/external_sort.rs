@@ -99,6 +99,10 @@ impl ExternalSort {
         if !self.items.is_empty() && self.items.len() + more > self.memory {
             self.spill()?;
         }
+        // At once: a vector that doubles would take twice as much.
+        if self.items.capacity() == 0 {
+            self.items.reserve_exact(self.memory);
+        }
         self.starts.push(self.items.len());
         write_head(key.len(), text.len(), order, &mut self.items)?;
         self.items.extend_from_slice(key);
