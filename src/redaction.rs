@@ -18,7 +18,7 @@ use url::{Position, Url};
 pub(crate) const MASK: &str = "***";
 
 /// Query parameters whose values sign a request, or stand for a password: in lower case, without `-`, `_` and `.`.
-pub(crate) const SECRET: [&str; 45] = [
+pub(crate) const SECRET: [&str; 47] = [
     "accesskey",
     "accesskeyid",
     "accesstoken",
@@ -29,6 +29,7 @@ pub(crate) const SECRET: [&str; 45] = [
     "authorization",
     "authtoken",
     "awsaccesskeyid",
+    "awssecretaccesskey",
     "bearer",
     "bearertoken",
     "clientsecret",
@@ -55,6 +56,7 @@ pub(crate) const SECRET: [&str; 45] = [
     "sas",
     "sastoken",
     "secret",
+    "secretaccesskey",
     "secretkey",
     "securitytoken",
     "session",
@@ -149,11 +151,40 @@ pub(crate) fn redacted_line(text: &str) -> String {
         return readable(["", "", text]);
     }
     let (scheme, rest) = scheme_and_rest(text);
-    match rest.rsplit_once('@') {
+    let shown = match rest.rsplit_once('@') {
         Some((name, _)) if is_address(name) => readable(["", "", &masked_field(text)]),
         Some(_) => readable([scheme, "***@", &masked_behind_user(text)]),
         None => readable(["", "", &masked_field(text)]),
+    };
+    without_secret_words(shown)
+}
+
+/// The line without the secrets that other words than URLs have: `password=...`, header fields, options of tools.
+fn without_secret_words(line: String) -> String {
+    let (mut secrets, mut is_user) = (Vec::new(), false);
+    let range = |part: &str| {
+        let start = part.as_ptr() as usize - line.as_ptr() as usize;
+        start..start + part.len()
+    };
+    for word in line.split_whitespace() {
+        let bare = word.trim_start_matches(['"', '\'', '-']);
+        if is_user {
+            secrets.push(range(word));
+        } else if let Some((name, value)) = bare.split_once('=')
+            && is_secret(name, || false)
+        {
+            secrets.push(range(value));
+        } else if let Some((name, value)) = bare.split_once(':')
+            && (is_secret(name, || false) || name.eq_ignore_ascii_case("cookie"))
+        {
+            // The value of a field is the rest of the line.
+            secrets.push(range(value).start..line.len());
+            break;
+        }
+        is_user = matches!(word, "-u" | "-U" | "--user" | "--proxy-user");
     }
+    secrets.retain(|secret| !secret.is_empty() && &line[secret.clone()] != MASK);
+    if secrets.is_empty() { line } else { masked_from(0, &line, &secrets) }
 }
 
 /// The same for the start of a text whose end is unknown and may contain an `@`: only what certainly follows the host is
@@ -354,7 +385,11 @@ fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
     let name: String =
         name.chars().filter(|letter| plain(*letter)).map(|c| c.to_ascii_lowercase()).collect();
     let own = PROVIDERS.iter().find_map(|provider| name.strip_prefix(provider));
-    SECRET.contains(&own.unwrap_or(&name)) || name == "code" && is_login()
+    let is_known = |name: &str| SECRET.contains(&name);
+    // `x-api-key` is what `api-key` is.
+    is_known(own.unwrap_or(&name))
+        || name.strip_prefix('x').is_some_and(is_known)
+        || name == "code" && is_login()
 }
 
 /// Whether an encoded URL in the value has a secret. It may be encoded twice.
@@ -587,6 +622,19 @@ mod tests {
             ("mailto:bob@a.b", "mailto:bob@a.b"),
             ("http//a.b/?token=sec ret'&x=1", "http//a.b/?token=***&x=1"),
             ("http://a.b/?token=sec@ret&x=1", "http://***@&x=1"),
+        ] {
+            assert_eq!(redacted_line(line), shown);
+        }
+        for (line, shown) in [
+            ("password=hunter2", "password=***"),
+            ("AWS_SECRET_ACCESS_KEY=hunter2 a=b", "AWS_SECRET_ACCESS_KEY=*** a=b"),
+            ("Authorization: Basic hunter2 x", "Authorization:***"),
+            ("curl -H 'X-Api-Key: hunter2' http://a.b/", "curl -H 'X-Api-Key:***"),
+            ("http://a.b/ Cookie: sid=hunter2", "http://a.b/ Cookie:***"),
+            ("curl -u me:hunter2 http://a.b/", "curl -u *** http://a.b/"),
+            ("wget --password=hunter2 http://a.b/", "wget --password=*** http://a.b/"),
+            ("see a.b/x=1 key: no", "see a.b/x=1 key:***"),
+            ("plain words, and a=b", "plain words, and a=b"),
         ] {
             assert_eq!(redacted_line(line), shown);
         }

@@ -1,10 +1,12 @@
 //! What file names and messages have in common: hidden characters, system errors as text, counted nouns, words of a
 //! shell. Pure.
 
-use std::io;
+use std::io::{self, Write};
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 /// Whether a character is drawn as nothing, or changes how others are drawn: controls, format characters (bidi marks,
 /// overrides and isolates among them), line and paragraph separators, and everything else that a program may leave
@@ -37,6 +39,47 @@ pub(crate) fn is_unprintable(character: char) -> bool {
                 | GeneralCategory::PrivateUse
                 | GeneralCategory::Unassigned
         )
+}
+
+/// Writes an object as JSON in which no character is hidden: those that [`is_hidden`] knows are escaped (`\u202e`).
+///
+/// # Errors
+/// Those of writing.
+pub(crate) fn write_json(out: impl Write, object: &impl Serialize) -> io::Result<()> {
+    Ok(object.serialize(&mut Serializer::with_formatter(out, EscapesHidden))?)
+}
+
+/// The short form of JSON, with hidden characters escaped.
+struct EscapesHidden;
+
+impl Formatter for EscapesHidden {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return out.write_all(fragment.as_bytes());
+        }
+        let mut written = 0;
+        for (at, hidden) in fragment.match_indices(is_hidden) {
+            out.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in hidden.encode_utf16() {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            written = at + hidden.len();
+        }
+        out.write_all(&fragment.as_bytes()[written..])
+    }
+
+    /// Beyond ASCII, JSON that is there already has characters in its strings only.
+    fn write_raw_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        self.write_string_fragment(out, fragment)
+    }
 }
 
 fn category(character: char) -> GeneralCategory {
@@ -82,6 +125,23 @@ pub(crate) fn shell_word(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_hides_no_character_and_says_the_same() {
+        let text = "a\u{202e}b\u{200b}\u{7f}\u{e0041}\u{2028}\u{e9}\u{1f600}\"\n";
+        let mut json = Vec::new();
+        write_json(&mut json, &[text]).unwrap();
+        let json = String::from_utf8(json).unwrap();
+        assert_eq!(
+            json,
+            "[\"a\\u202eb\\u200b\\u007f\\udb40\\udc41\\u2028\u{e9}\u{1f600}\\\"\\n\"]"
+        );
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
+        let raw = serde_json::value::RawValue::from_string("\"\u{202e}\"".to_owned()).unwrap();
+        let mut json = Vec::new();
+        write_json(&mut json, &raw).unwrap();
+        assert_eq!(json, b"\"\\u202e\"");
+    }
 
     #[test]
     fn what_is_not_drawn_is_hidden_and_words_of_any_script_are_not() {

@@ -22,7 +22,7 @@ use crate::plan::{OutputFormat, Plan, Saving, Verbosity};
 use crate::report::{printable, readable_message, readable_url};
 use crate::store::{Claim, SkipReason, Store, StoreError};
 use crate::streams::stdout;
-use crate::text::counted;
+use crate::text::{counted, write_json};
 use hosts::{PreviewHost, PreviewHosts};
 
 /// The number of entries.
@@ -307,7 +307,7 @@ impl<W: Write> Preview<'_, W> {
     }
 
     fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut *self.out, object)?;
+        write_json(&mut *self.out, object)?;
         self.out.write_all(b"\n")
     }
 

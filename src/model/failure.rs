@@ -57,13 +57,15 @@ pub enum Failure {
     /// No byte arrived for `--stall-timeout`.
     #[error("stalled: no data for {}", seconds(.0))]
     Stalled(Duration),
-    /// The body arrived more slowly than `--min-speed` on average over a stretch of time.
-    #[error("slower than {rate} bytes/s for {} (--min-speed)", seconds(.over))]
+    /// The body arrived more slowly on average over a stretch of time than a rule allows.
+    #[error("slower than {rate} bytes/s for {} ({rule})", seconds(.over))]
     TooSlow {
         /// The least speed, bytes per second.
         rate: u64,
         /// The stretch of time.
         over: Duration,
+        /// The rule.
+        rule: SpeedRule,
     },
     /// The connection was closed or reset before the reply was complete; the message says how.
     #[error("{0}")]
@@ -197,6 +199,17 @@ impl StopCause {
     pub(crate) fn is_signal(self) -> bool {
         matches!(self, Self::Interrupted | Self::Terminated | Self::HungUp)
     }
+}
+
+/// The rule by which a body is too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum SpeedRule {
+    /// The option.
+    #[error("--min-speed")]
+    Option,
+    /// Others wait for the memory that its decoder has.
+    #[error("others waited for the memory of its decoder")]
+    Memory,
 }
 
 /// Declares the failure classes, each with its name.

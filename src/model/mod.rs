@@ -28,7 +28,7 @@ pub(crate) use exchange::{
     CapturedBody, CapturedData, CapturedEnd, CapturedExchange, CapturedHeads, TruncationReason,
 };
 pub use failure::{Failure, FailureClass};
-pub(crate) use failure::{StopCause, UnknownClass, reason_phrase};
+pub(crate) use failure::{SpeedRule, StopCause, UnknownClass, reason_phrase};
 pub use job::QueuedJob;
 pub(crate) use job::{Assembly, Job, JobKind, SharedRanges};
 pub use progress::ProgressBoard;

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::aggregate::{micros, outside_last_attempt, sane, since_1970};
 use crate::model::{Outcome, Record, reason_phrase, rfc3339};
+use crate::text::write_json;
 
 /// Writes an archive entry by entry.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ impl HarArchive {
     pub(super) fn row(&mut self, record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
         let Some(entry) = entry(record) else { return Ok(()) };
         self.separate(page)?;
-        Ok(serde_json::to_writer(page, &entry)?)
+        write_json(page, &entry)
     }
 
     /// Ends the archive.

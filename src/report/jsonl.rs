@@ -5,6 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::model::{Record, Summary};
+use crate::text::write_json;
 
 /// Writes the line of one record.
 pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
@@ -17,7 +18,7 @@ pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {
-    serde_json::to_writer(&mut *page, object)?;
+    write_json(&mut *page, object)?;
     page.push(b'\n');
     Ok(())
 }

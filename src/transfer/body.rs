@@ -1,6 +1,7 @@
 //! Receives a body chunk by chunk: counts, decodes, verifies and writes it. Bytes are counted as they arrive, not taken
 //! from a header.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ use super::context::TransferContext;
 use super::decode::BodyDecoder;
 use super::request_state::RequestState;
 use super::run_services::{DecoderNeed, MemoryPermit};
-use crate::model::{Failure, WorkerProgress};
+use crate::model::{Failure, SpeedRule, WorkerProgress};
+use crate::plan::MinSpeed;
 use crate::policy::robots;
 use crate::store::Sink;
 
@@ -44,6 +46,10 @@ const SMALL_WINDOWS: u64 = 512 * 1024;
 /// fills little of a window; pages, logs and tables rarely shrink to a sixty-fourth.
 const DENSE_FROM: u64 = 256 * 1024;
 const DENSE_RATIO: u64 = 64;
+
+/// The least speed of a body whose decoder has memory, while others wait for memory.
+const SPEED_FOR_MEMORY: MinSpeed =
+    MinSpeed { rate: NonZeroU64::new(10 * 1024).unwrap(), over: Duration::from_secs(10) };
 
 /// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
 /// coded bytes on as if they were the content.
@@ -136,6 +142,20 @@ impl BodyReceiver<'_> {
         }
     }
 
+    /// Fails if the body is slow, and its decoder has memory that others wait for.
+    ///
+    /// # Errors
+    /// [`Failure::TooSlow`].
+    fn ensure_worth_its_memory(&self) -> Result<(), Failure> {
+        let MinSpeed { rate, over } = SPEED_FOR_MEMORY;
+        let has_memory = self.windows_permit.is_some() || self.turn.is_some();
+        let is_slow = has_memory && self.request_state.is_slower_than(SPEED_FOR_MEMORY);
+        if is_slow && self.context.services().is_memory_wanted() {
+            return Err(Failure::TooSlow { rate: rate.get(), over, rule: SpeedRule::Memory });
+        }
+        Ok(())
+    }
+
     /// Processes the next chunk, and counts its bytes against the quota: those received or those decoded, whichever are more.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
         self.verifier.update_sent(&chunk);
@@ -145,6 +165,7 @@ impl BodyReceiver<'_> {
             self.take_decoded(chunk)?;
             return self.context.reserve_bytes(received);
         };
+        self.ensure_worth_its_memory()?;
         decoder.take_in(chunk);
         if self.windows.is_none() {
             let bytes = decoder.windows()?;

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use hyper::ext::ReasonPhrase;
 use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERER, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use reqwest::{Response, Version};
 use url::Position;
@@ -19,7 +20,7 @@ use super::context::TransferContext;
 use super::heads::is_harmless_in_request;
 use super::request_state::RequestState;
 use crate::model::{CapturedHeads, HttpVersion, Job, RequestMethod};
-use crate::redaction::{redacted_field, redacted_url};
+use crate::redaction::{masked_text, redacted_field, redacted_url};
 
 /// The name under which the transfer coding of a reply is kept.
 const ORIGINAL_CODING: &str = "x-archive-orig-transfer-encoding";
@@ -70,9 +71,14 @@ fn request(
         }
     }
     let shown = |(name, _): &(&HeaderName, &HeaderValue)| is_harmless_in_request(name);
-    fields.iter().filter(shown).for_each(|(name, value)| {
-        push_field(&mut head, name.as_str(), value);
-    });
+    for (name, value) in fields.iter().filter(shown) {
+        if name == REFERER {
+            let referer = String::from_utf8_lossy(value.as_bytes());
+            head.extend(format!("{name}: {}\r\n", masked_text(&referer)).into_bytes());
+        } else {
+            push_field(&mut head, name.as_str(), value);
+        }
+    }
     head.extend(b"\r\n");
     head
 }

@@ -106,7 +106,8 @@ impl<'a> ErrorChain<'a> {
     fn message(&self) -> String {
         let Some(last) = self.last else { return "unknown error".to_owned() };
         let message = last.to_string();
-        exceeded_limit(&message).map_or_else(|| without_os_codes(&message), str::to_owned)
+        let plain = exceeded_limit(&message).or_else(|| invalid_part(&message));
+        plain.map_or_else(|| without_os_codes(&message), str::to_owned)
     }
 
     /// The message of an error before there was a connection. Only a handshake reads, so that its end is that of TLS.
@@ -353,6 +354,17 @@ pub(super) fn body(error: &reqwest::Error, received: u64, promised: Option<u64>)
         Some(h2) if h2.is_library() && h2.is_go_away() => Failure::Reset(h2_message(h2)),
         _ => exchange(&causes),
     }
+}
+
+/// The part of a message that the library could not read, as users know it.
+fn invalid_part(message: &str) -> Option<&'static str> {
+    Some(match message {
+        "invalid HTTP status-code parsed" => "invalid status line",
+        "invalid HTTP version parsed" => "invalid HTTP version in the status line",
+        "invalid HTTP header parsed" => "invalid header field",
+        "invalid content-length parsed" => "invalid Content-Length",
+        _ => return None,
+    })
 }
 
 fn exchange(causes: &ErrorChain<'_>) -> Failure {

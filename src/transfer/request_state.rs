@@ -12,7 +12,7 @@ use url::Url;
 use super::client::ProxyRoute;
 use super::context::TransferContext;
 use super::happy_eyeballs::Candidates;
-use crate::model::{Failure, Job, StopCause};
+use crate::model::{Failure, Job, SpeedRule, StopCause};
 use crate::plan::{MinSpeed, Timeouts};
 use crate::policy::suspension::was_suspended;
 
@@ -128,6 +128,12 @@ impl RequestState {
     /// Notes that the body begins, whose speed is measured.
     pub(super) fn start_body(&self) {
         self.body_from.store(self.moment(), Relaxed);
+    }
+
+    /// Whether the body has brought less than this on average so far, and for at least that long.
+    pub(super) fn is_slower_than(&self, speed: MinSpeed) -> bool {
+        let sample = self.body_sample().unwrap_or_default();
+        speed.is_too_slow(BodySample::default(), sample) == Some(true)
     }
 
     /// How much of the body has arrived, and how long the server had for that; `None` before the body.
@@ -331,7 +337,10 @@ impl<'a> Clocks<'a> {
             return Ok(());
         };
         match speed.is_too_slow(self.speed_from, sample) {
-            Some(true) => Err(Failure::TooSlow { rate: speed.rate.get(), over: speed.over }),
+            Some(true) => {
+                let rule = SpeedRule::Option;
+                Err(Failure::TooSlow { rate: speed.rate.get(), over: speed.over, rule })
+            }
             Some(false) => {
                 self.speed_from = sample;
                 Ok(())

@@ -55,6 +55,9 @@ pub(crate) trait RunServices: PartialRecorder {
         need: DecoderNeed,
     ) -> Pin<Box<dyn Future<Output = MemoryPermit> + Send + '_>>;
 
+    /// Whether a decoder waits for memory.
+    fn is_memory_wanted(&self) -> bool;
+
     /// Ends the turn of a body that turned out not to be dense.
     fn end_turn(&self, turn: MemoryPermit);
 
@@ -110,6 +113,10 @@ impl RunServices for LocalServices {
             };
             MemoryPermit { _permit: permit }
         })
+    }
+
+    fn is_memory_wanted(&self) -> bool {
+        self.windows.is_wanted() || self.dense_turn.is_wanted()
     }
 
     fn end_turn(&self, turn: MemoryPermit) {

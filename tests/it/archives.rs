@@ -439,6 +439,8 @@ fn secrets_of_requests_are_left_out() {
                 "session=hunter2",
                 "-H",
                 "Accept-Language: de",
+                "-e",
+                "http://from.test/?token=hunter2",
             ])
             .arg("-")
             .list(url)
@@ -448,6 +450,7 @@ fn secrets_of_requests_are_left_out() {
         let head = request.head();
         assert!(head.starts_with("GET /a?token=***&x=1 HTTP/1.1\r\n"), "{head}");
         assert!(head.contains("accept-language: de\r\n"), "{head}");
+        assert!(head.contains("referer: http://from.test/?token=***\r\n"), "{head}");
         for record in work.records() {
             let text = format!("{:?} {}", record.fields, String::from_utf8_lossy(&record.block));
             assert!(!text.contains("hunter2"), "{text}");

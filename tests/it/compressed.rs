@@ -1,10 +1,15 @@
 //! `--compressed`: bodies that come in a content coding are decoded, and are whole or not saved.
 
+use std::io::{BufReader, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::support::coded::{brotli, gzip, zstd};
+use crate::support::raw::{HeadOf, Raw};
 use crate::support::saved_files::{entry, names, saved_in};
-use crate::support::{End, Origin, Reply, Run, Seen, class_of, in_every_mode};
+use crate::support::{
+    End, Origin, Reply, Run, Seen, class_of, in_all_modes_at_once, in_every_mode,
+};
 
 /// Text that compresses well, and is large enough to be on the disk before it is whole.
 fn text() -> Vec<u8> {
@@ -420,5 +425,61 @@ fn names_that_stand_for_no_coding_leave_the_body_as_it_is() {
         for (row, name) in seen.rows_in_list_order().iter().zip(names) {
             assert_eq!((class_of(row).as_str(), &row["bytes"]), ("ok", &5.into()), "{name}: {row}");
         }
+    });
+}
+
+#[test]
+#[ignore = "takes half a minute: a body is slow for ten seconds before it is given up"]
+fn a_slow_body_is_given_up_if_others_wait_for_the_memory_of_its_decoder() {
+    // Windows of 16 MiB, of 128 MiB in all.
+    const SLOW: usize = 8;
+    let body = brotli(text());
+    let dripping = body.clone();
+    let raw = Raw::new(move |mut stream, _| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let Some(head) = HeadOf::read(&mut reader) else { return };
+        let length = dripping.len();
+        let fields = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        let (quick, slow) =
+            dripping.split_at(if head.target.contains("slow") { 100 } else { length });
+        let mut send = |bytes: &[u8]| stream.write_all(bytes);
+        if send(fields.as_bytes()).and_then(|()| send(quick)).is_err() {
+            return;
+        }
+        for byte in slow.chunks(1) {
+            std::thread::sleep(Duration::from_millis(200));
+            if send(byte).is_err() {
+                return;
+            }
+        }
+    });
+    in_all_modes_at_once(|mode| {
+        if mode == "sequential" {
+            return;
+        }
+        let url = |name: &str, number| format!("http://{}/{name}/{number}\n", raw.address());
+        let slow = (0..SLOW).map(|number| url("slow", number));
+        let list: String = slow.chain((0..4).map(|number| url("quick", number))).collect();
+        let run = run(mode).args([
+            "--jobs",
+            "12",
+            "--per-host",
+            "0",
+            "--retry",
+            "0",
+            "--deadline",
+            "100s",
+        ]);
+        let seen = run.list(list).seen();
+        let classes = seen.classes_in_list_order();
+        assert_eq!(classes[SLOW..], ["ok"; 4], "{seen:?}");
+        let given_up = classes.iter().filter(|class| *class == "stalled").count();
+        assert!(given_up > 0, "{seen:?}");
+        let rows = seen.rows_in_list_order();
+        let message = |row: &serde_json::Value| row["error"]["message"].as_str().map(str::to_owned);
+        let message = rows.iter().find_map(message).unwrap();
+        assert!(message.contains("(others waited for the memory of its decoder)"), "{message}");
     });
 }

@@ -8,7 +8,7 @@ use crate::report::printable;
 use crate::store::{
     FileCheck, FileState, HexSha256, ManifestEntry, Mark, MarkReason, SavedBodies, SavedEntry,
 };
-use crate::text::io_message;
+use crate::text::{io_message, write_json};
 use crate::units::human_bytes;
 
 /// The state of one file.
@@ -263,6 +263,6 @@ impl Totals {
 }
 
 fn object(object: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
+    write_json(&mut *out, object)?;
     out.write_all(b"\n")
 }

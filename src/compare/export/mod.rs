@@ -17,7 +17,7 @@ use crate::redaction::redacted_text;
 use crate::report::atomic_file::AtomicFile;
 use crate::report::files::ensure_format_fits;
 use crate::report::keep_first;
-use crate::text::counted;
+use crate::text::{counted, write_json};
 use crate::units::human_bytes;
 
 pub(crate) use figures::{FIGURES, MetricGroup, MetricRow, interval, p_is, percent_range, seconds};
@@ -180,7 +180,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Comparison, String> {
 
 /// Writes the comparison as one line of JSON.
 pub(crate) fn jsonl(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    serde_json::to_writer(&mut *page, comparison)?;
+    write_json(&mut *page, comparison)?;
     page.push(b'\n');
     Ok(())
 }

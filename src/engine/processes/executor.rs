@@ -163,7 +163,7 @@ impl ChildExecutor {
     /// Sends a task and serves the child until the result.
     ///
     /// Message order: the child works on one task at a time, and the first message that is not part of it is `Done`, so no
-    /// message has to name its task. `ReserveBytes` and `RecordPartial` are blocking calls: the child sends nothing else
+    /// message has to name its task. `ReserveBytes`, `AskForWaiting` and `RecordPartial` are blocking calls: the child sends nothing else
     /// until the answer has come, which the parent therefore sends before it looks at anything else. `RequestRate` may wait
     /// for seconds, during which a `Cancel` must still reach the child; so its answer is awaited beside the other messages,
     /// and it alone is numbered, as the reader that asked may be gone by then. So is that of `ReserveMemory`, of which a
@@ -238,6 +238,10 @@ impl ChildExecutor {
                 }
                 FromChild::ReserveMemory(need) => {
                     memory_request = Some(services.reserve_memory(need));
+                }
+                FromChild::AskForWaiting => {
+                    let answer = ToChild::MemoryWanted(services.is_memory_wanted());
+                    process.send(&answer).await;
                 }
                 FromChild::EndTurn => drop(memory.pop()),
                 FromChild::ReportRead { bytes, charged } => services.report_read(bytes, charged),

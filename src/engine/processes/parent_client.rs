@@ -112,7 +112,9 @@ impl ParentClient {
         self.send(message);
         loop {
             match input.next_blocking() {
-                reply @ (ToChild::BytesReserved(_) | ToChild::PartialRecorded(_)) => return reply,
+                reply @ (ToChild::BytesReserved(_)
+                | ToChild::MemoryWanted(_)
+                | ToChild::PartialRecorded(_)) => return reply,
                 message => self.router.route(message),
             }
         }
@@ -165,7 +167,7 @@ impl MessageRouter {
             ToChild::Cancel(cause) => drop(self.cancel.send(Some(cause))),
             ToChild::RateGranted { number, charged } => drop(self.granted.send((number, charged))),
             ToChild::MemoryReserved => drop(self.reserved.send(())),
-            ToChild::BytesReserved(_) | ToChild::PartialRecorded(_) => {
+            ToChild::BytesReserved(_) | ToChild::MemoryWanted(_) | ToChild::PartialRecorded(_) => {
                 unreachable!("a reply is read by the request that it answers")
             }
         }
@@ -207,6 +209,10 @@ impl RunServices for ParentClient {
                 None => pending().await,
             }
         })
+    }
+
+    fn is_memory_wanted(&self) -> bool {
+        matches!(self.request(&FromChild::AskForWaiting), ToChild::MemoryWanted(true))
     }
 
     fn end_turn(&self, _: MemoryPermit) {

@@ -33,6 +33,8 @@ pub(super) enum ToChild {
     RateGranted { number: u64, charged: u64 },
     /// The answer to [`FromChild::ReserveMemory`]. The parent holds the memory until the task is done.
     MemoryReserved,
+    /// The answer to [`FromChild::AskForWaiting`]: whether a decoder waits for memory.
+    MemoryWanted(bool),
     /// The answer to [`FromChild::ReserveBytes`]: whether the quota covers the bytes.
     BytesReserved(bool),
     /// The answer to [`FromChild::RecordPartial`], sent once the manifest has the entry.
@@ -58,6 +60,8 @@ pub(super) enum FromChild {
     RequestRate { number: u64, left: Option<u64> },
     /// See `RunServices::reserve_memory`.
     ReserveMemory(DecoderNeed),
+    /// See `RunServices::is_memory_wanted`. The child blocks until the answer.
+    AskForWaiting,
     /// See `RunServices::end_turn`.
     EndTurn,
     /// See `RunServices::report_read`.
@@ -319,6 +323,7 @@ mod tests {
             ToChild::Cancel(StopCause::Deadline),
             ToChild::RateGranted { number: 1, charged: u64::MAX },
             ToChild::MemoryReserved,
+            ToChild::MemoryWanted(true),
             ToChild::BytesReserved(true),
             ToChild::PartialRecorded(Ok(())),
             recorded,
@@ -343,6 +348,7 @@ mod tests {
             FromChild::ReserveMemory(DecoderNeed::Windows(u64::MAX)),
             FromChild::ReserveMemory(DecoderNeed::Turn),
             FromChild::EndTurn,
+            FromChild::AskForWaiting,
             FromChild::ReportRead { bytes: 1, charged: 2 },
             FromChild::ReserveBytes(1),
             done(attempt(AttemptOutcome::Whole)),

@@ -34,8 +34,13 @@ impl Decoder for Zstd {
             // rejected must not depend on how it was cut into chunks; so it never gets a whole frame at once.
             input = &input[..input.len().min(BEFORE_THE_WINDOW)];
         }
-        let status =
-            self.stream.run_on_buffers(input, output).map_err(|error| error.to_string())?;
+        let status = self.stream.run_on_buffers(input, output).map_err(|error| {
+            let message = error.to_string();
+            match message.contains("too much memory") {
+                true => "a window of more than 8 MiB".to_owned(),
+                false => message,
+            }
+        })?;
         self.is_between_frames = status.remaining == 0;
         Ok(DecodeStep { read: status.bytes_read, written: status.bytes_written })
     }
