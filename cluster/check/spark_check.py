@@ -177,8 +177,10 @@ def check_executor_loss(spark, origin, options, folder):
 
     origin.ask("reset")
     command = [shutil.which("spark-submit"), "--master", "local[2]", str(JOB), *map(str, common + rest)]
-    submitted = subprocess.run(command, capture_output=True, text=True)
-    check(submitted.returncode == 0 and "nothing to fetch" in submitted.stderr, "spark-submit ends well")
+    submitted = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if submitted.returncode != 0:
+        say(submitted.stdout[-5000:])
+    check(submitted.returncode == 0 and "nothing to fetch" in submitted.stdout, "spark-submit ends well")
     check(origin.stats()["requests"] == 0, "a second run asks for nothing")
 
     origin.ask("repair")

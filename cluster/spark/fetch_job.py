@@ -98,7 +98,8 @@ def host_of(url):
     host = unquote(host.partition(":")[0]).lower()
     if not host.isascii():
         host = _in_ascii(host)
-    return _ipv4(host) or host.removesuffix(".")
+    host = host[:-1] if host.endswith(".") else host
+    return _ipv4(host) or host
 
 
 def _ipv6(text):
@@ -110,11 +111,11 @@ def _ipv6(text):
 
 def _ipv4(host):
     """The address in four decimal numbers, if the last part of the host is a number."""
-    last = host.removesuffix(".").rpartition(".")[2]
+    last = host.rpartition(".")[2]
     if not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last):
         return None
     try:
-        return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+        return socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         return None
 
