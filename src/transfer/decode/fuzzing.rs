@@ -47,7 +47,10 @@ fn decode<'a>(
     let (mut decoder, mut content, mut was_asked) = (BodyDecoder::new(codings), Vec::new(), false);
     for chunk in chunks {
         decoder.take_in(Bytes::copy_from_slice(chunk));
-        // That is asked of the first chunk only.
+        // That is asked of the first chunk only, and none is empty.
+        if chunk.is_empty() {
+            continue;
+        }
         if !was_asked && decoder.windows().is_err() {
             return (content, BodyEnd::Corrupt);
         }

@@ -107,7 +107,7 @@ fn what_is_larger_than_a_limit_ends_with_a_message_that_names_the_limit() {
         for (message, (_, limit)) in messages.iter().zip(&cases) {
             assert_eq!(*message, Some(&*format!("invalid HTTP response: {limit}")));
         }
-        let longer = "redirect with a Location header of 65537 bytes (limit 65536)";
+        let longer = "redirect with a Location header of 65537 bytes (limit 32768)";
         assert_eq!(messages[cases.len()], Some(longer));
     });
 }
