@@ -470,7 +470,7 @@ fn a_slow_body_is_given_up_if_others_wait_for_the_memory_of_its_decoder() {
             "--retry",
             "0",
             "--deadline",
-            "100s",
+            "40s",
         ]);
         let seen = run.list(list).seen();
         let classes = seen.classes_in_list_order();
