@@ -16,7 +16,7 @@ use crate::model::StopCause;
 use crate::streams;
 
 /// How long a run may take to end after the second signal, before the process exits.
-const LEAVE: Duration = Duration::from_secs(1);
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Makes the first SIGINT, SIGTERM or SIGHUP drain the run, for at most `grace`, the second one abort it, so that it still ends with its total
 /// and complete files, and the third one exit at once. One that the parent process has made this one ignore stays
