@@ -163,6 +163,22 @@ impl fmt::Debug for Upload {
     }
 }
 
+/// Takes what was gathered of the exchange of an attempt; `None` if nothing was.
+///
+/// # Errors
+/// If the attempt has brought a whole body, which must be there.
+pub(super) fn take_gathered(
+    job: &Job,
+    attempt: &mut Attempt,
+) -> Result<Option<Box<CapturedExchange>>, Failure> {
+    match attempt.exchange.take() {
+        None if is_whole_body(job, attempt) => {
+            Err(Failure::Worker("the body was not gathered".to_owned()))
+        }
+        gathered => Ok(gathered),
+    }
+}
+
 /// Whether the attempt has brought the whole body of a target, verified.
 pub(super) fn is_whole_body(job: &Job, attempt: &Attempt) -> bool {
     let is_body = matches!(job.kind, JobKind::Body | JobKind::Assemble(_));

@@ -227,10 +227,11 @@ impl BodyReceiver<'_> {
 
     /// Whether its decoder takes much memory for little that is received.
     fn is_dense(&self, decoder: &BodyDecoder) -> bool {
-        let decoded = decoder.expanded();
-        let ratio = decoded / self.request_state.bytes().max(1);
-        let is_dense = decoder.is_stacked() || (decoded >= DENSE_FROM && ratio >= DENSE_RATIO);
-        is_dense && self.has_large_windows()
+        let expands = || {
+            let decoded = decoder.expanded();
+            decoded >= DENSE_FROM && decoded / self.request_state.bytes().max(1) >= DENSE_RATIO
+        };
+        self.has_large_windows() && (decoder.is_stacked() || expands())
     }
 
     /// Fails if `decoded` bytes are too many for those received.

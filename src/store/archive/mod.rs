@@ -30,7 +30,7 @@ use super::claim::{
     ChecksumMatch, Claim, ClaimResult, SkipReason, TargetIdentity, checksum_match, digest_of,
 };
 use super::commit::saved;
-use super::destination::{Destination, Pending, is_whole_body};
+use super::destination::{Destination, Pending, is_whole_body, take_gathered};
 use super::entry::{AppendedEntry, ArchivedEntry, HexSha256, ManifestEntry, RecordEntry};
 use super::failpoint;
 use super::lock::Lock;
@@ -133,12 +133,7 @@ impl Destination for OpenArchive {
         record: &dyn Fn(&Attempt) -> Record,
     ) -> Result<Pending, Failure> {
         let is_whole = is_whole_body(job, attempt);
-        let Some(exchange) = attempt.exchange.take() else {
-            return match is_whole {
-                true => Err(Failure::Worker("the body was not gathered".to_owned())),
-                false => Ok(Pending::Nothing),
-            };
-        };
+        let Some(exchange) = take_gathered(job, attempt)? else { return Ok(Pending::Nothing) };
         if let CapturedEnd::Broken(_) = exchange.ended {
             // Whether it is the last attempt is not known yet.
             attempt.exchange = Some(exchange);

@@ -39,7 +39,7 @@ use super::claim::{
     fetch,
 };
 use super::commit::saved;
-use super::destination::{Destination, Pending, Upload, is_whole_body};
+use super::destination::{Destination, Pending, Upload, is_whole_body, take_gathered};
 use super::entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use super::errors::NO_FREE_NAME;
 use super::manifest::Manifest;
@@ -276,12 +276,7 @@ impl Destination for OpenObjects {
         _: &dyn Fn(&Attempt) -> Record,
     ) -> Result<Pending, Failure> {
         let is_whole = is_whole_body(job, attempt);
-        let Some(exchange) = attempt.exchange.take() else {
-            return match is_whole {
-                true => Err(Failure::Worker("the body was not gathered".to_owned())),
-                false => Ok(Pending::Nothing),
-            };
-        };
+        let Some(exchange) = take_gathered(job, attempt)? else { return Ok(Pending::Nothing) };
         let length = exchange.body.length;
         let body = match exchange.body.data {
             CapturedData::Memory(bytes) => UploadData::Memory(bytes.into()),

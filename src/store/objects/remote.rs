@@ -15,7 +15,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -274,9 +274,8 @@ fn connect(
                 .with_http_connector(connector)
                 .with_retry(retry);
             let store = builder.build().map_err(fault)?;
-            let provider = Arc::clone(store.credentials());
-            let look = async move { provider.get_credential().await.map(drop) };
-            Ok((Arc::new(store), credentials.check(look)))
+            let check = credentials.check(Arc::clone(store.credentials()));
+            Ok((Arc::new(store), check))
         }
         ObjectService::Gcs => {
             let builder = GoogleCloudStorageBuilder::from_env()
@@ -284,9 +283,8 @@ fn connect(
                 .with_http_connector(connector)
                 .with_retry(retry);
             let store = builder.build().map_err(fault)?;
-            let provider = Arc::clone(store.credentials());
-            let look = async move { provider.get_credential().await.map(drop) };
-            Ok((Arc::new(store), credentials.check(look)))
+            let check = credentials.check(Arc::clone(store.credentials()));
+            Ok((Arc::new(store), check))
         }
         ObjectService::Azure => {
             let builder = MicrosoftAzureBuilder::from_env()
@@ -295,9 +293,8 @@ fn connect(
                 .with_http_connector(connector)
                 .with_retry(retry);
             let store = builder.build().map_err(fault)?;
-            let provider = Arc::clone(store.credentials());
-            let look = async move { provider.get_credential().await.map(drop) };
-            Ok((Arc::new(store), credentials.check(look)))
+            let check = credentials.check(Arc::clone(store.credentials()));
+            Ok((Arc::new(store), check))
         }
     }
 }
@@ -322,13 +319,10 @@ impl CredentialHint {
     }
 
     /// Looks for credentials, so that their lack is not taken for that of the store.
-    fn check(
-        self,
-        look: impl Future<Output = object_store::Result<()>> + Send + 'static,
-    ) -> CredentialCheck {
+    fn check<P: CredentialProvider + ?Sized + 'static>(self, provider: Arc<P>) -> CredentialCheck {
         Box::pin(async move {
-            let reason = match timeout(CREDENTIAL_TIMEOUT, look).await {
-                Ok(Ok(())) => return Ok(()),
+            let reason = match timeout(CREDENTIAL_TIMEOUT, provider.get_credential()).await {
+                Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => shown(&reason_of(&error)),
                 Err(_) => "no answer from the metadata service of the machine".to_owned(),
             };
