@@ -377,7 +377,10 @@ fn a_reader_that_stalls_slows_the_run_and_fills_no_memory() {
         let peak = |seen: &Seen| seen.summary()["resources"]["peak_memory"].as_u64().unwrap();
         let short = Run::json(mode).list(list(&origin, 1000)).seen();
         let (long, short) = (peak(&seen), peak(&short));
-        assert!(long < short + (4 << 20), "{long} bytes for a long list, {short} for a short one");
+        // The peaks of all processes are added up, and each of them varies by itself.
+        let processes = if mode == "processes" { 1 + 16 } else { 1 };
+        let spread = processes * (4 << 20);
+        assert!(long < short + spread, "{long} bytes for a long list, {short} for a short one");
     });
 }
 
