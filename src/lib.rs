@@ -42,6 +42,7 @@ mod list;
 pub mod manual;
 mod model;
 mod naming;
+mod object_access;
 mod plan;
 mod policy;
 mod redaction;

@@ -825,6 +825,8 @@ pub struct ArchiveOptions {
     pub durability: Durability,
     /// Bytes that must stay free in the file system.
     pub min_free: Option<u64>,
+    /// How long an object store that does not answer is asked again.
+    pub patience: Duration,
 }
 
 /// The format of archives.

@@ -58,7 +58,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         failed_exit: if typed.failures.exit_zero { FailedExit::Zero } else { FailedExit::One },
         bodies: body_options(typed.bodies, &typed.saving, targets)?,
         output: single_output(&typed.saving, targets)?,
-        archive: archive_options(&typed.saving),
+        archive: archive_options(&typed.saving, typed.host_limits.host_patience),
         keep: save_options(typed.saving, typed.host_limits.host_patience)?,
         failed: failed_list(typed.failures)?,
         config: None,
@@ -544,7 +544,7 @@ fn saves(typed: &SaveArgs) -> bool {
     typed.dir.is_some() || typed.warc.is_some() || typed.tar.is_some()
 }
 
-fn archive_options(typed: &SaveArgs) -> Option<ArchiveOptions> {
+fn archive_options(typed: &SaveArgs, patience: Duration) -> Option<ArchiveOptions> {
     let (format, prefix) = match (&typed.warc, &typed.tar) {
         (Some(prefix), _) => (ArchiveFormat::Warc, prefix),
         (None, Some(prefix)) => (ArchiveFormat::Tar, prefix),
@@ -559,6 +559,7 @@ fn archive_options(typed: &SaveArgs) -> Option<ArchiveOptions> {
         again: existing_policy(typed),
         durability: durability(typed),
         min_free: typed.min_free,
+        patience,
     })
 }
 

@@ -1,5 +1,5 @@
 //! A report file is written under a temporary name in its folder and renamed when it is complete. What had its name
-//! before stays until then. No report file replaces an input of the same command, or a
+//! before stays until then. One for an object store is put when it is complete. No report file replaces an input of the same command, or a
 //! file that a run has saved.
 
 use std::borrow::Cow;
@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::buffered::Buffered;
-use crate::plan::Source;
+use crate::object_access::ObjectFile;
+use crate::plan::{ObjectUrl, Source};
 use crate::redaction::shows_secrets;
+use crate::temporary_file;
 use crate::text::io_message;
 
 /// A report file that is not complete yet.
@@ -29,13 +31,15 @@ enum ReplaceTarget {
     Renamed(NamedTempFile, PathBuf),
     /// A pipe or a device, which cannot be replaced.
     Direct(File),
+    /// An unnamed temporary file, and the object that is put in the end.
+    Object(File, ObjectFile),
 }
 
 impl Write for ReplaceTarget {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Renamed(file, _) => file.write(bytes),
-            Self::Direct(file) => file.write(bytes),
+            Self::Direct(file) | Self::Object(file, _) => file.write(bytes),
         }
     }
 
@@ -57,11 +61,16 @@ impl AtomicFile {
         Self::open(path, sources, None)
     }
 
-    /// The same for a file that only its owner may read and write, whatever the one before it allowed.
+    /// The same for a local file that only its owner may read and write, whatever the one before it allowed.
     ///
     /// # Errors
     /// As [`create`](Self::create).
     pub(crate) fn create_private(path: &Path, sources: &[Source]) -> io::Result<Self> {
+        if ObjectUrl::of(path).is_some() {
+            let advice = "it may hold secrets; name a local file";
+            let error = io::Error::new(ErrorKind::InvalidInput, advice);
+            return Err(cannot_write(path, &error));
+        }
         Self::open(path, sources, Some(fs::Permissions::from_mode(0o600)))
     }
 
@@ -94,8 +103,14 @@ impl AtomicFile {
     /// Those of the file; they name it. It is not renamed then.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.write_out()?;
-        let ReplaceTarget::Renamed(file, path) = self.buffer.into_writer() else { return Ok(()) };
-        file.persist(path).map(drop).map_err(|error| cannot_write(&self.path, &error.error))
+        let done = match self.buffer.into_writer() {
+            ReplaceTarget::Renamed(file, path) => {
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
+            ReplaceTarget::Object(file, object) => object.put(file),
+            ReplaceTarget::Direct(_) => Ok(()),
+        };
+        done.map_err(|error| cannot_write(&self.path, &error))
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -110,6 +125,9 @@ impl ReplaceTarget {
         sources: &[Source],
         permissions: Option<fs::Permissions>,
     ) -> io::Result<Self> {
+        if let Some(url) = ObjectUrl::of(path) {
+            return Ok(Self::Object(temporary_file::create()?, ObjectFile::open(&url)?));
+        }
         let path = written_path(path);
         let existing = match kind_of(&path, sources)? {
             OutputKind::New => None,

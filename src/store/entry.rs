@@ -238,6 +238,9 @@ pub(crate) struct AppendedEntry<'a> {
     /// The record of the response, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordEntry>,
+    /// What an object store has called the version of the archive, where it was put there and this is its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_etag: Option<Cow<'a, str>>,
 }
 
 /// The record of a response in an archive.

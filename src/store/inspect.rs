@@ -9,7 +9,8 @@ use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
 use super::errors::NOT_OURS;
 use super::manifest::Manifest;
-use super::{FolderDestination, OpenFolder, Store, StoreError, inspect_objects};
+use super::object_places::Purpose;
+use super::{FolderDestination, OpenFolder, Store, StoreError, object_places};
 use crate::digest::ExpectedDigests;
 use crate::model::Failure;
 use crate::plan::{ForeignFilePolicy, ObjectUrl, Saving};
@@ -28,7 +29,7 @@ impl Store {
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
             Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
-                inspect_objects(&url, options, expected)
+                object_places::open(&url, options, expected, Purpose::Claims)
             }
             Saving::Directory(options) => {
                 let (folder, manifest) = open_read_only(&options.dir)
@@ -36,8 +37,8 @@ impl Store {
                 let (open, notices) = OpenFolder::load(options, expected, folder, manifest, None)?;
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
             }
-            Saving::Archive(options) if ObjectUrl::of(&options.prefix).is_some() => {
-                Err(StoreError::ArchivesInObjects(options.prefix.clone()))
+            Saving::Archive(options) if let Some(url) = ObjectUrl::of(&options.prefix) => {
+                object_places::open_archives(&url, options, expected, Purpose::Claims)
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::inspect(options, expected)?;

@@ -228,6 +228,38 @@ impl Manifest {
         writer.write(&self.file)
     }
 
+    /// The bytes of all lines that are written.
+    #[cfg(feature = "object-store")]
+    pub(super) fn length(&self) -> u64 {
+        self.writer().length
+    }
+
+    /// The lines from this byte on of which `is_wanted` is true, up to the first of which it is not, at most so many, and
+    /// their number.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    #[cfg(feature = "object-store")]
+    pub(super) fn lines_from(
+        &self,
+        from: u64,
+        most: usize,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<(Vec<u8>, usize)> {
+        let rest = self.length().saturating_sub(from);
+        let mut reader = BufReader::new(OffsetReader { file: &self.file, at: from }.take(rest));
+        let (mut lines, mut number) = (Vec::new(), 0);
+        while number < most {
+            let before = lines.len();
+            if reader.read_until(b'\n', &mut lines)? == 0 || !is_wanted(&lines[before..]) {
+                lines.truncate(before);
+                break;
+            }
+            number += 1;
+        }
+        Ok((lines, number))
+    }
+
     /// Waits until all appended entries are on the disk.
     ///
     /// # Errors

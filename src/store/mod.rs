@@ -33,6 +33,7 @@ mod lock_file;
 mod manifest;
 mod name_index;
 mod names;
+mod object_places;
 #[cfg(feature = "object-store")]
 mod objects;
 mod outputs;
@@ -49,6 +50,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::digest::{Algorithm, Digest, ExpectedDigests};
 use crate::model::{Attempt, CapturedExchange, Failure, Job, Record, Target};
 use crate::naming;
+use crate::object_access::ObjectError;
 use crate::plan::{Durability, NameSource, ObjectUrl, SaveOptions, Saving};
 use crate::sync::lock;
 use crate::text::io_message;
@@ -64,6 +66,7 @@ use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 use names::NameView;
+use object_places::Purpose;
 use outputs::OutputError;
 pub(crate) use saved::{Mark, SavedBodies};
 pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolderError};
@@ -128,18 +131,9 @@ pub enum StoreError {
         /// The system error.
         reason: io::Error,
     },
-    /// This program cannot reach object stores.
-    #[error("{0}: object stores need a fetch that was built with --features object-store")]
-    NoObjects(String),
-    /// Archives grow, and objects do not.
-    #[error(
-        "{}: archives cannot be written to an object store; use --dir, or write them to a local file system and copy \
-         them", .0.display()
-    )]
-    ArchivesInObjects(PathBuf),
     /// Another run saves to the same place in an object store.
     #[error(
-        "{url} is in use by another fetch process ({holder}); wait for it, or use another --dir"
+        "{url} is in use by another fetch process ({holder}); wait for it, or use another place"
     )]
     ObjectsLeased {
         /// The place.
@@ -147,64 +141,9 @@ pub enum StoreError {
         /// The run.
         holder: String,
     },
-    /// An object store does not do what it is asked, for a reason that the user can change.
-    #[error("{url}: {reason}")]
-    ObjectsRefused {
-        /// The place.
-        url: String,
-        /// What is wrong.
-        reason: String,
-    },
     /// An object store cannot be used.
-    #[error("cannot use {url}: {reason}")]
-    ObjectsUnusable {
-        /// The place.
-        url: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-/// Opens a place in an object store.
-#[cfg(feature = "object-store")]
-fn open_objects(
-    url: &ObjectUrl,
-    options: &SaveOptions,
-    expected: Arc<ExpectedDigests>,
-    digests: Vec<Algorithm>,
-) -> Result<(Store, Vec<String>), StoreError> {
-    let (open, notices) = objects::OpenObjects::open(url, options, expected, digests)?;
-    Ok((Store(Arc::new(open)), notices))
-}
-
-#[cfg(not(feature = "object-store"))]
-fn open_objects(
-    url: &ObjectUrl,
-    _: &SaveOptions,
-    _: Arc<ExpectedDigests>,
-    _: Vec<Algorithm>,
-) -> Result<(Store, Vec<String>), StoreError> {
-    Err(StoreError::NoObjects(url.to_string()))
-}
-
-/// Opens a place in an object store for claims only.
-#[cfg(feature = "object-store")]
-fn inspect_objects(
-    url: &ObjectUrl,
-    options: &SaveOptions,
-    expected: Arc<ExpectedDigests>,
-) -> Result<(Store, Vec<String>), StoreError> {
-    let (open, notices) = objects::OpenObjects::inspect(url, options, expected)?;
-    Ok((Store(Arc::new(open)), notices))
-}
-
-#[cfg(not(feature = "object-store"))]
-fn inspect_objects(
-    url: &ObjectUrl,
-    _: &SaveOptions,
-    _: Arc<ExpectedDigests>,
-) -> Result<(Store, Vec<String>), StoreError> {
-    Err(StoreError::NoObjects(url.to_string()))
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
 }
 
 impl StoreError {
@@ -214,11 +153,8 @@ impl StoreError {
             Self::Busy(_)
             | Self::BusyArchive(_)
             | Self::Held { .. }
-            | Self::NoObjects(_)
-            | Self::ArchivesInObjects(_)
-            | Self::ObjectsLeased { .. }
-            | Self::ObjectsRefused { .. } => true,
-            Self::ObjectsUnusable { .. } => false,
+            | Self::ObjectsLeased { .. } => true,
+            Self::Objects(error) => error.is_usage(),
             Self::Unusable { reason, .. } => {
                 matches!(reason.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory)
             }
@@ -246,15 +182,16 @@ impl Store {
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
             Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
-                open_objects(&url, options, expected, recorded(digests))
+                object_places::open(&url, options, expected, Purpose::Saving(recorded(digests)))
             }
             Saving::Directory(options) => {
                 let (mut open, notices) = OpenFolder::open_for_saving(options, expected)?;
                 open.digests = recorded(digests);
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
             }
-            Saving::Archive(options) if ObjectUrl::of(&options.prefix).is_some() => {
-                Err(StoreError::ArchivesInObjects(options.prefix.clone()))
+            Saving::Archive(options) if let Some(url) = ObjectUrl::of(&options.prefix) => {
+                let purpose = Purpose::Saving(recorded(digests));
+                object_places::open_archives(&url, options, expected, purpose)
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::open(options, expected, recorded(digests))?;

@@ -7,8 +7,10 @@ use super::archive::SavedArchive;
 use super::dir::FileEntry;
 use super::entry::{HexSha256, ManifestEntry, MarkReason};
 #[cfg(feature = "object-store")]
-use super::objects::SavedObjects;
+use super::objects::{SavedObjectArchives, SavedObjects};
 use super::saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
+#[cfg(not(feature = "object-store"))]
+use crate::object_access::ObjectError;
 use crate::plan::ObjectUrl;
 
 /// What earlier runs have saved, locked. Threads may share it.
@@ -21,6 +23,9 @@ pub(crate) enum SavedBodies {
     /// The objects of a store.
     #[cfg(feature = "object-store")]
     Objects(SavedObjects),
+    /// Archives in a store.
+    #[cfg(feature = "object-store")]
+    ObjectArchives(Box<SavedObjectArchives>),
 }
 
 /// What a mark in the manifest is about.
@@ -64,6 +69,8 @@ impl SavedBodies {
             Self::Archive(archive) => archive.bad_lines(),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => objects.bad_lines(),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(archives) => archives.bad_lines(),
         }
     }
 
@@ -81,6 +88,8 @@ impl SavedBodies {
             Self::Archive(archive) => archive.each(visit),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => objects.each(visit),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(archives) => archives.each(visit),
         }
     }
 
@@ -94,6 +103,10 @@ impl SavedBodies {
             (Self::Archive(archive), ManifestEntry::Archived(entry)) => archive.compare(entry),
             #[cfg(feature = "object-store")]
             (Self::Objects(objects), ManifestEntry::Saved(saved)) => Ok(objects.compare(saved)),
+            #[cfg(feature = "object-store")]
+            (Self::ObjectArchives(archives), ManifestEntry::Archived(entry)) => {
+                Ok(archives.compare(entry))
+            }
             _ => Ok(FileCheck::plain(FileState::Nameless)),
         }
     }
@@ -105,6 +118,8 @@ impl SavedBodies {
             Self::Archive(archive) => archive.is_missing(name),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => objects.is_missing(name),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(archives) => archives.is_missing(name),
         }
     }
 
@@ -121,6 +136,8 @@ impl SavedBodies {
             Self::Archive(_) => Ok(Box::new(std::iter::empty())),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => Ok(Box::new(objects.extras().into_iter().map(Ok))),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(_) => Ok(Box::new(std::iter::empty())),
         }
     }
 
@@ -134,6 +151,8 @@ impl SavedBodies {
             Self::Archive(archive) => archive.mark(path, mark.id, mark.target, mark.why),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => objects.mark(path, mark.id, mark.why),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(archives) => archives.mark(path, mark.id, mark.target, mark.why),
         }
     }
 
@@ -146,6 +165,8 @@ impl SavedBodies {
             Self::Folder(_) | Self::Archive(_) => Ok(()),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => objects.finish(),
+            #[cfg(feature = "object-store")]
+            Self::ObjectArchives(archives) => archives.finish(),
         }
     }
 }
@@ -155,11 +176,14 @@ fn open_objects(
     url: &ObjectUrl,
     path: &Path,
     mode: OpenMode,
-    notice: impl FnMut(&str),
+    mut notice: impl FnMut(&str),
 ) -> Result<SavedBodies, SavedFolderError> {
-    let objects = SavedObjects::open(url, mode, notice)?;
+    if let Some(objects) = SavedObjects::open(url, mode, &mut notice)? {
+        return Ok(SavedBodies::Objects(objects));
+    }
+    let archives = SavedObjectArchives::open(url, mode, notice)?;
     let none = || SavedFolderError::NoManifest(path.to_owned());
-    objects.map(SavedBodies::Objects).ok_or_else(none)
+    archives.map(|archives| SavedBodies::ObjectArchives(Box::new(archives))).ok_or_else(none)
 }
 
 #[cfg(not(feature = "object-store"))]
@@ -169,5 +193,5 @@ fn open_objects(
     _: OpenMode,
     _: impl FnMut(&str),
 ) -> Result<SavedBodies, SavedFolderError> {
-    Err(super::StoreError::NoObjects(url.to_string()).into())
+    Err(super::StoreError::Objects(ObjectError::Unbuilt(url.to_string())).into())
 }

@@ -13,6 +13,8 @@ use cap_std::fs::Dir;
 use serde::Deserialize;
 
 use super::spool_folder::SpoolFolder;
+#[cfg(feature = "object-store")]
+use super::writer::StoredArchives;
 use super::writer::{ArchiveNames, ArchiveWriter, Current, names_of};
 use super::{OpenArchive, payload_key, saved_key};
 use crate::digest::{Algorithm, ExpectedDigests};
@@ -188,7 +190,7 @@ impl LoadedManifest {
         if let Some(length) = self.lengths.get(name) {
             return *length;
         }
-        let length = fs::metadata(names.path(name)).map_or(0, |file| file.len());
+        let length = names.length(name).unwrap_or(0);
         self.lengths.insert(name.to_owned(), length);
         length
     }
@@ -245,6 +247,26 @@ impl OpenArchive {
         Ok((open, notices))
     }
 
+    /// Opens archives that are put into an object store once they are complete, with the manifest of all of them. Those of
+    /// this run are written beside `options.prefix`. Returns warnings about the manifest too.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    #[cfg(feature = "object-store")]
+    pub(in crate::store) fn open_stored(
+        options: &ArchiveOptions,
+        expected: Arc<ExpectedDigests>,
+        digests: Vec<Algorithm>,
+        stored: StoredArchives,
+        manifest: Manifest,
+    ) -> io::Result<(Self, Vec<String>)> {
+        let mut names = names_of(&options.prefix, options.format.extension())?;
+        names.stored = Some(stored);
+        let (mut open, notices) = Self::load(options, expected, names, manifest)?;
+        open.digests = digests;
+        Ok((open, notices))
+    }
+
     /// Reads the manifest of archives, for claims only.
     ///
     /// # Errors
@@ -267,7 +289,12 @@ impl OpenArchive {
         manifest: Manifest,
     ) -> io::Result<(Self, Vec<String>)> {
         let mut notices = Vec::new();
-        let loaded = load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
+        let mut loaded =
+            load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
+        if names.stored.is_some() {
+            // An object does not grow.
+            loaded.current = None;
+        }
         let bookkeeping = bookkeeping_of(&names);
         let work = SpoolFolder::new(bookkeeping.join("work"), options.format, options.min_free);
         let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);

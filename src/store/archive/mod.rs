@@ -56,6 +56,8 @@ pub(super) use spool_folder::SpooledFile;
 use spool_folder::failure;
 use unit::AppendUnit;
 use warc::RecordForm;
+#[cfg(feature = "object-store")]
+pub(super) use writer::StoredArchives;
 use writer::{ArchiveNames, ArchiveWriter};
 
 /// The archives of one prefix, with their manifest.
@@ -150,20 +152,7 @@ impl Destination for OpenArchive {
     }
 
     fn commit(&self, _: &Job, _: &Attempt, pending: Pending) -> Result<Option<Arc<str>>, Failure> {
-        let Pending::Archived { entry, name, payload } = pending else { return Ok(None) };
-        let fault = |error: &io::Error| self.manifest_failure(error);
-        let at = self.manifest.commit(entry).map_err(|error| fault(&error))?;
-        if self.options.durability == Durability::Power {
-            self.manifest.sync().map_err(|error| fault(&error))?;
-        }
-        failpoint::hit("archive_entered");
-        if let Some(payload) = payload {
-            // From here on, equal bodies refer to this one.
-            let owner = IndexedOwner::Recorded { check: NameCheck::of(payload.0), at };
-            let set = lock(&self.index).set(&payload_key(&payload), owner);
-            set.map_err(|error| fault(&error))?;
-        }
-        Ok(Some(name))
+        self.commit_entry(pending)
     }
 
     fn note_failure(
@@ -216,8 +205,7 @@ impl Destination for OpenArchive {
         let (path, due) = (self.names.beside("cdxj"), self.index_due());
         let is_due = has_archives && (due.exists() || !path.exists());
         if self.options.format == ArchiveFormat::Warc && is_due {
-            let length = |name: &str| fs::metadata(self.names.path(name)).ok().map(|it| it.len());
-            cdxj::write(&self.manifest, length, &self.bookkeeping, &path)
+            cdxj::write(&self.manifest, |name| self.names.length(name), &self.bookkeeping, &path)
                 .and_then(|()| remove_if_there(&due))
                 .map_err(|error| failure(&path, &error))?;
         }
@@ -269,6 +257,24 @@ impl Drop for SpoolFiles<'_> {
 }
 
 impl OpenArchive {
+    /// Writes what was queued of a body. Returns the name of its archive.
+    pub(super) fn commit_entry(&self, pending: Pending) -> Result<Option<Arc<str>>, Failure> {
+        let Pending::Archived { entry, name, payload } = pending else { return Ok(None) };
+        let fault = |error: &io::Error| self.manifest_failure(error);
+        let at = self.manifest.commit(entry).map_err(|error| fault(&error))?;
+        if self.options.durability == Durability::Power {
+            self.manifest.sync().map_err(|error| fault(&error))?;
+        }
+        failpoint::hit("archive_entered");
+        if let Some(payload) = payload {
+            // From here on, equal bodies refer to this one.
+            let owner = IndexedOwner::Recorded { check: NameCheck::of(payload.0), at };
+            let set = lock(&self.index).set(&payload_key(&payload), owner);
+            set.map_err(|error| fault(&error))?;
+        }
+        Ok(Some(name))
+    }
+
     fn claim_named(&self, target: &Target, name: &Arc<str>) -> io::Result<Claim> {
         let (identity, saved) = (TargetIdentity::of(target), identity_of(target));
         let mut index = lock(&self.index);
@@ -373,6 +379,7 @@ impl OpenArchive {
                     offset,
                     length,
                     record,
+                    object_etag: None,
                 });
             }
             self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
@@ -441,7 +448,9 @@ impl OpenArchive {
         let id = HexSha256::of(&*record.url);
         let (entry, _) = self.append(&unit, false, |path, offset| {
             let (path, length) = (path.into(), unit.length());
-            self.enter_appended(AppendedEntry { path, id, offset, length, record: reply })
+            let entry =
+                AppendedEntry { path, id, offset, length, record: reply, object_etag: None };
+            self.enter_appended(entry)
         })?;
         let committed = self.manifest.commit(entry);
         committed.map(drop).map_err(|error| self.manifest_failure(&error))
@@ -500,6 +509,7 @@ impl OpenArchive {
             offset: 0,
             length: 0,
             record: None,
+            object_etag: None,
         };
         let noted = self.manifest.append(&ManifestEntry::Appended(begun));
         noted.map_err(|error| self.manifest_failure(&error))?;
@@ -526,7 +536,7 @@ impl OpenArchive {
         let offset = writer.append(&unit, &self.work).map_err(fault)?;
         let (id, length) = (HexSha256::of(&name), unit.length());
         let path = name.as_str().into();
-        let entry = AppendedEntry { path, id, offset, length, record: None };
+        let entry = AppendedEntry { path, id, offset, length, record: None, object_etag: None };
         // It is written with the entry that follows.
         let queued = self.enter_appended(entry);
         queued.map(drop).map_err(|error| self.manifest_failure(&error))
@@ -539,6 +549,31 @@ impl OpenArchive {
     /// The file that is there while the index lacks what the manifest has.
     fn index_due(&self) -> PathBuf {
         self.bookkeeping.join("cdxj.due")
+    }
+
+    /// The files of archives that are complete, with their names, each once.
+    #[cfg(feature = "object-store")]
+    pub(super) fn take_complete(&self) -> Vec<(String, PathBuf)> {
+        let names = self.writer().take_complete().into_iter();
+        names.map(|name| (name.clone(), self.names.path(&name))).collect()
+    }
+
+    /// Completes the newest archive.
+    #[cfg(feature = "object-store")]
+    pub(super) fn close(&self) {
+        self.writer().close();
+    }
+
+    /// The manifest of all archives.
+    #[cfg(feature = "object-store")]
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The path of the index.
+    #[cfg(feature = "object-store")]
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.names.beside("cdxj")
     }
 
     fn files_of(&self, exchange: &CapturedExchange) -> SpoolFiles<'_> {

@@ -87,6 +87,21 @@ impl SavedArchive {
         Ok(Self { names, manifest, loaded, _lock: lock })
     }
 
+    /// Archives of this stem that are in an object store, by their manifest.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    #[cfg(feature = "object-store")]
+    pub(in crate::store) fn of_stored(
+        stem: &str,
+        manifest: Manifest,
+        mut notice: impl FnMut(&str),
+    ) -> io::Result<Self> {
+        let names = names_of(Path::new(stem), format_of(&manifest)?.extension())?;
+        let loaded = load(&names, &manifest, Presence::Any, |text: String| notice(&text))?;
+        Ok(Self { names, manifest, loaded, _lock: None })
+    }
+
     /// The number of invalid lines in the manifest.
     pub(in crate::store) fn bad_lines(&self) -> u64 {
         self.loaded.bad_lines

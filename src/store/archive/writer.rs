@@ -1,12 +1,18 @@
 //! The one writer of the archives of a run: appends to the newest one, and begins the next one when that is full.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::spool_folder::SpoolFolder;
 use super::unit::{AppendUnit, Piece};
 use crate::store::failpoint;
+use crate::sync::lock;
+
+/// The archives that are in an object store, with their lengths in bytes.
+pub(in crate::store) type StoredArchives = Arc<Mutex<HashMap<String, u64>>>;
 
 /// The names of the archives.
 #[derive(Debug, Clone)]
@@ -17,6 +23,8 @@ pub(super) struct ArchiveNames {
     pub stem: String,
     /// How they end, without the dot.
     pub extension: &'static str,
+    /// Those that are in an object store; `None` if all are in the folder. Those are complete.
+    pub stored: Option<StoredArchives>,
 }
 
 /// The archive that is appended to.
@@ -42,6 +50,8 @@ pub(super) struct ArchiveWriter {
     file: Option<File>,
     /// Whether a failed write may have left bytes behind its end.
     is_torn: bool,
+    /// The names of archives that are complete, for an object store.
+    complete: Vec<String>,
 }
 
 impl ArchiveNames {
@@ -66,6 +76,18 @@ impl ArchiveNames {
         self.folder.join(format!("{}.{extension}", self.stem))
     }
 
+    /// The length of the archive of this name, in bytes; `None` if there is none.
+    pub(super) fn length(&self, name: &str) -> Option<u64> {
+        let stored = self.stored.as_ref().and_then(|stored| lock(stored).get(name).copied());
+        stored.or_else(|| fs::metadata(self.path(name)).ok().map(|file| file.len()))
+    }
+
+    /// Whether anything has this name.
+    fn is_taken(&self, name: &str) -> bool {
+        let is_stored = self.stored.as_ref().is_some_and(|stored| lock(stored).contains_key(name));
+        is_stored || fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
     fn name(&self, number: u64) -> String {
         format!("{}-{number:05}.{}", self.stem, self.extension)
     }
@@ -80,7 +102,7 @@ impl ArchiveNames {
 impl ArchiveWriter {
     /// Continues `current`, or after the archive with the number `newest`.
     pub(super) fn new(names: ArchiveNames, current: Option<Current>, newest: Option<u64>) -> Self {
-        Self { names, current, newest, file: None, is_torn: false }
+        Self { names, current, newest, file: None, is_torn: false, complete: Vec::new() }
     }
 
     /// The newest archive.
@@ -124,7 +146,7 @@ impl ArchiveWriter {
         }
         let mut number = self.newest.map_or(0, |newest| newest + 1);
         // Files that others have put there are theirs.
-        while fs::symlink_metadata(self.names.path(&self.names.name(number))).is_ok() {
+        while self.names.is_taken(&self.names.name(number)) {
             number += 1;
         }
         Ok(self.names.name(number))
@@ -138,7 +160,10 @@ impl ArchiveWriter {
         let path = self.names.path(&name);
         self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
         self.newest = self.newest.max(self.names.number(&name));
-        self.current = Some(Current { name, length: 0, bodies: 0 });
+        let before = self.current.replace(Current { name, length: 0, bodies: 0 });
+        if self.names.stored.is_some() {
+            self.complete.extend(before.map(|before| before.name));
+        }
         failpoint::hit("archive_created");
         Ok(())
     }
@@ -189,6 +214,19 @@ impl ArchiveWriter {
                 Err(error)
             }
         }
+    }
+
+    /// The names of archives to which nothing is appended any more, each once.
+    #[cfg(feature = "object-store")]
+    pub(super) fn take_complete(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.complete)
+    }
+
+    /// Completes the newest archive.
+    #[cfg(feature = "object-store")]
+    pub(super) fn close(&mut self) {
+        self.file = None;
+        self.complete.extend(self.current.take().map(|current| current.name));
     }
 
     /// Counts a body in the newest archive.
@@ -251,5 +289,6 @@ pub(super) fn names_of(prefix: &Path, extension: &'static str) -> io::Result<Arc
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    Ok(ArchiveNames { folder: folder.to_owned(), stem: stem.to_owned(), extension })
+    let (folder, stem) = (folder.to_owned(), stem.to_owned());
+    Ok(ArchiveNames { folder, stem, extension, stored: None })
 }

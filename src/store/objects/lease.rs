@@ -13,13 +13,13 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::remote::{ObjectFault, Remote};
 use crate::model::rfc3339;
+use crate::object_access::{ObjectFault, Remote};
 use crate::store::entry::rfc3339_time;
 use crate::store::lock_file::{Holder, HolderState};
 
-/// The name of the object.
-pub(super) const NAME: &str = ".fetch/lease.json";
+/// The name of the object, among our own.
+const NAME: &str = "lease.json";
 
 /// How long a lease counts, and how often it is renewed.
 const TERM: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ impl Lease {
     /// # Errors
     /// If another run has it, or the store does not let it be taken.
     pub(super) fn take(remote: &Remote) -> Result<Self, LeaseError> {
-        let path = remote.path(NAME).unwrap_or_default();
+        let path = remote.own_path(NAME);
         let (store, at) = (Arc::clone(&remote.store), path.clone());
         let version = remote.wait(async move { acquire(&*store, &at).await })?;
         let state = Arc::<LeaseState>::default();
@@ -160,7 +160,7 @@ async fn read(
 
 fn ensure_over(lease: Option<&LeaseText>) -> Result<(), LeaseError> {
     let Some(LeaseText { holder, until }) = lease else {
-        return Err(LeaseError::Held(format!("{NAME} was not written by fetch; remove it")));
+        return Err(LeaseError::Held(format!("its {NAME} was not written by fetch; remove it")));
     };
     if *until < SystemTime::now() || holder.state() == HolderState::Gone {
         return Ok(());

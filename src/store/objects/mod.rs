@@ -7,15 +7,14 @@
 //! killed leaves objects without an entry; the next one fetches their targets again, and may overwrite what has the mark of
 //! the same target. All requests are made on one thread (`remote.rs`), and one run at a time has the lease (`lease.rs`).
 
+mod archives;
 mod lease;
 mod pieces;
-mod profile;
-mod remote;
 mod saved;
+mod saved_archives;
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -25,12 +24,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Attribute, AttributeValue, Attributes, Error, GetOptions, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, WriteMultipart,
+    Attribute, AttributeValue, Attributes, Error, GetOptions, ObjectStore, PutMode, PutOptions,
+    PutPayload, PutResult,
 };
 use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::archive::{ChildArchiveConfig, SpoolFolder, SpooledFile, sink};
@@ -53,18 +51,16 @@ use crate::model::{
     Attempt, CapturedData, CapturedExchange, Failure, Job, OverwriteRule, Record, SavePlace, Target,
 };
 use crate::naming;
+use crate::object_access::{
+    ObjectError, ObjectFault, PART, PutFault, Remote, put_in_parts, read_part,
+};
 use crate::plan::{ArchiveFormat, ExistingPolicy, ForeignFilePolicy, ObjectUrl, SaveOptions};
 use crate::temporary_file;
+pub(super) use archives::ObjectArchives;
 use lease::{Lease, LeaseError, LeaseState};
 use pieces::PieceWriter;
-use remote::{ObjectFault, Remote};
 pub(super) use saved::SavedObjects;
-
-/// The most bytes that are put in one request, and the least of a part of a larger body.
-const PART: u64 = 8 << 20;
-
-/// The most parts of an object.
-const MOST_PARTS: u64 = 10_000;
+pub(super) use saved_archives::SavedObjectArchives;
 
 /// Bodies from files that are put at a time, each with at most two parts in memory.
 const LARGE_AT_ONCE: usize = 4;
@@ -117,26 +113,11 @@ struct BodyUpload {
     body: UploadData,
 }
 
+/// The bytes of a body.
 #[derive(Debug)]
 enum UploadData {
     Memory(Bytes),
     File(SpooledFile, u64),
-}
-
-/// Why a body was not put.
-#[derive(Debug)]
-enum PutFault {
-    /// The name belongs to an object that is not of the same target.
-    Taken,
-    /// The temporary file cannot be read.
-    Local(io::Error),
-    Store(ObjectFault),
-}
-
-impl From<Error> for PutFault {
-    fn from(error: Error) -> Self {
-        Self::Store(error.into())
-    }
 }
 
 impl OpenObjects {
@@ -343,7 +324,7 @@ impl Destination for OpenObjects {
             let mut pieces = shared.pieces.lock().await;
             pieces.flush(&shared.remote).await
         });
-        flushed.map_err(|fault| self.shared.store_failure(pieces::FOLDER, &fault))
+        flushed.map_err(|fault| self.shared.manifest_failure(&fault))
     }
 }
 
@@ -368,8 +349,8 @@ fn take_lease(remote: &Remote) -> Result<Lease, StoreError> {
 fn unusable(remote: &Remote, fault: ObjectFault) -> StoreError {
     let url = remote.url().to_string();
     match fault {
-        ObjectFault::Refused(reason) => StoreError::ObjectsRefused { url, reason },
-        ObjectFault::Broken(reason) => StoreError::ObjectsUnusable { url, reason },
+        ObjectFault::Refused(reason) => ObjectError::Refused { url, reason }.into(),
+        ObjectFault::Broken(reason) => ObjectError::Unusable { url, reason }.into(),
     }
 }
 
@@ -424,6 +405,10 @@ impl SharedObjects {
         Failure::Disk(format!("{}/{name}: {fault}", self.remote.url()))
     }
 
+    fn manifest_failure(&self, fault: &ObjectFault) -> Failure {
+        self.store_failure(&self.remote.own_name(pieces::FOLDER), fault)
+    }
+
     /// Puts a body and its entry. Returns its name if it is not the claimed one.
     async fn upload(&self, upload: BodyUpload) -> Result<Option<Arc<str>>, Failure> {
         let BodyUpload { name, is_renamed, over, attributes, mut entry, body } = upload;
@@ -450,7 +435,7 @@ impl SharedObjects {
         pieces.push(&entry).map_err(|error| local(&error))?;
         if pieces.is_due() {
             let flushed = pieces.flush(&self.remote).await;
-            flushed.map_err(|fault| self.store_failure(pieces::FOLDER, &fault))?;
+            flushed.map_err(|fault| self.manifest_failure(&fault))?;
         }
         Ok(is_renamed.then_some(name))
     }
@@ -477,7 +462,7 @@ impl SharedObjects {
         if over == OverwriteRule::Nothing {
             self.ensure_free_or_ours(path, &attributes).await?;
         }
-        self.put_in_parts(path, attributes, open, length).await
+        put_in_parts(&*self.remote.store, path, attributes, open, length).await
     }
 
     async fn put_at_once(
@@ -508,38 +493,6 @@ impl SharedObjects {
         Ok(put(PutMode::Overwrite).await?)
     }
 
-    /// Puts a body that is too large for one request.
-    async fn put_in_parts(
-        &self,
-        path: &ObjectPath,
-        attributes: Attributes,
-        mut file: File,
-        length: u64,
-    ) -> Result<PutResult, PutFault> {
-        let part = PART.max(length.div_ceil(MOST_PARTS));
-        let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-        let upload = self.remote.store.put_multipart_opts(path, options).await?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, part as usize);
-        loop {
-            let next = match writer.wait_for_capacity(1).await {
-                Ok(()) => read_part(file, part).await,
-                Err(error) => Err(error.into()),
-            };
-            match next {
-                Ok((_, bytes)) if bytes.is_empty() => return Ok(writer.finish().await?),
-                Ok((rest, bytes)) => {
-                    file = rest;
-                    writer.put(bytes);
-                }
-                Err(fault) => {
-                    // What cannot be removed now, a rule of the bucket may remove.
-                    let _ = writer.abort().await;
-                    return Err(fault);
-                }
-            }
-        }
-    }
-
     /// Ensures that a name is free, or that of an object of the same target: a killed run may have put it.
     async fn ensure_free_or_ours(
         &self,
@@ -560,14 +513,4 @@ impl SharedObjects {
             _ => Err(PutFault::Taken),
         }
     }
-}
-
-/// Reads the next bytes of a file, as many as a part has if there are so many.
-async fn read_part(mut file: File, length: u64) -> Result<(File, Bytes), PutFault> {
-    let read = spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        file.by_ref().take(length).read_to_end(&mut bytes)?;
-        Ok((file, Bytes::from(bytes)))
-    });
-    read.await.map_err(io::Error::other).and_then(|read| read).map_err(PutFault::Local)
 }

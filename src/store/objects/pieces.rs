@@ -1,4 +1,4 @@
-//! The manifest of an object store: numbered objects below `.fetch/manifest/`, each with some lines. Together, in the order
+//! The manifest of an object store: numbered objects below `.fetch/manifest/` (`STEM.fetch/manifest/` of archives), each with some lines. Together, in the order
 //! of their numbers, they are what `manifest.jsonl` is for a directory.
 
 use std::io;
@@ -9,12 +9,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::remote::{ObjectFault, Remote};
+use crate::object_access::{ObjectFault, Remote};
 use crate::store::entry::ManifestEntry;
 use crate::store::manifest::Manifest;
 
-/// What the names of the objects begin with.
-pub(super) const FOLDER: &str = ".fetch/manifest";
+/// What the names of the objects begin with, among our own.
+pub(super) const FOLDER: &str = "manifest";
 
 /// The most entries of a piece, and how long the first of them waits for others.
 pub(super) const MOST_ENTRIES: usize = 1000;
@@ -59,6 +59,12 @@ impl PieceWriter {
         Ok(())
     }
 
+    /// Adds lines of another manifest, and their number.
+    pub(super) fn push_lines(&mut self, lines: &[u8], number: usize) {
+        self.lines.extend_from_slice(lines);
+        self.entries += number;
+    }
+
     /// Whether the lines should be put now.
     pub(super) fn is_due(&self) -> bool {
         let is_old = self.entries > 0 && self.since.elapsed() >= LONGEST_WAIT;
@@ -71,7 +77,7 @@ impl PieceWriter {
     /// If the store does not take them.
     pub(super) async fn flush(&mut self, remote: &Remote) -> Result<(), ObjectFault> {
         while self.entries > 0 {
-            let path = remote.path(&format!("{FOLDER}/{:08}.jsonl", self.next)).unwrap_or_default();
+            let path = remote.own_path(&format!("{FOLDER}/{:08}.jsonl", self.next));
             self.next += 1;
             let payload = PutPayload::from(self.lines.clone());
             let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -106,7 +112,7 @@ pub(super) async fn read_all(
     remote: &Remote,
     manifest: &Manifest,
 ) -> Result<Option<u64>, ObjectFault> {
-    let folder = remote.path(FOLDER).unwrap_or_default();
+    let folder = remote.own_path(FOLDER);
     let listed = remote.store.list(Some(&folder)).map_ok(|object| object.location);
     let mut paths: Vec<_> = listed.try_collect().await?;
     paths.sort_by(|one, other| {

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
 use object_store::ObjectMeta;
 
 use super::pieces::PieceWriter;
-use super::remote::{ObjectFault, Remote};
 use super::{Lease, read_manifest, take_lease, unusable};
 use crate::naming;
+use crate::object_access::{ObjectFault, PATIENCE, Remote};
 use crate::plan::ObjectUrl;
 use crate::store::StoreError;
 use crate::store::dir::FileEntry;
@@ -21,9 +21,6 @@ use crate::store::manifest::Manifest;
 use crate::store::name_index::{NameIndex, NameKey};
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode, each_last, index_last_entries};
 use crate::sync::lock;
-
-/// How long a store that does not answer is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the names of the own objects of fetch begin with.
 const OWN: &str = ".fetch/";

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
@@ -41,6 +42,11 @@ elif what == "list":
                           "mark": object["Metadata"].get("fetchid"), "checksum": checksum,
                           "text": body[:100000].decode("utf-8", "replace")}
     print(json.dumps(found))
+elif what == "save":
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=words[0], Prefix=words[1]):
+        for entry in page.get("Contents", []):
+            if ".fetch/" not in entry["Key"]:
+                client.download_file(words[0], entry["Key"], words[2] + "/" + entry["Key"].split("/")[-1])
 "#;
 
 /// The server; it goes with its value.
@@ -155,6 +161,11 @@ impl Seaweed {
     /// The objects whose names begin like this, as another client finds them.
     pub fn objects(&self, prefix: &str) -> BTreeMap<String, Value> {
         serde_json::from_str(&self.client(&["list", BUCKET, prefix])).unwrap()
+    }
+
+    /// Saves the objects whose names begin like this, but for those of the manifest, in a folder.
+    pub fn save(&self, prefix: &str, folder: &Path) {
+        self.client(&["save", BUCKET, prefix, folder.to_str().unwrap()]);
     }
 
     /// Puts an object.

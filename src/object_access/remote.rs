@@ -23,9 +23,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::ObjectError;
 use super::profile::AwsProfile;
 use crate::plan::{ObjectService, ObjectUrl};
-use crate::store::StoreError;
 use crate::text::{io_message, is_hidden};
 
 /// How long a connection may take, and how long a request may be silent, or take in all.
@@ -46,17 +46,19 @@ const MOST_RETRIES: usize = 1000;
 /// An object store, and the thread of its requests: connections belong to the event loop that made them, and those of
 /// workers end before the last request is made.
 #[derive(Debug, Clone)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     pub store: Arc<dyn ObjectStore>,
     /// What all names begin with.
     root: Path,
+    /// What the names of our own objects begin with, below that.
+    own: Arc<str>,
     url: Arc<ObjectUrl>,
     thread: Arc<RequestThread>,
 }
 
 /// Why a request has failed, for good.
 #[derive(Debug)]
-pub(super) enum ObjectFault {
+pub(crate) enum ObjectFault {
     /// Something has to be changed by the user: credentials, rights, the bucket.
     Refused(String),
     /// The store cannot be reached, or does not do its work.
@@ -183,13 +185,37 @@ impl Remote {
     ///
     /// # Errors
     /// If there are no credentials, or no thread can be started.
-    pub(super) fn open(url: &ObjectUrl, patience: Duration) -> Result<Self, StoreError> {
-        let refused = |reason: String| StoreError::ObjectsRefused { url: url.to_string(), reason };
+    pub(crate) fn open(url: &ObjectUrl, patience: Duration) -> Result<Self, ObjectError> {
+        Self::open_with(url, ".fetch".to_owned(), patience)
+    }
+
+    /// The same for files whose names begin with the last segment of the prefix, which is returned too.
+    ///
+    /// # Errors
+    /// The same, and if there is no such segment.
+    pub(crate) fn open_beside(
+        url: &ObjectUrl,
+        patience: Duration,
+    ) -> Result<(Self, String), ObjectError> {
+        let (folder, stem) = url.prefix.rsplit_once('/').unwrap_or(("", &url.prefix));
+        if stem.is_empty() {
+            return Err(ObjectError::Refused {
+                url: url.to_string(),
+                reason: "expected a bucket and the beginning of a name, e.g. s3://BUCKET/crawl"
+                    .to_owned(),
+            });
+        }
+        let parent = ObjectUrl { prefix: folder.to_owned(), ..url.clone() };
+        Ok((Self::open_with(&parent, format!("{stem}.fetch"), patience)?, stem.to_owned()))
+    }
+
+    fn open_with(url: &ObjectUrl, own: String, patience: Duration) -> Result<Self, ObjectError> {
+        let refused = |reason: String| ObjectError::Refused { url: url.to_string(), reason };
         if url.bucket.is_empty() {
             return Err(refused("expected a bucket, e.g. s3://BUCKET/PREFIX".to_owned()));
         }
         let root = Path::parse(&url.prefix).map_err(|error| refused(error.to_string()))?;
-        let thread = RequestThread::start().map_err(|error| StoreError::ObjectsUnusable {
+        let thread = RequestThread::start().map_err(|error| ObjectError::Unusable {
             url: url.to_string(),
             reason: format!("cannot start a thread: {}", io_message(&error)),
         })?;
@@ -198,23 +224,23 @@ impl Remote {
         let (store, credentials) = connect(url, patience).map_err(refused)?;
         drop(connected);
         let (thread, url) = (Arc::new(thread), Arc::new(url.clone()));
-        let remote = Self { store, root, url, thread };
+        let remote = Self { store, root, own: own.into(), url, thread };
         remote.wait(credentials).map_err(refused)?;
         Ok(remote)
     }
 
     /// The URL of the store.
-    pub(super) fn url(&self) -> &ObjectUrl {
+    pub(crate) fn url(&self) -> &ObjectUrl {
         &self.url
     }
 
     /// What the paths of all objects begin with; `None` if that is nothing.
-    pub(super) fn root(&self) -> Option<&Path> {
+    pub(crate) fn root(&self) -> Option<&Path> {
         Some(&self.root).filter(|root| !root.as_ref().is_empty())
     }
 
     /// The path of the object of this name; `None` if no object can have it.
-    pub(super) fn path(&self, name: &str) -> Option<Path> {
+    pub(crate) fn path(&self, name: &str) -> Option<Path> {
         let whole = match self.root.as_ref() {
             "" => name.to_owned(),
             root => format!("{root}/{name}"),
@@ -222,8 +248,18 @@ impl Remote {
         Path::parse(whole).ok()
     }
 
+    /// The name of an object of our own.
+    pub(crate) fn own_name(&self, name: &str) -> String {
+        format!("{}/{name}", self.own)
+    }
+
+    /// Its path.
+    pub(crate) fn own_path(&self, name: &str) -> Path {
+        self.path(&self.own_name(name)).unwrap_or_default()
+    }
+
     /// The name of the object at this path; `None` if it is not below the URL.
-    pub(super) fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
+    pub(crate) fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
         match self.root.as_ref() {
             "" => Some(path.as_ref()),
             root => path.as_ref().strip_prefix(root)?.strip_prefix('/'),
@@ -231,7 +267,7 @@ impl Remote {
     }
 
     /// Makes requests on the thread of the store.
-    pub(super) fn spawn<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
         &self,
         work: W,
     ) -> impl Future<Output = T> + Send + use<T, W> {
@@ -240,7 +276,7 @@ impl Remote {
     }
 
     /// Makes requests, and waits for them. Must not be called on the thread of an event loop.
-    pub(super) fn wait<T: Send + 'static>(
+    pub(crate) fn wait<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {

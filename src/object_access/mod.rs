@@ -1,0 +1,114 @@
+//! Access to object stores: credentials, the client, and the thread of its requests. Reaches one only in a build with the
+//! feature `object-store`.
+
+#[cfg(feature = "object-store")]
+mod profile;
+#[cfg(feature = "object-store")]
+mod put;
+#[cfg(feature = "object-store")]
+mod remote;
+
+use std::fs::File;
+use std::io;
+#[cfg(feature = "object-store")]
+use std::time::Duration;
+
+use crate::plan::ObjectUrl;
+#[cfg(feature = "object-store")]
+pub(crate) use put::{PART, PutFault, put_file, put_in_parts, read_part};
+#[cfg(feature = "object-store")]
+pub(crate) use remote::{ObjectFault, Remote};
+
+/// How long a store that does not answer is asked again, where no option says it.
+#[cfg(feature = "object-store")]
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why an object store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// This program cannot reach any.
+    #[error("{0}: object stores need a fetch that was built with --features object-store")]
+    Unbuilt(String),
+    /// It does not do what it is asked, for a reason that the user can change.
+    #[error("{url}: {reason}")]
+    Refused {
+        /// The place.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It cannot be reached, or does not do its work.
+    #[error("cannot use {url}: {reason}")]
+    Unusable {
+        /// The place.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ObjectError {
+    /// Whether the user has to change something about the command.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Unbuilt(_) | Self::Refused { .. })
+    }
+}
+
+impl From<ObjectError> for io::Error {
+    fn from(error: ObjectError) -> Self {
+        let kind =
+            if error.is_usage() { io::ErrorKind::InvalidInput } else { io::ErrorKind::Other };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// One object that is put when its content is complete.
+#[derive(Debug)]
+pub(crate) struct ObjectFile {
+    #[cfg(feature = "object-store")]
+    remote: Remote,
+    #[cfg(feature = "object-store")]
+    name: String,
+}
+
+#[cfg(feature = "object-store")]
+impl ObjectFile {
+    /// The object at this URL; nothing is put yet.
+    ///
+    /// # Errors
+    /// If there are no credentials, or the URL names no object.
+    pub(crate) fn open(url: &ObjectUrl) -> Result<Self, ObjectError> {
+        let (remote, name) = Remote::open_beside(url, PATIENCE)?;
+        Ok(Self { remote, name })
+    }
+
+    /// Puts a file, from its beginning.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the store does not take it.
+    pub(crate) fn put(self, mut file: File) -> io::Result<()> {
+        use std::io::Seek;
+
+        file.rewind()?;
+        let Self { remote, name } = self;
+        let path = remote.path(&name).ok_or(io::ErrorKind::InvalidFilename)?;
+        let of_task = remote.clone();
+        let put = remote.wait(async move { put_file(&*of_task.store, &path, file).await });
+        put.map(drop).map_err(|fault| match fault {
+            PutFault::Local(error) => error,
+            PutFault::Store(fault) => fault.into(),
+            PutFault::Taken => io::ErrorKind::AlreadyExists.into(),
+        })
+    }
+}
+
+#[cfg(not(feature = "object-store"))]
+impl ObjectFile {
+    pub(crate) fn open(url: &ObjectUrl) -> Result<Self, ObjectError> {
+        Err(ObjectError::Unbuilt(url.to_string()))
+    }
+
+    pub(crate) fn put(self, _: File) -> io::Result<()> {
+        Ok(())
+    }
+}
