@@ -9,7 +9,6 @@ use super::dir::{DirFile, FileKind, IfMissing, SaveDir};
 use super::entry::SavedEntry;
 use super::errors::NOT_OURS;
 use super::manifest::Manifest;
-use super::object_places::Purpose;
 use super::{FolderDestination, OpenFolder, Store, StoreError, object_places};
 use crate::digest::ExpectedDigests;
 use crate::model::Failure;
@@ -29,7 +28,7 @@ impl Store {
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
             Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
-                object_places::open(&url, options, expected, Purpose::Claims)
+                object_places::open(&url, options, expected, None)
             }
             Saving::Directory(options) => {
                 let (folder, manifest) = open_read_only(&options.dir)
@@ -38,7 +37,7 @@ impl Store {
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
             }
             Saving::Archive(options) if let Some(url) = ObjectUrl::of(&options.prefix) => {
-                object_places::open_archives(&url, options, expected, Purpose::Claims)
+                object_places::open_archives(&url, options, expected, None)
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::inspect(options, expected)?;

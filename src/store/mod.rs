@@ -66,7 +66,6 @@ use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
 use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
 use names::NameView;
-use object_places::Purpose;
 use outputs::OutputError;
 pub(crate) use saved::{Mark, SavedBodies};
 pub(crate) use saved_folder::{FileCheck, FileState, OpenMode, SavedFolderError};
@@ -182,7 +181,7 @@ impl Store {
         match saving {
             Saving::Nothing => Ok((Self::discard(), Vec::new())),
             Saving::Directory(options) if let Some(url) = ObjectUrl::of(&options.dir) => {
-                object_places::open(&url, options, expected, Purpose::Saving(recorded(digests)))
+                object_places::open(&url, options, expected, Some(recorded(digests)))
             }
             Saving::Directory(options) => {
                 let (mut open, notices) = OpenFolder::open_for_saving(options, expected)?;
@@ -190,8 +189,8 @@ impl Store {
                 Ok((Self(Arc::new(FolderDestination(Arc::new(open)))), notices))
             }
             Saving::Archive(options) if let Some(url) = ObjectUrl::of(&options.prefix) => {
-                let purpose = Purpose::Saving(recorded(digests));
-                object_places::open_archives(&url, options, expected, purpose)
+                let digests = Some(recorded(digests));
+                object_places::open_archives(&url, options, expected, digests)
             }
             Saving::Archive(options) => {
                 let (open, notices) = OpenArchive::open(options, expected, recorded(digests))?;

@@ -15,40 +15,31 @@ use crate::plan::{ArchiveOptions, ObjectUrl, SaveOptions};
 /// A store, and warnings about its manifest.
 type Opened = Result<(Store, Vec<String>), StoreError>;
 
-/// What an object store is opened for.
-#[derive(Debug, Clone)]
-pub(super) enum Purpose {
-    /// To save, with these digests in the manifest.
-    Saving(Vec<Algorithm>),
-    /// For claims only.
-    Claims,
-}
-
-/// Opens a place for bodies that are an object each.
+/// Opens a place for bodies that are an object each, with these digests in the manifest; `None`: for claims only.
 #[cfg(feature = "object-store")]
 pub(super) fn open(
     url: &ObjectUrl,
     options: &SaveOptions,
     expected: Arc<ExpectedDigests>,
-    purpose: Purpose,
+    digests: Option<Vec<Algorithm>>,
 ) -> Opened {
-    opened(match purpose {
-        Purpose::Saving(digests) => OpenObjects::open(url, options, expected, digests),
-        Purpose::Claims => OpenObjects::inspect(url, options, expected),
+    opened(match digests {
+        Some(digests) => OpenObjects::open(url, options, expected, digests),
+        None => OpenObjects::inspect(url, options, expected),
     })
 }
 
-/// Opens the archives of a prefix.
+/// Opens the archives of a prefix, in the same way.
 #[cfg(feature = "object-store")]
 pub(super) fn open_archives(
     url: &ObjectUrl,
     options: &ArchiveOptions,
     expected: Arc<ExpectedDigests>,
-    purpose: Purpose,
+    digests: Option<Vec<Algorithm>>,
 ) -> Opened {
-    opened(match purpose {
-        Purpose::Saving(digests) => ObjectArchives::open(url, options, expected, digests),
-        Purpose::Claims => ObjectArchives::inspect(url, options, expected),
+    opened(match digests {
+        Some(digests) => ObjectArchives::open(url, options, expected, digests),
+        None => ObjectArchives::inspect(url, options, expected),
     })
 }
 
@@ -62,7 +53,7 @@ pub(super) fn open(
     url: &ObjectUrl,
     _: &SaveOptions,
     _: Arc<ExpectedDigests>,
-    _: Purpose,
+    _: Option<Vec<Algorithm>>,
 ) -> Opened {
     Err(ObjectError::Unbuilt(url.to_string()).into())
 }
@@ -72,7 +63,7 @@ pub(super) fn open_archives(
     url: &ObjectUrl,
     _: &ArchiveOptions,
     _: Arc<ExpectedDigests>,
-    _: Purpose,
+    _: Option<Vec<Algorithm>>,
 ) -> Opened {
     Err(ObjectError::Unbuilt(url.to_string()).into())
 }

@@ -160,6 +160,8 @@ fn a_transfer_under_way_is_finished_when_all_processes_are_asked_to_end() {
         live.signal(signal);
         send(child, signal);
         open.pass();
+        // The list is closed only afterwards: its end would end the run as well.
+        until("the end of the run", || live.has_ended());
         let seen = live.seen();
         assert_eq!((seen.code, class_of(&seen.row())), (Some(code), "ok".to_owned()), "{seen:?}");
         assert!(!is_there(child));

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use flate2::{Compress, FlushCompress};
 use sha2::{Digest, Sha256};
 
-use super::gzip::deflate;
+use super::gzip::{deflate, store};
 use super::spool_folder::SpoolFolder;
 use crate::model::{
     AttemptOutcome, CapturedBody, CapturedData, CapturedEnd, CapturedExchange, CapturedHeads,
@@ -41,7 +42,7 @@ impl ExchangeCapture {
 
     /// Takes the heads of the messages, before the body.
     pub(crate) fn take_heads(&mut self, heads: CapturedHeads) {
-        self.spool.block.update(&heads.response);
+        self.spool.begin(&heads);
         self.heads = Some(heads);
     }
 
@@ -128,12 +129,32 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
     Some(CapturedEnd::Broken(reason))
 }
 
+/// Bytes at the beginning of a body that tell whether it can be compressed; of fewer than the first number, nothing is told.
+const PROBE: RangeInclusive<usize> = 1024..=4096;
+
+/// Whether the bytes at the beginning of a body are spread as those of compressed or encrypted data are: two of them are equal
+/// hardly more often than two random ones.
+fn is_dense(bytes: &[u8]) -> bool {
+    if bytes.len() < *PROBE.start() {
+        return false;
+    }
+    let bytes = &bytes[..bytes.len().min(*PROBE.end())];
+    let mut counts = [0_u64; 256];
+    bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let pairs: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
+    let all = bytes.len() as u64 * (bytes.len() as u64 - 1);
+    // One in 256 is that of random bytes; that of text is one in 20.
+    pairs < all / 200
+}
+
 /// The body so far, encoded, with its digests.
 #[derive(Debug)]
 struct BodySpool {
     work: Arc<SpoolFolder>,
-    /// `None` before the first byte, and where bodies are not compressed.
+    /// `None` before the first byte, and where the body is not compressed.
     compressor: Option<Compress>,
+    /// Whether compression would be of no use, by the first bytes.
+    is_dense: bool,
     memory: Vec<u8>,
     file: Option<SpoolFile>,
     payload: Sha256,
@@ -163,14 +184,33 @@ impl Drop for SpoolFile {
 
 impl BodySpool {
     fn new(work: Arc<SpoolFolder>) -> Self {
-        let (compressor, memory, file, payload, block, crc, bytes) = Default::default();
-        let next_space_check = FREE_SPACE_INTERVAL;
-        Self { work, compressor, memory, file, payload, block, crc, bytes, next_space_check }
+        let (compressor, is_dense, memory, file, payload, block, crc, bytes) = Default::default();
+        Self {
+            work,
+            compressor,
+            is_dense,
+            memory,
+            file,
+            payload,
+            block,
+            crc,
+            bytes,
+            next_space_check: FREE_SPACE_INTERVAL,
+        }
+    }
+
+    /// Prepares for the body of a reply with this head.
+    fn begin(&mut self, heads: &CapturedHeads) {
+        if self.work.format == ArchiveFormat::Warc {
+            self.block.update(&heads.response);
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.payload.update(bytes);
-        self.block.update(bytes);
+        if self.work.format == ArchiveFormat::Warc {
+            self.block.update(bytes);
+        }
         self.bytes += bytes.len() as u64;
         self.encode(bytes, FlushCompress::None)?;
         failpoint::hit("gathered");
@@ -186,16 +226,25 @@ impl BodySpool {
             ArchiveFormat::Tar => self.memory.extend_from_slice(bytes),
             ArchiveFormat::Warc => {
                 self.crc.update(bytes);
-                let compressor =
-                    self.compressor.get_or_insert_with(|| self.work.compressors.take());
-                deflate(compressor, bytes, flush, &mut self.memory)
-                    .map_err(|error| self.work.failure(&error))?;
+                self.deflate(bytes, flush).map_err(|error| self.work.failure(&error))?;
             }
         }
         if self.memory.len() > MOST_IN_MEMORY {
             self.write_out().map_err(|error| self.work.failure(&error))?;
         }
         Ok(())
+    }
+
+    fn deflate(&mut self, bytes: &[u8], flush: FlushCompress) -> io::Result<()> {
+        if self.compressor.is_none() && self.bytes == bytes.len() as u64 {
+            self.is_dense = is_dense(bytes);
+        }
+        if self.is_dense {
+            store(bytes, flush == FlushCompress::Finish, &mut self.memory);
+            return Ok(());
+        }
+        let compressor = self.compressor.get_or_insert_with(|| self.work.compressors.take());
+        deflate(compressor, bytes, flush, &mut self.memory)
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -240,5 +289,25 @@ impl BodySpool {
             length,
             data,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_dense_if_its_bytes_are_spread_as_random_ones() {
+        let random: Vec<u8> = Sha256::digest(b"0").iter().copied().cycle().take(32).collect();
+        let random: Vec<u8> =
+            (0..128u8).flat_map(|n| Sha256::digest([&random[..], &[n]].concat())).collect();
+        for length in [1024, 2000, 4096] {
+            assert!(is_dense(&random[..length]), "{length}");
+        }
+        let base64 = data_encoding::BASE64.encode(&random);
+        let text = include_str!("capture.rs");
+        for plain in [&random[..1023], base64.as_bytes(), text.as_bytes(), &[0; 5000], b""] {
+            assert!(!is_dense(plain), "{} bytes", plain.len());
+        }
     }
 }
