@@ -29,12 +29,22 @@ class Counts:
         self.connections, self.most_connections = Counter(), Counter()
         self.open, self.most_open = Counter(), Counter()
         self.requests = Counter()
+        self.all, self.twice = 0, 0
+
+    def ask(self, number):
+        self.requests[number] += 1
+        self.all += 1
+        self.twice += self.requests[number] == 2
+
+    def forget(self):
+        self.requests.clear()
+        self.all, self.twice = 0, 0
 
     def stats(self):
         return {
-            "requests": self.requests.total(),
+            "requests": self.all,
             "urls": len(self.requests),
-            "twice": sum(1 for count in self.requests.values() if count > 1),
+            "twice": self.twice,
             "hosts": len(self.most_open),
             "most_requests": max(self.most_open.values(), default=0),
             "most_connections": max(self.most_connections.values(), default=0),
@@ -78,12 +88,12 @@ class Connection(asyncio.Protocol):
             counts.broken_every = 0
             self.send(200, "")
         elif kind == "reset":
-            counts.requests.clear()
+            counts.forget()
             self.send(200, "")
         elif kind == "redirect":
             self.send(302, "", f"Location: /n/{rest[0]}\r\n")
         else:
-            counts.requests[int(rest[0])] += 1
+            counts.ask(int(rest[0]))
             self.open += 1
             counts.add(counts.open, counts.most_open, self.host)
             wait = counts.latency * (10 if kind == "slow" else 1)

@@ -146,6 +146,14 @@ def check_archives(table, folder, urls):
     check(rows, f"{len(rows)} responses are where their records say")
 
 
+def check_independence(spark, folder):
+    """No task depends on what an executor keeps for others."""
+    shuffled = spark.sparkContext.parallelize(range(100), 4).map(lambda n: (n, n)).repartition(3)
+    check(b"Shuffled" in shuffled.toDebugString(), "partitions that come from a shuffle are known as such")
+    parts = fetch_job.independent(shuffled, f"{folder}/lists")
+    check(b"Shuffled" not in parts.toDebugString(), "tasks do not depend on a shuffle")
+
+
 def check_executor_loss(spark, origin, options, folder):
     """A run that loses an executor, a run after it, and one after broken URLs have come to work."""
     listed, output, table = folder / "urls.csv", folder / "out", folder / "table"
@@ -191,6 +199,7 @@ def check_executor_loss(spark, origin, options, folder):
     check(left == 0 and outcomes(last) == {"ok": options.urls}, "then all URLs are in --table, and all are ok")
     check(last.select("id").distinct().count() == options.urls, "each of them once")
     check_archives(last, output / "archives", options.urls)
+    check(not (output / "lists").exists(), "nothing is left of the lists of tasks")
 
 
 def check_sigterm(spark, origin, options, folder):
@@ -302,6 +311,7 @@ def main():
         spark.sparkContext.setLogLevel("ERROR")
         spark.sparkContext.addPyFile(str(JOB))
         say(f"Spark {spark.version}, {options.master}")
+        check_independence(spark, Path(folder))
         check_records(spark, origin, options, Path(folder))
         check_sigterm(spark, origin, options, Path(folder))
         origin.ask("reset")

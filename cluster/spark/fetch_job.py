@@ -594,12 +594,22 @@ class Output:
 
     def __init__(self, spark, path):
         self.spark = spark
-        self.records = f"{path.rstrip('/')}/records"
-        hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(self.records)
-        system = hadoop.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+        self.path = path.rstrip("/")
+        self.records = f"{self.path}/records"
+        hadoop, system = self._place(self.records)
         self.folder = hadoop.getParent().toUri().getPath() if system.getScheme() == "file" else None
         names = [status.getPath().getName() for status in system.listStatus(hadoop)] if system.exists(hadoop) else []
         self.runs = sorted(int(name[4:]) for name in names if re.fullmatch(r"run=\d+", name))
+
+    def _place(self, path):
+        context = self.spark.sparkContext
+        hadoop = context._jvm.org.apache.hadoop.fs.Path(path)
+        return hadoop, hadoop.getFileSystem(context._jsc.hadoopConfiguration())
+
+    def remove(self, path):
+        """Removes a folder with all that is in it."""
+        hadoop, system = self._place(path)
+        system.delete(hadoop, True)
 
     def read(self, schema=None):
         reader = self.spark.read
@@ -656,7 +666,6 @@ def fetch_all(spark, options, output):
         say("nothing to fetch")
         return 0
     run = max(output.runs, default=0) + 1
-    context.setJobDescription(f"fetch: run {run}, {total:,} URLs")
     say(f"run {run}: {total:,} URLs in {len(partitions)} tasks")
     counters = Counters(context)
     # The application is part of the name: a run that has no records yet has no number yet, either.
@@ -666,6 +675,10 @@ def fetch_all(spark, options, output):
     keyed = todo.select("host", "id", "url", "rows").rdd.map(lambda row: ((partitions.of(row[0]), row[0]), tuple(row[1:])))
     # By host: then a host is looked up, and connected to, once and not for each of its URLs.
     parts = keyed.repartitionAndSortWithinPartitions(len(partitions), lambda key: key[0]).values()
+    lists = f"{output.path}/lists"
+    context.setJobDescription(f"fetch: run {run}, write the lists of {len(partitions)} tasks")
+    parts = independent(parts, lists)
+    context.setJobDescription(f"fetch: run {run}, {total:,} URLs")
     schema = ", ".join(f"`{name}` {kind}" for name, kind, _ in COLUMNS)
     records = spark.createDataFrame(parts.mapPartitionsWithIndex(task), schema, verifySchema=False)
     if carried_type:
@@ -675,8 +688,21 @@ def fetch_all(spark, options, output):
     with Progress(counters, len(partitions)):
         output.append(run, records)
     say(f"run {run}: {counters.text()}")
+    output.remove(lists)
     todo.unpersist()
     return counters.left.value
+
+
+def independent(parts, folder):
+    """The same partitions, read from files of `folder`.
+
+    Partitions that come from a shuffle are lost with an executor. Then Spark runs every task that has not ended once more, also
+    those that still run on other executors, and their hosts would have twice as many requests at a time.
+    """
+    parts.context.setCheckpointDir(folder)
+    parts.checkpoint()
+    parts.count()
+    return parts
 
 
 def archive_folder(options, output):

@@ -5,29 +5,22 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{body_of, every_kind, list, outcomes};
+use crate::support::folder::all_in;
 use crate::support::seaweed::{BUCKET, Seaweed, with_keys};
 use crate::support::tools::tool;
-use crate::support::{MODES, Origin, Run, Seen, holding, in_every_mode};
+use crate::support::{End, MODES, Origin, Reply, Request, Run, Seen, holding, in_every_mode};
 
 /// Some in memory, one in a file, one whose archive is put in parts; one that fails.
 const PATHS: [&str; 6] = ["/small.png", "/empty", "/long.bin", "/parts.bin", "/gone", "/a%20b.png"];
 
 const FORMATS: [&str; 2] = ["--warc", "--tar"];
 
-/// Prints the digest of the payload of every response of WARC files by its path, from warcio.
-const PAYLOADS: &str = "
-import hashlib, sys
-from urllib.parse import urlsplit
-from warcio.archiveiterator import ArchiveIterator
-for path in sys.argv[1:]:
-    for record in ArchiveIterator(open(path, 'rb'), check_digests='raise'):
-        if record.rec_type == 'response':
-            uri = urlsplit(record.rec_headers.get_header('WARC-Target-URI'))
-            print(uri.path, hashlib.sha256(record.content_stream().read()).hexdigest())
-";
+/// What programs of others read.
+const READ_BODIES: &str = include_str!("../support/read_bodies.py");
 
 fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -51,9 +44,20 @@ fn archives_of(server: &Seaweed, prefix: &str) -> Vec<String> {
 fn read_warcs(folder: &Path, names: &[&str]) -> BTreeMap<String, String> {
     let files: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
     output_of(tool("warcio").arg("check").args(&files));
-    let payloads = output_of(tool("python").args(["-c", PAYLOADS]).args(&files));
-    let of_line = |line: &str| line.split_once(' ').map(|(path, hex)| (path.into(), hex.into()));
-    payloads.lines().filter_map(of_line).collect()
+    let files: Vec<_> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    read_by("warcio", &files)
+}
+
+/// The digests of bodies by their paths, as another program reads them. Each is there once.
+fn read_by(program: &str, words: &[&str]) -> BTreeMap<String, String> {
+    let read = output_of(tool("python").args(["-c", READ_BODIES, program]).args(words));
+    let mut bodies = BTreeMap::new();
+    for line in read.lines() {
+        let (path, digest) = line.split_once(' ').unwrap();
+        let before = bodies.insert(path.to_owned(), digest.to_owned());
+        assert_eq!(before, None, "{program} has {path} twice");
+    }
+    bodies
 }
 
 #[test]
@@ -258,4 +262,90 @@ fn reports_are_objects_that_are_put_when_they_are_complete() {
     assert!(jar.stderr.contains("it may hold secrets"), "{jar:?}");
     let no_name = server.run("async").args(["--report", "s3://bucket", &origin.url("/a")]).seen();
     assert_eq!(no_name.code, Some(2), "{no_name:?}");
+}
+
+/// How many URLs the list of all kinds of replies has.
+const MANY: usize = 2000;
+
+/// All kinds of replies; one in 20 is a failure.
+fn many_kinds(request: &Request) -> Reply {
+    let path = request.path.as_str();
+    let number: usize = path.rsplit('-').next().unwrap().parse().unwrap();
+    match number % 40 {
+        0 => Reply::of("404 Not Found", "", "gone"),
+        20 => Reply::ok(body_of(path)).but(10, End::Close),
+        1 if path.starts_with("/page") => Reply::redirect(302, &format!("/to-{number}")),
+        2 => Reply::chunked(["first ", path]),
+        3 => Reply::ok(""),
+        4 => Reply::of("200 OK", "Content-Type: text/plain\r\n", "the same in all of these"),
+        5 => Reply::of("200 OK", "Content-Type: image/png\r\n", path.repeat(3000)),
+        6 if number == 6 => Reply::ok(body_of("/long")),
+        _ => Reply::ok(path.repeat(40)),
+    }
+}
+
+/// What of a record does not depend on time, on the order, and on where bodies go.
+fn lasting(row: &Value) -> [String; 7] {
+    ["url", "final_url", "outcome", "bytes", "http_status", "digest", "carried"]
+        .map(|name| row[name].to_string())
+}
+
+#[test]
+#[ignore = "needs SeaweedFS, boto3, warcio, fastwarc, webdataset and GNU tar"]
+fn the_same_bodies_are_in_every_destination_as_others_read_them() {
+    let server = Seaweed::start();
+    let origin = Origin::new(many_kinds);
+    let paths: Vec<_> = (0..MANY).map(|number| format!("/page-{number}")).collect();
+    let list = list(&origin, &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut known: Option<(Vec<_>, BTreeMap<String, String>)> = None;
+    for mode in MODES {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let stored = format!("s3://{BUCKET}/{mode}/bodies");
+        for (option, place) in [
+            ("--dir", at("dir")),
+            ("--warc", at("crawl")),
+            ("--tar", at("images")),
+            ("--dir", stored.clone()),
+        ] {
+            let run = server.run(mode).args([option, &place, "--digest", "sha256", "--retry", "0"]);
+            let seen = run.list(&list).seen();
+            assert_eq!(seen.code, Some(1), "{mode} {option}: {}", seen.stderr);
+            let records: Vec<_> = seen.rows_in_list_order().iter().map(lasting).collect();
+            let read: Vec<_> = match option {
+                "--dir" if place == stored => {
+                    let prefix = format!("{mode}/bodies/");
+                    vec![read_by("s3", &[&server.endpoint(), BUCKET, &prefix])]
+                }
+                "--dir" => {
+                    let files = all_in(Path::new(&place)).into_keys();
+                    let files = files.filter(|name| name.starts_with("page-"));
+                    let digest = |name: &str| {
+                        let bytes = fs::read(Path::new(&place).join(name)).unwrap();
+                        data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+                    };
+                    vec![files.map(|name| (format!("/{name}"), digest(&name))).collect()]
+                }
+                "--warc" => ["warcio", "fastwarc"]
+                    .map(|program| read_by(program, &[&(place.clone() + "-00000.warc.gz")]))
+                    .to_vec(),
+                _ => ["tarfile", "webdataset"]
+                    .map(|program| read_by(program, &[&(place.clone() + "-00000.tar")]))
+                    .to_vec(),
+            };
+            for bodies in read {
+                // In a WARC, the body of a redirect has the URL that it leads to.
+                let named = |path: String| path.replace("/to-", "/page-");
+                let bodies: BTreeMap<_, _> =
+                    bodies.into_iter().map(|(path, digest)| (named(path), digest)).collect();
+                assert_eq!(bodies.len(), MANY * 19 / 20, "{mode} {option}");
+                let (all_records, all_bodies) =
+                    known.get_or_insert_with(|| (records.clone(), bodies.clone()));
+                assert!(*all_records == records, "{mode} {option}");
+                assert!(*all_bodies == bodies, "{mode} {option}");
+            }
+        }
+        let listed = output_of(Command::new("tar").arg("tf").arg(at("images-00000.tar")));
+        assert_eq!(listed.lines().count(), 2 * MANY * 19 / 20);
+    }
 }
