@@ -288,6 +288,8 @@ pub struct FailedList {
     pub path: PathBuf,
     /// Only failures of these classes; empty: of all.
     pub classes: Vec<FailureClass>,
+    /// Whether targets keep the names that their files would have; in archives, a name would make another target of them.
+    pub keeps_names: bool,
 }
 
 /// Where targets come from.

@@ -206,6 +206,8 @@ pub(crate) fn redacted_name(name: &str) -> Cow<'_, str> {
         Some((before, _)) if before.contains(':') && !is_address(before) && !shows_secrets() => {
             let (scheme, user) = scheme_and_rest(before);
             let user = user.split_once(':').map_or("", |(user, _)| user);
+            // What has these is no user, and may have other secrets.
+            let user = if user.contains(['@', '/', '?', '#']) { "" } else { user };
             let colon = if user.is_empty() { "" } else { ":" };
             Cow::Owned(format!("{scheme}{user}{colon}***@{}", masked_behind_user(name)))
         }

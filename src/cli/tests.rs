@@ -491,7 +491,7 @@ fn a_number_or_a_share_of_failures_ends_a_run() {
 #[test]
 fn failures_are_written_to_a_file_of_their_own() {
     let failed = |words| plan(words).failed.unwrap();
-    let all = FailedList { path: "failed.txt".into(), classes: vec![] };
+    let all = FailedList { path: "failed.txt".into(), classes: vec![], keeps_names: true };
     assert_eq!(failed(&["--failed", "failed.txt"]), all);
     let words = ["--failed", "f", "--failed-class", "timeout,http_5xx", "--failed-class", "dns"];
     assert_eq!(

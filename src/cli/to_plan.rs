@@ -1,6 +1,7 @@
 //! Converts parsed arguments to a `Plan`. An error is the message to print.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
     // A list at a URL is no single URL.
     let targets = if remote.is_empty() { &typed.sources[..] } else { &[] };
     ensure_the_dir_is_no_data(&typed.saving)?;
+    let is_archived = typed.saving.warc.is_some() || typed.saving.tar.is_some();
     let plan = Plan {
         lists: list_options(typed.lists, typed.saving.text_column.as_deref())?,
         // The environment is not read here.
@@ -60,7 +62,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         output: single_output(&typed.saving, targets)?,
         archive: archive_options(&typed.saving, typed.host_limits.host_patience),
         keep: save_options(typed.saving, typed.host_limits.host_patience)?,
-        failed: failed_list(typed.failures)?,
+        failed: failed_list(typed.failures, is_archived)?,
         config: None,
         credential_files: Vec::new(),
         options: Vec::new(),
@@ -213,6 +215,8 @@ fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOp
     if let Some(name) = text_column.filter(|name| !is_carried(name)) {
         typed.carry.push(name.to_owned());
     }
+    let mut known = HashSet::new();
+    typed.carry.retain(|name| known.insert(name.clone()));
     let is_all = typed.carry.iter().any(|name| name == "all");
     if is_all && typed.carry.len() > 1 {
         return Err("--carry takes either names of columns or 'all'".to_owned());
@@ -644,12 +648,12 @@ fn failure_limits(typed: &FailureLimitArgs) -> FailureLimits {
     FailureLimits { most: none.or(typed.max_failures) }
 }
 
-fn failed_list(typed: FailedListArgs) -> Result<Option<FailedList>, String> {
+fn failed_list(typed: FailedListArgs, is_archived: bool) -> Result<Option<FailedList>, String> {
     let Some(path) = typed.failed else { return Ok(None) };
     if path.as_os_str().is_empty() || path == Path::new("-") {
         return Err("--failed cannot write to stdout".to_owned());
     }
-    Ok(Some(FailedList { path, classes: typed.failed_class }))
+    Ok(Some(FailedList { path, classes: typed.failed_class, keeps_names: !is_archived }))
 }
 
 fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {

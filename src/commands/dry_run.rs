@@ -190,6 +190,8 @@ impl<W: Write> Preview<'_, W> {
         let output = output.map(|path| path.map(|path| path.display().to_string()));
         let path = match &output {
             Some(output) => output.as_deref(),
+            // Which archive it goes to is not known.
+            None if self.plan.archive.is_some() && outcome.is_none() => None,
             None => *path,
         };
         if self.is_json() {

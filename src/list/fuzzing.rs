@@ -41,9 +41,10 @@ pub fn list_options(data: &[u8]) {
     }
     check_options(&all.finish(&Url::parse("http://a.test/b").expect("a URL")));
     // A line that is no option is an entry, or a comment.
-    let list = format!("http://a.test/\n {}", text.replace(['\n', '\r', '\0'], " "));
+    let line = text.replace(['\n', '\r', '\0'], " ");
+    let list = format!("http://a.test/\n {line}");
     let entries = read([list.as_bytes()]).len();
-    assert!(entries == 1 || entries == 2 && !options::is_option(text.trim()), "{list:?}");
+    assert!(entries == 1 || entries == 2 && !options::is_option(line.trim()), "{list:?}");
 }
 
 /// The entries of a list.

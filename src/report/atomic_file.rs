@@ -215,8 +215,9 @@ pub(crate) fn written_path(path: &Path) -> PathBuf {
 /// `InvalidInput` if it is.
 pub(super) fn ensure_it_is_no_bookkeeping(path: &Path) -> io::Result<()> {
     let is_bookkeeping = |folder: &Path| {
-        folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".fetch"))
-            && folder.join("manifest.jsonl").exists()
+        // `.fetch` of a directory, `PREFIX.fetch` of archives.
+        let name = folder.file_name().and_then(|name| name.to_str()).map(str::to_ascii_lowercase);
+        name.is_some_and(|name| name.ends_with(".fetch")) && folder.join("manifest.jsonl").exists()
     };
     if path.ancestors().skip(1).any(is_bookkeeping) {
         let advice = "it is in the .fetch directory of saved files; name another file";
@@ -231,6 +232,10 @@ pub(super) fn ensure_it_is_no_bookkeeping(path: &Path) -> io::Result<()> {
 /// # Errors
 /// `InvalidInput` if there is one; those of reading the manifest.
 pub(super) fn ensure_it_is_no_saved_file(path: &Path) -> io::Result<()> {
+    if is_an_archive(path) {
+        let advice = "it is an archive of earlier runs, or its index; name another file";
+        return Err(io::Error::new(ErrorKind::InvalidInput, advice));
+    }
     for folder in path.ancestors().skip(1) {
         let manifest = folder.join(".fetch/manifest.jsonl");
         let name = path.strip_prefix(folder).ok().and_then(Path::to_str);
@@ -241,6 +246,23 @@ pub(super) fn ensure_it_is_no_saved_file(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file has the name of an archive, or of an index, and the manifest of its prefix is beside it.
+fn is_an_archive(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let has_manifest = |stem: &str| {
+        let bookkeeping = path.with_file_name(format!("{stem}.fetch"));
+        !stem.is_empty() && bookkeeping.join("manifest.jsonl").is_file()
+    };
+    let numbered = [".warc.gz", ".tar"].iter().find_map(|end| name.strip_suffix(end));
+    let stem = match numbered.and_then(|numbered| numbered.rsplit_once('-')) {
+        Some((stem, number)) => {
+            Some(stem).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+        None => name.strip_suffix(".cdxj"),
+    };
+    stem.is_some_and(has_manifest)
 }
 
 /// Whether the last entry about `name` says that fetch has, or has begun, that file.

@@ -34,6 +34,7 @@ struct OpenFailedList {
     /// Whether it is a regular file, which can be truncated.
     is_regular: bool,
     classes: Vec<FailureClass>,
+    keeps_names: bool,
     /// Bytes of the complete entries in the file.
     written: u64,
 }
@@ -49,8 +50,10 @@ impl FailedListWriter {
     /// # Errors
     /// `InvalidInput` if it is one of the sources, else those of opening it. They name the file.
     pub fn create(list: Option<&FailedList>, sources: &[Source]) -> io::Result<Self> {
-        let Some(FailedList { path, classes }) = list else { return Ok(Self::nowhere()) };
-        let open = OpenFailedList::new(path, classes, sources);
+        let Some(FailedList { path, classes, keeps_names }) = list else {
+            return Ok(Self::nowhere());
+        };
+        let open = OpenFailedList::new(path, classes, *keeps_names, sources);
         Ok(Self(Some(open.map_err(|error| cannot_write(path, &error))?)))
     }
 
@@ -72,6 +75,7 @@ impl FailedListWriter {
         if !open.classes.is_empty() && !open.classes.contains(&error.class) {
             return Ok(());
         }
+        let name = name.filter(|_| open.keeps_names);
         entry(target, name, error, &mut open.buffer.lines)?;
         if open.buffer.is_full() { open.write_out() } else { Ok(()) }
     }
@@ -110,7 +114,12 @@ impl Drop for FailedListWriter {
 }
 
 impl OpenFailedList {
-    fn new(path: &Path, classes: &[FailureClass], sources: &[Source]) -> io::Result<Self> {
+    fn new(
+        path: &Path,
+        classes: &[FailureClass],
+        keeps_names: bool,
+        sources: &[Source],
+    ) -> io::Result<Self> {
         let place = written_path(path);
         ensure_it_is_no_bookkeeping(&place)?;
         let mut options = OpenOptions::new();
@@ -128,7 +137,8 @@ impl OpenFailedList {
             file.set_len(0)?;
         }
         let (path, classes) = (path.to_owned(), classes.to_vec());
-        Ok(Self { path, buffer: Buffered::new(file), is_regular, classes, written: 0 })
+        let buffer = Buffered::new(file);
+        Ok(Self { path, buffer, is_regular, classes, keeps_names, written: 0 })
     }
 
     /// Replaces the file by one that begins with this line: it is a complete list at every moment.
@@ -219,7 +229,8 @@ mod tests {
     use crate::model::{CarriedColumns, EntryOptions, Failure, StopCause};
 
     fn list_of(path: &Path, classes: &[FailureClass]) -> FailedListWriter {
-        let list = FailedList { path: path.to_owned(), classes: classes.to_vec() };
+        let list =
+            FailedList { path: path.to_owned(), classes: classes.to_vec(), keeps_names: true };
         FailedListWriter::create(Some(&list), &[]).unwrap()
     }
 
@@ -323,7 +334,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sites.txt");
         fs::write(&path, "https://a.b/\n").unwrap();
-        let list = FailedList { path: path.clone(), classes: Vec::new() };
+        let list = FailedList { path: path.clone(), classes: Vec::new(), keeps_names: true };
         let sources = [Source::File(folder.path().join(".").join("sites.txt"))];
         let error = FailedListWriter::create(Some(&list), &sources).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -336,7 +347,7 @@ mod tests {
     fn a_list_that_cannot_be_created_is_an_error_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("again.txt");
-        let list = FailedList { path: path.clone(), classes: Vec::new() };
+        let list = FailedList { path: path.clone(), classes: Vec::new(), keeps_names: true };
         let error = FailedListWriter::create(Some(&list), &[]).unwrap_err();
         assert!(
             error.to_string().starts_with(&format!("cannot write {}: ", path.display())),

@@ -19,7 +19,7 @@ pub(crate) enum SavedBodies {
     /// The files of a directory.
     Folder(SavedFolder),
     /// Archives.
-    Archive(SavedArchive),
+    Archive(Box<SavedArchive>),
     /// The objects of a store.
     #[cfg(feature = "object-store")]
     Objects(SavedObjects),
@@ -56,7 +56,8 @@ impl SavedBodies {
         match SavedFolder::open(path, mode, &mut notice) {
             Ok(folder) => Ok(Self::Folder(folder)),
             Err(error @ (SavedFolderError::NoFolder { .. } | SavedFolderError::NoManifest(_))) => {
-                SavedArchive::open(path, mode, notice)?.map(Self::Archive).ok_or(error)
+                let archive = SavedArchive::open(path, mode, notice)?;
+                archive.map(|archive| Self::Archive(Box::new(archive))).ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -810,9 +810,10 @@ fn damage_is_found_and_mended_by_another_run() {
         assert_eq!((seen.code, origin.requests()), (Some(0), asked + 1), "{option} {seen:?}");
         let seen = work.verify();
         assert_eq!((seen.code, seen.summary_of_files()), (Some(0), (3, 3)), "{option} {seen:?}");
+        // The body that was mended is in the next archive.
         fs::remove_file(&path).unwrap();
         let seen = work.verify();
-        assert_eq!((seen.code, seen.summary_of_files()), (Some(1), (3, 0)), "{option} {seen:?}");
+        assert_eq!((seen.code, seen.summary_of_files()), (Some(1), (3, 1)), "{option} {seen:?}");
         assert_eq!(work.over(&origin, &["/a", "/large", "/b"]).seen().code, Some(0));
         assert_eq!(work.verify().code, Some(0));
     }
@@ -902,7 +903,7 @@ fn options_that_do_not_go_together_are_refused() {
     let prefix = format!("{}/", folder.path().display());
     let seen = Run::new().args(["--warc", &prefix, "http://127.0.0.1:9/"]).seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
-    assert!(seen.stderr.contains("prefix of archives"), "{seen:?}");
+    assert!(seen.stderr.contains("expected the beginning of a file name"), "{seen:?}");
 }
 
 fn output_of(command: &mut Command) -> String {
@@ -960,4 +961,153 @@ fn facts_of(line: &str) -> (String, String, String, String, String) {
     let value: Value = serde_json::from_str(parts.next().unwrap()).unwrap();
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
     (key, time, text("offset"), text("length"), text("status"))
+}
+
+#[test]
+fn an_archive_that_has_lost_its_end_is_cut_after_its_last_whole_record() {
+    in_every_mode(|mode| {
+        for make in [Work::warc, Work::tar] {
+            let (work, origin) = (make(mode), Origin::new(every_kind));
+            let run = || work.over(&origin, &["/a", "/b"]);
+            assert_eq!(run().seen().code, Some(0));
+            let first = work.at(&work.archives()[0]);
+            let whole = fs::read(&first).unwrap();
+            // Of a tar archive, all of its end and a part of the last file.
+            let lost = if work.option == "--warc" { 10 } else { 1024 + 600 };
+            fs::write(&first, &whole[..whole.len() - lost]).unwrap();
+            let seen = run().seen();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            let mut outcomes: Vec<_> =
+                seen.rows().iter().map(|row| row["outcome"].to_string()).collect();
+            outcomes.sort();
+            assert_eq!(outcomes, ["\"ok\"", "\"skipped\""], "{seen:?}");
+            let warning = "bytes that the manifest lists are missing; removed an incomplete record";
+            assert!(seen.stderr.contains(warning), "{seen:?}");
+            assert_eq!(work.archives().len(), 2);
+            // Those who read from the beginning find whole records only.
+            if work.option == "--warc" {
+                assert_eq!(
+                    work.records().iter().filter(|record| record.kind() == "response").count(),
+                    2
+                );
+            } else {
+                let names = work.archives().into_iter().map(|name| members(&work.at(&name)).len());
+                assert_eq!(names.sum::<usize>(), 4);
+            }
+            assert_eq!(work.verify().code, Some(0));
+            assert!(!run().seen().stderr.contains(warning));
+        }
+    });
+}
+
+#[test]
+fn nothing_is_appended_behind_a_damaged_body() {
+    in_every_mode(|mode| {
+        let (work, origin) = (Work::warc(mode), Origin::new(every_kind));
+        let run = || work.over(&origin, &["/a", "/b"]).seen();
+        assert_eq!(run().code, Some(0));
+        let response = work.record("response", &origin.url("/b"));
+        let first = work.at("crawl-00000.warc.gz");
+        let mut bytes = fs::read(&first).unwrap();
+        bytes[response.offset + response.length / 2] ^= 1;
+        fs::write(&first, &bytes).unwrap();
+        assert_eq!(work.verify().code, Some(1));
+        assert_eq!(run().code, Some(0));
+        assert_eq!(fs::read(&first).unwrap().len(), bytes.len());
+        let second = read_warc(&fs::read(work.at("crawl-00001.warc.gz")).unwrap());
+        let is_new = |record: &&WarcRecord| record.kind() == "response";
+        assert_eq!(second.iter().find(is_new).unwrap().body(), body_of("/b"));
+        assert_eq!(work.verify().code, Some(0));
+    });
+}
+
+#[test]
+fn a_tar_has_no_two_samples_of_one_key() {
+    in_every_mode(|mode| {
+        let (work, origin) = (Work::tar(mode), Origin::new(every_kind));
+        let failed = work.at("failed.txt");
+        let run = |paths: &[&str], words: &[&str]| {
+            let run = work.over(&origin, paths).args(words).arg("--failed").arg(&failed);
+            run.seen().code
+        };
+        assert_eq!(run(&["/a", "/b"], &[]), Some(0));
+        assert_eq!(run(&["/a", "/b"], &["--force"]), Some(0));
+        assert_eq!(run(&["/c"], &[]), Some(0));
+        assert_eq!(run(&["/c", "/d", "/e"], &[]), Some(0));
+        assert_eq!(work.archives(), ["crawl-00000.tar", "crawl-00001.tar", "crawl-00002.tar"]);
+        for name in work.archives() {
+            let names: Vec<_> =
+                members(&work.at(&name)).into_iter().map(|(name, _)| name).collect();
+            let different: BTreeSet<_> = names.iter().collect();
+            assert_eq!(different.len(), names.len(), "{name}: {names:?}");
+        }
+        assert_eq!(work.verify().code, Some(0));
+    });
+}
+
+#[test]
+fn what_failed_is_listed_as_the_target_that_it_is() {
+    in_every_mode(|mode| {
+        for make in [Work::warc, Work::tar] {
+            let later = |request: &Request| match (request.path.as_str(), request.nth) {
+                ("/later", 0..2) => Reply::of("503 Busy", "", "later"),
+                (path, _) => Reply::ok(body_of(path)),
+            };
+            let (work, origin) = (make(mode), Origin::new(later));
+            let failed = work.at("failed.txt");
+            let run = |list: &str| {
+                let run = work.run().arg("--failed").arg(&failed).arg("-").list(list);
+                run.seen()
+            };
+            let list = urls(&origin, &["/a", "/later"]);
+            assert_eq!(run(&list).code, Some(1));
+            let again = fs::read_to_string(&failed).unwrap();
+            assert!(again.contains("/later\n") && !again.contains("out="), "{again}");
+            assert_eq!(run(&again).code, Some(0));
+            let seen = run(&list);
+            let outcomes: Vec<_> = seen.rows().iter().map(|row| row["outcome"].clone()).collect();
+            assert_eq!(outcomes, ["skipped", "skipped"], "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn no_output_file_replaces_an_archive_its_index_or_its_manifest() {
+    let (work, origin) = (Work::warc("async"), Origin::new(every_kind));
+    assert_eq!(work.over(&origin, &["/a"]).seen().code, Some(0));
+    let report = work.at("run.jsonl");
+    let (url, gone) = (origin.url("/a"), origin.url("/gone"));
+    let seen = Run::new().arg("--report").arg(&report).arg(&url).seen();
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let report = report.to_str().unwrap();
+    let before: Vec<_> = TAKEN.map(|name| fs::read(work.at(name)).unwrap()).into();
+    const TAKEN: [&str; 3] = ["crawl-00000.warc.gz", "crawl.cdxj", "crawl.fetch/manifest.jsonl"];
+    for name in TAKEN {
+        let place = work.at(name);
+        let place = place.to_str().unwrap();
+        for words in [
+            &["--failed", place, &gone][..],
+            &["--report", place, &gone],
+            &["-o", place, &url],
+            &["report", report, "--to", place],
+            &["merge", report, "--to", place],
+        ] {
+            let seen = Run::new().args(words).seen();
+            assert_eq!(seen.code, Some(2), "{words:?}: {seen:?}");
+        }
+    }
+    let after: Vec<_> = TAKEN.map(|name| fs::read(work.at(name)).unwrap()).into();
+    assert!(before == after);
+}
+
+#[test]
+fn a_dry_run_names_no_file_for_what_goes_to_an_archive() {
+    let (work, origin) = (Work::warc("async"), Origin::new(every_kind));
+    let prefix = work.at("crawl");
+    let run = || Run::new().args(["--dry-run", "--warc"]).arg(&prefix).arg(origin.url("/a")).seen();
+    let seen = run();
+    assert!(!seen.stdout.contains("->"), "{seen:?}");
+    assert_eq!(work.over(&origin, &["/a"]).seen().code, Some(0));
+    let seen = run();
+    assert!(seen.stdout.contains("-> crawl-00000.warc.gz (already saved)"), "{seen:?}");
 }

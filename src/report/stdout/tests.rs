@@ -427,7 +427,7 @@ fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
 fn what_failed_is_in_its_list_whenever_nothing_is_happening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("again.txt");
-    let list = plan::FailedList { path: path.clone(), classes: Vec::new() };
+    let list = plan::FailedList { path: path.clone(), classes: Vec::new(), keeps_names: true };
     let term = InMemoryTerm::new(10, 80);
     let mut reporter = on_one_terminal(&term, Arc::new(ProgressBoard::new(1)));
     reporter.failed = FailedListWriter::create(Some(&list), &[]).unwrap();

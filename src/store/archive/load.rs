@@ -1,9 +1,9 @@
 //! Opens archives: locks them, reads their manifest, and cuts what a killed run has left.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::io;
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -13,12 +13,13 @@ use cap_std::fs::Dir;
 use serde::Deserialize;
 
 use super::spool_folder::SpoolFolder;
+use super::tar::{self, key_of_member};
 #[cfg(feature = "object-store")]
 use super::writer::StoredArchives;
 use super::writer::{ArchiveNames, ArchiveWriter, Current, names_of};
 use super::{OpenArchive, payload_key, saved_key};
 use crate::digest::{Algorithm, ExpectedDigests};
-use crate::plan::ArchiveOptions;
+use crate::plan::{ArchiveFormat, ArchiveOptions};
 use crate::store::entry::{EntryKind, HexSha256, ManifestEntry};
 use crate::store::lock::{Lock, LockError};
 use crate::store::manifest::{BadManifestLine, Manifest, TailState};
@@ -42,6 +43,9 @@ pub(super) struct EntryFacts<'a> {
     /// How many bytes it has there.
     #[serde(default)]
     pub length: u64,
+    /// The name of the body in a tar archive.
+    #[serde(borrow, default)]
+    pub member: Option<Cow<'a, str>>,
     /// The record of a response, if there is one.
     pub record: Option<RecordFacts>,
 }
@@ -65,8 +69,10 @@ pub(super) struct LoadedManifest {
     /// The highest number of an archive.
     pub newest: Option<u64>,
     pub bad_lines: u64,
-    /// Archives that do not have any more what was appended to them.
-    lost: HashSet<String>,
+    /// Archives that do not have any more what was appended to them, with the end of what is still there of it.
+    lost: HashMap<String, u64>,
+    /// The end of what is there, and known, of the archive of the last entries.
+    end: (String, u64),
 }
 
 /// Whether what an entry is about has to be in its archive.
@@ -93,9 +99,9 @@ pub(super) fn load(
     presence: Presence,
     mut notice: impl FnMut(String),
 ) -> io::Result<LoadedManifest> {
-    let (lengths, current, newest, bad_lines, lost) = Default::default();
+    let (lengths, current, newest, bad_lines, lost, end) = Default::default();
     let index = NameIndex::new();
-    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost };
+    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost, end };
     let path = bookkeeping_of(names).join("manifest.jsonl");
     manifest.visit_lines(|number, at, line| {
         let facts = line.ok_or(BadManifestLine::TooLong).and_then(|line| {
@@ -138,12 +144,16 @@ impl LoadedManifest {
         self.newest = self.newest.max(names.number(&facts.path));
         let end = facts.offset.saturating_add(facts.length);
         self.set_current(facts, end);
+        if self.end.0 != facts.path {
+            self.end = (facts.path.clone().into_owned(), 0);
+        }
         if presence == Presence::Required && end > self.length_of(names, &facts.path) {
             // What else is appended there would stand where this was.
             self.current = self.current.take().filter(|current| current.name != facts.path);
-            self.lost.insert(facts.path.clone().into_owned());
+            self.lost.entry(facts.path.clone().into_owned()).or_insert(self.end.1);
             return Ok(());
         }
+        self.end.1 = self.end.1.max(end);
         let owner =
             |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of(bytes.0), at };
         if let Some(target) = &facts.target {
@@ -158,25 +168,29 @@ impl LoadedManifest {
     }
 
     fn set_current(&mut self, facts: &EntryFacts<'_>, end: u64) {
-        if self.lost.contains(&*facts.path) {
+        if self.lost.contains_key(&*facts.path) {
             return;
         }
         let bodies = u64::from(facts.kind == EntryKind::Archived);
-        match &mut self.current {
-            Some(current) if current.name == facts.path => {
-                current.length = current.length.max(end);
-                current.bodies += bodies;
-            }
-            current => {
-                let name = facts.path.clone().into_owned();
-                *current = Some(Current { name, length: end, bodies });
-            }
-        }
+        let current = match &mut self.current {
+            Some(current) if current.name == facts.path => current,
+            current => current.insert(Current::new(facts.path.clone().into_owned())),
+        };
+        current.length = current.length.max(end);
+        current.bodies += bodies;
+        current.keys.extend(facts.member.as_deref().and_then(key_of_member));
     }
 
-    /// A body that `fetch verify` has found damaged is saved no more, and no other one refers to it.
+    /// A body that `fetch verify` has found damaged is saved no more, and no other one refers to it. Nothing more is appended
+    /// to its archive: those who read that from its beginning may come no further.
     fn mark(&mut self, manifest: &Manifest, at: u64, facts: &EntryFacts<'_>) -> io::Result<()> {
         let Some(target) = &facts.target else { return Ok(()) };
+        // The name of a body begins with that of its archive.
+        let is_marked = |current: &Current| {
+            facts.path.strip_prefix(&current.name).is_some_and(|rest| rest.starts_with(':'))
+                || facts.path == current.name
+        };
+        self.current = self.current.take().filter(|current| !is_marked(current));
         let key = saved_key(target);
         if let Some(IndexedOwner::Recorded { at, .. }) = self.index.get(&key)
             && let Ok(ManifestEntry::Archived(entry)) = manifest.read(at)
@@ -238,6 +252,13 @@ impl OpenArchive {
         let (mut open, more) = Self::load(options, expected, names, manifest).map_err(unusable)?;
         notices.extend(more);
         open.work.clear().map_err(unusable)?;
+        for name in open.cut_lost().map_err(unusable)? {
+            let path = open.names.path(&name);
+            notices.push(format!(
+                "{}: bytes that the manifest lists are missing; removed an incomplete record at its end",
+                path.display()
+            ));
+        }
         if open.writer().cut_torn_tail().map_err(unusable)? {
             let name = open.writer().current().map(|current| current.name.clone());
             let path = open.names.path(&name.unwrap_or_default());
@@ -308,11 +329,38 @@ impl OpenArchive {
             bookkeeping,
             index: Mutex::new(loaded.index),
             lengths: loaded.lengths,
+            lost: loaded.lost,
             writer: Mutex::new(writer),
             unchecked: AtomicU64::new(0),
             lock: None,
         };
         Ok((open, notices))
+    }
+}
+
+impl OpenArchive {
+    /// Cuts archives that have lost their end after the last record that is whole. Returns the names of those of which
+    /// something was removed.
+    fn cut_lost(&self) -> io::Result<Vec<String>> {
+        let mut cut = Vec::new();
+        for (name, end) in &self.lost {
+            let path = self.names.path(name);
+            let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            let length = file.metadata()?.len();
+            if length <= *end || tar::is_end(&file, *end, length)? {
+                continue;
+            }
+            file.set_len(*end)?;
+            if self.options.format == ArchiveFormat::Tar {
+                file.seek(SeekFrom::End(0))?;
+                file.write_all(&tar::END)?;
+            }
+            cut.push(name.clone());
+        }
+        Ok(cut)
     }
 }
 

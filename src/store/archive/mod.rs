@@ -75,6 +75,8 @@ pub(super) struct OpenArchive {
     index: Mutex<NameIndex>,
     /// The length of each archive when the run began.
     lengths: HashMap<String, u64>,
+    /// Archives that had lost their end then, with what is left of them.
+    lost: HashMap<String, u64>,
     writer: Mutex<ArchiveWriter>,
     unchecked: AtomicU64,
     /// `None` in a dry run, which may not write.
@@ -191,13 +193,10 @@ impl Destination for OpenArchive {
 
     fn finish(&self) -> Result<(), Failure> {
         let mut writer = self.writer();
-        let (is_written, has_archives) = (writer.is_open(), writer.current().is_some());
+        let has_archives = writer.current().is_some();
         if has_archives && self.options.format == ArchiveFormat::Tar {
-            // A run that was killed after its last body has written no end.
-            let is_there = is_written || writer.reopen().is_ok_and(|is_there| is_there);
-            let end = if is_there { &tar::END[..] } else { &[] };
             let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
-            let ended = writer.write_end(end);
+            let ended = self.end_tar(&mut writer);
             ended.map_err(|error| failure(&self.names.path(&name), &error))?;
         }
         drop(writer);
@@ -369,7 +368,8 @@ impl OpenArchive {
         let new = matches!(form, RecordForm::Response) && is_complete;
         let made = warc::exchange(&self.work.compressors, exchange, form);
         let (unit, record) = made.map_err(|error| self.work.failure(&error))?;
-        let (entry, name) = self.append(&unit, is_whole, |path, offset| {
+        let kind = if is_whole { UnitKind::Body(None) } else { UnitKind::Other };
+        let (entry, name) = self.append(&unit, kind, |path, offset| {
             let (length, record) = (unit.length(), Some(record));
             if !is_whole {
                 let id = HexSha256(naming::identity(job.target.url()));
@@ -417,7 +417,8 @@ impl OpenArchive {
         let column = self.options.text_column.as_deref();
         let text = column.and_then(|column| record.carried.as_ref()?.text_of(column));
         let unit = tar::sample(&member, exchange, &record, text);
-        let (entry, name) = self.append(&unit, true, |path, offset| {
+        let kind = UnitKind::Body(tar::key_of_member(&member));
+        let (entry, name) = self.append(&unit, kind, |path, offset| {
             self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
                 saved: saved(job, path, OverwriteRule::Nothing, attempt),
                 target: identity_of(&job.target),
@@ -446,7 +447,7 @@ impl OpenArchive {
         };
         unit.push(warc::failure(pool, record, reply.as_ref()).map_err(fault)?);
         let id = HexSha256::of(&*record.url);
-        let (entry, _) = self.append(&unit, false, |path, offset| {
+        let (entry, _) = self.append(&unit, UnitKind::Other, |path, offset| {
             let (path, length) = (path.into(), unit.length());
             let entry =
                 AppendedEntry { path, id, offset, length, record: reply, object_etag: None };
@@ -461,11 +462,11 @@ impl OpenArchive {
     fn append(
         &self,
         unit: &AppendUnit,
-        is_body: bool,
+        kind: UnitKind,
         enter: impl FnOnce(&str, u64) -> io::Result<PendingEntry>,
     ) -> Result<(PendingEntry, Arc<str>), Failure> {
         let mut writer = self.writer();
-        self.make_room(&mut writer, unit.length())?;
+        self.make_room(&mut writer, unit.length(), kind)?;
         let name: Arc<str> = match writer.current() {
             Some(current) => current.name.as_str().into(),
             None => unreachable!("room was made"),
@@ -476,20 +477,30 @@ impl OpenArchive {
             writer.sync().map_err(|error| fault(&error))?;
         }
         failpoint::hit("archived");
-        if is_body {
-            writer.count_body();
+        if let UnitKind::Body(key) = kind {
+            writer.count_body(key);
         }
         let queued = enter(&name, offset);
         Ok((queued.map_err(|error| self.manifest_failure(&error))?, name))
     }
 
-    /// Opens the newest archive, or begins the next one if so many bytes more, or another body, are too much for it.
-    fn make_room(&self, writer: &mut ArchiveWriter, more: u64) -> Result<(), Failure> {
+    /// Opens the newest archive, or begins the next one if so many bytes more, or another body, are too much for it, or it
+    /// has a sample with this key.
+    fn make_room(
+        &self,
+        writer: &mut ArchiveWriter,
+        more: u64,
+        kind: UnitKind,
+    ) -> Result<(), Failure> {
         let most = self.options.max_bodies;
         let has_room = writer.current().is_some_and(|current| {
             let fits = current.length.saturating_add(more) <= self.options.max_bytes.get();
             let takes_more = most.is_none_or(|most| current.bodies < most.get());
-            current.length == 0 || fits && takes_more
+            let is_new = match kind {
+                UnitKind::Body(Some(key)) => !current.keys.contains(&key),
+                UnitKind::Body(None) | UnitKind::Other => true,
+            };
+            current.length == 0 || fits && takes_more && is_new
         });
         if has_room && writer.is_open() {
             return Ok(());
@@ -499,7 +510,7 @@ impl OpenArchive {
             return self.append_info(writer);
         }
         if self.options.format == ArchiveFormat::Tar {
-            writer.write_end(&tar::END).map_err(|error| fault(&error))?;
+            self.end_tar(writer).map_err(|error| fault(&error))?;
         }
         let name = writer.next_name().map_err(|error| fault(&error))?;
         // A file without an entry is somebody else's, so the entry comes first.
@@ -521,6 +532,14 @@ impl OpenArchive {
             synced.map_err(|error| fault(&error))?;
         }
         self.append_info(writer)
+    }
+
+    /// Writes the end of the newest archive. An earlier run may have written none, or it was removed when this one began.
+    fn end_tar(&self, writer: &mut ArchiveWriter) -> io::Result<()> {
+        if writer.is_open() || writer.reopen().is_ok_and(|is_there| is_there) {
+            writer.write_end(&tar::END)?;
+        }
+        Ok(())
     }
 
     /// Appends what says which program has written what follows.
@@ -591,6 +610,15 @@ impl OpenArchive {
     fn manifest_failure(&self, error: &io::Error) -> Failure {
         failure(&self.bookkeeping.join("manifest.jsonl"), error)
     }
+}
+
+/// What is appended in one step.
+#[derive(Debug, Clone, Copy)]
+enum UnitKind {
+    /// A body, with its key in a tar archive.
+    Body(Option<u64>),
+    /// Anything else.
+    Other,
 }
 
 /// The claim of a target that is fetched as if nothing were saved of it.

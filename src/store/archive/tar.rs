@@ -62,6 +62,11 @@ pub(super) fn member_name(target: &Target, media_type: Option<&str>) -> String {
     }
 }
 
+/// The key of the sample of a body with this name: its position in the list.
+pub(super) fn key_of_member(name: &str) -> Option<u64> {
+    name.split('.').next().unwrap_or(name).parse().ok()
+}
+
 /// The files of one target: its body, its record, and its text if it has one.
 pub(super) fn sample(
     member: &str,

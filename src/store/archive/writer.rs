@@ -1,6 +1,6 @@
 //! The one writer of the archives of a run: appends to the newest one, and begins the next one when that is full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,15 @@ pub(super) struct Current {
     pub length: u64,
     /// Bodies in it.
     pub bodies: u64,
+    /// The keys of its samples, if it is a tar archive.
+    pub keys: HashSet<u64>,
+}
+
+impl Current {
+    /// An archive of this name, with nothing in it.
+    pub(super) fn new(name: String) -> Self {
+        Self { name, length: 0, bodies: 0, keys: HashSet::new() }
+    }
 }
 
 /// Writes the newest archive.
@@ -160,7 +169,7 @@ impl ArchiveWriter {
         let path = self.names.path(&name);
         self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
         self.newest = self.newest.max(self.names.number(&name));
-        let before = self.current.replace(Current { name, length: 0, bodies: 0 });
+        let before = self.current.replace(Current::new(name));
         if self.names.stored.is_some() {
             self.complete.extend(before.map(|before| before.name));
         }
@@ -229,10 +238,11 @@ impl ArchiveWriter {
         self.complete.extend(self.current.take().map(|current| current.name));
     }
 
-    /// Counts a body in the newest archive.
-    pub(super) fn count_body(&mut self) {
+    /// Counts a body in the newest archive, with its key.
+    pub(super) fn count_body(&mut self, key: Option<u64>) {
         if let Some(current) = &mut self.current {
             current.bodies += 1;
+            current.keys.extend(key);
         }
     }
 
@@ -281,8 +291,9 @@ fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> 
 /// `InvalidInput` if it is no prefix of a file name.
 pub(super) fn names_of(prefix: &Path, extension: &'static str) -> io::Result<ArchiveNames> {
     let stem = prefix.file_name().and_then(|name| name.to_str());
-    let Some(stem) = stem.filter(|_| !prefix.as_os_str().as_encoded_bytes().ends_with(b"/")) else {
-        let error = "the prefix of archives must be that of a file name in UTF-8";
+    let is_folder = prefix.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let Some(stem) = stem.filter(|_| !is_folder) else {
+        let error = "expected the beginning of a file name in UTF-8, e.g. archives/crawl";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
     };
     let folder = match prefix.parent() {
