@@ -62,9 +62,7 @@ pub(crate) fn exit_on_signals(clean_up: impl FnOnce() + Send + 'static) -> io::R
 }
 
 /// Calls `react` with the number of each signal, from 1, what it stops the run for, and its exit code.
-fn listen(
-    mut react: impl FnMut(u32, StopCause, Exit) + Send + 'static,
-) -> io::Result<()> {
+fn listen(mut react: impl FnMut(u32, StopCause, Exit) + Send + 'static) -> io::Result<()> {
     ensure_descriptors()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {

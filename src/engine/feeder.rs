@@ -67,7 +67,9 @@ pub(super) async fn feed(
             context.cancel.drain(StopCause::Fatal);
             Err(EngineError::Spill(error))
         }
-        Err(FeedError::Unreadable(error)) => Ok(FeedResult { complete, listed, unreadable: Some(error) }),
+        Err(FeedError::Unreadable(error)) => {
+            Ok(FeedResult { complete, listed, unreadable: Some(error) })
+        }
         Ok(()) | Err(FeedError::Cancelled) => {
             let unreadable = feeder.parser.take_unreadable();
             Ok(FeedResult { complete: complete && unreadable.is_none(), listed, unreadable })

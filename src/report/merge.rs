@@ -96,7 +96,9 @@ impl MergeKind {
         let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
         match type_of(start) {
             Some(b"result" | b"summary") => Some(Self::Run),
-            Some(kind) if kind == MARKED || ManifestPlace::of(kind).is_some() => Some(Self::Manifest),
+            Some(kind) if kind == MARKED || ManifestPlace::of(kind).is_some() => {
+                Some(Self::Manifest)
+            }
             _ if start.starts_with(b"index,source,") => Some(Self::Table),
             _ => None,
         }

@@ -150,7 +150,8 @@ impl ShardFiles {
             own.ensure_it_is_of(&list, dir).map_err(SplitError::Usage)?;
             let replaced: BTreeSet<_> =
                 all.iter().chain(own.files.iter().map(|file| &file.name)).collect();
-            let ensure = replaced.into_iter().try_for_each(|name| own.ensure_replaceable(dir, name));
+            let ensure =
+                replaced.into_iter().try_for_each(|name| own.ensure_replaceable(dir, name));
             ensure.map_err(SplitError::Usage)?;
         }
         let piece = (WAITING / shards as usize).clamp(*PIECE.start(), *PIECE.end());
