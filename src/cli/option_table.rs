@@ -611,7 +611,8 @@ mod tests {
             .collect();
         let mut named: Vec<_> =
             sentence.split('`').filter(|word| word.starts_with("FETCH_")).collect();
-        (expected.sort(), named.sort_unstable());
+        expected.sort();
+        named.sort_unstable();
         assert_eq!(named, expected);
     }
 }
