@@ -25,6 +25,44 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If the system does not allow signal handlers or the thread that waits for them.
 pub(crate) fn cancel_on_signals(cancel: &CancelToken, grace: Duration) -> io::Result<()> {
+    let cancel = cancel.clone();
+    listen(move |received, cause, exit| match received {
+        1 => {
+            streams::end_by(Instant::now() + grace);
+            cancel.drain(cause);
+        }
+        2 => {
+            cancel.abort(cause);
+            tokio::spawn(async move {
+                sleep(LEAVE).await;
+                leave(exit);
+            });
+        }
+        _ => leave(exit),
+    })
+}
+
+/// Makes the first SIGINT, SIGTERM or SIGHUP clean up, on a thread of its own, and exit then; the second one exits at
+/// once. For commands that write nothing before they are at their end, and may sit in a read that never returns.
+///
+/// # Errors
+/// As for [`cancel_on_signals`].
+pub(crate) fn exit_on_signals(clean_up: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut clean_up = Some(clean_up);
+    listen(move |_, _, exit| {
+        let Some(clean_up) = clean_up.take() else { leave(exit) };
+        let clean = move || {
+            clean_up();
+            leave(exit)
+        };
+        if thread::Builder::new().name("cleanup".into()).spawn(clean).is_err() {
+            leave(exit);
+        }
+    })
+}
+
+/// Calls `react` with the number of each signal, from 1, what it stops the run for, and its exit code.
+fn listen(mut react: impl FnMut(u32, StopCause, Exit) + Send + 'static) -> io::Result<()> {
     ensure_descriptors()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
@@ -32,7 +70,6 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken, grace: Duration) -> io::Re
         let terminate = signal(SignalKind::terminate())?;
         (unless_ignored(SignalKind::interrupt())?, terminate, unless_ignored(SignalKind::hangup())?)
     };
-    let cancel = cancel.clone();
     let listen = async move {
         for received in 1.. {
             let (cause, exit) = tokio::select! {
@@ -40,20 +77,7 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken, grace: Duration) -> io::Re
                 () = next(&mut hangup) => (StopCause::HungUp, Exit::HungUp),
                 _ = terminate.recv() => (StopCause::Terminated, Exit::Terminated),
             };
-            match received {
-                1 => {
-                    streams::end_by(Instant::now() + grace);
-                    cancel.drain(cause);
-                }
-                2 => {
-                    cancel.abort(cause);
-                    tokio::spawn(async move {
-                        sleep(LEAVE).await;
-                        leave(exit);
-                    });
-                }
-                _ => leave(exit),
-            }
+            react(received, cause, exit);
         }
     };
     thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listen))?;
@@ -61,7 +85,7 @@ pub(crate) fn cancel_on_signals(cancel: &CancelToken, grace: Duration) -> io::Re
 }
 
 /// Exits. Whatever is written to a terminal next begins on a line of its own, below a progress display.
-fn leave(exit: Exit) {
+fn leave(exit: Exit) -> ! {
     let mut stderr = streams::stderr();
     if stderr.is_terminal() {
         let _ = stderr.write_all(b"\n");

@@ -1037,7 +1037,7 @@ pub(super) struct SplitArgs {
     #[arg(long, value_name = "KEY", value_parser = one_of(&SHARD_KEYS))]
     pub shard_by: Option<ShardKey>,
 
-    /// Replace files that fetch split has not written
+    /// Replace and delete files of another list, or that another program has written or changed
     #[arg(long)]
     pub overwrite: bool,
 
@@ -1053,7 +1053,7 @@ Examples:
 
 Exit codes:
   0  everything was merged
-  1  some lines were left out
+  1  some lines were left out, or reports are of different lists
   2  usage error or unreadable file
   3  an output cannot be written";
 

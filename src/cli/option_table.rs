@@ -597,4 +597,22 @@ mod tests {
             assert!(sentence.contains(&format!("`--{name}`")), "{name}");
         }
     }
+
+    #[test]
+    fn the_chapter_names_every_variable_of_an_option_that_cannot_be_in_the_file() {
+        let chapter = include_str!("../manual/configuration.md");
+        let sentence = chapter.split_once("have no\nvariable, except").unwrap().1;
+        let sentence = sentence.split_once(';').unwrap().0;
+        let table = OptionTable::of_fetch();
+        let in_environment = table.in_environment().map(|(name, _)| name);
+        let mut expected: Vec<_> = in_environment
+            .filter(|name| table.in_file(name).is_none())
+            .map(|name| format!("FETCH_{}", name.replace('-', "_").to_uppercase()))
+            .collect();
+        let mut named: Vec<_> =
+            sentence.split('`').filter(|word| word.starts_with("FETCH_")).collect();
+        expected.sort();
+        named.sort_unstable();
+        assert_eq!(named, expected);
+    }
 }

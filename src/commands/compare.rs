@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use console::Term;
 
-use super::{CommandError, conclude, print_error};
+use super::{CommandError, conclude, without_handlers};
 use crate::compare::{self, CompareError, CompareOutcome, Comparison, Options, export};
 use crate::engine::CancelToken;
 use crate::exit::{Exit, ExitStatus};
@@ -13,7 +13,6 @@ use crate::plan::{OutputFormat, Timeouts};
 use crate::report::cannot_write_output;
 use crate::signals::cancel_on_signals;
 use crate::streams::stdout;
-use crate::text::io_message;
 
 impl ExitStatus for Comparison {
     fn exit(&self) -> Exit {
@@ -44,11 +43,7 @@ impl CommandError for CompareError {
 pub(super) fn execute(options: &Options) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel, Timeouts::GRACE) {
-        print_error(&format!(
-            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
-            io_message(&error)
-        ));
-        return Exit::Fatal;
+        return without_handlers(&error);
     }
     let result = compare(options, &cancel, &mut stdout());
     let exit = conclude(&result);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fetch::{RemoteLists, claim_outputs, cookies, predicted};
-use super::{CommandError, conclude, exit_of_run, print_warning, unopened};
+use super::{CommandError, about_no_urls, conclude, exit_of_run, print_warning, unopened};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
@@ -98,9 +98,6 @@ impl CommandError for PreviewError {
 pub(super) fn execute(plan: &Plan, options: &[EffectiveOption]) -> Exit {
     let mut out = BufWriter::new(stdout());
     let result = preview(plan, options, &mut out);
-    if result.as_ref().is_ok_and(|counts| *counts == EntryCounts::default()) {
-        print_warning("no URLs in the input");
-    }
     exit_of_run(conclude(&result), plan)
 }
 
@@ -129,8 +126,11 @@ pub fn preview(
     let mut preview = Preview { plan, options, out, store, hosts, counts };
     let read = preview.targets(inputs);
     preview.out.flush()?;
-    read?;
+    let listed = read?;
     preview.conclude()?;
+    if preview.counts == EntryCounts::default() {
+        print_warning(&about_no_urls(plan, listed));
+    }
     Ok(preview.counts)
 }
 
@@ -144,7 +144,8 @@ struct Preview<'a, W> {
 }
 
 impl<W: Write> Preview<'_, W> {
-    fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<(), PreviewError> {
+    /// Prints the targets, and returns the number of entries of the lists, with those of other shards.
+    fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<u64, PreviewError> {
         input::entries(inputs, self.plan.shard, |EntryBatch { entries, kind, notices }| {
             notices.iter().for_each(|notice| print_warning(&printable(notice)));
             entries.iter().try_for_each(|entry| self.entry(entry))?;

@@ -17,7 +17,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::timeout;
 
-use super::{COLOR, colours, exit_of_run, print_error, print_note, print_warning, unopened};
+use super::{
+    COLOR, about_no_urls, colours, exit_of_run, print_error, print_note, print_warning, unopened,
+    without_handlers,
+};
 use crate::cli;
 use crate::engine::{
     self, CancelToken, EngineError, EngineResult, EventReceiver, RunCookies, event_channel,
@@ -35,7 +38,7 @@ use crate::report::{
 use crate::resource_usage::{self, ResourceUsage};
 use crate::signals::cancel_on_signals;
 use crate::store::{Store, StoreError};
-use crate::text::{counted, io_message, shell_word};
+use crate::text::{counted, shell_word};
 use crate::transfer::{Resolver, TransferContext, TransferCounts};
 pub(super) use cookie_files::read as cookies;
 pub(super) use remote_list::RemoteLists;
@@ -127,11 +130,7 @@ impl ExitStatus for RunError {
 pub(super) fn execute(plan: &Plan) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel, plan.timeouts.grace) {
-        print_error(&format!(
-            "cannot install signal handlers: {}; see ulimit -n and ulimit -u",
-            io_message(&error)
-        ));
-        return Exit::Fatal;
+        return without_handlers(&error);
     }
     let choice = *COLOR.get_or_init(|| plan.report.color);
     let mut outputs = Outputs::of_process(|is_terminal| colours(choice, is_terminal));
@@ -266,7 +265,7 @@ fn conclude(
     mut reported: ReportedCounts,
     cause: Option<StopCause>,
 ) -> Result<RunOutcome, RunError> {
-    let EngineResult { list_complete, unreadable, hosts, ready, elapsed, peak_of_children } =
+    let EngineResult { list_complete, listed, unreadable, hosts, ready, elapsed, peak_of_children } =
         finished;
     // What a limit or the disk ended is left to be done as much as what was not begun.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
@@ -307,7 +306,7 @@ fn conclude(
     }
     if plan.report.verbosity >= Verbosity::Normal {
         if summary.counts.targets == 0 && list_complete {
-            print_warning("no URLs in the input");
+            print_warning(&about_no_urls(plan, listed));
         }
         warn_of_unverified(plan, transfer_context);
         warn_of_plain_http(transfer_context.counts());

@@ -8,7 +8,11 @@ use crate::streams::{stderr, stdout};
 
 impl ExitStatus for MergeCounts {
     fn exit(&self) -> Exit {
-        if self.left_out > 0 || self.rows == 0 { Exit::SomeFailed } else { Exit::Ok }
+        if self.left_out + self.clashing > 0 || self.rows == 0 {
+            Exit::SomeFailed
+        } else {
+            Exit::Ok
+        }
     }
 }
 

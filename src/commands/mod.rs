@@ -29,7 +29,7 @@ use crate::plan::{ColorChoice, FailedExit, Plan};
 use crate::redaction::{redacted_text, show_secrets};
 use crate::signals::survive_file_size_limit;
 use crate::streams::{self, stderr, stdin, stdout};
-use crate::text::without_os_codes;
+use crate::text::{io_message, without_os_codes};
 
 /// Carries out a command, prints its error if there is one, and returns the exit code.
 pub fn execute(command: Command) -> Exit {
@@ -110,6 +110,21 @@ fn conclude<T: ExitStatus, E: CommandError>(result: &Result<T, E>) -> Exit {
         }
     }
     result.exit()
+}
+
+/// Prints that signals cannot be handled, and returns the exit code.
+fn without_handlers(error: &io::Error) -> Exit {
+    let reason = io_message(error);
+    print_error(&format!("cannot install signal handlers: {reason}; see ulimit -n and ulimit -u"));
+    Exit::Fatal
+}
+
+/// What to say where there is nothing to fetch. `listed`: the entries of the lists, with those of other shards.
+fn about_no_urls(plan: &Plan, listed: u64) -> String {
+    match plan.shard.filter(|_| listed > 0) {
+        Some(shard) => format!("no URLs in shard {shard}"),
+        None => "no URLs in the input".to_owned(),
+    }
 }
 
 /// The exit code of a run of this plan: failed URLs may be no failure of the program.

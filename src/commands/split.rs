@@ -3,16 +3,20 @@
 mod shard_files;
 
 use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
 
-use super::{CommandError, conclude, print_warning, unopened};
+use super::{CommandError, conclude, print_warning, without_handlers};
 use crate::exit::{Exit, ExitStatus};
-use crate::input::{ReadError, open_sections};
+use crate::input::{OpenError, ReadError, open_sections};
 use crate::model::Entry;
 use crate::plan::{SplitCommand, shard_of};
+use crate::redaction::redacted_name;
 use crate::report::printable;
 use crate::resource_usage::raise_fd_limit;
+use crate::signals::exit_on_signals;
 use crate::streams::stdout;
 use crate::text::counted;
 use crate::units::grouped;
@@ -60,33 +64,58 @@ impl CommandError for SplitError {
     }
 }
 
+/// The files of a split, once there are any, until they are complete.
+type SharedFiles = Mutex<Option<ShardFiles>>;
+
 pub(super) fn execute(command: &SplitCommand) -> Exit {
-    conclude(&split(command))
+    let files = Arc::new(SharedFiles::default());
+    let own = Arc::clone(&files);
+    if let Err(error) = exit_on_signals(move || discard(&own)) {
+        return without_handlers(&error);
+    }
+    conclude(&split(command, &files))
+}
+
+/// Deletes the files of a split that is not complete. One that is getting its files their names is waited for.
+fn discard(files: &SharedFiles) {
+    let mut files = lock(files);
+    drop(files.take());
+    // It stays locked, so that no file is created anew before the process exits.
+    mem::forget(files);
+}
+
+fn lock(files: &SharedFiles) -> MutexGuard<'_, Option<ShardFiles>> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Splits a list, and prints how.
-fn split(command: &SplitCommand) -> Result<(), SplitError> {
+fn split(command: &SplitCommand, files: &SharedFiles) -> Result<(), SplitError> {
     ensure_descriptors(command)?;
     let list = open_sections(&command.source, &command.lists);
     let mut list = list.map_err(|error| SplitError::Usage(unopened(error)))?;
     let mut names = Some(ShardNames::of(command, list.is_parquet()));
-    let (mut files, mut invalid) = (None, 0_u64);
+    let mut invalid = 0_u64;
     list.read(|section, coding| {
-        let Some(files) = &mut files else {
+        let mut files = lock(files);
+        let Some(files) = &mut *files else {
             let names = names.take().expect("the files are created once");
-            files = Some(ShardFiles::create(command, names, coding, section.text)?);
+            *files = Some(ShardFiles::create(command, names, coding, section.text)?);
             return Ok(());
         };
         let Some(entry) = section.entry else { return Ok(()) };
         invalid += u64::from(matches!(entry, Entry::Invalid(_)));
         files.add(shard_of(entry, command.by, command.shards), section.text)
     })?;
-    let files = files.expect("what is before the first entry is a section");
-    let (entries, least, most) =
-        files.entries().fold((0, u64::MAX, 0), |(all, least, most), own| {
+    let (entries, least, most) = {
+        // Locked until all have their names: then a signal finds those of either none or all.
+        let mut files = lock(files);
+        let files = files.take().expect("what is before the first entry is a section");
+        let counts = files.entries().fold((0, u64::MAX, 0), |(all, least, most), own| {
             (all + own, least.min(own), most.max(own))
         });
-    files.finish()?;
+        files.finish()?;
+        counts
+    };
     if entries == 0 {
         print_warning("no URLs in the input");
     }
@@ -99,6 +128,18 @@ fn split(command: &SplitCommand) -> Result<(), SplitError> {
     text += &format!(" into {files} in {}", printable(&dir));
     text += &format!(": {} to {} in each\n", grouped(least), grouped(most));
     Ok(stdout().write_all(text.as_bytes())?)
+}
+
+/// The error about a list that cannot be opened.
+fn unopened(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::Missing { name } if name.contains("://") => anyhow!(
+            "{}: no such file; fetch split reads files and stdin, not URLs: curl URL | fetch split - -n N -d DIR",
+            redacted_name(&name)
+        ),
+        OpenError::Missing { name } => anyhow!("{}: no such file", redacted_name(&name)),
+        error => error.into(),
+    }
 }
 
 /// Ensures that all files can be open at once.

@@ -29,6 +29,8 @@ const QUIET: Duration = Duration::from_millis(100);
 pub(super) struct FeedResult {
     /// Whether every line of every input was read.
     pub complete: bool,
+    /// Entries that were read, with those of other shards.
+    pub listed: u64,
     /// What could not be read.
     pub unreadable: Option<ReadError>,
 }
@@ -59,16 +61,18 @@ pub(super) async fn feed(
         context.emit(Event::ListRead { entries }).await;
     }
     context.queue.close();
-    let complete = feed_result.is_ok();
+    let (complete, listed) = (feed_result.is_ok(), feeder.parser.numbered());
     match feed_result {
         Err(FeedError::Spill(error)) => {
             context.cancel.drain(StopCause::Fatal);
             Err(EngineError::Spill(error))
         }
-        Err(FeedError::Unreadable(error)) => Ok(FeedResult { complete, unreadable: Some(error) }),
+        Err(FeedError::Unreadable(error)) => {
+            Ok(FeedResult { complete, listed, unreadable: Some(error) })
+        }
         Ok(()) | Err(FeedError::Cancelled) => {
             let unreadable = feeder.parser.take_unreadable();
-            Ok(FeedResult { complete: complete && unreadable.is_none(), unreadable })
+            Ok(FeedResult { complete: complete && unreadable.is_none(), listed, unreadable })
         }
     }
 }

@@ -69,6 +69,8 @@ const PUBLISH_WAITS: Duration = Duration::from_millis(200);
 pub(crate) struct EngineResult {
     /// Whether every line of every input was read.
     pub list_complete: bool,
+    /// Entries that were read, with those of other shards.
+    pub listed: u64,
     /// The input that could not be read to its end.
     pub unreadable: Option<ReadError>,
     /// Host statistics, sorted by number of requests, descending.
@@ -131,6 +133,7 @@ pub(crate) async fn run(
     let feed_result = feed_result?;
     Ok(EngineResult {
         list_complete: feed_result.complete,
+        listed: feed_result.listed,
         unreadable: feed_result.unreadable,
         hosts: context.queue.host_stats(),
         ready,

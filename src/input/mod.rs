@@ -204,7 +204,8 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Reads all inputs, in their order, and passes their entries to `take`, those of other shards left out.
+/// Reads all inputs, in their order, and passes their entries to `take`, those of other shards left out. Returns the
+/// number of all entries.
 ///
 /// # Errors
 /// The first error of `take`, or if an input cannot be read; entries before that were passed. One that is no list ends
@@ -213,10 +214,10 @@ pub(crate) fn entries<E: From<ReadError>>(
     inputs: Vec<OpenInput>,
     shard: Option<Shard>,
     mut take: impl FnMut(EntryBatch) -> Result<(), E>,
-) -> Result<(), E> {
+) -> Result<u64, E> {
     let mut parser = EntryParser::of_shard(shard);
     InputReader::new(inputs).try_for_each(|chunk| take(parser.push(chunk?)))?;
-    parser.take_unreadable().map_or(Ok(()), |error| Err(error.into()))
+    parser.take_unreadable().map_or(Ok(parser.numbered()), |error| Err(error.into()))
 }
 
 /// The entries that one chunk completes.
@@ -391,6 +392,11 @@ impl EntryParser {
     /// The first input that was not read to its end, because it is no list.
     pub(crate) fn take_unreadable(&mut self) -> Option<ReadError> {
         self.unreadable.take()
+    }
+
+    /// Entries that were read so far, with those of other shards.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.numbering.given()
     }
 
     /// Entries that were returned so far.

@@ -44,7 +44,7 @@ impl CarriedColumns {
     }
 
     /// The columns with the secrets of the URLs in their texts masked, unless secrets are shown.
-    fn redacted(&self) -> Self {
+    pub(crate) fn redacted(&self) -> Self {
         if shows_secrets() { self.clone() } else { self.masked() }
     }
 

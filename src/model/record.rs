@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::carried::shown_labels;
 use super::serde_helpers::known;
 use super::{CarriedColumns, Failure, FailureClass, InvalidLine};
-use crate::redaction::{redacted_field, redacted_text};
+use crate::redaction::{redacted_field, redacted_name, redacted_text};
 
 /// What became of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -236,6 +236,7 @@ impl Record {
 
     /// Masks the secrets in a record that another program or an older version has written.
     pub(crate) fn redact(&mut self) {
+        replace(&mut self.source, redacted_name);
         let urls = [Some(&mut self.url), Some(&mut self.listed), self.final_url.as_mut()];
         for url in urls.into_iter().flatten() {
             replace(url, redacted_field);

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::escape::printable_but;
 use crate::model::{CarriedColumns, Record, rfc3339};
+use crate::redaction::{redacted_field, redacted_name, redacted_text};
 
 /// A column: its name, and how it writes the cell of a record.
 type Column = (&'static str, fn(&Record, &mut CsvRow) -> io::Result<()>);
@@ -75,6 +76,20 @@ pub(crate) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
     let mut row = CsvRow::on(page);
     COLUMNS.iter().try_for_each(|(_, cell)| cell(record, &mut row))?;
     row.end()
+}
+
+/// The cell of a row that is read back, as it may be shown: as [`Record::redact`] does it.
+pub(super) fn redacted_cell<'a>(column: &[u8], cell: &'a str) -> Cow<'a, str> {
+    match column {
+        b"source" => redacted_name(cell),
+        b"url" | b"listed" | b"final_url" | b"served_by" => redacted_field(cell),
+        b"error_message" | b"id" => redacted_text(cell),
+        b"carried" => match CarriedColumns::parse(cell) {
+            Some(carried) => Cow::Owned(carried.redacted().as_json().to_owned()),
+            None => redacted_text(cell),
+        },
+        _ => Cow::Borrowed(cell),
+    }
 }
 
 /// Writes one row.
@@ -219,6 +234,24 @@ mod tests {
         assert_eq!(row["path"], "'+1");
         assert_eq!(row["served_by"], "'-1");
         assert_eq!(row["final_url"], "'＝1");
+    }
+
+    #[test]
+    fn a_cell_that_is_read_back_is_redacted_like_the_record() {
+        let url = "http://u:p@a.b/?token=abc";
+        let mut record = test_fixtures::record(url).failed(&Failure::Redirect(url.to_owned()), 1);
+        (record.source, record.listed) = (url.into(), url.into());
+        (record.final_url, record.served_by) = (Some(url.into()), Some(url.to_owned()));
+        let carried = format!("{{\"note\":\"{url}\"}}");
+        (record.id, record.carried) = (Some(url.into()), CarriedColumns::parse(&carried));
+        let shown = read_back(&table(std::slice::from_ref(&record)));
+        record.redact();
+        let redacted = read_back(&table(std::slice::from_ref(&record)));
+        for (column, cell) in &shown[0] {
+            let cell = redacted_cell(column.as_bytes(), cell);
+            assert_eq!(cell, redacted[0][column], "{column}");
+            assert!(!cell.contains("abc") && !cell.contains("p@"), "{column}: {cell}");
+        }
     }
 
     #[test]

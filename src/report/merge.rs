@@ -1,8 +1,10 @@
 //! Merges the reports of shards, or their manifests: each record once, in the order of the list. Memory does not depend on
 //! the number of records.
 
+mod clashes;
 mod summaries;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 
@@ -15,11 +17,13 @@ use super::external_sort::{ExternalSort, SortItem};
 use super::files::ReportFiles;
 use super::histogram::Histogram;
 use super::replay::{ReplayError, ReplayResult, ReportLine, open};
-use super::{cannot_write_output, jsonl};
+use super::{cannot_write_output, csv as table, jsonl};
 use crate::model::{Outcome, OutcomeCounts, Record, Summary};
 use crate::plan::{MergeCommand, ReportFile, ReportFormat, Source};
+use crate::redaction::masked_field;
 use crate::text::counted;
 use crate::units::grouped;
+use clashes::Clashes;
 use summaries::MergedSummary;
 
 /// The longest line of a manifest, in bytes.
@@ -42,15 +46,22 @@ pub(crate) struct MergeCounts {
     repeated: u64,
     /// Invalid lines, and those of manifests that contradict another one.
     pub(crate) left_out: u64,
+    /// Records of an entry of which another record has another URL.
+    pub(crate) clashing: u64,
     /// How long URLs took from their first request on.
     times: Histogram,
 }
 
 impl fmt::Display for MergeCounts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, repeated, left_out, .. } = self;
+        let Self { rows, repeated, left_out, clashing, .. } = self;
         write!(out, "merged {} rows of {}", grouped(*rows), counted(self.files as u64, "file"))?;
-        for (count, what) in [(repeated, "repeated"), (left_out, "left out")] {
+        let others = [
+            (repeated, "repeated"),
+            (left_out, "left out"),
+            (clashing, "of other lists with the same name"),
+        ];
+        for (count, what) in others {
             if *count > 0 {
                 write!(out, ", {} {what}", grouped(*count))?;
             }
@@ -85,7 +96,7 @@ impl MergeKind {
         let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
         match type_of(start) {
             Some(b"result" | b"summary") => Some(Self::Run),
-            Some(b"saved" | b"partial" | b"marked" | b"dropped" | b"archived" | b"appended") => {
+            Some(kind) if kind == MARKED || ManifestPlace::of(kind).is_some() => {
                 Some(Self::Manifest)
             }
             _ if start.starts_with(b"index,source,") => Some(Self::Table),
@@ -99,6 +110,34 @@ impl MergeKind {
             Self::Run => None,
             Self::Table => Some(ReportFormat::Csv),
             Self::Manifest => Some(ReportFormat::Jsonl),
+        }
+    }
+}
+
+/// The type of a line of a manifest that may be about a directory or an archive.
+const MARKED: &[u8] = b"marked";
+
+/// What a manifest is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ManifestPlace {
+    Directory,
+    Archive,
+}
+
+impl ManifestPlace {
+    /// The one that a manifest has lines of this type for; `None` if both have, or none.
+    fn of(kind: &[u8]) -> Option<Self> {
+        match kind {
+            b"saved" | b"partial" | b"dropped" => Some(Self::Directory),
+            b"archived" | b"appended" => Some(Self::Archive),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "a directory",
+            Self::Archive => "an archive",
         }
     }
 }
@@ -199,11 +238,13 @@ impl<W: Write> Merger<'_, W> {
     ) -> Result<MergeCounts, ReplayError> {
         let files = ReportFiles::create(self.documents, self.sources).map_err(not_created)?;
         let (mut sort, mut summaries) = (ExternalSort::default(), MergedSummary::default());
-        let mut number = 0;
+        let (mut number, mut clashes) = (0, Clashes::default());
         for MergeInput { name, bytes, .. } in inputs {
+            clashes.begin_file(&name, number);
             let mut saved = ReplayResult::new(name, bytes);
             while let Some((record, line)) = saved.record_with_line(self.warnings)? {
-                let key = entry_key(record.index, record.source.as_bytes());
+                let listed = if record.listed.is_empty() { &record.url } else { &record.listed };
+                let key = entry_key(record.index, &record.source, listed);
                 let order = preference(record.outcome, record.is_not_started(), number);
                 sort.add(&key, order, &line).map_err(ReplayError::Unwritten)?;
                 number += 1;
@@ -218,7 +259,7 @@ impl<W: Write> Merger<'_, W> {
         let to_stdout = self.documents.is_empty();
         let mut sink = RunSink { files, out: to_stdout.then(|| Buffered::new(out)) };
         let mut counts = OutcomeCounts::default();
-        let merged = sort.finish(self.once(|this, item| {
+        let merged = sort.finish(self.once(&mut clashes, |this, item| {
             let ReportLine::Result(mut record) = serde_json::from_slice(&item.text)? else {
                 return Ok(());
             };
@@ -230,12 +271,13 @@ impl<W: Write> Merger<'_, W> {
             sink.row(&record)
         }));
         merged.map_err(ReplayError::Unwritten)?;
+        self.report_clashes(&clashes);
         let summary = summaries.finish(counts);
         sink.finish(summary.as_ref()).map_err(ReplayError::Unwritten)?;
         Ok(self.counts)
     }
 
-    /// Merges reports as CSV, whose cells stay as they are.
+    /// Merges reports as CSV, whose cells stay as they are, but for secrets.
     fn tables(
         mut self,
         inputs: Vec<MergeInput>,
@@ -243,7 +285,9 @@ impl<W: Write> Merger<'_, W> {
     ) -> Result<MergeCounts, ReplayError> {
         let mut sink = LineSink::create(self.documents, self.sources, out)?;
         let (mut sort, mut head, mut number) = (ExternalSort::default(), None, 0);
+        let mut clashes = Clashes::default();
         for MergeInput { name, bytes, .. } in inputs {
+            clashes.begin_file(&name, number);
             let name = printable(&name).into_owned();
             let broken = |error: csv::Error| unreadable(format!("{name}: {error}"));
             let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
@@ -259,6 +303,7 @@ impl<W: Write> Merger<'_, W> {
                     "{name}: has no columns index, source and outcome"
                 )));
             };
+            let (url, listed) = (place("url"), place("listed"));
             let mut row = csv::ByteRecord::new();
             while table.read_byte_record(&mut row).map_err(broken)? {
                 let line = row.position().map_or(0, csv::Position::line);
@@ -269,9 +314,15 @@ impl<W: Write> Merger<'_, W> {
                 };
                 let outcome = str::from_utf8(&row[outcome]).ok().and_then(outcome_of);
                 let order = preference(outcome.unwrap_or(Outcome::Failed), false, number);
-                let text = csv_line(&row).map_err(ReplayError::Unwritten)?;
-                sort.add(&entry_key(index, &row[source]), order, &text)
-                    .map_err(ReplayError::Unwritten)?;
+                let cell = |place: Option<usize>| {
+                    let cell = place.map(|place| String::from_utf8_lossy(&row[place]));
+                    cell.filter(|cell| !cell.is_empty())
+                };
+                let listed = cell(listed).or_else(|| cell(url)).unwrap_or_default();
+                let key = entry_key(index, &String::from_utf8_lossy(&row[source]), &listed);
+                let shown = own.iter().zip(&row).map(|(column, cell)| shown_cell(column, cell));
+                let text = csv_line(shown).map_err(ReplayError::Unwritten)?;
+                sort.add(&key, order, &text).map_err(ReplayError::Unwritten)?;
                 number += 1;
             }
         }
@@ -279,10 +330,11 @@ impl<W: Write> Merger<'_, W> {
             if let Some(head) = head {
                 sink.line(&csv_line(&head)?)?;
             }
-            sort.finish(self.once(|_, item| sink.line(&item.text)))?;
+            sort.finish(self.once(&mut clashes, |_, item| sink.line(&item.text)))?;
             sink.finish()
         };
         write().map_err(ReplayError::Unwritten)?;
+        self.report_clashes(&clashes);
         Ok(self.counts)
     }
 
@@ -294,7 +346,7 @@ impl<W: Write> Merger<'_, W> {
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
         let mut sink = LineSink::create(self.documents, self.sources, out)?;
-        let mut sort = ExternalSort::default();
+        let (mut sort, mut first) = (ExternalSort::default(), None::<(ManifestPlace, String)>);
         for (file, MergeInput { name, mut bytes, .. }) in inputs.into_iter().enumerate() {
             let name = printable(&name).into_owned();
             let mut line = Vec::new();
@@ -314,6 +366,16 @@ impl<W: Write> Merger<'_, W> {
                     self.leave_out(&name, place, "is no line of a manifest");
                     continue;
                 };
+                if let Some(about) = ManifestPlace::of(entry.kind.as_bytes()) {
+                    let (other, first) = first.get_or_insert_with(|| (about, name.clone()));
+                    if *other != about {
+                        return Err(unreadable(format!(
+                            "{name}: is the manifest of {}, and {first} of {}; merge them separately",
+                            about.name(),
+                            other.name()
+                        )));
+                    }
+                }
                 let key = entry.sort_key();
                 if !line.ends_with(b"\n") {
                     line.push(b'\n');
@@ -361,21 +423,32 @@ impl<W: Write> Merger<'_, W> {
         Ok(self.counts)
     }
 
-    /// Passes on the first item of each key, and counts the others.
+    /// Passes on the first item of each key, and counts the others. Keys of one entry with several URLs are noted.
     fn once<'a>(
         &'a mut self,
+        clashes: &'a mut Clashes,
         mut take: impl FnMut(&mut MergeCounts, &SortItem) -> io::Result<()> + 'a,
     ) -> impl FnMut(SortItem) -> io::Result<()> + 'a {
-        let mut last: Option<Vec<u8>> = None;
+        let mut last: Option<SortItem> = None;
         move |item| {
-            if last.as_ref() == Some(&item.key) {
-                self.counts.repeated += 1;
-                return Ok(());
+            if let Some(last) = &last {
+                if last.key == item.key {
+                    self.counts.repeated += 1;
+                    return Ok(());
+                }
+                clashes.note(last, &item);
             }
             self.counts.rows += 1;
             take(&mut self.counts, &item)?;
-            last = Some(item.key);
+            last = Some(item);
             Ok(())
+        }
+    }
+
+    fn report_clashes(&mut self, clashes: &Clashes) {
+        self.counts.clashing = clashes.count();
+        if let Some(text) = clashes.about_first() {
+            let _ = writeln!(self.warnings, "warning: {text}");
         }
     }
 
@@ -387,10 +460,15 @@ impl<W: Write> Merger<'_, W> {
     }
 }
 
-/// What records are sorted by: their place in the list.
-fn entry_key(index: u64, source: &[u8]) -> Vec<u8> {
-    [&index.to_be_bytes(), source].concat()
+/// What records are sorted by, and which ones are of one entry: the place in the list, and the text there without
+/// secrets, which are not in every report.
+fn entry_key(index: u64, source: &str, listed: &str) -> Vec<u8> {
+    let (source, listed) = (masked_field(source), masked_field(listed));
+    [&index.to_be_bytes()[..], source.as_bytes(), &[LISTED], listed.as_bytes()].concat()
 }
+
+/// What is between the source and the listed text in a key.
+const LISTED: u8 = 0;
 
 /// Which of several records of an entry counts: the one that got furthest, and of equal ones the last.
 fn preference(outcome: Outcome, is_not_started: bool, number: u64) -> u64 {
@@ -403,29 +481,48 @@ fn preference(outcome: Outcome, is_not_started: bool, number: u64) -> u64 {
         Outcome::Failed if !is_not_started => 5,
         Outcome::Failed => 6,
     };
-    const NUMBERS: u64 = (1 << 56) - 1;
     rank << 56 | (NUMBERS - number.min(NUMBERS))
+}
+
+/// The highest number of a record, and the bits of it in a preference.
+const NUMBERS: u64 = (1 << 56) - 1;
+
+/// The number of the record with this preference.
+fn number_of(preference: u64) -> u64 {
+    NUMBERS - (preference & NUMBERS)
 }
 
 fn outcome_of(text: &str) -> Option<Outcome> {
     serde_json::from_value(text.into()).ok()
 }
 
-fn csv_line(row: &csv::ByteRecord) -> io::Result<Vec<u8>> {
+/// The cell of a report as it may be shown.
+fn shown_cell<'a>(column: &[u8], cell: &'a [u8]) -> Cow<'a, [u8]> {
+    let shown = str::from_utf8(cell).map(|text| table::redacted_cell(column, text));
+    match shown {
+        Ok(Cow::Owned(shown)) => Cow::Owned(shown.into_bytes()),
+        // A report is UTF-8.
+        Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(cell),
+    }
+}
+
+fn csv_line(row: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<Vec<u8>> {
     let mut builder = csv::WriterBuilder::new();
     builder.terminator(csv::Terminator::CRLF).buffer_capacity(1024);
     let mut writer = builder.from_writer(Vec::new());
-    writer.write_byte_record(row)?;
+    writer.write_record(row)?;
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// What a line of a manifest is about.
 #[derive(Deserialize)]
 struct ManifestKey<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
-    path: std::borrow::Cow<'a, str>,
+    path: Cow<'a, str>,
     #[serde(borrow)]
-    id: std::borrow::Cow<'a, str>,
+    id: Cow<'a, str>,
     /// In an archive: where it begins.
     #[serde(default)]
     offset: Option<u64>,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -209,6 +210,26 @@ fn failed_urls_are_no_failure_of_a_task_and_other_errors_are() {
     });
 }
 
+#[test]
+fn a_shard_without_urls_is_named_if_the_list_has_some() {
+    let url = "http://a.test/";
+    for shards in ["0/4", "1/4", "2/4", "3/4"] {
+        let dry =
+            |list: &str| Run::new().args(["--dry-run", "--shard", shards]).list(list).seen().stderr;
+        let is_own = !dry(url).contains("no URLs");
+        if !is_own {
+            let expected = format!("no URLs in shard {shards}\n");
+            assert!(dry(url).ends_with(&expected), "{}", dry(url));
+            in_every_mode(|mode| {
+                let seen = Run::json(mode).args(["--shard", shards]).list(url).seen();
+                assert_eq!(seen.code, Some(0));
+                assert!(seen.stderr.contains(&expected), "{}", seen.stderr);
+            });
+        }
+        assert!(dry("# none\n").contains("no URLs in the input"), "{}", dry("# none\n"));
+    }
+}
+
 // fetch split.
 
 /// What a dry run would fetch of a list: URLs with what the list says of them, or the text of an invalid line.
@@ -329,8 +350,104 @@ fn a_split_replaces_its_own_files_and_no_others() {
     assert_eq!(files(&dir).len(), 3);
     assert_eq!(split(&["-n", "3", "--overwrite"], &list, &dir).code, Some(0));
     assert_ne!(fs::read(dir.join("list-00001-of-00003.txt")).unwrap(), b"mine");
-    assert_eq!(fs::read(dir.join(names[0])).unwrap(), b"changed", "it is not its own");
-    assert!(!dir.join(names[1]).exists());
+    assert!(names.iter().all(|name| !dir.join(name).exists()), "those of two are gone");
+}
+
+#[test]
+fn a_file_of_an_earlier_split_that_was_changed_is_not_left_beside_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, dir) = (folder.path().join("L.txt"), folder.path().join("shards"));
+    let text: String = HOSTS.iter().map(|host| format!("http://{host}.test/\n")).collect();
+    fs::write(&list, &text).unwrap();
+    let changed = dir.join("L-00001-of-00002.txt");
+    let longer = |text: &str| format!("{text}extra\n");
+    let as_long = |text: &str| text.replace(".test", ".tset");
+    for change in [&longer as &dyn Fn(&str) -> String, &as_long] {
+        assert_eq!(split(&["-n", "2"], &list, &dir).code, Some(0));
+        let own = fs::read_to_string(&changed).unwrap();
+        fs::write(&changed, change(&own)).unwrap();
+        let seen = split(&["-n", "3"], &list, &dir);
+        assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+        assert!(seen.stderr.contains("L-00001-of-00002.txt exists, and is not as"));
+        assert_eq!(files(&dir).len(), 2, "nothing was written");
+        assert_eq!(split(&["-n", "3", "--overwrite"], &list, &dir).code, Some(0));
+        assert!(!changed.exists());
+        assert_eq!(files(&dir).len(), 3);
+    }
+}
+
+#[test]
+fn the_files_of_another_list_are_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("shards");
+    let refused = |seen: &Seen, list: &str| {
+        assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+        let text = format!("has files of an earlier split of {list}");
+        assert!(seen.stderr.contains(&text), "{}", seen.stderr);
+    };
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("other")).unwrap();
+    for name in ["L.csv", "other/L.csv"] {
+        fs::write(path(name), format!("url\nhttp://a.test/{name}\n")).unwrap();
+    }
+    fs::write(path("L.csv.gz"), coded::gzip(b"url\nhttp://a.test/\n")).unwrap();
+    let mut last = path("L.csv");
+    assert_eq!(split(&["-n", "2"], &last, &dir).code, Some(0));
+    for name in ["other/L.csv", "L.csv.gz", "L.csv"] {
+        let before = files(&dir);
+        refused(&split(&["-n", "3"], &path(name), &dir), last.to_str().unwrap());
+        assert_eq!(files(&dir), before);
+        last = path(name);
+        assert_eq!(split(&["-n", "3", "--overwrite"], &last, &dir).code, Some(0));
+        assert_eq!(split(&["-n", "3"], &last, &dir).code, Some(0), "it is the same list");
+        assert_eq!(files(&dir).len(), 3);
+    }
+    let stdin = |args: &[&str]| {
+        let run = Run::new().args(["split", "-", "-n", "2", "-d"]).arg(path("of-stdin"));
+        run.args(args).list("http://a.test/\n").seen()
+    };
+    assert_eq!(stdin(&[]).code, Some(0));
+    refused(&stdin(&[]), "stdin, which may have been another list");
+    assert_eq!(stdin(&["--overwrite"]).code, Some(0));
+    files(&path("of-stdin")).iter().for_each(|name| {
+        fs::remove_file(path("of-stdin").join(name)).unwrap();
+    });
+    assert_eq!(stdin(&[]).code, Some(0), "no files are there");
+}
+
+#[test]
+fn a_split_that_a_signal_ends_leaves_no_files() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("shards");
+        let count = || fs::read_dir(&dir).map_or(0, Iterator::count);
+        let mut child = Run::new().args(["split", "-", "-n", "3", "-d"]).arg(&dir).start();
+        // Its end is not read before the pipe is closed, which it is not.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"http://a.test/\nhttp://b.test/\n").unwrap();
+        while count() < 3 {
+            assert!(child.try_wait().unwrap().is_none(), "it waits for the rest of its list");
+            thread::yield_now();
+        }
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(count(), 0, "{signal}");
+        drop(stdin);
+    }
+}
+
+#[test]
+fn a_split_removes_what_killed_ones_have_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, dir) = (folder.path().join("list"), folder.path().join("shards"));
+    fs::write(&list, "http://a.test/\n").unwrap();
+    fs::create_dir(&dir).unwrap();
+    for name in [".fetch-split-aB3xYz", ".fetch-split-notes", ".fetch-split-of-mine"] {
+        fs::write(dir.join(name), "").unwrap();
+    }
+    assert_eq!(split(&["-n", "2"], &list, &dir).code, Some(0));
+    assert!(!dir.join(".fetch-split-aB3xYz").exists());
+    assert!(dir.join(".fetch-split-notes").exists() && dir.join(".fetch-split-of-mine").exists());
 }
 
 #[test]
@@ -343,7 +460,18 @@ fn what_is_no_list_is_not_split() {
         assert_eq!(seen.code, Some(2), "{}", seen.stderr);
         assert!(!dir.exists() || fs::read_dir(&dir).unwrap().next().is_none());
     }
-    assert_eq!(split(&["-n", "2"], &folder.path().join("none"), &dir).code, Some(2));
+    let none = split(&["-n", "2"], &folder.path().join("none"), &dir);
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.trim_end().ends_with("/none: no such file"), "{}", none.stderr);
+    let seen = split(&["-n", "2"], Path::new("http://a.test/list.csv"), &dir);
+    assert_eq!(seen.code, Some(2));
+    assert!(seen.stderr.contains("not URLs: curl URL | fetch split -"), "{}", seen.stderr);
+    let seen = split(&["-n", "2"], &list, &list);
+    assert_eq!(seen.code, Some(2), "it is no list: {}", seen.stderr);
+    fs::write(&list, "http://a.test/\n").unwrap();
+    let seen = split(&["-n", "2"], &list, &list);
+    assert_eq!(seen.code, Some(3));
+    assert!(seen.stderr.contains("list: is not a directory"), "{}", seen.stderr);
 }
 
 // fetch merge.
@@ -495,6 +623,102 @@ fn of_several_records_of_an_entry_the_one_that_got_furthest_counts() {
     let seen = merge(&[], &[files[0].clone(), table]);
     assert_eq!(seen.code, Some(2));
     assert!(seen.stderr.contains("is of another kind than"), "{}", seen.stderr);
+}
+
+#[test]
+fn records_of_different_lists_with_the_same_name_are_all_kept() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    let urls = |names: [&str; 2]| names.map(|name| origin.url(&format!("/{name}")));
+    let lists = [urls(["a", "gone"]), urls(["b", "c"])];
+    for format in ["jsonl", "csv"] {
+        for source in ["-", "list.txt", "argument"] {
+            let report = |number: usize| {
+                let (urls, dir) = (&lists[number], path(&number.to_string()));
+                let run = Run::new().args(["--format", format]);
+                fs::create_dir_all(&dir).unwrap();
+                fs::write(dir.join("list.txt"), urls.join("\n")).unwrap();
+                let run = match source {
+                    "-" => run.arg("-").list(urls.join("\n")),
+                    "argument" => run.args(urls),
+                    source => run.inside(&dir).arg(source),
+                };
+                let report = path(&format!("{number}.{format}"));
+                fs::write(&report, run.seen().stdout).unwrap();
+                report
+            };
+            let files = [report(0), report(1)];
+            let seen = merge(&[], &[&files[..], &files[..1]].concat());
+            assert_eq!(seen.code, Some(1), "{source}: {}", seen.stderr);
+            for url in lists.iter().flatten() {
+                assert!(seen.stdout.contains(url.as_str()), "{source}: {url}");
+            }
+            let (first, second) = (&lists[0][0], &lists[1][0]);
+            let text =
+                format!("entry 1 of {source} is {first} and {second}; all records were kept");
+            assert!(seen.stderr.contains(&text), "{}", seen.stderr);
+            assert!(seen.stderr.contains(&format!("1.{format} are of different lists")));
+            assert_eq!(seen.stderr.matches("different lists").count(), 1);
+            assert!(seen.stderr.contains("merged 4 rows"), "{}", seen.stderr);
+            if format == "jsonl" {
+                let all = seen.summary();
+                assert_eq!((all["ok"].as_u64(), all["failed"].as_u64()), (Some(3), Some(1)));
+            }
+        }
+    }
+}
+
+#[test]
+fn secrets_are_masked_in_merged_reports_unless_they_are_asked_for() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let secret =
+        |path: &str| origin.url(path).replace("http://", "http://user:hunter2@") + "?token=hunter2";
+    let list = folder.path().join("list.csv");
+    let row = |path: &str| format!("{0},{0},{0}\n", secret(path));
+    fs::write(&list, format!("id,url,note\n{}{}", row("/a"), row("/gone"))).unwrap();
+    for format in ["jsonl", "csv"] {
+        let report = |name: &str, args: &[&str]| {
+            let run = Run::new().args(["--id-column", "id", "--carry", "note", "--url-column"]);
+            let run = run.args(["url", "--format", format]).args(args).arg(&list);
+            let report = folder.path().join(name);
+            fs::write(&report, run.seen().stdout).unwrap();
+            report
+        };
+        let files = [report("shown", &["--no-redact"]), report("masked", &[])];
+        assert!(fs::read_to_string(&files[0]).unwrap().contains("hunter2"));
+        let seen = merge(&[], &files[..1]);
+        assert_eq!(seen.code, Some(0), "{}", seen.stderr);
+        assert!(!seen.stdout.contains("hunter2"), "{}", seen.stdout);
+        assert!(seen.stdout.contains("***"));
+        let seen = merge(&["--no-redact"], &files[..1]);
+        assert!(seen.stdout.contains("user:hunter2@") && seen.stdout.contains("token=hunter2"));
+        let seen = merge(&[], &files);
+        assert_eq!(seen.code, Some(0), "they are of one list: {}", seen.stderr);
+        assert!(seen.stderr.contains("merged 2 rows of 2 files, 2 repeated"), "{}", seen.stderr);
+    }
+}
+
+#[test]
+fn manifests_of_a_directory_and_of_an_archive_are_not_merged() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    let run = |option: &str, value: &str| {
+        let run = Run::new().args([option]).arg(path(value)).arg(origin.url("/a"));
+        assert_eq!(run.seen().code, Some(0));
+    };
+    run("--dir", "d");
+    run("--warc", "w");
+    let manifests = [path("d/.fetch/manifest.jsonl"), path("w.fetch/manifest.jsonl")];
+    let all = path("all.jsonl");
+    let reversed = [manifests[1].clone(), manifests[0].clone()];
+    for files in [&manifests, &reversed] {
+        let seen = merge(&["--to", all.to_str().unwrap()], files);
+        assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+        for part in ["d/.fetch/manifest.jsonl", "w.fetch/manifest.jsonl", "merge them separately"] {
+            assert!(seen.stderr.contains(part), "{}", seen.stderr);
+        }
+        assert!(!all.exists());
+    }
 }
 
 // A task of a cluster.

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::SplitError;
@@ -21,6 +23,9 @@ const WAITING: usize = 64 * 1024 * 1024;
 /// Bytes that wait for one file, at least and at most. Of a compressed list they become one member or frame.
 const PIECE: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
 
+/// What the names of files that are not complete begin with, and how many letters follow.
+const UNFINISHED: (&str, usize) = (".fetch-split-", 6);
+
 /// The files of a split that is not complete.
 pub(super) struct ShardFiles {
     names: ShardNames,
@@ -30,6 +35,10 @@ pub(super) struct ShardFiles {
     piece: usize,
     /// What earlier splits of the list have left.
     own: SplitIndex,
+    /// What is said of the list to the next split.
+    list: String,
+    /// What becomes of those that somebody has changed.
+    foreign: ForeignFilePolicy,
     /// Held until the files are renamed.
     _lock: File,
 }
@@ -40,12 +49,16 @@ struct ShardFile {
     /// Lines that are not written yet.
     lines: Vec<u8>,
     bytes: u64,
+    digest: Sha256,
     entries: u64,
 }
 
 /// What a split says of its files, for the next one.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SplitIndex {
+    /// The path of the list, or `-` for stdin.
+    #[serde(default)]
+    list: Option<String>,
     files: BTreeSet<OwnFile>,
 }
 
@@ -54,7 +67,12 @@ struct SplitIndex {
 struct OwnFile {
     name: String,
     bytes: u64,
+    #[serde(default)]
+    sha256: Option<String>,
 }
+
+/// What the index calls stdin.
+const STDIN: &str = "-";
 
 /// How the files are called: `sites-00003-of-00064.txt.gz`.
 #[derive(Debug)]
@@ -112,7 +130,11 @@ impl ShardFiles {
         head: &[u8],
     ) -> Result<Self, SplitError> {
         let dir = &names.dir;
-        fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
+        let create = |error: io::Error| match dir.exists() && !dir.is_dir() {
+            true => SplitError::Fatal(anyhow!("{}: is not a directory", dir.display())),
+            false => unwritable(dir, &error),
+        };
+        fs::create_dir_all(dir).map_err(create)?;
         let lock = File::open(dir).map_err(|error| unwritable(dir, &error))?;
         if lock.try_lock().is_err() {
             return Err(SplitError::Usage(anyhow!(
@@ -121,24 +143,31 @@ impl ShardFiles {
             )));
         }
         let own = SplitIndex::read(&dir.join(names.index())).map_err(SplitError::Usage)?;
+        let list = list_name(&command.source);
         let shards = command.shards.get();
         let all: Vec<_> = (0..shards).map(|shard| names.file(shard, shards, coding)).collect();
         if command.foreign == ForeignFilePolicy::Stays {
-            let ensure = all.iter().try_for_each(|name| own.ensure_replaceable(dir, name));
+            own.ensure_it_is_of(&list, dir).map_err(SplitError::Usage)?;
+            let replaced: BTreeSet<_> =
+                all.iter().chain(own.files.iter().map(|file| &file.name)).collect();
+            let ensure =
+                replaced.into_iter().try_for_each(|name| own.ensure_replaceable(dir, name));
             ensure.map_err(SplitError::Usage)?;
         }
         let piece = (WAITING / shards as usize).clamp(*PIECE.start(), *PIECE.end());
         let file = |name: String| -> io::Result<ShardFile> {
-            let file = NamedTempFile::with_prefix_in(".fetch-split-", dir)?;
+            let file = unfinished_file(dir)?;
             let mut lines = head.to_vec();
             if !head.is_empty() {
                 lines.push(b'\n');
             }
-            Ok(ShardFile { name, file, lines, bytes: 0, entries: 0 })
+            let digest = Sha256::new();
+            Ok(ShardFile { name, file, lines, bytes: 0, digest, entries: 0 })
         };
         let files = all.into_iter().map(file).collect::<io::Result<_>>();
         let files = files.map_err(|error| unwritable(dir, &error))?;
-        Ok(Self { coding, files, piece, own, _lock: lock, names })
+        let foreign = command.foreign;
+        Ok(Self { coding, files, piece, own, list, foreign, _lock: lock, names })
     }
 
     /// Adds the lines of an entry to a file.
@@ -162,20 +191,20 @@ impl ShardFiles {
     }
 
     /// Completes the files and gives them their names. Then files of earlier splits of the list that are none of them are
-    /// deleted.
+    /// deleted, and what splits that were killed have left.
     ///
     /// # Errors
     /// If one cannot be written or renamed: it has not replaced what was there.
     pub(super) fn finish(self) -> Result<(), SplitError> {
-        let Self { names, coding, mut files, own, _lock, .. } = self;
+        let Self { names, coding, mut files, own, list, foreign, _lock, .. } = self;
         let dir = &names.dir;
         let written = files.iter_mut().try_for_each(|file| file.write_out(coding));
         written.map_err(|error| unwritable(dir, &error))?;
-        let new = files.iter().map(|file| OwnFile { name: file.name.clone(), bytes: file.bytes });
-        let new: BTreeSet<_> = new.collect();
+        let new: BTreeSet<_> = files.iter().map(ShardFile::described).collect();
+        let index = |files| SplitIndex { list: Some(list.clone()), files };
         // Wherever this is broken off, the next split knows all files of both.
-        let both = SplitIndex { files: new.union(&own.files).cloned().collect() };
-        both.write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
+        let both = new.union(&own.files).cloned().collect();
+        index(both).write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
         for file in files {
             let path = dir.join(&file.name);
             let renamed = file.file.persist(&path);
@@ -184,13 +213,16 @@ impl ShardFiles {
         let kept: BTreeSet<_> = new.iter().map(|file| &file.name).collect();
         for old in own.files.iter().filter(|old| !kept.contains(&old.name)) {
             let path = dir.join(&old.name);
-            if fs::metadata(&path).is_ok_and(|found| found.len() == old.bytes) {
+            let Ok(found) = fs::symlink_metadata(&path) else { continue };
+            let is_its_own = found.is_file() && found.len() == old.bytes;
+            if is_its_own || foreign == ForeignFilePolicy::Replaced {
                 fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
             }
         }
-        SplitIndex { files: new }
-            .write(dir, &names.index())
-            .map_err(|error| unwritable(dir, &error))
+        index(new).write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
+        // Nobody uses them: whoever did has held the lock.
+        remove_unfinished(dir);
+        Ok(())
     }
 }
 
@@ -205,8 +237,15 @@ impl ShardFile {
         };
         self.file.write_all(bytes)?;
         self.bytes += bytes.len() as u64;
+        self.digest.update(bytes);
         self.lines.clear();
         Ok(())
+    }
+
+    /// The file as the index has it.
+    fn described(&self) -> OwnFile {
+        let sha256 = Some(HEXLOWER.encode(&self.digest.clone().finalize()));
+        OwnFile { name: self.name.clone(), bytes: self.bytes, sha256 }
     }
 }
 
@@ -221,25 +260,92 @@ impl SplitIndex {
     }
 
     fn write(&self, dir: &Path, name: &str) -> io::Result<()> {
-        let mut file = NamedTempFile::with_prefix_in(".fetch-split-", dir)?;
+        let mut file = unfinished_file(dir)?;
         serde_json::to_writer(&mut file, self)?;
         file.write_all(b"\n")?;
         file.persist(dir.join(name)).map_err(|error| error.error)?;
         Ok(())
     }
 
-    /// Ensures that nothing is lost if a file of this name is replaced.
+    /// Ensures that its files, if any are there, are those of this list. Stdin may be another list each time.
+    fn ensure_it_is_of(&self, list: &str, dir: &Path) -> anyhow::Result<()> {
+        let Some(own) = &self.list else { return Ok(()) };
+        let is_there = |file: &OwnFile| fs::symlink_metadata(dir.join(&file.name)).is_ok();
+        if own == list && list != STDIN || !self.files.iter().any(is_there) {
+            return Ok(());
+        }
+        let own = match own.as_str() {
+            STDIN => "stdin, which may have been another list",
+            own => own,
+        };
+        bail!(
+            "{} has files of an earlier split of {own}; use another directory, or --overwrite",
+            dir.display()
+        )
+    }
+
+    /// Ensures that nothing is lost if a file of this name is replaced or deleted.
     fn ensure_replaceable(&self, dir: &Path, name: &str) -> anyhow::Result<()> {
         let path = dir.join(name);
         let Ok(found) = fs::symlink_metadata(&path) else { return Ok(()) };
-        let is_own = |own: &OwnFile| own.name == name && own.bytes == found.len();
-        if found.is_file() && self.files.iter().any(is_own) {
-            return Ok(());
+        let own = self.files.iter().filter(|own| own.name == name && own.bytes == found.len());
+        let own: Vec<_> = own.collect();
+        if found.is_file() && !own.is_empty() {
+            let sha256 = Some(sha256_of(&path)?);
+            if own.iter().any(|own| own.sha256.is_none() || own.sha256 == sha256) {
+                return Ok(());
+            }
         }
         bail!(
             "{} exists, and is not as fetch split has written it; use another directory, or --overwrite",
             path.display()
         )
+    }
+}
+
+/// The list as the index has it: its path, from the root on.
+fn list_name(source: &Source) -> String {
+    match source {
+        Source::File(path) => {
+            path::absolute(path).as_ref().unwrap_or(path).to_string_lossy().into_owned()
+        }
+        _ => STDIN.to_owned(),
+    }
+}
+
+fn sha256_of(path: &Path) -> anyhow::Result<String> {
+    let mut digest = Sha256::new();
+    let read = File::open(path).and_then(|mut file| {
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(length) => digest.update(&chunk[..length]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    });
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(HEXLOWER.encode(&digest.finalize()))
+}
+
+/// A file under a temporary name, which is deleted when it is dropped.
+fn unfinished_file(dir: &Path) -> io::Result<NamedTempFile> {
+    let (prefix, letters) = UNFINISHED;
+    tempfile::Builder::new().prefix(prefix).rand_bytes(letters).tempfile_in(dir)
+}
+
+/// Deletes all files under temporary names, as well as the system lets it.
+fn remove_unfinished(dir: &Path) {
+    let (prefix, letters) = UNFINISHED;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let is_one = rest.is_some_and(|rest| rest.len() == letters);
+        if is_one && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
