@@ -22,7 +22,7 @@ pub(crate) enum SavedBodies {
     Archive(Box<SavedArchive>),
     /// The objects of a store.
     #[cfg(feature = "object-store")]
-    Objects(SavedObjects),
+    Objects(Box<SavedObjects>),
     /// Archives in a store.
     #[cfg(feature = "object-store")]
     ObjectArchives(Box<SavedObjectArchives>),
@@ -180,7 +180,7 @@ fn open_objects(
     mut notice: impl FnMut(&str),
 ) -> Result<SavedBodies, SavedFolderError> {
     if let Some(objects) = SavedObjects::open(url, mode, &mut notice)? {
-        return Ok(SavedBodies::Objects(objects));
+        return Ok(SavedBodies::Objects(Box::new(objects)));
     }
     let archives = SavedObjectArchives::open(url, mode, notice)?;
     let none = || SavedFolderError::NoManifest(path.to_owned());
