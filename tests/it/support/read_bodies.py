@@ -23,9 +23,11 @@ def warcio(*files):
         with open(file, "rb") as stream:
             for record in ArchiveIterator(stream, check_digests="raise"):
                 field = record.rec_headers.get_header
+                if record.rec_type not in ("response", "revisit") or record.http_headers.get_statuscode() != "200":
+                    continue
                 if record.rec_type == "revisit":
                     yield path_of(field("WARC-Target-URI")), field("WARC-Payload-Digest")
-                elif record.rec_type == "response" and record.http_headers.get_statuscode() == "200":
+                else:
                     whole = field("WARC-Truncated") is None
                     body = record.content_stream().read()
                     if whole:
@@ -40,9 +42,11 @@ def fastwarc(*files):
             kinds = WarcRecordType.response | WarcRecordType.revisit
             for record in ArchiveIterator(stream, record_types=kinds, parse_http=True):
                 path = path_of(record.headers["WARC-Target-URI"])
+                if record.http_headers.status_code != 200 or "WARC-Truncated" in record.headers:
+                    continue
                 if record.record_type == WarcRecordType.revisit:
                     yield path, record.headers["WARC-Payload-Digest"]
-                elif record.http_headers.status_code == 200 and "WARC-Truncated" not in record.headers:
+                else:
                     yield path, record.reader.read()
 
 
