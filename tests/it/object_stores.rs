@@ -20,10 +20,15 @@ fn without_the_feature_an_object_store_is_refused_with_its_name() {
         assert!(seen.stderr.contains(reason), "{seen:?}");
     }
     let folder = tempfile::tempdir().unwrap();
-    for option in ["--warc", "--tar", "--report"] {
-        let seen = Run::new().args([option, "gs://bucket/a", url]).inside(folder.path()).seen();
+    for (option, place) in [
+        ("--warc", "gs://bucket/a"),
+        ("--tar", "gs://bucket/a"),
+        ("--report", "gs://bucket/a.html"),
+    ] {
+        let seen = Run::new().args([option, place, url]).inside(folder.path()).seen();
         assert_eq!(seen.code, Some(2), "{seen:?}");
-        assert!(seen.stderr.contains(&reason.replace("s3", "gs")), "{seen:?}");
+        let reason = reason.replace("s3://bucket/a", place);
+        assert!(seen.stderr.contains(&reason), "{seen:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let seen = Run::new().args(["--dir", "az://c", "--split", "4", url]).seen();
