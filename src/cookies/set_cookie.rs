@@ -96,6 +96,10 @@ pub(super) fn parse(
         created: 0,
         used: 0,
     };
+    // No path of a URL has one.
+    if cookie.path.contains(&b'\t') {
+        return Err(CookieRefusal::Malformed);
+    }
     if cookie.secure && !origin.is_secure {
         return Err(CookieRefusal::Secure);
     }
