@@ -8,6 +8,8 @@ mod put;
 #[cfg(feature = "object-store")]
 mod remote;
 
+#[cfg(not(feature = "object-store"))]
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 #[cfg(feature = "object-store")]
@@ -62,13 +64,15 @@ impl From<ObjectError> for io::Error {
     }
 }
 
-/// One object that is put when its content is complete.
+/// One object that is put when its content is complete. There is none in a build that cannot reach a store.
 #[derive(Debug)]
 pub(crate) struct ObjectFile {
     #[cfg(feature = "object-store")]
     remote: Remote,
     #[cfg(feature = "object-store")]
     name: String,
+    #[cfg(not(feature = "object-store"))]
+    never: Infallible,
 }
 
 #[cfg(feature = "object-store")]
@@ -97,7 +101,6 @@ impl ObjectFile {
         put.map(drop).map_err(|fault| match fault {
             PutFault::Local(error) => error,
             PutFault::Store(fault) => fault.into(),
-            PutFault::Taken => io::ErrorKind::AlreadyExists.into(),
         })
     }
 }
@@ -109,6 +112,6 @@ impl ObjectFile {
     }
 
     pub(crate) fn put(self, _: File) -> io::Result<()> {
-        Ok(())
+        match self.never {}
     }
 }

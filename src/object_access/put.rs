@@ -18,12 +18,10 @@ pub(crate) const PART: u64 = 8 << 20;
 /// The most parts of an object.
 const MOST_PARTS: u64 = 10_000;
 
-/// Why a body was not put.
+/// Why a file was not put.
 #[derive(Debug)]
 pub(crate) enum PutFault {
-    /// The name belongs to an object that is not of the same target.
-    Taken,
-    /// The temporary file cannot be read.
+    /// The file cannot be read.
     Local(io::Error),
     /// The store does not take it.
     Store(ObjectFault),

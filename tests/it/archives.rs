@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::support::http2::Http2Origin;
 use crate::support::small_disk::SmallDisk;
 use crate::support::tls::Authority;
-use crate::support::tools::tool;
+use crate::support::tools::{output_of, tool};
 use crate::support::{End, MODES, Origin, Reply, Request, Run, Seen, holding, in_every_mode};
 
 /// Bytes of a body that does not stay in memory.
@@ -904,17 +904,6 @@ fn options_that_do_not_go_together_are_refused() {
     let seen = Run::new().args(["--warc", &prefix, "http://127.0.0.1:9/"]).seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
     assert!(seen.stderr.contains("expected the beginning of a file name"), "{seen:?}");
-}
-
-fn output_of(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?}: {text} {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    text
 }
 
 #[test]

@@ -279,7 +279,6 @@ impl SharedArchives {
         put_file(&*self.remote.store, &path, file).await.map_err(|fault| match fault {
             PutFault::Local(error) => self.failure(name, &error.to_string()),
             PutFault::Store(fault) => self.failure(name, &fault.to_string()),
-            PutFault::Taken => self.failure(name, "it exists"),
         })
     }
 

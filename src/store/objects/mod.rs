@@ -9,6 +9,7 @@
 
 mod archives;
 mod lease;
+mod marks;
 mod pieces;
 mod saved;
 mod saved_archives;
@@ -118,6 +119,26 @@ struct BodyUpload {
 enum UploadData {
     Memory(Bytes),
     File(SpooledFile, u64),
+}
+
+/// Why a body was not put.
+#[derive(Debug)]
+enum BodyFault {
+    /// The name belongs to an object that is not of the same target.
+    Taken,
+    File(PutFault),
+}
+
+impl From<PutFault> for BodyFault {
+    fn from(fault: PutFault) -> Self {
+        Self::File(fault)
+    }
+}
+
+impl From<Error> for BodyFault {
+    fn from(error: Error) -> Self {
+        Self::File(error.into())
+    }
 }
 
 impl OpenObjects {
@@ -420,11 +441,11 @@ impl SharedObjects {
             return Err(Failure::Name(format!("{url}/{name}: no object can have this name")));
         };
         let put = self.put(&path, over, attributes, body).await.map_err(|fault| match fault {
-            PutFault::Taken => Failure::Name(format!(
+            BodyFault::Taken => Failure::Name(format!(
                 "{url}/{name} already exists and was not saved by fetch; use --overwrite to replace it"
             )),
-            PutFault::Local(error) => self.local_failure(&name, &error),
-            PutFault::Store(fault) => self.store_failure(&name, &fault),
+            BodyFault::File(PutFault::Local(error)) => self.local_failure(&name, &error),
+            BodyFault::File(PutFault::Store(fault)) => self.store_failure(&name, &fault),
         })?;
         super::failpoint::hit("object_put");
         entry.object_etag = put.e_tag.map(String::into_boxed_str);
@@ -446,7 +467,7 @@ impl SharedObjects {
         over: OverwriteRule,
         attributes: Attributes,
         body: UploadData,
-    ) -> Result<PutResult, PutFault> {
+    ) -> Result<PutResult, BodyFault> {
         let (file, length) = match body {
             UploadData::Memory(bytes) => {
                 return self.put_at_once(path, over, attributes, bytes).await;
@@ -462,7 +483,7 @@ impl SharedObjects {
         if over == OverwriteRule::Nothing {
             self.ensure_free_or_ours(path, &attributes).await?;
         }
-        put_in_parts(&*self.remote.store, path, attributes, open, length).await
+        Ok(put_in_parts(&*self.remote.store, path, attributes, open, length).await?)
     }
 
     async fn put_at_once(
@@ -471,7 +492,7 @@ impl SharedObjects {
         over: OverwriteRule,
         attributes: Attributes,
         bytes: Bytes,
-    ) -> Result<PutResult, PutFault> {
+    ) -> Result<PutResult, BodyFault> {
         let store = &self.remote.store;
         let payload = PutPayload::from(bytes);
         let put = |mode| {
@@ -498,7 +519,7 @@ impl SharedObjects {
         &self,
         path: &ObjectPath,
         attributes: &Attributes,
-    ) -> Result<(), PutFault> {
+    ) -> Result<(), BodyFault> {
         let mark = Attribute::Metadata(Cow::Borrowed(MARK));
         let head = GetOptions { head: true, ..GetOptions::default() };
         let there = match self.remote.store.get_opts(path, head).await {
@@ -510,7 +531,7 @@ impl SharedObjects {
         };
         match of(&there.attributes) {
             Some(id) if of(attributes).as_ref() == Some(&id) => Ok(()),
-            _ => Err(PutFault::Taken),
+            _ => Err(BodyFault::Taken),
         }
     }
 }

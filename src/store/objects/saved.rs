@@ -4,19 +4,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
 use object_store::ObjectMeta;
 
-use super::pieces::PieceWriter;
+use super::marks::PendingMarks;
 use super::{Lease, read_manifest, take_lease, unusable};
 use crate::naming;
 use crate::object_access::{ObjectFault, PATIENCE, Remote};
 use crate::plan::ObjectUrl;
 use crate::store::StoreError;
 use crate::store::dir::FileEntry;
-use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, MarkedEntry, SavedEntry};
+use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
 use crate::store::manifest::Manifest;
 use crate::store::name_index::{NameIndex, NameKey};
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode, each_last, index_last_entries};
@@ -34,7 +33,7 @@ pub(crate) struct SavedObjects {
     bad_lines: u64,
     listed: HashMap<NameKey, ListedObject>,
     extras: Mutex<Vec<FileEntry>>,
-    marks: Mutex<PieceWriter>,
+    marks: PendingMarks,
     /// `None` if it is only looked at.
     _lease: Option<Lease>,
 }
@@ -85,7 +84,7 @@ impl SavedObjects {
             }
         }
         extras.sort_by(|one, other| one.name.cmp(&other.name));
-        let (extras, marks) = (Mutex::new(extras), Mutex::new(PieceWriter::new(next)));
+        let (extras, marks) = (Mutex::new(extras), PendingMarks::new(next));
         Ok(Some(Self { remote, manifest, names, bad_lines, listed, extras, marks, _lease: lease }))
     }
 
@@ -133,9 +132,7 @@ impl SavedObjects {
     /// # Errors
     /// If the store does not take it.
     pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
-        let (path, marked_at) = (path.into(), SystemTime::now());
-        let entry = ManifestEntry::Marked(MarkedEntry { path, id, target: None, why, marked_at });
-        lock(&self.marks).push(&entry)
+        self.marks.add(path, id, None, why)
     }
 
     /// Puts the marks.
@@ -143,10 +140,7 @@ impl SavedObjects {
     /// # Errors
     /// If the store does not take them.
     pub(crate) fn finish(&self) -> io::Result<()> {
-        let mut marks = std::mem::replace(&mut *lock(&self.marks), PieceWriter::new(0));
-        let remote = self.remote.clone();
-        let put = self.remote.wait(async move { marks.flush(&remote).await });
-        put.map_err(io::Error::from)
+        self.marks.put(&self.remote)
     }
 }
 

@@ -3,21 +3,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Mutex;
-use std::time::SystemTime;
 
 use super::archives::{ListedArchive, list};
 use super::lease::Lease;
-use super::pieces::PieceWriter;
+use super::marks::PendingMarks;
 use super::{read_manifest, take_lease};
 use crate::object_access::{PATIENCE, Remote};
 use crate::plan::ObjectUrl;
 use crate::store::StoreError;
 use crate::store::archive::SavedArchive;
-use crate::store::entry::{ArchivedEntry, HexSha256, ManifestEntry, MarkReason, MarkedEntry};
+use crate::store::entry::{ArchivedEntry, HexSha256, ManifestEntry, MarkReason};
 use crate::store::manifest::Manifest;
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode};
-use crate::sync::lock;
 
 /// The archives of one prefix. Threads may share it.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ pub(crate) struct SavedObjectArchives {
     listed: HashMap<String, ListedArchive>,
     /// What the store has called each archive when it was put.
     etags: HashMap<String, String>,
-    marks: Mutex<PieceWriter>,
+    marks: PendingMarks,
     /// `None` if it is only looked at.
     _lease: Option<Lease>,
 }
@@ -71,7 +68,7 @@ impl SavedObjectArchives {
         read.map_err(local)?;
         etags.extend(add);
         let manifest = SavedArchive::of_stored(&stem, manifest, notice).map_err(local)?;
-        let marks = Mutex::new(PieceWriter::new(next));
+        let marks = PendingMarks::new(next);
         Ok(Some(Self { remote, manifest, listed, etags, marks, _lease: lease }))
     }
 
@@ -133,9 +130,7 @@ impl SavedObjectArchives {
         target: Option<HexSha256>,
         why: MarkReason,
     ) -> io::Result<()> {
-        let marked_at = SystemTime::now();
-        let entry = MarkedEntry { path: path.into(), id, target, why, marked_at };
-        lock(&self.marks).push(&ManifestEntry::Marked(entry))
+        self.marks.add(path, id, target, why)
     }
 
     /// Puts the marks.
@@ -143,9 +138,6 @@ impl SavedObjectArchives {
     /// # Errors
     /// If the store does not take them.
     pub(in crate::store) fn finish(&self) -> io::Result<()> {
-        let mut marks = std::mem::replace(&mut *lock(&self.marks), PieceWriter::new(0));
-        let remote = self.remote.clone();
-        let put = self.remote.wait(async move { marks.flush(&remote).await });
-        put.map_err(io::Error::from)
+        self.marks.put(&self.remote)
     }
 }

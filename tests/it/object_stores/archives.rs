@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{body_of, every_kind, list, outcomes};
 use crate::support::folder::all_in;
 use crate::support::seaweed::{BUCKET, Seaweed, with_keys};
-use crate::support::tools::tool;
+use crate::support::tools::{output_of, tool};
 use crate::support::{End, MODES, Origin, Reply, Request, Run, Seen, holding, in_every_mode};
 
 /// Some in memory, one in a file, one whose archive is put in parts; one that fails.
@@ -21,13 +21,6 @@ const FORMATS: [&str; 2] = ["--warc", "--tar"];
 
 /// What programs of others read.
 const READ_BODIES: &str = include_str!("../support/read_bodies.py");
-
-fn output_of(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn verify(server: &Seaweed, prefix: &str) -> Seen {
     let url = format!("s3://{BUCKET}/{prefix}");

@@ -11,3 +11,15 @@ pub fn tool(name: &str) -> Command {
         None => Command::new(name),
     }
 }
+
+/// What a program prints that ends well.
+pub fn output_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {text} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}

@@ -1,0 +1,49 @@
+//! Marks of bodies that must be fetched again, for `fetch verify`: entries of the manifest that are put together at the end.
+
+use std::io;
+use std::mem;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use super::pieces::PieceWriter;
+use crate::object_access::Remote;
+use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, MarkedEntry};
+use crate::sync::lock;
+
+/// Marks that are not in the store yet. Threads may share it.
+#[derive(Debug)]
+pub(super) struct PendingMarks(Mutex<PieceWriter>);
+
+impl PendingMarks {
+    /// Marks that will be put from the piece with this number on.
+    pub(super) fn new(next: u64) -> Self {
+        Self(Mutex::new(PieceWriter::new(next)))
+    }
+
+    /// Records that the body of this name must be fetched again.
+    ///
+    /// # Errors
+    /// If the entry cannot be kept.
+    pub(super) fn add(
+        &self,
+        path: &str,
+        id: HexSha256,
+        target: Option<HexSha256>,
+        why: MarkReason,
+    ) -> io::Result<()> {
+        let (path, marked_at) = (path.into(), SystemTime::now());
+        let entry = MarkedEntry { path, id, target, why, marked_at };
+        lock(&self.0).push(&ManifestEntry::Marked(entry))
+    }
+
+    /// Puts the marks.
+    ///
+    /// # Errors
+    /// If the store does not take them.
+    pub(super) fn put(&self, remote: &Remote) -> io::Result<()> {
+        let mut marks = mem::replace(&mut *lock(&self.0), PieceWriter::new(0));
+        let of_task = remote.clone();
+        let put = remote.wait(async move { marks.flush(&of_task).await });
+        put.map_err(io::Error::from)
+    }
+}
