@@ -29,6 +29,7 @@
 pub mod cli;
 pub mod commands;
 mod compare;
+mod compression;
 mod cookies;
 mod credentials;
 mod digest;

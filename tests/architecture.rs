@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "scheduler",
             "input",
+            "compression",
             "plan",
             "model",
             "units",
@@ -90,6 +91,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "report",
         &[
             "object_access",
+            "compression",
             "plan",
             "model",
             "units",
@@ -154,7 +156,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scheduler", &["policy", "plan", "model", "units"]),
     ("policy", &["plan", "model", "redaction"]),
     ("naming", &["plan", "redaction", "text"]),
-    ("input", &["list", "plan", "model", "digest", "redaction", "text", "streams"]),
+    ("input", &["list", "compression", "plan", "model", "digest", "redaction", "text", "streams"]),
     ("list", &["plan", "model", "digest", "redaction", "text"]),
     ("plan", &["credentials", "model", "digest", "units"]),
     ("credentials", &[]),
@@ -162,6 +164,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("digest", &[]),
     ("cookies", &[]),
     ("units", &[]),
+    ("compression", &[]),
     ("temporary_file", &["text"]),
     ("redaction", &[]),
     ("text", &[]),
@@ -186,7 +189,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crc32fast", &["digest", "store"]),
     ("csv", &["compare", "report"]),
     ("csv_core", &["list"]),
-    ("flate2", &["input", "store", "transfer"]),
+    ("flate2", &["compression", "store", "transfer"]),
     ("icu_normalizer", &["naming"]),
     ("icu_properties", &["text"]),
     ("indicatif", &["report"]),
@@ -211,7 +214,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["transfer"]),
     ("toml", &["cli"]),
     ("webpki", &["transfer"]),
-    ("zstd", &["input", "transfer"]),
+    ("zstd", &["compression", "transfer"]),
 ];
 
 /// Modules that decide or describe, and neither wait nor look at anything but their arguments.

@@ -731,7 +731,10 @@ pub(super) struct SaveArgs {
     pub archive_size: NonZeroU64,
 
     /// Begin the next archive after N bodies [default: no limit]
-    #[arg(hide_short_help = true, long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        hide_short_help = true, long, value_name = "N", value_parser = value_parsers::bodies,
+        allow_hyphen_values = true
+    )]
     pub archive_count: Option<NonZeroU64>,
 
     /// Also write the text of this column, e.g. a caption, as 000012.txt to tar files

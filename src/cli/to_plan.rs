@@ -210,11 +210,6 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
 
 /// Decides how lists are read. The text of a column can be written only if it is carried.
 fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOptions, String> {
-    let is_carried =
-        |name: &str| typed.carry.iter().any(|carried| carried == name || carried == "all");
-    if let Some(name) = text_column.filter(|name| !is_carried(name)) {
-        typed.carry.push(name.to_owned());
-    }
     let mut known = HashSet::new();
     typed.carry.retain(|name| known.insert(name.clone()));
     let is_all = typed.carry.iter().any(|name| name == "all");
@@ -233,6 +228,7 @@ fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOp
             names if names.is_empty() => CarryChoice::Nothing,
             names => CarryChoice::Columns(names),
         },
+        text_column: text_column.map(str::to_owned),
     };
     let has_delimiter = matches!(options.format, ListFormat::Auto | ListFormat::Csv);
     if options.delimiter.is_some() && !has_delimiter {

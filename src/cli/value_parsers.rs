@@ -207,6 +207,11 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     within(text, 0, u64::MAX)
 }
 
+/// The number of bodies in an archive.
+pub(super) fn bodies(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "expected an integer of at least 1".to_owned())
+}
+
 pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(units::size(text)?).ok_or_else(|| "must be greater than zero".to_owned())
 }

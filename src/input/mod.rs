@@ -1,6 +1,5 @@
 //! Inputs: opens the sources of a plan and reads entries from them.
 
-mod compression;
 #[cfg(feature = "parquet")]
 mod parquet_rows;
 mod sections;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use url::Url;
 
+use crate::compression::DecodedReader;
 use crate::digest::{ChecksumFile, ChecksumFileError, ExpectedDigests};
 pub(crate) use crate::list::StreamKind;
 use crate::list::{self, Numbering, Parser, ParserStatus};
@@ -24,8 +24,6 @@ use crate::plan::{ListOptions, Plan, Shard, Source};
 use crate::redaction::redacted_name;
 use crate::streams::stdin;
 use crate::text::io_message;
-use compression::DecodedList;
-pub(crate) use compression::ListCoding;
 pub(crate) use sections::open_sections;
 
 /// Bytes per read; bounds how far reading is ahead of the parser.
@@ -44,7 +42,7 @@ pub(crate) struct OpenList {
     /// What it is called in reports.
     name: Arc<str>,
     /// Its bytes, not compressed.
-    bytes: DecodedList,
+    bytes: DecodedReader,
     /// How they come.
     pace: StreamKind,
     /// How it is read.
@@ -58,7 +56,7 @@ impl OpenList {
         pace: StreamKind,
         options: &Arc<ListOptions>,
     ) -> OpenInput {
-        let (name, bytes) = (name.into(), DecodedList::new(bytes));
+        let (name, bytes) = (name.into(), DecodedReader::new(bytes));
         OpenInput::List(Self { name, bytes, pace, options: Arc::clone(options) })
     }
 }

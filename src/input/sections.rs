@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{ListCoding, OpenError, OpenInput, OpenList, ReadError, StreamKind, open_file};
+use super::{OpenError, OpenInput, OpenList, ReadError, StreamKind, open_file};
+use crate::compression::FileCoding;
 use crate::list::{Numbering, Parser, ParserStatus};
 use crate::model::Entry;
 use crate::plan::{CarryChoice, ListOptions, Source};
@@ -79,7 +80,7 @@ impl SectionReader {
     }
 
     /// How the list is compressed, once it has been read; `None` if it is not.
-    pub(crate) fn coding(&self) -> Option<ListCoding> {
+    pub(crate) fn coding(&self) -> Option<FileCoding> {
         self.list.bytes.coding()
     }
 
@@ -89,7 +90,7 @@ impl SectionReader {
     /// The first error of `take`; or if the list cannot be read, or is none.
     pub(crate) fn read<E: From<ReadError>>(
         &mut self,
-        mut take: impl FnMut(ListSection<'_>, Option<ListCoding>) -> Result<(), E>,
+        mut take: impl FnMut(ListSection<'_>, Option<FileCoding>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut chunk = vec![0; CHUNK];
         let mut entries = Vec::new();

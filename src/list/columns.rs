@@ -59,17 +59,13 @@ impl TableHead<'_> {
         let id = optional("--id-column", &options.id_column)?;
         let out = optional("--out-column", &options.out_column)?;
         let checksum = optional("--checksum-column", &options.checksum_column)?;
-        let carried = match &options.carry {
-            CarryChoice::Nothing => Vec::new(),
-            CarryChoice::All => (0..names.len()).filter(|column| *column != url).collect(),
-            CarryChoice::Columns(carried) => {
-                let mut columns = Vec::with_capacity(carried.len());
-                for name in carried {
-                    columns.push(find_or_add(&mut names, self.is_open, "--carry", name)?);
-                }
-                columns
-            }
-        };
+        let mut carried = Vec::new();
+        for (option, name) in options.carried_columns() {
+            carried.push(find_or_add(&mut names, self.is_open, option, name)?);
+        }
+        if options.carry == CarryChoice::All {
+            carried = (0..names.len()).filter(|column| *column != url).collect();
+        }
         let algorithm = checksum.and_then(|column| names[column].parse().ok());
         let carries_all = options.carry == CarryChoice::All && self.is_open;
         Ok(Columns { names, url, id, out, checksum, algorithm, carried, carries_all })

@@ -4,10 +4,11 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2_iter};
 
 use super::Numbering;
 use super::columns::{Columns, TableHead, distinct, number};
+use super::format::delimiter_line;
 use super::other_formats::{names_urls, position_of_url};
 use super::pending::PendingTarget;
 use super::rows::{CellValue, MOST_ROW, RowPlace};
@@ -26,6 +27,8 @@ pub(super) struct CsvReader {
     delimiter: char,
     core: Reader,
     row: PartialRow,
+    /// The line of the byte that is read next.
+    line: u64,
     /// Rows so far.
     rows: u64,
     /// The byte of the source at which the row begins, and the one that is read next.
@@ -85,13 +88,12 @@ impl PartialRow {
         (0..self.cells).filter_map(|column| self.cell(column))
     }
 
-    /// The line on which it begins, `line` being the one that the reader is on.
-    fn first_line(&self, line: u64) -> u64 {
-        let own = memchr_iter(b'\n', &self.text[..self.length]).count() as u64;
-        line.saturating_sub(own + u64::from(self.last == b'\n')).max(1)
+    /// The ends of lines in its cells.
+    fn inner_ends(&self) -> u64 {
+        line_ends(&self.text[..self.length], 0)
     }
 
-    /// Makes room for more, or gives the row up.
+    /// Makes room for more, or gives the row up. `line` is the one that the reader is on.
     fn grow(&mut self, result: &ReadRecordResult, line: u64) {
         let has_room = match result {
             ReadRecordResult::OutputFull => self.text.len() < MOST_ROW,
@@ -103,7 +105,7 @@ impl PartialRow {
             }
             (None, _) if has_room => self.ends.resize(2 * self.ends.len(), 0),
             (too_long, _) => {
-                self.too_long = too_long.or_else(|| Some(self.first_line(line)));
+                self.too_long = too_long.or_else(|| Some(line - self.inner_ends()));
                 (self.length, self.cells) = (0, 0);
             }
         }
@@ -123,7 +125,7 @@ impl CsvReader {
     pub(super) fn new(source: Arc<str>, options: Arc<ListOptions>, delimiter: u8) -> Self {
         let core = ReaderBuilder::new().delimiter(delimiter).build();
         let (row, state, delimiter) = (PartialRow::new(), TableState::Start, delimiter.into());
-        Self { source, options, delimiter, core, row, rows: 0, at: 0..0, state }
+        Self { source, options, delimiter, core, row, line: 1, rows: 0, at: 0..0, state }
     }
 
     /// Takes the next bytes. Breaks if the source is no table of URLs.
@@ -148,9 +150,9 @@ impl CsvReader {
     ) -> ControlFlow<()> {
         // A row that has no end here: the quote that is open has swallowed the rows after it.
         let row = &self.row;
-        let lines = memchr_iter(b'\n', &row.text[..row.length]).count();
+        let lines = row.inner_ends();
         if row.quotes % 2 == 1 && (lines > 0 || row.too_long.is_some()) {
-            let line = row.too_long.unwrap_or_else(|| row.first_line(self.core.line()));
+            let line = row.too_long.unwrap_or(self.line - lines);
             let fault = "a quote is not closed; the rows after it are not read".to_owned();
             return self.refuse(line, format!("row {}: {fault}", self.rows + 1), numbering, out);
         }
@@ -174,11 +176,12 @@ impl CsvReader {
         row.length += length;
         row.cells += cells;
         row.quotes += memchr_iter(b'"', &bytes[..taken]).count();
+        self.line += line_ends(&bytes[..taken], row.last);
         row.last = bytes[..taken].last().copied().unwrap_or(row.last);
         match result {
             ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
             ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
-                row.grow(&result, self.core.line());
+                row.grow(&result, self.line);
                 return ControlFlow::Continue(if bytes.is_empty() { 1 } else { taken });
             }
             ReadRecordResult::Record => {
@@ -202,7 +205,8 @@ impl CsvReader {
         let mut hand_out = |draft: PendingTarget, numbering: &mut Numbering| {
             draft.at(at).hand_out(numbering.give(), &source, out);
         };
-        let line = row.too_long.unwrap_or_else(|| row.first_line(self.core.line()));
+        let own_end = u64::from(matches!(row.last, b'\n' | b'\r'));
+        let line = row.too_long.unwrap_or(self.line - row.inner_ends() - own_end);
         let place = RowPlace { line, row: self.rows };
         if row.too_long.is_some() {
             hand_out(place.fault(&source, "exceeds 1 MiB; is a quote left open?"), numbering);
@@ -241,9 +245,8 @@ impl CsvReader {
         if let TableState::Named(names) = &mut self.state {
             return columns(std::mem::take(names));
         }
-        if let [comment] = cells[..]
-            && comment.starts_with('#')
-        {
+        let is_comment = matches!(cells[..], [comment] if comment.starts_with('#'));
+        if is_comment || place.row == 1 && self.names_delimiter(&cells) {
             return Ok(None);
         }
         if !is_header(&cells, &self.options) {
@@ -259,6 +262,15 @@ impl CsvReader {
         Ok(None)
     }
 
+    /// Whether a row is the line `sep=;`, which the delimiter cuts in two if it is the one that is named.
+    fn names_delimiter(&self, cells: &[&str]) -> bool {
+        match cells {
+            [line] => delimiter_line(line).is_some(),
+            [line, ""] => delimiter_line(&format!("{line}{}", self.delimiter)).is_some(),
+            _ => false,
+        }
+    }
+
     /// The source is no table of URLs: one entry says why.
     fn refuse(
         &self,
@@ -271,6 +283,13 @@ impl CsvReader {
         draft.hand_out(numbering.give(), &self.source, out);
         ControlFlow::Break(())
     }
+}
+
+/// The ends of lines in these bytes, `last` being the byte before them: LF, CR LF, or CR.
+fn line_ends(bytes: &[u8], last: u8) -> u64 {
+    let before = |at: usize| if at == 0 { last } else { bytes[at - 1] };
+    let is_end = |at: &usize| bytes[*at] == b'\r' || before(*at) != b'\r';
+    memchr2_iter(b'\n', b'\r', bytes).filter(is_end).count() as u64
 }
 
 /// The entry of a row of these columns.

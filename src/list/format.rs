@@ -78,10 +78,20 @@ impl FormatRule {
 
     /// The format by a line that is not blank, without blanks at its ends; `None` if it says nothing.
     fn by_line(self, line: &str) -> Option<SourceFormat> {
-        let is_comment = line.starts_with('#') && cells_of(line) == 1;
+        let has_one_cell = cells_of(line) == 1;
+        let is_comment = line.starts_with('#') && has_one_cell;
         Some(match self {
-            Self::Csv(_) | Self::NamedCsv(_) | Self::Unknown if is_comment => return None,
-            Self::NamedCsv(_) if cells_of(line) == 1 && begins_with_url(line) => SourceFormat::Text,
+            Self::Csv(_) | Self::NamedCsv(_) | Self::AnyTable | Self::Unknown if is_comment => {
+                return None;
+            }
+            Self::NamedCsv(_) | Self::AnyTable if has_one_cell && begins_with_url(line) => {
+                SourceFormat::Text
+            }
+            Self::Csv(None) | Self::NamedCsv(None) | Self::AnyTable
+                if delimiter_line(line).is_some() =>
+            {
+                SourceFormat::Csv(delimiter_line(line).unwrap_or_default())
+            }
             Self::Csv(delimiter) | Self::NamedCsv(delimiter) => {
                 SourceFormat::Csv(delimiter.unwrap_or_else(|| delimiter_of(line)))
             }
@@ -125,6 +135,14 @@ fn cells_of(line: &str) -> usize {
     DELIMITERS.into_iter().map(|delimiter| count(line, delimiter)).max().unwrap_or_default() + 1
 }
 
+/// The delimiter that a line names as spreadsheets do: `sep=;`.
+pub(super) fn delimiter_line(line: &str) -> Option<u8> {
+    match line.as_bytes() {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some(*delimiter),
+        _ => None,
+    }
+}
+
 /// The delimiter of a line: the one that makes the most cells of it.
 fn delimiter_of(line: &str) -> u8 {
     let most = cells_of(line) - 1;
@@ -164,6 +182,11 @@ impl FirstLines {
     /// No lines yet.
     pub(super) fn new(rule: FormatRule) -> Self {
         Self { rule, bytes: Vec::new(), seen: 0 }
+    }
+
+    /// Whether the options say that there are columns.
+    pub(super) fn expect_columns(&self) -> bool {
+        self.rule == FormatRule::AnyTable
     }
 
     /// Adds bytes. Returns the format once it is decided.
@@ -263,6 +286,7 @@ mod tests {
             ("a.CSV", "url", csv(b',')),
             ("a.csv", "# export\nid|url\n", csv(b'|')),
             ("a.csv", "#id,url\n", csv(b',')),
+            ("a.csv", "sep=|\nid,url|a\n", csv(b'|')),
             ("a.csv", "https://a.b/x", text.clone()),
             ("a.csv", "https://a.b/x,y", csv(b',')),
             ("a.csv", "\"https://a.b/x,y\"", text.clone()),

@@ -89,6 +89,8 @@ pub struct Parser {
     source: Arc<str>,
     reader: ListReader,
     status: ParserStatus,
+    /// Whether options are about columns and the list has none, until that is said.
+    lacks_columns: bool,
 }
 
 /// What reads the source.
@@ -106,7 +108,7 @@ impl Parser {
     /// A parser for the text list of this name.
     pub fn new(source: Arc<str>) -> Self {
         let reader = ListReader::Text(TextReader::new(Arc::clone(&source)));
-        Self { source, reader, status: ParserStatus::More }
+        Self { source, reader, status: ParserStatus::More, lacks_columns: false }
     }
 
     /// A parser for the list of this name, whose format is decided by the options, the name and the first lines.
@@ -115,7 +117,7 @@ impl Parser {
             FormatRule::Text => ListReader::Text(TextReader::new(Arc::clone(&source))),
             rule => ListReader::Undecided(FirstLines::new(rule), Arc::clone(options)),
         };
-        Self { source, reader, status: ParserStatus::More }
+        Self { source, reader, status: ParserStatus::More, lacks_columns: false }
     }
 
     /// Takes the next bytes of the source, cut anywhere, and hands out every entry that they complete.
@@ -168,7 +170,9 @@ impl Parser {
         let ListReader::Undecided(first, options) = &mut self.reader else {
             return ControlFlow::Continue(());
         };
-        let (bytes, options) = (first.take(), Arc::clone(options));
+        let (expects_columns, options) = (first.expect_columns(), Arc::clone(options));
+        let bytes = first.take();
+        self.lacks_columns = expects_columns && format == SourceFormat::Text && !bytes.is_empty();
         let source = || Arc::clone(&self.source);
         self.reader = match format {
             SourceFormat::Text => ListReader::Text(TextReader::new(source())),
@@ -209,16 +213,19 @@ impl Parser {
 
     /// What is said of options that are ignored and were not returned before, by their names.
     pub(crate) fn take_ignored(&mut self) -> Vec<(&'static str, String)> {
+        let source = &self.source;
+        let lacks_columns = std::mem::take(&mut self.lacks_columns).then(|| {
+            let said = "a text list has no columns; options for columns do not apply to it";
+            ("", format!("{source}: {said}"))
+        });
         let ListReader::Text(reader) = &mut self.reader else { return Vec::new() };
         let ignored = reader.take_ignored().iter();
-        ignored
-            .map(|((name, instead), line)| {
-                let instead =
-                    if instead.is_empty() { String::new() } else { format!("; use {instead}") };
-                let source = &self.source;
-                (*name, format!("{source}:{line}: option '{name}' of aria2 is ignored{instead}"))
-            })
-            .collect()
+        let ignored = ignored.map(|((name, instead), line)| {
+            let instead =
+                if instead.is_empty() { String::new() } else { format!("; use {instead}") };
+            (*name, format!("{source}:{line}: option '{name}' of aria2 is ignored{instead}"))
+        });
+        lacks_columns.into_iter().chain(ignored).collect()
     }
 
     /// Hands out what is left, at the end of the source. Returns `Enough` if it was no list.

@@ -17,6 +17,8 @@ pub struct ListOptions {
     pub checksum_column: Option<String>,
     /// The columns that come back in every record.
     pub carry: CarryChoice,
+    /// The column whose text is saved beside each body; it is carried as well.
+    pub text_column: Option<String>,
 }
 
 impl ListOptions {
@@ -30,11 +32,18 @@ impl ListOptions {
         ];
         let single =
             single.into_iter().filter_map(|(option, name)| Some((option, name.as_deref()?)));
+        single.chain(self.carried_columns())
+    }
+
+    /// The columns that are carried, each once, with the options that name them; if all are, the one of texts.
+    pub fn carried_columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let carried = match &self.carry {
             CarryChoice::Columns(names) => &names[..],
             CarryChoice::Nothing | CarryChoice::All => &[],
         };
-        single.chain(carried.iter().map(|name| ("--carry", &**name)))
+        let text = self.text_column.iter().filter(|name| !carried.contains(name));
+        let carried = carried.iter().map(|name| ("--carry", &**name));
+        carried.chain(text.map(|name| ("--text-column", &**name)))
     }
 
     /// Whether the options mean something for tables only.

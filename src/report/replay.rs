@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::escape::printable;
+use crate::compression::DecodedReader;
 use crate::model::{Record, Summary};
 use crate::plan::Source;
 use crate::redaction::redacted_name;
@@ -52,16 +53,24 @@ pub enum ReplayError {
     Unwritten(io::Error),
 }
 
+/// Opens a saved run, also one that is compressed. Returns its name, and its bytes.
+///
+/// # Errors
+/// Those of the file; they name it.
 pub(super) fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
     let path = match source {
         Source::File(path) => path.as_path(),
-        Source::Stdin => return Ok(("-".to_owned(), Box::new(BufReader::new(stdin())))),
+        Source::Stdin => return Ok(("-".to_owned(), decoded(stdin()))),
         Source::Argument(text) => Path::new(text),
         Source::RemoteList(url) => Path::new(url.as_str()),
     };
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| about(&error, &redacted_name(&name)))?;
-    Ok((name.clone(), Box::new(BufReader::new(file))))
+    Ok((name.clone(), decoded(file)))
+}
+
+fn decoded(bytes: impl Read + Send + 'static) -> Box<dyn BufRead> {
+    Box::new(BufReader::new(DecodedReader::new(bytes)))
 }
 
 /// The first record of a report file; `None` if it has none.

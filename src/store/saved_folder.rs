@@ -38,7 +38,7 @@ pub(crate) struct SavedFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum SavedFolderError {
     /// It is missing, or is not a directory.
-    #[error("{}: {}", dir.display(), io_message(reason))]
+    #[error("{}: {}; {}", dir.display(), io_message(reason), expected_path(dir))]
     NoFolder {
         /// The directory.
         dir: PathBuf,
@@ -72,6 +72,16 @@ pub enum SavedFolderError {
         /// The system error.
         reason: io::Error,
     },
+}
+
+/// What a path that is no directory should have been.
+fn expected_path(path: &Path) -> String {
+    match super::archive::prefix_of(path) {
+        Some(prefix) => {
+            format!("use the prefix of the archives: fetch verify {}", prefix.display())
+        }
+        None => "expected the directory of --dir, or the prefix of --warc or --tar".to_owned(),
+    }
 }
 
 /// The result of checking a saved file.

@@ -743,8 +743,22 @@ fn a_tar_has_the_text_of_a_column_beside_each_body() {
             assert_eq!(row["carried"]["id"].is_null(), carried.is_empty());
             let verified = Run::new().arg("verify").arg(&prefix).seen();
             assert_eq!(verified.code, Some(0), "{verified:?}");
+            let verified = Run::new().arg("verify").arg(&archive).seen();
+            assert_eq!(verified.code, Some(2), "{verified:?}");
+            let advice =
+                format!("use the prefix of the archives: fetch verify {}", prefix.display());
+            assert!(verified.stderr.contains(&advice), "{verified:?}");
         }
     });
+    let seen = Run::new().args(["--text-column", "a", "--tar", "x", "-"]);
+    let seen = seen.list("url,b\nhttp://a.test/,1\n").seen();
+    assert_eq!(seen.code, Some(2), "{seen:?}");
+    assert!(
+        seen.stderr.contains("--text-column: no column 'a'; the columns are url, b"),
+        "{seen:?}"
+    );
+    let seen = Run::new().args(["--archive-count", "0", "--tar", "x", "-"]).seen();
+    assert!(seen.stderr.contains("expected an integer of at least 1"), "{seen:?}");
     let seen = Run::new().args(["--text-column", "a", "--warc", "x", "http://a.test/"]).seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
     assert!(seen.stderr.contains("--text-column requires --tar"), "{seen:?}");

@@ -573,6 +573,26 @@ fn merged_tables_have_each_row_once_in_list_order() {
 }
 
 #[test]
+fn compressed_reports_are_merged_as_others_are() {
+    let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
+    for format in ["jsonl", "csv"] {
+        let (files, _) = reports(&origin, folder.path(), format);
+        let plain = merge(&[], &files);
+        let codings: [fn(Vec<u8>) -> Vec<u8>; 2] = [coded::gzip, coded::zstd];
+        for (file, code) in files.iter().zip(codings) {
+            fs::write(file, code(fs::read(file).unwrap())).unwrap();
+        }
+        let seen = merge(&[], &files);
+        assert_eq!((seen.code, seen.stdout), (plain.code, plain.stdout), "{}", seen.stderr);
+        let cut = fs::read(&files[0]).unwrap();
+        fs::write(&files[0], &cut[..cut.len() - 3]).unwrap();
+        let seen = merge(&[], &files);
+        assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+        assert!(seen.stderr.contains("the gzip data ends early"), "{}", seen.stderr);
+    }
+}
+
+#[test]
 fn the_directories_of_shards_become_one_with_their_merged_manifest() {
     let (origin, folder) = (origin(), tempfile::tempdir().unwrap());
     let (_, one) = reports(&origin, folder.path(), "jsonl");

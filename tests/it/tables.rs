@@ -208,7 +208,7 @@ fn a_dry_run_shows_what_is_carried_and_the_names_of_the_columns() {
 }
 
 /// Tables with the URLs `/1` and `/2`, and how many of their rows are invalid.
-const TABLES: [(&str, &str, usize); 17] = [
+const TABLES: [(&str, &str, usize); 18] = [
     ("titles.csv", "url,title\n{}/1,\"a, b\"\n{}/2,c\n", 0),
     ("loose.csv", "url,title\n{}/1,a\n{}/2,c\n{}/3,a, b\n", 1),
     ("short.csv", "title,url,more\na,{}/1,x\na,{}/2\nb\n,,\n", 1),
@@ -225,6 +225,7 @@ const TABLES: [(&str, &str, usize); 17] = [
     ("semicolons.csv", "name;link\none;{}/1\ntwo;{}/2", 0),
     ("a.tsv", "1\tone\t{}/1\n2\ttwo\t{}/2\n", 0),
     ("named.tsv", "{}/1\tone\n{}/2\ttwo\n", 0),
+    ("spreadsheet.csv", "SEP=|\r\nurl|name, with a comma\r\n{}/1|a,b,c\r\n{}/2|\r\n", 0),
     ("bars", "name|url\none|{}/1\ntwo|{}/2\n", 0),
 ];
 
@@ -238,6 +239,45 @@ fn a_table_is_read_by_its_name_or_its_first_line() {
         assert_eq!(seen.summary()["invalid"], invalid, "{name}: {seen:?}");
         assert_eq!(paths(&origin), ["/1", "/2"], "{name}");
     }
+}
+
+#[test]
+fn a_row_begins_on_its_line_whatever_ends_lines() {
+    let origin = hello();
+    for end in ["\n", "\r\n", "\r"] {
+        let text = format!("url,note{end}{end}{{}}/1,\"a{end}b\"{end}{end}nowhere,x{end}");
+        let folder = folder(&origin, "a.csv", &text);
+        let seen = Run::json("async").inside(folder.path()).arg("a.csv").seen();
+        let lines: Vec<_> =
+            seen.rows_in_list_order().iter().map(|row| row["line"].clone()).collect();
+        assert_eq!(lines, [3, 6], "{end:?}: {seen:?}");
+        let open = format!("url,note{end}{{}}/1,a{end}{end}{{}}/2,\"a{end}{{}}/3,{end}");
+        write(folder.path(), "a.csv", open.replace("{}", &origin.url("")));
+        let seen = Run::json("async").inside(folder.path()).arg("a.csv").seen();
+        assert_eq!(seen.code, Some(2), "{seen:?}");
+        let last = seen.rows_in_list_order().pop().unwrap();
+        assert_eq!(last["line"], 4, "{end:?}: {last}");
+        assert!(message(&last).starts_with("row 3: a quote is not closed"), "{last}");
+    }
+}
+
+#[test]
+fn a_text_list_is_one_also_among_tables_and_a_notice_says_that_it_has_no_columns() {
+    in_every_mode(|mode| {
+        let origin = hello();
+        let folder = folder(&origin, "list", "# note\n{}/1\n  carry={\"n\":1}\n");
+        write(folder.path(), "a.csv", format!("url,n\n{},2\n", origin.url("/2")));
+        let run = Run::json(mode).inside(folder.path()).args(["list", "a.csv", "--carry", "n"]);
+        let seen = run.seen();
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let rows = seen.rows_in_list_order();
+        assert_eq!(
+            (&rows[0]["carried"], &rows[1]["carried"]),
+            (&json!({"n": 1}), &json!({"n": "2"}))
+        );
+        let notice = "list: a text list has no columns; options for columns do not apply to it";
+        assert!(seen.stderr.contains(notice), "{seen:?}");
+    });
 }
 
 #[test]
@@ -359,6 +399,10 @@ fn a_compressed_list_is_read_as_its_text_and_one_that_is_cut_off_is_unreadable()
             assert_eq!(cut.summary()["list_complete"], false, "{cut:?}");
             assert!(cut.stderr.contains("data ends early"), "{cut:?}");
             assert_eq!(paths(&origin)[0], "/1");
+            let followed = Run::json(mode).list([&list[..], b"what else there is"].concat()).seen();
+            assert_eq!(followed.code, Some(2), "{followed:?}");
+            assert!(followed.stderr.contains("other data follows the "), "{followed:?}");
+            assert_eq!(paths(&origin), ["/1"], "more options of the last one may be missing");
         }
     });
 }

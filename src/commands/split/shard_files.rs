@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::SplitError;
-use crate::input::ListCoding;
+use crate::compression::FileCoding;
 use crate::plan::{ForeignFilePolicy, ListFormat, Source, SplitCommand};
 use crate::text::io_message;
 
@@ -29,7 +29,7 @@ const UNFINISHED: (&str, usize) = (".fetch-split-", 6);
 /// The files of a split that is not complete.
 pub(super) struct ShardFiles {
     names: ShardNames,
-    coding: Option<ListCoding>,
+    coding: Option<FileCoding>,
     files: Vec<ShardFile>,
     /// Bytes of a file that may wait.
     piece: usize,
@@ -106,9 +106,9 @@ impl ShardNames {
         Self { dir: command.dir.clone(), stem: stem.to_owned(), extension: extension.to_owned() }
     }
 
-    fn file(&self, shard: u32, shards: u32, coding: Option<ListCoding>) -> String {
+    fn file(&self, shard: u32, shards: u32, coding: Option<FileCoding>) -> String {
         let Self { stem, extension, .. } = self;
-        let coding = coding.map_or("", ListCoding::extension);
+        let coding = coding.map_or("", FileCoding::extension);
         format!("{stem}-{shard:05}-of-{shards:05}{extension}{coding}")
     }
 
@@ -126,7 +126,7 @@ impl ShardFiles {
     pub(super) fn create(
         command: &SplitCommand,
         names: ShardNames,
-        coding: Option<ListCoding>,
+        coding: Option<FileCoding>,
         head: &[u8],
     ) -> Result<Self, SplitError> {
         let dir = &names.dir;
@@ -227,7 +227,7 @@ impl ShardFiles {
 }
 
 impl ShardFile {
-    fn write_out(&mut self, coding: Option<ListCoding>) -> io::Result<()> {
+    fn write_out(&mut self, coding: Option<FileCoding>) -> io::Result<()> {
         if self.lines.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! The index of WARC files (CDXJ): a line for each response, sorted by the key of its URL and its time, which says where its
 //! record is. It is made of the manifest at the end of a run; memory holds a bounded part of it.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::HashMap;
@@ -8,17 +9,30 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::warc::label;
 use crate::model::rfc3339;
-use crate::store::entry::{ManifestEntry, RecordEntry};
+use crate::store::entry::{EntryKind, RecordEntry};
 use crate::store::manifest::Manifest;
 use crate::temporary_file;
 
 /// Bytes of lines that are sorted in memory.
 const MOST_IN_MEMORY: usize = 32 << 20;
+
+/// The fields of an entry of the manifest that the index is made of.
+#[derive(Deserialize)]
+struct IndexedEntry<'a> {
+    #[serde(rename = "type")]
+    kind: EntryKind,
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    record: Option<RecordEntry>,
+}
 
 /// What a line says behind the key and the time.
 #[derive(Serialize)]
@@ -46,22 +60,19 @@ pub(super) fn write(
     let mut lines = SortedLines::default();
     let mut lengths: HashMap<String, u64> = HashMap::new();
     manifest.visit_lines(|_, _, line| {
-        let entry = line.and_then(|line| serde_json::from_slice::<ManifestEntry<'_>>(line).ok());
-        let (path, offset, record) = match &entry {
-            Some(ManifestEntry::Archived(entry)) => {
-                (&*entry.saved.path, entry.offset, &entry.record)
-            }
-            Some(ManifestEntry::Appended(entry)) => (&*entry.path, entry.offset, &entry.record),
-            _ => return Ok(()),
+        let entry = line.and_then(|line| serde_json::from_slice::<IndexedEntry<'_>>(line).ok());
+        let is_of_archive = |entry: &IndexedEntry<'_>| {
+            matches!(entry.kind, EntryKind::Archived | EntryKind::Appended)
         };
-        let Some(record) = record else { return Ok(()) };
+        let Some(entry) = entry.filter(is_of_archive) else { return Ok(()) };
+        let (path, Some(record)) = (&*entry.path, &entry.record) else { return Ok(()) };
         let known = lengths.get(path).copied();
         let most = known.unwrap_or_else(|| {
             let length = length(path).unwrap_or(0);
             lengths.insert(path.to_owned(), length);
             length
         });
-        let start = offset + record.offset;
+        let start = entry.offset + record.offset;
         match start + record.length <= most {
             true => lines.push(line_of(path, start, record)),
             false => Ok(()),

@@ -58,6 +58,7 @@ use unit::AppendUnit;
 use warc::RecordForm;
 #[cfg(feature = "object-store")]
 pub(super) use writer::StoredArchives;
+pub(super) use writer::prefix_of;
 use writer::{ArchiveNames, ArchiveWriter};
 
 /// The archives of one prefix, with their manifest.

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::spool_folder::SpoolFolder;
 use super::unit::{AppendUnit, Piece};
+use crate::plan::ArchiveFormat;
 use crate::store::failpoint;
 use crate::sync::lock;
 
@@ -106,6 +107,17 @@ impl ArchiveNames {
         let rest = name.strip_prefix(&self.stem)?.strip_prefix('-')?;
         rest.strip_suffix(self.extension)?.strip_suffix('.')?.parse().ok()
     }
+}
+
+/// The prefix of the archives of which this file is one, by its name; `None` if it is not called like one.
+pub(in crate::store) fn prefix_of(archive: &Path) -> Option<PathBuf> {
+    let name = archive.file_name()?.to_str()?;
+    let numbered = [ArchiveFormat::Warc, ArchiveFormat::Tar]
+        .iter()
+        .find_map(|format| name.strip_suffix(format.extension())?.strip_suffix('.'));
+    let (stem, number) = numbered?.rsplit_once('-')?;
+    let is_number = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| archive.with_file_name(stem))
 }
 
 impl ArchiveWriter {
@@ -267,18 +279,36 @@ impl ArchiveWriter {
 
 fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<()> {
     file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::with_capacity(unit.pieces().len());
     for piece in unit.pieces() {
-        if let Some(error) = failpoint::error_at("archive") {
-            return Err(error);
-        }
         match piece {
-            Piece::Bytes(bytes) => file.write_all(bytes)?,
+            Piece::Bytes(piece) => bytes.push(IoSlice::new(piece)),
             Piece::File(name, length) => {
+                write_all(file, &mut std::mem::take(&mut bytes))?;
+                failpoint::check("archive")?;
                 let copied = io::copy(&mut work.open(name)?, file)?;
                 if copied != *length {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                failpoint::hit("archive_grown");
             }
+        }
+    }
+    write_all(file, &mut bytes)
+}
+
+/// Writes pieces, as many at once as the system takes.
+fn write_all(file: &mut File, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // What a test kills or lets fail in the middle is written piece by piece.
+    let at_once = if cfg!(debug_assertions) { 1 } else { pieces.len() };
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        failpoint::check("archive")?;
+        match file.write_vectored(&pieces[..at_once.min(pieces.len())]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
         failpoint::hit("archive_grown");
     }

@@ -1,15 +1,16 @@
-//! Undoes the compression of a list, gzip or zstd, which is recognized by its first bytes. Several members or frames are
-//! one list.
+//! Undoes the compression of an input file, gzip or zstd, which is recognized by its first bytes. Several members or
+//! frames are one file.
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 
-use super::CHUNK;
+/// Bytes that are looked at first.
+const CHUNK: usize = 16 * 1024;
 
 /// The largest window of zstd, as a power of two: 128 MiB, which no level exceeds.
 const WINDOW: u32 = 27;
 
-/// The bytes of a list, not compressed.
-pub(super) struct DecodedList(DecoderState);
+/// The bytes of a file, not compressed.
+pub(crate) struct DecodedReader(DecoderState);
 
 enum DecoderState {
     /// Nothing has been read. Standard input may be silent for long.
@@ -17,25 +18,32 @@ enum DecoderState {
     /// It is not compressed.
     Plain(Box<dyn Read + Send>),
     /// It is compressed.
-    Compressed { decoder: Box<dyn Read + Send>, coding: ListCoding },
+    Compressed { decoder: Box<dyn Read + Send>, coding: FileCoding, progress: DecoderProgress },
     /// It cannot be read.
     Broken,
 }
 
-/// How a list is compressed.
+/// What a decoder has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListCoding {
+enum DecoderProgress {
+    Nothing,
+    Bytes,
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileCoding {
     /// gzip (RFC 1952).
     Gzip,
     /// Zstandard (RFC 8878).
     Zstd,
 }
 
-impl ListCoding {
+impl FileCoding {
     const ALL: [(Self, &[u8]); 2] =
         [(Self::Gzip, b"\x1f\x8b\x08"), (Self::Zstd, b"\x28\xb5\x2f\xfd")];
 
-    /// The coding of a list that begins with these bytes.
+    /// The coding of a file that begins with these bytes.
     fn of(start: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, magic)| start.starts_with(magic)).map(|(coding, _)| coding)
     }
@@ -62,7 +70,7 @@ impl ListCoding {
         }
     }
 
-    /// A member or frame of these bytes. Several of them are one list.
+    /// A member or frame of these bytes. Several of them are one file.
     ///
     /// # Errors
     /// Those of the library.
@@ -93,14 +101,14 @@ impl ListCoding {
 /// The bytes that were looked at, and the rest.
 type Beginning = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
-impl DecodedList {
-    /// The list with these bytes. Nothing is read yet.
-    pub(super) fn new(bytes: impl Read + Send + 'static) -> Self {
+impl DecodedReader {
+    /// The file with these bytes. Nothing is read yet.
+    pub(crate) fn new(bytes: impl Read + Send + 'static) -> Self {
         Self(DecoderState::Unread(Box::new(bytes)))
     }
 
     /// How it is compressed; `None` if it is not, or nothing has been read.
-    pub(super) fn coding(&self) -> Option<ListCoding> {
+    pub(crate) fn coding(&self) -> Option<FileCoding> {
         match self.0 {
             DecoderState::Compressed { coding, .. } => Some(coding),
             _ => None,
@@ -112,7 +120,7 @@ impl DecodedList {
         let mut start = Vec::new();
         // A read of fewer bytes would lose the rest of a message where the source is a socket of messages.
         let mut buffer = vec![0; CHUNK];
-        while start.is_empty() || ListCoding::is_open(&start) {
+        while start.is_empty() || FileCoding::is_open(&start) {
             match bytes.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => start.extend_from_slice(&buffer[..length]),
@@ -124,33 +132,47 @@ impl DecodedList {
         else {
             return Ok(());
         };
-        let coding = ListCoding::of(&start);
+        let coding = FileCoding::of(&start);
         let bytes = Cursor::new(start).chain(bytes);
         self.0 = match coding {
             None => DecoderState::Plain(Box::new(bytes)),
-            Some(coding) => DecoderState::Compressed { decoder: coding.decoder(bytes)?, coding },
+            Some(coding) => {
+                let (decoder, progress) = (coding.decoder(bytes)?, DecoderProgress::Nothing);
+                DecoderState::Compressed { decoder, coding, progress }
+            }
         };
         Ok(())
     }
 }
 
-impl Read for DecodedList {
+impl Read for DecodedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.begin()?;
         match &mut self.0 {
             DecoderState::Plain(bytes) => bytes.read(buffer),
-            DecoderState::Compressed { decoder, coding } => {
-                decoder.read(buffer).map_err(|error| damage(error, *coding))
+            DecoderState::Compressed { decoder, coding, progress } => {
+                let length =
+                    decoder.read(buffer).map_err(|error| damage(error, *coding, *progress))?;
+                if length > 0 {
+                    *progress = DecoderProgress::Bytes;
+                }
+                Ok(length)
             }
             DecoderState::Unread(_) | DecoderState::Broken => Ok(0),
         }
     }
 }
 
-/// The error of a list whose compressed data cannot be undone; an error of its source is left as it is.
-fn damage(error: io::Error, coding: ListCoding) -> io::Error {
-    let coding = coding.name();
+/// The error of a file whose compressed data cannot be undone; an error of its source is left as it is.
+fn damage(error: io::Error, coding: FileCoding, progress: DecoderProgress) -> io::Error {
+    let (coding, text) = (coding.name(), error.to_string());
+    // The words of the libraries about what should be the beginning of a member or a frame.
+    let is_no_beginning =
+        text == "invalid gzip header" || text.contains("Unknown frame descriptor");
     match error.kind() {
+        _ if is_no_beginning && progress == DecoderProgress::Bytes => {
+            io::Error::other(format!("other data follows the {coding} data"))
+        }
         ErrorKind::UnexpectedEof => io::Error::other(format!("the {coding} data ends early")),
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
             io::Error::other(format!("the {coding} data is damaged ({error})"))
@@ -175,7 +197,7 @@ mod tests {
 
     fn decoded(bytes: impl Into<Vec<u8>>) -> io::Result<String> {
         let mut text = String::new();
-        DecodedList::new(Slow(Cursor::new(bytes.into()))).read_to_string(&mut text)?;
+        DecodedReader::new(Slow(Cursor::new(bytes.into()))).read_to_string(&mut text)?;
         Ok(text)
     }
 
@@ -188,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn several_members_are_one_list_and_what_is_not_compressed_stays() {
+    fn several_members_are_one_file_and_what_is_not_compressed_stays() {
         for text in ["", "a", "\u{1f}\n", "(\n", "http://a.b/\n"] {
             assert_eq!(decoded(text).unwrap(), text);
         }
@@ -210,5 +232,9 @@ mod tests {
         assert!(message(&wrong).starts_with("the gzip data is damaged"), "{}", message(&wrong));
         let frame = zstd::encode_all(&b"http://a.b\n"[..], 3).unwrap();
         assert_eq!(message(&frame[..frame.len() - 1]), "the zstd data ends early");
+        for (whole, coding) in [(whole, "gzip"), (frame, "zstd")] {
+            let followed = [&whole[..], b"http://c.d/ and more\n"].concat();
+            assert_eq!(message(&followed), format!("other data follows the {coding} data"));
+        }
     }
 }
