@@ -99,6 +99,13 @@ impl Hashers {
         }
     }
 
+    /// Removes an algorithm. Returns its place; `None` if it is not there.
+    pub(crate) fn remove(&mut self, algorithm: Algorithm) -> Option<usize> {
+        let at = self.0.iter().position(|hasher| hasher.algorithm() == algorithm)?;
+        self.0.remove(at);
+        Some(at)
+    }
+
     /// Whether there is no algorithm.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

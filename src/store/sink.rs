@@ -13,6 +13,7 @@ use super::dir::{DirFile, PartialFile};
 use super::entry::{HexSha256, ManifestEntry, PartialEntry, SplitEntry};
 use super::errors::NOT_A_FILE;
 use super::{OpenFolder, PartialRecorder, Store, WorkDir, failpoint};
+use crate::digest::{Algorithm, Digest};
 use crate::model::{
     AttemptOutcome, ByteRanges, CapturedExchange, CapturedHeads, Failure, Job, JobKind,
     OverwriteRule, PartialBody, SavePlace, SharedRanges, Target, Validator, resource,
@@ -237,6 +238,13 @@ impl Sink {
         }
     }
 
+    fn capture(&self) -> Option<&ExchangeCapture> {
+        match &self.0 {
+            SinkKind::Archive(capture) => Some(capture),
+            SinkKind::Nowhere | SinkKind::File(_) => None,
+        }
+    }
+
     fn capture_mut(&mut self) -> Option<&mut ExchangeCapture> {
         match &mut self.0 {
             SinkKind::Archive(capture) => Some(capture),
@@ -262,6 +270,16 @@ impl Sink {
     /// If they cannot be written.
     pub(crate) fn take_received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.capture_mut().map_or(Ok(()), |capture| capture.take_received(bytes))
+    }
+
+    /// The algorithm of the digest that is computed of the bytes as they have arrived; `None` if none is.
+    pub(crate) fn payload_algorithm(&self) -> Option<Algorithm> {
+        self.capture().and_then(ExchangeCapture::payload_algorithm)
+    }
+
+    /// That digest of the bytes so far.
+    pub(crate) fn payload_digest(&self) -> Option<Digest> {
+        self.capture().and_then(ExchangeCapture::payload_digest)
     }
 
     /// Notes that the rest of the body is not read.

@@ -412,13 +412,18 @@ impl<'a> Exchange<'a> {
         if receiver.sink.begin(begin)? == SinkState::Lost {
             return Ok(AttemptOutcome::Restart);
         }
+        if receiver.decoder.is_none()
+            && let Some(algorithm) = receiver.sink.payload_algorithm()
+        {
+            receiver.verifier.leave_to_sink(algorithm);
+        }
         receiver.read_back().await?;
         if let Some(response) = response {
             receiver.receive(response).await?;
         }
         let BodyReceiver { verifier, text, .. } = receiver;
         self.text = text;
-        self.digests = verifier.check()?;
+        self.digests = verifier.check(self.sink.payload_digest())?;
         let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_)) && !is_accepted;
         let leaves_out = |expected: &ExpectedDigests| expected.leaves_out(&name_of(job));
         if is_whole && self.expected.is_some_and(leaves_out) {

@@ -13,6 +13,8 @@ pub(super) struct BodyVerifier {
     /// Digests of the bytes of this message as they are sent.
     sent: Hashers,
     expected: Vec<ExpectedBody>,
+    /// The place of a digest of the saved bytes that the sink computes.
+    of_sink: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,11 @@ impl BodyVerifier {
         self.expected.push(ExpectedBody { digest, of, claimed_by: claimed_by.to_owned() });
     }
 
+    /// Leaves a digest of the saved bytes to the sink, which computes it anyhow. To be called before the first byte.
+    pub(super) fn leave_to_sink(&mut self, algorithm: Algorithm) {
+        self.of_sink = self.saved.remove(algorithm);
+    }
+
     /// Whether there is any digest of the saved bytes, so that all of them have to be seen.
     pub(super) fn needs_saved_bytes(&self) -> bool {
         !self.saved.is_empty()
@@ -101,12 +108,15 @@ impl BodyVerifier {
         self.saved.update(bytes);
     }
 
-    /// Returns the digests of the saved bytes, those to be reported first.
+    /// Returns the digests of the saved bytes, those to be reported first. `of_sink` is the one that was left to the sink.
     ///
     /// # Errors
     /// [`Failure::Checksum`] if one differs from the expected one.
-    pub(super) fn check(self) -> Result<Vec<Digest>, Failure> {
-        let (saved, sent) = (self.saved.finish(), self.sent.finish());
+    pub(super) fn check(self, of_sink: Option<Digest>) -> Result<Vec<Digest>, Failure> {
+        let (mut saved, sent) = (self.saved.finish(), self.sent.finish());
+        if let (Some(at), Some(digest)) = (self.of_sink, of_sink) {
+            saved.insert(at, digest);
+        }
         for ExpectedBody { digest, of, claimed_by } in self.expected {
             let digests = if of == DigestScope::Saved { &saved } else { &sent };
             let found = digests.iter().find(|found| found.algorithm() == digest.algorithm());

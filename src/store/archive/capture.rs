@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use flate2::{Compress, FlushCompress};
@@ -10,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::gzip::{deflate, store};
 use super::spool_folder::SpoolFolder;
+use crate::digest::{self, Algorithm};
 use crate::model::{
     AttemptOutcome, CapturedBody, CapturedData, CapturedEnd, CapturedExchange, CapturedHeads,
     Failure, TruncationReason,
@@ -54,7 +54,12 @@ impl ExchangeCapture {
         if begin.at > 0 {
             return Ok(SinkState::Lost);
         }
-        self.spool.work.ensure_enough_stays_free(begin.length.unwrap_or(0))?;
+        let length = begin.length.unwrap_or(0);
+        self.spool.work.ensure_enough_stays_free(length)?;
+        if self.spool.memory.is_empty() && length <= MOST_RESERVED {
+            // With what frames it as a stored block, and ends its record.
+            self.spool.memory.reserve(length as usize + 32);
+        }
         Ok(SinkState::Yes)
     }
 
@@ -78,6 +83,17 @@ impl ExchangeCapture {
             ArchiveFormat::Warc => Ok(()),
             ArchiveFormat::Tar => self.spool.write(bytes),
         }
+    }
+
+    /// The algorithm of the digest of what [`take_received`](Self::take_received) takes; `None` if there is none.
+    pub(crate) fn payload_algorithm(&self) -> Option<Algorithm> {
+        (self.spool.work.format == ArchiveFormat::Warc).then_some(Algorithm::Sha256)
+    }
+
+    /// That digest of the bytes so far.
+    pub(crate) fn payload_digest(&self) -> Option<digest::Digest> {
+        let digest = self.spool.payload.clone().finalize();
+        digest::Digest::new(self.payload_algorithm()?, &digest)
     }
 
     /// Notes that the rest of the body is not read.
@@ -129,16 +145,16 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
     Some(CapturedEnd::Broken(reason))
 }
 
-/// Bytes at the beginning of a body that tell whether it can be compressed; of fewer than the first number, nothing is told.
-const PROBE: RangeInclusive<usize> = 1024..=4096;
+/// Bytes at the beginning of a body that tell whether it can be compressed; fewer tell nothing.
+const PROBE: usize = 1024;
+
+/// The longest body for which memory is taken before it arrives, in bytes.
+const MOST_RESERVED: u64 = 64 * 1024;
 
 /// Whether the bytes at the beginning of a body are spread as those of compressed or encrypted data are: two of them are equal
 /// hardly more often than two random ones.
 fn is_dense(bytes: &[u8]) -> bool {
-    if bytes.len() < *PROBE.start() {
-        return false;
-    }
-    let bytes = &bytes[..bytes.len().min(*PROBE.end())];
+    let Some(bytes) = bytes.get(..PROBE) else { return false };
     let mut counts = [0_u64; 256];
     bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let pairs: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();

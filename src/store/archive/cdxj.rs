@@ -12,9 +12,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::warc::label;
-use crate::model::rfc3339;
-use crate::store::entry::{EntryKind, RecordEntry};
+use super::warc::labelled;
+use crate::store::entry::EntryKind;
 use crate::store::manifest::Manifest;
 use crate::temporary_file;
 
@@ -30,13 +29,30 @@ struct IndexedEntry<'a> {
     path: Cow<'a, str>,
     #[serde(default)]
     offset: u64,
-    #[serde(default)]
-    record: Option<RecordEntry>,
+    #[serde(borrow, default)]
+    record: Option<IndexedRecord<'a>>,
+}
+
+/// The fields of a record that the index has. They stay texts, as they are written in both.
+#[derive(Deserialize)]
+struct IndexedRecord<'a> {
+    #[serde(borrow)]
+    uri: Cow<'a, str>,
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+    status: u16,
+    #[serde(borrow, default)]
+    media_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+    is_revisit: bool,
+    offset: u64,
+    length: u64,
 }
 
 /// What a line says behind the key and the time.
 #[derive(Serialize)]
-struct IndexedRecord<'a> {
+struct IndexLine<'a> {
     url: &'a str,
     mime: &'a str,
     status: String,
@@ -85,17 +101,17 @@ pub(super) fn write(
     fs::rename(temporary, path)
 }
 
-fn line_of(path: &str, offset: u64, record: &RecordEntry) -> String {
-    let digits: String = rfc3339(record.at).chars().filter(char::is_ascii_digit).take(14).collect();
+fn line_of(path: &str, offset: u64, record: &IndexedRecord<'_>) -> String {
+    let digits: String = record.at.chars().filter(char::is_ascii_digit).take(14).collect();
     let mime = match record.is_revisit {
         true => "warc/revisit",
         false => record.media_type.as_deref().unwrap_or("unk"),
     };
-    let indexed = IndexedRecord {
+    let indexed = IndexLine {
         url: &record.uri,
         mime,
         status: record.status.to_string(),
-        digest: label(&record.payload.0),
+        digest: labelled(&record.payload),
         length: record.length.to_string(),
         offset: offset.to_string(),
         filename: path,

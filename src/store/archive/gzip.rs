@@ -25,11 +25,31 @@ const HEAD_LEVEL: u32 = 1;
 /// Compressors that are kept for the next body. Each has some 300 KiB.
 const MOST_KEPT: usize = 64;
 
+/// Bytes of a body from which on heads beside it are a small part: two of them have about 1 KiB, which compression halves.
+const LONG_BODY: u64 = 8 * 1024;
+
 /// The longest block of deflate that is not compressed (RFC 1951 section 3.2.4).
 const LONGEST_STORED: usize = 0xffff;
 
 /// Bytes by which a buffer grows at least.
 const GROWTH: usize = 1024;
+
+/// How the head of a record is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeadCoding {
+    /// Compressed.
+    Deflated,
+    /// Not compressed.
+    Stored,
+}
+
+impl HeadCoding {
+    /// That of heads beside a body that has `plain` bytes, and `encoded` ones as it is kept. Where a long body could not be
+    /// compressed, the heads are a small part, and most of the work.
+    pub(super) fn beside(plain: u64, encoded: u64) -> Self {
+        if plain >= LONG_BODY && encoded >= plain { Self::Stored } else { Self::Deflated }
+    }
+}
 
 /// Compressors that can be used again.
 #[derive(Default)]
@@ -73,22 +93,32 @@ impl CompressorPool {
     ///
     /// # Errors
     /// If it cannot be compressed.
-    pub(super) fn start_member(&self, head: &[u8]) -> io::Result<Vec<u8>> {
-        self.member_with(head, FlushCompress::Sync)
+    pub(super) fn start_member(&self, head: &[u8], coding: HeadCoding) -> io::Result<Vec<u8>> {
+        self.member_with(head, coding, FlushCompress::Sync)
     }
 
     /// A member with this content.
     ///
     /// # Errors
     /// If it cannot be compressed.
-    pub(super) fn member(&self, content: &[u8]) -> io::Result<Vec<u8>> {
-        let mut member = self.member_with(content, FlushCompress::Finish)?;
+    pub(super) fn member(&self, content: &[u8], coding: HeadCoding) -> io::Result<Vec<u8>> {
+        let mut member = self.member_with(content, coding, FlushCompress::Finish)?;
         member.extend(end_of_member(crc32fast::hash(content), content.len() as u64));
         Ok(member)
     }
 
-    fn member_with(&self, content: &[u8], end: FlushCompress) -> io::Result<Vec<u8>> {
-        let mut member = MEMBER_HEAD.to_vec();
+    fn member_with(
+        &self,
+        content: &[u8],
+        coding: HeadCoding,
+        end: FlushCompress,
+    ) -> io::Result<Vec<u8>> {
+        let mut member = Vec::with_capacity(MEMBER_HEAD.len() + content.len() + GROWTH);
+        member.extend(MEMBER_HEAD);
+        if coding == HeadCoding::Stored {
+            store(content, end == FlushCompress::Finish, &mut member);
+            return Ok(member);
+        }
         let mut compressor = take(&self.for_heads, HEAD_LEVEL);
         let deflated = deflate(&mut compressor, content, end, &mut member);
         put(&self.for_heads, compressor);
@@ -173,12 +203,13 @@ mod tests {
             }
             deflate(&mut compressor, b"", FlushCompress::Finish, &mut data).unwrap();
             pool.put(compressor);
-            let mut member = pool.start_member(head).unwrap();
+            let mut member = pool.start_member(head, HeadCoding::Deflated).unwrap();
             member.extend(data);
             let crc = combined(head, crc32fast::hash(body), body.len() as u64);
             member.extend(end_of_member(crc, (head.len() + body.len()) as u64));
-            member.extend(pool.member(b"the next").unwrap());
-            member.extend(pool.start_member(head).unwrap());
+            member.extend(pool.member(b"the next", HeadCoding::Stored).unwrap());
+            member.extend(pool.member(b"the last", HeadCoding::Deflated).unwrap());
+            member.extend(pool.start_member(head, HeadCoding::Stored).unwrap());
             body.chunks(70_000).for_each(|piece| store(piece, false, &mut member));
             store(b"end", true, &mut member);
             let whole = [body, b"end"].concat();
@@ -186,7 +217,7 @@ mod tests {
             member.extend(end_of_member(crc, (head.len() + whole.len()) as u64));
             let mut content = Vec::new();
             MultiGzDecoder::new(&member[..]).read_to_end(&mut content).unwrap();
-            assert!(content == [&head[..], body, b"the next", head, &whole].concat());
+            assert!(content == [&head[..], body, b"the next", b"the last", head, &whole].concat());
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::gzip::{CompressorPool, combined, end_of_member};
+use super::gzip::{CompressorPool, HeadCoding, combined, end_of_member};
 use super::unit::{AppendUnit, Piece};
 use crate::model::{
     CapturedBody, CapturedEnd, CapturedExchange, CapturedHeads, HttpVersion, Record,
@@ -49,7 +49,7 @@ pub(super) fn file_info(pool: &CompressorPool, name: &str) -> io::Result<AppendU
     head.field("WARC-Filename", name);
     head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
     let content = head.with_block("application/warc-fields", block.as_bytes());
-    Ok(AppendUnit::of([Piece::Bytes(pool.member(&content)?)]))
+    Ok(AppendUnit::of([Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?)]))
 }
 
 /// The records of a request and its reply. Returns what the manifest keeps of the reply, with its place in the unit, and
@@ -64,7 +64,8 @@ pub(super) fn exchange(
 ) -> io::Result<(AppendUnit, RecordEntry)> {
     let CapturedExchange { heads, body, ended } = exchange;
     let id = new_id();
-    let request = pool.member(&request(&heads, &id))?;
+    let coding = HeadCoding::beside(body.plain, body.length);
+    let request = pool.member(&request(&heads, &id), coding)?;
     let offset = request.len() as u64;
     let mut record = RecordEntry {
         id: id.clone(),
@@ -97,7 +98,7 @@ pub(super) fn exchange(
                 head.field("WARC-Truncated", reason);
             }
             let content = head.with_start_of_block(&heads.response, body.bytes);
-            unit.push(Piece::Bytes(pool.start_member(&content)?));
+            unit.push(Piece::Bytes(pool.start_member(&content, coding)?));
             let CapturedBody { crc, plain, length, data, .. } = body;
             unit.push(Piece::of(data, length));
             let crc = combined(&content, crc, plain);
@@ -153,7 +154,7 @@ pub(super) fn failure(
     }
     head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
     let content = head.with_block("application/warc-fields", block.as_bytes());
-    Ok(Piece::Bytes(pool.member(&content)?))
+    Ok(Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?))
 }
 
 fn request(heads: &CapturedHeads, reply: &str) -> Vec<u8> {
@@ -178,7 +179,7 @@ fn head_only(
 ) -> io::Result<Piece> {
     head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.response)));
     let content = head.with_block("application/http;msgtype=response", &heads.response);
-    Ok(Piece::Bytes(pool.member(&content)?))
+    Ok(Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?))
 }
 
 /// The head of a record.
@@ -230,8 +231,13 @@ fn truncation(ended: CapturedEnd) -> Option<&'static str> {
 }
 
 /// A SHA-256 with its label. In hexadecimal digits: what Base32 is padded with, readers do not agree on.
-pub(super) fn label(digest: &[u8]) -> String {
-    format!("sha256:{}", HEXLOWER.encode(digest))
+fn label(digest: &[u8]) -> String {
+    labelled(&HEXLOWER.encode(digest))
+}
+
+/// The same of its digits.
+pub(super) fn labelled(digits: &str) -> String {
+    format!("sha256:{digits}")
 }
 
 fn digest_of(bytes: &[u8]) -> HexSha256 {

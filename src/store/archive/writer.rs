@@ -6,6 +6,8 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rustix::io::{pwritev, retry_on_intr};
+
 use super::spool_folder::SpoolFolder;
 use super::unit::{AppendUnit, Piece};
 use crate::plan::ArchiveFormat;
@@ -278,41 +280,45 @@ impl ArchiveWriter {
 }
 
 fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<()> {
-    file.seek(SeekFrom::Start(start))?;
+    let mut at = start;
     let mut bytes = Vec::with_capacity(unit.pieces().len());
     for piece in unit.pieces() {
         match piece {
             Piece::Bytes(piece) => bytes.push(IoSlice::new(piece)),
             Piece::File(name, length) => {
-                write_all(file, &mut std::mem::take(&mut bytes))?;
+                at = write_all(file, &mut std::mem::take(&mut bytes), at)?;
+                file.seek(SeekFrom::Start(at))?;
                 failpoint::check("archive")?;
                 let copied = io::copy(&mut work.open(name)?, file)?;
                 if copied != *length {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                at += length;
                 failpoint::hit("archive_grown");
             }
         }
     }
-    write_all(file, &mut bytes)
+    write_all(file, &mut bytes, at).map(drop)
 }
 
-/// Writes pieces, as many at once as the system takes.
-fn write_all(file: &mut File, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+/// Writes pieces from `at` on, as many at once as the system takes. Returns the byte behind them.
+fn write_all(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Result<u64> {
     // What a test kills or lets fail in the middle is written piece by piece.
     let at_once = if cfg!(debug_assertions) { 1 } else { pieces.len() };
     IoSlice::advance_slices(&mut pieces, 0);
     while !pieces.is_empty() {
         failpoint::check("archive")?;
-        match file.write_vectored(&pieces[..at_once.min(pieces.len())]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut pieces, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let next = &pieces[..at_once.min(pieces.len())];
+        match retry_on_intr(|| pwritev(file, next, at))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut pieces, written);
+            }
         }
         failpoint::hit("archive_grown");
     }
-    Ok(())
+    Ok(at)
 }
 
 /// The folder and the beginning of the names of archives with this prefix.
