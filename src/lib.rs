@@ -35,6 +35,7 @@ mod credentials;
 mod digest;
 mod engine;
 pub mod exit;
+mod external_sort;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -92,6 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "object_access",
             "compression",
+            "external_sort",
             "plan",
             "model",
             "units",
@@ -150,6 +151,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "text",
             "sync",
             "temporary_file",
+            "external_sort",
         ],
     ),
     ("object_access", &["plan", "text"]),
@@ -165,6 +167,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cookies", &[]),
     ("units", &[]),
     ("compression", &[]),
+    ("external_sort", &["temporary_file"]),
     ("temporary_file", &["text"]),
     ("redaction", &[]),
     ("text", &[]),

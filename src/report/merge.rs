@@ -13,11 +13,11 @@ use serde::Deserialize;
 use super::atomic_file::AtomicFile;
 use super::buffered::Buffered;
 use super::escape::printable;
-use super::external_sort::{ExternalSort, SortItem};
 use super::files::ReportFiles;
 use super::histogram::Histogram;
 use super::replay::{ReplayError, ReplayResult, ReportLine, open};
 use super::{cannot_write_output, csv as table, jsonl};
+use crate::external_sort::{ExternalSort, SortItem};
 use crate::model::{Outcome, OutcomeCounts, Record, Summary};
 use crate::plan::{MergeCommand, ReportFile, ReportFormat, Source};
 use crate::redaction::masked_field;
@@ -34,6 +34,9 @@ const LINE_BITS: u32 = 40;
 
 /// Lines that are left out and reported one by one.
 const MOST_REPORTED: u64 = 20;
+
+/// Bytes of records that are sorted in memory.
+const SORT_MEMORY: usize = 32 * 1024 * 1024;
 
 /// What became of the lines of all files. `Display` is a sentence about it.
 #[derive(Debug, Default)]
@@ -237,7 +240,7 @@ impl<W: Write> Merger<'_, W> {
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
         let files = ReportFiles::create(self.documents, self.sources).map_err(not_created)?;
-        let (mut sort, mut summaries) = (ExternalSort::default(), MergedSummary::default());
+        let (mut sort, mut summaries) = (ExternalSort::new(SORT_MEMORY), MergedSummary::default());
         let (mut number, mut clashes) = (0, Clashes::default());
         for MergeInput { name, bytes, .. } in inputs {
             clashes.begin_file(&name, number);
@@ -284,7 +287,7 @@ impl<W: Write> Merger<'_, W> {
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
         let mut sink = LineSink::create(self.documents, self.sources, out)?;
-        let (mut sort, mut head, mut number) = (ExternalSort::default(), None, 0);
+        let (mut sort, mut head, mut number) = (ExternalSort::new(SORT_MEMORY), None, 0);
         let mut clashes = Clashes::default();
         for MergeInput { name, bytes, .. } in inputs {
             clashes.begin_file(&name, number);
@@ -346,7 +349,8 @@ impl<W: Write> Merger<'_, W> {
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
         let mut sink = LineSink::create(self.documents, self.sources, out)?;
-        let (mut sort, mut first) = (ExternalSort::default(), None::<(ManifestPlace, String)>);
+        let (mut sort, mut first) =
+            (ExternalSort::new(SORT_MEMORY), None::<(ManifestPlace, String)>);
         for (file, MergeInput { name, mut bytes, .. }) in inputs.into_iter().enumerate() {
             let name = printable(&name).into_owned();
             let mut line = Vec::new();

@@ -9,7 +9,6 @@ pub(crate) mod atomic_file;
 mod buffered;
 pub(crate) mod csv;
 pub(crate) mod escape;
-mod external_sort;
 mod failed_list;
 pub(crate) mod files;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -100,6 +100,23 @@ mod with_the_feature {
 
     #[test]
     #[ignore = "needs SeaweedFS and boto3"]
+    fn only_bodies_of_more_than_8_mib_need_a_file() {
+        let (server, origin) = (Seaweed::start(), Origin::new(every_kind));
+        for mode in ["sequential", "threads", "async"] {
+            let url = format!("s3://{BUCKET}/{mode}");
+            let put = |path| {
+                let run = server.run(mode).args(["--dir", &url, "--retry", "0"]);
+                run.env("FETCH_FAIL_AT", "gather:1+:28").list(list(&origin, &[path])).seen()
+            };
+            let (long, parts) = (put("/long.bin"), put("/parts.bin"));
+            assert_eq!(long.code, Some(0), "{long:?}");
+            assert_eq!(parts.code, Some(3), "{parts:?}");
+            assert_eq!(saved(&server, mode).into_keys().collect::<Vec<_>>(), ["long.bin"]);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs SeaweedFS and boto3"]
     fn bodies_are_objects_that_another_client_finds_and_a_rerun_skips() {
         let server = Seaweed::start();
         in_every_mode(|mode| {

@@ -1,8 +1,8 @@
 //! Records of one place in a list that have different URLs: the reports are those of different lists with the same name.
 
 use super::super::escape::printable;
-use super::super::external_sort::SortItem;
 use super::{LISTED, number_of};
+use crate::external_sort::SortItem;
 
 /// The clashes of a merge.
 #[derive(Debug, Default)]

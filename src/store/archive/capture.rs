@@ -18,9 +18,6 @@ use crate::plan::ArchiveFormat;
 use crate::store::failpoint;
 use crate::store::sink::{BodyStart, SinkState};
 
-/// Encoded bytes of a body that are kept in memory.
-const MOST_IN_MEMORY: usize = 1 << 20;
-
 /// The number of bytes after which the free disk space is checked again.
 const FREE_SPACE_INTERVAL: u64 = 16 << 20;
 
@@ -245,7 +242,7 @@ impl BodySpool {
                 self.deflate(bytes, flush).map_err(|error| self.work.failure(&error))?;
             }
         }
-        if self.memory.len() > MOST_IN_MEMORY {
+        if self.memory.len() > self.work.most_in_memory {
             self.write_out().map_err(|error| self.work.failure(&error))?;
         }
         Ok(())

@@ -2,23 +2,21 @@
 //! record is. It is made of the manifest at the end of a run; memory holds a bounded part of it.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::warc::labelled;
+use crate::external_sort::ExternalSort;
 use crate::store::entry::EntryKind;
 use crate::store::manifest::Manifest;
-use crate::temporary_file;
 
 /// Bytes of lines that are sorted in memory.
-const MOST_IN_MEMORY: usize = 32 << 20;
+const MOST_IN_MEMORY: usize = 8 << 20;
 
 /// The fields of an entry of the manifest that the index is made of.
 #[derive(Deserialize)]
@@ -73,7 +71,7 @@ pub(super) fn write(
     folder: &Path,
     path: &Path,
 ) -> io::Result<()> {
-    let mut lines = SortedLines::default();
+    let mut lines = ExternalSort::new(MOST_IN_MEMORY);
     let mut lengths: HashMap<String, u64> = HashMap::new();
     manifest.visit_lines(|_, _, line| {
         let entry = line.and_then(|line| serde_json::from_slice::<IndexedEntry<'_>>(line).ok());
@@ -90,13 +88,13 @@ pub(super) fn write(
         });
         let start = entry.offset + record.offset;
         match start + record.length <= most {
-            true => lines.push(line_of(path, start, record)),
+            true => lines.add(line_of(path, start, record).as_bytes(), 0, b""),
             false => Ok(()),
         }
     })?;
     let temporary = folder.join("cdxj.new");
     let mut out = BufWriter::new(File::create(&temporary)?);
-    lines.write_to(&mut out)?;
+    lines.finish(|line| out.write_all(&line.key))?;
     out.into_inner().map_err(|error| error.into_error())?;
     fs::rename(temporary, path)
 }
@@ -160,59 +158,6 @@ fn without_www(host: &str) -> &str {
     rest.strip_prefix('.').filter(|rest| !rest.is_empty()).unwrap_or(host)
 }
 
-/// Lines to sort. Those that are too many for the memory are in temporary files, each sorted.
-#[derive(Default)]
-struct SortedLines {
-    lines: Vec<String>,
-    bytes: usize,
-    files: Vec<File>,
-}
-
-impl SortedLines {
-    fn push(&mut self, line: String) -> io::Result<()> {
-        self.bytes += line.len() + size_of::<String>();
-        self.lines.push(line);
-        if self.bytes < MOST_IN_MEMORY {
-            return Ok(());
-        }
-        self.lines.sort_unstable();
-        let mut file = BufWriter::new(temporary_file::create()?);
-        for line in self.lines.drain(..) {
-            file.write_all(line.as_bytes()).map_err(|error| temporary_file::unwritable(&error))?;
-        }
-        self.bytes = 0;
-        let mut file = file.into_inner().map_err(|error| error.into_error())?;
-        file.seek(SeekFrom::Start(0))?;
-        self.files.push(file);
-        Ok(())
-    }
-
-    /// Writes all lines in order.
-    fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
-        self.lines.sort_unstable();
-        let in_memory = self.lines.into_iter().map(Ok);
-        let mut sources: Vec<Box<dyn Iterator<Item = io::Result<String>>>> =
-            vec![Box::new(in_memory)];
-        for file in self.files {
-            let lines = BufReader::new(file).lines();
-            sources.push(Box::new(lines.map(|line| line.map(|line| line + "\n"))));
-        }
-        let mut next = BinaryHeap::new();
-        for (at, source) in sources.iter_mut().enumerate() {
-            if let Some(line) = source.next() {
-                next.push(Reverse((line?, at)));
-            }
-        }
-        while let Some(Reverse((line, at))) = next.pop() {
-            out.write_all(line.as_bytes())?;
-            if let Some(line) = sources[at].next() {
-                next.push(Reverse((line?, at)));
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,20 +177,5 @@ mod tests {
         ] {
             assert_eq!(key_of(uri), key, "{uri}");
         }
-    }
-
-    #[test]
-    fn lines_in_files_are_merged_with_those_in_memory() {
-        let mut lines = SortedLines::default();
-        for line in ["c\n", "a\n", "e\n"] {
-            lines.push(line.to_owned()).unwrap();
-        }
-        lines.bytes = MOST_IN_MEMORY;
-        lines.push("b\n".to_owned()).unwrap();
-        assert_eq!(lines.files.len(), 1);
-        lines.push("d\n".to_owned()).unwrap();
-        let mut out = Vec::new();
-        lines.write_to(&mut out).unwrap();
-        assert_eq!(out, b"a\nb\nc\nd\ne\n");
     }
 }

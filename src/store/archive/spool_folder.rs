@@ -15,6 +15,9 @@ use crate::store::dir::is_full;
 use crate::text::io_message;
 use crate::units::human_bytes;
 
+/// Bytes of a body that are kept in memory, unless others are given.
+const MOST_IN_MEMORY: usize = 1 << 20;
+
 /// Ends the message about a full disk.
 const MAKE_ROOM: &str = "free some space, then run the same command again";
 
@@ -27,6 +30,8 @@ pub(in crate::store) struct SpoolFolder {
     pub format: ArchiveFormat,
     /// Bytes that must stay free in the file system.
     pub min_free: Option<u64>,
+    /// Encoded bytes of a body that are kept in memory; a longer one is kept in a file.
+    pub(super) most_in_memory: usize,
     /// Compressors that can be used again.
     pub(super) compressors: CompressorPool,
     files: AtomicU64,
@@ -40,7 +45,13 @@ impl SpoolFolder {
         min_free: Option<u64>,
     ) -> Self {
         let (compressors, files) = Default::default();
-        Self { path, format, min_free, compressors, files }
+        Self { path, format, min_free, most_in_memory: MOST_IN_MEMORY, compressors, files }
+    }
+
+    /// The same with this many bytes of a body in memory.
+    #[cfg(feature = "object-store")]
+    pub(in crate::store) fn with_memory(self, most_in_memory: usize) -> Self {
+        Self { most_in_memory, ..self }
     }
 
     /// Removes the files that a killed run has left.

@@ -190,7 +190,8 @@ impl OpenObjects {
         let names = load_names(options, &manifest, &mut notices).map_err(unusable)?;
         let was_known = !names.is_empty();
         let work =
-            SpoolFolder::new(local.path().join("work"), ArchiveFormat::Tar, options.min_free);
+            SpoolFolder::new(local.path().join("work"), ArchiveFormat::Tar, options.min_free)
+                .with_memory(PART as usize);
         let shared = SharedObjects {
             options: options.clone(),
             remote,

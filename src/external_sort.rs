@@ -8,9 +8,6 @@ use std::os::unix::fs::FileExt;
 
 use crate::temporary_file;
 
-/// Bytes of items that are sorted in memory.
-const MEMORY: usize = 32 * 1024 * 1024;
-
 /// Runs that are merged at once.
 const FAN_IN: usize = 512;
 
@@ -19,7 +16,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Items on their way to being sorted.
 #[derive(Debug)]
-pub(super) struct ExternalSort {
+pub(crate) struct ExternalSort {
     /// Items that are not sorted, one after another.
     items: Vec<u8>,
     /// Where each of them begins.
@@ -40,7 +37,7 @@ struct SpilledRuns {
 
 /// One item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SortItem {
+pub(crate) struct SortItem {
     /// What is sorted by first.
     pub key: Vec<u8>,
     /// What is sorted by among equal keys.
@@ -78,14 +75,12 @@ fn write_head(key: usize, text: usize, order: u64, out: &mut impl Write) -> io::
     out.write_all(&order.to_be_bytes())
 }
 
-impl Default for ExternalSort {
-    fn default() -> Self {
-        Self::within(MEMORY, FAN_IN)
-    }
-}
-
 impl ExternalSort {
-    /// No items, and these bounds.
+    /// No items. Those that have more than so many bytes are sorted in parts.
+    pub(crate) fn new(memory: usize) -> Self {
+        Self::within(memory, FAN_IN)
+    }
+
     fn within(memory: usize, fan_in: usize) -> Self {
         Self { items: Vec::new(), starts: Vec::new(), memory, fan_in, spilled: None }
     }
@@ -94,7 +89,7 @@ impl ExternalSort {
     ///
     /// # Errors
     /// If the temporary file cannot be created or written.
-    pub(super) fn add(&mut self, key: &[u8], order: u64, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn add(&mut self, key: &[u8], order: u64, text: &[u8]) -> io::Result<()> {
         let more = HEAD + key.len() + text.len();
         if !self.items.is_empty() && self.items.len() + more > self.memory {
             self.spill()?;
@@ -114,11 +109,29 @@ impl ExternalSort {
     ///
     /// # Errors
     /// Those of the temporary file, and the first one of `take`.
-    pub(super) fn finish(mut self, take: impl FnMut(SortItem) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn finish(
+        mut self,
+        mut take: impl FnMut(SortItem) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.spilled.is_none() {
+            self.sort();
+            let item = |start: &usize| SortItem::read(&self.items[*start..]);
+            return self.starts.iter().try_for_each(|start| item(start)?.map_or(Ok(()), &mut take));
+        }
         self.spill()?;
         let Some(spilled) = self.spilled else { return Ok(()) };
         (self.items, self.starts) = (Vec::new(), Vec::new());
         merge(&spilled.file, &spilled.runs, take)
+    }
+
+    /// Sorts the items in memory.
+    fn sort(&mut self) {
+        let items = &self.items;
+        let sort_key = |start: &usize| {
+            let (key, _, order) = lengths(&items[*start..]);
+            (&items[start + HEAD..start + HEAD + key], order)
+        };
+        self.starts.sort_unstable_by(|one, other| sort_key(one).cmp(&sort_key(other)));
     }
 
     /// Writes the items in memory as a run.
@@ -126,12 +139,7 @@ impl ExternalSort {
         if self.starts.is_empty() {
             return Ok(());
         }
-        let items = &self.items;
-        let sort_key = |start: &usize| {
-            let (key, _, order) = lengths(&items[*start..]);
-            (&items[start + HEAD..start + HEAD + key], order)
-        };
-        self.starts.sort_unstable_by(|one, other| sort_key(one).cmp(&sort_key(other)));
+        self.sort();
         let spilled = match &mut self.spilled {
             Some(spilled) => spilled,
             none => none.insert(SpilledRuns {
@@ -140,7 +148,7 @@ impl ExternalSort {
                 runs: Vec::new(),
             }),
         };
-        let starts = &self.starts;
+        let (items, starts) = (&self.items, &self.starts);
         spilled.write_run(0, |out| {
             starts.iter().try_for_each(|start| {
                 let (key, text, _) = lengths(&items[*start..]);
