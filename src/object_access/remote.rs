@@ -40,6 +40,9 @@ const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// The codes of S3, Google Cloud Storage and Azure for a bucket, or container, that does not exist.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+
 /// Retries are bounded by their time.
 const MOST_RETRIES: usize = 1000;
 
@@ -87,7 +90,7 @@ impl From<object_store::Error> for ObjectFault {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
                 Self::Refused(format!("the object store refuses the credentials ({reason})"))
             }
-            E::NotFound { .. } if reason.contains("NoSuchBucket") => {
+            E::NotFound { .. } if NO_BUCKET.iter().any(|code| reason.contains(code)) => {
                 Self::Refused(format!("no such bucket ({reason})"))
             }
             E::NotSupported { .. } | E::NotImplemented { .. } | E::InvalidPath { .. } => {
@@ -298,8 +301,8 @@ fn connect(
     let connector = Connector(http_client()?);
     let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2. };
     let retry = RetryConfig { backoff, max_retries: MOST_RETRIES, retry_timeout: patience };
-    let fault = |error: object_store::Error| shown(&reason_of(&error));
     let credentials = CredentialHint::of(url.service);
+    let fault = |error: object_store::Error| credentials.fault(&error);
     match url.service {
         ObjectService::S3 => {
             let builder = AwsProfile::of_environment()?.add_to(AmazonS3Builder::from_env());
@@ -352,6 +355,11 @@ impl CredentialHint {
             }
         };
         Self(hint)
+    }
+
+    /// What is said of settings of the environment, or a file that they name, with which no connection can be made.
+    fn fault(&self, error: &object_store::Error) -> String {
+        format!("invalid credentials or settings ({}); {}", shown(&reason_of(error)), self.0)
     }
 
     /// Looks for credentials, so that their lack is not taken for that of the store.

@@ -304,6 +304,62 @@ mod with_the_feature {
         assert_eq!(seen.code, Some(0), "{seen:?}");
     }
 
+    /// SeaweedFS answers what Google Cloud Storage is asked, which is nearly what S3 is asked.
+    #[test]
+    #[ignore = "needs SeaweedFS and boto3"]
+    fn google_cloud_storage_is_written_read_and_verified() {
+        let server = Seaweed::start_for_all();
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key.json");
+        let facts = serde_json::json!({
+            "gcs_base_url": server.endpoint(), "disable_oauth": true,
+            "client_email": "", "private_key": "", "private_key_id": "",
+        });
+        std::fs::write(&key, facts.to_string()).unwrap();
+        in_every_mode(|mode| {
+            let origin = Origin::new(every_kind);
+            let url = format!("gs://{BUCKET}/{mode}");
+            let of_store = |run: Run| run.env("GOOGLE_SERVICE_ACCOUNT", &key);
+            let run = || {
+                let run = of_store(Run::json(mode)).args(["--dir", &url, "--retry", "0"]);
+                run.list(list(&origin, &PATHS)).seen()
+            };
+            let expected = ["ok", "ok", "ok", "ok", "failed", "ok", "ok"];
+            let first = run();
+            assert_eq!(outcomes(&first), expected, "{first:?}");
+            assert_eq!(saved(&server, mode).len(), 6);
+            assert_eq!(outcomes(&run()), expected.map(|outcome| outcome.replace("ok", "skipped")));
+            let seen = of_store(Run::new()).args(["verify", &url]).seen();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+        });
+        std::fs::write(&key, "{}").unwrap();
+        let run = Run::new().env("GOOGLE_SERVICE_ACCOUNT", &key);
+        let seen = run.args(["--dir", "gs://bucket/a", "http://127.0.0.1:9/"]).seen();
+        assert_eq!(seen.code, Some(2), "{seen:?}");
+        assert!(seen.stderr.contains("invalid credentials or settings (missing field"), "{seen:?}");
+    }
+
+    #[test]
+    fn a_container_that_azure_does_not_have_is_the_users_to_create() {
+        let reason =
+            "<Error><Code>ContainerNotFound</Code><Message>It does not exist.</Message></Error>";
+        let store = Origin::new(move |_| Reply::of("404 Not Found", "", reason));
+        let run = |key: &str| {
+            let run = Run::new().env("AZURE_STORAGE_ACCOUNT_NAME", "devstoreaccount1");
+            let run = run.env("AZURE_STORAGE_ACCOUNT_KEY", key);
+            let run = run.env("AZURE_STORAGE_USE_EMULATOR", "true");
+            let run = run.env("AZURITE_BLOB_STORAGE_URL", store.url(""));
+            let seen = run.args(["--dir", "az://box/a", "http://127.0.0.1:9/"]).seen();
+            assert_eq!(seen.code, Some(2), "{seen:?}");
+            seen.stderr
+        };
+        let said = run("a2V5");
+        assert!(said.contains("no such bucket (ContainerNotFound: It does not exist.)"), "{said}");
+        let said = run("no key");
+        assert!(said.contains("invalid credentials or settings ("), "{said}");
+        assert!(said.contains("set AZURE_STORAGE_ACCOUNT_NAME"), "{said}");
+    }
+
     #[test]
     #[ignore = "needs SeaweedFS and boto3"]
     fn a_server_that_goes_ends_the_run_and_loses_nothing() {

@@ -59,14 +59,24 @@ pub struct Seaweed {
 impl Seaweed {
     /// A server with an empty bucket.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let identity = json!({
             "name": "test",
             "credentials": [{"accessKey": "key", "secretKey": "secret"}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         });
-        let identities = json!({ "identities": [identity] }).to_string();
-        fs::write(folder.path().join("s3.json"), identities).unwrap();
+        Self::start_for(Some(json!({ "identities": [identity] })))
+    }
+
+    /// The same, which asks nobody for credentials.
+    pub fn start_for_all() -> Self {
+        Self::start_for(None)
+    }
+
+    fn start_for(identities: Option<Value>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(identities) = identities {
+            fs::write(folder.path().join("s3.json"), identities.to_string()).unwrap();
+        }
         fs::create_dir(folder.path().join("data")).unwrap();
         // Held together until all are known, so that they differ.
         let listeners: Vec<_> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -82,6 +92,8 @@ impl Seaweed {
 
     fn spawn(folder: &TempDir, ports: &[u16]) -> Child {
         let log = File::create(folder.path().join("log")).unwrap();
+        let identities = folder.path().join("s3.json");
+        let has_identities = identities.exists();
         let options = [
             "master.port",
             "master.port.grpc",
@@ -97,7 +109,7 @@ impl Seaweed {
             .arg(format!("-dir={}", folder.path().join("data").display()))
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-volume.max=50"])
             .args(["-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"])
-            .arg(format!("-s3.config={}", folder.path().join("s3.json").display()))
+            .args(has_identities.then(|| format!("-s3.config={}", identities.display())))
             .args(options.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")))
             .current_dir(folder.path())
             .stdin(Stdio::null())
