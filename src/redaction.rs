@@ -284,7 +284,7 @@ fn secrets_in(text: &str, around: Surroundings, decoded: u8) -> Vec<Range<usize>
         return secrets;
     }
     if memchr(b'@', text.as_bytes()).is_some() {
-        users(text, around, &mut secrets);
+        users(text, around, decoded, &mut secrets);
     }
     parameters(text, around, decoded, &mut secrets);
     secrets.retain(|secret| &text[secret.clone()] != MASK);
@@ -311,10 +311,17 @@ fn masked_behind_user(text: &str) -> String {
     masked_from(start, text, &secrets_in(text, Surroundings::Nothing, 0))
 }
 
-/// Finds the password, or the user name that stands alone, of every URL in a text.
-fn users(text: &str, around: Surroundings, secrets: &mut Vec<Range<usize>>) {
+/// Finds the password, or the user name that stands alone, of every URL in a text. A value may be a URL without a scheme.
+fn users(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
     let (mut is_value, mut seen) = (false, 0);
-    for (at, separator) in text.match_indices("://") {
+    for (at, separator) in text.match_indices("//") {
+        let begins_a_url = match text[..at].bytes().next_back() {
+            Some(before) => matches!(before, b':' | b'='),
+            None => decoded > 0,
+        };
+        if !begins_a_url {
+            continue;
+        }
         let start = at + separator.len();
         for letter in text[seen..at].chars() {
             is_value = letter == '?' || is_value && !letter.is_whitespace();
@@ -555,6 +562,9 @@ mod tests {
             ("https://token@a.b/", "https://***@a.b/"),
             ("https://a.b/?to=http://c.d&by=u@e.f", "https://a.b/?to=http://c.d&by=u@e.f"),
             ("https://a.b/?to=http://u:p@c.d/", "https://a.b/?to=http://u:***@c.d/"),
+            ("https://a.b/?to=//u:p@c.d/", "https://a.b/?to=//u:***@c.d/"),
+            ("https://a.b/?to=%2F%2Fu:p@c.d/&x=1", "https://a.b/?to=***&x=1"),
+            ("https://a.b//x:y@z?by=u@e.f//g@h", "https://a.b//x:y@z?by=u@e.f//g@h"),
             ("https://a.b/?to=http%3A%2F%2Fc.d%2F%3Fkey%3Dx", "https://a.b/?to=***"),
             ("https://a.b/?to=http%3A%2F%2Fu%3Ap%40c.d%2F&x=1", "https://a.b/?to=***&x=1"),
             ("https://a.b/?to=http%253A%252F%252Fc.d%252F%253Fkey%253Dx", "https://a.b/?to=***"),
