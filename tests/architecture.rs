@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "compression",
             "plan",
             "model",
+            "digest",
             "units",
             "redaction",
             "text",

@@ -1,11 +1,16 @@
 //! Computes digests while a body arrives.
 
+use std::io::{self, Read};
+
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::crc64::Crc64;
 use super::{Algorithm, Digest};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 128 * 1024;
 
 /// Computes one digest.
 #[derive(Debug, Clone)]
@@ -83,6 +88,25 @@ impl Hasher {
             HasherState::Crc32(state) => digest(&state.finalize().to_be_bytes()),
             HasherState::Crc32c(state) => digest(&state.to_be_bytes()),
             HasherState::Crc64Nvme(state) => digest(&state.finish().to_be_bytes()),
+        }
+    }
+}
+
+impl Digest {
+    /// The digest of all that can be read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn of_reader(algorithm: Algorithm, mut from: impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! removes a file, writes to none but the manifest, and reads none outside the directory.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,13 +14,10 @@ use super::entry::{EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry,
 use super::lock::{Lock, LockError};
 use super::manifest::{Manifest, ManifestLine};
 use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::Digest;
 use crate::model::OverwriteRule;
 use crate::naming;
 use crate::text::io_message;
-
-/// Bytes read at once.
-const CHUNK: usize = 128 * 1024;
 
 /// A saved directory, locked. Threads may share it.
 #[derive(Debug)]
@@ -326,25 +323,12 @@ fn check_file(
     let digest = saved.version().digest.and_then(|text| text.parse::<Digest>().ok());
     let by = digest.map(|digest| digest.algorithm().name());
     if let Some(digest) = digest
-        && digest_of(open()?, digest.algorithm())? != digest
+        && Digest::of_reader(digest.algorithm(), open()?)? != digest
     {
         let message = format!("{} mismatch", digest.algorithm().name());
         return Ok(FileCheck::changed(Some(bytes), message));
     }
     Ok(FileCheck { bytes: Some(bytes), by, ..FileCheck::plain(FileState::Whole) })
-}
-
-fn digest_of(mut file: File, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// The `.fetch` directory and its manifest, as they are; `None` if there is none.

@@ -158,7 +158,7 @@ class Trial:
 
     def kill(self, again):
         """A run that is killed at an instant of its life, unless it ends before."""
-        before = self.entries()
+        before = self.whole_files()
         process = self.start(self.command(self.list, again))
         time.sleep(self.random.random() * self.lives[self.key])
         process.kill()
@@ -181,8 +181,12 @@ class Trial:
         """The paths of files that the manifest names as saved."""
         return {entry["path"] for entry in manifest_of(self.saved) if entry["type"] == "saved"}
 
+    def whole_files(self):
+        """The paths of files that are there, each whole and right; one that is entered may not have its name yet."""
+        return ensure_whole(self.saved, self.pages) if self.saved.exists() else set()
+
     def ensure_nothing_lost(self, before, now):
-        whole = ensure_whole(self.saved, self.pages) if self.saved.exists() else set()
+        whole = self.whole_files()
         ensure(before <= whole, f"saved before and gone: {before - whole}")
         for path in now - whole:
             # Entered and not yet renamed: the next run does that.
@@ -230,6 +234,9 @@ class OutputTrial(Trial):
     def entries(self):
         """Whether the file is there."""
         return {"out"} & set(os.listdir(self.saved))
+
+    def whole_files(self):
+        return self.entries()
 
     def ensure_nothing_lost(self, before, now):
         ensure(before <= now, "the file is gone")

@@ -3,17 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::SplitError;
 use crate::compression::FileCoding;
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::plan::{ForeignFilePolicy, ListFormat, Source, SplitCommand};
 use crate::text::io_message;
 
@@ -49,7 +48,7 @@ struct ShardFile {
     /// Lines that are not written yet.
     lines: Vec<u8>,
     bytes: u64,
-    digest: Sha256,
+    digest: Hasher,
     entries: u64,
 }
 
@@ -161,7 +160,7 @@ impl ShardFiles {
             if !head.is_empty() {
                 lines.push(b'\n');
             }
-            let digest = Sha256::new();
+            let digest = Hasher::new(Algorithm::Sha256);
             Ok(ShardFile { name, file, lines, bytes: 0, digest, entries: 0 })
         };
         let files = all.into_iter().map(file).collect::<io::Result<_>>();
@@ -244,7 +243,7 @@ impl ShardFile {
 
     /// The file as the index has it.
     fn described(&self) -> OwnFile {
-        let sha256 = Some(HEXLOWER.encode(&self.digest.clone().finalize()));
+        let sha256 = Some(self.digest.clone().finish().hex());
         OwnFile { name: self.name.clone(), bytes: self.bytes, sha256 }
     }
 }
@@ -314,20 +313,8 @@ fn list_name(source: &Source) -> String {
 }
 
 fn sha256_of(path: &Path) -> anyhow::Result<String> {
-    let mut digest = Sha256::new();
-    let read = File::open(path).and_then(|mut file| {
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            match file.read(&mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(length) => digest.update(&chunk[..length]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    });
-    read.with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(HEXLOWER.encode(&digest.finalize()))
+    let digest = File::open(path).and_then(|file| Digest::of_reader(Algorithm::Sha256, file));
+    Ok(digest.with_context(|| format!("cannot read {}", path.display()))?.hex())
 }
 
 /// A file under a temporary name, which is deleted when it is dropped.

@@ -8,12 +8,11 @@ use std::time::SystemTime;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use flate2::bufread::GzDecoder;
-use sha2::{Digest, Sha256};
 
 use super::load::{EntryFacts, LoadedManifest, Presence, bookkeeping_of, load, look};
 use super::writer::{ArchiveNames, names_of};
 use super::{payload_key, saved_key, tar};
-use crate::digest::Algorithm;
+use crate::digest::{Algorithm, Digest};
 use crate::plan::ArchiveFormat;
 use crate::store::entry::{
     ArchivedEntry, EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry, RecordEntry,
@@ -251,8 +250,8 @@ fn format_of(manifest: &Manifest) -> io::Result<ArchiveFormat> {
     Ok(if is_tar { tar } else { ArchiveFormat::Warc })
 }
 
-fn same(digest: [u8; 32], payload: &HexSha256) -> Result<(), &'static str> {
-    if digest == payload.0 { Ok(()) } else { Err("sha-256 mismatch") }
+fn same(digest: Digest, payload: &HexSha256) -> Result<(), &'static str> {
+    if digest.bytes() == payload.0 { Ok(()) } else { Err("sha-256 mismatch") }
 }
 
 /// Reads the record of so many bytes that starts there. Returns the SHA-256 of its payload, if that is in it, or what is wrong
@@ -262,7 +261,7 @@ fn read_record(
     start: u64,
     length: u64,
     has_payload: bool,
-) -> io::Result<Result<[u8; 32], &'static str>> {
+) -> io::Result<Result<Digest, &'static str>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let member = BufReader::with_capacity(CHUNK, file.take(length));
@@ -281,10 +280,7 @@ fn read_record(
 
 /// The SHA-256 of the payload of a record; `None` if it is none of a response. Reads to the end, where the checksum of the
 /// member is.
-fn digest_of_payload(
-    content: &mut impl BufRead,
-    has_payload: bool,
-) -> io::Result<Option<[u8; 32]>> {
+fn digest_of_payload(content: &mut impl BufRead, has_payload: bool) -> io::Result<Option<Digest>> {
     let (mut length, mut is_record) = (None, false);
     let mut left = LONGEST_HEAD;
     loop {
@@ -313,7 +309,7 @@ fn digest_of_payload(
             }
         }
     }
-    let digest = digest_of(&mut block)?;
+    let digest = Digest::of_reader(Algorithm::Sha256, &mut block)?;
     let is_whole = block.limit() == 0;
     io::copy(content, &mut io::sink())?;
     Ok(Some(digest).filter(|_| is_whole))
@@ -332,19 +328,5 @@ fn check_member(
     let Some(length) = tar::length_of_member(&header) else {
         return Ok(Err("no file starts there"));
     };
-    let mut member = BufReader::with_capacity(CHUNK, file.take(length));
-    Ok(same(digest_of(&mut member)?, payload))
-}
-
-fn digest_of(from: &mut impl Read) -> io::Result<[u8; 32]> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    Ok(same(Digest::of_reader(Algorithm::Sha256, file.take(length))?, payload))
 }
