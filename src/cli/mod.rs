@@ -235,6 +235,8 @@ pub fn similar_command(word: &str) -> Option<String> {
     match word {
         "version" => return Some("fetch --version".to_owned()),
         "man" => return Some("fetch help --man".to_owned()),
+        // It is meant as a file or a host.
+        _ if word.contains(['.', '/']) => return None,
         _ => {}
     }
     // The parser of a program that has only commands suggests some, the most similar one last.

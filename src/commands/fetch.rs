@@ -340,8 +340,13 @@ fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
         return Some(format!("{listed} written to '{}'", printable(&name)));
     };
     let is_other = |option: &String| !AGAIN_WITHOUT.contains(&option_name(option));
+    let is_of_tables = |option: &String| OF_TABLES.contains(&option_name(option));
+    let but = match plan.options.iter().any(is_of_tables) {
+        true => ", but for those of the table",
+        false => "",
+    };
     Some(match plan.options.iter().any(is_other) {
-        true => format!("to retry {listed} with the same options: fetch [OPTIONS] {command}"),
+        true => format!("to retry {listed} with the same options{but}: fetch [OPTIONS] {command}"),
         false => format!("to retry {listed}: fetch {command}"),
     })
 }
@@ -353,6 +358,9 @@ fn arguments_again(saving: Saving<'_>, list: &Path) -> Option<String> {
     let Some((option, path)) = saving.option() else { return Some(list) };
     Some(format!("{option} {} {list}", word_of_path(path)?))
 }
+
+/// Options with which no list is read as a text list.
+const OF_TABLES: [&str; 2] = ["input-format", "delimiter"];
 
 /// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
 const AGAIN_WITHOUT: [&str; 20] = [

@@ -73,7 +73,10 @@ pub(super) fn execute(command: &SplitCommand) -> Exit {
     if let Err(error) = exit_on_signals(move || discard(&own)) {
         return without_handlers(&error);
     }
-    conclude(&split(command, &files))
+    let result = split(command, &files);
+    // Those of a split that has failed are deleted.
+    drop(lock(&files).take());
+    conclude(&result)
 }
 
 /// Deletes the files of a split that is not complete. One that is getting its files their names is waited for.

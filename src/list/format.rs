@@ -135,10 +135,14 @@ fn cells_of(line: &str) -> usize {
     DELIMITERS.into_iter().map(|delimiter| count(line, delimiter)).max().unwrap_or_default() + 1
 }
 
-/// The delimiter that a line names as spreadsheets do: `sep=;`.
+/// The delimiter that a line names as spreadsheets do: `sep=;`. A TAB may be missing at its end, as a blank.
 pub(super) fn delimiter_line(line: &str) -> Option<u8> {
-    match line.as_bytes() {
-        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some(*delimiter),
+    match line.trim_matches('"').as_bytes() {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter @ ..] => match delimiter {
+            [] => Some(b'\t'),
+            [delimiter] => Some(*delimiter),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -182,11 +186,6 @@ impl FirstLines {
     /// No lines yet.
     pub(super) fn new(rule: FormatRule) -> Self {
         Self { rule, bytes: Vec::new(), seen: 0 }
-    }
-
-    /// Whether the options say that there are columns.
-    pub(super) fn expect_columns(&self) -> bool {
-        self.rule == FormatRule::AnyTable
     }
 
     /// Adds bytes. Returns the format once it is decided.
@@ -287,6 +286,8 @@ mod tests {
             ("a.csv", "# export\nid|url\n", csv(b'|')),
             ("a.csv", "#id,url\n", csv(b',')),
             ("a.csv", "sep=|\nid,url|a\n", csv(b'|')),
+            ("a.csv", "\"sep=;\"\r\nid,url;a\n", csv(b';')),
+            ("a.csv", "sep=\t\r\nid,url\ta\n", csv(b'\t')),
             ("a.csv", "https://a.b/x", text.clone()),
             ("a.csv", "https://a.b/x,y", csv(b',')),
             ("a.csv", "\"https://a.b/x,y\"", text.clone()),

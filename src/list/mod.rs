@@ -170,9 +170,9 @@ impl Parser {
         let ListReader::Undecided(first, options) = &mut self.reader else {
             return ControlFlow::Continue(());
         };
-        let (expects_columns, options) = (first.expect_columns(), Arc::clone(options));
-        let bytes = first.take();
-        self.lacks_columns = expects_columns && format == SourceFormat::Text && !bytes.is_empty();
+        let (bytes, options) = (first.take(), Arc::clone(options));
+        let is_text = format == SourceFormat::Text && !bytes.is_empty();
+        self.lacks_columns = is_text && options.are_about_tables();
         let source = || Arc::clone(&self.source);
         self.reader = match format {
             SourceFormat::Text => ListReader::Text(TextReader::new(source())),

@@ -535,6 +535,7 @@ fn a_word_that_is_no_file_is_answered_with_what_was_meant() {
         (&["man"], "man: no such file; did you mean 'fetch help --man'?"),
         (&["helpp"], "helpp: no such file; did you mean 'fetch help'?"),
         (&["--dry-run", "servre"], "servre: no such file; did you mean 'fetch serve'?"),
+        (&["plain.txt"], "plain.txt: no such file; to fetch a URL, include https://"),
         (&["example.org"], "example.org: no such file; did you mean https://example.org?"),
         (&["//a.test/x"], "//a.test/x: no such file; did you mean https://a.test/x?"),
         (&["http//a.test/x"], "http//a.test/x: no such file; did you mean http://a.test/x?"),

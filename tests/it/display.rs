@@ -196,6 +196,13 @@ fn the_advised_command_counts_what_is_in_the_list_and_wants_the_options_of_the_r
                 &["-m", mode, "-H", "Authorization: Bearer hunter2"],
                 Some("to retry 1 failed URL with the same options: fetch [OPTIONS] f.txt"),
             ),
+            (
+                &["-m", mode, "--delimiter", ",", "--retry", "0"],
+                Some(
+                    "to retry 1 failed URL with the same options, but for those of the table: \
+                     fetch [OPTIONS] f.txt",
+                ),
+            ),
         ] {
             let run = Run::new().inside(folder.path()).args(["--failed", "f.txt"]).args(options);
             let seen = run.list(&list).seen();

@@ -474,6 +474,34 @@ fn what_is_no_list_is_not_split() {
     assert!(seen.stderr.contains("list: is not a directory"), "{}", seen.stderr);
 }
 
+#[test]
+fn a_shard_of_a_compressed_list_is_a_compressed_file_also_without_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "http://a.test/\n";
+    for (name, bytes) in [("list.gz", coded::gzip(text)), ("list.zst", coded::zstd(text))] {
+        let (list, dir) = (folder.path().join(name), folder.path().join(format!("of {name}")));
+        fs::write(&list, &bytes).unwrap();
+        assert_eq!(split(&["-n", "2"], &list, &dir).code, Some(0));
+        let files = files(&dir).into_iter().map(|file| fs::read(dir.join(file)).unwrap());
+        let files: Vec<_> = files.collect();
+        assert_eq!(files.len(), 2, "{name}");
+        assert!(files.iter().all(|file| file.starts_with(&bytes[..2])), "{name}: {files:?}");
+    }
+}
+
+#[test]
+fn a_split_that_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, dir) = (folder.path().join("a.csv"), folder.path().join("dir"));
+    fs::write(&list, "url,a\nhttp://a.test/,1\nhttp://b.test/,\"2\nhttp://c.test/,3\n").unwrap();
+    let seen = split(&["-n", "2"], &list, &dir);
+    assert_eq!(seen.code, Some(2), "{}", seen.stderr);
+    let left = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name());
+    let left: Vec<_> =
+        left.filter(|name| name.to_string_lossy().starts_with(".fetch-split-")).collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new());
+}
+
 // fetch merge.
 
 fn merge(args: &[&str], files: &[PathBuf]) -> Seen {

@@ -186,6 +186,7 @@ impl SavedArchive {
     /// Checks the record that has a body to which others refer.
     fn check_original(&self, payload: &HexSha256) -> io::Result<Result<(), &'static str>> {
         const NONE: &str = "the record that it refers to is missing";
+        const DAMAGED: &str = "the record that it refers to is damaged";
         let owner = self.loaded.index.get(&payload_key(payload));
         let Some(IndexedOwner::Recorded { at, .. }) = owner else { return Ok(Err(NONE)) };
         let (path, offset, record) = match self.manifest.read(at)? {
@@ -199,7 +200,7 @@ impl SavedArchive {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(NONE)),
             found => found?,
         };
-        Ok(found.and_then(|digest| same(digest, payload)))
+        Ok(found.and_then(|digest| same(digest, payload)).map_err(|_| DAMAGED))
     }
 
     /// Records in the manifest that a body must be fetched again.
