@@ -750,8 +750,9 @@ fn a_tar_has_the_text_of_a_column_beside_each_body() {
             assert!(verified.stderr.contains(&advice), "{verified:?}");
         }
     });
-    let seen = Run::new().args(["--text-column", "a", "--tar", "x", "-"]);
-    let seen = seen.list("url,b\nhttp://a.test/,1\n").seen();
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::new().inside(folder.path()).args(["--text-column", "a", "--tar", "x", "-"]);
+    let seen = run.list("url,b\nhttp://a.test/,1\n").seen();
     assert_eq!(seen.code, Some(2), "{seen:?}");
     assert!(
         seen.stderr.contains("--text-column: no column 'a'; the columns are url, b"),
