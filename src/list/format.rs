@@ -80,17 +80,16 @@ impl FormatRule {
     fn by_line(self, line: &str) -> Option<SourceFormat> {
         let has_one_cell = cells_of(line) == 1;
         let is_comment = line.starts_with('#') && has_one_cell;
+        let may_be_named = matches!(self, Self::Csv(None) | Self::NamedCsv(None) | Self::AnyTable);
+        if let Some(delimiter) = delimiter_line(line).filter(|_| may_be_named) {
+            return Some(SourceFormat::Csv(delimiter));
+        }
         Some(match self {
             Self::Csv(_) | Self::NamedCsv(_) | Self::AnyTable | Self::Unknown if is_comment => {
                 return None;
             }
             Self::NamedCsv(_) | Self::AnyTable if has_one_cell && begins_with_url(line) => {
                 SourceFormat::Text
-            }
-            Self::Csv(None) | Self::NamedCsv(None) | Self::AnyTable
-                if delimiter_line(line).is_some() =>
-            {
-                SourceFormat::Csv(delimiter_line(line).unwrap_or_default())
             }
             Self::Csv(delimiter) | Self::NamedCsv(delimiter) => {
                 SourceFormat::Csv(delimiter.unwrap_or_else(|| delimiter_of(line)))

@@ -189,6 +189,26 @@ pub(crate) struct MarkedEntry<'a> {
     pub marked_at: SystemTime,
 }
 
+/// What a mark in the manifest is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    /// The hash of the URL.
+    pub id: HexSha256,
+    /// Identifies the target, for an archive.
+    pub target: Option<HexSha256>,
+    /// What is wrong.
+    pub why: MarkReason,
+}
+
+impl<'a> ManifestEntry<'a> {
+    /// The entry, made now, about the body of this name.
+    pub(super) fn marked(path: &'a str, mark: Mark) -> Self {
+        let Mark { id, target, why } = mark;
+        let marked_at = SystemTime::now();
+        Self::Marked(MarkedEntry { path: path.into(), id, target, why, marked_at })
+    }
+}
+
 /// A file that could not be renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DroppedEntry<'a> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::archive::SavedArchive;
 use super::dir::FileEntry;
-use super::entry::{HexSha256, ManifestEntry, MarkReason};
+use super::entry::{ManifestEntry, Mark};
 #[cfg(feature = "object-store")]
 use super::objects::{SavedObjectArchives, SavedObjects};
 use super::saved_folder::{FileCheck, FileState, OpenMode, SavedFolder, SavedFolderError};
@@ -26,17 +26,6 @@ pub(crate) enum SavedBodies {
     /// Archives in a store.
     #[cfg(feature = "object-store")]
     ObjectArchives(Box<SavedObjectArchives>),
-}
-
-/// What a mark in the manifest is about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark {
-    /// The hash of the URL.
-    pub id: HexSha256,
-    /// Identifies the target, for an archive.
-    pub target: Option<HexSha256>,
-    /// What is wrong.
-    pub why: MarkReason,
 }
 
 impl SavedBodies {
@@ -148,12 +137,12 @@ impl SavedBodies {
     /// If the manifest cannot be written.
     pub(crate) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
         match self {
-            Self::Folder(folder) => folder.mark(path, mark.id, mark.why),
-            Self::Archive(archive) => archive.mark(path, mark.id, mark.target, mark.why),
+            Self::Folder(folder) => folder.mark(path, mark),
+            Self::Archive(archive) => archive.mark(path, mark),
             #[cfg(feature = "object-store")]
-            Self::Objects(objects) => objects.mark(path, mark.id, mark.why),
+            Self::Objects(objects) => objects.mark(path, mark),
             #[cfg(feature = "object-store")]
-            Self::ObjectArchives(archives) => archives.mark(path, mark.id, mark.target, mark.why),
+            Self::ObjectArchives(archives) => archives.mark(path, mark),
         }
     }
 

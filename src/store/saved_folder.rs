@@ -4,13 +4,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 
 use super::dir::{DirFile, FileEntry, FileKind, IfMissing, PathError, PlaceResult, SaveDir};
 use super::each_entry;
-use super::entry::{EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry, SavedEntry};
+use super::entry::{EntryKind, ManifestEntry, Mark, SavedEntry};
 use super::lock::{Lock, LockError};
 use super::manifest::{Manifest, ManifestLine};
 use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
@@ -279,10 +278,8 @@ impl SavedFolder {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
-        let (target, marked_at) = (None, SystemTime::now());
-        let entry = MarkedEntry { path: path.into(), id, target, why, marked_at };
-        self.manifest.append(&ManifestEntry::Marked(entry)).map(drop)
+    pub(crate) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
+        self.manifest.append(&ManifestEntry::marked(path, mark)).map(drop)
     }
 }
 

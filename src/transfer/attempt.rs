@@ -423,7 +423,7 @@ impl<'a> Exchange<'a> {
         }
         let BodyReceiver { verifier, text, .. } = receiver;
         self.text = text;
-        self.digests = verifier.check(self.sink.payload_digest())?;
+        self.digests = verifier.check(|| self.sink.payload_digest())?;
         let is_whole = matches!(job.kind, JobKind::Body | JobKind::Assemble(_)) && !is_accepted;
         let leaves_out = |expected: &ExpectedDigests| expected.leaves_out(&name_of(job));
         if is_whole && self.expected.is_some_and(leaves_out) {

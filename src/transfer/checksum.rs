@@ -108,13 +108,18 @@ impl BodyVerifier {
         self.saved.update(bytes);
     }
 
-    /// Returns the digests of the saved bytes, those to be reported first. `of_sink` is the one that was left to the sink.
+    /// Returns the digests of the saved bytes, those to be reported first. `of_sink` gives the one that was left to the sink.
     ///
     /// # Errors
     /// [`Failure::Checksum`] if one differs from the expected one.
-    pub(super) fn check(self, of_sink: Option<Digest>) -> Result<Vec<Digest>, Failure> {
+    pub(super) fn check(
+        self,
+        of_sink: impl FnOnce() -> Option<Digest>,
+    ) -> Result<Vec<Digest>, Failure> {
         let (mut saved, sent) = (self.saved.finish(), self.sent.finish());
-        if let (Some(at), Some(digest)) = (self.of_sink, of_sink) {
+        if let Some(at) = self.of_sink
+            && let Some(digest) = of_sink()
+        {
             saved.insert(at, digest);
         }
         for ExpectedBody { digest, of, claimed_by } in self.expected {

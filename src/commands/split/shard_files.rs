@@ -197,7 +197,8 @@ impl ShardFiles {
     pub(super) fn finish(self) -> Result<(), SplitError> {
         let Self { names, coding, mut files, own, list, foreign, _lock, .. } = self;
         let dir = &names.dir;
-        let written = files.iter_mut().try_for_each(|file| file.complete(coding));
+        let mut due = files.iter_mut().filter(|file| file.is_due());
+        let written = due.try_for_each(|file| file.write_out(coding));
         written.map_err(|error| unwritable(dir, &error))?;
         let new: BTreeSet<_> = files.iter().map(ShardFile::described).collect();
         let index = |files| SplitIndex { list: Some(list.clone()), files };
@@ -226,20 +227,12 @@ impl ShardFiles {
 }
 
 impl ShardFile {
-    /// Writes what is not written yet. Without any line, a compressed file is that of no bytes.
-    fn complete(&mut self, coding: Option<FileCoding>) -> io::Result<()> {
-        if self.bytes == 0 && self.lines.is_empty() {
-            self.write(coding)
-        } else {
-            self.write_out(coding)
-        }
+    /// Whether something is missing in the file. A compressed one has a member or frame also if it has no lines.
+    fn is_due(&self) -> bool {
+        self.bytes == 0 || !self.lines.is_empty()
     }
 
     fn write_out(&mut self, coding: Option<FileCoding>) -> io::Result<()> {
-        if self.lines.is_empty() { Ok(()) } else { self.write(coding) }
-    }
-
-    fn write(&mut self, coding: Option<FileCoding>) -> io::Result<()> {
         let bytes = match coding {
             Some(coding) => &coding.encode(&self.lines)?,
             None => &self.lines,

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::SystemTime;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -14,9 +13,7 @@ use super::writer::{ArchiveNames, names_of};
 use super::{payload_key, saved_key, tar};
 use crate::digest::{Algorithm, Digest};
 use crate::plan::ArchiveFormat;
-use crate::store::entry::{
-    ArchivedEntry, EntryKind, HexSha256, ManifestEntry, MarkReason, MarkedEntry, RecordEntry,
-};
+use crate::store::entry::{ArchivedEntry, EntryKind, HexSha256, ManifestEntry, Mark, RecordEntry};
 use crate::store::lock::{Lock, LockError};
 use crate::store::manifest::Manifest;
 use crate::store::name_index::IndexedOwner;
@@ -207,16 +204,8 @@ impl SavedArchive {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub(in crate::store) fn mark(
-        &self,
-        path: &str,
-        id: HexSha256,
-        target: Option<HexSha256>,
-        why: MarkReason,
-    ) -> io::Result<()> {
-        let marked_at = SystemTime::now();
-        let entry = MarkedEntry { path: path.into(), id, target, why, marked_at };
-        self.manifest.append(&ManifestEntry::Marked(entry)).map(drop)
+    pub(in crate::store) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
+        self.manifest.append(&ManifestEntry::marked(path, mark)).map(drop)
     }
 
     /// Whether the archive of a body is gone, whose name this is.

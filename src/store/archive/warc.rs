@@ -64,7 +64,10 @@ pub(super) fn exchange(
 ) -> io::Result<(AppendUnit, RecordEntry)> {
     let CapturedExchange { heads, body, ended } = exchange;
     let id = new_id();
-    let coding = HeadCoding::beside(body.plain, body.length);
+    let coding = match form {
+        RecordForm::Response => HeadCoding::beside(body.plain, body.length),
+        RecordForm::Identical(_) | RecordForm::NotModified(_) => HeadCoding::Deflated,
+    };
     let request = pool.member(&request(&heads, &id), coding)?;
     let offset = request.len() as u64;
     let mut record = RecordEntry {

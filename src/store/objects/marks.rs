@@ -3,11 +3,10 @@
 use std::io;
 use std::mem;
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 use super::pieces::PieceWriter;
 use crate::object_access::Remote;
-use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, MarkedEntry};
+use crate::store::entry::{ManifestEntry, Mark};
 use crate::sync::lock;
 
 /// Marks that are not in the store yet. Threads may share it.
@@ -24,16 +23,8 @@ impl PendingMarks {
     ///
     /// # Errors
     /// If the entry cannot be kept.
-    pub(super) fn add(
-        &self,
-        path: &str,
-        id: HexSha256,
-        target: Option<HexSha256>,
-        why: MarkReason,
-    ) -> io::Result<()> {
-        let (path, marked_at) = (path.into(), SystemTime::now());
-        let entry = MarkedEntry { path, id, target, why, marked_at };
-        lock(&self.0).push(&ManifestEntry::Marked(entry))
+    pub(super) fn add(&self, path: &str, mark: Mark) -> io::Result<()> {
+        lock(&self.0).push(&ManifestEntry::marked(path, mark))
     }
 
     /// Puts the marks.

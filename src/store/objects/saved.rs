@@ -15,7 +15,7 @@ use crate::object_access::{ObjectFault, PATIENCE, Remote};
 use crate::plan::ObjectUrl;
 use crate::store::StoreError;
 use crate::store::dir::FileEntry;
-use crate::store::entry::{HexSha256, ManifestEntry, MarkReason, SavedEntry};
+use crate::store::entry::{ManifestEntry, Mark, SavedEntry};
 use crate::store::manifest::Manifest;
 use crate::store::name_index::{NameIndex, NameKey};
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode, each_last, index_last_entries};
@@ -131,8 +131,8 @@ impl SavedObjects {
     ///
     /// # Errors
     /// If the store does not take it.
-    pub(crate) fn mark(&self, path: &str, id: HexSha256, why: MarkReason) -> io::Result<()> {
-        self.marks.add(path, id, None, why)
+    pub(crate) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
+        self.marks.add(path, mark)
     }
 
     /// Puts the marks.

@@ -12,7 +12,7 @@ use crate::object_access::{PATIENCE, Remote};
 use crate::plan::ObjectUrl;
 use crate::store::StoreError;
 use crate::store::archive::SavedArchive;
-use crate::store::entry::{ArchivedEntry, HexSha256, ManifestEntry, MarkReason};
+use crate::store::entry::{ArchivedEntry, ManifestEntry, Mark};
 use crate::store::manifest::Manifest;
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode};
 
@@ -123,14 +123,8 @@ impl SavedObjectArchives {
     ///
     /// # Errors
     /// If the entry cannot be kept.
-    pub(in crate::store) fn mark(
-        &self,
-        path: &str,
-        id: HexSha256,
-        target: Option<HexSha256>,
-        why: MarkReason,
-    ) -> io::Result<()> {
-        self.marks.add(path, id, target, why)
+    pub(in crate::store) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
+        self.marks.add(path, mark)
     }
 
     /// Puts the marks.
