@@ -290,7 +290,7 @@ fn a_jar_is_written_by_a_run_that_was_interrupted() {
         // More than are read ahead, so that one has its row as soon as the signal is heard.
         let never = (origin.url("/never") + "\n").repeat(3000);
         let list = ["/set", "/held"].map(|path| origin.url(path) + "\n").concat() + &never;
-        let run = Run::json(mode).args(["-j", "1", "--cookie-jar"]).arg(&jar);
+        let run = Run::json(mode).patient().args(["-j", "1", "--cookie-jar"]).arg(&jar);
         let mut live = run.list(list).live();
         assert_eq!(class_of(&live.row()), "ok");
         arrived.pass();

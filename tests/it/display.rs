@@ -371,7 +371,7 @@ impl Held {
         let urls = (1..=9000).map(|path| format!("{}\n", origin.url(&format!("/{path}"))));
         fs::write(&list, urls.collect::<String>()).unwrap();
         let list = list.to_str().unwrap();
-        let terminal = Terminal::of_fetch(80, ["-m", mode, "-j", "2", list]);
+        let terminal = Terminal::of_fetch(80, ["-m", mode, "-j", "2", "--grace=1h", list]);
         arrived.wait();
         Self { terminal, transfers, open, _origin: origin }
     }
@@ -383,7 +383,7 @@ impl Held {
             transfers => format!("{transfers} transfers"),
         };
         self.terminal.wait_for(&format!(
-            "Interrupted: finishing {finishing} (up to 10 s); press Ctrl-C again to stop now\r\n"
+            "Interrupted: finishing {finishing} (up to 3600 s); press Ctrl-C again to stop now\r\n"
         ));
     }
 }

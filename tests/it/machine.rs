@@ -103,7 +103,8 @@ fn a_hangup_ends_a_run_as_a_request_to_terminate_does() {
         let folder = tempfile::tempdir().unwrap();
         let report = folder.path().join("report.csv");
         // The list stays open: only the signal ends the run.
-        let mut live = Run::json(mode).args(["-j", "1", "--report"]).arg(&report).arg("-").live();
+        let run = Run::json(mode).patient().args(["-j", "1", "--report"]).arg(&report);
+        let mut live = run.arg("-").live();
         live.write(&list(&origin, 1));
         arrived.pass();
         live.signal(Signal::SIGHUP);

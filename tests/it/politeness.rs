@@ -211,7 +211,8 @@ fn a_signal_leaves_each_target_that_was_put_aside_one_row() {
                 Reply::ok("hello")
             })
         });
-        let mut run = Run::json(mode).args(["-j", "5", "--per-host", "4"]).live();
+        let run = Run::json(mode).patient().args(["-j", "5", "--per-host", "4"]);
+        let mut run = run.live();
         // The last of these lines can only be reached if most of the others have been put aside.
         run.write(&(urls(&slow, 6000) + &urls(&other, 1)));
         arrived.wait();

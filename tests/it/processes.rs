@@ -139,7 +139,7 @@ fn without_tries_left_its_url_fails_as_worker_and_the_others_do_not() {
 fn a_child_leaves_a_request_to_end_to_its_parent() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let (origin, arrived, open) = held_origin();
-        let live = run(&["-j", "1", "-"]).list(origin.url("/")).live();
+        let live = run(&["-j", "1", "-"]).patient().list(origin.url("/")).live();
         arrived.pass();
         send(only_child(&live), signal);
         open.pass();
@@ -153,7 +153,7 @@ fn a_transfer_under_way_is_finished_when_all_processes_are_asked_to_end() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let (origin, arrived, open) = held_origin();
         // The input stays open: only the signal ends the run.
-        let mut live = run(&["-j", "1", "-"]).live();
+        let mut live = run(&["-j", "1", "-"]).patient().live();
         live.write(&origin.url("/\n"));
         arrived.pass();
         let child = only_child(&live);

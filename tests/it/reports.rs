@@ -148,7 +148,8 @@ fn a_run_that_is_interrupted_leaves_whole_reports() {
     in_every_mode(|mode| {
         let (origin, is_there, may_end) = holding(|request| request.path == "/slow");
         let reports = Reports::new();
-        let mut run = Run::json(mode).args(reports.words("--report")).arg("-").live();
+        let run = Run::json(mode).patient().args(reports.words("--report"));
+        let mut run = run.arg("-").live();
         run.write(&format!("{}\n{}\n", origin.url("/"), origin.url("/slow")));
         assert_eq!(run.row()["outcome"], "ok");
         is_there.pass();

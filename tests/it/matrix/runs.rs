@@ -145,7 +145,7 @@ impl Stage {
         let others = (0..3_000).map(|number| self.server.url(&format!("/other-{number}")));
         let list: Vec<_> = std::iter::once(self.server.url("/file")).chain(others).collect();
         self.list.write_all(list.join("\n").as_bytes()).unwrap();
-        let live = self.with(Run::new()).arg(self.list.path()).live();
+        let live = self.with(Run::new()).patient().arg(self.list.path()).live();
         self.wait_until_it_is_held();
         live
     }

@@ -77,6 +77,11 @@ impl Run {
         Self::new().args(["--json", "--mode", mode])
     }
 
+    /// Has the time of the test for what is under way at a signal: how long that takes is the machine's affair.
+    pub fn patient(self) -> Self {
+        self.arg("--grace=1h")
+    }
+
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.arg(arg);
         self
