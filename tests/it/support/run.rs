@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::panic::resume_unwind;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
@@ -126,8 +127,8 @@ impl Run {
         let mut child = self.start();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(BufReader::new);
-        let stderr = drain(child.stderr.take().unwrap());
-        Live { child, stdin, stdout, stderr }
+        let stderr = lines(child.stderr.take().unwrap());
+        Live { child, stdin, stdout, stderr, said: String::new() }
     }
 
     /// A run of the program in a shell that has said something first, for instance `ulimit -n 256`.
@@ -207,7 +208,9 @@ pub struct Live {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
-    stderr: thread::JoinHandle<String>,
+    stderr: Receiver<String>,
+    /// The lines of standard error that were waited for.
+    said: String,
 }
 
 impl Live {
@@ -239,6 +242,18 @@ impl Live {
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
     }
 
+    /// Waits until it says this on standard error.
+    pub fn says(&mut self, words: &str) {
+        loop {
+            let line = self.stderr.recv();
+            let line = line.unwrap_or_else(|_| panic!("{words:?} is not in {:?}", self.said));
+            self.said += &line;
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -268,13 +283,27 @@ impl Live {
             stream.read_to_string(&mut stdout).unwrap();
         }
         let code = self.child.wait().unwrap().code();
-        Seen { code, stdout, stderr: self.stderr.join().unwrap() }
+        Seen { code, stdout, stderr: self.said + &self.stderr.iter().collect::<String>() }
     }
 }
 
 /// The class of a row's failure; `ok` if it has none.
 pub fn class_of(row: &Value) -> String {
     row["error"]["class"].as_str().unwrap_or("ok").to_owned()
+}
+
+/// Reads the lines of a stream beside the test.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, lines) = channel();
+    thread::spawn(move || {
+        let mut stream = BufReader::new(stream);
+        let mut next = || {
+            let mut line = String::new();
+            stream.read_line(&mut line).ok().filter(|length| *length > 0).map(|_| line)
+        };
+        while next().is_some_and(|line| send.send(line).is_ok()) {}
+    });
+    lines
 }
 
 /// Reads a stream to its end beside the test.
