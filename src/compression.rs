@@ -2,6 +2,7 @@
 //! frames are one file.
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
+use std::ops::RangeInclusive;
 
 /// Bytes that are looked at first.
 const CHUNK: usize = 16 * 1024;
@@ -43,16 +44,30 @@ impl FileCoding {
     const ALL: [(Self, &[u8]); 2] =
         [(Self::Gzip, b"\x1f\x8b\x08"), (Self::Zstd, b"\x28\xb5\x2f\xfd")];
 
+    /// The first byte of a frame that zstd passes over, of which there are 16, and the others (RFC 8878, section 3.1.2). What
+    /// compresses in blocks puts one first.
+    const SKIPPABLE: (RangeInclusive<u8>, &[u8]) = (0x50..=0x5f, b"\x2a\x4d\x18");
+
     /// The coding of a file that begins with these bytes.
     fn of(start: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, magic)| start.starts_with(magic)).map(|(coding, _)| coding)
+        let known = Self::ALL.into_iter().find(|(_, magic)| start.starts_with(magic));
+        let (first, others) = Self::SKIPPABLE;
+        let is_skippable = || {
+            start
+                .split_first()
+                .is_some_and(|(byte, rest)| first.contains(byte) && rest.starts_with(others))
+        };
+        known.map(|(coding, _)| coding).or_else(|| is_skippable().then_some(Self::Zstd))
     }
 
     /// Whether more bytes decide about these.
     fn is_open(start: &[u8]) -> bool {
-        Self::ALL
-            .into_iter()
-            .any(|(_, magic)| start.len() < magic.len() && magic.starts_with(start))
+        let begins = |magic: &[u8]| start.len() < magic.len() && magic.starts_with(start);
+        let (first, others) = Self::SKIPPABLE;
+        Self::ALL.into_iter().any(|(_, magic)| begins(magic))
+            || start.split_first().is_some_and(|(byte, rest)| {
+                first.contains(byte) && rest.len() < others.len() && others.starts_with(rest)
+            })
     }
 
     fn name(self) -> &'static str {
@@ -211,7 +226,7 @@ mod tests {
 
     #[test]
     fn several_members_are_one_file_and_what_is_not_compressed_stays() {
-        for text in ["", "a", "\u{1f}\n", "(\n", "http://a.b/\n"] {
+        for text in ["", "a", "\u{1f}\n", "(\n", "P", "P*M\n", "http://a.b/\n"] {
             assert_eq!(decoded(text).unwrap(), text);
         }
         assert_eq!(
@@ -220,6 +235,11 @@ mod tests {
         );
         let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
         assert_eq!(decoded([frame("http://"), frame("a.b\n")].concat()).unwrap(), "http://a.b\n");
+        for first in 0x50..=0x5f {
+            let passed_over = [&[first, 0x2a, 0x4d, 0x18, 3, 0, 0, 0], &b"abc"[..]].concat();
+            let file = [&passed_over[..], &frame("http://a.b\n"), &passed_over].concat();
+            assert_eq!(decoded(file).unwrap(), "http://a.b\n");
+        }
     }
 
     #[test]

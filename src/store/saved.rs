@@ -113,7 +113,8 @@ impl SavedBodies {
         }
     }
 
-    /// The files that the manifest of a directory does not know. Continues after an error.
+    /// The files that the manifest of a directory does not know, and what stands in archives behind what theirs knows. Continues
+    /// after an error.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -123,7 +124,7 @@ impl SavedBodies {
         match self {
             Self::Folder(folder) => Ok(Box::new(folder.extras()?)),
             // Beside archives there may be anything.
-            Self::Archive(_) => Ok(Box::new(std::iter::empty())),
+            Self::Archive(archive) => Ok(Box::new(archive.extras().into_iter())),
             #[cfg(feature = "object-store")]
             Self::Objects(objects) => Ok(Box::new(objects.extras().into_iter().map(Ok))),
             #[cfg(feature = "object-store")]

@@ -834,6 +834,34 @@ fn damage_is_found_and_mended_by_another_run() {
     }
 }
 
+#[test]
+fn what_stands_behind_all_that_is_known_of_an_archive_is_extra() {
+    for set_up in [Work::warc as fn(_) -> _, Work::tar] {
+        let (work, origin): (Work, _) = (set_up("async"), Origin::new(every_kind));
+        assert_eq!(work.over(&origin, &["/a"]).seen().code, Some(0));
+        let extras = || {
+            let seen = work.verify();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            let files = seen.objects().into_iter().filter(|object| object["state"] == "extra");
+            files.map(|file| (file["path"].clone(), file["bytes"].clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(extras(), []);
+        let name = &work.archives()[0];
+        let mut bytes = fs::read(work.at(name)).unwrap();
+        let known = match name.ends_with(".tar") {
+            true => bytes.len() - 1024,
+            false => bytes.len(),
+        };
+        bytes.extend(b"of others");
+        fs::write(work.at(name), &bytes).unwrap();
+        let extra = (format!("{name}:{known}").into(), (bytes.len() - known).into());
+        assert_eq!(extras(), [extra]);
+        // The next run takes it for what a killed one has left.
+        assert_eq!(work.over(&origin, &["/a", "/b"]).seen().code, Some(0));
+        assert_eq!(extras(), []);
+    }
+}
+
 impl Seen {
     /// The numbers of all files and of whole ones that `fetch verify` has counted.
     fn summary_of_files(&self) -> (u64, u64) {

@@ -71,8 +71,8 @@ pub(super) struct LoadedManifest {
     pub bad_lines: u64,
     /// Archives that do not have any more what was appended to them, with the end of what is still there of it.
     lost: HashMap<String, u64>,
-    /// The end of what is there, and known, of the archive of the last entries.
-    end: (String, u64),
+    /// The end of what is there, and known, of each archive.
+    pub ends: HashMap<String, u64>,
 }
 
 /// Whether what an entry is about has to be in its archive.
@@ -99,9 +99,9 @@ pub(super) fn load(
     presence: Presence,
     mut notice: impl FnMut(String),
 ) -> io::Result<LoadedManifest> {
-    let (lengths, current, newest, bad_lines, lost, end) = Default::default();
+    let (lengths, current, newest, bad_lines, lost, ends) = Default::default();
     let index = NameIndex::new();
-    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost, end };
+    let mut loaded = LoadedManifest { index, lengths, current, newest, bad_lines, lost, ends };
     let path = bookkeeping_of(names).join("manifest.jsonl");
     manifest.visit_lines(|number, at, line| {
         let facts = line.ok_or(BadManifestLine::TooLong).and_then(|line| {
@@ -144,16 +144,17 @@ impl LoadedManifest {
         self.newest = self.newest.max(names.number(&facts.path));
         let end = facts.offset.saturating_add(facts.length);
         self.set_current(facts, end);
-        if self.end.0 != facts.path {
-            self.end = (facts.path.clone().into_owned(), 0);
-        }
+        let known = self.ends.get(&*facts.path).copied();
         if presence == Presence::Required && end > self.length_of(names, &facts.path) {
             // What else is appended there would stand where this was.
             self.current = self.current.take().filter(|current| current.name != facts.path);
-            self.lost.entry(facts.path.clone().into_owned()).or_insert(self.end.1);
+            self.lost.entry(facts.path.clone().into_owned()).or_insert(known.unwrap_or(0));
             return Ok(());
         }
-        self.end.1 = self.end.1.max(end);
+        match self.ends.get_mut(&*facts.path) {
+            Some(known) => *known = end.max(*known),
+            None => drop(self.ends.insert(facts.path.clone().into_owned(), end)),
+        }
         let owner =
             |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of(bytes.0), at };
         if let Some(target) = &facts.target {

@@ -13,6 +13,7 @@ use super::writer::{ArchiveNames, names_of};
 use super::{payload_key, saved_key, tar};
 use crate::digest::{Algorithm, Digest};
 use crate::plan::ArchiveFormat;
+use crate::store::dir::FileEntry;
 use crate::store::entry::{ArchivedEntry, EntryKind, HexSha256, ManifestEntry, Mark, RecordEntry};
 use crate::store::lock::{Lock, LockError};
 use crate::store::manifest::Manifest;
@@ -198,6 +199,33 @@ impl SavedArchive {
             found => found?,
         };
         Ok(found.and_then(|digest| same(digest, payload)).map_err(|_| DAMAGED))
+    }
+
+    /// What stands in archives behind all that the manifest knows of them: what a run has left that was killed, or was
+    /// appended by another program. Named by its archive and the byte at which it begins.
+    pub(in crate::store) fn extras(&self) -> Vec<io::Result<FileEntry>> {
+        let mut ends: Vec<_> = self.loaded.ends.iter().collect();
+        ends.sort_unstable();
+        let behind = |(name, end): (&String, &u64)| match self.length_behind(name, *end) {
+            Ok(0) => None,
+            Ok(bytes) => Some(Ok(FileEntry { name: format!("{name}:{end}"), bytes })),
+            Err(error) => Some(Err(error)),
+        };
+        ends.into_iter().filter_map(behind).collect()
+    }
+
+    fn length_behind(&self, name: &str, end: u64) -> io::Result<u64> {
+        let file = match File::open(self.names.path(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        let is_known = length <= end || self.is_tar() && tar::is_end(&file, end, length)?;
+        Ok(if is_known { 0 } else { length - end })
+    }
+
+    fn is_tar(&self) -> bool {
+        self.names.extension == ArchiveFormat::Tar.extension()
     }
 
     /// Records in the manifest that a body must be fetched again.

@@ -196,7 +196,8 @@ impl Seen {
         self.rows_in_list_order().iter().map(class_of).collect()
     }
 
-    fn objects(&self) -> Vec<Value> {
+    /// All lines of a JSON report.
+    pub fn objects(&self) -> Vec<Value> {
         let parse =
             |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         self.stdout.lines().map(parse).collect()
