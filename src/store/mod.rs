@@ -123,7 +123,7 @@ pub enum StoreError {
         holder: String,
     },
     /// It cannot be created, opened, read or written.
-    #[error("cannot use directory {}: {}", dir.display(), io_message(reason))]
+    #[error("cannot use {}: {}", dir.display(), io_message(reason))]
     Unusable {
         /// The directory.
         dir: PathBuf,

@@ -585,6 +585,26 @@ fn archives_rotate_by_size_and_by_number() {
     });
 }
 
+#[test]
+fn a_record_whose_original_is_gone_is_as_good_as_none() {
+    in_every_mode(|mode| {
+        let (work, origin) = (Work::warc(mode), Origin::new(|_| Reply::ok("hello")));
+        let run = |paths: &[&str]| {
+            let asked = origin.requests();
+            let seen = work.over(&origin, paths).args(["--archive-count", "1"]).seen();
+            assert_eq!(seen.code, Some(0), "{seen:?}");
+            origin.requests() - asked
+        };
+        let paths = ["/a", "/b", "/c"];
+        run(&paths[..1]);
+        assert_eq!((run(&paths), run(&paths)), (2, 0));
+        assert_eq!((work.archives().len(), work.kinds()["revisit"]), (3, 2));
+        fs::remove_file(work.at(&work.archives()[0])).unwrap();
+        assert_eq!((run(&paths), run(&paths)), (3, 0));
+        assert_eq!(work.verify().code, Some(0));
+    });
+}
+
 /// Steps at which a run is killed.
 const STEPS: [&str; 6] = [
     "gathered",

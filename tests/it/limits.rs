@@ -331,7 +331,7 @@ fn what_cannot_be_a_folder_is_told_before_anything_is_fetched() {
         let seen = Run::new().arg("-d").arg(&place).arg(origin.url("/10/a")).seen();
         assert_eq!((seen.code, origin.requests()), (Some(3), 0), "{seen:?}");
         let [said] = said(&seen)[..] else { panic!("{seen:?}") };
-        let start = format!("error: cannot use directory {}: ", place.display());
+        let start = format!("error: cannot use {}: ", place.display());
         assert!(said.starts_with(&start), "{said}");
     }
     assert_eq!(fs::read(file).unwrap(), b"mine");

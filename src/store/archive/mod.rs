@@ -323,12 +323,15 @@ impl OpenArchive {
         claim
     }
 
-    /// The entry of a body that starts at this byte of the manifest; `None` if it is another one, or its archive does not
-    /// have it any more.
+    /// The entry of a body that starts at this byte of the manifest; `None` if it is another one, or its archive, or that of
+    /// the record that it refers to, does not have it any more.
     fn archived(&self, at: u64) -> io::Result<Option<ArchivedEntry<'static>>> {
         let ManifestEntry::Archived(entry) = self.manifest.read(at)? else { return Ok(None) };
         let length = self.lengths.get(&*entry.saved.path).copied().unwrap_or(0);
-        Ok(Some(entry).filter(|entry| entry.offset + entry.length <= length))
+        let original = entry.record.as_ref().filter(|record| record.is_revisit);
+        let is_there = entry.offset + entry.length <= length
+            && original.is_none_or(|record| self.record_with(&record.payload).is_some());
+        Ok(Some(entry).filter(|_| is_there))
     }
 
     /// The record that has a body with this digest; `None` if none is known.
