@@ -316,10 +316,7 @@ fn a_bad_header_is_refused_without_its_value() {
     );
     assert_complaint(&["-H", "Host: a.b"], "use --connect-to");
     let text = complaint(&["-H", "Co okie: hunter2"]);
-    assert!(
-        text.contains("invalid header name \"Co okie\"") && !text.contains("hunter2"),
-        "{text}"
-    );
+    assert!(text.contains("invalid header name \"Co …\"") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]

@@ -38,10 +38,15 @@ pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// The message about a name. What looks like none may be the value that a `:` is missing before.
+/// The message about a name. What looks like none may be the value that a `:` is missing before, and so may all behind a
+/// first word.
 fn invalid_name(name: &str) -> String {
     let is_shown = name.chars().all(|letter| letter.is_alphanumeric() || " -_".contains(letter));
-    let shown = if is_shown { format!(" {:?}", redacted_line(name)) } else { String::new() };
+    let shown = match name.trim().split_once(' ') {
+        _ if !is_shown => String::new(),
+        Some((first, _)) => format!(" \"{} \u{2026}\"", redacted_line(first)),
+        None => format!(" {:?}", redacted_line(name)),
+    };
     format!("invalid header name{shown} (expected 'Name: value')")
 }
 
@@ -93,7 +98,8 @@ mod tests {
             ("Accept:", "'Name;'"),
             ("", "missing colon"),
             (": hunter2", "invalid header name"),
-            ("my name: hunter2", "invalid header name \"my name\""),
+            ("my name: hunter2", "invalid header name \"my …\""),
+            ("Authorization Basic hunter2:x", "invalid header name \"Authorization …\""),
             ("@file: hunter2", "invalid header name"),
             ("X: hunter2\r\nY: 1", "the value of x contains a control character"),
             ("X: hunter2\0", "the value of x contains a control character"),

@@ -386,7 +386,8 @@ fn codings_that_need_several_of_the_largest_windows_are_refused() {
 
 #[test]
 fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
-    // Twice 8 MiB for each body, of 128 MiB; in the other, 16 MiB; but dense ones are decoded one after another.
+    // Twice 8 MiB for each body, of 128 MiB; in the other, 16 MiB. Dense ones are decoded one after another as well, unless
+    // that takes long, as on a busy machine.
     let random = (0..1_u32 << 20).map(|place| (place.wrapping_mul(place) >> 7) as u8);
     let zeros = vec![0; 24 << 20];
     let bodies = [("zstd, zstd", zstd(zstd(random.collect::<Vec<u8>>()))), ("br", brotli(&zeros))];
@@ -399,7 +400,7 @@ fn bodies_whose_windows_are_more_than_the_budget_wait_for_each_other() {
             assert_eq!(seen.classes_in_list_order(), vec!["ok"; 16], "{seen:?}");
             assert!(seen.rows().iter().all(|row| row["bytes"] == bytes), "{seen:?}");
             let peak = seen.summary()["resources"]["peak_memory"].as_u64().unwrap() >> 20;
-            assert!(mode == "processes" || peak < 80, "{peak} MiB at the peak");
+            assert!(mode == "processes" || peak < 128 + 32, "{peak} MiB at the peak");
         }
     });
 }

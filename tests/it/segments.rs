@@ -33,6 +33,15 @@ const LONG: usize = 40 << 20;
 /// What asks for four segments.
 const FOUR: [&str; 4] = ["--split", "4", "--min-split-size", "64k"];
 
+/// What a run after a killed one calls itself: requests of that one may still come while it is under way.
+const AGAIN: [&str; 2] = ["--user-agent", "again"];
+
+/// The requests of such a run.
+fn of_again(server: &Origin) -> Vec<Request> {
+    let is_its = |request: &Request| request.header("user-agent") == Some("again");
+    server.seen().into_iter().filter(is_its).collect()
+}
+
 /// The segments of a body of so many bytes.
 fn quarters(length: usize) -> [Range<usize>; 4] {
     let at = |quarter: usize| quarter * (length / 4) + quarter.min(length % 4);
@@ -484,13 +493,12 @@ fn what_one_run_began_in_segments_the_next_ends_in_any_number_of_them() {
             let spans = folder.spans();
             let held: usize = spans.iter().map(|span| span.len()).sum();
             assert!(held > LENGTH / 4, "{spans:?}");
-            let before = server.requests();
-            let seen = folder.fetch(mode, &server, args);
+            let seen = folder.fetch(mode, &server, &[args, &AGAIN].concat());
             folder.assert_holds(&first(), &seen, mode);
             let row = seen.row();
             assert_eq!((&row["http_status"], &row["attempts"]), (&json!(206), &json!(1)));
             assert_eq!(row["wire_bytes"], LENGTH - held);
-            for span in asked(&server.seen()[before..]).into_iter().flatten() {
+            for span in asked(&of_again(&server)).into_iter().flatten() {
                 let known =
                     spans.iter().find(|held| held.start < span.end && span.start < held.end);
                 assert_eq!(known, None, "{span:?} was there");
@@ -512,12 +520,11 @@ fn what_was_begun_in_one_goes_on_in_segments() {
         let killed = folder.run(mode, &server, &FOUR).env("FETCH_KILL_AT", "joined:1").seen();
         assert_eq!(killed.code, None, "{killed:?}");
         assert_eq!(folder.spans(), vec![0..BEGUN]);
-        let before = server.requests();
-        let seen = folder.fetch(mode, &server, &FOUR);
+        let seen = folder.fetch(mode, &server, &[&FOUR[..], &AGAIN].concat());
         folder.assert_holds(&first(), &seen, mode);
         let row = seen.row();
         assert_eq!((&row["attempts"], &row["wire_bytes"]), (&json!(1), &json!(LENGTH - BEGUN)));
-        let asked = asked(&server.seen()[before..]);
+        let asked = asked(&of_again(&server));
         assert_eq!((asked.len(), asked[0].as_ref().unwrap().start), (4, BEGUN));
     });
 }
