@@ -2,7 +2,6 @@
 //! frames are one file.
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
-use std::ops::RangeInclusive;
 
 /// Bytes that are looked at first.
 const CHUNK: usize = 16 * 1024;
@@ -41,33 +40,26 @@ pub(crate) enum FileCoding {
 }
 
 impl FileCoding {
-    const ALL: [(Self, &[u8]); 2] =
-        [(Self::Gzip, b"\x1f\x8b\x08"), (Self::Zstd, b"\x28\xb5\x2f\xfd")];
-
-    /// The first byte of a frame that zstd passes over, of which there are 16, and the others (RFC 8878, section 3.1.2). What
-    /// compresses in blocks puts one first.
-    const SKIPPABLE: (RangeInclusive<u8>, &[u8]) = (0x50..=0x5f, b"\x2a\x4d\x18");
+    /// The first bytes of a file, with a mask for the first one. zstd also has frames that it passes over, whose first byte is
+    /// one of 16 (RFC 8878, section 3.1.2); what compresses in blocks begins with one.
+    const MAGIC: [(Self, u8, &[u8]); 3] = [
+        (Self::Gzip, 0xff, b"\x1f\x8b\x08"),
+        (Self::Zstd, 0xff, b"\x28\xb5\x2f\xfd"),
+        (Self::Zstd, 0xf0, b"\x50\x2a\x4d\x18"),
+    ];
 
     /// The coding of a file that begins with these bytes.
     fn of(start: &[u8]) -> Option<Self> {
-        let known = Self::ALL.into_iter().find(|(_, magic)| start.starts_with(magic));
-        let (first, others) = Self::SKIPPABLE;
-        let is_skippable = || {
-            start
-                .split_first()
-                .is_some_and(|(byte, rest)| first.contains(byte) && rest.starts_with(others))
-        };
-        known.map(|(coding, _)| coding).or_else(|| is_skippable().then_some(Self::Zstd))
+        let is_whole = |magic: &[u8]| start.len() >= magic.len();
+        let mut all = Self::MAGIC.into_iter();
+        all.find(|(_, mask, magic)| is_whole(magic) && agree(start, *mask, magic))
+            .map(|(coding, ..)| coding)
     }
 
     /// Whether more bytes decide about these.
     fn is_open(start: &[u8]) -> bool {
-        let begins = |magic: &[u8]| start.len() < magic.len() && magic.starts_with(start);
-        let (first, others) = Self::SKIPPABLE;
-        Self::ALL.into_iter().any(|(_, magic)| begins(magic))
-            || start.split_first().is_some_and(|(byte, rest)| {
-                first.contains(byte) && rest.len() < others.len() && others.starts_with(rest)
-            })
+        let is_part = |magic: &[u8]| start.len() < magic.len();
+        Self::MAGIC.into_iter().any(|(_, mask, magic)| is_part(magic) && agree(start, mask, magic))
     }
 
     fn name(self) -> &'static str {
@@ -111,6 +103,12 @@ impl FileCoding {
             }
         })
     }
+}
+
+/// Whether two beginnings are the same as far as both go, but for what is masked of the first byte.
+fn agree(start: &[u8], mask: u8, magic: &[u8]) -> bool {
+    let masks = std::iter::once(mask).chain(std::iter::repeat(0xff));
+    start.iter().zip(magic).zip(masks).all(|((byte, known), mask)| byte & mask == *known)
 }
 
 /// The bytes that were looked at, and the rest.

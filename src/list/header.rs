@@ -44,7 +44,7 @@ fn invalid_name(name: &str) -> String {
     let is_shown = name.chars().all(|letter| letter.is_alphanumeric() || " -_".contains(letter));
     let shown = match name.trim().split_once(' ') {
         _ if !is_shown => String::new(),
-        Some((first, _)) => format!(" \"{} \u{2026}\"", redacted_line(first)),
+        Some((first, _)) => format!(" \"{} …\"", redacted_line(first)),
         None => format!(" {:?}", redacted_line(name)),
     };
     format!("invalid header name{shown} (expected 'Name: value')")

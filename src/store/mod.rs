@@ -101,7 +101,7 @@ struct OpenFolder {
     lock: Option<Lock>,
 }
 
-/// Why a directory cannot be used.
+/// Why a directory, a prefix of archives or a place in an object store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process saves to it.
@@ -125,7 +125,7 @@ pub enum StoreError {
     /// It cannot be created, opened, read or written.
     #[error("cannot use {}: {}", dir.display(), io_message(reason))]
     Unusable {
-        /// The directory.
+        /// The directory, the prefix or the URL of the place.
         dir: PathBuf,
         /// The system error.
         reason: io::Error,

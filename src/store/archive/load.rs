@@ -144,11 +144,11 @@ impl LoadedManifest {
         self.newest = self.newest.max(names.number(&facts.path));
         let end = facts.offset.saturating_add(facts.length);
         self.set_current(facts, end);
-        let known = self.ends.get(&*facts.path).copied();
         if presence == Presence::Required && end > self.length_of(names, &facts.path) {
             // What else is appended there would stand where this was.
             self.current = self.current.take().filter(|current| current.name != facts.path);
-            self.lost.entry(facts.path.clone().into_owned()).or_insert(known.unwrap_or(0));
+            let known = self.ends.get(&*facts.path).copied().unwrap_or(0);
+            self.lost.entry(facts.path.clone().into_owned()).or_insert(known);
             return Ok(());
         }
         match self.ends.get_mut(&*facts.path) {
