@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::options::{self, LineOptions, SEPARATORS};
+use super::line_kind::means_an_option;
+use super::options::{LineOptions, SEPARATORS};
 use super::{Numbering, Parser, argument};
 use crate::model::{Entry, EntryOptions, InvalidLine, Target};
 
@@ -44,7 +45,7 @@ pub fn list_options(data: &[u8]) {
     let line = text.replace(['\n', '\r', '\0'], " ");
     let list = format!("http://a.test/\n {line}");
     let entries = read([list.as_bytes()]).len();
-    assert!(entries == 1 || entries == 2 && !options::is_option(line.trim()), "{list:?}");
+    assert!(entries == 1 || entries == 2 && !means_an_option(line.trim()), "{list:?}");
 }
 
 /// The entries of a list.

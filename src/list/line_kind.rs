@@ -143,7 +143,7 @@ fn is_indented(line: &TextLine<'_>) -> bool {
     without_mark(line.bytes).first().is_some_and(u8::is_ascii_whitespace)
 }
 
-fn means_an_option(text: &str) -> bool {
+pub(super) fn means_an_option(text: &str) -> bool {
     split_scheme(text).is_none() && options::is_option(text)
 }
 

@@ -98,10 +98,11 @@ fn peak_of(run: Run) -> (u64, Seen) {
         let mut peak = 0;
         while !over.load(SeqCst) {
             let family = family_of(id);
-            // That of one process is known exactly; of several, only what they have at one moment counts.
+            // That of one process is known exactly; of several, only what they have at one moment counts, and what they
+            // share counts once.
             let sizes = family.iter().filter_map(|process| match family.len() {
-                1 => memory_of(*process, "VmHWM:"),
-                _ => memory_of(*process, "VmRSS:"),
+                1 => memory_of(*process, "status", "VmHWM:"),
+                _ => memory_of(*process, "smaps_rollup", "Pss:"),
             });
             peak = sizes.sum::<u64>().max(peak);
             thread::sleep(Duration::from_millis(2));
@@ -125,9 +126,9 @@ fn family_of(process: u32) -> Vec<u32> {
 }
 
 /// A size from what the system knows of a process, bytes.
-fn memory_of(process: u32, field: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+fn memory_of(process: u32, file: &str, field: &str) -> Option<u64> {
+    let known = fs::read_to_string(format!("/proc/{process}/{file}")).ok()?;
+    let line = known.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 

@@ -51,16 +51,17 @@ pub(super) fn fill_stages(
     Ok(FillResult::Ready)
 }
 
-/// The decoder of one coding, and its output.
+/// The decoder of one coding, and its output. Neither takes memory before there is something to decode: a body may wait long
+/// for its turn.
 pub(super) struct DecodeStage {
     pub coding: ContentCoding,
-    decoder: Box<dyn Decoder + Send>,
+    /// `None` until the first step.
+    decoder: Option<Box<dyn Decoder + Send>>,
     buffer: Box<[u8]>,
     /// The range of the buffer that has decoded bytes.
     ready: Range<usize>,
     /// Whether the last step filled the buffer: then there may be more output without further input.
     may_hold_back: bool,
-    has_begun: bool,
     /// The number of bytes decoded.
     pub produced: u64,
 }
@@ -69,11 +70,10 @@ impl DecodeStage {
     pub(super) fn new(coding: ContentCoding) -> Self {
         Self {
             coding,
-            decoder: coding.decoder(),
-            buffer: vec![0; PIECE].into(),
+            decoder: None,
+            buffer: Box::default(),
             ready: 0..0,
             may_hold_back: false,
-            has_begun: false,
             produced: 0,
         }
     }
@@ -88,9 +88,12 @@ impl DecodeStage {
 
     /// Decodes some of `input` into the empty buffer, and returns the number of bytes used.
     fn step(&mut self, input: &[u8]) -> Result<usize, CorruptData> {
-        self.has_begun = true;
+        let decoder = self.decoder.get_or_insert_with(|| {
+            self.buffer = vec![0; PIECE].into();
+            self.coding.decoder()
+        });
         let corrupt = |reason| CorruptData { coding: self.coding, reason };
-        let step = self.decoder.step(input, &mut self.buffer).map_err(corrupt)?;
+        let step = decoder.step(input, &mut self.buffer).map_err(corrupt)?;
         if !input.is_empty() && step.read == 0 && step.written == 0 {
             return Err(corrupt("corrupt data".to_owned()));
         }
@@ -101,7 +104,7 @@ impl DecodeStage {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        !self.has_begun || self.decoder.is_whole()
+        self.decoder.as_ref().is_none_or(|decoder| decoder.is_whole())
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn accept_encoding() -> HeaderValue {
 /// The codings of a body, in the order in which they were applied (RFC 9110 section 8.4), without `identity`.
 ///
 /// # Errors
-/// [`Failure::Protocol`] if a coding is not supported, or there are more than four.
+/// [`Failure::Protocol`] if a coding is not supported, or there are more than three.
 pub(super) fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure> {
     let fields = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     // Empty elements do not count (RFC 9110 section 5.6.1.2).
