@@ -144,7 +144,7 @@ type ConfigKey<'a> = Spanned<std::borrow::Cow<'a, str>>;
 /// Keys in the order of the file, so that the first mistake is reported first.
 fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t ConfigKey<'a>, &'t Spanned<DeValue<'a>>)> {
     let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
+    entries.sort_unstable_by_key(|(key, _)| key.span().start);
     entries
 }
 

@@ -247,7 +247,7 @@ pub(super) fn usable_workers(summary: &Summary) -> usize {
 }
 
 fn quantiles(mut times: Vec<f64>) -> LatencyQuantiles {
-    times.sort_by(f64::total_cmp);
+    times.sort_unstable_by(f64::total_cmp);
     let at = |share| quantile(&times, share);
     LatencyQuantiles { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
 }

@@ -185,7 +185,7 @@ fn counts_of_sums(ranks: &[usize], count: usize) -> Vec<f64> {
 
 fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
-    sorted.sort_by(|one, other| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+    sorted.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap_or(Ordering::Equal));
     sorted
 }
 

@@ -144,7 +144,7 @@ fn path_matches(path: &[u8], of_cookie: &[u8]) -> bool {
 fn is_public_suffix(domain: &str) -> bool {
     // A name with a dot at its end is another host of the same owner.
     let domain = domain.trim_end_matches('.');
-    domain.is_empty() || psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
+    domain.is_empty() || psl2::lookup(domain).is_some_and(|name| name.is_public_suffix())
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ impl OutcomeCounts {
     /// Failures by class, the most frequent class first.
     pub fn most_frequent_failures(&self) -> Vec<(FailureClass, u64)> {
         let mut failures: Vec<_> = self.failures.iter().map(|(class, n)| (*class, *n)).collect();
-        failures.sort_by_key(|(class, count)| (u64::MAX - count, class.name()));
+        failures.sort_unstable_by_key(|(class, count)| (u64::MAX - count, class.name()));
         failures
     }
 }

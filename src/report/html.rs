@@ -213,7 +213,7 @@ fn quantile(fold: &Aggregate, share: f64) -> Option<String> {
         return fold.totals.quantile(share).map(|time| format!("about {}", short(time)));
     }
     let mut times: Vec<f64> = fold.rows.iter().filter_map(|row| row.timings.total).collect();
-    times.sort_by(f64::total_cmp);
+    times.sort_unstable_by(f64::total_cmp);
     let rank = (share * times.len() as f64).ceil() as usize;
     times.get(rank.max(1) - 1).map(|time| short(*time))
 }

@@ -604,7 +604,9 @@ impl StartPacer {
 
 /// Keeps the hosts with the most requests, those first.
 fn keep_busiest(stats: &mut Vec<HostStats>) {
-    stats.sort_by(|one, other| other.requests.cmp(&one.requests).then(one.host.cmp(&other.host)));
+    stats.sort_unstable_by(|one, other| {
+        other.requests.cmp(&one.requests).then(one.host.cmp(&other.host))
+    });
     stats.truncate(TABLE);
 }
 

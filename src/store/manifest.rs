@@ -586,7 +586,7 @@ mod tests {
             let threads: Vec<_> = (0..8).map(|thread| scope.spawn(add(thread))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        places.sort();
+        places.sort_unstable();
         let found: Vec<_> =
             lines(&manifest).into_iter().map(|(_, at, summary)| (at, summary.unwrap().1)).collect();
         assert_eq!(found, places);

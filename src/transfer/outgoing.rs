@@ -79,7 +79,7 @@ fn names() -> Vec<String> {
         |_| Vec::new(),
         |all| all.iter().map(|one| one.name().to_string_lossy().into_owned()).collect(),
     );
-    names.sort();
+    names.sort_unstable();
     names
 }
 

@@ -64,7 +64,7 @@ fn kinds(samples: &[&Sample]) -> String {
         *most = (*most).max(*count);
     }
     let mut kinds: Vec<_> = most.into_iter().collect();
-    kinds.sort_by_key(|(kind, count)| (u64::MAX - count, *kind));
+    kinds.sort_unstable_by_key(|(kind, count)| (u64::MAX - count, *kind));
     let named = kinds.into_iter().map(|(kind, count)| {
         let is_status = kind.bytes().all(|byte| byte.is_ascii_digit());
         let kind = printable(kind);

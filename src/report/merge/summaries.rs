@@ -83,7 +83,7 @@ impl MergedSummary {
             all.elapsed = (end - begin - all.setup).max(0.0);
         }
         let mut hosts: Vec<_> = self.hosts.into_values().collect();
-        hosts.sort_by(|one, other| {
+        hosts.sort_unstable_by(|one, other| {
             other.requests.cmp(&one.requests).then_with(|| one.host.cmp(&other.host))
         });
         hosts.truncate(MOST_HOSTS);

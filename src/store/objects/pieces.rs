@@ -115,7 +115,7 @@ pub(super) async fn read_all(
     let folder = remote.own_path(FOLDER);
     let listed = remote.store.list(Some(&folder)).map_ok(|object| object.location);
     let mut paths: Vec<_> = listed.try_collect().await?;
-    paths.sort_by(|one, other| {
+    paths.sort_unstable_by(|one, other| {
         (one.as_ref().len(), one.as_ref()).cmp(&(other.as_ref().len(), other.as_ref()))
     });
     let next = paths.last().map(|last| number(last).unwrap_or(paths.len() as u64) + 1);

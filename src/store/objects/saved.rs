@@ -83,7 +83,7 @@ impl SavedObjects {
                 extras.push(FileEntry { name: name.to_owned(), bytes: object.size });
             }
         }
-        extras.sort_by(|one, other| one.name.cmp(&other.name));
+        extras.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         let (extras, marks) = (Mutex::new(extras), PendingMarks::new(next));
         Ok(Some(Self { remote, manifest, names, bad_lines, listed, extras, marks, _lease: lease }))
     }
