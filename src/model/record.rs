@@ -250,6 +250,11 @@ impl Record {
         (self.id, self.carried) = shown_labels(self.id.as_ref(), self.carried.as_ref());
     }
 
+    /// The mirror that served it, if that is not the first URL of the target.
+    pub(crate) fn other_mirror(&self) -> Option<&str> {
+        self.served_by.as_deref().filter(|mirror| *mirror != &*self.url)
+    }
+
     /// Whether the run was stopped before the first attempt.
     pub(crate) fn is_not_started(&self) -> bool {
         let class = self.error.as_ref().map(|error| error.class);

@@ -51,6 +51,8 @@ pub(crate) struct Aggregate {
 pub(crate) struct AggregateRow {
     pub(crate) index: u64,
     pub(crate) url: String,
+    /// What served it, if that is another URL.
+    pub(crate) mirror: Option<String>,
     pub(crate) outcome: Outcome,
     pub(crate) status: Option<u16>,
     pub(crate) class: Option<FailureClass>,
@@ -118,6 +120,7 @@ impl AggregateRow {
         Self {
             index: record.index,
             url: shown(&record.url),
+            mirror: record.other_mirror().map(shown),
             outcome: record.outcome,
             status: record.http_status,
             class: error.map(|error| error.class),

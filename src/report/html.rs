@@ -325,6 +325,7 @@ fn row(row: &AggregateRow, began: i64) -> Value {
         row.last.start,
         row.last.end,
         row.waits.iter().map(|wait| (wait.start, wait.end)).collect::<Vec<_>>(),
+        row.mirror.as_deref().map(readable_url),
     ])
 }
 

@@ -56,13 +56,15 @@ fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
     let status = row.status.map(|status| status.to_string()).unwrap_or_default();
     let seconds = row.timings.total.map(|total| format!("{total:.3}")).unwrap_or_default();
     let message = row.message.as_deref().unwrap_or_default();
+    let mirror = row.mirror.as_deref().map(|mirror| format!(" (mirror {})", cell(mirror)));
     writeln!(
         page,
-        "| {} | {} | {status} | {} | {seconds} | {} | {} |",
+        "| {} | {} | {status} | {} | {seconds} | {}{} | {} |",
         row.index,
         row.outcome,
         row.bytes,
         cell(&row.url),
+        mirror.unwrap_or_default(),
         cell(message)
     )
 }
@@ -144,6 +146,16 @@ mod tests {
         | 2 | failed | 404 | 0 | 0.410 | `https://a.b/gone` | `HTTP 404 Not Found` |
         | 3 | invalid |  | 0 |  | `` htp://`c` `` | `not a web address` |
         ");
+    }
+
+    #[test]
+    fn what_served_a_url_is_named_if_it_is_another_one() {
+        let mut records = [1, 2].map(|index| test_fixtures::record("https://a.b/").at(index));
+        records[0].served_by = Some("https://a.b/".to_owned());
+        records[1].served_by = Some("https://mirror.b/x|y".to_owned());
+        let read = cells(&written(&records, None));
+        let urls: Vec<_> = read.iter().filter(|row| row.len() == 8).map(|row| &*row[5]).collect();
+        assert_eq!(urls, ["URL", "https://a.b/", "https://a.b/ (mirror https://mirror.b/x|y)"]);
     }
 
     #[test]

@@ -53,9 +53,7 @@ pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::
             if let Some(name) = &record.path {
                 write!(page, " as {}", printable(name))?;
             }
-            if let Some(mirror) =
-                record.served_by.as_ref().filter(|mirror| ***mirror != *record.url)
-            {
+            if let Some(mirror) = record.other_mirror() {
                 write!(page, " (mirror {})", readable_url(mirror))?;
             }
             // Only `--accept` makes a success of these.

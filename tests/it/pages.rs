@@ -12,10 +12,10 @@ use crate::support::{Origin, Reply, Run};
 /// A path of a URL that would be markup if it were not text, with a word that can be found.
 const HOSTILE: &str = "/?%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E&'</script>&needle";
 
-/// Writes the page of a run with 40 URLs, of which 12 fail.
+/// Writes the page of a run with 40 URLs, of which 12 fail and one is served by a mirror.
 fn page_of_a_run(page: &Path) {
     let origin = Origin::new(|request| match request.path.as_str() {
-        path if path.starts_with("/gone") => Reply::of("404 Not Found", "", "gone"),
+        path if path.starts_with("/gone") || path == "/absent" => Reply::of("404 Not Found", "", "gone"),
         "/again" if request.nth == 0 => Reply::of("503 Service Unavailable", "", ""),
         _ => Reply::ok("hello"),
     });
@@ -23,6 +23,8 @@ fn page_of_a_run(page: &Path) {
     let paths = paths.chain((0..12).map(|nth| format!("/gone/{nth}")));
     let others = [HOSTILE.to_owned(), "/%E6%97%A5%E6%9C%AC".to_owned(), "/again".to_owned()];
     let list: String = paths.chain(others).map(|path| origin.url(&path) + "\n").collect();
+    let mirrored = format!("{}\t{}\n", origin.url("/absent"), origin.url("/page/0"));
+    let list = list.replacen(&(origin.url("/page/0") + "\n"), &mirrored, 1);
     let words = ["-q", "--retry-delay", "20ms", "--report"];
     let seen = Run::new().args(words).arg(page).arg("-").list(list).seen();
     assert_eq!(seen.code, Some(1), "{seen:?}");
@@ -102,7 +104,10 @@ fn the_page_of_a_run_filters_sorts_and_fits_a_narrow_window_without_a_message_or
     enter(&browser, "#colour", "host");
     click(&browser, "#rows-data summary");
     // One row for each URL, and the head.
-    assert_eq!(texts(&browser, "#rows-data tr").len(), 41);
+    let rows = texts(&browser, "#rows-data tr");
+    assert_eq!(rows.len(), 41);
+    let mirrored: Vec<_> = rows.iter().filter(|row| row.contains("(mirror ")).collect();
+    assert!(mirrored.len() == 1 && mirrored[0].contains("/absent (mirror http"), "{mirrored:?}");
 
     // The tables: sort by a click on a head, and a filter where there are many rows.
     let failed = || texts(&browser, "#failed tbody th");

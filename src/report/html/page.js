@@ -1,6 +1,6 @@
 (() => {
   const fields = ["index", "url", "outcome", "status", "class", "message", "worker", "bytes", "attempts",
-    "started", "queued", "connect", "first", "total", "begun", "ended", "waits"];
+    "started", "queued", "connect", "first", "total", "begun", "ended", "waits", "mirror"];
   const rows = data.rows.map((row) => Object.fromEntries(fields.map((name, place) => [name, row[place]])));
   enhance("failed", "Filter failures");
   enhance("failures", "Filter classes");
@@ -21,8 +21,9 @@
 
   const host = (url) => { try { return new URL(url).origin; } catch { return ""; } };
   rows.forEach((row) => {
-    row.host = host(row.url);
-    row.text = [row.url, row.outcome, row.class, row.message, row.status].filter((part) => part !== null).join("\n").toLowerCase();
+    row.host = host(row.mirror ?? row.url);
+    row.urls = row.mirror === null ? row.url : `${row.url} (mirror ${row.mirror})`;
+    row.text = [row.urls, row.outcome, row.class, row.message, row.status].filter((part) => part !== null).join("\n").toLowerCase();
   });
   const hues = new Map();
   const hue = (row) => {
@@ -97,7 +98,7 @@
     if (done(row) > view[1] + 1e-6) bar.append(make("b", "→", "cut"));
     made.append(cell(number(row.index), "number index"), cell(row.url, "url"), cell(time(row.total), "number"), bar);
     const worker = row.worker === null ? "" : `, worker ${row.worker}`;
-    made.title = `${row.url}\n${words(row)}${row.status === null ? "" : `, HTTP ${row.status}`}${worker}, ${number(row.bytes)} bytes`;
+    made.title = `${row.urls}\n${words(row)}${row.status === null ? "" : `, HTTP ${row.status}`}${worker}, ${number(row.bytes)} bytes`;
     return made;
   };
   const head = make("div", undefined, "row visually-hidden");
@@ -152,7 +153,7 @@
   const again = pages(at("rows-data"), ["#", "URL", "Outcome", "Status", "Error", "Worker", "Bytes", "Attempts", "Queued",
     "Connecting", "First byte", "Total"], [0, 3, 5, 6, 7, 8, 9, 10, 11], () => sorted.length, (place) => {
     const row = sorted[place];
-    return [number(row.index), row.url, row.outcome, row.status === null ? "" : `${row.status}`,
+    return [number(row.index), row.urls, row.outcome, row.status === null ? "" : `${row.status}`,
       row.message === null ? "" : `${row.class}: ${row.message}`, row.worker === null ? "" : number(row.worker), number(row.bytes),
       number(row.attempts), time(row.queued), time(row.connect), time(row.first), time(row.total)];
   }, "URLs of the waterfall");
