@@ -203,7 +203,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("object_store", &["object_access", "store"]),
     ("parquet", &["input"]),
     ("postcard", &["engine"]),
-    ("psl", &["cookies"]),
+    ("psl2", &["cookies"]),
     ("nix", &["resource_usage", "transfer"]),
     ("reqwest", &["object_access", "transfer"]),
     ("robotxt", &["policy"]),
