@@ -229,7 +229,6 @@ impl Manifest {
     }
 
     /// The bytes of all lines that are written.
-    #[cfg(feature = "object-store")]
     pub(super) fn length(&self) -> u64 {
         self.writer().length
     }

@@ -15,7 +15,9 @@ const HOSTILE: &str = "/?%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E&'</script>&n
 /// Writes the page of a run with 40 URLs, of which 12 fail and one is served by a mirror.
 fn page_of_a_run(page: &Path) {
     let origin = Origin::new(|request| match request.path.as_str() {
-        path if path.starts_with("/gone") || path == "/absent" => Reply::of("404 Not Found", "", "gone"),
+        path if path.starts_with("/gone") || path == "/absent" => {
+            Reply::of("404 Not Found", "", "gone")
+        }
         "/again" if request.nth == 0 => Reply::of("503 Service Unavailable", "", ""),
         _ => Reply::ok("hello"),
     });

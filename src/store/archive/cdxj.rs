@@ -1,5 +1,6 @@
 //! The index of WARC files (CDXJ): a line for each response, sorted by the key of its URL and its time, which says where its
-//! record is. It is made of the manifest at the end of a run; memory holds a bounded part of it.
+//! record is. Lines are made as records are appended, and for those of earlier runs of the manifest, at the end of a run;
+//! memory holds a bounded part of them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,11 +13,55 @@ use url::{Host, Url};
 
 use super::warc::labelled;
 use crate::external_sort::ExternalSort;
-use crate::store::entry::EntryKind;
+use crate::model::rfc3339;
+use crate::store::entry::{EntryKind, RecordEntry};
 use crate::store::manifest::Manifest;
 
 /// Bytes of lines that are sorted in memory.
-const MOST_IN_MEMORY: usize = 8 << 20;
+const MOST_IN_MEMORY: usize = 4 << 20;
+
+/// The lines of the records of a run.
+#[derive(Debug)]
+pub(super) struct RunLines {
+    /// The length of the manifest when the run began: what it has before that is of earlier runs.
+    earlier: u64,
+    lines: ExternalSort,
+}
+
+impl RunLines {
+    /// None of a run that begins with this manifest.
+    pub(super) fn new(manifest: &Manifest) -> Self {
+        Self { earlier: manifest.length(), lines: ExternalSort::new(MOST_IN_MEMORY) }
+    }
+
+    /// None, and all records of the manifest count as those of earlier runs.
+    fn all_earlier() -> Self {
+        Self { earlier: u64::MAX, lines: ExternalSort::new(MOST_IN_MEMORY) }
+    }
+
+    /// Adds a line that [`line`] has made.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be created or written.
+    pub(super) fn add(&mut self, line: &str) -> io::Result<()> {
+        self.lines.add(line.as_bytes(), 0, b"")
+    }
+}
+
+/// The line of a record in a unit that begins at this byte of an archive.
+pub(super) fn line(archive: &str, offset: u64, record: &RecordEntry) -> String {
+    let indexed = IndexedRecord {
+        uri: record.uri.as_str().into(),
+        at: rfc3339(record.at).into(),
+        status: record.status,
+        media_type: record.media_type.as_deref().map(Cow::Borrowed),
+        payload: record.payload.to_string().into(),
+        is_revisit: record.is_revisit,
+        offset: record.offset,
+        length: record.length,
+    };
+    line_of(archive, offset + record.offset, &indexed)
+}
 
 /// The fields of an entry of the manifest that the index is made of.
 #[derive(Deserialize)]
@@ -60,20 +105,22 @@ struct IndexLine<'a> {
     filename: &'a str,
 }
 
-/// Writes the index of what the manifest lists to `path`, by way of a file in `folder`. `length` is the length of an archive;
-/// what it does not have any more is left out.
+/// Writes the index of what the manifest lists to `path`, by way of a file in `folder`. `of_run` has the lines of this run;
+/// `None` if they are not known. `length` is the length of an archive; what it does not have any more is left out.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a file not written.
 pub(super) fn write(
     manifest: &Manifest,
+    of_run: Option<RunLines>,
     length: impl Fn(&str) -> Option<u64>,
     folder: &Path,
     path: &Path,
 ) -> io::Result<()> {
-    let mut lines = ExternalSort::new(MOST_IN_MEMORY);
+    let RunLines { earlier, mut lines } = of_run.unwrap_or_else(RunLines::all_earlier);
     let mut lengths: HashMap<String, u64> = HashMap::new();
-    manifest.visit_lines(|_, _, line| {
+    manifest.visit_lines(|_, at, line| {
+        let line = line.filter(|_| at < earlier);
         let entry = line.and_then(|line| serde_json::from_slice::<IndexedEntry<'_>>(line).ok());
         let is_of_archive = |entry: &IndexedEntry<'_>| {
             matches!(entry.kind, EntryKind::Archived | EntryKind::Appended)

@@ -12,6 +12,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use serde::Deserialize;
 
+use super::cdxj::RunLines;
 use super::spool_folder::SpoolFolder;
 use super::tar::{self, key_of_member};
 #[cfg(feature = "object-store")]
@@ -320,6 +321,9 @@ impl OpenArchive {
         let bookkeeping = bookkeeping_of(&names);
         let work = SpoolFolder::new(bookkeeping.join("work"), options.format, options.min_free);
         let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
+        // An archive that cannot be put is in no store, and must not be in the index.
+        let has_index = options.format == ArchiveFormat::Warc && names.stored.is_none();
+        let indexed = has_index.then(|| RunLines::new(&manifest));
         let open = Self {
             options: options.clone(),
             names,
@@ -332,6 +336,7 @@ impl OpenArchive {
             lengths: loaded.lengths,
             lost: loaded.lost,
             writer: Mutex::new(writer),
+            indexed: Mutex::new(indexed),
             unchecked: AtomicU64::new(0),
             lock: None,
         };

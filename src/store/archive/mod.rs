@@ -48,6 +48,7 @@ use crate::naming;
 use crate::plan::{ArchiveFormat, ArchiveOptions, Durability, ExistingPolicy, NamingScheme};
 use crate::sync::lock;
 pub(super) use capture::ExchangeCapture;
+use cdxj::RunLines;
 pub(super) use child::{ChildArchive, ChildArchiveConfig};
 pub(super) use read::SavedArchive;
 pub(super) use spool_folder::SpoolFolder;
@@ -79,6 +80,8 @@ pub(super) struct OpenArchive {
     /// Archives that had lost their end then, with what is left of them.
     lost: HashMap<String, u64>,
     writer: Mutex<ArchiveWriter>,
+    /// The lines of this run in the index; `None` if that is made of the whole manifest.
+    indexed: Mutex<Option<RunLines>>,
     unchecked: AtomicU64,
     /// `None` in a dry run, which may not write.
     lock: Option<Lock>,
@@ -205,7 +208,9 @@ impl Destination for OpenArchive {
         let (path, due) = (self.names.beside("cdxj"), self.index_due());
         let is_due = has_archives && (due.exists() || !path.exists());
         if self.options.format == ArchiveFormat::Warc && is_due {
-            cdxj::write(&self.manifest, |name| self.names.length(name), &self.bookkeeping, &path)
+            let of_run = lock(&self.indexed).take();
+            let length = |name: &str| self.names.length(name);
+            cdxj::write(&self.manifest, of_run, length, &self.bookkeeping, &path)
                 .and_then(|()| remove_if_there(&due))
                 .map_err(|error| failure(&path, &error))?;
         }
@@ -373,7 +378,8 @@ impl OpenArchive {
         let made = warc::exchange(&self.work.compressors, exchange, form);
         let (unit, record) = made.map_err(|error| self.work.failure(&error))?;
         let kind = if is_whole { UnitKind::Body(None) } else { UnitKind::Other };
-        let (entry, name) = self.append(&unit, kind, |path, offset| {
+        let indexed = record.clone();
+        let (entry, name, offset) = self.append(&unit, kind, |path, offset| {
             let (length, record) = (unit.length(), Some(record));
             if !is_whole {
                 let id = HexSha256(naming::identity(job.target.url()));
@@ -396,6 +402,7 @@ impl OpenArchive {
                 member: None,
             }))
         })?;
+        self.index_record(&name, offset, &indexed)?;
         Ok(Pending::Archived { entry, name, payload: new.then_some(payload) })
     }
 
@@ -422,7 +429,7 @@ impl OpenArchive {
         let text = column.and_then(|column| record.carried.as_ref()?.text_of(column));
         let unit = tar::sample(&member, exchange, &record, text);
         let kind = UnitKind::Body(tar::key_of_member(&member));
-        let (entry, name) = self.append(&unit, kind, |path, offset| {
+        let (entry, name, _) = self.append(&unit, kind, |path, offset| {
             self.manifest.enter(&ManifestEntry::Archived(ArchivedEntry {
                 saved: saved(job, path, OverwriteRule::Nothing, attempt),
                 target: identity_of(&job.target),
@@ -451,24 +458,28 @@ impl OpenArchive {
         };
         unit.push(warc::failure(pool, record, reply.as_ref()).map_err(fault)?);
         let id = HexSha256::of(&*record.url);
-        let (entry, _) = self.append(&unit, UnitKind::Other, |path, offset| {
+        let indexed = reply.clone();
+        let (entry, name, offset) = self.append(&unit, UnitKind::Other, |path, offset| {
             let (path, length) = (path.into(), unit.length());
             let entry =
                 AppendedEntry { path, id, offset, length, record: reply, object_etag: None };
             self.enter_appended(entry)
         })?;
+        if let Some(indexed) = indexed {
+            self.index_record(&name, offset, &indexed)?;
+        }
         let committed = self.manifest.commit(entry);
         committed.map(drop).map_err(|error| self.manifest_failure(&error))
     }
 
     /// Appends to the newest archive, or to the next one if that is full, and queues an entry. `enter` does that, with the
-    /// name of the archive and the byte at which the unit begins.
+    /// name of the archive and the byte at which the unit begins. Returns them, too.
     fn append(
         &self,
         unit: &AppendUnit,
         kind: UnitKind,
         enter: impl FnOnce(&str, u64) -> io::Result<PendingEntry>,
-    ) -> Result<(PendingEntry, Arc<str>), Failure> {
+    ) -> Result<(PendingEntry, Arc<str>, u64), Failure> {
         let mut writer = self.writer();
         self.make_room(&mut writer, unit.length(), kind)?;
         let name: Arc<str> = match writer.current() {
@@ -485,7 +496,7 @@ impl OpenArchive {
             writer.count_body(key);
         }
         let queued = enter(&name, offset);
-        Ok((queued.map_err(|error| self.manifest_failure(&error))?, name))
+        Ok((queued.map_err(|error| self.manifest_failure(&error))?, name, offset))
     }
 
     /// Opens the newest archive, or begins the next one if so many bytes more, or another body, are too much for it, or it
@@ -599,6 +610,13 @@ impl OpenArchive {
         self.names.beside("cdxj")
     }
 
+    /// Adds a record to the index.
+    fn index_record(&self, name: &str, offset: u64, record: &RecordEntry) -> Result<(), Failure> {
+        let line = cdxj::line(name, offset, record);
+        let added = lock(&self.indexed).as_mut().map_or(Ok(()), |indexed| indexed.add(&line));
+        added.map_err(|error| failure(&self.names.beside("cdxj"), &error))
+    }
+
     fn files_of(&self, exchange: &CapturedExchange) -> SpoolFiles<'_> {
         let name = match &exchange.body.data {
             CapturedData::File(name) => Some(name.clone()),
@@ -612,6 +630,8 @@ impl OpenArchive {
     }
 
     fn manifest_failure(&self, error: &io::Error) -> Failure {
+        // What is not in the manifest must not be in the index either.
+        *lock(&self.indexed) = None;
         failure(&self.bookkeeping.join("manifest.jsonl"), error)
     }
 }
