@@ -29,38 +29,34 @@ pub(super) struct RunLines {
 }
 
 impl RunLines {
-    /// None of a run that begins with this manifest.
-    pub(super) fn new(manifest: &Manifest) -> Self {
-        Self { earlier: manifest.length(), lines: ExternalSort::new(MOST_IN_MEMORY) }
+    /// None of a run that begins with a manifest of this length.
+    pub(super) fn new(earlier: u64) -> Self {
+        Self { earlier, lines: ExternalSort::new(MOST_IN_MEMORY) }
     }
 
-    /// None, and all records of the manifest count as those of earlier runs.
-    fn all_earlier() -> Self {
-        Self { earlier: u64::MAX, lines: ExternalSort::new(MOST_IN_MEMORY) }
-    }
-
-    /// Adds a line that [`line`] has made.
+    /// Adds that of a record in a unit that begins at this byte of an archive.
     ///
     /// # Errors
     /// If a temporary file cannot be created or written.
-    pub(super) fn add(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        archive: &str,
+        offset: u64,
+        record: &RecordEntry,
+    ) -> io::Result<()> {
+        let indexed = IndexedRecord {
+            uri: record.uri.as_str().into(),
+            at: rfc3339(record.at).into(),
+            status: record.status,
+            media_type: record.media_type.as_deref().map(Cow::Borrowed),
+            payload: record.payload.to_string().into(),
+            is_revisit: record.is_revisit,
+            offset: record.offset,
+            length: record.length,
+        };
+        let line = line_of(archive, offset + record.offset, &indexed);
         self.lines.add(line.as_bytes(), 0, b"")
     }
-}
-
-/// The line of a record in a unit that begins at this byte of an archive.
-pub(super) fn line(archive: &str, offset: u64, record: &RecordEntry) -> String {
-    let indexed = IndexedRecord {
-        uri: record.uri.as_str().into(),
-        at: rfc3339(record.at).into(),
-        status: record.status,
-        media_type: record.media_type.as_deref().map(Cow::Borrowed),
-        payload: record.payload.to_string().into(),
-        is_revisit: record.is_revisit,
-        offset: record.offset,
-        length: record.length,
-    };
-    line_of(archive, offset + record.offset, &indexed)
 }
 
 /// The fields of an entry of the manifest that the index is made of.
@@ -117,7 +113,7 @@ pub(super) fn write(
     folder: &Path,
     path: &Path,
 ) -> io::Result<()> {
-    let RunLines { earlier, mut lines } = of_run.unwrap_or_else(RunLines::all_earlier);
+    let RunLines { earlier, mut lines } = of_run.unwrap_or_else(|| RunLines::new(u64::MAX));
     let mut lengths: HashMap<String, u64> = HashMap::new();
     manifest.visit_lines(|_, at, line| {
         let line = line.filter(|_| at < earlier);

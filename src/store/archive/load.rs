@@ -323,7 +323,7 @@ impl OpenArchive {
         let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
         // An archive that cannot be put is in no store, and must not be in the index.
         let has_index = options.format == ArchiveFormat::Warc && names.stored.is_none();
-        let indexed = has_index.then(|| RunLines::new(&manifest));
+        let indexed = has_index.then(|| RunLines::new(manifest.length()));
         let open = Self {
             options: options.clone(),
             names,

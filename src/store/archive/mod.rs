@@ -612,8 +612,9 @@ impl OpenArchive {
 
     /// Adds a record to the index.
     fn index_record(&self, name: &str, offset: u64, record: &RecordEntry) -> Result<(), Failure> {
-        let line = cdxj::line(name, offset, record);
-        let added = lock(&self.indexed).as_mut().map_or(Ok(()), |indexed| indexed.add(&line));
+        let mut indexed = lock(&self.indexed);
+        let Some(indexed) = indexed.as_mut() else { return Ok(()) };
+        let added = indexed.add(name, offset, record);
         added.map_err(|error| failure(&self.names.beside("cdxj"), &error))
     }
 
