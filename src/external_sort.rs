@@ -65,8 +65,9 @@ impl SortItem {
 }
 
 fn lengths(head: &[u8]) -> (usize, usize, u64) {
-    let number = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    (number(&head[..4]) as usize, number(&head[4..8]) as usize, number(&head[8..HEAD]))
+    let half = |at| u64::from_be_bytes(std::array::from_fn(|byte| head[at + byte]));
+    let lengths = half(0);
+    ((lengths >> 32) as usize, (lengths & u64::from(u32::MAX)) as usize, half(8))
 }
 
 fn write_head(key: usize, text: usize, order: u64, out: &mut impl Write) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -345,7 +346,9 @@ fn replace<T: Deref<Target = str> + From<String>>(text: &mut T, redact: fn(&str)
 
 /// The moment as RFC 3339 writes it, UTC, to the millisecond.
 pub(crate) fn rfc3339(moment: SystemTime) -> String {
-    jiff::Timestamp::try_from(moment).map(|stamp| format!("{stamp:.3}")).unwrap_or_default()
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    let stamp = jiff::Timestamp::try_from(moment);
+    stamp.map(|stamp| PRINTER.timestamp_to_string(&stamp)).unwrap_or_default()
 }
 
 fn as_rfc3339<S: Serializer>(moment: &Option<SystemTime>, out: S) -> Result<S::Ok, S::Error> {

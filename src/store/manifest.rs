@@ -303,14 +303,27 @@ impl Manifest {
     /// If the file cannot be read, and what `visit` returns.
     pub(super) fn visit_lines(
         &self,
+        visit: impl FnMut(u64, u64, Option<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.visit_lines_before(u64::MAX, visit)
+    }
+
+    /// The same of the lines that start before this byte.
+    ///
+    /// # Errors
+    /// As those of [`visit_lines`](Self::visit_lines).
+    pub(super) fn visit_lines_before(
+        &self,
+        end: u64,
         mut visit: impl FnMut(u64, u64, Option<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
         let whole = OffsetReader { file: &self.file, at: 0 }.take(self.writer().length);
         let mut reader = BufReader::with_capacity(CHUNK, whole);
         let mut line = Vec::new();
-        let mut at = 0;
-        for number in 1.. {
+        let (mut at, mut number) = (0, 0);
+        while at < end {
             line.clear();
+            number += 1;
             let mut length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
             if length == 0 {
                 break;

@@ -64,7 +64,7 @@ use entry::EntrySummary;
 pub(crate) use entry::{HexSha256, ManifestEntry, Mark, MarkReason, SavedEntry};
 use lock::{Lock, LockError};
 use manifest::{Manifest, TailState};
-use name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use name_index::{HashKind, IndexedOwner, NameCheck, NameIndex, NameKey};
 use names::NameView;
 use outputs::OutputError;
 pub(crate) use saved::SavedBodies;
@@ -406,7 +406,7 @@ fn load_names(
     let mut names = NameIndex::new();
     let notice = |text| notices.push(text);
     each_entry(&options.dir, manifest, notice, |at, summary| {
-        let recorded = IndexedOwner::Recorded { check: NameCheck::of(summary.id.0), at };
+        let recorded = IndexedOwner::Recorded { check: NameCheck::of_hash(&summary.id.0), at };
         set_owner(&mut names, &summary.path, recorded)?;
         if options.named_by == NameSource::Server {
             names.set(&url_key(&summary.id), recorded)?;
@@ -453,7 +453,7 @@ fn set_owner(names: &mut NameIndex, name: &str, owner: IndexedOwner) -> io::Resu
     names.set(&NameKey::of(&key), owner)
 }
 
-/// The key under which the index finds a target by its URL. It cannot be that of a name: no name has a colon.
+/// The key under which the index finds a target by its URL.
 fn url_key(id: &entry::HexSha256) -> NameKey {
-    NameKey::of(&format!("url:{id}"))
+    NameKey::of_hash(HashKind::Saved, &id.0)
 }

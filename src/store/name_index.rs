@@ -44,7 +44,16 @@ impl NameKey {
     /// one file have one key.
     pub(super) fn of(name_key: &str) -> Self {
         let [first, _] = halves(name_key.as_bytes());
-        Self(first >> (64 - SHARDS.ilog2() - KEY_BITS))
+        Self::from_bits(first)
+    }
+
+    /// The key of what this SHA-256 identifies.
+    pub(super) fn of_hash(kind: HashKind, hash: &[u8; 32]) -> Self {
+        Self::from_bits(part(hash, kind as usize))
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self(bits >> (64 - SHARDS.ilog2() - KEY_BITS))
     }
 
     fn shard(self) -> usize {
@@ -57,6 +66,17 @@ impl NameKey {
     }
 }
 
+/// What a SHA-256 identifies that has a key without having a name. Each kind takes its keys from another part of the hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum HashKind {
+    /// A target of the list.
+    Target,
+    /// What is saved of a URL.
+    Saved,
+    /// The bytes of a body.
+    Payload,
+}
+
 /// Identifies the target that owns a name; equal between runs and machines. Two targets are confused once in 2⁴²
 /// pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +86,16 @@ impl NameCheck {
     /// The check of these bytes. It shares no bits with the [`NameKey`] of the same bytes.
     pub(super) fn of(bytes: impl AsRef<[u8]>) -> Self {
         let [_, second] = halves(bytes.as_ref());
-        Self(second >> (64 - CHECK_BITS))
+        Self::from_bits(second)
+    }
+
+    /// The check of what this SHA-256 identifies. It shares no bits with the [`NameKey`] of the same hash.
+    pub(super) fn of_hash(hash: &[u8; 32]) -> Self {
+        Self::from_bits(part(hash, 3))
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self(bits >> (64 - CHECK_BITS))
     }
 }
 
@@ -245,9 +274,13 @@ fn low(slot: u128, bits: u32) -> u64 {
 
 /// The first 16 bytes of the SHA-256, as two numbers.
 fn halves(bytes: &[u8]) -> [u64; 2] {
-    let hash = Sha256::digest(bytes);
-    let half = |at| u64::from_be_bytes(std::array::from_fn(|byte| hash[at + byte]));
-    [half(0), half(8)]
+    let hash = Sha256::digest(bytes).into();
+    [0, 1].map(|at| part(&hash, at))
+}
+
+/// The part with this index, of four, of a SHA-256.
+fn part(hash: &[u8; 32], index: usize) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|byte| hash[8 * index + byte]))
 }
 
 #[cfg(test)]
@@ -352,6 +385,18 @@ mod tests {
             (NameKey::of("abc").shard(), NameKey::of("abc").in_slot()),
             (745, 0x3816_bf8f_01cf)
         );
+    }
+
+    #[test]
+    fn keys_and_checks_of_one_hash_share_no_bits() {
+        let hash = std::array::from_fn(|at| at as u8);
+        let keys = [HashKind::Target, HashKind::Saved, HashKind::Payload]
+            .map(|kind| NameKey::of_hash(kind, &hash));
+        assert_eq!(
+            keys.map(|key| key.0),
+            [0x0000_0102_0304_0506, 0x0008_090a_0b0c_0d0e, 0x0010_1112_1314_1516]
+        );
+        assert_eq!(NameCheck::of_hash(&hash), NameCheck(0x1819_1a1b_1c1d_1e1f >> 22));
     }
 
     /// Beyond 24 bytes a name: the shards themselves, and one that is there twice while it grows.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::claim::TargetIdentity;
 use super::entry::{HexSha256, ManifestEntry};
 use super::manifest::Manifest;
-use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use super::name_index::{HashKind, IndexedOwner, NameCheck, NameIndex, NameKey};
 use super::{set_owner, url_key};
 use crate::model::{Attempt, Job, OverwriteRule, SavePlace, Target};
 use crate::naming::{self, Ownership};
@@ -53,7 +53,7 @@ impl NameView<'_> {
         }
         if self.options.named_by == NameSource::Server
             && let Some(IndexedOwner::Recorded { check, at }) = self.names().get(&url_key(id))
-            && check == NameCheck::of(id.0)
+            && check == NameCheck::of_hash(&id.0)
             && let Some(
                 entry @ (ManifestEntry::Saved(_)
                 | ManifestEntry::Partial(_)
@@ -76,10 +76,12 @@ impl NameView<'_> {
         wanted: &str,
     ) -> io::Result<Option<(Arc<str>, NameState)>> {
         let mut names = self.names();
-        let listed =
-            IndexedOwner::Listed { check: NameCheck::of(identity.whole), index: target.index };
+        let listed = IndexedOwner::Listed {
+            check: NameCheck::of_hash(&identity.whole),
+            index: target.index,
+        };
         if self.looks_up_targets() {
-            let key = NameKey::of(&format!("target:{}", HexSha256(identity.whole)));
+            let key = NameKey::of_hash(HashKind::Target, &identity.whole);
             if let Some(IndexedOwner::Listed { index, .. }) = names.get(&key) {
                 return Ok(Some((wanted.into(), NameState::Duplicate(index))));
             }
@@ -153,7 +155,7 @@ impl NameView<'_> {
         let Some(unique) = unique else { return Ok(None) };
         if unique.whose == Ownership::New {
             let listed = IndexedOwner::Listed {
-                check: NameCheck::of(identity.whole),
+                check: NameCheck::of_hash(&identity.whole),
                 index: job.target.index,
             };
             set_owner(&mut names, &unique.name, listed)?;
@@ -167,10 +169,14 @@ fn owner(names: &NameIndex, identity: &TargetIdentity, key: &str) -> naming::Nam
     match names.get(&NameKey::of(key)) {
         None => naming::NameOwner::Nobody,
         Some(IndexedOwner::Folder) => naming::NameOwner::Folder,
-        Some(IndexedOwner::Listed { check, .. }) if check == NameCheck::of(identity.whole) => {
+        Some(IndexedOwner::Listed { check, .. })
+            if check == NameCheck::of_hash(&identity.whole) =>
+        {
             naming::NameOwner::Mine
         }
-        Some(IndexedOwner::Recorded { check, .. }) if check == NameCheck::of(identity.id.0) => {
+        Some(IndexedOwner::Recorded { check, .. })
+            if check == NameCheck::of_hash(&identity.id.0) =>
+        {
             naming::NameOwner::Mine
         }
         Some(_) => naming::NameOwner::Other,

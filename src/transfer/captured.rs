@@ -25,6 +25,9 @@ use crate::redaction::{masked_text, redacted_field, redacted_url};
 /// The name under which the transfer coding of a reply is kept.
 const ORIGINAL_CODING: &str = "x-archive-orig-transfer-encoding";
 
+/// Bytes of a head beside its target; a few more are no harm.
+const FIELDS_OF_HEAD: usize = 512;
+
 /// The heads of the request for `job`, which had these fields, and of its reply. Of the request, fields are left out that may
 /// be secret.
 pub(super) fn heads(
@@ -63,7 +66,10 @@ fn request(
 ) -> Vec<u8> {
     let target = redacted_field(&job.url[Position::BeforePath..Position::AfterQuery]);
     let host = &job.url[Position::BeforeHost..Position::AfterPort];
-    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
+    let mut head = Vec::with_capacity(target.len() + FIELDS_OF_HEAD);
+    for part in [&*method.to_string(), " ", &*target, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
+        head.extend(part.as_bytes());
+    }
     let everything = HeaderValue::from_static("*/*");
     for (name, value) in [(USER_AGENT, &context.config.http.user_agent), (ACCEPT, &everything)] {
         if !fields.contains_key(&name) {
@@ -88,7 +94,10 @@ fn reply(response: &Response) -> Vec<u8> {
     let status = response.status();
     let sent = response.extensions().get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
     let reason = sent.unwrap_or(status.canonical_reason().unwrap_or_default().as_bytes());
-    let mut head = format!("HTTP/{version} {} ", status.as_u16()).into_bytes();
+    let mut head = Vec::with_capacity(FIELDS_OF_HEAD);
+    for part in ["HTTP/", version, " ", status.as_str(), " "] {
+        head.extend(part.as_bytes());
+    }
     head.extend(reason);
     head.extend(b"\r\n");
     for (name, value) in response.headers() {

@@ -143,7 +143,7 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
 }
 
 /// Bytes at the beginning of a body that tell whether it can be compressed; fewer tell nothing.
-const PROBE: usize = 1024;
+const PROBE: usize = 512;
 
 /// The longest body for which memory is taken before it arrives, in bytes.
 const MOST_RESERVED: u64 = 64 * 1024;
@@ -314,12 +314,12 @@ mod tests {
         let random: Vec<u8> = Sha256::digest(b"0").iter().copied().cycle().take(32).collect();
         let random: Vec<u8> =
             (0..128u8).flat_map(|n| Sha256::digest([&random[..], &[n]].concat())).collect();
-        for length in [1024, 2000, 4096] {
+        for length in [512, 1024, 2000, 4096] {
             assert!(is_dense(&random[..length]), "{length}");
         }
         let base64 = data_encoding::BASE64.encode(&random);
         let text = include_str!("capture.rs");
-        for plain in [&random[..1023], base64.as_bytes(), text.as_bytes(), &[0; 5000], b""] {
+        for plain in [&random[..511], base64.as_bytes(), text.as_bytes(), &[0; 5000], b""] {
             assert!(!is_dense(plain), "{} bytes", plain.len());
         }
     }

@@ -4,14 +4,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use data_encoding::HEXLOWER;
+use http::Uri;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::warc::labelled;
+use super::warc::DIGEST_LABEL;
 use crate::external_sort::ExternalSort;
 use crate::model::rfc3339;
 use crate::store::entry::{EntryKind, RecordEntry};
@@ -19,6 +21,9 @@ use crate::store::manifest::Manifest;
 
 /// Bytes of lines that are sorted in memory.
 const MOST_IN_MEMORY: usize = 4 << 20;
+
+/// Bytes of a line beside two URLs and a file name; a few more are no harm.
+const FIELDS_OF_LINE: usize = 256;
 
 /// The lines of the records of a run.
 #[derive(Debug)]
@@ -34,29 +39,28 @@ impl RunLines {
         Self { earlier, lines: ExternalSort::new(MOST_IN_MEMORY) }
     }
 
-    /// Adds that of a record in a unit that begins at this byte of an archive.
+    /// Adds one.
     ///
     /// # Errors
     /// If a temporary file cannot be created or written.
-    pub(super) fn add(
-        &mut self,
-        archive: &str,
-        offset: u64,
-        record: &RecordEntry,
-    ) -> io::Result<()> {
-        let indexed = IndexedRecord {
-            uri: record.uri.as_str().into(),
-            at: rfc3339(record.at).into(),
-            status: record.status,
-            media_type: record.media_type.as_deref().map(Cow::Borrowed),
-            payload: record.payload.to_string().into(),
-            is_revisit: record.is_revisit,
-            offset: record.offset,
-            length: record.length,
-        };
-        let line = line_of(archive, offset + record.offset, &indexed);
-        self.lines.add(line.as_bytes(), 0, b"")
+    pub(super) fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        self.lines.add(line, 0, b"")
     }
+}
+
+/// The line of a record in a unit that begins at this byte of an archive.
+pub(super) fn line(archive: &str, offset: u64, record: &RecordEntry) -> Vec<u8> {
+    let indexed = IndexedRecord {
+        uri: record.uri.as_str().into(),
+        at: rfc3339(record.at).into(),
+        status: record.status,
+        media_type: record.media_type.as_deref().map(Cow::Borrowed),
+        payload: HEXLOWER.encode(&record.payload.0).into(),
+        is_revisit: record.is_revisit,
+        offset: record.offset,
+        length: record.length,
+    };
+    line_of(archive, offset + record.offset, &indexed)
 }
 
 /// The fields of an entry of the manifest that the index is made of.
@@ -94,11 +98,19 @@ struct IndexedRecord<'a> {
 struct IndexLine<'a> {
     url: &'a str,
     mime: &'a str,
-    status: String,
-    digest: String,
-    length: String,
-    offset: String,
+    #[serde(serialize_with = "as_text")]
+    status: u16,
+    #[serde(serialize_with = "as_text")]
+    digest: fmt::Arguments<'a>,
+    #[serde(serialize_with = "as_text")]
+    length: u64,
+    #[serde(serialize_with = "as_text")]
+    offset: u64,
     filename: &'a str,
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(value)
 }
 
 /// Writes the index of what the manifest lists to `path`, by way of a file in `folder`. `of_run` has the lines of this run;
@@ -115,8 +127,7 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let RunLines { earlier, mut lines } = of_run.unwrap_or_else(|| RunLines::new(u64::MAX));
     let mut lengths: HashMap<String, u64> = HashMap::new();
-    manifest.visit_lines(|_, at, line| {
-        let line = line.filter(|_| at < earlier);
+    manifest.visit_lines_before(earlier, |_, _, line| {
         let entry = line.and_then(|line| serde_json::from_slice::<IndexedEntry<'_>>(line).ok());
         let is_of_archive = |entry: &IndexedEntry<'_>| {
             matches!(entry.kind, EntryKind::Archived | EntryKind::Appended)
@@ -131,7 +142,7 @@ pub(super) fn write(
         });
         let start = entry.offset + record.offset;
         match start + record.length <= most {
-            true => lines.add(line_of(path, start, record).as_bytes(), 0, b""),
+            true => lines.add(&line_of(path, start, record), 0, b""),
             false => Ok(()),
         }
     })?;
@@ -142,8 +153,12 @@ pub(super) fn write(
     fs::rename(temporary, path)
 }
 
-fn line_of(path: &str, offset: u64, record: &IndexedRecord<'_>) -> String {
-    let digits: String = record.at.chars().filter(char::is_ascii_digit).take(14).collect();
+fn line_of(path: &str, offset: u64, record: &IndexedRecord<'_>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(2 * record.uri.len() + path.len() + FIELDS_OF_LINE);
+    push_key(&mut line, &record.uri);
+    line.push(b' ');
+    line.extend(record.at.bytes().filter(u8::is_ascii_digit).take(14));
+    line.push(b' ');
     let mime = match record.is_revisit {
         true => "warc/revisit",
         false => record.media_type.as_deref().unwrap_or("unk"),
@@ -151,47 +166,55 @@ fn line_of(path: &str, offset: u64, record: &IndexedRecord<'_>) -> String {
     let indexed = IndexLine {
         url: &record.uri,
         mime,
-        status: record.status.to_string(),
-        digest: labelled(&record.payload),
-        length: record.length.to_string(),
-        offset: offset.to_string(),
+        status: record.status,
+        digest: format_args!("{DIGEST_LABEL}{}", record.payload),
+        length: record.length,
+        offset,
         filename: path,
     };
-    let indexed = serde_json::to_string(&indexed).expect("a line can be serialized");
-    format!("{} {digits} {indexed}\n", key_of(&record.uri))
+    serde_json::to_writer(&mut line, &indexed).expect("a line can be serialized");
+    line.push(b'\n');
+    line
 }
 
-/// The key that URLs of one page have in common (SURT, as the tools for such indexes make it, except that session IDs stay):
-/// the host from its end on, without `www`, then the path and the sorted query, in lower case.
-fn key_of(uri: &str) -> String {
-    let uri = uri.to_ascii_lowercase();
-    let Ok(url) = Url::parse(&uri) else { return uri };
-    let mut key = match url.host() {
-        Some(Host::Ipv6(address)) => address.to_string(),
-        Some(host) => {
-            let host = host.to_string();
-            without_www(&host).rsplit('.').collect::<Vec<_>>().join(",")
-        }
-        None => String::new(),
-    };
+/// Appends the key that URLs of one page have in common (SURT, as the tools for such indexes make it, except that session IDs
+/// stay): the host from its end on, without `www`, then the path and the sorted query, in lower case.
+fn push_key(line: &mut Vec<u8>, url: &str) {
+    let start = line.len();
+    match Uri::try_from(url) {
+        Ok(parsed) => push_canonical(line, &parsed),
+        Err(_) => line.extend(url.as_bytes()),
+    }
+    line[start..].make_ascii_lowercase();
+}
+
+fn push_canonical(line: &mut Vec<u8>, url: &Uri) {
+    let host = url.host().unwrap_or_default();
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(ipv6) => line.extend(ipv6.as_bytes()),
+        None => join(line, b',', without_www(host).rsplit('.')),
+    }
     if let Some(port) = url.port() {
-        key.push_str(&format!(":{port}"));
+        line.push(b':');
+        line.extend(port.as_str().as_bytes());
     }
-    key.push(')');
-    for component in url.path().split('/').filter(|component| !component.is_empty()) {
-        key.push('/');
-        key.push_str(component);
-    }
-    if key.ends_with(')') {
-        key.push('/');
-    }
+    line.extend(b")/");
+    join(line, b'/', url.path().split('/').filter(|component| !component.is_empty()));
     if let Some(query) = url.query().filter(|query| !query.is_empty()) {
+        let query = query.to_ascii_lowercase();
         let mut parameters: Vec<_> = query.split('&').collect();
         parameters.sort_unstable();
-        key.push('?');
-        key.push_str(&parameters.join("&"));
+        line.push(b'?');
+        join(line, b'&', parameters);
     }
-    key.to_ascii_lowercase()
+}
+
+/// Appends parts with `separator` between them.
+fn join<'a>(line: &mut Vec<u8>, separator: u8, parts: impl IntoIterator<Item = &'a str>) {
+    for (at, part) in parts.into_iter().enumerate() {
+        line.extend((at > 0).then_some(separator));
+        line.extend(part.as_bytes());
+    }
 }
 
 /// The host without `www.`, `www1.` and so on.
@@ -214,11 +237,14 @@ mod tests {
             ("http://127.0.0.1:81/x?", "1,0,0,127:81)/x"),
             ("http://[::1]:81/x", "::1:81)/x"),
             ("http://a.b/x//y/?B=1&a=2&b=0", "b,a)/x/y?a=2&b=0&b=1"),
-            ("https://a.b:443/?", "b,a)/"),
+            ("https://a.b/?", "b,a)/"),
+            ("http://a.b/|?`={|}^[\\]", "b,a)/|?`={|}^[\\]"),
             ("http://a.b/x%20y?a&b=", "b,a)/x%20y?a&b="),
             ("http://www.com/", "com)/"),
         ] {
-            assert_eq!(key_of(uri), key, "{uri}");
+            let mut line = Vec::new();
+            push_key(&mut line, uri);
+            assert_eq!(String::from_utf8(line).unwrap(), key, "{uri}");
         }
     }
 }

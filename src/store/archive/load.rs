@@ -157,7 +157,7 @@ impl LoadedManifest {
             None => drop(self.ends.insert(facts.path.clone().into_owned(), end)),
         }
         let owner =
-            |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of(bytes.0), at };
+            |bytes: &HexSha256| IndexedOwner::Recorded { check: NameCheck::of_hash(&bytes.0), at };
         if let Some(target) = &facts.target {
             self.index.set(&saved_key(target), owner(target))?;
         }
@@ -199,7 +199,7 @@ impl LoadedManifest {
         {
             self.index.set(&payload_key(&entry.payload), IndexedOwner::Folder)?;
         }
-        self.index.set(&key, IndexedOwner::Recorded { check: NameCheck::of(target.0), at })
+        self.index.set(&key, IndexedOwner::Recorded { check: NameCheck::of_hash(&target.0), at })
     }
 
     fn length_of(&mut self, names: &ArchiveNames, name: &str) -> u64 {

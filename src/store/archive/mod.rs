@@ -35,7 +35,7 @@ use super::entry::{AppendedEntry, ArchivedEntry, HexSha256, ManifestEntry, Recor
 use super::failpoint;
 use super::lock::Lock;
 use super::manifest::{Manifest, PendingEntry};
-use super::name_index::{IndexedOwner, NameCheck, NameIndex, NameKey};
+use super::name_index::{HashKind, IndexedOwner, NameCheck, NameIndex, NameKey};
 use super::outputs::OutputError;
 use super::sink::Sink;
 use super::work_dir::ChildStoreConfig;
@@ -89,17 +89,17 @@ pub(super) struct OpenArchive {
 
 /// The key of a target of this list.
 fn listed_key(identity: &TargetIdentity) -> NameKey {
-    NameKey::of(&format!("target:{}", HexSha256(identity.whole)))
+    NameKey::of_hash(HashKind::Target, &identity.whole)
 }
 
 /// The key of a saved target.
 fn saved_key(target: &HexSha256) -> NameKey {
-    NameKey::of(&format!("saved:{target}"))
+    NameKey::of_hash(HashKind::Saved, &target.0)
 }
 
 /// The key of a body in an archive.
 fn payload_key(payload: &HexSha256) -> NameKey {
-    NameKey::of(&format!("payload:{payload}"))
+    NameKey::of_hash(HashKind::Payload, &payload.0)
 }
 
 /// Identifies a target between runs: by its URL, without a signature that is another one the next time, and by what else
@@ -273,7 +273,7 @@ impl OpenArchive {
         failpoint::hit("archive_entered");
         if let Some(payload) = payload {
             // From here on, equal bodies refer to this one.
-            let owner = IndexedOwner::Recorded { check: NameCheck::of(payload.0), at };
+            let owner = IndexedOwner::Recorded { check: NameCheck::of_hash(&payload.0), at };
             let set = lock(&self.index).set(&payload_key(&payload), owner);
             set.map_err(|error| fault(&error))?;
         }
@@ -287,7 +287,7 @@ impl OpenArchive {
         if let Some(IndexedOwner::Listed { index, .. }) = index.get(&key) {
             return Ok(Claim::Settled(Arc::clone(name), SkipReason::Duplicate(index)));
         }
-        let check = NameCheck::of(identity.whole);
+        let check = NameCheck::of_hash(&identity.whole);
         index.set(&key, IndexedOwner::Listed { check, index: target.index })?;
         let recorded = index.get(&saved_key(&saved));
         drop(index);
@@ -612,9 +612,11 @@ impl OpenArchive {
 
     /// Adds a record to the index.
     fn index_record(&self, name: &str, offset: u64, record: &RecordEntry) -> Result<(), Failure> {
-        let mut indexed = lock(&self.indexed);
-        let Some(indexed) = indexed.as_mut() else { return Ok(()) };
-        let added = indexed.add(name, offset, record);
+        if lock(&self.indexed).is_none() {
+            return Ok(());
+        }
+        let line = cdxj::line(name, offset, record);
+        let added = lock(&self.indexed).as_mut().map_or(Ok(()), |indexed| indexed.add(&line));
         added.map_err(|error| failure(&self.names.beside("cdxj"), &error))
     }
 

@@ -21,6 +21,12 @@ const IDENTICAL: &str = "http://netpreserve.org/warc/1.1/revisit/identical-paylo
 /// The profile of a record about a body that has not changed.
 const NOT_MODIFIED: &str = "http://netpreserve.org/warc/1.1/revisit/server-not-modified";
 
+/// What begins the value of a digest. The digits are hexadecimal: what Base32 is padded with, readers do not agree on.
+pub(super) const DIGEST_LABEL: &str = "sha256:";
+
+/// Bytes of the head of a record beside fields of any length; a few more are no harm.
+const FIELDS_OF_HEAD: usize = 512;
+
 /// The standard that the files conform to.
 const STANDARD: &str =
     "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/";
@@ -45,7 +51,8 @@ pub(super) fn file_info(pool: &CompressorPool, name: &str) -> io::Result<AppendU
         "software: {}\r\nformat: WARC File Format 1.1\r\nconformsTo: {STANDARD}\r\n",
         concat!("fetch/", env!("CARGO_PKG_VERSION"))
     );
-    let mut head = RecordHead::new("warcinfo", &new_id(), SystemTime::now());
+    let common = RecordHead::common(SystemTime::now(), None);
+    let mut head = RecordHead::new("warcinfo", &new_id(), &common);
     head.field("WARC-Filename", name);
     head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
     let content = head.with_block("application/warc-fields", block.as_bytes());
@@ -68,7 +75,14 @@ pub(super) fn exchange(
         RecordForm::Response => HeadCoding::beside(body.plain, body.length),
         RecordForm::Identical(_) | RecordForm::NotModified(_) => HeadCoding::Deflated,
     };
-    let request = pool.member(&request(&heads, &id), coding)?;
+    let mut common = RecordHead::common(heads.at, Some(&heads.uri));
+    if let Some(address) = heads.address {
+        common.field("WARC-IP-Address", &address.to_string());
+    }
+    if heads.version == HttpVersion::Http2 {
+        common.field("WARC-Protocol", "h2");
+    }
+    let request = pool.member(&request(&heads, &common, &id), coding)?;
     let offset = request.len() as u64;
     let mut record = RecordEntry {
         id: id.clone(),
@@ -83,15 +97,8 @@ pub(super) fn exchange(
         offset,
         length: 0,
     };
-    let mut head =
-        RecordHead::new(if record.is_revisit { "revisit" } else { "response" }, &id, heads.at);
-    head.field("WARC-Target-URI", &heads.uri);
-    if let Some(address) = heads.address {
-        head.field("WARC-IP-Address", &address.to_string());
-    }
-    if heads.version == HttpVersion::Http2 {
-        head.field("WARC-Protocol", "h2");
-    }
+    let kind = if record.is_revisit { "revisit" } else { "response" };
+    let mut head = RecordHead::new(kind, &id, &common);
     let mut unit = AppendUnit::of([Piece::Bytes(request)]);
     match form {
         RecordForm::Response => {
@@ -150,8 +157,8 @@ pub(super) fn failure(
         line("httpStatus", &status.to_string());
     }
     line("attempts", &record.attempts.to_string());
-    let mut head = RecordHead::new("metadata", &new_id(), SystemTime::now());
-    head.field("WARC-Target-URI", &record.url);
+    let common = RecordHead::common(SystemTime::now(), Some(&record.url));
+    let mut head = RecordHead::new("metadata", &new_id(), &common);
     if let Some(reply) = reply {
         head.field("WARC-Concurrent-To", &uri_of(&reply.id));
     }
@@ -160,16 +167,9 @@ pub(super) fn failure(
     Ok(Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?))
 }
 
-fn request(heads: &CapturedHeads, reply: &str) -> Vec<u8> {
-    let mut head = RecordHead::new("request", &new_id(), heads.at);
-    head.field("WARC-Target-URI", &heads.uri);
+fn request(heads: &CapturedHeads, common: &RecordHead, reply: &str) -> Vec<u8> {
+    let mut head = RecordHead::new("request", &new_id(), common);
     head.field("WARC-Concurrent-To", &uri_of(reply));
-    if let Some(address) = heads.address {
-        head.field("WARC-IP-Address", &address.to_string());
-    }
-    if heads.version == HttpVersion::Http2 {
-        head.field("WARC-Protocol", "h2");
-    }
     head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.request)));
     head.with_block("application/http;msgtype=request", &heads.request)
 }
@@ -189,16 +189,30 @@ fn head_only(
 struct RecordHead(String);
 
 impl RecordHead {
-    fn new(kind: &str, id: &str, at: SystemTime) -> Self {
-        Self(format!(
-            "WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: {}\r\nWARC-Date: {}\r\n",
-            uri_of(id),
-            rfc3339(at)
-        ))
+    /// The fields that records of one moment and one URL have in common.
+    fn common(at: SystemTime, url: Option<&str>) -> Self {
+        let mut fields = Self(String::with_capacity(FIELDS_OF_HEAD + url.map_or(0, str::len)));
+        fields.field("WARC-Date", &rfc3339(at));
+        if let Some(url) = url {
+            fields.field("WARC-Target-URI", url);
+        }
+        fields
+    }
+
+    /// That of a record with these fields, and others.
+    fn new(kind: &str, id: &str, common: &Self) -> Self {
+        let mut head = Self(String::with_capacity(FIELDS_OF_HEAD + common.0.len()));
+        head.0.push_str("WARC/1.1\r\n");
+        head.field("WARC-Type", kind);
+        head.field("WARC-Record-ID", &uri_of(id));
+        head.0.push_str(&common.0);
+        head
     }
 
     fn field(&mut self, name: &str, value: &str) {
-        let _ = write!(self.0, "{name}: {value}\r\n");
+        for part in [name, ": ", value, "\r\n"] {
+            self.0.push_str(part);
+        }
     }
 
     fn refers_to(&mut self, record: &RecordEntry) {
@@ -233,14 +247,9 @@ fn truncation(ended: CapturedEnd) -> Option<&'static str> {
     }
 }
 
-/// A SHA-256 with its label. In hexadecimal digits: what Base32 is padded with, readers do not agree on.
+/// A SHA-256 with its label.
 fn label(digest: &[u8]) -> String {
-    labelled(&HEXLOWER.encode(digest))
-}
-
-/// The same of its digits.
-pub(super) fn labelled(digits: &str) -> String {
-    format!("sha256:{digits}")
+    [DIGEST_LABEL, &HEXLOWER.encode(digest)].concat()
 }
 
 fn digest_of(bytes: &[u8]) -> HexSha256 {
@@ -252,13 +261,13 @@ fn new_id() -> String {
     let bits = fastrand::u128(..);
     let bits = bits & !(0xf << 76) | 4 << 76;
     let bits = bits & !(0b11 << 62) | 0b10 << 62;
-    let digits = format!("{bits:032x}");
+    let digits = HEXLOWER.encode(&bits.to_be_bytes());
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     parts.join("-")
 }
 
 fn uri_of(id: &str) -> String {
-    format!("<urn:uuid:{id}>")
+    ["<urn:uuid:", id, ">"].concat()
 }
 
 #[cfg(test)]
