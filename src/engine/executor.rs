@@ -25,13 +25,14 @@ impl Executor {
         worker: usize,
         progress: &WorkerProgress,
         cancel: impl Future<Output = StopCause>,
-    ) -> Attempt {
+    ) -> Box<Attempt> {
         match self {
             Self::Local(client) => {
                 let expected = client.context().expected_digests();
                 client.transfer(job, expected, worker, progress, cancel).await
             }
-            Self::Child(executor) => executor.transfer(job, progress, cancel).await,
+            // Boxed, or the futures of all workers would have room for it.
+            Self::Child(executor) => Box::pin(executor.transfer(job, progress, cancel)).await,
         }
     }
 

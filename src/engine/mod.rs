@@ -49,8 +49,9 @@ use processes::ChildPool;
 use queue::Queue;
 use worker::RunContext;
 
-/// Targets that may wait in memory; with many workers, eight per worker.
-const LOOK_AHEAD: usize = 2048;
+/// Targets that may wait in memory; with many workers, eight per worker. Each takes more than 1 KiB: 2,048 of them do not stay
+/// in the cache of a core, and cost 5 % of the time or more.
+const LOOK_AHEAD: usize = 512;
 
 /// Bytes of text that those may have together: so many, and so many for each worker.
 const LOOK_AHEAD_BYTES: (usize, usize) = (4 * 1024 * 1024, 2 * 1024);

@@ -16,7 +16,7 @@ use crate::units::{human_bytes, human_share};
 /// The record of a target whose last attempt is this one.
 pub(super) fn record_of_attempt(
     job: &QueuedJob,
-    mut attempt: Attempt,
+    mut attempt: Box<Attempt>,
     failure: Option<Failure>,
 ) -> Record {
     let head = attempt.head.take();

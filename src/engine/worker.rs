@@ -79,7 +79,7 @@ impl RunContext {
     /// The manifest entry is queued first and awaited after the connection has gone back to the client, so that entries
     /// of bodies that end at the same time are written together.
     async fn commit_body(&self, job: &QueuedJob, attempt: &mut Attempt, executor: &Executor) {
-        let record = |attempt: &Attempt| record_of_attempt(job, attempt.clone(), None);
+        let record = |attempt: &Attempt| record_of_attempt(job, Box::new(attempt.clone()), None);
         let pending = self.store.enter(&job.request, attempt, &record);
         executor.release_client().await;
         let committed = match pending {

@@ -70,7 +70,7 @@ impl Client {
         worker: usize,
         progress: &WorkerProgress,
         cancel: impl Future<Output = StopCause>,
-    ) -> Attempt {
+    ) -> Box<Attempt> {
         let started = Instant::now();
         let route = self.context.proxy_rules.route_to(&job.url);
         let certificate = self.context.config.identities.of(job);
@@ -133,7 +133,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn into_attempt(mut self, outcome: AttemptOutcome, worker: usize) -> Attempt {
+    fn into_attempt(mut self, outcome: AttemptOutcome, worker: usize) -> Box<Attempt> {
         let outcome = match outcome {
             // A server that fails like that on a segment may still serve the whole.
             AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
@@ -154,7 +154,7 @@ impl<'a> Exchange<'a> {
             Ok(exchange) => (outcome, exchange),
             Err(failure) => (AttemptOutcome::Failed(failure), None),
         };
-        Attempt {
+        Box::new(Attempt {
             outcome,
             head: self.head,
             bytes: self.bytes,
@@ -171,7 +171,7 @@ impl<'a> Exchange<'a> {
             set_cookies: self.set_cookies,
             head_by: method_of_head(self.client.context.config.http.method, self.job),
             worker,
-        }
+        })
     }
 
     async fn run(&mut self) -> Result<AttemptOutcome, Failure> {

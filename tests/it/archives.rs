@@ -1072,6 +1072,14 @@ fn nothing_is_appended_behind_a_damaged_body() {
         let is_new = |record: &&WarcRecord| record.kind() == "response";
         assert_eq!(second.iter().find(is_new).unwrap().body(), body_of("/b"));
         assert_eq!(work.verify().code, Some(0));
+        // Who reads by the index does not come to it either.
+        let of_url = |path: &str| {
+            let lines = work.index().into_iter().map(|(_, _, line)| line);
+            let lines = lines.filter(|line| line["url"] == origin.url(path));
+            lines.map(|line| line["filename"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of_url("/a"), ["crawl-00000.warc.gz"]);
+        assert_eq!(of_url("/b"), ["crawl-00001.warc.gz"]);
     });
 }
 

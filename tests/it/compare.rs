@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::coded::gzip;
 use crate::support::html::ensure_it_asks_nobody;
+use crate::support::processes::send;
 use crate::support::{
     Gate, MODES, Origin, Reply, Run, Seen, holding, in_every_mode, program, pseudoterminal,
     shown_on,
@@ -420,7 +420,7 @@ fn on_a_terminal(columns: u16, words: &[&str]) -> String {
 fn ended_on_a_terminal(
     columns: u16,
     words: &[&str],
-    meanwhile: impl FnOnce(Pid),
+    meanwhile: impl FnOnce(u32),
 ) -> (Option<i32>, String) {
     let (terminal, stdout) = pseudoterminal(columns);
     let stderr = stdout.try_clone().unwrap();
@@ -428,7 +428,7 @@ fn ended_on_a_terminal(
     let mut command = program();
     command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let mut child = command.spawn().unwrap();
-    meanwhile(Pid::from_raw(child.id().try_into().unwrap()));
+    meanwhile(child.id());
     let code = child.wait().unwrap().code();
     drop(command);
     (code, shown.join().unwrap())
@@ -441,7 +441,7 @@ fn an_interrupted_comparison_ends_with_a_clean_line() {
     let words = ["compare", "--modes", "async", "--no-config", &url];
     let (code, shown) = ended_on_a_terminal(80, &words, |process| {
         is_there.pass();
-        kill(process, Signal::SIGINT).unwrap();
+        send(process, Signal::SIGINT);
         may_end.pass();
     });
     assert_eq!(code, Some(130), "{shown:?}");

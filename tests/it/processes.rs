@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -226,7 +227,10 @@ fn where_no_child_can_be_started_any_more_the_run_ends_with_3_and_says_so() {
     let (origin, arrived, open) = held_origin();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("fetch");
-    fs::copy(env!("CARGO_BIN_EXE_fetch"), &program).unwrap();
+    // Written by another process: children that other tests start meanwhile would inherit the file open for writing, and what
+    // is open for writing cannot be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_fetch")).arg(&program).status();
+    assert!(copied.unwrap().success());
     let urls = [origin.url("/1"), origin.url("/2")].join("\n");
     let live = Run::of(program.to_str().unwrap())
         .args(["--json", "--mode", "processes", "-j", "1", "--retry-delay", "1ms", "-"])

@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::support::processes::send;
 use crate::support::{Origin, Reply, Run, Seen, coded, holding, in_every_mode};
 
 /// An origin for any host, where some paths are not there.
@@ -429,7 +429,7 @@ fn a_split_that_a_signal_ends_leaves_no_files() {
             assert!(child.try_wait().unwrap().is_none(), "it waits for the rest of its list");
             thread::yield_now();
         }
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        send(child.id(), signal);
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert_eq!(count(), 0, "{signal}");
         drop(stdin);
@@ -797,7 +797,7 @@ fn a_task_that_is_asked_to_end_loses_nothing_and_the_next_one_continues() {
         };
         let mut child = task().arg("-j1").start();
         arrived.pass();
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        send(child.id(), Signal::SIGTERM);
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut lines = stderr.lines().map(Result::unwrap);
         assert!(lines.any(|line| line.contains("finishing 1 transfer")), "the signal is heard");

@@ -85,7 +85,7 @@ impl ChildExecutor {
         job: &Job,
         progress: &WorkerProgress,
         cancel: impl Future<Output = StopCause>,
-    ) -> Attempt {
+    ) -> Box<Attempt> {
         let mut process = match self.process.take() {
             Some(process) => Ok(process),
             None => self.pool.replacement().await,
@@ -102,10 +102,11 @@ impl ChildExecutor {
         };
         progress.end();
         let (lost, process) = match (result, process) {
-            (Ok(done), process) => {
+            (Ok(mut done), process) => {
                 self.process = process.ok();
                 self.pool.add_usage(self.worker, &done.usage);
-                return Attempt { worker: self.worker, ..done.attempt };
+                done.attempt.worker = self.worker;
+                return done.attempt;
             }
             (Err(lost), process) => (lost, process.ok()),
         };
@@ -126,7 +127,7 @@ impl ChildExecutor {
             ChildLost::Cancelled(cause) => Failure::Cancelled(cause),
         };
         let timings = AttemptTimings { connect: None, first_byte: None, total: started.elapsed() };
-        self.lost_attempt(job, known, failure, timings)
+        Box::new(self.lost_attempt(job, known, failure, timings))
     }
 
     /// The failed attempt of a child that did not return a result.

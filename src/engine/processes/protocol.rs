@@ -79,7 +79,7 @@ pub(super) enum FromChild {
 /// The result of a task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TaskResult {
-    pub attempt: Attempt,
+    pub attempt: Box<Attempt>,
     pub usage: ChildUsage,
 }
 
@@ -295,6 +295,7 @@ mod tests {
     }
 
     fn done(attempt: Attempt) -> FromChild {
+        let attempt = Box::new(attempt);
         FromChild::Done(Box::new(TaskResult { attempt, usage: ChildUsage::default() }))
     }
 

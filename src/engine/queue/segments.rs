@@ -107,7 +107,7 @@ enum SegmentedOutcome {
 #[derive(Debug)]
 struct FailedAttempt {
     started: Instant,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
 }
 
 /// What follows a settled segment: an event, and a job to be carried out at once.
@@ -334,7 +334,7 @@ impl Queue {
         &self,
         state: &mut QueueState,
         job: &QueuedJob,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         action: NextAction,
         now: Instant,
     ) -> SegmentOutcome {

@@ -31,7 +31,7 @@ impl Queue {
     pub(crate) fn settle(
         &self,
         mut job: Box<QueuedJob>,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
     ) -> (impl Iterator<Item = Event> + use<>, Option<Box<QueuedJob>>) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let feedback = host_feedback(&attempt, &self.rules.retry, wall);
@@ -78,7 +78,7 @@ impl Queue {
         &self,
         state: &mut QueueState,
         job: &QueuedJob,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
         action: NextAction,
         now: Instant,
     ) -> Option<Event> {
@@ -148,7 +148,7 @@ impl Queue {
         &self,
         state: &mut QueueState,
         job: &QueuedJob,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
         failure: Option<Failure>,
     ) -> Option<Event> {
         let JobKind::Robots { host, .. } = &job.request.kind else {

@@ -3,7 +3,7 @@
 //! memory holds a bounded part of them.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use http::Uri;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::read::name_of;
 use super::warc::DIGEST_LABEL;
 use crate::external_sort::ExternalSort;
 use crate::model::rfc3339;
@@ -76,6 +77,15 @@ struct IndexedEntry<'a> {
     record: Option<IndexedRecord<'a>>,
 }
 
+/// What an entry of the manifest is about.
+#[derive(Deserialize)]
+struct NamedEntry<'a> {
+    #[serde(rename = "type")]
+    kind: EntryKind,
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+}
+
 /// The fields of a record that the index has. They stay texts, as they are written in both.
 #[derive(Deserialize)]
 struct IndexedRecord<'a> {
@@ -114,7 +124,8 @@ fn as_text<S: Serializer>(value: &impl fmt::Display, out: S) -> Result<S::Ok, S:
 }
 
 /// Writes the index of what the manifest lists to `path`, by way of a file in `folder`. `of_run` has the lines of this run;
-/// `None` if they are not known. `length` is the length of an archive; what it does not have any more is left out.
+/// `None` if they are not known. `length` is the length of an archive; what it does not have any more is left out, and what
+/// `fetch verify` has found damaged.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a file not written.
@@ -127,6 +138,7 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let RunLines { earlier, mut lines } = of_run.unwrap_or_else(|| RunLines::new(u64::MAX));
     let mut lengths: HashMap<String, u64> = HashMap::new();
+    let damaged = damaged(manifest, earlier)?;
     manifest.visit_lines_before(earlier, |_, _, line| {
         let entry = line.and_then(|line| serde_json::from_slice::<IndexedEntry<'_>>(line).ok());
         let is_of_archive = |entry: &IndexedEntry<'_>| {
@@ -141,7 +153,8 @@ pub(super) fn write(
             length
         });
         let start = entry.offset + record.offset;
-        match start + record.length <= most {
+        let is_damaged = !damaged.is_empty() && damaged.contains(&name_of(path, entry.offset));
+        match start + record.length <= most && !is_damaged {
             true => lines.add(&line_of(path, start, record), 0, b""),
             false => Ok(()),
         }
@@ -151,6 +164,18 @@ pub(super) fn write(
     lines.finish(|line| out.write_all(&line.key))?;
     out.into_inner().map_err(|error| error.into_error())?;
     fs::rename(temporary, path)
+}
+
+/// The names of the bodies that are marked as damaged in the lines of a manifest before this byte.
+fn damaged(manifest: &Manifest, end: u64) -> io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    manifest.visit_lines_before(end, |_, _, line| {
+        let entry = line.and_then(|line| serde_json::from_slice::<NamedEntry<'_>>(line).ok());
+        let marked = entry.filter(|entry| entry.kind == EntryKind::Marked);
+        names.extend(marked.map(|entry| entry.path.into_owned()));
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 fn line_of(path: &str, offset: u64, record: &IndexedRecord<'_>) -> Vec<u8> {

@@ -122,7 +122,7 @@ impl SavedArchive {
             match self.manifest.read(at) {
                 Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
                 Ok(ManifestEntry::Archived(entry)) => {
-                    let name = name_of(&entry);
+                    let name = name_in(&entry);
                     visit(&name, Some(ManifestEntry::Archived(entry)))
                 }
                 entry => visit(&path, entry.ok()),
@@ -244,11 +244,16 @@ impl SavedArchive {
 }
 
 /// The name of a body in an archive.
-fn name_of(entry: &ArchivedEntry<'_>) -> String {
+fn name_in(entry: &ArchivedEntry<'_>) -> String {
     match &entry.member {
         Some(member) => format!("{}:{member}", entry.saved.path),
-        None => format!("{}:{}", entry.saved.path, entry.offset),
+        None => name_of(&entry.saved.path, entry.offset),
     }
+}
+
+/// The name of a body without one in an archive, which begins there.
+pub(super) fn name_of(archive: &str, offset: u64) -> String {
+    format!("{archive}:{offset}")
 }
 
 /// The format of the archives of a manifest.

@@ -28,12 +28,13 @@ impl PartialFile {
         if bytes == 0 { Ok(()) } else { sys::reserve(&self.file, bytes) }
     }
 
-    /// The length of the file in bytes.
+    /// The length of the file in bytes. What is written next comes behind them.
     ///
     /// # Errors
     /// If the file system does not report it.
     pub(crate) fn length(&self) -> io::Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len())
+        // Quicker than to ask for all of its metadata.
+        (&self.file).seek(SeekFrom::End(0))
     }
 
     /// Sets the modification time. Call it after the last write.

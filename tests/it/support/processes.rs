@@ -29,9 +29,18 @@ pub fn is_stopped(process: u32) -> bool {
         .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process that the tests have started. It has to be heard: programs go on ignoring what was ignored when
+/// they were started, and a test would wait for ever.
 pub fn send(process: u32, signal: Signal) {
+    assert!(!is_ignored(signal), "{signal} is ignored here, as under `nohup` or `&` in a script");
     kill(Pid::from_raw(process as i32), signal).unwrap();
+}
+
+/// Whether this process ignores a signal.
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() >> (signal as u32 - 1) & 1 == 1
 }
 
 fn parent_of(process: u32) -> Option<u32> {

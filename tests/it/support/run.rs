@@ -6,9 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
+
+use super::processes::send;
 
 /// Every mode that there is.
 pub const MODES: [&str; 4] = ["sequential", "threads", "async", "processes"];
@@ -273,7 +274,7 @@ impl Live {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+        send(self.child.id(), signal);
     }
 
     /// Reads what has not been read yet, and waits for its end.
