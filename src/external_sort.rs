@@ -21,6 +21,8 @@ pub(crate) struct ExternalSort {
     items: Vec<u8>,
     /// Where each of them begins.
     starts: Vec<usize>,
+    /// Bytes at the beginning that the keys of all of them have in common.
+    common: usize,
     memory: usize,
     fan_in: usize,
     spilled: Option<SpilledRuns>,
@@ -70,6 +72,19 @@ fn lengths(head: &[u8]) -> (usize, usize, u64) {
     ((lengths >> 32) as usize, (lengths & u64::from(u32::MAX)) as usize, half(8))
 }
 
+/// The first bytes as a number, which is no greater than that of a greater text.
+fn leading(text: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let known = text.len().min(first.len());
+    first[..known].copy_from_slice(&text[..known]);
+    u64::from_be_bytes(first)
+}
+
+/// The number of bytes at the beginning that are equal.
+fn equal_bytes(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
 fn write_head(key: usize, text: usize, order: u64, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&(key as u32).to_be_bytes())?;
     out.write_all(&(text as u32).to_be_bytes())?;
@@ -83,7 +98,7 @@ impl ExternalSort {
     }
 
     fn within(memory: usize, fan_in: usize) -> Self {
-        Self { items: Vec::new(), starts: Vec::new(), memory, fan_in, spilled: None }
+        Self { items: Vec::new(), starts: Vec::new(), common: 0, memory, fan_in, spilled: None }
     }
 
     /// Adds an item. Key and text have less than 4 GiB.
@@ -99,6 +114,10 @@ impl ExternalSort {
         if self.items.capacity() == 0 {
             self.items.reserve_exact(self.memory);
         }
+        self.common = match self.starts.first() {
+            Some(first) => equal_bytes(&self.key_at(*first)[..self.common], key),
+            None => key.len(),
+        };
         self.starts.push(self.items.len());
         write_head(key.len(), text.len(), order, &mut self.items)?;
         self.items.extend_from_slice(key);
@@ -116,8 +135,7 @@ impl ExternalSort {
     ) -> io::Result<()> {
         if self.spilled.is_none() {
             self.sort();
-            let item = |start: &usize| SortItem::read(&self.items[*start..]);
-            return self.starts.iter().try_for_each(|start| item(start)?.map_or(Ok(()), &mut take));
+            return self.starts.iter().try_for_each(|start| take(self.item_at(*start)));
         }
         self.spill()?;
         let Some(spilled) = self.spilled else { return Ok(()) };
@@ -125,14 +143,27 @@ impl ExternalSort {
         merge(&spilled.file, &spilled.runs, take)
     }
 
-    /// Sorts the items in memory.
+    fn key_at(&self, start: usize) -> &[u8] {
+        let (key, ..) = lengths(&self.items[start..]);
+        &self.items[start + HEAD..start + HEAD + key]
+    }
+
+    fn item_at(&self, start: usize) -> SortItem {
+        let (key, text, order) = lengths(&self.items[start..]);
+        let text = &self.items[start + HEAD + key..start + HEAD + key + text];
+        SortItem { key: self.key_at(start).to_vec(), order, text: text.to_vec() }
+    }
+
+    /// Sorts the items in memory. Nearly all comparisons are decided by the bytes of a key behind what all have in common,
+    /// which are kept beside the places of the items: those are all over the memory.
     fn sort(&mut self) {
-        let items = &self.items;
-        let sort_key = |start: &usize| {
-            let (key, _, order) = lengths(&items[*start..]);
-            (&items[start + HEAD..start + HEAD + key], order)
-        };
-        self.starts.sort_unstable_by(|one, other| sort_key(one).cmp(&sort_key(other)));
+        let in_full = |start: usize| (self.key_at(start), lengths(&self.items[start..]).2);
+        let lead = |start: &usize| (leading(&self.key_at(*start)[self.common..]), *start);
+        let mut places: Vec<_> = self.starts.iter().map(lead).collect();
+        places.sort_unstable_by(|(one, start), (other, there)| {
+            one.cmp(other).then_with(|| in_full(*start).cmp(&in_full(*there)))
+        });
+        self.starts = places.into_iter().map(|(_, start)| start).collect();
     }
 
     /// Writes the items in memory as a run.

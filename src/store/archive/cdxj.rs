@@ -23,6 +23,9 @@ use crate::store::manifest::Manifest;
 /// Bytes of lines that are sorted in memory.
 const MOST_IN_MEMORY: usize = 4 << 20;
 
+/// Bytes of the index that are written at once.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
+
 /// Bytes of a line beside two URLs and a file name; a few more are no harm.
 const FIELDS_OF_LINE: usize = 256;
 
@@ -160,7 +163,7 @@ pub(super) fn write(
         }
     })?;
     let temporary = folder.join("cdxj.new");
-    let mut out = BufWriter::new(File::create(&temporary)?);
+    let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, File::create(&temporary)?);
     lines.finish(|line| out.write_all(&line.key))?;
     out.into_inner().map_err(|error| error.into_error())?;
     fs::rename(temporary, path)
