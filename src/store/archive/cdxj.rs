@@ -222,7 +222,9 @@ fn push_canonical(line: &mut Vec<u8>, url: &Uri) {
         Some(ipv6) => line.extend(ipv6.as_bytes()),
         None => join(line, b',', without_www(host).rsplit('.')),
     }
-    if let Some(port) = url.port() {
+    let is_default =
+        |port: u16| matches!((url.scheme_str(), port), (Some("http"), 80) | (Some("https"), 443));
+    if let Some(port) = url.port().filter(|port| !is_default(port.as_u16())) {
         line.push(b':');
         line.extend(port.as_str().as_bytes());
     }
@@ -265,6 +267,7 @@ mod tests {
             ("http://127.0.0.1:81/x?", "1,0,0,127:81)/x"),
             ("http://[::1]:81/x", "::1:81)/x"),
             ("http://a.b/x//y/?B=1&a=2&b=0", "b,a)/x/y?a=2&b=0&b=1"),
+            ("https://a.b:443/?", "b,a)/"),
             ("https://a.b/?", "b,a)/"),
             ("http://a.b/|?`={|}^[\\]", "b,a)/|?`={|}^[\\]"),
             ("http://a.b/x%20y?a&b=", "b,a)/x%20y?a&b="),
