@@ -100,7 +100,7 @@ enum SegmentedOutcome {
     /// It is fetched as one stream.
     Restart,
     /// A segment failed permanently: in this attempt, or without a request if there is none.
-    Failed(Failure, Option<Box<FailedAttempt>>),
+    Failed(Failure, Option<FailedAttempt>),
 }
 
 /// The attempt in which a segment failed permanently.
@@ -359,7 +359,7 @@ impl Queue {
                 // `on_segment_done` has counted them.
                 attempt.wire_bytes = 0;
                 let failed = FailedAttempt { started: job.last_started, attempt };
-                let outcome = SegmentedOutcome::Failed(failure, Some(Box::new(failed)));
+                let outcome = SegmentedOutcome::Failed(failure, Some(failed));
                 state.cancel_segments(job, outcome, now);
             }
             NextAction::Restart(_) | NextAction::FollowRedirect { .. } | NextAction::Split(_) => {
@@ -409,7 +409,7 @@ impl Queue {
                 (None, None)
             }
             SegmentedOutcome::Failed(failure, Some(failed)) => {
-                let FailedAttempt { started, mut attempt } = *failed;
+                let FailedAttempt { started, mut attempt } = failed;
                 let mut job = download.into_job();
                 job.last_started = started;
                 attempt.bytes = job.request.part.as_ref().map_or(0, |part| part.bytes);
