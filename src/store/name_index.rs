@@ -1,4 +1,4 @@
-//! Which target or manifest entry owns which file name: an in-memory hash table of at most 24 bytes a name.
+//! Which target or manifest entry owns which file name: an in-memory hash table of at most 20 bytes a name.
 //!
 //! The table stores no names, only bits of their SHA-256. A slot has 128 bits, from the upper end:
 //!
@@ -14,7 +14,9 @@
 //!   manifests are bounded at 2³⁸ (256 GiB);
 //! - kind: 1 a folder, 2 a target of this run, 3 an entry of the manifest. It is never 0, so an empty slot is 0.
 //!
-//! The upper bits of the key are the slot's own place in its shard (linear probing), which keeps a rehash in order.
+//! The upper bits of the key are the slot's own place in its shard (linear probing), which keeps a rehash in order. The
+//! slots of a shard are in blocks of one size: one that grows takes more of them and gives none back, so the allocator
+//! is left with no gaps that nothing fits into.
 
 use std::io;
 
@@ -22,6 +24,9 @@ use sha2::{Digest, Sha256};
 
 /// Parts of the table that grow on their own, so that only a small part of it is in memory twice while it grows.
 const SHARDS: usize = 1 << 10;
+
+/// Slots of a block; the last block of a shard may have fewer.
+const BLOCK: usize = 64;
 
 /// Bits of a key that a slot stores; ten more choose the shard.
 const KEY_BITS: u32 = 46;
@@ -146,8 +151,9 @@ impl NameIndex {
 
     /// The owner of a name; `None` if it has none.
     pub(super) fn get(&self, key: &NameKey) -> Option<IndexedOwner> {
-        match probe(&self.shards[key.shard()].slots, key.in_slot()) {
-            IndexProbe::Found(at) => Some(owner_in(self.shards[key.shard()].slots[at])),
+        let slots = &self.shards[key.shard()].slots;
+        match slots.probe(key.in_slot()) {
+            IndexProbe::Found(at) => Some(owner_in(slots.at(at))),
             IndexProbe::Free(_) | IndexProbe::Full => None,
         }
     }
@@ -163,32 +169,31 @@ impl NameIndex {
     }
 }
 
-/// One part of the index, an open-addressing hash table. Zero is a free slot.
+/// One part of the index.
 #[derive(Debug, Default)]
 struct NameShard {
-    slots: Vec<u128>,
+    slots: Slots,
     names: usize,
 }
 
 impl NameShard {
     /// The number of slots that may be taken before the shard must grow.
     fn capacity(&self) -> usize {
-        self.slots.len() - self.slots.len() / 8
+        self.slots.count() - self.slots.count() / 16
     }
 
     /// Stores a slot, replacing one of the same key. Returns whether the key is new.
     fn set(&mut self, slot: u128) -> bool {
-        match probe(&self.slots, key_in(slot)) {
+        match self.slots.probe(key_in(slot)) {
             IndexProbe::Found(at) => {
-                self.slots[at] = slot;
+                *self.slots.at_mut(at) = slot;
                 return false;
             }
-            IndexProbe::Free(at) if self.names < self.capacity() => self.slots[at] = slot,
+            IndexProbe::Free(at) if self.names < self.capacity() => *self.slots.at_mut(at) = slot,
             IndexProbe::Free(_) | IndexProbe::Full => {
-                // From 7/8 to 7/10 full: 16 bytes a slot are never more than 23 a name.
-                let mut larger = rehashed(&self.slots, self.slots.len() * 5 / 4 + 1);
-                insert(&mut larger, slot);
-                self.slots = larger;
+                // From 15/16 to 5/6 full: 16 bytes a slot are never more than 20 a name.
+                self.slots.grow(self.slots.count() * 9 / 8 + 1);
+                self.slots.insert(slot);
             }
         }
         self.names += 1;
@@ -206,35 +211,62 @@ enum IndexProbe {
     Full,
 }
 
-/// Looks for a key from its own slot on, up to the first free one (linear probing).
-fn probe(slots: &[u128], key: u64) -> IndexProbe {
-    let count = slots.len();
-    let own = ((u128::from(key) * count as u128) >> KEY_BITS) as usize;
-    for at in (own..count).chain(0..own) {
-        match slots[at] {
-            0 => return IndexProbe::Free(at),
-            slot if key_in(slot) == key => return IndexProbe::Found(at),
-            _ => {}
-        }
-    }
-    IndexProbe::Full
+/// An open-addressing hash table. Zero is a free slot.
+#[derive(Debug, Default)]
+struct Slots {
+    /// All have [`BLOCK`] slots, but for the last.
+    blocks: Vec<Box<[u128]>>,
 }
 
-/// Stores a slot whose key is missing, in a shard that is not full.
-fn insert(slots: &mut [u128], slot: u128) {
-    match probe(slots, key_in(slot)) {
-        IndexProbe::Free(at) => slots[at] = slot,
-        IndexProbe::Found(_) | IndexProbe::Full => {
-            unreachable!("the key is new, and a slot is free")
+impl Slots {
+    fn count(&self) -> usize {
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+    }
+
+    fn at(&self, at: usize) -> u128 {
+        self.blocks[at / BLOCK][at % BLOCK]
+    }
+
+    fn at_mut(&mut self, at: usize) -> &mut u128 {
+        &mut self.blocks[at / BLOCK][at % BLOCK]
+    }
+
+    /// Looks for a key from its own slot on, up to the first free one (linear probing).
+    fn probe(&self, key: u64) -> IndexProbe {
+        let count = self.count();
+        let own = ((u128::from(key) * count as u128) >> KEY_BITS) as usize;
+        for at in (own..count).chain(0..own) {
+            match self.at(at) {
+                0 => return IndexProbe::Free(at),
+                slot if key_in(slot) == key => return IndexProbe::Found(at),
+                _ => {}
+            }
+        }
+        IndexProbe::Full
+    }
+
+    /// Stores a slot whose key is missing. There must be a free one.
+    fn insert(&mut self, slot: u128) {
+        match self.probe(key_in(slot)) {
+            IndexProbe::Free(at) => *self.at_mut(at) = slot,
+            IndexProbe::Found(_) | IndexProbe::Full => {
+                unreachable!("the key is new, and a slot is free")
+            }
         }
     }
-}
 
-/// The same slots in a table of `count` slots.
-fn rehashed(slots: &[u128], count: usize) -> Vec<u128> {
-    let mut larger = vec![0; count];
-    slots.iter().filter(|slot| **slot != 0).for_each(|slot| insert(&mut larger, *slot));
-    larger
+    /// Makes this a table of `count` slots, which are more than now.
+    fn grow(&mut self, count: usize) {
+        let taken: Vec<u128> = self.blocks.concat().into_iter().filter(|slot| *slot != 0).collect();
+        self.blocks.pop_if(|last| last.len() < BLOCK);
+        self.blocks.iter_mut().for_each(|block| block.fill(0));
+        self.blocks.reserve_exact(count.div_ceil(BLOCK) - self.blocks.len());
+        while self.count() < count {
+            let missing = count - self.count();
+            self.blocks.push(vec![0; missing.min(BLOCK)].into());
+        }
+        taken.into_iter().for_each(|slot| self.insert(slot));
+    }
 }
 
 /// The slot of an owner, as the head of this module draws it.
@@ -399,31 +431,31 @@ mod tests {
         assert_eq!(NameCheck::of_hash(&hash), NameCheck(0x1819_1a1b_1c1d_1e1f >> 22));
     }
 
-    /// Beyond 24 bytes a name: the shards themselves, and one that is there twice while it grows.
+    /// Beyond 20 bytes a name: the shards themselves, and one that is there twice while it grows.
     const BESIDES: usize = 48 * 1024;
 
     #[test]
-    fn a_name_takes_24_bytes_at_most_at_every_step_of_growth() {
-        const SLOT: usize = size_of::<u128>();
+    fn a_name_takes_20_bytes_at_most_at_every_step_of_growth() {
         let mut index = NameIndex::new();
         let mut bytes = SHARDS * size_of::<NameShard>();
         for number in 0..1_000_000 {
             let key = key(number);
-            let before = slots_of(&index, key);
+            let before = bytes_of(&index, key);
             index.set(&key, IndexedOwner::Folder).unwrap();
-            let after = slots_of(&index, key);
-            let most = if after == before { bytes } else { bytes + after * SLOT };
-            bytes += (after - before) * SLOT;
+            let after = bytes_of(&index, key);
+            let most = if after == before { bytes } else { bytes + after };
+            bytes += after - before;
             let names = number as usize + 1;
-            assert!(most <= 24 * names + BESIDES, "{most} bytes for {names} names");
+            assert!(most <= 20 * names + BESIDES, "{most} bytes for {names} names");
             if names == 1000 {
                 assert!(most < 64 * 1024, "a small list stays small: {most}");
             }
         }
     }
 
-    fn slots_of(index: &NameIndex, key: NameKey) -> usize {
-        index.shards[key.shard()].slots.capacity()
+    fn bytes_of(index: &NameIndex, key: NameKey) -> usize {
+        let slots = &index.shards[key.shard()].slots;
+        slots.count() * size_of::<u128>() + slots.blocks.capacity() * size_of::<Box<[u128]>>()
     }
 
     /// `cargo test --release --lib millions_of_names -- --ignored --nocapture`
