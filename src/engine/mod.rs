@@ -53,6 +53,9 @@ use worker::RunContext;
 /// in the cache of a core, and cost 5 % of the time or more.
 const LOOK_AHEAD: usize = 512;
 
+/// Targets that may wait in memory if they have many hosts.
+const LOOK_AHEAD_OF_MANY_HOSTS: usize = 4096;
+
 /// Bytes of text that those may have together: so many, and so many for each worker.
 const LOOK_AHEAD_BYTES: (usize, usize) = (4 * 1024 * 1024, 2 * 1024);
 
@@ -157,7 +160,9 @@ fn queue(plan: &Plan, transfer_context: &Arc<TransferContext>, cancel: CancelTok
         _ => JobOrder::RoundRobinByHost,
     };
     let bytes = LOOK_AHEAD_BYTES.0 + LOOK_AHEAD_BYTES.1 * jobs;
-    let capacity = QueueCapacity { jobs: LOOK_AHEAD.max(8 * jobs), bytes };
+    let few = LOOK_AHEAD.max(8 * jobs);
+    let many = LOOK_AHEAD_OF_MANY_HOSTS.max(few);
+    let capacity = QueueCapacity { jobs: few, jobs_of_many_hosts: many, bytes };
     let gap = plan.host_limits.rate.map_or(Duration::ZERO, interval_of);
     let scheduler = Scheduler::new(policies, order, capacity, gap);
     let rules = RetryRules { retry: plan.retry, max_redirects: plan.http.max_redirects };

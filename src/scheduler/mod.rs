@@ -47,6 +47,10 @@ const TABLE: usize = 20;
 /// Jobs in a row that a worker may take from one host while others have jobs.
 const STAY: u32 = 16;
 
+/// Jobs of each host for which there is room. So where hosts take turns in a list, a worker still finds several of one host,
+/// and makes their requests over one connection.
+const JOBS_PER_HOST: usize = 8;
+
 /// The order in which jobs start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobOrder {
@@ -80,8 +84,10 @@ impl fmt::Debug for HostPolicies {
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueCapacity {
-    /// The most jobs in memory.
+    /// The most jobs in memory, if they are those of few hosts.
     pub jobs: usize,
+    /// The most jobs in memory, if they are those of many.
+    pub jobs_of_many_hosts: usize,
     /// The most bytes of their texts; the last job may exceed that.
     pub bytes: usize,
 }
@@ -183,7 +189,7 @@ impl Scheduler {
 
     /// Whether there is room for a target at this URL.
     pub fn room(&self, url: &Url) -> AdmitRoom {
-        if self.job_count >= self.capacity.jobs || self.text_bytes >= self.capacity.bytes {
+        if self.job_count >= self.most_jobs() || self.text_bytes >= self.capacity.bytes {
             return AdmitRoom::None;
         }
         match self.by_host.get(host_of(url).as_ref()) {
@@ -540,6 +546,15 @@ impl Scheduler {
         self.retired.push(queue.stats());
         if self.retired.len() > 2 * TABLE {
             keep_busiest(&mut self.retired);
+        }
+    }
+
+    /// The most jobs in memory.
+    fn most_jobs(&self) -> usize {
+        match self.order {
+            JobOrder::ListOrder => self.capacity.jobs,
+            JobOrder::RoundRobinByHost => (JOBS_PER_HOST * self.sets.with_work())
+                .clamp(self.capacity.jobs, self.capacity.jobs_of_many_hosts),
         }
     }
 

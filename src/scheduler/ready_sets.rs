@@ -145,6 +145,11 @@ impl ReadySets {
         self.refillable.first().copied()
     }
 
+    /// The number of slots with work.
+    pub(super) fn with_work(&self) -> usize {
+        self.reachable + self.unreachable.len()
+    }
+
     /// The number of slots with work, and one of them, if the host of none of them can be reached.
     pub(super) fn all_unreachable(&self) -> Option<(usize, usize)> {
         let first = self.unreachable.first().filter(|_| self.reachable == 0)?;

@@ -12,7 +12,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const LONGEST_REST: Duration = Duration::from_secs(600);
 
-const CAPACITY: QueueCapacity = QueueCapacity { jobs: 1024, bytes: 1 << 20 };
+const CAPACITY: QueueCapacity =
+    QueueCapacity { jobs: 1024, jobs_of_many_hosts: 4096, bytes: 1 << 20 };
 
 fn limits(ceiling: Option<usize>) -> HostLimits {
     HostLimits { ceiling, gap: Duration::ZERO, failures: 3, patience: 30 * SECOND }
@@ -435,6 +436,39 @@ fn a_host_that_has_its_share_leaves_room_for_others() {
     schedule.readmit(job("http://a.test/"), now);
     assert_eq!(schedule.host_to_refill(), None);
     assert_eq!(schedule.room(&url), AdmitRoom::Queue);
+}
+
+#[test]
+fn where_there_are_many_hosts_there_is_room_for_some_jobs_of_each() {
+    let now = Instant::now();
+    let fill = |turns, hosts: usize| {
+        let mut schedule = schedule_with(turns, limits(None), Duration::ZERO);
+        let urls: Vec<Url> =
+            (0..hosts).map(|host| format!("http://h{host}.test/").parse().unwrap()).collect();
+        let next = |number: &usize| &urls[number % hosts];
+        let admitted = (0..).take_while(|number| {
+            let has_room = schedule.room(next(number)) == AdmitRoom::Queue;
+            if has_room {
+                schedule.admit(job(next(number).as_str()), now);
+            }
+            has_room
+        });
+        (admitted.count(), schedule)
+    };
+    assert_eq!(fill(JobOrder::RoundRobinByHost, 100).0, 1024);
+    assert_eq!(fill(JobOrder::RoundRobinByHost, 200).0, 8 * 200);
+    assert_eq!(fill(JobOrder::RoundRobinByHost, 1000).0, 4096);
+    assert_eq!(fill(JobOrder::ListOrder, 1000).0, 1024);
+    // So a worker may stay with a host, and its connection.
+    let mut schedule = fill(JobOrder::RoundRobinByHost, 1024).1;
+    let mut last = LastHost::default();
+    let hosts: Vec<_> = (0..8)
+        .map(|_| match schedule.next(&mut last, now) {
+            NextJob::Job(job, _) => job.request.url.host_str().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(hosts, [["h0.test"; 4], ["h1.test"; 4]].concat());
 }
 
 #[test]

@@ -456,7 +456,11 @@ mod tests {
             robots: RobotsPolicy::Ignored,
             longest_rest: Duration::from_secs(600),
         };
-        let capacity = crate::scheduler::QueueCapacity { jobs: 1024, bytes: 1 << 20 };
+        let capacity = crate::scheduler::QueueCapacity {
+            jobs: 1024,
+            jobs_of_many_hosts: 1024,
+            bytes: 1 << 20,
+        };
         let scheduler = Scheduler::new(hosts, JobOrder::RoundRobinByHost, capacity, Duration::ZERO);
         let retry =
             RetryOptions { times: 0, base: Duration::ZERO, max_retry_after: Duration::ZERO };
