@@ -1,8 +1,8 @@
 //! Fetches lists of URLs under one of four strategies: sequential, threads, async tasks or child processes.
 //!
 //! A [`Plan`] puts targets in a queue; workers take one job at a time, transfer it and settle it into a [`Record`];
-//! reporters receive every [`Event`]; the [`Strategy`] only says who the workers are. The program `fetch` is the
-//! product: this API is what its `main` uses, and it is not stable.
+//! reporters receive every [`Event`]; the [`Strategy`] only chooses how the workers run. This crate exists for the
+//! program `fetch`: its API is what `main` uses, and is not stable.
 //!
 //! ```
 //! use std::io::{self, Read, Write};

@@ -251,10 +251,11 @@ impl Surroundings {
     /// The start of a text up to the end of a value, or up to the first character that `ends` it. In a sentence, a quote
     /// before what may go on a value is a part of it: `'` and `` ` `` are in URLs as they are.
     fn up_to_end(self, text: &str, ends: impl Fn(char) -> bool) -> &str {
-        let goes_on = |letter: char| letter.is_alphanumeric() || "%+-/=_~".contains(letter);
-        let is_end = |(at, letter): &(usize, char)| {
-            let is_within = matches!(letter, '\'' | '`') && text[at + 1..].starts_with(goes_on);
-            ends(*letter) || self.end_a_value(*letter) && !is_within
+        let goes_on =
+            |character: char| character.is_alphanumeric() || "%+-/=_~".contains(character);
+        let is_end = |(at, character): &(usize, char)| {
+            let is_within = matches!(character, '\'' | '`') && text[at + 1..].starts_with(goes_on);
+            ends(*character) || self.end_a_value(*character) && !is_within
         };
         text.char_indices().find(is_end).map_or(text, |(end, _)| &text[..end])
     }
@@ -323,12 +324,12 @@ fn users(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<
             continue;
         }
         let start = at + separator.len();
-        for letter in text[seen..at].chars() {
-            is_value = letter == '?' || is_value && !letter.is_whitespace();
+        for character in text[seen..at].chars() {
+            is_value = character == '?' || is_value && !character.is_whitespace();
         }
         seen = at;
         // In a query, `&` ends the URL.
-        let is_end = |letter| around.end_an_authority(letter) || is_value && letter == '&';
+        let is_end = |character| around.end_an_authority(character) || is_value && character == '&';
         let end = text[start..].find(is_end);
         let authority = end.map_or(&text[start..], |end| &text[start..start + end]);
         let Some(end) = authority.rfind('@').filter(|end| *end > 0) else { continue };
@@ -348,8 +349,9 @@ fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<R
     let mut at = 0;
     while let Some(separator) = text.as_bytes()[at..].iter().position(is_separator) {
         let start = at + separator + 1;
-        let is_end =
-            |letter| around.end_a_value(letter) || letter == '=' || SEPARATORS.contains(&letter);
+        let is_end = |character| {
+            around.end_a_value(character) || character == '=' || SEPARATORS.contains(&character)
+        };
         at = text[start..].find(is_end).map_or(text.len(), |end| start + end);
         if text[at..].strip_prefix('=').is_none() {
             continue;
@@ -358,12 +360,14 @@ fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<R
         let value = if is_secret(name, is_login) {
             let value = around.up_to_end(&text[first..], |_| false);
             // What ends a sentence is hardly the end of a value.
-            let ends_a_sentence = |letter| matches!(letter, ':' | '?' | ',' | ';' | '.' | ')');
+            let ends_a_sentence =
+                |character| matches!(character, ':' | '?' | ',' | ';' | '.' | ')');
             let is_sentence = around == Surroundings::Sentence;
-            value.trim_end_matches(|letter| is_sentence && ends_a_sentence(letter))
+            value.trim_end_matches(|character| is_sentence && ends_a_sentence(character))
         } else {
             // Not as far as the value may reach: the next parameter may begin in it.
-            let value = around.up_to_end(&text[first..], |letter| SEPARATORS.contains(&letter));
+            let value =
+                around.up_to_end(&text[first..], |character| SEPARATORS.contains(&character));
             if !hides_a_secret(value, decoded) {
                 at = first;
                 continue;
@@ -390,9 +394,12 @@ fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
     // `user[token]=` and `token[]=` of form encodings.
     let name = name.trim_end_matches("[]").trim_end_matches(']');
     let name = name.rsplit('[').next().unwrap_or_default();
-    let plain = |letter: char| !matches!(letter, '-' | '_' | '.');
-    let name: String =
-        name.chars().filter(|letter| plain(*letter)).map(|c| c.to_ascii_lowercase()).collect();
+    let plain = |character: char| !matches!(character, '-' | '_' | '.');
+    let name: String = name
+        .chars()
+        .filter(|character| plain(*character))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     let own = PROVIDERS.iter().find_map(|provider| name.strip_prefix(provider));
     let is_known = |name: &str| SECRET.contains(&name);
     // `x-api-key` is what `api-key` is.

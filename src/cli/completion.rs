@@ -15,7 +15,7 @@ use super::help;
 pub enum Completions {
     /// The script for a shell.
     Script(Shell),
-    /// What can stand in place of the last of these words, which follow the program's name.
+    /// Candidates for the last of these words, which follow the program's name.
     Words(Vec<String>),
 }
 
@@ -26,7 +26,7 @@ impl Completions {
     /// Those of the writer.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let text = match self {
-            Self::Words(words) => CompletionCandidates::after(words).page(),
+            Self::Words(words) => CompletionCandidates::after(words).to_lines(),
             Self::Script(Shell::Bash) => include_str!("completion/fetch.bash").to_owned(),
             Self::Script(Shell::Zsh) => include_str!("completion/fetch.zsh").to_owned(),
             Self::Script(Shell::Fish) => include_str!("completion/fetch.fish").to_owned(),
@@ -45,7 +45,7 @@ fn generated(shell: Shell) -> String {
     String::from_utf8(script).expect("it is text")
 }
 
-/// What can stand in one place of a command line.
+/// What can be typed in one place of a command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct CompletionCandidates {
     /// Words, each with its help.
@@ -54,7 +54,7 @@ struct CompletionCandidates {
     paths: PathCandidates,
 }
 
-/// The names of which files can stand in one place of a command line.
+/// Which paths the shell offers in one place of a command line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum PathCandidates {
     #[default]
@@ -64,7 +64,7 @@ enum PathCandidates {
 }
 
 impl CompletionCandidates {
-    /// What can stand in place of the last word.
+    /// Candidates for the last word.
     fn after(words: &[String]) -> Self {
         let mut command = help::with_names(Arguments::command());
         command.build();
@@ -77,7 +77,7 @@ impl CompletionCandidates {
     }
 
     /// One line for each word, with a TAB before its help; the last line names the kind of files.
-    fn page(&self) -> String {
+    fn to_lines(&self) -> String {
         let words = self.words.iter().map(|(word, help)| format!("{word}\t{help}\n"));
         let paths = match self.paths {
             PathCandidates::None => ":none\n",
@@ -316,10 +316,10 @@ mod tests {
     #[test]
     fn the_last_line_says_which_files_the_shell_is_to_complete() {
         let page =
-            CompletionCandidates::after(&["verify".to_owned(), "--format=j".to_owned()]).page();
+            CompletionCandidates::after(&["verify".to_owned(), "--format=j".to_owned()]).to_lines();
         assert_eq!(page, "jsonl\tJSON Lines\n:none\n");
         assert_eq!(
-            CompletionCandidates::after(&["verify".to_owned(), String::new()]).page(),
+            CompletionCandidates::after(&["verify".to_owned(), String::new()]).to_lines(),
             ":directories\n"
         );
     }

@@ -1,4 +1,4 @@
-//! What holds for any configuration file, and any rule about hosts.
+//! Fuzz targets for configuration files and rules about hosts.
 
 use std::path::Path;
 

@@ -107,7 +107,9 @@ fn number(text: &str) -> Option<u32> {
 fn ensure_it_exists(index: u32, count: u32) -> Result<(), String> {
     match Shard::new(index, count, ShardKey::Host) {
         Some(_) => Ok(()),
-        None if count > Shard::MOST => Err(format!("at most {} shards are possible", Shard::MOST)),
+        None if count > Shard::MAX_COUNT => {
+            Err(format!("at most {} shards are possible", Shard::MAX_COUNT))
+        }
         None if count == 0 => Err("there is no shard of 0".to_owned()),
         None => Err(format!("shards are numbered from 0; the last of {count} is {}", count - 1)),
     }

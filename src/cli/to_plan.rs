@@ -149,7 +149,7 @@ pub(super) fn serve_options(typed: ServeArgs) -> serve::Options {
         rate: typed.rate,
         max_connections: typed.max_connections,
         seed: typed.seed,
-        until: if typed.until_eof { serve::Until::EndOfInput } else { serve::Until::Killed },
+        until: if typed.until_eof { serve::Until::EndOfInput } else { serve::Until::Forever },
     }
 }
 

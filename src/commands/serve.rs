@@ -23,7 +23,7 @@ fn run(options: Options) -> anyhow::Result<()> {
         let origin = serve::bind(options).await?;
         writeln!(stdout(), "Listening on http://{}", origin.address())?;
         match until {
-            Until::Killed => origin.serve(pending()).await,
+            Until::Forever => origin.serve(pending()).await,
             Until::EndOfInput => origin.serve(end_of_input()?).await,
         }
     })

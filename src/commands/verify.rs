@@ -1,6 +1,6 @@
-//! `fetch verify`: compares every file that the manifest of a directory lists with its entry, and lists files that it does
-//! not list. Missing and changed files are marked, so that the next run fetches them again. Sends no request. Memory holds
-//! the compact index of names and a bounded number of files.
+//! `fetch verify`: compares everything that the manifest of a directory or of archives lists with its entry, and lists files
+//! that it does not list. What is missing or changed is marked in the manifest, unless `--no-mark` is given, so that the next
+//! run fetches it again. Sends no request. Memory holds the compact index of names and a bounded number of files.
 
 mod row;
 
@@ -28,7 +28,7 @@ const AHEAD: usize = 1024;
 pub enum VerifyError {
     /// There is no such directory, it has no manifest, or another run is using it.
     #[error(transparent)]
-    NoArchive(SavedFolderError),
+    NothingSaved(SavedFolderError),
     /// The directory cannot be used.
     #[error(transparent)]
     Unusable(SavedFolderError),
@@ -37,24 +37,26 @@ pub enum VerifyError {
     Unreadable(io::Error),
     /// The manifest cannot be written.
     #[error("cannot update the manifest: {0}")]
-    Unmarked(io::Error),
+    ManifestUpdate(io::Error),
     /// No thread can be started.
-    #[error("cannot start: {0}")]
-    Unstarted(io::Error),
+    #[error("cannot start a thread: {0}")]
+    ThreadStart(io::Error),
     /// The report cannot be written.
     #[error("cannot write output: {0}")]
-    Unwritten(io::Error),
+    Output(io::Error),
 }
 
 impl From<SavedFolderError> for VerifyError {
     fn from(error: SavedFolderError) -> Self {
         match error {
             SavedFolderError::Unusable { ref reason, .. } => match reason.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => Self::NoArchive(error),
+                io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => {
+                    Self::NothingSaved(error)
+                }
                 _ => Self::Unusable(error),
             },
             SavedFolderError::Objects(ref reason) if !reason.is_usage() => Self::Unusable(error),
-            _ => Self::NoArchive(error),
+            _ => Self::NothingSaved(error),
         }
     }
 }
@@ -72,14 +74,14 @@ impl ExitStatus for Totals {
 impl ExitStatus for VerifyError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoArchive(_) => Exit::Usage,
+            Self::NothingSaved(_) => Exit::Usage,
             // Files are left that were not compared.
-            Self::Unwritten(error) if error.exit() == Exit::Ok => Exit::Unfinished,
+            Self::Output(error) if error.exit() == Exit::Ok => Exit::Unfinished,
             Self::Unusable(_)
             | Self::Unreadable(_)
-            | Self::Unmarked(_)
-            | Self::Unstarted(_)
-            | Self::Unwritten(_) => Exit::Fatal,
+            | Self::ManifestUpdate(_)
+            | Self::ThreadStart(_)
+            | Self::Output(_) => Exit::Fatal,
         }
     }
 }
@@ -87,12 +89,12 @@ impl ExitStatus for VerifyError {
 impl CommandError for VerifyError {
     fn output_error(&self) -> Option<&io::Error> {
         match self {
-            Self::Unwritten(error) => Some(error),
-            Self::NoArchive(_)
+            Self::Output(error) => Some(error),
+            Self::NothingSaved(_)
             | Self::Unusable(_)
             | Self::Unreadable(_)
-            | Self::Unmarked(_)
-            | Self::Unstarted(_) => None,
+            | Self::ManifestUpdate(_)
+            | Self::ThreadStart(_) => None,
         }
     }
 }
@@ -119,24 +121,24 @@ pub fn verify(
         MarkMode::On => OpenMode::Repair,
         MarkMode::Off => OpenMode::Look,
     };
-    let archive = SavedBodies::open(&options.dir, purpose, |text| notice(&printable(text)))?;
-    let totals = Totals { bad_lines: archive.bad_lines(), ..Totals::default() };
+    let saved = SavedBodies::open(&options.dir, purpose, |text| notice(&printable(text)))?;
+    let totals = Totals { bad_lines: saved.bad_lines(), ..Totals::default() };
     let mut report =
-        VerifyReport { options, archive: &archive, out, totals, known: HashSet::new() };
-    report.saved()?;
+        VerifyReport { options, saved: &saved, out, totals, awaiting_rename: HashSet::new() };
+    report.listed()?;
     report.extras(notice)?;
-    report.archive.finish().map_err(VerifyError::Unmarked)?;
-    report.conclude().map_err(VerifyError::Unwritten)?;
+    report.saved.finish().map_err(VerifyError::ManifestUpdate)?;
+    report.conclude().map_err(VerifyError::Output)?;
     Ok(report.totals)
 }
 
 struct VerifyReport<'a, W> {
     options: &'a VerifyOptions,
-    archive: &'a SavedBodies,
+    saved: &'a SavedBodies,
     out: &'a mut W,
     totals: Totals,
     /// Temporary names of complete files, which the next run renames.
-    known: HashSet<String>,
+    awaiting_rename: HashSet<String>,
 }
 
 /// A file name, its entry, and the channel for the result.
@@ -145,32 +147,32 @@ type FileTask = (String, Option<ManifestEntry<'static>>, SyncSender<VerifiedFile
 impl<W: Write> VerifyReport<'_, W> {
     /// Verifies the files of the manifest: one thread reads it, several compare files, this one prints. The results are
     /// printed in the order of the manifest, since their channels arrive in that order.
-    fn saved(&mut self) -> Result<(), VerifyError> {
-        let (archive, jobs) = (self.archive, self.options.jobs());
+    fn listed(&mut self) -> Result<(), VerifyError> {
+        let (saved, jobs) = (self.saved, self.options.jobs());
         thread::scope(|scope| {
             let (tasks, queue) = sync_channel(jobs);
-            let (places, rows) = sync_channel(AHEAD);
+            let (pending_rows, rows) = sync_channel(AHEAD);
             let queue = Arc::new(Mutex::new(queue));
             for _ in 0..jobs {
                 let queue = Arc::clone(&queue);
-                let compare = move || compare(archive, &queue);
+                let compare = move || compare(saved, &queue);
                 let started = thread::Builder::new().spawn_scoped(scope, compare);
-                started.map_err(VerifyError::Unstarted)?;
+                started.map_err(VerifyError::ThreadStart)?;
             }
             drop(queue);
-            let read = move || read(archive, &tasks, &places);
+            let read = move || read(saved, &tasks, &pending_rows);
             let reader = thread::Builder::new().spawn_scoped(scope, read);
-            let reader = reader.map_err(VerifyError::Unstarted)?;
-            // With an error its end of the channel is gone, and so the other threads end too.
+            let reader = reader.map_err(VerifyError::ThreadStart)?;
+            // On an error the receiver is dropped: the other threads can send nothing more, and end.
             self.rows(rows)?;
             reader.join().expect("it does not panic").map_err(VerifyError::Unreadable)
         })
     }
 
     fn rows(&mut self, rows: Receiver<Receiver<VerifiedFile>>) -> Result<(), VerifyError> {
-        while let Some(row) = self.next(&rows).map_err(VerifyError::Unwritten)? {
-            let row = self.next(&row).map_err(VerifyError::Unwritten)?;
-            self.settle(row.expect("every entry has a row"))?;
+        while let Some(row) = self.next(&rows).map_err(VerifyError::Output)? {
+            let row = self.next(&row).map_err(VerifyError::Output)?;
+            self.mark_and_print(row.expect("every entry has a row"))?;
         }
         Ok(())
     }
@@ -187,22 +189,21 @@ impl<W: Write> VerifyReport<'_, W> {
         }
     }
 
-    fn settle(&mut self, row: VerifiedFile) -> Result<(), VerifyError> {
+    fn mark_and_print(&mut self, row: VerifiedFile) -> Result<(), VerifyError> {
         if let (Some(mark), MarkMode::On) = (row.mark, self.options.marking) {
-            self.archive.mark(&row.path, mark).map_err(VerifyError::Unmarked)?;
+            self.saved.mark(&row.path, mark).map_err(VerifyError::ManifestUpdate)?;
             self.totals.marked += 1;
         }
-        self.known.extend(row.under.clone());
-        self.print(&row).map_err(VerifyError::Unwritten)
+        self.awaiting_rename.extend(row.under.clone());
+        self.print(&row).map_err(VerifyError::Output)
     }
 
     fn extras(&mut self, mut notice: impl FnMut(&str)) -> Result<(), VerifyError> {
-        for listed in self.archive.extras().map_err(VerifyError::Unreadable)? {
+        for listed in self.saved.extras().map_err(VerifyError::Unreadable)? {
             match listed {
-                Ok(FileEntry { name, .. }) if self.known.contains(&name) => {}
+                Ok(FileEntry { name, .. }) if self.awaiting_rename.contains(&name) => {}
                 Ok(FileEntry { name, bytes }) => {
-                    self.print(&VerifiedFile::extra(name, bytes))
-                        .map_err(VerifyError::Unwritten)?;
+                    self.print(&VerifiedFile::extra(name, bytes)).map_err(VerifyError::Output)?;
                 }
                 Err(error) => {
                     self.totals.unreadable += 1;
@@ -243,23 +244,23 @@ impl VerifyOptions {
 
 /// Sends the entries of the manifest, until the receiver is gone.
 fn read(
-    archive: &SavedBodies,
+    saved: &SavedBodies,
     tasks: &SyncSender<FileTask>,
-    places: &SyncSender<Receiver<VerifiedFile>>,
+    pending_rows: &SyncSender<Receiver<VerifiedFile>>,
 ) -> io::Result<()> {
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    archive.each(|path, entry| {
+    saved.each(|path, entry| {
         let (reply, row) = sync_channel(1);
-        places.send(row).map_err(|_| gone())?;
+        pending_rows.send(row).map_err(|_| gone())?;
         tasks.send((path.to_owned(), entry, reply)).map_err(|_| gone())
     })
 }
 
 /// Compares files, until the queue is closed.
-fn compare(archive: &SavedBodies, queue: &Mutex<Receiver<FileTask>>) {
+fn compare(saved: &SavedBodies, queue: &Mutex<Receiver<FileTask>>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok((path, entry, reply)) = next() {
         // The report may have ended.
-        let _ = reply.send(VerifiedFile::of(archive, path, entry));
+        let _ = reply.send(VerifiedFile::of(saved, path, entry));
     }
 }

@@ -251,9 +251,10 @@ fn last_line(stderr: &[u8]) -> String {
 pub(super) fn name_of(text: &str) -> String {
     let is_assignment = |word: &&str| word.contains('=') && !word.starts_with(['/', '-']);
     let program = text.split_whitespace().find(|word| !is_assignment(word)).unwrap_or(MODE);
-    let letters = program.rsplit('/').next().unwrap_or(program).chars();
-    let name: String =
-        letters.filter(|letter| letter.is_alphanumeric() || "-_.+".contains(*letter)).collect();
+    let characters = program.rsplit('/').next().unwrap_or(program).chars();
+    let name: String = characters
+        .filter(|character| character.is_alphanumeric() || "-_.+".contains(*character))
+        .collect();
     if name.is_empty() { MODE.to_owned() } else { name }
 }
 
@@ -308,17 +309,17 @@ fn has_secret_within(word: &str) -> bool {
 /// The words of a shell command, with the quotes that they have.
 fn shell_words(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
-    for letter in text.chars() {
+    for character in text.chars() {
         match quote {
-            Some(open) if letter == open => quote = None,
-            None if letter == '\'' || letter == '"' => quote = Some(letter),
-            None if letter.is_whitespace() => {
+            Some(open) if character == open => quote = None,
+            None if character == '\'' || character == '"' => quote = Some(character),
+            None if character.is_whitespace() => {
                 words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
                 continue;
             }
             _ => {}
         }
-        word.push(letter);
+        word.push(character);
     }
     words.extend(Some(word).filter(|word| !word.is_empty()));
     words

@@ -6,7 +6,7 @@ use crate::compare::result::{ModeStats, PairwiseResult};
 use crate::model::Mode;
 
 /// Share of the time above which a phase dominates it.
-const MOST: f64 = 0.6;
+const DOMINANT: f64 = 0.6;
 
 /// Share of a core above which a thread is CPU-bound.
 const BUSY: f64 = 0.8;
@@ -39,14 +39,14 @@ fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
         return None;
     }
     let (least, most) = range(&waiting);
-    if least >= MOST {
+    if least >= DOMINANT {
         return Some(format!(
             "{} of the time per URL is spent waiting for the first byte, so concurrency determines \
              the total time.",
             percent_range(least, most)
         ));
     }
-    if most <= 1.0 - MOST {
+    if most <= 1.0 - DOMINANT {
         let busy = contestants.iter().any(|one| cores_if_cpu_bound(one).is_some());
         let spent_on = if busy {
             "receiving and processing the body"

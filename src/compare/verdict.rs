@@ -95,11 +95,11 @@ impl Ranking<'_> {
         };
         clauses.extend(self.least_used(&fastest));
         let sentence = clauses.join("; ");
-        let mut letters = sentence.chars();
+        let mut characters = sentence.chars();
         // Names of contestants stay as they are typed.
-        match letters.next() {
+        match characters.next() {
             Some('n') if sentence.starts_with("no significant") => {
-                format!("N{}.", letters.as_str())
+                format!("N{}.", characters.as_str())
             }
             _ => format!("{sentence}."),
         }

@@ -1,4 +1,4 @@
-//! The date of a cookie's `Expires` attribute (RFC 6265bis section 5.1.1), which is found in almost any text.
+//! The date of a cookie's `Expires` attribute (RFC 6265bis section 5.1.1), which is parsed leniently.
 
 /// Parses a date. Returns seconds since 1970, or `None` if a part of it is missing or out of range.
 pub(super) fn parse(text: &[u8]) -> Option<i64> {
@@ -38,7 +38,7 @@ fn is_delimiter(byte: u8) -> bool {
     matches!(byte, 0x09 | 0x20..=0x2f | 0x3b..=0x40 | 0x5b..=0x60 | 0x7b..=0x7e)
 }
 
-/// The number that a token begins with, if it has so many digits and none follows.
+/// The number that a token begins with, if it has `least` to `most` digits.
 fn number(token: &[u8], least: usize, most: usize) -> Option<i64> {
     let digits = token.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let is_number = (least..=most).contains(&digits);
@@ -77,7 +77,7 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The days from 1970-01-01 to a date of a later or earlier year.
+/// The days from 1970-01-01 to a date; negative before it.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let before = |year: i64| year * 365 + year / 4 - year / 100 + year / 400;
     let months: i64 = (1..month).map(|month| days_of_month(year, month)).sum();

@@ -1,4 +1,4 @@
-//! What holds for any date, any file of cookies, and any fields that a server sends.
+//! Fuzz targets for dates, files of cookies, and Set-Cookie fields.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,5 @@
-//! Parses checksum files, as `sha256sum` writes and checks them (GNU coreutils manual, "md5sum invocation" and "cksum
-//! output modes").
+//! Checksum files, as `sha256sum` writes and checks them (GNU coreutils manual, "md5sum invocation" and "cksum output
+//! modes"), and the digests that bodies must have, by such a file or by `--checksum`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ impl ExpectedDigests {
     }
 
     /// The expected digests of this name only.
-    pub(crate) fn about(&self, name: &str) -> Self {
+    pub(crate) fn restricted_to(&self, name: &str) -> Self {
         let listed = self.listed(name).map(|digest| (name.into(), digest));
         let sums = self.sums.as_ref().map(|_| ChecksumFile(listed.into_iter().collect()));
         Self { checksum: self.checksum, sums }
@@ -46,7 +46,7 @@ impl ExpectedDigests {
     }
 }
 
-/// Why a checksum file is invalid. `Display` starts with the line number and follows `NAME:`.
+/// Why a checksum file is invalid. `Display` follows `NAME:`, and starts with the line number, but for `ClearSigned`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChecksumFileError {
     /// A line is malformed.
@@ -88,8 +88,9 @@ impl ChecksumFile {
             if line.starts_with("-----BEGIN PGP ") {
                 return Err(ChecksumFileError::ClearSigned);
             }
-            let (name, digest) = sum(line).ok_or(ChecksumFileError::Line { line: number })?;
-            match sums.entry(plain(&name).into()) {
+            let (name, digest) =
+                parse_line(line).ok_or(ChecksumFileError::Line { line: number })?;
+            match sums.entry(without_dot_slash(&name).into()) {
                 Entry::Vacant(place) => {
                     place.insert(digest);
                 }
@@ -105,12 +106,12 @@ impl ChecksumFile {
 
     /// The checksum of the file with this relative path.
     pub(crate) fn of(&self, name: &str) -> Option<&Digest> {
-        self.0.get(plain(name))
+        self.0.get(without_dot_slash(name))
     }
 }
 
 /// Parses a line into a name and its checksum.
-fn sum(line: &str) -> Option<(Cow<'_, str>, Digest)> {
+fn parse_line(line: &str) -> Option<(Cow<'_, str>, Digest)> {
     let line = line.trim_start_matches([' ', '\t']);
     let (line, is_escaped) = match line.strip_prefix('\\') {
         Some(rest) => (rest, true),
@@ -119,7 +120,7 @@ fn sum(line: &str) -> Option<(Cow<'_, str>, Digest)> {
     let (name, digits) = tagged(line).or_else(|| untagged(line))?;
     let digest = Digest::parse_hex(Algorithm::Sha256, digits)?;
     let name: Cow<'_, str> = if is_escaped { unescaped(name)?.into() } else { name.into() };
-    Some((name, digest)).filter(|(name, _)| !plain(name).is_empty())
+    Some((name, digest)).filter(|(name, _)| !without_dot_slash(name).is_empty())
 }
 
 /// `SHA256 (NAME) = HEX`, as the BSDs and `--tag` write it; OpenSSL leaves blanks out and may call it `SHA2-256`.
@@ -137,24 +138,24 @@ fn untagged(line: &str) -> Option<(&str, &str)> {
 
 /// The name without its escapes; `None` if a backslash precedes anything else.
 fn unescaped(name: &str) -> Option<String> {
-    let mut plain = String::with_capacity(name.len());
-    let mut letters = name.chars();
-    while let Some(letter) = letters.next() {
-        plain.push(match letter {
-            '\\' => match letters.next()? {
+    let mut unescaped = String::with_capacity(name.len());
+    let mut characters = name.chars();
+    while let Some(character) = characters.next() {
+        unescaped.push(match character {
+            '\\' => match characters.next()? {
                 'n' => '\n',
                 'r' => '\r',
                 '\\' => '\\',
                 _ => return None,
             },
-            _ => letter,
+            _ => character,
         });
     }
-    Some(plain)
+    Some(unescaped)
 }
 
 /// The name without leading `./`.
-fn plain(mut name: &str) -> &str {
+fn without_dot_slash(mut name: &str) -> &str {
     while let Some(rest) = name.strip_prefix("./") {
         name = rest.trim_start_matches('/');
     }
@@ -295,7 +296,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_sha256sum_writes_is_found_again(name in "[a-z \\\\\n\r)=*#.é]{1,12}") {
-            prop_assume!(!plain(&name).is_empty());
+            prop_assume!(!without_dot_slash(&name).is_empty());
             let digits = given(&written(&name), &name);
             prop_assert_eq!(digits.as_deref(), Some(ONE));
         }

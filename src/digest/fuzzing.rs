@@ -1,4 +1,4 @@
-//! What holds for any header field with a digest, and any checksum file.
+//! Fuzz targets for header fields with digests, and checksum files.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,4 +1,5 @@
-//! The channel of events: bounded in number and in bytes, so that a reader that stalls slows the run and fills no memory.
+//! The channel of events from the workers to the reports: bounded in number and in bytes, so that a reader that stalls slows
+//! the run, and does not fill memory.
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::error::TryRecvError;

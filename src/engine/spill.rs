@@ -1,9 +1,9 @@
-//! Spilled targets: those of hosts that have their share of the queue, in an unnamed temporary file, so that the list
-//! can be read on for other hosts.
+//! Spilled targets: those of hosts that have their share of the memory, in an unnamed temporary file, so that the list can
+//! be read on for other hosts.
 //!
 //! # File format
 //!
-//! A target is a line of JSON, `[target, destination]`. Lines gather in memory per host (`tail`) and are appended to the
+//! A target is a line of JSON, `[target, place]`. Lines gather in memory per host (`tail`) and are appended to the
 //! file as a block of about 16 KiB that holds one host's targets only; so a host is refilled with one read. Memory holds
 //! 16 bytes per block, and a tail per host. Blocks are not reused one by one: the file is written from its start
 //! again once all blocks have been taken. Nothing outlives the run, so the format has no version.
@@ -20,7 +20,7 @@ use crate::model::{SavePlace, Target, host_of};
 use crate::temporary_file;
 
 /// Bytes that the file may hold; when it is full, reading the list waits.
-const MOST: u64 = 1 << 30;
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Bytes of one host's targets that are written as a block.
 const BLOCK: usize = 16 * 1024;
@@ -35,7 +35,7 @@ pub(super) struct Spill {
     hosts: HashMap<Arc<str>, HostSpill>,
     /// Whether the file cannot be created or written.
     is_broken: bool,
-    /// The notice of that, not yet taken.
+    /// The warning about that, until it is shown.
     notice: Option<String>,
     /// The names of the inputs, so that targets that are read back share them.
     sources: Vec<Arc<str>>,
@@ -54,7 +54,7 @@ pub(super) type ClaimedTarget = (Target, Option<SavePlace>);
 impl Spill {
     /// Whether more targets can be spilled.
     pub(super) fn has_room(&self) -> bool {
-        !self.is_broken && self.length < MOST
+        !self.is_broken && self.length < MAX_FILE_BYTES
     }
 
     /// Why reading waits instead of spilling; `None` if it does not, or that was returned before.
@@ -67,7 +67,7 @@ impl Spill {
     /// # Errors
     /// If the target cannot be written as JSON.
     pub(super) fn put(&mut self, target: &Target, place: Option<&SavePlace>) -> io::Result<()> {
-        self.share_source(&target.source);
+        self.intern_source(&target.source);
         let host = host_of(target.url());
         if !self.hosts.contains_key(host.as_ref()) {
             self.hosts.insert(host.as_ref().into(), HostSpill::default());
@@ -147,12 +147,12 @@ impl Spill {
 
     fn parse(&mut self, line: &[u8]) -> io::Result<ClaimedTarget> {
         let (mut target, place): ClaimedTarget = serde_json::from_slice(line)?;
-        target.source = self.share_source(&target.source);
+        target.source = self.intern_source(&target.source);
         Ok((target, place))
     }
 
     /// The one copy in memory of an input's name.
-    fn share_source(&mut self, name: &Arc<str>) -> Arc<str> {
+    fn intern_source(&mut self, name: &Arc<str>) -> Arc<str> {
         if let Some(known) = self.sources.iter().rfind(|known| *known == name) {
             return Arc::clone(known);
         }

@@ -1,4 +1,4 @@
-//! What holds for any list and any option line.
+//! Fuzz targets for lists and option lines.
 
 use std::sync::Arc;
 

@@ -41,7 +41,8 @@ pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 /// The message about a name. What looks like none may be the value that a `:` is missing before, and so may all behind a
 /// first word.
 fn invalid_name(name: &str) -> String {
-    let is_shown = name.chars().all(|letter| letter.is_alphanumeric() || " -_".contains(letter));
+    let is_shown =
+        name.chars().all(|character| character.is_alphanumeric() || " -_".contains(character));
     let shown = match name.trim().split_once(' ') {
         _ if !is_shown => String::new(),
         Some((first, _)) => format!(" \"{} …\"", redacted_line(first)),

@@ -145,7 +145,7 @@ impl Columns {
             cell(*column)
                 .carry(&self.names[*column], &mut carried)
                 .map_err(|fault| place.at_column(self, *column, &fault))?;
-            if carried.length() > CarriedColumns::MOST {
+            if carried.length() > CarriedColumns::MAX_BYTES {
                 return Err(too_long());
             }
         }

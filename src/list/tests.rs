@@ -1,4 +1,4 @@
-//! The parser as its callers see it.
+//! Tests of the list parser, through its public functions.
 
 use proptest::prelude::*;
 
@@ -190,9 +190,9 @@ fn a_binary_file_is_one_invalid_and_not_read_on() {
     );
     let _ = parser.finish(&mut numbering, |entry| entries.push(entry));
     assert_eq!(entries.len(), 2);
-    let told = invalid(&entries[1]);
-    assert_eq!((told.line, told.text.as_str()), (Some(2), "photo.bin"));
-    assert!(told.message.starts_with("binary file (NUL byte in line 2)"));
+    let found = invalid(&entries[1]);
+    assert_eq!((found.line, found.text.as_str()), (Some(2), "photo.bin"));
+    assert!(found.message.starts_with("binary file (NUL byte in line 2)"));
 }
 
 #[test]

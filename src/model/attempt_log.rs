@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{AttemptDetail, FailureClass};
 
 /// Attempts that are kept; of more, the last ones.
-const MOST: usize = 100;
+const MAX_KEPT: usize = 100;
 
 /// The attempts made for a target so far. Redirect hops belong to the attempt that led to them.
 #[derive(Debug, Clone, Default)]
@@ -73,10 +73,10 @@ impl AttemptLog {
         self.push(LoggedAttempt { started, end, class });
     }
 
-    /// Adds the failed attempts at a segment of the target, the last `without` of them left out.
-    pub fn on_segment(&mut self, segment: &Self, without: usize) {
+    /// Adds the failed attempts at a segment of the target, but for the last `skipped` ones.
+    pub fn add_segment(&mut self, segment: &Self, skipped: usize) {
         self.ended = self.ended.max(segment.ended);
-        let counted = segment.failed.len().saturating_sub(without);
+        let counted = segment.failed.len().saturating_sub(skipped);
         segment.failed.iter().take(counted).for_each(|attempt| self.push(attempt.clone()));
     }
 
@@ -98,8 +98,8 @@ impl AttemptLog {
         }
     }
 
-    /// How long the requests before the one that was started at `last` took in the attempt in progress, without the
-    /// waits between them.
+    /// The time that the attempt in progress spent on requests before its last one, which was started at `last`. Waits
+    /// between requests are left out.
     pub fn spent_before(&self, last: Instant) -> Duration {
         let current = self.current.as_ref();
         current.map_or(Duration::ZERO, |current| {
@@ -113,7 +113,7 @@ impl AttemptLog {
     }
 
     /// The attempts as records have them, for a target whose first request was started at `first`. The attempt in
-    /// progress, if it has made a request, ended at `end`: with a failure of this class, or well.
+    /// progress, if it has made a request, ended at `end`: with a failure of this class, or successfully.
     pub fn details(
         &self,
         first: Instant,
@@ -130,7 +130,7 @@ impl AttemptLog {
         let failed = self.failed.iter().map(|one| detail(&one.started, one.end, Some(one.class)));
         let last = self.current.as_ref().map(|started| detail(started, end, class));
         let all: Vec<_> = failed.chain(last).collect();
-        let surplus = all.len().saturating_sub(MOST);
+        let surplus = all.len().saturating_sub(MAX_KEPT);
         all.into_iter().skip(surplus).collect()
     }
 
@@ -139,7 +139,7 @@ impl AttemptLog {
     }
 
     fn push(&mut self, attempt: LoggedAttempt) {
-        if self.failed.len() == MOST {
+        if self.failed.len() == MAX_KEPT {
             self.failed.pop_front();
         }
         self.failed.push_back(attempt);
@@ -197,7 +197,7 @@ mod tests {
         }
         log.on_start(first + 250 * SECOND);
         let details = log.details(first, first + 250 * SECOND, None);
-        assert_eq!(details.len(), MOST);
+        assert_eq!(details.len(), MAX_KEPT);
         assert_eq!((details[0].start, details[99].start), (151.0, 250.0));
         assert_eq!(log.waited(), 250 * SECOND, "those that were dropped included");
     }

@@ -19,12 +19,12 @@ pub struct CarriedColumns(Arc<str>);
 impl CarriedColumns {
     /// The maximum of bytes of the text: with the option lines of the target it fits one entry of a list, and with the
     /// fields of a saved file one line of the manifest.
-    pub const MOST: usize = 32 * 1024;
+    pub const MAX_BYTES: usize = 32 * 1024;
 
     /// The columns of this text, a JSON object on one line; `None` if it is something else, or too long.
     pub fn parse(text: &str) -> Option<Self> {
         let is_object = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
-        (is_object && text.len() <= Self::MOST && !text.contains(['\n', '\r']))
+        (is_object && text.len() <= Self::MAX_BYTES && !text.contains(['\n', '\r']))
             .then(|| Self(text.into()))
     }
 
@@ -99,7 +99,7 @@ impl CarriedWriter {
             self.text.push('{');
         }
         self.text.push('}');
-        (self.text.len() <= CarriedColumns::MOST).then(|| CarriedColumns(self.text.into()))
+        (self.text.len() <= CarriedColumns::MAX_BYTES).then(|| CarriedColumns(self.text.into()))
     }
 
     fn name(&mut self, name: &str) {
@@ -221,8 +221,8 @@ mod tests {
             assert_eq!(CarriedColumns::parse(text), None, "{text}");
         }
         let text = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
-        columns(&text(CarriedColumns::MOST));
-        assert_eq!(CarriedColumns::parse(&text(CarriedColumns::MOST + 1)), None);
+        columns(&text(CarriedColumns::MAX_BYTES));
+        assert_eq!(CarriedColumns::parse(&text(CarriedColumns::MAX_BYTES + 1)), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The messages of one attempt as an archive keeps them: a request, its reply, and the body of the reply as it came.
+//! The messages of one attempt as an archive keeps them: a request, and its response with the body as it came.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::HttpVersion;
 use super::serde_helpers::encoded_bytes;
 
-/// The heads of a request and its reply.
+/// The heads of a request and its response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CapturedHeads {
     /// When the request was made.
@@ -18,14 +18,14 @@ pub(crate) struct CapturedHeads {
     /// The head of the request, without secrets.
     #[serde(with = "encoded_bytes")]
     pub request: Vec<u8>,
-    /// The head of the reply.
+    /// The head of the response.
     #[serde(with = "encoded_bytes")]
     pub response: Vec<u8>,
-    /// The status of the reply.
+    /// The status of the response.
     pub status: u16,
-    /// The media type of the reply, without parameters; `None` if there is none.
+    /// The media type of the response, without parameters; `None` if there is none.
     pub media_type: Option<String>,
-    /// The version of HTTP of the reply.
+    /// The version of HTTP of the response.
     pub version: HttpVersion,
     /// The address of the server; `None` if it is not known.
     pub address: Option<IpAddr>,
@@ -36,7 +36,7 @@ pub(crate) struct CapturedHeads {
 pub(crate) struct CapturedExchange {
     /// Their heads.
     pub heads: CapturedHeads,
-    /// The body of the reply.
+    /// The body of the response.
     pub body: CapturedBody,
     /// Whether that is all of it.
     pub ended: CapturedEnd,
@@ -49,7 +49,7 @@ pub(crate) enum CapturedEnd {
     Whole,
     /// The rest was not read, as it is of no use.
     CutOff,
-    /// The attempt has failed, for such a reason, before all of it was there.
+    /// The attempt has failed, for this reason, before all of it was there.
     Broken(TruncationReason),
 }
 
@@ -69,19 +69,19 @@ pub(crate) enum TruncationReason {
 /// A body, encoded as its archive needs it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CapturedBody {
-    /// Its length before the encoding, in bytes.
+    /// The length of the body, in bytes.
     pub bytes: u64,
-    /// The SHA-256 of it.
+    /// The SHA-256 of the body.
     #[serde(with = "encoded_bytes")]
     pub payload: Vec<u8>,
-    /// The SHA-256 of the head of the reply and the body.
+    /// The SHA-256 of the head of the response and the body.
     #[serde(with = "encoded_bytes")]
     pub block: Vec<u8>,
-    /// The CRC-32 of what is encoded.
+    /// The CRC-32 of what was encoded: the body, and in a WARC what ends its record.
     pub crc: u32,
-    /// The length of what is encoded, in bytes.
+    /// The length of that, in bytes.
     pub plain: u64,
-    /// The length of the encoded bytes.
+    /// The length of what that was encoded to, in bytes.
     pub length: u64,
     /// The encoded bytes.
     pub data: CapturedData,

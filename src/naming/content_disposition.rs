@@ -42,7 +42,9 @@ fn parameters(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = field.split_once(';').map_or("", |(_, parameters)| parameters);
     std::iter::from_fn(move || {
         loop {
-            rest = rest.trim_start_matches(|letter: char| letter == ';' || letter.is_whitespace());
+            rest = rest.trim_start_matches(|character: char| {
+                character == ';' || character.is_whitespace()
+            });
             let end = rest.find([';', '='])?;
             let name = rest[..end].trim_end();
             let is_given = rest[end..].starts_with('=');
@@ -70,15 +72,15 @@ fn value(text: &str) -> (Cow<'_, str>, &str) {
 /// is missing, the string ends with the text.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
             '"' => break,
-            '\\' => value.extend(letters.next()),
-            _ => value.push(letter),
+            '\\' => value.extend(characters.next()),
+            _ => value.push(character),
         }
     }
-    (value, letters.as_str())
+    (value, characters.as_str())
 }
 
 #[cfg(test)]

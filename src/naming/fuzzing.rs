@@ -1,4 +1,4 @@
-//! What holds for any name: it stays in its folder, and names a plain file on every system.
+//! Fuzz targets for file names: a name stays in its folder, and names a plain file on every system.
 
 use url::Url;
 
@@ -9,14 +9,14 @@ use super::{
 use crate::plan::NamingScheme;
 use crate::text::is_hidden;
 
-/// A URL, or the path of one, behind two bytes: which names are taken.
+/// Input: two bytes that say which names are taken, then a URL or the path of one.
 pub fn names(data: &[u8]) {
     let Some((taken, text)) = data.split_first_chunk::<2>() else { return };
     let text = String::from_utf8_lossy(text);
     let taken = u16::from_le_bytes(*taken);
     let option = of_option(&text);
     check_path(&option, LONGEST_PATH);
-    assert_eq!(of_option(&option), option, "once is enough");
+    assert_eq!(of_option(&option), option, "a name stays as it is");
     let Some(url) = url_of(&text) else { return };
     let schemes = [NamingScheme::Flat, NamingScheme::Tree, NamingScheme::Hash, NamingScheme::Index];
     for name in schemes.map(|scheme| of_url(scheme, &url, u64::from(taken))).iter().chain([&option])
@@ -47,7 +47,7 @@ fn url_of(text: &str) -> Option<Url> {
     url.or_else(|| base().join(&format!("./{text}")).ok()).filter(Url::has_host)
 }
 
-/// The name that is left where every bit of `taken` says whether one is taken, and by what.
+/// Checks the name that is made unique. For each name that is asked about, two bits of `taken` are its owner.
 fn check_unique(wanted: &str, url: &Url, taken: u16) {
     let mut asked = 0;
     let depth = wanted.split('/').count();

@@ -1,20 +1,20 @@
-//! Sanitizes one component of a name, so that it stays in its directory, shows what it is, names a plain file on every
-//! system, and cannot be mistaken for a partial file. Pure.
+//! Sanitizes one component of a name, so that it stays in its directory, has no hidden characters, names a plain file on
+//! every system, and cannot be mistaken for a partial file. Pure.
 
 use std::borrow::Cow;
 
 use super::{LONGEST_COMPONENT, PART_SUFFIX};
 use crate::text::is_hidden;
 
-/// The maximum number of letters of an extension.
+/// The maximum length of an extension, without its dot.
 const LONGEST_EXTENSION: usize = 16;
 
 /// The name of an empty component.
-const NOTHING: &str = "_";
+const PLACEHOLDER: &str = "_";
 
 /// The text as a component; `_` if nothing is left of it. Safe text is returned unchanged.
 pub(super) fn safe(text: &str) -> Cow<'_, str> {
-    safe_if_any(text).unwrap_or(Cow::Borrowed(NOTHING))
+    safe_if_any(text).unwrap_or(Cow::Borrowed(PLACEHOLDER))
 }
 
 /// The text as a component; `None` if nothing is left of it.
@@ -22,7 +22,8 @@ pub(super) fn safe_if_any(text: &str) -> Option<Cow<'_, str>> {
     if is_plain(text) {
         return Some(Cow::Borrowed(text));
     }
-    let shown: String = text.chars().filter(|letter| !is_hidden(*letter)).map(allowed).collect();
+    let shown: String =
+        text.chars().filter(|character| !is_hidden(*character)).map(without_forbidden).collect();
     let mut name = trimmed(shown.trim_start()).to_owned();
     if name.is_empty() {
         return None;
@@ -30,12 +31,12 @@ pub(super) fn safe_if_any(text: &str) -> Option<Cow<'_, str>> {
     if name.starts_with('.') {
         name.replace_range(..1, "_");
     }
-    guard(&mut name);
+    escape_special(&mut name);
     if name.len() > LONGEST_COMPONENT {
-        // Two less: what is left may need a guard at either end.
+        // Two less: what is left may have to be escaped at either end.
         let (stem, extension) = split(&name);
         name = format!("{}{extension}", cut(stem, LONGEST_COMPONENT - 2 - extension.len()));
-        guard(&mut name);
+        escape_special(&mut name);
     }
     Some(Cow::Owned(name))
 }
@@ -62,7 +63,7 @@ fn split(name: &str) -> (&str, &str) {
         let extension = &name[dot + 1..];
         *dot > 0
             && (1..=LONGEST_EXTENSION).contains(&extension.len())
-            && extension.bytes().all(|letter| letter.is_ascii_alphanumeric())
+            && extension.bytes().all(|character| character.is_ascii_alphanumeric())
     });
     name.split_at(dot.unwrap_or(name.len()))
 }
@@ -74,15 +75,15 @@ fn is_plain(text: &str) -> bool {
         && !text.starts_with('.')
         && !text.ends_with('.')
         && !is_reserved(text)
-        && !looks_unfinished(text)
+        && !has_part_suffix(text)
 }
 
 /// Replaces separators and the characters that Windows forbids by `_`.
-fn allowed(letter: char) -> char {
-    if matches!(letter, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*') {
+fn without_forbidden(character: char) -> char {
+    if matches!(character, '/' | '\\' | '<' | '>' | ':' | '"' | '|' | '?' | '*') {
         '_'
     } else {
-        letter
+        character
     }
 }
 
@@ -93,15 +94,15 @@ fn cut(stem: &str, most: usize) -> &str {
 
 /// Removes dots and white space at the end, as Windows does.
 fn trimmed(text: &str) -> &str {
-    text.trim_end_matches(|letter: char| letter == '.' || letter.is_whitespace())
+    text.trim_end_matches(|character: char| character == '.' || character.is_whitespace())
 }
 
-/// Adds a `_` to a name that would mean something else without.
-fn guard(name: &mut String) {
+/// Adds a `_` to a name that has a special meaning.
+fn escape_special(name: &mut String) {
     if is_reserved(name) {
         name.insert(0, '_');
     }
-    if looks_unfinished(name) {
+    if has_part_suffix(name) {
         name.push('_');
     }
 }
@@ -123,7 +124,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// Whether the name ends like that of a partial file ([`super::part_of`]).
-fn looks_unfinished(name: &str) -> bool {
+fn has_part_suffix(name: &str) -> bool {
     let end = name.as_bytes().last_chunk::<{ PART_SUFFIX.len() }>();
     end.is_some_and(|end| end.eq_ignore_ascii_case(PART_SUFFIX.as_bytes()))
 }

@@ -29,13 +29,13 @@ fn is_safe(name: &str) -> bool {
     let ports = ["COM", "LPT"]
         .into_iter()
         .flat_map(|port| "0123456789¹²³".chars().map(move |number| format!("{port}{number}")));
-    let hidden = |letter: char| {
-        letter.is_control()
+    let hidden = |character: char| {
+        character.is_control()
             || "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{2028}\u{2029}\u{3164}\u{feff}\u{ffa0}"
-                .contains(letter)
-            || matches!(letter, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-            || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fffb}')
-            || matches!(letter, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+                .contains(character)
+            || matches!(character, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fffb}')
+            || matches!(character, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
     };
     !name.is_empty()
         && name.len() <= 240
@@ -308,13 +308,13 @@ fn names_are_compared_without_case_and_however_accents_are_written() {
 fn the_key_of_every_character_is_its_own_key_and_that_of_its_cases() {
     /// The last character that has another form (a CJK compatibility ideograph).
     const LAST: char = '\u{2fa1f}';
-    for letter in '\0'..=LAST {
-        let name = letter.to_string();
+    for character in '\0'..=LAST {
+        let name = character.to_string();
         let own = key(&name);
-        assert_eq!(key(&own), own, "{letter:?}");
-        assert_eq!(key(&name.to_lowercase()), own, "{letter:?}");
-        assert_eq!(key(&name.to_uppercase()), own, "{letter:?}");
-        assert_eq!(own.contains('/'), letter == '/', "{letter:?}");
+        assert_eq!(key(&own), own, "{character:?}");
+        assert_eq!(key(&name.to_lowercase()), own, "{character:?}");
+        assert_eq!(key(&name.to_uppercase()), own, "{character:?}");
+        assert_eq!(own.contains('/'), character == '/', "{character:?}");
     }
 }
 
@@ -447,7 +447,7 @@ fn piece() -> impl Strategy<Value = String> {
             "\u{202e}", "\u{200b}", "\u{2028}", "\u{feff}", "\u{85}", "\u{3000}", ":", "?", "*", "%3a",
             "index.html", "é", "e\u{301}", "ß", "日本", "a", "A", "b",
         ]).prop_map(str::to_owned),
-        1 => ("[ .aé]", 1..300_usize).prop_map(|(letter, times)| letter.repeat(times)),
+        1 => ("[ .aé]", 1..300_usize).prop_map(|(character, times)| character.repeat(times)),
     ]
 }
 

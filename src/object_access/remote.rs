@@ -133,7 +133,7 @@ const LONGEST_REASON: usize = 300;
 
 /// A reason as it may be shown.
 fn shown(reason: &str) -> String {
-    let plain = reason.chars().map(|letter| if is_hidden(letter) { ' ' } else { letter });
+    let plain = reason.chars().map(|character| if is_hidden(character) { ' ' } else { character });
     plain.take(LONGEST_REASON).collect::<String>().trim().to_owned()
 }
 

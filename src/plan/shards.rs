@@ -28,11 +28,11 @@ pub enum ShardKey {
 
 impl Shard {
     /// The maximum number of shards.
-    pub(crate) const MOST: u32 = 1_000_000;
+    pub(crate) const MAX_COUNT: u32 = 1_000_000;
 
     /// Shard `index` of `count`, from 0; `None` if there is none, or there are too many.
     pub(crate) fn new(index: u32, count: u32, by: ShardKey) -> Option<Self> {
-        let count = NonZeroU32::new(count).filter(|count| count.get() <= Self::MOST)?;
+        let count = NonZeroU32::new(count).filter(|count| count.get() <= Self::MAX_COUNT)?;
         (index < count.get()).then_some(Self { index, count, by })
     }
 
@@ -150,7 +150,7 @@ mod tests {
     fn a_shard_is_one_of_those_that_there_are() {
         let shard = |index, count| Shard::new(index, count, ShardKey::Host);
         assert_eq!(shard(3, 4).unwrap().to_string(), "3/4");
-        for (index, count) in [(0, 0), (4, 4), (0, Shard::MOST + 1)] {
+        for (index, count) in [(0, 0), (4, 4), (0, Shard::MAX_COUNT + 1)] {
             assert_eq!(shard(index, count), None, "{index}/{count}");
         }
     }

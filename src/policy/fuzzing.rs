@@ -1,4 +1,4 @@
-//! What holds for any Retry-After, any head of a reply to a request for a range, and any address.
+//! Fuzz targets for Retry-After, heads of replies to range requests, and addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, UNIX_EPOCH};

@@ -94,7 +94,8 @@ pub(crate) fn robots_url(url: &Url) -> Url {
 /// letters, `_` and `-` (section 2.2.1). Empty if there is none; then the rules for all robots apply.
 pub(crate) fn product_token(user_agent: &HeaderValue) -> &str {
     let text = user_agent.to_str().unwrap_or_default();
-    let end = text.find(|letter: char| !letter.is_ascii_alphabetic() && !"-_".contains(letter));
+    let end =
+        text.find(|character: char| !character.is_ascii_alphabetic() && !"-_".contains(character));
     &text[..end.unwrap_or(text.len())]
 }
 

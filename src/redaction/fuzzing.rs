@@ -1,4 +1,4 @@
-//! What holds for any text around a secret: the secret is not in what is shown.
+//! A fuzz target for redaction: whatever the text around a secret, the secret is not in what is shown.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -52,7 +52,7 @@ fn parameters(name: u8, [a, b, c, d]: [&str; 4]) {
     let Ok(url) = Url::parse(&text) else { return };
     hidden_in(&url, d);
     // Somewhere in the value, for which no character of a sentence is mistaken.
-    let start: String = b.chars().filter(|letter| !"&#\t\n\r'`".contains(*letter)).collect();
+    let start: String = b.chars().filter(|character| !"&#\t\n\r'`".contains(*character)).collect();
     let within = format!("https://a.test/?{name}={start}{HUNTER2}&{d}");
     if let Ok(url) = Url::parse(&within) {
         hidden_in(&url, c);

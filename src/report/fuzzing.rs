@@ -1,4 +1,4 @@
-//! What holds for any saved run, and any text that is shown.
+//! Fuzz targets for saved runs, and text that is shown.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -98,7 +98,7 @@ fn show(records: &[Record], summary: Option<&Summary>) {
     html::page(&aggregate, summary, &mut page).expect("memory takes all");
     for shown in [lines, table, page] {
         let shown = String::from_utf8(shown).expect("text");
-        let hidden = |letter| is_unprintable(letter) && !matches!(letter, '\n' | '\t');
+        let hidden = |character| is_unprintable(character) && !matches!(character, '\n' | '\t');
         assert!(!shown.contains(hidden), "{shown:?}");
     }
     let _: serde_json::Value = serde_json::from_slice(&har).expect("an archive is JSON");
@@ -128,15 +128,16 @@ fn check_cell(text: &str) {
 fn check_shell_word(name: &str) {
     let word = shell_word(name);
     assert!(!word.is_empty() && !word.starts_with('-'));
-    let (mut read, mut letters, mut is_quoted) = (String::new(), word.chars(), false);
-    while let Some(letter) = letters.next() {
-        match letter {
+    let (mut read, mut characters, mut is_quoted) = (String::new(), word.chars(), false);
+    while let Some(character) = characters.next() {
+        match character {
             '\'' => is_quoted = !is_quoted,
-            '\\' if !is_quoted => read.extend(letters.next()),
+            '\\' if !is_quoted => read.extend(characters.next()),
             _ => {
-                let is_plain = letter.is_ascii_alphanumeric() || "/._-+,:@%=".contains(letter);
+                let is_plain =
+                    character.is_ascii_alphanumeric() || "/._-+,:@%=".contains(character);
                 assert!(is_quoted || is_plain, "{word}");
-                read.push(letter);
+                read.push(character);
             }
         }
     }

@@ -162,11 +162,11 @@ pub(crate) fn readable_time(text: &str) -> String {
 
 /// The first few of these names.
 fn some_of(names: &[String]) -> String {
-    const MOST: usize = 5;
+    const SHOWN: usize = 5;
     let names: Vec<_> = names.iter().map(|name| readable_url(name)).collect();
     match names.len() {
-        ..=MOST => names.join(", "),
-        all => format!("{} and {} more", names[..MOST].join(", "), grouped((all - MOST) as u64)),
+        ..=SHOWN => names.join(", "),
+        all => format!("{} and {} more", names[..SHOWN].join(", "), grouped((all - SHOWN) as u64)),
     }
 }
 

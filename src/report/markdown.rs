@@ -13,52 +13,52 @@ use crate::units::human_bytes;
 
 /// The whole page.
 pub(crate) fn page(
-    fold: &Aggregate,
+    aggregate: &Aggregate,
     summary: Option<&Summary>,
-    page: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    total(fold, summary, page)?;
-    if !fold.counts.failures.is_empty() {
-        writeln!(page, "\n| Failures | URLs |\n|---|---:|")?;
-        for (class, count) in fold.counts.most_frequent_failures() {
-            writeln!(page, "| {} | {count} |", cell(class.name()))?;
+    total(aggregate, summary, out)?;
+    if !aggregate.counts.failures.is_empty() {
+        writeln!(out, "\n| Failures | URLs |\n|---|---:|")?;
+        for (class, count) in aggregate.counts.most_frequent_failures() {
+            writeln!(out, "| {} | {count} |", cell(class.name()))?;
         }
     }
     let bytes = if summary.is_some_and(|summary| summary.head) { "Announced" } else { "Bytes" };
-    writeln!(page, "\n| # | Outcome | Status | {bytes} | Seconds | URL | Error |")?;
-    writeln!(page, "|---:|---|---:|---:|---:|---|---|")?;
-    fold.rows.iter().try_for_each(|row| line(row, page))?;
-    match fold.further() {
+    writeln!(out, "\n| # | Outcome | Status | {bytes} | Seconds | URL | Error |")?;
+    writeln!(out, "|---:|---|---:|---:|---:|---|---|")?;
+    aggregate.rows.iter().try_for_each(|row| line(row, out))?;
+    match aggregate.further() {
         0 => Ok(()),
-        further => writeln!(page, "\nAnd {further} more."),
+        further => writeln!(out, "\nAnd {further} more."),
     }
 }
 
-fn total(fold: &Aggregate, summary: Option<&Summary>, page: &mut Vec<u8>) -> io::Result<()> {
+fn total(aggregate: &Aggregate, summary: Option<&Summary>, out: &mut Vec<u8>) -> io::Result<()> {
     if let Some(summary) = summary {
-        // A saved run may say anything of why it was stopped.
-        text::first_line(&Summary { stopped: None, ..summary.clone() }, page)?;
+        // `stopped` of a saved run is untrusted text.
+        text::first_line(&Summary { stopped: None, ..summary.clone() }, out)?;
         if let Some(cause) = &summary.stopped {
-            writeln!(page, "\nStopped early: {}", code(cause))?;
+            writeln!(out, "\nStopped early: {}", code(cause))?;
         }
-        if let Some(missing) = fold.missing_records(summary) {
-            writeln!(page, "\n{missing}")?;
+        if let Some(missing) = aggregate.missing_records(summary) {
+            writeln!(out, "\n{missing}")?;
         }
         return text::unread_list(summary)
-            .map_or(Ok(()), |unread| writeln!(page, "\nNot complete: {}", code(&unread)));
+            .map_or(Ok(()), |unread| writeln!(out, "\nNot complete: {}", code(&unread)));
     }
-    let bytes = human_bytes(fold.counts.bytes);
-    let (ok, targets) = (fold.counts.ok, fold.counts.targets);
-    writeln!(page, "Downloaded {ok} of {targets}+ sites, {bytes}; no summary found")
+    let bytes = human_bytes(aggregate.counts.bytes);
+    let (ok, targets) = (aggregate.counts.ok, aggregate.counts.targets);
+    writeln!(out, "Downloaded {ok} of {targets}+ sites, {bytes}; no summary found")
 }
 
-fn line(row: &AggregateRow, page: &mut Vec<u8>) -> io::Result<()> {
+fn line(row: &AggregateRow, out: &mut Vec<u8>) -> io::Result<()> {
     let status = row.status.map(|status| status.to_string()).unwrap_or_default();
     let seconds = row.timings.total.map(|total| format!("{total:.3}")).unwrap_or_default();
     let message = row.message.as_deref().unwrap_or_default();
     let mirror = row.mirror.as_deref().map(|mirror| format!(" (mirror {})", cell(mirror)));
     writeln!(
-        page,
+        out,
         "| {} | {} | {status} | {} | {seconds} | {}{} | {} |",
         row.index,
         row.outcome,
@@ -101,14 +101,14 @@ mod tests {
     use crate::model::{Failure, Record, test_fixtures};
 
     fn written(records: &[Record], summary: Option<&Summary>) -> String {
-        let mut fold = Aggregate::default();
-        records.iter().for_each(|record| fold.add(record));
+        let mut aggregate = Aggregate::default();
+        records.iter().for_each(|record| aggregate.add(record));
         let mut text = Vec::new();
-        page(&fold, summary, &mut text).expect("memory takes all");
+        page(&aggregate, summary, &mut text).expect("memory takes all");
         String::from_utf8(text).expect("text")
     }
 
-    /// The texts of all cells of the last table, as a reader of another make has them.
+    /// The texts of all cells of the last table, as an independent parser reads them.
     fn cells(text: &str) -> Vec<Vec<String>> {
         let mut rows = vec![vec![String::new()]];
         for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
@@ -184,9 +184,9 @@ mod tests {
             let read = cells(&written(&records, None));
             let rows: Vec<_> = read.iter().filter(|row| row.len() == 8).collect();
             prop_assert_eq!(rows.len(), 3);
-            let told = |text: &str| text.trim().replace("\\|", "\\\\u{7c}");
-            prop_assert_eq!(&rows[1][5], &told(&url));
-            prop_assert_eq!(&rows[2][5], &told(&hostile));
+            let shown = |text: &str| text.trim().replace("\\|", "\\\\u{7c}");
+            prop_assert_eq!(&rows[1][5], &shown(&url));
+            prop_assert_eq!(&rows[2][5], &shown(&hostile));
         }
     }
 }

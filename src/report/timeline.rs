@@ -1,8 +1,8 @@
-//! How many things were under way, over time: the mean in each of at most [`MOST`] equal stretches. A run of unknown
+//! How many things were under way, over time: the mean in each of at most [`MAX_STRETCHES`] equal stretches. A run of unknown
 //! length fits, because stretches are joined in pairs where there are too many. Bounded, pure.
 
 /// Stretches at most.
-pub(super) const MOST: usize = 512;
+pub(super) const MAX_STRETCHES: usize = 512;
 
 /// Stretches are multiples of this long at first, in microseconds.
 const FINEST: i64 = 1_000;
@@ -60,7 +60,7 @@ impl Timeline {
             (low.min(first), high.max(first + stretches as i64 - 1))
         };
         let (mut low, mut high) = ends(self.width, self.first, self.busy.len());
-        while high - low >= MOST as i64 {
+        while high - low >= MAX_STRETCHES as i64 {
             self.join_pairs();
             (low, high) = ends(self.width, self.first, self.busy.len());
         }
@@ -106,7 +106,7 @@ mod tests {
         let hour = 3_600_000_000;
         (0..1000).for_each(|hours| timeline.add(hours * hour, (hours + 1) * hour));
         let means: Vec<_> = timeline.means().collect();
-        assert!((MOST / 2..=MOST).contains(&means.len()), "{}", means.len());
+        assert!((MAX_STRETCHES / 2..=MAX_STRETCHES).contains(&means.len()), "{}", means.len());
         assert!(means[1..means.len() - 1].iter().all(|(_, mean)| *mean == 1.0), "{means:?}");
     }
 
@@ -129,7 +129,7 @@ mod tests {
             let told: f64 = timeline.means().map(|(_, mean)| mean * timeline.width() as f64).sum();
             let truth: i64 = spans.iter().map(|(_, length)| length).sum();
             prop_assert!((told - truth as f64).abs() < 1.0, "{} told as {}", truth, told);
-            prop_assert!(timeline.means().count() <= MOST);
+            prop_assert!(timeline.means().count() <= MAX_STRETCHES);
             let earliest = spans.iter().map(|(from, _)| *from).min().unwrap();
             let (first, _) = timeline.means().next().unwrap();
             prop_assert!(first <= earliest && earliest < first + timeline.width());

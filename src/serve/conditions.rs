@@ -21,7 +21,7 @@ pub(super) struct ServedValidators<'a> {
 
 /// The response to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Preconditions {
+pub(super) enum ConditionalResponse {
     /// 200 with the whole body.
     Whole,
     /// 206 with this range.
@@ -40,28 +40,28 @@ pub(super) fn evaluate(
     fields: &HeaderMap,
     validators: ServedValidators<'_>,
     length: u64,
-) -> Preconditions {
+) -> ConditionalResponse {
     if !matches_expected(fields, validators) {
-        return Preconditions::Failed;
+        return ConditionalResponse::Failed;
     }
     if is_not_modified(fields, validators) {
-        return Preconditions::NotModified;
+        return ConditionalResponse::NotModified;
     }
     // Section 14.2: ranges are defined for GET only.
     if method != Method::GET || !if_range_matches(fields, validators) {
-        return Preconditions::Whole;
+        return ConditionalResponse::Whole;
     }
-    match only(fields, RANGE).map(|field| ranges::parse(field, length)) {
-        None | Some(AskedRange::Whole) => Preconditions::Whole,
-        Some(AskedRange::Part(range)) => Preconditions::Part(range),
-        Some(AskedRange::Unsatisfiable) => Preconditions::Unsatisfiable,
+    match single_value(fields, RANGE).map(|field| ranges::parse(field, length)) {
+        None | Some(AskedRange::Whole) => ConditionalResponse::Whole,
+        Some(AskedRange::Part(range)) => ConditionalResponse::Part(range),
+        Some(AskedRange::Unsatisfiable) => ConditionalResponse::Unsatisfiable,
     }
 }
 
 /// If-Match, or else If-Unmodified-Since.
 fn matches_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_MATCH) {
-        return lists(fields, IF_MATCH, |tag| !tag.weak && tag.opaque == validators.etag);
+        return any_tag_matches(fields, IF_MATCH, |tag| !tag.weak && tag.opaque == validators.etag);
     }
     date(fields, IF_UNMODIFIED_SINCE).is_none_or(|date| validators.last_modified <= date)
 }
@@ -69,7 +69,7 @@ fn matches_expected(fields: &HeaderMap, validators: ServedValidators<'_>) -> boo
 /// If-None-Match, or else If-Modified-Since.
 fn is_not_modified(fields: &HeaderMap, validators: ServedValidators<'_>) -> bool {
     if fields.contains_key(IF_NONE_MATCH) {
-        return lists(fields, IF_NONE_MATCH, |tag| tag.opaque == validators.etag);
+        return any_tag_matches(fields, IF_NONE_MATCH, |tag| tag.opaque == validators.etag);
     }
     date(fields, IF_MODIFIED_SINCE).is_some_and(|date| validators.last_modified <= date)
 }
@@ -79,7 +79,7 @@ fn if_range_matches(fields: &HeaderMap, validators: ServedValidators<'_>) -> boo
     if !fields.contains_key(IF_RANGE) {
         return true;
     }
-    let Some(field) = only(fields, IF_RANGE) else { return false };
+    let Some(field) = single_value(fields, IF_RANGE) else { return false };
     if field.starts_with('"') || field.starts_with("W/") {
         return field == validators.etag;
     }
@@ -87,7 +87,7 @@ fn if_range_matches(fields: &HeaderMap, validators: ServedValidators<'_>) -> boo
 }
 
 /// The value of a header that may occur once; `None` if it is missing or repeated.
-fn only(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
+fn single_value(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = fields.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     value.to_str().ok().map(str::trim)
@@ -95,13 +95,17 @@ fn only(fields: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 /// A valid date; an invalid one is to be ignored (sections 13.1.3 and 13.1.4).
 fn date(fields: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(only(fields, name)?).ok()
+    httpdate::parse_http_date(single_value(fields, name)?).ok()
 }
 
 /// Whether a header is `*` or lists a tag that matches.
-fn lists(fields: &HeaderMap, name: HeaderName, fits: impl Fn(EntityTag<'_>) -> bool) -> bool {
+fn any_tag_matches(
+    fields: &HeaderMap,
+    name: HeaderName,
+    matches: impl Fn(EntityTag<'_>) -> bool,
+) -> bool {
     let mut values = fields.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.any(|value| value.trim() == "*" || tags(value).any(&fits))
+    values.any(|value| value.trim() == "*" || tags(value).any(&matches))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,66 +136,66 @@ mod tests {
     const AFTER: &str = "Wed, 01 Jan 2025 00:00:01 GMT";
 
     /// What is sent for a body of 10 bytes, tag "a", changed at `CHANGED`.
-    fn sent(method: Method, fields: &[(HeaderName, &str)]) -> Preconditions {
+    fn sent(method: Method, fields: &[(HeaderName, &str)]) -> ConditionalResponse {
         let fields =
             fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let last_modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_735_689_600);
         evaluate(&method, &fields, ServedValidators { etag: "\"a\"", last_modified }, 10)
     }
 
-    fn got(fields: &[(HeaderName, &str)]) -> Preconditions {
+    fn got(fields: &[(HeaderName, &str)]) -> ConditionalResponse {
         sent(Method::GET, fields)
     }
 
-    const PART: Preconditions = Preconditions::Part(ServedRange { first: 2, last: 9 });
+    const PART: ConditionalResponse = ConditionalResponse::Part(ServedRange { first: 2, last: 9 });
 
     #[test]
     fn without_conditions_all_of_it_is_sent() {
-        assert_eq!(got(&[]), Preconditions::Whole);
+        assert_eq!(got(&[]), ConditionalResponse::Whole);
     }
 
     #[test]
     fn a_known_tag_is_not_sent_again_however_it_is_listed() {
         for list in ["\"a\"", "W/\"a\"", "*", "\"b\", \"a\"", "\"x,y\" ,W/\"a\"", ",\"a\""] {
-            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::NotModified, "{list}");
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), ConditionalResponse::NotModified, "{list}");
             assert_eq!(
                 sent(Method::HEAD, &[(IF_NONE_MATCH, list)]),
-                Preconditions::NotModified,
+                ConditionalResponse::NotModified,
                 "{list}"
             );
         }
         for list in ["\"b\"", "a", "", "\"a", "\"A\"", "\"b,\"a\"\""] {
-            assert_eq!(got(&[(IF_NONE_MATCH, list)]), Preconditions::Whole, "{list}");
+            assert_eq!(got(&[(IF_NONE_MATCH, list)]), ConditionalResponse::Whole, "{list}");
         }
     }
 
     #[test]
     fn the_date_counts_only_where_no_tag_is_named() {
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, CHANGED)]), Preconditions::NotModified);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, AFTER)]), Preconditions::NotModified);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, BEFORE)]), Preconditions::Whole);
-        assert_eq!(got(&[(IF_MODIFIED_SINCE, "yesterday")]), Preconditions::Whole);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, CHANGED)]), ConditionalResponse::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, AFTER)]), ConditionalResponse::NotModified);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, BEFORE)]), ConditionalResponse::Whole);
+        assert_eq!(got(&[(IF_MODIFIED_SINCE, "yesterday")]), ConditionalResponse::Whole);
         let both = [(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)];
-        assert_eq!(got(&both), Preconditions::Whole);
+        assert_eq!(got(&both), ConditionalResponse::Whole);
     }
 
     #[test]
     fn an_expected_tag_must_match_strongly() {
-        assert_eq!(got(&[(IF_MATCH, "\"a\"")]), Preconditions::Whole);
-        assert_eq!(got(&[(IF_MATCH, "*")]), Preconditions::Whole);
-        assert_eq!(got(&[(IF_MATCH, "W/\"a\"")]), Preconditions::Failed);
-        assert_eq!(got(&[(IF_MATCH, "\"b\"")]), Preconditions::Failed);
-        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, CHANGED)]), Preconditions::Whole);
-        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, BEFORE)]), Preconditions::Failed);
+        assert_eq!(got(&[(IF_MATCH, "\"a\"")]), ConditionalResponse::Whole);
+        assert_eq!(got(&[(IF_MATCH, "*")]), ConditionalResponse::Whole);
+        assert_eq!(got(&[(IF_MATCH, "W/\"a\"")]), ConditionalResponse::Failed);
+        assert_eq!(got(&[(IF_MATCH, "\"b\"")]), ConditionalResponse::Failed);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, CHANGED)]), ConditionalResponse::Whole);
+        assert_eq!(got(&[(IF_UNMODIFIED_SINCE, BEFORE)]), ConditionalResponse::Failed);
         let both = [(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)];
-        assert_eq!(got(&both), Preconditions::Whole);
+        assert_eq!(got(&both), ConditionalResponse::Whole);
     }
 
     #[test]
     fn a_failed_expectation_goes_before_a_known_tag_and_a_known_tag_before_a_range() {
         let all = [(IF_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\""), (RANGE, "bytes=2-")];
-        assert_eq!(got(&all), Preconditions::Failed);
-        assert_eq!(got(&all[1..]), Preconditions::NotModified);
+        assert_eq!(got(&all), ConditionalResponse::Failed);
+        assert_eq!(got(&all[1..]), ConditionalResponse::NotModified);
         assert_eq!(got(&all[2..]), PART);
     }
 
@@ -201,17 +205,17 @@ mod tests {
         assert_eq!(with("\"a\""), PART);
         assert_eq!(with(CHANGED), PART);
         for other in ["\"b\"", "W/\"a\"", "*", AFTER, BEFORE, "a", ""] {
-            assert_eq!(with(other), Preconditions::Whole, "{other}");
+            assert_eq!(with(other), ConditionalResponse::Whole, "{other}");
         }
         let beyond = |validator| got(&[(RANGE, "bytes=10-"), (IF_RANGE, validator)]);
-        assert_eq!(beyond("\"a\""), Preconditions::Unsatisfiable);
-        assert_eq!(beyond("\"b\""), Preconditions::Whole);
+        assert_eq!(beyond("\"a\""), ConditionalResponse::Unsatisfiable);
+        assert_eq!(beyond("\"b\""), ConditionalResponse::Whole);
     }
 
     #[test]
     fn head_knows_no_ranges() {
-        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=2-")]), Preconditions::Whole);
-        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=10-")]), Preconditions::Whole);
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=2-")]), ConditionalResponse::Whole);
+        assert_eq!(sent(Method::HEAD, &[(RANGE, "bytes=10-")]), ConditionalResponse::Whole);
     }
 
     #[test]
@@ -219,6 +223,6 @@ mod tests {
         let mut fields = HeaderMap::new();
         fields.append(RANGE, "bytes=2-".parse().unwrap());
         fields.append(RANGE, "bytes=3-".parse().unwrap());
-        assert_eq!(only(&fields, RANGE), None);
+        assert_eq!(single_value(&fields, RANGE), None);
     }
 }

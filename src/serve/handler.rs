@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::bandwidth::Bandwidth;
 use super::body::Body;
-use super::conditions::{self, Preconditions, ServedValidators};
+use super::conditions::{self, ConditionalResponse, ServedValidators};
 use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
 use super::random_body;
 use super::routes::{self, BodyForm, NotFound, Route};
@@ -186,17 +186,17 @@ impl<B> Responder<'_, B> {
         let wanted =
             conditions::evaluate(self.request.method(), self.request.headers(), validators, length);
         let mut response = match wanted {
-            Preconditions::Failed => {
+            ConditionalResponse::Failed => {
                 return text(
                     StatusCode::PRECONDITION_FAILED,
                     TEXT,
                     "precondition failed: the current version differs\n",
                 );
             }
-            Preconditions::Unsatisfiable => return unsatisfiable(length),
-            Preconditions::NotModified => empty(StatusCode::NOT_MODIFIED),
-            Preconditions::Whole => reply(StatusCode::OK, BINARY, body),
-            Preconditions::Part(range) => {
+            ConditionalResponse::Unsatisfiable => return unsatisfiable(length),
+            ConditionalResponse::NotModified => empty(StatusCode::NOT_MODIFIED),
+            ConditionalResponse::Whole => reply(StatusCode::OK, BINARY, body),
+            ConditionalResponse::Part(range) => {
                 let mut response = reply(StatusCode::PARTIAL_CONTENT, BINARY, body.part(range));
                 let range = format!("bytes {}-{}/{length}", range.first, range.last);
                 set(&mut response, CONTENT_RANGE, &range);

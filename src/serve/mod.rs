@@ -40,8 +40,8 @@ const BACKLOG: u32 = 4096;
 /// How long a connection may be open without a complete request head, idle connections included.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// The approximate number of bytes buffered for one connection. (Flushing pipelined responses together would lift this
-/// bound.)
+/// The approximate number of bytes buffered for one connection. It is a bound because responses to pipelined requests are
+/// not flushed together (`pipeline_flush` of the HTTP library).
 const BUFFER: usize = 128 * 1024;
 
 /// How long to wait after the system refused to accept a connection.
@@ -62,8 +62,8 @@ pub struct Options {
     pub jitter: Duration,
     /// Body bytes per second and connection; `None`: unlimited. Response heads are not slowed down.
     pub limit_rate: Option<NonZeroU64>,
-    /// Share of requests answered with 503, drawn like the jitter: independent of time and order. A path is remembered
-    /// until 400,000 others were requested.
+    /// Share of requests answered with 503, drawn like the jitter: independent of time and order. The number of
+    /// requests for a path is forgotten after 400,000 other paths.
     pub error_rate: Share,
     /// Requests answered, over all connections, in windows that open with a request; `None`: unlimited. Excess requests
     /// get 429 with a Retry-After that reaches to the end of the window.
@@ -82,7 +82,7 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// Never.
-    Killed,
+    Forever,
     /// At the end of its standard input, so that it does not outlive the process that started it.
     EndOfInput,
 }
@@ -98,7 +98,7 @@ impl Default for Options {
             error_rate: Share::NONE,
             rate: None,
             max_connections: None,
-            until: Until::Killed,
+            until: Until::Forever,
             seed: 0,
         }
     }
@@ -170,7 +170,7 @@ impl Origin {
     /// of its own with timers and sockets enabled.
     ///
     /// # Errors
-    /// None so far: a broken client loses its own connection, and a system without free descriptors is tried again.
+    /// None so far: a broken client loses its own connection, and accepting is tried again where the system has no free descriptors.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);

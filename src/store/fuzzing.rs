@@ -1,4 +1,4 @@
-//! What holds for any manifest, and for any directory with one.
+//! Fuzz targets for manifests, and directories with one.
 
 use std::fs;
 use std::path::Path;

@@ -323,7 +323,7 @@ mod tests {
 
     use super::*;
 
-    const MOST: u64 = (1 << POSITION_BITS) - 1;
+    const LAST_POSITION: u64 = (1 << POSITION_BITS) - 1;
 
     /// As random as a hash, and quicker.
     fn key(number: u64) -> NameKey {
@@ -344,7 +344,7 @@ mod tests {
 
     fn some_owner() -> impl Strategy<Value = IndexedOwner> {
         let check = (0..1u64 << CHECK_BITS).prop_map(NameCheck);
-        let position = prop_oneof![Just(0), Just(MOST), 0..=MOST];
+        let position = prop_oneof![Just(0), Just(LAST_POSITION), 0..=LAST_POSITION];
         prop_oneof![
             Just(IndexedOwner::Folder),
             (check.clone(), position.clone())
@@ -398,7 +398,7 @@ mod tests {
         let key = NameKey::of("name");
         let check = NameCheck::of("url");
         for owner in [
-            IndexedOwner::Listed { check, index: MOST + 1 },
+            IndexedOwner::Listed { check, index: LAST_POSITION + 1 },
             IndexedOwner::Recorded { check, at: u64::MAX },
         ] {
             let error = index.set(&key, owner).unwrap_err();

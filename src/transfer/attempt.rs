@@ -17,7 +17,7 @@ use url::Url;
 
 use super::body::{self, BodyReceiver};
 use super::body_plan::{BodyPlan, BodyPlanner, begin_at, is_segment, name_of};
-use super::captured;
+use super::captured_heads;
 use super::certificate::CertificateFields;
 use super::checksum::{MessageKind, claims_of_the_whole};
 use super::client::Client;
@@ -252,7 +252,7 @@ impl<'a> Exchange<'a> {
     fn take_heads(&mut self, fields: &HeaderMap, response: &Response) {
         let (context, job, request_state) = (&*self.client.context, self.job, self.request_state);
         let method = method_of(context.config.http.method, job);
-        let heads = || captured::heads(context, method, job, fields, response, request_state);
+        let heads = || captured_heads::heads(context, method, job, fields, response, request_state);
         self.sink.take_heads(heads);
     }
 

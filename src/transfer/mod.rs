@@ -4,7 +4,7 @@
 mod attempt;
 mod body;
 mod body_plan;
-mod captured;
+mod captured_heads;
 mod certificate;
 mod checksum;
 mod classify;

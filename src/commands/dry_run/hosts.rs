@@ -10,7 +10,7 @@ use crate::scheduler::{HostLimits, host_limits};
 use crate::transfer::is_sent_to;
 
 /// Hosts with counts of their own. Of further hosts only the targets are counted, so that memory is bounded.
-const MOST: usize = 1_000;
+const MAX_COUNTED: usize = 1_000;
 
 /// One host.
 pub(super) struct PreviewHost {
@@ -42,7 +42,7 @@ impl PreviewHosts {
         let name = host_of(url);
         if let Some(place) = self.places.get(name.as_ref()) {
             self.reported[*place].targets += 1;
-        } else if self.reported.len() < MOST {
+        } else if self.reported.len() < MAX_COUNTED {
             let name = name.into_owned();
             self.places.insert(name.clone(), self.reported.len());
             let own = url.host_str().and_then(|name| options.hosts.get(name));

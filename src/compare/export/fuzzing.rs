@@ -1,4 +1,4 @@
-//! What holds for any saved comparison.
+//! A fuzz target for saved comparisons.
 
 use super::{csv, html, jsonl, markdown, parse};
 use crate::text::is_hidden;
@@ -13,7 +13,7 @@ pub fn comparison(data: &[u8]) {
         page.clear();
         write(&comparison, &mut page).expect("memory takes all");
         let shown = str::from_utf8(&page).expect("text");
-        let hidden = |letter| is_hidden(letter) && !"\r\n\t".contains(letter);
+        let hidden = |character| is_hidden(character) && !"\r\n\t".contains(character);
         assert!(!shown.contains(hidden), "{shown:?}");
     }
 }

@@ -54,15 +54,15 @@ fn words_in_a_cell(text: &str) -> String {
 /// Whether a text is letters, numbers and marks that mean nothing to any reader of Markdown. Of marks that do, a few
 /// mean nothing before a space; a reader that makes links of `www.a.b` or `a.b` finds none.
 fn is_plain(text: &str) -> bool {
-    let letters: Vec<char> = text.chars().collect();
-    letters.iter().enumerate().all(|(place, letter)| {
-        let next = letters.get(place + 1).copied().unwrap_or(' ');
-        match letter {
+    let characters: Vec<char> = text.chars().collect();
+    characters.iter().enumerate().all(|(place, character)| {
+        let next = characters.get(place + 1).copied().unwrap_or(' ');
+        match character {
             ' ' | ',' | ';' | '(' | ')' | '%' | '/' | '\'' | '=' => true,
             '.' => next == ' ' || next.is_ascii_digit(),
             ':' | '<' => next == ' ',
             '-' => place > 0,
-            letter => letter.is_ascii_alphanumeric(),
+            character => character.is_ascii_alphanumeric(),
         }
     })
 }

@@ -91,7 +91,10 @@ fn a_table_to_paste_has_a_column_for_each_contestant_and_says_what_follows() {
 fn nothing_that_is_said_is_markup_in_a_table_to_paste() {
     for words in HOSTILE {
         let text = page(&test_fixtures::comparison(words), ReportFormat::Markdown);
-        assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text}");
+        assert!(
+            !text.contains(|character: char| character.is_control() && character != '\n'),
+            "{text}"
+        );
         let (mut rows, mut bold) = (0, 0);
         for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
             match event {
@@ -125,7 +128,7 @@ fn what_is_said_is_text_in_a_page() {
         let page = page(&comparison, ReportFormat::Html);
         let scripts = (page.matches("<script").count(), page.matches("</script>").count());
         assert_eq!(scripts, (3, 3), "the data and two scripts");
-        assert!(!page.contains(|letter: char| letter.is_control() && letter != '\n'));
+        assert!(!page.contains(|character: char| character.is_control() && character != '\n'));
         let said = crate::report::html::markup::text(words);
         assert!(page.contains(&format!("</strong> it is an example{said}</p>")), "{page}");
         assert!(page.contains(&format!("<th scope=\"row\">sequential{said}</th>")), "{page}");

@@ -1,4 +1,4 @@
-//! What holds for any netrc file.
+//! A fuzz target for netrc files.
 
 use super::{Netrc, NetrcEntry};
 

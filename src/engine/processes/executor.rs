@@ -94,7 +94,7 @@ impl ChildExecutor {
         let mut known = TransferProgress::default();
         progress.begin(&job.url);
         let expected = self.pool.transfer_context.expected_digests();
-        let expected = expected.map(|expected| expected.about(&name_of(job)));
+        let expected = expected.map(|expected| expected.restricted_to(&name_of(job)));
         let task = Task { job: job.clone(), expected };
         let result = match &mut process {
             Ok(process) => self.exchange(process, task, progress, cancel, &mut known).await,

@@ -1,11 +1,11 @@
-//! What holds for anything that a parent process and its children send each other.
+//! A fuzz target for the messages between a parent process and its children.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::protocol::{ChildInit, FromChild, MessageBuffer, ToChild, encode, encode_init};
 
-/// A message that the bytes, or a line of them, are read as is the same after it was sent.
+/// A message that can be decoded from the input, or from a line of it, is the same after it was encoded and decoded.
 pub fn child_messages(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
         if let Ok(init) = serde_json::from_slice::<ChildInit>(line) {
@@ -15,7 +15,7 @@ pub fn child_messages(data: &[u8]) {
             let received = serde_json::from_slice(&sent).expect("what was sent can be read");
             assert_eq!(encode_init(&received), sent);
         }
-        // The easier way to write one down.
+        // JSON is taken too, so that inputs can be written by hand.
         check(serde_json::from_slice::<ToChild>(line).ok().as_ref());
         check(serde_json::from_slice::<FromChild>(line).ok().as_ref());
     }

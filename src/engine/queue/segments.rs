@@ -175,7 +175,7 @@ impl SegmentedDownload {
     }
 
     fn add_to_log(&mut self, segment: &QueuedJob, without: usize) {
-        self.job.log.on_segment(&segment.log, without);
+        self.job.log.add_segment(&segment.log, without);
         let longer = segment.log.waited().saturating_sub(self.longest_wait);
         self.longest_wait += longer;
         self.job.log.add_wait(longer);

@@ -1,5 +1,5 @@
-//! The members of a tar archive (POSIX ustar): a body and the record of its URL, files that differ in what follows the first dot
-//! of their names, as WebDataset reads them.
+//! The members of a tar archive (POSIX ustar): the body of a URL and its record, under one name with two extensions, as
+//! WebDataset reads them.
 
 use std::fs::File;
 use std::io;
@@ -56,7 +56,7 @@ pub(super) fn member_name(target: &Target, media_type: Option<&str>) -> String {
         .unwrap_or(UNKNOWN)
         .to_ascii_lowercase();
     match &*extension {
-        // The record has that name, and a text of the list would have the other one.
+        // `.json` is the record, and `.txt` the text of `--text-column`.
         "json" | "txt" => format!("{key}.body.{extension}"),
         _ => format!("{key}.{extension}"),
     }
@@ -114,9 +114,9 @@ pub(super) fn is_end(file: &File, from: u64, to: u64) -> io::Result<bool> {
 /// The length of the member whose header this is; `None` if it is no header.
 pub(super) fn length_of_member(header: &[u8; BLOCK]) -> Option<u64> {
     let sum = octal(&header[148..156])?;
-    let is_one = sum == u64::from(checksum(header));
+    let is_header = sum == u64::from(checksum(header));
     match header[124] {
-        _ if !is_one => None,
+        _ if !is_header => None,
         0x80 => Some(u64::from_be_bytes(header[128..136].try_into().ok()?)),
         _ => octal(&header[124..136]),
     }
@@ -148,7 +148,7 @@ fn header(name: &str, length: u64, at: SystemTime) -> Vec<u8> {
     header.to_vec()
 }
 
-/// The sum of the bytes of a header, its own field taken for blanks.
+/// The sum of the bytes of a header, with blanks in the field of the sum.
 fn checksum(header: &[u8; BLOCK]) -> u32 {
     let bytes = header.iter().enumerate();
     bytes.map(|(at, byte)| u32::from(if (148..156).contains(&at) { b' ' } else { *byte })).sum()

@@ -24,8 +24,8 @@ const NOT_MODIFIED: &str = "http://netpreserve.org/warc/1.1/revisit/server-not-m
 /// What begins the value of a digest. The digits are hexadecimal: what Base32 is padded with, readers do not agree on.
 pub(super) const DIGEST_LABEL: &str = "sha256:";
 
-/// Bytes of the head of a record beside fields of any length; a few more are no harm.
-const FIELDS_OF_HEAD: usize = 512;
+/// Memory that is taken for the head of a record beside fields of any length, in bytes; most need no more.
+const HEAD_CAPACITY: usize = 512;
 
 /// The standard that the files conform to.
 const STANDARD: &str =
@@ -191,7 +191,7 @@ struct RecordHead(String);
 impl RecordHead {
     /// The fields that records of one moment and one URL have in common.
     fn common(at: SystemTime, url: Option<&str>) -> Self {
-        let mut fields = Self(String::with_capacity(FIELDS_OF_HEAD + url.map_or(0, str::len)));
+        let mut fields = Self(String::with_capacity(HEAD_CAPACITY + url.map_or(0, str::len)));
         fields.field("WARC-Date", &rfc3339(at));
         if let Some(url) = url {
             fields.field("WARC-Target-URI", url);
@@ -201,7 +201,7 @@ impl RecordHead {
 
     /// That of a record with these fields, and others.
     fn new(kind: &str, id: &str, common: &Self) -> Self {
-        let mut head = Self(String::with_capacity(FIELDS_OF_HEAD + common.0.len()));
+        let mut head = Self(String::with_capacity(HEAD_CAPACITY + common.0.len()));
         head.0.push_str("WARC/1.1\r\n");
         head.field("WARC-Type", kind);
         head.field("WARC-Record-ID", &uri_of(id));

@@ -1,4 +1,4 @@
-//! `deflate`: a zlib stream (RFC 1950) or, as some servers send it, a raw one (RFC 1951); nothing may follow it.
+//! The decoder of `deflate`: a zlib stream (RFC 1950) or, as some servers send it, a raw one (RFC 1951); nothing may follow it.
 
 use flate2::{Decompress, FlushDecompress, Status};
 

@@ -1,4 +1,4 @@
-//! What holds for any coded body.
+//! A fuzz target for coded bodies.
 
 use std::io::Write;
 

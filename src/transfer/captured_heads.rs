@@ -1,9 +1,9 @@
-//! The heads of a request and its reply as an archive keeps them.
+//! The heads of a request and its response as an archive keeps them.
 //!
-//! The HTTP library gives the fields of a reply, not its bytes. So a head is made of them again: the status line with the
-//! reason that was sent, the names of the fields in lower case and in the order of their first lines, fields of one name
-//! one after another, without blanks around the values. A transfer coding is undone, and its field renamed, so that no
-//! reader undoes it again.
+//! The HTTP library gives the fields of a response, not its bytes. So the head is rebuilt: the status line with the reason that
+//! was sent, the names of the fields in lower case and in the order of their first lines, fields of one name one after
+//! another, without blanks around the values. Its body is already decoded from the transfer coding, so that field is renamed,
+//! and readers do not decode twice.
 
 use std::time::SystemTime;
 
@@ -22,13 +22,13 @@ use super::request_state::RequestState;
 use crate::model::{CapturedHeads, HttpVersion, Job, RequestMethod};
 use crate::redaction::{masked_text, redacted_field, redacted_url};
 
-/// The name under which the transfer coding of a reply is kept.
+/// The name under which the transfer coding of a response is kept.
 const ORIGINAL_CODING: &str = "x-archive-orig-transfer-encoding";
 
-/// Bytes of a head beside its target; a few more are no harm.
-const FIELDS_OF_HEAD: usize = 512;
+/// Memory that is taken for a head beside its target, in bytes; most need no more.
+const HEAD_CAPACITY: usize = 512;
 
-/// The heads of the request for `job`, which had these fields, and of its reply. Of the request, fields are left out that may
+/// The heads of the request for `job`, which had these fields, and of its response. Of the request, fields are left out that may
 /// be secret.
 pub(super) fn heads(
     context: &TransferContext,
@@ -49,8 +49,8 @@ pub(super) fn heads(
     CapturedHeads {
         at: SystemTime::now() - request_state.elapsed(),
         uri: redacted_url(&uri).into_owned(),
-        request: request(context, method, job, fields),
-        response: reply(response),
+        request: head_of_request(context, method, job, fields),
+        response: head_of_response(response),
         status: response.status().as_u16(),
         media_type: media_type.filter(|text| !text.is_empty()).map(str::to_ascii_lowercase),
         version: if is_http2 { HttpVersion::Http2 } else { HttpVersion::Http11 },
@@ -58,7 +58,7 @@ pub(super) fn heads(
     }
 }
 
-fn request(
+fn head_of_request(
     context: &TransferContext,
     method: RequestMethod,
     job: &Job,
@@ -66,7 +66,7 @@ fn request(
 ) -> Vec<u8> {
     let target = redacted_field(&job.url[Position::BeforePath..Position::AfterQuery]);
     let host = &job.url[Position::BeforeHost..Position::AfterPort];
-    let mut head = Vec::with_capacity(target.len() + FIELDS_OF_HEAD);
+    let mut head = Vec::with_capacity(target.len() + HEAD_CAPACITY);
     for part in [&*method.to_string(), " ", &*target, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
         head.extend(part.as_bytes());
     }
@@ -89,12 +89,12 @@ fn request(
     head
 }
 
-fn reply(response: &Response) -> Vec<u8> {
+fn head_of_response(response: &Response) -> Vec<u8> {
     let version = if response.version() == Version::HTTP_10 { "1.0" } else { "1.1" };
     let status = response.status();
     let sent = response.extensions().get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
     let reason = sent.unwrap_or(status.canonical_reason().unwrap_or_default().as_bytes());
-    let mut head = Vec::with_capacity(FIELDS_OF_HEAD);
+    let mut head = Vec::with_capacity(HEAD_CAPACITY);
     for part in ["HTTP/", version, " ", status.as_str(), " "] {
         head.extend(part.as_bytes());
     }
