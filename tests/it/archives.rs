@@ -976,8 +976,19 @@ fn options_that_do_not_go_together_are_refused() {
 fn programs_of_others_read_the_archives_of_killed_runs() {
     for (number, mode) in (0..12).zip(MODES.iter().cycle()) {
         let (work, origin) = (Work::warc(mode), Origin::new(every_kind));
-        let paths =
-            ["/a", "/redirect", "/large", "/gone", "/b", "/same1", "/same2", "/chunked", "/cut"];
+        let escaped = "/%7Euser/%C3%BC/x%2Fy/%2e/z%25?u=http%3A%2F%2Fa.b%2F&a-b=1&A=%41&a";
+        let paths = [
+            "/a",
+            "/redirect",
+            "/large",
+            "/gone",
+            "/b",
+            "/same1",
+            "/same2",
+            "/chunked",
+            "/cut",
+            escaped,
+        ];
         for nth in 0..4 {
             let step = STEPS[(number + nth) % STEPS.len()];
             let kill = format!("{step}:{}", 1 + 3 * nth);

@@ -1,11 +1,11 @@
-//! Appends bodies to archives: WARC files with all messages of a run, or tar files with the bodies.
+//! The archives of a run: WARC files with requests and responses, or tar files with bodies and their records.
 //!
-//! What one attempt has brought is gathered in memory or in a file of the folder `PREFIX.fetch/work` (`capture.rs`); in
-//! mode `processes`, a child does that, and its parent takes it from there. Once the body is verified, one writer appends
-//! it to the newest archive (`writer.rs`) and then queues an entry about it in the manifest, `PREFIX.fetch/manifest.jsonl`,
-//! both under one lock: so entries are in the order of the archive, and what the last one names ends what is known of the
-//! archive. A run may be killed between any two steps; the next one cuts the newest archive to that end, and continues
-//! there. An archive has an entry before its file is created, so that a file of that name without one is somebody else's.
+//! The response of an attempt is spooled in memory or in a file of `PREFIX.fetch/work` (`capture.rs`); in mode `processes`,
+//! a child process spools it and hands it to its parent. Once the body is verified, one writer appends it to the newest
+//! archive (`writer.rs`) and queues its entry in the manifest, `PREFIX.fetch/manifest.jsonl`. One lock covers both steps, so
+//! entries are in archive order, and the known part of an archive ends with its last entry. A run may be killed between any
+//! two steps; the next run truncates the newest archive to that end and continues there. The entry of an archive is written
+//! before its file is created: a file of that name without an entry belongs to somebody else.
 
 mod capture;
 mod cdxj;
@@ -14,6 +14,7 @@ mod gzip;
 mod load;
 mod read;
 mod spool_folder;
+mod surt;
 mod tar;
 mod unit;
 mod warc;
@@ -68,7 +69,7 @@ pub(super) struct OpenArchive {
     options: ArchiveOptions,
     names: ArchiveNames,
     expected: Arc<ExpectedDigests>,
-    /// The digests that the manifest keeps of a body, the one to be reported first.
+    /// The algorithms of the digests that the manifest keeps of a body; the first one is reported.
     digests: Vec<Algorithm>,
     work: Arc<SpoolFolder>,
     manifest: Manifest,
@@ -77,38 +78,39 @@ pub(super) struct OpenArchive {
     index: Mutex<NameIndex>,
     /// The length of each archive when the run began.
     lengths: HashMap<String, u64>,
-    /// Archives that had lost their end then, with what is left of them.
+    /// Archives that were shorter than the manifest says, each with the end of its last complete unit.
     lost: HashMap<String, u64>,
     writer: Mutex<ArchiveWriter>,
-    /// The lines of this run in the index; `None` if that is made of the whole manifest.
+    /// The index lines of this run; `None` if the index is made from the whole manifest, or there is none.
     indexed: Mutex<Option<RunLines>>,
+    /// Skipped bodies whose wanted checksum could not be compared.
     unchecked: AtomicU64,
     /// `None` in a dry run, which may not write.
     lock: Option<Lock>,
 }
 
-/// The key of a target of this list.
+/// The key of a target that this run has claimed.
 fn listed_key(identity: &TargetIdentity) -> NameKey {
     NameKey::of_hash(HashKind::Target, &identity.whole)
 }
 
-/// The key of a saved target.
+/// The key of a target that an earlier run has saved.
 fn saved_key(target: &HexSha256) -> NameKey {
     NameKey::of_hash(HashKind::Saved, &target.0)
 }
 
-/// The key of a body in an archive.
+/// The key of a body in an archive, by its digest.
 fn payload_key(payload: &HexSha256) -> NameKey {
     NameKey::of_hash(HashKind::Payload, &payload.0)
 }
 
-/// Identifies a target between runs: by its URL, without a signature that is another one the next time, and by what else
-/// of a list's line makes another request of it.
+/// Identifies a target across runs: by its URL without signatures, which change from run to run, and by the userinfo, the
+/// file name and the headers of its line, if it has any.
 fn identity_of(target: &Target) -> HexSha256 {
     let id = HexSha256(naming::identity(target.url()));
     let (url, options) = (target.url(), &target.options);
-    let is_named = !url.username().is_empty() || url.password().is_some();
-    if options.out.is_none() && options.headers.is_empty() && !is_named {
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    if options.out.is_none() && options.headers.is_empty() && !has_userinfo {
         return id;
     }
     let (user, password) = (url.username(), url.password().unwrap_or_default());
@@ -143,17 +145,17 @@ impl Destination for OpenArchive {
         let is_whole = is_whole_body(job, attempt);
         let Some(exchange) = take_gathered(job, attempt)? else { return Ok(Pending::Nothing) };
         if let CapturedEnd::Broken(_) = exchange.ended {
-            // Whether it is the last attempt is not known yet.
+            // It is not known yet whether another attempt follows.
             attempt.exchange = Some(exchange);
             return Ok(Pending::Nothing);
         }
-        let files = self.files_of(&exchange);
+        let spool_file = self.guard_spool_file(&exchange);
         let entered = match self.options.format {
             ArchiveFormat::Warc => self.enter_exchange(job, attempt, *exchange, is_whole),
             ArchiveFormat::Tar if is_whole => self.enter_sample(job, attempt, *exchange, record),
             ArchiveFormat::Tar => Ok(Pending::Nothing),
         };
-        drop(files);
+        drop(spool_file);
         entered
     }
 
@@ -166,17 +168,19 @@ impl Destination for OpenArchive {
         record: &Record,
         exchange: Option<Box<CapturedExchange>>,
     ) -> Result<(), Failure> {
-        let files = exchange.as_ref().map(|exchange| self.files_of(exchange));
+        let spool_file = exchange.as_ref().map(|exchange| self.guard_spool_file(exchange));
         let noted = match self.options.format {
-            ArchiveFormat::Warc if is_noted(record) => self.enter_failure(record, exchange),
+            ArchiveFormat::Warc if needs_failure_record(record) => {
+                self.enter_failure(record, exchange)
+            }
             ArchiveFormat::Warc | ArchiveFormat::Tar => Ok(()),
         };
-        drop(files);
+        drop(spool_file);
         noted
     }
 
     fn drop_exchange(&self, exchange: Box<CapturedExchange>) {
-        drop(self.files_of(&exchange));
+        drop(self.guard_spool_file(&exchange));
     }
 
     fn claim_outputs(&self, paths: &[PathBuf]) -> Result<(), OutputError> {
@@ -205,12 +209,12 @@ impl Destination for OpenArchive {
         }
         drop(writer);
         let _ = self.work.clear();
-        let (path, due) = (self.names.beside("cdxj"), self.index_due());
+        let (path, due) = (self.names.beside("cdxj"), self.index_due_path());
         let is_due = has_archives && (due.exists() || !path.exists());
         if self.options.format == ArchiveFormat::Warc && is_due {
-            let of_run = lock(&self.indexed).take();
+            let run_lines = lock(&self.indexed).take();
             let length = |name: &str| self.names.length(name);
-            cdxj::write(&self.manifest, of_run, length, &self.bookkeeping, &path)
+            cdxj::write(&self.manifest, run_lines, length, &self.bookkeeping, &path)
                 .and_then(|()| remove_if_there(&due))
                 .map_err(|error| failure(&path, &error))?;
         }
@@ -225,7 +229,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The sink of a job. A robots.txt is no body of a list, and is kept in no archive.
+/// The sink of a job. Only the bodies of targets are archived, not robots.txt.
 pub(super) fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
     match job.kind {
         JobKind::Body => Sink::to_archive(ExchangeCapture::new(work)),
@@ -233,7 +237,7 @@ pub(super) fn sink(work: &Arc<SpoolFolder>, job: &Job) -> Sink {
     }
 }
 
-/// The name that the file of a target would have. Files of checksums name bodies like that.
+/// The name that the target's file would have in a directory: checksum files refer to it.
 fn file_name(target: &Target) -> String {
     match &target.options.out {
         Some(out) => naming::of_option(out),
@@ -241,19 +245,19 @@ fn file_name(target: &Target) -> String {
     }
 }
 
-/// Whether a failure of a target is recorded in the archive: a request for it was made, or would have been.
-fn is_noted(record: &Record) -> bool {
+/// Whether the archive gets a record of this failure: a request was made, or would have been.
+fn needs_failure_record(record: &Record) -> bool {
     let unattempted = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::InvalidUrl];
     record.error.as_ref().is_some_and(|error| !unattempted.contains(&error.class))
 }
 
-/// Files of bodies that are under way. They are removed when they have been appended, or could not be.
-struct SpoolFiles<'a> {
+/// Removes the spool file of an exchange when dropped, if the exchange has one.
+struct SpoolFileGuard<'a> {
     work: &'a SpoolFolder,
     name: Option<String>,
 }
 
-impl Drop for SpoolFiles<'_> {
+impl Drop for SpoolFileGuard<'_> {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
             self.work.remove(name);
@@ -262,7 +266,7 @@ impl Drop for SpoolFiles<'_> {
 }
 
 impl OpenArchive {
-    /// Writes what was queued of a body. Returns the name of its archive.
+    /// Commits the queued entry of a body. Returns the name of its archive; `None` if nothing was appended.
     pub(super) fn commit_entry(&self, pending: Pending) -> Result<Option<Arc<str>>, Failure> {
         let Pending::Archived { entry, name, payload } = pending else { return Ok(None) };
         let fault = |error: &io::Error| self.manifest_failure(error);
@@ -292,7 +296,7 @@ impl OpenArchive {
         let recorded = index.get(&saved_key(&saved));
         drop(index);
         let Some(IndexedOwner::Recorded { at, .. }) = recorded else { return Ok(fetch(name)) };
-        let Some(entry) = self.archived(at)? else { return Ok(fetch(name)) };
+        let Some(entry) = self.read_archived(at)? else { return Ok(fetch(name)) };
         Ok(self.claim_archived(target, name, entry))
     }
 
@@ -328,22 +332,22 @@ impl OpenArchive {
         claim
     }
 
-    /// The entry of a body that starts at this byte of the manifest; `None` if it is another one, or its archive, or that of
-    /// the record that it refers to, does not have it any more.
-    fn archived(&self, at: u64) -> io::Result<Option<ArchivedEntry<'static>>> {
+    /// Reads the entry at this byte of the manifest. `None` if it is not about a body, or if the body, or the record that it
+    /// refers to, is missing from its archive.
+    fn read_archived(&self, at: u64) -> io::Result<Option<ArchivedEntry<'static>>> {
         let ManifestEntry::Archived(entry) = self.manifest.read(at)? else { return Ok(None) };
         let length = self.lengths.get(&*entry.saved.path).copied().unwrap_or(0);
         let original = entry.record.as_ref().filter(|record| record.is_revisit);
         let is_there = entry.offset + entry.length <= length
-            && original.is_none_or(|record| self.record_with(&record.payload).is_some());
+            && original.is_none_or(|record| self.record_with_payload(&record.payload).is_some());
         Ok(Some(entry).filter(|_| is_there))
     }
 
-    /// The record that has a body with this digest; `None` if none is known.
-    fn record_with(&self, payload: &HexSha256) -> Option<RecordEntry> {
+    /// The record that holds the body with this digest; `None` if none is known.
+    fn record_with_payload(&self, payload: &HexSha256) -> Option<RecordEntry> {
         let owner = lock(&self.index).get(&payload_key(payload));
         let Some(IndexedOwner::Recorded { at, .. }) = owner else { return None };
-        // What cannot be read is no reason to fail: the body is written once more.
+        // An entry that cannot be read is no reason to fail: the body is archived once more.
         let record = match self.manifest.read(at).ok()? {
             ManifestEntry::Archived(entry) => entry.record,
             ManifestEntry::Appended(entry) => entry.record,
@@ -352,7 +356,7 @@ impl OpenArchive {
         record.filter(|record| record.payload == *payload)
     }
 
-    /// Appends the messages of an attempt to a WARC.
+    /// Appends the request and the response of an attempt to a WARC file.
     fn enter_exchange(
         &self,
         job: &Job,
@@ -366,7 +370,7 @@ impl OpenArchive {
         let is_complete = exchange.ended == CapturedEnd::Whole && exchange.body.bytes > 0;
         let known = match is_unchanged {
             true => self.saved_record(&target),
-            false if is_complete => self.record_with(&payload),
+            false if is_complete => self.record_with_payload(&payload),
             false => None,
         };
         let form = match &known {
@@ -374,9 +378,9 @@ impl OpenArchive {
             Some(known) => RecordForm::Identical(known),
             None => RecordForm::Response,
         };
-        let new = matches!(form, RecordForm::Response) && is_complete;
-        let made = warc::exchange(&self.work.compressors, exchange, form);
-        let (unit, record) = made.map_err(|error| self.work.failure(&error))?;
+        let is_original = matches!(form, RecordForm::Response) && is_complete;
+        let built = warc::exchange(&self.work.compressors, exchange, form);
+        let (unit, record) = built.map_err(|error| self.work.failure(&error))?;
         let kind = if is_whole { UnitKind::Body(None) } else { UnitKind::Other };
         let indexed = record.clone();
         let (entry, name, offset) = self.append(&unit, kind, |path, offset| {
@@ -403,14 +407,14 @@ impl OpenArchive {
             }))
         })?;
         self.index_record(&name, offset, &indexed)?;
-        Ok(Pending::Archived { entry, name, payload: new.then_some(payload) })
+        Ok(Pending::Archived { entry, name, payload: is_original.then_some(payload) })
     }
 
-    /// The record of the response that is saved of a target.
+    /// The response record of a target that an earlier run has saved.
     fn saved_record(&self, target: &HexSha256) -> Option<RecordEntry> {
         let owner = lock(&self.index).get(&saved_key(target));
         let Some(IndexedOwner::Recorded { at, .. }) = owner else { return None };
-        self.archived(at).ok()??.record
+        self.read_archived(at).ok()??.record
     }
 
     /// Appends a body and its record to a tar archive.
@@ -443,7 +447,7 @@ impl OpenArchive {
         Ok(Pending::Archived { entry, name, payload: None })
     }
 
-    /// Appends what is known of a failure to a WARC.
+    /// Appends a record of a failure to a WARC file, and the messages of the last attempt if there are any.
     fn enter_failure(
         &self,
         record: &Record,
@@ -472,8 +476,8 @@ impl OpenArchive {
         committed.map(drop).map_err(|error| self.manifest_failure(&error))
     }
 
-    /// Appends to the newest archive, or to the next one if that is full, and queues an entry. `enter` does that, with the
-    /// name of the archive and the byte at which the unit begins. Returns them, too.
+    /// Appends a unit to the newest archive, or to the next one if that is full. Then `enter` queues its entry, given the name
+    /// of the archive and the byte at which the unit begins. Returns the entry, the name and the byte.
     fn append(
         &self,
         unit: &AppendUnit,
@@ -499,18 +503,18 @@ impl OpenArchive {
         Ok((queued.map_err(|error| self.manifest_failure(&error))?, name, offset))
     }
 
-    /// Opens the newest archive, or begins the next one if so many bytes more, or another body, are too much for it, or it
-    /// has a sample with this key.
+    /// Opens the newest archive. Begins the next one if that has no room for `more` bytes or another body, or already has a
+    /// sample with this key.
     fn make_room(
         &self,
         writer: &mut ArchiveWriter,
         more: u64,
         kind: UnitKind,
     ) -> Result<(), Failure> {
-        let most = self.options.max_bodies;
+        let max_bodies = self.options.max_bodies;
         let has_room = writer.current().is_some_and(|current| {
             let fits = current.length.saturating_add(more) <= self.options.max_bytes.get();
-            let takes_more = most.is_none_or(|most| current.bodies < most.get());
+            let takes_more = max_bodies.is_none_or(|max| current.bodies < max.get());
             let is_new = match kind {
                 UnitKind::Body(Some(key)) => !current.keys.contains(&key),
                 UnitKind::Body(None) | UnitKind::Other => true,
@@ -549,7 +553,8 @@ impl OpenArchive {
         self.append_info(writer)
     }
 
-    /// Writes the end of the newest archive. An earlier run may have written none, or it was removed when this one began.
+    /// Writes the end marker of the newest archive. It is missing if this run appended to the archive, removed the marker when
+    /// it began, or follows a run that was killed.
     fn end_tar(&self, writer: &mut ArchiveWriter) -> io::Result<()> {
         if writer.is_open() || writer.reopen().is_ok_and(|is_there| is_there) {
             writer.write_end(&tar::END)?;
@@ -557,21 +562,22 @@ impl OpenArchive {
         Ok(())
     }
 
-    /// Appends what says which program has written what follows.
+    /// Appends a `warcinfo` record, which names the program that writes the records after it, and marks the index as out of
+    /// date.
     fn append_info(&self, writer: &mut ArchiveWriter) -> Result<(), Failure> {
         if self.options.format == ArchiveFormat::Tar {
             return Ok(());
         }
         let name = writer.current().map(|current| current.name.clone()).unwrap_or_default();
         let fault = |error: io::Error| failure(&self.names.path(&name), &error);
-        let due = self.index_due();
+        let due = self.index_due_path();
         File::create(&due).map_err(|error| failure(&due, &error))?;
         let unit = warc::file_info(&self.work.compressors, &name).map_err(fault)?;
         let offset = writer.append(&unit, &self.work).map_err(fault)?;
         let (id, length) = (HexSha256::of(&name), unit.length());
         let path = name.as_str().into();
         let entry = AppendedEntry { path, id, offset, length, record: None, object_etag: None };
-        // It is written with the entry that follows.
+        // It is only queued: the commit of the next entry writes it.
         let queued = self.enter_appended(entry);
         queued.map(drop).map_err(|error| self.manifest_failure(&error))
     }
@@ -580,12 +586,12 @@ impl OpenArchive {
         self.manifest.enter(&ManifestEntry::Appended(entry))
     }
 
-    /// The file that is there while the index lacks what the manifest has.
-    fn index_due(&self) -> PathBuf {
+    /// The marker file that exists while the index is out of date.
+    fn index_due_path(&self) -> PathBuf {
         self.bookkeeping.join("cdxj.due")
     }
 
-    /// The files of archives that are complete, with their names, each once.
+    /// Takes the names and paths of the archives that were completed since the last call.
     #[cfg(feature = "object-store")]
     pub(super) fn take_complete(&self) -> Vec<(String, PathBuf)> {
         let names = self.writer().take_complete().into_iter();
@@ -610,7 +616,7 @@ impl OpenArchive {
         self.names.beside("cdxj")
     }
 
-    /// Adds a record to the index.
+    /// Adds a line about a record to the index, unless that is made from the manifest.
     fn index_record(&self, name: &str, offset: u64, record: &RecordEntry) -> Result<(), Failure> {
         if lock(&self.indexed).is_none() {
             return Ok(());
@@ -620,12 +626,12 @@ impl OpenArchive {
         added.map_err(|error| failure(&self.names.beside("cdxj"), &error))
     }
 
-    fn files_of(&self, exchange: &CapturedExchange) -> SpoolFiles<'_> {
+    fn guard_spool_file(&self, exchange: &CapturedExchange) -> SpoolFileGuard<'_> {
         let name = match &exchange.body.data {
             CapturedData::File(name) => Some(name.clone()),
             CapturedData::Memory(_) => None,
         };
-        SpoolFiles { work: &self.work, name }
+        SpoolFileGuard { work: &self.work, name }
     }
 
     fn writer(&self) -> MutexGuard<'_, ArchiveWriter> {
@@ -639,7 +645,7 @@ impl OpenArchive {
     }
 }
 
-/// What is appended in one step.
+/// Whether an appended unit counts as a body.
 #[derive(Debug, Clone, Copy)]
 enum UnitKind {
     /// A body, with its key in a tar archive.
