@@ -57,9 +57,9 @@ ALL = (
 )
 SAVERS = ("fetch async", "fetch threads", "fetch processes", "floor", "reqwest", "curl", "wget2", "aria2c")
 READERS = ("fetch", "floor", "reqwest", "curl", "wrk")
-SECURE = ("fetch async", "fetch threads", "fetch processes", "curl", "wget2", "aria2c")
-MULTIPLEXED = ("fetch async", "fetch threads", "fetch processes", "curl", "wget2")
-ONE_FILE = ("fetch async", "floor", "curl", "wget2", "aria2c", "wget")
+SECURE = ("fetch async", "fetch threads", "fetch processes", "reqwest", "curl", "wget2", "aria2c")
+MULTIPLEXED = ("fetch async", "fetch threads", "fetch processes", "reqwest", "curl", "wget2")
+ONE_FILE = ("fetch async", "floor", "reqwest", "curl", "wget2", "aria2c", "wget")
 
 CASES = (
     Case("small", "10,000 x 10 KiB", "small", ALL, save="tmpfs", main=True),

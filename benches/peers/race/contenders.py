@@ -183,11 +183,16 @@ def contenders(fetch, other, floor, bare, python):
         return lambda task: [str(program), str(task.case.jobs), str(task.list),
                              *([str(task.folder)] if task.folder else [])]
 
+    def bare_client(task):
+        secure = [str(task.authority)] if task.case.scheme != "http" else []
+        versions = ["http1"] if task.case.scheme == "tls" else []
+        return [str(bare), str(task.case.jobs), str(task.list), str(task.folder or "-"), *secure, *versions]
+
     return [
         *fetch_contenders(fetch),
         *(fetch_contenders(other, "other") if other else ()),
         Contender("floor", str(floor), client(floor), unfit=plain),
-        Contender("reqwest", str(bare), client(bare), unfit=plain),
+        Contender("reqwest", str(bare), bare_client),
         Contender("wrk", installed("wrk"), wrk, unfit=plain, scale=scale_wrk),
         Contender("curl", installed("curl"), curl, counted=numbers),
         Contender("wget2", installed("wget2"), wget2, counted=None),
