@@ -1,29 +1,29 @@
-//! Undoes the compression of an input file, gzip or zstd, which is recognized by its first bytes. Several members or
-//! frames are one file.
+//! Decompresses input files, gzip or zstd, which are recognized by their first bytes. A file may consist of several gzip
+//! members or zstd frames.
 
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 
-/// Bytes that are looked at first.
-const CHUNK: usize = 16 * 1024;
+/// The size of a read while the coding is not known, in bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// The largest window of zstd, as a power of two: 128 MiB, which no level exceeds.
-const WINDOW: u32 = 27;
+/// The maximum window of zstd, as a power of two: 128 MiB, which no compression level exceeds.
+const MAX_WINDOW_LOG: u32 = 27;
 
-/// The bytes of a file, not compressed.
+/// Reads the content of a file, decompressed if it is compressed.
 pub(crate) struct DecodedReader(DecoderState);
 
 enum DecoderState {
-    /// Nothing has been read. Standard input may be silent for long.
+    /// Nothing has been read yet; standard input may not send anything for a long time.
     Unread(Box<dyn Read + Send>),
     /// It is not compressed.
     Plain(Box<dyn Read + Send>),
     /// It is compressed.
     Compressed { decoder: Box<dyn Read + Send>, coding: FileCoding, progress: DecoderProgress },
-    /// It cannot be read.
+    /// The decoder could not be created; reads return end of file.
     Broken,
 }
 
-/// What a decoder has returned.
+/// What a decoder has returned so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DecoderProgress {
     Nothing,
@@ -40,8 +40,8 @@ pub(crate) enum FileCoding {
 }
 
 impl FileCoding {
-    /// The first bytes of a file, with a mask for the first one. zstd also has frames that it passes over, whose first byte is
-    /// one of 16 (RFC 8878, section 3.1.2); what compresses in blocks begins with one.
+    /// The first bytes of a file, with a mask for the first byte. zstd also has skippable frames, whose first byte is one of
+    /// 16 (RFC 8878 section 3.1.2); files of tools that compress in blocks begin with one.
     const MAGIC: [(Self, u8, &[u8]); 3] = [
         (Self::Gzip, 0xff, b"\x1f\x8b\x08"),
         (Self::Zstd, 0xff, b"\x28\xb5\x2f\xfd"),
@@ -52,14 +52,16 @@ impl FileCoding {
     fn of(start: &[u8]) -> Option<Self> {
         let is_whole = |magic: &[u8]| start.len() >= magic.len();
         let mut all = Self::MAGIC.into_iter();
-        all.find(|(_, mask, magic)| is_whole(magic) && agree(start, *mask, magic))
+        all.find(|(_, mask, magic)| is_whole(magic) && has_prefix(start, *mask, magic))
             .map(|(coding, ..)| coding)
     }
 
-    /// Whether more bytes decide about these.
-    fn is_open(start: &[u8]) -> bool {
+    /// Whether more bytes are needed to determine the coding.
+    fn needs_more(start: &[u8]) -> bool {
         let is_part = |magic: &[u8]| start.len() < magic.len();
-        Self::MAGIC.into_iter().any(|(_, mask, magic)| is_part(magic) && agree(start, mask, magic))
+        Self::MAGIC
+            .into_iter()
+            .any(|(_, mask, magic)| is_part(magic) && has_prefix(start, mask, magic))
     }
 
     fn name(self) -> &'static str {
@@ -69,7 +71,7 @@ impl FileCoding {
         }
     }
 
-    /// How the name of a compressed file ends.
+    /// The extension of a compressed file's name, with its dot.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Gzip => ".gz",
@@ -77,7 +79,7 @@ impl FileCoding {
         }
     }
 
-    /// A member or frame of these bytes. Several of them are one file.
+    /// Compresses these bytes to one member or frame; several of them in a row are a valid file.
     ///
     /// # Errors
     /// Those of the library.
@@ -93,34 +95,34 @@ impl FileCoding {
         }
     }
 
-    fn decoder(self, bytes: Beginning) -> io::Result<Box<dyn Read + Send>> {
+    fn decoder(self, bytes: ProbedFile) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::new(bytes)?;
-                decoder.window_log_max(WINDOW)?;
+                decoder.window_log_max(MAX_WINDOW_LOG)?;
                 Box::new(decoder)
             }
         })
     }
 }
 
-/// Whether two beginnings are the same as far as both go, but for what is masked of the first byte.
-fn agree(start: &[u8], mask: u8, magic: &[u8]) -> bool {
+/// Whether the shorter of the two is a prefix of the other; of the first byte, only the bits of `mask` are compared.
+fn has_prefix(start: &[u8], mask: u8, magic: &[u8]) -> bool {
     let masks = std::iter::once(mask).chain(std::iter::repeat(0xff));
     start.iter().zip(magic).zip(masks).all(|((byte, known), mask)| byte & mask == *known)
 }
 
-/// The bytes that were looked at, and the rest.
-type Beginning = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+/// The bytes that were read to determine the coding, and the rest of the file.
+type ProbedFile = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
 impl DecodedReader {
-    /// The file with these bytes. Nothing is read yet.
+    /// A reader of this file. Nothing is read yet.
     pub(crate) fn new(bytes: impl Read + Send + 'static) -> Self {
         Self(DecoderState::Unread(Box::new(bytes)))
     }
 
-    /// How it is compressed; `None` if it is not, or nothing has been read.
+    /// The coding of the file; `None` if it is not compressed, or nothing has been read yet.
     pub(crate) fn coding(&self) -> Option<FileCoding> {
         match self.0 {
             DecoderState::Compressed { coding, .. } => Some(coding),
@@ -128,12 +130,13 @@ impl DecodedReader {
         }
     }
 
+    /// Determines the coding before the first read.
     fn begin(&mut self) -> io::Result<()> {
         let DecoderState::Unread(bytes) = &mut self.0 else { return Ok(()) };
         let mut start = Vec::new();
-        // A read of fewer bytes would lose the rest of a message where the source is a socket of messages.
-        let mut buffer = vec![0; CHUNK];
-        while start.is_empty() || FileCoding::is_open(&start) {
+        // With a smaller buffer, a source that is a datagram socket would lose the rest of each message.
+        let mut buffer = vec![0; CHUNK_BYTES];
+        while start.is_empty() || FileCoding::needs_more(&start) {
             match bytes.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => start.extend_from_slice(&buffer[..length]),
@@ -164,8 +167,9 @@ impl Read for DecodedReader {
         match &mut self.0 {
             DecoderState::Plain(bytes) => bytes.read(buffer),
             DecoderState::Compressed { decoder, coding, progress } => {
-                let length =
-                    decoder.read(buffer).map_err(|error| damage(error, *coding, *progress))?;
+                let length = decoder
+                    .read(buffer)
+                    .map_err(|error| decoding_error(error, *coding, *progress))?;
                 if length > 0 {
                     *progress = DecoderProgress::Bytes;
                 }
@@ -176,10 +180,10 @@ impl Read for DecodedReader {
     }
 }
 
-/// The error of a file whose compressed data cannot be undone; an error of its source is left as it is.
-fn damage(error: io::Error, coding: FileCoding, progress: DecoderProgress) -> io::Error {
+/// The error of a file that cannot be decompressed; an error of its source is returned unchanged.
+fn decoding_error(error: io::Error, coding: FileCoding, progress: DecoderProgress) -> io::Error {
     let (coding, text) = (coding.name(), error.to_string());
-    // The words of the libraries about what should be the beginning of a member or a frame.
+    // The messages of the libraries if a member or frame does not begin where it should.
     let is_no_beginning =
         text == "invalid gzip header" || text.contains("Unknown frame descriptor");
     match error.kind() {
@@ -198,7 +202,7 @@ fn damage(error: io::Error, coding: FileCoding, progress: DecoderProgress) -> io
 mod tests {
     use super::*;
 
-    /// A source that gives one byte at a time.
+    /// A source that returns one byte per read.
     struct Slow(Cursor<Vec<u8>>);
 
     impl Read for Slow {

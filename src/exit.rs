@@ -45,9 +45,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The result of a command, or the reason why it has none: each has one exit code.
+/// The result or error of a command, which determines its exit code.
 pub(crate) trait ExitStatus {
-    /// The exit code; the most serious fact decides.
+    /// The exit code, according to the most serious problem.
     fn exit(&self) -> Exit;
 }
 
@@ -76,7 +76,7 @@ impl ExitStatus for anyhow::Error {
 }
 
 impl ExitStatus for io::Error {
-    /// A reader of standard output that has closed it has read enough.
+    /// A broken pipe is not an error: the reader of standard output has closed it because it has read enough.
     fn exit(&self) -> Exit {
         if self.kind() == ErrorKind::BrokenPipe { Exit::Ok } else { Exit::Fatal }
     }

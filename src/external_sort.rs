@@ -1,4 +1,5 @@
-//! Sorts any number of items in bounded memory: sorted runs go to an unnamed temporary file and are merged.
+//! External sorting: sorts any number of items in bounded memory. Sorted runs are written to an unnamed temporary file and
+//! merged.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,21 +9,22 @@ use std::os::unix::fs::FileExt;
 
 use crate::temporary_file;
 
-/// Runs that are merged at once.
+/// Maximum number of runs that are merged at once.
 const FAN_IN: usize = 512;
 
-/// Bytes that are read of a run at once.
-const CHUNK: usize = 64 * 1024;
+/// The size of the buffer that a run is read or written with, in bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Items on their way to being sorted.
+/// Collects items and sorts them.
 #[derive(Debug)]
 pub(crate) struct ExternalSort {
-    /// Items that are not sorted, one after another.
+    /// The items in memory, serialized one after another.
     items: Vec<u8>,
-    /// Where each of them begins.
+    /// The position of each item in `items`.
     starts: Vec<usize>,
-    /// Bytes at the beginning that the keys of all of them have in common.
+    /// The length of the common prefix of their keys.
     common: usize,
+    /// The maximum length of `items`.
     memory: usize,
     fan_in: usize,
     spilled: Option<SpilledRuns>,
@@ -33,32 +35,33 @@ pub(crate) struct ExternalSort {
 struct SpilledRuns {
     file: File,
     end: u64,
-    /// The first byte and the length of each, and how often it was merged.
+    /// The start and length of each run in bytes, and the number of merges it has gone through.
     runs: Vec<(u64, u64, u32)>,
 }
 
-/// One item.
+/// An item to sort, by key and then by order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SortItem {
-    /// What is sorted by first.
+    /// The primary sort key.
     pub key: Vec<u8>,
-    /// What is sorted by among equal keys.
+    /// The sort key among equal primary keys.
     pub order: u64,
-    /// What it is.
+    /// The content.
     pub text: Vec<u8>,
 }
 
-/// Bytes of the lengths and the order before the texts of an item.
-const HEAD: usize = 16;
+/// The size of an item's head in bytes: the lengths of key and text (4 bytes each), and the order.
+const HEAD_BYTES: usize = 16;
 
 impl SortItem {
+    /// Reads the next item; `None` at the end.
     fn read(mut from: impl Read) -> io::Result<Option<Self>> {
-        let mut head = [0; HEAD];
+        let mut head = [0; HEAD_BYTES];
         match from.read_exact(&mut head) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
-        let (key, text, order) = lengths(&head);
+        let (key, text, order) = parse_head(&head);
         let mut item = Self { key: vec![0; key], order, text: vec![0; text] };
         from.read_exact(&mut item.key)?;
         from.read_exact(&mut item.text)?;
@@ -66,22 +69,23 @@ impl SortItem {
     }
 }
 
-fn lengths(head: &[u8]) -> (usize, usize, u64) {
+/// Parses the head of an item: the lengths of key and text, and the order.
+fn parse_head(head: &[u8]) -> (usize, usize, u64) {
     let half = |at| u64::from_be_bytes(std::array::from_fn(|byte| head[at + byte]));
     let lengths = half(0);
     ((lengths >> 32) as usize, (lengths & u64::from(u32::MAX)) as usize, half(8))
 }
 
-/// The first bytes as a number, which is no greater than that of a greater text.
-fn leading(text: &[u8]) -> u64 {
+/// The first eight bytes as a number: if one text sorts before another, its number is not greater.
+fn leading_number(text: &[u8]) -> u64 {
     let mut first = [0; 8];
     let known = text.len().min(first.len());
     first[..known].copy_from_slice(&text[..known]);
     u64::from_be_bytes(first)
 }
 
-/// The number of bytes at the beginning that are equal.
-fn equal_bytes(one: &[u8], other: &[u8]) -> usize {
+/// The length of the common prefix in bytes.
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
@@ -92,12 +96,12 @@ fn write_head(key: usize, text: usize, order: u64, out: &mut impl Write) -> io::
 }
 
 impl ExternalSort {
-    /// No items. Those that have more than so many bytes are sorted in parts.
+    /// A sort without items, which keeps at most `memory` bytes of items in memory.
     pub(crate) fn new(memory: usize) -> Self {
-        Self::within(memory, FAN_IN)
+        Self::with_fan_in(memory, FAN_IN)
     }
 
-    fn within(memory: usize, fan_in: usize) -> Self {
+    fn with_fan_in(memory: usize, fan_in: usize) -> Self {
         Self { items: Vec::new(), starts: Vec::new(), common: 0, memory, fan_in, spilled: None }
     }
 
@@ -106,16 +110,16 @@ impl ExternalSort {
     /// # Errors
     /// If the temporary file cannot be created or written.
     pub(crate) fn add(&mut self, key: &[u8], order: u64, text: &[u8]) -> io::Result<()> {
-        let more = HEAD + key.len() + text.len();
+        let more = HEAD_BYTES + key.len() + text.len();
         if !self.items.is_empty() && self.items.len() + more > self.memory {
             self.spill()?;
         }
-        // At once: a vector that doubles would take twice as much.
+        // Reserved at once, because a vector that grows by doubling may take twice as much.
         if self.items.capacity() == 0 {
             self.items.reserve_exact(self.memory);
         }
         self.common = match self.starts.first() {
-            Some(first) => equal_bytes(&self.key_at(*first)[..self.common], key),
+            Some(first) => common_prefix(&self.key_at(*first)[..self.common], key),
             None => key.len(),
         };
         self.starts.push(self.items.len());
@@ -125,10 +129,10 @@ impl ExternalSort {
         Ok(())
     }
 
-    /// Passes on all items, sorted by key and order.
+    /// Passes all items to `take`, sorted by key and order.
     ///
     /// # Errors
-    /// Those of the temporary file, and the first one of `take`.
+    /// Those of the temporary file, and the first error of `take`.
     pub(crate) fn finish(
         mut self,
         mut take: impl FnMut(SortItem) -> io::Result<()>,
@@ -144,21 +148,21 @@ impl ExternalSort {
     }
 
     fn key_at(&self, start: usize) -> &[u8] {
-        let (key, ..) = lengths(&self.items[start..]);
-        &self.items[start + HEAD..start + HEAD + key]
+        let (key, ..) = parse_head(&self.items[start..]);
+        &self.items[start + HEAD_BYTES..start + HEAD_BYTES + key]
     }
 
     fn item_at(&self, start: usize) -> SortItem {
-        let (key, text, order) = lengths(&self.items[start..]);
-        let text = &self.items[start + HEAD + key..start + HEAD + key + text];
+        let (key, text, order) = parse_head(&self.items[start..]);
+        let text = &self.items[start + HEAD_BYTES + key..start + HEAD_BYTES + key + text];
         SortItem { key: self.key_at(start).to_vec(), order, text: text.to_vec() }
     }
 
-    /// Sorts the items in memory. Nearly all comparisons are decided by the bytes of a key behind what all have in common,
-    /// which are kept beside the places of the items: those are all over the memory.
+    /// Sorts the items in memory. Most comparisons only need the first eight bytes of a key after the common prefix. These
+    /// are kept next to the item's position, because access to the items themselves is random access to memory.
     fn sort(&mut self) {
-        let in_full = |start: usize| (self.key_at(start), lengths(&self.items[start..]).2);
-        let lead = |start: &usize| (leading(&self.key_at(*start)[self.common..]), *start);
+        let in_full = |start: usize| (self.key_at(start), parse_head(&self.items[start..]).2);
+        let lead = |start: &usize| (leading_number(&self.key_at(*start)[self.common..]), *start);
         let mut places: Vec<_> = self.starts.iter().map(lead).collect();
         places.sort_unstable_by(|(one, start), (other, there)| {
             one.cmp(other).then_with(|| in_full(*start).cmp(&in_full(*there)))
@@ -166,7 +170,7 @@ impl ExternalSort {
         self.starts = places.into_iter().map(|(_, start)| start).collect();
     }
 
-    /// Writes the items in memory as a run.
+    /// Writes the items in memory to the file as a sorted run.
     fn spill(&mut self) -> io::Result<()> {
         if self.starts.is_empty() {
             return Ok(());
@@ -183,24 +187,26 @@ impl ExternalSort {
         let (items, starts) = (&self.items, &self.starts);
         spilled.write_run(0, |out| {
             starts.iter().try_for_each(|start| {
-                let (key, text, _) = lengths(&items[*start..]);
-                out.write_all(&items[*start..start + HEAD + key + text])
+                let (key, text, _) = parse_head(&items[*start..]);
+                out.write_all(&items[*start..start + HEAD_BYTES + key + text])
             })
         })?;
         self.items.clear();
         self.starts.clear();
-        spilled.join(self.fan_in)
+        spilled.merge_last(self.fan_in)
     }
 }
 
 impl SpilledRuns {
+    /// Appends a run to the file.
     fn write_run(
         &mut self,
         merged: u32,
         write: impl FnOnce(&mut BufWriter<RunWriter<'_>>) -> io::Result<()>,
     ) -> io::Result<()> {
         let start = self.end;
-        let mut out = BufWriter::with_capacity(CHUNK, RunWriter { file: &self.file, at: start });
+        let mut out =
+            BufWriter::with_capacity(BUFFER_BYTES, RunWriter { file: &self.file, at: start });
         write(&mut out)?;
         out.flush()?;
         self.end = out.get_ref().at;
@@ -208,8 +214,8 @@ impl SpilledRuns {
         Ok(())
     }
 
-    /// Merges the last runs to one, where as many as can be read at once have been merged equally often.
-    fn join(&mut self, fan_in: usize) -> io::Result<()> {
+    /// Merges the last runs into one, as long as `fan_in` of them have gone through the same number of merges.
+    fn merge_last(&mut self, fan_in: usize) -> io::Result<()> {
         while let Some((_, _, merged)) = self.runs.last().copied()
             && let equal = self.runs.iter().rev().take_while(|run| run.2 == merged).count()
             && equal >= fan_in
@@ -228,7 +234,7 @@ impl SpilledRuns {
     }
 }
 
-/// Writes to a file from a byte on.
+/// Writes a run to the file, from byte `at` on.
 struct RunWriter<'a> {
     file: &'a File,
     at: u64,
@@ -247,7 +253,7 @@ impl Write for RunWriter<'_> {
     }
 }
 
-/// Reads the bytes of a run.
+/// Reads a run, from byte `at` to `end`.
 struct RunReader<'a> {
     file: &'a File,
     at: u64,
@@ -256,14 +262,14 @@ struct RunReader<'a> {
 
 impl Read for RunReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min((self.end - self.at) as usize);
-        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        let length = buffer.len().min((self.end - self.at) as usize);
+        let read = self.file.read_at(&mut buffer[..length], self.at)?;
         self.at += read as u64;
         Ok(read)
     }
 }
 
-/// Passes on the items of sorted runs, sorted.
+/// Passes the items of all sorted runs to `take`, in sorted order.
 fn merge(
     file: &File,
     runs: &[(u64, u64, u32)],
@@ -271,7 +277,7 @@ fn merge(
 ) -> io::Result<()> {
     let reader = |(start, length, _): &(u64, u64, u32)| {
         let run = RunReader { file, at: *start, end: start + length };
-        BufReader::with_capacity(CHUNK, run)
+        BufReader::with_capacity(BUFFER_BYTES, run)
     };
     let mut readers: Vec<_> = runs.iter().map(reader).collect();
     let mut next = BinaryHeap::new();
@@ -299,7 +305,7 @@ mod tests {
             memory in 1..2000_usize,
             fan_in in 2..5_usize,
         ) {
-            let mut sort = ExternalSort::within(memory, fan_in);
+            let mut sort = ExternalSort::with_fan_in(memory, fan_in);
             for (key, order, text) in &items {
                 sort.add(key.as_bytes(), *order, text.as_bytes()).unwrap();
             }

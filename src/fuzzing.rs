@@ -1,5 +1,5 @@
-//! Fuzz targets: what has to hold for any input, one function a target. `tests/fuzz` has a program for each of them, and
-//! the inputs that they have found; a test runs all of these.
+//! Fuzz targets: properties that hold for any input, one function per target. `tests/fuzz` has a program for each target,
+//! and inputs that fuzzing has found; a test runs the targets on all of these.
 
 use crate::list::fuzzing::read;
 use crate::model::Entry;
@@ -21,17 +21,18 @@ pub use crate::report::fuzzing::{report, terminal};
 pub use crate::store::fuzzing::{manifest, saved_folder};
 pub use crate::transfer::fuzzing::decoders;
 
-/// A list whose targets have failed: as the list of failures has them, they are the same targets, under the same names.
+/// Input: a list. Each target, written as an entry of the list of failed targets and parsed again, is the same target with
+/// the same name.
 pub fn failed_list(data: &[u8]) {
     let message = String::from_utf8_lossy(data);
     for entry in read([data]) {
         let Entry::Target(target) = entry else { continue };
         let name = of_url(NamingScheme::Tree, target.url(), target.index);
         for name in [None, Some(&*name)] {
-            let page = failed_entry(&target, name, &message);
-            let mut again = match &read([&page[..]])[..] {
+            let entry = failed_entry(&target, name, &message);
+            let mut again = match &read([&entry[..]])[..] {
                 [Entry::Target(again)] => again.clone(),
-                other => panic!("{}: {other:?}", String::from_utf8_lossy(&page)),
+                other => panic!("{}: {other:?}", String::from_utf8_lossy(&entry)),
             };
             if name.is_some() {
                 assert_eq!(again.options.out.as_deref(), name);
@@ -80,11 +81,11 @@ mod tests {
         ("terminal", super::terminal),
     ];
 
-    fn fuzz() -> PathBuf {
+    fn fuzz_folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
     }
 
-    /// The files of a folder, or its folders; none if there is no such folder.
+    /// The entries of a folder; none if the folder does not exist.
     fn entries(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten();
         entries.map(|entry| entry.unwrap().path()).collect()
@@ -94,9 +95,9 @@ mod tests {
     fn every_target_holds_for_what_fuzzing_has_found() {
         let mut failed = Vec::new();
         for (name, target) in TARGETS {
-            let corpus = entries(&fuzz().join("corpus").join(name));
+            let corpus = entries(&fuzz_folder().join("corpus").join(name));
             assert!(!corpus.is_empty(), "{name} has no corpus");
-            for file in corpus.into_iter().chain(entries(&fuzz().join("found").join(name))) {
+            for file in corpus.into_iter().chain(entries(&fuzz_folder().join("found").join(name))) {
                 let data = fs::read(&file).unwrap();
                 if catch_unwind(|| target(&data)).is_err() {
                     failed.push(file);
@@ -111,12 +112,12 @@ mod tests {
         let names: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
         let names_in = |folder: &str| {
             let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
-            entries(&fuzz().join(folder)).into_iter().map(stem).collect::<BTreeSet<_>>()
+            entries(&fuzz_folder().join(folder)).into_iter().map(stem).collect::<BTreeSet<_>>()
         };
         assert_eq!(names_in("targets"), names);
         assert_eq!(names_in("corpus"), names);
         assert!(names_in("found").is_subset(&names));
-        let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
+        let manifest = fs::read_to_string(fuzz_folder().join("Cargo.toml")).unwrap();
         for name in names {
             assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"targets/{name}.rs\"")));
         }
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_corpus_is_small() {
-        let folders = entries(&fuzz().join("corpus"));
+        let folders = entries(&fuzz_folder().join("corpus"));
         let files = folders.iter().flat_map(|folder| entries(folder));
         let bytes: u64 = files.map(|file| fs::metadata(file).unwrap().len()).sum();
         assert!(bytes < 300 * 1024, "{bytes}");

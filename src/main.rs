@@ -1,4 +1,4 @@
-//! Parses the command line, carries out the command, exits.
+//! The `fetch` program: parses the command line, executes the command, and exits with its code.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use fetch::cli::{self, Environment};
 use fetch::commands;
 
-/// Every URL causes many small allocations that one thread makes and another frees.
+/// jemalloc, because each URL causes many small allocations, which one thread makes and another frees.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

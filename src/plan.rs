@@ -34,13 +34,13 @@ pub struct Plan {
     pub lists: ListOptions,
     /// The part of the targets that the run takes; `None`: all.
     pub shard: Option<Shard>,
-    /// The configuration file that was read, if one was.
+    /// The configuration file, if one was read.
     pub config: Option<PathBuf>,
     /// Files with credentials that were read: netrc files and files of header lines.
     pub credential_files: Vec<PathBuf>,
-    /// The options that were set, for reports: `--jobs=8`; what may be secret is masked.
+    /// The options that were set, for reports: `--jobs=8`; possible secrets are masked.
     pub options: Vec<String>,
-    /// Who the workers are.
+    /// How workers are run, and how many.
     pub strategy: Strategy,
     /// How requests are made.
     pub http: HttpOptions,
@@ -54,21 +54,21 @@ pub struct Plan {
     pub host_limits: HostLimitOptions,
     /// When failures stop the run.
     pub failure_limits: FailureLimits,
-    /// How the program ends if URLs failed.
+    /// The exit code if URLs failed.
     pub failed_exit: FailedExit,
     /// Limits on response bodies and the digests to compute.
     pub bodies: BodyOptions,
-    /// Where bodies are saved; `None`: they are read and thrown away.
+    /// The directory that bodies are saved in, if any. Without it, `archive` and `output`, bodies are read and discarded.
     pub keep: Option<SaveOptions>,
-    /// The archives that bodies are appended to, instead.
+    /// The archives that bodies are appended to instead, if any.
     pub archive: Option<ArchiveOptions>,
-    /// Where the body of the only URL goes, instead.
+    /// Where the body of the only URL goes instead, if requested.
     pub output: Option<SingleOutput>,
-    /// What is written to standard output, and how much.
+    /// What is written to standard output and standard error.
     pub report: OutputOptions,
-    /// Where to write the targets that failed permanently, as a list.
+    /// The list file for the targets that failed permanently.
     pub failed: Option<FailedList>,
-    /// Further reports of the run, each a file of its own.
+    /// Report files to write.
     pub documents: Vec<ReportFile>,
 }
 
@@ -113,13 +113,13 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Everything that the run reads: no output may replace any of it.
+    /// All files and streams that the run reads; no output may replace any of them.
     pub fn inputs(&self) -> Vec<Source> {
         let cookies = self.cookies.files.iter().cloned().map(Source::File);
         self.inputs_but_cookies().into_iter().chain(cookies).collect()
     }
 
-    /// Everything that the run reads, except for cookies, which may be written back to the file that they come from.
+    /// As [`inputs`](Self::inputs), without cookie files: cookies may be written back to the file they come from.
     pub fn inputs_but_cookies(&self) -> Vec<Source> {
         let files = self.bodies.sums.iter().chain(&self.http.cacert).chain(&self.config);
         let files = files.chain(&self.credential_files);
@@ -136,14 +136,14 @@ impl Plan {
         }
     }
 
-    /// The client certificates of listed origins and of single hosts.
+    /// All client certificates: the one for listed origins and those of single hosts.
     pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
         let of_hosts = self.host_limits.hosts.values();
         let of_hosts = of_hosts.filter_map(|host| host.client_certificate.as_ref());
         self.http.client_certificate.iter().chain(of_hosts)
     }
 
-    /// The files that the run writes beside bodies.
+    /// The files that the run writes, without saved bodies and archives.
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let documents = self.documents.iter().map(|document| &*document.path);
         let output = self.output.as_ref().and_then(|output| output.path.as_deref());
@@ -152,7 +152,7 @@ impl Plan {
     }
 }
 
-/// The exit code of a run in which nothing went wrong but URLs that failed and invalid lines.
+/// The exit code of a run whose only problems are failed URLs and invalid lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailedExit {
     /// 1.
@@ -166,13 +166,13 @@ pub enum FailedExit {
 pub struct SingleOutput {
     /// The file; `None` is standard output.
     pub path: Option<PathBuf>,
-    /// What the file survives.
+    /// Whether the file must survive a power loss.
     pub durability: Durability,
-    /// Bytes that stay free on the file system.
+    /// Bytes that must stay free on the file system.
     pub min_free: Option<u64>,
 }
 
-/// Options of `fetch split`: a list as files, one for each shard.
+/// Options of `fetch split`, which writes a list as one file per shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitCommand {
     /// The list: a file or standard input.
@@ -181,29 +181,29 @@ pub struct SplitCommand {
     pub lists: ListOptions,
     /// The number of files.
     pub shards: NonZeroU32,
-    /// What decides about the shard of a URL.
+    /// The part of a URL that determines its shard.
     pub by: ShardKey,
     /// Where the files are written.
     pub dir: PathBuf,
-    /// What becomes of files that it has not written.
+    /// What happens to existing files that `fetch split` has not written.
     pub foreign: ForeignFilePolicy,
 }
 
-/// Options of `fetch merge`: the reports of shards as one.
+/// Options of `fetch merge`, which combines the reports of shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeCommand {
-    /// The reports, or the manifests.
+    /// The reports or manifests to read.
     pub sources: Vec<Source>,
-    /// Files to write. If empty, standard output has the records.
+    /// Report files to write. If empty, the records go to standard output.
     pub documents: Vec<ReportFile>,
     /// Whether the secrets of URLs are shown.
     pub secrets: SecretDisplay,
 }
 
-/// Options of `fetch report`: reports of a saved run or comparison.
+/// Options of `fetch report`, which makes reports of a saved run or comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportCommand {
-    /// Where it is read from: a file or standard input.
+    /// The saved report: a file or standard input.
     pub source: Source,
     /// Report files to write. If empty, a text table goes to standard output.
     pub documents: Vec<ReportFile>,
@@ -211,19 +211,19 @@ pub struct ReportCommand {
     pub secrets: SecretDisplay,
 }
 
-/// A report that is a file of its own.
+/// A report file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFile {
-    /// The file; what it held is replaced once the report is whole.
+    /// The file; an existing one is replaced once the report is complete.
     pub path: PathBuf,
-    /// What it is.
+    /// Its format.
     pub kind: ReportFormat,
 }
 
 /// The format of a report file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// One page to look at, with charts.
+    /// One web page with charts.
     Html,
     /// An HTTP archive (HAR 1.2), for the waterfall of a browser.
     Har,
@@ -233,7 +233,7 @@ pub enum ReportFormat {
     Json,
     /// JSON lines, as [`OutputFormat::Jsonl`].
     Jsonl,
-    /// A table to paste.
+    /// A Markdown table.
     Markdown,
 }
 
@@ -242,18 +242,18 @@ pub enum ReportFormat {
 pub enum ReportSubject {
     /// A run: a row for each URL.
     Run,
-    /// A comparison of runs: figures of each of them.
+    /// A comparison of runs: the figures of each run.
     Comparison,
 }
 
 impl ReportFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 6] =
         [Self::Html, Self::Har, Self::Csv, Self::Json, Self::Jsonl, Self::Markdown];
 
-    /// Why there is no such report of this, and what to do; `None` if there is one.
-    pub fn unfit_for(self, reported: ReportSubject) -> Option<&'static str> {
-        match (self, reported) {
+    /// Why this format cannot report the subject, and what to use instead; `None` if it can.
+    pub fn unfit_for(self, subject: ReportSubject) -> Option<&'static str> {
+        match (self, subject) {
             (Self::Json, ReportSubject::Run) => Some(".json is for comparisons; use .jsonl"),
             (Self::Har, ReportSubject::Comparison) => Some(
                 ".har is not available for comparisons; use fetch --mode MODE --report FILE.har",
@@ -262,7 +262,7 @@ impl ReportFormat {
         }
     }
 
-    /// How the names of such files end, without the dot.
+    /// The extension of the file name, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Html => "html",
@@ -274,7 +274,7 @@ impl ReportFormat {
         }
     }
 
-    /// What a file is to be by its name; upper case counts as lower case.
+    /// The format that the extension of a file name stands for, in either case; `None` if it stands for none.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?;
         Self::ALL.into_iter().find(|kind| extension.eq_ignore_ascii_case(kind.extension()))
@@ -284,11 +284,12 @@ impl ReportFormat {
 /// Where to write the targets that failed permanently, as a list that can be fetched again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedList {
-    /// The file; what it held is replaced.
+    /// The file; an existing one is replaced.
     pub path: PathBuf,
-    /// Only failures of these classes; empty: of all.
+    /// The failure classes to include; empty: all.
     pub classes: Vec<FailureClass>,
-    /// Whether targets keep the names that their files would have; in archives, a name would make another target of them.
+    /// Whether each target is written with the name its file would have. Not with archives, where a name would make it
+    /// another target.
     pub keeps_names: bool,
 }
 
@@ -305,7 +306,7 @@ pub enum Source {
     Stdin,
 }
 
-/// Who the workers are.
+/// How workers are run, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// One transfer at a time.
@@ -316,15 +317,15 @@ pub enum Strategy {
     Processes(NonZeroUsize),
     /// Tasks on event loops.
     Tasks {
-        /// Tasks in all.
+        /// Number of tasks, over all loops.
         jobs: NonZeroUsize,
-        /// Event loops, each a thread with its own client; at most one a task.
+        /// Number of event loops, each a thread with its own client; at most one per task.
         loops: NonZeroUsize,
     },
 }
 
 impl Strategy {
-    /// Its kind.
+    /// The mode, without the numbers.
     pub fn mode(self) -> Mode {
         match self {
             Self::Sequential => Mode::Sequential,
@@ -334,7 +335,7 @@ impl Strategy {
         }
     }
 
-    /// How many workers there are.
+    /// The number of workers.
     pub fn jobs(self) -> usize {
         match self {
             Self::Sequential => 1,
@@ -342,7 +343,7 @@ impl Strategy {
         }
     }
 
-    /// How many threads, or processes, carry them, each with a runtime and a client of its own.
+    /// The number of threads or processes that run the workers, each with its own runtime and client.
     pub fn loops(self) -> usize {
         match self {
             Self::Sequential => 1,
@@ -370,44 +371,45 @@ pub struct HttpOptions {
     /// User-Agent of every request.
     #[serde(with = "serde_helpers::value")]
     pub user_agent: http::HeaderValue,
-    /// Further fields of every request, in the order given.
+    /// Additional header fields of every request, in the order given.
     #[serde(with = "serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// Which Authorization counts, and what a netrc file says.
+    /// The precedence of Authorization fields, and the content of a netrc file.
     pub credentials: Credentials,
-    /// PEM files whose certificates are trusted beside the system's. They are read once, and not written to a line.
+    /// PEM files with certificates to trust in addition to the system's. Read once by the parent process.
     #[serde(skip)]
     pub cacert: Vec<PathBuf>,
-    /// The certificate to show to listed origins that ask for one. Its files are read once, and not written to a line.
+    /// The certificate to present to listed origins that ask for one. Its files are read once by the
+    /// parent process.
     #[serde(skip)]
     pub client_certificate: Option<ClientCertificate>,
     /// Whether certificates are checked.
     pub verification: CertVerification,
-    /// The days for which the certificate of a server must still be valid.
+    /// The minimum number of days for which a server's certificate must still be valid.
     pub min_cert_days: Option<u32>,
-    /// The network interface that connections are made from; `None` leaves it to the system.
+    /// The network interface that connections are made from; `None`: the system chooses.
     pub interface: Option<NetworkInterface>,
-    /// How targets are asked for: `Head` reads no body.
+    /// The request method; with `Head`, no body is read.
     pub method: RequestMethod,
-    /// The final statuses that are a success; empty: the usual ones.
+    /// The final statuses that count as success; empty: the usual ones.
     pub accept: Vec<StatusRange>,
-    /// Which versions of HTTP may be spoken.
+    /// Which versions of HTTP may be used.
     pub versions: HttpVersions,
     /// The proxy that requests go through.
     pub proxy: Proxy,
-    /// Addresses given by hand, endpoints before addresses. The first endpoint that fits says where to connect; the
-    /// first addresses that fit the host and port so found say how to get there.
+    /// Overrides of host and address (`--connect-to`, `--resolve`), endpoints before addresses. The first endpoint that
+    /// matches gives the host and port to connect to; the first addresses that match these replace their DNS lookup.
     pub pins: Vec<ResolveOverride>,
     /// The address family to connect with.
     pub family: AddressFamily,
-    /// Redirects to follow at most.
+    /// Maximum number of redirects to follow.
     pub max_redirects: u32,
-    /// Which URLs may be requested, and which addresses connected to.
+    /// Which URLs may be requested, and which addresses may be connected to.
     pub targets: TargetRules,
 }
 
 impl HttpOptions {
-    /// The User-Agent unless another one is set.
+    /// The default User-Agent.
     pub const USER_AGENT: &str = concat!("fetch/", env!("CARGO_PKG_VERSION"));
 }
 
@@ -434,20 +436,20 @@ impl Default for HttpOptions {
     }
 }
 
-/// Where cookies are read from and kept. Those given as text are header fields of [`HttpOptions`].
+/// Where cookies are read from and kept. Cookies given as text are header fields of [`HttpOptions`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CookieOptions {
-    /// Files with cookies that requests are sent.
+    /// Files with cookies to send.
     pub files: Vec<PathBuf>,
-    /// The file with the cookies of the run: it is read at the start, if it exists, and written at the end. `None`: what
-    /// replies set is not kept.
+    /// The file with the cookies of the run: it is read at the start, if it exists, and written at the end. `None`:
+    /// cookies that a redirect sets are only sent to the further redirects of its target.
     pub jar: Option<PathBuf>,
 }
 
 /// The files of a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate and those that vouch for it (PEM); it may have the private key as well.
+    /// The certificate with its chain (PEM); the file may contain the private key as well.
     pub cert: PathBuf,
     /// The private key (PEM), if it is in another file.
     pub key: Option<PathBuf>,
@@ -496,13 +498,13 @@ impl StatusRange {
 /// Whether certificates are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CertVerification {
-    /// As the web does.
+    /// As browsers do: chain, validity and host name.
     Full,
-    /// Certificates are not verified.
+    /// Not at all.
     Off,
 }
 
-/// Which versions of HTTP may be spoken.
+/// Which versions of HTTP may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HttpVersions {
     /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
@@ -527,7 +529,7 @@ pub struct ProxyUrls {
     pub http: Option<Url>,
     /// For `https`; `None` means no proxy.
     pub https: Option<Url>,
-    /// Hosts, addresses and networks that no proxy is used for, separated by commas.
+    /// Hosts, addresses and networks to connect to without a proxy, separated by commas.
     pub exceptions: String,
 }
 
@@ -542,23 +544,23 @@ pub enum AddressFamily {
     V6,
 }
 
-/// An address given by hand for a host and port (`--resolve`, `--connect-to`).
+/// An override of where to connect for a host and port (`--resolve`, `--connect-to`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolveOverride {
-    /// The host it is for, lower case; `None` for every host.
+    /// The host that it applies to, lower case; `None`: every host.
     pub host: Option<String>,
-    /// The port it is for; `None` for every port.
+    /// The port that it applies to; `None`: every port.
     pub port: Option<u16>,
     /// Where to connect instead.
     pub to: OverrideTarget,
 }
 
-/// Where a pinned host is to be found.
+/// Where to connect instead of the URL's own host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OverrideTarget {
-    /// At one of these addresses, same port (`--resolve`).
+    /// To one of these addresses, same port (`--resolve`).
     Addresses(Vec<std::net::IpAddr>),
-    /// At another host, port or both (`--connect-to`); `None` keeps the URL's own.
+    /// To another host, port or both (`--connect-to`); `None` keeps the URL's own.
     Endpoint {
         /// Name or address.
         host: Option<String>,
@@ -570,31 +572,31 @@ pub enum OverrideTarget {
 /// Timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// For a connection, TLS included; a name is looked up before.
+    /// Maximum time to establish a connection, TLS included; the host name is looked up before.
     pub connect: Duration,
-    /// For the next byte.
+    /// Maximum time without a byte received.
     pub stall: Duration,
-    /// For one attempt; `None`: as long as it takes.
+    /// Maximum time of one attempt; `None`: unlimited.
     pub attempt: Option<Duration>,
-    /// For the run; `None`: as long as it takes.
+    /// Maximum time of the run; `None`: unlimited.
     pub deadline: Option<Duration>,
-    /// How slow a body may be; `None`: as slow as it is.
+    /// Minimum speed of a body; `None`: no minimum.
     pub min_speed: Option<MinSpeed>,
-    /// For transfers in progress to finish once the run drains.
+    /// Maximum time for transfers in progress to finish once the run drains.
     pub grace: Duration,
 }
 
-/// The least average speed of a body, over stretches of a given time.
+/// The minimum average speed of a body over a period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MinSpeed {
     /// Bytes per second.
     pub rate: NonZeroU64,
-    /// The length of each stretch.
+    /// The length of the period.
     pub over: Duration,
 }
 
 impl Timeouts {
-    /// How long transfers in progress may take to finish once a run drains, if nothing else is said.
+    /// The default of [`grace`](Self::grace).
     pub(crate) const GRACE: Duration = Duration::from_secs(10);
 }
 
@@ -609,11 +611,11 @@ impl Default for Timeouts {
 /// What to do about transient failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryOptions {
-    /// Tries after the first, at most.
+    /// Maximum number of retries.
     pub times: u32,
-    /// The first back-off's upper end; it doubles from try to try.
+    /// Upper bound of the first back-off; it doubles with each further one, up to a minute.
     pub base: Duration,
-    /// The longest wait that a server may ask for.
+    /// The longest Retry-After that is waited for.
     pub max_retry_after: Duration,
 }
 
@@ -627,23 +629,23 @@ impl Default for RetryOptions {
 /// Limits per host and overall. A host is a scheme, a name and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostLimitOptions {
-    /// Requests in progress at one host, at most.
+    /// Maximum number of concurrent requests to one host.
     pub per_host: MaxPerHost,
-    /// Time between two starts at one host, at least.
+    /// Minimum time between the starts of two requests to one host.
     pub host_delay: Duration,
-    /// Starts at one host, at most; they are spread evenly.
+    /// Maximum rate of request starts at one host; they are spread evenly.
     pub host_rate: Option<Rate>,
-    /// Starts in all, at most; they are spread evenly.
+    /// Maximum rate of request starts over all hosts; they are spread evenly.
     pub rate: Option<Rate>,
-    /// Body bytes a second in all, at most.
+    /// Maximum body bytes per second over all transfers.
     pub limit_rate: Option<NonZeroU64>,
-    /// Consecutive connection failures after which a host is paused.
+    /// Consecutive connection failures after which a host counts as unreachable and is only probed.
     pub host_failures: NonZeroU32,
-    /// How long an unreachable host is probed.
+    /// How long an unreachable host is probed before it is given up.
     pub host_patience: Duration,
-    /// Whether robots.txt is asked for and obeyed.
+    /// Whether robots.txt is requested and obeyed.
     pub robots: RobotsPolicy,
-    /// What is different for some hosts, by name (lower case), whatever the scheme and port.
+    /// Overrides for single hosts, by name (lower case), for any scheme and port.
     pub hosts: BTreeMap<String, HostOverrides>,
 }
 
@@ -663,18 +665,18 @@ impl Default for HostLimitOptions {
     }
 }
 
-/// Requests in progress at one host, at most.
+/// Maximum number of concurrent requests to one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxPerHost {
-    /// Six, as browsers do; any number at a host that is written `localhost`, `127.x.x.x` or `[::1]`.
+    /// Six, as in browsers; no limit for a host that is written `localhost`, `127.x.x.x` or `[::1]`.
     Default,
     /// This number.
     Most(NonZeroUsize),
-    /// Any number.
+    /// No limit.
     NoLimit,
 }
 
-/// Whether robots.txt is asked for and obeyed (RFC 9309).
+/// Whether robots.txt is requested and obeyed (RFC 9309).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RobotsPolicy {
     /// No: the list was written by a person.
@@ -683,25 +685,25 @@ pub enum RobotsPolicy {
     Obeyed,
 }
 
-/// What is different for one host; `None` is as for all.
+/// Overrides for one host; `None`: as for all hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostOverrides {
-    /// Requests in progress, at most.
+    /// Maximum number of concurrent requests.
     pub per_host: Option<MaxPerHost>,
-    /// Time between two starts, at least.
+    /// Minimum time between the starts of two requests.
     pub delay: Option<Duration>,
-    /// Starts, at most.
+    /// Maximum rate of request starts.
     pub rate: Option<Rate>,
-    /// Further fields of every request to this host.
+    /// Additional header fields of every request to this host.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// The certificate to show to this host if it asks for one.
+    /// The certificate to present to this host if it asks for one.
     pub client_certificate: Option<ClientCertificate>,
 }
 
 /// When failures stop the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FailureLimits {
-    /// The run stops with more failures than this.
+    /// The number of failures that the run tolerates; `None`: any number.
     pub most: Option<MaxFailures>,
 }
 
@@ -710,25 +712,25 @@ pub struct FailureLimits {
 pub enum MaxFailures {
     /// More failures than this.
     Number(u64),
-    /// More than this share of what is settled, looked at from 100 settled on.
+    /// More than this share of the records, once there are 100.
     Share(Share),
 }
 
 /// Limits on response bodies and the digests to compute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyOptions {
-    /// Bytes that one body may have, decoded.
+    /// Maximum size of a decoded body in bytes.
     pub max_filesize: Option<u64>,
-    /// Body bytes that the run may read in all.
+    /// Maximum number of body bytes that the run may read.
     pub quota: Option<u64>,
-    /// Whether bodies may come compressed, to be decoded.
+    /// Whether to request compressed bodies, and decode them.
     pub coding: Compression,
-    /// Digests to compute, the one to be told first.
+    /// Digests to compute; records show the first one.
     pub digests: Vec<Algorithm>,
-    /// What the one body must hash to.
+    /// The expected digest of the only body.
     pub checksum: Option<Digest>,
-    /// A file that tells what bodies must hash to, by the names of their files. It is read once, and not written to a
-    /// line.
+    /// A checksum file with the expected digests of bodies, by the names of their files. Read once by the
+    /// parent process.
     #[serde(skip)]
     pub sums: Option<PathBuf>,
     /// How large files are split into segments.
@@ -755,24 +757,24 @@ impl Default for SegmentOptions {
     }
 }
 
-/// Whether bodies may come compressed (RFC 9110 section 8.4).
+/// Whether to request compressed bodies, and decode them (RFC 9110 section 8.4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
-    /// Bodies are taken as they come.
+    /// No; a body is taken as it is sent.
     #[default]
     Identity,
-    /// The server is told which codings can be undone, and they are.
+    /// Yes; Accept-Encoding lists the codings that can be decoded.
     Decode,
 }
 
 /// Where bodies are saved, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaveOptions {
-    /// The folder, or the URL of a place in an object store.
+    /// The folder, or the URL of an object store's bucket and prefix.
     pub dir: PathBuf,
     /// How files are named.
     pub names: NamingScheme,
-    /// Whether the server may name them.
+    /// Whether the server may name files.
     pub named_by: NameSource,
     /// What happens to targets that are already saved.
     pub again: ExistingPolicy,
@@ -782,7 +784,7 @@ pub struct SaveOptions {
     pub durability: Durability,
     /// Bytes that must stay free in the folder's file system.
     pub min_free: Option<u64>,
-    /// How long an object store that does not answer is asked again.
+    /// How long requests to an object store that does not answer are retried.
     pub patience: Duration,
 }
 
@@ -798,7 +800,7 @@ pub enum Saving<'a> {
 }
 
 impl<'a> Saving<'a> {
-    /// The option that says so, and its value; `None` if bodies are not saved.
+    /// The option that selects this, and its value; `None` if bodies are not saved.
     pub fn option(self) -> Option<(&'static str, &'a Path)> {
         match self {
             Self::Nothing => None,
@@ -811,15 +813,15 @@ impl<'a> Saving<'a> {
 /// How bodies are appended to archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveOptions {
-    /// What the names of all files begin with.
+    /// The path prefix of all archive files.
     pub prefix: PathBuf,
-    /// What they are.
+    /// Their format.
     pub format: ArchiveFormat,
-    /// The size in bytes at which the next file is begun.
+    /// The size in bytes at which the next file is started.
     pub max_bytes: NonZeroU64,
-    /// The number of bodies after which the next file is begun.
+    /// The number of bodies after which the next file is started.
     pub max_bodies: Option<NonZeroU64>,
-    /// The carried column whose text is a file of its own beside the body, in a tar archive.
+    /// The carried column whose text a tar archive has as a file beside the body.
     pub text_column: Option<String>,
     /// What happens to targets that are already saved.
     pub again: ExistingPolicy,
@@ -827,7 +829,7 @@ pub struct ArchiveOptions {
     pub durability: Durability,
     /// Bytes that must stay free in the file system.
     pub min_free: Option<u64>,
-    /// How long an object store that does not answer is asked again.
+    /// How long requests to an object store that does not answer are retried.
     pub patience: Duration,
 }
 
@@ -836,12 +838,12 @@ pub struct ArchiveOptions {
 pub enum ArchiveFormat {
     /// WARC 1.1 (ISO 28500), each record a gzip member.
     Warc,
-    /// tar, a body and its record as two files of one name.
+    /// tar, with a body and its record as two files whose names begin with the same key.
     Tar,
 }
 
 impl ArchiveFormat {
-    /// The option that asks for it.
+    /// The option that selects the format.
     pub fn option(self) -> &'static str {
         match self {
             Self::Warc => "--warc",
@@ -849,7 +851,7 @@ impl ArchiveFormat {
         }
     }
 
-    /// How the names of its files end.
+    /// The extension of the file names, without the first dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Warc => "warc.gz",
@@ -861,7 +863,7 @@ impl ArchiveFormat {
 /// How files are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamingScheme {
-    /// By the last part of the URL, all in one folder: `page.html`.
+    /// By the last component of the URL's path, all in one folder: `page.html`.
     Flat,
     /// By host and path, as the site is laid out: `example.org/docs/page.html`.
     Tree,
@@ -876,7 +878,7 @@ pub enum NamingScheme {
 pub enum NameSource {
     /// No.
     List,
-    /// Yes, by Content-Disposition (RFC 6266), where it is sent and the list names none.
+    /// Yes, by Content-Disposition (RFC 6266), unless the list gives a name.
     Server,
 }
 
@@ -894,7 +896,7 @@ pub enum ExistingPolicy {
 /// What happens to an existing file that fetch has not created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignFilePolicy {
-    /// It stays, and the target fails.
+    /// It is kept, and the target fails.
     Stays,
     /// It is replaced.
     Replaced,
@@ -905,16 +907,16 @@ pub enum ForeignFilePolicy {
 pub enum Durability {
     /// The end of this program, however it ends.
     Process,
-    /// The loss of power too.
+    /// A power loss as well.
     Power,
 }
 
-/// What is written to standard output, and how much.
+/// What is written to standard output and standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputOptions {
     /// The output format.
     pub format: OutputFormat,
-    /// The order of rows.
+    /// The order of records.
     pub order: ReportOrder,
     /// How much is printed.
     pub verbosity: Verbosity,
@@ -924,7 +926,7 @@ pub struct OutputOptions {
     pub color: ColorChoice,
     /// Whether the secrets of URLs are shown.
     pub secrets: SecretDisplay,
-    /// How often the progress is written to standard error as a line; `None`: never.
+    /// The interval at which a line of progress is written to standard error; `None`: never.
     pub heartbeat: Option<Duration>,
 }
 
@@ -942,7 +944,7 @@ pub enum SecretDisplay {
 pub enum ProgressChoice {
     /// On a terminal that can move its cursor.
     OnTerminal,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
@@ -951,9 +953,9 @@ pub enum ProgressChoice {
 pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
     Auto,
-    /// Everywhere.
+    /// Always.
     Always,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
@@ -968,7 +970,7 @@ pub enum OutputFormat {
     Csv,
 }
 
-/// The order of rows.
+/// The order of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportOrder {
     /// As they complete.
@@ -977,8 +979,7 @@ pub enum ReportOrder {
     List,
 }
 
-/// How much is printed.
-/// Each level prints what the level before it does, and more.
+/// How much is printed. Each level adds to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors of the run only (`-qq`).
@@ -989,7 +990,7 @@ pub enum Verbosity {
     Normal,
     /// Retries, redirects, resources and hosts (`-v`).
     Verbose,
-    /// The heads of requests and replies (`-vv`).
+    /// The header lines of requests and replies (`-vv`).
     Trace,
 }
 
@@ -998,21 +999,21 @@ pub enum Verbosity {
 pub struct VerifyOptions {
     /// The folder.
     pub dir: PathBuf,
-    /// Files that are read at a time; `None`: as many as there are processors.
+    /// The number of files read concurrently; `None`: the number of processors.
     pub jobs: Option<NonZeroUsize>,
     /// The output format: text or JSON Lines.
     pub form: OutputFormat,
-    /// How much is told in sentences; data is always told as a whole.
+    /// How much text is printed; data is always complete.
     pub verbosity: Verbosity,
-    /// Whether what is missing or changed is to be fetched again.
+    /// Whether missing and changed files are marked, so that they are fetched again.
     pub marking: MarkMode,
 }
 
-/// Whether what is missing or changed is to be fetched again.
+/// Whether missing and changed files are marked, so that they are fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkMode {
-    /// It is marked in the manifest, and what a killed run left to rename is renamed.
+    /// They are marked in the manifest, and renames that a killed run did not finish are completed.
     On,
-    /// Everything stays as it is.
+    /// Nothing is changed.
     Off,
 }

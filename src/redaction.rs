@@ -1,7 +1,7 @@
-//! Redaction: what is secret in a URL, and in a text with URLs, is shown as `***`. The one table of names of secret
-//! query parameters, and the one parser of the user part of a URL that need not be valid.
+//! Redaction: replaces the secrets of URLs, and of texts that contain URLs, by `***`. This is the only table of secret
+//! query parameters, and the only parser of the user part of URLs that may be invalid.
 //!
-//! `--no-redact` turns it off for the process, before anything is shown. The manifest has no secret even then.
+//! `--no-redact` turns redaction off for the process, before anything is shown. The manifest has no secrets even then.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -17,7 +17,8 @@ use url::{Position, Url};
 /// What is shown in place of a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Query parameters whose values sign a request, or stand for a password: in lower case, without `-`, `_` and `.`.
+/// Names of query parameters whose values are signatures, keys, tokens or passwords: in lower case, without `-`, `_`
+/// and `.`, sorted.
 pub(crate) const SECRET: [&str; 47] = [
     "accesskey",
     "accesskeyid",
@@ -68,35 +69,35 @@ pub(crate) const SECRET: [&str; 47] = [
     "token",
 ];
 
-/// The same behind the prefix of a provider.
+/// Prefixes of providers, after which a name of [`SECRET`] may stand; in the same form.
 const PROVIDERS: [&str; 3] = ["xamz", "xgoog", "xoss"];
 
-/// The shortest name that is compared, in bytes.
+/// The minimum length of a parameter name that is looked up in [`SECRET`], in bytes, escapes included.
 const SHORTEST_NAME: usize = 3;
 
-/// The longest name that is compared, in bytes.
+/// The maximum length of a parameter name that is looked up in [`SECRET`], in bytes, escapes included.
 const LONGEST_NAME: usize = 64;
 
-/// How many times a value is decoded to find the URLs in it.
-const DECODED: u8 = 2;
+/// How many times a parameter value is percent-decoded to find URLs in it.
+const MAX_DECODINGS: u8 = 2;
 
-/// Schemes of addresses that have a name before the `@`, and no password.
-const ADDRESSES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
+/// Schemes of addresses with a name but no password before the `@`.
+const ADDRESS_SCHEMES: [&str; 3] = ["mailto:", "news:", "xmpp:"];
 
-/// The longest text of a line that is shown, in characters.
-const LONGEST: usize = 200;
+/// The maximum number of characters of a line that are shown.
+const MAX_SHOWN_CHARACTERS: usize = 200;
 
 /// Whether secrets are shown.
-static SHOWN: AtomicBool = AtomicBool::new(false);
+static SECRETS_SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Turns redaction off in this process (`--no-redact`).
 pub(crate) fn show_secrets() {
-    SHOWN.store(true, Relaxed);
+    SECRETS_SHOWN.store(true, Relaxed);
 }
 
 /// Whether redaction is turned off.
 pub(crate) fn shows_secrets() -> bool {
-    SHOWN.load(Relaxed)
+    SECRETS_SHOWN.load(Relaxed)
 }
 
 /// The URL as it may be shown: with `***` in place of its password, of a user name without one, which may be a token,
@@ -105,27 +106,27 @@ pub(crate) fn redacted(url: &Url) -> String {
     redacted_url(url).into_owned()
 }
 
-/// The same, borrowed if it has no secret.
+/// As [`redacted`]; borrowed if the URL has no secret.
 pub(crate) fn redacted_url(url: &Url) -> Cow<'_, str> {
     if shows_secrets() { Cow::Borrowed(url.as_str()) } else { masked_url(url) }
 }
 
-/// The same for a URL as it is written, or several.
+/// As [`redacted`], for a URL that was not parsed, or several of them separated by tabs.
 pub(crate) fn redacted_field(text: &str) -> Cow<'_, str> {
     if shows_secrets() { Cow::Borrowed(text) } else { masked_field(text) }
 }
 
-/// The same for a message with URLs in it.
+/// As [`redacted`], for the URLs in a message.
 pub(crate) fn redacted_text(text: &str) -> Cow<'_, str> {
     if shows_secrets() { Cow::Borrowed(text) } else { masked_text(text) }
 }
 
-/// As [`redacted_text`], but masked whatever was asked for.
+/// As [`redacted_text`], but masked even with `--no-redact`.
 pub(crate) fn masked_text(text: &str) -> Cow<'_, str> {
     masked_in(text, Surroundings::Sentence, 0)
 }
 
-/// As [`redacted`], but masked whatever was asked for: what is kept on disk.
+/// As [`redacted`], but masked even with `--no-redact`: for what is kept on disk.
 pub(crate) fn masked(url: &Url) -> String {
     masked_url(url).into_owned()
 }
@@ -139,28 +140,28 @@ fn masked_url(url: &Url) -> Cow<'_, str> {
     }
 }
 
-/// As [`redacted_field`], but masked whatever was asked for.
+/// As [`redacted_field`], but masked even with `--no-redact`.
 pub(crate) fn masked_field(text: &str) -> Cow<'_, str> {
     masked_in(text, Surroundings::Nothing, 0)
 }
 
-/// A text that was meant as a URL and is none, as it may be printed. What precedes its last `@` may be a password, and is
-/// masked but for a scheme. Control characters are replaced, and the text is cut to 200 characters.
+/// The printable form of a line that is not a valid URL. Everything before its last `@`, except a scheme, is masked, since
+/// it may contain a password. Control characters are replaced, and the text is cut to 200 characters.
 pub(crate) fn redacted_line(text: &str) -> String {
     if shows_secrets() {
-        return readable(["", "", text]);
+        return readable_line(["", "", text]);
     }
     let (scheme, rest) = scheme_and_rest(text);
     let shown = match rest.rsplit_once('@') {
-        Some((name, _)) if is_address(name) => readable(["", "", &masked_field(text)]),
-        Some(_) => readable([scheme, "***@", &masked_behind_user(text)]),
-        None => readable(["", "", &masked_field(text)]),
+        Some((name, _)) if is_address(name) => readable_line(["", "", &masked_field(text)]),
+        Some(_) => readable_line([scheme, "***@", &masked_behind_user(text)]),
+        None => readable_line(["", "", &masked_field(text)]),
     };
-    without_secret_words(shown)
+    mask_secret_words(shown)
 }
 
-/// The line without the secrets that other words than URLs have: `password=...`, header fields, options of tools.
-fn without_secret_words(line: String) -> String {
+/// Masks the secrets of a line that are not in URLs: `password=...`, header fields, command-line options of tools.
+fn mask_secret_words(line: String) -> String {
     let (mut secrets, mut is_user) = (Vec::new(), false);
     let range = |part: &str| {
         let start = part.as_ptr() as usize - line.as_ptr() as usize;
@@ -187,8 +188,8 @@ fn without_secret_words(line: String) -> String {
     if secrets.is_empty() { line } else { masked_from(0, &line, &secrets) }
 }
 
-/// The same for the start of a text whose end is unknown and may contain an `@`: only what certainly follows the host is
-/// shown.
+/// As [`redacted_line`], for the beginning of a line whose rest is unknown and may contain an `@`: unless it reaches
+/// beyond the host, only its scheme is shown.
 pub(crate) fn redacted_start(text: &str) -> String {
     let (scheme, rest) = scheme_and_rest(text);
     let tail = rest.rsplit_once('@').map_or(rest, |(_, tail)| tail);
@@ -196,17 +197,17 @@ pub(crate) fn redacted_start(text: &str) -> String {
     if is_behind_the_host || shows_secrets() {
         redacted_line(text)
     } else {
-        readable([scheme, "…", ""])
+        readable_line([scheme, "…", ""])
     }
 }
 
-/// A name that was given for a file, as it may be shown: it may be meant as a URL.
+/// The printable form of a file name that the user gave, which may have been meant as a URL.
 pub(crate) fn redacted_name(name: &str) -> Cow<'_, str> {
     match name.rsplit_once('@') {
         Some((before, _)) if before.contains(':') && !is_address(before) && !shows_secrets() => {
             let (scheme, user) = scheme_and_rest(before);
             let user = user.split_once(':').map_or("", |(user, _)| user);
-            // What has these is no user, and may have other secrets.
+            // A text with these characters is not a user name, and may contain other secrets.
             let user = if user.contains(['@', '/', '?', '#']) { "" } else { user };
             let colon = if user.is_empty() { "" } else { ":" };
             Cow::Owned(format!("{scheme}{user}{colon}***@{}", masked_behind_user(name)))
@@ -215,7 +216,7 @@ pub(crate) fn redacted_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The scheme of a text with `://`, and what follows.
+/// Splits a text after `scheme://`; the first part is empty if there is no valid scheme.
 fn scheme_and_rest(text: &str) -> (&str, &str) {
     let Some(end) = text.find("://") else { return ("", text) };
     let scheme = &text[..end];
@@ -224,18 +225,18 @@ fn scheme_and_rest(text: &str) -> (&str, &str) {
     if is_scheme { text.split_at(end + "://".len()) } else { ("", text) }
 }
 
-/// Whether what stands before an `@` is the scheme of an address and a name.
+/// Whether the text before an `@` is an address scheme and a name, such as `mailto:bob`.
 fn is_address(before: &str) -> bool {
-    let name = ADDRESSES.iter().find_map(|scheme| before.strip_prefix(scheme));
+    let name = ADDRESS_SCHEMES.iter().find_map(|scheme| before.strip_prefix(scheme));
     name.is_some_and(|name| !name.contains([':', '@', '/']))
 }
 
-/// What a URL stands in.
+/// The text around a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Surroundings {
-    /// Nothing, or TABs between mirrors.
+    /// None, or tabs between mirrors.
     Nothing,
-    /// A sentence: blanks, quotes and punctuation end the URL.
+    /// A sentence: whitespace, quotes and punctuation end the URL.
     Sentence,
 }
 
@@ -248,20 +249,21 @@ impl Surroundings {
         }
     }
 
-    /// The start of a text up to the end of a value, or up to the first character that `ends` it. In a sentence, a quote
-    /// before what may go on a value is a part of it: `'` and `` ` `` are in URLs as they are.
+    /// The beginning of a text up to the end of a parameter value, or up to the first character for which `ends` is true.
+    /// In a sentence, a `'` or `` ` `` before another character of a value does not end it: URLs contain both unescaped.
     fn up_to_end(self, text: &str, ends: impl Fn(char) -> bool) -> &str {
-        let goes_on =
+        let is_of_value =
             |character: char| character.is_alphanumeric() || "%+-/=_~".contains(character);
         let is_end = |(at, character): &(usize, char)| {
-            let is_within = matches!(character, '\'' | '`') && text[at + 1..].starts_with(goes_on);
+            let is_within =
+                matches!(character, '\'' | '`') && text[at + 1..].starts_with(is_of_value);
             ends(*character) || self.end_a_value(*character) && !is_within
         };
         text.char_indices().find(is_end).map_or(text, |(end, _)| &text[..end])
     }
 
-    /// Whether the character ends the user part and the host. Neither an apostrophe nor `&` does, which a password may
-    /// have as they are.
+    /// Whether the character ends the authority (user part and host). An apostrophe and `&` do not, since a password may
+    /// contain them unescaped.
     fn end_an_authority(self, character: char) -> bool {
         let is_of_password = matches!(character, '&' | '\'');
         matches!(character, '/' | '?' | '#' | '\\')
@@ -277,23 +279,23 @@ fn masked_in(text: &str, around: Surroundings, decoded: u8) -> Cow<'_, str> {
     }
 }
 
-/// Finds the secrets in a text, those that begin first before others.
+/// Finds the secrets in a text, in the order of their start.
 fn secrets_in(text: &str, around: Surroundings, decoded: u8) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
-    // Without a user part and without a value there is nothing to mask.
+    // Without `@` there is no user part, and without `=` no parameter.
     if memchr2(b'@', b'=', text.as_bytes()).is_none() {
         return secrets;
     }
     if memchr(b'@', text.as_bytes()).is_some() {
-        users(text, around, decoded, &mut secrets);
+        find_users(text, around, decoded, &mut secrets);
     }
-    parameters(text, around, decoded, &mut secrets);
+    find_parameters(text, around, decoded, &mut secrets);
     secrets.retain(|secret| &text[secret.clone()] != MASK);
     secrets.sort_unstable_by_key(|secret| secret.start);
     secrets
 }
 
-/// The text from this byte on, its secrets masked. The rest of a secret that begins before it is left out.
+/// The text from byte `start` on, its secrets masked. The rest of a secret that begins earlier is left out.
 fn masked_from(start: usize, text: &str, secrets: &[Range<usize>]) -> String {
     let (mut shown, mut copied) = (String::with_capacity(text.len() - start), start);
     for secret in secrets {
@@ -306,14 +308,15 @@ fn masked_from(start: usize, text: &str, secrets: &[Range<usize>]) -> String {
     shown
 }
 
-/// What follows the last `@` of a text, its secrets masked. A secret may have the `@` in it.
+/// The text after its last `@`, secrets masked. The `@` may itself be part of a secret.
 fn masked_behind_user(text: &str) -> String {
     let start = text.rfind('@').map_or(0, |at| at + 1);
     masked_from(start, text, &secrets_in(text, Surroundings::Nothing, 0))
 }
 
-/// Finds the password, or the user name that stands alone, of every URL in a text. A value may be a URL without a scheme.
-fn users(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
+/// Finds the password, or else the user name, of every URL in a text. The value of a parameter may be a URL without a
+/// scheme.
+fn find_users(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
     let (mut is_value, mut seen) = (false, 0);
     for (at, separator) in text.match_indices("//") {
         let begins_a_url = match text[..at].bytes().next_back() {
@@ -342,7 +345,7 @@ fn users(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<
 }
 
 /// Finds the values of the secret parameters in a text. A parameter follows `?`, `&`, `#` or `;`.
-fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
+fn find_parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<Range<usize>>) {
     const SEPARATORS: [char; 4] = ['?', '&', '#', ';'];
     let is_separator = |byte: &u8| matches!(byte, b'?' | b'&' | b'#' | b';');
     let is_login = || text.contains("state=");
@@ -359,13 +362,13 @@ fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<R
         let (name, first) = (text[start..at].trim_start(), at + 1);
         let value = if is_secret(name, is_login) {
             let value = around.up_to_end(&text[first..], |_| false);
-            // What ends a sentence is hardly the end of a value.
+            // Punctuation at the end of a value belongs to the sentence.
             let ends_a_sentence =
                 |character| matches!(character, ':' | '?' | ',' | ';' | '.' | ')');
             let is_sentence = around == Surroundings::Sentence;
             value.trim_end_matches(|character| is_sentence && ends_a_sentence(character))
         } else {
-            // Not as far as the value may reach: the next parameter may begin in it.
+            // Shorter than a secret value: another parameter may begin within it.
             let value =
                 around.up_to_end(&text[first..], |character| SEPARATORS.contains(&character));
             if !hides_a_secret(value, decoded) {
@@ -381,8 +384,8 @@ fn parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut Vec<R
     }
 }
 
-/// Whether the value of this parameter is secret. In a reply to a login (`state` and `code`, RFC 6749 section 4.1.2), the
-/// code is.
+/// Whether the value of a parameter with this name is secret. `code` is secret only in a reply to a login, which also has
+/// `state` (RFC 6749 section 4.1.2).
 fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
     if !(SHORTEST_NAME..=LONGEST_NAME).contains(&name.len()) {
         return false;
@@ -391,7 +394,7 @@ fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
         Some(_) => percent_decode_str(name).decode_utf8_lossy(),
         None => Cow::Borrowed(name),
     };
-    // `user[token]=` and `token[]=` of form encodings.
+    // Form encodings write `user[token]=` and `token[]=`.
     let name = name.trim_end_matches("[]").trim_end_matches(']');
     let name = name.rsplit('[').next().unwrap_or_default();
     let plain = |character: char| !matches!(character, '-' | '_' | '.');
@@ -402,15 +405,15 @@ fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
         .collect();
     let own = PROVIDERS.iter().find_map(|provider| name.strip_prefix(provider));
     let is_known = |name: &str| SECRET.contains(&name);
-    // `x-api-key` is what `api-key` is.
+    // `x-api-key` is treated like `api-key`.
     is_known(own.unwrap_or(&name))
         || name.strip_prefix('x').is_some_and(is_known)
         || name == "code" && is_login()
 }
 
-/// Whether an encoded URL in the value has a secret. It may be encoded twice.
+/// Whether the value contains a secret in a URL that is percent-encoded once or twice.
 fn hides_a_secret(value: &str, decoded: u8) -> bool {
-    if decoded == DECODED || !value.contains('%') {
+    if decoded == MAX_DECODINGS || !value.contains('%') {
         return false;
     }
     let plain = percent_decode_str(value).decode_utf8_lossy();
@@ -418,16 +421,16 @@ fn hides_a_secret(value: &str, decoded: u8) -> bool {
         || hides_a_secret(&plain, decoded + 1)
 }
 
-/// How a URL is signed for a time: it is so signed if it has all parameters of `marks`, and the values of `values` are
-/// others the next time.
-struct SignedForATime {
+/// A scheme of temporarily signed URLs. A URL belongs to it if it has all parameters of `marks`; the parameters of
+/// `values` change with each new signature.
+struct SignedUrlScheme {
     marks: &'static [&'static str],
     values: &'static [&'static str],
 }
 
-/// The ways in which stores sign URLs, as their documentation has them.
-const SIGNED: [SignedForATime; 7] = [
-    SignedForATime {
+/// The schemes of temporarily signed URLs of object stores, according to their documentation.
+const SIGNED_URL_SCHEMES: [SignedUrlScheme; 7] = [
+    SignedUrlScheme {
         marks: &["x-amz-signature", "x-amz-credential"],
         values: &[
             "x-amz-credential",
@@ -437,11 +440,11 @@ const SIGNED: [SignedForATime; 7] = [
             "x-amz-signature",
         ],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["x-goog-signature", "x-goog-credential"],
         values: &["x-goog-credential", "x-goog-date", "x-goog-expires", "x-goog-signature"],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["x-oss-signature", "x-oss-credential"],
         values: &[
             "x-oss-credential",
@@ -451,11 +454,11 @@ const SIGNED: [SignedForATime; 7] = [
             "x-oss-signature",
         ],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["q-signature", "q-ak"],
         values: &["q-ak", "q-key-time", "q-sign-time", "q-signature", "x-cos-security-token"],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["signature", "expires"],
         values: &[
             "awsaccesskeyid",
@@ -468,19 +471,19 @@ const SIGNED: [SignedForATime; 7] = [
             "x-amz-security-token",
         ],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["signature", "key-pair-id", "policy"],
         values: &["key-pair-id", "policy", "signature"],
     },
-    SignedForATime {
+    SignedUrlScheme {
         marks: &["sig", "se", "sv"],
         values: &["se", "sig", "ske", "skoid", "sks", "skt", "sktid", "skv", "st"],
     },
 ];
 
-/// A query by which its object can be recognized when it is signed anew: with `***` in place of the values that the
-/// signature brings with it. Borrowed if it is not signed for a time. All that distinguishes objects stays, secret or
-/// not.
+/// The query without its temporary signature, so that the same object is recognized when its URL is signed again: the
+/// values that change with the signature are replaced by `***`. Borrowed if the query has no such signature. Everything
+/// that distinguishes objects is kept, secret or not.
 pub(crate) fn without_signature(query: &str) -> Cow<'_, str> {
     if !query.contains(['s', 'S']) {
         return Cow::Borrowed(query);
@@ -490,10 +493,10 @@ pub(crate) fn without_signature(query: &str) -> Cow<'_, str> {
     };
     let names: Vec<_> = query.split('&').map(name_of).collect();
     let has = |mark: &&str| names.iter().any(|name| name == *mark);
-    let signed = SIGNED.iter().find(|signed| signed.marks.iter().all(&has));
-    let Some(signed) = signed else { return Cow::Borrowed(query) };
+    let scheme = SIGNED_URL_SCHEMES.iter().find(|scheme| scheme.marks.iter().all(&has));
+    let Some(scheme) = scheme else { return Cow::Borrowed(query) };
     let parameters = query.split('&').zip(&names).map(|(parameter, name)| {
-        match signed.values.contains(&name.as_str()) {
+        match scheme.values.contains(&name.as_str()) {
             true => Cow::Owned(format!("{}={MASK}", &parameter[..name.len()])),
             false => Cow::Borrowed(parameter),
         }
@@ -501,8 +504,7 @@ pub(crate) fn without_signature(query: &str) -> Cow<'_, str> {
     Cow::Owned(parameters.collect::<Vec<_>>().join("&"))
 }
 
-/// A component of a path without the parameters in it that are secret (`;jsessionid=`, RFC 3986 section 3.3); borrowed if
-/// it has none.
+/// A path component without its secret parameters (`;jsessionid=`, RFC 3986 section 3.3); borrowed if it has none.
 pub(crate) fn without_secret_parameters(component: &str) -> Cow<'_, str> {
     let is_secret =
         |part: &&str| part.split_once('=').is_some_and(|(name, _)| is_secret(name, || false));
@@ -515,7 +517,7 @@ pub(crate) fn without_secret_parameters(component: &str) -> Cow<'_, str> {
     Cow::Owned(name.to_owned() + &shown.collect::<String>())
 }
 
-/// The URL from the host to the query, by which its object can be recognized when it is signed anew.
+/// The URL from the host to the query, without a temporary signature: the same each time the URL is signed again.
 pub(crate) fn object_of(url: &Url) -> Cow<'_, str> {
     let whole = &url[Position::BeforeHost..Position::AfterQuery];
     match url.query().map(without_signature) {
@@ -526,9 +528,10 @@ pub(crate) fn object_of(url: &Url) -> Cow<'_, str> {
     }
 }
 
-fn readable(parts: [&str; 3]) -> String {
-    let mut characters = parts.into_iter().flat_map(str::chars).map(harmless);
-    let mut text: String = characters.by_ref().take(LONGEST).collect();
+/// Joins the parts, replaces control characters, and cuts the text to 200 characters.
+fn readable_line(parts: [&str; 3]) -> String {
+    let mut characters = parts.into_iter().flat_map(str::chars).map(replace_control);
+    let mut text: String = characters.by_ref().take(MAX_SHOWN_CHARACTERS).collect();
     if characters.next().is_some() {
         text.pop();
         text.push('…');
@@ -536,10 +539,10 @@ fn readable(parts: [&str; 3]) -> String {
     text
 }
 
-fn harmless(character: char) -> char {
+fn replace_control(character: char) -> char {
     match character {
         '\t' => ' ',
-        // These turn the direction of the text around them.
+        // These change the direction of the text around them.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         character if character.is_control() => '\u{fffd}',
         character => character,
@@ -671,9 +674,12 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_and_control_characters_are_replaced() {
         let text = redacted_line(&"ü".repeat(500));
-        assert_eq!(text.chars().count(), LONGEST);
+        assert_eq!(text.chars().count(), MAX_SHOWN_CHARACTERS);
         assert!(text.ends_with('…'));
-        assert_eq!(redacted_line(&"ü".repeat(LONGEST)), "ü".repeat(LONGEST));
+        assert_eq!(
+            redacted_line(&"ü".repeat(MAX_SHOWN_CHARACTERS)),
+            "ü".repeat(MAX_SHOWN_CHARACTERS)
+        );
         assert_eq!(redacted_line("a\u{1b}[2J\u{202e}b\tc"), "a\u{fffd}[2J\u{fffd}b c");
     }
 

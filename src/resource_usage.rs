@@ -23,8 +23,7 @@ pub(crate) struct ResourceUsage {
     pub involuntary_switches: Option<u64>,
 }
 
-/// Raises the soft limit on open file descriptors to `wanted`, at most to the hard limit, and returns the limit that
-/// applies then.
+/// Raises the soft limit on open file descriptors to `wanted`, but not beyond the hard limit. Returns the resulting limit.
 pub(crate) fn raise_fd_limit(wanted: u64) -> u64 {
     let limits = getrlimit(Resource::Nofile);
     let current = limits.current.unwrap_or(u64::MAX);
@@ -33,11 +32,11 @@ pub(crate) fn raise_fd_limit(wanted: u64) -> u64 {
     }
     let raised = limits.maximum.map_or(wanted, |hard| hard.min(wanted));
     let limits = Rlimit { current: Some(raised), ..limits };
-    // The system may have a bound below its own hard limit (macOS); then nothing changes.
+    // The system may refuse a value below its own hard limit (macOS); then nothing changes.
     setrlimit(Resource::Nofile, limits).map_or(current, |()| raised)
 }
 
-/// Bytes of address space that the process may still take; `None` if there is no limit, or it is not known.
+/// Bytes of address space that the process may still use; `None` if there is no limit, or its use is unknown.
 pub(crate) fn address_space_left() -> Option<u64> {
     let limit = getrlimit(Resource::As).current?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -54,20 +53,20 @@ pub(crate) fn usage() -> ResourceUsage {
     ResourceUsage {
         cpu_user: Some(duration(usage.user_time()) + duration(children.user_time())),
         cpu_system: Some(duration(usage.system_time()) + duration(children.system_time())),
-        peak_memory: peak_of_this_program().or_else(|| Some(peak_of_this_process(&usage))),
+        peak_memory: peak_of_this_program().or_else(|| Some(peak_memory(&usage))),
         voluntary_switches: switches(|usage| usage.voluntary_context_switches()),
         involuntary_switches: switches(|usage| usage.involuntary_context_switches()),
     }
 }
 
-/// How long the calling thread has been ready to run and waited for a processor; `None` where the system does not report
-/// it (`/proc/thread-self/schedstat`, nanoseconds on a processor, in the run queue, and number of turns).
+/// How long the calling thread was ready to run but waited for a processor; `None` if the system does not report it.
+/// `/proc/thread-self/schedstat` has the nanoseconds on a processor and in the run queue, and the number of time slices.
 pub(crate) fn run_queue_delay() -> Option<Duration> {
     waited_in_run_queue(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
 }
 
-/// How long the threads that another process has now have run, and how long they have waited for a processor; `None`
-/// where the system does not report it.
+/// How long the current threads of another process have run, and how long they waited for a processor; `None` if the
+/// system does not report it.
 pub(crate) fn scheduling_of(process: u32) -> Option<(Duration, Duration)> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let schedstats = threads
@@ -84,13 +83,14 @@ fn waited_in_run_queue(schedstat: &str) -> Option<Duration> {
     schedstat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
-/// CPU time of all processes of the machine since it started, with that taken by other virtual machines; `None` where
-/// the system does not report it (`/proc/stat`).
+/// CPU time of all processes since the machine was booted, including time stolen by other virtual machines; `None` if the
+/// system does not report it (`/proc/stat`).
 pub(crate) fn machine_cpu_time() -> Option<Duration> {
     busy_time(&fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// The first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq and steal, in hundredths of a second.
+/// The sum of user, nice, system, irq, softirq and steal time in the first line of `/proc/stat`, which is in hundredths of
+/// a second; also has idle (fourth) and iowait (fifth).
 fn busy_time(stat: &str) -> Option<Duration> {
     let ticks: Option<Vec<u64>> = stat
         .lines()
@@ -104,8 +104,8 @@ fn busy_time(stat: &str) -> Option<Duration> {
     (ticks.iter().sum::<u64>() > 0).then(|| Duration::from_millis(10 * busy))
 }
 
-/// How long some task of the machine has waited for a processor since it started (`some` of `/proc/pressure/cpu`);
-/// `None` where the system does not report it.
+/// How long at least one task of the machine waited for a processor since it was booted (`some` in
+/// `/proc/pressure/cpu`); `None` if the system does not report it.
 pub(crate) fn cpu_pressure() -> Option<Duration> {
     pressure(&fs::read_to_string("/proc/pressure/cpu").ok()?)
 }
@@ -116,13 +116,13 @@ fn pressure(text: &str) -> Option<Duration> {
     total.parse().ok().map(Duration::from_micros)
 }
 
-/// What the child processes that have ended have used, with the peak of the largest of them.
+/// Resource usage of the child processes that have ended; the memory is the peak of the largest one.
 pub(crate) fn usage_of_children() -> ResourceUsage {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return ResourceUsage::default() };
     ResourceUsage {
         cpu_user: Some(duration(usage.user_time())),
         cpu_system: Some(duration(usage.system_time())),
-        peak_memory: Some(peak_of_this_process(&usage)),
+        peak_memory: Some(peak_memory(&usage)),
         voluntary_switches: Some(usage.voluntary_context_switches() as u64),
         involuntary_switches: Some(usage.involuntary_context_switches() as u64),
     }
@@ -132,8 +132,8 @@ fn duration(time: TimeVal) -> Duration {
     Duration::from_secs(time.tv_sec() as u64) + Duration::from_micros(time.tv_usec() as u64)
 }
 
-/// Peak resident memory since this program was executed, in bytes; `None` where there is no such file. The figure of
-/// `getrusage` is kept over `exec`, and so may be that of the program that started this one.
+/// Peak resident memory since this program was executed, in bytes; `None` if the system does not report it. The figure of
+/// `getrusage` survives `exec`, and so may be that of the program that started this one.
 fn peak_of_this_program() -> Option<u64> {
     memory_field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
@@ -145,7 +145,8 @@ fn memory_field(status: &str, field: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-fn peak_of_this_process(usage: &Usage) -> u64 {
+/// The peak resident memory of a `getrusage` result, in bytes.
+fn peak_memory(usage: &Usage) -> u64 {
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     usage.max_rss() as u64 * unit
 }

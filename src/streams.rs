@@ -1,8 +1,8 @@
-//! The standard streams of the process, as the commands use them. A stream that is non-blocking, because another
-//! process has made it so, is waited for. What cannot be written to stderr is dropped: it is no reason to fail.
+//! The standard streams of the process, as the commands use them. If another process has made a stream non-blocking, reads
+//! and writes wait until it is ready. Output to stderr that cannot be written is dropped, because it is no reason to fail.
 //!
-//! Nobody may be reading stdout or stderr. Once the run is to end ([`end_by`]), writing to a stream that takes nothing
-//! is given up.
+//! The reader of stdout or stderr may have stopped reading. From the time set by [`end_by`] on, writing to a stream that
+//! accepts no bytes is given up.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
@@ -16,21 +16,21 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
-/// Bytes that a pipe or a socket takes without blocking if it is writable at all (`PIPE_BUF` of Linux).
-const PIECE: usize = 4096;
+/// The number of bytes that a writable pipe or socket accepts without blocking (`PIPE_BUF` of Linux).
+const MAX_WRITE_BYTES: usize = 4096;
 
-/// How often a wait looks whether it is to be given up.
-const TICK: Duration = Duration::from_millis(100);
+/// The interval at which a wait checks whether to give up.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a stream must have taken nothing when it is given up.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How long a stream must have accepted no bytes before it is given up.
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// From when on a stream that takes nothing is given up; unset while the run goes on.
-static ENDS: OnceLock<Instant> = OnceLock::new();
+/// The time from which stalled streams are given up; unset while the run goes on.
+static GIVE_UP_FROM: OnceLock<Instant> = OnceLock::new();
 
-/// From this moment on, writing to a stream that takes nothing is given up. The first call counts.
+/// Sets the time from which writing to a stream that accepts no bytes is given up. Only the first call has an effect.
 pub(crate) fn end_by(moment: Instant) {
-    let _ = ENDS.set(moment);
+    let _ = GIVE_UP_FROM.set(moment);
 }
 
 /// Standard input.
@@ -38,13 +38,13 @@ pub(crate) fn stdin() -> Stdin {
     Stdin
 }
 
-/// Waits until standard input, a pipe, is closed at its other end. What comes over the pipe wakes nobody.
+/// Waits until standard input, a pipe, is closed at its other end. Data in the pipe does not end the wait.
 pub(crate) fn wait_until_stdin_is_closed() {
-    // A hang-up is always reported.
+    // `poll` reports a hang-up even if no event is requested.
     while wait(io::stdin().as_fd(), PollFlags::empty(), None).is_ok_and(|closed| !closed) {}
 }
 
-/// Standard output. It has no buffer.
+/// Standard output, unbuffered.
 pub(crate) fn stdout() -> Stdout {
     Stdout
 }
@@ -54,15 +54,15 @@ pub(crate) fn stderr() -> Stderr {
     Stderr
 }
 
-/// See [`stdin`].
+/// Standard input; see [`stdin`].
 #[derive(Debug)]
 pub(crate) struct Stdin;
 
-/// See [`stdout`].
+/// Standard output; see [`stdout`].
 #[derive(Debug)]
 pub(crate) struct Stdout;
 
-/// See [`stderr`].
+/// Standard error; see [`stderr`].
 #[derive(Debug)]
 pub(crate) struct Stderr;
 
@@ -95,7 +95,7 @@ impl Write for Stdout {
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         static GIVEN_UP: AtomicBool = AtomicBool::new(false);
-        // The part that was not written is dropped as well.
+        // If the write fails, the bytes are dropped.
         Ok(write(io::stderr().as_fd(), bytes, &GIVEN_UP).unwrap_or(bytes.len()))
     }
 
@@ -118,11 +118,11 @@ impl Stderr {
     }
 }
 
-/// The maximum length of an answer that is typed on a terminal, bytes.
-const LONGEST_ANSWER: usize = 4096;
+/// The maximum length of an answer that is typed on a terminal, in bytes.
+const MAX_ANSWER_BYTES: usize = 4096;
 
-/// Asks a question on the terminal of the process, whatever its standard streams are, and reads an answer that is not
-/// shown.
+/// Asks a question on the controlling terminal of the process, independent of its standard streams, and reads an answer
+/// without echo.
 ///
 /// # Errors
 /// If there is no terminal, or its input ends; [`ErrorKind::Interrupted`] on Ctrl-C.
@@ -131,11 +131,11 @@ pub(crate) fn ask_on_terminal(question: &str) -> io::Result<String> {
     let mut terminal = terminal.map_err(|_| io::Error::other("there is no terminal"))?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
-    // Ctrl-C is read as a byte, since a process that it ended would leave the terminal as it is.
+    // Ctrl-C is read as a byte: as a signal it could end the process before the terminal is restored.
     silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
     silent.special_codes[SpecialCodeIndex::VMIN] = 1;
     silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-    // First, because what was typed before is thrown away.
+    // Before the question is written, because this discards what was typed earlier.
     tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
     let answer = terminal.write_all(question.as_bytes()).and_then(|()| read_answer(&terminal));
     tcsetattr(&terminal, OptionalActions::Drain, &before)?;
@@ -159,14 +159,14 @@ fn read_answer(mut keys: impl Read) -> io::Result<String> {
             }
             0x15 => answer.clear(),
             key if key < b' ' => {}
-            _ if answer.len() >= LONGEST_ANSWER => return Err(ErrorKind::FileTooLarge.into()),
+            _ if answer.len() >= MAX_ANSWER_BYTES => return Err(ErrorKind::FileTooLarge.into()),
             key => answer.push(key),
         }
     }
     String::from_utf8(answer).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8"))
 }
 
-/// Whether standard output and standard error are one file, pipe or terminal.
+/// Whether standard output and standard error are the same file, pipe or terminal.
 pub(crate) fn stdout_is_stderr() -> bool {
     let identity = |stream: BorrowedFd<'_>| {
         let file = fstat(stream).ok()?;
@@ -176,18 +176,18 @@ pub(crate) fn stdout_is_stderr() -> bool {
     stdout.is_some() && stdout == identity(io::stderr().as_fd())
 }
 
-/// Writes bytes, or the first of them. A reader that has gone, has hung up or is given up is a broken pipe; `given_up`
-/// remembers that.
+/// Writes bytes, or only the first of them, and returns their number. Fails with a broken pipe if the reader has closed the
+/// stream or hung up, or the stream is given up, which sets `given_up`.
 fn write(stream: BorrowedFd<'_>, bytes: &[u8], given_up: &AtomicBool) -> io::Result<usize> {
     let kind = FileType::from_raw_mode(fstat(stream)?.st_mode);
     let may_block = matches!(kind, FileType::Fifo | FileType::Socket | FileType::CharacterDevice);
     let piece = if may_block { whole_lines(bytes) } else { bytes };
     loop {
         if may_block {
-            wait_until_it_takes(stream, given_up)?;
+            wait_until_writable(stream, given_up)?;
         }
         match rustix::io::write(stream, piece) {
-            Err(Errno::AGAIN) => wait_until_it_takes(stream, given_up)?,
+            Err(Errno::AGAIN) => wait_until_writable(stream, given_up)?,
             Err(Errno::INTR) => {}
             // A terminal that has hung up.
             Err(Errno::IO) if kind == FileType::CharacterDevice => {
@@ -198,20 +198,21 @@ fn write(stream: BorrowedFd<'_>, bytes: &[u8], given_up: &AtomicBool) -> io::Res
     }
 }
 
-/// The lines at the beginning that a pipe takes at once; if the first one is longer, its beginning.
+/// The first complete lines that fit into one write to a pipe; if the first line does not fit, its beginning.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let Some(piece) = bytes.get(..PIECE) else { return bytes };
+    let Some(piece) = bytes.get(..MAX_WRITE_BYTES) else { return bytes };
     match piece.iter().rposition(|byte| *byte == b'\n') {
         Some(newline) => &piece[..=newline],
         None => piece,
     }
 }
 
-fn wait_until_it_takes(stream: BorrowedFd<'_>, given_up: &AtomicBool) -> io::Result<()> {
+/// Waits until the stream is writable, or gives it up.
+fn wait_until_writable(stream: BorrowedFd<'_>, given_up: &AtomicBool) -> io::Result<()> {
     let begun = Instant::now();
-    while !wait(stream, PollFlags::OUT, Some(TICK))? {
-        let is_silent = given_up.load(Relaxed) || begun.elapsed() >= SILENCE;
-        if is_silent && ENDS.get().is_some_and(|end| *end <= Instant::now()) {
+    while !wait(stream, PollFlags::OUT, Some(CHECK_INTERVAL))? {
+        let is_stalled = given_up.load(Relaxed) || begun.elapsed() >= STALL_TIMEOUT;
+        if is_stalled && GIVE_UP_FROM.get().is_some_and(|end| *end <= Instant::now()) {
             given_up.store(true, Relaxed);
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -219,10 +220,10 @@ fn wait_until_it_takes(stream: BorrowedFd<'_>, given_up: &AtomicBool) -> io::Res
     Ok(())
 }
 
-/// Waits until the stream is ready, or has an error to report; `false` if it is not within `most`.
-fn wait(stream: BorrowedFd<'_>, event: PollFlags, most: Option<Duration>) -> io::Result<bool> {
-    let most = most.and_then(|most| Timespec::try_from(most).ok());
-    match poll(&mut [PollFd::from_borrowed_fd(stream, event)], most.as_ref()) {
+/// Waits until the stream is ready or has an error to report; `false` after the timeout or an interruption.
+fn wait(stream: BorrowedFd<'_>, event: PollFlags, timeout: Option<Duration>) -> io::Result<bool> {
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    match poll(&mut [PollFd::from_borrowed_fd(stream, event)], timeout.as_ref()) {
         Err(Errno::INTR) => Ok(false),
         ready => Ok(ready? > 0),
     }
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(whole_lines(b"one\ntwo"), b"one\ntwo");
         let lines = [&[b'a'; 3000][..], b"\n", &[b'b'; 3000], b"\n"].concat();
         assert_eq!(whole_lines(&lines).len(), 3001);
-        assert_eq!(whole_lines(&[b'a'; 10_000]).len(), PIECE);
+        assert_eq!(whole_lines(&[b'a'; 10_000]).len(), MAX_WRITE_BYTES);
     }
     #[test]
     fn an_answer_is_typed_key_by_key() {

@@ -1,64 +1,65 @@
-//! Locks, and budgets of bytes.
+//! Synchronization: mutexes and byte budgets.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The unit in which bytes are counted.
-const UNIT: usize = 1024;
+/// The number of bytes per permit of a budget's semaphore.
+const UNIT_BYTES: usize = 1024;
 
 /// Locks a mutex.
 ///
 /// # Panics
-/// If a thread panicked while it held the lock: what the lock protects may be half changed then.
+/// If a thread panicked while it held the lock, since the protected data may then be inconsistent.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("lock poisoned")
 }
 
-/// A budget of bytes, which clones share: a task that takes more than is left waits until others give back theirs.
+/// A budget of bytes, shared by its clones. A task that takes more than is left waits until others release theirs.
 #[derive(Debug, Clone)]
 pub(crate) struct ByteBudget {
     left: Arc<Semaphore>,
-    /// Tasks that ask for some and do not have it yet.
-    asking: Arc<AtomicUsize>,
-    /// Units of the whole budget.
-    all: usize,
+    /// The number of tasks in [`take`](Self::take).
+    waiting: Arc<AtomicUsize>,
+    /// The whole budget in units.
+    total_units: usize,
 }
 
 impl ByteBudget {
-    /// A budget of this many bytes, of which none is taken.
+    /// A budget of this many bytes, rounded up to a multiple of 1,024.
     pub(crate) fn new(bytes: usize) -> Self {
-        let all = bytes.div_ceil(UNIT);
-        Self { left: Arc::new(Semaphore::new(all)), asking: Arc::default(), all }
+        let total_units = bytes.div_ceil(UNIT_BYTES);
+        let left = Arc::new(Semaphore::new(total_units));
+        Self { left, waiting: Arc::default(), total_units }
     }
 
-    /// Waits until this many bytes are left, and takes them until the permit is dropped. For more bytes than the budget has it
-    /// waits until nothing else is taken.
+    /// Waits until this many bytes are left, and takes them until the permit is dropped. A request for more bytes than the
+    /// budget takes the whole budget.
     pub(crate) async fn take(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let units = bytes.div_ceil(UNIT).clamp(1, self.all);
+        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, self.total_units);
         let left = Arc::clone(&self.left);
-        let _asking = Asking::new(&self.asking);
+        let _waiting = WaitingTask::new(&self.waiting);
         left.acquire_many_owned(units as u32).await.expect("it is never closed")
     }
 
-    /// Whether a task waits for some.
+    /// Whether a task waits for bytes.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.asking.load(Relaxed) > 0
+        self.waiting.load(Relaxed) > 0
     }
 }
 
-/// Counts a task that asks, until it is dropped.
-struct Asking<'a>(&'a AtomicUsize);
+/// Counts a waiting task until it is dropped.
+struct WaitingTask<'a>(&'a AtomicUsize);
 
-impl<'a> Asking<'a> {
+impl<'a> WaitingTask<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for WaitingTask<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Temporary files, whose errors name the folder.
+//! Temporary files and folders, with errors that name the folder they belong in.
 
 use std::env;
 use std::fs::File;
@@ -11,42 +11,41 @@ use crate::text::io_message;
 /// Creates an unnamed temporary file in the folder that `TMPDIR` names, else in the system's.
 ///
 /// # Errors
-/// If there can be none; the error says where.
+/// If it cannot be created; the error names the folder.
 pub(crate) fn create() -> io::Result<File> {
     tempfile::tempfile().map_err(|error| uncreatable(&error))
 }
 
-/// Creates a temporary file with a name that begins with `prefix`, for other processes to read. It is deleted when it is
-/// dropped.
+/// Creates a temporary file whose name begins with `prefix`, for other processes to read. Dropping it deletes the file.
 ///
 /// # Errors
-/// If there can be none; the error says where.
+/// If it cannot be created; the error names the folder.
 pub(crate) fn named(prefix: &str) -> io::Result<NamedTempFile> {
     NamedTempFile::with_prefix(prefix).map_err(|error| uncreatable(&error))
 }
 
-/// Creates a temporary folder with a name that begins with `prefix`. It is deleted when it is dropped.
+/// Creates a temporary folder whose name begins with `prefix`. Dropping it deletes the folder.
 ///
 /// # Errors
-/// If there can be none; the error says where.
+/// If it cannot be created; the error names the folder.
 #[cfg(feature = "object-store")]
 pub(crate) fn folder(prefix: &str) -> io::Result<tempfile::TempDir> {
     tempfile::TempDir::with_prefix(prefix).map_err(|error| uncreatable(&error))
 }
 
-/// The error of creating a temporary file, with its place. The kind is kept.
+/// Adds the folder to an error of creating a temporary file. The kind is kept.
 fn uncreatable(error: &io::Error) -> io::Error {
-    in_place("create", error)
+    with_folder("create", error)
 }
 
-/// The error of writing to such a file, with its place. The kind is kept.
+/// Adds the folder to an error of writing to a temporary file. The kind is kept.
 pub(crate) fn unwritable(error: &io::Error) -> io::Error {
-    in_place("write", error)
+    with_folder("write", error)
 }
 
-fn in_place(verb: &str, error: &io::Error) -> io::Error {
+fn with_folder(verb: &str, error: &io::Error) -> io::Error {
     let folder = env::temp_dir();
-    // What the library adds to the system's words is the path of a file that is not there.
+    // The library adds the path of the file, which does not exist, to the system's message.
     let reason = match innermost(error).raw_os_error() {
         Some(code) => io_message(&io::Error::from_raw_os_error(code)),
         None => io::Error::from(error.kind()).to_string(),
@@ -55,6 +54,7 @@ fn in_place(verb: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
+/// The error that `error` wraps, if it wraps I/O errors; else `error` itself.
 fn innermost(error: &io::Error) -> &io::Error {
     let inner = error.get_ref().and_then(std::error::Error::source);
     inner.and_then(|source| source.downcast_ref::<io::Error>()).map_or(error, innermost)

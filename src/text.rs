@@ -1,5 +1,4 @@
-//! What file names and messages have in common: hidden characters, system errors as text, counted nouns, words of a
-//! shell. Pure.
+//! Text helpers for file names and messages: hidden characters, system errors, counted nouns, shell words. Pure.
 
 use std::io::{self, Write};
 
@@ -8,9 +7,9 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Whether a character is drawn as nothing, or changes how others are drawn: controls, format characters (bidi marks,
-/// overrides and isolates among them), line and paragraph separators, and everything else that a program may leave
-/// out of what it draws (Default_Ignorable_Code_Point, UAX #44).
+/// Whether a character is invisible, or changes how others are displayed: control characters, format characters
+/// (including bidi marks, overrides and isolates), line and paragraph separators, and all other characters that a program
+/// may ignore in display (Default_Ignorable_Code_Point, UAX #44).
 pub(crate) fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -25,8 +24,8 @@ pub(crate) fn is_hidden(character: char) -> bool {
         )
 }
 
-/// Whether a character cannot be recognized where it is printed: one that is hidden, a space other than the ASCII one,
-/// the blank Braille pattern, or one without an agreed glyph (private use, unassigned).
+/// Whether a character cannot be recognized when it is printed: a hidden one, a space other than the ASCII space, the
+/// blank Braille pattern, or one without a standard glyph (private use, unassigned).
 pub(crate) fn is_unprintable(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -41,7 +40,7 @@ pub(crate) fn is_unprintable(character: char) -> bool {
         )
 }
 
-/// Writes an object as JSON in which no character is hidden: those that [`is_hidden`] knows are escaped (`\u202e`).
+/// Writes an object as JSON, with the characters for which [`is_hidden`] is true escaped (`\u202e`).
 ///
 /// # Errors
 /// Those of writing.
@@ -49,7 +48,7 @@ pub(crate) fn write_json(out: impl Write, object: &impl Serialize) -> io::Result
     Ok(object.serialize(&mut Serializer::with_formatter(out, EscapesHidden))?)
 }
 
-/// The short form of JSON, with hidden characters escaped.
+/// Formats compact JSON with hidden characters escaped.
 struct EscapesHidden;
 
 impl Formatter for EscapesHidden {
@@ -72,7 +71,7 @@ impl Formatter for EscapesHidden {
         out.write_all(&fragment.as_bytes()[written..])
     }
 
-    /// Beyond ASCII, JSON that is there already has characters in its strings only.
+    /// A raw fragment is JSON, which has non-ASCII characters only in its strings.
     fn write_raw_fragment<W: ?Sized + Write>(
         &mut self,
         out: &mut W,
@@ -91,7 +90,7 @@ pub(crate) fn io_message(error: &io::Error) -> String {
     without_os_codes(&error.to_string())
 }
 
-/// The text without every ` (os error N)` in it. For text that was composed of errors, such as that of an error chain.
+/// The text without any ` (os error N)`. For text that is composed of error messages, such as that of an error chain.
 pub(crate) fn without_os_codes(text: &str) -> String {
     const START: &str = " (os error ";
     let mut pieces = text.split(START);
@@ -106,12 +105,12 @@ pub(crate) fn without_os_codes(text: &str) -> String {
     plain
 }
 
-/// A number with its noun, which takes an `s` in the plural: `1 file`, `2 files`.
+/// A number with a noun that forms its plural with `s`: `1 file`, `2 files`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The name of a file as a word of a shell command.
+/// A file name as a word of a shell command: quoted if necessary, and with `./` before a leading `-`.
 pub(crate) fn shell_word(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
     match name {

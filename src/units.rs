@@ -1,16 +1,16 @@
-//! Bytes, rates, shares and durations, as people type and read them. Pure.
+//! Units: parses and formats sizes, rates, shares and durations as people type and read them. Pure.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The longest duration that can be typed: a year. Beyond it a clock is not a clock but a mistake.
+/// The maximum duration that can be typed: a year. A longer one is likely a typing error.
 pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Reads a duration: `10` and `10s` are seconds, `500ms`, `2m`, `1h`; decimals as in `0.5s`.
+/// Parses a duration: `10` and `10s` are seconds, `500ms`, `2m`, `1h`; decimals as in `0.5s`.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// A message for the user.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text);
     let scale = match unit {
@@ -29,10 +29,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// Reads a duration that must not be zero: a clock of zero would end everything at once.
+/// Parses a duration that must not be zero, for timeouts and other limits.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// A message for the user.
 pub(crate) fn duration_above_zero(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be greater than zero".to_owned()),
@@ -40,10 +40,10 @@ pub(crate) fn duration_above_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a size in bytes: `512`, `20k`, `1.5M`, `2G`; 1024-based, the letter in either case.
+/// Parses a size in bytes: `512`, `20k`, `1.5M`, `2G`, `1T`; 1024-based, the unit in either case.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// A message for the user.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let complaint = || "invalid size (expected bytes or e.g. 20k, 1.5M, 2G)".to_owned();
     let (number, unit) = split_unit(text);
@@ -65,10 +65,10 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
-/// So many events in so long a time.
+/// A rate: a number of events per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many events fit in one window.
+    /// The number of events per window.
     pub events: NonZeroU32,
     /// The length of a window.
     pub per: Duration,
@@ -80,10 +80,10 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Reads a rate in curl's syntax: `5/s`, `5/15s`, `100/m`.
+/// Parses a rate in curl's syntax: `5/s`, `5/15s`, `100/m`.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// A message for the user.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     let complaint = || "invalid rate (expected e.g. 20/s, 5/15s, 100/m)".to_owned();
     let (events, per) =
@@ -102,7 +102,7 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
 pub struct Share(f64);
 
 impl Share {
-    /// None of it.
+    /// 0%.
     pub const NONE: Self = Self(0.0);
 
     /// The share as a number between 0 and 1.
@@ -111,10 +111,10 @@ impl Share {
     }
 }
 
-/// Reads a share: `2%`, `0.5%`.
+/// Parses a share: `2%`, `0.5%`.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// A message for the user.
 pub(crate) fn share(text: &str) -> Result<Share, String> {
     text.strip_suffix('%')
         .and_then(decimal)
@@ -123,7 +123,7 @@ pub(crate) fn share(text: &str) -> Result<Share, String> {
         .ok_or_else(|| "expected a percentage between 0% and 100%".to_owned())
 }
 
-/// Bytes for people, 1024-based: `512 B`, `3.4 MiB`.
+/// Formats a number of bytes for people, 1024-based: `512 B`, `3.4 MiB`.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut value = bytes as f64;
@@ -138,7 +138,7 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     if name == "B" { format!("{bytes} B") } else { format!("{value:.1} {name}") }
 }
 
-/// A number for people, its digits in groups of three: `1,234,567`.
+/// Formats a number for people, with its digits in groups of three: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
@@ -152,7 +152,8 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A part of a whole for people, the unit once if it is the same: `40.0 of 95.4 MiB`, `512 B of 3.4 MiB`.
+/// Formats a part of a whole, both in bytes, for people; a common unit is written once: `40.0 of 95.4 MiB`,
+/// `512 B of 3.4 MiB`.
 pub(crate) fn human_share(part: u64, whole: u64) -> String {
     let (part, whole) = (human_bytes(part), human_bytes(whole));
     match (part.split_once(' '), whole.split_once(' ')) {

@@ -1,4 +1,4 @@
-//! A comparison with an earlier one that was saved: each contestant that both have, before and now.
+//! Compares a comparison with an earlier, saved one (`--against`): each contestant that both have, before and now.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,14 +8,14 @@ use anyhow::{Context, anyhow};
 use fastrand::Rng;
 
 use super::result::{BeforeAndNow, Comparison, EarlierComparison};
-use super::statistics::{can_be_shown, is_shown, median, speed_up};
+use super::statistics::{can_be_significant, is_significant, median, speed_up};
 use super::summarize::{adjust, times};
 use crate::compare::export::{self, interval, p_is, seconds};
 use crate::report::printable;
 use crate::text::{counted, io_message};
 
 /// Maximum bytes of a saved comparison.
-const LONGEST: u64 = 64 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// An earlier comparison, and the name of its file.
 pub(super) struct SavedComparison {
@@ -26,12 +26,12 @@ pub(super) struct SavedComparison {
 /// Reads an earlier comparison.
 ///
 /// # Errors
-/// If it cannot be read, or is none.
+/// If it cannot be read, or is not a comparison.
 pub(super) fn read(path: &Path) -> anyhow::Result<SavedComparison> {
     let file = path.display().to_string();
     let mut text = Vec::new();
     File::open(path)
-        .and_then(|opened| opened.take(LONGEST).read_to_end(&mut text))
+        .and_then(|opened| opened.take(MAX_FILE_BYTES).read_to_end(&mut text))
         .map_err(|error| anyhow!("cannot read {}: {}", printable(&file), io_message(&error)))
         .context("--against")?;
     let comparison = export::parse(&text).map_err(|reason| {
@@ -42,8 +42,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<SavedComparison> {
 }
 
 impl SavedComparison {
-    /// Compares each contestant that `now` has, too, with its samples then.
-    pub(super) fn compared_with(&self, now: &Comparison, rng: &mut Rng) -> EarlierComparison {
+    /// Compares the samples of each contestant that is also in `now` with those in `now`.
+    pub(super) fn compare_with(&self, now: &Comparison, rng: &mut Rng) -> EarlierComparison {
         let before = &self.comparison;
         let mut contestants = Vec::new();
         for (place, one) in now.contestants.iter().enumerate() {
@@ -140,14 +140,14 @@ pub(crate) fn sentences(earlier: &EarlierComparison) -> Vec<String> {
 fn sentence(one: &BeforeAndNow, pairs: usize) -> String {
     let BeforeAndNow { name, before, now, speed_up, .. } = one;
     let (before, now) = (seconds(*before), seconds(*now));
-    if !can_be_shown(one.runs_before, one.runs_now, pairs) {
+    if !can_be_significant(one.runs_before, one.runs_now, pairs) {
         let runs = format!("{} runs before and {} now", one.runs_before, one.runs_now);
         return format!(
             "{name}: {before} before, {now} now; {runs} are too few to reach the 5% level."
         );
     }
     let p = p_is(speed_up.deciding_p());
-    if !is_shown(speed_up.deciding_p()) {
+    if !is_significant(speed_up.deciding_p()) {
         return format!("{name}: {before} before, {now} now; no significant difference ({p}).");
     }
     let within = speed_up.interval.map_or(String::new(), |of| format!(", 95% CI {}", interval(of)));

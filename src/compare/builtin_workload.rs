@@ -20,7 +20,7 @@ const PAGES: [u64; 15] = [
 /// Latency of each page.
 const LATENCY: &str = "100ms";
 
-/// Its name in saved comparisons.
+/// The name of the workload in saved comparisons.
 pub(super) const SUBJECT: &str = "the lesson: 15 pages from a local origin, 100 ms of latency";
 
 /// Default number of jobs.
@@ -60,7 +60,7 @@ impl BuiltinWorkload {
         self.urls().map(OsString::from)
     }
 
-    /// The URLs of its pages in a file, one per line.
+    /// Writes the URLs of its pages to a file, one per line.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -71,7 +71,7 @@ impl BuiltinWorkload {
         Ok(file)
     }
 
-    /// The process of the server.
+    /// The process ID of the server.
     pub(super) fn process(&self) -> u32 {
         self.origin.id()
     }

@@ -1,5 +1,5 @@
-//! Contestants that are no mode: shell commands. A process of their own measures each, so that what the system reports of
-//! its children is what the command has used.
+//! Contestants that are shell commands. A separate process runs and measures each, so that the resource usage of its child
+//! processes is that of the command.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -27,19 +27,19 @@ pub(crate) const MEASURE: &str = "__measure";
 /// The mode of a command in results.
 pub(super) const MODE: &str = "command";
 
-/// Bytes of the end of a command's output that are looked at.
-const TAIL: usize = 1 << 20;
+/// Minimum number of bytes that are kept of the end of a long output.
+const TAIL_BYTES: usize = 1 << 20;
 
-/// How often a running command is checked for being stopped.
-const TICK: Duration = Duration::from_millis(50);
+/// How often it is checked whether a running command must be ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a command may take to exit after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// Exit codes of a shell that could not start a command.
-const NOT_STARTED: [i32; 2] = [126, 127];
+const NOT_STARTED_CODES: [i32; 2] = [126, 127];
 
-/// What a shell command has used.
+/// The resource usage of a shell command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CommandMeasurement {
     /// Its exit code; `None` if a signal ended it.
@@ -56,7 +56,7 @@ pub(crate) struct CommandMeasurement {
     summary: Option<Box<Summary>>,
 }
 
-/// Runs a shell command and measures it; for a process that does nothing else.
+/// Runs a shell command and measures it. The calling process must have had no other child processes.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -86,7 +86,7 @@ fn shell(text: &OsStr) -> Command {
     command
 }
 
-/// Reads everything, and returns the end of it.
+/// Reads to the end, and returns the last bytes: all of a short output, else [`TAIL_BYTES`] to twice as many.
 fn read_tail(mut from: impl Read) -> io::Result<Vec<u8>> {
     let (mut tail, mut piece) = (Vec::new(), vec![0; 1 << 16]);
     loop {
@@ -96,8 +96,8 @@ fn read_tail(mut from: impl Read) -> io::Result<Vec<u8>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if tail.len() > 2 * TAIL {
-            tail.drain(..tail.len() - TAIL);
+        if tail.len() > 2 * TAIL_BYTES {
+            tail.drain(..tail.len() - TAIL_BYTES);
         }
     }
 }
@@ -111,7 +111,7 @@ fn summary_in(tail: &[u8]) -> Option<Box<Summary>> {
     }
 }
 
-/// Runs a shell command before a run.
+/// Runs the shell command of `--prepare`.
 ///
 /// # Errors
 /// If it fails.
@@ -125,11 +125,11 @@ pub(super) fn prepare(text: &str) -> Result<(), SampleError> {
     Err(SampleError::Refused(format!("--prepare failed ({}){reason}", output.status)))
 }
 
-/// A sample of a shell command, which gets the variable `COMPARE_URLS`, and `COMPARE_DIR` with `--dir`. `None` if it was
-/// ended because `is_over`.
+/// Takes a sample of a shell command, which gets the variable `COMPARE_URLS`, and `COMPARE_DIR` with `--dir`. `None` if it
+/// was ended because `is_over`.
 ///
 /// # Errors
-/// If it cannot be started.
+/// If it cannot be started or measured.
 pub(super) fn measure(
     program: &Path,
     contestant: &CommandVariant<'_>,
@@ -142,7 +142,7 @@ pub(super) fn measure(
     if let Some(folder) = contestant.folder {
         command.env("COMPARE_DIR", folder);
     }
-    // A group of its own, so that all of it can be ended.
+    // A process group of its own, so that all of its processes can be ended.
     let child = command.process_group(0).spawn().context("cannot start a benchmark run")?;
     let group = Pid::from_child(&child);
     let (done, output) = mpsc::channel();
@@ -153,7 +153,7 @@ pub(super) fn measure(
     }
     let mut ended_at = None;
     let output = loop {
-        match output.recv_timeout(TICK) {
+        match output.recv_timeout(POLL_INTERVAL) {
             Ok(output) => break output,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(anyhow!("lost a benchmark run").into());
@@ -161,7 +161,7 @@ pub(super) fn measure(
             Err(RecvTimeoutError::Timeout) if !is_over() => {}
             Err(RecvTimeoutError::Timeout) => {
                 let since = *ended_at.get_or_insert_with(Instant::now);
-                let signal = if since.elapsed() < PATIENCE { Signal::TERM } else { Signal::KILL };
+                let signal = if since.elapsed() < TERM_GRACE { Signal::TERM } else { Signal::KILL };
                 let _ = kill_process_group(group, signal);
             }
         }
@@ -174,13 +174,13 @@ pub(super) fn measure(
     let reason = last_line(&output.stderr);
     let measured = serde_json::from_slice::<CommandMeasurement>(&output.stdout);
     let measured = measured.map_err(|_| anyhow!("cannot measure {name}{reason}"))?;
-    if let Some(code) = measured.code.filter(|code| NOT_STARTED.contains(code)) {
+    if let Some(code) = measured.code.filter(|code| NOT_STARTED_CODES.contains(code)) {
         return Err(SampleError::Refused(format!("{name} failed with exit code {code}{reason}")));
     }
     Ok(Some(sample(measured, name, rank)))
 }
 
-/// A command as it is run.
+/// A command with what it needs to be run.
 pub(super) struct CommandVariant<'a> {
     pub name: &'a str,
     pub text: &'a str,
@@ -192,7 +192,7 @@ pub(super) struct CommandVariant<'a> {
 fn sample(measured: CommandMeasurement, name: &str, rank: SampleRank) -> MeasuredSample {
     let failed_command = match (measured.code, &measured.summary) {
         (Some(0), _) => None,
-        // A run in which URLs failed is a run.
+        // A run in which URLs failed is valid.
         (Some(1), Some(_)) => None,
         (Some(code), _) => Some(format!("{name} failed with exit code {code}")),
         (None, _) => Some(format!("{name} was ended by a signal")),
@@ -258,10 +258,10 @@ pub(super) fn name_of(text: &str) -> String {
     if name.is_empty() { MODE.to_owned() } else { name }
 }
 
-/// A command without what may be secret: the values of its variables, of options for credentials, headers, cookies and data,
-/// and user names with passwords in URLs.
-pub(super) fn redacted(text: &str) -> String {
-    const SECRET: [&str; 14] = [
+/// Masks what may be secret in a command: the values of its variables and of options for credentials, headers, cookies and
+/// data, and the user names and passwords in URLs.
+pub(super) fn redact(text: &str) -> String {
+    const SECRET_OPTIONS: [&str; 14] = [
         "-u",
         "--user",
         "-U",
@@ -280,9 +280,9 @@ pub(super) fn redacted(text: &str) -> String {
     let (mut words, mut masks_next) = (Vec::new(), false);
     for word in shell_words(text) {
         let assigned = word.split_once('=').filter(|(name, _)| {
-            SECRET.contains(name) || words.is_empty() && !name.starts_with('-')
+            SECRET_OPTIONS.contains(name) || words.is_empty() && !name.starts_with('-')
         });
-        let attached = SECRET.iter().find(|name| {
+        let attached = SECRET_OPTIONS.iter().find(|name| {
             !name.starts_with("--") && word.len() > name.len() && word.starts_with(**name)
         });
         words.push(match (masks_next, assigned, attached) {
@@ -293,7 +293,7 @@ pub(super) fn redacted(text: &str) -> String {
             (_, None, None) if has_secret_within(&word) => "***".to_owned(),
             (_, None, None) => redacted_text(&word).into_owned(),
         });
-        masks_next = !masks_next && SECRET.contains(&word.as_str());
+        masks_next = !masks_next && SECRET_OPTIONS.contains(&word.as_str());
     }
     words.join(" ")
 }
@@ -302,11 +302,11 @@ fn has_secret_within(word: &str) -> bool {
     let within = word.trim_matches(['\'', '"']);
     within.len() < word.len() && within.contains(char::is_whitespace) && {
         let words: Vec<_> = within.split_whitespace().collect();
-        redacted(within) != words.join(" ")
+        redact(within) != words.join(" ")
     }
 }
 
-/// The words of a shell command, with the quotes that they have.
+/// Splits a shell command into words, which keep their quotes.
 fn shell_words(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for character in text.chars() {
@@ -361,7 +361,7 @@ mod tests {
             ),
         ];
         for (text, shown) in table {
-            assert_eq!(redacted(text), shown);
+            assert_eq!(redact(text), shown);
         }
     }
 
@@ -377,6 +377,6 @@ mod tests {
     fn the_end_of_a_long_output_is_kept() {
         let text = [vec![b'a'; 5 << 20], b"\nlast".to_vec()].concat();
         let tail = read_tail(&text[..]).unwrap();
-        assert!(tail.ends_with(b"a\nlast") && tail.len() <= 2 * TAIL);
+        assert!(tail.ends_with(b"a\nlast") && tail.len() <= 2 * TAIL_BYTES);
     }
 }

@@ -1,23 +1,25 @@
-//! The conditions under which samples were taken, as far as they bear on what the samples can show: failures, retries, the
-//! machine, one URL that takes the whole time. Pure.
+//! The conditions under which samples were taken, as far as they limit what the samples can show: retries, a busy machine,
+//! limits of hosts, one URL that takes the whole time. Pure.
 
 use super::result::{ModeStats, Sample, TimedSpan};
 use crate::compare::export::percent_range;
 use crate::report::readable_url;
 use crate::text::counted;
 
-/// Share of the time for which workers may wait for a processor before the machine is reported as busy.
-pub(super) const BUSY: f64 = 0.05;
+/// Share of the time that workers wait for a processor, above which the machine is reported as busy.
+pub(super) const MAX_CPU_WAIT: f64 = 0.05;
 
-/// Share of the wall time from which on one URL determines it, if it takes this many times as long as the median URL.
-const WHOLE: f64 = 0.8;
-const SLOWER: f64 = 3.0;
+/// Share of the wall time from which on one URL determines it.
+const ONE_URL_SHARE: f64 = 0.8;
 
-/// Share of the wall time above which waits between attempts leave nothing to compare.
+/// The URL must also take this many times as long as the median URL.
+const ONE_URL_FACTOR: f64 = 3.0;
+
+/// Share of the time from which on waits between attempts leave nothing to compare.
 const MOSTLY_RETRIES: f64 = 0.25;
 
-/// Cores of the machine above which other processes are reported as the cause, as a share of all.
-const OTHERS: f64 = 0.1;
+/// Share of all cores from which on other processes that use them are reported as the cause.
+const OTHER_LOAD: f64 = 0.1;
 
 /// The conditions of a comparison.
 pub(super) struct Conditions<'a> {
@@ -54,7 +56,7 @@ impl Conditions<'_> {
         self.causes().is_empty()
     }
 
-    /// Whether workers waited for a processor, or the local server did.
+    /// Whether workers or the local server waited too long for a processor.
     pub(super) fn is_busy(&self) -> bool {
         self.busy_machine().is_some() || self.busy_server().is_some()
     }
@@ -98,7 +100,7 @@ impl Conditions<'_> {
     }
 
     fn busy_machine(&self) -> Option<String> {
-        let busy = |one: &&ModeStats| one.cpu_wait.is_some_and(|share| share > BUSY);
+        let busy = |one: &&ModeStats| one.cpu_wait.is_some_and(|share| share > MAX_CPU_WAIT);
         let busy: Vec<&ModeStats> = self.contestants.iter().filter(busy).collect();
         let (least, most) = range(busy.iter().filter_map(|one| one.cpu_wait))?;
         let names: Vec<_> = busy.iter().map(|one| one.name()).collect();
@@ -111,7 +113,7 @@ impl Conditions<'_> {
             (self.cores, range(self.samples.iter().filter_map(|sample| sample.other_load)))
         {
             note += &match others {
-                others if others >= OTHERS * cores as f64 => {
+                others if others >= OTHER_LOAD * cores as f64 => {
                     format!(
                         "; other processes, servers on it included, used up to {others:.1} of its {cores} cores"
                     )
@@ -124,7 +126,7 @@ impl Conditions<'_> {
 
     fn busy_server(&self) -> Option<String> {
         let shares = self.samples.iter().filter_map(|sample| sample.server_wait);
-        let (least, most) = range(shares.filter(|share| *share > BUSY))?;
+        let (least, most) = range(shares.filter(|share| *share > MAX_CPU_WAIT))?;
         Some(format!(
             "the local server waited {} of the time for a processor, so responses came later than \
              the network would bring them",
@@ -157,11 +159,13 @@ impl Conditions<'_> {
     }
 }
 
-/// The share of the time that the slowest URL took, if it determined it.
+/// The share of the compared time that the slowest URL took, if this URL determined the time.
 fn share_of_one_url(sample: &Sample, span: TimedSpan) -> Option<f64> {
     let time = sample.timed(span);
     let (longest, median) = (sample.longest?, sample.total.p50?);
-    let determines = sample.targets? > 1 && longest >= WHOLE * time && longest >= SLOWER * median;
+    let determines = sample.targets? > 1
+        && longest >= ONE_URL_SHARE * time
+        && longest >= ONE_URL_FACTOR * median;
     determines.then_some(longest / time)
 }
 

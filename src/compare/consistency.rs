@@ -1,22 +1,22 @@
-//! Whether all samples had the same results: each record is compared with the first one of the same entry. Memory: some
-//! 50 bytes per URL.
+//! Checks that all samples had the same results: each record is compared with the first one of the same entry. Memory use is
+//! about 50 bytes per URL.
 
 use crate::model::{FailureClass, Record};
 use crate::report::{printable, readable_url};
 
 /// Maximum number of differences that are reported.
-const MOST_REPORTED: usize = 3;
+const MAX_REPORTED: usize = 3;
 
 /// The results of the first sample, and the differences of later ones.
 #[derive(Default)]
 pub(super) struct ConsistencyCheck {
     names: Vec<String>,
-    first: Vec<Option<RowFingerprint>>,
+    first: Vec<Option<RecordFingerprint>>,
     differences: Vec<String>,
 }
 
 /// The fields of a record that must be equal.
-struct RowFingerprint {
+struct RecordFingerprint {
     contestant: usize,
     status: Option<u16>,
     class: Option<FailureClass>,
@@ -37,7 +37,7 @@ impl ConsistencyCheck {
         if class == Some(FailureClass::Cancelled) {
             return;
         }
-        let fingerprint = RowFingerprint {
+        let fingerprint = RecordFingerprint {
             contestant,
             status: record.http_status,
             class,
@@ -53,7 +53,7 @@ impl ConsistencyCheck {
             return;
         };
         let Some((was, is)) = difference(first, &fingerprint) else { return };
-        if self.differences.len() < MOST_REPORTED {
+        if self.differences.len() < MAX_REPORTED {
             let (one, other) = (&self.names[first.contestant], &self.names[contestant]);
             let url = readable_url(&record.url);
             self.differences.push(format!("{url} differs: {was} ({one}), {is} ({other})"));
@@ -67,8 +67,8 @@ impl ConsistencyCheck {
 }
 
 /// The first field in which two records differ, with both values.
-fn difference(one: &RowFingerprint, other: &RowFingerprint) -> Option<(String, String)> {
-    let parts: [fn(&RowFingerprint) -> String; 3] = [
+fn difference(one: &RecordFingerprint, other: &RecordFingerprint) -> Option<(String, String)> {
+    let parts: [fn(&RecordFingerprint) -> String; 3] = [
         |seen| match (seen.status, seen.class) {
             (Some(status), None) => format!("HTTP {status}"),
             (Some(status), Some(class)) => format!("HTTP {status}, {class}"),

@@ -1,24 +1,24 @@
-//! Findings: sentences that follow from the metrics, and quote them. Pure.
+//! Explains a comparison in sentences that follow from the metrics and quote them. Pure.
 
-use super::statistics::is_shown;
+use super::statistics::is_significant;
 use crate::compare::export::{p_is, percent_range};
 use crate::compare::result::{ModeStats, PairwiseResult};
 use crate::model::Mode;
 
-/// Share of the time above which a phase dominates it.
+/// Share of the time from which on a phase dominates it.
 const DOMINANT: f64 = 0.6;
 
-/// Share of a core above which a thread is CPU-bound.
-const BUSY: f64 = 0.8;
+/// Share of a core from which on a thread is CPU-bound.
+const CPU_BOUND_SHARE: f64 = 0.8;
 
-/// Ratio of busy cores above which one mode uses more of them.
-const MORE: f64 = 1.2;
+/// Ratio of busy cores from which on one mode uses more of them.
+const MORE_CORES: f64 = 1.2;
 
 /// Ratio of CPU times below which one mode does less work.
-const NO_LESS: f64 = 0.8;
+const LESS_WORK: f64 = 0.8;
 
-/// The findings about these contestants. `show_where_time_goes`: whether the conditions allow to explain the time by waiting
-/// or receiving.
+/// Explains the times of these contestants. `show_where_time_goes`: whether the conditions allow the time to be explained by
+/// the shares of waiting and receiving.
 pub(super) fn explanation(
     contestants: &[ModeStats],
     pairs: &[PairwiseResult],
@@ -33,7 +33,7 @@ pub(super) fn explanation(
 }
 
 fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
-    // The shares of a command are not known.
+    // The shares are not known for commands.
     let waiting: Vec<f64> = contestants.iter().filter_map(|one| one.waiting).collect();
     if waiting.is_empty() {
         return None;
@@ -64,7 +64,9 @@ fn where_the_time_goes(contestants: &[ModeStats]) -> Option<String> {
 
 /// Busy cores of a mode whose threads are CPU-bound; `None` if they are not.
 fn cores_if_cpu_bound(one: &ModeStats) -> Option<f64> {
-    one.cpu_share.filter(|share| one.worker_threads.is_some_and(|threads| *share >= BUSY * threads))
+    one.cpu_share.filter(|share| {
+        one.worker_threads.is_some_and(|threads| *share >= CPU_BOUND_SHARE * threads)
+    })
 }
 
 fn cpu_bound(one: &ModeStats) -> Option<String> {
@@ -81,9 +83,9 @@ fn faster_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Opt
     let (fast, slow) = faster_and_slower(pair)?;
     let (fast, slow) = (&contestants[fast], &contestants[slow]);
     let (few, many) = (cores_if_cpu_bound(slow)?, fast.cpu_share?);
-    let (less, more) = (spent(slow)?, spent(fast)?);
-    let has_more = fast.worker_threads > slow.worker_threads && many >= MORE * few;
-    (has_more && more >= NO_LESS * less).then(|| {
+    let (less, more) = (cpu_time(slow)?, cpu_time(fast)?);
+    let has_more = fast.worker_threads > slow.worker_threads && many >= MORE_CORES * few;
+    (has_more && more >= LESS_WORK * less).then(|| {
         let threads =
             if fast.mode == Mode::Processes.to_string() { "processes" } else { "threads" };
         format!(
@@ -96,7 +98,7 @@ fn faster_by_more_cores(pair: &PairwiseResult, contestants: &[ModeStats]) -> Opt
     })
 }
 
-fn spent(one: &ModeStats) -> Option<f64> {
+fn cpu_time(one: &ModeStats) -> Option<f64> {
     Some(one.cpu_user? + one.cpu_system?)
 }
 
@@ -104,13 +106,13 @@ fn spent(one: &ModeStats) -> Option<f64> {
 fn faster_and_slower(pair: &PairwiseResult) -> Option<(usize, usize)> {
     let (first, second) = (pair.first, pair.second);
     let (fast, slow) = if pair.speed_up.ratio > 1.0 { (second, first) } else { (first, second) };
-    is_shown(pair.speed_up.deciding_p()).then_some((fast, slow))
+    is_significant(pair.speed_up.deciding_p()).then_some((fast, slow))
 }
 
 fn difference(pair: &PairwiseResult, contestants: &[ModeStats]) -> Option<String> {
     let (first, second) = (contestants[pair.first].name(), contestants[pair.second].name());
     let speed_up = pair.speed_up;
-    if !is_shown(speed_up.deciding_p()) {
+    if !is_significant(speed_up.deciding_p()) {
         return Some(format!(
             "No significant difference between {first} and {second} ({}).",
             p_is(speed_up.deciding_p())
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
     use crate::compare::result::{Sample, TimedSpan};
 
-    /// The findings about ten runs of each mode: its name, threads, wall time and CPU time.
+    /// Explains ten runs of each mode: its name, threads, wall time and CPU time.
     fn said(modes: &[(&str, u64, f64, f64)]) -> String {
         let sample = |block: usize, contestant: usize| {
             let (mode, worker_threads, wall, spent) = modes[contestant];

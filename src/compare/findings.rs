@@ -1,10 +1,10 @@
-//! What is said of a comparison: the verdict, notes on its conditions, and an explanation as far as these allow one. Pure.
+//! The findings of a comparison: the verdict, notes on the conditions, and an explanation if the conditions allow one. Pure.
 
 use super::conditions::Conditions;
 use super::result::{ModeStats, PairwiseResult, Sample, TimedSpan};
 use super::{explanation, verdict};
 
-/// What sentences about a comparison are drawn from.
+/// The data that the findings are derived from.
 pub(super) struct Evidence<'a> {
     pub samples: &'a [Sample],
     pub contestants: &'a [ModeStats],
@@ -19,7 +19,7 @@ pub(super) struct Evidence<'a> {
     pub is_limited: bool,
 }
 
-/// What is said of a comparison, but for the limits of hosts.
+/// The findings, except the notes on host limits.
 pub(super) struct Findings {
     pub verdict: String,
     pub notes: Vec<String>,

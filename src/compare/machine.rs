@@ -1,4 +1,4 @@
-//! What else the machine does while a run is made.
+//! Measures the load of the machine during a run.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ pub(super) struct MachineReadings {
     at: Instant,
     /// CPU time of all processes.
     busy: Option<Duration>,
-    /// CPU time of this process and the runs that have ended.
+    /// CPU time of this process and of the runs that have ended.
     own: Option<Duration>,
     /// Time in which some task waited for a processor.
     pressure: Option<Duration>,
@@ -17,19 +17,19 @@ pub(super) struct MachineReadings {
     server: Option<(Duration, Duration)>,
 }
 
-/// What the machine did during one run. Shares of its time, but for `other_load`.
+/// The load of the machine during one run. All but `other_load` are shares of its time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct MachineLoad {
     /// Share of the time in which some task of the machine waited for a processor.
     pub pressure: Option<f64>,
     /// Cores that processes other than the run and the local server kept busy.
     pub other_load: Option<f64>,
-    /// Time in which threads of the local server waited for a processor.
+    /// Share of the time in which threads of the local server waited for a processor.
     pub server_wait: Option<f64>,
 }
 
 impl MachineReadings {
-    /// Reads the counters; `server`: the process of the local server.
+    /// Reads the counters. `server`: the process ID of the local server.
     pub(super) fn now(server: Option<u32>) -> Self {
         let used = usage();
         Self {
@@ -41,7 +41,7 @@ impl MachineReadings {
         }
     }
 
-    /// What happened between `earlier` and these readings.
+    /// The load between `earlier` and these readings.
     pub(super) fn since(&self, earlier: &Self) -> MachineLoad {
         let time = (self.at - earlier.at).as_secs_f64().max(1e-6);
         let share = |now: Option<Duration>, before: Option<Duration>| {

@@ -49,8 +49,8 @@ use export::ComparisonReports;
 pub(crate) use result::Comparison;
 pub(crate) use table::table;
 
-/// The first argument of a run that reads further words from standard input, each ended by a NUL byte: those that may be
-/// secret are not among the arguments of its process.
+/// The first argument of a run that reads further arguments from standard input, each ended by a NUL byte, so that secrets
+/// are not among the arguments of its process.
 pub(crate) const WORDS_ON_STDIN: &str = "--words-on-stdin";
 
 /// Minimum number of runs per mode.
@@ -75,7 +75,7 @@ pub struct Options {
     pub subject: WorkloadKind,
     /// The options of each run, as typed.
     pub words: Vec<OsString>,
-    /// The options of each run that may be secret. They are not among the arguments of its process.
+    /// The options of each run that may be secret, which are passed on its standard input.
     pub secret_words: Vec<OsString>,
     /// The options without secrets.
     pub shown: Vec<String>,
@@ -87,7 +87,7 @@ pub struct Options {
     pub format: OutputFormat,
     /// Report files.
     pub documents: Vec<ReportFile>,
-    /// Shell commands that are contestants too.
+    /// Shell commands that are compared too.
     pub commands: Vec<String>,
     /// The shell command before each run.
     pub prepare: Option<String>,
@@ -118,7 +118,7 @@ impl Options {
 /// Who operates the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerOwner {
-    /// Somebody else: requests are limited, but for loopback addresses.
+    /// Somebody else: requests are limited, except those to loopback addresses.
     OfOthers,
     /// The user.
     Own,
@@ -222,18 +222,18 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
     };
     let contestants = contestants(options);
     let names: Vec<String> = contestants.iter().map(Variant::name).collect();
-    let names = summarize::numbered(&names);
+    let names = summarize::make_unique(&names);
     let budget = RequestBudget::new(options.servers);
     let mut notes: Vec<String> = dropped_jobs(options).into_iter().collect();
     let mut runs = options.runs;
     if let UrlSource::Listed(workload) = &urls {
-        let remote = workload.remote(plan).map_err(CompareError::Usage)?;
+        let remote = workload.count_remote_urls(plan).map_err(CompareError::Usage)?;
         let fits = budget.runs(&remote, contestants.len(), options.warmup);
         let fits = fits.map_err(|message| CompareError::Usage(anyhow!(message)))?;
         if fits < runs {
             notes.push(format!(
                 "{fits} of {runs} runs, to stay within {} requests per host",
-                request_budget::MOST_REQUESTS
+                request_budget::MAX_REQUESTS
             ));
             runs = fits;
         }
@@ -259,12 +259,12 @@ fn run(options: &Options, is_stopped: &dyn Fn() -> bool) -> Result<Comparison, C
         checks: ValidityChecks::default(),
         budget,
     };
-    let (samples, note) = runner.all_blocks(runs)?;
+    let (samples, note) = runner.take_samples(runs)?;
     notes.extend(note);
     Ok(runner.conclude(samples, notes, earlier))
 }
 
-/// The URLs in a file, for commands.
+/// Writes the URLs to a file, for commands.
 fn url_list(urls: &UrlSource, plan: &Plan) -> anyhow::Result<NamedTempFile> {
     match urls {
         UrlSource::Listed(workload) => workload.url_list(plan),
@@ -291,6 +291,7 @@ fn dropped_jobs(options: &Options) -> Option<String> {
     }
 }
 
+/// The contestants: each mode with each number of jobs, then the commands.
 fn contestants(options: &Options) -> Vec<Variant> {
     let jobs: Vec<Option<NonZeroUsize>> = match (&options.jobs[..], &options.subject) {
         ([], WorkloadKind::BuiltIn(_)) => vec![NonZeroUsize::new(builtin_workload::JOBS)],

@@ -1,4 +1,4 @@
-//! The request budget of a comparison: servers of others get a limited number of its repeated requests. Pure.
+//! The request budget of a comparison: limits the number of requests to servers that are not the user's own. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::HostStats;
 use crate::scheduler::is_written_as_loopback;
 
 /// Maximum number of requests to one host, including warm-ups.
-pub(super) const MOST_REQUESTS: u64 = 300;
+pub(super) const MAX_REQUESTS: u64 = 300;
 
 /// The requests to each host so far.
 pub(super) struct RequestBudget {
@@ -17,11 +17,12 @@ pub(super) struct RequestBudget {
     spent: BTreeMap<String, SpentRequests>,
 }
 
+/// The requests to one host.
 #[derive(Default)]
 struct SpentRequests {
-    before: u64,
+    earlier_blocks: u64,
     this_block: u64,
-    most_a_block: u64,
+    largest_block: u64,
 }
 
 impl RequestBudget {
@@ -44,12 +45,12 @@ impl RequestBudget {
         let Some((host, count)) = most.filter(|_| self.servers == ServerOwner::OfOthers) else {
             return Ok(usize::MAX);
         };
-        let blocks = (MOST_REQUESTS / (count * contestants as u64)) as usize;
+        let blocks = (MAX_REQUESTS / (count * contestants as u64)) as usize;
         let runs = blocks.saturating_sub(warmup);
         if runs < LEAST_RUNS {
             let needed = count * (contestants * (LEAST_RUNS + warmup)) as u64;
             return Err(format!(
-                "{LEAST_RUNS} runs would send {needed} requests to {host} (limit {MOST_REQUESTS}); \
+                "{LEAST_RUNS} runs would send {needed} requests to {host} (limit {MAX_REQUESTS}); \
                  use fewer URLs, modes or jobs, or --i-run-this-server if the server is yours"
             ));
         }
@@ -58,7 +59,8 @@ impl RequestBudget {
 
     /// Whether the budget allows another block like the largest one so far.
     pub(super) fn has_room_for_a_block(&self) -> bool {
-        let fits = |spent: &SpentRequests| spent.before + spent.most_a_block <= MOST_REQUESTS;
+        let fits =
+            |spent: &SpentRequests| spent.earlier_blocks + spent.largest_block <= MAX_REQUESTS;
         self.servers == ServerOwner::Own || self.spent.values().all(fits)
     }
 
@@ -75,8 +77,8 @@ impl RequestBudget {
     /// Ends a block: one sample of each variant.
     pub(super) fn end_block(&mut self) {
         for spent in self.spent.values_mut() {
-            spent.most_a_block = spent.most_a_block.max(spent.this_block);
-            spent.before += std::mem::take(&mut spent.this_block);
+            spent.largest_block = spent.largest_block.max(spent.this_block);
+            spent.earlier_blocks += std::mem::take(&mut spent.this_block);
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Comparison {
     pub comparable: bool,
     /// Why not, a sentence each.
     pub reasons: Vec<String>,
-    /// What else has to be known to read the figures right, a sentence each.
+    /// Notes on reading the figures, a sentence each.
     pub notes: Vec<String>,
     /// Findings, a sentence each.
     pub explanation: Vec<String>,
@@ -43,7 +43,7 @@ pub(crate) struct Comparison {
     pub bytes: u64,
     /// Measured samples of each contestant.
     pub runs: usize,
-    /// Samples of each contestant before those, not measured.
+    /// Warm-up samples of each contestant, which are not measured.
     pub warmup: usize,
     /// Random seed of the order within the blocks.
     pub seed: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Comparison {
     pub timed: TimedSpan,
     /// Statistics per contestant; the first one is the baseline.
     pub contestants: Vec<ModeStats>,
-    /// Every two of them compared.
+    /// The comparison of every two contestants.
     pub pairs: Vec<PairwiseResult>,
     /// All measured samples, in the order in which they were taken.
     pub samples: Vec<Sample>,
@@ -68,7 +68,7 @@ pub(crate) enum TimedSpan {
     /// The elapsed time of its summary: from the moment that every client was ready to the last record.
     #[default]
     Run,
-    /// From the start of the process to its exit: the only time that is known of a command.
+    /// From the start of the process to its exit: the only time that is known for a command.
     Process,
 }
 
@@ -79,10 +79,10 @@ pub(crate) struct ModeStats {
     pub mode: String,
     /// Number of workers; 0 for a command.
     pub jobs: usize,
-    /// Its name, which no other contestant has; empty in a comparison of an older version.
+    /// Its unique name; empty in a comparison of an older version.
     #[serde(default)]
     pub name: String,
-    /// The shell command, what may be secret as `***`; `None` for a mode.
+    /// The shell command, with `***` for what may be secret; `None` for a mode.
     #[serde(default)]
     pub command: Option<String>,
     /// The time that is compared.
@@ -94,7 +94,7 @@ pub(crate) struct ModeStats {
     /// From the start of the process to its exit.
     #[serde(default)]
     pub process: Option<f64>,
-    /// Body bytes per second.
+    /// Body bytes that crossed the wire per second.
     pub bytes_per_second: Option<f64>,
     /// Records per second.
     pub urls_per_second: Option<f64>,
@@ -102,15 +102,15 @@ pub(crate) struct ModeStats {
     pub first_byte: LatencyQuantiles,
     /// Time of a URL from the start of its first request to the end.
     pub total: LatencyQuantiles,
-    /// Share of the time of all URLs together before the first byte.
+    /// Share of the time of all URLs together that was spent before the first byte.
     pub waiting: Option<f64>,
     /// CPU time in user mode.
     pub cpu_user: Option<f64>,
     /// CPU time in the kernel.
     pub cpu_system: Option<f64>,
-    /// CPU time of the process as a share of its time: 1 is one busy core.
+    /// CPU time of the process as a share of its time from start to exit: 1 is one busy core.
     pub cpu_share: Option<f64>,
-    /// Share of the time of its workers in which they were ready to run and waited for a processor.
+    /// Share of its workers' time in which they were ready to run and waited for a processor.
     #[serde(default)]
     pub cpu_wait: Option<f64>,
     /// Peak resident memory.
@@ -131,10 +131,10 @@ pub(crate) struct ModeStats {
     pub lookups: Option<f64>,
     /// Attempts beyond the first one of each URL.
     pub retries: Option<f64>,
-    /// Share of the time that is compared for which the URL that waited longest waited between its attempts.
+    /// The longest time that a URL waited between its attempts, as a share of the compared time.
     #[serde(default)]
     pub retry_wait: Option<f64>,
-    /// URLs that failed.
+    /// URLs that failed, and invalid lines.
     #[serde(default)]
     pub failed: Option<f64>,
 }
@@ -150,7 +150,7 @@ impl ModeStats {
     }
 }
 
-/// The time of the samples of a contestant.
+/// The compared time of a contestant's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WallTime {
     /// The median.
@@ -163,14 +163,14 @@ pub(crate) struct WallTime {
     pub max: f64,
 }
 
-/// How many times as fast as another one a contestant is.
+/// How many times as fast a contestant is as another one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SpeedUp {
-    /// The median time of the other one by that of this one.
+    /// The median time of the other one divided by that of this one.
     pub ratio: f64,
     /// The 95% confidence interval of the ratio; `None` with too few samples.
     pub interval: Option<Interval>,
-    /// The probability that samples of equal contestants differ as much by chance.
+    /// The probability that samples of equal contestants differ at least as much by chance.
     pub p: f64,
     /// The same, adjusted for the number of pairs that are compared (Holm); `None` in a comparison of an older version.
     #[serde(default)]
@@ -247,7 +247,7 @@ pub(crate) struct LatencyQuantiles {
     pub p99: Option<f64>,
 }
 
-/// One run of one contestant. `None`: not known, as most figures of a command.
+/// One run of one contestant. `None`: not known, like most figures of a command.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// Number of its block, from 1.
@@ -258,7 +258,7 @@ pub(crate) struct Sample {
     pub mode: String,
     /// Number of workers; 0 for a command.
     pub jobs: usize,
-    /// The elapsed time of its summary; of a command the time from its start to its exit.
+    /// The elapsed time of its summary; for a command, the time from its start to its exit.
     pub wall: f64,
     /// Time before the clock of the run started.
     pub setup: Option<f64>,
@@ -272,7 +272,7 @@ pub(crate) struct Sample {
     /// Records that failed, or whose line is invalid.
     #[serde(default)]
     pub failed: Option<u64>,
-    /// Those by status of the last reply, or by class where it is not the reason.
+    /// The number of these by kind: the status of the last reply if that is the reason, else the failure class.
     #[serde(default)]
     pub failures: BTreeMap<String, u64>,
     /// Body bytes of the records that are ok.
@@ -289,29 +289,29 @@ pub(crate) struct Sample {
     /// The URL that took it.
     #[serde(default)]
     pub longest_url: Option<String>,
-    /// Time of all URLs together before the first byte.
+    /// Time of all URLs together before the first byte, without waits between attempts.
     pub waiting: Option<f64>,
-    /// Time of all URLs together after it.
+    /// Time of all URLs together from the first byte to the end.
     pub transfer: Option<f64>,
     /// Attempts beyond the first one of each URL.
     pub retries: Option<u64>,
     /// URLs with more than one attempt.
     #[serde(default)]
     pub retried: Option<u64>,
-    /// How long the URL that waited longest waited between its attempts.
+    /// The longest time that a URL waited between its attempts.
     #[serde(default)]
     pub retry_wait: Option<f64>,
     /// CPU time in user mode.
     pub cpu_user: Option<f64>,
     /// CPU time in the kernel.
     pub cpu_system: Option<f64>,
-    /// How long its workers together were ready to run and waited for a processor.
+    /// How long its workers together were ready to run but waited for a processor.
     #[serde(default)]
     pub run_queue_delay: Option<f64>,
     /// Share of the time in which some task of the machine waited for a processor.
     #[serde(default)]
     pub cpu_pressure: Option<f64>,
-    /// Cores that other processes kept busy meanwhile.
+    /// Cores that other processes kept busy during the run.
     #[serde(default)]
     pub other_load: Option<f64>,
     /// Share of the time for which the local server waited for a processor.
@@ -344,7 +344,7 @@ impl Sample {
         }
     }
 
-    /// Share of the time of its workers in which they waited for a processor.
+    /// Share of its workers' time in which they waited for a processor.
     pub(crate) fn cpu_wait(&self) -> Option<f64> {
         let threads = self.worker_threads.filter(|threads| *threads > 0)?;
         let time = self.wall * threads as f64;
@@ -356,12 +356,12 @@ impl Sample {
         Some((self.run_queue_delay? / time).min(1.0))
     }
 
-    /// The time of the process to which its CPU time belongs. Older versions did not measure it from start to exit.
+    /// The time of the process in which its CPU time was used. Older versions did not measure it from start to exit.
     pub(super) fn process_time(&self) -> f64 {
         self.process.unwrap_or(self.wall + self.setup.unwrap_or_default())
     }
 
-    /// Share of the time that is compared for which the URL that waited longest waited between its attempts.
+    /// The longest time that a URL waited between its attempts, as a share of the compared time.
     pub(super) fn retry_share(&self, span: TimedSpan) -> Option<f64> {
         Some((self.retry_wait? / self.timed(span)).min(1.0))
     }

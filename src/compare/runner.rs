@@ -47,7 +47,7 @@ pub(super) struct CompareRunner<'a> {
     pub urls: UrlSource,
     pub options: &'a Options,
     pub contestants: Vec<Variant>,
-    /// The name of each, which no other one has.
+    /// The unique name of each.
     pub names: Vec<String>,
     /// The URLs in a file, if there are commands.
     pub list: Option<NamedTempFile>,
@@ -63,26 +63,26 @@ pub(super) struct CompareRunner<'a> {
 }
 
 impl CompareRunner<'_> {
-    /// All measured samples, and a note if they are fewer than `runs`.
-    pub(super) fn all_blocks(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
-        let taken = self.blocks(runs);
+    /// Takes all samples. Returns the measured ones, and a note if they are fewer than `runs` per contestant.
+    pub(super) fn take_samples(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
+        let taken = self.run_blocks(runs);
         self.clear_progress();
         taken
     }
 
-    fn blocks(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
+    fn run_blocks(&mut self, runs: usize) -> Result<TakenSamples, CompareError> {
         let mut samples = Vec::new();
         for block in 1..=self.options.warmup + runs {
-            let counted = block.saturating_sub(self.options.warmup);
-            let end = match self.block(counted, runs)? {
-                Ok(_) if counted == 0 => continue,
+            let block_number = block.saturating_sub(self.options.warmup);
+            let end = match self.run_block(block_number, runs)? {
+                Ok(_) if block_number == 0 => continue,
                 Ok(taken) => {
                     samples.extend(taken);
                     continue;
                 }
                 Err(end) => end,
             };
-            let taken = counted.saturating_sub(1);
+            let taken = block_number.saturating_sub(1);
             let note = format!("{end} after {taken} of {runs} runs");
             if taken >= LEAST_RUNS {
                 return Ok((samples, Some(note)));
@@ -96,10 +96,10 @@ impl CompareRunner<'_> {
         Ok((samples, None))
     }
 
-    /// One sample of each variant, or why the comparison ends before. `counted`: number of the block, 0 for a warm-up.
-    fn block(
+    /// Takes one sample of each contestant, or returns why the comparison ends before that. `block_number` is 0 for a warm-up.
+    fn run_block(
         &mut self,
-        counted: usize,
+        block_number: usize,
         runs: usize,
     ) -> Result<Result<Vec<MeasuredSample>, StopReason>, CompareError> {
         if !self.budget.has_room_for_a_block() {
@@ -116,15 +116,16 @@ impl CompareRunner<'_> {
             if left == Some(Duration::ZERO) {
                 return Ok(Err(StopReason::NoTime));
             }
-            self.show_progress(counted, runs, contestant, block.len());
-            let begun = Instant::now();
-            let taken = match self.sample(SampleRank { block: counted, contestant }, left) {
+            self.show_progress(block_number, runs, contestant, block.len());
+            let started = Instant::now();
+            let taken = match self.take_sample(SampleRank { block: block_number, contestant }, left)
+            {
                 // What interrupts this process may interrupt its samples too.
                 _ if (self.is_stopped)() => return Ok(Err(StopReason::Stopped)),
                 taken => taken?,
             };
             let Some(taken) = taken else { return Ok(Err(StopReason::NoTime)) };
-            self.times.push((contestant, begun.elapsed()));
+            self.times.push((contestant, started.elapsed()));
             if taken.stopped.is_some() && self.deadline.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Err(StopReason::NoTime));
             }
@@ -136,8 +137,8 @@ impl CompareRunner<'_> {
         Ok(Ok(block))
     }
 
-    /// One sample; `None` if the comparison ended during that of a command.
-    fn sample(
+    /// Takes one sample; `None` if the comparison was ended while a command ran.
+    fn take_sample(
         &mut self,
         rank: SampleRank,
         left: Option<Duration>,
@@ -146,7 +147,7 @@ impl CompareRunner<'_> {
             command::prepare(text)?;
         }
         // Deleted after this sample.
-        let folder = self.options.dir.as_deref().map(fresh_folder).transpose();
+        let folder = self.options.dir.as_deref().map(create_run_folder).transpose();
         let folder = folder.map_err(CompareError::Fatal)?;
         let folder = folder.as_ref().map(TempDir::path);
         let server = match &self.urls {
@@ -156,10 +157,10 @@ impl CompareRunner<'_> {
         let before = MachineReadings::now(server);
         let taken = match &self.contestants[rank.contestant] {
             Variant::Mode { mode, jobs } => {
-                let mut command = self.command(*mode, *jobs, left, folder);
+                let mut command = self.build_command(*mode, *jobs, left, folder);
                 measure(&mut command, &self.words_on_stdin(), rank, &mut self.consistency).map(Some)
             }
-            Variant::Command(text) => self.sample_of_command(text, rank, folder),
+            Variant::Command(text) => self.take_command_sample(text, rank, folder),
         };
         let Some(mut taken) = taken? else { return Ok(None) };
         let load = MachineReadings::now(server).since(&before);
@@ -169,7 +170,7 @@ impl CompareRunner<'_> {
         Ok(Some(taken))
     }
 
-    fn sample_of_command(
+    fn take_command_sample(
         &self,
         text: &str,
         rank: SampleRank,
@@ -183,7 +184,7 @@ impl CompareRunner<'_> {
         command::measure(&self.program, &contestant, rank, &is_over)
     }
 
-    fn command(
+    fn build_command(
         &self,
         mode: Mode,
         jobs: Option<NonZeroUsize>,
@@ -217,8 +218,8 @@ impl CompareRunner<'_> {
         command
     }
 
-    /// The last words of a run, which it reads from its standard input: options that may be secret, and the sources, since
-    /// a URL may hold a password.
+    /// The last arguments of a run, which it reads from its standard input: options that may be secret, and the sources,
+    /// since a URL may contain a password.
     fn words_on_stdin(&self) -> Vec<u8> {
         let sources: Vec<_> = match &self.urls {
             UrlSource::Listed(workload) => workload.arguments().collect(),
@@ -229,9 +230,9 @@ impl CompareRunner<'_> {
         words.flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect()
     }
 
-    /// Ignores the configuration and the environment: the built-in workload is the same everywhere.
+    /// Makes a run ignore the user's configuration and environment, so that the built-in workload is the same everywhere.
     fn ignore_configuration(&self, command: &mut Command) {
-        let typed = |name: &str| {
+        let is_typed = |name: &str| {
             let words = self.options.words.iter().chain(&self.options.secret_words);
             let words = words.filter_map(|word| word.to_str());
             words.into_iter().any(|word| word.split('=').next() == Some(name))
@@ -241,39 +242,45 @@ impl CompareRunner<'_> {
                 command.env_remove(name);
             }
         }
-        if !typed("--config") && !typed("--no-config") {
+        if !is_typed("--config") && !is_typed("--no-config") {
             command.arg("--no-config");
         }
-        if !typed("--proxy") {
+        if !is_typed("--proxy") {
             command.arg("--proxy=");
         }
     }
 
-    /// Shows on a terminal which run is made. `taken`: number of samples of this block so far.
-    fn show_progress(&self, counted: usize, runs: usize, contestant: usize, taken: usize) {
+    /// Shows on a terminal which run is in progress, and the time left. `taken`: number of samples of this block so far.
+    fn show_progress(&self, block_number: usize, runs: usize, contestant: usize, taken: usize) {
         let mut stderr = stderr();
         if !stderr.is_terminal() {
             return;
         }
         let name = printable(&self.names[contestant]).into_owned();
-        let run = if counted == 0 { "Warm-up".into() } else { format!("Run {counted} of {runs}") };
-        let blocks = match counted {
+        let run = if block_number == 0 {
+            "Warm-up".into()
+        } else {
+            format!("Run {block_number} of {runs}")
+        };
+        let blocks = match block_number {
             0 => runs + 1,
-            _ => runs - counted + 1,
+            _ => runs - block_number + 1,
         };
         let left = blocks * self.contestants.len() - taken;
         let left = time_left(&self.times, self.contestants.len(), left);
-        let left = left.map_or(String::new(), |time| format!(", about {} left", short(time)));
+        let left =
+            left.map_or(String::new(), |time| format!(", about {} left", format_duration(time)));
         let _ = write!(stderr, "\r\x1b[K{run}: {name}{left}");
     }
 
-    /// Ends the line that shows the progress, so that what is printed next has a line of its own.
+    /// Clears the line that shows the progress.
     fn clear_progress(&self) {
         if stderr().is_terminal() {
             let _ = stderr().write_all(b"\r\x1b[K");
         }
     }
 
+    /// Summarizes the samples.
     pub(super) fn conclude(
         mut self,
         taken: Vec<MeasuredSample>,
@@ -288,7 +295,7 @@ impl CompareRunner<'_> {
         };
         let pairs = summarize::pairs(&samples, count, span, &mut self.rng);
         let mut contestants = summarize::mode_stats(&samples, count, span, &pairs);
-        self.name(&mut contestants);
+        self.assign_names(&mut contestants);
         let reasons = self.checks.reasons(&samples, &self.consistency, self.options.warmup);
         notes.extend(self.checks.notes());
         let cores = thread::available_parallelism().ok().map(NonZeroUsize::get);
@@ -332,28 +339,28 @@ impl CompareRunner<'_> {
             against: None,
         };
         comparison.against =
-            earlier.map(|earlier| earlier.compared_with(&comparison, &mut self.rng));
+            earlier.map(|earlier| earlier.compare_with(&comparison, &mut self.rng));
         comparison
     }
 
-    /// Gives the contestants names, of which no two are equal.
-    fn name(&self, stats: &mut [ModeStats]) {
+    /// Gives the contestants unique names.
+    fn assign_names(&self, stats: &mut [ModeStats]) {
         let names = stats.iter().zip(&self.contestants).map(|(one, variant)| match variant {
             Variant::Mode { .. } => one.name(),
             Variant::Command(_) => variant.name(),
         });
-        let names = summarize::numbered(&names.collect::<Vec<_>>());
+        let names = summarize::make_unique(&names.collect::<Vec<_>>());
         for ((one, variant), name) in stats.iter_mut().zip(&self.contestants).zip(names) {
             one.name = name;
             one.command = match variant {
                 Variant::Mode { .. } => None,
-                Variant::Command(text) => Some(command::redacted(text)),
+                Variant::Command(text) => Some(command::redact(text)),
             };
         }
     }
 }
 
-/// The estimated time of so many more samples, by the mean of those of each contestant; `None` before each has had one.
+/// The estimated time of `left` more samples, by the mean time of each contestant's samples; `None` until each has had one.
 fn time_left(times: &[(usize, Duration)], contestants: usize, left: usize) -> Option<Duration> {
     let mean = |contestant: usize| {
         let of = times.iter().filter(|(of, _)| *of == contestant);
@@ -364,16 +371,16 @@ fn time_left(times: &[(usize, Duration)], contestants: usize, left: usize) -> Op
     Some(block.mul_f64(left as f64 / contestants as f64))
 }
 
-/// A time, to the second.
-fn short(time: Duration) -> String {
+/// Formats a time in seconds or minutes, rounded up.
+fn format_duration(time: Duration) -> String {
     match time.as_secs_f64().ceil() as u64 {
         seconds @ ..=99 => format!("{seconds} s"),
         seconds => format!("{} min", seconds.div_ceil(60)),
     }
 }
 
-/// Creates an empty directory within another one.
-fn fresh_folder(within: &Path) -> anyhow::Result<TempDir> {
+/// Creates an empty directory for a run.
+fn create_run_folder(within: &Path) -> anyhow::Result<TempDir> {
     fs::create_dir_all(within)
         .and_then(|()| TempDir::with_prefix_in("fetch-run-", within))
         .with_context(|| format!("cannot create a directory in {}", within.display()))

@@ -20,13 +20,13 @@ pub(super) struct MeasuredSample {
     pub sample: Sample,
     /// Why the run ended early; `None` if it did not.
     pub stopped: Option<String>,
-    /// Number of records that are neither ok nor failed nor invalid: no body was requested.
+    /// Number of records that are neither ok, failed nor invalid: their bodies were not requested.
     pub unasked: u64,
     /// Whether the server rate-limited the run (HTTP 429).
     pub rate_limited: bool,
-    /// Number of workers that its list had a URL for; 0 of a command of which it is not known.
+    /// Number of workers that can have had a URL at the same time; 0 for a command that does not report it.
     pub workers: usize,
-    /// Statistics of the hosts with most requests.
+    /// Statistics of the hosts with the most requests.
     pub hosts: Vec<HostStats>,
     /// How a command failed; `None` if it did not.
     pub failed_command: Option<String>,
@@ -56,10 +56,10 @@ impl From<anyhow::Error> for SampleError {
     }
 }
 
-/// Runs `command` with `input` on its standard input, and reads its report, whose records are checked by `consistency`.
+/// Runs `command` with `input` on its standard input, reads its report, and checks the records with `consistency`.
 ///
 /// # Errors
-/// If there is no summary.
+/// If it cannot be started, is refused, or reports no summary.
 pub(super) fn measure(
     command: &mut Command,
     input: &[u8],
@@ -69,37 +69,39 @@ pub(super) fn measure(
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command.spawn().context("cannot start a benchmark run")?;
-    // It reads all of it before it writes anything. If it does not, its exit status says why.
+    // The run reads all of its input before it writes anything. If it does not, its exit status says why.
     let _ = child.stdin.take().expect("it is piped").write_all(input);
     let mut stderr = child.stderr.take().expect("it is piped");
-    let words = thread::Builder::new().spawn(move || {
-        let mut words = Vec::new();
-        stderr.read_to_end(&mut words).map(|_| String::from_utf8_lossy(&words).into_owned())
+    let stderr_reader = thread::Builder::new().spawn(move || {
+        let mut stderr_text = Vec::new();
+        stderr
+            .read_to_end(&mut stderr_text)
+            .map(|_| String::from_utf8_lossy(&stderr_text).into_owned())
     });
-    let words = match words {
-        Ok(words) => words,
+    let stderr_reader = match stderr_reader {
+        Ok(handle) => handle,
         Err(error) => {
             let _ = child.kill().and_then(|()| child.wait());
             return Err(Err::<(), _>(error).context("cannot start a thread").unwrap_err().into());
         }
     };
     let mut reader =
-        SampleReader { rows: SampleRows::default(), consistency, contestant: rank.contestant };
+        SampleReader { sums: RecordSums::default(), consistency, contestant: rank.contestant };
     let read = reader.read(BufReader::new(child.stdout.take().expect("it is piped")));
-    let rows = reader.rows;
+    let sums = reader.sums;
     if read.is_err() {
         let _ = child.kill();
     }
     let status = child.wait().context("lost a benchmark run")?;
     let process = started.elapsed().as_secs_f64();
-    let words = words.join().ok().and_then(Result::ok).unwrap_or_default();
-    let message = words.trim().trim_start_matches("warning: ").trim_start_matches("error: ");
+    let stderr_text = stderr_reader.join().ok().and_then(Result::ok).unwrap_or_default();
+    let message = stderr_text.trim().trim_start_matches("warning: ").trim_start_matches("error: ");
     if status.code() == Some(2) {
         return Err(SampleError::Refused(message.to_owned()));
     }
     match read? {
-        Some(total) if status.code().is_some_and(|code| code < 128 && code != 3) => {
-            let mut measured = measured(*total, rows, rank);
+        Some(summary) if status.code().is_some_and(|code| code < 128 && code != 3) => {
+            let mut measured = build_sample(*summary, sums, rank);
             measured.sample.process = Some(process);
             Ok(measured)
         }
@@ -108,14 +110,14 @@ pub(super) fn measure(
 }
 
 struct SampleReader<'a> {
-    rows: SampleRows,
+    sums: RecordSums,
     consistency: &'a mut ConsistencyCheck,
     contestant: usize,
 }
 
 /// Sums over the records of a run.
 #[derive(Default)]
-struct SampleRows {
+struct RecordSums {
     first_byte: Vec<f64>,
     total: Vec<f64>,
     longest: Option<(f64, String)>,
@@ -145,39 +147,39 @@ impl SampleReader<'_> {
 
     fn add(&mut self, record: &Record) {
         self.consistency.check(record, self.contestant);
-        let rows = &mut self.rows;
+        let sums = &mut self.sums;
         let class = record.error.as_ref().map(|error| error.class);
-        rows.rate_limited |=
+        sums.rate_limited |=
             record.http_status == Some(429) || class == Some(FailureClass::RateLimited);
         let was_requested =
             matches!(record.outcome, Outcome::Ok | Outcome::Failed | Outcome::Invalid);
-        rows.unasked += u64::from(!was_requested);
-        rows.retries += u64::from(record.attempts.saturating_sub(1));
-        rows.retried += u64::from(record.attempts > 1);
-        rows.retry_wait = rows.retry_wait.max(record.timings.retry_wait.unwrap_or_default());
+        sums.unasked += u64::from(!was_requested);
+        sums.retries += u64::from(record.attempts.saturating_sub(1));
+        sums.retried += u64::from(record.attempts > 1);
+        sums.retry_wait = sums.retry_wait.max(record.timings.retry_wait.unwrap_or_default());
         if matches!(record.outcome, Outcome::Failed | Outcome::Invalid) {
-            *rows.failures.entry(kind_of_failure(record)).or_default() += 1;
+            *sums.failures.entry(kind_of_failure(record)).or_default() += 1;
         }
         let Some(total) = record.timings.total else { return };
-        if rows.longest.as_ref().is_none_or(|(longest, _)| *longest < total) {
-            rows.longest = Some((total, record.url.to_string()));
+        if sums.longest.as_ref().is_none_or(|(longest, _)| *longest < total) {
+            sums.longest = Some((total, record.url.to_string()));
         }
-        // What remains of the total is one attempt after another.
+        // Without the waits, the total is the time of the attempts.
         let busy = (total - record.timings.retry_wait.unwrap_or_default()).max(0.0);
-        // Both quantiles are those of the same URLs: the ones that had a reply.
+        // Both quantiles are over the same URLs: those that had a reply.
         let Some(first_byte) = record.timings.first_byte else {
-            rows.waiting += busy;
+            sums.waiting += busy;
             return;
         };
-        rows.first_byte.push(first_byte);
-        rows.total.push(total);
+        sums.first_byte.push(first_byte);
+        sums.total.push(total);
         let transfer = (total - record.outside_last_attempt() - first_byte).clamp(0.0, busy);
-        rows.waiting += busy - transfer;
-        rows.transfer += transfer;
+        sums.waiting += busy - transfer;
+        sums.transfer += transfer;
     }
 }
 
-/// The status of the last reply, if that is why it failed, else the class of the failure.
+/// The status of the last reply if that is the reason of the failure, else the failure class.
 fn kind_of_failure(record: &Record) -> String {
     let Some(error) = &record.error else { return "unknown".to_owned() };
     let is_by_status = matches!(
@@ -190,10 +192,10 @@ fn kind_of_failure(record: &Record) -> String {
     }
 }
 
-fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSample {
+fn build_sample(summary: Summary, sums: RecordSums, rank: SampleRank) -> MeasuredSample {
     let used = &summary.resources;
     let counts = &summary.counts;
-    let limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
+    let is_rate_limited = |host: &HostStats| host.failures.contains_key(&FailureClass::RateLimited);
     let workers = usable_workers(&summary);
     let sample = Sample {
         block: rank.block,
@@ -205,18 +207,18 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
         targets: Some(counts.targets),
         ok: Some(counts.ok),
         failed: Some(counts.failed + counts.invalid),
-        failures: rows.failures,
+        failures: sums.failures,
         bytes: Some(counts.bytes),
         wire_bytes: Some(counts.wire_bytes),
-        first_byte: quantiles(rows.first_byte),
-        total: quantiles(rows.total),
-        longest: rows.longest.as_ref().map(|(longest, _)| *longest),
-        longest_url: rows.longest.map(|(_, url)| url),
-        waiting: Some(rows.waiting),
-        transfer: Some(rows.transfer),
-        retries: Some(rows.retries),
-        retried: Some(rows.retried),
-        retry_wait: Some(rows.retry_wait),
+        first_byte: quantiles(sums.first_byte),
+        total: quantiles(sums.total),
+        longest: sums.longest.as_ref().map(|(longest, _)| *longest),
+        longest_url: sums.longest.map(|(_, url)| url),
+        waiting: Some(sums.waiting),
+        transfer: Some(sums.transfer),
+        retries: Some(sums.retries),
+        retried: Some(sums.retried),
+        retry_wait: Some(sums.retry_wait),
         cpu_user: used.cpu_user,
         cpu_system: used.cpu_system,
         run_queue_delay: used.run_queue_delay,
@@ -233,15 +235,15 @@ fn measured(summary: Summary, rows: SampleRows, rank: SampleRank) -> MeasuredSam
     MeasuredSample {
         sample,
         stopped: summary.stopped,
-        unasked: rows.unasked,
-        rate_limited: rows.rate_limited || summary.hosts.iter().any(limited),
+        unasked: sums.unasked,
+        rate_limited: sums.rate_limited || summary.hosts.iter().any(is_rate_limited),
         workers,
         hosts: summary.hosts,
         failed_command: None,
     }
 }
 
-/// The workers for which there was a URL.
+/// Number of workers that can have had a URL at the same time.
 pub(super) fn usable_workers(summary: &Summary) -> usize {
     summary.jobs.min(usize::try_from(summary.counts.targets).unwrap_or(usize::MAX))
 }

@@ -25,7 +25,7 @@ pub(super) fn pairs(
     pairs
 }
 
-/// Adjusts the probabilities of comparisons that are reported together.
+/// Adjusts the p-values of comparisons that are reported together.
 pub(super) fn adjust(mut speed_ups: Vec<&mut SpeedUp>) {
     let probabilities: Vec<f64> = speed_ups.iter().map(|speed_up| speed_up.p).collect();
     for (speed_up, adjusted) in speed_ups.iter_mut().zip(adjust_for_number(&probabilities)) {
@@ -48,14 +48,14 @@ pub(super) fn mode_stats(
     (0..contestants).map(stats).collect()
 }
 
-/// The times of a contestant that are compared.
+/// The compared times of a contestant's samples.
 pub(super) fn times(samples: &[Sample], contestant: usize, span: TimedSpan) -> Vec<f64> {
     let of = samples.iter().filter(|sample| sample.contestant == contestant);
     of.map(|sample| sample.timed(span)).collect()
 }
 
-/// Names such that no two are equal: equal ones get numbers.
-pub(super) fn numbered(names: &[String]) -> Vec<String> {
+/// Makes the names unique: equal ones get numbers.
+pub(super) fn make_unique(names: &[String]) -> Vec<String> {
     let number = |(place, name): (usize, &String)| {
         let equal = |others: &[String]| others.iter().filter(|other| *other == name).count();
         match equal(names) {
@@ -153,6 +153,6 @@ mod tests {
     #[test]
     fn contestants_of_one_name_get_numbers() {
         let names = ["async", "threads", "async"].map(str::to_owned);
-        assert_eq!(numbered(&names), ["async #1", "threads", "async #2"]);
+        assert_eq!(make_unique(&names), ["async #1", "threads", "async #2"]);
     }
 }

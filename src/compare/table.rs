@@ -8,39 +8,39 @@ use crate::compare::result::{Comparison, ModeStats};
 use crate::report::printable;
 use crate::text::counted;
 
-/// Width of the name of a metric.
-const TITLE: usize = 24;
+/// Width of the column of metric names.
+const TITLE_WIDTH: usize = 24;
 
-/// Width of a value.
-const FIGURE: usize = 14;
+/// Width of a column of values.
+const VALUE_WIDTH: usize = 14;
 
-/// The text, including its last newline, for lines of `width` characters. No line is longer, but for words that are, and
-/// the values of one contestant.
+/// Formats the table for lines of `width` characters, with a final newline. Only single words and the values of a single
+/// contestant can be wider.
 pub(crate) fn table(comparison: &Comparison, width: usize) -> String {
     let mut page = Page { text: String::new(), width };
     match comparison.reasons.split_first() {
         Some((first, more)) => {
-            page.paragraph(&format!("Not comparable: {first}"));
-            more.iter().for_each(|reason| page.paragraph(&format!("Not comparable: {reason}")));
+            page.add_paragraph(&format!("Not comparable: {first}"));
+            more.iter().for_each(|reason| page.add_paragraph(&format!("Not comparable: {reason}")));
         }
         None if comparison.verdict.is_empty() => {}
-        None => page.paragraph(&comparison.verdict),
+        None => page.add_paragraph(&comparison.verdict),
     }
-    page.blank();
+    page.blank_line();
     let head = head(comparison);
-    page.paragraph(&format!("{}: {}", head.workload, head.extent));
-    head.lines.iter().for_each(|line| page.paragraph(line));
-    page.metrics(comparison);
-    page.blank();
-    comparison.explanation.iter().for_each(|sentence| page.paragraph(sentence));
+    page.add_paragraph(&format!("{}: {}", head.workload, head.extent));
+    head.lines.iter().for_each(|line| page.add_paragraph(line));
+    page.add_metrics(comparison);
+    page.blank_line();
+    comparison.explanation.iter().for_each(|sentence| page.add_paragraph(sentence));
     for remark in remarks(comparison) {
-        page.paragraph(&format!("note: {remark}"));
+        page.add_paragraph(&format!("note: {remark}"));
     }
     let earlier = against(comparison);
     if !earlier.is_empty() {
-        page.blank();
+        page.blank_line();
     }
-    earlier.iter().for_each(|sentence| page.paragraph(sentence));
+    earlier.iter().for_each(|sentence| page.add_paragraph(sentence));
     page.text.truncate(page.text.trim_end().len());
     page.text + "\n"
 }
@@ -51,45 +51,48 @@ struct Page {
 }
 
 impl Page {
-    fn blank(&mut self) {
+    fn blank_line(&mut self) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
     }
 
-    fn metrics(&mut self, comparison: &Comparison) {
-        let across = (self.width.saturating_sub(TITLE) / FIGURE).max(1);
+    fn add_metrics(&mut self, comparison: &Comparison) {
+        let across = (self.width.saturating_sub(TITLE_WIDTH) / VALUE_WIDTH).max(1);
         let mark = if comparison.comparable { "" } else { "(not comparable)" };
         let longest = comparison.contestants.iter().map(|one| one.wall.median).fold(0.0, f64::max);
         for contestants in comparison.contestants.chunks(across) {
-            self.blank();
-            self.row(mark, contestants.iter().map(|one| heading(one)[0].clone()));
-            self.row("", contestants.iter().map(|one| heading(one)[1].clone()));
+            self.blank_line();
+            self.add_row(mark, contestants.iter().map(|one| heading(one)[0].clone()));
+            self.add_row("", contestants.iter().map(|one| heading(one)[1].clone()));
             for (place, MetricGroup { figures, .. }) in FIGURES.iter().enumerate() {
                 if place > 0 {
-                    self.blank();
+                    self.blank_line();
                 }
                 for (at, figure) in figures.iter().enumerate() {
-                    self.row(&title(figure), contestants.iter().map(figure.text));
+                    self.add_row(&title(figure), contestants.iter().map(figure.text));
                     if (place, at) == (0, 0) && comparison.contestants.len() > 1 {
-                        self.row("", contestants.iter().map(|one| bar(one.wall.median / longest)));
+                        self.add_row(
+                            "",
+                            contestants.iter().map(|one| bar(one.wall.median / longest)),
+                        );
                     }
                 }
             }
         }
     }
 
-    fn row(&mut self, title: &str, values: impl Iterator<Item = String>) {
-        let mut text = format!("{title:TITLE$}");
+    fn add_row(&mut self, title: &str, values: impl Iterator<Item = String>) {
+        let mut text = format!("{title:TITLE_WIDTH$}");
         for value in values {
-            let _ = write!(text, " {value:>width$}", width = FIGURE - 1);
+            let _ = write!(text, " {value:>width$}", width = VALUE_WIDTH - 1);
         }
         self.text.push_str(text.trim_end());
         self.text.push('\n');
     }
 
-    /// Appends a sentence, wrapped between words.
-    fn paragraph(&mut self, sentence: &str) {
+    /// Adds a sentence, wrapped between words.
+    fn add_paragraph(&mut self, sentence: &str) {
         let mut width = 0;
         for word in printable(sentence).split(' ') {
             let length = word.chars().count();
@@ -112,26 +115,26 @@ impl Page {
 fn heading(one: &ModeStats) -> [String; 2] {
     let name = one.name();
     if one.mode == command::MODE {
-        return [clipped(&name), command::MODE.to_owned()];
+        return [clip(&name), command::MODE.to_owned()];
     }
     let jobs = counted(one.jobs as u64, "job");
     match name.rsplit_once(" #") {
-        Some((_, number)) => [clipped(&one.mode), format!("{jobs} #{number}")],
-        None => [clipped(&one.mode), jobs],
+        Some((_, number)) => [clip(&one.mode), format!("{jobs} #{number}")],
+        None => [clip(&one.mode), jobs],
     }
 }
 
-fn clipped(name: &str) -> String {
+fn clip(name: &str) -> String {
     let name = printable(name);
     match name.chars().count() {
-        ..FIGURE => name.into_owned(),
-        _ => name.chars().take(FIGURE - 2).chain(['~']).collect(),
+        ..VALUE_WIDTH => name.into_owned(),
+        _ => name.chars().take(VALUE_WIDTH - 2).chain(['~']).collect(),
     }
 }
 
 /// A bar for a share of the longest time.
 fn bar(share: f64) -> String {
-    "=".repeat(((FIGURE - 1) as f64 * share).round().max(1.0) as usize)
+    "=".repeat(((VALUE_WIDTH - 1) as f64 * share).round().max(1.0) as usize)
 }
 
 fn title(figure: &MetricRow) -> String {
@@ -149,7 +152,7 @@ mod tests {
     use fastrand::Rng;
     use insta::assert_snapshot;
 
-    /// A sample of 15 URLs that took so long, nearly all of it waiting.
+    /// A sample of 15 URLs, whose time is nearly all waiting.
     fn sample(block: usize, contestant: usize, mode: &str, jobs: usize, wall: f64) -> Sample {
         let spread = LatencyQuantiles { p50: Some(0.103), p90: Some(0.111), p99: Some(0.12) };
         Sample {
@@ -306,7 +309,7 @@ mod tests {
     fn lines_are_as_wide_as_the_terminal() {
         for (width, across) in [(60, 2), (80, 3), (30, 1)] {
             let text = table(&comparison(10), width);
-            let fits = |line: &str| line.chars().count() <= width.max(TITLE + FIGURE);
+            let fits = |line: &str| line.chars().count() <= width.max(TITLE_WIDTH + VALUE_WIDTH);
             assert!(text.lines().all(fits), "{width}: {text}");
             assert_eq!(text.matches("Wall time ").count(), 3_usize.div_ceil(across), "{text}");
         }

@@ -5,7 +5,7 @@ use super::result::{
     PairwiseResult, Sample, SpeedUp, TimedSpan, WallTime,
 };
 
-/// A comparison of two modes in three runs each. All text that may come from outside ends with `words`.
+/// A comparison of two modes in three runs each. All untrusted text ends with `words`.
 pub(crate) fn comparison(words: &str) -> Comparison {
     let modes = [format!("sequential{words}"), format!("async{words}")];
     let samples = (0..6).map(|order| sample(1 + order / 2, order % 2, &modes[order % 2]));
@@ -91,7 +91,7 @@ fn stats_of(mode: &str, jobs: usize, speed_up: Option<SpeedUp>) -> ModeStats {
     }
 }
 
-/// No two of its figures are the same.
+/// A sample with distinct figures, so that mixed-up fields are noticed.
 fn sample(block: usize, contestant: usize, mode: &str) -> Sample {
     let spread = |p50: f64| LatencyQuantiles { p50: Some(p50), p90: Some(2.0 * p50), p99: None };
     Sample {

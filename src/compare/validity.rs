@@ -1,4 +1,4 @@
-//! Checks whether samples can be compared, and which limits determined their times. Pure.
+//! Checks whether samples can be compared, and which host limits determined their times. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::report::printable;
 use crate::text::counted;
 
 /// The first sample met a cold server if its time to first byte was this many times that of later ones.
-const COLD: f64 = 2.0;
+const COLD_FACTOR: f64 = 2.0;
 
-/// And longer by this number of seconds at least: less is noise.
-const COLD_AT_LEAST: f64 = 0.02;
+/// It must also be longer by this number of seconds; less is noise.
+const MIN_COLD_SECONDS: f64 = 0.02;
 
 /// A host limit determines the time of a run if workers waited for it for this share of the time.
-const BOUND: f64 = 0.5;
+const MIN_IDLE_SHARE: f64 = 0.5;
 
-/// Facts about all samples, including warm-ups; limits are those of measured ones.
+/// Facts about all samples, including warm-ups; the limits are only those of measured samples.
 #[derive(Default)]
 pub(super) struct ValidityChecks {
     rate_limited: Vec<String>,
@@ -40,7 +40,7 @@ struct LimitedShare {
 }
 
 impl ValidityChecks {
-    /// Takes note of a sample.
+    /// Adds the facts about a sample.
     pub(super) fn add(&mut self, measured: &MeasuredSample) {
         let sample = &measured.sample;
         if measured.rate_limited && !self.rate_limited.contains(&sample.mode) {
@@ -70,7 +70,7 @@ impl ValidityChecks {
                     _ => false,
                 };
                 let share = idle_share(measured, waited.as_secs_f64());
-                if share < BOUND || !can_bind {
+                if share < MIN_IDLE_SHARE || !can_bind {
                     continue;
                 }
                 let bound = LimitedShare { runs: 0, peak: 0, least: share, most: share };
@@ -103,7 +103,7 @@ impl ValidityChecks {
             reasons.push("duplicate URLs in the list were fetched only once".to_owned());
         }
         reasons.extend_from_slice(&self.failed_commands);
-        // Those of a command are not known.
+        // The number of targets of a command is not known.
         let targets: BTreeSet<u64> = samples.iter().filter_map(|sample| sample.targets).collect();
         if targets.len() > 1 {
             reasons.push("runs returned different numbers of results".to_owned());
@@ -115,7 +115,7 @@ impl ValidityChecks {
             reasons.push("no URL was fetched".to_owned());
         }
         if warmup == 0 {
-            reasons.extend(one_was_cold(samples));
+            reasons.extend(cold_start(samples));
         }
         reasons
     }
@@ -157,17 +157,17 @@ fn idle_share(measured: &MeasuredSample, waited: f64) -> f64 {
     waited.min(idle) / sample.wall
 }
 
-/// A sentence if the server was cold only for the first sample.
-fn one_was_cold(samples: &[Sample]) -> Option<String> {
+/// A sentence if the server was cold for the first sample only.
+fn cold_start(samples: &[Sample]) -> Option<String> {
     let (first, later) = samples.split_first()?;
     let later = later.iter().filter(|sample| sample.contestant == first.contestant);
     let longest = later.filter_map(|sample| sample.first_byte.p50).reduce(f64::max)?;
     let time = first.first_byte.p50?;
-    // A run that waited for a processor reads its replies late, whatever the server does.
-    if first.cpu_wait().is_some_and(|share| share > conditions::BUSY) {
+    // A run that waited for a processor read its replies late, however fast the server was.
+    if first.cpu_wait().is_some_and(|share| share > conditions::MAX_CPU_WAIT) {
         return None;
     }
-    if time < longest * COLD || time < longest + COLD_AT_LEAST {
+    if time < longest * COLD_FACTOR || time < longest + MIN_COLD_SECONDS {
         return None;
     }
     Some(format!(
@@ -185,8 +185,8 @@ mod tests {
     use crate::compare::result::LatencyQuantiles;
     use crate::model::HostStats;
 
-    /// A run of a second that waited 0.7 s for the limit of a host, at which one request was in progress all the time.
-    fn limited(block: usize, workers: usize, reason: WaitReason, busy: f64) -> MeasuredSample {
+    /// A run of one second that waited 0.7 s for the limit of a host, with at most one request at a time.
+    fn limited_run(block: usize, workers: usize, reason: WaitReason, busy: f64) -> MeasuredSample {
         let sample = Sample {
             block,
             wall: 1.0,
@@ -225,7 +225,7 @@ mod tests {
         for (workers, reason, busy, binds) in table {
             let mut checks = ValidityChecks::default();
             for block in 0..=4 {
-                checks.add(&limited(block, workers, reason, busy));
+                checks.add(&limited_run(block, workers, reason, busy));
             }
             let notes = checks.notes().join("\n");
             let said = notes.contains("workers sat idle 70% of the time in 4 runs");
@@ -246,19 +246,19 @@ mod tests {
 
     #[test]
     fn a_first_run_on_a_cold_server_is_reported() {
-        let said = one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
+        let said = cold_start(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)])).unwrap();
         assert!(said.starts_with("the first run (threads) met a cold server"), "{said}");
         assert!(said.contains("was 0.300 s, that of later runs at most 0.120 s"));
     }
 
     #[test]
     fn a_mode_that_is_slow_every_time_or_by_a_hair_is_not_cold() {
-        assert_eq!(one_was_cold(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.28)])), None);
-        assert_eq!(one_was_cold(&runs(&[(1, 0.004), (0, 0.001), (1, 0.001)])), None);
-        assert_eq!(one_was_cold(&runs(&[(0, 0.1), (1, 0.3), (0, 0.1), (1, 0.1)])), None);
-        assert_eq!(one_was_cold(&[]), None);
+        assert_eq!(cold_start(&runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.28)])), None);
+        assert_eq!(cold_start(&runs(&[(1, 0.004), (0, 0.001), (1, 0.001)])), None);
+        assert_eq!(cold_start(&runs(&[(0, 0.1), (1, 0.3), (0, 0.1), (1, 0.1)])), None);
+        assert_eq!(cold_start(&[]), None);
         let mut runs = runs(&[(1, 0.3), (0, 0.1), (0, 0.1), (1, 0.12)]);
         (runs[0].wall, runs[0].worker_threads, runs[0].run_queue_delay) = (1.0, Some(1), Some(0.2));
-        assert_eq!(one_was_cold(&runs), None, "the machine was busy");
+        assert_eq!(cold_start(&runs), None, "the machine was busy");
     }
 }

@@ -3,11 +3,13 @@
 use fastrand::Rng;
 
 use super::conditions::Conditions;
-use super::statistics::{can_be_shown, is_shown, median, rank_sum_test, samples_needed};
+use super::statistics::{
+    can_be_significant, is_significant, median, rank_sum_test, samples_needed,
+};
 use crate::compare::result::{ModeStats, PairwiseResult, Sample};
 
-/// A contestant uses less of something than all others if it uses this share of the next one at most.
-const LESS: f64 = 0.9;
+/// A contestant uses the least of something if it uses at most this share of what each other one uses.
+const LEAST_SHARE: f64 = 0.9;
 
 /// The sentence. `runs`: number of samples of each contestant.
 pub(super) fn verdict(
@@ -39,7 +41,7 @@ pub(super) fn verdict(
 /// Why no difference can be significant, if there are too few samples.
 pub(super) fn too_few(runs: usize, contestants: usize) -> Option<String> {
     let pairs = contestants * (contestants - 1) / 2;
-    if can_be_shown(runs, runs, pairs) {
+    if can_be_significant(runs, runs, pairs) {
         return None;
     }
     Some(format!(
@@ -96,7 +98,7 @@ impl Ranking<'_> {
         clauses.extend(self.least_used(&fastest));
         let sentence = clauses.join("; ");
         let mut characters = sentence.chars();
-        // Names of contestants stay as they are typed.
+        // Names of contestants are not capitalized.
         match characters.next() {
             Some('n') if sentence.starts_with("no significant") => {
                 format!("N{}.", characters.as_str())
@@ -108,10 +110,10 @@ impl Ranking<'_> {
     /// How many times as fast as `first` the contestant `second` is, if the difference is significant.
     fn significant_ratio(&self, first: usize, second: usize) -> Option<f64> {
         let pair = self.pairs.iter().find(|pair| (pair.first, pair.second) == (first, second))?;
-        is_shown(pair.speed_up.deciding_p()).then_some(pair.speed_up.ratio)
+        is_significant(pair.speed_up.deciding_p()).then_some(pair.speed_up.ratio)
     }
 
-    /// How the faster ones differ among themselves.
+    /// How the faster ones differ from each other, as part of the sentence.
     fn among(&self, faster: &[usize]) -> String {
         let differ = |one: usize, other: usize| {
             self.significant_ratio(one.min(other), one.max(other)).is_some()
@@ -153,7 +155,8 @@ impl Ranking<'_> {
         }
     }
 
-    /// Which one has the least of a figure, if it differs significantly from each of the others, of which none is equal to it.
+    /// The contestant with the lowest figure, if it differs significantly from every other one and none of them is the same
+    /// variant.
     fn least(&self, of: &[usize], figure: impl Fn(&Sample) -> Option<f64>) -> Option<usize> {
         let figures = |one: usize| {
             let samples = self.samples.iter().filter(move |sample| sample.contestant == one);
@@ -163,23 +166,23 @@ impl Ranking<'_> {
         let mut figures = figures.collect::<Option<Vec<_>>>()?;
         figures.sort_by(|(_, one), (_, other)| median(one).total_cmp(&median(other)));
         let ((one, least), others) = figures.split_first()?;
-        // Any of them could have been the one.
+        // Adjusted for all pairs, because any of the contestants could have had the lowest figure.
         let pairs = (figures.len() * others.len() / 2) as f64;
         let is_less = |(other, more): &(usize, Vec<f64>)| {
             !self.is_same(*one, *other)
-                && median(least) <= LESS * median(more)
-                && is_shown(pairs * rank_sum_test(least, more, &mut Rng::with_seed(0)))
+                && median(least) <= LEAST_SHARE * median(more)
+                && is_significant(pairs * rank_sum_test(least, more, &mut Rng::with_seed(0)))
         };
         (!others.is_empty() && others.iter().all(is_less)).then_some(*one)
     }
 
-    /// Whether two contestants do the same, so that whatever differs does so by chance.
+    /// Whether two contestants are the same variant, so that any difference between them is by chance.
     fn is_same(&self, one: usize, other: usize) -> bool {
-        let what = |one: usize| {
+        let variant = |one: usize| {
             let ModeStats { mode, jobs, command, .. } = &self.contestants[one];
             (mode, jobs, command)
         };
-        what(one) == what(other)
+        variant(one) == variant(other)
     }
 
     fn ratios(&self, of: &[(usize, f64)]) -> String {

@@ -1,4 +1,4 @@
-//! The sources of a comparison, such that every sample can read them, and the requests per host of one sample.
+//! The sources of a comparison, copied if every sample could not read them otherwise; counts their URLs per host.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -28,20 +28,20 @@ impl Workload {
     /// # Errors
     /// If a pipe cannot be read or copied.
     pub(super) fn new(sources: &[Source]) -> anyhow::Result<Self> {
-        let mut lists = Self { sources: Vec::new(), copies: Vec::new() };
+        let mut workload = Self { sources: Vec::new(), copies: Vec::new() };
         for source in sources {
             let source = match source {
-                Source::Stdin => lists.copy("standard input", &mut stdin())?,
-                Source::File(path) if path.metadata().is_ok_and(|kind| is_pipe(&kind)) => {
+                Source::Stdin => workload.copy("standard input", &mut stdin())?,
+                Source::File(path) if path.metadata().is_ok_and(|metadata| is_pipe(&metadata)) => {
                     let name = path.display().to_string();
                     let mut pipe = File::open(path).with_context(|| name.clone())?;
-                    lists.copy(&name, &mut pipe)?
+                    workload.copy(&name, &mut pipe)?
                 }
                 Source::File(_) | Source::Argument(_) | Source::RemoteList(_) => source.clone(),
             };
-            lists.sources.push(source);
+            workload.sources.push(source);
         }
-        Ok(lists)
+        Ok(workload)
     }
 
     fn copy(&mut self, name: &str, from: &mut impl Read) -> anyhow::Result<Source> {
@@ -62,15 +62,15 @@ impl Workload {
         })
     }
 
-    /// Number of URLs per host, without hosts that are this machine.
+    /// Number of URLs per host, without loopback addresses.
     ///
     /// # Errors
     /// If a list cannot be read.
-    pub(super) fn remote(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
+    pub(super) fn count_remote_urls(&self, plan: &Plan) -> anyhow::Result<BTreeMap<String, u64>> {
         let plan = Plan { sources: self.sources.clone(), ..plan.clone() };
         let mut hosts = BTreeMap::new();
         input::entries(input::open_local(&plan)?, plan.shard, |batch| {
-            batch.entries.iter().for_each(|entry| count(entry, &mut hosts));
+            batch.entries.iter().for_each(|entry| count_remote(entry, &mut hosts));
             Ok::<_, ReadError>(())
         })?;
         Ok(hosts)
@@ -78,7 +78,7 @@ impl Workload {
 }
 
 impl Workload {
-    /// The URLs in a file, one per line; of mirrors the first.
+    /// Writes the URLs to a file, one per line; of a target with mirrors only the first URL.
     ///
     /// # Errors
     /// If a list cannot be read, or the file cannot be written.
@@ -99,11 +99,11 @@ impl Workload {
     }
 }
 
-fn is_pipe(kind: &std::fs::Metadata) -> bool {
-    !kind.is_file() && !kind.is_dir()
+fn is_pipe(metadata: &std::fs::Metadata) -> bool {
+    !metadata.is_file() && !metadata.is_dir()
 }
 
-fn count(entry: &Entry, hosts: &mut BTreeMap<String, u64>) {
+fn count_remote(entry: &Entry, hosts: &mut BTreeMap<String, u64>) {
     if let Entry::Target(target) = entry
         && !is_written_as_loopback(target.url())
     {

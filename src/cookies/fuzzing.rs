@@ -1,4 +1,4 @@
-//! Fuzz targets for dates, files of cookies, and Set-Cookie fields.
+//! Fuzz targets for cookie dates, `cookies.txt` files, and Set-Cookie fields.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use super::{
     domain_matches, is_public_suffix, set_cookie::keeps_promise,
 };
 
-/// Where cookies are set, and where they are looked for.
+/// The URLs that set cookies, and that are checked for the cookies they are sent.
 const SITES: [&str; 11] = [
     "https://www.example.com/a/b?c",
     "http://www.example.com/a/b",
@@ -28,8 +28,8 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-/// The `Expires` of a cookie: a date is one of the years that it may be of; and each form of a moment, which the first
-/// bytes are, is read as that moment.
+/// Input: the `Expires` of a cookie. A parsed date is in the allowed range of years. The first eight bytes are also taken
+/// as a moment, each notation of which is parsed to that moment.
 pub fn cookie_date(data: &[u8]) {
     if let Some(seconds) = date::parse(data) {
         assert!((-11_644_473_600..253_402_300_800).contains(&seconds), "{seconds}");
@@ -44,18 +44,18 @@ pub fn cookie_date(data: &[u8]) {
     }
 }
 
-/// A file of cookies: the jar that it fills is bounded, and the same after it was written and read.
+/// Input: a `cookies.txt` file. The jar that it fills is bounded, and unchanged after it was written and read.
 pub fn cookies_txt(data: &[u8]) {
     let mut jar = CookieJar::default();
     let file = jar.read(data, now());
     let lines = data.split(|byte| *byte == b'\n').count();
     assert!(file.cookies + file.errors.len() <= lines && file.left_out <= file.cookies);
     check(&jar);
-    same_after_a_file(&mut jar);
+    check_after_reread(&mut jar);
 }
 
-/// Fields of replies, one a line: those of the site that the first byte chooses. A cookie is only kept, and only sent,
-/// where its server may set it.
+/// Input: a byte that selects a site, then the Set-Cookie fields of its reply, one per line. A cookie is kept, and sent,
+/// only where its server may set it.
 pub fn set_cookie(data: &[u8]) {
     let Some((site, fields)) = data.split_first() else { return };
     let url: Url = SITES[usize::from(*site) % SITES.len()].parse().expect("a URL");
@@ -75,14 +75,14 @@ pub fn set_cookie(data: &[u8]) {
     for other in SITES.map(|site| site.parse::<Url>().expect("a URL")) {
         let sent = cookie_field(&other, now(), None, Some(&target));
         let host = CookieOrigin::of(&other).expect("it has a host").host;
-        // The site itself, names above it, and names below one of these.
+        // The site itself, or both hosts are in one of these domains.
         let is_related = ["example.com", "x.localhost"]
             .iter()
             .any(|domain| domain_matches(&host, domain) && domain_matches(&origin.host, domain));
         assert!(sent.is_none() || host == origin.host || is_related, "{url} to {other}");
         assert!(sent.is_none_or(|sent| sent.len() <= 8190));
     }
-    same_after_a_file(&mut jar);
+    check_after_reread(&mut jar);
 }
 
 fn check(jar: &CookieJar) {
@@ -97,8 +97,8 @@ fn check(jar: &CookieJar) {
     assert!(all.iter().all(|cookie| keeps_promise(cookie, true)));
 }
 
-/// The file of a jar has the same cookies, which are sent to the same places.
-fn same_after_a_file(jar: &mut CookieJar) {
+/// Checks that the file of a jar has the same cookies, and that the same ones are sent to each site.
+fn check_after_reread(jar: &mut CookieJar) {
     let written = jar.to_file(now());
     let mut again = CookieJar::default();
     let file = again.read(&written, now());
@@ -108,7 +108,7 @@ fn same_after_a_file(jar: &mut CookieJar) {
     for site in SITES {
         let url = site.parse().expect("a URL");
         let sent = [&mut *jar, &mut again].map(|jar| cookie_field(&url, now(), Some(jar), None));
-        // The order of those that were set at one moment may differ.
+        // The order of cookies with equally long paths may differ.
         let [sent, later] = sent.map(|field| {
             let field = field.map_or_else(Vec::new, |field| field.as_bytes().to_vec());
             assert!(field.len() <= 8190);

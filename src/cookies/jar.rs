@@ -1,4 +1,4 @@
-//! Where cookies are kept: those of a run, and those that the redirects of one target have set.
+//! Cookie jars: the cookies of a run, and those that the redirects of one target have set.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -10,36 +10,36 @@ use super::{
     Cookie, CookieOrigin, CookieRefusal, domain_matches, path_matches, seconds, set_cookie,
 };
 
-/// Cookies of one domain that are kept at most.
+/// Maximum number of cookies per domain.
 pub(crate) const MOST_OF_A_DOMAIN: usize = 50;
 
-/// Cookies that are kept at most.
+/// Maximum number of cookies in a jar.
 pub(crate) const MOST_OF_A_JAR: usize = 3000;
 
-/// `Set-Cookie` fields of one reply that are looked at.
-const MOST_OF_A_REPLY: usize = 50;
+/// Maximum number of `Set-Cookie` fields of one reply that are processed; further ones are ignored.
+const MAX_FIELDS_PER_REPLY: usize = 50;
 
-/// Cookies of one target that are kept at most, and the bytes that they may take up.
-const MOST_OF_A_TARGET: (usize, usize) = (50, 16 << 10);
+/// Maximum number of cookies of one target, and their maximum size in bytes.
+const MAX_OF_TARGET: (usize, usize) = (50, 16 << 10);
 
-/// Cookies of one request at most.
-const MOST_SENT: usize = 150;
+/// Maximum number of cookies in one request.
+const MAX_SENT: usize = 150;
 
-/// Bytes of one `Cookie` field at most, as with curl: servers refuse longer ones.
-const MOST_SENT_BYTES: usize = 8190;
+/// Maximum length of a `Cookie` field in bytes, as in curl: servers refuse longer ones.
+const MAX_SENT_BYTES: usize = 8190;
 
-/// The cookies of a run. At most 3,000 are kept, and 50 for each domain: those that have expired go first, then those that
-/// were not set or sent for the longest time.
+/// The cookies of a run: at most 3,000, and 50 per domain. If there are more, expired cookies are removed first, then those
+/// that have not been set or sent for the longest time.
 #[derive(Debug, Default)]
 pub(crate) struct CookieJar {
     by_domain: HashMap<String, Vec<Cookie>>,
     count: usize,
-    /// The last place in the order in which cookies were set and sent.
+    /// The last position in the order in which cookies are set and sent.
     last: u64,
 }
 
-/// The cookies that the redirects of one target have set, also those that have expired: they hide the cookies of the run
-/// with the same name, domain and path.
+/// The cookies that the redirects of one target have set. They hide the cookies of the run that they would replace, even
+/// those that have expired.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TargetCookies(Vec<Cookie>);
 
@@ -63,7 +63,8 @@ impl CookieJar {
         sorted
     }
 
-    /// Keeps the cookies that these fields of a reply of `url` set. Returns why the last one that is not kept is not.
+    /// Stores the cookies that these `Set-Cookie` fields of a reply from `url` set. Returns the reason for the last refusal,
+    /// if any.
     pub(crate) fn receive(
         &mut self,
         fields: &[Vec<u8>],
@@ -77,8 +78,8 @@ impl CookieJar {
         })
     }
 
-    /// Keeps a cookie; one that has expired removes the one that it replaces. Returns the number of cookies that had to
-    /// make room.
+    /// Stores a cookie; an expired one only removes the cookie that it replaces. Returns the number of unexpired cookies
+    /// that were removed to stay within the limits.
     pub(super) fn insert(&mut self, mut cookie: Cookie, now: i64) -> usize {
         self.last += 1;
         (cookie.created, cookie.used) = (self.last, self.last);
@@ -104,8 +105,8 @@ impl CookieJar {
         usize::from(is_full) + usize::from(self.count > MOST_OF_A_JAR && !self.make_room(now))
     }
 
-    /// Removes those that have expired, or the one that was not used for the longest time. Returns whether the former was
-    /// enough.
+    /// Removes all expired cookies or, if there are still too many, the one that was not used for the longest time. Returns
+    /// whether the former was enough.
     fn make_room(&mut self, now: i64) -> bool {
         self.by_domain.retain(|_, cookies| {
             cookies.retain(|cookie| !cookie.is_expired(now));
@@ -126,7 +127,7 @@ impl CookieJar {
         false
     }
 
-    /// Ensures that a cookie that was not set over https leaves the `Secure` ones alone.
+    /// Ensures that a cookie from an insecure origin does not replace or hide a `Secure` one.
     fn ensure_may_replace(
         &self,
         cookie: &Cookie,
@@ -135,10 +136,10 @@ impl CookieJar {
         if origin.is_secure {
             return Ok(());
         }
-        ensure_secure_ones_stay(cookie, self.by_domain.values().flatten())
+        ensure_no_secure_is_hidden(cookie, self.by_domain.values().flatten())
     }
 
-    /// The cookies for a request, which are marked as used.
+    /// Finds the cookies for a request, and marks them as used.
     fn matching(&mut self, request: &CookieOrigin<'_>, now: i64) -> Vec<&Cookie> {
         if self.is_empty() {
             return Vec::new();
@@ -160,8 +161,8 @@ impl CookieJar {
 }
 
 impl TargetCookies {
-    /// Keeps the cookies that these fields of a redirect from `url` set. `jar` has those of the run. Returns why the last
-    /// one that is not kept is not.
+    /// Stores the cookies that these `Set-Cookie` fields of a redirect from `url` set. `jar` has the cookies of the run.
+    /// Returns the reason for the last refusal, if any.
     pub(crate) fn receive(
         &mut self,
         fields: &[Vec<u8>],
@@ -171,7 +172,7 @@ impl TargetCookies {
     ) -> Option<CookieRefusal> {
         receive(fields, url, seconds(now), |cookie, origin| {
             if !origin.is_secure {
-                ensure_secure_ones_stay(&cookie, &self.0)?;
+                ensure_no_secure_is_hidden(&cookie, &self.0)?;
             }
             jar.map_or(Ok(()), |jar| jar.ensure_may_replace(&cookie, origin))?;
             self.insert(cookie);
@@ -184,7 +185,7 @@ impl TargetCookies {
         self.0.len()
     }
 
-    /// Bytes that its cookies take up.
+    /// The size of its cookies in bytes.
     pub(super) fn size(&self) -> usize {
         self.0.iter().map(Cookie::size).sum()
     }
@@ -196,15 +197,15 @@ impl TargetCookies {
             Some(kept) => *kept = Cookie { created: kept.created, ..cookie },
             None => self.0.push(cookie),
         }
-        let (most, most_bytes) = MOST_OF_A_TARGET;
-        while self.0.len() > most || self.size() > most_bytes {
+        let (max_cookies, max_bytes) = MAX_OF_TARGET;
+        while self.0.len() > max_cookies || self.size() > max_bytes {
             let Some(oldest) = oldest(&self.0) else { return };
             self.0.remove(oldest);
         }
     }
 }
 
-/// Parses the fields of a reply, and has each cookie kept.
+/// Parses the `Set-Cookie` fields of a reply and passes each cookie to `keep`. Returns the last refusal of either.
 fn receive(
     fields: &[Vec<u8>],
     url: &Url,
@@ -213,15 +214,15 @@ fn receive(
 ) -> Option<CookieRefusal> {
     let origin = CookieOrigin::of(url)?;
     let mut refusal = None;
-    for field in fields.iter().take(MOST_OF_A_REPLY) {
+    for field in fields.iter().take(MAX_FIELDS_PER_REPLY) {
         let kept = set_cookie::parse(field, &origin, now).and_then(|cookie| keep(cookie, &origin));
         refusal = kept.err().or(refusal);
     }
     refusal
 }
 
-/// Ensures that a cookie would be sent beside no `Secure` one of its name, nor in its place.
-fn ensure_secure_ones_stay<'a>(
+/// Ensures that no request would send the cookie together with, or instead of, a `Secure` one of the same name.
+fn ensure_no_secure_is_hidden<'a>(
     cookie: &Cookie,
     kept: impl IntoIterator<Item = &'a Cookie>,
 ) -> Result<(), CookieRefusal> {
@@ -244,7 +245,8 @@ fn oldest(cookies: &[Cookie]) -> Option<usize> {
 /// The value of the `Cookie` field of a request for `url`: the cookies of the run and those of its target. `None` if there
 /// are none for it.
 ///
-/// Cookies with longer paths come first, then those that were set earlier. What does not fit is left out.
+/// Cookies with longer paths come first; among equally long ones, those that were set earlier. Cookies beyond the limits
+/// are left out.
 pub(crate) fn cookie_field(
     url: &Url,
     now: SystemTime,
@@ -255,16 +257,16 @@ pub(crate) fn cookie_field(
     let own = target.map_or(&[][..], |target| &target.0);
     let mut cookies = jar.map_or_else(Vec::new, |jar| jar.matching(&request, now));
     cookies.retain(|cookie| !own.iter().any(|own| cookie.is_replaced_by(own)));
-    // Those of the target were set after those of the run.
+    // Cookies of the target were set after those of the run.
     cookies.sort_by_key(|cookie| cookie.created);
     cookies.extend(own.iter().filter(|cookie| cookie.is_for(&request, now)));
     cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
     let mut field = Vec::new();
-    for cookie in cookies.into_iter().take(MOST_SENT) {
+    for cookie in cookies.into_iter().take(MAX_SENT) {
         let separator = if field.is_empty() { &b""[..] } else { b"; " };
         let equals = if cookie.name.is_empty() { &b""[..] } else { b"=" };
         let parts = [separator, &cookie.name, equals, &cookie.value];
-        if field.len() + parts.iter().map(|part| part.len()).sum::<usize>() <= MOST_SENT_BYTES {
+        if field.len() + parts.iter().map(|part| part.len()).sum::<usize>() <= MAX_SENT_BYTES {
             parts.iter().for_each(|part| field.extend_from_slice(part));
         }
     }

@@ -1,12 +1,12 @@
-//! Cookies by RFC 6265bis (draft-ietf-httpbis-rfc6265bis): which a reply sets, which a request is sent, and the file that
-//! browsers and curl keep them in. Pure: the time is given.
+//! Cookies by RFC 6265bis (draft-ietf-httpbis-rfc6265bis): those that replies set, those that requests send, and the file
+//! format of browsers and curl. Pure: the time is an argument.
 //!
-//! - [`set_cookie`] reads a `Set-Cookie` field and decides whether its cookie is kept.
-//! - [`jar`] has the cookies of a run, and those of one target; both are bounded.
+//! - [`set_cookie`] parses a `Set-Cookie` field and decides whether its cookie is kept.
+//! - [`jar`] stores the cookies of a run and those of one target; both are bounded.
 //! - [`netscape`] reads and writes `cookies.txt`.
 //!
-//! A request of this program is a navigation to a URL that somebody has listed, so `SameSite` keeps no cookie back; there are
-//! no scripts that `HttpOnly` could keep from one.
+//! Every request of this program is a navigation to a listed URL, so `SameSite` withholds no cookie. There are no scripts
+//! that `HttpOnly` could protect cookies from.
 
 mod date;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -24,37 +24,37 @@ pub(crate) use jar::{CookieJar, MOST_OF_A_DOMAIN, MOST_OF_A_JAR, TargetCookies, 
 pub(crate) use netscape::CookieFile;
 pub(crate) use set_cookie::CookieRefusal;
 
-/// Bytes that a name and its value may have together.
+/// The maximum length of a cookie's name and value together, in bytes.
 const MOST_BYTES: usize = 4096;
 
-/// Bytes that the value of an attribute may have; a longer one is ignored.
+/// The maximum length of an attribute's value in bytes; an attribute with a longer one is ignored.
 const MOST_ATTRIBUTE_BYTES: usize = 1024;
 
-/// Seconds for which a server may have a cookie kept: 400 days.
+/// The maximum lifetime of a cookie that a server sets, in seconds: 400 days.
 const LONGEST_LIFE: i64 = 400 * 24 * 3600;
 
 /// One cookie.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Cookie {
-    /// May be empty: the cookie is then sent as its value alone.
+    /// May be empty: only the value is sent then.
     name: Vec<u8>,
     value: Vec<u8>,
-    /// Lower case, without a dot in front.
+    /// Lower case, without a leading dot.
     domain: String,
-    /// Whether it is for that host only, not for the names below it.
+    /// Whether it is sent to the host `domain` only, not to hosts below it.
     host_only: bool,
     path: Vec<u8>,
     secure: bool,
     http_only: bool,
-    /// Seconds since 1970; `None`: it has no end.
+    /// Seconds since 1970; `None`: it does not expire.
     expires: Option<i64>,
-    /// Its place in the order in which cookies were first set.
+    /// Its position in the order in which cookies were first set.
     created: u64,
-    /// When it was last set or sent, in the same order.
+    /// Its position in the order in which cookies were last set or sent; the same count as `created`.
     used: u64,
 }
 
-/// A cookie is a secret.
+/// Does not show the name and value: a cookie is a secret.
 impl fmt::Debug for Cookie {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "Cookie(*** of {})", self.domain)
@@ -62,7 +62,7 @@ impl fmt::Debug for Cookie {
 }
 
 impl Cookie {
-    /// Whether `other` replaces it: name, domain and path are the same.
+    /// Whether `other` replaces it: name, domain, host-only flag and path are the same.
     fn is_replaced_by(&self, other: &Self) -> bool {
         let key = |cookie: &Self| (cookie.domain.len(), cookie.host_only);
         key(self) == key(other)
@@ -75,7 +75,7 @@ impl Cookie {
         self.expires.is_some_and(|end| end <= now)
     }
 
-    /// Whether a request is sent it.
+    /// Whether it is sent with the request.
     fn is_for(&self, request: &CookieOrigin<'_>, now: i64) -> bool {
         let is_of_host = match self.host_only {
             true => self.domain == request.host,
@@ -87,25 +87,25 @@ impl Cookie {
             && !self.is_expired(now)
     }
 
-    /// Bytes that it takes up.
+    /// Its size in bytes: the length of its texts.
     fn size(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len()
     }
 }
 
-/// What decides about cookies in a URL.
+/// The parts of a URL that determine its cookies.
 #[derive(Debug)]
 pub(crate) struct CookieOrigin<'a> {
     /// The host: a name, or an address without brackets.
     host: String,
     is_address: bool,
     path: &'a str,
-    /// Whether nobody on the way can read the request: https, or the server is on this machine.
+    /// Whether nobody can read the request on its way: it uses https, or the server is on this machine.
     is_secure: bool,
 }
 
 impl<'a> CookieOrigin<'a> {
-    /// That of a URL; `None` if it has no host.
+    /// The parts of this URL; `None` if it has no host.
     pub(crate) fn of(url: &'a Url) -> Option<Self> {
         let (host, is_address, is_local) = match url.host()? {
             Host::Domain(name) => {
@@ -120,7 +120,7 @@ impl<'a> CookieOrigin<'a> {
     }
 }
 
-/// A moment as seconds since 1970.
+/// A moment as seconds since 1970; 0 if it is earlier.
 fn seconds(moment: SystemTime) -> i64 {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
@@ -140,9 +140,10 @@ fn path_matches(path: &[u8], of_cookie: &[u8]) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || of_cookie.ends_with(b"/"))
 }
 
-/// Whether anybody may register names below this one (<https://publicsuffix.org>), so that no cookie may be for all of them.
+/// Whether anybody may register names below this one (<https://publicsuffix.org>), so that no cookie may be set for all
+/// of them.
 fn is_public_suffix(domain: &str) -> bool {
-    // A name with a dot at its end is another host of the same owner.
+    // A name with a trailing dot is another host of the same owner.
     let domain = domain.trim_end_matches('.');
     domain.is_empty() || psl2::lookup(domain).is_some_and(|name| name.is_public_suffix())
 }

@@ -1,5 +1,5 @@
-//! `cookies.txt`, the file format of Netscape that curl, wget and the extensions of browsers read and write: one cookie a
-//! line, seven fields separated by tabs. A line that begins with `#HttpOnly_` is a cookie, any other with `#` a comment.
+//! `cookies.txt`, the Netscape file format that curl, wget and browser extensions read and write: one cookie per line,
+//! seven fields separated by tabs. A line that begins with `#HttpOnly_` is a cookie, any other with `#` a comment.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,29 +7,29 @@ use std::time::SystemTime;
 
 use super::{Cookie, CookieJar, MOST_BYTES, is_public_suffix, seconds, set_cookie::keeps_promise};
 
-/// The first line: some readers demand it.
+/// The header of a file. Some readers require the first line.
 const HEAD: &[u8] = b"# Netscape HTTP Cookie File\n\
     # Written by fetch. Keep it secret: these cookies may log in whoever has them.\n\n";
 
 const HTTP_ONLY: &[u8] = b"#HttpOnly_";
 
-/// What was read from a file.
+/// The result of reading a file.
 #[derive(Debug, Default)]
 pub(crate) struct CookieFile {
-    /// Cookies that were kept.
+    /// The number of cookies in the file.
     pub cookies: usize,
-    /// Cookies that were left out, as there were too many.
+    /// The number of cookies that were removed because there were too many.
     pub left_out: usize,
-    /// The first line with a cookie for all hosts below a public suffix; it is only for the host of that name.
+    /// The first line with a cookie for all hosts below a public suffix; it is kept for the host of that name only.
     pub for_suffix: Option<usize>,
-    /// Lines that are no cookies, with their numbers.
+    /// Invalid lines, with their numbers from 1.
     pub errors: Vec<(usize, CookieFileError)>,
 }
 
-/// Why a line is no cookie. Shown without what it says.
+/// Why a line is not a cookie. `Display` does not quote the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CookieFileError {
-    /// It has another number of fields.
+    /// It does not have 7 fields, but this number.
     Fields(usize),
     /// One of its fields is invalid.
     Field(&'static str),
@@ -55,8 +55,8 @@ impl fmt::Display for CookieFileError {
 }
 
 impl CookieJar {
-    /// Keeps the cookies of a file, which replace those of the same name, domain and path. Those that have expired are
-    /// skipped.
+    /// Adds the cookies of a file, which replace those with the same name, domain and path. An expired one only removes the
+    /// cookie that it replaces.
     pub(crate) fn read(&mut self, text: &[u8], now: SystemTime) -> CookieFile {
         let mut file = CookieFile::default();
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -90,18 +90,18 @@ impl CookieJar {
     }
 }
 
-/// Whether the line of a cookie says that it is for all hosts below its domain.
+/// Whether the line marks its cookie as valid for all hosts below its domain.
 fn is_for_all(line: &[u8]) -> bool {
     line.split(|byte| *byte == b'\t').nth(1).and_then(flag) == Some(true)
 }
 
-/// Whether a text is a JSON object, or an array of them. An address in brackets may begin a line.
+/// Whether a text begins like a JSON object or an array of them. A `[` alone may begin an IPv6 address.
 fn is_json(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     text.strip_prefix(b"[").unwrap_or(text).trim_ascii_start().starts_with(b"{")
 }
 
-/// The cookie of a line; `None` if it is empty or a comment.
+/// Parses a line; `None` if it is empty or a comment.
 fn parse(line: &[u8]) -> Result<Option<Cookie>, CookieFileError> {
     let (line, http_only) = match line.strip_prefix(HTTP_ONLY) {
         Some(line) => (line, true),
@@ -154,14 +154,14 @@ fn cookie(
         path: path.to_owned(),
         secure: flag(secure).ok_or("fourth field (TRUE or FALSE)")?,
         http_only,
-        expires: end(expires).ok_or("expiry time")?,
+        expires: expiry(expires).ok_or("expiry time")?,
         created: 0,
         used: 0,
     };
     if keeps_promise(&cookie, true) { Ok(cookie) } else { Err("name (its prefix promises more)") }
 }
 
-/// A host without its port, which wget writes, and without the brackets of an address.
+/// The host without the port that wget writes, and without the brackets of an IPv6 address.
 fn host_of(domain: &str) -> &str {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let host = match domain.rsplit_once(':') {
@@ -171,7 +171,7 @@ fn host_of(domain: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Whether a text may be a host: an address, or a name that is read back as it is written.
+/// Whether a text may be a host: an address, or a name that survives being written and read again.
 fn is_host(text: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_graphic() && !b"#:[]".contains(&byte);
     let is_name = text.bytes().all(is_of_name) && !text.starts_with('.');
@@ -186,8 +186,9 @@ fn flag(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// When a cookie expires; 0 is never. Some browsers write fractions of a second, or -1.
-fn end(text: &[u8]) -> Option<Option<i64>> {
+/// Parses the expiry time; zero and below mean that the cookie does not expire. Some browsers write fractions of a second,
+/// or -1. `None` if it is not a number.
+fn expiry(text: &[u8]) -> Option<Option<i64>> {
     let text = str::from_utf8(text).ok()?;
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
     let seconds = whole.parse::<i128>().ok()?;

@@ -1,4 +1,4 @@
-//! A `Set-Cookie` field: the cookie that it has (RFC 6265bis section 5.6), and whether it may be kept (section 5.7).
+//! The `Set-Cookie` field: parses its cookie (RFC 6265bis section 5.6), and decides whether it may be kept (section 5.7).
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use super::{
     is_public_suffix,
 };
 
-/// Why a cookie is not kept. Shown without its name and value.
+/// Why a cookie is not kept. `Display` does not show its name and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CookieRefusal {
-    /// It is empty, or has a control character.
+    /// It is empty, or contains a control character.
     Malformed,
     /// Name and value have more than 4,096 bytes.
     TooLong,
-    /// It is for another domain than that of its host.
+    /// It is for a domain that its host does not belong to.
     OtherDomain,
     /// It is for all names below a public suffix.
     PublicSuffix,
-    /// It is `Secure`, and the URL is not https.
+    /// It is `Secure`, but its URL is neither https nor on this machine.
     Secure,
-    /// It would replace one that was set over https.
+    /// It would replace or hide a `Secure` cookie, and its URL is neither https nor on this machine.
     OverSecure,
     /// It has `SameSite=None` without `Secure`.
     SameSite,
-    /// Its name begins with `__Secure-` or `__Host-`, and it is not what that promises.
+    /// Its name begins with `__Secure-` or `__Host-`, but it does not meet the requirements of that prefix.
     Prefix,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for CookieRefusal {
     }
 }
 
-/// The attributes of a cookie that decide about it.
+/// The attributes of a cookie.
 #[derive(Default)]
 struct Attributes<'a> {
     expires: Option<i64>,
@@ -57,16 +57,17 @@ struct Attributes<'a> {
     is_same_site_none: bool,
 }
 
-/// The cookie that `field`, in the reply of `origin`, sets. One that removes another cookie has expired.
+/// Parses the cookie that the `Set-Cookie` field of a reply from `origin` sets. A field that removes a cookie gives one
+/// that has expired.
 ///
 /// # Errors
-/// Why it is ignored.
+/// Why the cookie is not kept.
 pub(super) fn parse(
     field: &[u8],
     origin: &CookieOrigin<'_>,
     now: i64,
 ) -> Result<Cookie, CookieRefusal> {
-    // A tab is allowed there, but the file format separates by tabs.
+    // Tabs are allowed by the RFC, and refused below where the file format, which separates fields by tabs, cannot keep them.
     if field.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(CookieRefusal::Malformed);
     }
@@ -96,7 +97,7 @@ pub(super) fn parse(
         created: 0,
         used: 0,
     };
-    // No path of a URL has one.
+    // The path of a URL contains no tab, so such a cookie would never be sent.
     if cookie.path.contains(&b'\t') {
         return Err(CookieRefusal::Malformed);
     }
@@ -113,7 +114,7 @@ pub(super) fn parse(
 }
 
 impl<'a> Attributes<'a> {
-    /// Of several with one name, the last one counts.
+    /// Parses the attributes. Of several with the same name, the last one counts.
     fn read(parts: impl Iterator<Item = &'a [u8]>, now: i64) -> Self {
         let mut attributes = Self::default();
         for part in parts {
@@ -127,7 +128,7 @@ impl<'a> Attributes<'a> {
                     let end = date::parse(value).map(|end| end.min(now + LONGEST_LIFE));
                     attributes.expires = end.or(attributes.expires);
                 }
-                b"max-age" => attributes.max_age = end_of(value, now).or(attributes.max_age),
+                b"max-age" => attributes.max_age = max_age_end(value, now).or(attributes.max_age),
                 b"domain" => attributes.domain = value,
                 b"path" => {
                     attributes.path = Some(value).filter(|path| path.starts_with(b"/"));
@@ -145,8 +146,8 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// When a `Max-Age` is over; `None` if it is no number.
-fn end_of(text: &[u8], now: i64) -> Option<i64> {
+/// When a cookie with this `Max-Age` expires; `None` if it is not a number.
+fn max_age_end(text: &[u8], now: i64) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -161,7 +162,7 @@ fn end_of(text: &[u8], now: i64) -> Option<i64> {
     }
 }
 
-/// The domain that a cookie is for, and whether it is for that host only.
+/// The domain of a cookie, and whether it is for that host only.
 fn domain_of(attribute: &[u8], origin: &CookieOrigin<'_>) -> Result<(String, bool), CookieRefusal> {
     let of_host = || (origin.host.clone(), true);
     let attribute = attribute.strip_prefix(b".").unwrap_or(attribute);
@@ -190,7 +191,8 @@ fn default_path(path: &str) -> &[u8] {
     }
 }
 
-/// Whether a cookie is what the prefix of its name promises. One without a name must not look like one with such a prefix.
+/// Whether a cookie meets the requirements of its name's prefix. A cookie without a name must not have a value with such a
+/// prefix.
 pub(super) fn keeps_promise(cookie: &Cookie, has_path: bool) -> bool {
     let text = if cookie.name.is_empty() { &cookie.value } else { &cookie.name };
     let has = |prefix: &[u8]| {
@@ -204,15 +206,11 @@ pub(super) fn keeps_promise(cookie: &Cookie, has_path: bool) -> bool {
     (!of_https || cookie.secure) && (!of_host || cookie.secure && is_bound)
 }
 
-/// A text before and after the first `separator`, without blanks around both.
+/// Splits a text at the first `separator`, and trims whitespace around both parts; the second is `None` if there is no
+/// separator.
 fn split_once(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == separator) {
-        None => (trim(text), None),
-        Some(at) => (trim(&text[..at]), Some(trim(&text[at + 1..]))),
+        None => (text.trim_ascii(), None),
+        Some(at) => (text[..at].trim_ascii(), Some(text[at + 1..].trim_ascii())),
     }
-}
-
-/// A text without blanks and tabs around it.
-fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
 }

@@ -1,4 +1,5 @@
-//! The table of cases (`cases.jsonl`, which another test compares with curl), and what has no place in it.
+//! Tests of cookies: the table of cases (`cases.jsonl`, which an integration test compares with curl), and the properties
+//! that it cannot express.
 
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ fn a_jar_is_bounded_and_keeps_what_was_used_last() {
     let mut jar = CookieJar::default();
     for number in 0..60 {
         set(&mut jar, SITE, &[&format!("c{number}=1; Path=/{number}/")]);
-        // The first one is in use.
+        // Sending the first one keeps it in use.
         assert_eq!(sent(&mut jar, "https://www.example.com/0/", now()), "c0=1");
     }
     assert_eq!(jar.sorted(now()).len(), MOST_OF_A_DOMAIN);
@@ -82,7 +83,7 @@ fn a_jar_is_bounded_and_keeps_what_was_used_last() {
     assert_eq!(jar.sorted(now()).len(), MOST_OF_A_JAR);
     assert_eq!(sent(&mut jar, "https://a.test/", later), "kept=1");
     assert_eq!(sent(&mut jar, "https://h0.test/", later), "", "unused for the longest time");
-    // What a server removes leaves nothing behind.
+    // Removed cookies leave no empty domains behind.
     let mut jar = CookieJar::default();
     for number in 0..1000 {
         set(&mut jar, &format!("https://h{number}.test/"), &["a=1", "a=; Max-Age=0"]);

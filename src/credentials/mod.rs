@@ -1,4 +1,4 @@
-//! Users and passwords: which Authorization a request has, and what a netrc file says. Pure.
+//! Credentials: which Authorization a request sends, and the users and passwords of netrc files. Pure.
 
 mod netrc;
 #[cfg(test)]
@@ -14,33 +14,34 @@ use url::Url;
 pub(crate) use netrc::fuzzing;
 pub(crate) use netrc::{Netrc, ParsedNetrc};
 
-/// The credentials of requests for which neither the URL nor the list gives any.
+/// The netrc file, and the precedence of the Authorization fields that options give.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
-    /// Whether the Authorization for all requests counts more than that of a host.
+    /// Whether the Authorization for all requests takes precedence over that of a host.
     pub precedence: GeneralAuthorization,
-    /// The netrc file; `None` if none is to be used.
+    /// The content of the netrc file; `None` if none is used.
     pub(crate) netrc: Option<Netrc>,
 }
 
-/// How the Authorization for all requests compares to that of a host.
+/// The precedence of the Authorization for all requests relative to that of a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GeneralAuthorization {
-    /// It counts more: it was given for this run.
+    /// It takes precedence: it was given for this run.
     #[default]
     OverHosts,
-    /// It counts less: both are in the configuration file.
+    /// That of the host takes precedence: both are in the configuration file.
     UnderHosts,
 }
 
 type Fields = [(HeaderName, HeaderValue)];
 
 impl Credentials {
-    /// The Authorization of a request to `url`, whose origin is listed. `listed` are the fields that the list gives,
-    /// `general` those for all requests, `of_host` those of its host. The first of these that there is counts: the user in
-    /// the URL, the list, all requests, the host (or before that, see [`GeneralAuthorization`]), the netrc file. Of several in one of them, the last one counts.
+    /// The Authorization of a request to `url`, which is at a listed origin. `listed` are the fields from the list, `general`
+    /// those for all requests, `of_host` those for its host. The first source that has one is used: the user in the URL, the
+    /// list, all requests, the host (or the host before all requests, see [`GeneralAuthorization`]), the netrc file. If a
+    /// source has several, the last one is used.
     ///
-    /// `None` is returned as well if the URL has the user and the password: the HTTP library makes the field of them.
+    /// `None` if no source has one, or if the URL has a password: the HTTP library then makes the field from the URL.
     pub(crate) fn authorization(
         &self,
         url: &Url,
@@ -49,7 +50,7 @@ impl Credentials {
         of_host: &Fields,
     ) -> Option<HeaderValue> {
         if !url.username().is_empty() || url.password().is_some() {
-            return self.of_user_in_url(url);
+            return self.authorization_of_user(url);
         }
         let (first, second) = match self.precedence {
             GeneralAuthorization::OverHosts => (general, of_host),
@@ -62,8 +63,8 @@ impl Credentials {
         })
     }
 
-    /// The Authorization of a URL that has a user without a password, if the netrc file has the password.
-    fn of_user_in_url(&self, url: &Url) -> Option<HeaderValue> {
+    /// The Authorization of a URL with a user but no password, if the netrc file has the password; otherwise `None`.
+    fn authorization_of_user(&self, url: &Url) -> Option<HeaderValue> {
         if url.password().is_some() {
             return None;
         }
@@ -78,12 +79,12 @@ fn last_authorization(fields: &Fields) -> Option<HeaderValue> {
     last.map(|(_, value)| value.clone())
 }
 
-/// The host of a URL as a netrc file writes it: an IPv6 address has no brackets.
+/// The host of a URL as netrc files write it: an IPv6 address without brackets.
 fn host(url: &Url) -> Option<&str> {
     url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'))
 }
 
-/// The value of an Authorization field of the scheme Basic (RFC 7617).
+/// The value of an Authorization field with the Basic scheme (RFC 7617).
 pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
     let text = BASE64.encode(&[user, b":", password].concat());
     let mut value = HeaderValue::try_from(format!("Basic {text}")).expect("it is ASCII");
@@ -91,7 +92,7 @@ pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
     value
 }
 
-/// A user as it is typed, `USER[:PASSWORD]`: the user, and the password if there is one.
+/// Parses `USER[:PASSWORD]` into the user and, if given, the password.
 ///
 /// # Errors
 /// A message for the user, without secrets.

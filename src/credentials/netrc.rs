@@ -1,4 +1,4 @@
-//! Parses a netrc file, which has users and passwords by host, in the form that curl documents and reads.
+//! Parses netrc files, which contain users and passwords by host, in the syntax that curl documents and reads.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Netrc(Vec<NetrcEntry>);
 
-/// What the file says of one host, or by default. Names and passwords are bytes: the file has no encoding.
+/// The entry of one host, or the default entry. Names and passwords are bytes because the file has no defined encoding.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct NetrcEntry {
     /// The host; `None` for any.
@@ -20,18 +20,18 @@ struct NetrcEntry {
     password: Vec<u8>,
 }
 
-/// A netrc file that was parsed.
+/// The result of parsing a netrc file.
 #[derive(Debug)]
 pub(crate) struct ParsedNetrc {
-    /// What it says.
+    /// Its entries.
     pub netrc: Netrc,
-    /// The line of the first word that has no meaning, from 1; such words are ignored.
+    /// The line of the first unknown or misplaced word, from 1; such words are ignored.
     pub ignored: Option<usize>,
-    /// The line of the first machine whose name is not only that of a host, from 1; it fits none.
+    /// The line of the first machine whose name is more than a host name, such as a URL, from 1; it matches no host.
     pub no_host: Option<usize>,
 }
 
-/// A mistake in a netrc file. It quotes nothing, since any word may be a password.
+/// A syntax error in a netrc file. It quotes no word, since any may be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {fault}")]
 pub(crate) struct NetrcError {
@@ -50,7 +50,7 @@ enum NetrcFault {
     NoValue(Keyword),
 }
 
-/// A word with a meaning.
+/// A keyword of the syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keyword {
     Machine,
@@ -103,31 +103,31 @@ impl Netrc {
         let mut parser = NetrcParser::default();
         for line in content.split(|byte| *byte == b'\n') {
             parser.line += 1;
-            parser.take(line)?;
+            parser.parse_line(line)?;
         }
         parser.finish()
     }
 
-    /// The user and password for a host: those of the first entry for it, or by default, that has both; if none has, of
-    /// the first that has one of them. `None` if there is no such entry.
+    /// The user and password for a host, from the first matching entry that has both or, if none has, from the first that
+    /// has one of them. A default entry matches every host. `None` if there is no such entry.
     pub(crate) fn user_at(&self, host: &str) -> Option<(&[u8], &[u8])> {
-        let mut half = None;
+        let mut incomplete = None;
         for entry in self.entries_for(host) {
             match (&*entry.login, &*entry.password) {
                 ([], []) => {}
                 both @ ([_, ..], [_, ..]) => return Some(both),
-                one => half = half.or(Some(one)),
+                one => incomplete = incomplete.or(Some(one)),
             }
         }
-        half
+        incomplete
     }
 
-    /// Whether it has no entry.
+    /// Whether it has no entries.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The password of this user for a host: that of the first entry with this login, or without one.
+    /// The password of this user for a host: that of the first matching entry that has one, and this login or none.
     pub(crate) fn password_at(&self, host: &str, user: &[u8]) -> Option<&[u8]> {
         let fits = |entry: &&NetrcEntry| entry.login.is_empty() || entry.login == user;
         let mut entries = self.entries_for(host).filter(fits);
@@ -142,7 +142,7 @@ impl Netrc {
     }
 }
 
-/// What has been read of a file so far.
+/// The parser's state, line by line.
 #[derive(Default)]
 struct NetrcParser {
     entries: Vec<NetrcEntry>,
@@ -157,7 +157,7 @@ struct NetrcParser {
 }
 
 impl NetrcParser {
-    fn take(&mut self, line: &[u8]) -> Result<(), NetrcError> {
+    fn parse_line(&mut self, line: &[u8]) -> Result<(), NetrcError> {
         if self.is_in_macro {
             self.is_in_macro = !matches!(line, b"" | b"\r");
             return Ok(());
@@ -165,16 +165,17 @@ impl NetrcParser {
         let mut rest = line.trim_ascii_start();
         while !rest.is_empty() && !self.is_in_macro {
             if rest[0] == b'#' {
-                return self.comment();
+                return self.check_comment();
             }
-            let word = self.word(&mut rest)?;
-            self.add(word);
+            let word = self.next_word(&mut rest)?;
+            self.add_word(word);
         }
         Ok(())
     }
 
-    /// The rest of a line is a comment, unless a value is missing that may be it.
-    fn comment(&self) -> Result<(), NetrcError> {
+    /// Skips the comment at the end of a line. A keyword of the line that still lacks its value makes it an error, because
+    /// the supposed comment may be that value.
+    fn check_comment(&self) -> Result<(), NetrcError> {
         match self.awaited {
             Some((keyword, line)) if line == self.line => {
                 Err(NetrcError { line, fault: NetrcFault::NoValue(keyword) })
@@ -183,23 +184,28 @@ impl NetrcParser {
         }
     }
 
-    /// Takes the next word off `rest`, with the blanks after it.
-    fn word(&self, rest: &mut &[u8]) -> Result<Vec<u8>, NetrcError> {
+    /// Takes the next word off `rest`, and the whitespace after it.
+    fn next_word(&self, rest: &mut &[u8]) -> Result<Vec<u8>, NetrcError> {
         let word = match rest.strip_prefix(b"\"") {
-            Some(quoted) => self.quoted(quoted, rest)?,
+            Some(quoted) => self.quoted_word(quoted, rest)?,
             None => {
-                let end = rest.iter().position(is_blank).unwrap_or(rest.len());
+                let end = rest.iter().position(is_space).unwrap_or(rest.len());
                 let (word, after) = rest.split_at(end);
                 *rest = after;
                 word.to_vec()
             }
         };
-        let blanks = rest.iter().take_while(|byte| is_blank(byte)).count();
-        *rest = &rest[blanks..];
+        let spaces = rest.iter().take_while(|byte| is_space(byte)).count();
+        *rest = &rest[spaces..];
         Ok(word)
     }
 
-    fn quoted<'a>(&self, quoted: &'a [u8], rest: &mut &'a [u8]) -> Result<Vec<u8>, NetrcError> {
+    /// Parses a quoted word without its opening quote, and sets `rest` to what follows it.
+    fn quoted_word<'a>(
+        &self,
+        quoted: &'a [u8],
+        rest: &mut &'a [u8],
+    ) -> Result<Vec<u8>, NetrcError> {
         let (mut word, mut bytes) = (Vec::new(), quoted.iter());
         let error = |fault| Err(NetrcError { line: self.line, fault });
         loop {
@@ -217,18 +223,18 @@ impl NetrcParser {
             }
         }
         *rest = bytes.as_slice();
-        if rest.first().is_some_and(|next| !is_blank(next)) {
+        if rest.first().is_some_and(|next| !is_space(next)) {
             return error(NetrcFault::Joined);
         }
         Ok(word)
     }
 
-    fn add(&mut self, word: Vec<u8>) {
+    fn add_word(&mut self, word: Vec<u8>) {
         match self.awaited.take() {
             Some((keyword, _)) => self.set(keyword, word),
             None => match Keyword::of(&word) {
                 Some(Keyword::Default) => self.entries.push(NetrcEntry::default()),
-                // The name of the macro is on the same line, of which nothing counts.
+                // The rest of the line, with the name of the macro, is ignored.
                 Some(Keyword::Macdef) => self.is_in_macro = true,
                 Some(keyword) => self.awaited = Some((keyword, self.line)),
                 None => _ = self.ignored.get_or_insert(self.line),
@@ -248,7 +254,7 @@ impl NetrcParser {
             self.ignored.get_or_insert(self.line);
             return;
         };
-        // The last one counts, until there are both.
+        // Until the entry has both, a later value replaces an earlier one.
         let is_complete = !entry.login.is_empty() && !entry.password.is_empty();
         match keyword {
             Keyword::Login if !is_complete => entry.login = value,
@@ -269,14 +275,14 @@ impl NetrcParser {
     }
 }
 
-/// Whether the name of a machine may be that of a host: it has no scheme, path, wildcard, port or brackets.
+/// Whether the name of a machine may be a host: it has no scheme, path, user, wildcard, port or brackets.
 fn is_host(name: &[u8]) -> bool {
     let colons = name.iter().filter(|byte| **byte == b':').count();
     colons != 1 && !name.iter().any(|byte| b"/*[]@".contains(byte))
 }
 
-/// A blank as C has it (`isspace`).
-fn is_blank(byte: &u8) -> bool {
+/// Whether C's `isspace` is true for the byte.
+fn is_space(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || *byte == 0x0b
 }
 

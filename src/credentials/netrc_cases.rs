@@ -1,13 +1,13 @@
-//! netrc files with what is sent to a host, here and by curl. The unit test below reads them with the parser; an
-//! integration test sends them with this program and with curl.
+//! Test cases of netrc files: what this program and curl send to a host. A unit test in the parent module runs them
+//! through the parser; an integration test runs this program and curl.
 
 /// One file, one URL, and the user and password that are sent.
 pub(crate) struct NetrcCase {
     /// The content of the file.
     pub(crate) file: &'static str,
-    /// The URL without port and path.
+    /// The URL, without port and path.
     pub(crate) url: &'static str,
-    /// `user:password` as sent; `None` if nothing is.
+    /// `user:password` as sent; `None` if no Authorization is sent.
     pub(crate) sent: Option<&'static str>,
     /// What curl 7.88 does instead, and why this program does not.
     pub(crate) curl: Option<(CurlResult, &'static str)>,
@@ -130,7 +130,7 @@ pub(crate) const CASES: &[NetrcCase] = &[
     same("machine a.test login u password p\\q\n", A, Some("u:p\\q")),
     same("machine a.test login \"\" password \"p\"\n", A, Some(":p")),
     same("machine a.test login \"u\" password \"\"\n", A, Some("u:")),
-    // Macros, accounts, words without a meaning.
+    // Macros, accounts, unknown words.
     same("macdef m\nmachine a.test login u password p\n\n", A, None),
     same(
         "macdef m\nmachine a.test login x password y\n\ndefault login v password w",

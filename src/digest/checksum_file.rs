@@ -123,7 +123,7 @@ fn parse_line(line: &str) -> Option<(Cow<'_, str>, Digest)> {
     Some((name, digest)).filter(|(name, _)| !without_dot_slash(name).is_empty())
 }
 
-/// `SHA256 (NAME) = HEX`, as the BSDs and `--tag` write it; OpenSSL leaves blanks out and may call it `SHA2-256`.
+/// `SHA256 (NAME) = HEX`, as the BSDs and `--tag` write it; OpenSSL omits the spaces and may write `SHA2-256`.
 fn tagged(line: &str) -> Option<(&str, &str)> {
     let rest = line.strip_prefix("SHA256").or_else(|| line.strip_prefix("SHA2-256"))?;
     let (name, rest) = rest.trim_start().strip_prefix('(')?.rsplit_once(')')?;

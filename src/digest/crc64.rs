@@ -1,13 +1,13 @@
 //! CRC-64/NVME, which Amazon S3 calls CRC64NVME (NVM Express NVM Command Set Specification 1.0, section 5.2.1.3.4).
 //!
-//! Computed here: the crate that would do all CRCs of this module builds only with its dependencies on an older line of
-//! the `digest` crates, and few replies have this claim.
+//! Implemented here because the crate that has all CRCs of this module depends on older versions of the `digest` crates,
+//! and few replies claim this CRC.
 
-/// The polynomial, bits reversed.
+/// The polynomial, with its bits reversed.
 const POLYNOMIAL: u64 = 0x9a6c_9329_ac4b_c9b5;
 
-/// `TABLES[n][byte]` is what `byte` contributes to the CRC after `n` further bytes, so that eight bytes are taken at
-/// once (slicing-by-8).
+/// `TABLES[n][byte]` is the contribution of `byte` to the CRC after `n` further bytes, so that eight bytes are processed
+/// at once (slicing-by-8).
 static TABLES: [[u64; 256]; 8] = tables();
 
 /// The state of a CRC; starts as `Crc64::default()`.
@@ -37,6 +37,7 @@ impl Crc64 {
     }
 }
 
+/// Computes [`TABLES`].
 const fn tables() -> [[u64; 256]; 8] {
     let mut tables = [[0; 256]; 8];
     let mut byte = 0;

@@ -1,10 +1,11 @@
-//! Fuzz targets for header fields with digests, and checksum files.
+//! Fuzz targets for digest headers and checksum files.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{ChecksumFile, claims};
 
-/// Header fields, one a line: no more claims than are allowed, each a digest that is written and read as it is.
+/// Input: header fields, one per line. The number of claims is bounded, and each digest is unchanged after it was written
+/// and parsed.
 pub fn digest_fields(data: &[u8]) {
     let mut fields = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(100) {
@@ -24,11 +25,12 @@ pub fn digest_fields(data: &[u8]) {
     }
 }
 
-/// A checksum file: what it says does not depend on how its lines end, and it says the same twice.
+/// Input: a checksum file. Its content, repeated, is parsed to the same result, and an error message has no control
+/// characters.
 pub fn checksum_file(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if text.ends_with('\r') {
-        // With the end of a line behind it, it is no part of a name.
+        // Followed by a newline, it would no longer be part of a name.
         return;
     }
     match ChecksumFile::parse(&text) {

@@ -1,4 +1,4 @@
-//! Computes digests while a body arrives.
+//! Hashers: compute the digests of a body while it arrives.
 
 use std::io::{self, Read};
 
@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::crc64::Crc64;
 use super::{Algorithm, Digest};
 
-/// Bytes that are read at once.
-const CHUNK: usize = 128 * 1024;
+/// The size of one read in bytes.
+const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Computes one digest.
 #[derive(Debug, Clone)]
@@ -20,10 +20,10 @@ pub(crate) struct Hasher(HasherState);
 enum HasherState {
     Md5(Md5),
     Sha1(Sha1),
-    /// The library uses the CPU's instructions for it if there are any, which it detects at run time.
+    /// The library detects the CPU's SHA instructions at run time, and uses them.
     Sha256(Sha256),
     Sha512(Sha512),
-    /// Boxed, for it has about 2 KB, ten times the others.
+    /// Boxed because it has about 2 KB, ten times as much as the others.
     Blake3(Box<blake3::Hasher>),
     Crc32(crc32fast::Hasher),
     Crc32c(u32),
@@ -31,7 +31,7 @@ enum HasherState {
 }
 
 impl Hasher {
-    /// A hasher that has seen no byte.
+    /// A hasher that has no bytes yet.
     pub(crate) fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Md5 => HasherState::Md5(Md5::new()),
@@ -93,13 +93,13 @@ impl Hasher {
 }
 
 impl Digest {
-    /// The digest of all that can be read.
+    /// The digest of everything that the reader returns.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of the reader.
     pub(crate) fn of_reader(algorithm: Algorithm, mut from: impl Read) -> io::Result<Self> {
         let mut hasher = Hasher::new(algorithm);
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; CHUNK_BYTES];
         loop {
             match from.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.finish()),
@@ -116,14 +116,14 @@ impl Digest {
 pub(crate) struct Hashers(Vec<Hasher>);
 
 impl Hashers {
-    /// Adds an algorithm, unless it is there already. To be called before the first byte.
+    /// Adds an algorithm, unless it was added before. Must be called before the first `update`.
     pub(crate) fn add(&mut self, algorithm: Algorithm) {
         if self.0.iter().all(|hasher| hasher.algorithm() != algorithm) {
             self.0.push(Hasher::new(algorithm));
         }
     }
 
-    /// Removes an algorithm. Returns its place; `None` if it is not there.
+    /// Removes an algorithm and returns its position; `None` if it was not added.
     pub(crate) fn remove(&mut self, algorithm: Algorithm) -> Option<usize> {
         let at = self.0.iter().position(|hasher| hasher.algorithm() == algorithm)?;
         self.0.remove(at);
@@ -166,8 +166,8 @@ mod tests {
         hasher.finish().hex()
     }
 
-    /// Of the empty body and of `abc`: RFC 1321 appendix A.5, FIPS 180-4's examples, BLAKE3's test vectors and its
-    /// reference program, and the CRCs as zlib and RFC 3720 compute them.
+    /// Digests of the empty body and of `abc`, from RFC 1321 appendix A.5, the examples of FIPS 180-4, the test vectors and
+    /// the reference program of BLAKE3, and the CRCs as zlib and RFC 3720 compute them.
     #[test]
     fn each_algorithm_gives_what_is_known_of_it() {
         let table = [

@@ -18,8 +18,8 @@ pub(crate) use checksum_file::{ChecksumFile, ChecksumFileError, ExpectedDigests}
 pub(crate) use hasher::{Hasher, Hashers};
 pub(crate) use header_claims::{ClaimScope, DigestClaim, claims};
 
-/// The length of the longest digest in bytes.
-const LONGEST: usize = 64;
+/// The maximum length of a digest in bytes.
+const MAX_DIGEST_BYTES: usize = 64;
 
 /// A digest algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Algorithm {
         Self::Crc64Nvme,
     ];
 
-    /// The name of the algorithm, as aria2 spells it if aria2 knows it.
+    /// The name of the algorithm, in the spelling of aria2 if aria2 has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -77,7 +77,7 @@ impl Algorithm {
             Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 | Self::Blake3 => 32,
-            Self::Sha512 => LONGEST,
+            Self::Sha512 => MAX_DIGEST_BYTES,
         }
     }
 }
@@ -87,11 +87,11 @@ impl FromStr for Algorithm {
 
     /// Parses a name, in any case; the hyphen of `sha-1`, `sha-256` and `sha-512` may be omitted.
     fn from_str(name: &str) -> Result<Self, ParseDigestError> {
-        let goes_by = |algorithm: &Self| {
+        let has_name = |algorithm: &Self| {
             let known = algorithm.name();
             known.eq_ignore_ascii_case(name) || known.replace('-', "").eq_ignore_ascii_case(name)
         };
-        Self::ALL.into_iter().find(goes_by).ok_or(ParseDigestError::Algorithm)
+        Self::ALL.into_iter().find(has_name).ok_or(ParseDigestError::Algorithm)
     }
 }
 
@@ -100,21 +100,21 @@ impl FromStr for Algorithm {
 pub struct Digest {
     algorithm: Algorithm,
     /// Zero beyond the length of the algorithm's digests.
-    bytes: [u8; LONGEST],
+    bytes: [u8; MAX_DIGEST_BYTES],
 }
 
 impl Digest {
-    /// A digest that consists of these bytes; `None` if their number is not that of the algorithm.
+    /// A digest with these bytes; `None` if their number does not match the algorithm.
     pub fn new(algorithm: Algorithm, digest: &[u8]) -> Option<Self> {
         if digest.len() != algorithm.length() {
             return None;
         }
-        let mut bytes = [0; LONGEST];
+        let mut bytes = [0; MAX_DIGEST_BYTES];
         bytes[..digest.len()].copy_from_slice(digest);
         Some(Self { algorithm, bytes })
     }
 
-    /// Parses hexadecimal digits in either case; `None` if they are not a digest of this algorithm.
+    /// Parses hexadecimal digits in either case; `None` if they are invalid, or their number does not match the algorithm.
     pub fn parse_hex(algorithm: Algorithm, digits: &str) -> Option<Self> {
         if digits.len() != 2 * algorithm.length() {
             return None;
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Digest {
 impl FromStr for Digest {
     type Err = ParseDigestError;
 
-    /// Parses `ALGORITHM=HEX`, with or without white space around either.
+    /// Parses `ALGORITHM=HEX`, with optional whitespace around both parts.
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let (name, digits) = text.split_once('=').ok_or(ParseDigestError::Form)?;
         let algorithm = name.trim().parse()?;
@@ -167,7 +167,7 @@ impl FromStr for Digest {
     }
 }
 
-/// Why a text is not a digest. `Display` says what is expected, and nothing of the text.
+/// Why a text is not a digest. `Display` says what is expected, without quoting the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDigestError {
     /// It has no `=`.
@@ -176,12 +176,12 @@ pub enum ParseDigestError {
     /// The algorithm is unknown.
     #[error("unknown algorithm (expected one of {})", names())]
     Algorithm,
-    /// The digits are not those of a digest of this algorithm.
+    /// The digits are not a digest of this algorithm.
     #[error("expected {}=<{} hex digits>", .0.name(), 2 * .0.length())]
     Digits(Algorithm),
 }
 
-/// `md5, sha-1, …`
+/// The names of all algorithms: `md5, sha-1, …`.
 fn names() -> String {
     Algorithm::ALL.map(Algorithm::name).join(", ")
 }

@@ -16,32 +16,32 @@ pub(crate) struct Attempt {
     pub outcome: AttemptOutcome,
     /// The head of the reply, if one arrived.
     pub head: Option<ResponseHead>,
-    /// Bytes of the target's body by now; zero for the body of a redirect or an error.
+    /// Bytes of the target's body so far; zero for the body of a redirect or an error.
     pub bytes: u64,
-    /// Body bytes received, of whatever body.
+    /// Body bytes received by this attempt, including those of a redirect or an error.
     pub wire_bytes: u64,
-    /// The text of a robots.txt, cut to the bytes that count.
+    /// The text of a robots.txt, cut to the maximum that is parsed.
     pub text: Option<Vec<u8>>,
-    /// Whether this attempt or an earlier one has recorded in the manifest that the body was begun.
+    /// Whether the manifest has an entry that the body was begun, from this attempt or an earlier one.
     pub begun: bool,
     /// The partial body, if it can be resumed.
     pub part: Option<PartialBody>,
     /// The name that the body was saved under, if it is not that of its destination.
     pub name: Option<Arc<str>>,
-    /// Digests of a whole body, the requested one first.
+    /// Digests of a complete body, the requested ones first.
     pub digests: Vec<Digest>,
     /// For a segmented body: the digests that the reply claims.
     pub claims: Vec<ExpectedDigest>,
-    /// The lines of the heads of the request and its reply, secrets masked; empty unless they are recorded.
+    /// The header lines of the request and its reply, secrets masked; empty unless they are recorded (`-vv`).
     #[serde(default)]
     pub heads: Vec<String>,
-    /// The messages, if an archive keeps them and has not taken them yet.
+    /// The captured request and reply for an archive, until the archive takes them.
     #[serde(default)]
     pub exchange: Option<Box<CapturedExchange>>,
-    /// The Set-Cookie fields of the reply that are to be looked at; a secret.
+    /// The Set-Cookie fields of the reply that are to be processed; secret.
     #[serde(default)]
     pub set_cookies: Vec<Vec<u8>>,
-    /// The method, if only the head was asked for.
+    /// The method of the request, if only the head was requested (`--head`).
     pub head_by: Option<RequestMethod>,
     /// How long its phases took.
     pub timings: AttemptTimings,
@@ -52,11 +52,11 @@ pub(crate) struct Attempt {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AttemptOutcome {
-    /// A final 2xx with its whole body.
+    /// A final 2xx with its complete body.
     Whole,
-    /// A final status that the user accepts, with its whole body, which is not saved.
+    /// A final status that `--accept` allows, with its complete body, which is not saved.
     Accepted,
-    /// The head of a final reply; its body was not asked for, or not read.
+    /// The head of a final reply; its body was not requested, or not read.
     Head,
     /// The server does not serve HEAD: the target has to be requested by GET, and its body not read.
     HeadRefused,
@@ -69,13 +69,13 @@ pub(crate) enum AttemptOutcome {
     Unchanged,
     /// The reply does not continue the partial body; the target has to be requested as a whole.
     Restart,
-    /// The body is to be fetched in segments; its partial body says what is known of it.
+    /// The body is to be fetched in segments; `part` has its length and validator.
     Divided,
     /// Anything else.
     Failed(Failure),
 }
 
-/// A digest that a body must have, by the claim of a reply.
+/// A digest that a reply claims for a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedDigest {
     /// The digest.

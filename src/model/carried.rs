@@ -1,4 +1,4 @@
-//! What the row of a table carries to every record of its URL: the columns of `--carry`, as the text of a JSON object.
+//! Carried columns (`--carry`): the columns of a table's row that its record repeats, as the text of a JSON object.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 
 use crate::redaction::{masked_text, redacted_text, shows_secrets};
 
-/// Columns of a row, by their names, in the order in which they were asked for. Cloning shares the text.
+/// Columns of a row with their names, in the order in which they were requested. Cloning shares the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarriedColumns(Arc<str>);
 
 impl CarriedColumns {
-    /// The maximum of bytes of the text: with the option lines of the target it fits one entry of a list, and with the
-    /// fields of a saved file one line of the manifest.
+    /// The maximum length of the text in bytes: together with the option lines of its target it fits into one entry of a
+    /// list, and together with the fields of a saved file into one line of the manifest.
     pub const MAX_BYTES: usize = 32 * 1024;
 
-    /// The columns of this text, a JSON object on one line; `None` if it is something else, or too long.
+    /// Parses a JSON object on one line; `None` if it is something else, or too long.
     pub fn parse(text: &str) -> Option<Self> {
         let is_object = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
         (is_object && text.len() <= Self::MAX_BYTES && !text.contains(['\n', '\r']))
@@ -33,7 +33,7 @@ impl CarriedColumns {
         &self.0
     }
 
-    /// The text of a column, or of its value as JSON; `None` if it is null, or there is no such column.
+    /// The text of a column, or its value as JSON if it is not a string; `None` if it is null or missing.
     pub fn text_of(&self, name: &str) -> Option<String> {
         let columns: serde_json::Map<String, Value> = serde_json::from_str(&self.0).ok()?;
         match columns.get(name)? {
@@ -48,7 +48,7 @@ impl CarriedColumns {
         if shows_secrets() { self.clone() } else { self.masked() }
     }
 
-    /// The same, masked whatever was asked for: what is kept on disk.
+    /// The columns with these secrets always masked, for what is kept on disk.
     pub(crate) fn masked(&self) -> Self {
         match masked_json(&self.0) {
             Cow::Borrowed(_) => self.clone(),
@@ -57,7 +57,7 @@ impl CarriedColumns {
     }
 }
 
-/// What a list says of an entry, with the secrets masked, unless secrets are shown.
+/// The identifier and carried columns of an entry with their secrets masked, unless secrets are shown.
 pub(crate) fn shown_labels(
     id: Option<&Arc<str>>,
     carried: Option<&CarriedColumns>,
@@ -69,7 +69,7 @@ pub(crate) fn shown_labels(
     (id, carried.map(CarriedColumns::redacted))
 }
 
-/// Writes the object of a row, column by column.
+/// Builds the JSON object of a row, column by column.
 #[derive(Debug, Default)]
 pub(crate) struct CarriedWriter {
     text: String,
@@ -78,17 +78,17 @@ pub(crate) struct CarriedWriter {
 impl CarriedWriter {
     /// Adds a column with this text.
     pub(crate) fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
+        self.push_name(name);
         push_string(&mut self.text, text);
     }
 
-    /// Adds a column with this JSON value, which is on one line.
+    /// Adds a column with this JSON value, which must be on one line.
     pub(crate) fn json(&mut self, name: &str, value: &str) {
-        self.name(name);
+        self.push_name(name);
         self.text.push_str(value);
     }
 
-    /// The bytes so far.
+    /// The length of the text so far, in bytes.
     pub(crate) fn length(&self) -> usize {
         self.text.len()
     }
@@ -102,7 +102,7 @@ impl CarriedWriter {
         (self.text.len() <= CarriedColumns::MAX_BYTES).then(|| CarriedColumns(self.text.into()))
     }
 
-    fn name(&mut self, name: &str) {
+    fn push_name(&mut self, name: &str) {
         self.text.push(if self.text.is_empty() { '{' } else { ',' });
         push_string(&mut self.text, name);
         self.text.push(':');
@@ -116,7 +116,7 @@ fn push_string(text: &mut String, string: &str) {
 
 /// The JSON text with the secrets in its strings masked; borrowed if there are none.
 fn masked_json(json: &str) -> Cow<'_, str> {
-    // As in `redaction`: without a user part and without a value there is nothing to mask. An escape may stand for them.
+    // As in `redaction`: without `@` and `=` there is nothing to mask. Either may be written as an escape.
     if memchr2(b'@', b'=', json.as_bytes()).is_none() && !json.contains("\\u00") {
         return Cow::Borrowed(json);
     }
@@ -135,7 +135,7 @@ fn masked_json(json: &str) -> Cow<'_, str> {
     if masked == json { Cow::Borrowed(json) } else { Cow::Owned(masked) }
 }
 
-/// The byte behind the string that a JSON text begins with.
+/// The position after the string that a JSON text begins with.
 fn end_of_string(json: &str) -> usize {
     let mut is_escaped = false;
     let end = json.bytes().skip(1).position(|byte| {
@@ -146,7 +146,7 @@ fn end_of_string(json: &str) -> usize {
     end.map_or(json.len(), |end| end + 2)
 }
 
-/// Written as the object itself.
+/// Serialized as the object itself.
 impl Serialize for CarriedColumns {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         let object: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for ColumnsVisitor {
     }
 }
 
-/// Written as a text, which comes back as it was: for child processes and the spill file.
+/// Serialized as a string, which preserves the text exactly: for child processes and the spill file.
 pub(super) mod as_text {
     use super::*;
 

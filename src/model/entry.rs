@@ -18,7 +18,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Its place among all entries of all sources, from 1.
+    /// Its position among all entries of all sources, from 1.
     pub fn index(&self) -> u64 {
         match self {
             Self::Target(target) => target.index,
@@ -30,29 +30,28 @@ impl Entry {
 /// One URL to fetch, with its mirrors and options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its place among all entries of all sources, from 1.
+    /// Its position among all entries of all sources, from 1.
     pub index: u64,
-    /// Where it was listed: a file's name, `-` for standard input, `argument` for the command line.
+    /// The source that lists it: a file's name, `-` for standard input, `argument` for the command line.
     pub source: Arc<str>,
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
-    /// The text of the list's line as it stood, without a password and the blanks around it; `None` if it is the text of
-    /// the first URL.
+    /// The text of the list's line, without a password and surrounding whitespace; `None` if it equals the first URL.
     pub listed: Option<Arc<str>>,
     /// Its URL and the mirrors, in the order in which they are tried; never empty.
     #[serde(with = "super::serde_helpers::urls")]
     pub urls: Vec<Url>,
-    /// The options on the indented lines below it.
+    /// Its options.
     pub options: EntryOptions,
 }
 
 impl Target {
-    /// The address that names the target: the first one listed.
+    /// The first URL, which identifies the target.
     pub fn url(&self) -> &Url {
         &self.urls[0]
     }
 
-    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    /// The total length of its texts in bytes, an estimate of its memory use.
     pub(crate) fn text_bytes(&self) -> usize {
         let urls: usize = self.urls.iter().map(|url| url.as_str().len()).sum();
         let fields = self.options.headers.iter();
@@ -65,20 +64,20 @@ impl Target {
     }
 }
 
-/// The option lines of one entry, or what the columns of its row say.
+/// The options of one entry, from its option lines or the columns of its row.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryOptions {
     /// Name to save under; it has no effect without `--dir`.
     pub out: Option<String>,
-    /// What the body must hash to.
+    /// The expected digest of the body.
     pub checksum: Option<Digest>,
     /// Request header fields of this target only, name and value, in the order listed.
     #[serde(with = "super::serde_helpers::fields")]
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// What the list calls it.
+    /// The list's own identifier of the entry (`--id-column`, `id=`).
     #[serde(default)]
     pub id: Option<Arc<str>>,
-    /// Columns of its row, for its record.
+    /// The columns of its row that are copied into its record.
     #[serde(default, with = "carried::as_text")]
     pub carried: Option<CarriedColumns>,
 }
@@ -86,18 +85,18 @@ pub struct EntryOptions {
 /// A line that is not a URL to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidLine {
-    /// Its place among all entries, from 1.
+    /// Its position among all entries of all sources, from 1.
     pub index: u64,
-    /// Where it was listed, as for a target.
+    /// The source that lists it, as for a target.
     pub source: Arc<str>,
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
-    /// The line as far as it can be shown, cut to a readable length, secrets redacted.
+    /// The text of the line in printable form, cut to a readable length, secrets redacted.
     pub text: String,
     /// What is wrong with it and what to write instead.
     pub message: String,
-    /// What the list calls it.
+    /// The list's own identifier of the entry (`--id-column`, `id=`).
     pub id: Option<Arc<str>>,
-    /// Columns of its row.
+    /// The columns of its row that are copied into its record.
     pub carried: Option<CarriedColumns>,
 }

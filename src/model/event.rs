@@ -1,4 +1,4 @@
-//! Events: all that the engine passes to the reports.
+//! Events: everything that the engine passes to the reports.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use super::{Failure, Record, StopCause, Target};
 /// An event of a run.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A target is settled.
+    /// A target or invalid line has its final record.
     Finished {
         /// Its record.
         record: Box<Record>,
-        /// What was listed; `None` for a line that is not a URL to fetch.
+        /// The target; `None` for an invalid line.
         target: Option<Arc<Target>>,
-        /// The name of the file of its body; `None` if it has none.
+        /// The file name of its body; `None` if it has none.
         name: Option<Arc<str>>,
     },
-    /// A message for the user that is about no single URL.
+    /// A message for the user that does not concern a single URL.
     Notice(String),
-    /// A signal has stopped the run: transfers in progress may finish.
+    /// A signal has stopped the run; transfers in progress may still finish.
     Stopping {
         /// The signal.
         cause: StopCause,
-        /// Transfers in progress.
+        /// The number of transfers in progress.
         transfers: usize,
         /// How long they may take.
         grace: Duration,
@@ -39,11 +39,11 @@ pub enum Event {
         next: String,
         /// How long the target waits before it.
         wait: Duration,
-        /// When it starts at the earliest, from now, as the host may have to wait longer; `None` if the host is given up
-        /// before.
+        /// The earliest start of the attempt, from now, since the host may have to wait longer; `None` if the host is
+        /// given up before.
         starts_in: Option<Duration>,
     },
-    /// A request was made: the lines of its head and of the reply's, secrets masked.
+    /// The header lines of a request and its reply, secrets masked.
     Heads(Vec<String>),
     /// A redirect is being followed.
     Redirected {
@@ -51,21 +51,21 @@ pub enum Event {
         from: String,
         /// The URL that it leads to, redacted.
         to: String,
-        /// Its status.
+        /// The status of the redirect.
         status: u16,
     },
     /// The list has been read to its end.
     ListRead {
-        /// Number of entries of all sources, invalid lines included, without those of other shards.
+        /// Number of entries of all sources, including invalid lines, excluding entries of other shards.
         entries: u64,
     },
-    /// The entries with these indexes are in other shards, and have no records here. Comes before the record of the entry
-    /// after them.
+    /// The entries with these indexes belong to other shards and have no records in this run. Sent before the record of
+    /// the entry that follows them.
     OtherShards(Range<u64>),
 }
 
 impl Event {
-    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    /// The total length of its texts in bytes, an estimate of its memory use.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {
             Self::Finished { record, target, .. } => {

@@ -1,4 +1,4 @@
-//! Why a URL failed: one variant per cause, with what a reader can act on.
+//! Failures: why a URL failed, one variant per cause, with a message that a reader can act on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::serde_helpers::{self, StaticName};
 /// Why an attempt, and in the end a target, failed. `Display` is the message of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
-    /// The host's name has no address.
+    /// The host name could not be resolved.
     #[error("could not resolve host: {host} ({reason})")]
     Dns {
         /// The name that was looked up.
@@ -19,18 +19,18 @@ pub enum Failure {
         /// The resolver's error.
         reason: String,
     },
-    /// The host could not be reached within `--host-patience`, and this URL was not tried: why the last attempt to reach
-    /// the host failed.
+    /// The host could not be reached within `--host-patience`, and this URL was not requested. The text says why the
+    /// last attempt to reach the host failed.
     #[error("host unreachable: {0} (not attempted)")]
     HostDown(String),
-    /// The host asked to be left alone for longer than the run waits, or refused everything for long; this URL was not
-    /// requested. The message says since when and until when.
+    /// The host sent a Retry-After that is longer than the run waits, or has refused all requests for a long time; this
+    /// URL was not requested. The message says since when and until when.
     #[error("not attempted: {0}")]
     HostRefused(String),
-    /// robots.txt asks not to fetch it (RFC 9309).
+    /// robots.txt disallows the URL (RFC 9309).
     #[error("disallowed by robots.txt")]
     Robots,
-    /// No connection could be made; the message says to where.
+    /// No connection could be made; the message names the address.
     #[error("{0}")]
     Connect(String),
     /// `--connect-to` cannot be honored for this URL.
@@ -39,10 +39,10 @@ pub enum Failure {
     /// The host, or each of its addresses, is one that may not be connected to; the message says which and why.
     #[error("{0}")]
     BlockedAddress(String),
-    /// The TLS handshake failed: a certificate that is not trusted, no common version.
+    /// TLS failed: a certificate that is not trusted or expires too soon, no common version.
     #[error("{0}")]
     Tls(String),
-    /// The proxy refused, or could not be used.
+    /// The proxy refused the request, or could not be used.
     #[error("proxy: {0}")]
     Proxy(String),
     /// The proxy could not be reached, or closed the connection.
@@ -57,12 +57,12 @@ pub enum Failure {
     /// No byte arrived for `--stall-timeout`.
     #[error("stalled: no data for {}", seconds(.0))]
     Stalled(Duration),
-    /// The body arrived more slowly on average over a stretch of time than a rule allows.
+    /// The average speed of the body over a period was below the minimum of a rule.
     #[error("slower than {rate} bytes/s for {} ({rule})", seconds(.over))]
     TooSlow {
-        /// The least speed, bytes per second.
+        /// The minimum speed in bytes per second.
         rate: u64,
-        /// The stretch of time.
+        /// The period.
         over: Duration,
         /// The rule.
         rule: SpeedRule,
@@ -81,21 +81,21 @@ pub enum Failure {
     /// The reply is not HTTP, or not HTTP that can be understood without guessing.
     #[error("invalid HTTP response: {0}")]
     Protocol(String),
-    /// A final status that brings no resource: 400 to 599 but 429, and 2xx but 200, 203, 204 and a proven 206.
+    /// A final status without the resource: 400 to 599 except 429, and 2xx except 200, 203, 204 and a matching 206.
     #[error("HTTP {}", phrase(*.0))]
     Status(u16),
-    /// A final status that is none of those of `--accept`, and would be a success without it.
+    /// A final status that `--accept` does not list, but that would be a success without the option.
     #[error("HTTP {} is not accepted (--accept)", phrase(*.0))]
     NotAccepted(u16),
-    /// A status with which the server refuses a request for want of credentials or a client certificate.
+    /// A status by which the server demands credentials or a client certificate.
     #[error("HTTP {}: {reason}", phrase(*.status))]
     ExplainedStatus {
         /// The status.
         status: u16,
-        /// What the server asked for and got, or what to do about it.
+        /// What the server demanded and what was sent, or how to provide it.
         reason: String,
     },
-    /// The server asks for fewer requests (429, RFC 6585 section 4).
+    /// The server demands fewer requests (429, RFC 6585 section 4).
     #[error("HTTP {}{}", phrase(*.status), refused_wait(.wait))]
     RateLimited {
         /// The status.
@@ -103,7 +103,7 @@ pub enum Failure {
         /// The Retry-After that exceeds `--max-retry-after`, if that is why it failed.
         wait: Option<Duration>,
     },
-    /// A redirect that leads nowhere or around in circles.
+    /// A redirect without a usable destination, or too many redirects.
     #[error("{0}")]
     Redirect(String),
     /// The body is larger than `--max-filesize`.
@@ -132,7 +132,7 @@ pub enum Failure {
     /// The body does not match an expected digest.
     #[error("checksum mismatch: {claimed_by} expects {algorithm} {expected}, got {actual}")]
     Checksum {
-        /// The name of its algorithm.
+        /// The name of the digest algorithm.
         #[serde(deserialize_with = "serde_helpers::algorithm")]
         algorithm: StaticName,
         /// The source of the expected digest: `the list`, a checksum file, a header field.
@@ -159,7 +159,7 @@ pub enum Failure {
     InvalidUrl(String),
 }
 
-/// Why a run was stopped before its list was done. `Display` is the value of `stopped` in the JSON summary.
+/// Why a run was stopped before its list was finished. `Display` is the value of `stopped` in the JSON summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StopCause {
     /// `--deadline` passed.
@@ -195,19 +195,19 @@ pub enum StopCause {
 }
 
 impl StopCause {
-    /// Whether it is a signal from outside.
+    /// Whether the cause is a signal.
     pub(crate) fn is_signal(self) -> bool {
         matches!(self, Self::Interrupted | Self::Terminated | Self::HungUp)
     }
 }
 
-/// The rule by which a body is too slow.
+/// The rule that a slow body violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SpeedRule {
     /// The option.
     #[error("--min-speed")]
     Option,
-    /// Others wait for the memory that its decoder has.
+    /// Other transfers wait for the memory of its decoder.
     #[error("others waited for the memory of its decoder")]
     Memory,
 }
@@ -300,7 +300,7 @@ impl Failure {
     }
 }
 
-/// A name that no failure class has. `Display` lists the names.
+/// The error of parsing an unknown class name. `Display` lists the known names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown class (expected one of {})", FailureClass::ALL.map(FailureClass::name).join(", "))]
 pub struct UnknownClass;
@@ -323,7 +323,7 @@ fn seconds(duration: &Duration) -> String {
     format!("{}s", duration.as_secs_f64())
 }
 
-/// All promised bytes may have arrived, and the content that they encode be incomplete all the same.
+/// The message of a truncated body. If all promised bytes arrived, the content that they encode is incomplete.
 fn truncated(received: u64, promised: Option<u64>) -> String {
     match promised {
         Some(promised) if received < promised => {

@@ -1,4 +1,4 @@
-//! A job: one request to be made for a target, and what the queue knows of it.
+//! Jobs: the requests to be made for a target, each with the history that the queue needs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -26,20 +26,20 @@ pub struct Job {
     /// The URL to request: a listed one, or the destination of a redirect.
     #[serde(with = "super::serde_helpers::url")]
     pub url: Url,
-    /// Position, from 0, of the listed URL that this request goes back to.
+    /// Index, from 0, of the listed URL that this request started from.
     pub mirror: usize,
     /// The resolved addresses of the URL's host; `None` if the connection resolves it itself, or needs no lookup.
     pub addresses: Option<Arc<[IpAddr]>>,
-    /// The Cookie field of the request: the stored cookies for its URL, as of its start; `None` if there are none.
+    /// The Cookie field of the request: the stored cookies for its URL when it starts; `None` if there are none.
     #[serde(default, with = "secret_value")]
     pub cookie: Option<HeaderValue>,
-    /// Where the body is saved; `None` if nowhere.
+    /// Where the body is saved; `None` if it is not saved.
     pub place: Option<Arc<SavePlace>>,
     /// The partial body to continue.
     pub part: Option<PartialBody>,
-    /// Whether an earlier job of the target has recorded in the manifest that the body was begun.
+    /// Whether the manifest has an entry that the body was begun, from an earlier job of the target.
     pub begun: bool,
-    /// Whether the body must come as one stream, because segments of it could not be joined.
+    /// Whether the body must not be fetched in segments, because its segments could not be joined.
     pub in_one: bool,
     /// Whether the server refuses HEAD at this URL.
     pub head_refused: bool,
@@ -61,16 +61,16 @@ pub enum JobKind {
     },
     /// No request: all segments have arrived, and the body they make is verified.
     Assemble(Arc<Assembly>),
-    /// It is a robots.txt (RFC 9309). The target is in no list.
+    /// It is a robots.txt (RFC 9309). Its target is not listed.
     Robots {
         /// The host that its rules are for.
         host: Arc<str>,
-        /// Whether the request that waits for it is at its listed origin.
+        /// Whether the request that waits for the robots.txt goes to the origin that its target lists.
         is_listed: bool,
     },
 }
 
-/// What the replies said of a body whose segments have all arrived.
+/// What the replies said about a body whose segments have all arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assembly {
     /// The head of the first reply that described the body.
@@ -95,8 +95,8 @@ pub trait SharedRanges: fmt::Debug + Send + Sync {
     ) -> Result<(), Failure>;
 }
 
-/// A job with its history: what the queue needs to decide what follows it. A redirect's hop, the next mirror and a retry
-/// are jobs of their own that carry the history on.
+/// A job with its history, from which the queue decides what follows it. A redirect's hop, the next mirror and a retry
+/// are separate jobs that continue the history.
 #[derive(Debug, Clone)]
 pub struct QueuedJob {
     /// The request to make.
@@ -107,23 +107,23 @@ pub struct QueuedJob {
     pub(crate) cookies: Option<Arc<TargetCookies>>,
     /// Why a cookie that the last reply has set is not kept; `None` if there is none.
     pub(crate) refused_cookie: Option<CookieRefusal>,
-    /// Tries of the target from a listed URL on, this one included; from 1.
+    /// The number of the attempt that this job belongs to, from 1; redirect hops belong to the attempt that led to them.
     pub attempt: u32,
     /// Complete rounds through all mirrors before this one.
     pub round: u32,
-    /// Attempts that brought bytes which are kept, and so used up no round.
+    /// Attempts that did not count as a round, because the bytes they received are kept.
     pub continued: u32,
-    /// The most bytes of the body that were kept so far; they may have been given up since.
+    /// The maximum number of body bytes kept so far; they may have been discarded since.
     pub most_kept: u64,
-    /// Positions of the mirrors that failed in a way that waiting does not mend.
+    /// Indexes of the mirrors with a failure that a retry cannot mend.
     pub dead_mirrors: Vec<usize>,
-    /// The longest wait that a server asked for in this round.
+    /// The longest wait that a server demanded in this round.
     pub asked_wait: Option<Duration>,
-    /// Why the last try failed, if this one waits until its host can be reached.
+    /// Why the last attempt failed, if this job waits until its host can be reached.
     pub failed: Option<Failure>,
-    /// Times that the body did not match its expected digest.
+    /// How often the body did not match its expected digest.
     pub mismatches: u32,
-    /// Body bytes received for the target by earlier jobs, errors and redirects included.
+    /// Body bytes received for the target by earlier jobs, including errors and redirects.
     pub wire_bytes: u64,
     /// When the target entered the queue.
     pub queued: Instant,
@@ -178,22 +178,22 @@ impl QueuedJob {
         }
     }
 
-    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    /// The total length of its texts in bytes, an estimate of its memory use.
     pub(crate) fn text_bytes(&self) -> usize {
         let name = self.request.place.as_ref().map_or(0, |place| place.name.len());
         self.request.target.text_bytes() + self.request.url.as_str().len() + name
     }
 
-    /// Records that the request is started now, by both clocks.
+    /// Records that the request starts now, by both clocks.
     pub fn on_start(&mut self, now: Instant, wall: SystemTime) {
         self.first_started.get_or_insert((now, wall));
         self.last_started = now;
         self.log.on_start(now);
     }
 
-    /// Tries of the target before this job.
+    /// The number of attempts made before this job.
     pub fn tries_before(&self) -> u32 {
-        // A redirect's hop belongs to the try that led to it, which has been made.
+        // A redirect's hop belongs to the attempt that led to it, which has been made.
         let counts_itself = self.hops == 0 || self.failed.is_some();
         self.attempt - u32::from(counts_itself)
     }

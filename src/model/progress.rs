@@ -1,5 +1,5 @@
-//! The progress of each worker and what hosts wait for, for a display that samples it. Progress is not an event: nothing
-//! waits for it.
+//! The progress board: the state of each worker and the hosts that wait, for a display that samples it. Unlike events,
+//! progress is overwritten, not queued.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -69,9 +69,9 @@ pub struct HostWait {
     pub host: Arc<str>,
     /// Why it waits.
     pub reason: WaitReason,
-    /// Until when; of a host that cannot be reached, when it is given up. `None` if that is not known.
+    /// When the wait ends; for an unreachable host, when it is given up. `None` if unknown.
     pub until: Option<Instant>,
-    /// Its jobs that are not in progress.
+    /// The number of its jobs that are not in progress.
     pub jobs: u64,
 }
 
@@ -100,7 +100,7 @@ impl ProgressBoard {
         self.workers.iter()
     }
 
-    /// Notes that a display samples the board: only then are waits published.
+    /// Marks the board as sampled by a display; waits are only published if it is.
     pub fn watch(&self) {
         self.is_watched.store(true, Relaxed);
     }

@@ -22,7 +22,7 @@ use crate::redaction::{redacted_field, redacted_name, redacted_text};
 pub enum Outcome {
     /// A final success whose body arrived complete.
     Ok,
-    /// Its file is already saved; no request was made.
+    /// Its body is already saved; no request was made.
     Skipped,
     /// The saved version is still the current one (304).
     Unchanged,
@@ -41,7 +41,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A version of HTTP, by the name that reports use.
+/// A version of HTTP, serialized by the name that reports use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // each is the version that it is named after
 pub enum HttpVersion {
@@ -64,14 +64,14 @@ impl fmt::Display for HttpVersion {
     }
 }
 
-/// A request method, by the name that reports use.
+/// A request method, serialized by the name that reports use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestMethod {
-    /// The whole reply.
+    /// Requests the complete reply.
     #[default]
     #[serde(rename = "GET")]
     Get,
-    /// Its head only.
+    /// Requests only the head of the reply.
     #[serde(rename = "HEAD")]
     Head,
 }
@@ -82,22 +82,22 @@ impl fmt::Display for RequestMethod {
     }
 }
 
-/// The final record of one target. `None`: not known, or not applicable.
+/// The final record of one target. `None`: unknown or not applicable.
 ///
-/// A record that an older version has written may lack a field that was added later, but for the four that have
-/// always been required: `index`, `source`, `url` and `outcome`.
+/// A record from an older version may lack any field except the four that have always been required: `index`, `source`,
+/// `url` and `outcome`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "result")]
 pub struct Record {
-    /// Place among all entries of all sources, from 1.
+    /// Position among all entries of all sources, from 1.
     pub index: u64,
-    /// Where it was listed.
+    /// The source that lists it.
     pub source: Arc<str>,
     /// Line in that source, from 1; `None` on the command line.
     pub line: Option<u64>,
-    /// The first URL listed, normalized, a password redacted; for an invalid line its text.
+    /// The first URL of the target, normalized, secrets redacted; for an invalid line its text.
     pub url: Arc<str>,
-    /// The URL whose reply this is, after redirects; `None` if no request was made.
+    /// The URL that sent the last reply, after redirects; `None` if no request was made.
     pub final_url: Option<Arc<str>>,
     /// What became of it.
     pub outcome: Outcome,
@@ -106,12 +106,12 @@ pub struct Record {
     /// Version of the last reply.
     #[serde(default, deserialize_with = "known")]
     pub http_version: Option<HttpVersion>,
-    /// Size of the body in bytes, as counted on arrival: with the bytes of an earlier run if it was resumed, decoded if it
-    /// was compressed. Of a failure, the bytes that are there.
+    /// Size of the body in bytes: with the bytes of an earlier run if it was resumed, decoded if it was compressed. For a
+    /// failure, the size of the partial body.
     #[serde(default)]
     pub bytes: u64,
-    /// Body bytes received in all attempts, redirects and mirrors included. At most 64 KiB are read of a body that is not
-    /// kept: that of a redirect or an error.
+    /// Body bytes received in all attempts, redirects and mirrors included. At most 64 KiB are read of the body of a
+    /// redirect or an error.
     #[serde(default)]
     pub wire_bytes: u64,
     /// Number of attempts; redirect hops belong to the attempt that led to them.
@@ -123,11 +123,11 @@ pub struct Record {
     pub remote_addr: Option<SocketAddr>,
     /// Content-Type of the last reply.
     pub content_type: Option<String>,
-    /// File it is saved under, relative to the folder, with `/` between its parts.
+    /// Name of the saved file, relative to the folder, with `/` as separator.
     pub path: Option<String>,
-    /// The mirror that served it, where several were listed.
+    /// The mirror that served it, if several were listed.
     pub served_by: Option<String>,
-    /// The index of the target that this one repeats.
+    /// The index of the target that this one duplicates.
     pub duplicate_of: Option<u64>,
     /// Why it failed.
     pub error: Option<RecordError>,
@@ -135,7 +135,7 @@ pub struct Record {
     pub etag: Option<String>,
     /// Last-Modified of the last reply.
     pub last_modified: Option<String>,
-    /// Digest of the body, where one was asked for, as `sha-256=HEX`.
+    /// Digest of the body, if one was requested, as `sha-256=HEX`.
     pub digest: Option<String>,
     /// When its first request was started, UTC, to the millisecond (RFC 3339).
     #[serde(default, serialize_with = "as_rfc3339", deserialize_with = "from_rfc3339")]
@@ -143,43 +143,43 @@ pub struct Record {
     /// Where the time went.
     #[serde(default)]
     pub timings: Timings,
-    /// The attempts, in the order in which they ended; of more than 100, the last ones. For a body in segments, those
-    /// that failed at a segment come first, and the last one spans the whole download.
+    /// The last 100 attempts, in the order in which they ended. For a body in segments, the failed attempts at segments
+    /// come first, and the last attempt spans the whole download.
     #[serde(default)]
     pub attempts_detail: Vec<AttemptDetail>,
-    /// Whether the file replaced one that was saved before, because the server has another version (`--refresh`).
+    /// Whether the file replaced an earlier version, because the server has a new one (`--refresh`).
     #[serde(default)]
     pub updated: bool,
-    /// The text of the list's line as it stood, a password redacted, without the blanks around it; for an invalid line
-    /// the same text as `url`.
+    /// The text of the list's line, without surrounding whitespace, secrets redacted; for an invalid line the same as
+    /// `url`.
     #[serde(default)]
     pub listed: Arc<str>,
-    /// Where only the head was asked for (`--head`): how. `GET`, without reading the body, where the server refuses
-    /// `HEAD`.
+    /// The method, if only the head was requested (`--head`): `HEAD`, or `GET` without reading the body if the server
+    /// refuses `HEAD`.
     #[serde(default, deserialize_with = "known")]
     pub head: Option<RequestMethod>,
-    /// Where only the head was asked for: the size of the body in bytes that the last reply announces (Content-Length).
+    /// If only the head was requested: the Content-Length of the last reply, in bytes.
     #[serde(default)]
     pub length: Option<u64>,
     /// When the certificate of the server that sent the last reply expires, UTC (RFC 3339).
     #[serde(default)]
     pub certificate_expires: Option<Arc<str>>,
-    /// What the list calls it (`--id-column`, `id=`), secrets redacted.
+    /// The list's own identifier of the target (`--id-column`, `id=`), secrets redacted.
     #[serde(default)]
     pub id: Option<Arc<str>>,
-    /// The columns of its row that were asked for (`--carry`, `carry=`), secrets redacted.
+    /// The carried columns of its row (`--carry`, `carry=`), secrets redacted.
     #[serde(default)]
     pub carried: Option<CarriedColumns>,
 }
 
 impl Record {
-    /// The bytes of its texts, which are most of the memory that it takes if it takes much.
+    /// The total length of its texts in bytes, an estimate of its memory use.
     pub(crate) fn text_bytes(&self) -> usize {
         let optional = [&self.content_type, &self.path, &self.served_by, &self.etag];
         let optional: usize = optional.into_iter().flatten().map(String::len).sum();
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
         let last_modified = self.last_modified.as_ref().map_or(0, String::len);
-        // The texts of most entries are one, and held once.
+        // For most entries these are the same shared text.
         let mut urls = self.url.len();
         let others = [Some(&self.listed), self.final_url.as_ref()];
         for other in others.into_iter().flatten() {
@@ -227,15 +227,15 @@ impl Record {
         }
     }
 
-    /// The part of `timings.total`, in seconds, that was not spent in the last attempt: earlier attempts and all waits.
+    /// The seconds of `timings.total` that were not spent in the last attempt: earlier attempts and all waits.
     pub fn outside_last_attempt(&self) -> f64 {
         let total = self.timings.total.unwrap_or_default();
-        // An older version wrote no details, and counted all times from the first attempt.
+        // An older version wrote no details; its times all count from the first attempt.
         let Some(last) = self.attempts_detail.last() else { return 0.0 };
         (total - (last.total - last.redirect_wait).max(0.0)).max(0.0)
     }
 
-    /// Masks the secrets in a record that another program or an older version has written.
+    /// Masks the secrets in a record that was read from a file.
     pub(crate) fn redact(&mut self) {
         replace(&mut self.source, redacted_name);
         let urls = [Some(&mut self.url), Some(&mut self.listed), self.final_url.as_mut()];
@@ -251,7 +251,7 @@ impl Record {
         (self.id, self.carried) = shown_labels(self.id.as_ref(), self.carried.as_ref());
     }
 
-    /// The mirror that served it, if that is not the first URL of the target.
+    /// The mirror that served it, unless it is the first URL of the target.
     pub(crate) fn other_mirror(&self) -> Option<&str> {
         self.served_by.as_deref().filter(|mirror| *mirror != &*self.url)
     }
@@ -278,11 +278,11 @@ impl Record {
 /// Why a target failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordError {
-    /// One of the closed set.
+    /// The failure class.
     pub class: FailureClass,
-    /// What happened, for people.
+    /// The message for people.
     pub message: String,
-    /// The message if the part of the body that was received is not kept after the run; `None`: the same.
+    /// The message to use if the partial body is not kept after the run; `None`: the same as `message`.
     #[serde(skip)]
     pub without_part: Option<String>,
 }
@@ -294,57 +294,57 @@ impl From<&Failure> for RecordError {
     }
 }
 
-/// One attempt at a target: from its first request, over redirects, to its end. Seconds, to the microsecond.
+/// One attempt at a target, from its first request to its end, redirects included. Times in seconds, to the microsecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttemptDetail {
-    /// From `started_at` until it was started.
+    /// Time from the record's `started_at` to the start of the attempt.
     #[serde(serialize_with = "as_microseconds")]
     pub start: f64,
-    /// From its start to its end.
+    /// Time from its start to its end.
     #[serde(serialize_with = "as_microseconds")]
     pub total: f64,
     /// Why it failed; `None` if it did not.
     #[serde(deserialize_with = "known")]
     pub class: Option<FailureClass>,
-    /// How long the target waited before it: from the end of the previous attempt to its start.
+    /// How long the target waited before the attempt: since the end of the previous one.
     #[serde(serialize_with = "as_microseconds")]
     pub wait: f64,
-    /// Waited before redirects were followed, because a server or a limit of the host said so: part of `total`.
+    /// How long it waited before following redirects, for Retry-After or a host limit; part of `total`.
     #[serde(serialize_with = "as_microseconds")]
     pub redirect_wait: f64,
 }
 
-/// Where a target's time went; seconds, to the microsecond.
+/// The times of a target in seconds, to the microsecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timings {
-    /// In the queue before the first request was started.
+    /// Time in the queue before the first request.
     #[serde(serialize_with = "as_microseconds")]
     pub queued: Option<f64>,
-    /// From the start of the last attempt until it had its connection, without waits; `None` where it reused one.
+    /// Time from the start of the last attempt to its connection, without waits; `None` if it reused one.
     #[serde(serialize_with = "as_microseconds")]
     pub connect: Option<f64>,
-    /// From the start of the last attempt until it had the reply's head, without waits.
+    /// Time from the start of the last attempt to the end of the reply's head, without waits.
     #[serde(serialize_with = "as_microseconds")]
     pub first_byte: Option<f64>,
-    /// From `started_at` until the end.
+    /// Time from the record's `started_at` to the end.
     #[serde(serialize_with = "as_microseconds")]
     pub total: Option<f64>,
-    /// Waited between attempts, before redirects, and before the target was given up: part of `total`. Of a body in
-    /// segments, the wait of the segment that waited longest.
+    /// Time spent waiting between attempts, before redirects, and before the target was given up; part of `total`. For a
+    /// body in segments, that of the segment that waited longest.
     #[serde(serialize_with = "as_microseconds")]
     pub retry_wait: Option<f64>,
 }
 
-/// Replaces a text by its redacted form, if that is another one.
+/// Replaces a text by its redacted form, if it differs.
 fn replace<T: Deref<Target = str> + From<String>>(text: &mut T, redact: fn(&str) -> Cow<'_, str>) {
     if let Cow::Owned(redacted) = redact(text) {
         *text = T::from(redacted);
     }
 }
 
-/// The moment as RFC 3339 writes it, UTC, to the millisecond.
+/// Formats a moment as RFC 3339, UTC, to the millisecond.
 pub(crate) fn rfc3339(moment: SystemTime) -> String {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     let stamp = jiff::Timestamp::try_from(moment);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Where the body of a target is saved. Decided when its name is claimed, in the order of the list.
+/// Where the body of a target is saved. Determined when its name is claimed, in list order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavePlace {
     /// The name of the file, relative to the save directory, with `/` as separator.
     pub name: Arc<str>,
     /// What may be overwritten.
     pub over: OverwriteRule,
-    /// Whether the manifest has an entry about the name. Then a new entry must be written before a partial file is
+    /// Whether the manifest has an entry for the name. If so, a new entry must be written before a partial file is
     /// created.
     pub noted: bool,
     /// The version that is already saved, if it is to be revalidated.
@@ -25,9 +25,9 @@ pub struct SavePlace {
 /// What may be overwritten at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OverwriteRule {
-    /// Nothing: an existing file is not ours.
+    /// Nothing: an existing file was not saved by fetch.
     Nothing,
-    /// An existing file: it is ours, or `--overwrite` was given.
+    /// An existing file: it was saved by fetch, or `--overwrite` was given.
     File,
 }
 
@@ -53,17 +53,17 @@ pub struct PartialBody {
     pub spans: Option<ByteRanges>,
     /// The length of the complete body in bytes; `None` if the server did not say.
     pub length: Option<u64>,
-    /// Identifies the version.
+    /// The validator of the version that these bytes belong to.
     pub validator: Validator,
     /// The index of the mirror among the target's URLs, from 0.
     pub mirror: usize,
-    /// The [`resource`] that it came from: a validator means nothing for another one (RFC 9110 section 8.8.1), to which
-    /// a redirect may lead the next time.
+    /// The [`resource`] that it came from. Validators of different resources cannot be compared (RFC 9110 section
+    /// 8.8.1), and a redirect may lead to another one next time.
     pub from: String,
 }
 
-/// Identifies the resource of a URL, for resuming: the URL without user, without fragment, and without query, which is
-/// a fresh signature in many a redirect.
+/// Identifies the resource of a URL, for resuming: the URL without user, fragment and query. The query is left out
+/// because in many redirects it is a signature that changes each time.
 pub(crate) fn resource(url: &Url) -> String {
     let (scheme, path) = (url.scheme(), url.path());
     let host = url.host_str().unwrap_or_default();
@@ -95,36 +95,36 @@ impl ByteRanges {
         Self::from(vec![(0, bytes)])
     }
 
-    /// Adds a range, which may overlap others. Returns whether that adds any byte.
+    /// Adds a range, which may overlap others. Returns whether any byte of it is new.
     pub fn add(&mut self, span: Range<u64>) -> bool {
         let (mut start, mut end) = (span.start, span.end);
         if start >= end {
             return false;
         }
         let first = self.0.partition_point(|(_, known)| *known < start);
-        let behind = self.0.partition_point(|(known, _)| *known <= end);
-        if let Some((known_start, _)) = self.0[first..behind].first() {
+        let after = self.0.partition_point(|(known, _)| *known <= end);
+        if let Some((known_start, _)) = self.0[first..after].first() {
             start = start.min(*known_start);
         }
-        if let Some((_, known_end)) = self.0[first..behind].last() {
+        if let Some((_, known_end)) = self.0[first..after].last() {
             end = end.max(*known_end);
         }
-        let is_known = self.0[first..behind] == [(start, end)];
-        self.0.splice(first..behind, [(start, end)]);
+        let is_known = self.0[first..after] == [(start, end)];
+        self.0.splice(first..after, [(start, end)]);
         !is_known
     }
 
-    /// Bytes of all of them.
+    /// The total number of bytes.
     pub fn bytes(&self) -> u64 {
         self.0.iter().map(|(start, end)| end - start).sum()
     }
 
-    /// The byte behind the last one.
+    /// The position after the last byte; 0 if there is none.
     pub fn end(&self) -> u64 {
         self.0.last().map_or(0, |(_, end)| *end)
     }
 
-    /// The ranges that are missing of a body of `length` bytes.
+    /// The ranges that a body of `length` bytes still lacks.
     pub fn missing(&self, length: u64) -> Vec<Range<u64>> {
         let starts = self.0.iter().map(|(start, _)| *start).chain([length]);
         let ends = [0].into_iter().chain(self.0.iter().map(|(_, end)| *end));

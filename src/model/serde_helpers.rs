@@ -1,5 +1,5 @@
-//! Serializes types of other crates for child processes and the spill file, and reads names that a newer version may have
-//! added.
+//! Serde helpers: serialization of types of other crates for child processes and the spill file, and of names that a
+//! newer version may have added.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     Ok(Option::<String>::deserialize(line)?.and_then(from_name))
 }
 
-/// Deserializes a map with names as keys, without unknown names.
+/// Deserializes a map with names as keys; entries with unknown names are dropped.
 pub(super) fn known_keys<'de, D: Deserializer<'de>, K: DeserializeOwned + Ord>(
     line: D,
 ) -> Result<BTreeMap<K, u64>, D::Error> {
@@ -27,7 +27,7 @@ pub(super) fn known_keys<'de, D: Deserializer<'de>, K: DeserializeOwned + Ord>(
     Ok(named.into_iter().filter_map(|(name, value)| Some((from_name(name)?, value))).collect())
 }
 
-/// The unit variant of an enum that has this name, if there is one.
+/// The unit variant with this name; `None` if the enum has none.
 pub(super) fn from_name<T: DeserializeOwned>(name: String) -> Option<T> {
     let name: StringDeserializer<serde::de::value::Error> = name.into_deserializer();
     T::deserialize(name).ok()
@@ -77,7 +77,7 @@ pub(crate) mod fields {
     }
 }
 
-/// A URL: its text, or in a binary format, which only this program reads, its parsed form.
+/// A URL: as text, or in its parsed form if the format is binary, which only this program reads.
 pub(crate) mod url {
     use super::*;
 
@@ -95,7 +95,7 @@ pub(crate) mod url {
     /// Deserializes the URL.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is not a URL.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<Url, D::Error> {
         match line.is_human_readable() {
             true => Url::deserialize(line),
@@ -104,7 +104,7 @@ pub(crate) mod url {
     }
 }
 
-/// Several URLs.
+/// A list of URLs.
 pub(crate) mod urls {
     use super::*;
 
@@ -125,14 +125,14 @@ pub(crate) mod urls {
     /// Deserializes the URLs.
     ///
     /// # Errors
-    /// If one is none.
+    /// If any of them is not a URL.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(line: D) -> Result<Vec<Url>, D::Error> {
         let read = Vec::<ReadUrl>::deserialize(line)?;
         Ok(read.into_iter().map(|ReadUrl(url)| url).collect())
     }
 }
 
-/// Bytes, as Base64: an array of numbers would be several times as long.
+/// Bytes as Base64: an array of numbers would be several times as long.
 pub(crate) mod encoded_bytes {
     use data_encoding::BASE64;
 
@@ -156,7 +156,7 @@ pub(crate) mod encoded_bytes {
     }
 }
 
-/// The value of a header field that is a secret, if there is one.
+/// An optional header value, which is marked as a secret when it is read.
 pub(crate) mod secret_value {
     use super::*;
 

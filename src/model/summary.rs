@@ -21,7 +21,7 @@ pub struct Summary {
     /// The last entry that was read; `None` if the list was read to its end, or no entry was.
     #[serde(default)]
     pub read_up_to: Option<ListPosition>,
-    /// Whether bodies were saved, so that the same command continues; `None` if a saved report does not say.
+    /// Whether bodies were saved, so that the same command continues the run; `None` if a saved report does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saves: Option<bool>,
     /// Number of records by outcome.
@@ -33,7 +33,7 @@ pub struct Summary {
     /// Time to open the lists and to build runtimes and clients before the clock started, in seconds.
     #[serde(default, serialize_with = "as_microseconds")]
     pub setup: f64,
-    /// The mode; `None` in a saved summary of another version, which has a mode that is not known here.
+    /// The mode; `None` if a saved summary names a mode that is not known here.
     #[serde(default, serialize_with = "mode_name", deserialize_with = "known")]
     pub mode: Option<Mode>,
     /// Number of workers.
@@ -47,7 +47,7 @@ pub struct Summary {
     /// Resources that the process used.
     #[serde(default)]
     pub resources: Resources,
-    /// The hosts with most requests, at most 20, in descending order.
+    /// The hosts with the most requests, at most 20, in descending order.
     #[serde(default)]
     pub hosts: Vec<HostStats>,
     /// The program and its version; empty in a summary of an older version.
@@ -59,11 +59,11 @@ pub struct Summary {
     /// The lists and URLs, as typed, passwords redacted.
     #[serde(default)]
     pub sources: Vec<String>,
-    /// The options that were set, on the command line, in the environment or in the configuration file; what may be
-    /// secret is shown as `***`.
+    /// The options that were set on the command line, in the environment or in the configuration file; possible secrets
+    /// are shown as `***`.
     #[serde(default)]
     pub options: Vec<String>,
-    /// Whether only heads were asked for (`--head`).
+    /// Whether only heads were requested (`--head`).
     #[serde(default)]
     pub head: bool,
     /// The shard of the lists that the run took (`--shard`), as `INDEX/COUNT`, from 0; `None`: all of them.
@@ -88,7 +88,7 @@ impl From<&Record> for ListPosition {
     }
 }
 
-/// The kind of a strategy: who the workers are, without how many there are.
+/// The kind of a strategy: how workers are run, without their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -146,31 +146,31 @@ pub struct OutcomeCounts {
     pub targets: u64,
     /// Complete bodies.
     pub ok: u64,
-    /// Those of them whose file replaced one that was saved before, because the server has another version.
+    /// Complete bodies whose file replaced an earlier version, because the server has a new one (`--refresh`).
     pub updated: u64,
     /// Already saved.
     pub skipped: u64,
     /// Already saved, and the same on the server.
     pub unchanged: u64,
-    /// Repetitions of an earlier target.
+    /// Duplicates of an earlier target.
     pub duplicate: u64,
     /// Permanent failures.
     pub failed: u64,
-    /// Those of them that were cancelled before their first attempt.
+    /// Permanent failures that were cancelled before their first attempt.
     pub not_started: u64,
     /// Invalid lines.
     pub invalid: u64,
     /// Failures by class; classes without failures are left out.
     #[serde(serialize_with = "sorted_by_name", deserialize_with = "known_keys")]
     pub failures: BTreeMap<FailureClass, u64>,
-    /// Body bytes of the targets that are ok.
+    /// Body bytes of the targets with outcome `ok`.
     pub bytes: u64,
     /// Body bytes received, for all targets.
     pub wire_bytes: u64,
 }
 
 impl OutcomeCounts {
-    /// Counts one more record.
+    /// Counts a record.
     pub fn add(&mut self, record: &Record) {
         self.targets += 1;
         self.wire_bytes = self.wire_bytes.saturating_add(record.wire_bytes);
@@ -205,7 +205,7 @@ impl OutcomeCounts {
     }
 }
 
-/// What the process used; `None` if the platform does not report it.
+/// The resources that a run used; `None` if the platform does not report a figure.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Resources {
@@ -219,10 +219,10 @@ pub struct Resources {
     pub voluntary_switches: Option<u64>,
     /// Involuntary context switches during the run.
     pub involuntary_switches: Option<u64>,
-    /// How long workers and their child processes were ready to run and waited for a processor, in seconds.
+    /// How long workers and their child processes were ready to run but waited for a processor, in seconds.
     #[serde(serialize_with = "as_microseconds")]
     pub run_queue_delay: Option<f64>,
-    /// Number of threads that carried workers.
+    /// Number of threads that ran workers.
     pub worker_threads: usize,
     /// Requests sent, including redirects and retries.
     pub requests: u64,
@@ -237,7 +237,7 @@ pub struct Resources {
 /// Statistics of one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostStats {
-    /// Scheme, name and port; the port is left out if it is the default one of the scheme.
+    /// Scheme, name and port; the port is left out if it is the default of the scheme.
     pub host: Arc<str>,
     /// Requests started, including redirects and retries.
     #[serde(default)]
@@ -251,11 +251,10 @@ pub struct HostStats {
     /// Maximum number of requests in progress at once.
     #[serde(default)]
     pub peak: usize,
-    /// Present limit of requests in progress; `None`: unlimited.
+    /// Current limit of requests in progress; `None`: unlimited.
     pub limit: Option<usize>,
-    /// Time in which the next request could not start, whether or not a worker was free, by reason; seconds, to the
-    /// microsecond.
-    /// Reasons do not overlap.
+    /// How long the next request could not start, whether or not a worker was free, by reason; serialized as seconds, to
+    /// the microsecond. Reasons do not overlap.
     #[serde(default, serialize_with = "in_seconds", deserialize_with = "from_seconds")]
     pub waited: BTreeMap<WaitReason, Duration>,
 }
@@ -299,7 +298,7 @@ impl HostStats {
     }
 }
 
-/// The host of a URL as limits know it: its origin (RFC 6454), written as URLs write it.
+/// The host of a URL as host limits define it: scheme, name and port (the origin of RFC 6454), in the form of a URL.
 pub(crate) fn host_of(url: &Url) -> std::borrow::Cow<'_, str> {
     if url.username().is_empty() && url.password().is_none() {
         return url[..Position::AfterPort].into();
@@ -325,7 +324,7 @@ fn in_seconds<S: Serializer>(
     out.collect_map(waited.iter().map(|(reason, time)| (reason, time.as_micros() as f64 / 1e6)))
 }
 
-/// Reads seconds, to the microsecond. Unknown reasons and impossible times are left out.
+/// Reads seconds, to the microsecond. Unknown reasons and invalid times are dropped.
 fn from_seconds<'de, D: Deserializer<'de>>(
     map: D,
 ) -> Result<BTreeMap<WaitReason, Duration>, D::Error> {

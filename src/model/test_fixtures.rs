@@ -1,4 +1,4 @@
-//! Targets, records and summaries for tests, built in one line each.
+//! Test fixtures: targets, records and summaries that tests build in one line each.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use super::{
     Record, RecordError, Resources, Summary, Target, Timings,
 };
 
-/// A URL without options, the first of `sites.txt`.
+/// The target of a URL without options, the first entry of `sites.txt`.
 pub(crate) fn target(url: &str) -> Target {
     Target {
         index: 1,
@@ -20,7 +20,7 @@ pub(crate) fn target(url: &str) -> Target {
     }
 }
 
-/// The record of a URL that was read, 0 bytes long, the first of `sites.txt`.
+/// The record of a successful URL with an empty body, the first entry of `sites.txt`.
 pub(crate) fn record(url: &str) -> Record {
     Record {
         final_url: Some(url.into()),
@@ -44,7 +44,7 @@ pub(crate) fn record(url: &str) -> Record {
     }
 }
 
-/// The record of a line that is no URL.
+/// The record of an invalid line.
 pub(crate) fn invalid(source: &str, line: Option<u64>, text: &str, message: &str) -> Record {
     let (text, message) = (text.to_owned(), message.to_owned());
     let (id, carried) = (None, None);
@@ -74,7 +74,7 @@ impl Record {
     }
 }
 
-/// The summary of a run of five threads over these records, the whole list read.
+/// The summary of a run with five threads and these records; the list was read to its end.
 pub(crate) fn summary<'a>(records: impl IntoIterator<Item = &'a Record>) -> Summary {
     let mut counts = OutcomeCounts::default();
     records.into_iter().for_each(|record| counts.add(record));

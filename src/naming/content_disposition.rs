@@ -1,4 +1,4 @@
-//! Parses the file name of a Content-Disposition header (RFC 6266); a malformed one as browsers do. Pure.
+//! Parses the file name of a Content-Disposition header (RFC 6266); a malformed header is read as browsers do. Pure.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use super::sanitize::safe_if_any;
 
-/// The sanitized file name of a Content-Disposition header, whatever the disposition; `None` if it has none, or one of
-/// which nothing is left. A valid `filename*` (RFC 8187, UTF-8 or ISO-8859-1) is preferred to `filename`; of a path,
-/// only the text after the last `/` or `\` is used.
+/// The sanitized file name of a Content-Disposition header, for any disposition type; `None` if it has none, or nothing is
+/// left of it. A valid `filename*` (RFC 8187, UTF-8 or ISO-8859-1) is preferred to `filename`; of a path, only the text
+/// after the last `/` or `\` is used.
 pub(crate) fn of_disposition(field: &str) -> Option<String> {
     let find = |wanted: &str| {
         parameters(field)
@@ -16,18 +16,18 @@ pub(crate) fn of_disposition(field: &str) -> Option<String> {
             .map(|(_, value)| value)
     };
     find("filename*")
-        .and_then(|value| extended(&value))
-        .and_then(|path| last(&path))
-        .or_else(|| find("filename").and_then(|path| last(&path)))
+        .and_then(|value| decode_extended(&value))
+        .and_then(|path| file_name(&path))
+        .or_else(|| find("filename").and_then(|path| file_name(&path)))
 }
 
-fn last(path: &str) -> Option<String> {
+fn file_name(path: &str) -> Option<String> {
     let name = path.rsplit(['/', '\\']).next()?;
     safe_if_any(name).map(Cow::into_owned)
 }
 
-/// The text of an extended value, `UTF-8'en'caf%C3%A9` (RFC 8187 section 3.2).
-fn extended(value: &str) -> Option<String> {
+/// Decodes an extended value, `UTF-8'en'caf%C3%A9` (RFC 8187 section 3.2); `None` if it is invalid.
+fn decode_extended(value: &str) -> Option<String> {
     let (charset, rest) = value.split_once('\'')?;
     let (_language, escaped) = rest.split_once('\'')?;
     let bytes = percent_decode_str(escaped);
@@ -50,27 +50,28 @@ fn parameters(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
             let is_given = rest[end..].starts_with('=');
             rest = &rest[end + 1..];
             if is_given {
-                let (value, behind) = value(rest.trim_start());
-                rest = behind;
+                let (value, after) = split_value(rest.trim_start());
+                rest = after;
                 return Some((name, value));
             }
         }
     })
 }
 
-/// Splits a value from the text after it. A token may contain spaces here, as many servers write them.
-fn value(text: &str) -> (Cow<'_, str>, &str) {
+/// Splits the text after the `=` of a parameter into its value and the parameters that follow. A value without quotes may
+/// contain spaces, as many servers write them.
+fn split_value(text: &str) -> (Cow<'_, str>, &str) {
     if let Some(text) = text.strip_prefix('"') {
-        let (value, behind) = quoted(text);
-        return (Cow::Owned(value), behind.split_once(';').map_or("", |(_, behind)| behind));
+        let (value, after) = split_quoted(text);
+        return (Cow::Owned(value), after.split_once(';').map_or("", |(_, after)| after));
     }
-    let (value, behind) = text.split_once(';').unwrap_or((text, ""));
-    (Cow::Borrowed(value.trim_end()), behind)
+    let (value, after) = text.split_once(';').unwrap_or((text, ""));
+    (Cow::Borrowed(value.trim_end()), after)
 }
 
-/// Splits a quoted string, without its first quote (RFC 9110 section 5.6.4), from the text after its last one. If that
-/// is missing, the string ends with the text.
-fn quoted(text: &str) -> (String, &str) {
+/// Splits the text after an opening quote into the content of the quoted string (RFC 9110 section 5.6.4) and the text
+/// after its closing quote. If that is missing, the string ends with the text.
+fn split_quoted(text: &str) -> (String, &str) {
     let mut value = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

@@ -1,4 +1,4 @@
-//! Fuzz targets for file names: a name stays in its folder, and names a plain file on every system.
+//! Fuzz targets for file names: a name stays in its folder and is valid for a plain file on every system.
 
 use url::Url;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::plan::NamingScheme;
 use crate::text::is_hidden;
 
-/// Input: two bytes that say which names are taken, then a URL or the path of one.
+/// Input: two bytes that determine which names are taken, then a URL or a path.
 pub fn names(data: &[u8]) {
     let Some((taken, text)) = data.split_first_chunk::<2>() else { return };
     let text = String::from_utf8_lossy(text);
@@ -27,7 +27,8 @@ pub fn names(data: &[u8]) {
     }
 }
 
-/// The name that a server gives: it is the same if it is sent again, in either form.
+/// Input: a Content-Disposition header. Its file name is parsed to the same name again, in the quoted and the extended
+/// form.
 pub fn content_disposition(data: &[u8]) {
     let Some(name) = of_disposition(&String::from_utf8_lossy(data)) else { return };
     check_path(&name, LONGEST_COMPONENT);
@@ -47,7 +48,7 @@ fn url_of(text: &str) -> Option<Url> {
     url.or_else(|| base().join(&format!("./{text}")).ok()).filter(Url::has_host)
 }
 
-/// Checks the name that is made unique. For each name that is asked about, two bits of `taken` are its owner.
+/// Checks the unique name made from `wanted`. Two bits of `taken` determine each answer about the owner of a name.
 fn check_unique(wanted: &str, url: &Url, taken: u16) {
     let mut asked = 0;
     let depth = wanted.split('/').count();

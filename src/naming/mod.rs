@@ -1,12 +1,12 @@
-//! Makes file names: safe relative paths from URLs, `out=` options and Content-Disposition. Pure.
+//! File names: makes safe relative paths from URLs, `out=` options and Content-Disposition. Pure.
 //!
-//! A name is a relative path of components joined by `/`, each safe on the systems in use, whatever the list or a
-//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). If two targets want one name, [`unique_name()`]
-//! decides.
+//! A name is a relative path of components joined by `/`, each safe on all common systems, whatever the list or a
+//! server wrote (see [`of_url`], [`of_option`], [`of_disposition`]). If two targets want the same name,
+//! [`unique_name()`] resolves the conflict.
 //!
 //! Bounds: a component has at most [`LONGEST_COMPONENT`] bytes, a path at most [`DEEPEST`] components and, before it is
-//! made unique, [`LONGEST_PATH`] bytes; that may add a mark of 9 bytes (65 at worst) to a component, within the
-//! component's bound.
+//! made unique, [`LONGEST_PATH`] bytes. Making it unique may add a mark of 9 bytes (65 at worst) to a component, within
+//! the component's bound.
 
 mod conflicts;
 mod content_disposition;
@@ -40,22 +40,22 @@ pub(crate) const LONGEST_PATH: usize = 1024;
 /// The maximum number of components of a path.
 pub(crate) const DEEPEST: usize = 32;
 
-/// What follows the final name of a file while it is partial.
+/// The suffix of the name of a partial file.
 pub(crate) const PART_SUFFIX: &str = ".part";
 
-/// Hexadecimal digits of a SHA-256.
-const DIGITS: usize = 64;
+/// Number of hexadecimal digits of a SHA-256.
+const SHA256_DIGITS: usize = 64;
 
-/// Digits of the mark that makes a name unique.
-const MARK: usize = 8;
+/// Number of digits of the shortest mark that makes a name unique.
+const MARK_DIGITS: usize = 8;
 
 /// The name of a target, made of its URL; `index` is its position in the list.
 ///
-/// A path that ends in a slash is named `index.html`. If the name is made of the path, a query that is not empty adds a
-/// mark before the extension (`page.1a2b3c4d.php`), the same one however it is signed for a time; so do secret parameters
-/// of the path, which are left out. The fragment is ignored. Escapes are decoded once; an escaped `/` is a character of its
-/// component. In a tree, http and https of one host share a directory; empty components are left
-/// out, and the directories beyond the bounds become one, named by their SHA-256.
+/// A path that ends in a slash is named `index.html`. If the name is made of the path, a non-empty query adds a mark
+/// before the extension (`page.1a2b3c4d.php`), which does not depend on temporary signatures. Secret parameters of the
+/// path are replaced by such a mark. The fragment is ignored. Escapes are decoded once; an escaped `/` does not separate
+/// components. In a tree, http and https of one host share a directory, empty components are left out, and the
+/// directories beyond the bounds are replaced by one, named by their SHA-256.
 pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
     match scheme {
         NamingScheme::Flat => file(url),
@@ -65,8 +65,8 @@ pub fn of_url(scheme: NamingScheme, url: &Url, index: u64) -> String {
     }
 }
 
-/// The name that a list requests (`out=`): a relative path, nothing in it escaped. Components that are no name (empty,
-/// `.`, `..`) are left out.
+/// The name that a list requests (`out=`), a relative path without escapes. Components that are empty, `.` or `..` are
+/// left out.
 pub(crate) fn of_option(out: &str) -> String {
     let mut path = String::with_capacity(out.len());
     for component in out.split('/').filter(|name| !matches!(*name, "" | "." | "..")) {
@@ -75,13 +75,13 @@ pub(crate) fn of_option(out: &str) -> String {
     if path.is_empty() { safe("").into_owned() } else { bounded(path) }
 }
 
-/// The name of the partial file. No final name ends like this.
+/// The name of the partial file. No final name has its suffix.
 pub(crate) fn part_of(name: &str) -> String {
     format!("{name}{PART_SUFFIX}")
 }
 
-/// Identifies what was saved from a URL: the SHA-256 of the URL without fragment, user and password, and without a
-/// signature that is another one the next time.
+/// Identifies the object that a URL refers to: the SHA-256 of the URL without fragment, user, password and temporary
+/// signature.
 pub fn identity(url: &Url) -> [u8; 32] {
     Sha256::new()
         .chain_update(&url[..Position::BeforeUsername])
@@ -95,8 +95,8 @@ fn tree(url: &Url) -> String {
     let folders = url.path().rsplit_once('/').map_or("", |(folders, _)| folders);
     for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
         match without_secret_parameters(folder) {
-            Cow::Borrowed(folder) => push(&mut path, &decoded(folder)),
-            Cow::Owned(shown) => push(&mut path, &marked(&decoded(&shown), &mark(folder))),
+            Cow::Borrowed(folder) => push(&mut path, &decode(folder)),
+            Cow::Owned(shown) => push(&mut path, &marked(&decode(&shown), &mark(folder))),
         }
     }
     push(&mut path, &file(url));
@@ -131,9 +131,9 @@ fn file(url: &Url) -> String {
     }
 }
 
-/// What makes a name another one where this text is another one.
+/// The mark that distinguishes names by this text: the first digits of its SHA-256.
 fn mark(text: &str) -> String {
-    hex(&sha256(text))[..MARK].to_owned()
+    hex(&sha256(text))[..MARK_DIGITS].to_owned()
 }
 
 /// The last component of the URL's path, made safe.
@@ -142,13 +142,14 @@ fn last(url: &Url) -> Cow<'_, str> {
     match path.rsplit_once('/').map_or(path, |(_, last)| last) {
         "" => Cow::Borrowed("index.html"),
         last => match without_secret_parameters(last) {
-            Cow::Borrowed(last) => decoded(last),
-            Cow::Owned(shown) => Cow::Owned(decoded(&shown).into_owned()),
+            Cow::Borrowed(last) => decode(last),
+            Cow::Owned(shown) => Cow::Owned(decode(&shown).into_owned()),
         },
     }
 }
 
-fn decoded(component: &str) -> Cow<'_, str> {
+/// The component with its escapes decoded, made safe.
+fn decode(component: &str) -> Cow<'_, str> {
     match percent_decode_str(component).decode_utf8_lossy() {
         Cow::Borrowed(text) => safe(text),
         Cow::Owned(text) => Cow::Owned(safe(&text).into_owned()),
@@ -162,15 +163,15 @@ fn push(path: &mut String, component: &str) {
     path.push_str(component);
 }
 
-/// The path, shortened if it is too long or too deep: its first directories, one named by the SHA-256 of the others,
-/// and the file. Files that shared a directory still do.
+/// The path, shortened if it is too long or too deep: its first directories are kept, the others are replaced by one
+/// named by their SHA-256. Files of the same directory stay in the same directory.
 fn bounded(path: String) -> String {
     let depth = path.bytes().filter(|byte| *byte == b'/').count() + 1;
     if path.len() <= LONGEST_PATH && depth <= DEEPEST {
         return path;
     }
     let Some((folders, file)) = path.rsplit_once('/') else { return path };
-    let room = LONGEST_PATH - file.len() - DIGITS - 2;
+    let room = LONGEST_PATH - file.len() - SHA256_DIGITS - 2;
     let ends = folders.match_indices('/').map(|(end, _)| end);
     // Two components of 240 bytes are within the bounds, so at least one directory is kept, and at least one is
     // replaced.

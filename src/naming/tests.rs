@@ -21,7 +21,7 @@ fn tree(text: &str) -> String {
     of_url(NamingScheme::Tree, &url(text), 1)
 }
 
-/// What a component must be, written apart from the code that makes it so.
+/// Whether a component is safe, implemented independently of the code under test.
 fn is_safe(name: &str) -> bool {
     let upper = name.to_uppercase();
     let device = upper.split('.').next().unwrap().trim_end_matches(' ');
@@ -306,7 +306,7 @@ fn names_are_compared_without_case_and_however_accents_are_written() {
 
 #[test]
 fn the_key_of_every_character_is_its_own_key_and_that_of_its_cases() {
-    /// The last character that has another form (a CJK compatibility ideograph).
+    /// The last character with another normalization form (a CJK compatibility ideograph).
     const LAST: char = '\u{2fa1f}';
     for character in '\0'..=LAST {
         let name = character.to_string();
@@ -318,7 +318,7 @@ fn the_key_of_every_character_is_its_own_key_and_that_of_its_cases() {
     }
 }
 
-/// A folder in memory: who has which key, told by identities.
+/// A folder in memory: the owner of each key, by identity.
 #[derive(Default)]
 struct TakenNames {
     files: BTreeMap<String, [u8; 32]>,
@@ -335,7 +335,7 @@ impl TakenNames {
         }
     }
 
-    fn settle(&mut self, wanted: &str, identity: &[u8; 32]) -> Option<UniqueName> {
+    fn claim(&mut self, wanted: &str, identity: &[u8; 32]) -> Option<UniqueName> {
         let unique = unique_name(wanted, identity, |key| self.owner(key, identity))?;
         let key = key(&unique.name);
         self.folders.extend(key.match_indices('/').map(|(end, _)| key[..end].to_owned()));
@@ -344,7 +344,7 @@ impl TakenNames {
     }
 
     fn name(&mut self, wanted: &str, of: &str) -> String {
-        self.settle(wanted, &sha256(of)).unwrap().name
+        self.claim(wanted, &sha256(of)).unwrap().name
     }
 }
 
@@ -353,9 +353,9 @@ fn a_name_that_nobody_has_is_given_as_it_is() {
     let mut taken = TakenNames::default();
     let one = sha256("one");
     let new = UniqueName { name: "a.test/x.html".to_owned(), whose: Ownership::New };
-    assert_eq!(taken.settle("a.test/x.html", &one), Some(new));
+    assert_eq!(taken.claim("a.test/x.html", &one), Some(new));
     let mine = UniqueName { name: "a.test/x.html".to_owned(), whose: Ownership::Own };
-    assert_eq!(taken.settle("a.test/x.html", &one), Some(mine));
+    assert_eq!(taken.claim("a.test/x.html", &one), Some(mine));
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn who_comes_later_gets_a_mark_and_has_it_again_the_next_time() {
     taken.name("x.html", "one");
     let mark = &hex(&sha256("two"))[..8];
     for whose in [Ownership::New, Ownership::Own] {
-        let settled = taken.settle("X.html", &sha256("two")).unwrap();
+        let settled = taken.claim("X.html", &sha256("two")).unwrap();
         assert_eq!(settled, UniqueName { name: format!("X.{mark}.html"), whose });
     }
 }
@@ -437,7 +437,7 @@ fn a_marked_name_stays_within_the_bounds() {
     }
 }
 
-/// Pieces that were chosen to hurt.
+/// Pieces of names that are likely to cause trouble.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => any::<String>(),
@@ -470,8 +470,8 @@ fn any_url() -> impl Strategy<Value = Url> {
     })
 }
 
-/// Few names, so that they meet.
-fn near() -> impl Strategy<Value = String> {
+/// Paths of few different components, so that they collide.
+fn colliding_path() -> impl Strategy<Value = String> {
     prop::collection::vec(
         prop::sample::select(vec!["a", "A", "é", "e\u{301}", "b.html", "con"]),
         1..4,
@@ -541,18 +541,18 @@ proptest! {
 
     #[test]
     fn a_list_settled_in_order_has_distinct_names_and_no_file_under_a_file(
-        wanted in prop::collection::vec(near(), 1..60)
+        wanted in prop::collection::vec(colliding_path(), 1..60)
     ) {
         let mut taken = TakenNames::default();
         for (number, wanted) in wanted.iter().enumerate() {
-            let settled = taken.settle(wanted, &sha256(&number.to_string())).unwrap();
+            let settled = taken.claim(wanted, &sha256(&number.to_string())).unwrap();
             prop_assert_eq!(settled.whose, Ownership::New);
             prop_assert!(is_safe_path(&settled.name), "{:?}", settled.name);
         }
         prop_assert_eq!(taken.files.len(), wanted.len());
         prop_assert!(taken.files.keys().all(|file| !taken.folders.contains(file)));
         for (number, wanted) in wanted.iter().enumerate() {
-            let again = taken.settle(wanted, &sha256(&number.to_string())).unwrap();
+            let again = taken.claim(wanted, &sha256(&number.to_string())).unwrap();
             prop_assert_eq!(again.whose, Ownership::Own);
         }
         prop_assert_eq!(taken.files.len(), wanted.len());
@@ -560,7 +560,7 @@ proptest! {
 
     #[test]
     fn whatever_the_holder_says_settling_ends_with_a_name_that_fits_or_none(
-        wanted in near(), answers in prop::collection::vec(0..4_usize, 1..40)
+        wanted in colliding_path(), answers in prop::collection::vec(0..4_usize, 1..40)
     ) {
         let owners = [NameOwner::Nobody, NameOwner::Folder, NameOwner::Mine, NameOwner::Other];
         let mut asked = BTreeMap::new();

@@ -1,28 +1,28 @@
-//! How lists are read: their format, and what the columns of tables mean.
+//! List options: the format of lists, and what the columns of tables mean.
 
 /// How lists are read. A column is given by its name, or by its number from 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListOptions {
     /// The format of all lists.
     pub format: ListFormat,
-    /// What separates the columns of CSV; `None` is decided by the first line.
+    /// The separator of CSV columns; `None`: determined from the first line.
     pub delimiter: Option<u8>,
-    /// The column of URLs; `None` is decided by the names and the first row.
+    /// The column with URLs; `None`: determined from the column names and the first row.
     pub url_column: Option<String>,
-    /// The column with what the list calls a URL.
+    /// The column with the list's own identifier of each URL.
     pub id_column: Option<String>,
     /// The column with the names of files.
     pub out_column: Option<String>,
     /// The column with checksums.
     pub checksum_column: Option<String>,
-    /// The columns that come back in every record.
+    /// The columns that are copied into every record.
     pub carry: CarryChoice,
     /// The column whose text is saved beside each body; it is carried as well.
     pub text_column: Option<String>,
 }
 
 impl ListOptions {
-    /// The columns that are named, with the options that name them.
+    /// The columns that options name, each with its option.
     pub fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let single = [
             ("--url-column", &self.url_column),
@@ -35,7 +35,8 @@ impl ListOptions {
         single.chain(self.carried_columns())
     }
 
-    /// The columns that are carried, each once, with the options that name them; if all are, the one of texts.
+    /// The carried columns that options name, each once and with its option. With [`CarryChoice::All`], only the text
+    /// column is named.
     pub fn carried_columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let carried = match &self.carry {
             CarryChoice::Columns(names) => &names[..],
@@ -46,31 +47,31 @@ impl ListOptions {
         carried.chain(text.map(|name| ("--text-column", &**name)))
     }
 
-    /// Whether the options mean something for tables only.
+    /// Whether any option applies to tables only.
     pub fn are_about_tables(&self) -> bool {
         self.columns().next().is_some() || self.carry == CarryChoice::All
     }
 }
 
-/// The format of a list.
+/// The format of lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ListFormat {
-    /// By the name and the content of each list.
+    /// Determined from the name and content of each list.
     #[default]
     Auto,
-    /// One URL a line, with option lines.
+    /// One URL per line, with option lines.
     Text,
-    /// Comma-separated values (RFC 4180), also with another delimiter.
+    /// Comma-separated values (RFC 4180), or with another delimiter.
     Csv,
     /// Tab-separated values.
     Tsv,
-    /// One JSON string or object a line.
+    /// One JSON string or object per line.
     Jsonl,
     /// Apache Parquet.
     Parquet,
 }
 
-/// The columns that come back in every record.
+/// The columns that are copied into every record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CarryChoice {
     /// None.
@@ -78,6 +79,6 @@ pub enum CarryChoice {
     Nothing,
     /// These.
     Columns(Vec<String>),
-    /// All but the one of URLs.
+    /// All except the URL column.
     All,
 }

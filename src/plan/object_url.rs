@@ -1,4 +1,4 @@
-//! The URLs of object stores, as `--dir` takes them.
+//! Object store URLs, as `--dir` accepts them: `s3://BUCKET/PREFIX`.
 
 use std::fmt;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 /// A place in an object store: `s3://BUCKET/PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectUrl {
-    /// Who keeps the objects.
+    /// The kind of object store.
     pub service: ObjectService,
     /// The bucket, or the container.
     pub bucket: String,
-    /// What the names of all objects begin with, without a slash at either end; may be empty.
+    /// The prefix of all object names, without a slash at either end; may be empty.
     pub prefix: String,
 }
 
 /// A kind of object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ObjectService {
-    /// Amazon S3, and what speaks its protocol.
+    /// Amazon S3 and compatible stores.
     S3,
     /// Google Cloud Storage.
     Gcs,
@@ -38,11 +38,11 @@ impl ObjectService {
 }
 
 impl ObjectUrl {
-    /// The place that a path names; `None` if it is a path of the file system.
+    /// Parses a path that is an object store URL; `None` if it is a path of the file system.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let (scheme, rest) = path.to_str()?.split_once("://")?;
-        let is_it = |service: &ObjectService| service.scheme().eq_ignore_ascii_case(scheme);
-        let service = ObjectService::ALL.into_iter().find(is_it)?;
+        let has_scheme = |service: &ObjectService| service.scheme().eq_ignore_ascii_case(scheme);
+        let service = ObjectService::ALL.into_iter().find(has_scheme)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_matches('/').to_owned();
         Some(Self { service, bucket: bucket.to_owned(), prefix })

@@ -8,7 +8,7 @@ use url::{Position, Url};
 
 use crate::model::Entry;
 
-/// One of the parts that the entries of all lists fall into. `Display` is `INDEX/COUNT`, as it is typed.
+/// One of the `count` parts that the entries of all lists are divided into. `Display` is `INDEX/COUNT`, as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: u32,
@@ -16,7 +16,7 @@ pub struct Shard {
     by: ShardKey,
 }
 
-/// What of a URL decides about its shard.
+/// The part of a URL that determines its shard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ShardKey {
     /// The host, without the port.
@@ -30,13 +30,13 @@ impl Shard {
     /// The maximum number of shards.
     pub(crate) const MAX_COUNT: u32 = 1_000_000;
 
-    /// Shard `index` of `count`, from 0; `None` if there is none, or there are too many.
+    /// Shard `index` of `count`, from 0; `None` if `index` is not below `count`, or `count` exceeds the maximum.
     pub(crate) fn new(index: u32, count: u32, by: ShardKey) -> Option<Self> {
         let count = NonZeroU32::new(count).filter(|count| count.get() <= Self::MAX_COUNT)?;
         (index < count.get()).then_some(Self { index, count, by })
     }
 
-    /// Whether this entry falls into the shard.
+    /// Whether the entry belongs to the shard.
     pub(crate) fn holds(self, entry: &Entry) -> bool {
         shard_of(entry, self.by, self.count) == self.index
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Shard {
     }
 }
 
-/// The shard of an entry, from 0: that of its first URL. An entry without a URL is in the first shard.
+/// The shard of an entry, from 0, determined by its first URL. An entry without a URL is in shard 0.
 pub(crate) fn shard_of(entry: &Entry, by: ShardKey, count: NonZeroU32) -> u32 {
     match entry {
         Entry::Target(target) => jump(by.hash(target.url()), count),
@@ -57,7 +57,7 @@ pub(crate) fn shard_of(entry: &Entry, by: ShardKey, count: NonZeroU32) -> u32 {
 }
 
 impl ShardKey {
-    /// The hash that decides about the shard of a URL.
+    /// The hash that determines the shard of a URL.
     fn hash(self, url: &Url) -> u64 {
         match self {
             Self::Host => stable_hash(&[host(url)]),
@@ -84,8 +84,8 @@ fn stable_hash(texts: &[&str]) -> u64 {
     digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Jump consistent hash (Lamping and Veach, arXiv:1406.2294): the bucket of a key, from 0. One more bucket moves a key
-/// only there, and moves only the share of keys that it needs.
+/// Jump consistent hash (Lamping and Veach, arXiv:1406.2294): the bucket of a key, from 0. When a bucket is added, keys
+/// move only to the new bucket, and only as many as it needs for an even share.
 fn jump(mut key: u64, buckets: NonZeroU32) -> u32 {
     let (mut bucket, mut next) = (0, 0);
     while next < u64::from(buckets.get()) {
@@ -116,8 +116,8 @@ mod tests {
         Entry::Target(Target { index: 1, source, line: Some(1), listed: None, urls, options })
     }
 
-    /// The rows of the chapter's table below this heading: the first cell, and the others.
-    fn vectors(heading: &str) -> Vec<(&'static str, Vec<&'static str>)> {
+    /// The rows of the table with this heading in the manual's chapter: the first cell, and the others.
+    fn test_vectors(heading: &str) -> Vec<(&'static str, Vec<&'static str>)> {
         let chapter = include_str!("../manual/shards.md");
         let (_, table) = chapter.split_once(heading).expect("the chapter has the table");
         let rows = table.trim_start().lines().skip(2).take_while(|line| line.starts_with('|'));
@@ -135,7 +135,7 @@ mod tests {
             ("| `--shard-by url` |", ShardKey::Url, 4),
         ];
         for (heading, by, least) in tables {
-            let rows = vectors(heading);
+            let rows = test_vectors(heading);
             assert!(rows.len() >= least, "{heading}");
             for (url, cells) in rows {
                 let hash = by.hash(&url.parse().unwrap());

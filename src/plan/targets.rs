@@ -5,16 +5,16 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which URLs may be requested, and which addresses connected to. The default allows all.
+/// Which URLs may be requested, and which addresses may be connected to. The default allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRules {
     /// The addresses that may be connected to.
     pub addresses: AddressScope,
     /// The schemes that URLs may have.
     pub schemes: UrlSchemes,
-    /// Exceptions to [`AddressScope::Public`].
+    /// Hosts and addresses that are exempt from [`AddressScope::Public`].
     pub allowed: Vec<HostRule>,
-    /// What may not be reached, whatever else is allowed.
+    /// Hosts and addresses that may not be connected to, even if `allowed` has them.
     pub denied: Vec<HostRule>,
 }
 
@@ -26,7 +26,7 @@ impl TargetRules {
             && self.denied.is_empty()
     }
 
-    /// Whether there are rules about the addresses that are connected to.
+    /// Whether addresses must be checked before connecting to them.
     pub(crate) fn judge_addresses(&self) -> bool {
         let is_network = |rule: &HostRule| matches!(rule, HostRule::Network(_));
         self.addresses == AddressScope::Public || self.denied.iter().any(is_network)
@@ -39,7 +39,7 @@ pub enum AddressScope {
     /// All.
     #[default]
     Any,
-    /// Those that are globally routable.
+    /// Only globally routable addresses.
     Public,
 }
 
@@ -53,10 +53,10 @@ pub enum UrlSchemes {
     HttpsOnly,
 }
 
-/// The hosts that `--allow-host` or `--deny-host` is about. `Display` is as it is typed.
+/// The hosts that an `--allow-host` or `--deny-host` applies to. `Display` is the form in which it is typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostRule {
-    /// The host with this name, in the form of a parsed URL, without a dot at the end.
+    /// The host with this name, as in a parsed URL, without a trailing dot.
     Name(String),
     /// The host with this name, and all names below it.
     Domain(String),
@@ -74,12 +74,12 @@ impl fmt::Display for HostRule {
     }
 }
 
-/// The addresses that begin with the same bits (CIDR). `Display` leaves out the length of a single address.
+/// A block of addresses with a common prefix (CIDR). `Display` omits the prefix length of a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressBlock {
     /// The first address.
     pub first: IpAddr,
-    /// The number of bits that all have in common.
+    /// The prefix length: the number of leading bits that all addresses share.
     pub bits: u32,
 }
 
@@ -89,14 +89,15 @@ impl AddressBlock {
         Self { first: address, bits: width(address) }
     }
 
-    /// The block of these addresses; `None` if `first` has bits beyond the first `bits`, or does not have so many.
+    /// The block with this first address and prefix length; `None` if `first` has a bit set beyond its first `bits` bits,
+    /// or `bits` exceeds the length of the address.
     pub(crate) fn new(first: IpAddr, bits: u32) -> Option<Self> {
         let rest = width(first).checked_sub(bits)?;
         let is_first = number(first).trailing_zeros() >= rest;
         is_first.then_some(Self { first, bits })
     }
 
-    /// Whether the address is one of the block.
+    /// Whether the address is in the block.
     pub(crate) fn contains(self, address: IpAddr) -> bool {
         let rest = width(self.first) - self.bits;
         let start = |address| number(address).checked_shr(rest).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A fuzz target for redaction: whatever the text around a secret, the secret is not in what is shown.
+//! A fuzz target for redaction: no text around a secret makes the secret appear in redacted output.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -8,20 +8,20 @@ use super::{
     redacted_name, redacted_start, redacted_text,
 };
 
-/// The secret.
+/// The secret that must not be shown.
 const HUNTER2: &str = "hunter2";
 
-/// Texts around a secret, separated by newlines, behind a byte that chooses the name of a parameter.
+/// Input: a byte that selects the name of a parameter, then the texts around the secret, separated by newlines.
 pub fn redaction(data: &[u8]) {
     let Some((name, data)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(data).replace(HUNTER2, "");
     let mut parts = text.splitn(4, '\n');
     let [a, b, c, d] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-    passwords([a, b, c, d]);
-    parameters(*name, [a, b, c, d]);
-    lines([a, b, c]);
+    check_passwords([a, b, c, d]);
+    check_parameters(*name, [a, b, c, d]);
+    check_lines([a, b, c]);
     for text in [&*text, a] {
-        // The `@` of a user part may be in the value of a secret parameter: then that is no user part when it is masked.
+        // An `@` in the value of a secret parameter may look like that of a user part, but no longer once the value is masked.
         if text.split('=').skip(1).any(|value| value.contains('@')) {
             continue;
         }
@@ -31,44 +31,44 @@ pub fn redaction(data: &[u8]) {
     }
 }
 
-fn passwords([a, b, c, d]: [&str; 4]) {
+fn check_passwords([a, b, c, d]: [&str; 4]) {
     let with_password = format!("https://{a}:{b}{HUNTER2}{c}@a.test/{d}");
     let alone = format!("https://{b}{HUNTER2}{c}@a.test/{d}");
     for text in [with_password, alone] {
         let Ok(url) = Url::parse(&text) else { continue };
         let password = url.password().filter(|password| !password.is_empty());
         if password.unwrap_or(url.username()).contains(HUNTER2) {
-            hidden_in(&url, a);
+            check_hidden(&url, a);
         }
     }
 }
 
-/// A secret parameter, as it is and in a URL that is the value of another parameter.
-fn parameters(name: u8, [a, b, c, d]: [&str; 4]) {
+/// Checks a secret parameter, both of a URL itself and of an encoded URL in the value of another parameter.
+fn check_parameters(name: u8, [a, b, c, d]: [&str; 4]) {
     let name = usize::from(name);
     let provider = ["", "X-Amz-", "x_goog_", "X.Oss."][name % (PROVIDERS.len() + 1)];
     let name = SECRET[name % SECRET.len()];
     let text = format!("https://{a}.test/{b}?{c}&{provider}{name}={HUNTER2}{d}");
     let Ok(url) = Url::parse(&text) else { return };
-    hidden_in(&url, d);
-    // Somewhere in the value, for which no character of a sentence is mistaken.
+    check_hidden(&url, d);
+    // Within the value, after characters that do not end a value.
     let start: String = b.chars().filter(|character| !"&#\t\n\r'`".contains(*character)).collect();
     let within = format!("https://a.test/?{name}={start}{HUNTER2}&{d}");
     if let Ok(url) = Url::parse(&within) {
-        hidden_in(&url, c);
+        check_hidden(&url, c);
     }
     let inner = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
     let twice = utf8_percent_encode(&inner, NON_ALPHANUMERIC);
     for inner in [&*inner, &twice.to_string()] {
         let text = format!("https://a.test/?{c}&u={inner}");
         if let Ok(url) = Url::parse(&text) {
-            hidden_in(&url, b);
+            check_hidden(&url, b);
         }
     }
 }
 
-/// A secret of a URL is in no form in which the URL is shown, in a sentence or alone.
-fn hidden_in(url: &Url, beside: &str) {
+/// Checks that the secret is hidden in every form in which the URL is shown, alone or in a sentence.
+fn check_hidden(url: &Url, beside: &str) {
     let text = url.as_str();
     for shown in [redacted(url), masked(url), masked_field(text).into_owned(), redacted_line(text)]
     {
@@ -86,8 +86,8 @@ fn hidden_in(url: &Url, beside: &str) {
     }
 }
 
-/// What stands before an `@` in a text that is no URL.
-fn lines([a, b, c]: [&str; 3]) {
+/// Checks a password before an `@` in a text that is not a valid URL.
+fn check_lines([a, b, c]: [&str; 3]) {
     let text = format!("{a}u:{HUNTER2}{b}@{c}");
     for shown in [redacted_line(&text), redacted_name(&text).into_owned()] {
         assert!(!shown.contains(HUNTER2), "{text}: {shown}");

@@ -1,5 +1,5 @@
-//! A run of any length in bounded memory: its first [`MOST_ROWS`] rows as they are, and of all rows what charts and
-//! totals need. Pure.
+//! Aggregates a run of any length in bounded memory: keeps its first [`MAX_ROWS`] records as rows, and of all records what
+//! charts and totals need. Pure.
 
 use std::iter;
 use std::ops::Range;
@@ -11,25 +11,25 @@ use super::timeline::Timeline;
 use crate::model::{AttemptDetail, FailureClass, Outcome, OutcomeCounts, Record, Summary, Timings};
 use crate::units::grouped;
 
-/// Rows that are kept.
-pub(crate) const MOST_ROWS: usize = 10_000;
+/// Maximum number of rows that are kept.
+pub(crate) const MAX_ROWS: usize = 10_000;
 
-/// Failures that are kept, wherever they are in the run.
-pub(crate) const MOST_FAILURES: usize = 1_000;
+/// Maximum number of failures that are kept, wherever they are in the run.
+pub(crate) const MAX_FAILURES: usize = 1_000;
 
-/// Waits between attempts that are kept of a row.
-const MOST_WAITS: usize = 16;
+/// Maximum number of waits between attempts that are kept for a row.
+const MAX_WAITS: usize = 16;
 
-/// Characters that are kept of a text.
-const MOST_CHARACTERS: usize = 2_048;
+/// Maximum number of characters that are kept of a text.
+const MAX_TEXT_CHARACTERS: usize = 2_048;
 
-/// Seconds that a wait after the last attempt has at least; less is rounding.
-const SHORTEST_WAIT: f64 = 1e-3;
+/// Minimum seconds of a wait; anything shorter is a rounding error.
+const MIN_WAIT_SECONDS: f64 = 1e-3;
 
-/// Seconds that a row may take; more is a mistake.
-const LONGEST: f64 = 1e9;
+/// Maximum seconds of a time; a longer one is taken for a mistake.
+const MAX_SECONDS: f64 = 1e9;
 
-/// What is known of a run.
+/// The aggregated data of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Aggregate {
     /// The first rows.
@@ -40,25 +40,25 @@ pub(crate) struct Aggregate {
     pub(crate) counts: OutcomeCounts,
     /// How many URLs were under way, over time.
     pub(crate) under_way: Timeline,
-    /// How long URLs took from their first request on.
+    /// Durations of the URLs, from their first request on.
     pub(crate) totals: Histogram,
-    /// The first moment of all, in microseconds since 1970: when the first URL was put in the queue.
+    /// When the first URL was put in the queue, in microseconds since 1970.
     pub(crate) began: Option<i64>,
 }
 
-/// What a chart and a table need of a record. Texts are printable, and cut where they are very long.
+/// The data of a record that charts and tables need. Texts are printable, and truncated if they are very long.
 #[derive(Debug)]
 pub(crate) struct AggregateRow {
     pub(crate) index: u64,
     pub(crate) url: String,
-    /// What served it, if that is another URL.
+    /// The mirror that served it, if that is another URL.
     pub(crate) mirror: Option<String>,
     pub(crate) outcome: Outcome,
     pub(crate) status: Option<u16>,
     pub(crate) class: Option<FailureClass>,
     pub(crate) message: Option<String>,
     pub(crate) worker: Option<usize>,
-    /// The size of its body; that which was announced, if only the head was asked for.
+    /// The size of its body; the announced size if only the head was requested.
     pub(crate) bytes: u64,
     pub(crate) attempts: u32,
     /// When its first request was started, in microseconds since 1970.
@@ -66,36 +66,36 @@ pub(crate) struct AggregateRow {
     pub(crate) timings: Timings,
     /// The last attempt, in seconds since `started`.
     pub(crate) last: Range<f64>,
-    /// The waits before and after the last attempt, in seconds since `started`; of many, the longest.
+    /// The waits before and after the last attempt, in seconds since `started`; the longest ones if there are many.
     pub(crate) waits: Vec<Range<f64>>,
 }
 
 impl Aggregate {
-    /// Takes one more record.
+    /// Adds a record.
     pub(crate) fn add(&mut self, record: &Record) {
         self.counts.add(record);
-        let timings = sane(record.timings);
-        let started = record.started_at.and_then(since_1970);
+        let timings = sanitize(record.timings);
+        let started = record.started_at.and_then(micros_since_1970);
         if let Some(total) = timings.total {
             self.totals.add(total);
         }
         if let (Some(started), Some(total)) = (started, timings.total) {
             let queued = started - micros(timings.queued.unwrap_or_default());
-            for attempt in attempts_apart(record, total) {
+            for attempt in active_spans(record, total) {
                 self.under_way.add(started + attempt.start, started + attempt.end);
             }
             self.began = Some(self.began.map_or(queued, |began| began.min(queued)));
         }
         let is_failure = record.error.is_some() && !record.is_not_started();
-        if is_failure && self.failures.len() < MOST_FAILURES {
+        if is_failure && self.failures.len() < MAX_FAILURES {
             self.failures.push(AggregateRow::of(record, started, timings));
         }
-        if self.rows.len() < MOST_ROWS {
+        if self.rows.len() < MAX_ROWS {
             self.rows.push(AggregateRow::of(record, started, timings));
         }
     }
 
-    /// What has to be said of a saved run that lacks records which its summary counts.
+    /// A warning if the run lacks records that its summary counts.
     pub(crate) fn missing_records(&self, summary: &Summary) -> Option<String> {
         let (present, all) = (self.counts.targets, summary.counts.targets);
         (present < all).then(|| {
@@ -107,7 +107,7 @@ impl Aggregate {
         })
     }
 
-    /// Rows that were counted and not kept.
+    /// Number of records that were counted but not kept as rows.
     pub(crate) fn further(&self) -> u64 {
         self.counts.targets - self.rows.len() as u64
     }
@@ -119,12 +119,12 @@ impl AggregateRow {
         let (last, waits) = last_and_waits(record, timings);
         Self {
             index: record.index,
-            url: shown(&record.url),
-            mirror: record.other_mirror().map(shown),
+            url: readable_excerpt(&record.url),
+            mirror: record.other_mirror().map(readable_excerpt),
             outcome: record.outcome,
             status: record.http_status,
             class: error.map(|error| error.class),
-            message: error.map(|error| shown(&error.message)),
+            message: error.map(|error| readable_excerpt(&error.message)),
             worker: record.worker,
             bytes: match record.head {
                 Some(_) => record.length.unwrap_or_default(),
@@ -139,96 +139,99 @@ impl AggregateRow {
     }
 }
 
-/// The last attempt of a record, and the waits before and after it, in seconds since its first request. What was waited
-/// for redirects within an attempt is put at its start, since nothing tells where it was.
+/// The last attempt of a record, and the waits before and after it, in seconds since its first request. The time that an
+/// attempt waited for redirects is put at its start, since its actual place is not recorded.
 fn last_and_waits(record: &Record, timings: Timings) -> (Range<f64>, Vec<Range<f64>>) {
     let total = timings.total.unwrap_or_default();
-    let time = |seconds: f64| sane_seconds(Some(seconds)).unwrap_or_default().min(total);
+    let time = |seconds: f64| sanitize_seconds(Some(seconds)).unwrap_or_default().min(total);
     let Some(last) = record.attempts_detail.last() else { return (0.0..total, Vec::new()) };
-    let begun = |attempt: &AttemptDetail| time(attempt.start + attempt.redirect_wait);
-    let start = begun(last);
-    // Attempts at segments run beside the last one, which spans the download; so do their waits.
-    let before = record.attempts_detail.iter().filter(|attempt| begun(attempt) <= start);
-    let before = before.map(|attempt| time(attempt.start - attempt.wait)..begun(attempt));
-    let mut waits: Vec<_> = before.filter(|wait| wait.end - wait.start > SHORTEST_WAIT).collect();
+    let begin = |attempt: &AttemptDetail| time(attempt.start + attempt.redirect_wait);
+    let start = begin(last);
+    // Attempts at segments run in parallel to the last attempt, which spans the download; so do their waits.
+    let before = record.attempts_detail.iter().filter(|attempt| begin(attempt) <= start);
+    let before = before.map(|attempt| time(attempt.start - attempt.wait)..begin(attempt));
+    let mut waits: Vec<_> =
+        before.filter(|wait| wait.end - wait.start > MIN_WAIT_SECONDS).collect();
     let waits_of = |attempt: &AttemptDetail| attempt.wait + attempt.redirect_wait;
     let waited: f64 = record.attempts_detail.iter().map(waits_of).sum();
     let after = timings.retry_wait.unwrap_or_default() - waited;
     let end = match time(last.start + last.total) {
-        end if after > SHORTEST_WAIT && end > start => {
+        end if after > MIN_WAIT_SECONDS && end > start => {
             waits.push(end..total);
             end
         }
         _ => total,
     };
     waits.sort_by(|one, other| (other.end - other.start).total_cmp(&(one.end - one.start)));
-    waits.truncate(MOST_WAITS);
+    waits.truncate(MAX_WAITS);
     waits.sort_by(|one, other| one.start.total_cmp(&other.start));
     (start..end, waits)
 }
 
 /// The time since the first request that was not spent in the last attempt, in seconds: waits and earlier attempts.
 pub(crate) fn outside_last_attempt(record: &Record, timings: Timings) -> f64 {
-    sane_seconds(Some(record.outside_last_attempt()))
+    sanitize_seconds(Some(record.outside_last_attempt()))
         .unwrap_or_default()
         .min(timings.total.unwrap_or_default())
 }
 
 /// When a URL was under way, in microseconds since its first request: its attempts, without the waits between them.
 /// Those that overlap, at segments of one body, are joined: it is one URL.
-fn attempts_apart(record: &Record, total: f64) -> Vec<Range<i64>> {
+fn active_spans(record: &Record, total: f64) -> Vec<Range<i64>> {
     let end = micros(total);
     if record.attempts_detail.is_empty() {
         return iter::once(0..end).collect();
     }
-    let time = |seconds: f64| micros(sane_seconds(Some(seconds)).unwrap_or_default());
+    let time = |seconds: f64| micros(sanitize_seconds(Some(seconds)).unwrap_or_default());
     let mut attempts: Vec<_> = record
         .attempts_detail
         .iter()
         .map(|attempt| {
             let start = time(attempt.start);
-            let begun = start + time(attempt.redirect_wait.min(attempt.total));
-            (begun.min(end), (start + time(attempt.total)).min(end))
+            let begin = start + time(attempt.redirect_wait.min(attempt.total));
+            (begin.min(end), (start + time(attempt.total)).min(end))
         })
         .collect();
     attempts.sort_unstable();
-    let mut apart: Vec<Range<i64>> = Vec::with_capacity(attempts.len());
+    let mut spans: Vec<Range<i64>> = Vec::with_capacity(attempts.len());
     for (start, end) in attempts {
-        match apart.last_mut() {
+        match spans.last_mut() {
             Some(last) if start <= last.end => last.end = last.end.max(end),
-            _ => apart.push(start..end),
+            _ => spans.push(start..end),
         }
     }
-    apart
+    spans
 }
 
-/// The text as it may be looked at, without what signs a URL, and not longer than anybody would.
-fn shown(text: &str) -> String {
+/// The text made printable, with the secrets of URLs redacted, and truncated if it is very long.
+fn readable_excerpt(text: &str) -> String {
     let safe = readable_message(text);
-    match safe.char_indices().nth(MOST_CHARACTERS) {
+    match safe.char_indices().nth(MAX_TEXT_CHARACTERS) {
         Some((end, _)) => format!("{}…", &safe[..end]),
         None => safe.into_owned(),
     }
 }
 
-/// Timings that can be drawn: those of a saved run may say anything. To the microsecond, as they are saved.
-pub(crate) fn sane(timings: Timings) -> Timings {
+/// Removes impossible timings, since a saved run may contain anything, and rounds the others to the microsecond, as they are
+/// saved.
+pub(crate) fn sanitize(timings: Timings) -> Timings {
     Timings {
-        queued: sane_seconds(timings.queued),
-        connect: sane_seconds(timings.connect),
-        first_byte: sane_seconds(timings.first_byte),
-        total: sane_seconds(timings.total),
-        retry_wait: sane_seconds(timings.retry_wait),
+        queued: sanitize_seconds(timings.queued),
+        connect: sanitize_seconds(timings.connect),
+        first_byte: sanitize_seconds(timings.first_byte),
+        total: sanitize_seconds(timings.total),
+        retry_wait: sanitize_seconds(timings.retry_wait),
     }
 }
 
-fn sane_seconds(seconds: Option<f64>) -> Option<f64> {
-    let seconds = seconds.filter(|time| (0.0..=LONGEST).contains(time));
+fn sanitize_seconds(seconds: Option<f64>) -> Option<f64> {
+    let seconds = seconds.filter(|time| (0.0..=MAX_SECONDS).contains(time));
     seconds.map(|time| micros(time) as f64 / 1e6)
 }
 
-/// Microseconds since 1970, in whole milliseconds, as moments are saved; `None` for times that nobody can mean.
-pub(crate) fn since_1970(moment: SystemTime) -> Option<i64> {
+/// Microseconds since 1970, rounded down to whole milliseconds, as times are saved; `None` if the time is before 1970 or more
+/// than a thousand years after it.
+pub(crate) fn micros_since_1970(moment: SystemTime) -> Option<i64> {
     let since = i64::try_from(moment.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
     since.checked_mul(1000).filter(|since| *since < i64::MAX / 256)
 }
@@ -255,9 +258,9 @@ mod tests {
             ),
             (vec![detail(-1.0, f64::MAX), detail(40.0, 1.0)], vec![0..0, 31_000_000..31_000_000]),
         ];
-        for (attempts_detail, apart) in table {
+        for (attempts_detail, spans) in table {
             let record = Record { attempts_detail, ..test_fixtures::record("https://a.b/") };
-            assert_eq!(attempts_apart(&record, 31.0), apart);
+            assert_eq!(active_spans(&record, 31.0), spans);
         }
     }
 
@@ -295,21 +298,21 @@ mod tests {
         let record =
             Record { attempts_detail: many.collect(), ..test_fixtures::record("https://a.b/") };
         let (_, waits) = last_and_waits(&record, timings(0.0));
-        assert_eq!(waits.len(), MOST_WAITS);
+        assert_eq!(waits.len(), MAX_WAITS);
         assert!(waits.is_sorted_by(|one, other| one.end <= other.start), "{waits:?}");
     }
 
     #[test]
     fn failures_are_kept_wherever_they_are_but_those_that_were_never_started() {
-        let mut fold = Aggregate::default();
+        let mut aggregate = Aggregate::default();
         let ok = test_fixtures::record("https://a.b/");
-        (0..MOST_ROWS).for_each(|_| fold.add(&ok));
+        (0..MAX_ROWS).for_each(|_| aggregate.add(&ok));
         let failed = test_fixtures::record("https://a.b/gone").failed(&Failure::Status(404), 1);
-        (0..MOST_FAILURES + 1).for_each(|_| fold.add(&failed));
+        (0..MAX_FAILURES + 1).for_each(|_| aggregate.add(&failed));
         let cancelled = Failure::Cancelled(StopCause::Interrupted);
-        fold.add(&test_fixtures::record("https://a.b/late").failed(&cancelled, 0));
-        assert_eq!((fold.rows.len(), fold.failures.len()), (MOST_ROWS, MOST_FAILURES));
-        assert!(fold.failures.iter().all(|row| row.url.ends_with("gone")));
-        assert_eq!(fold.counts.not_started, 1);
+        aggregate.add(&test_fixtures::record("https://a.b/late").failed(&cancelled, 0));
+        assert_eq!((aggregate.rows.len(), aggregate.failures.len()), (MAX_ROWS, MAX_FAILURES));
+        assert!(aggregate.failures.iter().all(|row| row.url.ends_with("gone")));
+        assert_eq!(aggregate.counts.not_started, 1);
     }
 }

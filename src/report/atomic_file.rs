@@ -1,6 +1,6 @@
-//! A report file is written under a temporary name in its folder and renamed when it is complete. What had its name
-//! before stays until then. One for an object store is put when it is complete. No report file replaces an input of the same command, or a
-//! file that a run has saved.
+//! Report files that appear only when they are complete. Each is written under a temporary name in its folder, then renamed;
+//! an existing file of its name stays until then. A report for an object store is uploaded when it is complete. No report
+//! replaces an input of the same command, or a file that a run has saved.
 
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
@@ -20,18 +20,18 @@ use crate::text::io_message;
 /// A report file that is not complete yet.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
-    /// The name as it was given.
+    /// The path as it was given.
     path: PathBuf,
     buffer: Buffered<ReplaceTarget>,
 }
 
 #[derive(Debug)]
 enum ReplaceTarget {
-    /// A temporary file, and the path that it is to have.
+    /// A temporary file, and the path that it is renamed to.
     Renamed(NamedTempFile, PathBuf),
     /// A pipe or a device, which cannot be replaced.
     Direct(File),
-    /// An unnamed temporary file, and the object that is put in the end.
+    /// An unnamed temporary file, and the object that it is uploaded as.
     Object(File, ObjectFile),
 }
 
@@ -49,19 +49,20 @@ impl Write for ReplaceTarget {
 }
 
 impl AtomicFile {
-    /// Creates the temporary file; a file of the name `path` is left as it is.
+    /// Creates the temporary file; an existing file `path` is left as it is.
     ///
     /// # Errors
     /// `InvalidInput` if `path` is one of `sources`, else those of opening it. They name the file.
     pub(crate) fn create(path: &Path, sources: &[Source]) -> io::Result<Self> {
-        // With `--no-redact`, any report may have passwords.
+        // With `--no-redact`, any report may contain passwords.
         if shows_secrets() {
             return Self::create_private(path, sources);
         }
         Self::open(path, sources, None)
     }
 
-    /// The same for a local file that only its owner may read and write, whatever the one before it allowed.
+    /// Like [`create`](Self::create), but only for local files. Only the owner may read and write the file, whatever the
+    /// permissions of the file that it replaces.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -119,7 +120,7 @@ impl AtomicFile {
 }
 
 impl ReplaceTarget {
-    /// `permissions` are those of the file; without them, it has those of the one that it replaces.
+    /// `permissions`: those of the new file; `None`: those of the file that it replaces, or the usual ones.
     fn open(
         path: &Path,
         sources: &[Source],
@@ -155,7 +156,7 @@ pub(crate) enum OutputKind {
     New,
     /// It replaces a regular file.
     Replaced,
-    /// It is a pipe or a device, which is written to.
+    /// It is a pipe or a device, which is written to directly.
     Special,
 }
 
@@ -174,7 +175,7 @@ pub(crate) fn ensure_replaceable(path: &Path, sources: &[Source]) -> io::Result<
     kind.map_err(|error| cannot_write(path, &error))
 }
 
-/// How an output is written, of which `path` is the [`written_path`].
+/// How the output whose [`written_path`] is `path` is written.
 fn kind_of(path: &Path, sources: &[Source]) -> io::Result<OutputKind> {
     ensure_it_is_no_bookkeeping(path)?;
     match fs::metadata(path) {
@@ -189,11 +190,11 @@ fn kind_of(path: &Path, sources: &[Source]) -> io::Result<OutputKind> {
     }
 }
 
-/// Symbolic links that are followed at most, as by the system.
+/// Maximum number of symbolic links that are followed, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// The file that is written under the name `path`. A symbolic link stays: the file that it leads to is replaced, also
-/// one that does not exist yet. Free of links and `..` if its folder exists.
+/// The path of the file that is written for `path`. A symbolic link is followed and kept: the file that it leads to is
+/// replaced or created. The result has no links or `..` if its folder exists.
 pub(crate) fn written_path(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -208,8 +209,7 @@ pub(crate) fn written_path(path: &Path) -> PathBuf {
     }
 }
 
-/// Ensures that a file, of which `path` is the [`written_path`], is not among those that a save directory is managed
-/// with.
+/// Ensures that the file whose [`written_path`] is `path` is not in the bookkeeping directory of saved files.
 ///
 /// # Errors
 /// `InvalidInput` if it is.
@@ -226,13 +226,13 @@ pub(super) fn ensure_it_is_no_bookkeeping(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Ensures that an existing file, of which `path` is the [`written_path`], is none that a run has saved: that no save
-/// directory above it has an entry about it in its manifest.
+/// Ensures that the existing file whose [`written_path`] is `path` was not saved by a run: it is not an archive or its index,
+/// and no save directory above it has an entry for it in its manifest.
 ///
 /// # Errors
-/// `InvalidInput` if there is one; those of reading the manifest.
+/// `InvalidInput` if it was; those of reading the manifest.
 pub(super) fn ensure_it_is_no_saved_file(path: &Path) -> io::Result<()> {
-    if is_an_archive(path) {
+    if is_archive(path) {
         let advice = "it is an archive of earlier runs, or its index; name another file";
         return Err(io::Error::new(ErrorKind::InvalidInput, advice));
     }
@@ -249,7 +249,7 @@ pub(super) fn ensure_it_is_no_saved_file(path: &Path) -> io::Result<()> {
 }
 
 /// Whether a file has the name of an archive, or of an index, and the manifest of its prefix is beside it.
-fn is_an_archive(path: &Path) -> bool {
+fn is_archive(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     let has_manifest = |stem: &str| {
         let bookkeeping = path.with_file_name(format!("{stem}.fetch"));
@@ -265,7 +265,7 @@ fn is_an_archive(path: &Path) -> bool {
     stem.is_some_and(has_manifest)
 }
 
-/// Whether the last entry about `name` says that fetch has, or has begun, that file.
+/// Whether the last entry for `name` says that the file is saved or begun, not dropped.
 fn has_entry(mut manifest: impl BufRead, name: &str) -> io::Result<bool> {
     #[derive(serde::Deserialize)]
     struct AnyEntry<'a> {
@@ -287,8 +287,7 @@ fn has_entry(mut manifest: impl BufRead, name: &str) -> io::Result<bool> {
     Ok(has)
 }
 
-/// Ensures that a file that is about to be written is none of `sources`, whatever their names: devices and inodes are
-/// compared.
+/// Ensures that a file to be written is not one of `sources`, whatever their names: devices and inodes are compared.
 ///
 /// # Errors
 /// `InvalidInput` if it is one of them.
@@ -310,13 +309,13 @@ pub(super) fn ensure_it_is_no_input(file: &File, sources: &[Source]) -> io::Resu
     Ok(())
 }
 
-/// Whether an error may be that this folder does not exist.
+/// Whether the cause of an error may be that `folder` does not exist.
 fn is_missing(folder: &Path, error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound && !folder.exists()
 }
 
-/// The error with the name of the file. Its kind is kept only for a mistake of the user: a broken pipe here is not the
-/// one of standard output.
+/// Adds the name of the file to an error. Only the kind of a user's mistake (`InvalidInput`) is kept: a broken pipe here is
+/// not that of standard output.
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
     let kind = match error.kind() {
         ErrorKind::InvalidInput => ErrorKind::InvalidInput,

@@ -1,9 +1,9 @@
-//! A buffer of whole lines before a stream or a file. Lines leave in large writes, never in parts, so that nothing is
-//! torn and a fast run does not pay a system call per record. (A `BufWriter` cuts lines where it is full.)
+//! A buffer of whole lines before a stream or a file. Lines are written many at a time and never in parts, so that no line is
+//! torn and a fast run does not pay a system call per record. (A `BufWriter` splits lines when it is full.)
 
 use std::io::{self, Write};
 
-/// Bytes from which on a buffer is to be written.
+/// A buffer of this many bytes or more is written.
 const CAPACITY: usize = 64 * 1024;
 
 /// A writer, and the lines that are not written yet.

@@ -2,8 +2,8 @@
 //!
 //! A table is opened in spreadsheets, which take a cell that starts like a formula for one. Such text (`=`, `+`, `-`,
 //! `@`, their full-width forms, TAB, CR or LF in front) gets a `'` before it, which a spreadsheet reads as "text
-//! follows"; a lone `-`, the name of standard input, computes nothing and stays. Of the control characters a cell
-//! keeps those that quoting covers (CR, LF) and TAB; others are escaped as in the text report.
+//! follows"; a lone `-`, the name of standard input, is no formula and stays. A cell keeps the control characters that
+//! quoting covers (CR, LF) and TAB; others are escaped as in the text report.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -12,7 +12,7 @@ use std::io;
 use csv::{Terminator, WriterBuilder};
 use serde::Serialize;
 
-use super::escape::printable_but;
+use super::escape::printable_except;
 use crate::model::{CarriedColumns, Record, rfc3339};
 use crate::redaction::{redacted_field, redacted_name, redacted_text};
 
@@ -61,25 +61,25 @@ const COLUMNS: [Column; 36] = [
 ];
 
 /// Writes the header row.
-pub(crate) fn head(page: &mut Vec<u8>) {
-    header(&COLUMNS.map(|(name, _)| name), page);
+pub(crate) fn head(out: &mut Vec<u8>) {
+    header(&COLUMNS.map(|(name, _)| name), out);
 }
 
 /// Writes the header row of any table.
-pub(crate) fn header(columns: &[&str], page: &mut Vec<u8>) {
-    page.extend_from_slice(columns.join(",").as_bytes());
-    page.extend_from_slice(b"\r\n");
+pub(crate) fn header(columns: &[&str], out: &mut Vec<u8>) {
+    out.extend_from_slice(columns.join(",").as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the row of one record.
-pub(crate) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
-    let mut row = CsvRow::on(page);
+pub(crate) fn row(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut row = CsvRow::on(out);
     COLUMNS.iter().try_for_each(|(_, cell)| cell(record, &mut row))?;
     row.end()
 }
 
-/// The cell of a row that is read back, as it may be shown: as [`Record::redact`] does it.
-pub(super) fn redacted_cell<'a>(column: &[u8], cell: &'a str) -> Cow<'a, str> {
+/// Redacts the secrets in a cell that is read back, in the same way as [`Record::redact`].
+pub(super) fn redact_cell<'a>(column: &[u8], cell: &'a str) -> Cow<'a, str> {
     match column {
         b"source" => redacted_name(cell),
         b"url" | b"listed" | b"final_url" | b"served_by" => redacted_field(cell),
@@ -99,19 +99,19 @@ pub(crate) struct CsvRow<'a> {
 }
 
 impl<'a> CsvRow<'a> {
-    /// An empty row at the end of `page`.
-    pub(crate) fn on(page: &'a mut Vec<u8>) -> Self {
+    /// An empty row at the end of `out`.
+    pub(crate) fn on(out: &'a mut Vec<u8>) -> Self {
         let mut builder = WriterBuilder::new();
         builder.terminator(Terminator::CRLF).buffer_capacity(1024);
-        Self { writer: builder.from_writer(page), scratch: String::new() }
+        Self { writer: builder.from_writer(out), scratch: String::new() }
     }
 
-    /// Adds a cell of text from any source; an empty one if there is none.
+    /// Adds a cell of untrusted text; an empty one for `None`.
     pub(crate) fn text(&mut self, text: Option<&str>) -> io::Result<()> {
-        Ok(self.writer.write_field(inert(text.unwrap_or_default()).as_bytes())?)
+        Ok(self.writer.write_field(escape_formula(text.unwrap_or_default()).as_bytes())?)
     }
 
-    /// Adds a cell with a value that is safe as it is; an empty one if there is none.
+    /// Adds a cell with a value that needs no escaping; an empty one for `None`.
     pub(crate) fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
         self.scratch.clear();
         if let Some(value) = value {
@@ -138,9 +138,9 @@ impl<'a> CsvRow<'a> {
     }
 }
 
-/// The text as a cell that no spreadsheet takes for a formula.
-fn inert(text: &str) -> Cow<'_, str> {
-    let shown = printable_but(text, |character| matches!(character, '\r' | '\n' | '\t'));
+/// Escapes a text so that no spreadsheet takes the cell for a formula.
+fn escape_formula(text: &str) -> Cow<'_, str> {
+    let shown = printable_except(text, |character| matches!(character, '\r' | '\n' | '\t'));
     let starts_a_formula = |first: char| {
         matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r' | '\n')
     };
@@ -158,16 +158,16 @@ mod tests {
     use crate::model::{Failure, test_fixtures};
 
     fn table(records: &[Record]) -> Vec<u8> {
-        let mut page = Vec::new();
-        head(&mut page);
+        let mut out = Vec::new();
+        head(&mut out);
         for record in records {
-            row(record, &mut page).expect("memory takes all");
+            row(record, &mut out).expect("memory takes all");
         }
-        page
+        out
     }
 
-    fn read_back(page: &[u8]) -> Vec<BTreeMap<String, String>> {
-        csv::Reader::from_reader(page).deserialize().map(|row| row.expect("a row")).collect()
+    fn read_back(out: &[u8]) -> Vec<BTreeMap<String, String>> {
+        csv::Reader::from_reader(out).deserialize().map(|row| row.expect("a row")).collect()
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         record.redact();
         let redacted = read_back(&table(std::slice::from_ref(&record)));
         for (column, cell) in &shown[0] {
-            let cell = redacted_cell(column.as_bytes(), cell);
+            let cell = redact_cell(column.as_bytes(), cell);
             assert_eq!(cell, redacted[0][column], "{column}");
             assert!(!cell.contains("abc") && !cell.contains("p@"), "{column}: {cell}");
         }
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_name_of_standard_input_stays() {
-        assert_eq!(inert("-"), "-");
-        assert_eq!(inert("--"), "'--");
+        assert_eq!(escape_formula("-"), "-");
+        assert_eq!(escape_formula("--"), "'--");
     }
 }

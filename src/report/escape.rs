@@ -1,24 +1,24 @@
-//! Text from a list or a server, made safe to print: what would move a cursor, reorder a line or hide in it is shown
-//! as `\u{…}` instead. Pure.
+//! Makes text from a list or a server safe to print: characters that would move a cursor, reorder a line or hide in it are
+//! shown as `\u{…}`. Pure.
 //!
-//! Plain ASCII comes back as it is, a backslash too: the escapes are for eyes, not for reading back.
+//! Printable ASCII stays as it is, backslashes included: the escapes are for people, and cannot be decoded unambiguously.
 
 use std::borrow::Cow;
 
 use crate::redaction::redacted_text;
 use crate::text::is_unprintable;
 
-/// The text with all that does not show escaped; borrowed where there is nothing to escape.
+/// The text with unprintable characters escaped; borrowed if there are none.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    printable_but(text, |_| false)
+    printable_except(text, |_| false)
 }
 
-/// The same, but the characters chosen stay as they are.
-pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+/// Like [`printable`], but the characters for which `keeps` is true stay as they are.
+pub(crate) fn printable_except(text: &str, keeps: impl Fn(char) -> bool) -> Cow<'_, str> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Cow::Borrowed(text);
     }
-    let escaped = |character: char| is_unprintable(character) && !stays(character);
+    let escaped = |character: char| is_unprintable(character) && !keeps(character);
     let Some(first) = text.find(escaped) else {
         return Cow::Borrowed(text);
     };
@@ -34,7 +34,7 @@ pub(crate) fn printable_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_,
     Cow::Owned(safe)
 }
 
-/// A message with all that does not show escaped, and the secrets of URLs in it redacted.
+/// A message with unprintable characters escaped, and the secrets of URLs in it redacted.
 pub(crate) fn readable_message(message: &str) -> Cow<'_, str> {
     match redacted_text(message) {
         Cow::Borrowed(message) => printable(message),
@@ -43,17 +43,17 @@ pub(crate) fn readable_message(message: &str) -> Cow<'_, str> {
 }
 
 /// A URL as people write it: percent-encoded UTF-8 beyond ASCII as the characters it stands for (`%E6%97%A5` as `日`,
-/// RFC 3987 section 3.2), its secrets redacted, all else as it is. If one of the characters could not be recognized, or
-/// would act on the terminal, the URL is left encoded as a whole.
+/// RFC 3987 section 3.2), its secrets redacted, the rest unchanged. If one of the characters is unprintable or the bytes
+/// are not UTF-8, the whole URL is left encoded.
 pub(crate) fn readable_url(url: &str) -> Cow<'_, str> {
-    match decoded_beyond_ascii(url) {
+    match decode_non_ascii(url) {
         Some(decoded) => Cow::Owned(readable_message(&decoded).into_owned()),
         None => readable_message(url),
     }
 }
 
-/// `None` if there is nothing to decode, or nothing that may be shown decoded.
-fn decoded_beyond_ascii(url: &str) -> Option<String> {
+/// Decodes percent-encoded UTF-8 beyond ASCII; `None` if there is none, or if some of it is not UTF-8 or not printable.
+fn decode_non_ascii(url: &str) -> Option<String> {
     if !url.contains('%') {
         return None;
     }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_to_stay_stays() {
-        assert_eq!(printable_but("a\nb\u{7}", |character| character == '\n'), "a\nb\\u{7}");
+        assert_eq!(printable_except("a\nb\u{7}", |character| character == '\n'), "a\nb\\u{7}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The targets that failed permanently, as a list that fetches them again: each as it was listed, options included, below
-//! a comment that says why it failed. Knows the syntax of lists and nothing of how they are read.
+//! The list of the targets that failed permanently, which fetches them again: each target as it was listed, options
+//! included, below a comment that says why it failed. This module knows the syntax of lists, but not how they are read.
 //!
-//! Entries are appended as they come, complete ones in one write, so that the file is a list at every moment; it is empty
-//! if nothing failed. An invalid line is not among them: it names nothing that could be fetched again. Secrets are written
-//! as they were listed, or the list would not fetch the same; only its owner may read a new file.
+//! Entries are appended as the targets fail, and only whole entries are written, so that the file is a valid list at every
+//! moment; it is empty if nothing failed. Invalid lines are left out: they name nothing that could be fetched again. Secrets
+//! are written as they were listed, or the list would not fetch the same; only its owner may read a new file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ struct OpenFailedList {
 }
 
 impl FailedListWriter {
-    /// A writer of no list.
+    /// A writer that writes no list.
     pub fn nowhere() -> Self {
         Self(None)
     }
@@ -89,7 +89,7 @@ impl FailedListWriter {
     }
 
     /// Ends the list. `unread` says that entries are missing because they were not read; it becomes a comment at the top,
-    /// or at the end if the file is no regular one.
+    /// or at the end if the file is not a regular one.
     ///
     /// # Errors
     /// As [`write_out`](Self::write_out).
@@ -101,14 +101,14 @@ impl FailedListWriter {
             return open.write_out();
         }
         open.write_out()?;
-        open.put_at_the_top(&comment).map_err(|error| cannot_write(&open.path, &error))
+        open.prepend(&comment).map_err(|error| cannot_write(&open.path, &error))
     }
 }
 
-/// A report that breaks off leaves the failures before it in the list.
+/// If the report breaks off, the failures so far are still written.
 impl Drop for FailedListWriter {
     fn drop(&mut self) {
-        // Nobody is left who could report an error.
+        // An error can no longer be reported.
         let _ = self.write_out();
     }
 }
@@ -132,7 +132,7 @@ impl OpenFailedList {
         }
         if is_regular && existing.nlink() > 1 {
             // Its other name may be that of a saved file, which keeps its content.
-            file = replace(&place)?;
+            file = replace_with_empty(&place)?;
         } else if is_regular {
             file.set_len(0)?;
         }
@@ -141,11 +141,11 @@ impl OpenFailedList {
         Ok(Self { path, buffer, is_regular, classes, keeps_names, written: 0 })
     }
 
-    /// Replaces the file by one that begins with this line: it is a complete list at every moment.
-    fn put_at_the_top(&self, line: &str) -> io::Result<()> {
+    /// Inserts a line at the top by replacing the file, so that it is a complete list at every moment.
+    fn prepend(&self, line: &str) -> io::Result<()> {
         let place = written_path(&self.path);
         let mut old = File::open(&place)?;
-        let mut new = new_beside(&place)?;
+        let mut new = create_beside(&place)?;
         new.write_all(line.as_bytes())?;
         io::copy(&mut old, &mut new)?;
         new.as_file().set_permissions(old.metadata()?.permissions())?;
@@ -158,7 +158,7 @@ impl OpenFailedList {
         let done = self.buffer.write_out();
         match &done {
             Ok(()) => self.written += length,
-            // The first half of a URL may be a URL too. The first error is the one to report.
+            // Remove what was written in part: half a URL may be a valid URL. Only the first error is reported.
             Err(_) if self.is_regular => drop(self.buffer.get_ref().set_len(self.written)),
             Err(_) => {}
         }
@@ -167,54 +167,54 @@ impl OpenFailedList {
 }
 
 /// Replaces a file by a new, empty one.
-fn replace(path: &Path) -> io::Result<File> {
-    Ok(new_beside(path)?.persist(path)?)
+fn replace_with_empty(path: &Path) -> io::Result<File> {
+    Ok(create_beside(path)?.persist(path)?)
 }
 
-/// A new, empty file that is to take the place of another.
-fn new_beside(path: &Path) -> io::Result<NamedTempFile> {
+/// Creates an empty temporary file in the folder of `path`, to replace it.
+fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(".fetch-failed-").tempfile_in(folder)
 }
 
-/// Writes one target in the syntax of lists. `name` is the name of its file, which a shorter list might not give it.
+/// Writes one target in the syntax of lists. `name` is the name of its file: in a shorter list it might get another one.
 pub(super) fn entry(
     target: &Target,
     name: Option<&str>,
     error: &RecordError,
-    page: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let Target { urls, options, .. } = target;
-    writeln!(page, "# {}: {}", error.class, printable(&error.message))?;
+    writeln!(out, "# {}: {}", error.class, printable(&error.message))?;
     for (place, url) in urls.iter().enumerate() {
-        write!(page, "{}{url}", if place == 0 { "" } else { "\t" })?;
+        write!(out, "{}{url}", if place == 0 { "" } else { "\t" })?;
     }
-    writeln!(page)?;
+    writeln!(out)?;
     if let Some(name) = name.or(options.out.as_deref()) {
-        writeln!(page, "  out={name}")?;
+        writeln!(out, "  out={name}")?;
     }
     if let Some(digest) = &options.checksum {
-        writeln!(page, "  checksum={digest}")?;
+        writeln!(out, "  checksum={digest}")?;
     }
     if let Some(id) = &options.id {
-        writeln!(page, "  id={id}")?;
+        writeln!(out, "  id={id}")?;
     }
     if let Some(carried) = &options.carried {
-        // JSON may have this control character as it is, and a list may not.
-        writeln!(page, "  carry={}", carried.as_json().replace('\u{7f}', "\\u007f"))?;
+        // JSON allows this control character unescaped, a list does not.
+        writeln!(out, "  carry={}", carried.as_json().replace('\u{7f}', "\\u007f"))?;
     }
-    options.headers.iter().try_for_each(|(name, value)| header(name, value, page))
+    options.headers.iter().try_for_each(|(name, value)| header(name, value, out))
 }
 
 /// Writes one header field. An empty value is written as `NAME;`.
-fn header(name: &HeaderName, value: &HeaderValue, page: &mut Vec<u8>) -> io::Result<()> {
+fn header(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) -> io::Result<()> {
     let value = value.as_bytes().trim_ascii();
     if value.is_empty() {
-        return writeln!(page, "  header={name};");
+        return writeln!(out, "  header={name};");
     }
-    write!(page, "  header={name}: ")?;
-    page.extend_from_slice(value);
-    writeln!(page)
+    write!(out, "  header={name}: ")?;
+    out.extend_from_slice(value);
+    writeln!(out)
 }
 
 #[cfg(test)]
@@ -234,8 +234,8 @@ mod tests {
         FailedListWriter::create(Some(&list), &[]).unwrap()
     }
 
-    /// What the list holds when these have failed.
-    fn written(classes: &[FailureClass], failures: &[(Target, Failure)]) -> String {
+    /// The content of the list after these failures.
+    fn list_after(classes: &[FailureClass], failures: &[(Target, Failure)]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("again.txt");
         let mut list = list_of(&path, classes);
@@ -265,7 +265,7 @@ mod tests {
             (listed, Failure::Status(404)),
             (target("https://e.f/"), Failure::Cancelled(StopCause::Deadline)),
         ];
-        assert_snapshot!(written(&[], &failures).replace('\t', "␉"), @r#"
+        assert_snapshot!(list_after(&[], &failures).replace('\t', "␉"), @r#"
         # http_4xx: HTTP 404 Not Found
         https://u:p@a.b/x?y#z␉http://c.d/x
           out=a = b
@@ -285,7 +285,7 @@ mod tests {
             (target("https://a.b/404"), Failure::Status(404)),
             (target("https://a.b/503"), Failure::Status(503)),
         ];
-        assert_snapshot!(written(&[FailureClass::Http5xx, FailureClass::Dns], &failures), @r"
+        assert_snapshot!(list_after(&[FailureClass::Http5xx, FailureClass::Dns], &failures), @r"
         # http_5xx: HTTP 503 Service Unavailable
         https://a.b/503
         ");
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_reason_stays_on_its_line_and_inert() {
         let failure = Failure::Redirect("to \nhttp://evil/\u{1b}[2J".to_owned());
-        assert_snapshot!(written(&[], &[(target("https://a.b/"), failure)]), @r"
+        assert_snapshot!(list_after(&[], &[(target("https://a.b/"), failure)]), @r"
         # redirect: to \u{a}http://evil/\u{1b}[2J
         https://a.b/
         ");

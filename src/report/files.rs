@@ -1,4 +1,4 @@
-//! Report files (`--report FILE`): what is written to each of them per record and at the end.
+//! Report files (`--report FILE`): writes each of them in its format, record by record or at the end.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use super::{csv, html, jsonl, keep_first, markdown};
 use crate::model::{Record, Summary};
 use crate::plan::{ReportFile, ReportFormat, ReportSubject, Source};
 
-/// The report files of a run. Whatever its length, at most 10,000 of its records are kept in memory.
+/// The report files of a run. However long it is, at most 10,000 of its records and 1,000 of its failures are kept in memory.
 #[derive(Debug)]
 pub struct ReportFiles {
     open: Vec<OpenReport>,
-    /// The data of the formats that are written at the end, if one of them is.
+    /// The data for the formats that are written at the end; `None` if no file has such a format.
     aggregate: Option<Aggregate>,
 }
 
@@ -47,16 +47,16 @@ impl ReportFiles {
     pub fn create(files: &[ReportFile], sources: &[Source]) -> io::Result<Self> {
         let open = files.iter().map(|file| OpenReport::new(file, sources));
         let open = open.collect::<io::Result<Vec<_>>>()?;
-        let made_at_the_end =
+        let is_written_at_end =
             |open: &OpenReport| matches!(open.format, ReportWriter::Html | ReportWriter::Markdown);
-        let aggregate = open.iter().any(made_at_the_end).then(Aggregate::default);
+        let aggregate = open.iter().any(is_written_at_end).then(Aggregate::default);
         Ok(Self { open, aggregate })
     }
 
     /// Adds a record to all of them.
     ///
     /// # Errors
-    /// The first one. The other files have got the record all the same.
+    /// The first one. The record is still written to the other files.
     pub(crate) fn row(&mut self, record: &Record) -> io::Result<()> {
         if let Some(aggregate) = &mut self.aggregate {
             aggregate.add(record);
@@ -67,7 +67,7 @@ impl ReportFiles {
     /// Completes and renames all of them. `summary`: `None` for a saved run that was cut off.
     ///
     /// # Errors
-    /// The first one; it names the file, which is as it was before. The others are complete all the same.
+    /// The first one; it names the file, which is as it was before. The other files are still completed.
     pub(crate) fn finish(&mut self, summary: Option<&Summary>) -> io::Result<()> {
         let aggregate = self.aggregate.take().unwrap_or_default();
         first_error(self.open.drain(..).map(|open| open.finish(&aggregate, summary)))
@@ -109,23 +109,23 @@ impl OpenReport {
     }
 
     fn row(&mut self, record: &Record) -> io::Result<()> {
-        let page = self.file.lines();
+        let out = self.file.lines();
         match &mut self.format {
             ReportWriter::Html | ReportWriter::Markdown => return Ok(()),
-            ReportWriter::Har(archive) => archive.row(record, page)?,
-            ReportWriter::Csv => csv::row(record, page)?,
-            ReportWriter::Jsonl => jsonl::row(record, page)?,
+            ReportWriter::Har(archive) => archive.row(record, out)?,
+            ReportWriter::Csv => csv::row(record, out)?,
+            ReportWriter::Jsonl => jsonl::row(record, out)?,
         }
         self.file.write_if_full()
     }
 
     fn finish(mut self, aggregate: &Aggregate, summary: Option<&Summary>) -> io::Result<()> {
-        let page = self.file.lines();
+        let out = self.file.lines();
         match (&mut self.format, summary) {
-            (ReportWriter::Html, _) => html::page(aggregate, summary, page)?,
-            (ReportWriter::Markdown, _) => markdown::page(aggregate, summary, page)?,
-            (ReportWriter::Har(archive), _) => archive.end(page)?,
-            (ReportWriter::Jsonl, Some(summary)) => jsonl::total(summary, page)?,
+            (ReportWriter::Html, _) => html::page(aggregate, summary, out)?,
+            (ReportWriter::Markdown, _) => markdown::page(aggregate, summary, out)?,
+            (ReportWriter::Har(archive), _) => archive.end(out)?,
+            (ReportWriter::Jsonl, Some(summary)) => jsonl::total(summary, out)?,
             (ReportWriter::Jsonl, None) | (ReportWriter::Csv, _) => {}
         }
         self.file.finish()

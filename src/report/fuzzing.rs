@@ -1,4 +1,4 @@
-//! Fuzz targets for saved runs, and text that is shown.
+//! Fuzz targets for saved runs, and for text made printable.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -12,19 +12,19 @@ use super::{csv, failed_list, html, jsonl, markdown, text};
 use crate::model::{FailureClass, Record, RecordError, Summary, Target};
 use crate::text::{is_unprintable, shell_word};
 
-/// A saved run: every line is a record, the summary or an invalid line; what was read is the same after it was written
-/// and read; and no format shows what cannot be seen.
+/// A saved run: every line is a record, the summary or an invalid line; what was read stays the same when it is written and
+/// read again; and no format contains unprintable characters.
 pub fn report(data: &[u8]) {
     let Some((records, summary)) = replayed(data) else { return };
     let page = saved(&records, summary.as_ref());
     let (again, summary_again) = replayed(&page).expect("it is a saved run");
     assert_eq!(again.len(), records.len());
     assert_eq!(saved(&again, summary_again.as_ref()), page);
-    show(&records, summary.as_ref());
+    check_formats(&records, summary.as_ref());
 }
 
-/// A text from a list or a server: nothing that cannot be seen is shown, no cell is a formula, no code span ends before
-/// its end, and the word of a shell is one.
+/// A text from a list or a server: no unprintable character is left, no cell is a formula, no cell of a Markdown table ends
+/// early, and a shell reads it as one word.
 pub fn terminal(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for shown in [printable(&text), readable_message(&text), readable_url(&text)] {
@@ -79,8 +79,8 @@ fn saved(records: &[Record], summary: Option<&Summary>) -> Vec<u8> {
     page
 }
 
-/// Writes all formats.
-fn show(records: &[Record], summary: Option<&Summary>) {
+/// Writes all formats, and checks what they contain.
+fn check_formats(records: &[Record], summary: Option<&Summary>) {
     let (mut aggregate, mut archive) = (Aggregate::default(), HarArchive::default());
     let [mut lines, mut table, mut har, mut cells, mut page] = [const { Vec::new() }; 5];
     for record in records {
@@ -91,7 +91,7 @@ fn show(records: &[Record], summary: Option<&Summary>) {
     }
     if let Some(summary) = summary {
         text::total(summary, TextStyle::Plain, &mut lines).expect("memory takes all");
-        text::details(summary, &mut lines).expect("memory takes all");
+        text::write_details(summary, &mut lines).expect("memory takes all");
     }
     archive.end(&mut har).expect("memory takes all");
     markdown::page(&aggregate, summary, &mut table).expect("memory takes all");
@@ -124,7 +124,7 @@ fn check_cell(text: &str) {
     assert!(!is_formula(&rows[0][0]), "{rows:?}");
 }
 
-/// What a shell makes of the word of a name is the name.
+/// Checks that a shell reads the quoted word as the name.
 fn check_shell_word(name: &str) {
     let word = shell_word(name);
     assert!(!word.is_empty() && !word.starts_with('-'));

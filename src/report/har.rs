@@ -1,9 +1,9 @@
 //! The report as an HTTP archive (HAR 1.2), which the network panels of browsers show as a waterfall. Pure.
 //!
-//! There is an entry for each URL for which a request was made. What is not known is -1 or empty:
-//! fields of requests and replies are not recorded. The entry begins when the URL was put in the queue; its phases are
-//! those of the last attempt, and all that was before it, earlier attempts and the waits between them, is `blocked`. The
-//! status text is the registered one: HTTP/2 sends none.
+//! There is an entry for each URL for which a request was made. Unknown values are -1 or empty; header fields of requests
+//! and replies are not recorded. An entry begins when the URL was put in the queue. Its phases are those of the last attempt;
+//! everything before, including earlier attempts and the waits between them, is `blocked`. The status text is the registered
+//! one, because HTTP/2 sends none.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,54 +12,54 @@ use serde_json::{Value, json};
 
 use url::Url;
 
-use super::aggregate::{micros, outside_last_attempt, sane, since_1970};
+use super::aggregate::{micros, micros_since_1970, outside_last_attempt, sanitize};
 use crate::model::{Outcome, Record, reason_phrase, rfc3339};
 use crate::text::write_json;
 
 /// Writes an archive entry by entry.
 #[derive(Debug, Default)]
 pub(super) struct HarArchive {
-    begun: bool,
+    has_begun: bool,
 }
 
 impl HarArchive {
     /// Writes the entry of one URL.
-    pub(super) fn row(&mut self, record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn row(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(entry) = entry(record) else { return Ok(()) };
-        self.separate(page)?;
-        write_json(page, &entry)
+        self.write_separator(out)?;
+        write_json(out, &entry)
     }
 
     /// Ends the archive.
-    pub(super) fn end(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
-        if !self.begun {
-            head(page)?;
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if !self.has_begun {
+            head(out)?;
         }
-        writeln!(page, "\n]}}}}")
+        writeln!(out, "\n]}}}}")
     }
 
-    /// Writes what comes before an entry.
-    fn separate(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
-        if self.begun {
-            return writeln!(page, ",");
+    /// Writes what comes before an entry: the head of the archive, or a comma.
+    fn write_separator(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.has_begun {
+            return writeln!(out, ",");
         }
-        self.begun = true;
-        head(page)
+        self.has_begun = true;
+        head(out)
     }
 }
 
-fn head(page: &mut Vec<u8>) -> io::Result<()> {
+fn head(out: &mut Vec<u8>) -> io::Result<()> {
     let creator = json!({"name": "fetch", "version": env!("CARGO_PKG_VERSION")});
-    writeln!(page, r#"{{"log":{{"version":"1.2","creator":{creator},"pages":[],"entries":["#)
+    writeln!(out, r#"{{"log":{{"version":"1.2","creator":{creator},"pages":[],"entries":["#)
 }
 
 fn entry(record: &Record) -> Option<Value> {
     let timings = HarPhases::of(record);
-    let began = since_1970(record.started_at?)? - micros(timings.queued);
+    let began = micros_since_1970(record.started_at?)? - micros(timings.queued);
     let began = UNIX_EPOCH + Duration::from_micros(u64::try_from(began).ok()?);
     let version = record.http_version.map_or(String::new(), |version| version.to_string());
-    // The bytes of one reply are known only where there was one.
-    let alone = record.attempts == 1 && record.final_url.as_ref() == Some(&record.url);
+    // The body size of a reply is known only if there was just one reply.
+    let is_only_reply = record.attempts == 1 && record.final_url.as_ref() == Some(&record.url);
     let content_type = record.content_type.as_deref().unwrap_or_default();
     let url = record.final_url.as_ref().unwrap_or(&record.url);
     let mut entry = json!({
@@ -87,7 +87,7 @@ fn entry(record: &Record) -> Option<Value> {
             },
             "redirectURL": "",
             "headersSize": -1,
-            "bodySize": if alone { json!(record.wire_bytes) } else { json!(-1) },
+            "bodySize": if is_only_reply { json!(record.wire_bytes) } else { json!(-1) },
         },
         "cache": {},
         "timings": {
@@ -122,7 +122,7 @@ fn query(url: &str) -> Vec<Value> {
     url.query_pairs().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-/// Milliseconds; -1 for what is not known.
+/// The phases of an entry, in milliseconds; -1 if not known.
 struct HarPhases {
     /// In the queue before the first request, in seconds; the first part of `blocked`.
     queued: f64,
@@ -134,7 +134,7 @@ struct HarPhases {
 
 impl HarPhases {
     fn of(record: &Record) -> Self {
-        let timings = sane(record.timings);
+        let timings = sanitize(record.timings);
         let known = |seconds: Option<f64>| seconds.map_or(-1.0, millis);
         let before = outside_last_attempt(record, timings);
         let total = timings.total.unwrap_or_default() - before;
@@ -173,12 +173,12 @@ mod tests {
     use crate::model::{Failure, test_fixtures};
 
     fn archive(records: &[Record]) -> har::v1_2::Log {
-        let (mut archive, mut page) = (HarArchive::default(), Vec::new());
+        let (mut archive, mut out) = (HarArchive::default(), Vec::new());
         for record in records {
-            archive.row(record, &mut page).expect("memory takes all");
+            archive.row(record, &mut out).expect("memory takes all");
         }
-        archive.end(&mut page).expect("memory takes all");
-        match har::from_slice(&page).expect("an archive").log {
+        archive.end(&mut out).expect("memory takes all");
+        match har::from_slice(&out).expect("an archive").log {
             har::Spec::V1_2(log) => log,
             other => panic!("another version: {other:?}"),
         }

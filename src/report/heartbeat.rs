@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use crate::model::Event;
 use crate::units::grouped;
 
-/// What has been counted, and when it was last said.
+/// Counts settled targets and writes a line about them at intervals.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    /// How often; `None`: never.
+    /// The interval between lines; `None` without `--heartbeat`.
     every: Option<Duration>,
     done: u64,
     failed: u64,
-    /// The last line, or the first look, and what was done by then.
+    /// When the last line was written (before that: when the first one was considered), and the value of `done` then.
     last: Option<(Instant, u64)>,
 }
 
 impl Heartbeat {
-    /// Nothing has been counted.
+    /// A heartbeat with nothing counted yet.
     pub(super) fn new(every: Option<Duration>) -> Self {
         Self { every, done: 0, failed: 0, last: None }
     }
@@ -28,7 +28,7 @@ impl Heartbeat {
         self.every.is_some()
     }
 
-    /// Counts what has happened.
+    /// Counts an event if it settles a target.
     pub(super) fn count(&mut self, event: &Event) {
         if let Event::Finished { record, .. } = event {
             self.done += 1;

@@ -1,5 +1,5 @@
-//! The table of hosts, for people: how much was asked of each, how it went, and why its URLs waited. Pure. Fits 80
-//! columns unless a host's name is long.
+//! The table of hosts in the text report: the requests to each host, its failed attempts, and why its jobs waited. Pure. It
+//! fits 80 columns unless the name of a host is long.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -10,85 +10,84 @@ use crate::model::{HostStats, WaitReason};
 use crate::text::counted;
 use crate::units::human_bytes;
 
-/// The columns of the names, unless they need fewer.
-const NAMES: usize = 37;
+/// Maximum width of the column of names.
+const MAX_NAME_WIDTH: usize = 37;
 
-/// A wait that is told as no second is not told.
-const TOLD: Duration = Duration::from_millis(50);
+/// Shorter waits are left out: they would be shown as 0.0 s.
+const MIN_WAIT: Duration = Duration::from_millis(50);
 
-/// The columns beside those of the names.
-const FIGURES: usize = 43;
+/// Width of the other columns together.
+const FIGURES_WIDTH: usize = 43;
 
-/// The table; none where there is no host. Where even short names leave `columns` too few for it, each host has lines
-/// of its own.
-pub(super) fn table(hosts: &[HostStats], columns: usize, page: &mut Vec<u8>) -> io::Result<()> {
+/// Writes the table; nothing if there are no hosts. If it does not fit in `columns`, each host has lines of its own instead.
+pub(super) fn table(hosts: &[HostStats], columns: usize, out: &mut Vec<u8>) -> io::Result<()> {
     let names: Vec<_> = hosts.iter().map(|row| printable(&row.host)).collect();
     let Some(longest) = names.iter().map(|name| name.chars().count()).max() else {
         return Ok(());
     };
-    let width = longest.clamp("Host".len(), NAMES);
-    if width + FIGURES > columns {
-        return hosts.iter().try_for_each(|row| lines_of_host(row, columns, page));
+    let width = longest.clamp("Host".len(), MAX_NAME_WIDTH);
+    if width + FIGURES_WIDTH > columns {
+        return hosts.iter().try_for_each(|row| write_host(row, columns, out));
     }
-    line(page, width, ["Host", "Requests", "Bytes", "Max parallel", "Limit"])?;
+    write_row(out, width, ["Host", "Requests", "Bytes", "Max parallel", "Limit"])?;
     for (row, name) in hosts.iter().zip(&names) {
         let requests = row.requests.to_string();
         let bytes = human_bytes(row.bytes);
         let peak = row.peak.to_string();
         let limit = row.limit.map_or("none".to_owned(), |limit| limit.to_string());
-        line(page, width, [name, &requests, &bytes, &peak, &limit])?;
-        remark(page, columns, "failed attempts:", &failures(row))?;
-        remark(page, columns, "delayed:", &waits(row))?;
+        write_row(out, width, [name, &requests, &bytes, &peak, &limit])?;
+        write_facts(out, columns, "failed attempts:", &failures(row))?;
+        write_facts(out, columns, "delayed:", &waits(row))?;
     }
     Ok(())
 }
 
-/// A host in lines of its own.
-fn lines_of_host(row: &HostStats, columns: usize, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "{}", printable(&row.host))?;
+/// Writes a host in lines of its own.
+fn write_host(row: &HostStats, columns: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(out, "{}", printable(&row.host))?;
     let limit = row.limit.map_or("no limit".to_owned(), |limit| format!("limit {limit}"));
     let asked = [counted(row.requests, "request"), human_bytes(row.bytes)];
     let parallel = [format!("max parallel {}", row.peak), limit];
-    remark(page, columns, "", &[asked, parallel].concat())?;
-    remark(page, columns, "failed attempts:", &failures(row))?;
-    remark(page, columns, "delayed:", &waits(row))
+    write_facts(out, columns, "", &[asked, parallel].concat())?;
+    write_facts(out, columns, "failed attempts:", &failures(row))?;
+    write_facts(out, columns, "delayed:", &waits(row))
 }
 
-fn line(page: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
+fn write_row(out: &mut Vec<u8>, width: usize, cells: [&str; 5]) -> io::Result<()> {
     let [name, requests, bytes, peak, limit] = cells;
-    writeln!(page, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>12}  {limit:>5}")
+    writeln!(out, "{name:width$}  {requests:>8}  {bytes:>10}  {peak:>12}  {limit:>5}")
 }
 
-/// What there is to say of the host above, if anything: facts, which go on in a further line where one has no room.
-fn remark(page: &mut Vec<u8>, columns: usize, what: &str, facts: &[String]) -> io::Result<()> {
+/// Writes facts about the host above, after the words `what`; nothing if there are none. They are wrapped to `columns`.
+fn write_facts(out: &mut Vec<u8>, columns: usize, what: &str, facts: &[String]) -> io::Result<()> {
     let Some((last, others)) = facts.split_last() else { return Ok(()) };
     let facts = others.iter().map(|fact| format!("{fact},")).chain([last.clone()]);
-    // Each fact follows a blank.
+    // A space precedes each fact.
     let (mut text, indent) =
         if what.is_empty() { (" ".to_owned(), " ") } else { (format!("  {what}"), "   ") };
     for fact in facts {
         if text != indent && text.chars().count() + 1 + fact.chars().count() > columns {
-            writeln!(page, "{text}")?;
+            writeln!(out, "{text}")?;
             text = indent.to_owned();
         }
         text = format!("{text} {fact}");
     }
-    writeln!(page, "{text}")
+    writeln!(out, "{text}")
 }
 
-/// Its failed attempts by class.
+/// The failed attempts of a host, by class.
 pub(super) fn failures(row: &HostStats) -> Vec<String> {
     row.failures.iter().map(|(class, count)| format!("{count} {class}")).collect()
 }
 
-/// How long it was not asked though it could have been, and why; the longest first.
+/// How long a host's jobs were delayed for each reason, the longest first.
 pub(super) fn waits(row: &HostStats) -> Vec<String> {
-    let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= TOLD).collect();
+    let mut waits: Vec<_> = row.waited.iter().filter(|(_, time)| **time >= MIN_WAIT).collect();
     waits.sort_by_key(|(_, time)| Reverse(**time));
-    let told = |(reason, time): &(&WaitReason, &Duration)| {
+    let describe = |(reason, time): &(&WaitReason, &Duration)| {
         format!("{:.1} s {}", time.as_secs_f64(), cause(**reason))
     };
-    waits.iter().map(told).collect()
+    waits.iter().map(describe).collect()
 }
 
 /// A wait reason in words.
@@ -116,10 +115,10 @@ mod tests {
         HostStats::of(&Arc::from(host))
     }
 
-    fn told(hosts: &[HostStats]) -> String {
-        let mut page = Vec::new();
-        table(hosts, 80, &mut page).expect("memory takes all");
-        String::from_utf8(page).expect("text")
+    fn table_of(hosts: &[HostStats]) -> String {
+        let mut out = Vec::new();
+        table(hosts, 80, &mut out).expect("memory takes all");
+        String::from_utf8(out).expect("text")
     }
 
     #[test]
@@ -139,7 +138,7 @@ mod tests {
             ..row("https://en.wikipedia.org")
         };
         let local = HostStats { requests: 2, peak: 2, ..row("http://127.0.0.1:8080") };
-        assert_snapshot!(told(&[busy, local]), @"
+        assert_snapshot!(table_of(&[busy, local]), @"
         Host                      Requests       Bytes  Max parallel  Limit
         https://en.wikipedia.org    123456    12.3 MiB             6      3
           failed attempts: 2 http_4xx, 31 rate_limited
@@ -150,20 +149,20 @@ mod tests {
 
     #[test]
     fn a_table_of_short_names_is_narrow_and_one_of_long_names_fits_80_columns() {
-        assert_snapshot!(told(&[row("a")]), @"
+        assert_snapshot!(table_of(&[row("a")]), @"
         Host  Requests       Bytes  Max parallel  Limit
         a            0         0 B             0   none
         ");
         let long = format!("https://{}.org", "a".repeat(25));
-        assert_eq!(long.len(), NAMES);
-        let table = told(&[row(&long), row("https://a.b")]);
+        assert_eq!(long.len(), MAX_NAME_WIDTH);
+        let table = table_of(&[row(&long), row("https://a.b")]);
         assert!(table.lines().all(|line| line.len() == 80), "{table}");
     }
 
     #[test]
     fn a_name_that_is_too_long_is_told_whole_and_the_others_stay_in_line() {
         let long = format!("https://{}.org", "a".repeat(60));
-        let table = told(&[row(&long), row("https://a.b")]);
+        let table = table_of(&[row(&long), row("https://a.b")]);
         assert!(table.contains(&long));
         let widths: Vec<_> = table.lines().map(str::len).collect();
         assert_eq!(widths, [80, long.len() + 43, 80]);
@@ -181,9 +180,9 @@ mod tests {
             .into(),
             ..row("https://en.wikipedia.org")
         };
-        let mut page = Vec::new();
-        table(&[busy, row("a")], 40, &mut page).expect("memory takes all");
-        assert_snapshot!(String::from_utf8(page).expect("text"), @"
+        let mut out = Vec::new();
+        table(&[busy, row("a")], 40, &mut out).expect("memory takes all");
+        assert_snapshot!(String::from_utf8(out).expect("text"), @"
         https://en.wikipedia.org
           1 request, 0 B, max parallel 0,
           no limit
@@ -199,11 +198,11 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_inert() {
-        assert!(told(&[row("https://a\u{1b}[2J\n")]).contains(r"https://a\u{1b}[2J\u{a}  "));
+        assert!(table_of(&[row("https://a\u{1b}[2J\n")]).contains(r"https://a\u{1b}[2J\u{a}  "));
     }
 
     #[test]
     fn without_hosts_there_is_no_table() {
-        assert_eq!(told(&[]), "");
+        assert_eq!(table_of(&[]), "");
     }
 }

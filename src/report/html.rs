@@ -1,4 +1,4 @@
-//! The report as one page to look at: run, totals, failures and hosts as plain HTML; charts and a waterfall by a script. Pure.
+//! The report as an HTML page: run, totals, failures and hosts as plain HTML; charts and a waterfall by a script. Pure.
 //!
 //! The page is one file and makes no request. Text from a list or a server is either escaped HTML, or in one block of JSON
 //! in which no `<` is left, and is only ever shown as text; the page's policy allows its own two scripts, by their hashes,
@@ -26,45 +26,45 @@ const CHARTS: &str = include_str!("html/uplot.min.js");
 const SCRIPT: &str = concat!(include_str!("html/common.js"), include_str!("html/page.js"));
 const LICENSE: &str = include_str!("html/uplot.LICENSE");
 
-/// Bars of the histogram, at most; of those there are 50, 20, 10 or 5 to a factor of ten.
-const MOST_BARS: usize = 100;
+/// Maximum number of bars in the histogram. A factor of ten has 50, 20, 10 or 5 bars.
+const MAX_BARS: usize = 100;
 
-/// Hosts that a summary names, at most.
-const MOST_HOSTS: usize = 20;
+/// Maximum number of hosts in a summary.
+const MAX_HOSTS: usize = 20;
 
-/// The whole page.
+/// Writes the whole page.
 pub(crate) fn page(
-    fold: &Aggregate,
+    aggregate: &Aggregate,
     summary: Option<&Summary>,
-    page: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let parts = [
-        ("NOTES", notes(fold, summary)),
+        ("NOTES", notes(aggregate, summary)),
         ("RUN", summary.map(run).unwrap_or_default()),
-        ("FACTS", markup::facts(facts(fold, summary))),
-        ("CLASSES", classes(&fold.counts)),
-        ("FAILURES", failures(fold)),
+        ("FACTS", markup::facts(facts(aggregate, summary))),
+        ("CLASSES", classes(&aggregate.counts)),
+        ("FAILURES", failures(aggregate)),
         ("HOSTS", hosts(summary)),
     ];
-    fill(PAGE, SCRIPT, &data(fold, summary), &parts, page);
+    fill(PAGE, SCRIPT, &data(aggregate, summary), &parts, out);
     Ok(())
 }
 
-/// Writes a page: a template with its style sheet, its data and scripts, and its own parts in their places. `script` is
-/// the page's own one.
+/// Writes a page: the template with the style sheet, the data and the scripts filled in, and the parts of this page, each
+/// by the name of its placeholder. `script` is the script of this page.
 pub(crate) fn fill(
     template: &str,
     script: &str,
     data: &Value,
-    own: &[(&str, String)],
-    page: &mut Vec<u8>,
+    page_parts: &[(&str, String)],
+    out: &mut Vec<u8>,
 ) {
-    let data = in_a_script(data);
+    let data = escape_for_script(data);
     let policy = format!(
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {}; script-src {} {}",
-        hash(STYLE),
-        hash(CHARTS),
-        hash(script)
+        csp_source(STYLE),
+        csp_source(CHARTS),
+        csp_source(script)
     );
     let common = [
         ("POLICY", policy.as_str()),
@@ -75,43 +75,43 @@ pub(crate) fn fill(
         ("LICENSE", LICENSE.trim()),
         ("VERSION", env!("CARGO_PKG_VERSION")),
     ];
-    let own = own.iter().map(|(name, part)| (*name, part.as_str()));
-    let parts: Vec<_> = common.into_iter().chain(own).collect();
-    // What is put in is not looked at again: the data may hold anything.
+    let page_parts = page_parts.iter().map(|(name, part)| (*name, part.as_str()));
+    let parts: Vec<_> = common.into_iter().chain(page_parts).collect();
+    // Inserted parts are not searched for placeholders: the data may hold anything.
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
         let part = parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
-        page.extend_from_slice(before.as_bytes());
-        page.extend_from_slice(part.unwrap_or_default().as_bytes());
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(part.unwrap_or_default().as_bytes());
         rest = after;
     }
-    page.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(rest.as_bytes());
 }
 
-/// JSON that ends no script and begins no comment in one.
-fn in_a_script(data: &Value) -> String {
+/// The JSON escaped so that it can neither end a script element nor begin a comment in it.
+fn escape_for_script(data: &Value) -> String {
     data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// The source of a policy that allows one text (CSP level 3, section 2.3.1).
-fn hash(text: &str) -> String {
+/// The source expression of a content security policy that allows exactly this text (CSP level 3, section 2.3.1).
+fn csp_source(text: &str) -> String {
     format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
 }
 
-fn data(fold: &Aggregate, summary: Option<&Summary>) -> Value {
-    let began = fold.began.unwrap_or_default();
+fn data(aggregate: &Aggregate, summary: Option<&Summary>) -> Value {
+    let began = aggregate.began.unwrap_or_default();
     json!({
-        "targets": fold.counts.targets,
-        "rows": fold.rows.iter().map(|line| row(line, began)).collect::<Vec<_>>(),
-        "under_way": under_way(fold, summary, began),
-        "width": seconds(fold.under_way.width()),
-        "totals": totals(fold),
+        "targets": aggregate.counts.targets,
+        "rows": aggregate.rows.iter().map(|line| row(line, began)).collect::<Vec<_>>(),
+        "under_way": under_way(aggregate, summary, began),
+        "width": seconds(aggregate.under_way.width()),
+        "totals": totals(aggregate),
     })
 }
 
-/// What a reader has to know before the figures, a paragraph each.
-fn notes(fold: &Aggregate, summary: Option<&Summary>) -> String {
+/// Warnings above the figures, a paragraph each.
+fn notes(aggregate: &Aggregate, summary: Option<&Summary>) -> String {
     let mut notes = Vec::new();
     match summary {
         None => notes.push(
@@ -120,15 +120,15 @@ fn notes(fold: &Aggregate, summary: Option<&Summary>) -> String {
                 .to_owned(),
         ),
         Some(summary) => {
-            notes.extend(fold.missing_records(summary));
+            notes.extend(aggregate.missing_records(summary));
             notes.extend(summary.stopped.iter().map(|cause| format!("Stopped early: {cause}.")));
             notes.extend(
                 text::unread_list(summary).map(|unread| format!("Not complete: {unread}.")),
             );
         }
     }
-    if fold.further() > 0 {
-        let (rows, all) = (grouped(fold.rows.len() as u64), grouped(fold.counts.targets));
+    if aggregate.further() > 0 {
+        let (rows, all) = (grouped(aggregate.rows.len() as u64), grouped(aggregate.counts.targets));
         notes.push(format!(
             "The waterfall shows the first {rows} completed URLs; totals and charts include all {all}."
         ));
@@ -136,12 +136,12 @@ fn notes(fold: &Aggregate, summary: Option<&Summary>) -> String {
     notes.iter().map(|note| format!("<p>{}</p>\n", markup::text(note))).collect()
 }
 
-/// What was run: names and values.
+/// The facts about the run, as names and values.
 fn run(summary: &Summary) -> String {
     let jobs = counted(summary.jobs as u64, "job");
     let facts = [
         ("Started", readable_time(&summary.started_at)),
-        ("Sources", some_of(&summary.sources)),
+        ("Sources", first_names(&summary.sources)),
         ("Options", summary.options.join(" ")),
         ("Mode", format!("{}, {jobs}", summary.mode_name())),
         ("Version", summary.program.clone()),
@@ -149,7 +149,7 @@ fn run(summary: &Summary) -> String {
     markup::facts(facts.into_iter().filter(|(_, value)| !value.is_empty()))
 }
 
-/// A time as reports have it (RFC 3339, UTC), as people write it; any other text as it is.
+/// Formats a time of a report (RFC 3339, UTC) for people; returns any other text unchanged.
 pub(crate) fn readable_time(text: &str) -> String {
     match text.strip_suffix('Z').and_then(|time| time.split_once('T')) {
         Some((date, time)) => {
@@ -160,8 +160,8 @@ pub(crate) fn readable_time(text: &str) -> String {
     }
 }
 
-/// The first few of these names.
-fn some_of(names: &[String]) -> String {
+/// The first names, and the number of the others.
+fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let names: Vec<_> = names.iter().map(|name| readable_url(name)).collect();
     match names.len() {
@@ -170,9 +170,9 @@ fn some_of(names: &[String]) -> String {
     }
 }
 
-/// The figures of the run: names and values.
-fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
-    let counts = &fold.counts;
+/// The figures of the run, as names and values.
+fn facts(aggregate: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, String)> {
+    let counts = &aggregate.counts;
     let all = [
         ("URLs", counts.targets, true),
         ("Succeeded", counts.ok, true),
@@ -193,29 +193,32 @@ fn facts(fold: &Aggregate, summary: Option<&Summary>) -> Vec<(&'static str, Stri
         facts.push(("Bytes", human_bytes(counts.bytes)));
     }
     for (name, share) in [("p50 duration", 0.5), ("p90 duration", 0.9), ("p99 duration", 0.99)] {
-        facts.extend(quantile(fold, share).map(|time| (name, time)));
+        facts.extend(quantile(aggregate, share).map(|time| (name, time)));
     }
     let Some(summary) = summary else { return facts };
     let used = &summary.resources;
-    facts.push(("Duration", short(seconds(micros(summary.elapsed)))));
+    facts.push(("Duration", format_seconds(seconds(micros(summary.elapsed)))));
     facts.push(("Requests", grouped(used.requests)));
     facts.push(("Connections", grouped(used.connections)));
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
-        facts.push(("CPU", short(seconds(micros(user) + micros(system)))));
+        facts.push(("CPU", format_seconds(seconds(micros(user) + micros(system)))));
     }
     facts.extend(used.peak_memory.map(|peak| ("Peak memory", human_bytes(peak))));
     facts
 }
 
 /// The duration that this share of the URLs did not exceed. It is exact if all of them are kept.
-fn quantile(fold: &Aggregate, share: f64) -> Option<String> {
-    if fold.further() > 0 {
-        return fold.totals.quantile(share).map(|time| format!("about {}", short(time)));
+fn quantile(aggregate: &Aggregate, share: f64) -> Option<String> {
+    if aggregate.further() > 0 {
+        return aggregate
+            .totals
+            .quantile(share)
+            .map(|time| format!("about {}", format_seconds(time)));
     }
-    let mut times: Vec<f64> = fold.rows.iter().filter_map(|row| row.timings.total).collect();
+    let mut times: Vec<f64> = aggregate.rows.iter().filter_map(|row| row.timings.total).collect();
     times.sort_unstable_by(f64::total_cmp);
     let rank = (share * times.len() as f64).ceil() as usize;
-    times.get(rank.max(1) - 1).map(|time| short(*time))
+    times.get(rank.max(1) - 1).map(|time| format_seconds(*time))
 }
 
 /// The table of failures by class.
@@ -233,7 +236,7 @@ fn classes(counts: &OutcomeCounts) -> String {
 }
 
 /// The table of failed URLs; nothing if there are none.
-fn failures(fold: &Aggregate) -> String {
+fn failures(aggregate: &Aggregate) -> String {
     let row = |row: &AggregateRow| {
         vec![
             HtmlCell::text(readable_url(&row.url)),
@@ -243,27 +246,27 @@ fn failures(fold: &Aggregate) -> String {
             HtmlCell::text(row.message.as_deref().unwrap_or_default()),
         ]
     };
-    if fold.failures.is_empty() {
+    if aggregate.failures.is_empty() {
         return String::new();
     }
-    let all: u64 = fold.counts.failures.values().sum::<u64>() - fold.counts.not_started;
-    let shown = fold.failures.len() as u64;
+    let all: u64 = aggregate.counts.failures.values().sum::<u64>() - aggregate.counts.not_started;
+    let shown = aggregate.failures.len() as u64;
     let (first, count) = match shown < all {
         true => (format!("The first {} of ", grouped(shown)), all),
         false => (String::new(), shown),
     };
-    let noun = match (fold.counts.invalid, count) {
+    let noun = match (aggregate.counts.invalid, count) {
         (0, 1) => "failed URL",
         (0, _) => "failed URLs",
         _ => "failed URLs and invalid lines",
     };
-    let not_started = match fold.counts.not_started {
+    let not_started = match aggregate.counts.not_started {
         0 => String::new(),
         count => format!(" (without {} that were not started)", grouped(count)),
     };
     let lead = format!("<p>{first}{} {noun}{not_started}.</p>\n", grouped(count));
     let columns = columns(&["URL", "#Status", "Class", "#Attempts", "Message"]);
-    lead + &markup::table("failed", "Failed URLs", &columns, fold.failures.iter().map(row))
+    lead + &markup::table("failed", "Failed URLs", &columns, aggregate.failures.iter().map(row))
 }
 
 /// The table of hosts.
@@ -289,7 +292,7 @@ fn hosts(summary: Option<&Summary>) -> String {
         return format!("<p>{why}</p>\n");
     }
     let lead = match hosts.len() {
-        MOST_HOSTS.. => format!("<p>The {} hosts with the most requests.</p>\n", hosts.len()),
+        MAX_HOSTS.. => format!("<p>The {} hosts with the most requests.</p>\n", hosts.len()),
         _ => String::new(),
     };
     let columns = columns(&[
@@ -304,7 +307,7 @@ fn hosts(summary: Option<&Summary>) -> String {
     lead + &markup::table("hosts", "Hosts", &columns, hosts.iter().map(row))
 }
 
-/// A row as the script knows it; times are seconds since the beginning.
+/// A row of the waterfall, in the order that the script expects. Times are seconds; the start counts from `began`.
 fn row(row: &AggregateRow, began: i64) -> Value {
     let timings = &row.timings;
     json!([
@@ -329,30 +332,31 @@ fn row(row: &AggregateRow, began: i64) -> Value {
     ])
 }
 
-/// The mean number of transfers in progress in each stretch. Starts are saved in whole milliseconds, so that transfers
-/// that followed each other may overlap by one: a worker still has one at a time.
-fn under_way(fold: &Aggregate, summary: Option<&Summary>, began: i64) -> Vec<(f64, f64)> {
+/// The beginning of each stretch of the timeline, and the mean number of transfers in progress in it, at most the number of
+/// workers. Starts are saved in whole milliseconds, so that successive transfers of one worker may seem to overlap.
+fn under_way(aggregate: &Aggregate, summary: Option<&Summary>, began: i64) -> Vec<(f64, f64)> {
     let most = summary.map_or(f64::INFINITY, |summary| summary.jobs as f64);
-    let means = fold.under_way.means();
+    let means = aggregate.under_way.means();
     let rounded = |mean: f64| (mean.min(most) * 1e3).round() / 1e3;
     means.map(|(moment, mean)| (seconds(moment - began), rounded(mean))).collect()
 }
 
-/// The bars of the histogram, as fine as [`MOST_BARS`] allows.
-fn totals(fold: &Aggregate) -> Vec<(f64, f64, u64)> {
-    let finest_first = [50, 20, 10, 5].map(|a_decade| histogram::STEPS as usize / a_decade);
-    let bars = finest_first.map(|joined| fold.totals.steps(joined));
+/// The bars of the histogram, as fine as [`MAX_BARS`] allows.
+fn totals(aggregate: &Aggregate) -> Vec<(f64, f64, u64)> {
+    let finest_first =
+        [50, 20, 10, 5].map(|per_decade| histogram::BUCKETS_PER_DECADE as usize / per_decade);
+    let bars = finest_first.map(|joined| aggregate.totals.buckets(joined));
     let [.., coarsest] = &bars;
-    let chosen = bars.iter().find(|bars| bars.len() <= MOST_BARS).unwrap_or(coarsest);
-    chosen.iter().map(|step| (step.from, step.to, step.count)).collect()
+    let chosen = bars.iter().find(|bars| bars.len() <= MAX_BARS).unwrap_or(coarsest);
+    chosen.iter().map(|bucket| (bucket.from, bucket.to, bucket.count)).collect()
 }
 
 fn seconds(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// A time in the unit that suits it, to three digits.
-fn short(time: f64) -> String {
+/// Formats seconds in a suitable unit, to three digits.
+fn format_seconds(time: f64) -> String {
     let (value, unit) = match time {
         ..1e-3 => (time * 1e6, "µs"),
         ..1.0 => (time * 1e3, "ms"),
@@ -373,16 +377,16 @@ mod tests {
 
     #[test]
     fn bars_are_as_fine_as_fits_and_lose_nothing() {
-        for (decades, a_decade) in [(1.0, 50.0), (4.0, 20.0), (8.0, 10.0)] {
-            let mut fold = Aggregate::default();
+        for (decades, per_decade) in [(1.0, 50.0), (4.0, 20.0), (8.0, 10.0)] {
+            let mut aggregate = Aggregate::default();
             for nth in 0..1_000 {
                 let total = Some(1e-4 * 10_f64.powf(decades * f64::from(nth) / 1e3));
                 let timings = Timings { total, ..Timings::default() };
-                fold.add(&Record { timings, ..test_fixtures::record("https://a.b/") });
+                aggregate.add(&Record { timings, ..test_fixtures::record("https://a.b/") });
             }
-            let bars = totals(&fold);
+            let bars = totals(&aggregate);
             assert_eq!(bars.iter().map(|(_, _, count)| count).sum::<u64>(), 1_000);
-            let expected = decades * a_decade;
+            let expected = decades * per_decade;
             assert!((bars.len() as f64 - expected).abs() <= 1.0, "{} for {expected}", bars.len());
         }
     }
@@ -399,7 +403,7 @@ mod tests {
             (12_345.6, "12,346 s"),
         ];
         for (time, text) in table {
-            assert_eq!(short(time), text);
+            assert_eq!(format_seconds(time), text);
         }
         assert_eq!(readable_time("2026-01-01T10:20:30.123Z"), "2026-01-01 10:20:30 UTC");
         assert_eq!(readable_time("</p>"), "</p>");

@@ -8,18 +8,18 @@ use crate::model::{Record, Summary};
 use crate::text::write_json;
 
 /// Writes the line of one record.
-pub(super) fn row(record: &Record, page: &mut Vec<u8>) -> io::Result<()> {
-    line(record, page)
+pub(super) fn row(record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+    line(record, out)
 }
 
 /// Writes the summary, which is the last line.
-pub(super) fn total(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
-    line(summary, page)
+pub(super) fn total(summary: &Summary, out: &mut Vec<u8>) -> io::Result<()> {
+    line(summary, out)
 }
 
-fn line(object: &impl Serialize, page: &mut Vec<u8>) -> io::Result<()> {
-    write_json(&mut *page, object)?;
-    page.push(b'\n');
+fn line(object: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
+    write_json(&mut *out, object)?;
+    out.push(b'\n');
     Ok(())
 }
 
@@ -33,15 +33,15 @@ mod tests {
     use super::*;
     use crate::model::{Failure, FailureClass, HostStats, WaitReason, test_fixtures};
 
-    fn read_back(page: &[u8]) -> Value {
-        assert_eq!(page.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
-        serde_json::from_slice(page).expect("one object")
+    fn read_back(out: &[u8]) -> Value {
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+        serde_json::from_slice(out).expect("one object")
     }
 
     fn row_of(record: &Record) -> Value {
-        let mut page = Vec::new();
-        row(record, &mut page).expect("memory takes all");
-        read_back(&page)
+        let mut out = Vec::new();
+        row(record, &mut out).expect("memory takes all");
+        read_back(&out)
     }
 
     #[test]
@@ -96,9 +96,9 @@ mod tests {
     fn the_summary_is_one_flat_object() {
         let record = test_fixtures::record("https://a.b/").read(10);
         let gone = record.clone().failed(&Failure::Status(404), 1);
-        let mut page = Vec::new();
-        total(&test_fixtures::summary([&record, &gone]), &mut page).expect("memory takes all");
-        let summary = read_back(&page);
+        let mut out = Vec::new();
+        total(&test_fixtures::summary([&record, &gone]), &mut out).expect("memory takes all");
+        let summary = read_back(&out);
         assert_eq!(summary["type"], "summary");
         assert_eq!(summary["list_complete"], true);
         assert_eq!(summary["targets"], 2);
@@ -121,10 +121,10 @@ mod tests {
             ..HostStats::of(&Arc::from("https://a.b:8443"))
         };
         summary.hosts = vec![host, HostStats::of(&Arc::from("https://c.d"))];
-        let mut page = Vec::new();
-        total(&summary, &mut page).expect("memory takes all");
+        let mut out = Vec::new();
+        total(&summary, &mut out).expect("memory takes all");
         assert_eq!(
-            read_back(&page)["hosts"],
+            read_back(&out)["hosts"],
             json!([
                 {
                     "host": "https://a.b:8443", "requests": 31, "bytes": 2048,

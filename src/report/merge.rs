@@ -1,5 +1,5 @@
-//! Merges the reports of shards, or their manifests: each record once, in the order of the list. Memory does not depend on
-//! the number of records.
+//! Merges the reports (JSON Lines or CSV) or the manifests of shards. Reports: each record once, in list order. Memory use
+//! does not depend on the number of records.
 
 mod clashes;
 mod summaries;
@@ -26,32 +26,32 @@ use crate::units::grouped;
 use clashes::Clashes;
 use summaries::MergedSummary;
 
-/// The longest line of a manifest, in bytes.
-const LONGEST_LINE: u64 = 64 * 1024;
+/// Maximum bytes of a manifest line.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// Bits of the number of a line of a manifest.
+/// Low bits of a manifest line's sort order that hold its line number; the bits above hold the number of its file.
 const LINE_BITS: u32 = 40;
 
-/// Lines that are left out and reported one by one.
-const MOST_REPORTED: u64 = 20;
+/// Maximum number of left-out lines that are reported one by one.
+const MAX_REPORTED_LINES: u64 = 20;
 
-/// Bytes of records that are sorted in memory.
+/// Bytes of records that the sort keeps in memory.
 const SORT_MEMORY: usize = 32 * 1024 * 1024;
 
-/// What became of the lines of all files. `Display` is a sentence about it.
+/// Counts of the lines of all files. `Display` writes them as one line of text.
 #[derive(Debug, Default)]
 pub(crate) struct MergeCounts {
-    /// Files.
+    /// Files merged.
     files: usize,
-    /// Records or lines that were written.
+    /// Records or lines written.
     pub(crate) rows: u64,
-    /// Those that were not, because they are about the same entry as another one.
+    /// Records dropped in favour of another one of the same entry; manifest lines that repeat another one exactly.
     repeated: u64,
-    /// Invalid lines, and those of manifests that contradict another one.
+    /// Invalid lines, and manifest lines that contradict an earlier one.
     pub(crate) left_out: u64,
-    /// Records of an entry of which another record has another URL.
+    /// Records whose place in the list is also that of a record with a different URL.
     pub(crate) clashing: u64,
-    /// How long URLs took from their first request on.
+    /// Durations of the URLs, from their first request on.
     times: Histogram,
 }
 
@@ -70,36 +70,31 @@ impl fmt::Display for MergeCounts {
             }
         }
         let quantile = |share| self.times.quantile(share);
-        if let (Some(half), Some(most), Some(nearly_all)) =
-            (quantile(0.5), quantile(0.9), quantile(0.99))
-        {
-            write!(
-                out,
-                "; time per URL: {half:.3} s (50%), {most:.3} s (90%), {nearly_all:.3} s (99%)"
-            )?;
+        if let (Some(p50), Some(p90), Some(p99)) = (quantile(0.5), quantile(0.9), quantile(0.99)) {
+            write!(out, "; time per URL: {p50:.3} s (50%), {p90:.3} s (90%), {p99:.3} s (99%)")?;
         }
         Ok(())
     }
 }
 
-/// What the files are.
+/// The kind of the merged files, which all have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MergeKind {
-    /// Reports as JSON lines.
+    /// Reports in JSON Lines.
     Run,
-    /// Reports as CSV.
+    /// Reports in CSV.
     Table,
     /// Manifests.
     Manifest,
 }
 
 impl MergeKind {
-    /// The kind of a file that begins like this.
+    /// The kind of a file that begins with `start`; `None` if it is not recognized.
     fn of(start: &[u8]) -> Option<Self> {
         let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
         match type_of(start) {
             Some(b"result" | b"summary") => Some(Self::Run),
-            Some(kind) if kind == MARKED || ManifestPlace::of(kind).is_some() => {
+            Some(kind) if kind == COMMON_LINE_TYPE || ManifestPlace::of(kind).is_some() => {
                 Some(Self::Manifest)
             }
             _ if start.starts_with(b"index,source,") => Some(Self::Table),
@@ -107,7 +102,7 @@ impl MergeKind {
         }
     }
 
-    /// The only format that it can be written in; `None` if all will do.
+    /// The only format that this kind can be merged to; `None` if there is a choice.
     fn only_format(self) -> Option<ReportFormat> {
         match self {
             Self::Run => None,
@@ -117,10 +112,10 @@ impl MergeKind {
     }
 }
 
-/// The type of a line of a manifest that may be about a directory or an archive.
-const MARKED: &[u8] = b"marked";
+/// A line type that manifests of directories and of archives have in common.
+const COMMON_LINE_TYPE: &[u8] = b"marked";
 
-/// What a manifest is about.
+/// The kind of store that a manifest belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ManifestPlace {
     Directory,
@@ -128,7 +123,7 @@ enum ManifestPlace {
 }
 
 impl ManifestPlace {
-    /// The one that a manifest has lines of this type for; `None` if both have, or none.
+    /// The kind of store whose manifests have lines of type `kind`; `None` if both have, or neither.
     fn of(kind: &[u8]) -> Option<Self> {
         match kind {
             b"saved" | b"partial" | b"dropped" => Some(Self::Directory),
@@ -145,7 +140,7 @@ impl ManifestPlace {
     }
 }
 
-/// The value of the first `type` in a JSON object that begins like this.
+/// The value of the first `type` key in a JSON object that begins with `start`.
 fn type_of(start: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"\"type\"";
     let at =
@@ -162,11 +157,11 @@ struct MergeInput {
     kind: MergeKind,
 }
 
-/// Merges the files of a command, and writes the result where it says, else to `out`. Lines that are left out are reported
-/// to `warnings`.
+/// Merges the files of a command and writes the result to its report files, or to `out` if it names none. Lines that are
+/// left out are reported to `warnings`.
 ///
 /// # Errors
-/// If a file cannot be read or is of no kind or another one, or a result cannot be written.
+/// If a file cannot be read, is not recognized or differs in kind from the first one, or if a result cannot be written.
 pub(crate) fn merge(
     command: &MergeCommand,
     out: impl Write,
@@ -233,13 +228,13 @@ struct Merger<'a, W> {
 }
 
 impl<W: Write> Merger<'_, W> {
-    /// Merges reports as JSON lines.
+    /// Merges reports in JSON Lines.
     fn runs(
         mut self,
         inputs: Vec<MergeInput>,
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
-        let files = ReportFiles::create(self.documents, self.sources).map_err(not_created)?;
+        let files = ReportFiles::create(self.documents, self.sources).map_err(creation_error)?;
         let (mut sort, mut summaries) = (ExternalSort::new(SORT_MEMORY), MergedSummary::default());
         let (mut number, mut clashes) = (0, Clashes::default());
         for MergeInput { name, bytes, .. } in inputs {
@@ -256,13 +251,13 @@ impl<W: Write> Merger<'_, W> {
             self.counts.left_out += saved.reread.bad_lines;
             summaries.add(saved.summary.take());
         }
-        if let Some(text) = summaries.about_shards() {
+        if let Some(text) = summaries.shard_warning() {
             let _ = writeln!(self.warnings, "warning: {text}");
         }
         let to_stdout = self.documents.is_empty();
         let mut sink = RunSink { files, out: to_stdout.then(|| Buffered::new(out)) };
         let mut counts = OutcomeCounts::default();
-        let merged = sort.finish(self.once(&mut clashes, |this, item| {
+        let merged = sort.finish(self.deduplicate(&mut clashes, |this, item| {
             let ReportLine::Result(mut record) = serde_json::from_slice(&item.text)? else {
                 return Ok(());
             };
@@ -280,7 +275,7 @@ impl<W: Write> Merger<'_, W> {
         Ok(self.counts)
     }
 
-    /// Merges reports as CSV, whose cells stay as they are, but for secrets.
+    /// Merges reports in CSV. Cells are copied unchanged, except that secrets are redacted.
     fn tables(
         mut self,
         inputs: Vec<MergeInput>,
@@ -292,26 +287,26 @@ impl<W: Write> Merger<'_, W> {
         for MergeInput { name, bytes, .. } in inputs {
             clashes.begin_file(&name, number);
             let name = printable(&name).into_owned();
-            let broken = |error: csv::Error| unreadable(format!("{name}: {error}"));
+            let csv_error = |error: csv::Error| unreadable(format!("{name}: {error}"));
             let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-            let own = table.byte_headers().map_err(broken)?.clone();
-            if head.get_or_insert_with(|| own.clone()) != &own {
+            let columns = table.byte_headers().map_err(csv_error)?.clone();
+            if head.get_or_insert_with(|| columns.clone()) != &columns {
                 return Err(unreadable(format!("{name}: has other columns than the first file")));
             }
-            let place = |column: &str| own.iter().position(|own| own == column.as_bytes());
+            let place_of = |name: &str| columns.iter().position(|own| own == name.as_bytes());
             let (Some(index), Some(source), Some(outcome)) =
-                (place("index"), place("source"), place("outcome"))
+                (place_of("index"), place_of("source"), place_of("outcome"))
             else {
                 return Err(unreadable(format!(
                     "{name}: has no columns index, source and outcome"
                 )));
             };
-            let (url, listed) = (place("url"), place("listed"));
+            let (url, listed) = (place_of("url"), place_of("listed"));
             let mut row = csv::ByteRecord::new();
-            while table.read_byte_record(&mut row).map_err(broken)? {
+            while table.read_byte_record(&mut row).map_err(csv_error)? {
                 let line = row.position().map_or(0, csv::Position::line);
-                let found = str::from_utf8(&row[index]).ok().and_then(|text| text.parse().ok());
-                let Some(index) = found.filter(|_| row.len() == own.len()) else {
+                let parsed = str::from_utf8(&row[index]).ok().and_then(|text| text.parse().ok());
+                let Some(index) = parsed.filter(|_| row.len() == columns.len()) else {
                     self.leave_out(&name, line, "is no row of a report");
                     continue;
                 };
@@ -323,8 +318,9 @@ impl<W: Write> Merger<'_, W> {
                 };
                 let listed = cell(listed).or_else(|| cell(url)).unwrap_or_default();
                 let key = entry_key(index, &String::from_utf8_lossy(&row[source]), &listed);
-                let shown = own.iter().zip(&row).map(|(column, cell)| shown_cell(column, cell));
-                let text = csv_line(shown).map_err(ReplayError::Unwritten)?;
+                let cells = columns.iter().zip(&row);
+                let redacted = cells.map(|(column, cell)| redact_cell(column, cell));
+                let text = csv_line(redacted).map_err(ReplayError::Unwritten)?;
                 sort.add(&key, order, &text).map_err(ReplayError::Unwritten)?;
                 number += 1;
             }
@@ -333,7 +329,7 @@ impl<W: Write> Merger<'_, W> {
             if let Some(head) = head {
                 sink.line(&csv_line(&head)?)?;
             }
-            sort.finish(self.once(&mut clashes, |_, item| sink.line(&item.text)))?;
+            sort.finish(self.deduplicate(&mut clashes, |_, item| sink.line(&item.text)))?;
             sink.finish()
         };
         write().map_err(ReplayError::Unwritten)?;
@@ -341,22 +337,22 @@ impl<W: Write> Merger<'_, W> {
         Ok(self.counts)
     }
 
-    /// Merges manifests: sorted by file, and for each file in the order in which it was written. Two manifests that have
-    /// different URLs for a file contradict each other: the first one counts.
+    /// Merges manifests. Lines are sorted by path (in archives also by offset), then by manifest and line number. If two
+    /// manifests have different URLs for a path, the first one counts.
     fn manifests(
         mut self,
         inputs: Vec<MergeInput>,
         out: impl Write,
     ) -> Result<MergeCounts, ReplayError> {
         let mut sink = LineSink::create(self.documents, self.sources, out)?;
-        let (mut sort, mut first) =
+        let (mut sort, mut first_place) =
             (ExternalSort::new(SORT_MEMORY), None::<(ManifestPlace, String)>);
         for (file, MergeInput { name, mut bytes, .. }) in inputs.into_iter().enumerate() {
             let name = printable(&name).into_owned();
             let mut line = Vec::new();
-            for place in 1.. {
+            for line_number in 1.. {
                 line.clear();
-                let read = bytes.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+                let read = bytes.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
                 if read.map_err(|error| unreadable(format!("{name}: {error}")))? == 0 {
                     break;
                 }
@@ -367,15 +363,15 @@ impl<W: Write> Merger<'_, W> {
                         .map_err(|error| unreadable(format!("{name}: {error}")))?;
                 }
                 let Ok(entry) = serde_json::from_slice::<ManifestKey<'_>>(&line) else {
-                    self.leave_out(&name, place, "is no line of a manifest");
+                    self.leave_out(&name, line_number, "is no line of a manifest");
                     continue;
                 };
-                if let Some(about) = ManifestPlace::of(entry.kind.as_bytes()) {
-                    let (other, first) = first.get_or_insert_with(|| (about, name.clone()));
-                    if *other != about {
+                if let Some(place) = ManifestPlace::of(entry.kind.as_bytes()) {
+                    let (other, first) = first_place.get_or_insert_with(|| (place, name.clone()));
+                    if *other != place {
                         return Err(unreadable(format!(
                             "{name}: is the manifest of {}, and {first} of {}; merge them separately",
-                            about.name(),
+                            place.name(),
                             other.name()
                         )));
                     }
@@ -384,7 +380,7 @@ impl<W: Write> Merger<'_, W> {
                 if !line.ends_with(b"\n") {
                     line.push(b'\n');
                 }
-                let order = (file as u64) << LINE_BITS | place;
+                let order = (file as u64) << LINE_BITS | line_number;
                 sort.add(&key, order, &line).map_err(ReplayError::Unwritten)?;
             }
         }
@@ -397,13 +393,13 @@ impl<W: Write> Merger<'_, W> {
                         self.counts.repeated += 1;
                         return Ok(());
                     }
-                    Some((last, own))
+                    Some((last, last_id))
                         if last.key == item.key
-                            && *own != id
+                            && *last_id != id
                             && last.order >> LINE_BITS != item.order >> LINE_BITS =>
                     {
                         self.counts.left_out += 1;
-                        if self.counts.left_out <= MOST_REPORTED {
+                        if self.counts.left_out <= MAX_REPORTED_LINES {
                             let path = String::from_utf8_lossy(&item.key);
                             let path = path.split('\0').next().unwrap_or_default();
                             let path = printable(path);
@@ -427,8 +423,9 @@ impl<W: Write> Merger<'_, W> {
         Ok(self.counts)
     }
 
-    /// Passes on the first item of each key, and counts the others. Keys of one entry with several URLs are noted.
-    fn once<'a>(
+    /// Returns a consumer of sorted items that passes the first item of each key to `take` and counts the others. Items that
+    /// have the same place in the list but different URLs are noted in `clashes`.
+    fn deduplicate<'a>(
         &'a mut self,
         clashes: &'a mut Clashes,
         mut take: impl FnMut(&mut MergeCounts, &SortItem) -> io::Result<()> + 'a,
@@ -451,30 +448,31 @@ impl<W: Write> Merger<'_, W> {
 
     fn report_clashes(&mut self, clashes: &Clashes) {
         self.counts.clashing = clashes.count();
-        if let Some(text) = clashes.about_first() {
+        if let Some(text) = clashes.first_warning() {
             let _ = writeln!(self.warnings, "warning: {text}");
         }
     }
 
     fn leave_out(&mut self, name: &str, line: u64, why: &str) {
         self.counts.left_out += 1;
-        if self.counts.left_out <= MOST_REPORTED {
+        if self.counts.left_out <= MAX_REPORTED_LINES {
             let _ = writeln!(self.warnings, "warning: {name}:{line}: {why}");
         }
     }
 }
 
-/// What records are sorted by, and which ones are of one entry: the place in the list, and the text there without
-/// secrets, which are not in every report.
+/// The sort key of a record: the place of its entry in the list, and the listed text. Records with equal keys are of the
+/// same entry. Secrets are masked, because not every report contains them.
 fn entry_key(index: u64, source: &str, listed: &str) -> Vec<u8> {
     let (source, listed) = (masked_field(source), masked_field(listed));
-    [&index.to_be_bytes()[..], source.as_bytes(), &[LISTED], listed.as_bytes()].concat()
+    [&index.to_be_bytes()[..], source.as_bytes(), &[KEY_SEPARATOR], listed.as_bytes()].concat()
 }
 
-/// What is between the source and the listed text in a key.
-const LISTED: u8 = 0;
+/// Separates the source from the listed text in a key.
+const KEY_SEPARATOR: u8 = 0;
 
-/// Which of several records of an entry counts: the one that got furthest, and of equal ones the last.
+/// The sort order among records of one entry, of which the lowest counts: the record that got furthest, and among equals
+/// the last one.
 fn preference(outcome: Outcome, is_not_started: bool, number: u64) -> u64 {
     let rank: u64 = match outcome {
         Outcome::Ok => 0,
@@ -485,26 +483,26 @@ fn preference(outcome: Outcome, is_not_started: bool, number: u64) -> u64 {
         Outcome::Failed if !is_not_started => 5,
         Outcome::Failed => 6,
     };
-    rank << 56 | (NUMBERS - number.min(NUMBERS))
+    rank << 56 | (MAX_RECORD_NUMBER - number.min(MAX_RECORD_NUMBER))
 }
 
-/// The highest number of a record, and the bits of it in a preference.
-const NUMBERS: u64 = (1 << 56) - 1;
+/// The highest record number, and the mask of its bits in a preference.
+const MAX_RECORD_NUMBER: u64 = (1 << 56) - 1;
 
-/// The number of the record with this preference.
+/// The record number in a preference.
 fn number_of(preference: u64) -> u64 {
-    NUMBERS - (preference & NUMBERS)
+    MAX_RECORD_NUMBER - (preference & MAX_RECORD_NUMBER)
 }
 
 fn outcome_of(text: &str) -> Option<Outcome> {
     serde_json::from_value(text.into()).ok()
 }
 
-/// The cell of a report as it may be shown.
-fn shown_cell<'a>(column: &[u8], cell: &'a [u8]) -> Cow<'a, [u8]> {
-    let shown = str::from_utf8(cell).map(|text| table::redacted_cell(column, text));
-    match shown {
-        Ok(Cow::Owned(shown)) => Cow::Owned(shown.into_bytes()),
+/// Redacts the secrets in a cell of a report.
+fn redact_cell<'a>(column: &[u8], cell: &'a [u8]) -> Cow<'a, [u8]> {
+    let redacted = str::from_utf8(cell).map(|text| table::redact_cell(column, text));
+    match redacted {
+        Ok(Cow::Owned(redacted)) => Cow::Owned(redacted.into_bytes()),
         // A report is UTF-8.
         Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(cell),
     }
@@ -518,7 +516,7 @@ fn csv_line(row: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<Vec<u
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// What a line of a manifest is about.
+/// The fields of a manifest line that it is sorted and compared by.
 #[derive(Deserialize)]
 struct ManifestKey<'a> {
     #[serde(borrow, rename = "type")]
@@ -527,7 +525,7 @@ struct ManifestKey<'a> {
     path: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
-    /// In an archive: where it begins.
+    /// In an archive, the offset of the member in bytes.
     #[serde(default)]
     offset: Option<u64>,
 }
@@ -576,7 +574,7 @@ struct LineSink<W: Write> {
 impl<W: Write> LineSink<W> {
     fn create(documents: &[ReportFile], sources: &[Source], out: W) -> Result<Self, ReplayError> {
         let files = documents.iter().map(|document| AtomicFile::create(&document.path, sources));
-        let files: Vec<_> = files.collect::<io::Result<_>>().map_err(not_created)?;
+        let files: Vec<_> = files.collect::<io::Result<_>>().map_err(creation_error)?;
         let out = files.is_empty().then(|| Buffered::new(out));
         Ok(Self { files, out })
     }
@@ -601,7 +599,7 @@ fn write_out(out: &mut Buffered<impl Write>) -> io::Result<()> {
     out.write_out().map_err(|error| cannot_write_output(&error))
 }
 
-fn not_created(error: io::Error) -> ReplayError {
+fn creation_error(error: io::Error) -> ReplayError {
     match error.kind() {
         io::ErrorKind::InvalidInput => ReplayError::Unreadable(error),
         _ => ReplayError::Unwritten(error),

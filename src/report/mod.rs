@@ -1,8 +1,8 @@
-//! What is written of a run: records on stdout in the format asked for, notices and the progress display on stderr, the
-//! failures in a list of their own, and report files.
+//! Reports of a run: records on stdout in the chosen format, notices and the progress display on stderr, the list of failed
+//! targets, and report files.
 //!
-//! A [`Reporter`] receives events and the summary. It reads no clock, waits only for its streams and ends nothing. Lines
-//! are written whole; what cannot be written is an error.
+//! A [`Reporter`] receives events and the summary. It reads no clock, blocks only on its streams and never ends the run.
+//! Lines are written whole; a failed write is an error.
 
 pub(crate) mod aggregate;
 pub(crate) mod atomic_file;
@@ -39,11 +39,11 @@ pub use failed_list::FailedListWriter;
 pub use files::ReportFiles;
 pub use stdout::{OutputStream, Outputs, reporter};
 
-/// Receives the events of a run. All of its errors are those of writing. After an error it is to be given the remaining
-/// events all the same: what one stream does not take, a file may.
+/// Receives the events of a run. Every error is a write error. After an error the caller still passes on the remaining
+/// events: if one stream cannot be written, a file may be.
 pub trait Reporter: Send {
-    /// Something happened. Lines about it may wait in memory (64 KiB per stream, and records that are not next in list
-    /// order) until [`flush`](Self::flush), [`tick`](Self::tick) or [`finish`](Self::finish).
+    /// Handles one event. Its lines may stay in memory (64 KiB per stream, and records that are not next in list order)
+    /// until [`flush`](Self::flush), [`tick`](Self::tick) or [`finish`](Self::finish).
     ///
     /// # Errors
     /// A stream could not be written.
@@ -52,7 +52,8 @@ pub trait Reporter: Send {
     /// Stops writing to the streams if one of them has failed. Files are still written.
     fn mute(&mut self);
 
-    /// Writes what waits, because nothing is happening at present.
+    /// Writes the buffered lines; called when no event is pending. Lines for a terminal that shows the progress display
+    /// wait for the next [`tick`](Self::tick).
     ///
     /// # Errors
     /// A stream could not be written.
@@ -67,14 +68,14 @@ pub trait Reporter: Send {
     /// Whether [`tick`](Self::tick) is to be called ten times per second.
     fn wants_ticks(&self) -> bool;
 
-    /// Redraws the progress display, ten times per second at most, and writes the line of the heartbeat if it is due.
+    /// Redraws the progress display, ten times per second at most, and writes the heartbeat line if it is due.
     ///
     /// # Errors
     /// A stream could not be written.
     fn tick(&mut self, now: Instant) -> io::Result<()>;
 }
 
-/// The error of a standard stream. Its kind is kept: callers tell a closed pipe by it.
+/// Adds context to a write error of a standard stream. Its kind is kept: callers recognize a closed pipe by it.
 pub(crate) fn cannot_write_output(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write output: {}", io_message(error)))
 }

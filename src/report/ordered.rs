@@ -1,6 +1,6 @@
-//! Rows in the order of the list: a finished record waits until all before it have been passed on. Pure.
+//! Puts records in list order: a finished record waits until all before it have been passed on. Pure.
 //!
-//! How many wait is bounded by who admits targets: none further than 1,024 past the oldest one not yet finished.
+//! The feeder bounds how many wait: it admits no target further than 1,024 past the oldest unfinished one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::model::Record;
 use crate::plan::ReportOrder;
 
-/// The rows on their way to a report.
+/// The records on their way to a report.
 #[derive(Debug)]
 pub(super) enum OrderedRows {
     /// Each at once.
@@ -20,13 +20,13 @@ pub(super) enum OrderedRows {
         next: u64,
         /// Those that wait for it, by index.
         held: BTreeMap<u64, Record>,
-        /// Indexes without records further on, each first one with the one after the last.
+        /// Ranges of later indexes without records: the first index, and the one after the last.
         gaps: BTreeMap<u64, u64>,
     },
 }
 
 impl OrderedRows {
-    /// No row yet.
+    /// Starts without records.
     pub(super) fn by(order: ReportOrder) -> Self {
         match order {
             ReportOrder::Completion => Self::AsCompleted,
@@ -36,7 +36,7 @@ impl OrderedRows {
         }
     }
 
-    /// Takes a finished record, and passes on all that have waited long enough.
+    /// Takes a finished record, and passes on all records whose turn it is.
     ///
     /// # Errors
     /// Those of `pass_on`, at once.
@@ -57,7 +57,7 @@ impl OrderedRows {
         self.advance(pass_on)
     }
 
-    /// Notes that these indexes have no records, and passes on what has waited for them.
+    /// Notes that these indexes have no records, and passes on the records that waited for them.
     ///
     /// # Errors
     /// Those of `pass_on`, at once.
@@ -86,7 +86,7 @@ impl OrderedRows {
         }
     }
 
-    /// Passes on what is left: a run that was stopped leaves gaps, and nothing waits for them any more.
+    /// Passes on the remaining records in order. A run that was stopped leaves gaps; they are skipped.
     ///
     /// # Errors
     /// Those of `pass_on`, at once.

@@ -16,15 +16,15 @@ use crate::streams::stdin;
 use crate::text::counted;
 
 /// Maximum bytes of a line, far beyond any record.
-const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Maximum bytes of a document, far beyond any comparison.
-const LONGEST_DOCUMENT: u64 = 4 * LONGEST_LINE;
+const MAX_DOCUMENT_BYTES: u64 = 4 * MAX_LINE_BYTES;
 
 /// Maximum number of invalid lines that are reported one by one.
-const MOST_REPORTED: u64 = 20;
+const MAX_REPORTED_LINES: u64 = 20;
 
-/// Number of lines by kind; a comparison is one row.
+/// Counts of the lines by kind; a comparison counts as one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayReport {
     /// Records, without the summary.
@@ -53,7 +53,7 @@ pub enum ReplayError {
     Unwritten(io::Error),
 }
 
-/// Opens a saved run, also one that is compressed. Returns its name, and its bytes.
+/// Opens a saved run, which may be compressed. Returns its name and its decompressed bytes.
 ///
 /// # Errors
 /// Those of the file; they name it.
@@ -65,7 +65,7 @@ pub(super) fn open(source: &Source) -> io::Result<(String, Box<dyn BufRead>)> {
         Source::RemoteList(url) => Path::new(url.as_str()),
     };
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| about(&error, &redacted_name(&name)))?;
+    let file = File::open(path).map_err(|error| with_name(&error, &redacted_name(&name)))?;
     Ok((name.clone(), decoded(file)))
 }
 
@@ -73,13 +73,13 @@ fn decoded(bytes: impl Read + Send + 'static) -> Box<dyn BufRead> {
     Box::new(BufReader::new(DecodedReader::new(bytes)))
 }
 
-/// The first record of a report file; `None` if it has none.
+/// The record in the first line of a report file; `None` if that line is the summary.
 ///
 /// # Errors
-/// Those of the file.
+/// Those of the file; and if the first line is not one of a report.
 pub(crate) fn first_record(path: &Path) -> io::Result<Option<Record>> {
     let mut line = String::new();
-    BufReader::new(File::open(path)?).take(LONGEST_LINE).read_line(&mut line)?;
+    BufReader::new(File::open(path)?).take(MAX_LINE_BYTES).read_line(&mut line)?;
     Ok(match serde_json::from_str(&line)? {
         ReportLine::Result(record) => Some(*record),
         ReportLine::Summary(_) => None,
@@ -90,10 +90,11 @@ pub(crate) fn first_record(path: &Path) -> io::Result<Option<Record>> {
 pub(crate) struct ReplayResult {
     name: String,
     source: Box<dyn BufRead>,
-    /// A line that was read ahead.
+    /// A line that was read and not consumed yet.
     ahead: Option<Vec<u8>>,
-    line: u64,
-    /// Lines so far.
+    /// Number of the last line read, from 1.
+    line_number: u64,
+    /// Counts of the lines so far.
     pub(crate) reread: ReplayReport,
     /// The summary, once it has been read.
     pub(crate) summary: Option<Summary>,
@@ -118,17 +119,17 @@ impl ReplayResult {
     /// A saved run or comparison of this name.
     pub(super) fn new(name: String, source: Box<dyn BufRead>) -> Self {
         let reread = ReplayReport::default();
-        Self { name, source, ahead: None, line: 0, reread, summary: None }
+        Self { name, source, ahead: None, line_number: 0, reread, summary: None }
     }
 
-    /// The text of a saved comparison; `None` if it is a run, of which nothing has been consumed then.
+    /// Reads the text of a saved comparison; `None` if it is a run, whose records can then still be read.
     ///
     /// # Errors
     /// Those of reading.
     pub(crate) fn comparison(&mut self) -> Result<Option<Vec<u8>>, ReplayError> {
         let mut first = Vec::new();
         while first.trim_ascii().is_empty() {
-            let Some(line) = self.line().map_err(ReplayError::Unreadable)? else {
+            let Some(line) = self.next_line().map_err(ReplayError::Unreadable)? else {
                 return Ok(None);
             };
             first = line;
@@ -138,9 +139,9 @@ impl ReplayResult {
             let text = format!("{name}: looks like {format}, not fetch --json output");
             return Err(ReplayError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
-        // The first line of a document of several lines.
+        // A comparison may be a document of several lines.
         if first.trim_ascii() == b"{" {
-            self.rest(&mut first).map_err(ReplayError::Unreadable)?;
+            self.read_rest(&mut first).map_err(ReplayError::Unreadable)?;
         } else if !is_comparison(&first) {
             self.ahead = Some(first);
             return Ok(None);
@@ -148,13 +149,13 @@ impl ReplayResult {
         Ok(Some(first))
     }
 
-    /// Counts the comparison as one row and reports all text after it as invalid.
+    /// Counts the comparison as one row and reports any text after it as invalid.
     ///
     /// # Errors
     /// Those of reading.
     pub(crate) fn end_comparison(&mut self, warnings: &mut impl Write) -> Result<(), ReplayError> {
         self.reread.rows = 1;
-        while let Some(line) = self.line().map_err(ReplayError::Unreadable)? {
+        while let Some(line) = self.next_line().map_err(ReplayError::Unreadable)? {
             if !line.trim_ascii().is_empty() {
                 self.report_bad_line(
                     "text after the comparison; only one can be reported",
@@ -165,7 +166,7 @@ impl ReplayResult {
         Ok(())
     }
 
-    /// The error for a document that is no comparison.
+    /// The error for a document that is not a comparison.
     pub(crate) fn not_a_comparison(&self, text: &[u8], reason: &str) -> ReplayError {
         let is_other =
             serde_json::from_slice(text).is_ok_and(|kind: ReplayKind| kind.r#type != "comparison");
@@ -179,9 +180,9 @@ impl ReplayResult {
     }
 
     /// Reads the rest of a document.
-    fn rest(&mut self, document: &mut Vec<u8>) -> io::Result<()> {
-        let read = (&mut self.source).take(LONGEST_DOCUMENT).read_to_end(document);
-        read.map(drop).map_err(|error| about(&error, &self.name))
+    fn read_rest(&mut self, document: &mut Vec<u8>) -> io::Result<()> {
+        let read = (&mut self.source).take(MAX_DOCUMENT_BYTES).read_to_end(document);
+        read.map(drop).map_err(|error| with_name(&error, &self.name))
     }
 
     /// The next record; `None` at the end.
@@ -198,7 +199,7 @@ impl ReplayResult {
         warnings: &mut impl Write,
     ) -> Result<Option<(Record, Vec<u8>)>, ReplayError> {
         loop {
-            let Some(line) = self.line().map_err(ReplayError::Unreadable)? else {
+            let Some(line) = self.next_line().map_err(ReplayError::Unreadable)? else {
                 return Ok(None);
             };
             if line.trim_ascii().is_empty() {
@@ -222,7 +223,7 @@ impl ReplayResult {
     }
 
     fn parse(&self, line: &[u8]) -> Result<ReportLine, String> {
-        if line.len() as u64 > LONGEST_LINE {
+        if line.len() as u64 > MAX_LINE_BYTES {
             return Err("line too long for a record".to_owned());
         }
         if self.summary.is_some() {
@@ -232,28 +233,28 @@ impl ReplayResult {
             return Err("not fetch --json output: not a JSON object".to_owned());
         }
         serde_json::from_slice(line).map_err(|error| {
-            // The line of the file is known.
+            // The warning already has the number of the line in the file.
             let error = error.to_string().replace(" at line 1 column", " at column");
             format!("not fetch --json output: {error}")
         })
     }
 
     /// The next line, truncated if it is too long; `None` at the end.
-    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         if let Some(line) = self.ahead.take() {
             return Ok(Some(line));
         }
         let mut line = Vec::new();
-        let mut limited = (&mut self.source).take(LONGEST_LINE + 1);
-        limited.read_until(b'\n', &mut line).map_err(|error| about(&error, &self.name))?;
+        let mut limited = (&mut self.source).take(MAX_LINE_BYTES + 1);
+        limited.read_until(b'\n', &mut line).map_err(|error| with_name(&error, &self.name))?;
         if line.is_empty() {
             return Ok(None);
         }
-        if line.len() as u64 > LONGEST_LINE && line.last() != Some(&b'\n') {
-            self.source.skip_until(b'\n').map_err(|error| about(&error, &self.name))?;
+        if line.len() as u64 > MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+            self.source.skip_until(b'\n').map_err(|error| with_name(&error, &self.name))?;
         }
-        self.line += 1;
-        if self.line == 1 && line.starts_with("\u{feff}".as_bytes()) {
+        self.line_number += 1;
+        if self.line_number == 1 && line.starts_with("\u{feff}".as_bytes()) {
             line.drain(..3);
         }
         Ok(Some(line))
@@ -261,18 +262,18 @@ impl ReplayResult {
 
     fn report_bad_line(&mut self, problem: &str, warnings: &mut impl Write) {
         self.reread.bad_lines += 1;
-        if self.reread.bad_lines <= MOST_REPORTED {
+        if self.reread.bad_lines <= MAX_REPORTED_LINES {
             let (name, problem) = (printable(&self.name), printable(problem));
-            // Nobody is left who could report an error.
-            let _ = writeln!(warnings, "warning: {name}:{}: {problem}", self.line);
+            // If stderr cannot be written, there is nowhere to report that.
+            let _ = writeln!(warnings, "warning: {name}:{}: {problem}", self.line_number);
         }
     }
 
     /// Reports the number of further invalid lines, and what is missing: the summary, or records that it counts.
     pub(crate) fn report_end(&self, warnings: &mut impl Write) {
         let name = printable(&self.name);
-        if self.reread.bad_lines > MOST_REPORTED {
-            let further = self.reread.bad_lines - MOST_REPORTED;
+        if self.reread.bad_lines > MAX_REPORTED_LINES {
+            let further = self.reread.bad_lines - MAX_REPORTED_LINES;
             let _ = writeln!(warnings, "warning: {name}: {further} more bad lines");
         }
         let rows = self.reread.rows;
@@ -292,11 +293,11 @@ impl ReplayResult {
     }
 }
 
-fn about(error: &io::Error, name: &str) -> io::Error {
+fn with_name(error: &io::Error, name: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
-/// What a file is by its first line, if that is certainly no line of a saved run.
+/// The format of a file that is certainly not a saved run, judging by its first line; else `None`.
 fn other_format(line: &[u8]) -> Option<&'static str> {
     let line = line.trim_ascii();
     let is_array = matches!(line, b"[") || line.starts_with(b"[{");
@@ -316,7 +317,7 @@ fn other_format(line: &[u8]) -> Option<&'static str> {
 }
 
 fn is_comparison(line: &[u8]) -> bool {
-    // A truncated line is one too.
+    // A truncated line also counts as one.
     line.trim_ascii().starts_with(b"{\"type\":\"comparison\"")
         || serde_json::from_slice(line).is_ok_and(|kind: ReplayKind| kind.r#type == "comparison")
 }

@@ -17,8 +17,8 @@ use crate::model::{Event, FailureClass, ProgressBoard, Record, Summary};
 use crate::plan::{self, OutputFormat, ProgressChoice, Verbosity};
 use crate::streams::{self, stderr, stdout};
 
-/// The columns of what is no terminal.
-const PAGE: usize = 80;
+/// Columns of the host table if stderr is not a terminal.
+const PIPE_COLUMNS: usize = 80;
 
 /// The streams that a run is reported to.
 pub struct Outputs {
@@ -26,9 +26,9 @@ pub struct Outputs {
     pub stdout: OutputStream,
     /// Notices and the progress display.
     pub stderr: OutputStream,
-    /// Whether both are one file, pipe or terminal: what is written to one need not be written to the other.
+    /// Whether both are the same file, pipe or terminal: what is written to one need not be written to the other.
     pub is_one: bool,
-    /// Whether a body is written to a terminal: nothing is drawn there then.
+    /// Whether a body is written to a terminal: the progress display is then hidden.
     pub body_to_terminal: bool,
 }
 
@@ -47,21 +47,21 @@ impl Outputs {
     /// terminal.
     pub fn of_process(colours: impl Fn(bool) -> bool) -> Self {
         let (stdout, stderr) = (stdout(), stderr());
-        let (to_terminal, words_to_terminal) = (stdout.is_terminal(), stderr.is_terminal());
+        let (stdout_is_terminal, stderr_is_terminal) = (stdout.is_terminal(), stderr.is_terminal());
         let stream = |writer, is_terminal| OutputStream {
             writer,
             is_terminal,
             colours: colours(is_terminal),
         };
         Self {
-            stdout: stream(Box::new(stdout), to_terminal),
-            stderr: stream(Box::new(stderr), words_to_terminal),
+            stdout: stream(Box::new(stdout), stdout_is_terminal),
+            stderr: stream(Box::new(stderr), stderr_is_terminal),
             is_one: streams::stdout_is_stderr(),
             body_to_terminal: false,
         }
     }
 
-    /// The same with all that would go to standard output on standard error: a body is written there.
+    /// Sends what would go to standard output to standard error, because a body is written to standard output.
     pub(crate) fn without_stdout(self) -> Self {
         let body_to_terminal = self.stdout.is_terminal;
         let OutputStream { is_terminal, colours, .. } = self.stderr;
@@ -110,15 +110,17 @@ impl Reporter for RunReporter {
         heartbeat.count(event);
         match event {
             Event::Finished { record, target, name } => {
-                let listed = failed.add(record, target.as_deref(), name.as_deref());
-                let mut filed = Ok(());
-                rows.take(record, |record| write_row(record, files, streams, &mut filed))?;
-                listed.and(filed)?;
+                let list_result = failed.add(record, target.as_deref(), name.as_deref());
+                let mut file_result = Ok(());
+                rows.take(record, |record| write_row(record, files, streams, &mut file_result))?;
+                list_result.and(file_result)?;
             }
             Event::OtherShards(indexes) => {
-                let mut filed = Ok(());
-                rows.pass_over(indexes, |record| write_row(record, files, streams, &mut filed))?;
-                filed?;
+                let mut file_result = Ok(());
+                rows.pass_over(indexes, |record| {
+                    write_row(record, files, streams, &mut file_result)
+                })?;
+                file_result?;
             }
             event => streams.notice(event)?,
         }
@@ -131,23 +133,27 @@ impl Reporter for RunReporter {
 
     fn flush(&mut self) -> io::Result<()> {
         let Self { streams, failed, progress, .. } = self;
-        let listed = failed.write_out();
+        let list_result = failed.write_out();
         if !progress.is_shown() {
-            return streams.write_out().and(listed);
+            return streams.write_out().and(list_result);
         }
         // Lines for the terminal wait for the next tick, or the display would flicker.
-        if streams.stdout.is_terminal { listed } else { streams.stdout.write_out().and(listed) }
+        if streams.stdout.is_terminal {
+            list_result
+        } else {
+            streams.stdout.write_out().and(list_result)
+        }
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         let Self { rows, streams, failed, files, progress, .. } = self;
         progress.clear();
-        let listed = failed.finish(text::unread_list(summary).as_deref());
-        let mut filed = Ok(());
-        rows.end(|record| write_row(record, files, streams, &mut filed))?;
-        keep_first(&mut filed, files.finish(Some(summary)));
-        // A closed stdout is no error to some callers, so an error of a file comes first.
-        filed.and(listed).and(streams.finish(summary))
+        let list_result = failed.finish(text::unread_list(summary).as_deref());
+        let mut file_result = Ok(());
+        rows.end(|record| write_row(record, files, streams, &mut file_result))?;
+        keep_first(&mut file_result, files.finish(Some(summary)));
+        // To some callers a closed stdout is not an error, so an error of a file comes first.
+        file_result.and(list_result).and(streams.finish(summary))
     }
 
     fn wants_ticks(&self) -> bool {
@@ -159,7 +165,7 @@ impl Reporter for RunReporter {
             self.write_out()?;
         }
         if self.progress.is_due(now) {
-            // The frame first: after the lines it is drawn once more, and has to fit by then.
+            // The frame comes first: it is drawn again after the lines, and must be up to date then.
             self.progress.draw(now);
             self.write_out()?;
         }
@@ -167,19 +173,19 @@ impl Reporter for RunReporter {
     }
 }
 
-/// Writes a record to all reports. An error of a file goes to `filed`: the streams may take the record all the same.
+/// Writes a record to all reports. An error of a report file goes to `file_result`, so that the streams still get the record.
 fn write_row(
     record: &Record,
     files: &mut ReportFiles,
     streams: &mut StreamReporter,
-    filed: &mut io::Result<()>,
+    file_result: &mut io::Result<()>,
 ) -> io::Result<()> {
-    keep_first(filed, files.row(record));
+    keep_first(file_result, files.row(record));
     streams.row(record)
 }
 
 impl RunReporter {
-    /// Writes all lines. If some are for the terminal, the progress display is removed meanwhile.
+    /// Writes all lines. If some are for a terminal, the progress display is removed meanwhile.
     fn write_out(&mut self) -> io::Result<()> {
         let Self { streams, progress, .. } = self;
         if streams.has_lines_for_a_terminal() {
@@ -239,7 +245,7 @@ impl StreamReporter {
         Self { format, verbosity, failures_to_stderr, stdout, stderr }
     }
 
-    /// Stops writing to the streams if one has failed: what a file does not take, they may.
+    /// Stops writing to the streams if one of them has failed. After an error of a file they are still written.
     fn mute(&mut self) {
         if !self.stdout.is_broken && !self.stderr.is_broken {
             return;
@@ -251,12 +257,12 @@ impl StreamReporter {
         }
     }
 
-    /// Adds the row of a record, and a line on stderr if it failed and stdout may be out of sight. Text has no rows of
+    /// Adds the line of a record, and a line on stderr if it failed and stdout may not be visible. Text has no lines for
     /// targets that were not started: the total counts them.
     fn row(&mut self, record: &Record) -> io::Result<()> {
         let is_not_started = record.is_not_started();
         let class = record.error.as_ref().map(|error| error.class);
-        // A folder that cannot be written ends the run: that is said at every level.
+        // A folder that cannot be written ends the run, so this failure is reported even with the level `Silent`.
         let is_error_of_run = class == Some(FailureClass::Disk);
         let to_stderr =
             self.failures_to_stderr || (is_error_of_run && self.verbosity == Verbosity::Silent);
@@ -277,17 +283,21 @@ impl StreamReporter {
         let lines = &mut self.stderr.buffer.lines;
         match event {
             Event::Stopping { cause, transfers, grace } if self.verbosity > Verbosity::Silent => {
-                text::stopping(*cause, *transfers, *grace, lines)
+                text::write_stopping(*cause, *transfers, *grace, lines)
             }
-            Event::Notice(text) if self.verbosity >= Verbosity::Normal => text::notice(text, lines),
-            Event::Heads(head) if self.verbosity >= Verbosity::Trace => text::heads(head, lines),
+            Event::Notice(text) if self.verbosity >= Verbosity::Normal => {
+                text::write_notice(text, lines)
+            }
+            Event::Heads(head) if self.verbosity >= Verbosity::Trace => {
+                text::write_heads(head, lines)
+            }
             Event::Retrying { url, failure, next, starts_in: Some(wait), .. }
                 if self.verbosity >= Verbosity::Verbose =>
             {
-                text::retrying(url, next, *wait, failure, lines)
+                text::write_retry(url, next, *wait, failure, lines)
             }
             Event::Redirected { from, to, status } if self.verbosity >= Verbosity::Verbose => {
-                text::redirected(from, to, *status, lines)
+                text::write_redirect(from, to, *status, lines)
             }
             _ => Ok(()),
         }
@@ -301,8 +311,8 @@ impl StreamReporter {
         self.stderr.write_out()
     }
 
-    /// Adds the summary: as the last record of JSON Lines or text; as text on stderr beside CSV, and beside JSON Lines if
-    /// only stderr is in sight.
+    /// Adds the summary: as the last line of JSON Lines or text; as text on stderr beside CSV, and beside JSON Lines if only
+    /// stderr is a terminal.
     fn total(&mut self, summary: &Summary) -> io::Result<()> {
         let Self { format, verbosity, stdout, stderr, .. } = self;
         if *format == OutputFormat::Jsonl {
@@ -311,16 +321,18 @@ impl StreamReporter {
         if *verbosity == Verbosity::Silent {
             return Ok(());
         }
-        let words = &mut stderr.buffer.lines;
+        let stderr_lines = &mut stderr.buffer.lines;
         match format {
             OutputFormat::Text => text::total(summary, stdout.style, &mut stdout.buffer.lines)?,
             OutputFormat::Jsonl if stdout.is_terminal || !stderr.is_terminal => return Ok(()),
-            OutputFormat::Jsonl | OutputFormat::Csv => text::total(summary, stderr.style, words)?,
+            OutputFormat::Jsonl | OutputFormat::Csv => {
+                text::total(summary, stderr.style, stderr_lines)?
+            }
         }
         if *verbosity >= Verbosity::Verbose {
-            text::details(summary, words)?;
-            let columns = if stderr.is_terminal { progress::columns() } else { PAGE };
-            host_table::table(&summary.hosts, columns, words)?;
+            text::write_details(summary, stderr_lines)?;
+            let columns = if stderr.is_terminal { progress::columns() } else { PIPE_COLUMNS };
+            host_table::table(&summary.hosts, columns, stderr_lines)?;
         }
         Ok(())
     }
@@ -330,15 +342,16 @@ impl StreamReporter {
     }
 
     fn has_lines_for_a_terminal(&self) -> bool {
-        let waits = |stream: &BufferedStream| stream.is_terminal && !stream.buffer.lines.is_empty();
-        waits(&self.stdout) || waits(&self.stderr)
+        let has_lines =
+            |stream: &BufferedStream| stream.is_terminal && !stream.buffer.lines.is_empty();
+        has_lines(&self.stdout) || has_lines(&self.stderr)
     }
 
-    /// Writes all lines: those of stderr first, for they are about what came before the rows. An error of one stream
-    /// does not keep the other from being written.
+    /// Writes all lines, those of stderr first, because they are about what happened before the records. An error of one
+    /// stream does not keep the other from being written.
     fn write_out(&mut self) -> io::Result<()> {
-        let words = self.stderr.write_out();
-        self.stdout.write_out().and(words)
+        let stderr_result = self.stderr.write_out();
+        self.stdout.write_out().and(stderr_result)
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) enum TextStyle {
 }
 
 impl TextStyle {
-    /// The escape sequences before and after the first word of a row: red for a failure.
-    fn sequences(self, outcome: Outcome) -> (&'static str, &'static str) {
+    /// The escape sequences before and after the first word of a record's line: red for a failure or an invalid line.
+    fn of_outcome(self, outcome: Outcome) -> (&'static str, &'static str) {
         match outcome {
             Outcome::Failed | Outcome::Invalid => self.red(),
             _ => ("", ""),
@@ -39,83 +39,82 @@ impl TextStyle {
 }
 
 /// Writes the line of one URL.
-pub(super) fn row(record: &Record, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
-    let (on, off) = style.sequences(record.outcome);
+pub(super) fn row(record: &Record, style: TextStyle, out: &mut Vec<u8>) -> io::Result<()> {
+    let (on, off) = style.of_outcome(record.outcome);
     let url = readable_url(&record.url);
     let message = record.error.as_ref().map_or("", |error| &error.message);
     let message = readable_message(message);
     match record.outcome {
         Outcome::Ok => {
             match record.head {
-                Some(_) => headers(record, &url, page)?,
-                None => write!(page, "Read {} from {url}", record.bytes)?,
+                Some(_) => write_reply_head(record, &url, out)?,
+                None => write!(out, "Read {} from {url}", record.bytes)?,
             }
             if let Some(name) = &record.path {
-                write!(page, " as {}", printable(name))?;
+                write!(out, " as {}", printable(name))?;
             }
             if let Some(mirror) = record.other_mirror() {
-                write!(page, " (mirror {})", readable_url(mirror))?;
+                write!(out, " (mirror {})", readable_url(mirror))?;
             }
             // Only `--accept` makes a success of these.
             if let Some(status @ 300..) = record.http_status.filter(|_| record.head.is_none()) {
-                write!(page, " (HTTP {status})")?;
+                write!(out, " (HTTP {status})")?;
             }
-            writeln!(page, "{}", if record.updated { " (updated)" } else { "" })
+            writeln!(out, "{}", if record.updated { " (updated)" } else { "" })
         }
         Outcome::Skipped => {
             let name = record.path.as_deref().unwrap_or_default();
-            writeln!(page, "Skipped {url}: already saved as {}", printable(name))
+            writeln!(out, "Skipped {url}: already saved as {}", printable(name))
         }
         Outcome::Unchanged => {
             let name = record.path.as_deref().unwrap_or_default();
-            writeln!(page, "Unchanged {url} ({})", printable(name))
+            writeln!(out, "Unchanged {url} ({})", printable(name))
         }
         Outcome::Duplicate => {
-            write!(page, "Duplicate {url}")?;
+            write!(out, "Duplicate {url}")?;
             if let Some(first) = record.duplicate_of {
-                write!(page, ": same as entry {first}")?;
+                write!(out, ": same as entry {first}")?;
             }
-            writeln!(page)
+            writeln!(out)
         }
         Outcome::Failed => {
             let attempts = counted(record.attempts.into(), "attempt");
-            writeln!(page, "{on}Failed{off} {url}: {message} ({attempts})")
+            writeln!(out, "{on}Failed{off} {url}: {message} ({attempts})")
         }
         Outcome::Invalid => {
             let source = printable(&record.source);
-            write!(page, "{on}Invalid{off} {source}")?;
+            write!(out, "{on}Invalid{off} {source}")?;
             if let Some(line) = record.line {
-                write!(page, ":{line}")?;
+                write!(out, ":{line}")?;
             }
-            writeln!(page, ": {message}")
+            writeln!(out, ": {message}")
         }
     }
 }
 
-/// Writes what the head of a reply says, whose body was not asked for.
-fn headers(record: &Record, url: &str, page: &mut Vec<u8>) -> io::Result<()> {
-    write!(page, "Headers of {url}:")?;
+/// Writes the status and length of a reply whose body was not requested (`--head`).
+fn write_reply_head(record: &Record, url: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    write!(out, "Headers of {url}:")?;
     if let Some(status) = record.http_status {
-        write!(page, " {status}")?;
+        write!(out, " {status}")?;
     }
     match record.length {
-        Some(1) => write!(page, ", 1 byte announced"),
-        Some(length) => write!(page, ", {} bytes announced", grouped(length)),
-        None => write!(page, ", no length announced"),
+        Some(1) => write!(out, ", 1 byte announced"),
+        Some(length) => write!(out, ", {} bytes announced", grouped(length)),
+        None => write!(out, ", no length announced"),
     }
 }
 
-/// Writes the total: how many URLs were downloaded, and below it, if there is such a thing, what failed and what was not
-/// done.
-pub(super) fn total(summary: &Summary, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
-    first_line(summary, page)?;
-    not_downloaded(&summary.counts, style, page)?;
-    unread_list(summary).map_or(Ok(()), |unread| writeln!(page, "{unread}"))
+/// Writes the total: how many URLs were downloaded, and on further lines what failed and how far the list was read.
+pub(super) fn total(summary: &Summary, style: TextStyle, out: &mut Vec<u8>) -> io::Result<()> {
+    first_line(summary, out)?;
+    write_failures(&summary.counts, style, out)?;
+    unread_list(summary).map_or(Ok(()), |unread| writeln!(out, "{unread}"))
 }
 
 /// Writes the first line of the total: how many URLs were downloaded, in which time and mode.
-pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
-    // Of a list that was not read to its end, nobody knows how many entries it has.
+pub(super) fn first_line(summary: &Summary, out: &mut Vec<u8>) -> io::Result<()> {
+    // The number of entries in a list is not known unless it was read to its end.
     let (plus, is_one) = match summary.list_complete {
         true => ("", summary.counts.targets == 1),
         false => ("+", false),
@@ -125,7 +124,7 @@ pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()
         false => ("Downloaded", format!(", {}", human_bytes(summary.counts.bytes))),
     };
     write!(
-        page,
+        out,
         "{verb} {} of {}{plus} site{}{bytes} in {:.2} seconds ({}, {})",
         summary.counts.ok,
         summary.counts.targets,
@@ -142,17 +141,17 @@ pub(super) fn first_line(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()
         (duplicate, "duplicate"),
     ] {
         if count > 0 {
-            write!(page, "; {count} {outcome}")?;
+            write!(out, "; {count} {outcome}")?;
         }
     }
     if let Some(cause) = &summary.stopped {
-        write!(page, "; stopped early: {}", printable(cause))?;
+        write!(out, "; stopped early: {}", printable(cause))?;
     }
-    writeln!(page)
+    writeln!(out)
 }
 
 /// Writes how many targets failed, by class, and how many were not started; nothing if there are none.
-fn not_downloaded(counts: &OutcomeCounts, style: TextStyle, page: &mut Vec<u8>) -> io::Result<()> {
+fn write_failures(counts: &OutcomeCounts, style: TextStyle, out: &mut Vec<u8>) -> io::Result<()> {
     let mut started = counts.clone();
     if let Some(cancelled) = started.failures.get_mut(&FailureClass::Cancelled) {
         *cancelled = cancelled.saturating_sub(counts.not_started);
@@ -170,7 +169,7 @@ fn not_downloaded(counts: &OutcomeCounts, style: TextStyle, page: &mut Vec<u8>) 
     if counts.not_started > 0 {
         facts.push(format!("{} not started", counts.not_started));
     }
-    if facts.is_empty() { Ok(()) } else { writeln!(page, "{}", facts.join("; ")) }
+    if facts.is_empty() { Ok(()) } else { writeln!(out, "{}", facts.join("; ")) }
 }
 
 /// How far the list was read and what to do about the rest; `None` if it was read to its end.
@@ -188,7 +187,7 @@ pub(super) fn unread_list(summary: &Summary) -> Option<String> {
             format!("list read up to line {line} of {}", printable(source))
         }
     };
-    // A list that cannot be read would end the same way again.
+    // Running the command again does not help with a list that cannot be read.
     let advice = match (&summary.stopped, summary.saves) {
         (None, _) => "",
         (Some(_), Some(false)) => "; without --dir the same command starts over",
@@ -198,53 +197,53 @@ pub(super) fn unread_list(summary: &Summary) -> Option<String> {
 }
 
 /// Writes what `--verbose` adds to the total: resource usage.
-pub(super) fn details(summary: &Summary, page: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn write_details(summary: &Summary, out: &mut Vec<u8>) -> io::Result<()> {
     let used = &summary.resources;
     let connections = counted(used.connections, "connection");
     let lookups = counted(used.lookups, "DNS lookup");
-    writeln!(page, "Requests: {} ({connections}, {lookups})", used.requests)?;
-    writeln!(page, "Transferred: {}", human_bytes(summary.counts.wire_bytes))?;
+    writeln!(out, "Requests: {} ({connections}, {lookups})", used.requests)?;
+    writeln!(out, "Transferred: {}", human_bytes(summary.counts.wire_bytes))?;
     if let (Some(user), Some(system)) = (used.cpu_user, used.cpu_system) {
-        writeln!(page, "CPU: {user:.2} s user, {system:.2} s system")?;
+        writeln!(out, "CPU: {user:.2} s user, {system:.2} s system")?;
     }
     if let Some(peak) = used.peak_memory {
-        writeln!(page, "Peak memory: {}", human_bytes(peak))?;
+        writeln!(out, "Peak memory: {}", human_bytes(peak))?;
     }
     let workers = match (summary.mode, used.worker_threads as u64) {
         (Some(Mode::Processes), 1) => "1 process".to_owned(),
         (Some(Mode::Processes), count) => format!("{count} processes"),
         (_, count) => counted(count, "thread"),
     };
-    writeln!(page, "Workers: {workers} (setup {:.0} ms)", 1e3 * summary.setup)
+    writeln!(out, "Workers: {workers} (setup {:.0} ms)", 1e3 * summary.setup)
 }
 
 /// Writes that an attempt failed and will be retried.
-pub(super) fn retrying(
+pub(super) fn write_retry(
     url: &str,
     next: &str,
     wait: Duration,
     failure: &Failure,
-    page: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    write!(page, "Retrying {}", readable_url(url))?;
+    write!(out, "Retrying {}", readable_url(url))?;
     if next != url {
-        write!(page, " at {}", readable_url(next))?;
+        write!(out, " at {}", readable_url(next))?;
     }
     let failure = failure.to_string();
-    writeln!(page, " in {:.1} s: {}", wait.as_secs_f64(), readable_message(&failure))
+    writeln!(out, " in {:.1} s: {}", wait.as_secs_f64(), readable_message(&failure))
 }
 
 /// Writes a notice.
-pub(super) fn notice(text: &str, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "warning: {}", readable_message(text))
+pub(super) fn write_notice(text: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(out, "warning: {}", readable_message(text))
 }
 
 /// Writes that a signal has stopped the run.
-pub(super) fn stopping(
+pub(super) fn write_stopping(
     cause: StopCause,
     transfers: usize,
     grace: Duration,
-    page: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let (signal, next) = match cause {
         StopCause::Interrupted => ("Interrupted", "; press Ctrl-C again to stop now"),
@@ -252,17 +251,22 @@ pub(super) fn stopping(
         _ => ("Terminated", ""),
     };
     let transfers = counted(transfers as u64, "transfer");
-    writeln!(page, "{signal}: finishing {transfers} (up to {} s){next}", grace.as_secs())
+    writeln!(out, "{signal}: finishing {transfers} (up to {} s){next}", grace.as_secs())
 }
 
-/// Writes the heads of a request and its reply.
-pub(super) fn heads(head: &[String], page: &mut Vec<u8>) -> io::Result<()> {
-    head.iter().try_for_each(|line| writeln!(page, "{}", printable(line)))
+/// Writes the heads of a request and its reply, line by line.
+pub(super) fn write_heads(head: &[String], out: &mut Vec<u8>) -> io::Result<()> {
+    head.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
 }
 
 /// Writes that a redirect is followed.
-pub(super) fn redirected(from: &str, to: &str, status: u16, page: &mut Vec<u8>) -> io::Result<()> {
-    writeln!(page, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))
+pub(super) fn write_redirect(
+    from: &str,
+    to: &str,
+    status: u16,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    writeln!(out, "Redirected {} -> {} ({status})", readable_url(from), readable_url(to))
 }
 
 #[cfg(test)]
@@ -273,13 +277,13 @@ mod tests {
     use crate::model::{Resources, test_fixtures};
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
-        let mut page = Vec::new();
-        write(&mut page).expect("memory takes all");
-        String::from_utf8(page).expect("text")
+        let mut out = Vec::new();
+        write(&mut out).expect("memory takes all");
+        String::from_utf8(out).expect("text")
     }
 
     fn line(record: &Record) -> String {
-        written(|page| row(record, TextStyle::Plain, page))
+        written(|out| row(record, TextStyle::Plain, out))
     }
 
     #[test]
@@ -315,16 +319,16 @@ mod tests {
     #[test]
     fn only_what_went_wrong_is_coloured() {
         let record = test_fixtures::record("https://a.b/");
-        assert_eq!(written(|page| row(&record, TextStyle::Colours, page)), line(&record));
+        assert_eq!(written(|out| row(&record, TextStyle::Colours, out)), line(&record));
         let failed = record.failed(&Failure::Status(404), 1);
         assert_snapshot!(
-            written(|page| row(&failed, TextStyle::Colours, page)).escape_debug(),
+            written(|out| row(&failed, TextStyle::Colours, out)).escape_debug(),
             @r"\u{1b}[31mFailed\u{1b}[0m https://a.b/: HTTP 404 Not Found (1 attempt)\n"
         );
     }
 
     fn total_of(summary: &Summary) -> String {
-        written(|page| total(summary, TextStyle::Plain, page))
+        written(|out| total(summary, TextStyle::Plain, out))
     }
 
     #[test]
@@ -403,7 +407,7 @@ mod tests {
             handshakes: 1,
             lookups: 1,
         };
-        assert_snapshot!(written(|page| details(&summary, page)), @r"
+        assert_snapshot!(written(|out| write_details(&summary, out)), @r"
         Requests: 6 (1 connection, 1 DNS lookup)
         Transferred: 8.0 KiB
         CPU: 0.21 s user, 0.08 s system
@@ -411,7 +415,7 @@ mod tests {
         Workers: 5 threads (setup 20 ms)
         ");
         summary.mode = Some(Mode::Processes);
-        let details = written(|page| details(&summary, page));
+        let details = written(|out| write_details(&summary, out));
         assert!(details.ends_with("Workers: 5 processes (setup 20 ms)\n"), "{details}");
     }
 
@@ -419,8 +423,8 @@ mod tests {
     fn retries_and_redirects_are_told_with_where_they_lead() {
         let wait = Duration::from_millis(1200);
         let failure = Failure::Status(503);
-        assert_snapshot!(written(|page| retrying("https://a.b/", "https://a.b/", wait, &failure, page)), @"Retrying https://a.b/ in 1.2 s: HTTP 503 Service Unavailable");
-        assert_snapshot!(written(|page| retrying("https://a.b/", "https://c.d/", Duration::ZERO, &failure, page)), @"Retrying https://a.b/ at https://c.d/ in 0.0 s: HTTP 503 Service Unavailable");
-        assert_snapshot!(written(|page| redirected("https://a.b/", "https://c.d/", 301, page)), @"Redirected https://a.b/ -> https://c.d/ (301)");
+        assert_snapshot!(written(|out| write_retry("https://a.b/", "https://a.b/", wait, &failure, out)), @"Retrying https://a.b/ in 1.2 s: HTTP 503 Service Unavailable");
+        assert_snapshot!(written(|out| write_retry("https://a.b/", "https://c.d/", Duration::ZERO, &failure, out)), @"Retrying https://a.b/ at https://c.d/ in 0.0 s: HTTP 503 Service Unavailable");
+        assert_snapshot!(written(|out| write_redirect("https://a.b/", "https://c.d/", 301, out)), @"Redirected https://a.b/ -> https://c.d/ (301)");
     }
 }

@@ -4,13 +4,13 @@
 /// Stretches at most.
 pub(super) const MAX_STRETCHES: usize = 512;
 
-/// Stretches are multiples of this long at first, in microseconds.
-const FINEST: i64 = 1_000;
+/// The initial length of a stretch, in microseconds.
+const MIN_WIDTH: i64 = 1_000;
 
-/// What was under way when. Moments are microseconds on any one clock.
+/// Counts what was under way, over time. Moments are microseconds on any one clock.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// How long a stretch is; `FINEST` times a power of two.
+    /// The length of a stretch; `MIN_WIDTH` times a power of two.
     width: i64,
     /// The first stretch begins at `first * width`.
     first: i64,
@@ -20,16 +20,16 @@ pub(crate) struct Timeline {
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self { width: FINEST, first: 0, busy: Vec::new() }
+        Self { width: MIN_WIDTH, first: 0, busy: Vec::new() }
     }
 }
 
 impl Timeline {
-    /// Something was under way from here to there. Times that nobody can mean are left out.
+    /// Adds a thing that was under way in this span. Implausible spans are ignored.
     pub(super) fn add(&mut self, from: i64, to: i64) {
-        // A thousand years or more would be a mistake, and too many to count with.
-        const SOON: std::ops::Range<i64> = i64::MIN / 256..i64::MAX / 256;
-        if from > to || !SOON.contains(&from) || !SOON.contains(&to) {
+        // A moment more than a thousand years away is a mistake, and the sums could overflow.
+        const PLAUSIBLE: std::ops::Range<i64> = i64::MIN / 256..i64::MAX / 256;
+        if from > to || !PLAUSIBLE.contains(&from) || !PLAUSIBLE.contains(&to) {
             return;
         }
         self.make_room(from, to);
@@ -50,7 +50,7 @@ impl Timeline {
         stretches.map(|(busy, place)| (place * self.width, *busy as f64 / self.width as f64))
     }
 
-    /// Makes stretches wide enough and adds to them, until these moments are among them.
+    /// Joins and adds stretches until both moments lie in one.
     fn make_room(&mut self, from: i64, to: i64) {
         let ends = |width: i64, first: i64, stretches: usize| {
             let (low, high) = (from.div_euclid(width), to.div_euclid(width));

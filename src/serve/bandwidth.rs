@@ -1,15 +1,15 @@
-//! Limits the rate of a body: exact on average, sent in small pieces.
+//! Bandwidth: computes the size and time of the pieces of a body, so that its average rate is exact.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time per piece in seconds: short enough to look smooth, long enough to cost little.
-const TICK: f64 = 0.02;
+/// The time per piece in seconds: short enough for a smooth transfer, long enough for a low overhead.
+const PIECE_SECONDS: f64 = 0.02;
 
-/// How far a late body may catch up, so that a clock of whole milliseconds does not slow it down.
-const CREDIT: Duration = Duration::from_millis(100);
+/// The maximum delay that a late body may make up for, so that timers of whole milliseconds do not slow it down.
+const MAX_CATCH_UP: Duration = Duration::from_millis(100);
 
 /// A rate, as the time per byte.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -23,7 +23,7 @@ impl Bandwidth {
         Self { seconds_per_byte: 1.0 / bytes.get() as f64 }
     }
 
-    /// The rate at which `bytes` take this time; none for zero bytes.
+    /// The rate at which `bytes` bytes take this time; for zero bytes, that of one byte.
     pub(super) fn spread(bytes: u64, over: Duration) -> Self {
         Self { seconds_per_byte: over.as_secs_f64() / bytes.max(1) as f64 }
     }
@@ -33,16 +33,16 @@ impl Bandwidth {
         if other > self { other } else { self }
     }
 
-    /// The length of a piece in bytes, at most `most`.
-    pub(super) fn piece(self, most: usize) -> usize {
+    /// The length of the next piece in bytes, at most `max_length`.
+    pub(super) fn piece(self, max_length: usize) -> usize {
         // The cast saturates, even if a byte takes no time at all.
-        ((TICK / self.seconds_per_byte) as usize).clamp(1, most.max(1))
+        ((PIECE_SECONDS / self.seconds_per_byte) as usize).clamp(1, max_length.max(1))
     }
 
-    /// When a piece of `bytes` may be sent, if the one before was due at `before`. The time of a piece is spent before
+    /// When a piece of `bytes` bytes may be sent, if the previous one was due at `before`. The time of a piece passes before
     /// it is sent, so a body never takes less than its time.
     pub(super) fn due(self, before: Instant, now: Instant, bytes: usize) -> Instant {
-        let earliest = now.checked_sub(CREDIT).map_or(before, |credit| before.max(credit));
+        let earliest = now.checked_sub(MAX_CATCH_UP).map_or(before, |limit| before.max(limit));
         earliest + Duration::from_secs_f64(self.seconds_per_byte * bytes as f64)
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     fn a_body_that_was_late_catches_up_by_a_credit_and_no_more() {
         let start = Instant::now();
         let late = start + Duration::from_secs(60);
-        assert_eq!(per_second(1).due(start, late, 1), late - CREDIT + Duration::from_secs(1));
+        assert_eq!(per_second(1).due(start, late, 1), late - MAX_CATCH_UP + Duration::from_secs(1));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::random_body;
 use super::ranges::ServedRange;
 use super::stats::InFlightGuard;
 
-/// The maximum length of a piece, unless the request sets another.
-const PIECE: usize = 64 * 1024;
+/// The default maximum length of a piece in bytes.
+const MAX_PIECE_BYTES: usize = 64 * 1024;
 
 /// A response body that is being sent.
 pub(super) struct Body {
@@ -23,14 +23,14 @@ pub(super) struct Body {
     at: u64,
     /// The first byte not to send.
     end: u64,
-    /// Where the connection is closed instead; not below `at`.
+    /// Where to close the connection before `end`; `None`: not before.
     cut: Option<CutAfter>,
     /// The maximum length of a piece.
     piece: usize,
     framing: Framing,
     pacer: Option<BodyPacer>,
     /// Counts the request as in flight until the body is dropped, sent or not.
-    _ticket: Option<InFlightGuard>,
+    _guard: Option<InFlightGuard>,
 }
 
 enum BodySource {
@@ -46,21 +46,24 @@ enum Framing {
     Chunks,
 }
 
+/// How far a body that is cut off has got.
 enum CutAfter {
+    /// The position of the cut has not been reached.
     At(u64),
-    /// Everything before it was passed to the connection, which had the opportunity to write it.
+    /// All bytes before the cut were passed to the connection, which has since been able to write them.
     Flushed,
 }
 
+/// Delays the pieces of a body to limit its rate.
 struct BodyPacer {
     bandwidth: Bandwidth,
     sleep: Pin<Box<Sleep>>,
-    /// The length of the piece that is waiting; `None` between two pieces.
+    /// The length of the piece that is not due yet; `None` between two pieces.
     waiting: Option<usize>,
 }
 
 impl Body {
-    /// A body of these bytes.
+    /// A body with these bytes.
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self::new(text.len() as u64, BodySource::Text(text))
@@ -77,10 +80,10 @@ impl Body {
             at: 0,
             end,
             cut: None,
-            piece: PIECE,
+            piece: MAX_PIECE_BYTES,
             framing: Framing::Length,
             pacer: None,
-            _ticket: None,
+            _guard: None,
         }
     }
 
@@ -100,7 +103,7 @@ impl Body {
         Self { cut: (at < self.end).then_some(CutAfter::At(at)), ..self }
     }
 
-    /// Limits the rate, from now on.
+    /// Limits the rate from now on. Of two limits, the slower one applies.
     pub(super) fn with_rate(mut self, bandwidth: Bandwidth) -> Self {
         let bandwidth =
             self.pacer.take().map_or(bandwidth, |pacer| pacer.bandwidth.or_slower(bandwidth));
@@ -110,9 +113,10 @@ impl Body {
 
     /// Keeps the guard until the body is dropped.
     pub(super) fn with_guard(self, guard: InFlightGuard) -> Self {
-        Self { _ticket: Some(guard), ..self }
+        Self { _guard: Some(guard), ..self }
     }
 
+    /// Returns the next piece of the body once it is due; `None` at the end.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let stop = match self.cut {
             Some(CutAfter::At(stop)) if self.at == stop => {
@@ -130,10 +134,10 @@ impl Body {
         if left == 0 {
             return Poll::Ready(None);
         }
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece);
+        let max_length = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece);
         let length = match &mut self.pacer {
-            None => most,
-            Some(pacer) => ready!(pacer.poll_length(most, context)),
+            None => max_length,
+            Some(pacer) => ready!(pacer.poll_length(max_length, context)),
         };
         let piece = self.source.bytes(self.at, length);
         self.at += length as u64;
@@ -151,12 +155,12 @@ impl BodySource {
 }
 
 impl BodyPacer {
-    /// Returns the length of the next piece once it is due.
-    fn poll_length(&mut self, most: usize, context: &mut Context<'_>) -> Poll<usize> {
+    /// Returns the length of the next piece, at most `max_length`, once it is due.
+    fn poll_length(&mut self, max_length: usize, context: &mut Context<'_>) -> Poll<usize> {
         let length = match self.waiting {
             Some(length) => length,
             None => {
-                let length = self.bandwidth.piece(most);
+                let length = self.bandwidth.piece(max_length);
                 let due = self.bandwidth.due(self.sleep.deadline(), Instant::now(), length);
                 self.sleep.as_mut().reset(due);
                 *self.waiting.insert(length)
@@ -221,7 +225,10 @@ mod tests {
         use hyper::body::Body as _;
         let mut body = Body::random(1, 1 << 40);
         assert_eq!(body.size_hint().exact(), Some(1 << 40));
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE);
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap().len(),
+            MAX_PIECE_BYTES
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! Decides what happens to a request before it is answered: delays, errors, rate limits. Pure: the time is an argument,
-//! and random decisions are a function of the seed.
+//! The fault policy: decides about delays, errors and rate limits before a request is answered. Pure: the time is an
+//! argument, and random decisions are a function of the seed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use super::random_body;
 use crate::units::{Rate, Share};
 
-/// The number of paths in each of the two generations; together they take about 18 MiB when full.
-const GENERATION: usize = 400_000;
+/// The maximum number of paths in each of the two generations; both together take about 18 MiB.
+const MAX_PATHS: usize = 400_000;
 
+/// The purpose of a draw ([`random_body::draw`]).
 const JITTER: u64 = 1;
+/// The purpose of a draw ([`random_body::draw`]).
 const ERROR: u64 = 2;
 
 /// What happens to a request.
@@ -45,19 +47,19 @@ pub(super) struct FaultPolicy {
 }
 
 impl FaultPolicy {
-    /// The policy of a server that had no request yet.
+    /// The policy of a server that has had no requests yet.
     pub(super) fn new(
         latency: Duration,
         jitter: Duration,
         error_rate: Share,
         rate: Option<Rate>,
     ) -> Self {
-        let counts = RequestCounts::remembering(GENERATION);
+        let counts = RequestCounts::with_max_paths(MAX_PATHS);
         Self { latency, jitter, error_rate, window: rate.map(RateWindow::new), counts }
     }
 
-    /// Decides about the next request for the path of this key. A refused request is not counted among the requests for
-    /// its path, so what happens to the others does not depend on the time; it is delayed without jitter.
+    /// Decides about the next request for the path of this key. A refused request is delayed without jitter, and not counted
+    /// among the requests for its path, so that the decisions about the others do not depend on the time.
     pub(super) fn decide(&mut self, key: u64, now: Instant) -> FaultDecision {
         if let Some(Err(wait)) = self.window.as_mut().map(|window| window.admit(now)) {
             return FaultDecision { delay: self.latency, reply: ReplyKind::Refuse(wait) };
@@ -79,8 +81,8 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// A fixed rate window: opened by a request, it admits the given number; the first request after its end opens the next
-/// one.
+/// A fixed rate window. A request opens it, and it admits the number of requests of the rate; the first request after its
+/// end opens the next one.
 struct RateWindow {
     rate: Rate,
     ends: Option<Instant>,
@@ -105,18 +107,19 @@ impl RateWindow {
     }
 }
 
-/// Counts the requests per path in bounded memory: when a generation is full it becomes the old one, and the previous
-/// old one is dropped. So a path is remembered while fewer than a generation of other paths come between two requests
-/// for it, and counted from zero after that.
+/// Counts the requests per path in bounded memory. When the young generation is full, it becomes the old one, and the
+/// previous old one is dropped. A path is remembered if fewer than `max_paths` other paths are requested between two
+/// requests for it; otherwise its count starts again at zero.
 struct RequestCounts {
-    most: usize,
+    /// The maximum number of paths per generation.
+    max_paths: usize,
     young: HashMap<u64, u64>,
     old: HashMap<u64, u64>,
 }
 
 impl RequestCounts {
-    fn remembering(most: usize) -> Self {
-        Self { most, young: HashMap::new(), old: HashMap::new() }
+    fn with_max_paths(max_paths: usize) -> Self {
+        Self { max_paths, young: HashMap::new(), old: HashMap::new() }
     }
 
     /// Counts a request and returns the number of earlier ones.
@@ -125,7 +128,7 @@ impl RequestCounts {
             *count += 1;
             return *count - 1;
         }
-        if self.young.len() >= self.most {
+        if self.young.len() >= self.max_paths {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn visits_are_counted_in_bounded_memory() {
-        let mut counts = RequestCounts::remembering(100);
+        let mut counts = RequestCounts::with_max_paths(100);
         assert_eq!(counts.count(0), 0);
         for other in 1..1000 {
             assert_eq!(counts.count(other), 0);

@@ -19,11 +19,11 @@ use super::body::Body;
 use super::conditions::{self, ConditionalResponse, ServedValidators};
 use super::faults::{FaultDecision, FaultPolicy, ReplyKind, whole_seconds};
 use super::random_body;
-use super::routes::{self, BodyForm, NotFound, Route};
+use super::routes::{self, LocationForm, NotFound, Route};
 use super::stats::{Connection, ServerStats};
 use crate::sync::lock;
 
-/// The length of a body under a given entity tag.
+/// The length of the bodies of `/etag/TAG` in bytes.
 const ETAG_BODY_LENGTH: u64 = 1024;
 
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -40,13 +40,13 @@ pub(super) struct ServerState {
     pub faults: Mutex<FaultPolicy>,
     /// The counts.
     pub stats: Arc<ServerStats>,
-    /// When all bodies last changed.
+    /// The Last-Modified time of all bodies.
     pub last_modified: SystemTime,
     /// `last_modified` as a header value.
     pub last_modified_field: HeaderValue,
 }
 
-/// Answers a request. The request body is not read.
+/// Answers a request, without reading its body.
 pub(super) async fn answer<B>(
     state: Arc<ServerState>,
     connection: Arc<Connection>,
@@ -93,7 +93,7 @@ impl ServerState {
 }
 
 /// The host of a request: that of an absolute URL in the request line, or else of the Host header, which HTTP/1.1
-/// requires exactly once (RFC 9112 section 3.2); `None` if it does not have it.
+/// requires exactly once (RFC 9112 section 3.2); `None` if the header is missing or repeated.
 fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut fields = request.headers().get_all(HOST).iter();
     let field = match (fields.next(), fields.next()) {
@@ -101,11 +101,12 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
         (None, _) if request.version() == Version::HTTP_10 => "",
         _ => return None,
     };
-    let whole =
+    let of_url =
         request.uri().authority().and_then(|authority| authority.as_str().rsplit('@').next());
-    Some(whole.unwrap_or(field))
+    Some(of_url.unwrap_or(field))
 }
 
+/// The path and query of a request.
 fn target<B>(request: &Request<B>) -> &str {
     request.uri().path_and_query().map_or("", |target| target.as_str())
 }
@@ -157,7 +158,7 @@ impl<B> Responder<'_, B> {
                 self.conditional(body, length, cut, &format!("\"{:016x}\"", self.key))
             }
             Route::Etag(tag) => {
-                // A tag identifies its body, so this one is the same under every seed.
+                // A tag identifies its body, so the body does not depend on the seed.
                 let body =
                     Body::random(random_body::key(0, target(self.request)), ETAG_BODY_LENGTH);
                 self.conditional(body, ETAG_BODY_LENGTH, None, &format!("\"{tag}\""))
@@ -174,13 +175,13 @@ impl<B> Responder<'_, B> {
                 pause(delay).await;
                 self.echo()
             }
-            Route::Status { status, retry_after } => bare(status, retry_after.as_deref()),
+            Route::Status { status, retry_after } => status_only(status, retry_after.as_deref()),
             Route::Redirect { path, form } => self.redirect(&path, form),
-            Route::RedirectTo { url, status } => to(status, &url),
+            Route::RedirectTo { url, status } => redirect_response(status, &url),
         }
     }
 
-    /// A response with validators: the whole body, a range, or none.
+    /// The response to a conditional or range request, with validators: the whole body, a range of it, or none.
     fn conditional(&self, body: Body, length: u64, cut: Option<u64>, etag: &str) -> Response<Body> {
         let validators = ServedValidators { etag, last_modified: self.state.last_modified };
         let wanted =
@@ -242,16 +243,16 @@ impl<B> Responder<'_, B> {
     }
 
     /// A redirect that preserves the query.
-    fn redirect(&self, path: &str, form: BodyForm) -> Response<Body> {
+    fn redirect(&self, path: &str, form: LocationForm) -> Response<Body> {
         let mut location = match form {
-            BodyForm::Relative => path.to_owned(),
-            BodyForm::Absolute => format!("http://{}{path}", self.host),
+            LocationForm::Relative => path.to_owned(),
+            LocationForm::Absolute => format!("http://{}{path}", self.host),
         };
         if let Some(query) = self.request.uri().query() {
             location.push('?');
             location.push_str(query);
         }
-        to(StatusCode::FOUND, &location)
+        redirect_response(StatusCode::FOUND, &location)
     }
 }
 
@@ -267,19 +268,21 @@ fn text(status: StatusCode, kind: HeaderValue, text: impl Into<bytes::Bytes>) ->
     reply(status, kind, Body::text(text))
 }
 
-/// Sets a header whose value is known to be valid.
+/// Sets a header; an invalid value is ignored.
 fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
 }
 
+/// A 429 response that asks to wait this long.
 fn refusal(wait: Duration) -> Response<Body> {
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, TEXT, "rate limit exceeded (--rate)\n");
     response.headers_mut().insert(RETRY_AFTER, whole_seconds(wait).into());
     response
 }
 
+/// The 405 response to methods other than GET and HEAD.
 fn not_allowed() -> Response<Body> {
     let mut response =
         text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "method not allowed; use GET or HEAD\n");
@@ -287,6 +290,7 @@ fn not_allowed() -> Response<Body> {
     response
 }
 
+/// The 416 response for a body of this length.
 fn unsatisfiable(length: u64) -> Response<Body> {
     let mut response = text(StatusCode::RANGE_NOT_SATISFIABLE, TEXT, "range not satisfiable\n");
     set(&mut response, CONTENT_RANGE, &format!("bytes */{length}"));
@@ -294,7 +298,7 @@ fn unsatisfiable(length: u64) -> Response<Body> {
 }
 
 /// An empty response, with the header that its status requires.
-fn bare(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
+fn status_only(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
     let mut response = empty(status);
     match status.as_u16() {
         301 | 302 | 303 | 305 | 307 | 308 => set(&mut response, LOCATION, "/redirect/1"),
@@ -309,7 +313,7 @@ fn bare(status: StatusCode, retry_after: Option<&str>) -> Response<Body> {
     response
 }
 
-/// A response without a body; Content-Length is sent unless the status forbids it, to HEAD too.
+/// A response without a body. Content-Length is sent unless the status forbids it, also in response to HEAD.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::text(""));
     *response.status_mut() = status;
@@ -319,7 +323,8 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn to(status: StatusCode, location: &str) -> Response<Body> {
+/// A redirect to this location.
+fn redirect_response(status: StatusCode, location: &str) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(location) else {
         return text(StatusCode::BAD_REQUEST, TEXT, "url is not a valid header value\n");
     };
@@ -354,6 +359,7 @@ mod tests {
         }
     }
 
+    /// The seconds that the work takes on the paused clock.
     async fn seconds_of(work: impl Future) -> f64 {
         let start = Instant::now();
         work.await;
@@ -362,20 +368,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn latency_comes_before_every_reply_but_that_of_stats() {
-        let visit =
+        let context =
             RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
         for target in ["/bytes/1", "/nothing", "/status/500"] {
-            assert_eq!(seconds_of(visit.get(target)).await, 3.0, "{target}");
+            assert_eq!(seconds_of(context.get(target)).await, 3.0, "{target}");
         }
-        assert_eq!(seconds_of(visit.get("/stats")).await, 0.0);
+        assert_eq!(seconds_of(context.get("/stats")).await, 0.0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_delay_is_added_to_the_latency() {
-        let visit =
+        let context =
             RequestContext::to(Options { latency: Duration::from_secs(3), ..Options::default() });
-        assert_eq!(seconds_of(visit.get("/delay/0.5")).await, 3.5);
-        assert_eq!(seconds_of(visit.get("/drip?delay=2")).await, 5.0);
+        assert_eq!(seconds_of(context.get("/delay/0.5")).await, 3.5);
+        assert_eq!(seconds_of(context.get("/drip?delay=2")).await, 5.0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -394,21 +400,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_waits_as_told_is_served() {
         let rate = Some(units::rate("1/90s").unwrap());
-        let visit = RequestContext::to(Options { rate, ..Options::default() });
-        assert_eq!(visit.get("/bytes/1").await.status(), 200);
+        let context = RequestContext::to(Options { rate, ..Options::default() });
+        assert_eq!(context.get("/bytes/1").await.status(), 200);
         sleep(Duration::from_millis(100)).await;
-        let refused = visit.get("/bytes/1").await;
+        let refused = context.get("/bytes/1").await;
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()[RETRY_AFTER], "90");
         sleep(Duration::from_secs(90)).await;
-        assert_eq!(visit.get("/bytes/1").await.status(), 200);
+        assert_eq!(context.get("/bytes/1").await.status(), 200);
     }
 
     #[tokio::test]
     async fn the_host_is_that_of_a_whole_url_or_else_of_the_field() {
-        let visit = RequestContext::to(Options::default());
+        let context = RequestContext::to(Options::default());
         for (target, host) in [("/get", "a"), ("http://me:secret@b:1/get", "b:1")] {
-            let body = visit.get(target).await.into_body().collect().await.unwrap().to_bytes();
+            let body = context.get(target).await.into_body().collect().await.unwrap().to_bytes();
             let echo: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(echo["url"], format!("http://{host}/get"));
         }
@@ -416,13 +422,13 @@ mod tests {
 
     #[tokio::test]
     async fn without_its_one_host_a_request_is_bad() {
-        let visit = RequestContext::to(Options::default());
+        let context = RequestContext::to(Options::default());
         let hosts = |count| {
             let request = Request::get("/bytes/1");
             let request = (0..count).fold(request, |request, _| request.header(HOST, "a"));
             answer(
-                Arc::clone(&visit.state),
-                Arc::clone(&visit.connection),
+                Arc::clone(&context.state),
+                Arc::clone(&context.connection),
                 request.body(()).unwrap(),
             )
         };

@@ -1,5 +1,5 @@
-//! The built-in test server: a local origin that can be slow, fail or rate-limit on request. It speaks HTTP/1.1 over
-//! plain TCP and runs on one thread.
+//! The built-in local server (origin): it can be slow, fail or rate-limit on request. It speaks HTTP/1.1 over plain TCP
+//! and runs on one thread.
 
 mod bandwidth;
 mod body;
@@ -37,12 +37,12 @@ use stats::{Connection, ServerStats};
 /// The length of the queue of connections that are not accepted yet; the system may allow fewer.
 const BACKLOG: u32 = 4096;
 
-/// How long a connection may be open without a complete request head, idle connections included.
-const IDLE: Duration = Duration::from_secs(75);
+/// How long a connection may be open without a complete request head, whether idle or in the middle of one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// The approximate number of bytes buffered for one connection. It is a bound because responses to pipelined requests are
-/// not flushed together (`pipeline_flush` of the HTTP library).
-const BUFFER: usize = 128 * 1024;
+/// The approximate maximum number of bytes buffered for one connection. It holds only as long as responses to pipelined
+/// requests are not flushed together (`pipeline_flush` of the HTTP library).
+const MAX_BUFFER_BYTES: usize = 128 * 1024;
 
 /// How long to wait after the system refused to accept a connection.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -62,8 +62,8 @@ pub struct Options {
     pub jitter: Duration,
     /// Body bytes per second and connection; `None`: unlimited. Response heads are not slowed down.
     pub limit_rate: Option<NonZeroU64>,
-    /// Share of requests answered with 503, drawn like the jitter: independent of time and order. The number of
-    /// requests for a path is forgotten after 400,000 other paths.
+    /// Share of requests answered with 503, drawn like the jitter: independent of time and order. The number of earlier
+    /// requests for a path is forgotten once 400,000 other paths were requested.
     pub error_rate: Share,
     /// Requests answered, over all connections, in windows that open with a request; `None`: unlimited. Excess requests
     /// get 429 with a Retry-After that reaches to the end of the window.
@@ -170,7 +170,7 @@ impl Origin {
     /// of its own with timers and sockets enabled.
     ///
     /// # Errors
-    /// None so far: a broken client loses its own connection, and accepting is tried again where the system has no free descriptors.
+    /// None so far: a client error ends only its own connection, and failures to accept a connection are retried.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -178,7 +178,7 @@ impl Origin {
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
-                (stream, peer, permit) = self.next() => {
+                (stream, peer, permit) = self.accept() => {
                     connections.spawn(serve_connection(stream, peer, Arc::clone(&self.state), permit));
                 }
             }
@@ -188,7 +188,7 @@ impl Origin {
     }
 
     /// Accepts the next connection, once fewer than the maximum are open.
-    async fn next(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    async fn accept(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
         let permit = match &self.permits {
             None => None,
             Some(permits) => Arc::clone(permits).acquire_owned().await.ok(),
@@ -210,15 +210,15 @@ async fn serve_connection(
     state: Arc<ServerState>,
     _permit: Option<OwnedSemaphorePermit>,
 ) {
-    // Without it small responses are late, but correct.
+    // If this fails, small responses are delayed, but correct.
     let _ = stream.set_nodelay(true);
     let connection = Connection::new(peer, Arc::clone(&state.stats));
     let service =
         service_fn(|request| answer(Arc::clone(&state), Arc::clone(&connection), request));
     let connection_ended = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .max_buf_size(BUFFER)
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     // A connection that ends with an error is the client's problem.
     let _ = connection_ended.await;

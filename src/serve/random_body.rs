@@ -3,32 +3,33 @@
 
 use bytes::Bytes;
 
-const WORD: u64 = 8;
+/// The number of bytes that one step of the generator gives.
+const WORD_BYTES: u64 = 8;
 
 /// The key of all bodies and decisions for one path and query under one seed.
 pub(super) fn key(seed: u64, target: &str) -> u64 {
-    // FNV-1a spreads the bytes, the mixer spreads the bits.
+    // FNV-1a combines the bytes, `mix` spreads the bits.
     let hash = target.bytes().fold(0xcbf2_9ce4_8422_2325 ^ mix(seed), |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     mix(hash)
 }
 
-/// A pseudorandom number for each purpose and turn under one key.
+/// A pseudorandom number for a key, a purpose and a turn.
 pub(super) fn draw(key: u64, purpose: u64, turn: u64) -> u64 {
     mix(mix(key ^ purpose).wrapping_add(turn))
 }
 
-/// Maps a pseudorandom number to 0 (included) to 1 (excluded).
+/// Maps a pseudorandom number to the interval from 0 (included) to 1 (excluded).
 pub(super) fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// The bytes `start..start + length` of the body of this key.
 pub(super) fn bytes(key: u64, start: u64, length: usize) -> Bytes {
-    let skip = (start % WORD) as usize;
-    let mut buffer = vec![0; (skip + length).next_multiple_of(WORD as usize)];
-    for (slot, index) in buffer.chunks_exact_mut(WORD as usize).zip(start / WORD..) {
+    let skip = (start % WORD_BYTES) as usize;
+    let mut buffer = vec![0; (skip + length).next_multiple_of(WORD_BYTES as usize)];
+    for (slot, index) in buffer.chunks_exact_mut(WORD_BYTES as usize).zip(start / WORD_BYTES..) {
         slot.copy_from_slice(&word(key, index).to_le_bytes());
     }
     let buffer = Bytes::from(buffer);
@@ -40,7 +41,7 @@ fn word(key: u64, index: u64) -> u64 {
     mix(key.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
-/// SplitMix64's output function: a bijection in which every bit of the input moves about half of the output.
+/// SplitMix64's output function: a bijection in which each input bit affects about half of the output bits.
 fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! Parses a Range header (RFC 9110 section 14). Pure.
+//! Range requests: parses the Range header (RFC 9110 section 14). Pure.
 
 /// A range of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum AskedRange {
     Whole,
     /// One range.
     Part(ServedRange),
-    /// Bytes that the body does not have.
+    /// Only bytes that the body does not have.
     Unsatisfiable,
 }
 
@@ -38,11 +38,15 @@ pub(super) fn parse(field: &str, length: u64) -> AskedRange {
     }
 }
 
+/// A range as it is written in the header.
 enum RangeSpec {
+    /// From this byte to another one, or to the end.
     From(u64, Option<u64>),
+    /// The last bytes, this many.
     Last(u64),
 }
 
+/// The only range of a header in bytes; `None` if it has another unit, several ranges, or is malformed.
 fn only_range(field: &str) -> Option<RangeSpec> {
     let (unit, set) = field.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -60,7 +64,7 @@ fn only_range(field: &str) -> Option<RangeSpec> {
     }
 }
 
-/// Parses digits; a number that exceeds 64 bits is as good as their maximum.
+/// Parses digits; a number that exceeds 64 bits is read as their maximum.
 fn position(digits: &str) -> Option<u64> {
     let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     plain.then(|| digits.parse().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! Maps a path and its query to an endpoint. Pure.
+//! Routes: maps a path and its query to an endpoint. Pure.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::units;
 
-/// The text of `/`.
+/// The text of `/`, the list of endpoints.
 pub(super) const INDEX: &str = "\
 fetch test server. Endpoints as in httpbin, with these limits and parameters:
 
@@ -39,14 +39,14 @@ Methods: GET and HEAD. /bytes, /range and /etag support ranges and conditional r
 parameter makes a different URL of the same kind with a different body, e.g. /bytes/1024?n=17
 ";
 
-/// The longest body.
-const LONGEST_BODY: u64 = 1 << 40;
+/// The maximum length of a body in bytes.
+const MAX_BODY_BYTES: u64 = 1 << 40;
 
-/// The longest delay or drip.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+/// The maximum delay or drip duration.
+const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// The largest chunk.
-const LARGEST_CHUNK: u64 = 1 << 20;
+/// The maximum chunk size in bytes.
+const MAX_CHUNK_BYTES: u64 = 1 << 20;
 
 /// An endpoint with its parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,28 +62,28 @@ pub(super) enum Route<'a> {
     /// A body with a length, with support for ranges.
     Bytes {
         length: u64,
-        /// After how many bytes the connection is closed.
+        /// Close the connection after this many bytes; `None`: do not.
         cut: Option<u64>,
     },
-    /// A body in chunks.
+    /// A body in chunks of this size, without Content-Length.
     StreamBytes { length: u64, chunk: usize },
-    /// A body under a given tag.
+    /// A body with this entity tag.
     Etag(&'a str),
-    /// A slow body.
+    /// A body that is sent over this time, after a delay.
     Drip { length: u64, over: Duration, delay: Duration, status: StatusCode },
-    /// A late reply.
+    /// The request as JSON, after a delay.
     Delay(Duration),
     /// An empty response.
     Status { status: StatusCode, retry_after: Option<Cow<'a, str>> },
     /// A redirect to this path, the query not included.
-    Redirect { path: Cow<'static, str>, form: BodyForm },
+    Redirect { path: Cow<'static, str>, form: LocationForm },
     /// A redirect to anywhere.
     RedirectTo { url: Cow<'a, str>, status: StatusCode },
 }
 
 /// How a redirect writes its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyForm {
+pub(super) enum LocationForm {
     /// By its path.
     Relative,
     /// By the whole URL.
@@ -118,14 +118,15 @@ pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, NotFo
         ("etag", Some(tag)) => etag(tag),
         ("drip", None) => drip(query),
         ("delay", Some(seconds)) => Ok(Route::Delay(delay(seconds)?)),
-        ("status", Some(code)) => {
-            Ok(Route::Status { status: status(code)?, retry_after: option(query, "retry_after") })
-        }
+        ("status", Some(code)) => Ok(Route::Status {
+            status: status(code)?,
+            retry_after: parameter(query, "retry_after"),
+        }),
         ("redirect" | "relative-redirect", Some(hops)) => {
-            redirect("redirect", hops, BodyForm::Relative)
+            redirect("redirect", hops, LocationForm::Relative)
         }
         ("absolute-redirect", Some(hops)) => {
-            redirect("absolute-redirect", hops, BodyForm::Absolute)
+            redirect("absolute-redirect", hops, LocationForm::Absolute)
         }
         ("redirect-to", None) => redirect_to(query),
         _ => Err(NotFound::Unknown),
@@ -135,14 +136,14 @@ pub(super) fn find<'a>(path: &'a str, query: &'a str) -> Result<Route<'a>, NotFo
 fn stream_bytes(length: &str, query: &str) -> Result<Route<'static>, NotFound> {
     let chunk: NonZeroU64 =
         number(query, "chunk_size")?.unwrap_or(const { NonZeroU64::new(10 * 1024).unwrap() });
-    if chunk.get() > LARGEST_CHUNK {
+    if chunk.get() > MAX_CHUNK_BYTES {
         return Err(NotFound::Malformed("chunk_size must be between 1 and 1048576 bytes"));
     }
     Ok(Route::StreamBytes { length: body_length(length)?, chunk: chunk.get() as usize })
 }
 
 fn etag(tag: &str) -> Result<Route<'_>, NotFound> {
-    // RFC 9110 section 8.8.3: a tag has no quotes within; a URI has no controls and no blanks.
+    // RFC 9110 section 8.8.3: a tag contains no quotes. The other forbidden characters cannot occur in a path.
     if tag.is_empty() || tag.contains('"') {
         return Err(NotFound::Malformed("the entity tag must be non-empty and without quotes"));
     }
@@ -150,9 +151,9 @@ fn etag(tag: &str) -> Result<Route<'_>, NotFound> {
 }
 
 fn drip(query: &str) -> Result<Route<'_>, NotFound> {
-    let time = |name| option(query, name).map(|seconds| delay(&seconds)).transpose();
-    let length = option(query, "numbytes").map(|length| body_length(&length)).transpose()?;
-    let code = option(query, "code").map(|code| status(&code)).transpose()?;
+    let time = |name| parameter(query, name).map(|seconds| delay(&seconds)).transpose();
+    let length = parameter(query, "numbytes").map(|length| body_length(&length)).transpose()?;
+    let code = parameter(query, "code").map(|code| status(&code)).transpose()?;
     Ok(Route::Drip {
         length: length.unwrap_or(10),
         over: time("duration")?.unwrap_or(Duration::from_secs(2)),
@@ -161,7 +162,7 @@ fn drip(query: &str) -> Result<Route<'_>, NotFound> {
     })
 }
 
-fn redirect(name: &str, hops: &str, form: BodyForm) -> Result<Route<'static>, NotFound> {
+fn redirect(name: &str, hops: &str, form: LocationForm) -> Result<Route<'static>, NotFound> {
     let path = match digits::<u32>(hops) {
         None | Some(0) => {
             return Err(NotFound::Malformed("the number of redirects must be at least 1"));
@@ -173,8 +174,8 @@ fn redirect(name: &str, hops: &str, form: BodyForm) -> Result<Route<'static>, No
 }
 
 fn redirect_to(query: &str) -> Result<Route<'_>, NotFound> {
-    let url = option(query, "url").ok_or(NotFound::Malformed("missing parameter url"))?;
-    let status = match option(query, "status_code") {
+    let url = parameter(query, "url").ok_or(NotFound::Malformed("missing parameter url"))?;
+    let status = match parameter(query, "status_code") {
         None => StatusCode::FOUND,
         Some(code) => status(&code)?,
     };
@@ -186,16 +187,16 @@ fn redirect_to(query: &str) -> Result<Route<'_>, NotFound> {
 
 fn body_length(text: &str) -> Result<u64, NotFound> {
     digits(text)
-        .filter(|length| *length <= LONGEST_BODY)
+        .filter(|length| *length <= MAX_BODY_BYTES)
         .ok_or(NotFound::Malformed("the body size must be a number of bytes up to 1 TiB"))
 }
 
 fn delay(text: &str) -> Result<Duration, NotFound> {
     // Plain seconds only, as in httpbin.
-    let bare = text.ends_with(|last: char| last.is_ascii_digit());
-    let duration = bare.then(|| units::duration(text).ok()).flatten();
+    let has_no_unit = text.ends_with(|last: char| last.is_ascii_digit());
+    let duration = has_no_unit.then(|| units::duration(text).ok()).flatten();
     duration
-        .filter(|duration| *duration <= LONGEST_DELAY)
+        .filter(|duration| *duration <= MAX_DELAY)
         .ok_or(NotFound::Malformed("a time must be a number of seconds up to 3600"))
 }
 
@@ -206,21 +207,21 @@ fn status(text: &str) -> Result<StatusCode, NotFound> {
         .ok_or(NotFound::Malformed("the status must be between 200 and 599"))
 }
 
-/// A numeric parameter; `None` if it is not given.
+/// Parses a numeric parameter of the query; `None` if it is missing.
 fn number<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, NotFound> {
-    option(query, name)
+    parameter(query, name)
         .map(|text| digits(&text).ok_or(NotFound::Malformed("a numeric parameter is not a number")))
         .transpose()
 }
 
-/// A parameter of the query, decoded.
-fn option<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// A parameter of the query, decoded; `None` if it is missing.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 fn digits<T: FromStr>(text: &str) -> Option<T> {
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn times_are_seconds_with_decimals() {
         assert_eq!(find("/delay/0.25", ""), Ok(Route::Delay(Duration::from_millis(250))));
-        assert_eq!(find("/delay/3600", ""), Ok(Route::Delay(LONGEST_DELAY)));
+        assert_eq!(find("/delay/3600", ""), Ok(Route::Delay(MAX_DELAY)));
     }
 
     #[test]

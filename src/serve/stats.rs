@@ -1,4 +1,4 @@
-//! Counts requests and connections, in total and per host.
+//! Server statistics: counts requests and connections, in total and per host.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -9,12 +9,12 @@ use serde::Serialize;
 use crate::sync::lock;
 
 /// The maximum number of hosts with their own counts.
-const HOSTS: usize = 1024;
+const MAX_HOSTS: usize = 1024;
 
-/// The maximum length of a host with its own counts: a name has at most 253 characters, a port six.
-const HOST_LENGTH: usize = 260;
+/// The maximum length of a host with its own counts, in bytes: a name has at most 253, a port with its colon six.
+const MAX_HOST_BYTES: usize = 260;
 
-/// The name of the counts of all other requests: of hosts beyond the bounds, or without a host.
+/// The name under which all other requests are counted: those of hosts beyond these limits, or without a host.
 const OTHER: &str = "(other)";
 
 /// The counts of a server.
@@ -29,7 +29,7 @@ struct StatsTable {
     indexes: HashMap<Box<str>, usize>,
 }
 
-/// The index of a host; `None` for all others.
+/// The index of a host in `StatsTable::hosts`; `None`: the counts of all other hosts.
 type HostIndex = Option<usize>;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
@@ -90,7 +90,7 @@ impl StatsTable {
         if let Some(index) = self.indexes.get(host) {
             return Some(*index);
         }
-        if host.is_empty() || host.len() > HOST_LENGTH || self.hosts.len() == HOSTS {
+        if host.is_empty() || host.len() > MAX_HOST_BYTES || self.hosts.len() == MAX_HOSTS {
             return None;
         }
         self.hosts.push(ServerCounts::default());
@@ -216,14 +216,14 @@ mod tests {
     fn hosts_beyond_the_bound_are_counted_together() {
         let stats = Arc::new(ServerStats::default());
         let connection = open(&stats);
-        for number in 0..HOSTS + 10 {
+        for number in 0..MAX_HOSTS + 10 {
             connection.begin(&format!("host-{number}"));
         }
         connection.begin(&"long".repeat(100));
         connection.begin("");
         let shown = shown(&stats);
-        assert_eq!(shown["hosts"].as_object().unwrap().len(), HOSTS + 1);
+        assert_eq!(shown["hosts"].as_object().unwrap().len(), MAX_HOSTS + 1);
         assert_eq!(shown["hosts"][OTHER]["requests"]["total"], 12);
-        assert_eq!(shown["requests"]["total"], HOSTS + 12);
+        assert_eq!(shown["requests"]["total"], MAX_HOSTS + 12);
     }
 }

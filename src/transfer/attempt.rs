@@ -1,4 +1,4 @@
-//! One attempt, from the request to the end of the body. Failing is an outcome, not an error.
+//! Makes one attempt, from the request to the end of the body. A failure is an outcome of the attempt, not an error.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use crate::policy::target_rules::ensure_job_allowed;
 use crate::store::{BodyStart, Leftover, Sink, SinkState, WriteMode};
 use crate::text::counted;
 
-/// One attempt in progress: what it was asked for, and what has come of it so far.
+/// One attempt in progress: its inputs, and its results so far.
 struct Exchange<'a> {
     client: &'a Client,
     job: &'a Job,
@@ -50,7 +50,7 @@ struct Exchange<'a> {
     first_byte: Option<Duration>,
     /// The outcome, once the head of the reply has decided it.
     decided: Option<AttemptOutcome>,
-    /// Bytes of the body that are there.
+    /// Bytes of the body received so far, including those of earlier attempts that this one continues.
     bytes: u64,
     text: Option<Vec<u8>>,
     digests: Vec<Digest>,
@@ -61,8 +61,8 @@ struct Exchange<'a> {
 }
 
 impl Client {
-    /// Makes one attempt at `job`. `expected` are the digests that bodies must have; `progress` shows how it goes; `cancel`
-    /// resolves when the attempt must end, with the cause; `worker` is the number of the worker.
+    /// Makes one attempt at `job`. `expected` are the digests that bodies must have; `progress` is updated for the
+    /// display; `cancel` resolves with the cause when the attempt must end; `worker` is the number of the worker.
     pub(crate) async fn transfer(
         &self,
         job: &Job,
@@ -77,13 +77,13 @@ impl Client {
         let request_state = Arc::new(RequestState::new(job, route, certificate, started));
         let mut exchange = Exchange::new(self, job, expected, &request_state, progress);
         progress.begin(&job.url);
-        // Boxed, or its kilobytes would be copied into each of the futures around it.
+        // Boxed, because its several kilobytes would otherwise be copied into each of the futures around it.
         let work = CURRENT_REQUEST.scope(Arc::clone(&request_state), Box::pin(exchange.run()));
         let timeouts = &self.context.config.timeouts;
         let outcome = match with_timeouts(&request_state, timeouts, cancel, work).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => AttemptOutcome::Failed(failure),
-            // Once the head has decided the outcome, only the unused body of the reply is missing.
+            // If the head has decided the outcome already, only an unused body was missing.
             Err(
                 failure @ (Failure::Stalled(_) | Failure::TooSlow { .. } | Failure::Timeout(_)),
             ) => exchange.decided.take().unwrap_or(AttemptOutcome::Failed(failure)),
@@ -96,8 +96,8 @@ impl Client {
         exchange.into_attempt(outcome, worker)
     }
 
-    /// Waits until the connection of a transfer that has just ended can be used again: the library's two tasks for it get
-    /// their turns to return it to the pool. Without this the next request would open another connection.
+    /// Waits until the connection of a transfer that has just ended can be reused: yields twice, so that the library's
+    /// two tasks for it can return it to the pool. Without this the next request would open another connection.
     pub(crate) async fn release(&self) {
         yield_to_others().await;
         yield_to_others().await;
@@ -135,7 +135,7 @@ impl<'a> Exchange<'a> {
 
     fn into_attempt(mut self, outcome: AttemptOutcome, worker: usize) -> Box<Attempt> {
         let outcome = match outcome {
-            // A server that fails like that on a segment may still serve the whole.
+            // A server that fails on a segment in one of these ways may still serve the whole body.
             AttemptOutcome::Failed(Failure::Protocol(_) | Failure::Checksum { .. })
                 if is_segment(self.job) =>
             {
@@ -200,7 +200,7 @@ impl<'a> Exchange<'a> {
             self.heads.extend(heads::of_reply(&response));
         }
         self.first_byte = Some(self.request_state.elapsed());
-        self.take_heads(&fields, &response);
+        self.pass_heads_to_sink(&fields, &response);
         self.set_cookies = set_cookies(&response, job, context.config.keeps_cookies);
         let method = method_of(context.config.http.method, job);
         let expiry = certificate_expiry(&response, &job.url);
@@ -217,7 +217,7 @@ impl<'a> Exchange<'a> {
             && let Some(outcome) = self.outcome_by_status(reply, head.status)?
         {
             return match outcome {
-                AttemptOutcome::Accepted => self.accepted_body(&mut response).await,
+                AttemptOutcome::Accepted => self.read_accepted_body(&mut response).await,
                 outcome => {
                     self.decided = Some(outcome.clone());
                     let sink = &mut self.sink;
@@ -245,22 +245,22 @@ impl<'a> Exchange<'a> {
         {
             return self.start_split(&response, reply);
         }
-        self.body(&mut response, reply).await
+        self.receive_reply(&mut response, reply).await
     }
 
-    /// Gives the heads of the request and of its reply to the sink, if it keeps them.
-    fn take_heads(&mut self, fields: &HeaderMap, response: &Response) {
+    /// Passes the heads of the request and of its reply to the sink, if it keeps them.
+    fn pass_heads_to_sink(&mut self, fields: &HeaderMap, response: &Response) {
         let (context, job, request_state) = (&*self.client.context, self.job, self.request_state);
         let method = method_of(context.config.http.method, job);
         let heads = || captured_heads::heads(context, method, job, fields, response, request_state);
         self.sink.take_heads(heads);
     }
 
-    /// What the status of the reply to a request for the target decides, by `--accept` and `--head`; `None` if neither is
-    /// concerned, so that it is a body or a failure as usual.
+    /// The outcome that `--accept` or `--head` gives to a reply with this status; `None` if neither option decides it, so that
+    /// the reply brings a body or is a failure as usual.
     ///
     /// # Errors
-    /// The failure of a status that is not accepted, or of an announced length that is not allowed.
+    /// If the length announced in reply to HEAD exceeds `--max-filesize`.
     fn outcome_by_status(
         &self,
         reply: RangeReply,
@@ -268,15 +268,15 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<AttemptOutcome>, Failure> {
         let http = &self.client.context.config.http;
         let accepts = |status| http.accept.iter().any(|range| range.contains(status));
-        let is_proxys = status == 407 && self.request_state.is_answered_by_proxy();
+        let is_from_proxy = status == 407 && self.request_state.is_answered_by_proxy();
         let wants_head = http.method == RequestMethod::Head;
         let is_success = match reply {
             RangeReply::Whole if status != 206 => http.accept.is_empty() || accepts(status),
-            // A part that was asked for stands for the whole.
+            // A 206 with the requested range counts as a 200.
             RangeReply::Whole | RangeReply::Rest(_) | RangeReply::Complete => {
                 http.accept.is_empty() || accepts(200)
             }
-            RangeReply::Other if accepts(status) && !is_proxys => {
+            RangeReply::Other if accepts(status) && !is_from_proxy => {
                 return Ok(Some(match wants_head {
                     true => AttemptOutcome::Head,
                     false => AttemptOutcome::Accepted,
@@ -300,8 +300,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Fails if the certificate of the server, which expires then, does so sooner than `--min-cert-days` allows. Counts
-    /// replies that have none.
+    /// Fails if `expiry`, when the server's certificate expires, is sooner than `--min-cert-days` allows. Counts replies over
+    /// plain http, which have no certificate.
     fn ensure_certificate_lasts(
         &self,
         response: &Response,
@@ -319,8 +319,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Reads the body of a reply whose status the user accepts. It is counted and not saved.
-    async fn accepted_body(&mut self, response: &mut Response) -> Result<AttemptOutcome, Failure> {
+    /// Reads the body of a reply with a status of `--accept`. It is counted and not saved.
+    async fn read_accepted_body(
+        &mut self,
+        response: &mut Response,
+    ) -> Result<AttemptOutcome, Failure> {
         body::ensure_can_be_decoded(response)?;
         self.sink.set_unsaved();
         let plan = self.body_planner().for_accepted(response, self.head.as_ref())?;
@@ -333,7 +336,7 @@ impl<'a> Exchange<'a> {
         let outcome = outcome_without_body(response, self.request_state);
         let AttemptOutcome::Failed(Failure::Status(status)) = outcome else { return outcome };
         let (job, context) = (self.job, &*self.client.context);
-        // What a status of robots.txt means has its own rules.
+        // The status of a robots.txt is interpreted by the rules of RFC 9309 instead.
         if matches!(job.kind, JobKind::Robots { .. }) {
             return outcome;
         }
@@ -355,7 +358,7 @@ impl<'a> Exchange<'a> {
         BodyPlanner { job: self.job, bodies, expected: self.expected }
     }
 
-    /// Verifies a body whose segments are all there.
+    /// Verifies a body of which all segments have arrived.
     async fn assemble(
         &mut self,
         assembly: &Assembly,
@@ -366,8 +369,8 @@ impl<'a> Exchange<'a> {
         self.receive_body(plan, None).await
     }
 
-    /// Receives the body of a reply that has the target's body, or the missing rest of it.
-    async fn body(
+    /// Receives the body of a reply that brings the target's body, a segment of it or the missing rest.
+    async fn receive_reply(
         &mut self,
         response: &mut Response,
         reply: RangeReply,
@@ -381,7 +384,8 @@ impl<'a> Exchange<'a> {
         self.receive_body(plan, response).await
     }
 
-    /// Receives a body: what is there of it, then what the reply brings.
+    /// Reads back the part of the body that was saved before, if it is needed for digests, then receives `response`,
+    /// unless the body is complete already.
     async fn receive_body(
         &mut self,
         plan: BodyPlan,
@@ -398,7 +402,7 @@ impl<'a> Exchange<'a> {
             decoder,
             verifier,
             sink: &mut self.sink,
-            most: context.config.bodies.max_filesize.filter(|_| !is_text),
+            max_bytes: context.config.bodies.max_filesize.filter(|_| !is_text),
             length: if is_segment(job) { end } else { begin.length },
             end,
             before: if is_segment(job) { 0 } else { begin.at },
@@ -434,8 +438,8 @@ impl<'a> Exchange<'a> {
         Ok(AttemptOutcome::Whole)
     }
 
-    /// Creates the partial file of a body that is to be fetched in segments. The body of this reply is not read, and its
-    /// connection is given up with it: whether there are to be segments is known only from the head.
+    /// Creates the partial file of a body that is to be fetched in segments. Only the head of the reply shows that it is; the
+    /// body of this reply is not read, and its connection is given up.
     fn start_split(
         &mut self,
         response: &Response,
@@ -461,8 +465,8 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Lets each task of this event loop run that is ready. [`tokio::task::yield_now`] polls all sockets first, which is a system
-/// call, and runs the tasks that this wakes as well.
+/// Lets the other ready tasks of this event loop run once. Unlike [`tokio::task::yield_now`], it does not poll the sockets
+/// first, which is a system call, nor run the tasks that this wakes.
 async fn yield_to_others() {
     let mut is_back = false;
     poll_fn(|context| {
@@ -475,12 +479,12 @@ async fn yield_to_others() {
     .await;
 }
 
-/// Whether no other request should use the connection of an attempt with this outcome.
+/// Whether the outcome shows that the connection is bad, so that no other request should use it.
 fn shows_bad_connection(outcome: &AttemptOutcome, has_head: bool) -> bool {
     match outcome {
         AttemptOutcome::Failed(Failure::Stalled(_) | Failure::TooSlow { .. }) => true,
         AttemptOutcome::Failed(Failure::Timeout(_)) => !has_head,
-        // Without a head, `reply` has retired the connection already.
+        // Without a head, `Client::reply` has retired the connection already.
         AttemptOutcome::Failed(Failure::Reset(_)) => has_head,
         _ => false,
     }
@@ -513,7 +517,7 @@ fn remaining_part(sink: &mut Sink, outcome: &AttemptOutcome, job: &Job) -> Optio
         AttemptOutcome::Failed(
             Failure::Checksum { .. } | Failure::TooLarge { .. } | Failure::TooDense { .. },
         ) => sink.discard(),
-        // The bytes received are of no use; if there were none, those of an earlier attempt still are.
+        // The bytes of this attempt are useless; if it received none, those of an earlier attempt are still good.
         AttemptOutcome::Failed(Failure::Protocol(_)) if sink.has_begun() => sink.discard(),
         _ => sink.finish_partial(),
     };
@@ -546,7 +550,7 @@ fn outcome_without_body(response: &Response, request_state: &RequestState) -> At
     }
 }
 
-/// Whether a reply has a Retry-After that can be understood.
+/// Whether a reply has a valid Retry-After field.
 fn asks_to_wait(response: &Response) -> bool {
     let field = header_text(response.headers(), RETRY_AFTER);
     field.is_some_and(|field| asked_wait(&field, SystemTime::now()).is_some())
@@ -588,8 +592,8 @@ fn response_head(
     }
 }
 
-/// The Set-Cookie fields of a reply, if they are to be looked at: those of redirects, or all of them if the run keeps
-/// cookies. A robots.txt sets none.
+/// The Set-Cookie fields of a reply that the run uses: those of redirects, or of all replies if `keeps_all`. Those of a
+/// robots.txt are ignored.
 fn set_cookies(response: &Response, job: &Job, keeps_all: bool) -> Vec<Vec<u8>> {
     let is_redirect = response.status().is_redirection();
     if !(keeps_all || is_redirect) || matches!(job.kind, JobKind::Robots { .. }) {
@@ -599,21 +603,21 @@ fn set_cookies(response: &Response, job: &Job, keeps_all: bool) -> Vec<Vec<u8>> 
     fields.map(|field| field.as_bytes().to_vec()).collect()
 }
 
-/// The length of the body that a reply to HEAD announces; `None` if it announces none, or several. The library knows only
-/// that such a reply has no body.
+/// The length of the body that a reply to HEAD announces; `None` if it announces none, or several. The library
+/// reports the length of the body itself, which such a reply does not have.
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all(CONTENT_LENGTH).iter();
     let mut lengths = lines.map(|line| line.to_str().ok()?.trim().parse::<u64>().ok());
     lengths.next()?.filter(|first| lengths.all(|other| other == Some(*first)))
 }
 
-/// The method of a request for the head only; `None` if the job is for a body.
+/// The method by which the job asks for the head only (GET if the server refused HEAD); `None` if the job is for a body.
 fn method_of_head(method: RequestMethod, job: &Job) -> Option<RequestMethod> {
     let is_for_head = method == RequestMethod::Head && job.kind == JobKind::Body;
     is_for_head.then(|| method_of(method, job))
 }
 
-/// The method of the request for a job in a run with this method.
+/// The method of the request for a job in a run whose requests for targets have `method`.
 pub(super) fn method_of(method: RequestMethod, job: &Job) -> RequestMethod {
     match (method, &job.kind) {
         (RequestMethod::Head, JobKind::Body) if !job.head_refused => RequestMethod::Head,
@@ -621,7 +625,7 @@ pub(super) fn method_of(method: RequestMethod, job: &Job) -> RequestMethod {
     }
 }
 
-/// When the certificate of the origin expires, in seconds of Unix time; `None` if the URL has none.
+/// When the certificate of the origin expires, in seconds of Unix time; `None` if the URL is not https, or it cannot be read.
 fn certificate_expiry(response: &Response, url: &Url) -> Option<i64> {
     if url.scheme() != "https" {
         return None;
@@ -630,7 +634,7 @@ fn certificate_expiry(response: &Response, url: &Url) -> Option<i64> {
     CertificateFields::read(connection.peer_certificate()?).map(|fields| fields.validity.1)
 }
 
-/// Fails if a certificate that expires at this moment is not valid for so many days.
+/// Fails if a certificate that expires at `last`, in seconds of Unix time, is valid for less than `days` from now.
 fn ensure_lasts(last: i64, days: u32) -> Result<(), Failure> {
     let left = last.saturating_sub(now()).div_euclid(86_400);
     if left >= i64::from(days) {
@@ -652,10 +656,10 @@ fn joined_values(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(", "))
 }
 
-/// A header field as text, with U+FFFD in place of what is not UTF-8.
+/// The first line of a header field as text, with U+FFFD in place of what is not UTF-8.
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let bytes = headers.get(name)?.as_bytes();
-    // Nearly all are text: then this is a copy.
+    // Nearly all are UTF-8, and then one copy is enough.
     Some(match str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => String::from_utf8_lossy(bytes).into_owned(),

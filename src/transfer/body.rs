@@ -1,5 +1,5 @@
-//! Receives a body chunk by chunk: counts, decodes, verifies and writes it. Bytes are counted as they arrive, not taken
-//! from a header.
+//! Receives a body chunk by chunk: counts, decodes, verifies and writes it. The counts are of bytes that arrived, not of
+//! those that a header announces.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -20,38 +20,40 @@ use crate::plan::MinSpeed;
 use crate::policy::robots;
 use crate::store::Sink;
 
-/// The maximum number of bytes read of a body that is not kept, so that its connection can be used again.
-const DISCARDED_AT_MOST: u64 = 64 * 1024;
+/// The maximum number of bytes that are read and discarded of an unwanted body, so that its connection can be reused.
+const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
 
-/// The maximum time for that; a new connection takes less.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum time spent on discarding a body; opening another connection takes less.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The size of the buffer in which a partial file is read back, bytes.
-const READ_BACK: usize = 256 * 1024;
+const READ_BACK_BYTES: usize = 256 * 1024;
 
 /// The number of decoded pieces of one chunk after which other tasks get a turn.
-const PIECES: u32 = 16;
+const PIECES_PER_TURN: u32 = 16;
 
-/// The most bytes that content may be decoded to, as a multiple of those received, once it has [`RATIO_FROM`] bytes. gzip can
-/// reach 1,032.
-const RATIO_AT_MOST: u64 = 1000;
+/// The maximum ratio of decoded bytes to received bytes, for content of more than [`RATIO_CHECKED_FROM`] bytes.
+/// gzip can reach 1,032.
+const MAX_RATIO: u64 = 1000;
 
-/// The size of decoded content from which that counts, bytes.
-const RATIO_FROM: u64 = 64 * 1024 * 1024;
+/// The size of decoded content, in bytes, above which [`MAX_RATIO`] applies.
+const RATIO_CHECKED_FROM: u64 = 64 * 1024 * 1024;
 
-/// Bytes of windows that are not worth counting: those of gzip, for instance.
-const SMALL_WINDOWS: u64 = 512 * 1024;
+/// Decoder windows of up to this many bytes are not counted against the memory of the run; those of gzip are smaller.
+const SMALL_WINDOW_BYTES: u64 = 512 * 1024;
 
-/// A body is dense once it is decoded to this many bytes, and to so many times those received. What is decoded until then
-/// fills little of a window; pages, logs and tables rarely shrink to a sixty-fourth.
+/// The least number of decoded bytes of a dense body: one that takes much decoder memory for few received bytes. Fewer bytes
+/// fill little of a window.
 const DENSE_FROM: u64 = 256 * 1024;
+
+/// The least ratio of decoded bytes to received bytes of a dense body. Pages, logs and tables rarely compress that well.
 const DENSE_RATIO: u64 = 64;
 
-/// The least speed of a body whose decoder has memory, while others wait for memory.
+/// The minimum speed of a body whose decoder holds memory of the run while other bodies wait for it.
 const SPEED_FOR_MEMORY: MinSpeed =
     MinSpeed { rate: NonZeroU64::new(10 * 1024).unwrap(), over: Duration::from_secs(10) };
 
-/// Fails if the body has a transfer coding other than `chunked`, once (RFC 9112 section 6.1). The library would pass the
+/// Fails if the body has any transfer coding other than a single `chunked` (RFC 9112 section 6.1). The library would pass the
 /// coded bytes on as if they were the content.
 ///
 /// # Errors
@@ -81,32 +83,32 @@ pub(super) struct BodyReceiver<'a> {
     pub progress: &'a WorkerProgress,
     /// The decoder of its content codings, if there are any.
     pub decoder: Option<BodyDecoder>,
-    /// The digests of it, and those that it must have.
+    /// Computes its digests, and compares them with those that it must have.
     pub verifier: BodyVerifier,
-    /// Where it goes.
+    /// Where the body is written.
     pub sink: &'a mut Sink,
-    /// The maximum number of bytes, if there is one.
-    pub most: Option<u64>,
+    /// The maximum length of the body (`--max-filesize`), if there is one.
+    pub max_bytes: Option<u64>,
     /// The length of the complete body, if known.
     pub length: Option<u64>,
-    /// The offset behind the last byte that the reply may bring, if known.
+    /// The offset after the last byte that the reply may bring, if known.
     pub end: Option<u64>,
-    /// Bytes of the body that are there so far.
+    /// Bytes of the body received so far, including those of earlier attempts.
     pub bytes: &'a mut u64,
-    /// Bytes that the progress display counts as already there.
+    /// Bytes of earlier attempts that the progress display shows as received.
     pub before: u64,
-    /// Its text, if that is kept in memory.
+    /// The text of the body, if it is kept in memory (robots.txt).
     pub text: Option<Vec<u8>>,
-    /// Bytes of the windows of its decoder; `None` before its first chunk.
+    /// The size of its decoder's windows in bytes; `None` before the first chunk, or without a decoder.
     pub windows: Option<u64>,
-    /// The memory for them; `None` if they are small.
+    /// The memory reserved for the windows; `None` if they are small.
     pub windows_permit: Option<MemoryPermit>,
-    /// Its turn among dense bodies; `None` if it is not one of them so far.
+    /// Its permit to be decoded as a dense body; `None` if it has not proved dense.
     pub turn: Option<MemoryPermit>,
 }
 
 impl BodyReceiver<'_> {
-    /// Reads back what is already there of the body, for its digests.
+    /// Reads back the part of the body that earlier attempts have saved, if its digests need it.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -114,7 +116,7 @@ impl BodyReceiver<'_> {
         if !self.verifier.needs_saved_bytes() {
             return Ok(());
         }
-        let mut buffer = vec![0; READ_BACK];
+        let mut buffer = vec![0; READ_BACK_BYTES];
         let mut at = 0;
         while at < *self.bytes {
             let wanted = buffer.len().min((*self.bytes - at) as usize);
@@ -136,13 +138,13 @@ impl BodyReceiver<'_> {
     /// # Errors
     /// [`Failure::TooLarge`].
     pub(super) fn ensure_size_allowed(&self, bytes: u64) -> Result<(), Failure> {
-        match self.most {
+        match self.max_bytes {
             Some(limit) if bytes > limit => Err(Failure::TooLarge { limit }),
             _ => Ok(()),
         }
     }
 
-    /// Fails if the body is slow, and its decoder has memory that others wait for.
+    /// Fails if the body is slow and its decoder holds memory that other bodies wait for.
     ///
     /// # Errors
     /// [`Failure::TooSlow`].
@@ -156,7 +158,8 @@ impl BodyReceiver<'_> {
         Ok(())
     }
 
-    /// Processes the next chunk, and counts its bytes against the quota: those received or those decoded, whichever are more.
+    /// Processes the next chunk, and counts its bytes against the quota: those received or those decoded, whichever are
+    /// more.
     async fn take_chunk(&mut self, chunk: Bytes) -> Result<(), Failure> {
         self.verifier.update_sent(&chunk);
         self.sink.take_received(&chunk)?;
@@ -170,7 +173,7 @@ impl BodyReceiver<'_> {
         if self.windows.is_none() && received > 0 {
             let bytes = decoder.windows()?;
             self.windows = Some(bytes);
-            if bytes > SMALL_WINDOWS {
+            if bytes > SMALL_WINDOW_BYTES {
                 self.windows_permit = Some(self.reserve(DecoderNeed::Windows(bytes)).await);
             }
         }
@@ -197,7 +200,7 @@ impl BodyReceiver<'_> {
             self.ensure_ratio_allowed(decoder.expanded())?;
             pieces += 1;
             // A few bytes may expand to gigabytes, and other tasks are waiting.
-            if pieces % PIECES == 0 {
+            if pieces % PIECES_PER_TURN == 0 {
                 // The time that this takes is not the server's.
                 self.request_state.on_bytes(0);
                 tokio::task::yield_now().await;
@@ -210,22 +213,23 @@ impl BodyReceiver<'_> {
         self.context.reserve_bytes(received.saturating_sub(decoded))
     }
 
-    /// Waits for memory of the run, which is not the server's doing.
+    /// Waits for memory of the run. The wait is not counted as the server's time.
     async fn reserve(&mut self, need: DecoderNeed) -> MemoryPermit {
         let reserved = self.context.services().reserve_memory(need);
         self.request_state.hold_clocks(reserved).await
     }
 
-    /// Whether its decoder may fill a large window with the next bytes that it takes, before anything is seen of the content.
+    /// Whether the decoder may fill a large window from the next chunk before it returns content that shows whether the
+    /// body is dense.
     fn may_fill_window(&self, decoder: &BodyDecoder) -> bool {
         decoder.decodes_ahead() && decoder.expanded() < DENSE_FROM && self.has_large_windows()
     }
 
     fn has_large_windows(&self) -> bool {
-        self.windows > Some(SMALL_WINDOWS)
+        self.windows > Some(SMALL_WINDOW_BYTES)
     }
 
-    /// Whether its decoder takes much memory for little that is received.
+    /// Whether the body is dense: its decoder has large windows, and it expands a lot or has several codings.
     fn is_dense(&self, decoder: &BodyDecoder) -> bool {
         let expands = || {
             let decoded = decoder.expanded();
@@ -234,11 +238,11 @@ impl BodyReceiver<'_> {
         self.has_large_windows() && (decoder.is_stacked() || expands())
     }
 
-    /// Fails if `decoded` bytes are too many for those received.
+    /// Fails if `decoded` is more than [`MAX_RATIO`] times the bytes received.
     fn ensure_ratio_allowed(&self, decoded: u64) -> Result<(), Failure> {
         let received = self.request_state.bytes();
-        if decoded > RATIO_FROM && decoded / RATIO_AT_MOST > received {
-            return Err(Failure::TooDense { received, ratio: RATIO_AT_MOST });
+        if decoded > RATIO_CHECKED_FROM && decoded / MAX_RATIO > received {
+            return Err(Failure::TooDense { received, ratio: MAX_RATIO });
         }
         Ok(())
     }
@@ -247,8 +251,8 @@ impl BodyReceiver<'_> {
         let bytes = *self.bytes + piece.len() as u64;
         self.ensure_size_allowed(bytes)?;
         if self.end.is_some_and(|end| bytes > end) {
-            let words = "more bytes than its Content-Range names";
-            return Err(Failure::Protocol(words.to_owned()));
+            let message = "more bytes than its Content-Range names";
+            return Err(Failure::Protocol(message.to_owned()));
         }
         *self.bytes = bytes;
         self.verifier.update_saved(&piece);
@@ -258,11 +262,12 @@ impl BodyReceiver<'_> {
         self.sink.write(piece)
     }
 
-    fn has_enough(&self) -> bool {
+    /// Whether the text kept in memory has all bytes of a robots.txt that count.
+    fn has_enough_text(&self) -> bool {
         self.text.as_ref().is_some_and(|text| text.len() > robots::MOST_BYTES)
     }
 
-    /// Fails if the message has ended before the body is complete.
+    /// Fails if the body is not complete at the end of the message.
     fn ensure_complete(&mut self, received: u64, promised: Option<u64>) -> Result<(), Failure> {
         let decoded = self.decoder.take().map_or(Ok(()), BodyDecoder::finish);
         decoded.map_err(|_| Failure::Truncated { received, promised })?;
@@ -299,7 +304,7 @@ impl BodyReceiver<'_> {
             request_state.on_bytes(length);
             self.progress.received(length as u64);
             self.take_chunk(chunk).await?;
-            if self.has_enough() {
+            if self.has_enough_text() {
                 return Ok(());
             }
         }
@@ -310,32 +315,33 @@ impl BodyReceiver<'_> {
     }
 }
 
-/// Whether the sender has marked the end of the body. The library ends a body without an error where an HTTP/2 stream is
-/// reset with NO_ERROR, or is beyond a GOAWAY with NO_ERROR.
+/// Whether the sender has marked the end of the body. The library also ends a body without an error if its HTTP/2 stream is
+/// reset with NO_ERROR, or is beyond the last stream of a GOAWAY with NO_ERROR.
 fn has_marked_end(response: &mut Response) -> bool {
-    let nothing = Response::from(http::Response::new(reqwest::Body::default()));
-    let body = reqwest::Body::from(std::mem::replace(response, nothing));
+    let empty = Response::from(http::Response::new(reqwest::Body::default()));
+    let body = reqwest::Body::from(std::mem::replace(response, empty));
     body.is_end_stream()
 }
 
-/// Reads the rest of a body that is not the target's, if it is short and arrives soon. How it ends does not matter.
+/// Reads the rest of a body that is not the target's, if it is short and arrives soon, so that its connection can be reused.
+/// Errors in reading it are ignored.
 ///
 /// # Errors
-/// If it is kept, and cannot be written.
+/// If an archive keeps the body and it cannot be written.
 pub(super) async fn discard(
     response: &mut Response,
     request_state: &RequestState,
     context: &TransferContext,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    let is_long = response.content_length().is_some_and(|length| length > DISCARDED_AT_MOST);
+    let is_long = response.content_length().is_some_and(|length| length > MAX_DISCARDED_BYTES);
     if is_long || ensure_can_be_decoded(response).is_err() {
         sink.cut_off();
         return Ok(());
     }
     let rest = async {
         while let Some(chunk) = response.chunk().await.map_err(|_| None)? {
-            let room = DISCARDED_AT_MOST.saturating_sub(request_state.bytes());
+            let room = MAX_DISCARDED_BYTES.saturating_sub(request_state.bytes());
             request_state.on_bytes(chunk.len().min(room as usize));
             context.report_read(chunk.len() as u64, 0);
             sink.take_received(&chunk).map_err(Some)?;
@@ -345,7 +351,7 @@ pub(super) async fn discard(
         }
         Ok(())
     };
-    match tokio::time::timeout(PATIENCE, rest).await {
+    match tokio::time::timeout(DISCARD_TIMEOUT, rest).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Some(failure))) => Err(failure),
         Ok(Err(None)) | Err(_) => {

@@ -1,5 +1,5 @@
-//! Decides how the body of a reply is read, from its head and its job: where it starts, which codings it has, and which
-//! digests it must have. Reads none of it.
+//! Plans how the body of a reply is read, from the head of the reply and its job: where the body starts, which codings it has,
+//! and which digests it must have. Does not read it.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use crate::store::{BodyStart, WriteMode};
 
 /// How a body is read.
 pub(super) struct BodyPlan {
-    /// Where it starts, and what is known of it.
+    /// Where it starts, and what is known of it before it arrives.
     pub begin: BodyStart,
-    /// The offset in the body behind the last byte that the reply may bring, if known.
+    /// The offset in the body after the last byte that the reply may bring, if known.
     pub end: Option<u64>,
     /// The decoder of its content codings; `None` if it is saved as sent.
     pub decoder: Option<BodyDecoder>,
     /// The digests to compute and to expect.
     pub verifier: BodyVerifier,
-    /// Whether it is not the body of the target, and only counted.
+    /// Whether it is the body of an error or redirect that `--accept` allows, which is counted and not saved.
     pub is_accepted: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct BodyPlanner<'a> {
 }
 
 impl BodyPlanner<'_> {
-    /// The plan for the body of this reply.
+    /// The plan for the body of `response`, which `reply` classifies.
     ///
     /// # Errors
     /// If it has a content coding that is not supported.
@@ -59,13 +59,12 @@ impl BodyPlanner<'_> {
                 (BodyStart { length: Some(range.length), ..begin_at(part) }, Some(range.end))
             }
             (RangeReply::Complete, Some(part)) => (begin_at(part), Some(part.bytes)),
-            _ => return self.whole(response, head, verifier),
+            _ => return self.for_whole_body(response, head, verifier),
         };
         Ok(BodyPlan { begin, end, decoder: None, verifier, is_accepted: false })
     }
 
-    /// The plan for the body of a reply whose status the user accepts. It is that of an error or a redirect, and need not
-    /// have the digests of the target.
+    /// The plan for the body of an error or redirect that `--accept` allows. It need not have the digests of the target.
     ///
     /// # Errors
     /// If it has a content coding that is not supported.
@@ -74,11 +73,11 @@ impl BodyPlanner<'_> {
         response: &Response,
         head: Option<&ResponseHead>,
     ) -> Result<BodyPlan, Failure> {
-        let plan = self.whole(response, head, BodyVerifier::default())?;
+        let plan = self.for_whole_body(response, head, BodyVerifier::default())?;
         Ok(BodyPlan { is_accepted: true, ..plan })
     }
 
-    /// The plan for verifying a body whose segments are all there.
+    /// The plan for verifying a body of which all segments have arrived.
     pub(super) fn for_assembly(&self, assembly: &Assembly, part: &PartialBody) -> BodyPlan {
         let mut verifier = self.verifier();
         verifier.expect_saved(&assembly.claims);
@@ -87,7 +86,7 @@ impl BodyPlanner<'_> {
         BodyPlan { begin, end: length, decoder: None, verifier, is_accepted: false }
     }
 
-    fn whole(
+    fn for_whole_body(
         &self,
         response: &Response,
         head: Option<&ResponseHead>,
@@ -108,7 +107,7 @@ impl BodyPlanner<'_> {
         Ok(BodyPlan { begin, end: length, decoder, verifier, is_accepted: false })
     }
 
-    /// A verifier with the digests that the user wants computed and those that the user has given.
+    /// A verifier that computes the digests the user asked for, and expects those the user has given.
     fn verifier(&self) -> BodyVerifier {
         let mut verifier = BodyVerifier::default();
         if !matches!(self.job.kind, JobKind::Body | JobKind::Assemble(_)) {
@@ -126,7 +125,7 @@ impl BodyPlanner<'_> {
     }
 }
 
-/// The start of the rest of a partial body.
+/// Where a partial body continues.
 pub(super) fn begin_at(part: &PartialBody) -> BodyStart {
     let validator = Some(part.validator.clone());
     BodyStart { at: part.bytes, length: part.length, validator, course: WriteMode::Sequential }
@@ -137,7 +136,7 @@ pub(super) fn is_segment(job: &Job) -> bool {
     matches!(job.kind, JobKind::Segment { .. })
 }
 
-/// The file name of the job's body; without an output directory, the name that it would have.
+/// The file name of the job's body; if bodies are not saved, the name that it would have.
 pub(crate) fn name_of(job: &Job) -> Arc<str> {
     match &job.place {
         Some(place) => Arc::clone(&place.name),

@@ -2,8 +2,8 @@
 //!
 //! The HTTP library gives the fields of a response, not its bytes. So the head is rebuilt: the status line with the reason that
 //! was sent, the names of the fields in lower case and in the order of their first lines, fields of one name one after
-//! another, without blanks around the values. Its body is already decoded from the transfer coding, so that field is renamed,
-//! and readers do not decode twice.
+//! another, without whitespace around the values. The transfer coding of the body is already decoded; so the field that names
+//! it is renamed, and readers do not decode it again.
 
 use std::time::SystemTime;
 
@@ -25,11 +25,11 @@ use crate::redaction::{masked_text, redacted_field, redacted_url};
 /// The name under which the transfer coding of a response is kept.
 const ORIGINAL_CODING: &str = "x-archive-orig-transfer-encoding";
 
-/// Memory that is taken for a head beside its target, in bytes; most need no more.
+/// Memory in bytes that is reserved for a head in addition to its target; most heads need no more.
 const HEAD_CAPACITY: usize = 512;
 
-/// The heads of the request for `job`, which had these fields, and of its response. Of the request, fields are left out that may
-/// be secret.
+/// The heads of the request for `job`, which had these fields, and of its response. Fields of the request that may be
+/// secret are left out.
 pub(super) fn heads(
     context: &TransferContext,
     method: RequestMethod,
@@ -70,8 +70,8 @@ fn head_of_request(
     for part in [&*method.to_string(), " ", &*target, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
         head.extend(part.as_bytes());
     }
-    let everything = HeaderValue::from_static("*/*");
-    for (name, value) in [(USER_AGENT, &context.config.http.user_agent), (ACCEPT, &everything)] {
+    let any_type = HeaderValue::from_static("*/*");
+    for (name, value) in [(USER_AGENT, &context.config.http.user_agent), (ACCEPT, &any_type)] {
         if !fields.contains_key(&name) {
             push_field(&mut head, name.as_str(), value);
         }

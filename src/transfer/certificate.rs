@@ -1,5 +1,5 @@
-//! The parts of a given X.509 certificate that decide what it may vouch for (RFC 5280 section 4). The TLS library reads
-//! neither the dates nor the constraints of a trust anchor.
+//! Reads the fields of an X.509 certificate that decide when it is valid and what it may vouch for (RFC 5280 section 4). The
+//! TLS library reads neither the dates nor the constraints of a trust anchor.
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -16,7 +16,8 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 
-/// Identifiers of a part of a name, of extensions, of the types of PKCS#7, and of a purpose in the extended key usage.
+/// Object identifiers in DER: of a part of a name, of extensions, of the types of PKCS#7 (a prefix), and of a purpose in the
+/// extended key usage.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
@@ -31,17 +32,17 @@ const KEY_ENCIPHERMENT: u8 = 0x20;
 const KEY_AGREEMENT: u8 = 0x08;
 const KEY_CERT_SIGN: u8 = 0x04;
 
-/// What a certificate says of itself.
+/// The fields of a certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CertificateFields {
     /// First and last moment at which it is valid, in seconds of Unix time.
     pub validity: (i64, i64),
     /// Whether issuer and subject are the same.
     pub is_self_issued: bool,
-    /// Whether it is of X.509 version 1, which has no extensions.
+    /// Whether it is an X.509 version 1 certificate, which has no extensions.
     pub is_version_1: bool,
     is_ca: bool,
-    /// The most CA certificates that may follow it in a chain.
+    /// The maximum number of CA certificates that may follow it in a chain, if there is one.
     pub path_length: Option<usize>,
     key_usage: Option<u8>,
     is_for_servers: bool,
@@ -80,7 +81,7 @@ impl CertificateFields {
         Some(fields)
     }
 
-    /// Whether it may sign certificates of servers. A self-signed one of version 1 may, as it cannot say so.
+    /// Whether it may sign certificates of servers. A self-issued one of version 1 may, as that version has no field to say so.
     pub(super) fn may_sign(&self) -> bool {
         let is_ca = self.is_ca || (self.is_version_1 && self.is_self_issued);
         is_ca && self.is_for_servers && self.has_usage(KEY_CERT_SIGN)
@@ -92,7 +93,7 @@ impl CertificateFields {
         self.is_for_servers && self.has_usage(usages)
     }
 
-    /// The common name of the subject, if that is the only name that the certificate has.
+    /// The common name of the subject, if the certificate has no subject alternative names.
     pub(super) fn only_name(&self) -> Option<&str> {
         self.common_name.as_deref().filter(|_| !self.has_alternative_names)
     }
@@ -122,7 +123,7 @@ impl CertificateFields {
                 self.path_length = length.map(|length| length.unwrap_or(usize::MAX));
             }
             KEY_USAGE => {
-                // The first byte counts the bits that are not used.
+                // The first byte is the number of unused bits.
                 let bits = value.expect(BIT_STRING)?;
                 self.key_usage = Some(bits.get(1).copied().unwrap_or(0));
             }
@@ -165,13 +166,14 @@ fn common_name(subject: &[u8]) -> Option<Option<String>> {
     Some(found)
 }
 
+/// An unsigned number in big-endian order; `None` if it is too large.
 fn unsigned(bytes: &[u8]) -> Option<usize> {
     bytes
         .iter()
         .try_fold(0usize, |sum, byte| sum.checked_mul(256).map(|sum| sum + usize::from(*byte)))
 }
 
-/// What remains to be read of elements in DER (X.690).
+/// A reader of elements in DER (X.690): the bytes that are left.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -223,7 +225,7 @@ impl<'a> Der<'a> {
         let part = |index: usize| rest.get(index..index + 2)?.parse::<i8>().ok();
         let (hour, minute, second) = (part(4)?, part(6)?, part(8)?);
         let moment = DateTime::new(year, part(0)?, part(2)?, hour, minute, second, 0).ok()?;
-        // Years end a little before 9999-12-31T23:59:59Z, which stands for "never" (RFC 5280 section 4.1.2.5).
+        // The library's timestamps end a little before 9999-12-31T23:59:59Z, which means "never" (RFC 5280 section 4.1.2.5).
         Some(Offset::UTC.to_timestamp(moment).map_or(i64::MAX, |stamp| stamp.as_second()))
     }
 }

@@ -13,14 +13,14 @@ pub(super) struct BodyVerifier {
     /// Digests of the bytes of this message as they are sent.
     sent: Hashers,
     expected: Vec<ExpectedBody>,
-    /// The place of a digest of the saved bytes that the sink computes.
-    of_sink: Option<usize>,
+    /// The index of the digest of the saved bytes that the sink computes, if it does.
+    sink_index: Option<usize>,
 }
 
 #[derive(Debug)]
 struct ExpectedBody {
     digest: Digest,
-    of: DigestScope,
+    scope: DigestScope,
     claimed_by: String,
 }
 
@@ -34,13 +34,13 @@ enum DigestScope {
 /// How the bytes of a message relate to the bytes that are saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MessageKind {
-    /// They are the same.
+    /// They are all of them.
     Whole,
     /// They are the last ones.
     Rest,
-    /// They are some of them.
+    /// They are those of a segment.
     Segment,
-    /// They are the same, in a content coding.
+    /// They are all of them, in a content coding.
     Coded,
 }
 
@@ -50,9 +50,9 @@ impl BodyVerifier {
         self.saved.add(algorithm);
     }
 
-    /// Adds a digest that the saved bytes must have, by the claim of `claimed_by`.
+    /// Adds a digest that the saved bytes must have; `claimed_by` names where it comes from.
     pub(super) fn expect(&mut self, digest: Digest, claimed_by: &str) {
-        self.expect_of(digest, DigestScope::Saved, claimed_by);
+        self.expect_in(digest, DigestScope::Saved, claimed_by);
     }
 
     /// Adds the digests that the header fields of the reply claim.
@@ -62,7 +62,7 @@ impl BodyVerifier {
             if message == MessageKind::Coded && !field.ends_with("-Digest") {
                 continue;
             }
-            let of = match (message, of) {
+            let scope = match (message, of) {
                 (MessageKind::Whole, _) | (MessageKind::Rest, ClaimScope::Representation) => {
                     DigestScope::Saved
                 }
@@ -71,7 +71,7 @@ impl BodyVerifier {
                 // A segment cannot be checked against a digest of the whole representation.
                 (MessageKind::Segment, ClaimScope::Representation) => continue,
             };
-            self.expect_of(digest, of, field);
+            self.expect_in(digest, scope, field);
         }
     }
 
@@ -80,20 +80,21 @@ impl BodyVerifier {
         claims.iter().for_each(|claim| self.expect(claim.digest, &claim.by));
     }
 
-    fn expect_of(&mut self, digest: Digest, of: DigestScope, claimed_by: &str) {
-        match of {
+    fn expect_in(&mut self, digest: Digest, scope: DigestScope, claimed_by: &str) {
+        match scope {
             DigestScope::Saved => self.saved.add(digest.algorithm()),
             DigestScope::Sent => self.sent.add(digest.algorithm()),
         }
-        self.expected.push(ExpectedBody { digest, of, claimed_by: claimed_by.to_owned() });
+        self.expected.push(ExpectedBody { digest, scope, claimed_by: claimed_by.to_owned() });
     }
 
-    /// Leaves a digest of the saved bytes to the sink, which computes it anyhow. To be called before the first byte.
+    /// Leaves a digest of the saved bytes to the sink, which computes it in any case. To be called before the first byte.
     pub(super) fn leave_to_sink(&mut self, algorithm: Algorithm) {
-        self.of_sink = self.saved.remove(algorithm);
+        self.sink_index = self.saved.remove(algorithm);
     }
 
-    /// Whether there is any digest of the saved bytes, so that all of them have to be seen.
+    /// Whether a digest of the saved bytes is computed here, so that all of them have to be passed to
+    /// [`update_saved`](Self::update_saved).
     pub(super) fn needs_saved_bytes(&self) -> bool {
         !self.saved.is_empty()
     }
@@ -108,22 +109,23 @@ impl BodyVerifier {
         self.saved.update(bytes);
     }
 
-    /// Returns the digests of the saved bytes, those to be reported first. `of_sink` gives the one that was left to the sink.
+    /// Returns the digests of the saved bytes, those to be reported first. `sink_digest` returns the one that was left to the
+    /// sink.
     ///
     /// # Errors
     /// [`Failure::Checksum`] if one differs from the expected one.
     pub(super) fn check(
         self,
-        of_sink: impl FnOnce() -> Option<Digest>,
+        sink_digest: impl FnOnce() -> Option<Digest>,
     ) -> Result<Vec<Digest>, Failure> {
         let (mut saved, sent) = (self.saved.finish(), self.sent.finish());
-        if let Some(at) = self.of_sink
-            && let Some(digest) = of_sink()
+        if let Some(at) = self.sink_index
+            && let Some(digest) = sink_digest()
         {
             saved.insert(at, digest);
         }
-        for ExpectedBody { digest, of, claimed_by } in self.expected {
-            let digests = if of == DigestScope::Saved { &saved } else { &sent };
+        for ExpectedBody { digest, scope, claimed_by } in self.expected {
+            let digests = if scope == DigestScope::Saved { &saved } else { &sent };
             let found = digests.iter().find(|found| found.algorithm() == digest.algorithm());
             let actual = found.expect("it was added when it was expected");
             if *actual != digest {
@@ -139,15 +141,15 @@ impl BodyVerifier {
     }
 }
 
-/// The digests of the complete body that a reply claims, whether it brings all of the body or a segment.
+/// The digests that a reply claims for the complete body, whether it brings all of the body or a segment.
 pub(super) fn claims_of_the_whole(
     headers: &HeaderMap,
     message: MessageKind,
 ) -> Vec<ExpectedDigest> {
-    let is_of_it = |claim: &DigestClaim| {
+    let covers_whole = |claim: &DigestClaim| {
         message == MessageKind::Whole || claim.of == ClaimScope::Representation
     };
-    let claims = claims(headers).into_iter().filter(is_of_it);
+    let claims = claims(headers).into_iter().filter(covers_whole);
     claims
         .map(|DigestClaim { digest, field, .. }| ExpectedDigest { digest, by: field.to_owned() })
         .collect()

@@ -1,5 +1,5 @@
-//! Converts errors of the HTTP library to failures. The library distinguishes errors partly by type and partly by nested
-//! causes; everything that depends on that is here.
+//! Converts errors of the HTTP library to failures. The library distinguishes errors partly by type, partly by nested causes
+//! and partly by text; only this file depends on that.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -19,22 +19,22 @@ use crate::model::Failure;
 use crate::plan::Timeouts;
 use crate::text::{io_message, without_os_codes};
 
-/// Parts of the library's messages about a proxy that could not be reached, or closed the connection; others mean that it
-/// refused.
-const LOST: [&str; 3] =
+/// Parts of the library's messages about a proxy that could not be reached or closed the connection. Other messages mean that
+/// the proxy refused.
+const PROXY_LOST: [&str; 3] =
     ["failed to create underlying connection", "io error", "unexpected end of file"];
 
 /// The message for a connection that was closed before the head of the reply was complete.
 const CLOSED_EARLY: &str = "connection closed before the response headers were complete";
 
-/// The message for a connection of several requests that was closed without a word.
-const CUT: &str = "connection closed before the response was complete";
+/// The message for an HTTP/2 connection that was closed without an error code.
+const CONNECTION_CUT: &str = "connection closed before the response was complete";
 
 /// The message for a head beyond a limit of the library for HTTP/1.1.
 const HEAD_TOO_LARGE: &str =
     "response headers of more than 256 lines or 256 KiB, or a Content-Length out of range";
 
-/// Parts of the library's messages about a reply beyond one of its limits, and what to say instead.
+/// Parts of the library's messages about a reply that exceeds one of its limits, each with the message to give instead.
 const LIMITS: [(&str, &str); 9] = [
     ("message head is too large", HEAD_TOO_LARGE),
     ("chunk extensions over limit", "chunk extensions larger than 16 KiB"),
@@ -50,12 +50,12 @@ const LIMITS: [(&str, &str); 9] = [
     ("too_many_internal_resets", "too many invalid HTTP/2 frames"),
 ];
 
-/// What to say instead of the library's message, if that is about a limit.
+/// The message to give instead of the library's, if that is about a limit.
 fn exceeded_limit(message: &str) -> Option<&'static str> {
     LIMITS.iter().find(|(part, _)| message.contains(part)).map(|(_, plain)| *plain)
 }
 
-/// The causes of one error, by type.
+/// The causes of one error, sorted by type: the outermost of each, but the innermost `io::Error`.
 #[derive(Default)]
 struct ErrorChain<'a> {
     lookup: Option<&'a LookupFailed>,
@@ -66,7 +66,9 @@ struct ErrorChain<'a> {
     hyper: Option<&'a hyper::Error>,
     h2: Option<&'a h2::Error>,
     client: Option<&'a legacy::Error>,
+    /// The message of an error of a tunnel or of SOCKS.
     proxy: Option<String>,
+    /// The innermost cause.
     last: Option<&'a (dyn Error + 'static)>,
 }
 
@@ -110,8 +112,9 @@ impl<'a> ErrorChain<'a> {
         plain.map_or_else(|| without_os_codes(&message), str::to_owned)
     }
 
-    /// The message of an error before there was a connection. Only a handshake reads, so that its end is that of TLS.
-    fn connecting(&self) -> String {
+    /// The message of an error in connecting. Before there is a connection, only a TLS handshake reads; so an unexpected end
+    /// is one of the handshake.
+    fn connect_message(&self) -> String {
         match self.io_kind() {
             Some(ErrorKind::UnexpectedEof) => {
                 "connection closed during the TLS handshake".to_owned()
@@ -120,7 +123,7 @@ impl<'a> ErrorChain<'a> {
         }
     }
 
-    /// The error of TLS. The HTTP/2 library keeps only the text of it.
+    /// The TLS error, if there is one. Of some errors the HTTP and HTTP/2 libraries keep only the text.
     fn tls_error(&self) -> Option<rustls::Error> {
         let by_text = || tls::alert_in(&self.io?.to_string());
         let by_text_of_h2 = || tls::alert_in(&self.h2?.get_io()?.to_string());
@@ -140,10 +143,10 @@ impl<'a> ErrorChain<'a> {
         })
     }
 
-    /// Whether the server does not serve the request over HTTP/2.
+    /// Whether the server requires HTTP/1.1 for the request.
     fn requires_http1(&self) -> bool {
-        let is_it = |h2: &h2::Error| h2.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
-        self.h2.is_some_and(|h2| h2.is_remote() && is_it(h2))
+        let has_code = |h2: &h2::Error| h2.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
+        self.h2.is_some_and(|h2| h2.is_remote() && has_code(h2))
     }
 
     /// Whether the connection was closed before the request was sent.
@@ -151,16 +154,16 @@ impl<'a> ErrorChain<'a> {
         self.h2.is_none() && self.hyper.is_some_and(|hyper| hyper.is_canceled() || hyper.is_user())
     }
 
-    /// Whether a connection had no reply to the request: it was closed before a head was complete, answers no PING, or
-    /// carries something else, which may be the rest of an earlier reply. For a connection that was already open, sending
-    /// the request again is safe: as far as the server can tell it is sent once.
+    /// Whether the connection brought no reply to the request: it was closed before a head was complete, did not answer a PING,
+    /// or brought something else, which may be the rest of an earlier reply. If the connection was open before the request,
+    /// sending the request again is safe: as far as can be known, the server has not processed it.
     fn is_unanswered(&self) -> bool {
         if let Some(h2) = self.h2 {
             return h2.is_io();
         }
         let unanswered = self.hyper.is_some_and(|hyper| {
-            let is_no_head = hyper.is_parse() && !hyper.is_parse_too_large();
-            hyper.is_incomplete_message() || hyper.is_timeout() || is_no_head
+            let is_not_a_head = hyper.is_parse() && !hyper.is_parse_too_large();
+            hyper.is_incomplete_message() || hyper.is_timeout() || is_not_a_head
         });
         unanswered || self.io_kind().is_some_and(is_connection_loss)
     }
@@ -169,18 +172,19 @@ impl<'a> ErrorChain<'a> {
 /// Why a request without a reply may be sent again without being counted as an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// It was sent over a connection that was already open, and proved dead or to carry the rest of an earlier reply.
+    /// It was sent over a connection that was already open, and that proved to be dead or to carry the rest of an earlier
+    /// reply.
     Stale,
     /// It was not sent, or the server reports that it has not processed it.
     Unprocessed,
-    /// The library has closed its connection because of what the server sent, for this request or another one.
+    /// The library has closed its connection because of invalid data from the server, for this request or another one.
     BrokenByAny,
-    /// The process was stopped while the time for the connection ran.
+    /// The connect timeout ran out while the process was suspended.
     Stopped,
     /// The server requires HTTP/1.1 (HTTP_1_1_REQUIRED, RFC 9113 section 7).
     RequiresHttp1,
-    /// The server has asked for a client certificate, has never replied, and has closed the connection. The alert that says
-    /// why is lost if the request is written before it is read.
+    /// The server has asked for a client certificate, has never replied, and has closed the connection. An alert with its
+    /// reason is lost if the request is written before the alert is read.
     AfterCertificateRequest,
 }
 
@@ -202,9 +206,9 @@ pub(super) fn is_other_address(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Why the request got no reply, if that does not count as an attempt. `awaits_certificate` is whether the server has asked
-/// for a client certificate and has never replied.
-pub(super) fn unanswered(
+/// Why the request got no reply, if that does not count as an attempt; `None` if it counts. `awaits_certificate` is whether the
+/// server has asked for a client certificate and has never replied.
+pub(super) fn why_unanswered(
     error: &reqwest::Error,
     request_state: &RequestState,
     timeouts: &Timeouts,
@@ -225,7 +229,7 @@ pub(super) fn unanswered(
     let is_http2 = connection.is_some_and(Connected::is_negotiated_h2);
     let is_reused = connection
         .and_then(local_address)
-        .is_some_and(|used| !request_state.claim_connection(used));
+        .is_some_and(|used| !request_state.is_own_connection(used));
     if causes.requires_http1() {
         return Some(Unanswered::RequiresHttp1);
     }
@@ -239,7 +243,7 @@ pub(super) fn unanswered(
     is_stale.then_some(Unanswered::Stale)
 }
 
-/// Lets no other request use the connection on which this one failed, unless the fault is in the reply to this one alone.
+/// Keeps other requests from using the connection on which this one failed, unless only the reply to this one is at fault.
 pub(super) fn retire_connection(error: &reqwest::Error) {
     let causes = ErrorChain::of(error);
     if causes.h2.is_some_and(|h2| h2.is_library() && h2.is_reset()) {
@@ -250,8 +254,8 @@ pub(super) fn retire_connection(error: &reqwest::Error) {
     }
 }
 
-/// The failure of a request to `url` that got no reply, over this route. `certificate` is what the server got if it has asked
-/// for a client certificate.
+/// The failure of a request to `url` that got no reply, over this route. `certificate` is what was shown to the server if it
+/// has asked for a client certificate.
 pub(super) fn request(
     error: &reqwest::Error,
     url: &Url,
@@ -264,7 +268,7 @@ pub(super) fn request(
         return failure.clone();
     }
     if route == ProxyRoute::ByProxy
-        && let Some(failure) = proxy(error, &causes, url, timeouts)
+        && let Some(failure) = proxy_failure(error, &causes, url, timeouts)
     {
         return failure;
     }
@@ -284,25 +288,27 @@ pub(super) fn request(
     if error.is_connect() {
         return Failure::Connect(match error.is_timeout() {
             true => connect_timeout(timeouts),
-            false => format!("could not connect to {}: {}", authority(url), causes.connecting()),
+            false => {
+                format!("could not connect to {}: {}", authority(url), causes.connect_message())
+            }
         });
     }
     if error.is_builder() {
         return Failure::InvalidUrl(causes.message());
     }
-    exchange(&causes)
+    exchange_failure(&causes)
 }
 
-/// The failure, if it is the proxy's; `None` if it may be the origin's behind the proxy.
-fn proxy(
+/// The failure of the proxy; `None` if the error may be the origin's behind it.
+fn proxy_failure(
     error: &reqwest::Error,
     causes: &ErrorChain<'_>,
     url: &Url,
     timeouts: &Timeouts,
 ) -> Option<Failure> {
     if let Some(lookup) = causes.lookup {
-        let origins = url.host_str() == Some(lookup.host.as_str());
-        return (!origins).then(|| {
+        let is_origin = url.host_str() == Some(lookup.host.as_str());
+        return (!is_origin).then(|| {
             Failure::Proxy(format!("could not resolve host: {} ({})", lookup.host, lookup.reason))
         });
     }
@@ -312,17 +318,17 @@ fn proxy(
         if message.contains("proxy authorization required") {
             return Some(Failure::ProxyStatus(Some(407)));
         }
-        let is_lost = causes.tls.is_none() && LOST.iter().any(|lost| message.contains(lost));
+        let is_lost = causes.tls.is_none() && PROXY_LOST.iter().any(|lost| message.contains(lost));
         return Some(if is_lost { Failure::ProxyLost(message) } else { Failure::Proxy(message) });
     }
     // Without a tunnel every connection and every handshake is with the proxy.
-    let tunnelled = url.scheme() == "https";
+    let is_tunnelled = url.scheme() == "https";
     match causes.tls {
-        Some(tls) if !tunnelled => Some(Failure::Proxy(tls::describe(tls))),
-        None if error.is_connect() && (error.is_timeout() || !tunnelled) => {
+        Some(tls) if !is_tunnelled => Some(Failure::Proxy(tls::describe(tls))),
+        None if error.is_connect() && (error.is_timeout() || !is_tunnelled) => {
             let timed_out = || connect_timeout(timeouts);
             let reason = error.is_timeout().then(timed_out);
-            Some(Failure::ProxyLost(reason.unwrap_or_else(|| causes.connecting())))
+            Some(Failure::ProxyLost(reason.unwrap_or_else(|| causes.connect_message())))
         }
         _ => None,
     }
@@ -352,11 +358,11 @@ pub(super) fn body(error: &reqwest::Error, received: u64, promised: Option<u64>)
     match causes.h2 {
         // It is not known which reply on the connection was at fault.
         Some(h2) if h2.is_library() && h2.is_go_away() => Failure::Reset(h2_message(h2)),
-        _ => exchange(&causes),
+        _ => exchange_failure(&causes),
     }
 }
 
-/// The part of a message that the library could not read, as users know it.
+/// Our message for a part of the reply that the library could not parse.
 fn invalid_part(message: &str) -> Option<&'static str> {
     Some(match message {
         "invalid HTTP status-code parsed" => "invalid status line",
@@ -367,7 +373,8 @@ fn invalid_part(message: &str) -> Option<&'static str> {
     })
 }
 
-fn exchange(causes: &ErrorChain<'_>) -> Failure {
+/// The failure of a request or its reply on a connection that was open.
+fn exchange_failure(causes: &ErrorChain<'_>) -> Failure {
     if let Some(h2) = causes.h2 {
         return if h2.is_library() { h2_violation(h2) } else { Failure::Reset(h2_message(h2)) };
     }
@@ -411,7 +418,7 @@ fn h2_violation(error: &h2::Error) -> Failure {
     })
 }
 
-/// The message of an HTTP/2 error; the connection's own errors have the operating system's message.
+/// The message for an HTTP/2 error. For an I/O error of its connection, that is the operating system's message.
 fn h2_message(error: &h2::Error) -> String {
     let by = if error.is_remote() { " by the server" } else { "" };
     if let Some(limit) = exceeded_limit(&error.to_string()).filter(|_| error.is_library()) {
@@ -422,8 +429,8 @@ fn h2_message(error: &h2::Error) -> String {
             format!("HTTP/2 connection closed{by}: {}", reason.description())
         }
         (Some(reason), _) => format!("HTTP/2 stream reset{by}: {}", reason.description()),
-        // Without close_notify, of which the text of the library speaks.
-        (None, Some(io)) if io.kind() == ErrorKind::UnexpectedEof => CUT.to_owned(),
+        // The library's text would be about a missing close_notify.
+        (None, Some(io)) if io.kind() == ErrorKind::UnexpectedEof => CONNECTION_CUT.to_owned(),
         (None, Some(io)) => format!("connection lost: {}", io_message(io)),
         (None, None) => format!("HTTP/2 error: {error}"),
     }

@@ -1,5 +1,5 @@
-//! A client: one pool of connections. It belongs to the runtime that first uses it, so each event loop has its own; what
-//! can be shared is in [`TransferContext`].
+//! The HTTP client: sends requests over a pool of connections. It belongs to the runtime that first uses it, so each event loop
+//! has its own; what clients share is in [`TransferContext`].
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -31,7 +31,7 @@ use crate::model::Failure;
 use crate::plan::{HttpVersions, Proxy, ProxyUrls};
 
 /// How long an idle connection is kept open.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum number of field lines in the head of a reply.
 const MAX_HEAD_LINES: u32 = 256;
@@ -40,28 +40,30 @@ const MAX_HEAD_LINES: u32 = 256;
 /// section 6.5.2). For HTTP/1.1 the library has a limit of its own, 408 KiB.
 const MAX_HEAD_SIZE: u32 = 256 * 1024 + MAX_HEAD_LINES * 32;
 
-/// The bounds of the time after which a silent HTTP/2 connection is sent a PING. The same time is allowed for the answer.
+/// The least and the greatest time after which a PING is sent on a silent HTTP/2 connection. The same time is allowed for the
+/// answer.
 const PING_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
 /// Sends requests, one after another or several at once, over its own connections.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) context: Arc<TransferContext>,
-    /// The clients in use. A connection serves requests of one kind only.
+    /// The library's client for each kind of request. A connection serves requests of one kind only.
     active: Mutex<BTreeMap<ClientKind, ActiveClient>>,
-    /// The number of clients made so far.
+    /// The number of library clients made so far.
     made: AtomicU64,
 }
 
-/// What the connections of a client have in common.
+/// What all connections of a library client have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ClientKind {
-    /// Of HTTP; origins that require HTTP/1.1 have a client of their own.
+    /// The versions of HTTP; origins that require HTTP/1.1 have a client of their own.
     versions: HttpVersions,
-    /// The number of the client certificate that they may show; `None` if they show none.
+    /// The number of the client certificate that the connections may show; `None` if they show none.
     certificate: Option<usize>,
 }
 
+/// A client of the HTTP library, with its connections.
 #[derive(Debug)]
 struct ActiveClient {
     library: reqwest::Client,
@@ -103,8 +105,8 @@ impl Client {
         ClientKind { versions, certificate: request_state.certificate() }
     }
 
-    /// The library's client, to send this request. The library bounds idle connections per host and in time, but not in
-    /// all; so once a client has opened as many connections as may be idle, it is replaced by a new one.
+    /// The library's client to send this request with. The library limits idle connections per host and in time, but not their
+    /// total; so once a client has opened more connections than may be idle, it is replaced by a new one.
     ///
     /// # Errors
     /// If the HTTP library rejects the configuration.
@@ -125,7 +127,7 @@ impl Client {
         Ok(client.library.clone())
     }
 
-    /// A client without connections, to send this request alone.
+    /// A new client without connections, which sends this request only.
     ///
     /// # Errors
     /// If the HTTP library rejects the configuration.
@@ -138,18 +140,20 @@ impl Client {
         Ok(client.library)
     }
 
-    /// A client without connections.
+    /// A new client without connections.
     fn new_client(&self, kind: ClientKind) -> Result<ActiveClient, reqwest::Error> {
         ActiveClient::new(&self.context, kind, self.made.fetch_add(1, Relaxed))
     }
 
-    /// Lets no other request use the connection of this one. The library closes an HTTP/1.1 connection whose reply was not
-    /// read to its end, but continues to use an HTTP/2 connection; it gives that up only together with its client.
+    /// Keeps other requests from using the connection of this one. The library closes an HTTP/1.1 connection whose reply was
+    /// not read to its end, but goes on using an HTTP/2 connection; to give that up, its client is replaced.
     pub(super) fn leave_connection(&self, request_state: &RequestState) {
         let mut active = self.active();
-        // Of several requests that shared the connection, the first has replaced the client.
-        let used = |client: &ActiveClient| client.number == request_state.client();
-        let Some((kind, client)) = active.iter().find(|(_, client)| used(client)) else { return };
+        // There is none if another request that shared the connection has replaced the client already.
+        let sent_it = |client: &ActiveClient| client.number == request_state.client();
+        let Some((kind, client)) = active.iter().find(|(_, client)| sent_it(client)) else {
+            return;
+        };
         if client.gate.may_share(request_state.url())
             && let Ok(fresh) = self.new_client(*kind)
         {
@@ -186,12 +190,12 @@ fn build_http_client(
     let (http, timeouts) = (&context.config.http, &context.config.timeouts);
     let (resolver, counters) = (Arc::clone(&context.resolver), Arc::clone(&context.counters));
     let versions = gate.versions();
-    let tls = tls::of_versions(settings, versions);
+    let tls = tls::with_http_versions(settings, versions);
     let proxy_rules = Arc::clone(&context.proxy_rules);
     let connect = ConnectLayer { gate, opened, resolver, counters, proxy_rules };
-    // A dead connection is to be found before the first request on it stalls.
+    // So that a dead connection is noticed before a request on it stalls.
     let ping_after = (timeouts.stall / 3).clamp(PING_AFTER[0], PING_AFTER[1]);
-    let mut builder = outgoing::bound(reqwest::Client::builder(), http.interface.as_ref())
+    let mut builder = outgoing::bind_client(reqwest::Client::builder(), http.interface.as_ref())
         .tls_backend_preconfigured(tls)
         .tls_info(true)
         .redirect(redirect::Policy::none())
@@ -201,7 +205,7 @@ fn build_http_client(
         .connect_timeout(timeouts.connect)
         .dns_resolver(ReqwestResolver(Arc::clone(&context.resolver)))
         .connector_layer(connect)
-        .connection_verbose(fair_turns::are_kept())
+        .connection_verbose(fair_turns::install_logger())
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_max_headers(MAX_HEAD_LINES as usize)
         .http2_max_header_list_size(MAX_HEAD_SIZE)
@@ -209,7 +213,7 @@ fn build_http_client(
         .http2_initial_connection_window_size(context.config.http2_connection_window)
         .http2_keep_alive_interval(ping_after)
         .http2_keep_alive_timeout(ping_after)
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true);
     if versions == HttpVersions::Http1 {
         builder = builder.http1_only();
@@ -236,8 +240,8 @@ fn with_proxies(
     Ok(builder)
 }
 
-/// Wraps the library's connector: lets only one connection per origin be opened while HTTP/2 may share it, and reports
-/// each connection to its request and to the counters.
+/// Wraps the library's connector: opens only one connection per origin as long as requests may share it over HTTP/2, and
+/// reports each connection to its request and to the counters.
 #[derive(Clone)]
 struct ConnectLayer {
     gate: Arc<ConnectGate>,
@@ -247,13 +251,14 @@ struct ConnectLayer {
     proxy_rules: Arc<ProxyRules>,
 }
 
-/// The request has to be sent again, over a connection to another address of its host.
+/// The error of a connection that is given up for one to another address of the host: the request has to be sent again.
 #[derive(Debug, thiserror::Error)]
 #[error("another address is tried")]
 pub(super) struct OtherAddress;
 
 /// The wrapped connector. The library clones it about six times for each request, whether or not that opens a connection,
-/// and its own connector has a dozen fields; so that is behind an [`Arc`], and is cloned only to open a connection.
+/// and its own connector has a dozen fields; so both are behind an [`Arc`], and the connector is cloned only to open
+/// a connection.
 struct GatedConnector<S>(Arc<(S, ConnectLayer)>);
 
 impl<S> Clone for GatedConnector<S> {
@@ -287,7 +292,7 @@ where
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    /// Always ready: each call waits for a connector of its own.
+    /// Always ready: each call clones the connector, and waits until the clone is ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -308,7 +313,7 @@ where
 }
 
 impl ConnectLayer {
-    /// Waits for `connecting` once the gate lets it pass, and reports the result.
+    /// Runs `connecting` once the gate lets the request pass, and reports the result.
     async fn connect<C: Connection, E: From<Superseded> + From<OtherAddress>>(
         &self,
         connecting: impl Future<Output = Result<C, E>>,
@@ -321,7 +326,7 @@ impl ConnectLayer {
         };
         let connection = match &request_state {
             Some(request) => {
-                // The library may finish this in a task of its own, which makes no request.
+                // The library may finish this in a task of its own, which has no current request.
                 let connecting = CURRENT_REQUEST.scope(Arc::clone(request), connecting);
                 let connecting =
                     Handshakes::of(request.url(), &self.proxy_rules).during(connecting);
@@ -346,7 +351,7 @@ impl ConnectLayer {
         if let Some(timer) = timer
             && CURRENT_REQUEST.try_with(|_| ()).is_ok()
         {
-            timer.succeeds(local_address(&connection.connected()));
+            timer.on_connected(local_address(&connection.connected()));
         }
         Ok(connection)
     }
@@ -359,7 +364,7 @@ pub(super) fn local_address(connected: &Connected) -> Option<SocketAddr> {
     extras.get().map(HttpInfo::local_addr)
 }
 
-/// How the connection for a request is made.
+/// Where the connection for a request is made to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProxyRoute {
     /// To the origin.
@@ -368,8 +373,8 @@ pub(crate) enum ProxyRoute {
     ByProxy,
 }
 
-/// Decides whether a request uses a proxy. The HTTP library decides that by itself and does not report it, not even in
-/// its errors; so its rules are applied here once more.
+/// Decides whether a request uses a proxy. The HTTP library also decides this, but does not report it, not even in its errors;
+/// so its rules are applied here a second time.
 #[derive(Debug)]
 pub(super) struct ProxyRules(Option<Matcher>);
 
@@ -382,7 +387,7 @@ impl ProxyRules {
         Self(Some(rules.no(exceptions.as_str()).build()))
     }
 
-    /// How the connection for `url` is made.
+    /// Where the connection for `url` is made to.
     pub(super) fn route_to(&self, url: &Url) -> ProxyRoute {
         match self.proxy_for(url) {
             Some(_) => ProxyRoute::ByProxy,

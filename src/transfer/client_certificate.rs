@@ -1,5 +1,5 @@
-//! Client certificates: reads their files, and decides which one a connection presents. Each certificate has a client of
-//! its own, so that a connection made with one is never used by a request that may not show it.
+//! Client certificates: reads their files, and decides which one a connection shows. Each certificate has a library client of
+//! its own, so that a connection made with it is never used by a request that may not show it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,11 +32,11 @@ use crate::plan::{ClientCertificate, Plan};
 use crate::policy::carries_secrets;
 use crate::text::{io_message, shell_word};
 
-/// The maximum size of a certificate or key file; protects from a device or a list that is given by mistake.
-const MAX_FILE: u64 = 1024 * 1024;
+/// The maximum size of a certificate or key file, in case a device or a list is given by mistake.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The number of TLS sessions that are kept for resumption with one client certificate.
-const SESSIONS: usize = 256;
+/// The maximum number of TLS sessions that a client keeps for resumption.
+const MAX_SESSIONS: usize = 256;
 
 /// A certificate with its chain and its key.
 #[derive(Clone, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct ClientIdentity {
 }
 
 impl fmt::Debug for ClientIdentity {
-    /// Without the key.
+    /// Leaves out the key.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("ClientIdentity").field("chain", &self.chain.len()).finish_non_exhaustive()
     }
@@ -65,10 +65,10 @@ pub(super) struct ClientIdentities {
 }
 
 impl ClientIdentities {
-    /// Reads the files of a plan. `warn` is called with what is not as it should be, but no error.
+    /// Reads the certificate files of a plan. `warn` is called with each warning.
     ///
     /// # Errors
-    /// The first file that cannot be used.
+    /// For the first file that cannot be used.
     pub(super) fn read(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Self, TlsError> {
         let mut all = Self::default();
         let mut add = |files: &ClientCertificate| -> Result<usize, TlsError> {
@@ -91,8 +91,8 @@ impl ClientIdentities {
         self.identities.len()
     }
 
-    /// The number of the certificate that the connection for `job` may show: that of its host, which was given for it by
-    /// name, or the one of the listed origins. `None` if there is none.
+    /// The number of the certificate that the connection for `job` may show: the one given for its host, or the one for listed
+    /// origins. `None` if there is none.
     pub(super) fn of(&self, job: &Job) -> Option<usize> {
         if job.url.scheme() != "https" {
             return None;
@@ -101,8 +101,8 @@ impl ClientIdentities {
         own.or_else(|| self.general.filter(|_| carries_secrets(job)))
     }
 
-    /// The TLS settings of a client that shows the certificate with this number, or none. `asked` gets the origins that ask
-    /// for one.
+    /// The TLS settings of a client that shows the certificate with this number, or none. Origins that ask for one are added to
+    /// `asked`.
     fn settings(
         &self,
         number: Option<usize>,
@@ -110,17 +110,17 @@ impl ClientIdentities {
         asked: &Arc<OriginSet>,
     ) -> ClientConfig {
         let identity = number.map(|number| &self.identities[number]);
-        let own = identity.and_then(|identity| certified(identity).ok()).map(Arc::new);
+        let own = identity.and_then(|identity| certified_key(identity).ok()).map(Arc::new);
         let mut config = config.clone();
         let asked = Arc::clone(asked);
         config.client_auth_cert_resolver = Arc::new(CertificateChoice { own, asked });
-        // A resumed session stands for the certificate that was shown when it began.
-        let sessions = ClientSessionMemoryCache::new(SESSIONS);
+        // A resumed session counts as showing the certificate with which it began; so clients do not share sessions.
+        let sessions = ClientSessionMemoryCache::new(MAX_SESSIONS);
         config.resumption = Resumption::store(Arc::new(CountedSessions(sessions)));
         config
     }
 
-    /// The TLS settings of the clients: of the one without a certificate, then of those with each of them.
+    /// The TLS settings of all clients: of the one without a certificate, then of the one for each certificate.
     pub(super) fn all_settings(
         &self,
         config: &ClientConfig,
@@ -130,7 +130,7 @@ impl ClientIdentities {
         numbers.map(|number| self.settings(number, config, asked)).collect()
     }
 
-    /// What the server of `job` gets if it asks for a certificate.
+    /// What is shown to the server of `job` if it asks for a certificate.
     pub(super) fn shown_to(&self, job: &Job) -> ShownCertificate {
         match self.of(job) {
             Some(number) => ShownCertificate::Shown(self.expiry(number).unwrap_or(i64::MAX)),
@@ -146,7 +146,7 @@ impl ClientIdentities {
     }
 }
 
-/// What a server gets that asks for a client certificate.
+/// What is shown to a server that asks for a client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShownCertificate {
     /// Nothing: no certificate is given for it.
@@ -157,25 +157,25 @@ pub(super) enum ShownCertificate {
     Shown(i64),
 }
 
-/// A connection that is being made: counts its TLS handshakes, as an https proxy has one of its own before that of the
-/// origin, and must not be shown the certificate that is for the origin.
+/// The TLS handshakes of a connection that is being made. An https proxy has a handshake of its own before that of the origin,
+/// and must not be shown the certificate that is for the origin; so they are counted.
 #[derive(Debug)]
 pub(super) struct Handshakes {
     /// The number of handshakes begun.
     begun: AtomicU32,
-    /// The number of the handshake with the origin.
+    /// Which handshake is that with the origin, from 1; `u32::MAX` if none is.
     of_origin: u32,
     origin: Origin,
 }
 
 tokio::task_local! {
-    /// The connection that is being made. Unlike the current request, it stays the same when the library moves an unfinished
-    /// connection to a task of its own.
+    /// The handshakes of the connection that is being made. Unlike the current request, they stay the same when the library
+    /// moves an unfinished connection to a task of its own.
     static HANDSHAKES: Arc<Handshakes>;
 }
 
 impl Handshakes {
-    /// Those of the connection for a request to `url`, by the proxies of these rules.
+    /// The handshakes of the connection for a request to `url`, which may use a proxy of these rules.
     pub(super) fn of(url: &Url, proxies: &ProxyRules) -> Arc<Self> {
         let proxy = proxies.proxy_for(url);
         let has_proxy = proxy.is_some_and(|proxy| proxy.uri().scheme_str() == Some("https"));
@@ -184,7 +184,7 @@ impl Handshakes {
         Arc::new(Self { begun: AtomicU32::new(0), of_origin, origin: url.origin() })
     }
 
-    /// Makes a connection, whose handshakes are these.
+    /// Makes a connection, and counts its handshakes.
     pub(super) async fn during<T>(self: Arc<Self>, connecting: impl Future<Output = T>) -> T {
         HANDSHAKES.scope(self, connecting).await
     }
@@ -216,7 +216,7 @@ impl ResolvesClientCert for CertificateChoice {
     }
 }
 
-/// The sessions of a client. The library looks up the key exchange once at the start of each handshake.
+/// The TLS sessions of a client. Counts handshakes as well: the library looks up the key exchange once at the start of each.
 #[derive(Debug)]
 struct CountedSessions(ClientSessionMemoryCache);
 
@@ -258,7 +258,7 @@ impl ClientSessionStore for CountedSessions {
     }
 }
 
-/// Reads the files of one certificate.
+/// Reads and checks the files of one certificate.
 fn read_identity(
     files: &ClientCertificate,
     warn: &mut dyn FnMut(String),
@@ -271,7 +271,7 @@ fn read_identity(
         Some(file) => (key_in(&read_pem(file, "key", "pkey")?, file, "key")?, file),
     };
     let identity = ClientIdentity { chain, key };
-    let Ok(certified) = certified(&identity) else {
+    let Ok(certified) = certified_key(&identity) else {
         let reason = "unsupported private key (expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or \
                       Ed25519)";
         return Err(unusable(files.key_option(), key_file, reason.to_owned()));
@@ -279,7 +279,7 @@ fn read_identity(
     match certified.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
         Err(Error::InconsistentKeys(_)) => {
-            let (cert, key) = (argument(cert_file), argument(key_file));
+            let (cert, key) = (shell_path(cert_file), shell_path(key_file));
             let reason = format!(
                 "the private key does not belong to the certificate in {} (compare openssl x509 -in {cert} -noout \
                  -pubkey with openssl pkey -in {key} -pubout)",
@@ -287,7 +287,7 @@ fn read_identity(
             );
             return Err(unusable(files.key_option(), key_file, reason));
         }
-        // The library reads the key of the certificate, and rejects the certificate.
+        // The library rejects the certificate when it reads its key.
         Err(_) => {
             let own = identity.chain.first().and_then(|own| CertificateFields::read(own));
             let reason = match own.is_some_and(|own| own.is_version_1) {
@@ -299,7 +299,7 @@ fn read_identity(
             return Err(unusable("cert", cert_file, reason.to_owned()));
         }
     }
-    warn_of(&identity, cert_file, key_file, warn);
+    warn_about(&identity, cert_file, key_file, warn);
     Ok(identity)
 }
 
@@ -315,7 +315,7 @@ fn unusable(option: &'static str, file: &Path, reason: String) -> TlsError {
 }
 
 impl TlsError {
-    /// The error of a file that the section of this host names.
+    /// Adds to the error that the `[hosts]` section of this host names the file.
     fn in_section(mut self, host: &str, plan: &Plan) -> Self {
         let file = plan.config.as_ref().map(|file| format!(" of {}", file.display()));
         self.reason += &format!(" ([hosts.\"{host}\"]{})", file.unwrap_or_default());
@@ -323,24 +323,25 @@ impl TlsError {
     }
 }
 
-/// A file as a word of a shell command.
-fn argument(file: &Path) -> String {
+/// The path of a file, quoted for a shell command.
+fn shell_path(file: &Path) -> String {
     shell_word(&file.to_string_lossy())
 }
 
-/// The text of a PEM file. `command` is the one of openssl that reads such a file in DER.
+/// The text of a PEM file. `command` is the subcommand of openssl that converts such a file from DER.
 fn read_pem(file: &Path, option: &'static str, command: &str) -> Result<Vec<u8>, TlsError> {
     let unusable = |reason: String| unusable(option, file, reason);
     let mut text = Vec::new();
-    let read = File::open(file).and_then(|open| open.take(MAX_FILE + 1).read_to_end(&mut text));
+    let read =
+        File::open(file).and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut text));
     read.map_err(|error| unusable(io_message(&error)))?;
-    if text.len() as u64 > MAX_FILE {
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(unusable("larger than 1 MiB".to_owned()));
     }
     if text.is_empty() {
         return Err(unusable("the file is empty".to_owned()));
     }
-    let name = argument(file);
+    let name = shell_path(file);
     if is_pkcs12(&text) {
         return Err(unusable(format!(
             "a PKCS#12 file; convert it to PEM with openssl pkcs12 -in {name} -nodes -out client.pem"
@@ -354,6 +355,7 @@ fn read_pem(file: &Path, option: &'static str, command: &str) -> Result<Vec<u8>,
     Ok(text)
 }
 
+/// The certificates in a PEM file, in DER.
 fn certificates_in(text: &[u8], file: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
     let mut chain = Vec::new();
     for found in CertificateDer::pem_slice_iter(text) {
@@ -371,10 +373,10 @@ fn certificates_in(text: &[u8], file: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
     }
 }
 
-/// The private key in a PEM file.
+/// The first private key in a PEM file, in DER.
 fn key_in(text: &[u8], file: &Path, option: &'static str) -> Result<Vec<u8>, TlsError> {
     let has = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
-    let name = argument(file);
+    let name = shell_path(file);
     if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
         return Err(unusable(
             option,
@@ -402,7 +404,8 @@ fn key_in(text: &[u8], file: &Path, option: &'static str) -> Result<Vec<u8>, Tls
     }
 }
 
-fn certified(identity: &ClientIdentity) -> Result<CertifiedKey, Error> {
+/// The certificate and its key as the TLS library takes them.
+fn certified_key(identity: &ClientIdentity) -> Result<CertifiedKey, Error> {
     let malformed = || Error::General("malformed private key".to_owned());
     let key = PrivateKeyDer::try_from(identity.key.clone()).map_err(|_| malformed())?;
     let key = ring::sign::any_supported_type(&key)?;
@@ -410,15 +413,15 @@ fn certified(identity: &ClientIdentity) -> Result<CertifiedKey, Error> {
     Ok(CertifiedKey::new(chain, key))
 }
 
-/// Warns of a key that others can read, and of a certificate that is not valid now.
-fn warn_of(
+/// Warns about a key that other users can read, and about a certificate that is not valid now.
+fn warn_about(
     identity: &ClientIdentity,
     cert_file: &Path,
     key_file: &Path,
     warn: &mut dyn FnMut(String),
 ) {
     if is_readable_by_others(key_file) {
-        let name = argument(key_file);
+        let name = shell_path(key_file);
         warn(format!(
             "{}: other users can read this private key; use chmod 600 {name}",
             key_file.display()
@@ -442,7 +445,7 @@ fn is_readable_by_others(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o044 != 0)
 }
 
-/// Why a server that has asked for a certificate may refuse a request with a status.
+/// Why a server that has asked for a certificate may have refused a request with 400 or 403.
 pub(super) fn reason_of_refusal(shown: ShownCertificate) -> String {
     match shown {
         ShownCertificate::None => MISSING.to_owned(),
@@ -454,9 +457,9 @@ pub(super) fn reason_of_refusal(shown: ShownCertificate) -> String {
     }
 }
 
-/// What is said of a server that requires a certificate, where none is shown to it.
+/// The message for a server that requires a certificate, if none is given for it.
 pub(super) const MISSING: &str = "the server requires a client certificate; use --cert FILE";
 
-/// What is said of a server that requires a certificate, where a redirect led to it.
+/// The message for a server that requires a certificate, if a redirect led to it.
 pub(super) const WITHHELD: &str = "the server requires a client certificate, and none is shown to another origin after a \
                                    redirect; list this URL";

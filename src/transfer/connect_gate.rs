@@ -1,9 +1,9 @@
-//! Single-flight of HTTP/2 connections. An HTTP/2 connection carries many requests, but which version a server speaks is
-//! known only after the TLS handshake. Without this, N workers that start on one origin at the same moment would make N
-//! connections and handshakes, of which the library keeps one and closes the others. So one of them, the leader, connects
-//! first. If that yields HTTP/2, the others share it. If it yields HTTP/1.1, where each request in progress needs a connection
-//! of its own, the origin is remembered as such and nobody waits again. If it fails, those who waited proceed at once, each on
-//! its own, so that a slow failure does not add up.
+//! Lets only one request at a time connect to an origin that may speak HTTP/2. An HTTP/2 connection carries many requests, but
+//! which version a server speaks is known only after the TLS handshake. Without this, N workers that start on one origin at the
+//! same moment would make N connections and handshakes, of which the library keeps one and closes the others. So one of them,
+//! the leader, connects first. If that yields HTTP/2, the others share the connection. If it yields HTTP/1.1, where each
+//! request in progress needs a connection of its own, the origin is remembered and no request waits for it again. If it fails,
+//! the waiting requests proceed at once, each on its own, so that the delays of slow failures do not add up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use url::{Origin, Url};
 use super::request_state::CURRENT_REQUEST;
 use crate::plan::HttpVersions;
 
-/// Decides per origin whether a request must wait for another one's connection (HTTP/2) or may open its own. Entries of failed
-/// connects are removed, so the map is bounded by the number of connections.
+/// Decides per origin whether a request must wait for another one's connection (HTTP/2) or may open its own. An entry is
+/// kept only while its leader connects, or if the origin speaks HTTP/1.1; so the map is bounded by the number of connections.
 #[derive(Debug)]
 pub(super) struct ConnectGate {
     versions: HttpVersions,
@@ -24,30 +24,34 @@ pub(super) struct ConnectGate {
 
 #[derive(Debug)]
 enum OriginState {
-    /// A leader is connecting. The channel changes when it has, and closes if it fails.
+    /// A leader is connecting. The channel changes when it has connected, and closes if it fails.
     Connecting(watch::Receiver<()>),
     /// The server speaks HTTP/1.1: each request in progress needs a connection of its own.
     NotShared,
 }
 
-/// The connection is not needed any more, because its request got another one meanwhile.
+/// The error of a connection that is no longer needed, because its request got another one meanwhile.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is not needed any more")]
 pub(super) struct Superseded;
 
-/// The right to connect first. Dropping it lets the others go on.
+/// The right to connect first. Dropping it lets the waiting requests go on.
 #[derive(Debug)]
 pub(super) struct ConnectLeader {
     connect_gate: Arc<ConnectGate>,
     origin: Origin,
     opened: watch::Sender<()>,
-    /// Whether the connection can be shared; `None` if there is none.
+    /// Whether the connection can be shared; `None` if none was made.
     can_be_shared: Option<bool>,
 }
 
+/// What a request that needs a connection has to do.
 enum GateResult {
+    /// Connect first.
     Lead(ConnectLeader),
+    /// Connect.
     Proceed,
+    /// Wait for the leader.
     Wait(watch::Receiver<()>),
 }
 
@@ -60,11 +64,11 @@ impl ConnectGate {
         self.versions
     }
 
-    /// Waits until a connection for `url` should be opened. Returns the leader's right if the caller is to connect first; it
-    /// must report the result by [`ConnectLeader::finish`].
+    /// Waits until a connection for `url` should be opened. Returns a [`ConnectLeader`] if the caller is to connect first; the
+    /// caller then reports the result by [`ConnectLeader::finish`].
     ///
     /// # Errors
-    /// [`Superseded`] if the request does not need the connection any more.
+    /// [`Superseded`] if the request no longer needs the connection.
     pub(super) async fn pass(
         self: &Arc<Self>,
         url: &Url,
@@ -74,15 +78,15 @@ impl ConnectGate {
         }
         loop {
             match self.enter(url.origin()) {
-                GateResult::Lead(opener) => return Ok(Some(opener)),
+                GateResult::Lead(leader) => return Ok(Some(leader)),
                 GateResult::Proceed => return Ok(None),
                 GateResult::Wait(mut opened) => {
                     let failed = opened.changed().await.is_err();
                     // The library gives a shared connection to its waiting requests before this task is woken, and moves
-                    // the connects that have lost to a task of its own, which has no current request. This is its
-                    // behavior, not its promise; if it changes, one more connection is opened.
+                    // the superseded connects to a task of its own, which has no current request. It does not promise this;
+                    // if it changes, one more connection is opened.
                     CURRENT_REQUEST.try_with(|_| ()).map_err(|_| Superseded)?;
-                    // After a failure nobody waits for another leader, which may fail as slowly.
+                    // After a failure there is no next leader to wait for: it might fail as slowly.
                     if failed {
                         return Ok(None);
                     }
@@ -91,7 +95,7 @@ impl ConnectGate {
         }
     }
 
-    /// Whether requests for `url` may share a connection, as far as known.
+    /// Whether requests for `url` may share a connection: over https, unless the origin is known to speak HTTP/1.1.
     pub(super) fn may_share(&self, url: &Url) -> bool {
         if url.scheme() != "https" || self.versions == HttpVersions::Http1 {
             return false;
@@ -124,15 +128,15 @@ impl ConnectLeader {
         self.can_be_shared = Some(can_be_shared);
     }
 
-    /// There is no connection yet, but it will be tried again: of those who wait, one leads.
+    /// Ends the lead without a connection, because the request will connect again: one of the waiting requests leads next.
     pub(super) fn step_back(self) {
         self.finish(true);
     }
 }
 
 impl Drop for ConnectLeader {
-    /// Wakes those who wait. The entry of a shared connection is removed, as that of a failed one: whoever needs a connection
-    /// after it has ended becomes the leader.
+    /// Wakes the waiting requests. The entry of a shared connection is removed like that of a failed one: a request that needs
+    /// a connection after the shared one has ended becomes the leader.
     fn drop(&mut self) {
         let mut origins = self.connect_gate.origins.lock().expect("lock poisoned");
         match self.can_be_shared {

@@ -1,5 +1,5 @@
-//! What all clients of a run share: configuration, TLS settings, resolver, services and counters. Made once, before the
-//! clock starts.
+//! The context that all clients of a run share: configuration, TLS settings, resolver, services and counters. Made once, before
+//! the clock starts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,7 +20,7 @@ use crate::plan::{BodyOptions, HostOverrides, HttpOptions, Plan, Timeouts, Verbo
 use crate::policy::target_rules::is_forbidden;
 use crate::store::Store;
 
-/// The configuration of every client of a run; plain data, sent to child processes as it is.
+/// The configuration of all clients of a run; plain data, which is also sent to child processes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ClientConfig {
     pub(super) http: HttpOptions,
@@ -32,13 +32,13 @@ pub(crate) struct ClientConfig {
     pub(super) identities: ClientIdentities,
     /// Certificates (DER) trusted in addition to the system's.
     pub(super) certificates: Vec<Vec<u8>>,
-    /// The number of idle connections that a client may keep open.
+    /// The number of idle connections that a library client may keep open.
     pub(super) idle: usize,
-    /// Bytes that an HTTP/2 stream may send ahead of what is read.
+    /// Bytes that the server may send on an HTTP/2 stream before they are read.
     pub(super) http2_window: u32,
-    /// Bytes that all streams of an HTTP/2 connection may, so that one that is read slowly holds up no other.
+    /// The same for all streams of an HTTP/2 connection: enough that a stream that is read slowly does not hold up others.
     pub(super) http2_connection_window: u32,
-    /// Whether the run has a byte rate, so that reads have to wait for it.
+    /// Whether the run has a byte rate that reads have to wait for.
     pub(super) is_rate_limited: bool,
     /// Whether the run keeps the cookies that replies set.
     pub(super) keeps_cookies: bool,
@@ -61,20 +61,20 @@ pub(super) struct Counters {
     pub(super) uncertified: AtomicU64,
     pub(super) connections: AtomicU64,
     pub(super) handshakes: AtomicU64,
-    /// Nanoseconds.
+    /// In nanoseconds.
     pub(super) run_queue_delay: AtomicU64,
 }
 
-/// The counters of a run, or of one task, at one moment.
+/// The values of [`Counters`] and of the resolver's count, for a run or for one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TransferCounts {
     /// Requests sent.
     pub requests: u64,
-    /// Complete bodies that are not named in the checksum file, if there is one.
+    /// Complete bodies that the checksum file does not name.
     pub unlisted: u64,
-    /// Requests for bodies without a field given for their host, because others may listen on the way.
+    /// Requests for bodies from which a header field of their host was withheld, because others may listen on the way.
     pub withheld: u64,
-    /// Replies whose certificate was to be checked, and that have none.
+    /// Replies over plain http, which have no certificate to check (`--min-cert-days`).
     pub uncertified: u64,
     /// Connections opened.
     pub connections: u64,
@@ -82,18 +82,19 @@ pub(crate) struct TransferCounts {
     pub handshakes: u64,
     /// Host names looked up.
     pub lookups: u64,
-    /// How long workers were ready to run and waited for a processor, nanoseconds.
+    /// The time for which workers were ready to run and waited for a processor, in nanoseconds.
     #[serde(default)]
     pub run_queue_delay: u64,
 }
 
-/// The maximum number of origins that are remembered for something. One that is forgotten shows it once more.
+/// The maximum number of origins in an [`OriginSet`]. Beyond it all are forgotten; each is added again when it next shows the
+/// property.
 const MAX_ORIGINS: usize = 1_000;
 
-/// Origins that have shown something about themselves.
+/// The origins that have shown a property, such as that they require HTTP/1.1.
 #[derive(Debug, Default)]
 pub(super) struct OriginSet {
-    /// Whether there are any, which each request asks.
+    /// Whether there are any, so that most requests need not take the lock.
     any: AtomicBool,
     origins: Mutex<HashSet<Origin>>,
 }
@@ -109,8 +110,8 @@ impl OriginSet {
     }
 
     pub(super) fn contains(&self, url: &Url) -> bool {
-        let listed = || self.origins.lock().expect("lock poisoned").contains(&url.origin());
-        self.any.load(Relaxed) && listed()
+        let is_listed = || self.origins.lock().expect("lock poisoned").contains(&url.origin());
+        self.any.load(Relaxed) && is_listed()
     }
 }
 
@@ -126,9 +127,9 @@ pub(crate) struct TransferContext {
     pub(super) http1_origins: OriginSet,
     /// The origins that have asked for a client certificate.
     pub(super) certificate_origins: Arc<OriginSet>,
-    /// Those of them that have replied to a request.
+    /// The origins of [`certificate_origins`](Self::certificate_origins) that have replied to a request.
     pub(super) satisfied_origins: OriginSet,
-    /// What is to be warned of, although it is no error.
+    /// Warnings about the client certificates, for the user.
     warnings: Vec<String>,
     pub(super) counters: Arc<Counters>,
     pub(super) store: Store,
@@ -136,14 +137,16 @@ pub(crate) struct TransferContext {
     expected_digests: Option<Arc<ExpectedDigests>>,
 }
 
-/// Bytes that all HTTP/2 streams of a run may send ahead of what is read, and the least for each.
-const HTTP2_WINDOWS: u32 = 10 * 1024 * 1024;
-const HTTP2_WINDOW_AT_LEAST: u32 = 64 * 1024;
+/// Bytes that servers may send on all HTTP/2 streams of a run before they are read; divided among the jobs.
+const ALL_HTTP2_WINDOWS: u32 = 10 * 1024 * 1024;
 
-/// The most for one stream. With 100 ms for a round trip it allows 20 MiB per second.
-const HTTP2_WINDOW_AT_MOST: u32 = 2 * 1024 * 1024;
+/// The least window of one stream.
+const MIN_HTTP2_WINDOW: u32 = 64 * 1024;
 
-/// Why the shared state of the clients, or a client, cannot be made.
+/// The greatest window of one stream. With a round trip of 100 ms it allows 20 MiB per second.
+const MAX_HTTP2_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Why a [`TransferContext`] or a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContextError {
     /// A certificate file cannot be used.
@@ -168,8 +171,8 @@ impl ClientConfig {
         &self.timeouts
     }
 
-    /// The configuration for `plan`. Reads the certificate files. `idle` is the number of idle connections that a client
-    /// may keep open. `warn` is called with what is to be warned of.
+    /// The configuration for `plan`. Reads the certificate files. `idle` is the number of idle connections that a
+    /// [`Client`](super::Client) may keep open. `warn` is called with each warning.
     fn from_plan(
         plan: &Plan,
         idle: usize,
@@ -182,18 +185,18 @@ impl ClientConfig {
         outgoing::ensure_usable(plan.http.interface.as_ref())?;
         let jobs = u32::try_from(plan.strategy.jobs()).unwrap_or(u32::MAX);
         let http2_window =
-            (HTTP2_WINDOWS / jobs.max(1)).clamp(HTTP2_WINDOW_AT_LEAST, HTTP2_WINDOW_AT_MOST);
+            (ALL_HTTP2_WINDOWS / jobs.max(1)).clamp(MIN_HTTP2_WINDOW, MAX_HTTP2_WINDOW);
         Ok(Self {
             http: plan.http.clone(),
             timeouts: plan.timeouts,
             bodies: plan.bodies.clone(),
             host_headers: hosts.map(|(name, host)| (name.clone(), fields(host))).collect(),
             certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
-            // Each certificate has a client of its own.
+            // Each client certificate has a library client of its own.
             idle: idle.div_ceil(1 + identities.count()),
             identities,
             http2_window,
-            http2_connection_window: HTTP2_WINDOWS.max(http2_window.saturating_mul(jobs)),
+            http2_connection_window: ALL_HTTP2_WINDOWS.max(http2_window.saturating_mul(jobs)),
             is_rate_limited: plan.host_limits.limit_rate.is_some(),
             keeps_cookies: plan.cookies.jar.is_some(),
             records_heads: plan.report.verbosity >= Verbosity::Trace,
@@ -206,7 +209,7 @@ impl TransferContext {
     /// bodies go, `idle` is the number of idle connections that a client may keep open.
     ///
     /// # Errors
-    /// If a certificate file cannot be used.
+    /// If a certificate file or the interface of `--interface` cannot be used.
     pub(crate) fn new(
         plan: &Plan,
         resolver: Arc<Resolver>,
@@ -223,7 +226,7 @@ impl TransferContext {
         Ok(Self { warnings, ..context })
     }
 
-    /// The context of a child process. Each of its tasks brings the expected digests of its body.
+    /// The context of a child process, without expected digests: each task has those of its body.
     pub(crate) fn for_child(
         config: ClientConfig,
         resolver: Arc<Resolver>,
@@ -266,7 +269,7 @@ impl TransferContext {
         &self.config
     }
 
-    /// What is to be warned of, although it is no error.
+    /// Warnings about the client certificates, for the user.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -314,7 +317,7 @@ impl TransferContext {
         }
     }
 
-    /// Adds what a child process or an event loop has counted.
+    /// Adds the counts of a child process or an event loop.
     pub(crate) fn add_counts(&self, counts: TransferCounts) {
         self.counters.requests.fetch_add(counts.requests, Relaxed);
         self.counters.unlisted.fetch_add(counts.unlisted, Relaxed);
@@ -338,7 +341,7 @@ impl TransferContext {
         }
     }
 
-    /// Whether the server of `url` has asked for a client certificate, and has not replied to any request.
+    /// Whether the server of `url` has asked for a client certificate and has not replied to any request since.
     pub(super) fn awaits_certificate(&self, url: &Url) -> bool {
         self.certificate_origins.contains(url) && !self.satisfied_origins.contains(url)
     }
@@ -348,7 +351,7 @@ impl TransferContext {
         if self.config.is_rate_limited { self.services.wait_for_rate(left).await } else { 0 }
     }
 
-    /// Charges bytes that were read to the byte rate of the run, less those that were charged in advance.
+    /// Charges `bytes` that were read to the byte rate of the run, less the `charged` ones that were charged in advance.
     pub(super) fn report_read(&self, bytes: u64, charged: u64) {
         if self.config.is_rate_limited {
             self.services.report_read(bytes, charged);
@@ -370,7 +373,7 @@ impl TransferContext {
 }
 
 impl TransferCounts {
-    /// What was counted since `earlier`.
+    /// The counts since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             requests: self.requests - earlier.requests,

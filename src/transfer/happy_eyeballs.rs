@@ -1,6 +1,7 @@
-//! Connects to the address of a host that answers first (RFC 8305). The library connects to the addresses that the resolver
-//! returns, and accepts no connection that it has not made. So it is given one address; if that has not answered within a
-//! moment, the others are tried beside it, and the library connects to the first of them that answers in its place.
+//! Connects to the address of a host that answers first (RFC 8305). The library connects only to the addresses that the
+//! resolver returns, and takes no connection that was made elsewhere. So it is given one address. While that does not answer,
+//! this module tries the others beside it, one more every 250 ms, and the library is then sent to the first of them that
+//! answers.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,17 +28,18 @@ pub(super) struct Candidates {
     current: Option<IpAddr>,
     /// The addresses that are left, in the order in which they are tried.
     others: Vec<SocketAddr>,
-    /// The number of the others that are being tried.
+    /// The number of the others that have been tried.
     tried: usize,
+    /// The addresses to which the connection has failed.
     failed: Vec<IpAddr>,
     /// How often another address has replaced the current one.
     switches: usize,
 }
 
-/// What is left once the connection to an address has failed.
+/// Which addresses are left after the connection to one has failed.
 #[derive(Debug, PartialEq, Eq)]
 enum Remaining {
-    /// No other address.
+    /// None that should be used.
     None,
     /// An address to connect to at once.
     Next,
@@ -46,7 +48,7 @@ enum Remaining {
 }
 
 impl Candidates {
-    /// Chooses the address of `host` to connect to; `answered` is the one that has answered before.
+    /// Chooses the address of `host` to connect to among `usable`; `answered` is the one that has answered before.
     pub(super) fn choose(
         &mut self,
         host: &str,
@@ -70,14 +72,14 @@ impl Candidates {
         first
     }
 
-    /// The next address to try beside the current one.
+    /// Takes the next address to try beside the current one.
     fn next_to_try(&mut self) -> Option<SocketAddr> {
         let next = self.others.get(self.tried).copied();
         self.tried += usize::from(next.is_some());
         next
     }
 
-    /// The current address has answered.
+    /// Prefers the current address from now on, because it has answered.
     fn on_connected(&mut self, resolver: &Resolver) {
         if let Some(current) = self.current.take()
             && !(self.others.is_empty() && self.failed.is_empty())
@@ -86,15 +88,15 @@ impl Candidates {
         }
     }
 
-    /// Another address has answered, and is the next current one.
+    /// Prefers another address, which has answered, so that it becomes the current one.
     fn switch_to(&mut self, answered: IpAddr, resolver: &Resolver) {
         self.current = None;
         self.switches += 1;
         resolver.prefer(&self.host, answered);
     }
 
-    /// The connection to the current address has failed. An address that has answered, but failed in the TLS
-    /// handshake, is the right one.
+    /// Gives up the current address, because the connection to it has failed. If it failed in the TLS handshake, the address
+    /// has answered, and no other is used.
     fn give_up(&mut self, is_in_tls_handshake: bool, resolver: &Resolver) -> Remaining {
         let Some(failed) = self.current.take() else { return Remaining::None };
         resolver.stop_preferring(&self.host, failed);
@@ -114,12 +116,12 @@ impl Candidates {
 /// 8305 section 4).
 fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
     let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
-    let (mut one, mut other): (VecDeque<IpAddr>, VecDeque<IpAddr>) =
+    let (mut first_family, mut other_family): (VecDeque<IpAddr>, VecDeque<IpAddr>) =
         addresses.iter().partition(|address| address.is_ipv4() == first_is_v4);
     let mut ordered = Vec::new();
     while ordered.len() < addresses.len() {
-        ordered.extend(one.pop_front());
-        ordered.extend(other.pop_front());
+        ordered.extend(first_family.pop_front());
+        ordered.extend(other_family.pop_front());
     }
     if let Some(at) = ordered.iter().position(|address| Some(*address) == answered) {
         ordered[..=at].rotate_right(1);
@@ -127,10 +129,10 @@ fn in_order(addresses: &[IpAddr], answered: Option<IpAddr>) -> Vec<IpAddr> {
     ordered
 }
 
-/// Waits for the connection for `request`; `None` if another address has to be used for it.
+/// Waits for `connecting`, the connection for `request`. `None` if the library has to connect again, to another address.
 ///
 /// # Errors
-/// If it fails, and no other address is left.
+/// If it fails and no other address is left.
 pub(super) async fn connect<C: Connection, E>(
     connecting: impl Future<Output = Result<C, E>>,
     request: &RequestState,
@@ -173,8 +175,8 @@ pub(super) async fn connect<C: Connection, E>(
     Ok(None)
 }
 
-/// The first other address of the host that answers while the current one does not; `None` if none does, or if the
-/// current one has answered.
+/// Tries the other addresses of the host, and returns the first that answers; `None` if none does, or once the current one has
+/// answered.
 async fn first_of_others(
     request: &RequestState,
     interface: Option<&NetworkInterface>,
@@ -194,7 +196,7 @@ async fn first_of_others(
                 }
                 let next = request.candidates().next_to_try();
                 match next {
-                    Some(address) => drop(attempts.spawn(answers(interface.cloned(), address))),
+                    Some(address) => drop(attempts.spawn(probe(interface.cloned(), address))),
                     None if attempts.is_empty() => return None,
                     None => {}
                 }
@@ -203,7 +205,8 @@ async fn first_of_others(
     }
 }
 
-async fn answers(interface: Option<NetworkInterface>, address: SocketAddr) -> Option<IpAddr> {
+/// Connects to the address and closes the connection; the address, if that succeeds.
+async fn probe(interface: Option<NetworkInterface>, address: SocketAddr) -> Option<IpAddr> {
     let connected = outgoing::connect(interface.as_ref(), address).await;
     connected.ok().map(|_| address.ip())
 }

@@ -1,5 +1,5 @@
-//! One attempt at one URL: client, request, and the body chunk by chunk. All knowledge of the HTTP library is here; nothing
-//! here decides what follows an attempt.
+//! Makes one attempt at one URL: sends the request and receives the body chunk by chunk. The HTTP library is used only here;
+//! what follows an attempt is decided elsewhere.
 
 mod attempt;
 mod body;
@@ -37,7 +37,7 @@ pub(crate) use request::is_sent_to;
 pub(crate) use resolver::Resolver;
 pub(crate) use run_services::{DecoderNeed, MemoryPermit, RunServices};
 
-/// What the client is built with: names, and what each has.
+/// The protocols and content codings that this build supports, by heading, for `--version`.
 pub(crate) fn build_facts() -> [(&'static str, String); 3] {
     let name = |version| format!("{version:?}").replace("TLSv1_", "TLS 1.");
     let versions = rustls::DEFAULT_VERSIONS.iter().rev();

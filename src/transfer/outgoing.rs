@@ -1,5 +1,5 @@
-//! `--interface`: connections that this program makes itself, rather than the HTTP library, and whether the interface is
-//! there.
+//! Binds outgoing connections to the interface of `--interface`, those of the HTTP library and those made without it, and
+//! checks that the interface exists.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,7 +17,7 @@ pub(crate) struct InterfaceError {
     reason: String,
 }
 
-/// Connects to an address, from the given interface if there is one.
+/// Connects to an address without the HTTP library, from the given interface if there is one.
 ///
 /// # Errors
 /// Those of the system.
@@ -38,7 +38,7 @@ pub(super) async fn connect(
 /// machine.
 ///
 /// # Errors
-/// The reason, with the interfaces that there are.
+/// The reason; for an unknown name, with the names of all interfaces.
 pub(super) fn ensure_usable(interface: Option<&NetworkInterface>) -> Result<(), InterfaceError> {
     let Some(interface) = interface else { return Ok(()) };
     let bound = match interface {
@@ -52,7 +52,7 @@ pub(super) fn ensure_usable(interface: Option<&NetworkInterface>) -> Result<(), 
             (NetworkInterface::Address(_), io::ErrorKind::AddrNotAvailable) => {
                 "not an address of this machine".to_owned()
             }
-            (NetworkInterface::Name(_), _) if is_unknown(&error) => match names() {
+            (NetworkInterface::Name(_), _) if is_unknown(&error) => match interface_names() {
                 names if names.is_empty() => "no such interface".to_owned(),
                 names => format!("no such interface (there are {})", names.join(", ")),
             },
@@ -66,15 +66,15 @@ fn bind_address(own: IpAddr) -> io::Result<()> {
     UdpSocket::bind(SocketAddr::new(own, 0)).map(drop)
 }
 
-/// Whether the system does not know the interface, or it can have no such name.
+/// Whether the system does not know the interface, or its name is invalid.
 fn is_unknown(error: &io::Error) -> bool {
     use nix::errno::Errno;
     let code = error.raw_os_error().map(Errno::from_raw);
     matches!(code, None | Some(Errno::ENODEV | Errno::EINVAL | Errno::ENXIO))
 }
 
-/// The names of the interfaces, in their order; none if the system does not list them.
-fn names() -> Vec<String> {
+/// The names of the system's interfaces, sorted; empty if the system does not list them.
+fn interface_names() -> Vec<String> {
     let mut names: Vec<_> = nix::net::if_::if_nameindex().map_or_else(
         |_| Vec::new(),
         |all| all.iter().map(|one| one.name().to_string_lossy().into_owned()).collect(),
@@ -93,8 +93,8 @@ fn bind_device(_: &TcpSocket, _: &str) -> io::Result<()> {
     Err(io::Error::other("only an address is possible on this system"))
 }
 
-/// The settings of the HTTP library for connections from the interface.
-pub(super) fn bound(
+/// Makes the connections of the HTTP library from the interface, if there is one.
+pub(super) fn bind_client(
     builder: reqwest::ClientBuilder,
     interface: Option<&NetworkInterface>,
 ) -> reqwest::ClientBuilder {

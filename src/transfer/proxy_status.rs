@@ -1,4 +1,4 @@
-//! The status with which a proxy refuses a tunnel. The library reports only that the tunnel was refused; so the proxy is
+//! Finds the status with which a proxy refuses a tunnel. The library reports only that the tunnel was refused; so the proxy is
 //! asked once more, without the library.
 
 use std::net::SocketAddr;
@@ -18,8 +18,8 @@ use super::outgoing;
 use super::tls;
 use crate::plan::HttpVersions;
 
-/// The maximum length of a status line.
-const MAX_LINE: usize = 8 * 1024;
+/// The maximum length of a status line in bytes.
+const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// Asks the proxy for a tunnel to the origin of `url` and returns the status of the answer. `None` if there is no answer, or
 /// the proxy is not an HTTP proxy.
@@ -39,19 +39,22 @@ async fn ask(context: &TransferContext, url: &Url) -> Option<u16> {
     let port = address.port_u16().unwrap_or(usual_port);
     let addresses = context.resolver.resolve_proxy(host).await?;
     let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    let stream = first_connected(context, &addresses).await?;
+    let stream = connect_to_first(context, &addresses).await?;
     let request = tunnel_request(context, url, &proxy)?;
     if usual_port == 80 {
-        return answer(stream, &request).await;
+        return exchange(stream, &request).await;
     }
-    let tls = tls::of_versions(&context.tls[0], HttpVersions::Http1);
+    let tls = tls::with_http_versions(&context.tls[0], HttpVersions::Http1);
     let name = ServerName::try_from(host.to_owned()).ok()?;
     let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.ok()?;
-    answer(stream, &request).await
+    exchange(stream, &request).await
 }
 
-/// A connection to the first of the addresses that can be reached.
-async fn first_connected(context: &TransferContext, addresses: &[SocketAddr]) -> Option<TcpStream> {
+/// Connects to the first of the addresses that can be reached.
+async fn connect_to_first(
+    context: &TransferContext,
+    addresses: &[SocketAddr],
+) -> Option<TcpStream> {
     for address in addresses {
         let connected = outgoing::connect(context.config.http.interface.as_ref(), *address).await;
         if let Ok(stream) = connected {
@@ -76,12 +79,12 @@ fn tunnel_request(context: &TransferContext, url: &Url, proxy: &Intercept) -> Op
     Some(request)
 }
 
-/// The status of the answer to `request`.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Option<u16> {
+/// Sends `request`, and returns the status of the answer.
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Option<u16> {
     stream.write_all(request).await.ok()?;
     stream.flush().await.ok()?;
     let mut line = Vec::new();
-    let mut reader = stream.take(MAX_LINE as u64);
+    let mut reader = stream.take(MAX_LINE_BYTES as u64);
     while !line.contains(&b'\n') {
         if reader.read_buf(&mut line).await.ok()? == 0 {
             return None;

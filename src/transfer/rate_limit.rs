@@ -1,4 +1,4 @@
-//! The byte rate and the byte quota of a whole run.
+//! Limits the byte rate of a whole run, and the number of bytes that it reads.
 
 use std::num::NonZeroU64;
 use std::sync::Mutex;
@@ -7,47 +7,49 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Bytes charged in advance for a read; corrected once its size is known.
+/// The maximum number of bytes charged in advance for a read; corrected once its size is known.
 const ADVANCE: u64 = 16 * 1024;
 
-/// The byte rate of a run, shared by all transfers of all threads (a token bucket without saved tokens, first in first
-/// out).
+/// The byte rate of a run, shared by all transfers of all threads (a token bucket without saved tokens, first come first
+/// served).
 ///
 /// Fairness: the asynchronous mutex wakes its waiters in the order in which they came, and a reader that comes back
-/// joins the end of the line. So each of N transfers gets an equal share however large its reads are, and only the first
-/// in line holds a timer.
+/// joins the end of the queue. So each of N transfers gets an equal share however large its reads are, and only the first
+/// in the queue holds a timer.
 ///
 /// Advance charge: how much a read brings is known only after it. If nothing were charged before, all waiting readers
-/// would pass at the same moment, each finding everything paid for; so a reader is charged [`ADVANCE`] bytes when its
+/// would pass at the same moment, as each would find everything paid for; so a reader is charged [`ADVANCE`] bytes when its
 /// turn comes, or what is left of its body if that is less, and [`RateLimiter::charge`] corrects this afterwards.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     /// Bytes per second.
     rate: NonZeroU64,
-    line: tokio::sync::Mutex<()>,
+    /// Held by the first reader in the queue; the others wait for it.
+    queue: tokio::sync::Mutex<()>,
+    /// The moment when all bytes charged so far are paid for.
     paid_until: Mutex<Option<Instant>>,
 }
 
 impl RateLimiter {
     /// A limiter to `rate` bytes per second.
     pub(super) fn new(rate: NonZeroU64) -> Self {
-        let (line, paid_until) = Default::default();
-        Self { rate, line, paid_until }
+        let (queue, paid_until) = Default::default();
+        Self { rate, queue, paid_until }
     }
 
     /// Waits until all bytes charged so far are paid for, and charges some in advance. `left` is the number of bytes that
     /// the caller still expects, if known. Returns the number of bytes charged, to be given to [`RateLimiter::charge`].
     pub(super) async fn wait(&self, left: Option<u64>) -> u64 {
         let advance = left.map_or(ADVANCE, |left| left.min(ADVANCE));
-        let _first_in_line = self.line.lock().await;
+        let _first_in_queue = self.queue.lock().await;
         let turn = self.charge(0, 0);
         sleep_until(turn).await;
         self.charge(advance, 0);
         advance
     }
 
-    /// Charges bytes that were read, less those that were charged in advance. Returns the moment when all is paid for.
-    /// Time during which nobody reads is not saved up: that moment is never in the past.
+    /// Charges `bytes` that were read, less the `charged` ones that were charged in advance. Returns the moment when
+    /// all is paid for. Time during which nobody reads is not saved up: that moment is never in the past.
     pub(super) fn charge(&self, bytes: u64, charged: u64) -> Instant {
         let now = Instant::now();
         let cost = |bytes: u64| Duration::from_secs_f64(bytes as f64 / self.rate.get() as f64);

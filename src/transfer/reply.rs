@@ -1,5 +1,5 @@
-//! Sends a request until there is a reply, or a failure that counts as an attempt. A request that the server has not
-//! processed, as far as can be known, is sent again and not counted: it was sent over a connection that the server had
+//! Sends a request until there is a reply, or a failure that counts as an attempt. A request that the server has apparently not
+//! processed is sent again and not counted: it was sent over a connection that the server had
 //! closed (RFC 9112 section 9.3.1), or the server reports that it has not processed it (RFC 9113 sections 6.8 and 8.7), or
 //! that it requires HTTP/1.1 (section 7).
 
@@ -18,17 +18,18 @@ use super::tls;
 use crate::model::{Failure, Job, RequestMethod};
 use crate::plan::NetworkInterface;
 
-/// The number of stale connections in a row after which the request gets a connection of its own.
+/// The number of stale connections after which the request gets a connection of its own; also how often it is sent again after
+/// a request for a client certificate.
 const MAX_STALE: u32 = 8;
 
-/// How often a server may report that it has not processed the request before that gets a connection of its own.
+/// How often a server may report that it has not processed the request before the request gets a connection of its own.
 const MAX_UNPROCESSED: u32 = 4;
 
-/// How often a connection is made again because the process was stopped meanwhile. A machine that is always late has no
-/// other end.
+/// How often a connection is made again because the process was suspended meanwhile. Without a limit, connecting would never
+/// time out on a machine whose alarms are always late.
 const MAX_STOPPED: u32 = 2;
 
-/// The number of times that a request was sent again without being counted.
+/// How often a request was sent again without being counted, by reason.
 #[derive(Debug, Default)]
 struct Resends {
     stale: u32,
@@ -51,7 +52,7 @@ enum NextClient {
 }
 
 impl Resends {
-    /// Where to send the request again; `None` if the failure counts.
+    /// Counts the failure `why` and returns the client to send the request again with; `None` if it counts as an attempt.
     fn next_client(&mut self, why: Unanswered) -> Option<NextClient> {
         match why {
             Unanswered::Unprocessed if self.unprocessed < MAX_UNPROCESSED => {
@@ -84,7 +85,7 @@ impl Resends {
 }
 
 impl Client {
-    /// The reply to the request for `job`.
+    /// Sends the request for `job` with the header fields `fields`, and returns the reply.
     ///
     /// # Errors
     /// The failure of the attempt.
@@ -110,7 +111,7 @@ impl Client {
                 Err(error) => {
                     let timeouts = &self.context.config.timeouts;
                     let awaits = self.context.awaits_certificate(&job.url);
-                    let why = classify::unanswered(&error, request_state, timeouts, awaits);
+                    let why = classify::why_unanswered(&error, request_state, timeouts, awaits);
                     if why != Some(Unanswered::Unprocessed) || resends.unprocessed > 0 {
                         classify::retire_connection(&error);
                     }
@@ -133,7 +134,7 @@ impl Client {
                     return Err(self.failure(&error, job, request_state).await);
                 }
             };
-            request_state.release_connection();
+            request_state.forget_own_connection();
         }
     }
 
@@ -154,16 +155,17 @@ impl Client {
             let status = proxy_status::connect_status(context, url).await;
             return Failure::ProxyStatus(status.filter(|status| *status >= 300));
         }
-        let tells_of_certificate = context.certificate_origins.contains(url);
-        let certificate = tells_of_certificate.then(|| context.config.identities.shown_to(job));
+        let has_asked_for_certificate = context.certificate_origins.contains(url);
+        let certificate =
+            has_asked_for_certificate.then(|| context.config.identities.shown_to(job));
         let failure = classify::request(error, url, route, &context.config.timeouts, certificate);
         match &context.config.http.interface {
-            Some(interface) => from_interface(failure, interface),
+            Some(interface) => with_interface(failure, interface),
             None => failure,
         }
     }
 
-    /// Sends the request once, to the address of its host that answers.
+    /// Sends the request once, over a connection to whichever address of its host answers.
     async fn send(
         &self,
         client: &reqwest::Client,
@@ -172,7 +174,7 @@ impl Client {
     ) -> Result<Response, reqwest::Error> {
         self.context.counters.requests.fetch_add(1, Relaxed);
         loop {
-            // The builder makes an Authorization field of the user and password in the URL; a field given counts more.
+            // The builder makes an Authorization field of the user and password in the URL, unless `fields` has one.
             let method = match method_of(self.context.config.http.method, job) {
                 RequestMethod::Get => Method::GET,
                 RequestMethod::Head => Method::HEAD,
@@ -186,22 +188,23 @@ impl Client {
     }
 }
 
-/// The failure of a connection from this interface, which may be why.
-fn from_interface(failure: Failure, interface: &NetworkInterface) -> Failure {
-    let named = |message: String| format!("{message} (--interface {interface})");
+/// Names the interface in a failure to connect, of which it may be the cause.
+fn with_interface(failure: Failure, interface: &NetworkInterface) -> Failure {
+    let with_option = |message: String| format!("{message} (--interface {interface})");
     match failure {
-        Failure::Connect(message) => Failure::Connect(named(message)),
-        Failure::ProxyLost(message) => Failure::ProxyLost(named(message)),
+        Failure::Connect(message) => Failure::Connect(with_option(message)),
+        Failure::ProxyLost(message) => Failure::ProxyLost(with_option(message)),
         other => other,
     }
 }
 
-/// Whether this is a 408 to a connection that was idle, which has crossed the request (RFC 9110 section 15.5.9).
+/// Whether this is a 408 that the server sent because a reused connection was idle, before it got the request (RFC 9110 section
+/// 15.5.9).
 fn is_late_timeout(response: &Response, request_state: &RequestState) -> bool {
     let connection = response.extensions().get().map(HttpInfo::local_addr);
     response.status() == StatusCode::REQUEST_TIMEOUT
         && response.version() < Version::HTTP_2
-        && connection.is_some_and(|used| !request_state.claim_connection(used))
+        && connection.is_some_and(|used| !request_state.is_own_connection(used))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The header fields of a request: only those that its origin may see.
+//! Makes the header fields of a request, with only those of the user's fields that its origin may see.
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap,
@@ -15,20 +15,20 @@ use crate::policy::carries_secrets;
 use crate::policy::resume::{RangeRequest, range_request};
 use crate::scheduler::is_written_as_loopback;
 
-/// Header fields that are never secret; any other may be, whatever its name.
+/// Header fields whose values are never secret; any other field may be, whatever its name.
 pub(super) const HARMLESS: [HeaderName; 6] =
     [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
 
-/// The header fields of the request for `job`, and what they ask for: those given for all requests, for this host and for this
-/// target. Of several with the same name, a later group replaces an earlier one. At another origin than the listed one, only
-/// harmless fields are sent; and those given for a host are sent only over https or to a loopback address, because the list may
-/// name any scheme and others may listen on the way. Of Authorization, only one of these counts, or that of the URL or of the
-/// netrc file.
+/// The header fields of the request for `job`, and what they ask for. The fields are those given for all requests, for this
+/// host and for this target; a later group replaces fields of an earlier one with the same name. To an origin other than the
+/// listed one, only [`HARMLESS`] fields are sent. Of the fields given for a host, the others are sent only over https or to a
+/// loopback address, because the list may name any scheme and others may listen on the way. There is at most one
+/// Authorization: that of one of these groups, of the URL or of the netrc file.
 ///
 /// Adds the fields of a range request or a conditional request if the job needs them (RFC 9110 sections 13.1 and 14.2), unless
-/// the user has given such fields: then the reply is to those.
+/// the user has given fields of that kind: then the reply is an answer to those.
 pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap, RangeRequest<'a>) {
-    let mut fields = request_headers(context, job);
+    let mut fields = given_fields(context, job);
     if job.cookie.is_some() || fields.get_all(COOKIE).iter().nth(1).is_some() {
         combine_cookies(job.cookie.as_ref(), &mut fields);
     }
@@ -37,8 +37,8 @@ pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap,
         return (fields, RangeRequest::Unconditional);
     }
     let request = range_request(job);
-    condition(request, &mut fields);
-    // A range is of the bytes as they are saved, so its body must not be coded.
+    add_conditions(request, &mut fields);
+    // A range counts the bytes as they are saved, so the body of its reply must not be coded.
     let may_be_coded =
         context.config.bodies.coding == Compression::Decode && job.kind == JobKind::Body;
     let is_part = matches!(request, RangeRequest::Rest(_) | RangeRequest::Segment(..));
@@ -48,17 +48,19 @@ pub(super) fn fields<'a>(context: &TransferContext, job: &'a Job) -> (HeaderMap,
     (fields, request)
 }
 
-/// Whether a field of this name that is given for a host is sent to this URL of it, so far as nobody may listen on the way.
+/// Whether a field of this name, given for a host, may be sent to `url`, a URL of that host. If others may listen on the way,
+/// only a harmless field may.
 pub(crate) fn is_sent_to(url: &Url, name: &HeaderName) -> bool {
     is_private(url) || HARMLESS.contains(name)
 }
 
+/// Whether nobody can listen on the way to this URL.
 fn is_private(url: &Url) -> bool {
     url.scheme() == "https" || is_written_as_loopback(url)
 }
 
-/// Whether a field that is given for the host of `job` is not among these fields of its request, because others may listen on
-/// the way.
+/// Whether a field that is given for the host of `job` is missing from `fields`, those of its request, because others may
+/// listen on the way.
 pub(super) fn is_withheld(context: &TransferContext, job: &Job, fields: &HeaderMap) -> bool {
     let is_replaced = |name: &HeaderName| {
         fields.contains_key(name) || *name == AUTHORIZATION && has_user(&job.url)
@@ -67,9 +69,9 @@ pub(super) fn is_withheld(context: &TransferContext, job: &Job, fields: &HeaderM
     given.any(|(name, _)| !is_sent_to(&job.url, name) && !is_replaced(name)) && carries_secrets(job)
 }
 
-/// The credentials that the request for `job` has.
+/// The kind of credentials that the request for `job` has, or why it has none.
 pub(super) fn sent_credentials(context: &TransferContext, job: &Job) -> SentCredentials {
-    let fields = request_headers(context, job);
+    let fields = given_fields(context, job);
     let is_for_https = |(name, _): &(HeaderName, HeaderValue)| {
         *name == AUTHORIZATION && !is_sent_to(&job.url, name)
     };
@@ -94,14 +96,15 @@ fn given_for_host<'a>(context: &'a TransferContext, job: &Job) -> &'a [(HeaderNa
     own.map_or(&[], |own| &own.0)
 }
 
-fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
-    let everywhere = carries_secrets(job);
+/// The fields that the user has given for the request, as far as its origin may see them.
+fn given_fields(context: &TransferContext, job: &Job) -> HeaderMap {
+    let may_carry_secrets = carries_secrets(job);
     let own = given_for_host(context, job);
-    let in_private = is_private(&job.url);
+    let is_private = is_private(&job.url);
     let groups = [
-        (&context.config.http.headers[..], everywhere),
-        (own, everywhere && in_private),
-        (&job.target.options.headers, everywhere),
+        (&context.config.http.headers[..], may_carry_secrets),
+        (own, may_carry_secrets && is_private),
+        (&job.target.options.headers, may_carry_secrets),
     ];
     let mut fields = HeaderMap::new();
     for (group, secrets) in groups {
@@ -113,9 +116,9 @@ fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
         }
     }
     fields.remove(AUTHORIZATION);
-    if everywhere {
+    if may_carry_secrets {
         let HttpOptions { headers: general, credentials, .. } = &context.config.http;
-        let of_host = if in_private { own } else { &[] };
+        let of_host = if is_private { own } else { &[] };
         let listed = &job.target.options.headers;
         if let Some(value) = credentials.authorization(&job.url, listed, general, of_host) {
             fields.insert(AUTHORIZATION, value);
@@ -124,8 +127,8 @@ fn request_headers(context: &TransferContext, job: &Job) -> HeaderMap {
     fields
 }
 
-/// Makes one Cookie field of the stored cookies and those that the user has given (RFC 6265 section 5.4). A given one takes
-/// the place of stored ones of its name.
+/// Makes one Cookie field of the stored cookies and those that the user has given (RFC 6265 section 5.4). A given cookie
+/// replaces stored ones of the same name.
 fn combine_cookies(stored: Option<&HeaderValue>, fields: &mut HeaderMap) {
     let cookies = |field: &HeaderValue| -> Vec<Vec<u8>> {
         let cookies = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
@@ -142,7 +145,8 @@ fn combine_cookies(stored: Option<&HeaderValue>, fields: &mut HeaderMap) {
     }
 }
 
-fn condition(request: RangeRequest<'_>, fields: &mut HeaderMap) {
+/// Adds the fields of a range request or a conditional request.
+fn add_conditions(request: RangeRequest<'_>, fields: &mut HeaderMap) {
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             fields.insert(name, value);

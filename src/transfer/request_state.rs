@@ -1,5 +1,5 @@
-//! Timestamps and counters of a request in progress, shared by the transfer, the connection made for it and the timeouts of
-//! both.
+//! The state of a request in progress: timestamps, counters and addresses, shared by the transfer, the connection made for it
+//! and their timeouts.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -16,31 +16,36 @@ use crate::model::{Failure, Job, SpeedRule, StopCause};
 use crate::plan::{MinSpeed, Timeouts};
 use crate::policy::suspension::was_suspended;
 
-/// How often an attempt is given more time because the process was stopped: a machine that is always late has no other end.
-const MOST_STOPS: usize = 5;
+/// How often an attempt is given more time because the process was suspended. Without a limit, an attempt would never time out
+/// on a machine whose alarms are always late.
+const MAX_SUSPENSIONS: usize = 5;
 
-/// The least time between two looks at the speed of a body.
-const LEAST_CHECK: Duration = Duration::from_millis(10);
+/// The minimum time between two checks of the speed of a body.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 tokio::task_local! {
-    /// The request that the current task makes. The library does not tell its connector and resolver for which request they
-    /// work; but both are first polled by the task that makes the request.
+    /// The request that the current task makes. The library does not say for which request it calls the connector
+    /// and the resolver; but both are first polled by the task that makes the request.
     pub static CURRENT_REQUEST: Arc<RequestState>;
 }
 
-/// A request in progress. Moments are microseconds since the start, plus one, so that zero means not yet.
+/// A request in progress. A moment is stored as microseconds since the start plus one; zero means not yet.
 #[derive(Debug)]
 pub(super) struct RequestState {
     url: Url,
     addresses: Option<Arc<[IpAddr]>>,
     started: Instant,
+    /// When the last attempt to connect began.
     connecting: AtomicU64,
+    /// When the connection made for the request was open.
     connected: AtomicU64,
-    own: Mutex<Option<SocketAddr>>,
+    /// The local address of the connection made for the request.
+    own_connection: Mutex<Option<SocketAddr>>,
+    /// When something last happened that ends a silence: a connect ended, or bytes arrived.
     progress: AtomicU64,
-    /// Since when a wait of our own has lasted; zero if there is none.
+    /// When the current wait that is not the server's began; zero outside of one.
     held_since: AtomicU64,
-    /// Microseconds of earlier waits.
+    /// The length of earlier such waits, in microseconds.
     held_for: AtomicU64,
     /// When the body began.
     body_from: AtomicU64,
@@ -54,7 +59,7 @@ pub(super) struct RequestState {
 }
 
 impl RequestState {
-    /// The request for `job` over this route, which may show the client certificate with this number.
+    /// The state of the request for `job` over `route`, which may show the client certificate with the number `certificate`.
     pub(super) fn new(
         job: &Job,
         route: ProxyRoute,
@@ -68,7 +73,7 @@ impl RequestState {
             started,
             connecting: zero(),
             connected: zero(),
-            own: Mutex::default(),
+            own_connection: Mutex::default(),
             progress: zero(),
             held_since: zero(),
             held_for: zero(),
@@ -125,18 +130,18 @@ impl RequestState {
         result
     }
 
-    /// Notes that the body begins, whose speed is measured.
+    /// Notes that the body begins, so that its speed is measured from now on.
     pub(super) fn start_body(&self) {
         self.body_from.store(self.moment(), Relaxed);
     }
 
-    /// Whether the body has brought less than this on average so far, and for at least that long.
+    /// Whether the body has lasted for at least the time of `speed`, and was slower than its rate on average.
     pub(super) fn is_slower_than(&self, speed: MinSpeed) -> bool {
         let sample = self.body_sample().unwrap_or_default();
         speed.is_too_slow(BodySample::default(), sample) == Some(true)
     }
 
-    /// How much of the body has arrived, and how long the server had for that; `None` before the body.
+    /// The body bytes that have arrived, and the time that the server had for them; `None` before the body.
     fn body_sample(&self) -> Option<BodySample> {
         let now = self.moment();
         let from = self.body_from.load(Relaxed).checked_sub(1)?;
@@ -144,8 +149,8 @@ impl RequestState {
             0 => 0,
             since => now.saturating_sub(since),
         };
-        let ours = self.held_for.load(Relaxed) + held;
-        let time = Duration::from_micros((now - 1 - from).saturating_sub(ours));
+        let held_in_all = self.held_for.load(Relaxed) + held;
+        let time = Duration::from_micros((now - 1 - from).saturating_sub(held_in_all));
         Some(BodySample { bytes: self.bytes(), time })
     }
 
@@ -159,13 +164,13 @@ impl RequestState {
         self.bytes.load(Relaxed)
     }
 
-    /// How its connection is made.
+    /// Where its connection is made to.
     pub(super) fn route(&self) -> ProxyRoute {
         self.route
     }
 
-    /// Whether it is a proxy that replies: its own replies cannot be told from those that it passes on. Through a tunnel, it is
-    /// the origin.
+    /// Whether a proxy replies, whose own replies cannot be distinguished from those of the origin that it passes on. Through
+    /// a tunnel (https), the origin replies.
     pub(super) fn is_answered_by_proxy(&self) -> bool {
         self.route == ProxyRoute::ByProxy && self.url.scheme() == "http"
     }
@@ -185,7 +190,7 @@ impl RequestState {
         self.looked_up.lock().expect("lock poisoned").take()
     }
 
-    /// Notes that a TLS handshake begins for the request of this task, so the current address has answered.
+    /// Notes that a TLS handshake begins for the request of this task, which means that the current address has answered.
     pub(super) fn note_handshake() {
         let _ =
             CURRENT_REQUEST.try_with(|request| request.is_in_tls_handshake.store(true, Relaxed));
@@ -196,7 +201,7 @@ impl RequestState {
         self.is_in_tls_handshake.load(Relaxed)
     }
 
-    /// Whether the time `limit` for its connection was over long ago, because the process was stopped meanwhile.
+    /// Whether the connect timeout `limit` ran out while the process was suspended: it is noticed long after it was due.
     pub(super) fn is_connect_late(&self, limit: Duration) -> bool {
         let connecting = Duration::from_micros(self.connecting.load(Relaxed));
         was_suspended(self.started + connecting + limit, Instant::now())
@@ -207,7 +212,7 @@ impl RequestState {
         self.certificate
     }
 
-    /// The client with this number sends the request.
+    /// Notes the number of the client that sends the request.
     pub(super) fn set_client(&self, number: u64) {
         self.client.store(number, Relaxed);
     }
@@ -218,14 +223,14 @@ impl RequestState {
     }
 
     /// Forgets the connection made for the request, before it is sent again: meanwhile it may have served another request.
-    pub(super) fn release_connection(&self) {
-        *self.own.lock().expect("lock poisoned") = None;
+    pub(super) fn forget_own_connection(&self) {
+        *self.own_connection.lock().expect("lock poisoned") = None;
     }
 
-    /// Whether the connection with this local address was made for the request. It need not be the one that the request uses:
-    /// if another connection becomes idle first, the library takes that.
-    pub(super) fn claim_connection(&self, connection: SocketAddr) -> bool {
-        *self.own.lock().expect("lock poisoned") == Some(connection)
+    /// Whether the connection with this local address was made for the request. The request may use another one: the library
+    /// prefers a connection that becomes idle first.
+    pub(super) fn is_own_connection(&self, connection: SocketAddr) -> bool {
+        *self.own_connection.lock().expect("lock poisoned") == Some(connection)
     }
 
     /// The time from the start to the connection; `None` if none was made.
@@ -238,12 +243,13 @@ impl RequestState {
         self.started.elapsed()
     }
 
+    /// The present moment, as the fields store it.
     fn moment(&self) -> u64 {
         self.started.elapsed().as_micros() as u64 + 1
     }
 
-    /// The moment from which silence is a stall; `None` while a connection is being made, which has a timeout of its own, and
-    /// while the byte rate keeps us from reading.
+    /// The moment at which continued silence is a stall; `None` while a connection is being made, which has its own timeout,
+    /// and during a wait that is not the server's.
     fn stall_deadline(&self, stall: Duration) -> Option<Instant> {
         let progress = self.progress.load(Relaxed);
         let connecting = progress == 0 && self.connecting.load(Relaxed) > 0;
@@ -254,13 +260,13 @@ impl RequestState {
     }
 }
 
-/// A guard for a connection attempt of a request.
+/// A guard for a connection that is being made for a request.
 pub(super) struct ConnectTimer(Arc<RequestState>);
 
 impl ConnectTimer {
-    /// Reports that the connection is open, with this local address.
-    pub(super) fn succeeds(self, connection: Option<SocketAddr>) {
-        *self.0.own.lock().expect("lock poisoned") = connection;
+    /// Notes that the connection is open, with this local address.
+    pub(super) fn on_connected(self, connection: Option<SocketAddr>) {
+        *self.0.own_connection.lock().expect("lock poisoned") = connection;
         self.0.connected.store(self.0.moment(), Relaxed);
     }
 }
@@ -271,7 +277,7 @@ impl Drop for ConnectTimer {
     }
 }
 
-/// How much of a body has arrived, and how long the server had for that.
+/// The bytes of a body that have arrived, and the time that the server had for them.
 #[derive(Debug, Clone, Copy, Default)]
 struct BodySample {
     bytes: u64,
@@ -279,7 +285,7 @@ struct BodySample {
 }
 
 impl MinSpeed {
-    /// Whether a body is too slow, from one sample to a later one: `None` if the stretch between them is not over yet.
+    /// Whether a body was too slow between one sample and a later one; `None` if the time between them is less than a period.
     fn is_too_slow(self, from: BodySample, to: BodySample) -> Option<bool> {
         let time = to.time.saturating_sub(from.time);
         let bytes = (to.bytes - from.bytes) as f64;
@@ -287,25 +293,25 @@ impl MinSpeed {
     }
 }
 
-/// The clocks of one attempt.
+/// The timeouts of one attempt, as they run.
 struct Clocks<'a> {
     request_state: &'a RequestState,
     timeouts: &'a Timeouts,
     /// When `--max-time` is over.
     attempt_ends: Option<Instant>,
-    /// Where the stretch began over which the speed is measured.
+    /// The sample at the start of the current period of `--min-speed`.
     speed_from: BodySample,
-    /// When the process last ran again after it was stopped.
+    /// When the process last resumed after a suspension.
     resumed: Option<Instant>,
-    /// How often it was stopped.
-    stops: usize,
+    /// The number of suspensions noticed.
+    suspensions: usize,
 }
 
 impl<'a> Clocks<'a> {
     fn new(request_state: &'a RequestState, timeouts: &'a Timeouts) -> Self {
         let attempt_ends = timeouts.attempt.map(|attempt| request_state.started + attempt);
         let speed_from = BodySample::default();
-        Self { request_state, timeouts, attempt_ends, speed_from, resumed: None, stops: 0 }
+        Self { request_state, timeouts, attempt_ends, speed_from, resumed: None, suspensions: 0 }
     }
 
     fn stall_deadline(&self) -> Option<Instant> {
@@ -314,22 +320,23 @@ impl<'a> Clocks<'a> {
         Some(self.resumed.map_or(deadline, |resumed| deadline.max(resumed + stall)))
     }
 
+    /// When to check the timeouts next.
     fn next_check(&self, now: Instant) -> Instant {
         let stall = self.stall_deadline().unwrap_or(now + self.timeouts.stall);
         let next = self.attempt_ends.map_or(stall, |end| end.min(stall));
         self.speed_check(now).map_or(next, |check| check.min(next))
     }
 
-    /// When the speed is to be looked at, as far as is known by now.
+    /// When to check the speed next; `None` without `--min-speed`.
     fn speed_check(&self, now: Instant) -> Option<Instant> {
         let over = self.timeouts.min_speed?.over;
         let sample = self.request_state.body_sample().unwrap_or_default();
         let passed = sample.time.saturating_sub(self.speed_from.time);
-        // Not at once, if the time is over already: it was looked at just now.
-        Some(now + over.saturating_sub(passed).max(LEAST_CHECK))
+        // Not at once if the period is over already: it was checked just now.
+        Some(now + over.saturating_sub(passed).max(MIN_CHECK_INTERVAL))
     }
 
-    /// Fails if the body was too slow over the last stretch.
+    /// Fails if a period of `--min-speed` is over and the body was too slow in it. Otherwise a new one begins.
     fn check_speed(&mut self) -> Result<(), Failure> {
         let (Some(speed), Some(sample)) =
             (self.timeouts.min_speed, self.request_state.body_sample())
@@ -349,10 +356,10 @@ impl<'a> Clocks<'a> {
         }
     }
 
-    /// Fails if a clock has run out. An alarm that was missed because the process was stopped moves them instead.
+    /// Fails if a timeout has run out. If the alarm was missed because the process was suspended, moves the deadlines instead.
     fn check(&mut self, due: Instant, now: Instant) -> Result<(), Failure> {
-        if self.stops < MOST_STOPS && was_suspended(due, now) {
-            self.stops += 1;
+        if self.suspensions < MAX_SUSPENSIONS && was_suspended(due, now) {
+            self.suspensions += 1;
             self.resumed = Some(now);
             self.attempt_ends = self.attempt_ends.map(|end| end + (now - due));
             self.speed_from = self.request_state.body_sample().unwrap_or_default();
@@ -369,7 +376,8 @@ impl<'a> Clocks<'a> {
     }
 }
 
-/// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, `--min-speed`, and `cancel`, which resolves when the attempt must end.
+/// Runs `work` under its timeouts: `--stall-timeout`, `--max-time`, `--min-speed`, and `cancel`, which resolves when the
+/// attempt must end.
 ///
 /// # Errors
 /// [`Failure::Stalled`], [`Failure::Timeout`], [`Failure::TooSlow`] or [`Failure::Cancelled`], whichever comes first.

@@ -1,4 +1,5 @@
-//! Resolves host names: by `--resolve` and `--connect-to`, else by one lookup per name, shared by all clients of the run.
+//! Resolves host names: by `--resolve` and `--connect-to`, otherwise by a lookup that is cached and shared by all clients of
+//! the run.
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -22,8 +23,9 @@ use crate::plan::{
 use crate::policy::target_rules::ensure_address_allowed;
 use crate::scheduler::{ADDRESS_LIFETIME, ResolveError};
 
-/// The number of names in the cache; beyond it the oldest is dropped.
-const NAMES_KEPT: usize = 4096;
+/// The maximum number of names in the cache, beyond which the oldest is dropped; and of preferred addresses, which are then all
+/// dropped.
+const MAX_NAMES: usize = 4096;
 
 /// Why a name has no usable address.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,20 +33,22 @@ const NAMES_KEPT: usize = 4096;
 pub(super) struct LookupFailed {
     pub host: String,
     pub reason: String,
-    /// Whether there is no such name or address, rather than no answer.
+    /// Whether the answer is that there is no such name or address, rather than that there was no answer.
     pub is_final: bool,
 }
 
-/// None of the addresses of a name may be connected to.
+/// The error if none of the addresses of a name may be connected to: the failure for the first one.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct AddressBlocked(pub Failure);
 
 type LookupResult = Result<Arc<[IpAddr]>, LookupFailed>;
-type LookupKey = Arc<OnceCell<LookupResult>>;
 
-/// The resolver of a run. Lookups run on the blocking threads of one runtime, which bounds their number whatever the number
-/// of clients.
+/// The result of a lookup that several requests wait for, once it has one.
+type SharedLookup = Arc<OnceCell<LookupResult>>;
+
+/// The resolver of a run. Lookups run on the blocking threads of one runtime, which bounds their number for all clients
+/// together.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     pins: Vec<ResolveOverride>,
@@ -58,15 +62,17 @@ pub(crate) struct Resolver {
     lookups: AtomicU64,
 }
 
+/// The last lookup of each name.
 #[derive(Debug, Default)]
 struct DnsCache {
-    asked: HashMap<String, CachedLookup>,
+    by_name: HashMap<String, CachedLookup>,
+    /// The names, the first one to be looked up first.
     order: VecDeque<String>,
 }
 
 #[derive(Debug)]
 struct CachedLookup {
-    key: LookupKey,
+    lookup: SharedLookup,
     begun: Instant,
 }
 
@@ -81,19 +87,21 @@ impl Resolver {
 
     /// The name that has to be looked up before a connection to this URL's host can be made; `None` if there is none.
     pub(crate) fn name_needed(&self, url: &Url) -> Option<String> {
-        let host = url.host_str().filter(|_| literal(url).is_none())?;
+        let host = url.host_str().filter(|_| ip_in_url(url).is_none())?;
         let (host, port) = match self.redirection(url) {
             Some((other, port)) => (other.unwrap_or(host), port.unwrap_or(port_of(url))),
             None => (host, port_of(url)),
         };
-        let known = self.overridden(host, port).is_some() || host.parse::<IpAddr>().is_ok();
+        let known =
+            self.addresses_by_option(host, port).is_some() || host.parse::<IpAddr>().is_ok();
         (!known).then(|| host.to_owned())
     }
 
-    /// Looks up the usable addresses of a name. An answer of the last minute is used, if the lookup began after `not_before`.
+    /// Looks up the addresses of a name that are of the configured family. The answer may come from the cache, if its lookup
+    /// began within the last minute and not before `not_before`.
     ///
     /// # Errors
-    /// If it has none, or the lookup failed.
+    /// If there are none, or the lookup failed.
     pub(crate) async fn find(
         &self,
         name: String,
@@ -109,7 +117,7 @@ impl Resolver {
             }
         };
         let found = self.lookup(name.clone(), not_before).await.map_err(failed)?;
-        self.usable(name, &found).map_err(failed)
+        self.filter_family(name, &found).map_err(failed)
     }
 
     /// The number of names looked up so far.
@@ -122,11 +130,12 @@ impl Resolver {
         self.lookups.fetch_add(lookups, Relaxed);
     }
 
-    /// Checks that `--connect-to` and the address family can be honored for this URL. The library does not ask the resolver
-    /// for a port that is written in the URL, nor for an address in place of a name; and a proxy resolves the origin by itself.
+    /// Checks that `--connect-to` and the address family can be honored for this URL. The library connects to a port that is
+    /// written in the URL, whatever the resolver returns; it does not resolve an IP address; and a proxy resolves the origin by
+    /// itself.
     ///
     /// # Errors
-    /// [`Failure::Pinned`] or [`Failure::Dns`] with the reason.
+    /// [`Failure::Pinned`] for `--connect-to`, [`Failure::Dns`] for the address family.
     pub(crate) fn ensure_can_redirect(&self, url: &Url, route: ProxyRoute) -> Result<(), Failure> {
         if route == ProxyRoute::ByProxy {
             return match self.redirection(url) {
@@ -137,7 +146,7 @@ impl Resolver {
                 )),
             };
         }
-        let address = literal(url);
+        let address = ip_in_url(url);
         if address.is_some_and(|address| !self.family_admits(&address)) {
             let reason = format!("not an {}", self.family_name());
             return Err(Failure::Dns {
@@ -158,17 +167,21 @@ impl Resolver {
         Ok(())
     }
 
-    /// The host and port to which `--connect-to` redirects this URL, each `None` if it stays; `None` if no rule matches.
+    /// The host and port to which `--connect-to` redirects this URL, each `None` if it does not change; `None` if no
+    /// option applies.
     fn redirection(&self, url: &Url) -> Option<(Option<&str>, Option<u16>)> {
         self.pins.iter().find_map(|pin| match &pin.to {
-            OverrideTarget::Endpoint { host, port } if fits(pin, url.host_str()?, port_of(url)) => {
+            OverrideTarget::Endpoint { host, port }
+                if applies_to(pin, url.host_str()?, port_of(url)) =>
+            {
                 Some((host.as_deref(), *port))
             }
             _ => None,
         })
     }
 
-    /// The addresses that the library connects to, in its order, for this host or for a proxy.
+    /// The addresses for the library to connect to for `asked`, the host of a URL or of a proxy. Of several addresses of a
+    /// URL's host, only the one to try first; [`happy_eyeballs`](super::happy_eyeballs) tries the others.
     ///
     /// # Errors
     /// [`LookupFailed`], or [`AddressBlocked`] if none of them may be connected to.
@@ -177,7 +190,7 @@ impl Resolver {
         asked: String,
     ) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
         let url = CURRENT_REQUEST.try_with(|request_state| request_state.url().clone()).ok();
-        // The library also asks for the name of a proxy; the rules are for the URL's own host.
+        // The library also asks for the name of a proxy; the options apply only to the URL's own host.
         let url = url.filter(|url| url.host_str() == Some(asked.as_str()));
         let (host, port) = match url.as_ref().and_then(|url| self.redirection(url)) {
             Some((host, port)) => (host.unwrap_or(&asked).to_owned(), port.unwrap_or(0)),
@@ -189,7 +202,7 @@ impl Resolver {
             .ok()
             .flatten()
             .filter(|_| url.is_some());
-        let found = match (self.overridden(&host, target_port), known) {
+        let found = match (self.addresses_by_option(&host, target_port), known) {
             (Some(addresses), _) => addresses.into(),
             (None, Some(known)) => known,
             (None, None) => match host.parse::<IpAddr>() {
@@ -200,7 +213,7 @@ impl Resolver {
                 }
             },
         };
-        let usable = self.allowed(&asked, self.usable(host.clone(), &found)?)?;
+        let usable = self.filter_allowed(&asked, self.filter_family(host.clone(), &found)?)?;
         let first = CURRENT_REQUEST.try_with(|request| {
             let answered = self.answered.lock().expect("lock poisoned").get(&host).copied();
             let mut candidates = request.candidates();
@@ -214,7 +227,7 @@ impl Resolver {
         Ok(usable.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
-    /// Fails if the system gives no thread: lookups need one, and the library has no way to say that there is none.
+    /// Fails if the system cannot start a thread. Lookups need one, and the runtime has no way to report that there is none.
     ///
     /// # Errors
     /// The system's.
@@ -235,13 +248,13 @@ impl Resolver {
     /// Makes this address of the host, which has answered, the first to be tried.
     pub(crate) fn prefer(&self, host: &str, answered: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
-        if all.len() >= NAMES_KEPT && !all.contains_key(host) {
+        if all.len() >= MAX_NAMES && !all.contains_key(host) {
             all.clear();
         }
         all.insert(host.to_owned(), answered);
     }
 
-    /// Ends the preference for this address of the host, to which a connection has failed.
+    /// Ends the preference for this address of the host, because a connection to it has failed.
     pub(crate) fn stop_preferring(&self, host: &str, address: IpAddr) {
         let mut all = self.answered.lock().expect("lock poisoned");
         if all.get(host) == Some(&address) {
@@ -249,16 +262,19 @@ impl Resolver {
         }
     }
 
-    /// Forgets the answer for this name, with which no connection could be made.
+    /// Forgets the cached answer for this name, because no connection could be made with it.
     pub(crate) fn forget(&self, name: &str) {
         let mut names = self.names.lock().expect("lock poisoned");
-        if let Some(asked) = names.asked.get(name).map(|last| Arc::clone(&last.key)) {
-            names.forget(name, &asked);
+        if let Some(lookup) = names.by_name.get(name).map(|last| Arc::clone(&last.lookup)) {
+            names.forget(name, &lookup);
         }
     }
 
-    /// The addresses of the configured family.
-    fn usable(&self, host: String, found: &[IpAddr]) -> LookupResult {
+    /// Those of the addresses `found` that are of the configured family.
+    ///
+    /// # Errors
+    /// [`LookupFailed`] if none of them is.
+    fn filter_family(&self, host: String, found: &[IpAddr]) -> LookupResult {
         let usable: Arc<[_]> =
             found.iter().copied().filter(|found| self.family_admits(found)).collect();
         if usable.is_empty() {
@@ -268,11 +284,16 @@ impl Resolver {
         Ok(usable)
     }
 
-    /// The addresses that may be connected to for a URL of this host. Those of a proxy are the user's choice.
+    /// Those of the addresses `found` that may be connected to for a URL of this host: all of them behind a proxy, whose
+    /// address is the user's choice.
     ///
     /// # Errors
     /// Why the first one may not be connected to, if none of them may.
-    fn allowed(&self, host: &str, found: Arc<[IpAddr]>) -> Result<Arc<[IpAddr]>, AddressBlocked> {
+    fn filter_allowed(
+        &self,
+        host: &str,
+        found: Arc<[IpAddr]>,
+    ) -> Result<Arc<[IpAddr]>, AddressBlocked> {
         let is_by_proxy = CURRENT_REQUEST
             .try_with(|request| request.route() == ProxyRoute::ByProxy)
             .unwrap_or_default();
@@ -289,22 +310,25 @@ impl Resolver {
     }
 
     /// The addresses that `--resolve` sets for a host and port; `None` if it sets none.
-    fn overridden(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
+    fn addresses_by_option(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
         self.pins.iter().find_map(|pin| match &pin.to {
-            OverrideTarget::Addresses(addresses) if fits(pin, host, port) => Some(&addresses[..]),
+            OverrideTarget::Addresses(addresses) if applies_to(pin, host, port) => {
+                Some(&addresses[..])
+            }
             _ => None,
         })
     }
 
+    /// The addresses of a name, from the cache or looked up now. Concurrent calls for one name share a lookup.
     async fn lookup(&self, host: String, not_before: Option<Instant>) -> LookupResult {
-        let asked = {
+        let lookup = {
             let mut names = self.names.lock().expect("lock poisoned");
             names.lookup(&host, not_before, Instant::now())
         };
-        let answer = asked.get_or_init(|| async {
+        let answer = lookup.get_or_init(|| async {
             self.lookups.fetch_add(1, Relaxed);
             let name = host.clone();
-            let found = self.runtime.spawn_blocking(move || ask_system(name)).await;
+            let found = self.runtime.spawn_blocking(move || lookup_in_system(name)).await;
             let ended = |_| {
                 let reason = "the run has ended".to_owned();
                 Err(LookupFailed { host: host.clone(), reason, is_final: false })
@@ -313,18 +337,17 @@ impl Resolver {
         });
         let answer = answer.await.clone();
         if answer.as_ref().is_err_and(|failed| !failed.is_final) {
-            self.names.lock().expect("lock poisoned").forget(&host, &asked);
+            self.names.lock().expect("lock poisoned").forget(&host, &lookup);
         }
         answer
     }
 
-    /// Where connections are made from.
+    /// The interface that connections are made from, if one is given.
     pub(super) fn interface(&self) -> Option<&NetworkInterface> {
         self.interface.as_ref()
     }
 
-    /// Whether a connection to this address may be made: it has the family that is asked for, and the one of the address
-    /// that connections are made from.
+    /// Whether the address is of the configured family, and of that of the address which connections are made from.
     fn family_admits(&self, address: &IpAddr) -> bool {
         if let Some(NetworkInterface::Address(own)) = &self.interface
             && own.is_ipv4() != address.is_ipv4()
@@ -338,7 +361,7 @@ impl Resolver {
         }
     }
 
-    /// The kind of address that connections may be made to.
+    /// The kind of address that connections may be made to, for messages.
     fn family_name(&self) -> String {
         match (&self.interface, self.family) {
             (Some(NetworkInterface::Address(own)), _) => {
@@ -353,30 +376,31 @@ impl Resolver {
 }
 
 impl DnsCache {
-    /// The lookup of a name: the last one unless that is too old, else a new one.
-    fn lookup(&mut self, host: &str, not_before: Option<Instant>, now: Instant) -> LookupKey {
-        if let Some(last) = self.asked.get_mut(host) {
+    /// The last lookup of a name, or a new one if that is too old or began before `not_before`.
+    fn lookup(&mut self, host: &str, not_before: Option<Instant>, now: Instant) -> SharedLookup {
+        if let Some(last) = self.by_name.get_mut(host) {
             let is_old = last.begun + ADDRESS_LIFETIME <= now;
             if is_old || not_before.is_some_and(|moment| last.begun < moment) {
-                *last = CachedLookup { key: LookupKey::default(), begun: now };
+                *last = CachedLookup { lookup: SharedLookup::default(), begun: now };
             }
-            return Arc::clone(&last.key);
+            return Arc::clone(&last.lookup);
         }
-        if self.order.len() == NAMES_KEPT
+        if self.order.len() == MAX_NAMES
             && let Some(oldest) = self.order.pop_front()
         {
-            self.asked.remove(&oldest);
+            self.by_name.remove(&oldest);
         }
         self.order.push_back(host.to_owned());
-        let key = LookupKey::default();
-        self.asked.insert(host.to_owned(), CachedLookup { key: Arc::clone(&key), begun: now });
-        key
+        let lookup = SharedLookup::default();
+        let cached = CachedLookup { lookup: Arc::clone(&lookup), begun: now };
+        self.by_name.insert(host.to_owned(), cached);
+        lookup
     }
 
-    /// Drops the cached answer, so that the name is looked up again, unless another lookup has replaced it.
-    fn forget(&mut self, host: &str, asked: &LookupKey) {
-        if self.asked.get(host).is_some_and(|kept| Arc::ptr_eq(&kept.key, asked)) {
-            self.asked.remove(host);
+    /// Drops this lookup, so that the name is looked up again, unless another one has replaced it.
+    fn forget(&mut self, host: &str, lookup: &SharedLookup) {
+        if self.by_name.get(host).is_some_and(|kept| Arc::ptr_eq(&kept.lookup, lookup)) {
+            self.by_name.remove(host);
             self.order.retain(|kept| kept != host);
         }
     }
@@ -396,7 +420,8 @@ impl Resolve for ReqwestResolver {
     }
 }
 
-fn ask_system(host: String) -> LookupResult {
+/// Looks up a name in the system's resolver. Blocks.
+fn lookup_in_system(host: String) -> LookupResult {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(&host), None, Some(hints)).map_err(|error| {
         let is_final = matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
@@ -407,7 +432,8 @@ fn ask_system(host: String) -> LookupResult {
     Ok(found.filter_map(Result::ok).map(|info| info.sockaddr.ip()).collect())
 }
 
-fn fits(pin: &ResolveOverride, host: &str, port: u16) -> bool {
+/// Whether the option sets an address for this host and port.
+fn applies_to(pin: &ResolveOverride, host: &str, port: u16) -> bool {
     pin.host.as_deref().is_none_or(|pinned| pinned == host)
         && pin.port.is_none_or(|pinned| pinned == port)
 }
@@ -416,7 +442,8 @@ fn port_of(url: &Url) -> u16 {
     url.port_or_known_default().unwrap_or_default()
 }
 
-fn literal(url: &Url) -> Option<IpAddr> {
+/// The IP address that is the host of the URL; `None` if the host is a name.
+fn ip_in_url(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
@@ -437,7 +464,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + std::time::Duration::from_secs(seconds);
         let first = cache.lookup("a.test", None, start);
-        let is_first = |key: &LookupKey| Arc::ptr_eq(key, &first);
+        let is_first = |lookup: &SharedLookup| Arc::ptr_eq(lookup, &first);
         assert!(is_first(&cache.lookup("a.test", None, at(59))));
         assert!(!is_first(&cache.lookup("b.test", None, at(59))));
         assert!(is_first(&cache.lookup("a.test", Some(start), at(59))));
@@ -446,10 +473,10 @@ mod tests {
         assert!(Arc::ptr_eq(&cache.lookup("a.test", Some(at(10)), at(12)), &second));
         assert!(Arc::ptr_eq(&cache.lookup("a.test", None, at(70)), &second));
         assert!(!Arc::ptr_eq(&cache.lookup("a.test", None, at(71)), &second));
-        assert_eq!((cache.asked.len(), cache.order.len()), (2, 2));
+        assert_eq!((cache.by_name.len(), cache.order.len()), (2, 2));
     }
 
-    /// A resolver that lets only public addresses be connected to.
+    /// A resolver that allows connections to public addresses only.
     fn public_only() -> Arc<Resolver> {
         let targets = TargetRules { addresses: AddressScope::Public, ..TargetRules::default() };
         let http = HttpOptions { targets, ..HttpOptions::default() };
@@ -460,15 +487,15 @@ mod tests {
         addresses.iter().map(|address| address.parse().unwrap()).collect()
     }
 
-    /// From now on the answer for `a.test` is this.
+    /// Makes `addresses` the cached answer for `a.test`.
     fn set_answer(resolver: &Resolver, addresses: &[&str]) {
-        let key = LookupKey::new(OnceCell::new_with(Some(Ok(parsed(addresses)))));
-        let lookup = CachedLookup { key, begun: Instant::now() };
-        resolver.names.lock().unwrap().asked.insert("a.test".to_owned(), lookup);
+        let lookup = SharedLookup::new(OnceCell::new_with(Some(Ok(parsed(addresses)))));
+        let cached = CachedLookup { lookup, begun: Instant::now() };
+        resolver.names.lock().unwrap().by_name.insert("a.test".to_owned(), cached);
     }
 
-    /// What the library is given to connect to, for a request that knows these addresses.
-    async fn given(
+    /// The addresses that the library gets to connect to, for a request that knows the addresses `known`.
+    async fn resolve(
         resolver: &Arc<Resolver>,
         known: Option<&[&str]>,
     ) -> Result<Vec<IpAddr>, String> {
@@ -489,12 +516,12 @@ mod tests {
         let found = resolver.find("a.test".to_owned(), None).await.unwrap();
         assert_eq!(found[..], parsed(&["8.8.8.8"])[..]);
         set_answer(&resolver, &["10.0.0.5"]);
-        assert_eq!(given(&resolver, None).await, private);
-        assert_eq!(given(&resolver, Some(&["8.8.8.8"])).await, Ok(parsed(&["8.8.8.8"]).to_vec()));
+        assert_eq!(resolve(&resolver, None).await, private);
+        assert_eq!(resolve(&resolver, Some(&["8.8.8.8"])).await, Ok(parsed(&["8.8.8.8"]).to_vec()));
         set_answer(&resolver, &["8.8.8.8"]);
-        assert_eq!(given(&resolver, Some(&["10.0.0.5"])).await, private);
+        assert_eq!(resolve(&resolver, Some(&["10.0.0.5"])).await, private);
         set_answer(&resolver, &["10.0.0.5", "1.1.1.1", "::ffff:127.0.0.1"]);
-        assert_eq!(given(&resolver, None).await, Ok(parsed(&["1.1.1.1"]).to_vec()));
+        assert_eq!(resolve(&resolver, None).await, Ok(parsed(&["1.1.1.1"]).to_vec()));
         let alone = Arc::clone(&resolver).addresses("a.test".to_owned()).await.unwrap();
         assert_eq!(alone, [SocketAddr::from(([1, 1, 1, 1], 0))], "without a request as well");
     }

@@ -1,6 +1,5 @@
-//! The services of the run that a transfer depends on: the byte quota, the byte rate, the memory of decoders and the
-//! manifest of partial files.
-//! Each exists once per run, in the parent process; a child process reaches them over its pipe.
+//! The services of the run that a transfer depends on: the byte quota, the byte rate, the memory for decoders and the
+//! manifest of partial files. Each exists once per run, in the parent process; a child process reaches them over its pipe.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -17,13 +16,13 @@ use crate::model::Failure;
 use crate::store::{BodyInfo, BodyStart, PartialRecorder, Store};
 use crate::sync::ByteBudget;
 
-/// Bytes of memory for the windows of all decoders of the run; those of one body fit.
+/// Bytes of memory for the windows of all decoders of the run; more than those of one body may take.
 const WINDOW_BUDGET: usize = 128 * 1024 * 1024;
 
-/// How long a dense body waits for its turn; after that it is decoded beside the one that has it.
+/// How long a dense body waits for its turn; after that it is decoded at the same time as the body that has the turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the decoder of a body needs of the memory of the run.
+/// The memory of the run that the decoder of a body needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum DecoderNeed {
     /// Windows of this many bytes.
@@ -32,15 +31,15 @@ pub(crate) enum DecoderNeed {
     Turn,
 }
 
-/// What a decoder has of the memory of the run, until this is dropped. In a child process it is empty: the parent holds it
-/// until the task is done.
+/// The memory of the run that a decoder holds until this is dropped. In a child process it is empty: the parent holds the
+/// memory until the task is done.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// What a transfer asks of the run. Implemented by the process that carries the run and, over the pipe, by its children.
-/// The manifest's part of it is [`PartialRecorder`], which the store declares because it is below this module.
+/// The services that a transfer uses. Implemented by the process that carries the run and, over the pipe, by its children.
+/// The service of the manifest is [`PartialRecorder`], which is declared in the store because that is below this module.
 pub(crate) trait RunServices: PartialRecorder {
     /// Counts body bytes that were read. Returns whether the quota covers them.
     fn reserve_bytes(&self, bytes: u64) -> bool;
@@ -49,19 +48,19 @@ pub(crate) trait RunServices: PartialRecorder {
     /// Returns the number of bytes that were charged in advance, for [`RunServices::report_read`].
     fn wait_for_rate(&self, left: Option<u64>) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
 
-    /// Waits until the memory that a decoder needs is free.
+    /// Waits until the memory that a decoder needs is free, and reserves it. The wait for a turn is limited.
     fn reserve_memory(
         &self,
         need: DecoderNeed,
     ) -> Pin<Box<dyn Future<Output = MemoryPermit> + Send + '_>>;
 
-    /// Whether a decoder waits for memory.
+    /// Whether any decoder is waiting for memory.
     fn is_memory_wanted(&self) -> bool;
 
     /// Ends the turn of a body that turned out not to be dense.
     fn end_turn(&self, turn: MemoryPermit);
 
-    /// Charges bytes that were read, less those that were charged in advance.
+    /// Charges `bytes` that were read, less the `charged` ones that were charged in advance.
     fn report_read(&self, bytes: u64, charged: u64);
 }
 

@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, and the configuration that all clients share.
+//! TLS: the configuration that all clients share, the verification of server certificates, and the messages for TLS errors.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -23,11 +23,11 @@ use super::trust::{
 use crate::plan::{CertVerification, HttpOptions, HttpVersions};
 use crate::text::io_message;
 
-/// A certificate file that cannot be used.
+/// Why a certificate file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--{option} {}: {reason}", .file.display())]
 pub(crate) struct TlsError {
-    /// The option that names it.
+    /// The option that names the file, without its dashes.
     pub(super) option: &'static str,
     pub(super) file: PathBuf,
     pub(super) reason: String,
@@ -36,7 +36,7 @@ pub(crate) struct TlsError {
 /// Reads the certificate files of `--cacert`.
 ///
 /// # Errors
-/// The first file that has no certificate, or one that cannot be used.
+/// If a file cannot be read, or has no certificate or a malformed one.
 pub(super) fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let mut certificates = Vec::new();
     for file in &http.cacert {
@@ -45,9 +45,9 @@ pub(super) fn read_cacerts(http: &HttpOptions) -> Result<Vec<CertificateDer<'sta
     Ok(certificates)
 }
 
-/// The TLS configuration of every client; a clone shares the roots and the session tickets. `certificates` (DER) are trusted
-/// in addition to the system's. The system's are read for the first handshake that the given ones do not vouch for, so that
-/// a run that does not need them does not wait for them.
+/// The TLS configuration that those of all clients are made from; clones share the trusted certificates. `certificates` (DER)
+/// are trusted in addition to the system's. The system's are read for the first handshake that the given ones do not vouch for,
+/// so that a run that does not need them does not wait for them.
 pub(super) fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let mode = match http.verification {
@@ -61,27 +61,27 @@ pub(super) fn client_config(http: &HttpOptions, certificates: &[Vec<u8>]) -> Cli
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    config.alpn_protocols = protocols(http.versions);
+    config.alpn_protocols = alpn_protocols(http.versions);
     config
 }
 
-/// The same settings for a client of these versions of HTTP.
-pub(super) fn of_versions(config: &ClientConfig, versions: HttpVersions) -> ClientConfig {
+/// The same configuration for a client of these versions of HTTP.
+pub(super) fn with_http_versions(config: &ClientConfig, versions: HttpVersions) -> ClientConfig {
     let mut config = config.clone();
-    config.alpn_protocols = protocols(versions);
+    config.alpn_protocols = alpn_protocols(versions);
     config
 }
 
-/// What is offered in the handshake (ALPN, RFC 7301).
-fn protocols(versions: HttpVersions) -> Vec<Vec<u8>> {
+/// The protocols that the handshake offers (ALPN, RFC 7301).
+fn alpn_protocols(versions: HttpVersions) -> Vec<Vec<u8>> {
     match versions {
         HttpVersions::Negotiated => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
     }
 }
 
-/// The system's clock. One that stands before 1970 counts as 1970, when no certificate was valid yet; the library's own
-/// clock panics then.
+/// The system's clock. A time before 1970 counts as 1970, when no certificate was valid yet; the library's own clock panics
+/// then.
 #[derive(Debug)]
 struct WallClock;
 
@@ -95,6 +95,7 @@ fn unix_time(moment: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(moment.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The certificates in a PEM file of `--cacert`.
 fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = std::fs::read(file).map_err(|error| unusable(file, io_message(&error)))?;
     let mut certificates = Vec::new();
@@ -159,8 +160,8 @@ pub(super) fn describe(error: &Error) -> String {
     message.to_owned()
 }
 
-/// The message for a TLS error of a connection whose server has asked for a client certificate. `shown` is what it
-/// got.
+/// The message for a TLS error of a connection whose server has asked for a client certificate. `shown` is what was shown to
+/// it.
 pub(super) fn describe_with_certificate(error: &Error, shown: ShownCertificate) -> String {
     let Error::AlertReceived(alert) = error else { return describe(error) };
     let last = match shown {
@@ -182,13 +183,16 @@ pub(super) fn describe_with_certificate(error: &Error, shown: ShownCertificate) 
         | AlertDescription::CertificateUnknown
         | AlertDescription::HandshakeFailure
         | AlertDescription::AccessDenied
-        | AlertDescription::DecryptError => alert.as_str().map_or_else(String::new, spaced),
+        | AlertDescription::DecryptError => {
+            alert.as_str().map_or_else(String::new, camel_case_to_words)
+        }
         other => return describe_alert(*other),
     };
     format!("the server rejected the client certificate: {reason}")
 }
 
-/// The message for this alert of a server that has asked for a client certificate and got none; `missing` says so.
+/// The message for an alert of a server that has asked for a client certificate and got none: `missing`, if the alert may be
+/// due to that.
 fn describe_missing(alert: AlertDescription, missing: &str) -> String {
     match alert {
         AlertDescription::CertificateRequired
@@ -201,8 +205,8 @@ fn describe_missing(alert: AlertDescription, missing: &str) -> String {
     }
 }
 
-/// The message for a server that asks for a client certificate, and closes each connection without a reply or an alert.
-/// `shown` is what it got.
+/// The message for a server that asks for a client certificate and closes each connection without a reply or an alert. `shown`
+/// is what was shown to it.
 pub(super) fn describe_silent_refusal(shown: ShownCertificate) -> String {
     let last = match shown {
         ShownCertificate::Shown(last) => last,
@@ -216,7 +220,7 @@ pub(super) fn describe_silent_refusal(shown: ShownCertificate) -> String {
     format!("the server rejected the client certificate: {reason}")
 }
 
-/// Whether the server has ended the connection because of the client certificate, or for want of one. With TLS 1.3 it
+/// Whether the server has ended the connection because of the client certificate, or because there was none. With TLS 1.3 it
 /// does so after the handshake.
 pub(super) fn is_about_certificate(error: &Error) -> bool {
     matches!(
@@ -234,15 +238,16 @@ pub(super) fn is_about_certificate(error: &Error) -> bool {
     )
 }
 
-/// The alert that the server has sent, by the text of an error that the HTTP/2 library has made of one of TLS.
+/// The alert that the server has sent, read from the text of an error: where a library has wrapped a TLS error, only its
+/// text is left.
 pub(super) fn alert_in(message: &str) -> Option<Error> {
     let (_, name) = message.split_once("received fatal alert: ")?;
-    let is_it = |code: &u8| AlertDescription::from(*code).as_str() == Some(name.trim());
-    let alert = (0..=u8::MAX).find(is_it)?;
+    let has_name = |code: &u8| AlertDescription::from(*code).as_str() == Some(name.trim());
+    let alert = (0..=u8::MAX).find(has_name)?;
     Some(Error::AlertReceived(AlertDescription::from(alert)))
 }
 
-/// The message for a handshake that the server has ended, with its reason.
+/// The message for a handshake that the server has ended with this alert.
 fn describe_alert(alert: AlertDescription) -> String {
     let reason = match alert {
         AlertDescription::CertificateRequired => return MISSING.to_owned(),
@@ -254,7 +259,7 @@ fn describe_alert(alert: AlertDescription) -> String {
         AlertDescription::InsufficientSecurity => "no common cipher suite".to_owned(),
         AlertDescription::NoApplicationProtocol => "no common application protocol".to_owned(),
         AlertDescription::UnrecognisedName => "it does not know this host name".to_owned(),
-        other => other.as_str().map_or_else(|| "unknown alert".to_owned(), spaced),
+        other => other.as_str().map_or_else(|| "unknown alert".to_owned(), camel_case_to_words),
     };
     format!("TLS handshake rejected by the server: {reason}")
 }
@@ -308,7 +313,7 @@ fn describe_certificate(error: &CertificateError) -> String {
         }
         Other(other) => match cause::<webpki::Error>(error) {
             Some(error) => path_fault(error),
-            // The error for it has no public type.
+            // The library's error for invalid extensions has no public type.
             None if other.to_string().contains("invalid extensions") => "not a server certificate",
             None => "the certificate cannot be used",
         },
@@ -317,7 +322,7 @@ fn describe_certificate(error: &CertificateError) -> String {
     format!("certificate verification failed: {reason}")
 }
 
-/// What is wrong with a chain, where the TLS library has no error of its own for it.
+/// What is wrong with a certificate chain, for errors of path validation that the TLS library has no error of its own for.
 fn path_fault(error: &webpki::Error) -> &'static str {
     use webpki::Error::*;
     match error {
@@ -340,14 +345,14 @@ fn path_fault(error: &webpki::Error) -> &'static str {
     }
 }
 
-/// A name of a certificate without the library's type of it: `localhost` for `DnsName("localhost")`.
+/// A name in a certificate without the type that the library puts around it: `localhost` for `DnsName("localhost")`.
 fn plain_name(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')
 }
 
-/// The words of a name in camel case: `handshake failure` for `HandshakeFailure`.
-fn spaced(name: &str) -> String {
+/// Splits a name in camel case into lower-case words: `handshake failure` for `HandshakeFailure`.
+fn camel_case_to_words(name: &str) -> String {
     let mut words = String::new();
     for each in name.chars() {
         if each.is_uppercase() && !words.is_empty() {
@@ -374,15 +379,16 @@ enum VerifyMode {
     Roots(RootStore),
 }
 
-/// The certificates, in the order in which they are asked.
+/// The trusted certificates, in the order in which they are tried.
 #[derive(Debug)]
 struct RootStore {
     given: GivenCertificates,
-    /// Knows the system's certificates. Made when it is first needed; `None` if there are none.
+    /// Verifies by the system's certificates. Made when it is first needed; `None` if that fails, as it does if
+    /// there are none.
     system: OnceLock<Option<SystemVerifier>>,
 }
 
-/// The certificate of a server, and what it is to be verified with.
+/// The certificate that a server presents, and what is needed to verify it.
 struct Presented<'a> {
     end_entity: &'a CertificateDer<'a>,
     intermediates: &'a [CertificateDer<'a>],
@@ -395,7 +401,8 @@ impl RootStore {
         Self { given: GivenCertificates::new(certificates), system: OnceLock::new() }
     }
 
-    /// Asks the given certificates, and if they do not vouch, those of the system. Of two errors, the one that says more.
+    /// Verifies by the given certificates, and if they do not vouch, by the system's. If both fail, returns the error of the
+    /// given ones, unless that is only an unknown issuer.
     fn verify(
         &self,
         presented: &Presented<'_>,
@@ -420,7 +427,7 @@ impl RootStore {
     }
 }
 
-/// The error for a certificate that is its own issuer, if its only fault is that nobody vouches for it.
+/// Replaces an error that says that the issuer is not trusted, if the certificate is its own issuer.
 fn name_self_signed(error: Error, end_entity: &CertificateDer<'_>) -> Error {
     let Error::InvalidCertificate(reason) = &error else { return error };
     let is_unknown = matches!(reason, CertificateError::UnknownIssuer)
@@ -469,7 +476,7 @@ impl ServerCertVerifier for Verifier {
         verify_tls13_signature(message, cert, signed, known)
     }
 
-    /// Asked for when a handshake begins, to write the first message of it.
+    /// The library calls this when a handshake begins, to write its first message; so the handshake is noted here.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         RequestState::note_handshake();
         self.provider.signature_verification_algorithms.supported_schemes()

@@ -1,5 +1,6 @@
-//! What the certificates of `--cacert` vouch for: a CA certificate for those it has signed (path validation of RFC 5280,
-//! with its own dates and constraints), and any certificate for a server that presents that very one.
+//! Verifies server certificates by those of `--cacert`. A CA certificate vouches for the certificates that it has signed
+//! (path validation of RFC 5280, with its own dates and constraints); any certificate vouches for a server that presents the
+//! very same one.
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
@@ -19,10 +20,10 @@ use super::certificate::CertificateFields;
 /// A reason to refuse a certificate for which the TLS library has no error of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is signed by itself, and is none of those that are trusted.
+    /// It is signed by itself and not trusted.
     #[error("self-signed certificate that is not trusted (see --cacert)")]
     SelfSigned,
-    /// It is signed by nobody that is given, and the system has no certificates.
+    /// No given certificate has signed it, and the system has no certificates.
     #[error(
         "unknown issuer, and no system certificates were found (install ca-certificates, or see \
          --cacert)"
@@ -37,10 +38,10 @@ pub enum Refusal {
     /// It is signed by a given certificate that is not valid yet.
     #[error("the CA certificate that signed it is not valid before {}", date(*.0))]
     CaNotValidYet(i64),
-    /// There are more CA certificates than the given one allows.
+    /// There are more intermediate CA certificates than the given one allows.
     #[error("more intermediate certificates than a CA certificate of the chain allows")]
     PathTooLong,
-    /// Its extensions say that it is for something else.
+    /// Its extensions restrict it to purposes other than that of a server.
     #[error("not a server certificate")]
     NotForServers,
 }
@@ -51,7 +52,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// The certificates that the user has given.
+/// The certificates of `--cacert`.
 #[derive(Debug)]
 pub(super) struct GivenCertificates {
     certificates: Vec<Given>,
@@ -80,14 +81,17 @@ pub(super) fn is_readable(certificate: &CertificateDer<'static>) -> bool {
 }
 
 impl GivenCertificates {
-    /// Those of these that can be read.
+    /// Takes those of the certificates (DER) that can be read.
     pub(super) fn new(certificates: &[Vec<u8>]) -> Self {
         let der = certificates.iter().cloned().map(CertificateDer::from);
         let (certificates, anchors) = der.filter_map(Given::read).unzip();
         Self { certificates, anchors }
     }
 
-    /// Whether one of them vouches for the certificate of a server.
+    /// Fails unless one of them vouches for the certificate of a server.
+    ///
+    /// # Errors
+    /// Why the certificate is refused.
     pub(super) fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -98,8 +102,8 @@ impl GivenCertificates {
     ) -> Result<(), Error> {
         match self.certificates.iter().find(|given| given.der == *end_entity) {
             Some(same) => {
-                verify_same(&same.fields, now)?;
-                // As it is trusted by itself, nobody else can have put this name into it.
+                verify_presented(&same.fields, now)?;
+                // The common name counts here: the user trusts this very certificate, so nobody else can have chosen the name.
                 let only = same.fields.only_name();
                 if only.is_some_and(|only| only.eq_ignore_ascii_case(&name.to_str())) {
                     return Ok(());
@@ -110,7 +114,7 @@ impl GivenCertificates {
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)
     }
 
-    /// Looks for a path from one of them to the certificate.
+    /// Fails unless there is a path from one of them to the certificate.
     fn verify_path(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -137,7 +141,7 @@ impl GivenCertificates {
         }
     }
 
-    /// Whether a given certificate at the end of this path may vouch for it. Several can have the same name and key.
+    /// Fails unless a given certificate at the end of this path may vouch for it. Several can have the same name and key.
     fn check_anchor(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), Refusal> {
         let between = path.intermediate_certificates();
         let between = between.filter(|each| each.issuer() != each.subject()).count();
@@ -154,7 +158,7 @@ impl GivenCertificates {
     }
 }
 
-/// Whether a CA certificate may vouch now for a certificate, with so many others in between.
+/// Fails unless a CA certificate may vouch for another one at `now`, with `between` CA certificates in between.
 fn check_ca(ca: &CertificateFields, between: usize, now: UnixTime) -> Result<(), Refusal> {
     let now = seconds(now);
     let (first, last) = ca.validity;
@@ -168,13 +172,13 @@ fn check_ca(ca: &CertificateFields, between: usize, now: UnixTime) -> Result<(),
         return Err(Refusal::CaNotValidYet(first));
     }
     match ca.path_length {
-        Some(most) if between > most => Err(Refusal::PathTooLong),
+        Some(max) if between > max => Err(Refusal::PathTooLong),
         _ => Ok(()),
     }
 }
 
-/// Whether the certificate of a server, which is one of those that are given, may be one of a server now.
-fn verify_same(fields: &CertificateFields, now: UnixTime) -> Result<(), Error> {
+/// Fails unless a given certificate that a server presents is valid at `now` and may be used by a server.
+fn verify_presented(fields: &CertificateFields, now: UnixTime) -> Result<(), Error> {
     let (first, last) = fields.validity;
     let moment = |seconds: i64| {
         let seconds = u64::try_from(seconds).unwrap_or(0);
@@ -199,7 +203,7 @@ pub(super) fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
     CertificateFields::read(certificate).is_some_and(|fields| fields.is_self_issued)
 }
 
-/// The cause of an error of the TLS library that only wraps another one.
+/// The error that an error of the TLS library wraps, if it is a `T`.
 pub(super) fn cause<T: StdError + 'static>(error: &CertificateError) -> Option<&T> {
     match error {
         CertificateError::Other(OtherError(cause)) => cause.downcast_ref(),
@@ -233,7 +237,7 @@ pub(super) fn seconds(moment: UnixTime) -> i64 {
     i64::try_from(moment.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The error of the TLS library for one of path validation.
+/// Converts an error of path validation to one of the TLS library.
 fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error::*;
     Error::InvalidCertificate(match error {

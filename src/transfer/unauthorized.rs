@@ -1,30 +1,31 @@
-//! Why a server may have refused a request with 401, from what it offers (RFC 9110 section 11.6.1) and what it got.
+//! Explains a 401: why the server may have refused the request, from the schemes that it offers (RFC 9110 section 11.6.1) and
+//! the credentials that it got.
 
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-/// The number of schemes that a message names.
+/// The maximum number of schemes that a message names.
 const MAX_SCHEMES: usize = 3;
 
-/// The length of the longest scheme that a message names; registered ones are shorter.
-const MAX_SCHEME: usize = 20;
+/// The maximum length of a scheme that a message names, in bytes; registered ones are shorter.
+const MAX_SCHEME_BYTES: usize = 20;
 
 /// The credentials that a request had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SentCredentials {
     /// A user and a password.
     Basic,
-    /// Those of another scheme, as a header.
+    /// Those of another scheme, given as a header.
     Other,
     /// None: none were given.
     None,
     /// None: a redirect led to another origin than the listed one.
     NotAfterRedirect,
-    /// None: those of the host are for https.
+    /// None: those of the host are only sent over https.
     NotOverHttp,
 }
 
 impl SentCredentials {
-    /// Those of a field.
+    /// The kind of credentials in an Authorization field.
     pub(super) fn of(authorization: &HeaderValue) -> Self {
         let scheme = authorization.as_bytes().get(..6);
         match scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic ")) {
@@ -34,7 +35,7 @@ impl SentCredentials {
     }
 }
 
-/// Why a request with these credentials was refused by a reply with these fields, and what to do about it.
+/// Why a request with the credentials `sent` was refused by a reply with the fields `reply`, and what to do about it.
 pub(super) fn reason(reply: &HeaderMap, sent: SentCredentials) -> String {
     let schemes = offered_schemes(reply);
     let takes_basic =
@@ -58,14 +59,14 @@ pub(super) fn reason(reply: &HeaderMap, sent: SentCredentials) -> String {
     }
 }
 
-/// The first schemes that a reply offers, without their parameters.
+/// The names of the first schemes that a reply offers.
 fn offered_schemes(reply: &HeaderMap) -> Vec<&str> {
     let lines = reply.get_all(WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok());
     let parts = lines.flat_map(|line| line.split(','));
     let words = parts.filter_map(|part| part.split_whitespace().next());
     let is_scheme = |word: &&str| {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        word.len() <= MAX_SCHEME && word.bytes().all(is_name)
+        word.len() <= MAX_SCHEME_BYTES && word.bytes().all(is_name)
     };
     words.filter(is_scheme).take(MAX_SCHEMES).collect()
 }

@@ -1,4 +1,4 @@
-//! The samples of a comparison as comma-separated values, a row for each run in the order in which they were made. Pure.
+//! The samples of a comparison as comma-separated values: a row for each run, in the order in which they were taken. Pure.
 
 use std::io;
 
@@ -8,15 +8,14 @@ use crate::report::csv::{CsvRow, header};
 /// A column: its name, and how it writes the cell of a sample.
 type SampleColumn = (&'static str, fn(&Sample, &mut CsvRow) -> io::Result<()>);
 
-/// The column before those of the sample: its place in the order.
+/// The first column: the number of the sample, in the order in which they were taken.
 const ORDER: &str = "order";
 
-/// The column after those of the sample: the time that is compared.
+/// The last column: the compared time.
 const COMPARED: &str = "compared";
 
-/// The columns after `order`: the fields of a sample, those of `first_byte` and `total` flattened and `failures`
-/// in one cell. Columns are only
-/// ever added.
+/// The columns between: the fields of a sample, those of `first_byte` and `total` flattened and `failures` in one cell.
+/// Columns are only ever added.
 const COLUMNS: [SampleColumn; 40] = [
     ("block", |sample, row| row.value(Some(sample.block))),
     ("contestant", |sample, row| row.value(Some(sample.contestant))),
@@ -73,14 +72,14 @@ pub(super) fn columns() -> Vec<&'static str> {
 }
 
 /// Writes the whole table.
-pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    header(&columns(), page);
+pub(crate) fn page(comparison: &Comparison, out: &mut Vec<u8>) -> io::Result<()> {
+    header(&columns(), out);
     let mut samples = comparison.samples.iter().zip(1..);
-    samples.try_for_each(|(sample, order)| row(sample, order, comparison.timed, page))
+    samples.try_for_each(|(sample, order)| row(sample, order, comparison.timed, out))
 }
 
-fn row(sample: &Sample, order: usize, span: TimedSpan, page: &mut Vec<u8>) -> io::Result<()> {
-    let mut row = CsvRow::on(page);
+fn row(sample: &Sample, order: usize, span: TimedSpan, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut row = CsvRow::on(out);
     row.value(Some(order))?;
     COLUMNS.iter().try_for_each(|(_, cell)| cell(sample, &mut row))?;
     row.seconds(Some(sample.timed(span)))?;

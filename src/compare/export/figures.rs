@@ -1,4 +1,4 @@
-//! The metrics of a mode, as every table of a comparison shows them. Pure.
+//! The metrics of a contestant, in the order and form in which every table of a comparison shows them. Pure.
 
 use crate::compare::result::{Interval, LatencyQuantiles, ModeStats};
 use crate::units::{grouped, human_bytes};
@@ -27,14 +27,14 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
         name: "Total time",
         figures: &[
             figure("Wall time", wall_time),
-            part("Wall time, 95% CI", "95% CI", wall_interval),
-            part("Wall time, range", "range", |one| {
-                precise(Interval { low: one.wall.min, high: one.wall.max })
+            detail("Wall time, 95% CI", "95% CI", wall_interval),
+            detail("Wall time, range", "range", |one| {
+                time_interval(Interval { low: one.wall.min, high: one.wall.max })
             }),
             figure("Speedup", speed_up),
-            part("Speedup, 95% CI", "95% CI", speed_up_interval),
-            part("Speedup, p-value (Mann-Whitney U)", "p-value (U test)", rank_test),
-            part("Speedup, p-value adjusted (Holm)", "adjusted (Holm)", adjusted),
+            detail("Speedup, 95% CI", "95% CI", speed_up_interval),
+            detail("Speedup, p-value (Mann-Whitney U)", "p-value (U test)", p_value),
+            detail("Speedup, p-value adjusted (Holm)", "adjusted (Holm)", adjusted_p),
             figure("Setup time", |one| known(one.setup, seconds)),
             figure("Process time", |one| known(one.process, seconds)),
         ],
@@ -47,9 +47,11 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
             }),
             figure("URLs/s", |one| known(one.urls_per_second, number)),
             figure("Time to first byte, p50", |one| known(one.first_byte.p50, seconds)),
-            part("Time to first byte, p90, p99", "p90, p99", |one| upper(one.first_byte)),
+            detail("Time to first byte, p90, p99", "p90, p99", |one| {
+                upper_quantiles(one.first_byte)
+            }),
             figure("Time per URL, p50", |one| known(one.total.p50, seconds)),
-            part("Time per URL, p90, p99", "p90, p99", |one| upper(one.total)),
+            detail("Time per URL, p90, p99", "p90, p99", |one| upper_quantiles(one.total)),
             figure("Waiting (% of URL time)", |one| known(one.waiting, percent)),
             figure("Receiving (%)", |one| known(one.waiting.map(|share| 1.0 - share), percent)),
             figure("Retry wait (% of wall)", |one| known(one.retry_wait, percent)),
@@ -83,13 +85,13 @@ pub(crate) const FIGURES: &[MetricGroup] = &[
 
 /// The metrics of the summary.
 pub(crate) const SUMMARY: [fn(&ModeStats) -> String; 5] =
-    [wall_time, wall_interval, speed_up, speed_up_interval, decided];
+    [wall_time, wall_interval, speed_up, speed_up_interval, deciding_p_value];
 
 const fn figure(name: &'static str, text: fn(&ModeStats) -> String) -> MetricRow {
     MetricRow { name, short: name, text }
 }
 
-const fn part(
+const fn detail(
     name: &'static str,
     short: &'static str,
     text: fn(&ModeStats) -> String,
@@ -109,7 +111,7 @@ fn wall_time(one: &ModeStats) -> String {
 }
 
 fn wall_interval(one: &ModeStats) -> String {
-    one.wall.interval.map_or(none(), precise)
+    one.wall.interval.map_or(none(), time_interval)
 }
 
 fn speed_up(one: &ModeStats) -> String {
@@ -120,16 +122,16 @@ fn speed_up_interval(one: &ModeStats) -> String {
     one.speed_up.and_then(|of| of.interval).map_or(none(), interval)
 }
 
-fn rank_test(one: &ModeStats) -> String {
+fn p_value(one: &ModeStats) -> String {
     one.speed_up.map_or(none(), |of| probability(of.p))
 }
 
-fn adjusted(one: &ModeStats) -> String {
+fn adjusted_p(one: &ModeStats) -> String {
     one.speed_up.and_then(|of| of.p_adjusted).map_or(none(), probability)
 }
 
 /// The probability that decides whether the difference is significant.
-fn decided(one: &ModeStats) -> String {
+fn deciding_p_value(one: &ModeStats) -> String {
     one.speed_up.map_or(none(), |of| probability(of.deciding_p()))
 }
 
@@ -138,7 +140,7 @@ pub(crate) fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
-/// Writes a probability as an equation.
+/// Writes a probability with `p` before it: `p = 0.042`.
 pub(crate) fn p_is(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
@@ -167,11 +169,11 @@ fn none() -> String {
     "-".to_owned()
 }
 
-fn precise(of: Interval) -> String {
+fn time_interval(of: Interval) -> String {
     format!("{:.3}-{:.3}", of.low, of.high)
 }
 
-fn upper(of: LatencyQuantiles) -> String {
+fn upper_quantiles(of: LatencyQuantiles) -> String {
     match (of.p90, of.p99) {
         (Some(p90), Some(p99)) => format!("{p90:.3}, {p99:.3}"),
         _ => none(),

@@ -3,7 +3,7 @@
 use super::{csv, html, jsonl, markdown, parse};
 use crate::text::is_hidden;
 
-/// A saved comparison: it is the same after it was written and read, and has a page in every format.
+/// A saved comparison: it stays the same when it is written and read again, and no format contains hidden characters.
 pub fn comparison(data: &[u8]) {
     let Ok(comparison) = parse(data) else { return };
     let mut page = Vec::new();

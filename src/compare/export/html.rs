@@ -1,6 +1,6 @@
 //! A comparison as an HTML page: verdict, summary, findings, metrics and runs as plain HTML, charts by a script. Pure.
 //!
-//! The page is built as that of a run is: external text is escaped, or JSON that is only shown as text.
+//! The page is built like that of a run: external text is escaped, or is in JSON that is only shown as text.
 
 use std::io;
 
@@ -20,7 +20,7 @@ const PAGE: &str = include_str!("html/comparison.html");
 const SCRIPT: &str =
     concat!(include_str!("../../report/html/common.js"), include_str!("html/comparison.js"));
 
-/// Columns of the table of runs; those after `#` are numbers.
+/// Columns of the table of runs; a `#` before a name marks a column of numbers.
 const COLUMNS: [&str; 18] = [
     "#Run",
     "#Block",
@@ -43,7 +43,7 @@ const COLUMNS: [&str; 18] = [
 ];
 
 /// Writes the page.
-pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn page(comparison: &Comparison, out: &mut Vec<u8>) -> io::Result<()> {
     let contestants = &comparison.contestants;
     let names: Vec<String> =
         contestants.iter().map(|one| printable(&one.name()).into_owned()).collect();
@@ -57,28 +57,28 @@ pub(crate) fn page(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()
         ("HEAD", markup::text(&head)),
         ("MARK", mark.to_owned()),
         ("SUMMARY", summary(contestants, &names)),
-        ("WORDS", markup::items(&words(comparison))),
+        ("WORDS", markup::items(&sentences(comparison))),
         ("BASELINE", names.first().map(|name| markup::text(name)).unwrap_or_default()),
         ("FIGURES", figures(contestants, &names)),
         ("SAMPLES", samples(comparison, &names)),
-        ("HOW", markup::facts(how(comparison))),
+        ("HOW", markup::facts(method(comparison))),
     ];
-    fill(PAGE, SCRIPT, &data(comparison, &names), &parts, page);
+    fill(PAGE, SCRIPT, &data(comparison, &names), &parts, out);
     Ok(())
 }
 
-/// What the charts show.
+/// The data of the charts.
 fn data(comparison: &Comparison, names: &[String]) -> Value {
     let Comparison { contestants, pairs, .. } = comparison;
     json!({
         "contestants": contestants.iter().enumerate()
-            .map(|(place, one)| contestant(one, &names[place], &walls(comparison, place)))
+            .map(|(place, one)| contestant(one, &names[place], &wall_times(comparison, place)))
             .collect::<Vec<_>>(),
         "pairs": pairs.iter().map(|one| pair(one, names)).collect::<Vec<_>>(),
     })
 }
 
-/// Why it is not comparable; nothing if it is.
+/// Why the runs are not comparable; empty if they are.
 fn reasons(comparison: &Comparison) -> String {
     let line = |reason: &String| {
         format!("<p><strong>Not comparable:</strong> {}</p>\n", markup::text(reason))
@@ -87,7 +87,7 @@ fn reasons(comparison: &Comparison) -> String {
     if lines.is_empty() { lines } else { format!("<div id=\"reasons\">\n{lines}</div>\n") }
 }
 
-/// The result in one sentence; nothing if the reasons why there is none stand above it.
+/// The result in one sentence; empty if there are reasons why the runs are not comparable.
 fn verdict(comparison: &Comparison) -> String {
     if !comparison.reasons.is_empty() || comparison.verdict.is_empty() {
         return String::new();
@@ -95,11 +95,12 @@ fn verdict(comparison: &Comparison) -> String {
     format!("<p id=\"verdict\"><strong>{}</strong></p>\n", markup::text(&comparison.verdict))
 }
 
-fn safe<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+fn make_readable<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
     texts.map(|text| readable_message(text).into_owned()).collect()
 }
 
-fn words(comparison: &Comparison) -> Vec<String> {
+/// The explanation, the notes and the comparison with an earlier one.
+fn sentences(comparison: &Comparison) -> Vec<String> {
     let notes = remarks(comparison).into_iter().map(|remark| format!("Note: {remark}"));
     comparison.explanation.iter().cloned().chain(notes).chain(against(comparison)).collect()
 }
@@ -134,17 +135,21 @@ fn samples(comparison: &Comparison, names: &[String]) -> String {
     markup::table("runs", "Individual runs", &columns(&COLUMNS), rows)
 }
 
-fn contestant(one: &ModeStats, name: &str, walls: &[f64]) -> Value {
+fn contestant(one: &ModeStats, name: &str, wall_times: &[f64]) -> Value {
     json!({
         "name": name,
         "short": SUMMARY.map(|figure| figure(one)),
-        "wall": { "runs": walls, "median": one.wall.median, "interval": one.wall.interval.map(ends) },
+        "wall": {
+            "runs": wall_times,
+            "median": one.wall.median,
+            "interval": one.wall.interval.map(ends),
+        },
         "speed_up": one.speed_up
             .map(|of| json!({ "ratio": of.ratio, "interval": of.interval.map(ends) })),
     })
 }
 
-fn walls(comparison: &Comparison, contestant: usize) -> Vec<f64> {
+fn wall_times(comparison: &Comparison, contestant: usize) -> Vec<f64> {
     let of = comparison.samples.iter().filter(|sample| sample.contestant == contestant);
     of.map(|sample| sample.timed(comparison.timed)).collect()
 }
@@ -153,7 +158,7 @@ fn ends(of: Interval) -> [f64; 2] {
     [of.low, of.high]
 }
 
-/// The second of two, the first, and their ratio with its interval and p-value.
+/// A pair as a row: the second contestant, the first one, and their ratio with its interval and p-value.
 fn pair(pair: &PairwiseResult, names: &[String]) -> [String; 5] {
     let speed_up = pair.speed_up;
     [
@@ -200,23 +205,23 @@ fn unknown() -> HtmlCell {
     HtmlCell::text("-")
 }
 
-/// The method: names and values.
-fn how(comparison: &Comparison) -> Vec<(&'static str, String)> {
-    let list = |texts: &[String]| safe(texts.iter()).join(" ");
-    let mut how = vec![
+/// The method, as names and values.
+fn method(comparison: &Comparison) -> Vec<(&'static str, String)> {
+    let list = |texts: &[String]| make_readable(texts.iter()).join(" ");
+    let mut facts = vec![
         ("Runs per mode", grouped(comparison.runs as u64)),
         ("Warm-up runs", grouped(comparison.warmup as u64)),
         ("Seed", comparison.seed.to_string()),
         ("URLs", grouped(comparison.targets)),
         ("Bytes", human_bytes(comparison.bytes)),
     ];
-    how.extend(comparison.cores.map(|cores| ("CPU cores", cores.to_string())));
+    facts.extend(comparison.cores.map(|cores| ("CPU cores", cores.to_string())));
     let texts = [
         ("Sources", list(&comparison.sources)),
         ("Options", list(&comparison.options)),
         ("Started", readable_time(&comparison.started_at)),
         ("Version", printable(&comparison.program).into_owned()),
     ];
-    how.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()));
-    how
+    facts.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()));
+    facts
 }

@@ -1,4 +1,4 @@
-//! Report files of a comparison, of a new or a saved one. The text of a saved one is only ever written as text.
+//! Report files of a comparison, new or saved. The text of a saved one is untrusted and never written as markup.
 
 pub(crate) mod csv;
 mod figures;
@@ -46,7 +46,7 @@ impl ComparisonReports {
     /// Writes all of them.
     ///
     /// # Errors
-    /// The first one; it names the file, which is as it was before. The others are complete all the same.
+    /// The first one; it names the file, which is as it was before. The other files are still completed.
     pub(crate) fn finish(self, comparison: &Comparison) -> io::Result<()> {
         let mut first = Ok(());
         for (file, kind) in self.0 {
@@ -57,35 +57,35 @@ impl ComparisonReports {
 }
 
 fn write(mut file: AtomicFile, kind: ReportFormat, comparison: &Comparison) -> io::Result<()> {
-    let page = file.lines();
+    let out = file.lines();
     match kind {
-        ReportFormat::Html => html::page(comparison, page)?,
-        ReportFormat::Csv => csv::page(comparison, page)?,
-        ReportFormat::Json => json(comparison, page)?,
-        ReportFormat::Jsonl => jsonl(comparison, page)?,
-        ReportFormat::Markdown => markdown::page(comparison, page)?,
+        ReportFormat::Html => html::page(comparison, out)?,
+        ReportFormat::Csv => csv::page(comparison, out)?,
+        ReportFormat::Json => json(comparison, out)?,
+        ReportFormat::Jsonl => jsonl(comparison, out)?,
+        ReportFormat::Markdown => markdown::page(comparison, out)?,
         ReportFormat::Har => unreachable!("only a run is an archive"),
     }
     file.finish()
 }
 
-fn json(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *page, comparison)?;
-    page.push(b'\n');
+fn json(comparison: &Comparison, out: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, comparison)?;
+    out.push(b'\n');
     Ok(())
 }
 
-/// What was measured, and how.
+/// The head of a report: what was measured, and how.
 pub(crate) struct Head {
-    /// The lists.
+    /// The workload in words.
     pub workload: String,
-    /// How much they have.
+    /// Its number of URLs and bytes.
     pub extent: String,
-    /// The runs, what became of their URLs, and the method; a sentence each.
+    /// The runs, the outcomes of their URLs, the commands and the method; a line each.
     pub lines: Vec<String>,
 }
 
-/// The head of every report.
+/// Builds the head of a report.
 pub(crate) fn head(comparison: &Comparison) -> Head {
     let Comparison { targets, bytes, runs, warmup, seed, .. } = comparison;
     let (urls, runs) = (counted(*targets, "URL"), counted(*runs as u64, "run"));
@@ -163,7 +163,7 @@ pub(crate) fn flaw(comparison: &Comparison) -> Option<&'static str> {
 /// Reads a saved comparison.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it is not a comparison, or one that cannot be reported; a message that says why.
 pub(crate) fn parse(text: &[u8]) -> Result<Comparison, String> {
     let mut comparison: Comparison =
         serde_json::from_slice(text).map_err(|error| error.to_string())?;
@@ -179,9 +179,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Comparison, String> {
 }
 
 /// Writes the comparison as one line of JSON.
-pub(crate) fn jsonl(comparison: &Comparison, page: &mut Vec<u8>) -> io::Result<()> {
-    write_json(&mut *page, comparison)?;
-    page.push(b'\n');
+pub(crate) fn jsonl(comparison: &Comparison, out: &mut Vec<u8>) -> io::Result<()> {
+    write_json(&mut *out, comparison)?;
+    out.push(b'\n');
     Ok(())
 }
 

@@ -1,17 +1,17 @@
-//! What became of the URLs of each run, in sentences. Pure.
+//! Describes the outcomes of each run's URLs in sentences. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::compare::result::{Comparison, ModeStats, Sample};
 use crate::report::printable;
 
-/// One sentence if all runs of which they are known had the same outcomes, else one for each contestant. A comparison of an older version, which
-/// has no number of failures, has none.
+/// One sentence if all runs with known outcomes had the same ones, else one for each contestant. None for a comparison of an
+/// older version, which has no number of failures.
 pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
     let Comparison { contestants, samples, .. } = comparison;
     let of = |place: usize| {
         let of = samples.iter().filter(move |sample| sample.contestant == place);
-        outcomes(&of.collect::<Vec<_>>())
+        outcomes_of(&of.collect::<Vec<_>>())
     };
     let outcomes: Vec<_> = (0..contestants.len()).map(of).collect();
     let mut known = outcomes.iter().flatten();
@@ -38,13 +38,13 @@ fn known_names(contestants: &[ModeStats], outcomes: &[Option<String>]) -> String
 }
 
 /// The outcomes of the runs of a contestant; `None` if they are not known.
-fn outcomes(samples: &[&Sample]) -> Option<String> {
+fn outcomes_of(samples: &[&Sample]) -> Option<String> {
     let ok = range(samples, |sample| sample.ok)?;
     let failed = range(samples, |sample| sample.failed)?;
     let mut text = format!("{ok} ok");
     if failed != "0" {
         text += &format!(", {failed} failed");
-        let kinds = kinds(samples);
+        let kinds = failures_by_kind(samples);
         if !kinds.is_empty() {
             text += &format!(" ({kinds})");
         }
@@ -56,8 +56,8 @@ fn outcomes(samples: &[&Sample]) -> Option<String> {
     Some(text)
 }
 
-/// The failures by kind, each as often as it occurred in the run that had most of it.
-fn kinds(samples: &[&Sample]) -> String {
+/// The failures by kind, each with its highest count in a single run.
+fn failures_by_kind(samples: &[&Sample]) -> String {
     let mut most = BTreeMap::<&str, u64>::new();
     for (kind, count) in samples.iter().flat_map(|sample| &sample.failures) {
         let most = most.entry(kind).or_default();
@@ -73,7 +73,7 @@ fn kinds(samples: &[&Sample]) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// A count, or from the least to the greatest; `None` if that of a run is not known.
+/// A count, or a range if the runs differ; `None` if the count of a run is not known.
 fn range(samples: &[&Sample], count: impl Fn(&Sample) -> Option<u64>) -> Option<String> {
     let counts = samples.iter().map(|sample| count(sample)).collect::<Option<Vec<u64>>>()?;
     let (least, most) = (counts.iter().min()?, counts.iter().max()?);

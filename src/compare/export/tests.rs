@@ -8,7 +8,7 @@ use super::*;
 use crate::compare::result::Sample;
 use crate::compare::test_fixtures;
 
-/// What a list, a server or a saved comparison may say.
+/// Hostile texts that may come from a list, a server or a saved comparison.
 const HOSTILE: [&str; 8] = [
     "</script><script>alert(1)</script><!--",
     "|\n\n# a\n- b **c** _d_ [e](https://a.b/) ![f](g) `h` <b>i</b> &amp; \\",

@@ -1,11 +1,10 @@
-//! What is said in each situation, and what is not: the conditions are those of made-up samples, so that it is known what
-//! is true.
+//! Checks the findings in many situations. The samples are made up, so it is known which statements are true.
 
 use fastrand::Rng;
 
 use super::*;
 use crate::compare::result::{LatencyQuantiles, TimedSpan};
-use crate::compare::summarize::{mode_stats, numbered, pairs};
+use crate::compare::summarize::{make_unique, mode_stats, pairs};
 
 /// A contestant: mode, jobs, wall time, CPU time, threads.
 type Contestant = (&'static str, usize, f64, f64, u64);
@@ -23,20 +22,20 @@ const SAME: &[Contestant] = &[("async", 4, 0.9, 0.1, 1), ("async", 4, 0.9, 0.1, 
 const CURL: &[Contestant] = &[("async", 4, 0.9, 0.1, 1), ("command", 0, 1.8, 0.1, 0)];
 
 struct Situation {
-    /// What is the case.
+    /// A description of the situation.
     name: &'static str,
     contestants: &'static [Contestant],
     runs: usize,
-    /// What each sample has beside.
-    but: fn(&mut Sample),
+    /// Adjusts each sample.
+    adjust: fn(&mut Sample),
     /// Reasons why the samples are not comparable.
     reasons: &'static [&'static str],
     is_limited: bool,
     /// The verdict, or its beginning if it ends in dots.
     verdict: &'static str,
-    /// Parts of notes and explanation.
+    /// Texts that are in the notes or the explanation.
     says: &'static [&'static str],
-    /// What none of it says.
+    /// Texts that are neither in these nor in the verdict.
     is_silent_on: &'static [&'static str],
 }
 
@@ -44,7 +43,7 @@ const PLAIN: Situation = Situation {
     name: "",
     contestants: TWO,
     runs: 10,
-    but: mostly_receives,
+    adjust: mostly_receives,
     reasons: &[],
     is_limited: false,
     verdict: "",
@@ -52,14 +51,14 @@ const PLAIN: Situation = Situation {
     is_silent_on: &[],
 };
 
-/// What would say why runs take the time that they take.
+/// Texts that would state what determines the time.
 const NO_CAUSE: &[&str] = &["bandwidth", "concurrency", "of the time per URL is spent", "busy"];
 
 fn mostly_receives(sample: &mut Sample) {
     (sample.waiting, sample.transfer) = shares(sample, 0.2);
 }
 
-/// The times of all URLs together: each worker has one, all the time.
+/// The waiting and transfer times of all URLs together, if each worker always has a URL.
 fn shares(sample: &Sample, waiting: f64) -> (Option<f64>, Option<f64>) {
     let time = sample.wall * sample.jobs as f64;
     (Some(waiting * time), Some((1.0 - waiting) * time))
@@ -74,7 +73,7 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "the built-in workload: waiting, which several workers share",
             contestants: LESSON,
-            but: mostly_waits,
+            adjust: mostly_waits,
             verdict: "threads (5 jobs), async (5 jobs) and processes (5 jobs) are 4.85x as fast as \
                       sequential, with no significant difference among them; async (5 jobs) uses the \
                       least CPU time.",
@@ -108,7 +107,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "the machine is busy with other processes",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 let threads = sample.worker_threads.unwrap() as f64;
                 sample.run_queue_delay = Some(0.45 * sample.wall * threads);
@@ -127,7 +126,7 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "the runs themselves use all cores",
             contestants: CORES,
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 sample.run_queue_delay = Some(if sample.mode == "threads" { 0.5 } else { 0.0 });
                 sample.other_load = Some(0.1);
@@ -139,7 +138,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "a wait for the processor of four percent is no news",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 sample.run_queue_delay = Some(0.04 * sample.wall);
                 sample.other_load = Some(1.94);
@@ -152,7 +151,7 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "the local server waited for a processor",
             contestants: LESSON,
-            but: |sample| {
+            adjust: |sample| {
                 mostly_waits(sample);
                 sample.server_wait = Some(0.2);
             },
@@ -163,7 +162,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "retries take the time",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_waits(sample);
                 sample.retried = Some(1);
                 sample.retry_wait = Some(0.97 * sample.wall);
@@ -185,7 +184,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "retries take some of the time of some runs",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 if sample.block == 1 {
                     sample.retried = Some(2);
@@ -199,7 +198,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "the same URLs fail in every run, without a retry",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 (sample.ok, sample.failed) = (Some(12), Some(4));
             },
@@ -212,7 +211,7 @@ fn situations() -> Vec<Situation> {
             name: "three runs can show nothing",
             contestants: LESSON,
             runs: 3,
-            but: mostly_waits,
+            adjust: mostly_waits,
             verdict: "No verdict: 3 runs each are too few for any difference between 4 contestants to reach \
                       the 5% level; use --runs 5 or more.",
             says: &["concurrency determines"],
@@ -243,7 +242,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "one host is at its limit",
-            but: mostly_waits,
+            adjust: mostly_waits,
             is_limited: true,
             verdict: "No significant difference between ...",
             says: &["not explained, because a limit determined the time"],
@@ -252,7 +251,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "one URL takes the time",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_waits(sample);
                 (sample.longest, sample.total.p50) = (Some(0.95 * sample.wall), Some(0.01));
             },
@@ -267,7 +266,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "as many jobs as URLs, which take equally long",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_waits(sample);
                 (sample.longest, sample.total.p50) = (Some(0.95 * sample.wall), Some(0.8));
             },
@@ -279,7 +278,7 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "what is not comparable explains nothing",
             contestants: LESSON,
-            but: mostly_waits,
+            adjust: mostly_waits,
             reasons: &["a run ended early (async): the quota was used up", "another"],
             verdict: "Not comparable: a run ended early (async): the quota was used up; and 1 more below.",
             is_silent_on: &["significant", "x as fast", "concurrency", "CPU-bound"],
@@ -312,7 +311,7 @@ fn situations() -> Vec<Situation> {
         },
         Situation {
             name: "the median CPU time is less, but not significantly so",
-            but: |sample| {
+            adjust: |sample| {
                 mostly_receives(sample);
                 let of_block = if sample.block % 2 == 0 { 0.5 } else { 3.0 };
                 sample.cpu_user = sample.cpu_user.map(|time| time * of_block);
@@ -331,8 +330,8 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "a command, of which little is known",
             contestants: CURL,
-            but: |sample| match sample.mode.as_str() {
-                "command" => *sample = unknown(sample),
+            adjust: |sample| match sample.mode.as_str() {
+                "command" => *sample = as_command(sample),
                 _ => mostly_receives(sample),
             },
             verdict: "async (4 jobs) is 2.00x as fast as curl.",
@@ -342,7 +341,7 @@ fn situations() -> Vec<Situation> {
         Situation {
             name: "nothing is known of any contestant",
             contestants: &[("command", 0, 1.0, 0.1, 0), ("command", 0, 1.0, 0.1, 0)],
-            but: |sample| *sample = unknown(sample),
+            adjust: |sample| *sample = as_command(sample),
             verdict: "No significant difference between curl #1 and curl #2.",
             is_silent_on: NO_CAUSE,
             ..PLAIN
@@ -350,8 +349,8 @@ fn situations() -> Vec<Situation> {
     ]
 }
 
-/// What is known of a run of a command.
-fn unknown(sample: &Sample) -> Sample {
+/// The sample with only what is known about a command.
+fn as_command(sample: &Sample) -> Sample {
     let Sample { block, contestant, wall, cpu_user, cpu_system, peak_memory, .. } = *sample;
     let known = Sample { block, contestant, wall, cpu_user, cpu_system, ..Sample::default() };
     Sample { mode: "command".to_owned(), process: Some(wall), peak_memory, ..known }
@@ -382,12 +381,12 @@ fn what_is_said_in_each_situation_is_true() {
 }
 
 fn findings(situation: &Situation) -> Findings {
-    let Situation { contestants, runs, but, reasons, is_limited, .. } = situation;
+    let Situation { contestants, runs, adjust, reasons, is_limited, .. } = situation;
     let order = (1..=*runs).flat_map(|block| (0..contestants.len()).map(move |one| (block, one)));
     let samples: Vec<Sample> = order
         .map(|(block, place)| {
             let mut sample = sample(block, place, contestants[place]);
-            but(&mut sample);
+            adjust(&mut sample);
             sample
         })
         .collect();
@@ -398,7 +397,7 @@ fn findings(situation: &Situation) -> Findings {
         0 => "curl".to_owned(),
         _ => one.name(),
     });
-    let names = numbered(&names.collect::<Vec<_>>());
+    let names = make_unique(&names.collect::<Vec<_>>());
     stats.iter_mut().zip(names).for_each(|(one, name)| one.name = name);
     let reasons: Vec<String> = reasons.iter().map(|&reason| reason.to_owned()).collect();
     Findings::from(&Evidence {
@@ -412,7 +411,7 @@ fn findings(situation: &Situation) -> Findings {
     })
 }
 
-/// A sample of 16 URLs on a machine that has nothing else to do. Samples scatter by a percent.
+/// A sample of 16 URLs on an otherwise idle machine. Wall times vary by 1%.
 fn sample(block: usize, contestant: usize, of: Contestant) -> Sample {
     let (mode, jobs, wall, cpu, threads) = of;
     let wall = wall * (1.0 + 0.001 * ((block * 7 + contestant * 3) % 11) as f64);

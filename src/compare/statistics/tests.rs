@@ -1,4 +1,4 @@
-//! The truth of the instrument: known answers, and samples drawn from distributions whose answers are known.
+//! Checks the statistics against published values, and against samples drawn from known distributions.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn the_rank_sum_test_gives_the_probabilities_of_published_tables() {
     assert!(close(test(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 0.1));
     // U = 23 is the last that is significant for ten and ten: 0.0433; U = 24 gives 0.0524.
     let ten: Vec<f64> = (0..10).map(f64::from).collect();
-    // Of ten others, so many are below all ten, one is below so many of them, and the rest are above all.
+    // Of the ten others, some are below all ten, one is below some of them, and the rest are above all.
     let with = |below_all: usize, below: usize| {
         let other = (0..10).map(|place| match place {
             place if place < below_all => -1.0 - place as f64,
@@ -99,7 +99,7 @@ fn the_ratio_and_its_interval_turn_round_with_the_sides() {
     assert!(close(there.ratio * back.ratio, 1.0));
     assert!(close(one.low * other.high, 1.0) && close(one.high * other.low, 1.0));
     assert_eq!(there.p, back.p);
-    assert!(is_shown(there.p) && one.low > 1.0);
+    assert!(is_significant(there.p) && one.low > 1.0);
 }
 
 #[test]
@@ -126,12 +126,14 @@ fn a_significant_difference_has_the_direction_of_the_medians() {
         let one = draw(&mut rng);
         let other: Vec<f64> = draw(&mut rng).iter().map(|time| 8.0 * time).collect();
         let speed_up = speed_up(&one, &other, &mut Rng::with_seed(1));
-        let Some(interval) = speed_up.interval.filter(|_| is_shown(speed_up.p)) else { continue };
+        let Some(interval) = speed_up.interval.filter(|_| is_significant(speed_up.p)) else {
+            continue;
+        };
         assert_eq!(speed_up.ratio > 1.0, interval.low > 1.0, "{one:?} {other:?}");
     }
 }
 
-/// A time of which the true median is 1.
+/// Draws a time from a distribution with median 1.
 type Draw = fn(&mut Rng) -> f64;
 
 fn normal(rng: &mut Rng) -> f64 {
@@ -139,7 +141,7 @@ fn normal(rng: &mut Rng) -> f64 {
     radius * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
-/// Distributions that times of runs have: even, skewed, with a floor and stragglers.
+/// Distributions as the times of runs have them: symmetric, skewed, with a floor, and with stragglers.
 const TIMES: [(&str, Draw); 4] = [
     ("normal", |rng| 1.0 + 0.02 * normal(rng)),
     ("log-normal", |rng| (0.3 * normal(rng)).exp()),
@@ -185,7 +187,7 @@ fn the_interval_of_a_speed_up_covers_it_and_what_does_not_differ_rarely_seems_to
         let covered = share(|| {
             let (one, other) = (samples(RUNS, draw, &mut rng), samples(RUNS, draw, &mut rng));
             let speed_up = speed_up(&one, &other, &mut rng);
-            alarms += usize::from(is_shown(speed_up.p));
+            alarms += usize::from(is_significant(speed_up.p));
             covers(speed_up.interval, 1.0)
         });
         let alarms = alarms as f64 / REPETITIONS as f64;
@@ -229,8 +231,8 @@ fn samples_suffice_if_the_most_extreme_order_of_them_is_significant() {
         let count = low.len();
         let p = rank_sum_test(&low, &high, &mut Rng::with_seed(0));
         for pairs in [1, 3, 6, 28] {
-            let is_significant = is_shown(adjust_for_number(&vec![p; pairs])[0]);
-            assert_eq!(can_be_shown(count, count, pairs), is_significant, "{count}, {pairs}");
+            let expected = is_significant(adjust_for_number(&vec![p; pairs])[0]);
+            assert_eq!(can_be_significant(count, count, pairs), expected, "{count}, {pairs}");
         }
     }
     assert_eq!([1, 3, 6, 28].map(samples_needed), [4, 5, 5, 7]);

@@ -2,7 +2,8 @@
 
 use super::{Netrc, NetrcEntry};
 
-/// A netrc file: what it says is the same after it was written and read, and a mistake is named without a word of it.
+/// Input: a netrc file. Its entries are unchanged after they were written and parsed, and an error message quotes no word
+/// of the file.
 pub fn netrc(data: &[u8]) {
     match Netrc::parse(data) {
         Ok(parsed) => check(&parsed.netrc),
@@ -16,7 +17,7 @@ pub fn netrc(data: &[u8]) {
 }
 
 fn check(netrc: &Netrc) {
-    let again = Netrc::parse(&written(netrc)).expect("what was written is valid");
+    let again = Netrc::parse(&to_file(netrc)).expect("what was written is valid");
     assert_eq!((&again.netrc, again.ignored), (netrc, None));
     for host in ["a.test", "", "::1"] {
         let of_host = netrc.user_at(host);
@@ -27,21 +28,21 @@ fn check(netrc: &Netrc) {
     }
 }
 
-/// A file that says the same.
-fn written(netrc: &Netrc) -> Vec<u8> {
+/// The text of a file with the same entries.
+fn to_file(netrc: &Netrc) -> Vec<u8> {
     let mut file = Vec::new();
     for NetrcEntry { machine, login, password } in &netrc.0 {
         match machine {
-            Some(machine) => word(b"machine", machine, &mut file),
+            Some(machine) => push_quoted(b"machine", machine, &mut file),
             None => file.extend_from_slice(b"default\n"),
         }
-        word(b"login", login, &mut file);
-        word(b"password", password, &mut file);
+        push_quoted(b"login", login, &mut file);
+        push_quoted(b"password", password, &mut file);
     }
     file
 }
 
-fn word(keyword: &[u8], value: &[u8], file: &mut Vec<u8>) {
+fn push_quoted(keyword: &[u8], value: &[u8], file: &mut Vec<u8>) {
     file.extend_from_slice(keyword);
     file.extend_from_slice(b" \"");
     for byte in value {

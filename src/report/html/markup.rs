@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::report::escape::printable;
 use crate::units::{grouped, human_bytes};
 
-/// Text as HTML shows it: none of it is markup, and no character acts on the page.
+/// Escapes a text for HTML: none of it is markup, and unprintable characters are made visible.
 pub(crate) fn text(text: &str) -> String {
     let text = printable(text);
     let mut escaped = String::with_capacity(text.len());
@@ -45,7 +45,7 @@ pub(crate) struct HtmlColumn<'a> {
     pub is_number: bool,
 }
 
-/// A cell of a table: its text, and the number that it is sorted by if its text is not.
+/// A cell of a table: its text, and the number that it is sorted by; `None` if it is sorted by its text.
 pub(crate) struct HtmlCell {
     text: String,
     value: Option<f64>,
@@ -62,7 +62,7 @@ impl HtmlCell {
         Self { text: grouped(count), value: Some(count as f64) }
     }
 
-    /// A number, or nothing if there is none.
+    /// A number; an empty cell if there is none.
     pub(crate) fn count_if_known(count: Option<u64>) -> Self {
         count.map_or_else(|| Self::text(""), Self::count)
     }
@@ -78,7 +78,7 @@ impl HtmlCell {
     }
 }
 
-/// The head of a column for each of these names; those after `#` are numbers.
+/// The columns of these names; a `#` before a name marks a column of numbers.
 pub(crate) fn columns<'a>(names: &[&'a str]) -> Vec<HtmlColumn<'a>> {
     let column = |name: &&'a str| match name.strip_prefix('#') {
         Some(name) => HtmlColumn { name, is_number: true },
@@ -87,7 +87,7 @@ pub(crate) fn columns<'a>(names: &[&'a str]) -> Vec<HtmlColumn<'a>> {
     names.iter().map(column).collect()
 }
 
-/// A table in a region that scrolls, both with `id` in their names. The first cell of a row is its head.
+/// A table in a scrolling region, which has the ID `id`. The first cell of a row is its header.
 pub(crate) fn table(
     id: &str,
     caption: &str,
@@ -105,11 +105,11 @@ pub(crate) fn table(
 pub(crate) struct HtmlRowGroup {
     /// The name.
     pub name: &'static str,
-    /// Its rows; `true` if the row belongs to the one above.
+    /// Its rows; `true` if the row is a detail of the row above.
     pub rows: Vec<(bool, Vec<HtmlCell>)>,
 }
 
-/// The same of rows in groups.
+/// A table like [`table`], its rows in groups.
 pub(crate) fn grouped_table(
     id: &str,
     caption: &str,

@@ -1,27 +1,29 @@
-//! Records of one place in a list that have different URLs: the reports are those of different lists with the same name.
+//! Detects clashes: records with the same place in a list but different URLs. The reports are then of different lists with
+//! the same name.
 
 use super::super::escape::printable;
-use super::{LISTED, number_of};
+use super::{KEY_SEPARATOR, number_of};
 use crate::external_sort::SortItem;
 
 /// The clashes of a merge.
 #[derive(Debug, Default)]
 pub(super) struct Clashes {
-    /// The number of the first record of each file, and its name.
+    /// The number of the first record of each file, and the name of the file.
     files: Vec<(u64, String)>,
     count: u64,
+    /// The warning about the first clash.
     first: Option<String>,
 }
 
 impl Clashes {
-    /// The records from this number on are in a file of this name.
+    /// Notes that the records from `number` on are from the file `name`.
     pub(super) fn begin_file(&mut self, name: &str, number: u64) {
         self.files.push((number, printable(name).into_owned()));
     }
 
-    /// Notes two items that follow one another, if they have one place in the list.
+    /// Counts a clash if two successive items have the same place in the list.
     pub(super) fn note(&mut self, one: &SortItem, other: &SortItem) {
-        let ((place, url), (other_place, other_url)) = (split(&one.key), split(&other.key));
+        let ((place, url), (other_place, other_url)) = (split_key(&one.key), split_key(&other.key));
         if place != other_place {
             return;
         }
@@ -31,7 +33,7 @@ impl Clashes {
         }
         let (index, source) = place.split_at(size_of::<u64>());
         let index = index.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        let shown = |bytes| printable(&String::from_utf8_lossy(bytes)).into_owned();
+        let to_printable = |bytes| printable(&String::from_utf8_lossy(bytes)).into_owned();
         let (file, other_file) = (self.file_of(one), self.file_of(other));
         let files = match file == other_file {
             true => format!("{file} has records of different lists"),
@@ -40,19 +42,19 @@ impl Clashes {
         self.first = Some(format!(
             "{files} with the same name: entry {index} of {} is {} and {}; all records were kept; fetch list files \
              with different names, or --shard I/N of one list",
-            shown(source),
-            shown(url),
-            shown(other_url)
+            to_printable(source),
+            to_printable(url),
+            to_printable(other_url)
         ));
     }
 
-    /// Records that have the place of one before them, and another URL.
+    /// Number of records with the same place as the record before them, but a different URL.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// A sentence about the first two; `None` if there are none.
-    pub(super) fn about_first(&self) -> Option<&str> {
+    /// The warning about the first clash; `None` if there is none.
+    pub(super) fn first_warning(&self) -> Option<&str> {
         self.first.as_deref()
     }
 
@@ -63,10 +65,10 @@ impl Clashes {
     }
 }
 
-/// The place in the list that a key is of, and the text there.
-fn split(key: &[u8]) -> (&[u8], &[u8]) {
+/// Splits a key into the place in the list (index and source) and the listed text.
+fn split_key(key: &[u8]) -> (&[u8], &[u8]) {
     let (_, source) = key.split_at(size_of::<u64>());
-    let end = source.iter().position(|byte| *byte == LISTED).unwrap_or(source.len());
+    let end = source.iter().position(|byte| *byte == KEY_SEPARATOR).unwrap_or(source.len());
     let end = size_of::<u64>() + end;
     (&key[..end], key.get(end + 1..).unwrap_or_default())
 }

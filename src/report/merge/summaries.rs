@@ -1,4 +1,4 @@
-//! The summary of several runs: what can be added up is, and what differs is left out. Pure.
+//! Combines the summaries of several runs into one: counts are added up, and values that differ are left out. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use crate::model::{HostStats, OutcomeCounts, Resources, Summary};
 
-/// Hosts that a summary has at most.
-const MOST_HOSTS: usize = 20;
+/// Maximum number of hosts in a summary.
+const MAX_HOSTS: usize = 20;
 
-/// The summaries so far as one.
+/// The combination of the summaries added so far.
 #[derive(Debug, Default)]
 pub(super) struct MergedSummary {
     all: Option<Summary>,
@@ -19,17 +19,17 @@ pub(super) struct MergedSummary {
     span: Option<(f64, f64)>,
     /// Whether the span of every run is known.
     is_span_known: bool,
-    /// The shards, by their number of all.
+    /// The indexes of the shards, by the number of shards.
     shards: BTreeMap<u32, BTreeSet<u32>>,
     /// Whether there is a run without a summary.
-    lacks_one: bool,
+    has_run_without_summary: bool,
 }
 
 impl MergedSummary {
     /// Adds the summary of a run; `None` if its report has none.
     pub(super) fn add(&mut self, summary: Option<Summary>) {
         let Some(mut summary) = summary else {
-            self.lacks_one = true;
+            self.has_run_without_summary = true;
             return;
         };
         for host in std::mem::take(&mut summary.hosts) {
@@ -58,8 +58,8 @@ impl MergedSummary {
         }
     }
 
-    /// What there is to say of shards: those that are missing, or reports that do not belong together.
-    pub(super) fn about_shards(&self) -> Option<String> {
+    /// A warning if shards are missing, or if the reports are of different numbers of shards.
+    pub(super) fn shard_warning(&self) -> Option<String> {
         let mut all = self.shards.iter();
         let (count, present) = all.next()?;
         if all.next().is_some() {
@@ -72,9 +72,9 @@ impl MergedSummary {
         (number > 0).then(|| format!("no report of shard {}{more}", first.join(", ")))
     }
 
-    /// The summary of all runs, which have these records; `None` if no report had one.
+    /// The summary of all runs, with the counts of the merged records; `None` if no report had a summary.
     pub(super) fn finish(self, counts: OutcomeCounts) -> Option<Summary> {
-        let is_complete = !self.lacks_one && self.about_shards().is_none();
+        let is_complete = !self.has_run_without_summary && self.shard_warning().is_none();
         let mut all = self.all?;
         all.list_complete &= is_complete;
         all.read_up_to = all.read_up_to.filter(|_| !all.list_complete);
@@ -86,7 +86,7 @@ impl MergedSummary {
         hosts.sort_unstable_by(|one, other| {
             other.requests.cmp(&one.requests).then_with(|| one.host.cmp(&other.host))
         });
-        hosts.truncate(MOST_HOSTS);
+        hosts.truncate(MAX_HOSTS);
         all.hosts = hosts;
         Some(all)
     }
@@ -115,7 +115,7 @@ fn add_run(all: &mut Summary, run: Summary) {
     if all.program != run.program {
         all.program.clear();
     }
-    // RFC 3339 with equal digits sorts by time.
+    // RFC 3339 times of equal precision sort as text.
     if run.started_at < all.started_at {
         all.started_at = run.started_at;
     }
@@ -132,7 +132,7 @@ fn add_resources(all: &mut Resources, run: &Resources) {
     all.cpu_user = add(all.cpu_user, run.cpu_user);
     all.cpu_system = add(all.cpu_system, run.cpu_system);
     all.run_queue_delay = add(all.run_queue_delay, run.run_queue_delay);
-    // Machines have their own memory: the most that one of them needs.
+    // Each machine has its own memory: keep the highest peak.
     all.peak_memory = all.peak_memory.zip(run.peak_memory).map(|(one, other)| one.max(other));
     all.voluntary_switches = count(all.voluntary_switches, run.voluntary_switches);
     all.involuntary_switches = count(all.involuntary_switches, run.involuntary_switches);
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
     use crate::model::test_fixtures::{record, summary};
 
-    fn of_shard(index: u32, started_at: &str) -> Summary {
+    fn summary_of_shard(index: u32, started_at: &str) -> Summary {
         Summary {
             shard: Some(format!("{index}/3")),
             started_at: started_at.to_owned(),
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn what_can_be_added_is_and_the_time_is_that_from_the_first_start_to_the_last_end() {
         let mut merged = MergedSummary::default();
-        merged.add(Some(of_shard(1, "2026-01-01T00:00:10.000Z")));
-        merged.add(Some(of_shard(0, "2026-01-01T00:00:00.000Z")));
-        assert_eq!(merged.about_shards().unwrap(), "no report of shard 2/3");
-        merged.add(Some(of_shard(2, "2026-01-01T00:00:05.000Z")));
-        assert_eq!(merged.about_shards(), None);
+        merged.add(Some(summary_of_shard(1, "2026-01-01T00:00:10.000Z")));
+        merged.add(Some(summary_of_shard(0, "2026-01-01T00:00:00.000Z")));
+        assert_eq!(merged.shard_warning().unwrap(), "no report of shard 2/3");
+        merged.add(Some(summary_of_shard(2, "2026-01-01T00:00:05.000Z")));
+        assert_eq!(merged.shard_warning(), None);
         let all = merged.finish(OutcomeCounts::default()).unwrap();
         assert_eq!((all.jobs, all.loops, all.list_complete), (15, 15, true));
         assert_eq!(all.started_at, "2026-01-01T00:00:00.000Z");
@@ -199,7 +199,7 @@ mod tests {
         merged.add(None);
         assert!(!merged.finish(OutcomeCounts::default()).unwrap().list_complete);
         let mut merged = MergedSummary::default();
-        merged.add(Some(of_shard(0, "2026-01-01T00:00:00.000Z")));
+        merged.add(Some(summary_of_shard(0, "2026-01-01T00:00:00.000Z")));
         assert!(!merged.finish(OutcomeCounts::default()).unwrap().list_complete);
         assert!(MergedSummary::default().finish(OutcomeCounts::default()).is_none());
     }

@@ -1,5 +1,4 @@
-//! One frame of the progress display: what has been counted and what is going on, as lines that fit a width. Pure:
-//! time is an argument.
+//! One frame of the progress display: counts, transfers and waits as lines that fit a width. Pure: time is an argument.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,25 +10,25 @@ use super::super::text::TextStyle;
 use crate::model::{Event, Failure, HostWait, ProgressBoard, WaitReason, WorkerProgress, host_of};
 use crate::units::human_bytes;
 
-/// Transfers shown at most.
-const SHOWN: usize = 8;
-/// Waits shown at most.
-const WAITS_SHOWN: usize = 4;
-/// The rate is that of the last so many seconds.
-const RATE_OVER: Duration = Duration::from_secs(5);
-/// The bar's columns, ends included.
-const BAR: std::ops::RangeInclusive<usize> = 12..=32;
-/// With fewer columns there is room for a URL and nothing else.
+/// Maximum number of transfers shown.
+const MAX_TRANSFERS: usize = 8;
+/// Maximum number of waits shown.
+const MAX_WAITS: usize = 4;
+/// The time over which the rate is averaged.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+/// The width of the bar, ends included.
+const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 12..=32;
+/// With fewer columns, transfers are shown as URLs without figures, and waits not at all.
 const NARROW: usize = 10;
-/// Between two facts.
+/// Separates the facts in a line.
 const GAP: &str = "  ";
 
-/// What has been counted so far.
+/// The counts so far.
 #[derive(Debug, Default)]
 pub(super) struct ProgressCounts {
     /// Settled targets.
     done: u64,
-    /// Those of them that failed.
+    /// Settled targets that failed.
     failed: u64,
     /// All targets; `None` until the list has been read.
     total: Option<u64>,
@@ -39,11 +38,11 @@ pub(super) struct ProgressCounts {
     shown_bytes: u64,
     /// Recent values of `shown_bytes`.
     samples: VecDeque<(Instant, u64)>,
-    /// The first look.
+    /// When the first sample was taken.
     started: Option<Instant>,
     /// Whether a signal has stopped the run.
     is_stopping: bool,
-    /// Retries that have been scheduled since the last look, with their waits.
+    /// Retries that have been scheduled since the last sample, with their waits.
     scheduled: Vec<(Duration, RetryReason)>,
     /// Retries that are not due yet.
     retries: Vec<(Instant, RetryReason)>,
@@ -61,7 +60,7 @@ struct RetryReason {
 }
 
 impl ProgressCounts {
-    /// Counts what has happened.
+    /// Counts an event.
     pub(super) fn count(&mut self, event: &Event) {
         match event {
             Event::Finished { record, .. } => {
@@ -82,11 +81,12 @@ impl ProgressCounts {
         }
     }
 
+    /// Notes the bytes and the retries at this moment. `in_flight`: body bytes of the transfers in progress.
     fn sample(&mut self, in_flight: u64, now: Instant) {
         self.started.get_or_insert(now);
         self.shown_bytes = self.shown_bytes.max(self.settled_bytes + in_flight);
         self.samples.push_back((now, self.shown_bytes));
-        while self.samples.len() > 2 && now - self.samples[1].0 >= RATE_OVER {
+        while self.samples.len() > 2 && now - self.samples[1].0 >= RATE_WINDOW {
             self.samples.pop_front();
         }
         let scheduled = self.scheduled.drain(..).map(|(wait, reason)| (now + wait, reason));
@@ -94,14 +94,14 @@ impl ProgressCounts {
         self.retries.retain(|(due, _)| *due > now);
     }
 
-    /// Bytes per second of late; `None` before there is anything to compare.
+    /// Recent bytes per second; `None` before there are samples of two moments.
     fn rate(&self) -> Option<u64> {
         let ((then, before), (now, after)) = (self.samples.front()?, self.samples.back()?);
         let seconds = (*now - *then).as_secs_f64();
         (seconds > 0.0).then(|| ((after - before) as f64 / seconds) as u64)
     }
 
-    /// How long the rest takes if it takes as long as what is done; `None` if that is not known.
+    /// The estimated time for the remaining targets at the mean pace so far; `None` if it is not known.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let left = self.total?.checked_sub(self.done).filter(|left| *left > 0)?;
         if self.done == 0 {
@@ -111,8 +111,7 @@ impl ProgressCounts {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// How many bytes there will be once all is done: known if every target that is left is in progress and its length is
-    /// known. `None` otherwise.
+    /// Body bytes of the whole run; known only if every remaining target is in progress and its length is known.
     fn all_bytes(&self, board: &ProgressBoard) -> Option<u64> {
         let left = usize::try_from(self.total?.checked_sub(self.done)?).ok()?;
         let busy = || board.iter().filter(|worker| worker.is_busy());
@@ -125,7 +124,8 @@ impl ProgressCounts {
         (urls.len() == left).then(|| self.settled_bytes.saturating_add(promised))
     }
 
-    /// What is waited for, the first of it first; nothing once the run is stopped.
+    /// The lines about waits: one for each waiting host, then one for the retries at other hosts. Empty once the run is
+    /// stopped.
     fn waits(&self, board: &ProgressBoard, now: Instant) -> Vec<WaitLine> {
         if self.is_stopping {
             return Vec::new();
@@ -161,7 +161,7 @@ impl RetryReason {
     }
 }
 
-/// What a host waits for.
+/// The line about a waiting host. `status` returns the status of the last failed attempt at a host.
 fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant) -> WaitLine {
     let HostWait { host, reason, until, jobs } = wait;
     let until = until.map(|moment| seconds_until(moment, now));
@@ -182,29 +182,30 @@ fn host_wait(wait: &HostWait, status: impl Fn(&str) -> Option<u16>, now: Instant
     WaitLine { jobs: *jobs, name: name.to_owned(), what }
 }
 
-/// What jobs wait for.
+/// A line about jobs that wait.
 #[derive(Debug)]
 struct WaitLine {
     jobs: u64,
-    /// The host without its scheme; empty if it is not one host.
+    /// The host without its scheme; empty if the line is not about one host.
     name: String,
+    /// What they wait for.
     what: String,
 }
 
 impl WaitLine {
-    /// The line in at most so many columns: of a host, as much as there is room for.
+    /// The line in at most `width` columns. The host's name is shortened first.
     fn line(&self, width: usize) -> String {
         let start = format!("  {} waiting: ", self.jobs);
         let fixed = measure_text_width(&start) + measure_text_width(&self.what) + 1;
         let name = match width.saturating_sub(fixed) {
             room if room < NARROW || self.name.is_empty() => String::new(),
-            room => format!("{} ", shortened(&self.name, room)),
+            room => format!("{} ", shorten(&self.name, room)),
         };
-        shortened(&format!("{start}{name}{}", self.what), width)
+        shorten(&format!("{start}{name}{}", self.what), width)
     }
 }
 
-/// Seconds from now until then, rounded up: a wait that is not over is never shown as 0.
+/// Seconds from `now` until `then`, rounded up: a wait that is not over is never shown as 0.
 fn seconds_until(then: Instant, now: Instant) -> u64 {
     let left = then.saturating_duration_since(now);
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
@@ -235,32 +236,32 @@ struct ActiveTransfer {
 }
 
 impl FrameView {
-    /// A look at the tally and the board.
-    pub(super) fn of(tally: &mut ProgressCounts, slots: &ProgressBoard, now: Instant) -> Self {
-        let mut busy = slots.iter().filter_map(|slot| {
+    /// Samples the counts and the board.
+    pub(super) fn of(counts: &mut ProgressCounts, board: &ProgressBoard, now: Instant) -> Self {
+        let mut busy = board.iter().filter_map(|worker| {
             Some(ActiveTransfer {
-                url: slot.url()?,
-                bytes: slot.bytes(),
-                promised: slot.promised(),
+                url: worker.url()?,
+                bytes: worker.bytes(),
+                promised: worker.promised(),
             })
         });
-        let active: Vec<_> = busy.by_ref().take(SHOWN).collect();
+        let active: Vec<_> = busy.by_ref().take(MAX_TRANSFERS).collect();
         let more = busy.count();
-        tally.sample(slots.iter().map(|slot| slot.bytes()).sum(), now);
-        let (rate, all_bytes) = (tally.rate(), tally.all_bytes(slots));
-        let waits = tally.waits(slots, now);
+        counts.sample(board.iter().map(|worker| worker.bytes()).sum(), now);
+        let (rate, all_bytes) = (counts.rate(), counts.all_bytes(board));
+        let waits = counts.waits(board, now);
         let time_left = match all_bytes {
-            _ if tally.is_stopping || (active.is_empty() && !waits.is_empty()) => None,
+            _ if counts.is_stopping || (active.is_empty() && !waits.is_empty()) => None,
             Some(all) => rate
                 .filter(|rate| *rate > 0)
-                .map(|rate| Duration::from_secs(all.saturating_sub(tally.shown_bytes) / rate)),
-            None => tally.time_left(now),
+                .map(|rate| Duration::from_secs(all.saturating_sub(counts.shown_bytes) / rate)),
+            None => counts.time_left(now),
         };
         Self {
-            done: tally.done,
-            failed: tally.failed,
-            total: tally.total,
-            bytes: tally.shown_bytes,
+            done: counts.done,
+            failed: counts.failed,
+            total: counts.total,
+            bytes: counts.shown_bytes,
             all_bytes,
             rate,
             time_left,
@@ -270,27 +271,27 @@ impl FrameView {
         }
     }
 
-    /// The lines to draw, none longer than so many columns.
-    pub(super) fn frame(&self, width: usize, paint: TextStyle) -> String {
-        let mut lines = vec![self.overall(width, paint)];
+    /// The lines to draw, of at most `width` columns each.
+    pub(super) fn frame(&self, width: usize, style: TextStyle) -> String {
+        let mut lines = vec![self.overall(width, style)];
         lines.extend(self.active.iter().map(|active| active.line(width)));
         if width >= NARROW {
             let more = Some(self.more).filter(|more| *more > 0);
-            lines.extend(more.map(|more| shortened(&format!("  and {more} more"), width)));
-            let waits = self.waits.iter().take(WAITS_SHOWN);
+            lines.extend(more.map(|more| shorten(&format!("  and {more} more"), width)));
+            let waits = self.waits.iter().take(MAX_WAITS);
             lines.extend(waits.map(|wait| wait.line(width)));
         }
         lines.join("\n")
     }
 
-    /// The line for the whole run; what there is no room for is left out, the least wanted first.
-    fn overall(&self, width: usize, paint: TextStyle) -> String {
+    /// The line for the whole run. Facts that do not fit are left out, the least important first.
+    fn overall(&self, width: usize, style: TextStyle) -> String {
         let mut facts = vec![match self.total {
             Some(total) => format!("{}/{total}", self.done),
             None => format!("{} done", self.done),
         }];
         if self.failed > 0 {
-            let (on, off) = paint.red();
+            let (on, off) = style.red();
             facts.push(format!("{on}{} failed{off}", self.failed));
         }
         let before_the_bar = facts.len();
@@ -301,17 +302,17 @@ impl FrameView {
             facts.pop();
         }
         if columns(&facts) > width {
-            return shortened(&facts.join(GAP), width);
+            return shorten(&facts.join(GAP), width);
         }
-        let room = width.saturating_sub(columns(&facts) + GAP.len()).min(*BAR.end());
+        let room = width.saturating_sub(columns(&facts) + GAP.len()).min(*BAR_COLUMNS.end());
         if let Some(total) = self.total
-            && BAR.contains(&room)
+            && BAR_COLUMNS.contains(&room)
         {
             let (done, all) = match self.all_bytes {
                 Some(all) => (self.bytes, all),
                 None => (self.done, total),
             };
-            facts.insert(before_the_bar.min(facts.len()), bar(done, all, room, paint));
+            facts.insert(before_the_bar.min(facts.len()), bar(done, all, room, style));
         }
         facts.join(GAP)
     }
@@ -332,7 +333,7 @@ impl ActiveTransfer {
             NARROW.. => "  ".to_owned(),
             _ => String::new(),
         };
-        let url = shortened(&self.url, width - numbers.len());
+        let url = shorten(&self.url, width - numbers.len());
         format!("{numbers}{url}")
     }
 }
@@ -341,21 +342,21 @@ fn columns(facts: &[String]) -> usize {
     facts.iter().map(|fact| measure_text_width(fact)).sum::<usize>() + GAP.len() * (facts.len() - 1)
 }
 
-/// A bar of so many columns, ends included.
-fn bar(done: u64, total: u64, columns: usize, paint: TextStyle) -> String {
+/// A bar of this many columns, ends included.
+fn bar(done: u64, total: u64, columns: usize, style: TextStyle) -> String {
     let inside = columns - 2;
     let share = if total == 0 { 1.0 } else { (done as f64 / total as f64).min(1.0) };
     let filled = (inside as f64 * share) as usize;
     let head = if filled < inside { ">" } else { "" };
     let body = format!("{}{head}", "=".repeat(filled));
     let rest = " ".repeat(inside - body.len());
-    match paint {
+    match style {
         TextStyle::Plain => format!("[{body}{rest}]"),
         TextStyle::Colours => format!("[\u{1b}[36m{body}\u{1b}[0m{rest}]"),
     }
 }
 
-/// `0:12`, `1:02:03`.
+/// A duration as `0:12` or `1:02:03`.
 fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -365,24 +366,27 @@ fn clock(duration: Duration) -> String {
     }
 }
 
-/// A URL in at most so many columns, its middle left out where it is longer.
-fn shortened(url: &str, columns: usize) -> String {
+/// Shortens a text to at most this many columns by leaving out its middle.
+fn shorten(url: &str, columns: usize) -> String {
     let text = readable_url(url);
     if measure_text_width(&text) <= columns {
         return text.into_owned();
     }
     let kept = columns.saturating_sub("...".len());
     if kept < 2 {
-        return fitting(text.chars(), columns).collect();
+        return take_columns(text.chars(), columns).collect();
     }
-    let tail: Vec<char> = fitting(text.chars().rev(), kept / 2).collect();
+    let tail: Vec<char> = take_columns(text.chars().rev(), kept / 2).collect();
     let tail_width: usize = tail.iter().copied().map(width_of).sum();
-    let head = fitting(text.chars(), kept - tail_width);
+    let head = take_columns(text.chars(), kept - tail_width);
     head.chain("...".chars()).chain(tail.iter().rev().copied()).collect()
 }
 
-/// The first characters, as many as fit in so many columns. A mark that joins the character before it takes none.
-fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+/// The first characters that fit in this many columns. A combining mark takes none.
+fn take_columns(
+    characters: impl Iterator<Item = char>,
+    columns: usize,
+) -> impl Iterator<Item = char> {
     let mut left = columns;
     characters.map_while(move |character| {
         left = left.checked_sub(width_of(character))?;
@@ -402,11 +406,11 @@ mod tests {
 
     #[test]
     fn at_most_eight_transfers_are_shown() {
-        let slots = ProgressBoard::new(100);
+        let board = ProgressBoard::new(100);
         for worker in 1..=100 {
-            slots.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
+            board.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
         }
-        let view = FrameView::of(&mut ProgressCounts::default(), &slots, Instant::now());
+        let view = FrameView::of(&mut ProgressCounts::default(), &board, Instant::now());
         assert_eq!(view.active.len(), 8);
         assert_eq!(view.more, 92);
         let frame = view.frame(80, TextStyle::Plain);
@@ -416,79 +420,79 @@ mod tests {
 
     #[test]
     fn the_bytes_shown_never_fall() {
-        let mut tally = ProgressCounts::default();
+        let mut counts = ProgressCounts::default();
         let start = Instant::now();
-        tally.sample(500, start);
-        tally.sample(0, start + Duration::from_secs(1));
-        assert_eq!(tally.shown_bytes, 500);
-        assert_eq!(tally.rate(), Some(0));
+        counts.sample(500, start);
+        counts.sample(0, start + Duration::from_secs(1));
+        assert_eq!(counts.shown_bytes, 500);
+        assert_eq!(counts.rate(), Some(0));
     }
 
     #[test]
     fn the_rate_is_that_of_the_last_seconds() {
-        let mut tally = ProgressCounts::default();
+        let mut counts = ProgressCounts::default();
         let start = Instant::now();
-        assert_eq!(tally.rate(), None);
+        assert_eq!(counts.rate(), None);
         for second in 0..60 {
-            tally.sample(
+            counts.sample(
                 if second < 30 { 0 } else { (second - 30) * 1000 },
                 start + Duration::from_secs(second),
             );
         }
-        assert_eq!(tally.rate(), Some(1000));
-        assert!(tally.samples.len() <= 7);
+        assert_eq!(counts.rate(), Some(1000));
+        assert!(counts.samples.len() <= 7);
     }
 
     #[test]
     fn the_middle_of_a_long_url_is_left_out() {
-        assert_eq!(shortened("https://example.org/a/b/c", 15), "https:.../a/b/c");
-        assert_eq!(shortened("https://a.b/", 12), "https://a.b/");
-        assert_eq!(shortened("https://a.b/", 4), "http");
-        assert_eq!(shortened("https://a.b/", 0), "");
-        assert_eq!(shortened("https://a.b/%E6%97%A5%E6%9C%AC", 16), "https://a.b/日本");
-        assert_eq!(shortened("https://a.b/%E6%97%A5%E6%9C%AC", 15), "https:...b/日本");
+        assert_eq!(shorten("https://example.org/a/b/c", 15), "https:.../a/b/c");
+        assert_eq!(shorten("https://a.b/", 12), "https://a.b/");
+        assert_eq!(shorten("https://a.b/", 4), "http");
+        assert_eq!(shorten("https://a.b/", 0), "");
+        assert_eq!(shorten("https://a.b/%E6%97%A5%E6%9C%AC", 16), "https://a.b/日本");
+        assert_eq!(shorten("https://a.b/%E6%97%A5%E6%9C%AC", 15), "https:...b/日本");
     }
 
-    /// A board of two workers and a list of `total` entries, whose frame is `80` columns wide.
-    fn frame_of(tally: &mut ProgressCounts, board: &ProgressBoard, now: Instant) -> String {
-        FrameView::of(tally, board, now).frame(80, TextStyle::Plain)
+    /// The frame at `now`, 80 columns wide.
+    fn frame_of(counts: &mut ProgressCounts, board: &ProgressBoard, now: Instant) -> String {
+        FrameView::of(counts, board, now).frame(80, TextStyle::Plain)
     }
 
     #[test]
     fn once_all_lengths_are_known_the_bar_and_the_estimate_count_bytes() {
         let (board, start) = (ProgressBoard::new(2), Instant::now());
-        let mut tally = ProgressCounts::default();
-        tally.count(&Event::ListRead { entries: 2 });
+        let mut counts = ProgressCounts::default();
+        counts.count(&Event::ListRead { entries: 2 });
         for worker in [1, 2] {
             board.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap());
             board.worker(worker).promise(500_000);
         }
-        frame_of(&mut tally, &board, start);
+        frame_of(&mut counts, &board, start);
         board.worker(1).received(500_000);
-        let frame = frame_of(&mut tally, &board, start + Duration::from_secs(5));
+        let frame = frame_of(&mut counts, &board, start + Duration::from_secs(5));
         let first = frame.lines().next().unwrap();
         assert_eq!(first, "0/2  [===============>              ]  488.3 KiB  97.7 KiB/s  ETA 0:05");
         // Two segments of one file.
         board.worker(2).begin(&"https://a.b/1".parse().unwrap());
         board.worker(2).promise(500_000);
-        let frame = frame_of(&mut tally, &board, start + Duration::from_secs(5));
+        let frame = frame_of(&mut counts, &board, start + Duration::from_secs(5));
         assert!(frame.starts_with("0/2  [>   ") && !frame.contains("ETA"), "{frame}");
     }
 
     #[test]
     fn failures_are_counted_and_red() {
-        let mut tally =
+        let mut counts =
             ProgressCounts { failed: 40, total: Some(50), done: 40, ..Default::default() };
         let (board, now) = (ProgressBoard::new(1), Instant::now());
-        assert!(frame_of(&mut tally, &board, now).starts_with("40/50  40 failed  [====="));
-        let frame = FrameView::of(&mut tally, &board, now).frame(80, TextStyle::Colours);
+        assert!(frame_of(&mut counts, &board, now).starts_with("40/50  40 failed  [====="));
+        let frame = FrameView::of(&mut counts, &board, now).frame(80, TextStyle::Colours);
         assert!(frame.starts_with("40/50  \u{1b}[31m40 failed\u{1b}[0m  ["), "{frame:?}");
     }
 
     #[test]
     fn what_is_waited_for_is_shown_with_the_time_and_no_estimate_while_all_wait() {
         let (board, now) = (ProgressBoard::new(2), Instant::now());
-        let mut tally = ProgressCounts { done: 1, total: Some(9), ..Default::default() };
+        let mut counts = ProgressCounts { done: 1, total: Some(9), ..Default::default() };
         let after = |seconds| Some(now + Duration::from_secs(seconds));
         let wait =
             |host: &str, reason, until| HostWait { host: host.into(), reason, until, jobs: 5 };
@@ -505,18 +509,18 @@ mod tests {
             wait("https://c.d", WaitReason::Lookup, None),
         ]);
         let refused = Failure::RateLimited { status: 429, wait: None };
-        tally.count(&retrying("http://127.0.0.2:9300/x", refused, 18));
-        tally.count(&retrying("https://e.f/x", Failure::Status(503), 3));
-        tally.count(&retrying(
+        counts.count(&retrying("http://127.0.0.2:9300/x", refused, 18));
+        counts.count(&retrying("https://e.f/x", Failure::Status(503), 3));
+        counts.count(&retrying(
             "https://e.f/y",
             Failure::Truncated { received: 1, promised: None },
             9,
         ));
-        tally.sample(0, now - Duration::from_secs(10));
-        tally.sample(0, now);
-        tally.count(&retrying("http://127.0.0.2:9300/x", Failure::Status(429), 18));
-        tally.count(&retrying("https://e.f/x", Failure::Status(503), 3));
-        let frame = frame_of(&mut tally, &board, now);
+        counts.sample(0, now - Duration::from_secs(10));
+        counts.sample(0, now);
+        counts.count(&retrying("http://127.0.0.2:9300/x", Failure::Status(429), 18));
+        counts.count(&retrying("https://e.f/x", Failure::Status(503), 3));
+        let frame = frame_of(&mut counts, &board, now);
         let lines: Vec<_> = frame.lines().collect();
         assert!(!lines[0].contains("ETA"), "{frame}");
         assert_eq!(
@@ -528,10 +532,10 @@ mod tests {
                 "  1 waiting: next retry in 3 s (HTTP 503)",
             ]
         );
-        let frame = frame_of(&mut tally, &board, now + Duration::from_secs(4));
+        let frame = frame_of(&mut counts, &board, now + Duration::from_secs(4));
         assert!(!frame.contains("retry") && frame.contains("giving up in 18 s"), "{frame}");
         board.worker(1).begin(&"https://g.h/".parse().unwrap());
-        assert!(frame_of(&mut tally, &board, now + Duration::from_secs(4)).contains("ETA"));
+        assert!(frame_of(&mut counts, &board, now + Duration::from_secs(4)).contains("ETA"));
     }
 
     #[test]
@@ -572,8 +576,8 @@ mod tests {
                     what: "asked to wait 18 s (429)".to_owned(),
                 }],
             };
-            let paint = if colours { TextStyle::Colours } else { TextStyle::Plain };
-            let frame = view.frame(width, paint);
+            let style = if colours { TextStyle::Colours } else { TextStyle::Plain };
+            let frame = view.frame(width, style);
             for line in frame.split('\n') {
                 prop_assert!(console::measure_text_width(line) <= width, "{}", line);
                 prop_assert_ne!(line.trim(), "");

@@ -1,8 +1,8 @@
 //! The progress display: how far the run is, and what it is busy with, redrawn in place on a terminal's stderr.
 //!
-//! It samples the board of [`ProgressBoard`] when told the time and waits for nobody. A frame is made by a pure function;
-//! indicatif draws it over the one before and leaves nothing behind. One message of many lines rather than a bar per
-//! transfer, so that a frame is drawn whole.
+//! Each frame samples the [`ProgressBoard`] and never blocks a worker. A pure function makes the text of the frame; indicatif
+//! draws it over the previous one. It is one message of many lines rather than a bar per transfer, so that a frame is drawn
+//! whole.
 
 mod frame;
 
@@ -17,26 +17,26 @@ use super::text::TextStyle;
 use crate::model::{Event, ProgressBoard};
 use frame::{FrameView, ProgressCounts};
 
-/// A little less than the beat of a tenth of a second that the display is driven at, which may come early.
-const BETWEEN_FRAMES: Duration = Duration::from_millis(95);
+/// Minimum time between frames: a little less than the interval of the ticks, 100 ms, because a tick may come early.
+const FRAME_INTERVAL: Duration = Duration::from_millis(95);
 
-/// Columns that stay free at the end of a line. The terminal itself writes `^C` there, and if that took another row, the next
+/// Columns that stay free at the end of a line. The terminal itself echoes `^C` there, and if that took another row, the next
 /// frame would be drawn one row too low.
-const ECHO: usize = 2;
+const ECHO_COLUMNS: usize = 2;
 
-/// The display, or none.
+/// The progress display; `None` if it is hidden.
 pub(super) struct Progress(Option<ProgressDisplay>);
 
 struct ProgressDisplay {
     canvas: ProgressBar,
     width: Box<dyn Fn() -> usize + Send>,
-    paint: TextStyle,
-    slots: Arc<ProgressBoard>,
-    tally: ProgressCounts,
+    style: TextStyle,
+    board: Arc<ProgressBoard>,
+    counts: ProgressCounts,
     next_frame: Option<Instant>,
 }
 
-/// The columns of the terminal that is stderr.
+/// The width of the terminal on stderr, in columns.
 pub(super) fn columns() -> usize {
     Term::stderr().size().1.into()
 }
@@ -47,39 +47,39 @@ impl Progress {
         Self(None)
     }
 
-    /// A display on stderr; none where that is no terminal, or one that cannot move its cursor (`TERM=dumb`).
-    pub(super) fn on_stderr(slots: Arc<ProgressBoard>, paint: TextStyle) -> Self {
+    /// A display on stderr; hidden if stderr is not a terminal, or one that cannot move its cursor (`TERM=dumb`).
+    pub(super) fn on_stderr(board: Arc<ProgressBoard>, style: TextStyle) -> Self {
         let term = Term::buffered_stderr();
         if ProgressDrawTarget::term(term.clone(), 1).is_hidden() {
             return Self::hidden();
         }
         let width = term.clone();
-        Self::on(term, move || width.width().into(), slots, paint)
+        Self::on(term, move || width.width().into(), board, style)
     }
 
     fn on(
         term: impl TermLike + 'static,
         width: impl Fn() -> usize + Send + 'static,
-        slots: Arc<ProgressBoard>,
-        paint: TextStyle,
+        board: Arc<ProgressBoard>,
+        style: TextStyle,
     ) -> Self {
         let target = ProgressDrawTarget::term_like(Box::new(Screen::new(term)));
-        let style = ProgressStyle::with_template("{msg}").expect("a template");
-        let canvas = ProgressBar::with_draw_target(None, target).with_style(style);
-        let (tally, width) = (ProgressCounts::default(), Box::new(width));
-        slots.watch();
-        Self(Some(ProgressDisplay { canvas, width, paint, slots, tally, next_frame: None }))
+        let template = ProgressStyle::with_template("{msg}").expect("a template");
+        let canvas = ProgressBar::with_draw_target(None, target).with_style(template);
+        let (counts, width) = (ProgressCounts::default(), Box::new(width));
+        board.watch();
+        Self(Some(ProgressDisplay { canvas, width, style, board, counts, next_frame: None }))
     }
 
-    /// Whether there is a display, which has to be told the time.
+    /// Whether there is a display, which needs regular calls of [`draw`](Self::draw).
     pub(super) fn is_shown(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Counts what has happened; draws nothing.
+    /// Counts an event; draws nothing.
     pub(super) fn count(&mut self, event: &Event) {
         if let Some(display) = &mut self.0 {
-            display.tally.count(event);
+            display.counts.count(event);
         }
     }
 
@@ -89,17 +89,17 @@ impl Progress {
         next.is_none_or(|next| now >= next)
     }
 
-    /// Draws how things are now.
+    /// Draws a frame of the current state.
     pub(super) fn draw(&mut self, now: Instant) {
         if let Some(display) = &mut self.0 {
-            display.next_frame = Some(now + BETWEEN_FRAMES);
-            let view = FrameView::of(&mut display.tally, &display.slots, now);
-            let columns = (display.width)().saturating_sub(ECHO).max(1);
-            display.canvas.set_message(view.frame(columns, display.paint));
+            display.next_frame = Some(now + FRAME_INTERVAL);
+            let view = FrameView::of(&mut display.counts, &display.board, now);
+            let columns = (display.width)().saturating_sub(ECHO_COLUMNS).max(1);
+            display.canvas.set_message(view.frame(columns, display.style));
         }
     }
 
-    /// Does something to the terminal while the display is out of the way.
+    /// Calls `write` while the display is removed from the terminal.
     pub(super) fn suspend(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         match &self.0 {
             Some(display) => display.canvas.suspend(write),
@@ -117,7 +117,7 @@ impl Progress {
 
 /// A terminal on which every line of a frame ends where its text ends.
 ///
-/// indicatif fills lines with blanks and lets the terminal wrap them, so that to the terminal a frame is one long line.
+/// indicatif fills lines with spaces and lets the terminal wrap them, so that to the terminal a frame is one long line.
 /// Most terminals re-wrap long lines when they are resized, and the next frame would be drawn over other rows, or
 /// below the remains of the last one. Here the lines stay apart, and on a terminal that became narrower the rows that
 /// they now take are cleared. (A terminal that cuts lines off instead loses as many rows above, once.)
@@ -134,18 +134,18 @@ struct DrawnFrame {
     lines: Vec<usize>,
     /// Columns of the terminal when it was drawn.
     width: usize,
-    /// How far it is.
+    /// How much of it has been drawn.
     stage: Stage,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Stage {
-    /// It is complete; what comes belongs to the next one.
+    /// The frame is complete; further output belongs to the next one.
     #[default]
     Complete,
-    /// In the midst of a line, or before the first.
+    /// Within a line, or before the first one.
     InLine,
-    /// Before another line, if there is one.
+    /// After a line; another one may follow.
     AfterLine,
 }
 
@@ -160,8 +160,8 @@ impl<T: TermLike> Screen<T> {
 }
 
 impl DrawnFrame {
-    /// Rows that the lines take beyond what they took when they were drawn, now that the terminal is so wide.
-    fn rows_more_at(&self, width: usize) -> usize {
+    /// Rows that the lines take on a terminal of `width` columns, beyond those that they took when they were drawn.
+    fn extra_rows_at(&self, width: usize) -> usize {
         self.rows_at(width).saturating_sub(self.rows_at(self.width))
     }
 
@@ -179,17 +179,17 @@ impl<T: TermLike> TermLike for Screen<T> {
         self.term.height()
     }
 
-    /// Every frame begins with this, to the first line of the one before.
+    /// indicatif begins every frame with this call, which moves to the first line of the previous frame.
     fn move_cursor_up(&self, rows: usize) -> io::Result<()> {
         let mut drawn = self.drawn();
         if drawn.stage != Stage::Complete {
             return self.term.move_cursor_up(rows);
         }
         let width = self.term.width().into();
-        let more = drawn.rows_more_at(width);
+        let extra = drawn.extra_rows_at(width);
         *drawn = DrawnFrame { lines: Vec::new(), width, stage: Stage::InLine };
-        self.term.move_cursor_up(rows + more)?;
-        if more > 0 { self.term.write_str("\r\u{1b}[J") } else { Ok(()) }
+        self.term.move_cursor_up(rows + extra)?;
+        if extra > 0 { self.term.write_str("\r\u{1b}[J") } else { Ok(()) }
     }
 
     fn move_cursor_down(&self, rows: usize) -> io::Result<()> {
@@ -208,7 +208,7 @@ impl<T: TermLike> TermLike for Screen<T> {
         self.term.write_line(text)
     }
 
-    /// Either the text of a line or the blanks after it.
+    /// Receives either the text of a line or the spaces after it.
     fn write_str(&self, text: &str) -> io::Result<()> {
         let mut drawn = self.drawn();
         if text.bytes().all(|byte| byte == b' ') {
@@ -241,16 +241,16 @@ pub(super) mod tests {
     use super::*;
     use crate::model::test_fixtures;
 
-    /// A display on a made-up terminal.
+    /// A display on a terminal in memory.
     pub(in crate::report) fn on_a_terminal(
         term: &InMemoryTerm,
-        slots: Arc<ProgressBoard>,
+        board: Arc<ProgressBoard>,
     ) -> Progress {
         let width = term.clone();
-        Progress::on(term.clone(), move || width.width().into(), slots, TextStyle::Plain)
+        Progress::on(term.clone(), move || width.width().into(), board, TextStyle::Plain)
     }
 
-    fn finished(progress: &mut Progress, records: u64, bytes: u64) {
+    fn finish_records(progress: &mut Progress, records: u64, bytes: u64) {
         let record = test_fixtures::record("https://a.b/").read(bytes);
         for _ in 0..records {
             progress.count(&Event::Finished {
@@ -261,30 +261,30 @@ pub(super) mod tests {
         }
     }
 
-    /// Three of ten workers busy, twelve of fifteen sites done in ten seconds, in a frame of so many columns.
-    fn drawn_at(width: u16) -> String {
-        let term = InMemoryTerm::new(12, width + ECHO as u16);
-        let slots = Arc::new(ProgressBoard::new(10));
-        let mut progress = on_a_terminal(&term, Arc::clone(&slots));
+    /// Draws a frame of `width` columns: three of ten workers busy, twelve of fifteen sites done in ten seconds.
+    fn draw_at(width: u16) -> String {
+        let term = InMemoryTerm::new(12, width + ECHO_COLUMNS as u16);
+        let board = Arc::new(ProgressBoard::new(10));
+        let mut progress = on_a_terminal(&term, Arc::clone(&board));
         let start = Instant::now();
         progress.draw(start);
-        finished(&mut progress, 12, 100_000);
+        finish_records(&mut progress, 12, 100_000);
         progress.count(&Event::ListRead { entries: 15 });
-        slots.worker(1).begin(&"https://en.wikipedia.org/wiki/Portal:Arts".parse().unwrap());
-        slots.worker(1).promise(400_000);
-        slots.worker(1).received(168_000);
-        slots.worker(4).begin(
+        board.worker(1).begin(&"https://en.wikipedia.org/wiki/Portal:Arts".parse().unwrap());
+        board.worker(1).promise(400_000);
+        board.worker(1).received(168_000);
+        board.worker(4).begin(
             &format!("https://example.org/{}/last-part.iso", "a/".repeat(40)).parse().unwrap(),
         );
-        slots.worker(4).received(2_500_000);
-        slots.worker(10).begin(&"https://example.org/\u{1b}[2J".parse().unwrap());
+        board.worker(4).received(2_500_000);
+        board.worker(10).begin(&"https://example.org/\u{1b}[2J".parse().unwrap());
         progress.draw(start + Duration::from_secs(10));
         term.contents()
     }
 
     #[test]
     fn a_frame_of_80_columns_tells_all() {
-        assert_snapshot!(drawn_at(80), @r"
+        assert_snapshot!(draw_at(80), @r"
         12/15  [========================>     ]  3.7 MiB  377.7 KiB/s  ETA 0:02
            42%   164.1 KiB  https://en.wikipedia.org/wiki/Portal:Arts
                    2.4 MiB  https://example.org/a/a/a/a/a...a/a/a/a/a/a/a//last-part.iso
@@ -294,7 +294,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_frame_of_40_columns_tells_what_fits() {
-        assert_snapshot!(drawn_at(40), @r"
+        assert_snapshot!(draw_at(40), @r"
         12/15  3.7 MiB  377.7 KiB/s  ETA 0:02
            42%  https://en.wiki...ki/Portal:Arts
                 https://example.../last-part.iso
@@ -304,7 +304,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_frame_of_20_columns_still_tells_something() {
-        assert_snapshot!(drawn_at(20), @r"
+        assert_snapshot!(draw_at(20), @r"
         12/15  3.7 MiB
           https://...al:Arts
           https://...art.iso
@@ -316,7 +316,7 @@ pub(super) mod tests {
     fn until_the_list_is_read_there_is_no_bar_and_no_estimate() {
         let term = InMemoryTerm::new(4, 80);
         let mut progress = on_a_terminal(&term, Arc::new(ProgressBoard::new(1)));
-        finished(&mut progress, 3, 1000);
+        finish_records(&mut progress, 3, 1000);
         progress.draw(Instant::now());
         assert_snapshot!(term.contents(), @"3 done  2.9 KiB");
     }
@@ -324,9 +324,9 @@ pub(super) mod tests {
     #[test]
     fn the_display_leaves_nothing_behind() {
         let term = InMemoryTerm::new(12, 40);
-        let slots = Arc::new(ProgressBoard::new(2));
-        slots.worker(1).begin(&"https://a.b/".parse().unwrap());
-        let mut progress = on_a_terminal(&term, slots);
+        let board = Arc::new(ProgressBoard::new(2));
+        board.worker(1).begin(&"https://a.b/".parse().unwrap());
+        let mut progress = on_a_terminal(&term, board);
         progress.draw(Instant::now());
         assert_ne!(term.contents(), "");
         progress.clear();
@@ -347,14 +347,14 @@ pub(super) mod tests {
     #[test]
     fn a_frame_with_fewer_lines_leaves_none_of_the_one_before() {
         let term = InMemoryTerm::new(12, 40);
-        let slots = Arc::new(ProgressBoard::new(3));
+        let board = Arc::new(ProgressBoard::new(3));
         (1..=3).for_each(|worker| {
-            slots.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap())
+            board.worker(worker).begin(&format!("https://a.b/{worker}").parse().unwrap())
         });
-        let mut progress = on_a_terminal(&term, Arc::clone(&slots));
+        let mut progress = on_a_terminal(&term, Arc::clone(&board));
         let start = Instant::now();
         progress.draw(start);
-        (1..=2).for_each(|worker| slots.worker(worker).end());
+        (1..=2).for_each(|worker| board.worker(worker).end());
         progress.draw(start);
         assert_snapshot!(term.contents(), @r"
         0 done  0 B
@@ -390,9 +390,9 @@ pub(super) mod tests {
     #[test]
     fn the_lines_of_a_frame_are_not_one_long_line() {
         let term = InMemoryTerm::new(12, 80);
-        let slots = Arc::new(ProgressBoard::new(1));
-        slots.worker(1).begin(&"https://a.b/".parse().unwrap());
-        on_a_terminal(&term, slots).draw(Instant::now());
+        let board = Arc::new(ProgressBoard::new(1));
+        board.worker(1).begin(&"https://a.b/".parse().unwrap());
+        on_a_terminal(&term, board).draw(Instant::now());
         let moves = term.moves_since_last_check();
         assert!(moves.contains("Str(\"\\r\\n\")"), "{moves}");
         assert!(!moves.contains(&" ".repeat(40)), "{moves}");

@@ -30,7 +30,7 @@ impl Write for SharedBuffer {
     }
 }
 
-/// A stream that nobody reads any more.
+/// A pipe that its reader has closed.
 struct BrokenWriter;
 
 impl Write for BrokenWriter {
@@ -43,7 +43,7 @@ impl Write for BrokenWriter {
     }
 }
 
-/// A terminal, seen as the stream of rows that shares it with the display.
+/// A writer to the terminal that the progress display is drawn on.
 struct TerminalWriter(InMemoryTerm);
 
 impl Write for TerminalWriter {
@@ -73,8 +73,8 @@ fn finished(record: Record) -> Event {
 
 /// A reporter that writes no files.
 fn without_files(report: plan::OutputOptions, outputs: Outputs) -> Box<dyn Reporter> {
-    let (failed, slots) = (FailedListWriter::nowhere(), Arc::new(ProgressBoard::new(1)));
-    reporter(report, outputs, failed, ReportFiles::none(), slots)
+    let (failed, board) = (FailedListWriter::nowhere(), Arc::new(ProgressBoard::new(1)));
+    reporter(report, outputs, failed, ReportFiles::none(), board)
 }
 
 /// Reports three lines, one read, one failed and one invalid. Returns stdout and stderr.
@@ -353,7 +353,7 @@ fn without_a_display_a_flush_writes_and_nobody_asks_for_the_time() {
 }
 
 /// A reporter whose rows and display share a terminal.
-fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporter {
+fn on_one_terminal(term: &InMemoryTerm, board: Arc<ProgressBoard>) -> RunReporter {
     let shared = || OutputStream {
         writer: Box::new(TerminalWriter(term.clone())),
         is_terminal: true,
@@ -362,7 +362,7 @@ fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporte
     let outputs =
         Outputs { stdout: shared(), stderr: shared(), is_one: true, body_to_terminal: false };
     let report = plan(OutputFormat::Text, Verbosity::Normal);
-    let progress = super::super::progress::tests::on_a_terminal(term, slots);
+    let progress = super::super::progress::tests::on_a_terminal(term, board);
     let streams = StreamReporter::new(report, outputs);
     RunReporter {
         rows: OrderedRows::by(report.order),
@@ -377,9 +377,9 @@ fn on_one_terminal(term: &InMemoryTerm, slots: Arc<ProgressBoard>) -> RunReporte
 #[test]
 fn rows_scroll_by_above_the_display_and_remain_when_it_is_gone() {
     let term = InMemoryTerm::new(10, 80);
-    let slots = Arc::new(ProgressBoard::new(1));
-    slots.worker(1).begin(&"https://a.b/two".parse().unwrap());
-    let mut reporter = on_one_terminal(&term, slots);
+    let board = Arc::new(ProgressBoard::new(1));
+    board.worker(1).begin(&"https://a.b/two".parse().unwrap());
+    let mut reporter = on_one_terminal(&term, board);
     let start = Instant::now();
     assert!(reporter.wants_ticks());
     reporter.tick(start).unwrap();
@@ -403,8 +403,8 @@ fn rows_scroll_by_above_the_display_and_remain_when_it_is_gone() {
 #[test]
 fn a_notice_scrolls_by_above_the_display_and_remains_when_it_is_gone() {
     let term = InMemoryTerm::new(10, 80);
-    let slots = Arc::new(ProgressBoard::new(1));
-    let mut reporter = on_one_terminal(&term, slots);
+    let board = Arc::new(ProgressBoard::new(1));
+    let mut reporter = on_one_terminal(&term, board);
     let start = Instant::now();
     reporter.tick(start).unwrap();
     reporter.event(&Event::Notice("a.b is down".to_owned())).unwrap();

@@ -1,4 +1,4 @@
-//! Gathers what one attempt brings for an archive: the heads, and the body in memory or, if it is long, in a file.
+//! Captures the messages of one attempt for an archive: the heads, and the body in memory or, if it is long, in a file.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,10 +21,10 @@ use crate::store::sink::{BodyStart, SinkState};
 /// The number of bytes after which the free disk space is checked again.
 const FREE_SPACE_INTERVAL: u64 = 16 << 20;
 
-/// What follows the block of a record.
+/// The bytes after the block of a record.
 const END_OF_RECORD: &[u8] = b"\r\n\r\n";
 
-/// Takes the messages of one attempt.
+/// Captures the messages of one attempt.
 #[derive(Debug)]
 pub(crate) struct ExchangeCapture {
     spool: BodySpool,
@@ -39,22 +39,22 @@ impl ExchangeCapture {
 
     /// Takes the heads of the messages, before the body.
     pub(crate) fn take_heads(&mut self, heads: CapturedHeads) {
-        self.spool.begin(&heads);
+        self.spool.begin_block(&heads);
         self.heads = Some(heads);
     }
 
-    /// Prepares for a body of the target.
+    /// Prepares for the body.
     ///
     /// # Errors
-    /// If there is no room for it.
+    /// If the disk has no room for it.
     pub(crate) fn begin(&mut self, begin: &BodyStart) -> Result<SinkState, Failure> {
         if begin.at > 0 {
             return Ok(SinkState::Lost);
         }
         let length = begin.length.unwrap_or(0);
         self.spool.work.ensure_enough_stays_free(length)?;
-        if self.spool.memory.is_empty() && length <= MOST_RESERVED {
-            // With what frames it as a stored block, and ends its record.
+        if self.spool.memory.is_empty() && length <= MAX_RESERVED_BYTES {
+            // With room for the heads of stored blocks, and the end of the record.
             self.spool.memory.reserve(length as usize + 32);
         }
         Ok(SinkState::Yes)
@@ -87,7 +87,7 @@ impl ExchangeCapture {
         (self.spool.work.format == ArchiveFormat::Warc).then_some(Algorithm::Sha256)
     }
 
-    /// That digest of the bytes so far.
+    /// The digest of the bytes so far.
     pub(crate) fn payload_digest(&self) -> Option<digest::Digest> {
         let digest = self.spool.payload.clone().finalize();
         digest::Digest::new(self.payload_algorithm()?, &digest)
@@ -98,8 +98,7 @@ impl ExchangeCapture {
         self.is_cut_off = true;
     }
 
-    /// The messages, after an attempt that has ended like this; `None` if there was no reply, or the body is not what it
-    /// has to be.
+    /// The messages, after an attempt with this outcome; `None` if there was no reply, or it is not to be archived.
     ///
     /// # Errors
     /// If the end of the body cannot be written.
@@ -108,14 +107,14 @@ impl ExchangeCapture {
         outcome: &AttemptOutcome,
     ) -> Result<Option<Box<CapturedExchange>>, Failure> {
         let Some(heads) = self.heads else { return Ok(None) };
-        let Some(ended) = end(outcome, self.is_cut_off) else { return Ok(None) };
+        let Some(ended) = body_end(outcome, self.is_cut_off) else { return Ok(None) };
         let body = self.spool.finish()?;
         Ok(Some(Box::new(CapturedExchange { heads, body, ended })))
     }
 }
 
-/// How a body has ended; `None` if it is of no use.
-fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
+/// How a body has ended; `None` if it is not to be archived.
+fn body_end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
     let failure = match outcome {
         AttemptOutcome::Failed(failure) => failure,
         _ if is_cut_off => return Some(CapturedEnd::CutOff),
@@ -128,7 +127,7 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
         | Failure::NotAccepted(_) => {
             return Some(if is_cut_off { CapturedEnd::CutOff } else { CapturedEnd::Whole });
         }
-        // It is the reply of the proxy; or not what was asked for.
+        // A reply of the proxy, or a body other than the expected one.
         Failure::ProxyStatus(_) | Failure::Checksum { .. } => return None,
         Failure::TooLarge { .. } | Failure::TooDense { .. } | Failure::Quota { .. } => {
             TruncationReason::Length
@@ -142,31 +141,31 @@ fn end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
     Some(CapturedEnd::Broken(reason))
 }
 
-/// Bytes at the beginning of a body that tell whether it can be compressed; fewer tell nothing.
-const PROBE: usize = 512;
+/// Bytes at the beginning of a body that show whether it can be compressed; fewer are too few to tell.
+const PROBE_BYTES: usize = 512;
 
-/// The longest body for which memory is taken before it arrives, in bytes.
-const MOST_RESERVED: u64 = 64 * 1024;
+/// The longest body for which memory is reserved before it arrives, in bytes.
+const MAX_RESERVED_BYTES: u64 = 64 * 1024;
 
-/// Whether the bytes at the beginning of a body are spread as those of compressed or encrypted data are: two of them are equal
-/// hardly more often than two random ones.
+/// Whether the bytes at the beginning of a body look compressed or encrypted: two of them are hardly more often equal than two
+/// random bytes are.
 fn is_dense(bytes: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..PROBE) else { return false };
+    let Some(bytes) = bytes.get(..PROBE_BYTES) else { return false };
     let mut counts = [0_u64; 256];
     bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
-    let pairs: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
-    let all = bytes.len() as u64 * (bytes.len() as u64 - 1);
-    // One in 256 is that of random bytes; that of text is one in 20.
-    pairs < all / 200
+    let equal_pairs: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
+    let all_pairs = bytes.len() as u64 * (bytes.len() as u64 - 1);
+    // Of random bytes, one pair in 256 is equal; of text, one in 20.
+    equal_pairs < all_pairs / 200
 }
 
 /// The body so far, encoded, with its digests.
 #[derive(Debug)]
 struct BodySpool {
     work: Arc<SpoolFolder>,
-    /// `None` before the first byte, and where the body is not compressed.
+    /// `None` before the first byte, and if the body is not compressed.
     compressor: Option<Compress>,
-    /// Whether compression would be of no use, by the first bytes.
+    /// Whether compression would be of no use, judged by the first bytes.
     is_dense: bool,
     memory: Vec<u8>,
     file: Option<SpoolFile>,
@@ -212,8 +211,8 @@ impl BodySpool {
         }
     }
 
-    /// Prepares for the body of a reply with this head.
-    fn begin(&mut self, heads: &CapturedHeads) {
+    /// Begins the digest of the record's block with the head of the reply.
+    fn begin_block(&mut self, heads: &CapturedHeads) {
         if self.work.format == ArchiveFormat::Warc {
             self.block.update(&heads.response);
         }
@@ -242,8 +241,8 @@ impl BodySpool {
                 self.deflate(bytes, flush).map_err(|error| self.work.failure(&error))?;
             }
         }
-        if self.memory.len() > self.work.most_in_memory {
-            self.write_out().map_err(|error| self.work.failure(&error))?;
+        if self.memory.len() > self.work.max_in_memory {
+            self.flush_to_file().map_err(|error| self.work.failure(&error))?;
         }
         Ok(())
     }
@@ -260,16 +259,16 @@ impl BodySpool {
         deflate(compressor, bytes, flush, &mut self.memory)
     }
 
-    fn write_out(&mut self) -> io::Result<()> {
+    fn flush_to_file(&mut self) -> io::Result<()> {
         failpoint::check("gather")?;
         if self.file.is_none() {
             let (file, name) = self.work.create()?;
             let (work, length, is_handed_over) = (Arc::clone(&self.work), 0, false);
             self.file = Some(SpoolFile { work, file, name, length, is_handed_over });
         }
-        let Some(to) = &mut self.file else { return Ok(()) };
-        to.file.write_all(&self.memory)?;
-        to.length += self.memory.len() as u64;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.file.write_all(&self.memory)?;
+        file.length += self.memory.len() as u64;
         self.memory.clear();
         Ok(())
     }
@@ -284,7 +283,7 @@ impl BodySpool {
             self.work.compressors.put(compressor);
         }
         if self.file.is_some() {
-            self.write_out().map_err(|error| self.work.failure(&error))?;
+            self.flush_to_file().map_err(|error| self.work.failure(&error))?;
         }
         let (length, data) = match self.file.take() {
             None => (self.memory.len() as u64, CapturedData::Memory(self.memory)),

@@ -1,4 +1,4 @@
-//! The archives of the parent process, as a child process sees them: it gathers bodies, and its parent appends them.
+//! The store of a child process in a run with archives: it spools bodies, and its parent appends them.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::store::destination::Destination;
 use crate::store::manifest;
 use crate::store::sink::Sink;
 
-/// Serializable settings of a child.
+/// The settings of a [`ChildArchive`], as its parent sends them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ChildArchiveConfig {
     work: OsString,
@@ -39,24 +39,23 @@ impl ChildArchiveConfig {
     }
 }
 
-/// The store of a child process. It holds a shared lock, so that no other run clears the folder for bodies that are under
-/// way while the child lives.
+/// The store of a child process. It holds a shared lock, so that no other run clears the spool folder while the child lives.
 #[derive(Debug)]
 pub(crate) struct ChildArchive {
     work: Arc<SpoolFolder>,
-    _at_work: File,
+    _running: File,
 }
 
 impl ChildArchive {
-    /// Opens the folder for bodies that are under way.
+    /// Opens the spool folder.
     ///
     /// # Errors
-    /// If that of the manifest cannot be opened or locked.
+    /// If the folder of the manifest cannot be opened or locked.
     pub(crate) fn open(config: ChildArchiveConfig) -> io::Result<Self> {
         let ChildArchiveConfig { work, bookkeeping, format, min_free } = config;
         let work = Arc::new(SpoolFolder::new(PathBuf::from(work), format, min_free));
         let bookkeeping = Dir::open_ambient_dir(bookkeeping, ambient_authority())?;
-        Ok(Self { work, _at_work: manifest::mark_running(&bookkeeping)? })
+        Ok(Self { work, _running: manifest::mark_running(&bookkeeping)? })
     }
 }
 

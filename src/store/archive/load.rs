@@ -27,7 +27,7 @@ use crate::store::manifest::{BadManifestLine, Manifest, TailState};
 use crate::store::name_index::{IndexedOwner, NameCheck, NameIndex};
 use crate::store::{MAX_NOTICES, StoreError, lock};
 
-/// The fields of an entry that loading a manifest needs.
+/// The fields of a manifest entry that are needed to load it.
 #[derive(Debug, Deserialize)]
 pub(super) struct EntryFacts<'a> {
     /// The kind of entry.
@@ -38,10 +38,10 @@ pub(super) struct EntryFacts<'a> {
     pub path: Cow<'a, str>,
     /// Identifies the target, if the entry is about one.
     pub target: Option<HexSha256>,
-    /// Where it begins in the archive.
+    /// The byte of the archive at which its unit begins.
     #[serde(default)]
     pub offset: u64,
-    /// How many bytes it has there.
+    /// The length of the unit in bytes.
     #[serde(default)]
     pub length: u64,
     /// The name of the body in a tar archive.
@@ -51,7 +51,7 @@ pub(super) struct EntryFacts<'a> {
     pub record: Option<RecordFacts>,
 }
 
-/// The fields of a record that loading a manifest needs.
+/// The fields of a response record that are needed to load its entry.
 #[derive(Debug, Deserialize)]
 pub(super) struct RecordFacts {
     payload: HexSha256,
@@ -60,26 +60,27 @@ pub(super) struct RecordFacts {
     is_revisit: bool,
 }
 
-/// What a manifest says.
+/// The index of a manifest, and the state of its archives.
 #[derive(Debug)]
 pub(super) struct LoadedManifest {
     pub index: NameIndex,
+    /// The actual lengths of archives.
     pub lengths: HashMap<String, u64>,
     /// The archive that can be continued; `None` if there is none.
     pub current: Option<Current>,
     /// The highest number of an archive.
     pub newest: Option<u64>,
     pub bad_lines: u64,
-    /// Archives that do not have any more what was appended to them, with the end of what is still there of it.
+    /// Archives that are shorter than the manifest says, each with the end of its last complete unit.
     lost: HashMap<String, u64>,
-    /// The end of what is there, and known, of each archive.
+    /// The end of the last unit of each archive.
     pub ends: HashMap<String, u64>,
 }
 
-/// Whether what an entry is about has to be in its archive.
+/// Whether an entry counts only if its unit is in its archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// It has to be; an entry about anything else counts for nothing.
+    /// Entries whose unit is missing are ignored.
     Required,
     /// All entries count.
     Any,
@@ -133,7 +134,7 @@ impl LoadedManifest {
         facts: &EntryFacts<'_>,
     ) -> io::Result<()> {
         if facts.kind == EntryKind::Marked {
-            return self.mark(manifest, at, facts);
+            return self.apply_mark(manifest, at, facts);
         }
         if !matches!(facts.kind, EntryKind::Archived | EntryKind::Appended) {
             return Ok(());
@@ -145,8 +146,8 @@ impl LoadedManifest {
         self.newest = self.newest.max(names.number(&facts.path));
         let end = facts.offset.saturating_add(facts.length);
         self.set_current(facts, end);
-        if presence == Presence::Required && end > self.length_of(names, &facts.path) {
-            // What else is appended there would stand where this was.
+        if presence == Presence::Required && end > self.archive_length(names, &facts.path) {
+            // A further unit would be appended in the place of the missing one.
             self.current = self.current.take().filter(|current| current.name != facts.path);
             let known = self.ends.get(&*facts.path).copied().unwrap_or(0);
             self.lost.entry(facts.path.clone().into_owned()).or_insert(known);
@@ -183,9 +184,14 @@ impl LoadedManifest {
         current.keys.extend(facts.member.as_deref().and_then(key_of_member));
     }
 
-    /// A body that `fetch verify` has found damaged is saved no more, and no other one refers to it. Nothing more is appended
-    /// to its archive: those who read that from its beginning may come no further.
-    fn mark(&mut self, manifest: &Manifest, at: u64, facts: &EntryFacts<'_>) -> io::Result<()> {
+    /// Applies a mark of `fetch verify`: the damaged body no longer counts as saved, and no other record refers to it. Nothing
+    /// more is appended to its archive, since a program that reads it in sequence may stop at the damage.
+    fn apply_mark(
+        &mut self,
+        manifest: &Manifest,
+        at: u64,
+        facts: &EntryFacts<'_>,
+    ) -> io::Result<()> {
         let Some(target) = &facts.target else { return Ok(()) };
         // The name of a body begins with that of its archive.
         let is_marked = |current: &Current| {
@@ -202,7 +208,7 @@ impl LoadedManifest {
         self.index.set(&key, IndexedOwner::Recorded { check: NameCheck::of_hash(&target.0), at })
     }
 
-    fn length_of(&mut self, names: &ArchiveNames, name: &str) -> u64 {
+    fn archive_length(&mut self, names: &ArchiveNames, name: &str) -> u64 {
         if let Some(length) = self.lengths.get(name) {
             return *length;
         }
@@ -213,7 +219,8 @@ impl LoadedManifest {
 }
 
 impl OpenArchive {
-    /// Opens and locks the archives of these options, and reads their manifest. Returns warnings too.
+    /// Opens and locks the archives of these options, reads their manifest, and removes what a killed run has left. Returns
+    /// warnings too.
     ///
     /// # Errors
     /// If another process writes them, or they cannot be used.
@@ -270,7 +277,7 @@ impl OpenArchive {
         Ok((open, notices))
     }
 
-    /// Opens archives that are put into an object store once they are complete, with the manifest of all of them. Those of
+    /// Opens archives that are put into an object store once they are complete. `manifest` lists those of all runs; those of
     /// this run are written beside `options.prefix`. Returns warnings about the manifest too.
     ///
     /// # Errors
@@ -315,13 +322,13 @@ impl OpenArchive {
         let mut loaded =
             load(&names, &manifest, Presence::Required, |notice| notices.push(notice))?;
         if names.stored.is_some() {
-            // An object does not grow.
+            // Nothing can be appended to an object.
             loaded.current = None;
         }
         let bookkeeping = bookkeeping_of(&names);
         let work = SpoolFolder::new(bookkeeping.join("work"), options.format, options.min_free);
         let writer = ArchiveWriter::new(names.clone(), loaded.current, loaded.newest);
-        // An archive that cannot be put is in no store, and must not be in the index.
+        // An archive that cannot be put into the store must not be in the index, so that is made at the end.
         let has_index = options.format == ArchiveFormat::Warc && names.stored.is_none();
         let indexed = has_index.then(|| RunLines::new(manifest.length()));
         let open = Self {
@@ -345,7 +352,7 @@ impl OpenArchive {
 }
 
 impl OpenArchive {
-    /// Cuts archives that have lost their end after the last record that is whole. Returns the names of those of which
+    /// Truncates archives that have lost their end after their last complete unit. Returns the names of those from which
     /// something was removed.
     fn cut_lost(&self) -> io::Result<Vec<String>> {
         let mut cut = Vec::new();

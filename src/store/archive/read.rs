@@ -23,8 +23,8 @@ use crate::store::saved_folder::{FileCheck, FileState, OpenMode, SavedFolderErro
 /// Bytes read at once.
 const CHUNK: usize = 128 * 1024;
 
-/// The longest head of a record or a reply, bytes.
-const LONGEST_HEAD: u64 = 1 << 20;
+/// The longest head of a record or a reply, in bytes.
+const MAX_HEAD_BYTES: u64 = 1 << 20;
 
 /// The archives of one prefix, locked. Threads may share it.
 #[derive(Debug)]
@@ -51,10 +51,10 @@ impl SavedArchive {
         let unusable = |reason| SavedFolderError::Unusable { dir: prefix.to_owned(), reason };
         let path = bookkeeping_of(&names);
         let Some(manifest) = look(&path).map_err(unusable)? else { return Ok(None) };
-        Self::open_known(prefix, names, &path, manifest, mode, notice).map(Some)
+        Self::open_with_manifest(prefix, names, &path, manifest, mode, notice).map(Some)
     }
 
-    fn open_known(
+    fn open_with_manifest(
         prefix: &Path,
         mut names: ArchiveNames,
         path: &Path,
@@ -84,7 +84,7 @@ impl SavedArchive {
         Ok(Self { names, manifest, loaded, _lock: lock })
     }
 
-    /// Archives of this stem that are in an object store, by their manifest.
+    /// Archives of this stem in an object store, as their manifest lists them. They are not locked.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -104,7 +104,8 @@ impl SavedArchive {
         self.loaded.bad_lines
     }
 
-    /// Calls `visit` with the last entry about each target, and a name for it, in the order of the manifest.
+    /// Calls `visit` with a name for the body of each target and the last entry about it (`None` if that cannot be parsed), in
+    /// the order of the manifest.
     ///
     /// # Errors
     /// If the manifest cannot be read, and what `visit` returns.
@@ -122,7 +123,7 @@ impl SavedArchive {
             match self.manifest.read(at) {
                 Err(error) if error.kind() != ErrorKind::InvalidData => Err(error),
                 Ok(ManifestEntry::Archived(entry)) => {
-                    let name = name_in(&entry);
+                    let name = body_name(&entry);
                     visit(&name, Some(ManifestEntry::Archived(entry)))
                 }
                 entry => visit(&path, entry.ok()),
@@ -130,7 +131,7 @@ impl SavedArchive {
         })
     }
 
-    /// The result of checking a body.
+    /// Reads a body and compares it with its entry.
     ///
     /// # Errors
     /// If its archive exists and cannot be read.
@@ -163,7 +164,7 @@ impl SavedArchive {
         })
     }
 
-    /// Checks the record of a response, or the one that it refers to.
+    /// Checks the record of a response and, if that is a revisit, the record with the body.
     fn check_record(
         &self,
         path: &Path,
@@ -172,49 +173,48 @@ impl SavedArchive {
         payload: &HexSha256,
     ) -> io::Result<Result<(), &'static str>> {
         let start = offset + record.offset;
-        let is_referring = record.is_revisit;
-        let own = read_record(path, start, record.length, !is_referring)?;
+        let own = read_record(path, start, record.length, !record.is_revisit)?;
         match own {
             Err(message) => Ok(Err(message)),
-            Ok(digest) if !is_referring => Ok(same(digest, payload)),
+            Ok(digest) if !record.is_revisit => Ok(compare_digest(digest, payload)),
             Ok(_) => self.check_original(payload),
         }
     }
 
-    /// Checks the record that has a body to which others refer.
+    /// Checks the record with the body that a revisit record refers to.
     fn check_original(&self, payload: &HexSha256) -> io::Result<Result<(), &'static str>> {
-        const NONE: &str = "the record that it refers to is missing";
+        const MISSING: &str = "the record that it refers to is missing";
         const DAMAGED: &str = "the record that it refers to is damaged";
         let owner = self.loaded.index.get(&payload_key(payload));
-        let Some(IndexedOwner::Recorded { at, .. }) = owner else { return Ok(Err(NONE)) };
+        let Some(IndexedOwner::Recorded { at, .. }) = owner else { return Ok(Err(MISSING)) };
         let (path, offset, record) = match self.manifest.read(at)? {
             ManifestEntry::Archived(entry) => (entry.saved.path, entry.offset, entry.record),
             ManifestEntry::Appended(entry) => (entry.path, entry.offset, entry.record),
-            _ => return Ok(Err(NONE)),
+            _ => return Ok(Err(MISSING)),
         };
-        let Some(record) = record else { return Ok(Err(NONE)) };
+        let Some(record) = record else { return Ok(Err(MISSING)) };
         let path = self.names.path(&path);
         let found = match read_record(&path, offset + record.offset, record.length, true) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(NONE)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(MISSING)),
             found => found?,
         };
-        Ok(found.and_then(|digest| same(digest, payload)).map_err(|_| DAMAGED))
+        Ok(found.and_then(|digest| compare_digest(digest, payload)).map_err(|_| DAMAGED))
     }
 
-    /// What stands in archives behind all that the manifest knows of them: what a run has left that was killed, or was
-    /// appended by another program. Named by its archive and the byte at which it begins.
+    /// Bytes at the ends of archives that the manifest does not list: left by a killed run, or appended by another program.
+    /// Each is named by its archive and the byte at which it begins.
     pub(in crate::store) fn extras(&self) -> Vec<io::Result<FileEntry>> {
         let mut ends: Vec<_> = self.loaded.ends.iter().collect();
         ends.sort_unstable();
-        let behind = |(name, end): (&String, &u64)| match self.length_behind(name, *end) {
+        let unlisted = |(name, end): (&String, &u64)| match self.unlisted_length(name, *end) {
             Ok(0) => None,
             Ok(bytes) => Some(Ok(FileEntry { name: format!("{name}:{end}"), bytes })),
             Err(error) => Some(Err(error)),
         };
-        ends.into_iter().filter_map(behind).collect()
+        ends.into_iter().filter_map(unlisted).collect()
     }
 
-    fn length_behind(&self, name: &str, end: u64) -> io::Result<u64> {
+    fn unlisted_length(&self, name: &str, end: u64) -> io::Result<u64> {
         let file = match File::open(self.names.path(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
             file => file?,
@@ -236,36 +236,36 @@ impl SavedArchive {
         self.manifest.append(&ManifestEntry::marked(path, mark)).map(drop)
     }
 
-    /// Whether the archive of a body is gone, whose name this is.
+    /// Whether the archive of the body with this name is missing.
     pub(in crate::store) fn is_missing(&self, name: &str) -> bool {
         let archive = name.split_once(':').map_or(name, |(archive, _)| archive);
         !self.names.path(archive).exists()
     }
 }
 
-/// The name of a body in an archive.
-fn name_in(entry: &ArchivedEntry<'_>) -> String {
+/// The name of a body: `ARCHIVE:MEMBER` in a tar archive, else `ARCHIVE:OFFSET`.
+fn body_name(entry: &ArchivedEntry<'_>) -> String {
     match &entry.member {
         Some(member) => format!("{}:{member}", entry.saved.path),
-        None => name_of(&entry.saved.path, entry.offset),
+        None => name_at(&entry.saved.path, entry.offset),
     }
 }
 
-/// The name of a body without one in an archive, which begins there.
-pub(super) fn name_of(archive: &str, offset: u64) -> String {
+/// The name of the body that begins at this byte of an archive without member names.
+pub(super) fn name_at(archive: &str, offset: u64) -> String {
     format!("{archive}:{offset}")
 }
 
-/// The format of the archives of a manifest.
+/// The format of the archives that a manifest lists.
 fn format_of(manifest: &Manifest) -> io::Result<ArchiveFormat> {
     let mut is_tar = false;
     let tar = ArchiveFormat::Tar;
     manifest.visit_lines(|_, _, line| {
         let facts = line.and_then(|line| serde_json::from_slice::<EntryFacts<'_>>(line).ok());
-        let of_archive = |facts: &EntryFacts<'_>| {
+        let is_of_archive = |facts: &EntryFacts<'_>| {
             matches!(facts.kind, EntryKind::Archived | EntryKind::Appended)
         };
-        if let Some(facts) = facts.filter(of_archive) {
+        if let Some(facts) = facts.filter(is_of_archive) {
             is_tar |= facts.path.ends_with(&format!(".{}", tar.extension()));
         }
         Ok(())
@@ -273,12 +273,12 @@ fn format_of(manifest: &Manifest) -> io::Result<ArchiveFormat> {
     Ok(if is_tar { tar } else { ArchiveFormat::Warc })
 }
 
-fn same(digest: Digest, payload: &HexSha256) -> Result<(), &'static str> {
+fn compare_digest(digest: Digest, payload: &HexSha256) -> Result<(), &'static str> {
     if digest.bytes() == payload.0 { Ok(()) } else { Err("sha-256 mismatch") }
 }
 
-/// Reads the record of so many bytes that starts there. Returns the SHA-256 of its payload, if that is in it, or what is wrong
-/// with the record.
+/// Reads the record of `length` bytes at `start`. Returns the SHA-256 of its payload, or of its whole block unless
+/// `has_payload`; or what is wrong with the record.
 fn read_record(
     path: &Path,
     start: u64,
@@ -289,7 +289,7 @@ fn read_record(
     file.seek(SeekFrom::Start(start))?;
     let member = BufReader::with_capacity(CHUNK, file.take(length));
     let mut content = BufReader::with_capacity(CHUNK, GzDecoder::new(member));
-    match digest_of_payload(&mut content, has_payload) {
+    match digest_of_record(&mut content, has_payload) {
         Ok(Some(digest)) => Ok(Ok(digest)),
         Ok(None) => Ok(Err("no record of a response")),
         Err(error) => match error.kind() {
@@ -301,11 +301,11 @@ fn read_record(
     }
 }
 
-/// The SHA-256 of the payload of a record; `None` if it is none of a response. Reads to the end, where the checksum of the
-/// member is.
-fn digest_of_payload(content: &mut impl BufRead, has_payload: bool) -> io::Result<Option<Digest>> {
+/// The SHA-256 of the payload of a record, or of its whole block unless `has_payload`; `None` if it is not the record of a
+/// response. Reads to the end, so that the checksum of the gzip member is verified.
+fn digest_of_record(content: &mut impl BufRead, has_payload: bool) -> io::Result<Option<Digest>> {
     let (mut length, mut is_record) = (None, false);
-    let mut left = LONGEST_HEAD;
+    let mut left = MAX_HEAD_BYTES;
     loop {
         let mut line = Vec::new();
         left -= content.by_ref().take(left).read_until(b'\n', &mut line)? as u64;
@@ -321,7 +321,7 @@ fn digest_of_payload(content: &mut impl BufRead, has_payload: bool) -> io::Resul
     let Some(length) = length.filter(|_| is_record) else { return Ok(None) };
     let mut block = content.by_ref().take(length);
     if has_payload {
-        let mut left = LONGEST_HEAD;
+        let mut left = MAX_HEAD_BYTES;
         loop {
             let mut line = Vec::new();
             left -= block.by_ref().take(left).read_until(b'\n', &mut line)? as u64;
@@ -338,7 +338,7 @@ fn digest_of_payload(content: &mut impl BufRead, has_payload: bool) -> io::Resul
     Ok(Some(digest).filter(|_| is_whole))
 }
 
-/// Checks the member of a tar archive that starts there.
+/// Checks the member of a tar archive that starts at this byte.
 fn check_member(
     path: &Path,
     start: u64,
@@ -351,5 +351,5 @@ fn check_member(
     let Some(length) = tar::length_of_member(&header) else {
         return Ok(Err("no file starts there"));
     };
-    Ok(same(Digest::of_reader(Algorithm::Sha256, file.take(length))?, payload))
+    Ok(compare_digest(Digest::of_reader(Algorithm::Sha256, file.take(length))?, payload))
 }

@@ -1,4 +1,4 @@
-//! The folder for bodies that are under way, `PREFIX.fetch/work`, and what all that are gathered share.
+//! The spool folder, `PREFIX.fetch/work`, for bodies that are not archived yet, and what all captures share.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,13 +15,13 @@ use crate::store::dir::is_full;
 use crate::text::io_message;
 use crate::units::human_bytes;
 
-/// Bytes of a body that are kept in memory, unless others are given.
-const MOST_IN_MEMORY: usize = 1 << 20;
+/// The default for the encoded bytes of a body that are kept in memory.
+const DEFAULT_MEMORY_BYTES: usize = 1 << 20;
 
 /// Ends the message about a full disk.
 const MAKE_ROOM: &str = "free some space, then run the same command again";
 
-/// What the bodies that are gathered for archives share.
+/// The spool folder, shared by all captures.
 #[derive(Debug)]
 pub(in crate::store) struct SpoolFolder {
     /// Its path.
@@ -31,10 +31,11 @@ pub(in crate::store) struct SpoolFolder {
     /// Bytes that must stay free in the file system.
     pub min_free: Option<u64>,
     /// Encoded bytes of a body that are kept in memory; a longer one is kept in a file.
-    pub(super) most_in_memory: usize,
+    pub(super) max_in_memory: usize,
     /// Compressors that can be used again.
     pub(super) compressors: CompressorPool,
-    files: AtomicU64,
+    /// The number of the next file.
+    next_file: AtomicU64,
 }
 
 impl SpoolFolder {
@@ -44,20 +45,20 @@ impl SpoolFolder {
         format: ArchiveFormat,
         min_free: Option<u64>,
     ) -> Self {
-        let (compressors, files) = Default::default();
-        Self { path, format, min_free, most_in_memory: MOST_IN_MEMORY, compressors, files }
+        let (compressors, next_file) = Default::default();
+        Self { path, format, min_free, max_in_memory: DEFAULT_MEMORY_BYTES, compressors, next_file }
     }
 
-    /// The same with this many bytes of a body in memory.
+    /// Sets the encoded bytes of a body that are kept in memory.
     #[cfg(feature = "object-store")]
-    pub(in crate::store) fn with_memory(self, most_in_memory: usize) -> Self {
-        Self { most_in_memory, ..self }
+    pub(in crate::store) fn with_memory(self, max_in_memory: usize) -> Self {
+        Self { max_in_memory, ..self }
     }
 
-    /// Removes the files that a killed run has left.
+    /// Removes the folder with the files that a killed run has left.
     ///
     /// # Errors
-    /// If there are some, and they cannot be removed.
+    /// If it exists and cannot be removed.
     pub(super) fn clear(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -65,12 +66,12 @@ impl SpoolFolder {
         }
     }
 
-    /// Creates a file, and returns its name as well.
+    /// Creates a spool file. Returns its name too.
     ///
     /// # Errors
     /// If it cannot be created.
     pub(super) fn create(&self) -> io::Result<(File, String)> {
-        let name = format!("{}-{}", process::id(), self.files.fetch_add(1, Relaxed));
+        let name = format!("{}-{}", process::id(), self.next_file.fetch_add(1, Relaxed));
         let create = || OpenOptions::new().write(true).create_new(true).open(self.path.join(&name));
         let file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -85,7 +86,7 @@ impl SpoolFolder {
     /// Opens the file of this name to read it.
     ///
     /// # Errors
-    /// If that fails, or it is no name of such a file.
+    /// If that fails, or it is not the name of a spool file.
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
         File::open(self.path_of(name)?)
     }
@@ -97,7 +98,7 @@ impl SpoolFolder {
         }
     }
 
-    /// A name may have come from another process.
+    /// The path of the file of this name, which is validated: it may have come from another process.
     fn path_of(&self, name: &str) -> io::Result<PathBuf> {
         let is_plain = |byte: u8| byte.is_ascii_digit() || byte == b'-';
         match name.bytes().all(is_plain) && !name.is_empty() {
@@ -125,19 +126,19 @@ impl SpoolFolder {
         )))
     }
 
-    /// The failure of a target because of a local file about this name.
+    /// The failure of a target because of a local file; `name` says for what, and is appended to the path of this folder.
     #[cfg(feature = "object-store")]
     pub(in crate::store) fn failure_of(&self, name: &str, error: &io::Error) -> Failure {
         failure(&self.path.join(name), error)
     }
 
-    /// The failure of a target whose body cannot be gathered.
+    /// The failure of a target whose body cannot be spooled.
     pub(super) fn failure(&self, error: &io::Error) -> Failure {
         failure(&self.path, error)
     }
 }
 
-/// A file with a body that is under way, which is removed when this is dropped.
+/// A spool file that is removed when this is dropped.
 #[cfg(feature = "object-store")]
 #[derive(Debug)]
 pub(in crate::store) struct SpooledFile {
@@ -168,7 +169,7 @@ impl Drop for SpooledFile {
     }
 }
 
-/// The failure of a target because of this file.
+/// The failure of a target because of an error at this path.
 pub(super) fn failure(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     match is_full(error) {

@@ -1,25 +1,25 @@
-//! What is appended to an archive in one step.
+//! Append units: the bytes that are appended to an archive in one step.
 
 use crate::model::CapturedData;
 
-/// Pieces that are appended to one archive, one after another.
+/// Pieces that are appended to an archive together, in their order.
 #[derive(Debug, Default)]
 pub(super) struct AppendUnit {
     pieces: Vec<Piece>,
     length: u64,
 }
 
-/// A piece of what is appended.
+/// A piece of a unit.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// The file of this name, in the folder for bodies that are under way, with its length.
+    /// The spool file of this name, with its length in bytes.
     File(String, u64),
 }
 
 impl Piece {
-    /// The encoded bytes of a body, so many.
+    /// The encoded body, which has `length` bytes.
     pub(super) fn of(data: CapturedData, length: u64) -> Self {
         match data {
             CapturedData::Memory(bytes) => Self::Bytes(bytes),
@@ -36,7 +36,7 @@ impl Piece {
 }
 
 impl AppendUnit {
-    /// These pieces.
+    /// A unit of these pieces.
     pub(super) fn of(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut unit = Self::default();
         pieces.into_iter().for_each(|piece| unit.push(piece));

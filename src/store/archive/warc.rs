@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::gzip::{CompressorPool, HeadCoding, combined, end_of_member};
+use super::gzip::{CompressorPool, HeadCoding, combine_crc, end_of_member};
 use super::unit::{AppendUnit, Piece};
 use crate::model::{
     CapturedBody, CapturedEnd, CapturedExchange, CapturedHeads, HttpVersion, Record,
@@ -15,34 +15,34 @@ use crate::model::{
 };
 use crate::store::entry::{HexSha256, RecordEntry};
 
-/// The profile of a record about a body that another record has.
+/// The profile of a revisit record whose body is in another record.
 const IDENTICAL: &str = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest";
 
-/// The profile of a record about a body that has not changed.
+/// The profile of a revisit record of a body that has not changed.
 const NOT_MODIFIED: &str = "http://netpreserve.org/warc/1.1/revisit/server-not-modified";
 
-/// What begins the value of a digest. The digits are hexadecimal: what Base32 is padded with, readers do not agree on.
+/// The prefix of a digest. The digits are hexadecimal, since readers do not agree on the padding of Base32.
 pub(super) const DIGEST_LABEL: &str = "sha256:";
 
-/// Memory that is taken for the head of a record beside fields of any length, in bytes; most need no more.
+/// The initial capacity for the fixed fields of a record's head, in bytes; most heads need no more.
 const HEAD_CAPACITY: usize = 512;
 
 /// The standard that the files conform to.
 const STANDARD: &str =
     "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/";
 
-/// What a reply is recorded as.
+/// The form in which a reply is recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RecordForm<'a> {
     /// With its body.
     Response,
-    /// Without its body, which this record has.
+    /// A revisit record without the body, which this earlier record has.
     Identical(&'a RecordEntry),
-    /// Without a body: this record has the one that has not changed, if there still is one.
+    /// A revisit record of a body that has not changed; this earlier record has it, if it still exists.
     NotModified(Option<&'a RecordEntry>),
 }
 
-/// The record that begins a file, with this name.
+/// The `warcinfo` record of a file of this name.
 ///
 /// # Errors
 /// If it cannot be compressed.
@@ -54,13 +54,12 @@ pub(super) fn file_info(pool: &CompressorPool, name: &str) -> io::Result<AppendU
     let common = RecordHead::common(SystemTime::now(), None);
     let mut head = RecordHead::new("warcinfo", &new_id(), &common);
     head.field("WARC-Filename", name);
-    head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
+    head.field("WARC-Block-Digest", &digest_value(&Sha256::digest(&block)));
     let content = head.with_block("application/warc-fields", block.as_bytes());
     Ok(AppendUnit::of([Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?)]))
 }
 
-/// The records of a request and its reply. Returns what the manifest keeps of the reply, with its place in the unit, and
-/// whether the encoded body is part of the unit.
+/// The records of a request and its reply. Returns what the manifest keeps of the reply too, with its place in the unit.
 ///
 /// # Errors
 /// If they cannot be compressed.
@@ -102,8 +101,8 @@ pub(super) fn exchange(
     let mut unit = AppendUnit::of([Piece::Bytes(request)]);
     match form {
         RecordForm::Response => {
-            head.field("WARC-Payload-Digest", &label(&body.payload));
-            head.field("WARC-Block-Digest", &label(&body.block));
+            head.field("WARC-Payload-Digest", &digest_value(&body.payload));
+            head.field("WARC-Block-Digest", &digest_value(&body.block));
             if let Some(reason) = truncation(ended) {
                 head.field("WARC-Truncated", reason);
             }
@@ -111,21 +110,21 @@ pub(super) fn exchange(
             unit.push(Piece::Bytes(pool.start_member(&content, coding)?));
             let CapturedBody { crc, plain, length, data, .. } = body;
             unit.push(Piece::of(data, length));
-            let crc = combined(&content, crc, plain);
+            let crc = combine_crc(&content, crc, plain);
             let end = end_of_member(crc, content.len() as u64 + plain);
             unit.push(Piece::Bytes(end.to_vec()));
         }
         RecordForm::Identical(first) => {
             head.field("WARC-Profile", IDENTICAL);
             head.refers_to(first);
-            head.field("WARC-Payload-Digest", &label(&body.payload));
+            head.field("WARC-Payload-Digest", &digest_value(&body.payload));
             unit.push(head_only(pool, head, &heads)?);
         }
         RecordForm::NotModified(first) => {
             head.field("WARC-Profile", NOT_MODIFIED);
             if let Some(first) = first {
                 head.refers_to(first);
-                head.field("WARC-Payload-Digest", &label(&first.payload.0));
+                head.field("WARC-Payload-Digest", &digest_value(&first.payload.0));
                 record.payload = first.payload;
             }
             unit.push(head_only(pool, head, &heads)?);
@@ -135,7 +134,7 @@ pub(super) fn exchange(
     Ok((unit, record))
 }
 
-/// The record about a target that has failed. `reply` is the record of what its last attempt has brought, if there is one.
+/// The metadata record of a failed target. `reply` is the record of the reply to its last attempt, if there was one.
 ///
 /// # Errors
 /// If it cannot be compressed.
@@ -160,27 +159,27 @@ pub(super) fn failure(
     let common = RecordHead::common(SystemTime::now(), Some(&record.url));
     let mut head = RecordHead::new("metadata", &new_id(), &common);
     if let Some(reply) = reply {
-        head.field("WARC-Concurrent-To", &uri_of(&reply.id));
+        head.field("WARC-Concurrent-To", &urn_of(&reply.id));
     }
-    head.field("WARC-Block-Digest", &label(&Sha256::digest(&block)));
+    head.field("WARC-Block-Digest", &digest_value(&Sha256::digest(&block)));
     let content = head.with_block("application/warc-fields", block.as_bytes());
     Ok(Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?))
 }
 
 fn request(heads: &CapturedHeads, common: &RecordHead, reply: &str) -> Vec<u8> {
     let mut head = RecordHead::new("request", &new_id(), common);
-    head.field("WARC-Concurrent-To", &uri_of(reply));
-    head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.request)));
+    head.field("WARC-Concurrent-To", &urn_of(reply));
+    head.field("WARC-Block-Digest", &digest_value(&Sha256::digest(&heads.request)));
     head.with_block("application/http;msgtype=request", &heads.request)
 }
 
-/// A record whose block is the head of a reply.
+/// A record whose block is only the head of a reply.
 fn head_only(
     pool: &CompressorPool,
     mut head: RecordHead,
     heads: &CapturedHeads,
 ) -> io::Result<Piece> {
-    head.field("WARC-Block-Digest", &label(&Sha256::digest(&heads.response)));
+    head.field("WARC-Block-Digest", &digest_value(&Sha256::digest(&heads.response)));
     let content = head.with_block("application/http;msgtype=response", &heads.response);
     Ok(Piece::Bytes(pool.member(&content, HeadCoding::Deflated)?))
 }
@@ -189,7 +188,7 @@ fn head_only(
 struct RecordHead(String);
 
 impl RecordHead {
-    /// The fields that records of one moment and one URL have in common.
+    /// The fields that all records of one exchange have in common.
     fn common(at: SystemTime, url: Option<&str>) -> Self {
         let mut fields = Self(String::with_capacity(HEAD_CAPACITY + url.map_or(0, str::len)));
         fields.field("WARC-Date", &rfc3339(at));
@@ -199,12 +198,12 @@ impl RecordHead {
         fields
     }
 
-    /// That of a record with these fields, and others.
+    /// The head of a record of this type, with the common fields; others may be added.
     fn new(kind: &str, id: &str, common: &Self) -> Self {
         let mut head = Self(String::with_capacity(HEAD_CAPACITY + common.0.len()));
         head.0.push_str("WARC/1.1\r\n");
         head.field("WARC-Type", kind);
-        head.field("WARC-Record-ID", &uri_of(id));
+        head.field("WARC-Record-ID", &urn_of(id));
         head.0.push_str(&common.0);
         head
     }
@@ -216,7 +215,7 @@ impl RecordHead {
     }
 
     fn refers_to(&mut self, record: &RecordEntry) {
-        self.field("WARC-Refers-To", &uri_of(&record.id));
+        self.field("WARC-Refers-To", &urn_of(&record.id));
         self.field("WARC-Refers-To-Target-URI", &record.uri);
         self.field("WARC-Refers-To-Date", &rfc3339(record.at));
     }
@@ -228,7 +227,7 @@ impl RecordHead {
         [self.0.as_bytes(), b"\r\n", block, b"\r\n\r\n"].concat()
     }
 
-    /// The record of a reply up to its body, which has so many bytes.
+    /// The record of a reply up to its body, which has `bytes` bytes.
     fn with_start_of_block(mut self, head: &[u8], bytes: u64) -> Vec<u8> {
         self.field("Content-Type", "application/http;msgtype=response");
         self.field("Content-Length", &(head.len() as u64 + bytes).to_string());
@@ -247,8 +246,8 @@ fn truncation(ended: CapturedEnd) -> Option<&'static str> {
     }
 }
 
-/// A SHA-256 with its label.
-fn label(digest: &[u8]) -> String {
+/// The value of a digest field with this SHA-256.
+fn digest_value(digest: &[u8]) -> String {
     [DIGEST_LABEL, &HEXLOWER.encode(digest)].concat()
 }
 
@@ -266,7 +265,7 @@ fn new_id() -> String {
     parts.join("-")
 }
 
-fn uri_of(id: &str) -> String {
+fn urn_of(id: &str) -> String {
     ["<urn:uuid:", id, ">"].concat()
 }
 

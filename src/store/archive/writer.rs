@@ -1,4 +1,4 @@
-//! The one writer of the archives of a run: appends to the newest one, and begins the next one when that is full.
+//! The writer of archive files: appends units to the newest archive, and creates the next one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -14,19 +14,19 @@ use crate::plan::ArchiveFormat;
 use crate::store::failpoint;
 use crate::sync::lock;
 
-/// The archives that are in an object store, with their lengths in bytes.
+/// The names of the archives in an object store, with their lengths in bytes.
 pub(in crate::store) type StoredArchives = Arc<Mutex<HashMap<String, u64>>>;
 
-/// The names of the archives.
+/// How the archives of one prefix are named, and where they are.
 #[derive(Debug, Clone)]
 pub(super) struct ArchiveNames {
     /// The folder that they are in.
     pub folder: PathBuf,
-    /// What their names begin with.
+    /// What their names begin with, before the number.
     pub stem: String,
-    /// How they end, without the dot.
+    /// Their extension, without the dot in front.
     pub extension: &'static str,
-    /// Those that are in an object store; `None` if all are in the folder. Those are complete.
+    /// The complete archives, in an object store; `None` if all archives are in the folder.
     pub stored: Option<StoredArchives>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct ArchiveNames {
 pub(super) struct Current {
     /// The name of its file.
     pub name: String,
-    /// Bytes of it that the manifest knows.
+    /// The length of its known part, in bytes.
     pub length: u64,
     /// Bodies in it.
     pub bodies: u64,
@@ -58,21 +58,21 @@ pub(super) struct ArchiveWriter {
     current: Option<Current>,
     /// The highest number of an archive by the manifest; `None` if there is none.
     newest: Option<u64>,
-    /// Its file, once this run has appended to it.
+    /// Its file, once this run has opened it.
     file: Option<File>,
-    /// Whether a failed write may have left bytes behind its end.
+    /// Whether a failed write may have left bytes after its end.
     is_torn: bool,
     /// The names of archives that are complete, for an object store.
     complete: Vec<String>,
 }
 
 impl ArchiveNames {
-    /// The path of the archive of this name, which is in the folder whatever a manifest says.
+    /// The path of the archive of this name, always inside the folder: the name may come from a manifest.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(Path::new(name).file_name().unwrap_or_default())
     }
 
-    /// Whether a path without symbolic links is that of an archive, of its index, or in the folder beside it.
+    /// Whether a path without symbolic links is that of an archive or of the index, or is in the folder of the manifest.
     pub(super) fn has(&self, path: &Path) -> bool {
         let Ok(folder) = self.folder.canonicalize() else { return false };
         let Ok(rest) = path.strip_prefix(folder) else { return false };
@@ -83,7 +83,7 @@ impl ArchiveNames {
         })
     }
 
-    /// The path of another file with this extension.
+    /// The path of the file beside the archives that has this extension instead of a number and theirs.
     pub(super) fn beside(&self, extension: &str) -> PathBuf {
         self.folder.join(format!("{}.{extension}", self.stem))
     }
@@ -111,7 +111,7 @@ impl ArchiveNames {
     }
 }
 
-/// The prefix of the archives of which this file is one, by its name; `None` if it is not called like one.
+/// The prefix of the archive with this path; `None` if the file name is not that of an archive.
 pub(in crate::store) fn prefix_of(archive: &Path) -> Option<PathBuf> {
     let name = archive.file_name()?.to_str()?;
     let numbered = [ArchiveFormat::Warc, ArchiveFormat::Tar]
@@ -123,7 +123,7 @@ pub(in crate::store) fn prefix_of(archive: &Path) -> Option<PathBuf> {
 }
 
 impl ArchiveWriter {
-    /// Continues `current`, or after the archive with the number `newest`.
+    /// A writer that continues `current`, or else begins with the number after `newest`.
     pub(super) fn new(names: ArchiveNames, current: Option<Current>, newest: Option<u64>) -> Self {
         Self { names, current, newest, file: None, is_torn: false, complete: Vec::new() }
     }
@@ -133,13 +133,13 @@ impl ArchiveWriter {
         self.current.as_ref()
     }
 
-    /// Whether this run has appended to the newest archive.
+    /// Whether this run has opened the newest archive.
     pub(super) fn is_open(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Removes what a killed run has left behind the bytes that the manifest knows. Returns whether that was anything but
-    /// the end of a whole archive.
+    /// Removes the bytes after the known part of the newest archive. Returns whether they were anything but an end marker, so
+    /// that a killed run has left them.
     ///
     /// # Errors
     /// If the file cannot be read or cut.
@@ -159,7 +159,7 @@ impl ArchiveWriter {
         Ok(!is_end)
     }
 
-    /// The name of the next archive.
+    /// The name of the next archive. It is that of the newest one if its file was never created.
     pub(super) fn next_name(&self) -> io::Result<String> {
         let newest = self.current.as_ref();
         let is_unused =
@@ -168,7 +168,7 @@ impl ArchiveWriter {
             return Ok(unused.name.clone());
         }
         let mut number = self.newest.map_or(0, |newest| newest + 1);
-        // Files that others have put there are theirs.
+        // Files of other programs are kept.
         while self.names.is_taken(&self.names.name(number)) {
             number += 1;
         }
@@ -183,15 +183,15 @@ impl ArchiveWriter {
         let path = self.names.path(&name);
         self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).open(path)?);
         self.newest = self.newest.max(self.names.number(&name));
-        let before = self.current.replace(Current::new(name));
+        let previous = self.current.replace(Current::new(name));
         if self.names.stored.is_some() {
-            self.complete.extend(before.map(|before| before.name));
+            self.complete.extend(previous.map(|previous| previous.name));
         }
         failpoint::hit("archive_created");
         Ok(())
     }
 
-    /// Opens the newest archive, which has room. Returns whether there is such a file.
+    /// Opens the newest archive. Returns `false` if its file is missing, or shorter than its known part.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -209,8 +209,8 @@ impl ArchiveWriter {
         Ok(true)
     }
 
-    /// Appends to the newest archive, which is open, and returns the byte at which that starts. If this fails, the
-    /// archive is as it was.
+    /// Appends a unit to the newest archive, which is open. Returns the byte at which the unit starts. If this fails, the
+    /// archive is as it was before.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -224,7 +224,7 @@ impl ArchiveWriter {
             self.is_torn = false;
         }
         self.is_torn = true;
-        let written = write(file, start, unit, work);
+        let written = write_unit(file, start, unit, work);
         match written {
             Ok(()) => {
                 current.length += unit.length();
@@ -239,7 +239,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// The names of archives to which nothing is appended any more, each once.
+    /// Takes the names of the archives that were completed since the last call.
     #[cfg(feature = "object-store")]
     pub(super) fn take_complete(&mut self) -> Vec<String> {
         std::mem::take(&mut self.complete)
@@ -260,7 +260,7 @@ impl ArchiveWriter {
         }
     }
 
-    /// Writes what ends an archive; it is replaced by what is appended later.
+    /// Writes an end marker, which the next unit overwrites.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -279,14 +279,19 @@ impl ArchiveWriter {
     }
 }
 
-fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> io::Result<()> {
+fn write_unit(
+    file: &mut File,
+    start: u64,
+    unit: &AppendUnit,
+    work: &SpoolFolder,
+) -> io::Result<()> {
     let mut at = start;
-    let mut bytes = Vec::with_capacity(unit.pieces().len());
+    let mut slices = Vec::with_capacity(unit.pieces().len());
     for piece in unit.pieces() {
         match piece {
-            Piece::Bytes(piece) => bytes.push(IoSlice::new(piece)),
+            Piece::Bytes(piece) => slices.push(IoSlice::new(piece)),
             Piece::File(name, length) => {
-                at = write_all(file, &mut std::mem::take(&mut bytes), at)?;
+                at = write_slices(file, &mut std::mem::take(&mut slices), at)?;
                 file.seek(SeekFrom::Start(at))?;
                 failpoint::check("archive")?;
                 let copied = io::copy(&mut work.open(name)?, file)?;
@@ -298,22 +303,22 @@ fn write(file: &mut File, start: u64, unit: &AppendUnit, work: &SpoolFolder) -> 
             }
         }
     }
-    write_all(file, &mut bytes, at).map(drop)
+    write_slices(file, &mut slices, at).map(drop)
 }
 
-/// Writes pieces from `at` on, as many at once as the system takes. Returns the byte behind them.
-fn write_all(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Result<u64> {
-    // What a test kills or lets fail in the middle is written piece by piece.
-    let at_once = if cfg!(debug_assertions) { 1 } else { pieces.len() };
-    IoSlice::advance_slices(&mut pieces, 0);
-    while !pieces.is_empty() {
+/// Writes slices from the byte `at` on, as many per call as the system takes. Returns the byte after them.
+fn write_slices(file: &File, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<u64> {
+    // Tests make this fail, or kill the process, between two slices.
+    let at_once = if cfg!(debug_assertions) { 1 } else { slices.len() };
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
         failpoint::check("archive")?;
-        let next = &pieces[..at_once.min(pieces.len())];
+        let next = &slices[..at_once.min(slices.len())];
         match retry_on_intr(|| pwritev(file, next, at))? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             written => {
                 at += written as u64;
-                IoSlice::advance_slices(&mut pieces, written);
+                IoSlice::advance_slices(&mut slices, written);
             }
         }
         failpoint::hit("archive_grown");
@@ -321,10 +326,10 @@ fn write_all(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Re
     Ok(at)
 }
 
-/// The folder and the beginning of the names of archives with this prefix.
+/// The names of the archives with this prefix and extension, in a folder.
 ///
 /// # Errors
-/// `InvalidInput` if it is no prefix of a file name.
+/// `InvalidInput` if no file name can begin with the last part of the prefix.
 pub(super) fn names_of(prefix: &Path, extension: &'static str) -> io::Result<ArchiveNames> {
     let stem = prefix.file_name().and_then(|name| name.to_str());
     let is_folder = prefix.as_os_str().as_encoded_bytes().ends_with(b"/");

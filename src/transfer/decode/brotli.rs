@@ -1,4 +1,4 @@
-//! `br`: one stream (RFC 7932); nothing may follow it.
+//! The decoder of `br`: one stream (RFC 7932); nothing may follow it.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
@@ -16,7 +16,7 @@ pub(super) struct Brotli {
 impl Brotli {
     pub(super) fn new() -> Self {
         let allocate = StandardAlloc::default;
-        // The other constructors accept windows of up to 1 GiB, which RFC 7932 does not have.
+        // The other constructors accept windows of up to 1 GiB, which RFC 7932 does not allow.
         let state = BrotliState::new_strict(allocate(), allocate(), allocate());
         Self { state: Box::new(state), has_ended: false }
     }
@@ -53,7 +53,7 @@ impl Decoder for Brotli {
     }
 }
 
-/// The size of the window of a stream that starts with this byte; the largest one if that is not known.
+/// The size in bytes of the window of a stream that starts with the byte `first`; the largest size if that is not known.
 pub(super) fn window(first: Option<u8>) -> u64 {
     1 << first.map_or(WINDOW_LOG_MAX, window_log)
 }

@@ -1,15 +1,15 @@
-//! The decoders of one body as a chain: each decodes the output of the one before it, a buffer at a time.
+//! Chains the decoders of one body: each decodes the output of the one before it, a buffer at a time.
 
 use std::mem;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
-use super::{ContentCoding, CorruptData, PIECE};
+use super::{ContentCoding, CorruptData, MAX_PIECE_BYTES};
 
-/// The number of steps, each of one buffer at most, that are made for one piece. A body can be made of several codings that
-/// decodes terabytes to nothing.
-pub(super) const STEPS_AT_MOST: u32 = 64;
+/// The maximum number of steps, each of at most one buffer, that are made for one piece. With several codings, a body can be
+/// constructed from which terabytes decode to nothing.
+pub(super) const MAX_STEPS: u32 = 64;
 
 /// The result of filling the last stage.
 pub(super) enum FillResult {
@@ -17,7 +17,7 @@ pub(super) enum FillResult {
     Ready,
     /// It has none, and needs another chunk.
     NeedsChunk,
-    /// It has none so far; all steps are used.
+    /// It has none so far, and all steps are used up.
     Later,
 }
 
@@ -51,8 +51,8 @@ pub(super) fn fill_stages(
     Ok(FillResult::Ready)
 }
 
-/// The decoder of one coding, and its output. Neither takes memory before there is something to decode: a body may wait long
-/// for its turn.
+/// The decoder of one coding, and its output. Memory is allocated for both only once there is something to decode, because a
+/// body may wait long for its turn.
 pub(super) struct DecodeStage {
     pub coding: ContentCoding,
     /// `None` until the first step.
@@ -78,10 +78,12 @@ impl DecodeStage {
         }
     }
 
+    /// The decoded bytes.
     fn ready(&self) -> &[u8] {
         &self.buffer[self.ready.clone()]
     }
 
+    /// Takes the decoded bytes.
     pub(super) fn take(&mut self) -> &[u8] {
         &self.buffer[mem::take(&mut self.ready)]
     }
@@ -89,7 +91,7 @@ impl DecodeStage {
     /// Decodes some of `input` into the empty buffer, and returns the number of bytes used.
     fn step(&mut self, input: &[u8]) -> Result<usize, CorruptData> {
         let decoder = self.decoder.get_or_insert_with(|| {
-            self.buffer = vec![0; PIECE].into();
+            self.buffer = vec![0; MAX_PIECE_BYTES].into();
             self.coding.decoder()
         });
         let corrupt = |reason| CorruptData { coding: self.coding, reason };
@@ -110,13 +112,13 @@ impl DecodeStage {
 
 /// A streaming decoder for one content coding.
 pub(super) trait Decoder {
-    /// Decodes some of `input` into `output`. With no input it returns output that did not fit before.
+    /// Decodes some of `input` into `output`. Without input it returns output that did not fit before.
     ///
     /// # Errors
     /// What is wrong with the input.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodeStep, String>;
 
-    /// Whether the input is complete so far.
+    /// Whether the input could end here.
     fn is_whole(&self) -> bool;
 }
 

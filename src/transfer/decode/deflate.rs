@@ -44,8 +44,9 @@ impl Inflate {
     }
 }
 
-/// A decoder of `deflate`. The first byte tells the two formats apart.
+/// A decoder of `deflate`. The first byte of the body shows which format it has.
 pub(super) struct Deflate {
+    /// `None` until the first byte.
     stream: Option<Inflate>,
 }
 

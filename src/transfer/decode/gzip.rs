@@ -1,6 +1,6 @@
-//! `gzip`: members, one after another (RFC 1952 section 2.2). flate2 checks the header, the checksum and the length of each.
-//! Zeros may follow the last member, as gzip(1) allows; anything else there is an error, where gzip(1) warns and browsers
-//! ignore it: it may have been a member.
+//! The decoder of `gzip`: members, one after another (RFC 1952 section 2.2). flate2 checks the header, the checksum and the
+//! length of each. Zeros may follow the last member, as gzip(1) allows; anything else there is an error, where gzip(1) warns
+//! and browsers ignore it: it may have been a member.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -8,16 +8,17 @@ use flate2::bufread::GzDecoder;
 
 use super::chain::{DecodeStep, Decoder};
 
-/// The first bytes of a member: its mark, and the compression method.
+/// The first bytes of a member: its identification, and the compression method.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// Coded bytes that are taken over from a chunk at once.
-const TAKEN: usize = 16 * 1024;
+/// The maximum number of coded bytes that are copied from a chunk at once.
+const INPUT_BUFFER_BYTES: usize = 16 * 1024;
 
-/// A decoder of `gzip`. flate2 pulls from a reader, whereas chunks are pushed; so the reader has some bytes of the chunk, and
-/// answers [`ErrorKind::WouldBlock`] once they are used up, upon which flate2 keeps its state, in the middle of a header too.
+/// A decoder of `gzip`. flate2 pulls from a reader, whereas chunks are pushed; so the reader is a buffer of some bytes of the
+/// chunk, and returns [`ErrorKind::WouldBlock`] once they are used up. flate2 then keeps its state, even in the middle of a
+/// header.
 pub(super) struct Gzip {
-    member: GzDecoder<Taken>,
+    member: GzDecoder<InputBuffer>,
     state: GzipState,
 }
 
@@ -25,7 +26,7 @@ pub(super) struct Gzip {
 enum GzipState {
     /// In the first member, of which this many bytes of [`MAGIC`] have been seen.
     First(usize),
-    /// In a later member, likewise.
+    /// In a later member, of which this many bytes of [`MAGIC`] have been seen.
     Later(usize),
     /// After a member: the next byte starts another one, or is a zero.
     Between,
@@ -33,21 +34,21 @@ enum GzipState {
     Zeros,
 }
 
-/// The bytes that were taken over from a chunk and not decoded yet.
+/// Bytes copied from a chunk, the first `used` of which have been decoded.
 #[derive(Debug, Default)]
-struct Taken {
+struct InputBuffer {
     bytes: Vec<u8>,
     used: usize,
 }
 
-impl Taken {
+impl InputBuffer {
     fn left(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
 
-    /// Takes over the first bytes of `input`. Returns how many.
+    /// Copies the first bytes of `input`, and returns their number.
     fn refill(&mut self, input: &[u8]) -> usize {
-        let taken = &input[..input.len().min(TAKEN)];
+        let taken = &input[..input.len().min(INPUT_BUFFER_BYTES)];
         self.bytes.clear();
         self.bytes.extend_from_slice(taken);
         self.used = 0;
@@ -55,7 +56,7 @@ impl Taken {
     }
 }
 
-impl BufRead for Taken {
+impl BufRead for InputBuffer {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.left().is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(self.left()) }
     }
@@ -65,7 +66,7 @@ impl BufRead for Taken {
     }
 }
 
-impl Read for Taken {
+impl Read for InputBuffer {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.fill_buf()?.read(into)?;
         self.consume(length);
@@ -75,11 +76,11 @@ impl Read for Taken {
 
 impl Gzip {
     pub(super) fn new() -> Self {
-        Self { member: GzDecoder::new(Taken::default()), state: GzipState::First(0) }
+        Self { member: GzDecoder::new(InputBuffer::default()), state: GzipState::First(0) }
     }
 
-    /// Compares the bytes that a member starts with, as far as they are there. flate2 looks at them only once it has ten
-    /// bytes, and a shorter rest after a member would pass for a body that ends early.
+    /// Compares the first bytes of a member with [`MAGIC`], as far as they have arrived. flate2 checks them only once it has
+    /// ten bytes; so shorter trailing data after a member would be taken for a body that ends early.
     fn check_magic(&mut self) -> Result<(), &'static str> {
         let (seen, error) = match &mut self.state {
             GzipState::First(seen) => (seen, "not in gzip format"),
@@ -95,7 +96,7 @@ impl Gzip {
         Ok(())
     }
 
-    /// Decides by the next byte what follows a member, if one has just ended.
+    /// If a member has just ended, decides by the next byte what follows it.
     fn enter_next(&mut self) {
         match (self.state, self.member.get_ref().left().first()) {
             (GzipState::Between, Some(0)) => self.state = GzipState::Zeros,
@@ -108,7 +109,7 @@ impl Gzip {
         }
     }
 
-    /// Uses up zeros after the last member.
+    /// Skips zeros after the last member. Fails if there is anything else.
     fn skip_zeros(&mut self) -> Result<(), &'static str> {
         let taken = self.member.get_mut();
         let is_zeros = taken.left().iter().all(|byte| *byte == 0);

@@ -1,8 +1,8 @@
 //! Decodes content codings (RFC 9110 section 8.4) as a body arrives: chunks go in, the content comes out in pieces of bounded
 //! size, however much a chunk expands to. Nothing here waits.
 //!
-//! Corrupt data and an early end are different errors. No bytes decode to no bytes in every coding: servers name a coding of
-//! empty bodies too, and browsers accept that.
+//! Corrupt data and an early end are different errors. An empty body is valid in every coding: servers name a coding for empty
+//! bodies too, and browsers accept that.
 
 mod brotli;
 mod chain;
@@ -19,18 +19,18 @@ use std::fmt;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
-use self::chain::{DecodeStage, Decoder, FillResult, STEPS_AT_MOST, fill_stages};
+use self::chain::{DecodeStage, Decoder, FillResult, MAX_STEPS, fill_stages};
 use crate::model::Failure;
 use crate::policy::resume::is_no_coding;
 
 /// The maximum size of a piece of decoded content, bytes.
-pub(super) const PIECE: usize = 64 * 1024;
+pub(super) const MAX_PIECE_BYTES: usize = 64 * 1024;
 
 /// The maximum number of codings of one body.
-const STACKED_AT_MOST: usize = 3;
+const MAX_CODINGS: usize = 3;
 
-/// The most bytes of memory that the windows of one body may take: the largest one, and those of gzip.
-const WINDOWS_AT_MOST: u64 = (16 << 20) + (64 << 10);
+/// The maximum memory in bytes for the windows of one body: the largest window of a coding, and those of gzip.
+const MAX_WINDOW_BYTES: u64 = (16 << 20) + (64 << 10);
 
 /// A supported content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +60,12 @@ impl ContentCoding {
         }
     }
 
-    /// The bytes of memory that the window of a decoder may take, for input that starts with this byte, if that is known.
+    /// The memory in bytes that the window of a decoder may take, for input whose first byte is `first`, if that is known.
     fn window(self, first: Option<u8>) -> u64 {
         match self {
             Self::Gzip | Self::Deflate => 32 * 1024,
             Self::Brotli => brotli::window(first),
-            // Frame by frame there may be other windows.
+            // Each frame may have a window of another size.
             Self::Zstd => 1 << zstd::WINDOW_LOG_MAX,
         }
     }
@@ -92,8 +92,8 @@ impl fmt::Display for ContentCoding {
     }
 }
 
-/// The value of Accept-Encoding (RFC 9110 section 12.5.3). `deflate` is supported but not requested: its name stands for
-/// two formats, and a server that has it has gzip.
+/// The value of Accept-Encoding (RFC 9110 section 12.5.3). `deflate` is supported but not requested: its name is used for
+/// two formats, and servers that support it support gzip too.
 pub(super) fn accept_encoding() -> HeaderValue {
     HeaderValue::from_static("gzip, br, zstd")
 }
@@ -115,9 +115,9 @@ pub(super) fn codings(headers: &HeaderMap) -> Result<Vec<ContentCoding>, Failure
             let name = String::from_utf8_lossy(name);
             return Err(Failure::Protocol(format!("unsupported content encoding '{name}'")));
         };
-        if codings.len() == STACKED_AT_MOST {
-            let words = format!("more than {STACKED_AT_MOST} content encodings");
-            return Err(Failure::Protocol(words));
+        if codings.len() == MAX_CODINGS {
+            let message = format!("more than {MAX_CODINGS} content encodings");
+            return Err(Failure::Protocol(message));
         }
         codings.push(coding);
     }
@@ -147,7 +147,7 @@ pub(super) struct UnexpectedEnd(pub ContentCoding);
 
 /// Decodes one body. After [`CorruptData`] it cannot be used any more.
 pub(super) struct BodyDecoder {
-    /// Coded bytes that were not decoded yet.
+    /// Coded bytes that have not been decoded yet.
     chunk: Bytes,
     /// One stage per coding; the coding applied last is decoded first.
     stages: Vec<DecodeStage>,
@@ -162,8 +162,8 @@ impl BodyDecoder {
         Self { chunk: Bytes::new(), stages, plain: Bytes::new() }
     }
 
-    /// Decodes a chunk and passes the content to `out` in pieces of at most [`PIECE`] bytes, which may be many or empty. An
-    /// error of `out` stops it before more is decoded.
+    /// Decodes a chunk and passes the content to `out` in pieces of at most [`MAX_PIECE_BYTES`] bytes, which may be many or
+    /// empty. An error of `out` stops it before more is decoded.
     ///
     /// # Errors
     /// That of `out`, or [`CorruptData`].
@@ -180,20 +180,21 @@ impl BodyDecoder {
         Ok(())
     }
 
-    /// Accepts a chunk; call [`BodyDecoder::next_piece`] until there is none. For callers that have to wait between pieces: a
-    /// few bytes may expand to gigabytes.
+    /// Accepts a chunk; call [`BodyDecoder::next_piece`] until it returns `None`. Callers can wait between pieces, as a few
+    /// bytes may expand to gigabytes.
     pub(super) fn take_in(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the chunk before it was not used up");
         self.chunk = chunk;
     }
 
-    /// The next piece of the content, of at most [`PIECE`] bytes; `None` if another chunk is needed. An empty piece means that a
-    /// few megabytes of one coding decoded to nothing in the next: the caller may let other tasks run and call again.
+    /// The next piece of the content, of at most [`MAX_PIECE_BYTES`] bytes; `None` if another chunk is needed. An empty piece
+    /// means that a few megabytes of one coding decoded to nothing in the next: the caller may let other tasks run and call
+    /// again.
     ///
     /// # Errors
     /// [`CorruptData`].
     pub(super) fn next_piece(&mut self) -> Result<Option<&[u8]>, CorruptData> {
-        let mut steps = STEPS_AT_MOST;
+        let mut steps = MAX_STEPS;
         match fill_stages(&mut self.stages, &mut self.chunk, &mut steps)? {
             FillResult::Ready => {}
             FillResult::NeedsChunk => return Ok(None),
@@ -202,26 +203,26 @@ impl BodyDecoder {
         if let Some(innermost) = self.stages.last_mut() {
             return Ok(Some(innermost.take()));
         }
-        self.plain = self.chunk.split_to(self.chunk.len().min(PIECE));
+        self.plain = self.chunk.split_to(self.chunk.len().min(MAX_PIECE_BYTES));
         Ok(Some(&self.plain))
     }
 
-    /// The most bytes that one of the codings has been decoded to.
+    /// The number of bytes that a coding has been decoded to, for the coding with the most.
     pub(super) fn expanded(&self) -> u64 {
         self.stages.iter().map(|stage| stage.produced).max().unwrap_or(0)
     }
 
-    /// Whether the decoder of what is received fills its window before anything comes out: that of Brotli does.
+    /// Whether the decoder of the received bytes fills its window before it returns any content, as that of Brotli does.
     pub(super) fn decodes_ahead(&self) -> bool {
         self.stages.first().is_some_and(|stage| stage.coding == ContentCoding::Brotli)
     }
 
-    /// Whether there are several codings, one in the other.
+    /// Whether the body has several codings.
     pub(super) fn is_stacked(&self) -> bool {
         self.stages.len() > 1
     }
 
-    /// The bytes of memory that the windows of all codings may take. To be called with the first chunk.
+    /// The memory in bytes that the windows of all codings may take. To be called after the first chunk was accepted.
     ///
     /// # Errors
     /// [`Failure::Protocol`] if they are more than a body may take.
@@ -229,9 +230,9 @@ impl BodyDecoder {
         let Some((outermost, inner)) = self.stages.split_first() else { return Ok(0) };
         let inner = inner.iter().map(|stage| stage.coding.window(None));
         let windows = outermost.coding.window(self.chunk.first().copied()) + inner.sum::<u64>();
-        if windows > WINDOWS_AT_MOST {
-            let words = "content encodings that need more than 16 MiB of memory to decode";
-            return Err(Failure::Protocol(words.to_owned()));
+        if windows > MAX_WINDOW_BYTES {
+            let message = "content encodings that need more than 16 MiB of memory to decode";
+            return Err(Failure::Protocol(message.to_owned()));
         }
         Ok(windows)
     }

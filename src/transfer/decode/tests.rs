@@ -1,4 +1,4 @@
-//! Every coding as its callers see it, made by other means than those that undo it where there are any.
+//! Tests every coding through [`BodyDecoder`], as its callers use it.
 
 use std::io::Write;
 
@@ -8,44 +8,44 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What became of a coded body.
+/// The result of decoding a body.
 #[derive(Debug, PartialEq, Eq)]
-enum ToldBody {
+enum DecodedBody {
     Whole(Vec<u8>),
     EndsEarly(ContentCoding),
     Damaged(CorruptData),
 }
 
-use ToldBody::Whole;
+use DecodedBody::Whole;
 
 fn decode_in_chunks<'a>(
     codings: &[ContentCoding],
     chunks: impl Iterator<Item = &'a [u8]>,
-) -> ToldBody {
+) -> DecodedBody {
     let mut decoder = BodyDecoder::new(codings);
     let mut content = Vec::new();
     for chunk in chunks {
         let pushed = decoder.push(&Bytes::copy_from_slice(chunk), |piece| {
-            assert!(piece.len() <= PIECE);
+            assert!(piece.len() <= MAX_PIECE_BYTES);
             content.extend_from_slice(piece);
             Ok::<_, CorruptData>(())
         });
         if let Err(damaged) = pushed {
-            return ToldBody::Damaged(damaged);
+            return DecodedBody::Damaged(damaged);
         }
     }
     match decoder.finish() {
         Ok(()) => Whole(content),
-        Err(UnexpectedEnd(coding)) => ToldBody::EndsEarly(coding),
+        Err(UnexpectedEnd(coding)) => DecodedBody::EndsEarly(coding),
     }
 }
 
-fn decode(codings: &[ContentCoding], body: &[u8]) -> ToldBody {
+fn decode(codings: &[ContentCoding], body: &[u8]) -> DecodedBody {
     decode_in_chunks(codings, body.chunks(body.len().max(1)))
 }
 
 fn is_damaged(codings: &[ContentCoding], body: &[u8]) -> bool {
-    matches!(decode(codings, body), ToldBody::Damaged(_))
+    matches!(decode(codings, body), DecodedBody::Damaged(_))
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -80,7 +80,7 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A frame that does not say how long its content is: runs of one byte, each of 128 KiB. Written by hand.
+/// A frame without a content size, written by hand: runs of one byte, each of 128 KiB.
 fn zstd_of_runs(window: u8, runs: usize) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, window];
     for run in 1..=runs {
@@ -91,13 +91,13 @@ fn zstd_of_runs(window: u8, runs: usize) -> Vec<u8> {
     frame
 }
 
-/// A frame to be passed over (RFC 8878 section 3.1.2).
+/// A skippable frame (RFC 8878 section 3.1.2).
 fn skippable(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u32).to_le_bytes();
     [&[0x53, 0x2a, 0x4d, 0x18], &length[..], bytes].concat()
 }
 
-/// A member whose header has every part that there is (RFC 1952 section 2.3).
+/// A member whose header has all optional parts (RFC 1952 section 2.3).
 fn gzip_with_a_long_header(content: &[u8]) -> Vec<u8> {
     let mut header = vec![0x1f, 0x8b, 8, 0b1_1111, 1, 2, 3, 4, 0, 3];
     header.extend_from_slice(b"\x05\x00extraname\0comment\0");
@@ -107,7 +107,7 @@ fn gzip_with_a_long_header(content: &[u8]) -> Vec<u8> {
     [header, gzip(content)[10..].to_vec()].concat()
 }
 
-/// Text that compresses, and noise that does not.
+/// Text, which compresses, followed by noise, which does not.
 fn content() -> Vec<u8> {
     let mut noise = 1u32;
     let noise = std::iter::repeat_with(|| {
@@ -117,7 +117,8 @@ fn content() -> Vec<u8> {
     b"Once upon a time. ".iter().copied().cycle().take(500).chain(noise.take(150)).collect()
 }
 
-/// Each coding in each of its forms, and stacks of them; with whether damage shows by a checksum.
+/// `content` in each coding in each of its forms, and in several codings: the codings, the body, and whether a checksum detects
+/// damage.
 fn bodies(content: &[u8]) -> Vec<(Vec<ContentCoding>, Vec<u8>, bool)> {
     use ContentCoding::{Brotli, Deflate, Gzip, Zstd};
     let (one, two) = content.split_at(content.len() / 3);
@@ -138,16 +139,16 @@ fn bodies(content: &[u8]) -> Vec<(Vec<ContentCoding>, Vec<u8>, bool)> {
     ]
 }
 
-/// How many of [`bodies`] cannot end anywhere else than where they do.
-const OF_ONE_PIECE: usize = 11;
+/// The number of [`bodies`], from the first, that cannot end earlier: those of one member or frame.
+const BODIES_OF_ONE_PART: usize = 11;
 
 #[test]
 fn each_coding_is_undone_whatever_the_chunks() {
     for content in [content(), Vec::new(), b"x".to_vec()] {
         for (codings, body, _) in bodies(&content) {
             for size in 1..=body.len() {
-                let told = decode_in_chunks(&codings, body.chunks(size));
-                assert_eq!(told, Whole(content.clone()), "{codings:?} by {size}");
+                let decoded = decode_in_chunks(&codings, body.chunks(size));
+                assert_eq!(decoded, Whole(content.clone()), "{codings:?} by {size}");
             }
         }
     }
@@ -156,12 +157,12 @@ fn each_coding_is_undone_whatever_the_chunks() {
 #[test]
 fn content_about_as_long_as_a_piece_or_two_is_whole() {
     for pieces in [1, 2] {
-        for length in pieces * PIECE - 2..=pieces * PIECE + 2 {
+        for length in pieces * MAX_PIECE_BYTES - 2..=pieces * MAX_PIECE_BYTES + 2 {
             let content = content().into_iter().cycle().take(length).collect::<Vec<_>>();
             for (codings, body, _) in bodies(&content) {
                 assert!(decode(&codings, &body) == Whole(content.clone()), "{codings:?} {length}");
-                let told = decode_in_chunks(&codings, body.chunks(1));
-                assert!(told == Whole(content.clone()), "{codings:?} {length} byte by byte");
+                let decoded = decode_in_chunks(&codings, body.chunks(1));
+                assert!(decoded == Whole(content.clone()), "{codings:?} {length} byte by byte");
             }
         }
     }
@@ -170,15 +171,19 @@ fn content_about_as_long_as_a_piece_or_two_is_whole() {
 #[test]
 fn a_body_cut_anywhere_ends_early() {
     for content in [content(), Vec::new()] {
-        for (codings, body, _) in bodies(&content).into_iter().take(OF_ONE_PIECE) {
+        for (codings, body, _) in bodies(&content).into_iter().take(BODIES_OF_ONE_PART) {
             for length in 1..body.len() {
                 for size in [1, length] {
-                    let told = decode_in_chunks(&codings, body[..length].chunks(size));
-                    let ends_early = matches!(told, ToldBody::EndsEarly(_));
-                    // Not to be told from an end: there is no more after a frame to be passed over.
-                    let is_between = body.starts_with(&skippable(&content[..content.len() / 3]))
+                    let decoded = decode_in_chunks(&codings, body[..length].chunks(size));
+                    let ends_early = matches!(decoded, DecodedBody::EndsEarly(_));
+                    // A body may end after a skippable frame.
+                    let is_after_skippable = body
+                        .starts_with(&skippable(&content[..content.len() / 3]))
                         && length == 8 + content.len() / 3;
-                    assert!(ends_early || is_between, "{codings:?} cut to {length}: {told:?}");
+                    assert!(
+                        ends_early || is_after_skippable,
+                        "{codings:?} cut to {length}: {decoded:?}"
+                    );
                 }
             }
         }
@@ -193,13 +198,13 @@ fn members_and_frames_can_be_cut_between_but_not_within() {
     {
         let body = [first.clone(), second].concat();
         for length in 1..body.len() {
-            let told = decode(&[coding], &body[..length]);
+            let decoded = decode(&[coding], &body[..length]);
             let expected = if length == first.len() {
                 Whole(one.to_vec())
             } else {
-                ToldBody::EndsEarly(coding)
+                DecodedBody::EndsEarly(coding)
             };
-            assert_eq!(told, expected, "{length}");
+            assert_eq!(decoded, expected, "{length}");
         }
     }
 }
@@ -231,17 +236,17 @@ proptest! {
     #[test]
     fn what_becomes_of_damaged_bodies_does_not_depend_on_the_chunks(
         which in 0..13usize,
-        wounds in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         size in 1..80usize,
     ) {
         let (codings, mut body, _) = bodies(&content()).swap_remove(which);
-        for (place, byte) in wounds {
+        for (place, byte) in changes {
             *place.get_mut(&mut body) = byte;
         }
-        // Of a body damaged for two codings, either may notice first.
-        let kind = |told| match told {
-            ToldBody::Damaged(_) => None,
-            told => Some(told),
+        // If a body is damaged in two codings, either decoder may detect it first.
+        let kind = |decoded| match decoded {
+            DecodedBody::Damaged(_) => None,
+            decoded => Some(decoded),
         };
         let whole = decode(&codings, &body);
         prop_assert_eq!(kind(decode_in_chunks(&codings, body.chunks(size))), kind(whole));
@@ -253,8 +258,8 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..200),
         size in 1..200usize,
     ) {
-        let told = decode_in_chunks(&codings, body.chunks(size));
-        prop_assert!(!codings.is_empty() || told == Whole(body));
+        let decoded = decode_in_chunks(&codings, body.chunks(size));
+        prop_assert!(!codings.is_empty() || decoded == Whole(body));
     }
 }
 
@@ -267,7 +272,7 @@ fn no_bytes_are_no_content_in_every_coding() {
 
 #[test]
 fn without_a_coding_chunks_come_out_as_they_are_in_pieces() {
-    let content = vec![7; PIECE + 1];
+    let content = vec![7; MAX_PIECE_BYTES + 1];
     assert_eq!(decode(&[], &content), Whole(content));
 }
 
@@ -288,8 +293,8 @@ fn nothing_may_follow_the_others() {
         }
         body.extend_from_slice(b"\nmore\n");
         assert!(is_damaged(&codings, &body), "{codings:?}");
-        let told = decode_in_chunks(&codings, body.chunks(1));
-        assert!(matches!(told, ToldBody::Damaged(_)), "{codings:?}");
+        let decoded = decode_in_chunks(&codings, body.chunks(1));
+        assert!(matches!(decoded, DecodedBody::Damaged(_)), "{codings:?}");
     }
 }
 
@@ -308,23 +313,23 @@ fn windows_larger_than_the_web_has_are_refused() {
     // Exponent and mantissa (RFC 8878 section 3.1.1.1.2): 8 MiB, and the next larger one.
     assert!(matches!(decode(&[ContentCoding::Zstd], &zstd_of_runs(13 << 3, 1)), Whole(_)));
     assert!(is_damaged(&[ContentCoding::Zstd], &zstd_of_runs(13 << 3 | 1, 1)));
-    // The mark of a large window, which RFC 7932 section 9.1 leaves out.
+    // The bits of a large window, which RFC 7932 section 9.1 does not define.
     assert!(is_damaged(&[ContentCoding::Brotli], &[0x11, 0x1e, 0, 0]));
 }
 
 #[test]
 fn a_window_too_large_is_refused_even_where_the_content_is_short() {
-    // A window, the length of the content, a last block of it as it is.
+    // A window, the length of the content, and a last block, uncompressed.
     let body =
         |window| [&b"\x28\xb5\x2f\xfd\x80"[..], &[window], b"\x03\0\0\0\x19\0\0abc"].concat();
     for size in 1..=body(0).len() {
-        let told = |window| decode_in_chunks(&[ContentCoding::Zstd], body(window).chunks(size));
-        assert_eq!(told(13 << 3), Whole(b"abc".to_vec()), "by {size}");
-        assert!(matches!(told(14 << 3), ToldBody::Damaged(_)), "by {size}");
+        let decoded = |window| decode_in_chunks(&[ContentCoding::Zstd], body(window).chunks(size));
+        assert_eq!(decoded(13 << 3), Whole(b"abc".to_vec()), "by {size}");
+        assert!(matches!(decoded(14 << 3), DecodedBody::Damaged(_)), "by {size}");
     }
 }
 
-/// That the limit was passed.
+/// The error of a caller whose limit is exceeded.
 #[derive(Debug, PartialEq, Eq)]
 struct TooMuch;
 
@@ -347,18 +352,18 @@ fn a_bomb_is_stopped_at_the_limit() {
         let mut decoder = BodyDecoder::new(codings);
         let mut seen = 0;
         let pushed = decoder.push(&Bytes::from(bomb), |piece| {
-            assert!(piece.len() <= PIECE);
+            assert!(piece.len() <= MAX_PIECE_BYTES);
             seen += piece.len();
             if seen > LIMIT { Err(TooMuch) } else { Ok(()) }
         });
         assert_eq!(pushed, Err(TooMuch));
-        assert!(seen <= LIMIT + PIECE, "{seen}");
+        assert!(seen <= LIMIT + MAX_PIECE_BYTES, "{seen}");
     }
 }
 
 #[test]
 fn a_bomb_that_comes_to_nothing_lets_its_caller_have_a_turn() {
-    let nothing = [gzip(b""), vec![0; 2 * STEPS_AT_MOST as usize * PIECE]].concat();
+    let nothing = [gzip(b""), vec![0; 2 * MAX_STEPS as usize * MAX_PIECE_BYTES]].concat();
     let mut decoder = BodyDecoder::new(&[ContentCoding::Gzip; 2]);
     decoder.take_in(Bytes::from(gzip(&nothing)));
     let mut turns = 0;
@@ -430,7 +435,7 @@ fn what_is_asked_for_can_be_undone() {
 fn damage_says_which_coding_noticed_and_what() {
     let mut body = gzip(b"content");
     *body.last_mut().unwrap() ^= 1;
-    let ToldBody::Damaged(damaged) = decode(&[ContentCoding::Gzip], &body) else {
+    let DecodedBody::Damaged(damaged) = decode(&[ContentCoding::Gzip], &body) else {
         panic!("it is damaged");
     };
     let words = "gzip: checksum mismatch";

@@ -1,14 +1,14 @@
-//! `zstd`: frames, one after another (RFC 8878 section 3.1).
+//! The decoder of `zstd`: frames, one after another (RFC 8878 section 3.1).
 
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
 use super::chain::{DecodeStep, Decoder};
 
-/// The largest window that a frame on the web may ask for, as a power of two: 8 MiB (RFC 9659).
+/// The largest window that a frame may have as a content coding, as a power of two: 8 MiB (RFC 9659).
 pub(super) const WINDOW_LOG_MAX: u32 = 23;
 
-/// The bytes of a frame before its window size: the magic number and the header's first byte.
-const BEFORE_THE_WINDOW: usize = 5;
+/// The number of bytes of a frame before its window size: the magic number and the header's first byte.
+const BYTES_BEFORE_WINDOW: usize = 5;
 
 /// A decoder of `zstd`.
 pub(super) struct Zstd {
@@ -30,9 +30,9 @@ impl Decoder for Zstd {
             return Ok(DecodeStep::default());
         }
         if self.is_between_frames {
-            // If the library is given a whole frame, and room for its content, it ignores the window size. Whether a frame is
-            // rejected must not depend on how it was cut into chunks; so it never gets a whole frame at once.
-            input = &input[..input.len().min(BEFORE_THE_WINDOW)];
+            // If the library gets a whole frame, and room for its content, it ignores the window size. But whether a frame is
+            // rejected must not depend on the size of the chunks; so the library never gets a whole frame at once.
+            input = &input[..input.len().min(BYTES_BEFORE_WINDOW)];
         }
         let status = self.stream.run_on_buffers(input, output).map_err(|error| {
             let message = error.to_string();
